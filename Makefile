@@ -1,0 +1,50 @@
+# Each target creates and fills .venv by itself; only Python >= 3.11, make and a package registry are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-faults test-kafka lint types fmt lock schema docs bench-stream clean
+
+demo: $(READY)       ## the whole stack on this machine with demo data; ONCE=1 checks the totals and exits
+	$(BIN)/rapport demo $(if $(ONCE),--once)
+
+test: $(READY)       ## unit, engine, broker, end-to-end tests and the quick faults
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-faults: $(READY) ## every fault, seeded: kill -9, zombies, cut connections, poison
+	$(BIN)/pytest tests/faults $(ARGS)
+
+test-kafka: $(READY) ## broker and fault tests on Apache Kafka itself (needs Java 17 and Maven)
+	RAPPORT_TEST_BROKER=kafka $(BIN)/pytest tests/broker tests/faults tests/kafka $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+
+fmt: $(READY)
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+schema: $(READY)     ## regenerate sql/schema.sql and docs/asyncapi.json
+	$(BIN)/rapport migrate --write-schema sql/schema.sql && $(BIN)/rapport events asyncapi > docs/asyncapi.json
+
+bench-stream: $(READY) ## BROKER=kafka for Apache Kafka
+	$(BIN)/python -m benchmarks.stream --broker $(or $(BROKER),embedded) $(ARGS)
+
+lock: $(READY)       ## pin every dependency with hashes: all of them, and what the image needs
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --constraints requirements.lock -o requirements.runtime.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Rapport needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build .rapport

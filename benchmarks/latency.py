@@ -1,0 +1,199 @@
+"""Visible latency: from the moment an event is sent until everybody who asks ClickHouse can see what it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import threading
+import time
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.workers import BenchmarkError, running_worker
+from benchmarks.workloads import (
+    CUSTOMERS,
+    OUTCOME_WEIGHTS,
+    OUTCOMES,
+    PARTITIONS,
+    TENANT,
+    VISIBLE,
+    customer_id,
+    event_text,
+)
+from rapport.domain.events import message_key
+from rapport.kafka.clients import producer
+from rapport.kafka.topics import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from aiokafka.structs import RecordMetadata
+
+    from benchmarks.stack import Sql, Stack
+    from rapport.settings import KafkaSettings
+
+RATE_PER_S: Final = 5_000
+WARM_UP_SECONDS: Final = 3.0
+TICK_SECONDS: Final = 0.01
+POLL_SECONDS: Final = 0.015
+SETTLE_SECONDS: Final = 60.0
+_REACHED: Final = "SELECT partition, max(next_offset) FROM stream_progress GROUP BY partition"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One acknowledged event: where it is in the log, and when it was given to the producer."""
+
+    partition: int
+    offset: int
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visibility:
+    """How long events took to become visible.
+
+    Attributes:
+        rate_per_s: Events a second that were really sent.
+        poll_ms: How far apart the looks at the recorded progress were, on average: the resolution.
+    """
+
+    events: int
+    rate_per_s: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    poll_ms: float
+    peak_rss_mb: float
+
+
+class Watcher:
+    """Notes when the recorded progress moved, in a thread of its own."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+        self._stopping = threading.Event()
+        self._offsets: list[list[int]] = [[] for _ in range(PARTITIONS)]
+        self._seen_at: list[list[float]] = [[] for _ in range(PARTITIONS)]
+        self._looks = 0
+        self._seconds = 0.0
+
+    @property
+    def poll_ms(self) -> float:
+        """How far apart the looks were, on average."""
+        return self._seconds * 1000 / max(self._looks, 1)
+
+    def has_reached(self, partition: int, offset: int) -> bool:
+        """Whether an event has been seen."""
+        return bool(self._offsets[partition]) and self._offsets[partition][-1] > offset
+
+    def seen_at(self, event: Sent) -> float:
+        """When an event was first seen; it must have been."""
+        return self._seen_at[event.partition][bisect_left(self._offsets[event.partition], event.offset + 1)]
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch until the block ends."""
+        thread = threading.Thread(target=self._watch, name="progress-watcher")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        started_at = time.perf_counter()
+        while not self._stopping.wait(POLL_SECONDS):
+            rows = self._sql.ask(_REACHED)
+            now = time.perf_counter()
+            for partition, reached in rows:
+                offsets, seen_at = self._offsets[int(partition)], self._seen_at[int(partition)]
+                if not offsets or int(reached) > offsets[-1]:
+                    offsets.append(int(reached))
+                    seen_at.append(now)
+            self._looks += 1
+            self._seconds = now - started_at
+
+
+def measure_visibility(stack: Stack, *, seconds: float, profile: Path | None = None) -> Visibility:
+    """Send at a fixed rate to a running worker and look how soon the recorded progress passes each event.
+
+    Raises:
+        BenchmarkError: The worker died or fell behind for good.
+    """
+    database = f"bench_visible_{secrets.token_hex(4)}"
+    with stack.fresh_database(f"{VISIBLE}-{secrets.token_hex(4)}", database) as settings:
+        asyncio.run(create_topics(settings.kafka))
+        with (
+            contextlib.closing(stack.sql(database)) as sql,
+            running_worker("rapport", settings, stack.work_dir, profile=profile) as worker,
+        ):
+            watcher = Watcher(sql)
+            with watcher.watching():
+                sent = asyncio.run(_send_and_settle(settings.kafka, watcher, seconds))
+            peak_mb = worker.peak_memory_mb()
+    first = min(event.sent_at for event in sent)
+    measured = [event for event in sent if event.sent_at - first >= WARM_UP_SECONDS]
+    latencies = sorted((watcher.seen_at(event) - event.sent_at) * 1000 for event in measured)
+    span = max(event.sent_at for event in measured) - min(event.sent_at for event in measured)
+    return Visibility(
+        events=len(measured),
+        rate_per_s=len(measured) / span,
+        p50_ms=quantile(latencies, 0.50),
+        p95_ms=quantile(latencies, 0.95),
+        p99_ms=quantile(latencies, 0.99),
+        max_ms=latencies[-1],
+        poll_ms=watcher.poll_ms,
+        peak_rss_mb=peak_mb,
+    )
+
+
+def quantile(ascending: Sequence[float], share: float) -> float:
+    """The value below which a share of the values lies (nearest rank)."""
+    return ascending[min(int(len(ascending) * share), len(ascending) - 1)]
+
+
+async def _send_and_settle(kafka: KafkaSettings, watcher: Watcher, seconds: float) -> list[Sent]:
+    sent = await _send(kafka, WARM_UP_SECONDS + seconds)
+    last = {p: max((e.offset for e in sent if e.partition == p), default=-1) for p in range(PARTITIONS)}
+    deadline = time.perf_counter() + SETTLE_SECONDS
+    while not all(watcher.has_reached(partition, offset) for partition, offset in last.items() if offset >= 0):
+        if time.perf_counter() > deadline:
+            raise BenchmarkError(f"events were still not visible {SETTLE_SECONDS:.0f} s after the last was sent")
+        await asyncio.sleep(0.05)
+    return sent
+
+
+async def _send(kafka: KafkaSettings, seconds: float) -> list[Sent]:
+    """Send RATE_PER_S events a second, evenly; a late tick sends what it owes."""
+    events = _events()
+    pending: list[tuple[float, asyncio.Future[RecordMetadata]]] = []
+    async with producer(kafka) as sender:
+        started_at = time.perf_counter()
+        while (elapsed := time.perf_counter() - started_at) < seconds:
+            while len(pending) < elapsed * RATE_PER_S:
+                partition, key, make = next(events)
+                now_ms = int(time.time() * 1000)
+                future = await sender.send(kafka.topic, make(now_ms), key=key, partition=partition, timestamp_ms=now_ms)
+                pending.append((time.perf_counter(), future))
+            await asyncio.sleep(TICK_SECONDS)
+        metadata = await asyncio.gather(*(future for _, future in pending))
+    return [Sent(m.partition, m.offset, at) for (at, _), m in zip(pending, metadata, strict=True)]
+
+
+def _events() -> Iterator[tuple[int, bytes, Callable[[int], bytes]]]:
+    rng = random.Random(secrets.randbits(64))
+    while True:
+        customer = rng.randrange(CUSTOMERS)
+        outcome = rng.choices(OUTCOMES, OUTCOME_WEIGHTS)[0]
+
+        def make(now_ms: int, customer: int = customer, outcome: str = outcome) -> bytes:
+            return event_text(rng, customer, outcome, now_ms).encode()
+
+        yield customer % PARTITIONS, message_key(TENANT, customer_id(customer)), make

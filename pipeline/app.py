@@ -1,0 +1,222 @@
+"""The Faust application: one agent that applies batches, one timer that repairs and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import faust
+import structlog
+
+from pipeline.applier import Applier
+from pipeline.batch import Batch, FetchedRecord, Partition
+from pipeline.commit import Committer
+from pipeline.consumer import ProgressConsumer, ProgressTransport
+from pipeline.directory import Directory
+from pipeline.faults import kill_at
+from pipeline.positions import Positions
+from pipeline.prepare import Preparer
+from rapport.storage.stream import DeadLetter
+from rapport.storage.tenants import load_tenants
+
+if TYPE_CHECKING:
+    from faust.streams import Stream
+    from faust.types import EventT, StreamT, TransportT
+
+    from rapport.metrics import StreamMetrics
+    from rapport.settings import KafkaSettings, Settings
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+STALLED_AFTER_S = 5.0
+"""After so long without a batch, messages that are in the log are not on their way."""
+
+
+class StreamApp(faust.App):
+    """Faust's application plus what our consumer and agent share.
+
+    Attributes:
+        settings: How this worker was configured.
+        topic_name: The source topic.
+        positions: Where the assigned partitions continue.
+        batches: The channel from the lean consumer to the agent; holds one batch while the agent applies another.
+        applier: Applies batches.
+        fatal: Why the worker must stop, if it must.
+    """
+
+    settings: Settings
+    topic_name: str
+    positions: Positions
+    batches: Any
+    applier: Applier
+    metrics: StreamMetrics
+    fatal: asyncio.Future[BaseException]
+
+    def _new_transport(self) -> TransportT:
+        return cast("TransportT", ProgressTransport(self.conf.broker_consumer, self))
+
+    @property
+    def progress_consumer(self) -> ProgressConsumer:
+        """The consumer, by its own type."""
+        return cast("ProgressConsumer", self.consumer)
+
+    def is_stale(self, batch: Batch) -> bool:
+        """Whether the group has moved on since the batch was fetched."""
+        return batch.generation != self.consumer_generation_id or self.should_stop
+
+    async def apply(self, batch: Batch) -> None:
+        """Apply a batch. What goes wrong for good stops the worker loudly, and nothing is acknowledged."""
+        try:
+            await self.applier.apply(batch, self.give_up)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self.give_up(error)
+
+    def give_up(self, error: BaseException) -> None:
+        """Have the worker stop with an error."""
+        log.error("cannot go on: the batch is not acknowledged and will be read again", exc_info=error)
+        if not self.fatal.done():
+            self.fatal.set_result(error)
+
+    @property
+    def is_ready_for_batch(self) -> bool:
+        """Whether the agent has taken every batch that was put into the channel and prepares none."""
+        waiting = any(not channel.queue.empty() for channel in self.batches._subscribers)  # noqa: SLF001 - no other way
+        return not waiting and not self.applier.is_preparing
+
+    async def watch(self) -> None:
+        """Report the lag, and read again what lies in the log but never came: a fetch lost in a rebalance."""
+        behind = self.progress_consumer.messages_behind()
+        for partition, count in behind.items():
+            self.metrics.lag.labels(partition.topic, partition.partition).set(count)
+        waiting = {p: self.positions.next_offset[p] for p, count in behind.items() if count}
+        if waiting and self.applier.idle_s > STALLED_AFTER_S:
+            log.warning("messages in the log were not delivered: reading them again", partitions=sorted(waiting))
+            self.metrics.holes.inc(len(waiting))
+            await self.progress_consumer.rewind(waiting)
+
+
+def create_app(settings: Settings, store: Store, cluster_id: str, metrics: StreamMetrics) -> StreamApp:
+    """Build the stream application. The source topic must exist: Faust never sees one that appears later.
+
+    Args:
+        settings: Topic, group, batch limits, consumer path.
+        store: The database the results go to.
+        cluster_id: The Kafka cluster's id; part of every source's name.
+        metrics: Where to count.
+    """
+    kafka = settings.kafka
+    app = StreamApp(
+        kafka.group_id,
+        broker=";".join(f"kafka://{address}" for address in kafka.bootstrap.split(",")),
+        broker_credentials=_credentials(kafka),
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_heartbeat_interval=kafka.session_timeout_s / 4,
+        broker_rebalance_timeout=kafka.rebalance_timeout_s,
+        broker_request_timeout=30.0,
+        broker_max_poll_records=min(5_000, settings.worker.batch_max_events),
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=30_000,
+        consumer_max_fetch_size=1 << 20,
+        stream_buffer_maxsize=settings.worker.batch_max_events,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        datadir=Path(tempfile.gettempdir()) / f"rapport-{kafka.group_id}",
+        autodiscover=False,
+        producer_max_request_size=8 << 20,
+    )
+    app.settings = settings
+    app.topic_name = kafka.topic
+    app.metrics = metrics
+    app.positions = Positions(store, kafka, cluster_id, metrics)
+    directory = Directory(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
+    letters = app.topic(kafka.dead_letter_topic, value_type=bytes, key_type=bytes, value_serializer="raw")
+
+    async def send_dead_letters(dead: Sequence[DeadLetter]) -> None:
+        sent = [await letters.send(key=d.key, value=d.value, headers=_letter_headers(d), partition=0) for d in dead]
+        await asyncio.gather(*sent)
+
+    reach = kill_at(settings.worker.fail_at)
+    app.applier = Applier(
+        store,
+        app.positions,
+        metrics,
+        Preparer(settings, store, app.positions, directory, metrics, reach),
+        Committer(settings, store, app.positions, metrics, reach, send_dead_letters),
+        app.is_stale,
+        lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
+    )
+    _declare_agent(app)
+
+    @app.timer(settings.worker.refresh_s)  # type: ignore[untyped-decorator]
+    async def look_around() -> None:
+        """Recompute what ``rapport reconcile --repair`` asked for, between two batches; see what is behind."""
+        await app.applier.repair()
+        await app.watch()
+
+    return app
+
+
+def _declare_agent(app: StreamApp) -> None:
+    source = app.topic(app.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
+    limits = app.settings.worker
+    if limits.consumer == "lean":
+        app.batches = app.channel(maxsize=0)  # bounded by is_ready_for_batch
+        app.topics.add(source)  # subscribes; the lean consumer delivers past the conductor
+
+        @app.agent(app.batches, name="apply-batches")
+        async def apply_batches(batches: StreamT[Batch]) -> None:
+            async for batch in batches:
+                await app.apply(batch)
+
+        return
+
+    @app.agent(source, name="apply-batches")
+    async def apply_events(stream: StreamT[bytes]) -> None:
+        taken = cast("Stream[bytes]", stream).noack_take(limits.batch_max_events, limits.batch_max_age_ms / 1000)
+        async for events in taken:
+            await app.apply(_batch_of(cast("Iterable[EventT[bytes]]", events), app.consumer_generation_id))
+
+
+def _batch_of(events: Iterable[EventT[bytes]], generation: int) -> Batch:
+    batch = Batch(generation)
+    by_partition: dict[Partition, list[FetchedRecord]] = {}
+    for event in events:
+        message = event.message
+        by_partition.setdefault(Partition(message.topic, message.partition), []).append(
+            FetchedRecord(message.offset, round(message.timestamp * 1000), message.key, message.value)
+        )
+    for partition, records in by_partition.items():
+        batch.take({partition: sorted(records, key=lambda record: record.offset)})
+    return batch
+
+
+def _letter_headers(letter: DeadLetter) -> Mapping[str, bytes]:
+    return {
+        "code": letter.code.encode(),
+        "detail": letter.detail.encode(),
+        "source": letter.source.encode(),
+        "offset": str(letter.offset).encode(),
+        "item": str(letter.item).encode(),
+    }
+
+
+def _credentials(kafka: KafkaSettings) -> object:
+    if kafka.security_protocol == "PLAINTEXT":
+        return None
+    import ssl  # noqa: PLC0415
+
+    context = ssl.create_default_context(cafile=kafka.ssl_cafile or None) if "SSL" in kafka.security_protocol else None
+    if kafka.security_protocol == "SSL":
+        return context
+    return faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password.reveal(),
+        ssl_context=context,
+        mechanism=kafka.sasl_mechanism,
+    )

@@ -1,0 +1,217 @@
+"""Applies batches in a pipeline of two: one is prepared while the one before it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from pipeline.commit import Committed, Committer
+from pipeline.prepare import Prepared, Preparer
+from pipeline.repairs import repair_own_sources
+from pipeline.retries import run_until_it_works
+from rapport.domain.rejections import RejectionCode
+from rapport.storage import stream
+from rapport.storage.stream import DeadLetter
+
+if TYPE_CHECKING:
+    from pipeline.batch import Batch, Partition
+    from pipeline.positions import Positions
+    from pipeline.sources import Source
+    from rapport.metrics import StreamMetrics
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+REWIND_DELAY_S = 0.05
+"""What an event waits for, or what is missing, is a moment away."""
+
+
+class StaleBatchError(Exception):
+    """The batch belongs to an older generation of the group; its partitions may be someone else's."""
+
+
+class Applier:
+    """Takes batches and makes them count.
+
+    Args:
+        is_stale: Whether the group has moved on since a batch was fetched.
+        rewind: Has partitions read again from given offsets.
+
+    Attributes:
+        is_preparing: Whether a batch is being prepared, or waits for the one before; the next one may still grow.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        positions: Positions,
+        metrics: StreamMetrics,
+        preparer: Preparer,
+        committer: Committer,
+        is_stale: Callable[[Batch], bool],
+        rewind: Callable[[Mapping[Partition, int]], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._positions = positions
+        self._metrics = metrics
+        self._preparer = preparer
+        self._committer = committer
+        self._is_stale = is_stale
+        self._rewind = rewind
+        self._committing: asyncio.Task[None] | None = None
+        self.is_preparing = False
+        self._last_active_at = time.monotonic()
+        self._lock = asyncio.Lock()
+        self._epoch = 0
+
+    @property
+    def last_committed_at(self) -> float | None:
+        """When the last batch was complete, Unix seconds."""
+        return self._committer.last_committed_at
+
+    @property
+    def idle_s(self) -> float:
+        """For how long no batch has come and none has been committed, in seconds; 0 while one is worked on."""
+        if self.is_preparing or (self._committing is not None and not self._committing.done()):
+            return 0.0
+        return time.monotonic() - self._last_active_at
+
+    async def apply(self, batch: Batch, on_error: Callable[[BaseException], None]) -> None:
+        """Prepare a batch, then commit it in the background once the one before is committed.
+
+        ClickHouse or Kafka being away is waited out. A batch of an older generation is dropped: nothing half-done is
+        harmful, and nothing of it is acknowledged.
+
+        Args:
+            batch: Fetched messages.
+            on_error: Called with what went wrong for good in the background.
+        """
+        self.is_preparing = True
+        try:
+            await self._look_up_unknown(batch)
+            prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
+            await self.settle()
+        except StaleBatchError:
+            self.give_up_prepared()
+            return
+        finally:
+            self.is_preparing = False
+            self._last_active_at = time.monotonic()
+        self._committing = asyncio.create_task(self._commit(batch, prepared))
+        self._committing.add_done_callback(lambda task: _report(task, on_error))
+
+    async def settle(self) -> None:
+        """Wait until the batch being committed is done, however it ends."""
+        if self._committing is not None:
+            await asyncio.wait({self._committing})
+
+    def give_up_prepared(self) -> None:
+        """Forget how far ahead batches were prepared: what follows is read again."""
+        self._preparer.ahead.clear()
+        self._begin_epoch()
+
+    async def repair(self) -> None:
+        """Do the repairs that wait for this worker's partitions, while nothing is being committed."""
+        async with self._lock:
+            owned = dict(self._positions.next_offset)
+            if await repair_own_sources(self._store, owned, self._positions.sources, self._metrics):
+                self._begin_epoch()
+
+    async def _commit(self, batch: Batch, prepared: Prepared) -> None:
+        async with self._lock:
+            if self._is_stale(batch) or not self._committer.is_next(prepared):
+                self.give_up_prepared()
+                committed = Committed(self._starts_of(prepared))
+            else:
+                try:
+                    committed = await self._commit_or_redo(batch, prepared)
+                except StaleBatchError:
+                    self.give_up_prepared()
+                    return
+        self._last_active_at = time.monotonic()
+        if committed.rewind:
+            self.give_up_prepared()
+            await asyncio.sleep(REWIND_DELAY_S)
+            if not self._is_stale(batch):
+                await self._rewind(committed.rewind)
+
+    async def _commit_or_redo(self, batch: Batch, prepared: Prepared) -> Committed:
+        async def commit() -> Committed:
+            await self._preparer.renew_claims(prepared)
+            if prepared.epoch != self._epoch:
+                prepared.state = await self._preparer.read_state(prepared.decoded.events)
+                prepared.epoch = self._epoch
+            try:
+                return await self._committer.commit(prepared)
+            except Exception:
+                self._begin_epoch()  # some rows may have been written: read them again
+                prepared.claimed = -math.inf  # and others may have decided meanwhile
+                raise
+
+        return await self._until_it_works(batch, commit)
+
+    def _begin_epoch(self) -> None:
+        """Have summary rows that were read until now read again: they may have changed behind a prepared batch.
+
+        Within an epoch a batch's state is what was read plus what the batch before it wrote. The two must be given up
+        together: rows just written that are forgotten, under a state read before them, would be lost.
+        """
+        self._epoch += 1
+        self._committer.forget()
+
+    def _starts_of(self, prepared: Prepared) -> dict[Partition, int]:
+        owned = self._positions.next_offset
+        return {p: owned[p] for p in [*prepared.slices, *prepared.rewind] if p in owned}
+
+    async def _until_it_works(self, batch: Batch, action: Callable[[], Awaitable[T]]) -> T:
+        def check() -> None:
+            self._metrics.retries.inc()
+            if self._is_stale(batch):
+                raise StaleBatchError
+
+        if self._is_stale(batch):
+            raise StaleBatchError
+        return await run_until_it_works(action, "batch", on_retry=check)
+
+    async def _look_up_unknown(self, batch: Batch) -> None:
+        known = self._positions
+        unknown = [p for p in batch.slices if p not in known.next_offset and p not in known.refused]
+        if unknown:  # the seek after the rebalance was cut short
+            await known.load(unknown)
+        for partition, (first, until) in list(known.lost.items()):
+            source = known.sources[partition]
+            self._metrics.lost.inc(until - first)
+            log.error("retention deleted messages before they were read", source=source.name, first=first, until=until)
+            await self._record_lost(source, first, until)
+            known.lost.pop(partition, None)
+
+    async def _record_lost(self, source: Source, first: int, until: int) -> None:
+        letter = DeadLetter(
+            tenant_id="",
+            code=RejectionCode.LOST_TO_RETENTION.value,
+            detail=f"Offsets {first} to {until - 1} were deleted by the topic's retention before they were read.",
+            cluster_id=source.cluster_id,
+            topic=source.topic,
+            partition=source.partition,
+            source=source.name,
+            offset=first,
+            item=0,
+            key=b"",
+            value=b"",
+            received_at_ms=int(time.time() * 1000),
+        )
+
+        async def write() -> None:
+            await asyncio.to_thread(stream.write_dead_letters, self._store, [letter])
+
+        await run_until_it_works(write, "lost range")
+
+
+def _report(task: asyncio.Task[None], on_error: Callable[[BaseException], None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        on_error(error)

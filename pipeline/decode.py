@@ -1,0 +1,288 @@
+"""From a batch of messages to one frame of events, plus what could not be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import polars as pl
+from xxhash import xxh3_64_intdigest
+
+from rapport.domain.events import (
+    LATEST_MS,
+    NO_OBJECT,
+    DecisionMade,
+    InteractionRecorded,
+    decode_message,
+    encode_event,
+    resolve_time,
+    split_items,
+)
+from rapport.domain.rejections import Rejection, RejectionCode
+from rapport.storage.stream import DeadLetter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.batch import Partition, Record
+    from pipeline.dedup import Conflict
+    from pipeline.directory import Directory
+    from pipeline.sources import Source
+
+EVENT_SCHEMA: Final[Mapping[str, Any]] = {
+    "tenant_id": pl.String,
+    "customer_id": pl.String,
+    "id": pl.String,
+    "source": pl.String,
+    "offset": pl.UInt64,
+    "item": pl.UInt32,
+    "received_at_ms": pl.Int64,
+    "occurred_at_ms": pl.Int64,
+    "outcome": pl.String,
+    "classification": pl.String,
+    "category": pl.String,
+    "is_conversion": pl.Boolean,
+    "direction": pl.String,
+    "offer_id": pl.String,
+    "creative_id": pl.String,
+    "channel_id": pl.String,
+    "placement_id": pl.String,
+    "conversion_value": pl.Float64,
+    "recommendation_id": pl.String,
+    "rank": pl.UInt16,
+    "idempotency_key": pl.String,
+    "key_hash": pl.UInt64,
+    "payload_hash": pl.UInt64,
+    "context": pl.String,
+    "outcome_details": pl.String,
+    "metadata": pl.String,
+}
+DECISION_SCHEMA: Final[Mapping[str, Any]] = {
+    "tenant_id": pl.String,
+    "customer_id": pl.String,
+    "recommendation_id": pl.String,
+    "occurred_at_ms": pl.Int64,
+    "received_at_ms": pl.Int64,
+    "decision": pl.String,
+    "source": pl.String,
+    "offset": pl.UInt64,
+}
+VALUE: Final = pl.Decimal(18, 6)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A batch after decoding.
+
+    Attributes:
+        events: Interactions (``EVENT_SCHEMA`` plus ``local_date``; ``conversion_value`` as Decimal(18, 6)), in the
+            order of each partition's log.
+        decisions: Recommendations (``DECISION_SCHEMA``).
+        dead_letters: What could not be used.
+    """
+
+    events: pl.DataFrame
+    decisions: pl.DataFrame
+    dead_letters: list[DeadLetter]
+
+
+def decode_batch(
+    slices: Mapping[Partition, Sequence[Record]], sources: Mapping[Partition, Source], directory: Directory
+) -> Decoded:
+    """Decode and classify every message of a batch.
+
+    An unknown tenant or outcome is looked up once more in the store before it counts as unknown.
+    """
+    run = _Run(directory)
+    for partition, records in slices.items():
+        source = sources[partition]
+        for record in records:
+            run.add_message(source, record)
+    events = _frame(run.events, EVENT_SCHEMA).with_columns(conversion_value=pl.col("conversion_value").cast(VALUE))
+    return Decoded(_with_local_date(events, directory), _frame(run.decisions, DECISION_SCHEMA), run.dead_letters)
+
+
+def _frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
+    return pl.DataFrame(
+        [pl.Series(name, list(values), dtype) for (name, dtype), values in zip(schema.items(), columns, strict=True)]
+    )
+
+
+def _with_local_date(events: pl.DataFrame, directory: Directory) -> pl.DataFrame:
+    """Add the calendar day of each event in its tenant's time zone."""
+    zones = {tenant: directory.time_zone(tenant) or "UTC" for tenant in events["tenant_id"].unique()}
+    instant = pl.col("occurred_at_ms").cast(pl.Datetime("ms", "UTC"))
+    if len(set(zones.values())) <= 1:
+        zone = next(iter(zones.values()), "UTC")
+        return events.with_columns(local_date=instant.dt.convert_time_zone(zone).dt.date())
+    day = pl.lit(None, pl.Date)
+    for zone in sorted(set(zones.values())):
+        tenants = [tenant for tenant, its_zone in zones.items() if its_zone == zone]
+        local = instant.dt.convert_time_zone(zone).dt.date()
+        day = pl.when(pl.col("tenant_id").is_in(tenants)).then(local).otherwise(day)
+    return events.with_columns(local_date=day)
+
+
+@dataclass(slots=True)
+class _Run:
+    """The rows of one batch while they grow."""
+
+    directory: Directory
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    decisions: list[tuple[Any, ...]] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+    def add_message(self, source: Source, record: Record) -> None:
+        events = decode_message(record.value)
+        if not isinstance(events, Rejection) and not 0 <= record.timestamp <= LATEST_MS:
+            events = Rejection(
+                RejectionCode.TIMESTAMP_OUT_OF_RANGE, "The message's own timestamp must lie between 1970 and 2100."
+            )
+        if isinstance(events, Rejection):
+            self.dead_letters.append(dead_letter(source, record, 0, record.value or b"", events))
+            return
+        for index, event in enumerate(events):
+            if isinstance(event, InteractionRecorded):
+                rejection = self._add_interaction(source, record, index, event)
+            elif isinstance(event, DecisionMade):
+                rejection = self._add_decision(source, record, event)
+            else:
+                rejection = event
+            if rejection is not None:
+                self.dead_letters.append(dead_letter(source, record, index, _raw_item(record, index), rejection))
+
+    def _add_interaction(
+        self, source: Source, record: Record, index: int, event: InteractionRecorded
+    ) -> Rejection | None:
+        received_at_ms = record.timestamp
+        meaning = self.directory.meaning(event.tenant_id, event.outcome, received_at_ms)
+        if meaning is None:
+            unknown = self._why_unknown(event.tenant_id, event.outcome, received_at_ms)
+            meaning = self.directory.meaning(event.tenant_id, event.outcome, received_at_ms)
+            if unknown is not None or meaning is None:
+                return unknown
+        occurred_at_ms = resolve_time(event.timestamp, received_at_ms)
+        if isinstance(occurred_at_ms, Rejection):
+            return Rejection(occurred_at_ms.code, occurred_at_ms.detail, event.tenant_id)
+        # One tuple an event, in the order of EVENT_SCHEMA: this line runs for every event.
+        self.events.append(
+            (
+                event.tenant_id,
+                event.customer_id,
+                event_id(occurred_at_ms, source, record.offset, index),
+                source.name,
+                record.offset,
+                index,
+                received_at_ms,
+                occurred_at_ms,
+                event.outcome,
+                meaning[0],
+                meaning[1],
+                meaning[2],
+                event.direction or meaning[3],
+                event.offer_id or "",
+                event.creative_id or "",
+                event.channel_id or "",
+                event.placement_id or "",
+                event.conversion_value,
+                event.recommendation_id or "",
+                event.rank or 0,
+                event.idempotency_key,
+                xxh3_64_intdigest(event.idempotency_key.encode()),
+                xxh3_64_intdigest(encode_event(event)),
+                _text(event.context),
+                _text(event.outcome_details),
+                _text(event.metadata),
+            )
+        )
+        return None
+
+    def _add_decision(self, source: Source, record: Record, event: DecisionMade) -> Rejection | None:
+        if self.directory.time_zone(event.tenant_id) is None:
+            unknown = self._why_unknown(event.tenant_id, None, record.timestamp)
+            if unknown is not None:
+                return unknown
+        decided_at_ms = resolve_time(event.timestamp, record.timestamp)
+        if isinstance(decided_at_ms, Rejection):
+            return Rejection(decided_at_ms.code, decided_at_ms.detail, event.tenant_id)
+        self.decisions.append(
+            (
+                event.tenant_id,
+                event.customer_id,
+                event.recommendation_id,
+                decided_at_ms,
+                record.timestamp,
+                _text(event.decision),
+                source.name,
+                record.offset,
+            )
+        )
+        return None
+
+    def _why_unknown(self, tenant_id: str, outcome: str | None, received_at_ms: int) -> Rejection | None:
+        """Look again, freshly, why an event has no meaning; None if it has one after all."""
+        self.directory.refresh(at_least_every_s=0.5)
+        if self.directory.time_zone(tenant_id) is None:
+            return Rejection(
+                RejectionCode.UNKNOWN_TENANT,
+                f"tenantId {tenant_id!r} is not known; create it with `rapport tenant create {tenant_id}`.",
+                tenant_id,
+            )
+        if outcome is not None and self.directory.meaning(tenant_id, outcome, received_at_ms) is None:
+            valid = ", ".join(self.directory.valid_outcomes(tenant_id))
+            return Rejection(RejectionCode.UNKNOWN_OUTCOME, f"outcome {outcome!r} is not one of: {valid}.", tenant_id)
+        return None
+
+
+def dead_letter(source: Source, record: Record, index: int, item: bytes, rejection: Rejection) -> DeadLetter:
+    """Describe one message, or one item of it, that could not be used."""
+    return DeadLetter(
+        tenant_id=rejection.tenant_id,
+        code=rejection.code.value,
+        detail=rejection.detail,
+        cluster_id=source.cluster_id,
+        topic=source.topic,
+        partition=source.partition,
+        source=source.name,
+        offset=record.offset,
+        item=index,
+        key=record.key or b"",
+        value=item,
+        received_at_ms=min(max(record.timestamp, 0), LATEST_MS),
+    )
+
+
+def conflict_letters(conflicts: Sequence[Conflict], slices: Mapping[Source, Sequence[Record]]) -> list[DeadLetter]:
+    """Describe events that reuse an idempotency key with other content."""
+    by_name = {source.name: (source, records) for source, records in slices.items()}
+    letters: list[DeadLetter] = []
+    for tenant_id, source_name, offset, index in conflicts:
+        source, records = by_name[source_name]
+        record = next(r for r in records if r.offset == offset)
+        rejection = Rejection(
+            RejectionCode.IDEMPOTENCY_CONFLICT,
+            "Another event with this idempotencyKey but other content was recorded before; use a new key.",
+            tenant_id,
+        )
+        letters.append(dead_letter(source, record, index, _raw_item(record, index), rejection))
+    return letters
+
+
+def _raw_item(record: Record, index: int) -> bytes:
+    """The JSON text of one event of a message; the whole value where it cannot be told apart."""
+    items = split_items(record.value)
+    return record.value or b"" if isinstance(items, Rejection) else items[index]
+
+
+def event_id(occurred_at_ms: int, source: Source, offset: int, item: int) -> str:
+    """A 38-digit hexadecimal id that sorts by event time and is the same in every replay of the log."""
+    return f"{occurred_at_ms:012x}{source.tag}{offset:012x}{item:05x}"
+
+
+def _text(raw: msgspec.Raw) -> str:
+    if raw is NO_OBJECT:
+        return ""
+    text = bytes(raw)
+    return "" if text == b"null" else text.decode()

@@ -1,0 +1,48 @@
+"""Lets a test kill the worker at a chosen step. Off unless ``RAPPORT_WORKER_FAIL_AT`` says otherwise."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """Where a batch stands; a crash after any of them must leave the totals exact."""
+
+    FETCHED = "fetched"
+    DECODED = "decoded"
+    CLAIMED = "claimed"
+    READ = "read"
+    FOLDED = "folded"
+    DEAD_LETTERS = "dead_letters"
+    INTERACTIONS = "interactions"
+    SUMMARIES = "summaries"
+    PROGRESS = "progress"
+    ACKNOWLEDGED = "acknowledged"
+
+
+def kill_at(fail_at: str) -> Callable[[Step], None]:
+    """Return the hook that a flush calls after each step.
+
+    Args:
+        fail_at: Empty for a hook that does nothing, else ``step`` or ``step:n``: the process kills itself with SIGKILL
+            when it reaches the step for the n-th time.
+
+    Raises:
+        ValueError: The step is not one of :class:`Step`.
+    """
+    if not fail_at:
+        return lambda _step: None
+    name, _, nth = fail_at.partition(":")
+    step, remaining = Step(name), int(nth or 1)
+
+    def reach(reached: Step) -> None:
+        nonlocal remaining
+        if reached is step:
+            remaining -= 1
+            if remaining == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return reach

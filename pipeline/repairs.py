@@ -1,0 +1,50 @@
+"""Repairs of the worker's own sources, between two batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rapport.storage.errors import TransientStorageError
+from rapport.storage.repairs import pending_repairs, repair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.batch import Partition
+    from pipeline.sources import Source
+    from rapport.metrics import StreamMetrics
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+
+
+async def repair_own_sources(
+    store: Store, next_offset: Mapping[Partition, int], sources: Mapping[Partition, Source], metrics: StreamMetrics
+) -> int:
+    """Do the repairs that wait for the sources of some partitions. The caller sees to it that nothing is committed.
+
+    Args:
+        store: The database.
+        next_offset: The recorded progress of the partitions this worker owns.
+        sources: Their logs.
+        metrics: Counts repaired customers.
+
+    Returns:
+        How many customers were recomputed, one per source.
+    """
+    owned = {sources[partition].name: offset for partition, offset in next_offset.items()}
+    if not owned:
+        return 0
+    done = 0
+    try:
+        for repair_id, source, customers in await asyncio.to_thread(pending_repairs, store, owned):
+            await asyncio.to_thread(repair, store, repair_id, {source: owned[source]})
+            done += customers
+            metrics.repaired.inc(customers)
+            log.info("summaries recomputed from history", repair_id=repair_id, source=source, customers=customers)
+    except TransientStorageError as error:
+        log.warning("repairs are put off", error=str(error)[:500])
+    return done

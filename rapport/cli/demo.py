@@ -1,0 +1,64 @@
+"""``rapport demo``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from rapport.cli.environment import CliError
+from rapport.cli.stack import port_options
+from rapport.datasets.wheels import DatasetError, cache_dir
+from rapport.demo.replay import ReplayError
+from rapport.demo.session import Demo, load_data
+from rapport.embedded.errors import StackError
+from rapport.embedded.stack import StackPorts, free_stack_ports, plan_stack
+from rapport.logs import configure_logs
+from rapport.producing.sending import SendError
+
+DATA_DIR = Path(".rapport/demo")
+ONCE_DATA_DIR = Path(".rapport/demo-once")
+"""Another one, so that a check does not disturb a demo that is up."""
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Check the totals and exit with 0 or 1; on free ports.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Emptied at each start.  [default: {DATA_DIR}; with --once {ONCE_DATA_DIR}]",
+)
+@port_options
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Stream workers.")
+def demo(
+    *, once: bool, data_dir: Path | None, kafka_port: int, clickhouse_port: int, worker_port: int, workers: int
+) -> None:
+    """Run the whole stack on this machine and replay 18 months of purchases through it.
+
+    It stays up until Ctrl-C. Meanwhile a file beside its directory (.rapport/demo.env) tells the shell how to reach it.
+    """
+    console = Console()
+    directory = data_dir or (ONCE_DATA_DIR if once else DATA_DIR)
+    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port)
+    try:
+        plan = plan_stack(directory, free_stack_ports(workers) if once else ports, workers, os.environ)
+        configure_logs(plan.settings)
+        data = load_data(cache_dir(os.environ), console)
+        env_file = None if once else directory.with_name(f"{directory.name}.env")
+        is_right = asyncio.run(Demo(plan, data, console, env_file, _own_command()).run())
+    except (DatasetError, ReplayError, SendError, StackError) as error:
+        raise CliError(str(error)) from error
+    sys.exit(0 if is_right else 1)
+
+
+def _own_command() -> str:
+    """How to call this program from where the user is."""
+    if shutil.which("rapport"):
+        return "rapport"
+    path = str(Path(sys.executable).with_name("rapport"))
+    return min(os.path.relpath(path), path, key=len)

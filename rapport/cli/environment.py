@@ -1,0 +1,44 @@
+"""What every command needs first: settings from the environment, logs, a connection."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rapport.logs import configure_logs
+from rapport.settings import Settings, from_env
+from rapport.storage.client import connect
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+class CliError(Exception):
+    """The command cannot do what was asked; the text says why and what would work."""
+
+
+def settings_from_environment() -> Settings:
+    """Read the settings and set up logs accordingly.
+
+    Raises:
+        SettingsError: Listing every fault.
+    """
+    settings = from_env(os.environ)
+    configure_logs(settings)
+    return settings
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """Connect to ClickHouse for the length of a command.
+
+    Raises:
+        StorageError: The server does not answer or refuses.
+    """
+    store = connect(settings.clickhouse)
+    try:
+        yield store
+    finally:
+        store.close()

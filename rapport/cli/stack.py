@@ -1,0 +1,87 @@
+"""``rapport up``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rapport.cli.environment import CliError
+from rapport.embedded.errors import StackError
+from rapport.embedded.stack import StackPlan, StackPorts, plan_children, plan_stack, wipe
+from rapport.embedded.supervisor import Stack
+from rapport.logs import configure_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PORTS = StackPorts()
+EXAMPLE_QUERY = "SELECT * FROM interaction_summaries WHERE tenant_id = 'demo' LIMIT 3"
+
+
+def port_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say where a stack listens."""
+    port = click.IntRange(1, 65_535)
+    for name, default, what in (
+        ("--worker-port", PORTS.worker, "Metrics and health of the first worker; the next takes the next."),
+        ("--clickhouse-port", PORTS.clickhouse, "ClickHouse's HTTP interface."),
+        ("--kafka-port", PORTS.kafka, "The broker."),
+    ):
+        command = click.option(name, type=port, default=default, show_default=True, help=what)(command)
+    return command
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".rapport/data"),
+    show_default=True,
+    help="Holds ClickHouse's data and the logs.",
+)
+@port_options
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Stream workers.")
+@click.option("--fresh", is_flag=True, help="Remove the data of earlier runs first.")
+def up(*, data_dir: Path, kafka_port: int, clickhouse_port: int, worker_port: int, workers: int, fresh: bool) -> None:
+    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, workers."""
+    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port)
+    try:
+        plan = plan_stack(data_dir, ports, workers, os.environ)
+        configure_logs(plan.settings)
+        if fresh:
+            wipe(plan.data_dir)
+        stack = Stack(plan_children(plan), plan.data_dir)
+
+        async def announce() -> None:
+            click.echo(describe_stack(plan, data_dir))
+
+        asyncio.run(stack.run_until_stopped(announce))
+    except StackError as error:
+        raise CliError(str(error)) from error
+
+
+def describe_stack(plan: StackPlan, data_dir: Path) -> str:
+    """Say what runs where, and what to do with it."""
+    exports = "\n".join(f"  export {name}={value}" for name, value in plan.connection.items())
+    return f"""
+The stack is up.
+
+  broker      {plan.environment["KAFKA_BOOTSTRAP"]}, topic {plan.settings.kafka.topic} with \
+{plan.settings.kafka.partitions} partitions. Its log is in memory only:
+              what workers have not applied is gone after a stop. The summaries stay in ClickHouse.
+  ClickHouse  {plan.environment["CLICKHOUSE_URL"]}, database {plan.settings.clickhouse.database}
+  workers     {", ".join(plan.metrics_urls)}; also /health/ready
+  logs, data  {data_dir}
+
+To talk to it from another terminal:
+
+{exports}
+  rapport tenant create demo
+  rapport produce --dataset cdnow
+  rapport sql "{EXAMPLE_QUERY}"
+
+Ctrl-C stops everything.
+"""

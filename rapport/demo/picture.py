@@ -1,0 +1,149 @@
+"""What the demo prints once everything is applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from rapport.datasets.totals import Totals
+    from rapport.demo.findings import Findings
+    from rapport.demo.replay import Replay
+    from rapport.embedded.stack import StackPlan
+
+EXAMPLE_QUERY = (
+    "SELECT customer_id, converts, total_value, last_contact_at FROM interaction_summaries "
+    "WHERE tenant_id = 'demo' AND scope = 'offer' AND period_type = 'alltime' ORDER BY total_value DESC LIMIT 5"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextSteps:
+    """What the hints at the end name.
+
+    Attributes:
+        env_file: Tells a shell how to reach the stack.
+        command: How the user calls ``rapport``.
+        worker: The worker to kill,
+        worker_pid: and its process id.
+    """
+
+    env_file: str
+    command: str
+    worker: str
+    worker_pid: str
+
+
+def show_picture(console: Console, found: Findings, replay: Replay) -> None:
+    """Print the totals, the customers and how the stream did."""
+    console.print(_totals(found))
+    console.print(_top_customers(found))
+    console.print(_example(found))
+    console.print(_partitions(replay))
+    console.print(
+        f"{replay.events:,} events: the broker had them after {replay.sent_seconds:.1f} s, every summary was in "
+        f"ClickHouse after {replay.applied_seconds:.1f} s ({replay.events / replay.applied_seconds:,.0f} events/s, "
+        "with producer, broker, worker and database sharing this machine).",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_verdict(console: Console, faults: Sequence[str], expected: Totals) -> None:
+    """Say whether the summaries are what the data set says, to the event and the cent."""
+    if not faults:
+        console.print(
+            f"[bold green]Exact:[/] {expected.events:,} accepted events, {expected.customers:,} customers, "
+            f"${expected.total_value:,.2f}; daily = weekly = monthly = alltime.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    console.print("[bold red]The summaries are not what they should be:[/]")
+    for fault in faults:
+        console.print(f"  {fault}", markup=False, highlight=False)
+
+
+def show_next_steps(console: Console, plan: StackPlan, steps: NextSteps) -> None:
+    """Print where everything listens and what to try."""
+    command = steps.command
+    text = f"""
+[bold]The stack stays up until Ctrl-C.[/]
+
+  broker      {plan.environment["KAFKA_BOOTSTRAP"]} (its log is in memory only)
+  ClickHouse  {plan.environment["CLICKHOUSE_URL"]}
+  workers     {", ".join(plan.metrics_urls)}
+  logs        {plan.data_dir / "logs"}
+
+In another terminal:
+
+  [cyan]source {steps.env_file}[/]
+  [cyan]{command} sql "{EXAMPLE_QUERY}"[/]
+  [cyan]{command} status[/]       # lag per partition, dead letters
+  [cyan]{command} reconcile[/]    # every summary recomputed from the history and compared
+
+Kill {steps.worker} while more events flow. It is restarted here, and the totals stay exact:
+
+  [cyan]{command} produce --dataset synthetic --events 200000 & sleep 3; kill -9 {steps.worker_pid}; wait[/]
+  [cyan]{command} status[/]       # until the lag is 0
+  [cyan]{command} reconcile[/]    # drift 0
+"""
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _totals(found: Findings) -> Table:
+    table = _table("Totals per period type", "period type", "periods", "summaries", "customers", "contacts", "value")
+    for period in found.periods:
+        numbers = (period.periods, period.rows, period.customers, period.contacts)
+        table.add_row(period.period_type, *(f"{number:,}" for number in numbers), f"{period.value:,.2f}")
+    return table
+
+
+def _top_customers(found: Findings) -> Table:
+    table = _table("Top customers by value", "customer", "contacts", "conversions", "value", "last contact")
+    for row in found.top_customers:
+        table.add_row(
+            row["customer_id"],
+            f"{row['contacts']:,}",
+            f"{row['conversions']:,}",
+            f"{row['value']:,.2f}",
+            f"{row['last_contact']:%Y-%m-%d}",
+        )
+    return table
+
+
+def _example(found: Findings) -> Table:
+    names = ("period type", "period", "impressions", "positive", "negative", "conversions", "value")
+    table = _table(f"One customer, {found.example_id}", *names)
+    previous = ""
+    for row in found.example_rows:
+        numbers = (row["impressions"], row["positive"], row["negative"], row["conversions"])
+        kind = "" if row["period_type"] == previous else row["period_type"]
+        table.add_row(kind, row["period_key"], *(f"{number:,}" for number in numbers), f"{row['value']:,.2f}")
+        previous = row["period_type"]
+    return table
+
+
+def _partitions(replay: Replay) -> Table:
+    table = _table("Lag per partition", "partition", "log end", "applied up to", "lag", "last batch by")
+    for state in replay.partitions:
+        table.add_row(
+            str(state.partition), f"{state.end_offset:,}", f"{state.next_offset:,}", f"{state.lag:,}", state.worker
+        )
+    return table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first)
+    for name in others:
+        is_text = name in {"period", "last contact", "last batch by"}
+        table.add_column(name, justify="left" if is_text else "right")
+    return table

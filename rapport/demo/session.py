@@ -1,0 +1,158 @@
+"""One demo: a stack of its own, a data set replayed through it, a picture of what came out."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from rapport.datasets import cdnow
+from rapport.datasets.catalogue import open_cdnow, open_synthetic
+from rapport.datasets.synthetic import SyntheticSpec, compute_totals
+from rapport.datasets.wheels import RegistryUnreachableError
+from rapport.demo.findings import find_faults, read_findings
+from rapport.demo.picture import NextSteps, show_next_steps, show_picture, show_verdict
+from rapport.demo.replay import replay
+from rapport.embedded.errors import StackError
+from rapport.embedded.stack import plan_children, wipe
+from rapport.embedded.supervisor import Stack
+from rapport.storage.client import connect
+from rapport.storage.tenants import create_tenant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from rapport.datasets.totals import Totals
+    from rapport.embedded.stack import StackPlan
+    from rapport.producing.feeds import Feed
+
+TENANT: Final = "demo"
+STAND_IN: Final = SyntheticSpec(events=70_000, customers=23_500, skew=1.1, seed=1997, tenant_id=TENANT)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """What is replayed, and what the summaries must show afterwards."""
+
+    feed: Feed
+    totals: Totals
+
+
+def load_data(cache: Path, console: Console) -> DemoData:
+    """Fetch CDNOW, or generate something of its size where no package registry is in reach.
+
+    Raises:
+        DatasetError: Something else is wrong with the data set.
+    """
+    try:
+        feed = open_cdnow(TENANT, cache)
+    except RegistryUnreachableError as error:
+        console.print(str(error).splitlines()[0], style="yellow", markup=False, highlight=False)
+        console.print("So these are generated events instead of CDNOW's purchases.", style="yellow")
+        return DemoData(open_synthetic(STAND_IN), compute_totals(STAND_IN))
+    console.print(
+        f"Data: CDNOW, {cdnow.TOTALS.events:,} purchases that {cdnow.TOTALS.customers:,} customers of an online "
+        "CD store made in 1997 and 1998.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return DemoData(feed, cdnow.TOTALS)
+
+
+class _FinishedError(Exception):
+    """Ends a stack that has done what it was started for."""
+
+
+class Demo:
+    """A demo that is about to run.
+
+    Args:
+        plan: The stack; its data directory is emptied first.
+        data: What to replay.
+        console: Where to print.
+        env_file: Where to write how to reach the stack while it is up; None: run once, check and stop.
+        command: How the user calls ``rapport``.
+    """
+
+    def __init__(self, plan: StackPlan, data: DemoData, console: Console, env_file: Path | None, command: str) -> None:
+        self._plan = plan
+        self._data = data
+        self._console = console
+        self._env_file = env_file
+        self._command = command
+        self._faults: list[str] | None = None
+        # the processes' own lines go to their log files; what the supervisor does to them is shown
+        children = [replace(child, quiet=True) for child in plan_children(plan)]
+        self._stack = Stack(children, plan.data_dir, stream=ConsoleStream(console))
+        self._worker = children[-1].name
+
+    async def run(self) -> bool:
+        """Run until Ctrl-C, or until the totals are checked where there is no env file.
+
+        Returns:
+            Whether all is well: the totals were right, or it was stopped before they could be checked, unless checking
+            them is all it is for.
+
+        Raises:
+            StackError: The stack cannot start or broke down.
+            ReplayError: The workers do not get on.
+        """
+        wipe(self._plan.data_dir)
+        self._remove_env_file()
+        try:
+            with suppress(_FinishedError):
+                await self._stack.run_until_stopped(self._present)
+        finally:
+            self._remove_env_file()
+        return self._faults == [] or (self._faults is None and self._env_file is not None)
+
+    async def _present(self) -> None:
+        store = connect(self._plan.settings.clickhouse)
+        try:
+            create_tenant(store, TENANT, name="Demo")
+            done = await replay(self._data.feed, self._plan.settings, store, self._console)
+            found = read_findings(store, TENANT)
+        finally:
+            store.close()
+        self._faults = find_faults(found, self._data.totals)
+        show_picture(self._console, found, done)
+        show_verdict(self._console, self._faults, self._data.totals)
+        if self._env_file is None:
+            raise _FinishedError
+        self._write_env_file(self._env_file)
+        steps = NextSteps(
+            env_file=str(self._env_file), command=self._command, worker=self._worker, worker_pid=self._worker_pid()
+        )
+        show_next_steps(self._console, self._plan, steps)
+
+    def _worker_pid(self) -> str:
+        try:
+            return str(self._stack.pid(self._worker))
+        except StackError:  # somebody was quick to kill it, and it is being restarted
+            return "PID"
+
+    def _write_env_file(self, path: Path) -> None:
+        variables = {"RAPPORT_TENANT": TENANT, **self._plan.connection}
+        draft = path.with_name(f"{path.name}.draft")
+        draft.write_text("".join(f"export {name}={value}\n" for name, value in variables.items()), encoding="utf-8")
+        draft.replace(path)  # whoever waits for the file finds it complete
+
+    def _remove_env_file(self) -> None:
+        if self._env_file is not None:
+            self._env_file.unlink(missing_ok=True)
+
+
+class ConsoleStream(io.StringIO):
+    """Lets lines meant for a stream appear above a console's progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def write(self, text: str) -> int:
+        """Print a line."""
+        self._console.print(text.rstrip("\n"), style="dim", markup=False, highlight=False, soft_wrap=True)
+        return len(text)

@@ -1,0 +1,78 @@
+"""Which of several events with one idempotency key counts.
+
+Every event first *claims* its key in the store; only then does its worker read who else claimed it. Within one source
+the log decides: the lowest offset counts. Between sources no order exists, so of two that may have claimed at the same
+time the one with the *higher* source name yields; the lower waits until the higher one has decided. Whoever reads after
+the other wrote sees it, so never do both count, and never neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What becomes of an event."""
+
+    ACCEPT = "accept"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One event's claim of its idempotency key.
+
+    Attributes:
+        source: The log the event is in; ``offset`` and ``item`` its place there.
+        payload_hash: Tells a repetition from another event that reuses the key.
+        is_accepted: Its interaction has been written: it counts, for ever.
+        is_settled: Its source's recorded progress has passed it.
+        has_yielded: It stood back for another source's claim.
+        is_abandoned: Undecided for so long that its worker must be gone.
+    """
+
+    source: str
+    offset: int
+    item: int
+    payload_hash: int
+    is_accepted: bool = False
+    is_settled: bool = False
+    has_yielded: bool = False
+    is_abandoned: bool = False
+
+
+def decide(own: Claim, others: Sequence[Claim]) -> Verdict:
+    """Decide on one event, given the other claims of its key within the horizon.
+
+    Args:
+        own: The event's claim. If it was accepted or had yielded before a crash, that stays so.
+        others: Claims of the same tenant, customer and idempotency key; higher offsets of the same source are ignored.
+    """
+    if own.is_accepted:
+        return Verdict.ACCEPT
+    if own.has_yielded:
+        return Verdict.DUPLICATE  # others count on it
+    earlier = [c for c in others if c.source == own.source and (c.offset, c.item) < (own.offset, own.item)]
+    if earlier:
+        return _same_or_conflict(own, min(earlier, key=_place))
+    verdict = Verdict.ACCEPT
+    for other in others:
+        if other.source == own.source or other.has_yielded:
+            continue
+        if other.is_accepted or other.is_settled or other.source < own.source:
+            return _same_or_conflict(own, other)
+        if not other.is_abandoned:
+            verdict = Verdict.WAIT
+    return verdict
+
+
+def _same_or_conflict(own: Claim, other: Claim) -> Verdict:
+    return Verdict.DUPLICATE if own.payload_hash == other.payload_hash else Verdict.CONFLICT
+
+
+def _place(claim: Claim) -> tuple[int, int]:
+    return claim.offset, claim.item

@@ -1,0 +1,275 @@
+"""The event contract: what producers write to topic ``interactions``.
+
+A message's value is one JSON object or an array of objects. Its key is ``tenantId:customerId``. Two types share the
+topic so that a customer's decisions and responses keep their order. Decoding answers with the event or with a
+:class:`Rejection` that says why it cannot be used: bad input is a value here, never an exception.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from rapport.domain.rejections import Rejection, RejectionCode
+
+TOPIC: Final = "interactions"
+DEAD_LETTER_TOPIC: Final = "interactions.dead-letter"
+
+MAX_EVENT_BYTES: Final = 262_144
+"""Largest free-form content (context, outcomeDetails, metadata together) of one event, in bytes."""
+MAX_CONVERSION_VALUE: Final = 1_000_000_000
+"""Up to this value, six decimals of a JSON number are exact, and so are the sums."""
+MAX_FUTURE_MS: Final = 86_400_000
+"""How far an event's time may lie ahead of the time the broker received it, in milliseconds."""
+
+EARLIEST_MS: Final = 86_400_000
+"""1970-01-02: a day on which it is 1970 in every time zone, which is where the tables' dates begin."""
+LATEST_MS: Final = 4_102_444_800_000
+"""2100-01-01: beyond it a producer's clock is broken, and soon after the tables' dates end."""
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+OptionalIdentifier = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+NO_OBJECT: Final = msgspec.Raw()
+"""What a free-form field holds that was left out."""
+
+
+class InteractionRecorded(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, gc=False, omit_defaults=True
+):
+    """One interaction of a customer: ``interaction.recorded.v1``.
+
+    ``context``, ``outcomeDetails`` and ``metadata`` are free-form objects and stay the JSON text they came as.
+    """
+
+    type: Literal["interaction.recorded.v1"] = "interaction.recorded.v1"
+    tenant_id: Identifier
+    customer_id: Identifier
+    outcome: Identifier
+    idempotency_key: Identifier
+    offer_id: OptionalIdentifier | None = None
+    creative_id: OptionalIdentifier | None = None
+    channel_id: OptionalIdentifier | None = None
+    placement_id: OptionalIdentifier | None = None
+    direction: Literal["inbound", "outbound"] | None = None
+    timestamp: str | int | float | None = None
+    conversion_value: float | None = None
+    recommendation_id: OptionalIdentifier | None = None
+    rank: Annotated[int, msgspec.Meta(ge=1, le=65_535)] | None = None
+    context: msgspec.Raw = NO_OBJECT
+    outcome_details: msgspec.Raw = NO_OBJECT
+    metadata: msgspec.Raw = NO_OBJECT
+
+
+class DecisionMade(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, gc=False, omit_defaults=True
+):
+    """One recommendation as it was decided: ``decision.made.v1``. ``decision`` holds it in full."""
+
+    type: Literal["decision.made.v1"] = "decision.made.v1"
+    tenant_id: Identifier
+    customer_id: Identifier
+    recommendation_id: Identifier
+    timestamp: str | int | float | None = None
+    decision: msgspec.Raw = NO_OBJECT
+
+
+Event = InteractionRecorded | DecisionMade
+EVENT_TYPES: Final[Mapping[str, type[InteractionRecorded | DecisionMade]]] = {
+    "interaction.recorded.v1": InteractionRecorded,
+    "decision.made.v1": DecisionMade,
+}
+
+_decode_interaction = msgspec.json.Decoder(InteractionRecorded).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_interactions = msgspec.json.Decoder(list[InteractionRecorded]).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_KNOWN_FIELDS: Final = {
+    name: frozenset(msgspec.structs.fields(struct)[i].encode_name for i in range(len(msgspec.structs.fields(struct))))
+    for name, struct in EVENT_TYPES.items()
+}
+
+
+def split_items(value: bytes | None) -> list[bytes] | Rejection:
+    """Split a message's value into the JSON texts of its events: one for an object, one per element for an array."""
+    if not value:
+        return Rejection(RejectionCode.EMPTY, "The message has no value; it should hold a JSON object or an array.")
+    try:
+        value.decode()  # free-form fields are kept as they came, so nothing later would notice
+    except UnicodeDecodeError as fault:
+        return Rejection(RejectionCode.BAD_UTF8, f"The value is not UTF-8: byte {fault.start} is invalid.")
+    start = value.lstrip()[:1]
+    if start == b"{":
+        return [value]
+    if start != b"[":
+        return _why_not_json(value)
+    try:
+        return [bytes(item) for item in _decode_items(value)]
+    except msgspec.DecodeError as error:
+        return _syntax_rejection(error)
+
+
+def decode_message(value: bytes | None) -> Sequence[Event | Rejection] | Rejection:
+    """Decode a message's value into its events, each in its place in the array; one for an object."""
+    if value and value[:1] == b"[":
+        try:
+            value.decode()
+            return [_check_free_form(event) for event in _decode_interactions(value)]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # something in it is special: look at the items one by one
+    try:
+        items = split_items(value)
+        return items if isinstance(items, Rejection) else [decode_event(item) for item in items]
+    except RecursionError:
+        return Rejection(RejectionCode.BAD_JSON, "The value is nested too deeply; a few hundred levels are readable.")
+
+
+def decode_event(item: bytes) -> Event | Rejection:
+    """Decode one event from its JSON text, valid UTF-8 (:func:`split_items` has seen to that).
+
+    The common case, an interaction without unknown fields, takes one pass. Everything else is looked at field by
+    field: unknown fields move into ``metadata``, and a fault is named.
+    """
+    try:
+        event = _decode_interaction(item)
+    except msgspec.DecodeError:
+        return _decode_carefully(item)
+    return _check_free_form(event)
+
+
+def resolve_time(timestamp: str | float | None, received_at_ms: int) -> int | Rejection:
+    """Turn an event's ``timestamp`` into epoch milliseconds, with the broker's time where there is none.
+
+    Args:
+        timestamp: ISO 8601 text (UTC where it names no zone) or epoch milliseconds.
+        received_at_ms: The broker's timestamp of the message; the upper bound (plus a day) refers to it, so that a
+            replay decides the same.
+    """
+    if timestamp is None:
+        occurred_at_ms = received_at_ms
+    elif isinstance(timestamp, str):
+        try:
+            moment = datetime.fromisoformat(timestamp)
+        except ValueError:
+            return Rejection(
+                RejectionCode.INVALID_TIMESTAMP,
+                f"timestamp {timestamp[:64]!r} is neither ISO 8601 (2026-03-15T14:30:00.000Z) nor epoch milliseconds.",
+            )
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        occurred_at_ms = math.floor(moment.timestamp() * 1000 + 0.0005)
+    elif isinstance(timestamp, float) and not math.isfinite(timestamp):
+        return Rejection(RejectionCode.INVALID_TIMESTAMP, "timestamp must be a finite number of epoch milliseconds.")
+    else:
+        occurred_at_ms = int(max(min(timestamp, LATEST_MS + 1), -1))
+    if not EARLIEST_MS <= occurred_at_ms <= min(received_at_ms + MAX_FUTURE_MS, LATEST_MS):
+        return Rejection(
+            RejectionCode.TIMESTAMP_OUT_OF_RANGE,
+            "timestamp must lie between 1970-01-02 and one day after the message was received (at most 2100).",
+        )
+    return occurred_at_ms
+
+
+def encode_event(event: Event) -> bytes:
+    """Encode an event as the JSON that :func:`decode_event` reads; absent fields are left out."""
+    text = msgspec.json.encode(event)
+    # The default type is left out of interactions; a decision must name its own.
+    return text if isinstance(event, InteractionRecorded) else b'{"type":"%b",%b' % (event.type.encode(), text[1:])
+
+
+def message_key(tenant_id: str, customer_id: str) -> bytes:
+    """The Kafka key that keeps one customer's events in order."""
+    return f"{tenant_id}:{customer_id}".encode()
+
+
+def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
+    size = 0
+    for name, raw in (
+        ("context", event.context),
+        ("outcomeDetails", event.outcome_details),
+        ("metadata", event.metadata),
+    ):
+        if raw is NO_OBJECT:
+            continue
+        text = bytes(raw)
+        size += len(text)
+        if text[:1] != b"{" and text != b"null":
+            return Rejection(RejectionCode.INVALID_FIELD, f"{name} must be a JSON object.", event.tenant_id)
+    if size > MAX_EVENT_BYTES:
+        return Rejection(
+            RejectionCode.TOO_LARGE,
+            f"context, outcomeDetails and metadata hold {size} bytes together; {MAX_EVENT_BYTES} are allowed.",
+            event.tenant_id,
+        )
+    value = event.conversion_value
+    if value is not None and not 0 <= value <= MAX_CONVERSION_VALUE:
+        return Rejection(
+            RejectionCode.INVALID_VALUE,
+            f"conversionValue must lie between 0 and {MAX_CONVERSION_VALUE}.",
+            event.tenant_id,
+        )
+    return event
+
+
+def _decode_carefully(item: bytes) -> Event | Rejection:
+    try:
+        fields = _decode_fields(item)
+    except msgspec.DecodeError as error:
+        return _syntax_rejection(error)
+    tenant_id = _text_of(fields.get("tenantId"))
+    type_name = _text_of(fields.get("type")) if "type" in fields else "interaction.recorded.v1"
+    struct = EVENT_TYPES.get(type_name)
+    if struct is None:
+        known = ", ".join(EVENT_TYPES)
+        return Rejection(RejectionCode.UNKNOWN_TYPE, f"type {type_name[:64]!r} is not one of {known}.", tenant_id)
+    known_fields = _KNOWN_FIELDS[type_name]
+    unknown = {name: raw for name, raw in fields.items() if name not in known_fields}
+    if unknown:
+        home = "metadata" if struct is InteractionRecorded else "decision"
+        fields = {name: raw for name, raw in fields.items() if name in known_fields}
+        fields[home] = _merge_object(fields.get(home), unknown)
+    try:
+        event = msgspec.json.decode(msgspec.json.encode(fields), type=struct)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        code = RejectionCode.MISSING_FIELD if "missing required field" in text else RejectionCode.INVALID_FIELD
+        return Rejection(code, text, tenant_id)
+    if isinstance(event, InteractionRecorded):
+        return _check_free_form(event)
+    if event.decision is not NO_OBJECT and bytes(event.decision)[:1] != b"{":
+        return Rejection(RejectionCode.INVALID_FIELD, "decision must be a JSON object.", tenant_id)
+    return event
+
+
+def _merge_object(home: msgspec.Raw | None, unknown: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
+    """Put unknown fields into a free-form object; what the producer put there by that name wins."""
+    try:
+        given: dict[str, Any] = _decode_fields(home) if home and bytes(home) != b"null" else {}
+    except msgspec.DecodeError:
+        return home or msgspec.Raw()  # not an object: the check that follows says so
+    return msgspec.Raw(msgspec.json.encode({**unknown, **given}))
+
+
+def _text_of(raw: msgspec.Raw | None) -> str:
+    try:
+        return msgspec.json.decode(raw, type=str)[:256] if raw else ""
+    except msgspec.DecodeError:
+        return ""
+
+
+def _why_not_json(value: bytes) -> Rejection:
+    try:
+        msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        return _syntax_rejection(error)
+    return Rejection(RejectionCode.NOT_AN_OBJECT, "The value is JSON, but neither an object nor an array of objects.")
+
+
+def _syntax_rejection(error: msgspec.DecodeError) -> Rejection:
+    if isinstance(error, msgspec.ValidationError):
+        return Rejection(RejectionCode.NOT_AN_OBJECT, "Each event must be a JSON object.")
+    return Rejection(RejectionCode.BAD_JSON, f"The value is not JSON: {error}")

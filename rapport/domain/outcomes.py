@@ -1,0 +1,115 @@
+"""Outcome types: what an interaction's outcome means for the counts."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+RECOMMENDATION: Final = "recommendation"
+"""What Recommend writes when it offers something: kept in the history, no contact with the customer."""
+
+
+class Classification(StrEnum):
+    """Whether the customer liked it."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    NEUTRAL = "neutral"
+
+
+class Category(StrEnum):
+    """What kind of thing happened: the customer saw it, answered it, or neither (a recommendation)."""
+
+    IMPRESSION = "impression"
+    RESPONSE = "response"
+    RECOMMENDATION = "recommendation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeType:
+    """One version of one outcome type of a tenant.
+
+    Attributes:
+        key: What producers send as ``outcome``.
+        is_conversion: Counts in ``converts`` (and in ``positive`` by its classification).
+        effective_at_ms: The broker time, epoch milliseconds, from which on this version applies. A change never
+            reaches back: an event received before it is counted the old way, in a replay too.
+        is_active: False for a deleted type: events from then on are rejected as unknown.
+    """
+
+    key: str
+    classification: Classification
+    category: Category
+    is_conversion: bool = False
+    effective_at_ms: int = 0
+    is_active: bool = True
+
+
+def _system(key: str, classification: str, category: str, *, is_conversion: bool = False) -> OutcomeType:
+    return OutcomeType(
+        key=key,
+        classification=Classification(classification),
+        category=Category(category),
+        is_conversion=is_conversion,
+    )
+
+
+DEFAULT_OUTCOME_TYPES: Final[Sequence[OutcomeType]] = (
+    _system("impression", "neutral", "impression"),
+    _system("click", "positive", "response"),
+    _system("dismiss", "negative", "response"),
+    _system("accept", "positive", "response"),
+    _system("convert", "positive", "response", is_conversion=True),
+    _system("conversion", "positive", "response", is_conversion=True),
+    _system("not_presented", "neutral", "impression"),
+    _system("requested_info", "positive", "response"),
+    _system("not_interested", "negative", "response"),
+    _system("expired", "neutral", "impression"),
+    _system("deferred", "neutral", "response"),
+    _system("defer", "neutral", "response"),
+    _system("opt_out", "negative", "response"),
+    _system("unsubscribe", "negative", "response"),
+    _system("complaint", "negative", "response"),
+    _system("share", "positive", "response"),
+    _system("save", "positive", "response"),
+    _system(RECOMMENDATION, "neutral", "recommendation"),
+)
+"""What every tenant starts with: the union of the documented lists (API page, feature page, tutorial)."""
+
+OutcomeVersions = Mapping[str, Sequence[OutcomeType]]
+"""A tenant's outcome types by key; the versions of each ascend by ``effective_at_ms``."""
+
+
+def versions_by_key(outcome_types: Iterable[OutcomeType]) -> dict[str, tuple[OutcomeType, ...]]:
+    """Arrange outcome types for :func:`classify`, whatever order they come in."""
+    by_key: dict[str, list[OutcomeType]] = {}
+    for outcome_type in outcome_types:
+        by_key.setdefault(outcome_type.key, []).append(outcome_type)
+    return {key: tuple(sorted(versions, key=_effective_at)) for key, versions in by_key.items()}
+
+
+def classify(outcome: str, received_at_ms: int, versions: OutcomeVersions) -> OutcomeType | None:
+    """Find the version of an outcome type that applies to an event the broker received at a time.
+
+    Returns:
+        The version, or None if the tenant knows no such outcome at that time.
+    """
+    of_key = versions.get(outcome)
+    if of_key is None:
+        return None
+    at = bisect_right(of_key, received_at_ms, key=_effective_at) - 1
+    if at < 0 or not of_key[at].is_active:
+        return None
+    return of_key[at]
+
+
+def default_direction(category: Category) -> str:
+    """The direction of an interaction that names none: what is shown goes out, what is answered comes in."""
+    return "inbound" if category is Category.RESPONSE else "outbound"
+
+
+def _effective_at(outcome_type: OutcomeType) -> int:
+    return outcome_type.effective_at_ms

@@ -1,0 +1,41 @@
+"""Why a message cannot be used: a value, not an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RejectionCode(StrEnum):
+    """Why a message or one of its items went to the dead letters. Stable: operators and producers match on it."""
+
+    EMPTY = "empty_value"
+    BAD_UTF8 = "bad_utf8"
+    BAD_JSON = "bad_json"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_FIELD = "missing_field"
+    INVALID_FIELD = "invalid_field"
+    UNKNOWN_TYPE = "unknown_type"
+    TOO_LARGE = "too_large"
+    INVALID_TIMESTAMP = "invalid_timestamp"
+    TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    INVALID_VALUE = "invalid_value"
+    UNKNOWN_TENANT = "unknown_tenant"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
+    LOST_TO_RETENTION = "lost_to_retention"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One message, or one item of an array message, that cannot be used.
+
+    Attributes:
+        code: The stable reason.
+        detail: One sentence for a person; says what would have been right.
+        tenant_id: The tenant, where the message got far enough to name one, else ``""``.
+    """
+
+    code: RejectionCode
+    detail: str
+    tenant_id: str = ""

@@ -1,0 +1,133 @@
+"""Windowed summaries, one event at a time: the reference that the batch fold and SQL are tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from rapport.domain.outcomes import Category, Classification
+from rapport.domain.periods import PeriodType, period_key
+
+VALUE_SCALE: Final = Decimal("0.000001")
+"""Sums of ``conversionValue`` are exact to six decimals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One accepted interaction with what it means already looked up; the input of the fold.
+
+    Attributes:
+        source: The log it came from (cluster, topic and partition).
+        offset: Its message's offset in that log; ``item`` is its index in an array message.
+        local_day: The calendar day in the tenant's time zone.
+        conversion_value: Counted only where the outcome is positive.
+    """
+
+    tenant_id: str
+    customer_id: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    source: str
+    offset: int
+    item: int
+    occurred_at_ms: int
+    local_day: date
+    outcome: str
+    classification: Classification
+    category: Category
+    is_conversion: bool
+    direction: str
+    conversion_value: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SummaryKey:
+    """What one summary row is about. Empty ids mean: the interaction named none."""
+
+    tenant_id: str
+    customer_id: str
+    period_type: str
+    period_key: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The counts of one summary row, and how far into its source's log they reach."""
+
+    applied_offset: int
+    impressions: int = 0
+    positive: int = 0
+    negative: int = 0
+    neutral: int = 0
+    converts: int = 0
+    total_value: Decimal = Decimal(0)
+    last_contact_at_ms: int = -1
+    last_outcome: str = ""
+    last_direction: str = ""
+
+
+def keys_of(contact: Contact) -> list[SummaryKey]:
+    """The four rows, one per period type, that a contact counts in."""
+    return [
+        SummaryKey(
+            contact.tenant_id,
+            contact.customer_id,
+            period_type.value,
+            period_key(period_type, contact.local_day),
+            contact.offer_id,
+            contact.creative_id,
+            contact.channel_id,
+            contact.source,
+        )
+        for period_type in PeriodType
+    ]
+
+
+def add_contact(summary: Summary, contact: Contact) -> Summary:
+    """Count one contact in one row. The later event by time is the last contact; between equals, the higher offset."""
+    is_response = contact.category is Category.RESPONSE
+    is_last = contact.occurred_at_ms >= summary.last_contact_at_ms
+    is_positive = contact.classification is Classification.POSITIVE
+    return replace(
+        summary,
+        applied_offset=contact.offset,
+        impressions=summary.impressions + (contact.category is Category.IMPRESSION),
+        positive=summary.positive + (is_response and is_positive),
+        negative=summary.negative + (is_response and contact.classification is Classification.NEGATIVE),
+        neutral=summary.neutral + (is_response and contact.classification is Classification.NEUTRAL),
+        converts=summary.converts + contact.is_conversion,
+        total_value=summary.total_value + (contact.conversion_value if is_positive else 0),
+        last_contact_at_ms=contact.occurred_at_ms if is_last else summary.last_contact_at_ms,
+        last_outcome=contact.outcome if is_last else summary.last_outcome,
+        last_direction=contact.direction if is_last else summary.last_direction,
+    )
+
+
+def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> dict[SummaryKey, Summary]:
+    """Fold contacts, in the order of their logs, into the rows they count in.
+
+    A contact at or below a row's ``applied_offset`` is in that row already, unless this very call put its message
+    there: a message's items share its offset. Recommendations are no contacts and are passed over.
+
+    Returns:
+        The changed rows only.
+    """
+    changed: dict[SummaryKey, Summary] = {}
+    for contact in contacts:
+        if contact.category is Category.RECOMMENDATION:
+            continue
+        for key in keys_of(contact):
+            before = state.get(key)
+            if before is not None and contact.offset <= before.applied_offset:
+                continue
+            current = changed.get(key) or before or Summary(applied_offset=contact.offset)
+            changed[key] = add_contact(current, contact)
+    return changed

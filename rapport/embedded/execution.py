@@ -1,0 +1,198 @@
+"""The engine's share of one request: blocking calls, to be made on threads."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rapport.embedded.engine_errors import EngineError
+from rapport.embedded.handles import Counts, Stream, quote_name, quote_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rapport.embedded.engine import Engine
+    from rapport.embedded.handles import Answer, Handle, Inserter
+    from rapport.embedded.http_requests import QueryRequest
+    from rapport.embedded.sessions import Session
+    from rapport.embedded.statements import DataInsert
+
+# a value in quotes is an expression, such as 'auto(2)', and already a literal
+_SETTINGS_SQL: Final = """
+SELECT name || ' = ' || multiIf(NOT changed, 'DEFAULT', value LIKE '\\'%\\'', value, '\\'' || value || '\\'')
+FROM system.settings WHERE name IN {names:Array(String)}
+"""
+
+
+class Execution:
+    """Runs one request on a handle of its own, or on its session's.
+
+    A session's handle is left as it was found: settings, database and external tables of a request are its alone.
+    `close` is the caller's to call, whatever happened, and ends what still runs.
+
+    Args:
+        engine: Where handles come from.
+        request: What to run.
+        session: The session this request holds, if any.
+    """
+
+    def __init__(self, engine: Engine, request: QueryRequest, session: Session | None) -> None:
+        self._engine = engine
+        self._request = request
+        self._session = session
+        self._handle: Handle | None = None
+        self._running: Stream | Inserter | None = None
+        self._undo: list[Callable[[], object]] = []
+        self._mark = uuid.uuid4().hex if request.ends_with_client else None
+        self._settings = {"log_comment": self._mark} | request.settings if self._mark else request.settings
+        # a request that is cancelled while a call runs closes from another thread: it must wait for the call
+        self._lock = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to close; not to be asked while a call may run."""
+        return self._handle is not None
+
+    def query(self, sql: bytes, output_format: str) -> Answer:
+        """Run a statement to its end.
+
+        Raises:
+            EngineError: When it fails.
+        """
+        with self._lock:
+            return self._open().query(sql, output_format, self._request.parameters)
+
+    def start_stream(self, sql: bytes, output_format: str) -> Answer | None:
+        """Start a SELECT and return its first piece, None when it has no rows.
+
+        Raises:
+            EngineError: When it fails so early.
+        """
+        with self._lock:
+            self._running = self._open().stream(sql, output_format, self._request.parameters)
+            return self._running.fetch()
+
+    def fetch(self) -> Answer | None:
+        """Return the next piece of a started SELECT, None at the end.
+
+        Raises:
+            EngineError: When it fails half way.
+        """
+        with self._lock:
+            return self._running.fetch() if isinstance(self._running, Stream) else None
+
+    def start_insert(self, statement: DataInsert) -> None:
+        """Start an INSERT.
+
+        Raises:
+            EngineError: When the statement is wrong.
+        """
+        with self._lock:
+            header = statement.header.decode(errors="replace")
+            self._running = self._open().insert(header, statement.input_format, self._request.parameters)
+
+    def append(self, data: bytes) -> None:
+        """Give a started INSERT its next data.
+
+        Raises:
+            EngineError: When the data is wrong; nothing more is written then.
+        """
+        with self._lock:
+            if data and self._running is not None and not isinstance(self._running, Stream):
+                self._running.append(data)
+
+    def finish_insert(self) -> Counts:
+        """Commit a started INSERT.
+
+        Raises:
+            EngineError: When the data is wrong.
+        """
+        with self._lock:
+            inserter, self._running = self._running, None
+            return Counts() if inserter is None or isinstance(inserter, Stream) else inserter.finish()
+
+    def insert(self, statement: DataInsert, data: bytes) -> Counts:
+        """Run an INSERT whose data is all here.
+
+        Raises:
+            EngineError: When it fails.
+        """
+        try:
+            self.start_insert(statement)
+            self.append(data)
+            return self.finish_insert()
+        finally:
+            self.close()
+
+    def kill(self) -> None:
+        """Stop a call that runs on another thread, if the request asked for that; the call then fails."""
+        if self._mark is not None:
+            self._engine.kill(self._mark)
+
+    def close(self) -> None:
+        """End what still runs and give the handle back. Harmless when called again."""
+        with self._lock:
+            handle, running, self._handle, self._running = self._handle, self._running, None, None
+            if isinstance(running, Stream):
+                running.close()
+            elif running is not None:
+                running.cancel()
+            if handle is None:
+                return
+            if self._session is None:
+                handle.close()
+            else:
+                self._restore(handle, self._session)
+
+    def _restore(self, handle: Handle, session: Session) -> None:
+        try:
+            while self._undo:
+                self._undo.pop()()
+        except EngineError:  # say, the session's database is gone: rather no session than a strange one
+            handle.close()
+            session.handle = None
+
+    def _open(self) -> Handle:
+        """Take the handle and prepare it: database, settings, external tables."""
+        handle = self._handle = self._take()
+        request = self._request
+        if request.database and (self._session is not None or request.database != "default"):
+            self._remember_database(handle)
+            handle.use(request.database)
+        if self._settings:
+            self._remember_settings(handle)
+            handle.set(self._settings)
+        for table in request.tables:
+            name = quote_name(table.name)
+            handle.query(f"CREATE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory", "Null")
+            self._undo.append(partial(handle.query, f"DROP TEMPORARY TABLE {name}", "Null"))
+            inserter = handle.insert(f"INSERT INTO {name}", table.input_format)
+            inserter.append(table.data)
+            inserter.finish()
+        return handle
+
+    def _take(self) -> Handle:
+        if self._session is None:
+            return self._engine.open_handle()
+        if self._session.handle is None:
+            self._session.handle = self._engine.open_handle()
+        return self._session.handle
+
+    def _remember_database(self, handle: Handle) -> None:
+        if self._session is not None:
+            (database,) = _column(handle, "SELECT currentDatabase()")
+            self._undo.append(partial(handle.use, database))
+
+    def _remember_settings(self, handle: Handle) -> None:
+        if self._session is None:
+            return
+        names = "[" + ",".join(map(quote_text, self._settings)) + "]"
+        before = _column(handle, _SETTINGS_SQL, {"names": names})
+        if before:
+            self._undo.append(partial(handle.query, "SET " + ", ".join(before), "Null"))
+
+
+def _column(handle: Handle, sql: str, parameters: Mapping[str, str] | None = None) -> list[str]:
+    return handle.query(sql, "TabSeparatedRaw", parameters).data.decode().splitlines()

@@ -1,0 +1,92 @@
+"""The topics: created before a worker joins, because Faust never sees a topic that appears later."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from rapport.kafka.clients import MAX_REQUEST_BYTES, admin_client
+
+if TYPE_CHECKING:
+    from rapport.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+
+async def cluster_id_of(settings: KafkaSettings) -> str:
+    """The cluster's id; part of every source's name.
+
+    Raises:
+        KafkaError: The cluster does not answer.
+    """
+    admin = admin_client(settings)
+    await admin.start()
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
+
+
+async def create_topics(settings: KafkaSettings) -> None:
+    """Create the source and dead-letter topics where they are missing.
+
+    Raises:
+        KafkaError: The cluster does not answer or refuses.
+    """
+    admin = admin_client(settings)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        wanted = [
+            NewTopic(settings.topic, settings.partitions, settings.replication_factor),
+            NewTopic(
+                settings.dead_letter_topic,
+                1,
+                settings.replication_factor,
+                topic_configs={"max.message.bytes": str(MAX_REQUEST_BYTES)},
+            ),
+        ]
+        missing = [topic for topic in wanted if topic.name not in existing]
+        if not missing:
+            return
+        answer = await admin.create_topics(missing)
+        for name, code, *message in answer.topic_errors:
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise for_code(code)(f"topic {name!r} cannot be created: {message[0] if message else code}")
+    finally:
+        await admin.close()
+
+
+async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> str:
+    """Wait until the cluster answers and the source topic exists, creating it if allowed.
+
+    Returns:
+        The cluster's id.
+    """
+    delay = 0.2
+    while True:
+        try:
+            cluster_id = await cluster_id_of(settings)
+            if settings.create_topics:
+                await create_topics(settings)
+            if await _exists(settings, settings.topic):
+                return cluster_id
+            log.warning("source topic does not exist yet", topic=settings.topic)
+            delay = poll_s
+        except (KafkaError, OSError) as error:
+            log.warning("kafka does not answer", bootstrap=settings.bootstrap, error=str(error))
+            delay = min(delay * 2, 5.0)
+        await asyncio.sleep(delay)
+
+
+async def _exists(settings: KafkaSettings, topic: str) -> bool:
+    admin = admin_client(settings)
+    await admin.start()
+    try:
+        return topic in await admin.list_topics()
+    finally:
+        await admin.close()

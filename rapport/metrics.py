@@ -1,0 +1,68 @@
+"""Prometheus metrics of the stream. One set per process, made by its entry point."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class StreamMetrics:
+    """What a stream worker reports."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.lag = Gauge(
+            "rapport_stream_lag_messages",
+            "Messages in the log that are not applied yet",
+            ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.events = Counter("rapport_stream_events", "Events accepted", registry=self.registry)
+        self.duplicates = Counter("rapport_stream_duplicates", "Repeated events left out", registry=self.registry)
+        self.dead_letters = Counter(
+            "rapport_stream_dead_letters", "Messages that could not be used", ["code"], registry=self.registry
+        )
+        self.batch_seconds = Histogram(
+            "rapport_stream_batch_seconds", "From fetch to acknowledgement", registry=self.registry, buckets=_SECONDS
+        )
+        self.batch_events = Histogram(
+            "rapport_stream_batch_events",
+            "Events in a batch",
+            registry=self.registry,
+            buckets=(1, 10, 100, 1_000, 10_000, 100_000),
+        )
+        self.retries = Counter("rapport_stream_retries", "Batches tried again", registry=self.registry)
+        self.holes = Counter(
+            "rapport_stream_holes", "Times the log was read again because messages were missing", registry=self.registry
+        )
+        self.lost = Counter(
+            "rapport_stream_lost_messages", "Messages retention deleted before they were read", registry=self.registry
+        )
+        self.refused = Gauge(
+            "rapport_stream_refused_partitions", "Assigned partitions that are not processed", registry=self.registry
+        )
+        self.repaired = Counter(
+            "rapport_stream_repaired_customers", "Customers recomputed from history", registry=self.registry
+        )
+        self._queries = Histogram(
+            "rapport_query_seconds", "ClickHouse calls", ["query"], registry=self.registry, buckets=_SECONDS
+        )
+
+    @contextmanager
+    def time_query(self, name: str) -> Iterator[None]:
+        """Measure one ClickHouse call; fits :data:`rapport.storage.client.QueryTimer`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._queries.labels(name).observe(time.perf_counter() - started)
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,87 @@
+"""Values of a file's columns, turned into what the event contract expects of a field.
+
+Nothing is guessed: a value that does not fit is passed on as it is, and the contract says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from rapport.domain.events import EVENT_TYPES
+
+CellConverter: TypeAlias = Callable[[str, Any], Any]
+"""Takes a field's name and a cell; None means: leave the field out."""
+
+_FREE_FORM: Final = frozenset({"context", "outcomeDetails", "metadata", "decision"})
+_NOT_TEXT: Final = _FREE_FORM | {"timestamp", "conversionValue", "rank"}
+_SHORTEST_EPOCH_MS: Final = 11
+"""Shorter digits in a text file are a date (19970101) or seconds, and must not be taken for milliseconds of 1970."""
+
+FIELDS: Final[frozenset[str]] = frozenset(
+    field.encode_name for struct in EVENT_TYPES.values() for field in msgspec.structs.fields(struct)
+)
+"""Every field name of the contract."""
+
+
+def from_text(field: str, text: str) -> Any:  # noqa: ANN401 - a JSON value
+    """Convert a cell of a text file, where everything is text and empty means absent."""
+    if not text:
+        return None
+    if field in _FREE_FORM:
+        return msgspec.Raw(text.encode()) if _is_json(text) else text
+    convert = _NUMBERS.get(field)
+    return convert(text) if convert else text
+
+
+def from_value(field: str, value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    """Convert a typed cell of a table."""
+    if isinstance(value, str):
+        return from_text(field, value) if field in _FREE_FORM else value or None
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no NaN, and encoding it as null would lose it silently
+    return _as_text_where_wanted(field, value)
+
+
+def from_json(field: str, raw: Any) -> Any:  # noqa: ANN401 - a JSON value
+    """Convert a JSON value that was mapped to a field whose type its producer did not have in mind."""
+    return _as_text_where_wanted(field, msgspec.json.decode(raw)) if field in FIELDS - _NOT_TEXT else raw
+
+
+def _as_text_where_wanted(field: str, value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_integer and field in FIELDS and field not in _NOT_TEXT else value
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _number(text: str) -> float | str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def _timestamp(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() and len(text) >= _SHORTEST_EPOCH_MS else text
+
+
+_NUMBERS: Final[Mapping[str, Callable[[str], float | str]]] = {
+    "conversionValue": _number,
+    "rank": _integer,
+    "timestamp": _timestamp,
+}

@@ -1,0 +1,53 @@
+"""What can go wrong with the store, and the one question that matters: may it be tried again?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TRANSIENT_CODES: Final = frozenset(
+    {
+        3,  # UNEXPECTED_END_OF_FILE
+        159,  # TIMEOUT_EXCEEDED
+        198,  # DNS_ERROR
+        202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        203,  # NO_FREE_CONNECTION
+        209,  # SOCKET_TIMEOUT
+        210,  # NETWORK_ERROR
+        225,  # NO_ZOOKEEPER
+        236,  # ABORTED
+        241,  # MEMORY_LIMIT_EXCEEDED
+        242,  # TABLE_IS_READ_ONLY
+        243,  # NOT_ENOUGH_SPACE
+        252,  # TOO_MANY_PARTS
+        254,  # PARTITION IS BEING FETCHED
+        279,  # ALL_CONNECTION_TRIES_FAILED
+        285,  # TOO_FEW_LIVE_REPLICAS
+        286,  # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+        289,  # REPLICA_IS_NOT_IN_QUORUM
+        319,  # UNKNOWN_STATUS_OF_INSERT
+        394,  # QUERY_WAS_CANCELLED
+        425,  # SYSTEM_ERROR
+        499,  # S3_ERROR
+        999,  # KEEPER_EXCEPTION
+    }
+)
+
+
+class StorageError(Exception):
+    """A fault of the store. Never shown to a caller of the API: the text may hold SQL or hosts.
+
+    Attributes:
+        code: ClickHouse's error code, 0 where the server was not reached.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TransientStorageError(StorageError):
+    """The store is away, slow or overloaded: the same call may succeed later."""
+
+
+class TerminalStorageError(StorageError):
+    """The call can never succeed as it is, or the code is unknown: do not repeat it."""

@@ -1,0 +1,20 @@
+"""The SQL files: data in ``sql/``, loaded by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+SQL_DIR: Final = Path(__file__).resolve().parents[2] / "sql"
+
+
+@cache
+def query(name: str) -> str:
+    """Load ``sql/queries/<name>.sql``, for example ``stream/read_progress``."""
+    return (SQL_DIR / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def migration_files() -> list[Path]:
+    """The migrations in the order in which they apply."""
+    return sorted((SQL_DIR / "migrations").glob("[0-9]*.sql"))

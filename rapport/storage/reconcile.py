@@ -1,0 +1,116 @@
+"""Compares what the stream wrote with what the history says, and has differences repaired."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import polars as pl
+
+from rapport.storage.repairs import pending_repairs, repair, request_repairs
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+CUSTOMERS: Final = ("tenant_id", "customer_id")
+SECOND_LOOK_S: Final = 1.0
+_SUSPECTS_SCHEMA: Final = {"tenant_id": pl.String, "customer_id": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What a comparison found.
+
+    Attributes:
+        totals: Per period type: rows, contacts and total_value of the summaries.
+        drift: One row per summary row that differs (columns of ``reconcile/drift.sql``).
+        double_counted: Idempotency keys that the history holds twice within the horizon (at most 1,000).
+    """
+
+    totals: pl.DataFrame
+    drift: pl.DataFrame
+    double_counted: pl.DataFrame
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differs."""
+        return self.drift.is_empty() and self.double_counted.is_empty()
+
+    def drift_by_period(self) -> dict[str, int]:
+        """How many rows of each period type differ."""
+        counts = dict(self.drift.group_by("period_type").len().iter_rows()) if not self.drift.is_empty() else {}
+        return {period: counts.get(period, 0) for period in self.totals["period_type"]} | counts
+
+
+def reconcile(
+    store: Store,
+    *,
+    slices: int = 1,
+    horizon_s: int = 7 * 86_400,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Reconciliation:
+    """Compare every summary row with the history. Safe while workers run.
+
+    Args:
+        store: The database.
+        slices: In how many parts, by customer, to compare; more need less memory.
+        horizon_s: Repetitions of an idempotency key within this many seconds are one event.
+        sleep: Waits before the second look.
+    """
+    drift = pl.concat([_drift(store, slices, at, None) for at in range(slices)], how="vertical_relaxed")
+    if not drift.is_empty():
+        # The two tables are read at slightly different moments: what differs is looked at once more.
+        sleep(SECOND_LOOK_S)
+        drift = _drift(store, 1, 0, drift.select(CUSTOMERS).unique())
+    return Reconciliation(
+        totals=store.select("reconcile/totals"),
+        drift=drift,
+        double_counted=store.select("reconcile/double_counted", {"horizon_s": horizon_s}),
+    )
+
+
+def repair_drift(
+    store: Store,
+    drift: pl.DataFrame,
+    *,
+    wait_s: float = 15.0,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Have the customers of drifting rows recomputed from the history.
+
+    Workers repair their own sources between two batches. What no worker has taken up after ``wait_s`` belongs to nobody
+    and is repaired here.
+
+    Returns:
+        True if workers did it all, False if some of it was done here.
+    """
+    repair_id = uuid4().hex
+    request_repairs(store, repair_id, drift)
+    sources = drift["source"].unique().to_list()
+    deadline = monotonic() + wait_s
+    while monotonic() < deadline:
+        if not any(waiting == repair_id for waiting, _, _ in pending_repairs(store, sources)):
+            return True
+        sleep(0.2)
+    progress = dict(store.select("reconcile/progress").iter_rows())
+    left = [source for waiting, source, _ in pending_repairs(store, sources) if waiting == repair_id]
+    repair(store, repair_id, {source: progress.get(source, 0) for source in left})
+    return False
+
+
+def _drift(store: Store, slices: int, at: int, suspects: pl.DataFrame | None) -> pl.DataFrame:
+    progress = store.select("reconcile/progress")
+    if progress.is_empty():
+        progress = pl.DataFrame(schema={"source": pl.String, "next_offset": pl.UInt64})
+    return store.select(
+        "reconcile/drift",
+        {"slices": slices, "slice": at, "all_customers": suspects is None},
+        frames={
+            "progress": progress,
+            "suspects": pl.DataFrame(schema=_SUSPECTS_SCHEMA) if suspects is None else suspects,
+        },
+    )

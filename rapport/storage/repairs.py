@@ -1,0 +1,45 @@
+"""Recomputing summary rows from the history: asked for by an operator, done by whoever owns the source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rapport.storage.client import Store
+
+
+def request_repairs(store: Store, repair_id: str, customers: pl.DataFrame) -> None:
+    """Ask for customers (source, tenant_id, customer_id) to be recomputed."""
+    store.insert(
+        "summary_repairs",
+        customers.select("source", "tenant_id", "customer_id").unique().with_columns(repair_id=pl.lit(repair_id)),
+    )
+
+
+def pending_repairs(store: Store, sources: Iterable[str]) -> list[tuple[str, str, int]]:
+    """The repairs of some sources that wait: (repair_id, source, customers)."""
+    rows = store.rows("repairs/pending", {"sources": list(sources)})
+    return [(row["repair_id"], row["source"], row["customers"]) for row in rows]
+
+
+def repair(store: Store, repair_id: str, next_offsets: Mapping[str, int]) -> None:
+    """Do one repair in some sources.
+
+    The caller must be the only writer of these sources' summary rows: their worker between two batches, or anyone while
+    no worker runs.
+
+    Args:
+        store: The database.
+        repair_id: Which repair.
+        next_offsets: The recorded progress of the sources; rows are recomputed up to there.
+    """
+    for source, next_offset in next_offsets.items():
+        if next_offset > 0:
+            store.command(
+                "repairs/recompute", {"repair_id": repair_id, "source": source, "applied_offset": next_offset - 1}
+            )
+        store.command("repairs/finish", {"repair_id": repair_id, "source": source})

@@ -1,0 +1,108 @@
+"""Tenants and their outcome types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from zoneinfo import available_timezones
+
+import polars as pl
+
+from rapport.domain.outcomes import (
+    DEFAULT_OUTCOME_TYPES,
+    Category,
+    Classification,
+    OutcomeType,
+    OutcomeVersions,
+    versions_by_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rapport.storage.client import Store
+
+
+_NOT_ZONES: Final = {"Factory", "localtime"}
+"""Names in the time zone database that are no zones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A tenant as the stream sees it.
+
+    Attributes:
+        time_zone: IANA name; calendar periods start at local midnight there.
+        outcomes: Its outcome types with their versions.
+    """
+
+    tenant_id: str
+    name: str
+    time_zone: str
+    outcomes: OutcomeVersions
+
+
+class UnknownTimeZoneError(ValueError):
+    """The time zone is not an IANA name."""
+
+
+def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: str = "UTC") -> None:
+    """Create a tenant with the default outcome types. Creating it again changes its name only.
+
+    Raises:
+        UnknownTimeZoneError: ``time_zone`` is no IANA name.
+    """
+    if time_zone not in available_timezones() - _NOT_ZONES:
+        raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
+    existing = {row["tenant_id"]: row["time_zone"] for row in store.rows("tenants/tenants")}
+    zone = existing.get(tenant_id, time_zone)
+    if tenant_id not in existing:
+        store.insert("outcome_types", _default_outcome_frame(tenant_id))
+    store.insert("tenants", pl.DataFrame({"tenant_id": [tenant_id], "name": [name or tenant_id], "time_zone": [zone]}))
+
+
+def load_tenants(store: Store) -> Mapping[str, Tenant]:
+    """Load every active tenant with its outcome types."""
+    outcome_types: dict[str, list[OutcomeType]] = {}
+    for row in store.rows("tenants/outcome_types"):
+        outcome_types.setdefault(row["tenant_id"], []).append(
+            OutcomeType(
+                key=row["key"],
+                classification=Classification(row["classification"]),
+                category=Category(row["category"]),
+                is_conversion=bool(row["is_conversion"]),
+                effective_at_ms=row["effective_at_ms"],
+                is_active=bool(row["is_active"]),
+            )
+        )
+    return {
+        row["tenant_id"]: Tenant(
+            row["tenant_id"],
+            row["name"],
+            row["time_zone"],
+            versions_by_key(outcome_types.get(row["tenant_id"], DEFAULT_OUTCOME_TYPES)),
+        )
+        for row in store.rows("tenants/tenants")
+        if row["is_active"]
+    }
+
+
+def _default_outcome_frame(tenant_id: str) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "tenant_id": tenant_id,
+                "key": outcome_type.key,
+                "version": 1,
+                "name": outcome_type.key.replace("_", " ").capitalize(),
+                "classification": outcome_type.classification.value,
+                "category": outcome_type.category.value,
+                "is_conversion": outcome_type.is_conversion,
+                "is_system": True,
+                "ordinal": ordinal,
+                "effective_at": 0,
+            }
+            for ordinal, outcome_type in enumerate(DEFAULT_OUTCOME_TYPES)
+        ],
+        schema_overrides={"version": pl.UInt32, "ordinal": pl.UInt32, "effective_at": pl.Datetime("ms", "UTC")},
+    )

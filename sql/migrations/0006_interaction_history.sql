@@ -1,0 +1,51 @@
+-- One row is one accepted interaction, once, whatever was rewritten after a crash.
+CREATE VIEW interaction_history
+(
+    tenant_id LowCardinality(String) COMMENT 'Tenant',
+    customer_id String COMMENT 'Customer',
+    id String COMMENT 'Sorts by event time',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When it happened',
+    received_at DateTime64(3, 'UTC') COMMENT 'When the broker got it',
+    local_date Date COMMENT 'Calendar day in the tenant''s time zone',
+    outcome LowCardinality(String) COMMENT 'Key of the outcome type',
+    classification LowCardinality(String) COMMENT 'positive, negative or neutral',
+    category LowCardinality(String) COMMENT 'impression, response or recommendation',
+    is_conversion Bool COMMENT 'Whether it counts in converts',
+    direction LowCardinality(String) COMMENT 'inbound or outbound',
+    offer_id Nullable(String) COMMENT 'Null where the event names none',
+    creative_id Nullable(String) COMMENT 'Null where the event names none',
+    channel_id Nullable(String) COMMENT 'Null where the event names none',
+    placement_id Nullable(String) COMMENT 'Null where the event names none',
+    conversion_value Nullable(Decimal(18, 6)) COMMENT 'In the tenant''s currency',
+    recommendation_id Nullable(String) COMMENT 'The recommendation it answers',
+    rank Nullable(UInt16) COMMENT 'Rank in that recommendation',
+    idempotency_key String COMMENT 'As sent by the producer',
+    context String COMMENT 'JSON object or empty',
+    outcome_details String COMMENT 'JSON object or empty',
+    metadata String COMMENT 'JSON object or empty'
+)
+AS SELECT
+    tenant_id,
+    customer_id,
+    id,
+    occurred_at,
+    received_at,
+    local_date,
+    outcome,
+    classification,
+    category,
+    is_conversion,
+    direction,
+    nullIf(i.offer_id, '') AS offer_id,
+    nullIf(i.creative_id, '') AS creative_id,
+    nullIf(i.channel_id, '') AS channel_id,
+    nullIf(i.placement_id, '') AS placement_id,
+    conversion_value,
+    nullIf(i.recommendation_id, '') AS recommendation_id,
+    nullIf(i.rank, 0) AS rank,
+    idempotency_key,
+    context,
+    outcome_details,
+    metadata
+FROM interactions AS i FINAL
+COMMENT 'Every accepted interaction, once'

@@ -1,0 +1,6 @@
+-- A row is one reason code: how many dead letters wait, and since when.
+SELECT code, count() AS letters, min(received_at) AS first_received_at, max(received_at) AS last_received_at
+FROM dead_letters FINAL
+WHERE replayed_at IS NULL
+GROUP BY code
+ORDER BY letters DESC, code

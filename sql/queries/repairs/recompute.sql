@@ -1,0 +1,47 @@
+-- Rewrites every summary row of the customers of one repair, in one source, from the history up to an offset. Rows that
+-- the history does not support become zero. The new version is that offset: nothing that counts can be older.
+INSERT INTO interaction_summary_state
+(
+    tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, applied_offset,
+    impressions, positive, negative, neutral, converts, total_value, last_contact_at, last_outcome, last_direction
+)
+SELECT
+    tenant_id,
+    customer_id,
+    period_type,
+    period_key,
+    offer_id,
+    creative_id,
+    channel_id,
+    source,
+    {applied_offset:UInt64},
+    sum(c.impressions),
+    sum(c.positive),
+    sum(c.negative),
+    sum(c.neutral),
+    sum(c.converts),
+    sum(c.value),
+    max(occurred_at),
+    argMax(outcome, (occurred_at, offset, item)),
+    argMax(direction, (occurred_at, offset, item))
+FROM
+(
+    SELECT * FROM interaction_contacts
+    WHERE (tenant_id, customer_id) IN (
+            SELECT tenant_id, customer_id FROM summary_repairs FINAL
+            WHERE repair_id = {repair_id:String} AND source = {source:String} AND is_done = 0
+        )
+        AND source = {source:String}
+        AND offset <= {applied_offset:UInt64}
+    UNION ALL
+    SELECT
+        tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source,
+        0, 0, 0, 0, 0, 0, 0, 0, toDateTime64(0, 3, 'UTC'), '', ''
+    FROM interaction_summary_state FINAL
+    WHERE (tenant_id, customer_id) IN (
+            SELECT tenant_id, customer_id FROM summary_repairs FINAL
+            WHERE repair_id = {repair_id:String} AND source = {source:String} AND is_done = 0
+        )
+        AND source = {source:String}
+) AS c
+GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source

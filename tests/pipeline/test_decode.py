@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.batch import FetchedRecord, Partition
+from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
+from pipeline.directory import Directory
+from pipeline.sources import source_of
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.periods import local_date
+from rapport.domain.rejections import RejectionCode
+from rapport.storage.stream import write_interactions
+from rapport.storage.tenants import Tenant
+from tests.fixtures.contacts import ZONES
+from tests.fixtures.events import CLICK, DECISION, json_values, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rapport.storage.client import Store
+
+LAW = settings(max_examples=50, deadline=None)
+NOW = 1_773_585_000_000
+P0, P1 = Partition("interactions", 0), Partition("interactions", 1)
+SOURCES = {partition: source_of("cluster", partition, 0) for partition in (P0, P1)}
+OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+TENANTS = {tenant: Tenant(tenant, tenant, zone, OUTCOMES) for tenant, zone in ZONES.items()}
+
+
+def directory_of(tenants: Mapping[str, Tenant] = TENANTS) -> Directory:
+    directory = Directory(lambda: tenants, refresh_s=10)
+    directory.refresh()
+    return directory
+
+
+def record(value: object, offset: int = 0, *, at: int = NOW, key: bytes | None = b"acme:ann") -> FetchedRecord:
+    return FetchedRecord(offset, at, key, value if isinstance(value, bytes) else text_of(value))
+
+
+def decoded(*records: FetchedRecord, directory: Directory | None = None) -> Decoded:
+    return decode_batch({P0: records}, SOURCES, directory or directory_of())
+
+
+def only_event(value: Mapping[str, object]) -> dict[str, Any]:
+    found = decoded(record(value))
+    assert found.dead_letters == []
+    return found.events.row(0, named=True)
+
+
+def test_an_event_gets_what_its_outcome_means():
+    row = only_event({**CLICK, "outcome": "convert"})
+    assert (row["classification"], row["category"], row["is_conversion"]) == ("positive", "response", True)
+
+
+@pytest.mark.parametrize(("outcome", "direction"), [("impression", "outbound"), ("click", "inbound")])
+def test_the_direction_follows_the_outcome_unless_the_event_names_one(outcome: str, direction: str):
+    assert only_event({**CLICK, "outcome": outcome})["direction"] == direction
+    assert only_event({**CLICK, "outcome": outcome, "direction": "outbound"})["direction"] == "outbound"
+
+
+def test_what_an_event_leaves_out_is_empty_and_its_time_is_the_brokers():
+    row = only_event(CLICK)
+    empty = ("offer_id", "creative_id", "channel_id", "placement_id", "recommendation_id", "context", "metadata")
+    assert {row[name] for name in (*empty, "outcome_details")} == {""}
+    assert (row["rank"], row["conversion_value"]) == (0, None)
+    assert row["occurred_at_ms"] == row["received_at_ms"] == NOW
+
+
+@pytest.mark.parametrize("nothing", [{}, {"context": None, "offerId": None, "rank": None, "conversionValue": None}])
+def test_null_is_the_same_as_left_out(nothing: dict[str, None]):
+    row = only_event({**CLICK, **nothing})
+    assert (row["context"], row["offer_id"], row["rank"], row["conversion_value"]) == ("", "", 0, None)
+
+
+def test_everything_an_event_says_is_kept():
+    fields = {
+        "offerId": "o",
+        "creativeId": "cr",
+        "channelId": "ch",
+        "placementId": "p",
+        "direction": "outbound",
+        "timestamp": "2026-03-01T12:00:00Z",
+        "conversionValue": 12.34,
+        "recommendationId": "r",
+        "rank": 3,
+        "context": {"a": 1},
+        "outcomeDetails": {"b": 2},
+        "metadata": {"c": 3},
+        "unknown": 4,
+    }
+    row = only_event({**CLICK, **fields})
+    assert row["occurred_at_ms"] == round(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
+    names = ("offer_id", "creative_id", "channel_id", "placement_id", "direction", "recommendation_id", "rank")
+    assert [row[name] for name in names] == ["o", "cr", "ch", "p", "outbound", "r", 3]
+    assert row["conversion_value"] == Decimal("12.34")
+    free_form = [json.loads(row[name]) for name in ("context", "outcome_details", "metadata")]
+    assert free_form == [{"a": 1}, {"b": 2}, {"unknown": 4, "c": 3}]
+
+
+@LAW
+@given(micros=st.integers(0, 10**15))
+def test_values_are_exact_to_six_decimals(micros: int):
+    value = Decimal(micros) / 1_000_000
+    text = text_of(CLICK)[:-1] + f',"conversionValue":{value:f}}}'.encode()
+    assert decoded(record(text)).events["conversion_value"].item() == value
+
+
+@LAW
+@given(times=st.lists(st.tuples(st.sampled_from(sorted(ZONES)), st.integers(86_400_000, NOW)), min_size=1, max_size=20))
+def test_an_event_lies_on_the_calendar_day_of_its_tenants_time_zone(times: list[tuple[str, int]]):
+    events = [
+        {**CLICK, "tenantId": tenant, "timestamp": at, "idempotencyKey": str(n)} for n, (tenant, at) in enumerate(times)
+    ]
+    found = decoded(record(events)).events
+    assert found["local_date"].to_list() == [local_date(at, ZONES[tenant]) for tenant, at in times]
+
+
+def test_the_days_of_every_time_zone_are_those_of_the_domain():
+    unknown_to_polars = {"Factory", "localtime"}
+    zones = sorted(available_timezones() - unknown_to_polars)
+    # Around a change of clocks in the north, one in the south, and new year.
+    days = [date(2025, 3, 30), date(2018, 11, 4), date(2025, 12, 31)]
+    noons = [datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() for day in days]
+    times = [round(noon + hours * 3_600) * 1000 for noon in noons for hours in range(-14, 15, 4)]
+    tenants = {zone: Tenant(zone, zone, zone, OUTCOMES) for zone in zones}
+    events = [{**CLICK, "tenantId": zone, "timestamp": at} for zone in zones for at in times]
+    found = decoded(record(events), directory=directory_of(tenants)).events
+    assert found["local_date"].to_list() == [local_date(at, zone) for zone in zones for at in times]
+
+
+def test_an_event_is_found_by_the_place_of_its_message():
+    found = decode_batch({P0: [record([CLICK, CLICK], 7)], P1: [record(CLICK, 3)]}, SOURCES, directory_of()).events
+    assert list(found.select("source", "offset", "item").iter_rows()) == [
+        ("cluster/interactions/0", 7, 0),
+        ("cluster/interactions/0", 7, 1),
+        ("cluster/interactions/1", 3, 0),
+    ]
+
+
+def test_ids_are_the_same_in_a_replay_and_differ_between_places():
+    records = [record([CLICK, CLICK], offset) for offset in (0, 1, 2**40)]
+    first = decode_batch({P0: records, P1: records}, SOURCES, directory_of()).events["id"]
+    again = decode_batch({P1: records, P0: records}, SOURCES, directory_of()).events["id"]
+    assert set(first) == set(again)
+    assert first.n_unique() == len(first) == 12
+
+
+def test_ids_of_a_recreated_topic_differ():
+    anew = {partition: source_of("cluster", partition, 1) for partition in SOURCES}
+    one, other = (decode_batch({P0: [record(CLICK)]}, sources, directory_of()).events for sources in (SOURCES, anew))
+    assert one["source"].item() != other["source"].item()
+    assert one["id"].item() != other["id"].item()
+
+
+@LAW
+@given(times=st.lists(st.integers(86_400_000, NOW), min_size=1, max_size=20))
+def test_ids_sort_by_time_and_those_of_one_time_by_place(times: list[int]):
+    found = decoded(*[record({**CLICK, "timestamp": at}, offset) for offset, at in enumerate(times)]).events
+    by_time = found.sort("occurred_at_ms", "offset")
+    assert found.sort("id")["offset"].to_list() == by_time["offset"].to_list()
+    assert {len(found_id) for found_id in found["id"]} == {38}
+
+
+def test_a_repetition_has_the_same_hashes_and_another_payload_another():
+    events = [CLICK, CLICK, {**CLICK, "offerId": "o"}, {**CLICK, "idempotencyKey": "k2"}]
+    found = decoded(*[record(event, offset) for offset, event in enumerate(events)]).events
+    keys, payloads = found["key_hash"].to_list(), found["payload_hash"].to_list()
+    assert [keys.index(key) for key in keys] == [0, 0, 0, 3]
+    assert [payloads.index(payload) for payload in payloads] == [0, 0, 2, 3]
+
+
+FAULTS = [
+    (b"", RejectionCode.EMPTY, ""),
+    (b"\xff", RejectionCode.BAD_UTF8, ""),
+    (b"{", RejectionCode.BAD_JSON, ""),
+    (b"7", RejectionCode.NOT_AN_OBJECT, ""),
+    (text_of({"tenantId": "acme"}), RejectionCode.MISSING_FIELD, "acme"),
+    (text_of({**CLICK, "rank": 0}), RejectionCode.INVALID_FIELD, "acme"),
+    (text_of({**CLICK, "type": "x"}), RejectionCode.UNKNOWN_TYPE, "acme"),
+    (text_of({**CLICK, "timestamp": "x"}), RejectionCode.INVALID_TIMESTAMP, "acme"),
+    (text_of({**CLICK, "timestamp": NOW + 86_400_001}), RejectionCode.TIMESTAMP_OUT_OF_RANGE, "acme"),
+    (text_of({**DECISION, "timestamp": -1}), RejectionCode.TIMESTAMP_OUT_OF_RANGE, "acme"),
+    (text_of({**CLICK, "conversionValue": -1}), RejectionCode.INVALID_VALUE, "acme"),
+    (text_of({**CLICK, "tenantId": "nobody"}), RejectionCode.UNKNOWN_TENANT, "nobody"),
+    (text_of({**DECISION, "tenantId": "nobody"}), RejectionCode.UNKNOWN_TENANT, "nobody"),
+    (text_of({**CLICK, "outcome": "frown"}), RejectionCode.UNKNOWN_OUTCOME, "acme"),
+]
+
+
+@pytest.mark.parametrize(("value", "code", "tenant_id"), FAULTS)
+def test_what_cannot_be_used_becomes_a_dead_letter_with_its_reason_place_and_bytes(
+    value: bytes, code: RejectionCode, tenant_id: str
+):
+    found = decoded(record(CLICK, 6), record(value, 7))
+    (letter,) = found.dead_letters
+    assert (letter.code, letter.tenant_id, letter.key, letter.value) == (code.value, tenant_id, b"acme:ann", value)
+    assert (letter.source, letter.topic, letter.partition) == ("cluster/interactions/0", "interactions", 0)
+    assert (letter.id, letter.received_at_ms) == ("cluster/interactions/0:7:0", NOW)
+    assert found.events.height == 1
+
+
+def test_a_message_without_value_or_key_is_a_dead_letter_too():
+    (letter,) = decoded(FetchedRecord(7, -1, None, None)).dead_letters
+    assert (letter.code, letter.key, letter.value, letter.received_at_ms) == ("empty_value", b"", b"", 0)
+
+
+def test_a_bad_item_of_an_array_leaves_the_others_alone():
+    found = decoded(record([CLICK, {"tenantId": "acme"}, {**CLICK, "outcome": "frown"}, CLICK]))
+    assert found.events["item"].to_list() == [0, 3]
+    assert [(letter.item, letter.code) for letter in found.dead_letters] == [
+        (1, "missing_field"),
+        (2, "unknown_outcome"),
+    ]
+    assert found.dead_letters[0].value == text_of({"tenantId": "acme"})
+
+
+def test_the_reason_for_an_unknown_outcome_or_tenant_says_what_would_have_been_right():
+    outcome, tenant = decoded(record([{**CLICK, "outcome": "frown"}, {**CLICK, "tenantId": "nobody"}])).dead_letters
+    assert "click, complaint, conversion" in outcome.detail
+    assert "rapport tenant create nobody" in tenant.detail
+
+
+@LAW
+@given(values=st.lists(st.sampled_from([CLICK, DECISION, *(f[0] for f in FAULTS)]) | json_values, max_size=8))
+def test_every_item_becomes_an_event_a_decision_or_a_dead_letter(values: list[object]):
+    records = [record(value, offset) for offset, value in enumerate(values)]
+    items = sum(len(value) if isinstance(value, list) else 1 for value in values)
+    found = decoded(*records)
+    assert found.events.height + found.decisions.height + len(found.dead_letters) == items
+
+
+def test_a_tenant_or_outcome_that_is_new_is_looked_up_before_it_counts_as_unknown():
+    now = Counter(s=0)
+    known: dict[str, Tenant] = {}
+    directory = Directory(lambda: dict(known), refresh_s=3_600, monotonic=lambda: float(now["s"]))
+    directory.refresh()
+    upsell = OutcomeType(key="upsell", classification=Classification.POSITIVE, category=Category.RESPONSE)
+    known["acme"] = replace(TENANTS["acme"], outcomes=versions_by_key([upsell]))
+    now["s"] = 1
+    assert decoded(record({**CLICK, "outcome": "upsell"}), directory=directory).dead_letters == []
+    known["globex"] = replace(TENANTS["acme"], tenant_id="globex")
+    now["s"] = 2
+    assert decoded(record({**DECISION, "tenantId": "globex"}), directory=directory).decisions.height == 1
+
+
+def test_decisions_are_kept_apart_from_events():
+    value = {**DECISION, "timestamp": NOW - 1, "decision": {"offers": [1]}}
+    found = decoded(record(value, 5))
+    assert found.events.is_empty()
+    row = ("acme", "ann", "r1", NOW - 1, NOW, '{"offers": [1]}', "cluster/interactions/0", 5)
+    assert found.decisions.rows() == [row]
+
+
+def test_a_batch_of_nothing_has_the_columns_of_any_other():
+    empty, full = decoded(), decoded(record([CLICK, DECISION]))
+    assert empty.events.schema == full.events.schema
+    assert set(empty.events.columns) == {*EVENT_SCHEMA, "local_date"}
+    assert empty.decisions.schema == full.decisions.schema == DECISION_SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("tenant", "timestamp", "received_at"),
+    [
+        ("acme", 0, NOW),
+        ("kiwi", 0, NOW),
+        ("yank", 0, NOW),  # the day before 1970 in New York
+        ("acme", None, 4_102_444_800_000),
+        ("acme", None, 5_700_000_000_000),  # a producer's clock, in 2150
+        ("acme", None, NOW * 1000),  # microseconds taken for milliseconds
+    ],
+)
+def test_what_is_accepted_can_be_written(store: Store, tenant: str, timestamp: int | None, received_at: int):
+    found = decoded(record({**CLICK, "tenantId": tenant, "timestamp": timestamp}, at=received_at))
+    write_interactions(store, found.events)
+    written = store.client.query("SELECT count() FROM interaction_history").result_rows[0][0]
+    assert written + len(found.dead_letters) == 1

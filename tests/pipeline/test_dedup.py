@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.dedup import Others, Place, Resolution, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+HOUR_MS = 3_600_000
+HORIZON_MS = 168 * HOUR_MS
+CLAIM_TIMEOUT_S = 60.0
+FRESH, OLD = 1, 3_600
+
+EVENTS = {
+    "tenant_id": pl.String,
+    "customer_id": pl.String,
+    "key_hash": pl.UInt64,
+    "source": pl.String,
+    "offset": pl.UInt64,
+    "item": pl.UInt32,
+    "payload_hash": pl.UInt64,
+    "received_at_ms": pl.Int64,
+}
+CLAIMS = {**EVENTS, "has_yielded": pl.UInt8, "age_s": pl.Int64}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    source: str
+    offset: int
+    item: int = 0
+    key: int = 1
+    payload: int = 1
+    at_h: int = 0
+    customer: str = "ann"
+    tenant: str = "acme"
+
+    @property
+    def place(self) -> Place:
+        return self.source, self.offset, self.item
+
+    def row(self) -> tuple[object, ...]:
+        return self.tenant, self.customer, self.key, *self.place, self.payload, self.at_h * HOUR_MS
+
+
+def frame_of(events: Iterable[Event]) -> pl.DataFrame:
+    return pl.DataFrame([event.row() for event in events], EVENTS, orient="row")
+
+
+def claimed(event: Event, *, yielded: bool = False, age_s: int = FRESH) -> tuple[object, ...]:
+    return *event.row(), int(yielded), age_s
+
+
+def others_of(
+    *claims: tuple[object, ...],
+    progress: Mapping[str, int] | None = None,
+    accepted: Iterable[Event] = (),
+    all_claims: Iterable[tuple[object, ...]] | None = None,
+) -> Others:
+    def accepted_of(disputed: pl.DataFrame) -> set[Place]:
+        asked = set(disputed.select("tenant_id", "customer_id", "source", "offset").iter_rows())
+        return {e.place for e in accepted if (e.tenant, e.customer, e.source, e.offset) in asked}
+
+    found = pl.DataFrame(claims, CLAIMS, orient="row") if claims else pl.DataFrame()
+    return Others(
+        found,
+        read_again=lambda _: found if all_claims is None else pl.DataFrame(list(all_claims), CLAIMS, orient="row"),
+        progress=lambda sources: {s: offset for s, offset in (progress or {}).items() if s in set(sources)},
+        accepted=accepted_of,
+    )
+
+
+def resolved(events: Iterable[Event], others: Others | None = None) -> Resolution:
+    return resolve(frame_of(events), others or others_of(), horizon_ms=HORIZON_MS, claim_timeout_s=CLAIM_TIMEOUT_S)
+
+
+def places(frame: pl.DataFrame) -> list[Place]:
+    return list(frame.select("source", "offset", "item").iter_rows()) if frame.width else []
+
+
+def test_events_with_different_keys_all_count():
+    resolution = resolved([Event("a", n, key=n) for n in range(3)])
+    assert places(resolution.accepted) == [("a", n, 0) for n in range(3)]
+    assert (resolution.duplicates, resolution.conflicts, resolution.waiting) == (0, [], {})
+
+
+def test_no_events_are_no_trouble():
+    assert places(resolved([]).accepted) == []
+
+
+def test_of_repetitions_in_one_batch_the_first_counts():
+    events = [Event("a", 0), Event("a", 0, item=1), Event("a", 1, key=2), Event("a", 2)]
+    resolution = resolved(events)
+    assert places(resolution.accepted) == [("a", 0, 0), ("a", 1, 0)]
+    assert resolution.duplicates == 2
+    assert places(resolution.yielded) == []
+
+
+@pytest.mark.parametrize("other", [Event("a", 1, customer="bob"), Event("a", 1, tenant="globex")])
+def test_one_key_of_two_customers_is_two_keys(other: Event):
+    assert len(places(resolved([Event("a", 0), other]).accepted)) == 2
+
+
+def test_an_earlier_message_of_the_same_source_counts_instead():
+    others = others_of(claimed(Event("a", 3), age_s=OLD))
+    resolution = resolved([Event("a", 7), Event("a", 8, key=2)], others)
+    assert places(resolution.accepted) == [("a", 8, 0)]
+    assert resolution.duplicates == 1
+
+
+def test_the_same_key_with_another_payload_is_a_conflict_and_no_duplicate():
+    resolution = resolved([Event("a", 0), Event("a", 1, payload=2), Event("a", 2)])
+    assert places(resolution.accepted) == [("a", 0, 0)]
+    assert resolution.conflicts == [("acme", "a", 1, 0)]
+    assert resolution.duplicates == 1
+
+
+def test_of_two_sources_in_one_batch_the_lower_counts_and_the_higher_says_that_it_stood_back():
+    resolution = resolved([Event("z", 0), Event("z", 1, key=2), Event("a", 5)])
+    assert places(resolution.accepted) == [("z", 1, 0), ("a", 5, 0)]
+    assert places(resolution.yielded) == [("z", 0, 0)]
+    assert resolution.waiting == {}
+
+
+def test_a_higher_source_yields_to_a_lower_ones_claim():
+    resolution = resolved([Event("z", 4)], others_of(claimed(Event("a", 9)), progress={"a": 3}))
+    assert places(resolution.accepted) == []
+    assert places(resolution.yielded) == [("z", 4, 0)]
+
+
+def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_applied():
+    events = [
+        Event("a", 4, key=4),
+        Event("a", 5, key=5),
+        Event("a", 5, item=1),
+        Event("a", 6, key=6),
+        Event("a", 7, key=4),
+        Event("b", 9, key=9),
+    ]
+    resolution = resolved(events, others_of(claimed(Event("z", 9)), progress={"z": 3}))
+    assert resolution.waiting == {"a": 5}
+    assert places(resolution.accepted) == [("a", 4, 0), ("b", 9, 0)]
+    assert (resolution.duplicates, places(resolution.yielded)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("others", "counts"),
+    [
+        (others_of(claimed(Event("z", 9), yielded=True), progress={"z": 3}), True),
+        (others_of(claimed(Event("z", 9), yielded=True), progress={"z": 10}), True),
+        (others_of(claimed(Event("z", 9), age_s=61), progress={"z": 9}), True),
+        (others_of(claimed(Event("z", 9)), progress={"z": 10}), False),
+        (others_of(claimed(Event("z", 9), age_s=61), progress={"z": 10}), False),
+        (others_of(claimed(Event("z", 9)), progress={"z": 9}, accepted=[Event("z", 9)]), False),
+        (others_of(claimed(Event("z", 9), age_s=61), accepted=[Event("z", 9)]), False),
+    ],
+)
+def test_the_waiting_ends_when_the_higher_source_has_decided_or_is_gone(others: Others, counts: bool):  # noqa: FBT001
+    resolution = resolved([Event("a", 4)], others)
+    assert (len(places(resolution.accepted)), resolution.duplicates) == ((1, 0) if counts else (0, 1))
+    assert resolution.waiting == {}
+
+
+def test_what_was_accepted_before_a_crash_counts_again():
+    others = others_of(claimed(Event("a", 9)), accepted=[Event("z", 4)])
+    resolution = resolved([Event("z", 4)], others)
+    assert places(resolution.accepted) == [("z", 4, 0)]
+
+
+def test_an_accepted_item_does_not_vouch_for_another_item_of_its_message():
+    others = others_of(claimed(Event("a", 9, key=2)), accepted=[Event("z", 4)])
+    resolution = resolved([Event("z", 4), Event("z", 4, item=1, key=2)], others)
+    assert places(resolution.accepted) == [("z", 4, 0)]
+
+
+@pytest.mark.parametrize(("hours", "counts"), [(168, False), (169, True)])
+@pytest.mark.parametrize("source", ["a", "m", "z"])
+def test_repetitions_further_apart_than_the_horizon_count_again(source: str, hours: int, counts: bool):  # noqa: FBT001
+    others = others_of(claimed(Event(source, 1), age_s=OLD), progress={"a": 2, "z": 2})
+    resolution = resolved([Event("m", 7, at_h=hours)], others)
+    assert len(places(resolution.accepted)) == counts
+
+
+def test_the_horizon_holds_between_the_events_of_a_batch_too():
+    resolution = resolved([Event("m", n, at_h=hours) for n, hours in enumerate((0, 168, 400))])
+    assert places(resolution.accepted) == [("m", 0, 0), ("m", 2, 0)]
+
+
+def test_accepted_events_keep_the_order_of_their_logs():
+    events = [Event("a", n // 2, item=n % 2, key=n % 7) for n in range(20)]
+    assert places(resolved(events).accepted) == [event.place for event in events[:7]]
+
+
+def test_an_old_event_of_a_higher_source_counts_even_if_that_source_has_disputed_events_in_the_batch_itself():
+    others = others_of(claimed(Event("z", 3), age_s=OLD), progress={"z": 10}, accepted=[Event("z", 3)])
+    resolution = resolved([Event("a", 7), Event("z", 10, key=2), Event("z", 11, key=2)], others)
+    assert places(resolution.accepted) == [("z", 10, 0)]
+    assert resolution.waiting == {}
+
+
+# A model of the whole protocol with the real resolve: workers that own one or more sources, and take them over from
+# each other when one crashes.
+
+
+@dataclass(slots=True)
+class World:
+    """The tables and the logs. Each event of the logs is one message."""
+
+    logs: Mapping[str, list[Event]]
+    owner: dict[str, int]
+    claims: dict[Place, Event] = field(default_factory=dict)
+    undecided: set[Place] = field(default_factory=set)
+    yielded: set[Place] = field(default_factory=set)
+    accepted: Counter[Event] = field(default_factory=Counter)
+    progress: Counter[str] = field(default_factory=Counter)
+    running: dict[int, Iterator[None]] = field(default_factory=dict)
+
+    def step(self, worker: int, sizes: int) -> None:
+        if worker not in self.running:
+            owned = [source for source, owner in self.owner.items() if owner == worker]
+            self.running[worker] = self.apply_batch({s: sizes >> n & 3 for n, s in enumerate(owned)})
+        if next(self.running[worker], self) is self:
+            del self.running[worker]
+
+    def crash(self, worker: int, heir: int) -> None:
+        self.running.pop(worker, None)
+        self.running.pop(heir, None)  # a rebalance: it starts anew with what it owns now
+        for source, owner in self.owner.items():
+            if owner in (worker, heir):
+                self.undecided -= {place for place in self.undecided if place[0] == source}
+                self.owner[source] = heir
+
+    def apply_batch(self, sizes: Mapping[str, int]) -> Iterator[None]:
+        first = {s: self.progress[s] for s, size in sizes.items() if self.logs[s][self.progress[s] :][:size]}
+        batch = [event for source, start in first.items() for event in self.logs[source][start:][: sizes[source]]]
+        if not batch:
+            return
+        self.claims |= {event.place: event for event in batch}
+        self.undecided |= {event.place for event in batch}
+        yield
+        own_keys = {(event.source, event.key) for event in batch}
+
+        def claims_of(events: Iterable[Event]) -> list[tuple[object, ...]]:
+            age = {e.place: FRESH if e.place in self.undecided else OLD for e in events}
+            return [claimed(e, yielded=e.place in self.yielded, age_s=age[e.place]) for e in events]
+
+        found = [
+            e for e in self.claims.values() if (e.source, e.key) not in own_keys or e.offset < first.get(e.source, 0)
+        ]
+        read_first = claims_of(found)
+        yield
+        others = others_of(
+            *read_first,
+            progress=self.progress.copy(),
+            accepted=set(self.accepted),
+            all_claims=claims_of(list(self.claims.values())),
+        )
+        resolution = resolved(batch, others)
+        self.yielded |= set(places(resolution.yielded))
+        yield
+        by_place = {event.place: event for event in batch}
+        self.accepted |= Counter(by_place[place] for place in places(resolution.accepted))
+        yield
+        self.undecided -= set(by_place)
+        for source, start in first.items():
+            done = [event for event in batch if event.source == source]
+            self.progress[source] = resolution.waiting.get(source, start + len(done))
+
+    @property
+    def is_done(self) -> bool:
+        return all(self.progress[source] == len(log) for source, log in self.logs.items())
+
+
+keys_of_a_log = st.lists(st.sampled_from([1, 1, 2]), min_size=1, max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(logs=st.lists(keys_of_a_log, min_size=3, max_size=3), moves=st.binary(min_size=30, max_size=30))
+@example(logs=[[2], [2, 1], [1]], moves=b"\0\1\x18\x10\x10" + bytes(24) + b"\x14")
+def test_of_all_events_with_one_key_exactly_one_counts_whoever_owns_their_sources(logs: list[list[int]], moves: bytes):
+    keys = dict(zip("amz", logs, strict=True))
+    named = {source: [Event(source, n, key=key) for n, key in enumerate(log)] for source, log in keys.items()}
+    world = World(named, owner={"a": 0, "m": 1, "z": 0})
+    for move in moves:
+        if move < 16:
+            world.crash(move % 2, heir=move // 2 % 2)
+        else:
+            world.step(move % 2, sizes=move // 2)
+    for _ in range(100):
+        if not world.is_done:
+            world.step(0, sizes=63)
+            world.step(1, sizes=63)
+    assert world.is_done, "somebody waits for ever"
+    assert Counter(event.key for event in world.accepted) == Counter({key for log in logs for key in log})

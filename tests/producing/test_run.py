@@ -1,0 +1,105 @@
+"""A run counts what was sent and what was not, and tells who watches in the order of the input."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from rich.console import Console
+
+from rapport.producing.feeds import BadLine, Chunk, Feed, Message, feed_of
+from rapport.producing.reporting import describe, watch
+from rapport.producing.run import Produced, produce
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapport.producing.sending import EventSender
+
+
+class Recorder:
+    """A sender that keeps what it is given, and a watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.acknowledged_events = 0
+        self.told: list[Any] = []
+
+    async def add(self, messages: Iterable[Message]) -> None:
+        self.sent.extend(messages)
+
+    async def flush(self) -> None:
+        self.acknowledged_events = len(self.sent)
+
+    def report_bad(self, line: BadLine) -> None:
+        self.told.append(line.number)
+
+    def report_position(self, position: int, sent: int, bad: int) -> None:
+        self.told.append((position, sent, bad))
+
+
+def message(number: int) -> Message:
+    return Message(b"k", b"%d" % number)
+
+
+def bad(number: int) -> BadLine:
+    return BadLine(number, "bad_json", "no")
+
+
+def run(*chunks: list[Message | BadLine], is_strict: bool = False) -> tuple[Recorder, Produced]:
+    recorder = Recorder()
+    feed = Feed("f", 99, iter([Chunk(entries, index) for index, entries in enumerate(chunks)]))
+    return recorder, asyncio.run(produce(feed, cast("EventSender", recorder), recorder, is_strict=is_strict))
+
+
+def test_good_lines_are_sent_and_bad_ones_told():
+    recorder, produced = run([message(1), bad(2), message(3)], [bad(4)], [message(5)])
+    assert recorder.sent == [message(1), message(3), message(5)]
+    assert recorder.told == [2, (0, 2, 1), 4, (1, 2, 2), (2, 3, 2)]
+    assert (produced.events, produced.bad_lines, produced.stopped_early) == (3, 2, False)
+
+
+def test_strict_sends_what_comes_before_the_first_bad_line_and_nothing_else():
+    recorder, produced = run([message(1)], [message(2), bad(3), message(4), bad(5)], [message(6)], is_strict=True)
+    assert recorder.sent == [message(1), message(2)]
+    assert (produced.events, produced.bad_lines, produced.stopped_early) == (2, 1, True)
+
+
+def test_strict_without_bad_lines_is_not_stopped():
+    _, produced = run([message(1)], is_strict=True)
+    assert not produced.stopped_early
+
+
+def test_a_feed_of_messages_is_cut_into_chunks():
+    chunks = list(feed_of("f", 4_001, (message(number) for number in range(4_001))).chunks)
+    assert [(len(chunk.entries), chunk.position) for chunk in chunks] == [(2_000, 2_000), (2_000, 4_000), (1, 4_001)]
+
+
+def test_the_last_line_has_events_rate_and_errors():
+    produced = Produced(events=1_000, bad_lines=2, seconds=0.5, stopped_early=False)
+    assert describe(produced) == "1,000 events sent in 0.5 s (2,000/s), 2 bad lines"
+
+
+def test_bad_lines_go_where_errors_go_even_without_a_terminal():
+    output, errors = io.StringIO(), io.StringIO()
+    feed = Feed("e.csv", 1, iter([]))
+    with watch(feed, Console(file=output), Console(file=errors, width=20)) as watcher:
+        watcher.report_bad(BadLine(7, "bad_json", "The value is not JSON: [line] is not markup."))
+        watcher.report_position(1, 1, 1)
+    assert output.getvalue() == ""
+    assert errors.getvalue() == "e.csv:7: bad_json: The value is not JSON: [line] is not markup.\n"
+
+
+@pytest.mark.parametrize("is_error_terminal", [True, False])
+def test_a_terminal_gets_a_bar(*, is_error_terminal: bool):
+    output, errors = io.StringIO(), io.StringIO()
+    console = Console(file=output, force_terminal=True, width=120)
+    with watch(Feed("e.csv", 10, iter([])), console, Console(file=errors, force_terminal=is_error_terminal)) as watcher:
+        watcher.report_bad(bad(3))
+        watcher.report_position(10, 9, 1)
+    assert "9 events" in output.getvalue()
+    assert "100%" in output.getvalue()
+    assert ("e.csv:3" in output.getvalue()) is is_error_terminal
+    assert ("e.csv:3" in errors.getvalue()) is not is_error_terminal

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import contextlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rapport.storage.client import connect
+from rapport.storage.errors import TerminalStorageError
+from rapport.storage.migrations import Migration, MigrationError, apply, dump_schema, load_migrations, migrate, plan
+from rapport.storage.queries import SQL_DIR, migration_files
+from tests.fixtures.store import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rapport.settings import ClickHouseSettings
+    from rapport.storage.client import Store
+
+GLOBAL_TABLES = {
+    "schema_migrations": "version",
+    "stream_progress": "source",  # logs belong to no tenant
+    "stream_sources": "cluster_id, topic",
+}
+BY_SOURCE_FIRST = {"summary_repairs"}  # a worker looks for those of its own logs
+
+
+@pytest.fixture
+def target(clickhouse_url: str, database: str) -> ClickHouseSettings:
+    return settings_of(clickhouse_url, database)
+
+
+@pytest.fixture
+def empty(target: ClickHouseSettings) -> Iterator[Store]:
+    """A store on a database without any table."""
+    with contextlib.closing(connect(target)) as store:
+        yield store
+
+
+def written(directory: Path, **statements: str) -> list[Migration]:
+    """Migrations of our own: `_0001_a="CREATE …"`."""
+    for name, statement in statements.items():
+        (directory / f"{name[1:]}.sql").write_text(statement, "utf-8")
+    return load_migrations(sorted(directory.glob("*.sql")))
+
+
+def table(name: str, column: str = "x") -> str:
+    return f"-- One row is a number.\nCREATE TABLE {name} ({column} UInt8 COMMENT 'A number') ENGINE = Memory"
+
+
+def tables(store: Store) -> list[str]:
+    return [row["name"] for row in store.rows("schema/objects")]
+
+
+def names(migrations: list[Migration]) -> list[str]:
+    return [migration.name for migration in migrations]
+
+
+def test_migrations_bring_an_empty_database_to_the_newest_schema_once(target: ClickHouseSettings, empty: Store):
+    assert names(migrate(target)) == [path.stem for path in migration_files()]
+    created = set(tables(empty))
+    assert {path.stem[5:] for path in migration_files()} == created
+    assert migrate(target) == []
+    assert set(tables(empty)) == created
+    assert dump_schema(empty) == (SQL_DIR / "schema.sql").read_text("utf-8"), "run `make schema`"
+
+
+def test_the_schema_file_alone_leads_to_the_same_schema(empty: Store):
+    schema = (SQL_DIR / "schema.sql").read_text("utf-8")
+    for statement in schema.removesuffix(";\n").split(";\n\n"):
+        empty.execute(statement)
+    assert dump_schema(empty) == schema
+
+
+def test_a_database_that_does_not_exist_is_created(clickhouse_url: str, empty: Store):
+    name = f"{empty.client.database}_new"
+    try:
+        assert migrate(settings_of(clickhouse_url, name))
+    finally:
+        empty.client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
+
+
+def test_two_that_migrate_at_once_do_not_disturb_each_other(target: ClickHouseSettings, empty: Store):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(migrate, [target, target]))
+    assert plan(empty, load_migrations()) == []
+
+
+def test_only_what_is_new_is_applied(empty: Store, tmp_path: Path):
+    apply(empty, plan(empty, written(tmp_path, _0001_a=table("a"))))
+    more = written(tmp_path, _0002_b=table("b"), _0010_c=table("c"))
+    assert names(plan(empty, more)) == ["0002_b", "0010_c"]
+    apply(empty, plan(empty, more))
+    assert tables(empty) == ["a", "b", "c"]
+    assert [row["version"] for row in empty.rows("schema/applied")] == [1, 2, 10]
+
+
+def test_a_migration_that_changed_after_it_was_applied_is_refused(empty: Store, tmp_path: Path):
+    apply(empty, plan(empty, written(tmp_path, _0001_a=table("a"), _0002_b=table("b"))))
+    with pytest.raises(MigrationError, match="0001_a has changed since it was applied; write a new migration instead"):
+        plan(empty, written(tmp_path, _0001_a=table("a", "y")))
+
+
+def test_a_migration_that_is_gone_is_refused(empty: Store, tmp_path: Path):
+    migrations = written(tmp_path, _0001_a=table("a"), _0002_b=table("b"))
+    apply(empty, plan(empty, migrations))
+    with pytest.raises(MigrationError, match="0002_b was applied to the database but is not among the files"):
+        plan(empty, migrations[:1])
+
+
+def test_a_migration_numbered_below_one_that_is_applied_is_refused(empty: Store, tmp_path: Path):
+    apply(empty, plan(empty, written(tmp_path, _0001_a=table("a"), _0003_c=table("c"))))
+    with pytest.raises(MigrationError, match="0002_b came after 0003 was applied; give it a higher number"):
+        plan(empty, written(tmp_path, _0002_b=table("b")))
+
+
+@pytest.mark.parametrize("crashed_after", ["statement", "insert"])
+def test_a_crash_between_applying_and_recording_is_resumed(empty: Store, tmp_path: Path, crashed_after: str):
+    migrations = written(tmp_path, _0001_a=table("a"), _0002_b=table("b"))
+    pending = plan(empty, migrations)
+    empty.execute(pending[0].statement)
+    if crashed_after == "insert":
+        apply(empty, pending[:1])
+    apply(empty, plan(empty, migrations))
+    assert tables(empty) == ["a", "b"]
+    assert plan(empty, migrations) == []
+
+
+def test_a_migration_that_fails_is_not_recorded_nor_are_those_behind_it_applied(empty: Store, tmp_path: Path):
+    broken = written(tmp_path, _0001_a=table("a"), _0002_b="CREATE TABLE b", _0003_c=table("c"))
+    with pytest.raises(TerminalStorageError):
+        apply(empty, plan(empty, broken))
+    assert tables(empty) == ["a"]
+    mended = written(tmp_path, _0002_b=table("b"))
+    assert names(plan(empty, mended)) == ["0002_b", "0003_c"]
+
+
+@pytest.mark.parametrize("name", ["1_a", "0001-a", "0001_A", "00001_a", "0001_"])
+def test_a_file_whose_name_is_not_a_number_and_an_object_is_refused(tmp_path: Path, name: str):
+    path = tmp_path / f"{name}.sql"
+    path.write_text(table("a"), "utf-8")
+    with pytest.raises(MigrationError, match=re.escape(f"{name}.sql: a migration is named NNNN_object.sql")):
+        load_migrations([path])
+
+
+def test_two_files_with_one_number_are_refused(tmp_path: Path):
+    with pytest.raises(MigrationError, match="two migrations share a number"):
+        written(tmp_path, _0001_a=table("a"), _0001_b=table("b"))
+
+
+def test_the_files_are_numbered_from_one_without_a_hole():
+    assert [migration.version for migration in load_migrations()] == list(range(1, len(migration_files()) + 1))
+
+
+@pytest.mark.parametrize("path", migration_files(), ids=lambda path: path.stem)
+def test_a_migration_is_one_statement_about_the_object_in_its_name_and_says_what_a_row_is(path: Path):
+    comment, statement = re.fullmatch(r"((?:--[^\n]*\n)+)(.*)", path.read_text("utf-8"), re.DOTALL).groups()
+    assert re.match(r"-- One row is ", comment)
+    assert re.match(rf"CREATE (TABLE|VIEW) {path.stem[5:]}\n", statement)
+    assert ";" not in re.sub(r"'[^']*'|--.*", "", statement)
+    assert "IF NOT EXISTS" not in statement
+
+
+def test_every_table_view_and_column_has_a_comment(store: Store):
+    for kind, name in (("tables", "name"), ("columns", "concat(table, '.', name)")):
+        found = store.client.query(
+            f"SELECT {name}, comment FROM system.{kind} WHERE database = currentDatabase() ORDER BY 1"
+        ).result_rows
+        assert found
+        assert [name for name, comment in found if not comment] == []
+
+
+def test_the_tenant_leads_the_sort_key_of_every_table_that_has_one(store: Store):
+    sql = """
+        SELECT name, sorting_key, name IN (
+            SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'tenant_id'
+        )
+        FROM system.tables WHERE database = currentDatabase() AND engine != 'View'
+    """
+    found = store.client.query(sql).result_rows
+    assert {name: key for name, key, has_tenant in found if not has_tenant} == GLOBAL_TABLES
+    of_tenants = {name: key.split(", ") for name, key, has_tenant in found if has_tenant}
+    assert {name for name, key in of_tenants.items() if key[0] != "tenant_id"} == BY_SOURCE_FIRST
+
+
+def test_every_table_collapses_rows_that_are_written_again(store: Store):
+    sql = "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND engine != 'View'"
+    assert {engine for _, engine in store.client.query(sql).result_rows} == {"ReplacingMergeTree"}

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from rapport.storage.client import _external_data
+from rapport.storage.queries import SQL_DIR, query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rapport.storage.client import Store
+
+NAMES = sorted(
+    path.relative_to(SQL_DIR / "queries").with_suffix("").as_posix() for path in (SQL_DIR / "queries").rglob("*.sql")
+)
+VALUES: Mapping[str, Any] = {
+    "String": "it's",
+    "Array(String)": ["it's", "b"],
+    "UInt32": 1,
+    "UInt64": 1,
+    "Bool": True,
+    "Identifier": "schema_migrations",
+    "DateTime64(3, 'UTC')": "2026-01-01 00:00:00.000",
+}
+CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
+FRAMES = {
+    "batch_keys": {"source": pl.String, "key_hash": pl.UInt64},
+    "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
+    "batch_subjects": {**CUSTOMERS, "offer_id": pl.String, "creative_id": pl.String, "channel_id": pl.String},
+    "batch_periods": {"period_key": pl.String},
+    "batch_sources": {"source": pl.String},
+    "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
+    "progress": {"source": pl.String, "next_offset": pl.UInt64},
+    "suspects": CUSTOMERS,
+}
+ROWS = 100_000
+CUSTOMER_COUNT = 20_000
+ONE_CUSTOMER = {"tenant_id": ["t1"], "customer_id": ["c7"]}
+
+
+def statement_of(name: str) -> str:
+    return re.sub(r"--.*", "", query(name)).strip()
+
+
+def parameters_of(name: str) -> dict[str, Any]:
+    """A value for each parameter of a query."""
+    return {parameter: VALUES[kind] for parameter, kind in re.findall(r"\{(\w+):([^}]+)\}", statement_of(name))}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if statement_of(name).startswith(("SELECT", "WITH"))])
+def test_a_query_runs_on_the_newest_schema_with_its_parameters_bound(store: Store, name: str):
+    frames = {frame: pl.DataFrame(schema=schema) for frame, schema in FRAMES.items() if frame in statement_of(name)}
+    store.select(name, parameters_of(name), frames=frames)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not statement_of(name).startswith(("SELECT", "WITH"))])
+def test_a_command_parses_with_its_parameters_bound(store: Store, name: str):
+    assert statement_of(name).startswith(("INSERT", "CREATE"))
+    tree = store.client.raw_query(f"EXPLAIN AST {query(name)}", parameters=parameters_of(name))
+    assert tree.startswith((b"InsertQuery", b"CreateQuery"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_query_begins_by_saying_what_it_is_about(name: str):
+    assert re.match(r"-- [A-Z].{10,}\n", query(name))
+
+
+def test_no_query_formats_a_value_into_its_text():
+    for name in NAMES:
+        assert "%s" not in query(name)
+        assert not re.search(r"\{\w*\}|\{\{", query(name)), name
+
+
+def test_the_frames_named_here_are_the_ones_queries_join():
+    text = " ".join(statement_of(name) for name in NAMES)
+    assert [name for name in FRAMES if not re.search(rf"(FROM|JOIN) {name}\b", text)] == []
+
+
+FILL = """
+INSERT INTO event_claims (tenant_id, customer_id, key_hash, source, offset, item, payload_hash, received_at)
+SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, number, 's' || number % 4, number, 0, 0, now64(3)
+FROM numbers({rows:UInt32});
+INSERT INTO interactions (tenant_id, customer_id, id, source, offset, item, occurred_at, received_at, local_date)
+SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, hex(number), 's', number, 0, now64(3), now64(3), today()
+FROM numbers({rows:UInt32});
+INSERT INTO interaction_summary_state
+    (tenant_id, customer_id, period_type, period_key, channel_id, source, applied_offset, impressions)
+SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, 'daily', '2026-01-' || number % 28, 'web', 's', number, 1
+FROM numbers({rows:UInt32})
+"""
+
+
+@pytest.fixture
+def crowded(store: Store) -> Store:
+    """A store with many customers."""
+    for statement in FILL.split(";"):
+        store.client.command(statement, parameters={"rows": ROWS, "customers": CUSTOMER_COUNT})
+    return store
+
+
+def reads_of(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """The tables that a plan reads, how many granules they have and how many of them the primary key leaves."""
+    if plan["Node Type"] == "ReadFromMergeTree":
+        (index,) = [index for index in plan["Indexes"] if index["Type"] == "PrimaryKey"]
+        assert index["Condition"] != "true", "the primary key is not used"
+        yield plan["Description"].partition(".")[2], index["Initial Granules"], index["Selected Granules"]
+    for part in plan.get("Plans", []):
+        yield from reads_of(part)
+
+
+def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any]]]) -> list[tuple[str, int, int]]:
+    tables = {name: pl.DataFrame(columns, schema=FRAMES[name]) for name, columns in frames.items()}
+    answer = store.client.raw_query(
+        f"EXPLAIN json = 1, indexes = 1 {sql}",
+        parameters={"tenants": ["t1", "t2"]},
+        external_data=_external_data(tables) if tables else None,
+        fmt="TSVRaw",
+    )
+    return list(reads_of(json.loads(answer)[0]["Plan"]))
+
+
+SOURCE = {"source": ["s1"]}
+HOT = {
+    "stream/claims": {"batch_keys": {**SOURCE, "key_hash": [7]}, "batch_starts": {**SOURCE, "first_offset": [9]}},
+    "stream/accepted": {"disputed": {**ONE_CUSTOMER, **SOURCE, "offset": [7]}},
+    "stream/summary_state": {
+        "batch_subjects": {**ONE_CUSTOMER, "offer_id": [""], "creative_id": [""], "channel_id": ["web"]},
+        "batch_periods": {"period_key": ["2026-01-1", "alltime"]},
+        "batch_sources": SOURCE,
+    },
+}
+BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
+
+
+def test_what_every_batch_and_every_decision_asks_reads_only_the_customers_it_names(crowded: Store):
+    asked = {name: (query(name), frames) for name, frames in HOT.items()}
+    views = ("interaction_summaries", "interaction_history", "interaction_contacts")
+    asked |= {view: (BY_CUSTOMER.format(view), {}) for view in views}
+    for name, (sql, frames) in asked.items():
+        reads = explained(crowded, sql, frames)
+        assert reads, name
+        for table, granules, selected in reads:
+            assert granules >= 50, f"{table} is too small to tell"
+            assert 1 <= selected <= 3, f"{name} reads {selected} of {granules} granules of {table}"

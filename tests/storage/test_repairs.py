@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from pipeline.batch import FetchedRecord, Partition
+from pipeline.decode import decode_batch
+from pipeline.directory import Directory
+from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
+from pipeline.sources import source_of
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.storage.reconcile import Reconciliation, reconcile
+from rapport.storage.repairs import pending_repairs, repair, request_repairs
+from rapport.storage.stream import (
+    STATE_KEYS,
+    Progress,
+    read_summary_state,
+    write_interactions,
+    write_progress,
+    write_summaries,
+)
+from rapport.storage.tenants import Tenant
+from tests.fixtures.events import CLICK, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapport.storage.client import Store
+
+OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+TENANTS = {name: Tenant(name, name, zone, OUTCOMES) for name, zone in (("acme", "UTC"), ("kiwi", "Pacific/Auckland"))}
+SOURCES = ["cluster/interactions/0", "cluster/interactions/1"]
+HOUR_MS = 3_600_000
+NOW = 1_773_585_000_000
+LOG = [
+    {"offerId": "loan", "conversionValue": 1.5, "timestamp": NOW - 50 * HOUR_MS},
+    {"offerId": "loan", "outcome": "dismiss", "timestamp": NOW - 60 * HOUR_MS},
+    {"customerId": "bob", "channelId": "web", "outcome": "impression"},
+    {"tenantId": "kiwi", "outcome": "convert", "conversionValue": 7},
+    {"outcome": "recommendation"},
+    {"offerId": "loan", "conversionValue": 2.25, "timestamp": NOW - 1 * HOUR_MS},
+]
+
+
+def apply_messages(
+    store: Store,
+    messages: Sequence[dict[str, Any] | list[dict[str, Any]]],
+    *,
+    partition: int = 0,
+    first_offset: int = 0,
+    received_at_ms: int = NOW,
+    crash: str = "",
+) -> None:
+    """What a worker does with some messages, each of one event or several, up to where it crashes."""
+    place = Partition("interactions", partition)
+    source = source_of("cluster", place, 0)
+    records = [
+        FetchedRecord(
+            offset,
+            received_at_ms,
+            None,
+            text_of([{**CLICK, "idempotencyKey": f"{partition}:{offset}", **m} for m in items]),
+        )
+        for offset, items in enumerate(([m] if isinstance(m, dict) else m for m in messages), first_offset)
+    ]
+    directory = Directory(lambda: TENANTS, refresh_s=10)
+    directory.refresh()
+    events = decode_batch({place: records}, {place: source}, directory).events
+    write_interactions(store, events)
+    if crash == "interactions":
+        return
+    contacts = contacts_of(events)
+    periods = period_keys_of(contacts["local_date"].unique())["period_key"].unique()
+    state = read_summary_state(store, contacts, periods)
+    write_summaries(store, fold_batch(state, contacts))
+    if crash == "summaries":
+        return
+    progress = Progress(
+        source=source.name,
+        cluster_id="cluster",
+        topic="interactions",
+        partition=partition,
+        next_offset=first_offset + len(messages),
+        last_occurred_at_ms=NOW,
+        last_received_at_ms=NOW,
+        batch_messages=len(messages),
+        batch_events=events.height,
+        worker="host:1",
+    )
+    write_progress(store, [progress])
+
+
+@pytest.fixture
+def applied(store: Store) -> Store:
+    """A store into which two sources have been applied."""
+    apply_messages(store, LOG)
+    apply_messages(store, LOG[:3], partition=1)
+    return store
+
+
+def compared(store: Store) -> Reconciliation:
+    return reconcile(store, sleep=lambda _seconds: None)
+
+
+def rows_of(store: Store) -> pl.DataFrame:
+    """Every summary row as it is now, but for what a repair may change without a difference."""
+    columns = ", ".join(name for name in STATE_SCHEMA.names() if name not in ("last_contact_at_ms", "applied_offset"))
+    sql = f"""
+        SELECT {columns}, last_contact_at FROM interaction_summary_state FINAL
+        WHERE impressions + positive + negative + neutral > 0 ORDER BY {", ".join(STATE_KEYS)}
+    """
+    return pl.DataFrame(store.client.query(sql).result_rows, orient="row")
+
+
+def tamper(store: Store, **changes: object) -> pl.DataFrame:
+    """Overwrite ann's all-time row for the loan in the first source; the row that is now wrong."""
+    row = {
+        "tenant_id": "acme",
+        "customer_id": "ann",
+        "period_type": "alltime",
+        "period_key": "alltime",
+        "offer_id": "loan",
+        "creative_id": "",
+        "channel_id": "",
+        "source": SOURCES[0],
+        "applied_offset": 5,
+        "impressions": 0,
+        "positive": 2,
+        "negative": 1,
+        "neutral": 0,
+        "converts": 0,
+        "total_value": Decimal("3.75"),
+        "last_contact_at_ms": NOW - HOUR_MS,
+        "last_outcome": "click",
+        "last_direction": "inbound",
+    }
+    wrong = pl.DataFrame([row | changes], STATE_SCHEMA)
+    write_summaries(store, wrong)
+    return wrong.select(STATE_KEYS)
+
+
+def test_what_was_applied_agrees_with_the_history(applied: Store):
+    found = compared(applied)
+    assert found.is_clean
+    assert dict(found.totals.select("period_type", "contacts").iter_rows()) == dict.fromkeys(
+        ("daily", "weekly", "monthly", "alltime"), 8
+    )
+
+
+def test_a_row_written_again_as_it_was_is_no_drift(applied: Store):
+    tamper(applied)
+    assert compared(applied).is_clean
+
+
+TAMPERED = [
+    {"positive": 3},
+    {"impressions": 1, "positive": 1},
+    {"converts": 1},
+    {"total_value": Decimal("3.750001")},
+    {"last_outcome": "dismiss"},
+    {"last_direction": "outbound"},
+    {"last_contact_at_ms": NOW - HOUR_MS - 1},
+    {"offer_id": "mortgage"},
+    {"period_type": "daily", "period_key": "2026-03-01"},
+    {"source": SOURCES[1], "applied_offset": 2},
+    {"impressions": 0, "positive": 0, "negative": 0},
+]
+
+
+def test_exactly_the_rows_that_are_wrong_are_found_and_repaired(store: Store):
+    customers = [f"c{n}" for n in range(len(TAMPERED) + 1)]
+    apply_messages(store, [[m | {"customerId": customer} for customer in customers] for m in LOG])
+    apply_messages(store, LOG[:3], partition=1)
+    right = rows_of(store)
+    wrong = [tamper(store, customer_id=c, **changes) for c, changes in zip(customers, TAMPERED, strict=False)]
+    found = compared(store)
+    assert set(found.drift.select(STATE_KEYS).rows()) == {rows.row(0) for rows in wrong}
+    request_repairs(store, "r1", found.drift)
+    repair(store, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
+    assert compared(store).is_clean
+    assert rows_of(store).equals(right)
+
+
+def test_rows_that_are_missing_are_found_and_repaired(applied: Store):
+    right = rows_of(applied)
+    applied.client.command("TRUNCATE TABLE interaction_summary_state")
+    found = compared(applied)
+    assert found.drift.height == right.height
+    request_repairs(applied, "r1", found.drift)
+    repair(applied, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
+    assert rows_of(applied).equals(right)
+
+
+def test_drift_says_by_how_much_a_row_is_off(applied: Store):
+    tamper(applied, positive=4, negative=0, converts=2, total_value=Decimal(3))
+    columns = ("contacts_off", "converts_off", "value_off")
+    assert compared(applied).drift.select(columns).rows() == [(1, 2, Decimal("-0.75"))]
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_drift_is_the_same_in_however_many_slices_it_is_looked_for(applied: Store, slices: int):
+    for customer in ("ann", "bob", "cleo", "dora"):
+        tamper(applied, customer_id=customer, positive=9)
+    found = reconcile(applied, slices=slices, sleep=lambda _seconds: None)
+    assert sorted(found.drift["customer_id"]) == ["ann", "bob", "cleo", "dora"]
+
+
+@pytest.mark.parametrize("crash", ["interactions", "summaries"])
+def test_a_batch_that_is_only_half_written_is_no_drift(applied: Store, crash: str):
+    apply_messages(applied, LOG, first_offset=len(LOG), crash=crash)
+    assert compared(applied).is_clean
+
+
+def test_the_first_batch_of_a_source_is_no_drift_either_while_it_is_only_half_written(applied: Store):
+    apply_messages(applied, LOG, partition=2, crash="summaries")
+    assert compared(applied).is_clean
+
+
+def test_a_repair_counts_no_further_than_the_progress_and_the_stream_goes_on_from_there(applied: Store):
+    apply_messages(applied, LOG, first_offset=len(LOG), crash="interactions")
+    request_repairs(applied, "r1", tamper(applied, positive=9))
+    repair(applied, "r1", {SOURCES[0]: len(LOG)})
+    assert compared(applied).is_clean
+    applied.client.command("OPTIMIZE TABLE interaction_summary_state FINAL")  # see the next test
+    apply_messages(applied, LOG, first_offset=len(LOG))
+    found = compared(applied)
+    assert found.is_clean
+    assert set(found.totals["contacts"]) == {13}
+
+
+def test_the_stream_goes_on_from_the_row_that_was_written_last_if_another_reaches_as_far(store: Store):
+    for n in range(40):
+        tamper(store, customer_id=f"c{n}", positive=9)
+        row = tamper(store, customer_id=f"c{n}", positive=2)
+        assert read_summary_state(store, row, ["alltime"])["positive"].to_list() == [2]
+
+
+def test_a_repair_touches_only_the_customers_and_sources_it_names(applied: Store):
+    wrong = [tamper(applied, positive=9, customer_id=c, source=s) for c in ("ann", "bob") for s in SOURCES]
+    request_repairs(applied, "r1", wrong[0])
+    repair(applied, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
+    still = compared(applied).drift.select("customer_id", "source").rows()
+    assert sorted(still) == [("ann", SOURCES[1]), ("bob", SOURCES[0]), ("bob", SOURCES[1])]
+
+
+def test_a_repair_waits_until_it_is_done_and_once_only(applied: Store):
+    both = pl.concat([tamper(applied, positive=9), tamper(applied, positive=9, customer_id="bob")])
+    request_repairs(applied, "r1", pl.concat([both, both]))
+    assert pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
+    assert pending_repairs(applied, SOURCES[1:]) == []
+    repair(applied, "r1", {SOURCES[1]: 3})
+    assert pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
+    repair(applied, "r1", {SOURCES[0]: len(LOG)})
+    assert pending_repairs(applied, SOURCES) == []
+    tamper(applied, positive=9)
+    repair(applied, "r1", {SOURCES[0]: len(LOG)})
+    assert compared(applied).drift.height == 1
+
+
+def test_a_key_that_the_history_holds_twice_within_the_horizon_is_reported(applied: Store):
+    apply_messages(applied, [{"idempotencyKey": "0:0"}], first_offset=len(LOG))
+    found = compared(applied)
+    assert found.drift.is_empty()
+    assert found.double_counted.rows() == [("acme", "ann", "0:0", 2)]
+    assert not found.is_clean
+
+
+def test_a_key_that_is_used_anew_after_the_horizon_and_then_repeated_is_reported(store: Store):
+    for offset, days in enumerate((20, 2, 1)):
+        apply_messages(
+            store,
+            [{"idempotencyKey": "k"}],
+            first_offset=offset,
+            received_at_ms=NOW - days * 24 * HOUR_MS,
+        )
+    assert compared(store).double_counted["idempotency_key"].to_list() == ["k"]
+
+
+def test_an_event_at_the_very_beginning_of_time_is_repaired_like_any_other(store: Store):
+    apply_messages(store, [{"timestamp": 0}])
+    right = rows_of(store)
+    everybody = pl.DataFrame({"source": [SOURCES[0]], "tenant_id": ["acme"], "customer_id": ["ann"]})
+    request_repairs(store, "r1", everybody)
+    repair(store, "r1", {SOURCES[0]: 1})
+    assert rows_of(store).equals(right)

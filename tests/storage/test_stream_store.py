@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from pipeline.batch import FetchedRecord, Partition
+from pipeline.decode import Decoded, decode_batch
+from pipeline.directory import Directory
+from pipeline.fold import STATE_SCHEMA
+from pipeline.sources import source_of
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.storage.sources import begin_generation
+from rapport.storage.stream import (
+    DeadLetter,
+    Progress,
+    read_accepted,
+    read_all_claims,
+    read_claims,
+    read_generation,
+    read_progress,
+    read_summary_state,
+    write_claims,
+    write_dead_letters,
+    write_decisions,
+    write_interactions,
+    write_progress,
+    write_summaries,
+)
+from rapport.storage.tenants import Tenant
+from tests.fixtures.events import CLICK, DECISION, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rapport.storage.client import Store
+
+P0 = Partition("interactions", 0)
+SOURCE, OTHER = "cluster/interactions/0", "cluster/interactions/1"
+OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+TENANTS = {name: Tenant(name, name, "UTC", OUTCOMES) for name in ("acme", "globex")}
+PROGRESS = Progress(
+    source=SOURCE,
+    cluster_id="cluster",
+    topic="interactions",
+    partition=0,
+    next_offset=7,
+    last_occurred_at_ms=1_773_585_000_000,
+    last_received_at_ms=1_773_585_000_001,
+    batch_messages=5,
+    batch_events=4,
+    worker="host:1",
+)
+LETTER = DeadLetter(
+    tenant_id="acme",
+    code="bad_json",
+    detail="It's \\ broken.",
+    cluster_id="cluster",
+    topic="interactions",
+    partition=0,
+    source=SOURCE,
+    offset=7,
+    item=2,
+    key=b"acme:\xff\0",
+    value=bytes(range(256)),
+    received_at_ms=1_773_585_000_000,
+)
+
+
+def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -> Decoded:
+    """What a batch of messages received now decodes to."""
+    now = time.time_ns() // 1_000_000
+    records = [FetchedRecord(first_offset + n, now, None, text_of(value)) for n, value in enumerate(values)]
+    directory = Directory(lambda: TENANTS, refresh_s=10)
+    directory.refresh()
+    return decode_batch({partition: records}, {partition: source_of("cluster", partition, 0)}, directory)
+
+
+def events(*values: object, first_offset: int = 0, partition: Partition = P0) -> pl.DataFrame:
+    return decoded(*values, first_offset=first_offset, partition=partition).events
+
+
+def state(applied_offset: int, **changes: Any) -> pl.DataFrame:
+    row = {
+        "tenant_id": "acme",
+        "customer_id": "ann",
+        "period_type": "alltime",
+        "period_key": "alltime",
+        "offer_id": "",
+        "creative_id": "",
+        "channel_id": "web",
+        "source": SOURCE,
+        "applied_offset": applied_offset,
+        "impressions": 1,
+        "positive": 2,
+        "negative": 3,
+        "neutral": 4,
+        "converts": 5,
+        "total_value": Decimal("6.000007"),
+        "last_contact_at_ms": 1_773_585_000_008,
+        "last_outcome": "click",
+        "last_direction": "inbound",
+    }
+    return pl.DataFrame([row | changes], STATE_SCHEMA)
+
+
+def read_state(store: Store, period_key: str = "alltime", **asked: str) -> pl.DataFrame:
+    subject = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source")
+    about = state(0).select(subject).with_columns(**{name: pl.lit(value) for name, value in asked.items()})
+    return read_summary_state(store, about, [period_key])
+
+
+def merge(store: Store, table: str) -> None:
+    store.client.command(f"OPTIMIZE TABLE {table} FINAL")
+
+
+def test_progress_is_where_the_next_batch_starts(store: Store):
+    write_progress(store, [PROGRESS, replace(PROGRESS, source=OTHER, partition=1, next_offset=2**40)])
+    assert read_progress(store, [SOURCE, OTHER, "nowhere"]) == {SOURCE: 7, OTHER: 2**40}
+    assert read_progress(store, []) == {}
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_progress_never_goes_back(store: Store, is_merged: bool):  # noqa: FBT001
+    for next_offset in (7, 9, 8, 3):
+        write_progress(store, [replace(PROGRESS, next_offset=next_offset, worker=f"worker-{next_offset}")])
+        if is_merged:
+            merge(store, "stream_progress")
+    assert read_progress(store, [SOURCE]) == {SOURCE: 9}
+    lag = store.client.query("SELECT next_offset, worker, last_occurred_at FROM stream_lag").result_rows
+    assert lag == [(9, "worker-9", datetime(2026, 3, 15, 14, 30, tzinfo=UTC))]
+
+
+def test_a_topic_that_was_recreated_has_a_new_generation(store: Store):
+    assert read_generation(store, "cluster", "interactions") == 0
+    assert [begin_generation(store, "cluster", "interactions", "it's new") for _ in range(2)] == [1, 2]
+    assert read_generation(store, "cluster", "interactions") == 2
+    assert read_generation(store, "cluster", "other") == read_generation(store, "other", "interactions") == 0
+
+
+def test_a_claim_is_read_by_other_sources_and_by_later_messages_of_its_own(store: Store):
+    write_claims(store, events(CLICK, first_offset=5))
+    for asking, first_offset, partition in ((OTHER, 0, Partition("interactions", 1)), (SOURCE, 6, P0)):
+        found = read_claims(
+            store, events(CLICK, first_offset=first_offset, partition=partition), {asking: first_offset}
+        )
+        assert found.select("source", "offset", "item", "has_yielded").rows() == [(SOURCE, 5, 0, 0)]
+    assert read_claims(store, events(CLICK, first_offset=5), {SOURCE: 5}).is_empty()
+
+
+def test_each_source_of_a_batch_has_its_own_start(store: Store):
+    ours = events(CLICK, CLICK, first_offset=5)
+    theirs = events(CLICK, CLICK, first_offset=2, partition=Partition("interactions", 1))
+    write_claims(store, pl.concat([ours, theirs]))
+    found = read_claims(store, ours, {SOURCE: 6, OTHER: 3})
+    assert sorted(found.select("source", "offset").iter_rows()) == [(SOURCE, 5), (OTHER, 2), (OTHER, 3)]
+
+
+@pytest.mark.parametrize("other", [{"customerId": "bob"}, {"tenantId": "globex"}, {"idempotencyKey": "k2"}])
+def test_claims_of_other_keys_are_left_out(store: Store, other: Mapping[str, str]):
+    write_claims(store, events(CLICK, first_offset=5))
+    asked = events({**CLICK, **other})
+    assert asked.height == 1
+    assert read_claims(store, asked, {OTHER: 0}).is_empty()
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_a_claim_that_yielded_has_yielded_for_ever(store: Store, is_merged: bool):  # noqa: FBT001
+    claimed = events(CLICK)
+    for has_yielded in (False, True, False):
+        write_claims(store, claimed, has_yielded=has_yielded)
+    if is_merged:
+        merge(store, "event_claims")
+    found = read_all_claims(store, claimed)
+    assert found["has_yielded"].to_list() == [1]
+
+
+def test_a_claim_keeps_when_it_was_received_and_what_it_said(store: Store):
+    claimed = events(CLICK)
+    write_claims(store, claimed)
+    found = read_all_claims(store, claimed)
+    same = ["key_hash", "payload_hash", "received_at_ms"]
+    assert found.select(same).rows() == claimed.select(same).rows()
+    assert 0 <= found["age_s"].item() < 60
+
+
+def test_a_claim_that_is_written_again_is_as_young_as_its_last_writing(store: Store):
+    claimed = events(CLICK)
+    write_claims(store, claimed)
+    store.client.command(
+        "INSERT INTO event_claims SELECT * REPLACE (stored_at - INTERVAL 10 MINUTE AS stored_at) FROM event_claims"
+    )
+    write_claims(store, claimed)
+    assert read_all_claims(store, claimed)["age_s"].item() < 60
+
+
+def test_claims_outlive_the_horizon_after_they_were_written(store: Store):
+    month_ago = pl.col("received_at_ms") - 30 * 86_400_000
+    claimed = events(CLICK).with_columns(received_at_ms=month_ago)
+    write_claims(store, claimed)
+    merge(store, "event_claims")
+    assert read_all_claims(store, claimed).height == 1
+
+
+def test_events_in_the_history_are_accepted_items_of_their_message(store: Store):
+    batch = events([CLICK, {**CLICK, "idempotencyKey": "k2"}], {**CLICK, "idempotencyKey": "k3"}, first_offset=5)
+    write_interactions(store, batch.filter((pl.col("offset") == 6) | (pl.col("item") == 1)))
+    asked = batch.select("tenant_id", "customer_id", "source", "offset")
+    assert read_accepted(store, asked) == {(SOURCE, 5, 1), (SOURCE, 6, 0)}
+    assert read_accepted(store, asked.with_columns(source=pl.lit(OTHER))) == set()
+    assert read_accepted(store, asked.with_columns(customer_id=pl.lit("bob"))) == set()
+
+
+def test_interactions_written_twice_are_in_the_history_once_as_they_were_sent(store: Store):
+    said = {"offerId": "o", "conversionValue": 12.34, "rank": 3, "context": {"a": "it's"}, "unknown": 1}
+    batch = events({**CLICK, **said}, {**CLICK, "idempotencyKey": "k2"})
+    for _ in range(2):
+        write_interactions(store, batch)
+    columns = "idempotency_key, offer_id, creative_id, conversion_value, rank, context, metadata, direction"
+    rows = store.client.query(f"SELECT {columns} FROM interaction_history ORDER BY idempotency_key").result_rows
+    assert rows == [
+        ("k1", "o", None, Decimal("12.34"), 3, '{"a": "it\'s"}', '{"unknown":1}', "inbound"),
+        ("k2", None, None, None, None, "", "", "inbound"),
+    ]
+
+
+def test_decisions_written_twice_are_kept_once(store: Store):
+    decisions = decoded({**DECISION, "decision": {"offers": [1]}}).decisions
+    for _ in range(2):
+        write_decisions(store, decisions)
+    rows = store.client.query("SELECT recommendation_id, decision FROM decisions FINAL").result_rows
+    assert rows == [("r1", '{"offers": [1]}')]
+
+
+def test_summary_rows_come_back_as_they_were_written(store: Store):
+    write_summaries(store, state(7))
+    assert read_state(store).select(STATE_SCHEMA.names()).cast(STATE_SCHEMA).equals(state(7))
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_of_several_versions_of_a_summary_row_the_one_that_reaches_furthest_counts(store: Store, is_merged: bool):  # noqa: FBT001
+    for applied_offset in (7, 9, 8):
+        write_summaries(store, state(applied_offset, positive=applied_offset))
+    if is_merged:
+        merge(store, "interaction_summary_state")
+    assert read_state(store).select("applied_offset", "positive").rows() == [(9, 9)]
+    seen = store.client.query("SELECT positive FROM interaction_summaries WHERE scope = 'offer'").result_rows
+    assert seen == [(9,)]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"customer_id": "bob"}, {"period_key": "2026-03"}, {"source": OTHER}, {"offer_id": "o"}]
+)
+def test_only_the_rows_that_were_asked_for_are_read(store: Store, asked: dict[str, str]):
+    write_summaries(store, state(7))
+    assert read_state(store, **asked).is_empty()
+
+
+def test_the_view_adds_the_sources_up_and_takes_the_last_contact_of_the_latest(store: Store):
+    write_summaries(store, state(7))
+    later = {"last_contact_at_ms": 1_773_585_000_009, "last_outcome": "dismiss", "last_direction": "outbound"}
+    write_summaries(store, state(3, source=OTHER, **later))
+    columns = "impressions, positive, negative, neutral, converts, total_value, last_outcome, last_direction"
+    for scope in ("offer", "channel"):
+        rows = store.client.query(f"SELECT {columns} FROM interaction_summaries WHERE scope = '{scope}'").result_rows
+        assert rows == [(2, 4, 6, 8, 10, Decimal("12.000014"), "dismiss", "outbound")]
+
+
+def test_dead_letters_keep_their_bytes_and_are_the_same_when_written_again(store: Store):
+    for _ in range(2):
+        write_dead_letters(store, [LETTER, replace(LETTER, item=3)])
+    columns = "id, tenant_id, code, detail, hex(key), hex(value), received_at"
+    rows = store.client.query(f"SELECT {columns} FROM dead_letters FINAL ORDER BY id").result_rows
+    assert len(rows) == 2
+    assert rows[0] == (
+        "cluster/interactions/0:7:2",
+        "acme",
+        "bad_json",
+        "It's \\ broken.",
+        LETTER.key.hex().upper(),
+        LETTER.value.hex().upper(),
+        datetime(2026, 3, 15, 14, 30, tzinfo=UTC),
+    )
+
+
+def test_writing_nothing_is_no_trouble(store: Store):
+    write_claims(store, events())
+    write_interactions(store, events())
+    write_decisions(store, decoded().decisions)
+    write_summaries(store, STATE_SCHEMA.to_frame())
+    write_summaries(store, pl.DataFrame())
+    write_progress(store, [])
+    write_dead_letters(store, [])

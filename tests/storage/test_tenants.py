@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from pipeline.batch import FetchedRecord, Partition
+from pipeline.decode import decode_batch
+from pipeline.directory import Directory
+from pipeline.sources import source_of
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.storage.client import Store
+from rapport.storage.tenants import Tenant, UnknownTimeZoneError, create_tenant, load_tenants
+from tests.fixtures.events import CLICK, text_of
+
+OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+
+
+def count(store: Store, table: str) -> int:
+    return int(store.client.query(f"SELECT count() FROM {table} FINAL").result_rows[0][0])
+
+
+def test_a_new_database_has_no_tenants(store: Store):
+    assert load_tenants(store) == {}
+
+
+def test_a_tenant_starts_with_the_default_outcomes_in_utc(store: Store):
+    create_tenant(store, "acme")
+    assert load_tenants(store) == {"acme": Tenant("acme", "acme", "UTC", OUTCOMES)}
+
+
+def test_a_tenant_has_the_name_and_time_zone_it_was_given(store: Store):
+    create_tenant(store, "a'b\\", name='Ünïcode "Ltd"', time_zone="Europe/Berlin")
+    create_tenant(store, "globex")
+    assert load_tenants(store) == {
+        "a'b\\": Tenant("a'b\\", 'Ünïcode "Ltd"', "Europe/Berlin", OUTCOMES),
+        "globex": Tenant("globex", "globex", "UTC", OUTCOMES),
+    }
+
+
+def test_creating_a_tenant_again_changes_its_name_only(store: Store):
+    create_tenant(store, "acme", name="Acme", time_zone="Europe/Berlin")
+    rows = count(store, "outcome_types")
+    create_tenant(store, "acme", name="Acme Inc", time_zone="Asia/Tokyo")
+    assert load_tenants(store)["acme"] == Tenant("acme", "Acme Inc", "Europe/Berlin", OUTCOMES)
+    assert (count(store, "tenants"), count(store, "outcome_types")) == (1, rows)
+
+
+@pytest.mark.parametrize("time_zone", ["", "Berlin", "Europe/Nowhere", "../etc/passwd", "UTC+1", " UTC", "\0"])
+def test_a_time_zone_that_does_not_exist_is_refused(store: Store, time_zone: str):
+    with pytest.raises(UnknownTimeZoneError, match="is not an IANA time zone such as Europe/Berlin"):
+        create_tenant(store, "acme", time_zone=time_zone)
+    assert (count(store, "tenants"), count(store, "outcome_types")) == (0, 0)
+
+
+@pytest.mark.parametrize("time_zone", ["Europe", "America/Argentina"])
+def test_a_folder_of_time_zones_is_refused(store: Store, time_zone: str):
+    with pytest.raises(UnknownTimeZoneError):
+        create_tenant(store, "acme", time_zone=time_zone)
+
+
+def test_a_time_zone_that_the_stream_cannot_use_is_refused(store: Store):
+    with pytest.raises(UnknownTimeZoneError):
+        create_tenant(store, "acme", time_zone="Factory")
+
+
+@pytest.mark.parametrize(
+    "time_zone", ["UTC", "Etc/GMT+12", "Pacific/Kiritimati", "Europe/Kyiv", "US/Pacific", "EST5EDT"]
+)
+def test_the_stream_can_use_the_time_zones_that_are_accepted(store: Store, time_zone: str):
+    create_tenant(store, "acme", time_zone=time_zone)
+    directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
+    directory.refresh()
+    partition = Partition("interactions", 0)
+    records = {partition: [FetchedRecord(0, 1_773_585_000_000, None, text_of(CLICK))]}
+    assert decode_batch(records, {partition: source_of("cluster", partition, 0)}, directory).events.height == 1
+
+
+def test_an_inactive_tenant_is_not_loaded(store: Store):
+    create_tenant(store, "acme")
+    create_tenant(store, "globex")
+    store.insert("tenants", pl.DataFrame({"tenant_id": ["acme"], "is_active": [False]}))
+    assert list(load_tenants(store)) == ["globex"]
+
+
+def test_a_tenant_that_is_created_again_after_it_was_inactive_keeps_its_time_zone(store: Store):
+    create_tenant(store, "acme", time_zone="Europe/Berlin")
+    inactive = {"tenant_id": ["acme"], "time_zone": ["Europe/Berlin"], "is_active": [False]}
+    store.insert("tenants", pl.DataFrame(inactive))
+    create_tenant(store, "acme", time_zone="Asia/Tokyo")
+    assert load_tenants(store)["acme"].time_zone == "Europe/Berlin"
+
+
+def test_versions_of_an_outcome_are_loaded_in_the_order_they_take_effect(store: Store):
+    create_tenant(store, "acme")
+    versions = [("neutral", 2_000, True), ("negative", 1_000, True), ("negative", 3_000, False)]
+    rows = [
+        {
+            "tenant_id": "acme",
+            "key": "upsell",
+            "version": n,
+            "classification": classification,
+            "category": "response",
+            "is_active": is_active,
+            "effective_at": effective_at,
+        }
+        for n, (classification, effective_at, is_active) in enumerate(versions)
+    ]
+    overrides = {"version": pl.UInt32, "effective_at": pl.Datetime("ms", "UTC")}
+    store.insert("outcome_types", pl.DataFrame(rows, schema_overrides=overrides))
+
+    def version(classification: Classification, effective_at_ms: int, *, is_active: bool = True) -> OutcomeType:
+        return OutcomeType(
+            key="upsell",
+            classification=classification,
+            category=Category.RESPONSE,
+            effective_at_ms=effective_at_ms,
+            is_active=is_active,
+        )
+
+    outcomes = load_tenants(store)["acme"].outcomes
+    assert outcomes["upsell"] == (
+        version(Classification.NEGATIVE, 1_000),
+        version(Classification.NEUTRAL, 2_000),
+        version(Classification.NEGATIVE, 3_000, is_active=False),
+    )
+    assert {key: outcomes[key] for key in OUTCOMES} == OUTCOMES
+
+
+def test_outcomes_of_one_tenant_are_not_those_of_another(store: Store):
+    create_tenant(store, "acme")
+    create_tenant(store, "globex")
+    row = {"tenant_id": "acme", "key": "upsell", "classification": "positive", "category": "response"}
+    store.insert(
+        "outcome_types",
+        pl.DataFrame([row | {"effective_at": 0}], schema_overrides={"effective_at": pl.Datetime("ms", "UTC")}),
+    )
+    tenants = load_tenants(store)
+    assert "upsell" in tenants["acme"].outcomes
+    assert tenants["globex"].outcomes == OUTCOMES
