@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+import polars as pl
 import structlog
 
 from pipeline.commit import Committed, Committer
@@ -68,6 +69,7 @@ class Applier:
         self._last_active_at = time.monotonic()
         self._lock = asyncio.Lock()
         self._epoch = 0
+        self._just_written = pl.DataFrame()
 
     @property
     def last_committed_at(self) -> float | None:
@@ -147,22 +149,25 @@ class Applier:
                 prepared.state = await self._preparer.read_state(prepared.decoded.events)
                 prepared.epoch = self._epoch
             try:
-                return await self._committer.commit(prepared)
+                committed = await self._committer.commit(prepared, self._just_written)
             except Exception:
                 self._begin_epoch()  # some rows may have been written: read them again
                 prepared.claimed = -math.inf  # and others may have decided meanwhile
                 raise
+            self._just_written = committed.rows
+            return committed
 
         return await self._until_it_works(batch, commit)
 
     def _begin_epoch(self) -> None:
         """Have summary rows that were read until now read again: they may have changed behind a prepared batch.
 
-        Within an epoch a batch's state is what was read plus what the batch before it wrote. The two must be given up
-        together: rows just written that are forgotten, under a state read before them, would be lost.
+        Within an epoch a batch's state is what was read plus what the batch before it wrote. The two are given up
+        together, and a commit takes both at once: an epoch that begins in the middle of it must not take away rows that
+        were written after its state was read.
         """
         self._epoch += 1
-        self._committer.forget()
+        self._just_written = pl.DataFrame()
 
     def _starts_of(self, prepared: Prepared) -> dict[Partition, int]:
         owned = self._positions.next_offset

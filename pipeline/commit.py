@@ -45,12 +45,14 @@ class Committed:
         rewind: Partitions to read again, from which offset: messages were missing, or an event must wait.
         progress: What was recorded, by partition.
         resolution: Which events counted.
-        dead_letters: What did not.
+        rows: The summary rows written.
+        dead_letters: What did not count.
     """
 
     rewind: dict[Partition, int]
     progress: dict[Partition, Progress] = field(default_factory=dict)
     resolution: Resolution = field(default_factory=lambda: Resolution(pl.DataFrame()))
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
@@ -76,7 +78,6 @@ class Committer:
         self._metrics = metrics
         self._reach = reach
         self._send_dead_letters = send_dead_letters
-        self._just_written = pl.DataFrame()
         self._worker_name = f"{socket.gethostname()}:{os.getpid()}"
         self.last_committed_at: float | None = None
 
@@ -85,17 +86,21 @@ class Committer:
         owned = self._positions.next_offset
         return all(owned.get(partition) == start for partition, start in prepared.starts.items())
 
-    async def commit(self, prepared: Prepared) -> Committed:
+    async def commit(self, prepared: Prepared, just_written: pl.DataFrame) -> Committed:
         """Write a batch that :meth:`is_next`.
+
+        Args:
+            prepared: The batch.
+            just_written: The summary rows of the batch before, which its state may have been read too early to hold.
 
         Raises:
             TransientStorageError: ClickHouse is away; the batch may be prepared and committed again.
             KafkaError: The dead-letter topic does not answer; likewise.
             TerminalStorageError: ClickHouse refuses for good. Nothing is acknowledged.
         """
-        resolution, rows = await asyncio.to_thread(self._decide_and_fold, prepared)
+        resolution, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
         self._reach(Step.FOLDED)
-        committed = Committed(dict(prepared.rewind), resolution=resolution)
+        committed = Committed(dict(prepared.rewind), resolution=resolution, rows=rows)
         committed.dead_letters = self._letters(prepared, resolution)
         if committed.dead_letters:
             await self._call(stream.write_dead_letters, committed.dead_letters)
@@ -107,7 +112,6 @@ class Committer:
         await self._call(stream.write_decisions, _before(prepared.decoded.decisions, resolution.waiting))
         self._reach(Step.INTERACTIONS)
         await self._call(stream.write_summaries, rows)
-        self._just_written = rows
         self._reach(Step.SUMMARIES)
         committed.progress = self._progress_of(prepared, resolution)
         await self._call(stream.write_progress, list(committed.progress.values()))
@@ -115,11 +119,7 @@ class Committer:
         self._move_on(prepared, committed)
         return committed
 
-    def forget(self) -> None:
-        """Forget the rows just written; the next batch's state must then be read anew."""
-        self._just_written = pl.DataFrame()
-
-    def _decide_and_fold(self, prepared: Prepared) -> tuple[Resolution, pl.DataFrame]:
+    def _decide_and_fold(self, prepared: Prepared, just_written: pl.DataFrame) -> tuple[Resolution, pl.DataFrame]:
         worker = self._settings.worker
         others = Others(
             prepared.claims,
@@ -133,8 +133,7 @@ class Committer:
             horizon_ms=worker.dedup_horizon_hours * 3_600_000,
             claim_timeout_s=worker.claim_timeout_s,
         )
-        # The state was read while the batch before was being written: lay its rows over what was read.
-        state = stream.newest([prepared.state, self._just_written])
+        state = stream.newest([prepared.state, just_written])
         return resolution, fold_batch(state, contacts_of(resolution.accepted))
 
     def _letters(self, prepared: Prepared, resolution: Resolution) -> list[DeadLetter]:

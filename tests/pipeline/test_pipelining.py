@@ -1,0 +1,94 @@
+"""A batch is prepared while the one before is committed; nothing that happens in between may cost a count."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from pipeline.applier import Applier
+from pipeline.batch import Batch, FetchedRecord, Partition
+from pipeline.commit import Committed, Committer
+from pipeline.directory import Directory
+from pipeline.faults import kill_at
+from pipeline.positions import Positions
+from pipeline.prepare import Prepared, Preparer
+from pipeline.sources import source_of
+from rapport.metrics import StreamMetrics
+from rapport.settings import Settings
+from rapport.storage.tenants import create_tenant, load_tenants
+from tests.fixtures.events import CLICK, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import polars as pl
+
+    from rapport.storage.client import Store
+    from rapport.storage.stream import DeadLetter
+
+PARTITION = Partition("interactions", 0)
+PATIENCE_S = 20
+
+
+class RebalancedCommitter(Committer):
+    """Has the group rebalance when the second message is committed, as a worker that joins or leaves may."""
+
+    applier: Applier
+
+    async def commit(self, prepared: Prepared, just_written: pl.DataFrame) -> Committed:
+        if prepared.starts == {PARTITION: 1}:
+            self.applier.give_up_prepared()
+        return await super().commit(prepared, just_written)
+
+
+def test_a_rebalance_in_the_middle_of_a_commit_costs_no_count(store: Store):
+    create_tenant(store, "acme")
+    reads = count(1)
+    both_have_read = threading.Event()
+
+    @contextmanager
+    def read_twice_before_writing(name: str) -> Iterator[None]:
+        if name == "insert/interaction_summary_state":
+            assert both_have_read.wait(PATIENCE_S)
+        yield
+        if name == "stream/summary_state" and next(reads) == 2:
+            both_have_read.set()
+
+    asyncio.run(_apply_two_clicks(replace(store, timer=read_twice_before_writing)))
+    sql = "SELECT sum(positive) FROM interaction_summaries WHERE scope = 'offer' GROUP BY period_type"
+    assert store.client.query(sql).result_rows == [(2,)] * 4
+
+
+async def _apply_two_clicks(store: Store) -> None:
+    settings, metrics, reach = Settings(), StreamMetrics(), kill_at("")
+    positions = Positions(store, settings.kafka, "cluster", metrics)
+    positions.sources[PARTITION] = source_of("cluster", PARTITION, 0)
+    positions.next_offset[PARTITION] = 0
+    directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
+    errors: list[BaseException] = []
+
+    async def never_rewind(starts: Mapping[Partition, int]) -> None:
+        errors.append(AssertionError(f"no reason to read again from {starts}"))
+
+    async def drop(letters: Sequence[DeadLetter]) -> None:
+        assert not letters
+
+    committer = RebalancedCommitter(settings, store, positions, metrics, reach, drop)
+    preparer = Preparer(settings, store, positions, directory, metrics, reach)
+    applier = Applier(store, positions, metrics, preparer, committer, lambda _batch: False, never_rewind)
+    committer.applier = applier
+    now_ms = time.time_ns() // 1_000_000
+    for offset in range(2):
+        batch = Batch(generation=1)
+        click = text_of({**CLICK, "idempotencyKey": f"k{offset}", "timestamp": now_ms})
+        batch.take({PARTITION: [FetchedRecord(offset, now_ms, None, click)]})
+        await applier.apply(batch, errors.append)
+    await applier.settle()
+    await asyncio.sleep(0)
+    if errors:
+        raise errors[0]
