@@ -22,7 +22,7 @@ from rapport.storage.stream import DeadLetter
 if TYPE_CHECKING:
     from pipeline.batch import Batch, Partition
     from pipeline.positions import Positions
-    from pipeline.sources import Source
+    from rapport.kafka.sources import Source
     from rapport.metrics import StreamMetrics
     from rapport.storage.client import Store
 

@@ -20,6 +20,7 @@ from rapport.domain.events import (
     split_items,
 )
 from rapport.domain.rejections import Rejection, RejectionCode
+from rapport.kafka.sources import event_id
 from rapport.storage.stream import DeadLetter
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.batch import Partition, Record
     from pipeline.dedup import Conflict
     from pipeline.directory import Directory
-    from pipeline.sources import Source
+    from rapport.kafka.sources import Source
 
 EVENT_SCHEMA: Final[Mapping[str, Any]] = {
     "tenant_id": pl.String,
@@ -274,11 +275,6 @@ def _raw_item(record: Record, index: int) -> bytes:
     """The JSON text of one event of a message; the whole value where it cannot be told apart."""
     items = split_items(record.value)
     return record.value or b"" if isinstance(items, Rejection) else items[index]
-
-
-def event_id(occurred_at_ms: int, source: Source, offset: int, item: int) -> str:
-    """A 38-digit hexadecimal id that sorts by event time and is the same in every replay of the log."""
-    return f"{occurred_at_ms:012x}{source.tag}{offset:012x}{item:05x}"
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.batch import Partition
-    from pipeline.sources import Source
+    from rapport.kafka.sources import Source
     from rapport.metrics import StreamMetrics
     from rapport.storage.client import Store
 

@@ -11,6 +11,8 @@ import msgspec
 from rapport.domain.events import DEAD_LETTER_TOPIC, TOPIC
 
 T = TypeVar("T", bound=msgspec.Struct)
+MIN_PEPPER_LENGTH = 16
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 class SettingsError(ValueError):
@@ -86,12 +88,39 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """For fault tests only: the step at which the process kills itself (see pipeline.faults)."""
 
 
+class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the API listens, whom it lets in and what it does under load."""
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    workers: int = 1
+    """Processes that share the port."""
+    key_pepper: Secret = Secret("")
+    """Keys are stored as HMAC-SHA256 under it; without it nobody is let in. At least 16 characters."""
+    trusted_tenant: str = ""
+    """For development, on loopback only: requests that name this tenant in X-Tenant-Id need no key."""
+    rate_limit_storage: str = "memory"
+    """Where requests are counted: memory (per process), or redis://host:port for all processes together."""
+    route_limits: str = ""
+    """Limits below the tenant's, such as ``POST /api/v1/respond=600; GET /api/v1/interaction-history=60`` a minute."""
+    max_body_bytes: int = 1_048_576
+    max_bulk_bytes: int = 10_485_760
+    kafka_timeout_s: float = 5.0
+    """How long a write waits for Kafka's acknowledgement before it answers 503."""
+    loader: bool = True
+    """Whether reads that arrive together share one query."""
+    loader_max_batch: int = 64
+    key_cache_s: float = 10.0
+    """How long a key that was looked up is trusted; revocation takes effect within it."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a Rapport process can be told."""
 
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()
+    api: ApiSettings = ApiSettings()
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -107,6 +136,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         kafka=_section(KafkaSettings, "KAFKA_", env, faults),
         clickhouse=_section(ClickHouseSettings, "CLICKHOUSE_", env, faults),
         worker=_section(WorkerSettings, "RAPPORT_WORKER_", env, faults),
+        api=_section(ApiSettings, "RAPPORT_API_", env, faults),
         log_format=_value("RAPPORT_LOG_FORMAT", env, Settings, "log_format", faults),
         log_level=_value("RAPPORT_LOG_LEVEL", env, Settings, "log_level", faults),
     )
@@ -136,7 +166,7 @@ def _value(variable: str, env: Mapping[str, str], struct: type[msgspec.Struct], 
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    worker, kafka, clickhouse = settings.worker, settings.kafka, settings.clickhouse
+    worker, kafka, clickhouse, api = settings.worker, settings.kafka, settings.clickhouse, settings.api
     checks = [
         (_is_http_url(clickhouse.url), "CLICKHOUSE_URL must be http(s)://host:port"),
         (clickhouse.timeout_s > 0, "CLICKHOUSE_TIMEOUT_S must be above 0"),
@@ -151,6 +181,25 @@ def _contradictions(settings: Settings) -> list[str]:
         (worker.claim_timeout_s > 0, "RAPPORT_WORKER_CLAIM_TIMEOUT_S must be above 0"),
         (worker.refresh_s > 0, "RAPPORT_WORKER_REFRESH_S must be above 0"),
         (0 <= worker.port <= 65_535, "RAPPORT_WORKER_PORT must lie between 0 and 65535"),
+        (0 <= api.port <= 65_535, "RAPPORT_API_PORT must lie between 0 and 65535"),
+        (1 <= api.workers <= 64, "RAPPORT_API_WORKERS must lie between 1 and 64"),
+        (
+            not api.key_pepper.reveal() or len(api.key_pepper.reveal()) >= MIN_PEPPER_LENGTH,
+            f"RAPPORT_API_KEY_PEPPER must have at least {MIN_PEPPER_LENGTH} characters",
+        ),
+        (
+            not api.trusted_tenant or api.host in LOOPBACK_HOSTS,
+            f"RAPPORT_API_TRUSTED_TENANT is for RAPPORT_API_HOST={' or '.join(LOOPBACK_HOSTS)}: it asks for no key",
+        ),
+        (
+            api.rate_limit_storage == "memory" or api.rate_limit_storage.startswith(("redis://", "rediss://")),
+            "RAPPORT_API_RATE_LIMIT_STORAGE must be memory or redis://host:port",
+        ),
+        (api.max_body_bytes >= 1_024, "RAPPORT_API_MAX_BODY_BYTES must be at least 1024"),
+        (api.max_bulk_bytes >= api.max_body_bytes, "RAPPORT_API_MAX_BULK_BYTES must not lie below MAX_BODY_BYTES"),
+        (api.kafka_timeout_s > 0, "RAPPORT_API_KAFKA_TIMEOUT_S must be above 0"),
+        (1 <= api.loader_max_batch <= 1_000, "RAPPORT_API_LOADER_MAX_BATCH must lie between 1 and 1000"),
+        (0 < api.key_cache_s <= 15, "RAPPORT_API_KEY_CACHE_S must lie above 0 and not above 15"),
         (
             0 < kafka.rebalance_timeout_s < kafka.session_timeout_s,
             "KAFKA_REBALANCE_TIMEOUT_S must lie above 0 and below KAFKA_SESSION_TIMEOUT_S",

@@ -15,7 +15,7 @@ from rapport.cli.environment import CliError
 from rapport.cli.stack import port_options
 from rapport.datasets.wheels import DatasetError, cache_dir
 from rapport.demo.replay import ReplayError
-from rapport.demo.session import Demo, load_data
+from rapport.demo.session import TENANT, Demo, load_data
 from rapport.embedded.errors import StackError
 from rapport.embedded.stack import StackPorts, free_stack_ports, plan_stack
 from rapport.logs import configure_logs
@@ -36,7 +36,14 @@ ONCE_DATA_DIR = Path(".rapport/demo-once")
 @port_options
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Stream workers.")
 def demo(
-    *, once: bool, data_dir: Path | None, kafka_port: int, clickhouse_port: int, worker_port: int, workers: int
+    *,
+    once: bool,
+    data_dir: Path | None,
+    kafka_port: int,
+    clickhouse_port: int,
+    worker_port: int,
+    api_port: int,
+    workers: int,
 ) -> None:
     """Run the whole stack on this machine and replay 18 months of purchases through it.
 
@@ -44,9 +51,10 @@ def demo(
     """
     console = Console()
     directory = data_dir or (ONCE_DATA_DIR if once else DATA_DIR)
-    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port)
+    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port)
     try:
-        plan = plan_stack(directory, free_stack_ports(workers) if once else ports, workers, os.environ)
+        chosen = free_stack_ports(workers) if once else ports
+        plan = plan_stack(directory, chosen, workers, os.environ, trusted_tenant=TENANT)
         configure_logs(plan.settings)
         data = load_data(cache_dir(os.environ), console)
         env_file = None if once else directory.with_name(f"{directory.name}.env")

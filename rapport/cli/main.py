@@ -7,10 +7,12 @@ import sys
 
 import click
 
+from rapport.cli.api import api
 from rapport.cli.dead_letters import dead_letters
 from rapport.cli.demo import demo
 from rapport.cli.environment import CliError
 from rapport.cli.events import events
+from rapport.cli.keys import key
 from rapport.cli.produce import produce_command
 from rapport.cli.reconcile import reconcile
 from rapport.cli.schema import migrate
@@ -30,9 +32,11 @@ def cli() -> None:
     """Customer interactions in, exact summaries and next-best offers out."""
 
 
+cli.add_command(api)
 cli.add_command(dead_letters)
 cli.add_command(demo)
 cli.add_command(events)
+cli.add_command(key)
 cli.add_command(migrate)
 cli.add_command(produce_command)
 cli.add_command(reconcile)

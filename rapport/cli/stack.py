@@ -26,6 +26,7 @@ def port_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say where a stack listens."""
     port = click.IntRange(1, 65_535)
     for name, default, what in (
+        ("--api-port", PORTS.api, "The API."),
         ("--worker-port", PORTS.worker, "Metrics and health of the first worker; the next takes the next."),
         ("--clickhouse-port", PORTS.clickhouse, "ClickHouse's HTTP interface."),
         ("--kafka-port", PORTS.kafka, "The broker."),
@@ -45,9 +46,18 @@ def port_options(command: Callable[..., None]) -> Callable[..., None]:
 @port_options
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Stream workers.")
 @click.option("--fresh", is_flag=True, help="Remove the data of earlier runs first.")
-def up(*, data_dir: Path, kafka_port: int, clickhouse_port: int, worker_port: int, workers: int, fresh: bool) -> None:
-    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, workers."""
-    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port)
+def up(
+    *,
+    data_dir: Path,
+    kafka_port: int,
+    clickhouse_port: int,
+    worker_port: int,
+    api_port: int,
+    workers: int,
+    fresh: bool,
+) -> None:
+    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, workers, API."""
+    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port)
     try:
         plan = plan_stack(data_dir, ports, workers, os.environ)
         configure_logs(plan.settings)
@@ -74,12 +84,14 @@ The stack is up.
               what workers have not applied is gone after a stop. The summaries stay in ClickHouse.
   ClickHouse  {plan.environment["CLICKHOUSE_URL"]}, database {plan.settings.clickhouse.database}
   workers     {", ".join(plan.metrics_urls)}; also /health/ready
+  API         {plan.api_url}, described at {plan.api_url}/docs
   logs, data  {data_dir}
 
 To talk to it from another terminal:
 
 {exports}
   rapport tenant create demo
+  rapport key create demo --role admin
   rapport produce --dataset cdnow
   rapport sql "{EXAMPLE_QUERY}"
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
-from rapport.storage.tenants import UnknownTimeZoneError, create_tenant, load_tenants
+from rapport.domain.tenants import MAX_REQUESTS_PER_MINUTE
+from rapport.storage.tenants import (
+    UnknownTenantError,
+    UnknownTimeZoneError,
+    change_tenant,
+    create_tenant,
+    load_tenants,
+)
 
 
 @click.group()
@@ -25,6 +32,33 @@ def create(tenant_id: str, name: str, time_zone: str) -> None:
         except UnknownTimeZoneError as error:
             raise CliError(str(error)) from error
     click.echo(f"tenant {tenant_id} is ready")
+
+
+@tenant.command("set")
+@click.argument("tenant_id")
+@click.option(
+    "--requests-per-minute",
+    type=click.IntRange(1, MAX_REQUESTS_PER_MINUTE),
+    help="What the API lets all its keys together ask for.",
+)
+@click.option(
+    "--strict-catalogue/--lenient-catalogue",
+    "is_catalogue_strict",
+    default=None,
+    help="Whether responses that name unknown offers, creatives or channels are refused.",
+)
+@click.option("--decision-quota", type=click.IntRange(0), help="Recommendations it may ask for in all; 0: no limit.")
+def change(tenant_id: str, **settings: int | bool | None) -> None:
+    """Change how the API treats a tenant; takes effect within seconds."""
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    if not chosen:
+        raise CliError("nothing to change: name at least one option, see `rapport tenant set --help`.")
+    with open_store(settings_from_environment()) as store:
+        try:
+            change_tenant(store, tenant_id, **chosen)
+        except UnknownTenantError as error:
+            raise CliError(str(error)) from error
+    click.echo(f"tenant {tenant_id} is changed")
 
 
 @tenant.command("list")

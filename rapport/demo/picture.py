@@ -33,12 +33,16 @@ class NextSteps:
         command: How the user calls ``rapport``.
         worker: The worker to kill,
         worker_pid: and its process id.
+        api_key: Opens the API.
+        customer_id: Somebody to ask about.
     """
 
     env_file: str
     command: str
     worker: str
     worker_pid: str
+    api_key: str
+    customer_id: str
 
 
 def show_picture(console: Console, found: Findings, replay: Replay) -> None:
@@ -80,6 +84,7 @@ def show_next_steps(console: Console, plan: StackPlan, steps: NextSteps) -> None
   broker      {plan.environment["KAFKA_BOOTSTRAP"]} (its log is in memory only)
   ClickHouse  {plan.environment["CLICKHOUSE_URL"]}
   workers     {", ".join(plan.metrics_urls)}
+  API         {plan.api_url}, described at {plan.api_url}/docs
   logs        {plan.data_dir / "logs"}
 
 In another terminal:
@@ -88,6 +93,16 @@ In another terminal:
   [cyan]{command} sql "{EXAMPLE_QUERY}"[/]
   [cyan]{command} status[/]       # lag per partition, dead letters
   [cyan]{command} reconcile[/]    # every summary recomputed from the history and compared
+
+Ask the API:
+
+  [cyan]curl -H "X-API-Key: {steps.api_key}" \\
+    "{plan.api_url}/api/v1/interaction-summaries?customerId={steps.customer_id}&periodType=monthly"[/]
+  [cyan]curl -H "X-API-Key: {steps.api_key}" \\
+    "{plan.api_url}/api/v1/interaction-history?customerId={steps.customer_id}&limit=3"[/]
+  [cyan]curl -H "X-API-Key: {steps.api_key}" -H "Content-Type: application/json" {plan.api_url}/api/v1/respond \\
+    -d '{{"customerId": "{steps.customer_id}", "creativeId": "newsletter", "channelId": "email", \
+"outcome": "click", "idempotencyKey": "my-first-click"}}'[/]
 
 Kill {steps.worker} while more events flow. It is restarted here, and the totals stay exact:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -14,9 +15,11 @@ from rapport.datasets.wheels import RegistryUnreachableError
 from rapport.demo.findings import find_faults, read_findings
 from rapport.demo.picture import NextSteps, show_next_steps, show_picture, show_verdict
 from rapport.demo.replay import replay
+from rapport.domain.api_keys import Role
 from rapport.embedded.errors import StackError
 from rapport.embedded.stack import plan_children, wipe
 from rapport.embedded.supervisor import Stack
+from rapport.storage.api_keys import create_key
 from rapport.storage.client import connect
 from rapport.storage.tenants import create_tenant
 
@@ -87,7 +90,7 @@ class Demo:
         # the processes' own lines go to their log files; what the supervisor does to them is shown
         children = [replace(child, quiet=True) for child in plan_children(plan)]
         self._stack = Stack(children, plan.data_dir, stream=ConsoleStream(console))
-        self._worker = children[-1].name
+        self._worker = next(child.name for child in reversed(children) if child.name.startswith("worker"))
 
     async def run(self) -> bool:
         """Run until Ctrl-C, or until the totals are checked where there is no env file.
@@ -113,6 +116,14 @@ class Demo:
         store = connect(self._plan.settings.clickhouse)
         try:
             create_tenant(store, TENANT, name="Demo")
+            key, _ = create_key(
+                store,
+                TENANT,
+                Role.ADMIN,
+                self._plan.settings.api.key_pepper.reveal(),
+                time.time_ns() // 1_000_000,
+                name="demo",
+            )
             done = await replay(self._data.feed, self._plan.settings, store, self._console)
             found = read_findings(store, TENANT)
         finally:
@@ -122,9 +133,14 @@ class Demo:
         show_verdict(self._console, self._faults, self._data.totals)
         if self._env_file is None:
             raise _FinishedError
-        self._write_env_file(self._env_file)
+        self._write_env_file(self._env_file, key)
         steps = NextSteps(
-            env_file=str(self._env_file), command=self._command, worker=self._worker, worker_pid=self._worker_pid()
+            env_file=str(self._env_file),
+            command=self._command,
+            worker=self._worker,
+            worker_pid=self._worker_pid(),
+            api_key=key,
+            customer_id=found.example_id,
         )
         show_next_steps(self._console, self._plan, steps)
 
@@ -134,9 +150,15 @@ class Demo:
         except StackError:  # somebody was quick to kill it, and it is being restarted
             return "PID"
 
-    def _write_env_file(self, path: Path) -> None:
-        variables = {"RAPPORT_TENANT": TENANT, **self._plan.connection}
+    def _write_env_file(self, path: Path, key: str) -> None:
+        variables = {
+            "RAPPORT_TENANT": TENANT,
+            "RAPPORT_URL": self._plan.api_url,
+            "RAPPORT_API_KEY": key,
+            **self._plan.connection,
+        }
         draft = path.with_name(f"{path.name}.draft")
+        draft.touch(mode=0o600)
         draft.write_text("".join(f"export {name}={value}\n" for name, value in variables.items()), encoding="utf-8")
         draft.replace(path)  # whoever waits for the file finds it complete
 

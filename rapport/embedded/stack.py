@@ -1,8 +1,9 @@
-"""The local stack: broker, ClickHouse with the schema, stream workers. What differs from production is in here only."""
+"""The local stack: broker, ClickHouse with the schema, workers, API. What differs from production is in here only."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import sys
 import urllib.request
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S: Final = 5.0
 CLICKHOUSE_DIR: Final = "clickhouse"
 LOG_DIR: Final = "logs"
+PEPPER: Final = "RAPPORT_API_KEY_PEPPER"
+PEPPER_FILE: Final = "api-key-pepper"
 _KEPT_VARIABLES: Final = frozenset({"KAFKA_PARTITIONS", "KAFKA_TOPIC", "KAFKA_DEAD_LETTER_TOPIC", "KAFKA_GROUP_ID"})
 _PATIENCE: Final = Restart(limit=20)
 """More than the default: people kill these processes to see what happens."""
@@ -39,6 +42,7 @@ class StackPorts:
     kafka: int = 9092
     clickhouse: int = 8123
     worker: int = 9180
+    api: int = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +69,19 @@ class StackPlan:
         return [f"http://{LOOPBACK}:{self.ports.worker + index}/metrics" for index in range(self.workers)]
 
     @property
+    def api_url(self) -> str:
+        """Where the API answers."""
+        return f"http://{LOOPBACK}:{self.ports.api}"
+
+    @property
     def connection(self) -> dict[str, str]:
         """The variables that another command needs to talk to this stack."""
-        return {name: self.environment[name] for name in _connection_of(self.ports)}
+        return {name: self.environment[name] for name in (*_connection_of(self.ports), PEPPER)}
 
 
-def plan_stack(data_dir: Path, ports: StackPorts, workers: int, environ: Mapping[str, str]) -> StackPlan:
+def plan_stack(
+    data_dir: Path, ports: StackPorts, workers: int, environ: Mapping[str, str], *, trusted_tenant: str = ""
+) -> StackPlan:
     """Plan a stack.
 
     Args:
@@ -78,6 +89,7 @@ def plan_stack(data_dir: Path, ports: StackPorts, workers: int, environ: Mapping
         ports: Its ports.
         workers: How many workers.
         environ: The environment to build on. How it reaches Kafka and ClickHouse is left out: this stack has its own.
+        trusted_tenant: The tenant that requests from this machine may name instead of sending a key.
 
     Raises:
         StackError: More workers than partitions.
@@ -88,7 +100,8 @@ def plan_stack(data_dir: Path, ports: StackPorts, workers: int, environ: Mapping
         for name, value in environ.items()
         if name in _KEPT_VARIABLES or not name.startswith(("KAFKA_", "CLICKHOUSE_"))
     }
-    environment = inherited | _connection_of(ports)
+    environment = inherited | _connection_of(ports) | {"RAPPORT_API_TRUSTED_TENANT": trusted_tenant}
+    environment.setdefault(PEPPER, _own_pepper(data_dir))
     settings = from_env(environment)
     partitions = settings.kafka.partitions
     if workers > partitions:
@@ -108,15 +121,15 @@ def free_stack_ports(workers: int) -> StackPorts:
         PortInUseError: There are none.
     """
     while True:
-        kafka, clickhouse, worker = free_ports(3)
-        if not {kafka, clickhouse} & set(range(worker, worker + workers)):
-            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker)
+        kafka, clickhouse, api, worker = free_ports(4)
+        if not {kafka, clickhouse, api} & set(range(worker, worker + workers)):
+            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api)
 
 
 def plan_children(plan: StackPlan) -> list[Child]:
     """List the processes in the order in which they start."""
     broker = EmbeddedBroker(plan.ports.kafka).child(option="--kafka-port")
-    return [broker, _clickhouse(plan), *(_worker(plan, index) for index in range(plan.workers))]
+    return [broker, _clickhouse(plan), *(_worker(plan, index) for index in range(plan.workers)), _api(plan)]
 
 
 def wipe(data_dir: Path) -> None:
@@ -173,6 +186,32 @@ def _worker(plan: StackPlan, index: int) -> Child:
         on_death=_PATIENCE,
         ports=(PortClaim(port, "a worker's metrics", "--worker-port"),),
     )
+
+
+def _api(plan: StackPlan) -> Child:
+    port = plan.ports.api
+    return Child(
+        name="api",
+        argv=[sys.executable, "-P", "-m", "rapport", "api"],
+        env={**plan.environment, "RAPPORT_API_HOST": LOOPBACK, "RAPPORT_API_PORT": str(port)},
+        is_ready=lambda: _answers(f"http://{LOOPBACK}:{port}/health/ready"),
+        ready_within_seconds=60.0,
+        stop_within_seconds=25.0,
+        on_death=_PATIENCE,
+        ports=(PortClaim(port, "the API", "--api-port"),),
+    )
+
+
+def _own_pepper(data_dir: Path) -> str:
+    """The pepper of a stack's own keys, made once: they are in its database and outlive a restart."""
+    path = data_dir / PEPPER_FILE
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{PEPPER_FILE}.draft")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(32), encoding="ascii")
+        draft.replace(path)
+    return path.read_text("ascii")
 
 
 class _SchemaCheck:

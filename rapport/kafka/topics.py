@@ -31,6 +31,21 @@ async def cluster_id_of(settings: KafkaSettings) -> str:
         await admin.close()
 
 
+async def partitions_of(settings: KafkaSettings, topic: str) -> list[int]:
+    """The numbers of a topic's partitions; none if it does not exist.
+
+    Raises:
+        KafkaError: The cluster does not answer.
+    """
+    admin = admin_client(settings)
+    await admin.start()
+    try:
+        found = await admin.describe_topics([topic])
+        return sorted(int(one["partition"]) for described in found for one in described["partitions"])
+    finally:
+        await admin.close()
+
+
 async def create_topics(settings: KafkaSettings) -> None:
     """Create the source and dead-letter topics where they are missing.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import available_timezones
 
 import polars as pl
@@ -16,6 +16,7 @@ from rapport.domain.outcomes import (
     OutcomeVersions,
     versions_by_key,
 )
+from rapport.domain.tenants import TenantSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,21 +30,27 @@ _NOT_ZONES: Final = {"Factory", "localtime"}
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant as the stream sees it.
+    """A tenant as the stream and the API see it.
 
     Attributes:
         time_zone: IANA name; calendar periods start at local midnight there.
         outcomes: Its outcome types with their versions.
+        settings: How the API treats it.
     """
 
     tenant_id: str
     name: str
     time_zone: str
     outcomes: OutcomeVersions
+    settings: TenantSettings = field(default_factory=TenantSettings)
 
 
 class UnknownTimeZoneError(ValueError):
     """The time zone is not an IANA name."""
+
+
+class UnknownTenantError(ValueError):
+    """There is no such tenant."""
 
 
 def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: str = "UTC") -> None:
@@ -54,11 +61,29 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
     """
     if time_zone not in available_timezones() - _NOT_ZONES:
         raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
-    existing = {row["tenant_id"]: row["time_zone"] for row in store.rows("tenants/tenants")}
-    zone = existing.get(tenant_id, time_zone)
+    existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
     if tenant_id not in existing:
         store.insert("outcome_types", _default_outcome_frame(tenant_id))
-    store.insert("tenants", pl.DataFrame({"tenant_id": [tenant_id], "name": [name or tenant_id], "time_zone": [zone]}))
+    row = existing.get(tenant_id, {"tenant_id": tenant_id, "time_zone": time_zone})
+    _write_tenant(store, {**row, "name": name or tenant_id})
+
+
+def change_tenant(store: Store, tenant_id: str, **settings: int | bool) -> None:
+    """Change some of a tenant's settings (the attributes of :class:`TenantSettings`).
+
+    Raises:
+        UnknownTenantError: There is no such tenant.
+    """
+    existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
+    if tenant_id not in existing:
+        raise UnknownTenantError(f"there is no tenant {tenant_id!r}; known are {', '.join(existing) or 'none'}")
+    _write_tenant(store, {**existing[tenant_id], **settings})
+
+
+def _write_tenant(store: Store, row: Mapping[str, Any]) -> None:
+    types = {"requests_per_minute": pl.UInt32, "decision_quota": pl.UInt64, "is_active": pl.Boolean}
+    frame = pl.DataFrame([row], schema_overrides={**types, "is_catalogue_strict": pl.Boolean})
+    store.insert("tenants", frame)
 
 
 def load_tenants(store: Store) -> Mapping[str, Tenant]:
@@ -81,6 +106,11 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
             row["name"],
             row["time_zone"],
             versions_by_key(outcome_types.get(row["tenant_id"], DEFAULT_OUTCOME_TYPES)),
+            TenantSettings(
+                requests_per_minute=row["requests_per_minute"],
+                is_catalogue_strict=bool(row["is_catalogue_strict"]),
+                decision_quota=row["decision_quota"],
+            ),
         )
         for row in store.rows("tenants/tenants")
         if row["is_active"]

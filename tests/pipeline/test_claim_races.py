@@ -15,7 +15,7 @@ from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
-from pipeline.sources import source_of
+from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.errors import TransientStorageError
@@ -86,7 +86,7 @@ class Worker:
         self._world = world
         self._partition = partition
         self._interruptions = dict([at])
-        self.source = source_of("cluster", partition, 0)
+        self.source = source_of("cluster", *partition, 0)
 
     def apply(self, *, days_ago: int = 0) -> Mapping[Partition, int]:
         """Read and apply the message once; from where it wants to read again."""

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
 from pipeline.directory import Directory
-from pipeline.sources import source_of
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode
+from rapport.kafka.sources import source_of
 from rapport.storage.stream import write_interactions
 from rapport.storage.tenants import Tenant
 from tests.fixtures.contacts import ZONES
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LAW = settings(max_examples=50, deadline=None)
 NOW = 1_773_585_000_000
 P0, P1 = Partition("interactions", 0), Partition("interactions", 1)
-SOURCES = {partition: source_of("cluster", partition, 0) for partition in (P0, P1)}
+SOURCES = {partition: source_of("cluster", *partition, 0) for partition in (P0, P1)}
 OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
 TENANTS = {tenant: Tenant(tenant, tenant, zone, OUTCOMES) for tenant, zone in ZONES.items()}
 
@@ -156,7 +156,7 @@ def test_ids_are_the_same_in_a_replay_and_differ_between_places():
 
 
 def test_ids_of_a_recreated_topic_differ():
-    anew = {partition: source_of("cluster", partition, 1) for partition in SOURCES}
+    anew = {partition: source_of("cluster", *partition, 1) for partition in SOURCES}
     one, other = (decode_batch({P0: [record(CLICK)]}, sources, directory_of()).events for sources in (SOURCES, anew))
     assert one["source"].item() != other["source"].item()
     assert one["id"].item() != other["id"].item()

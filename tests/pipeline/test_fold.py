@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.decode import EVENT_SCHEMA, event_id
+from pipeline.decode import EVENT_SCHEMA
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
-from pipeline.sources import Source
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
+from rapport.kafka.sources import Source, event_id
 from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
 from tests.fixtures.contacts import flat, log_pairs, single_logs
 

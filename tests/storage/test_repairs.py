@@ -10,8 +10,8 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.directory import Directory
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
-from pipeline.sources import source_of
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.kafka.sources import source_of
 from rapport.storage.reconcile import Reconciliation, reconcile
 from rapport.storage.repairs import pending_repairs, repair, request_repairs
 from rapport.storage.stream import (
@@ -56,7 +56,7 @@ def apply_messages(
 ) -> None:
     """What a worker does with some messages, each of one event or several, up to where it crashes."""
     place = Partition("interactions", partition)
-    source = source_of("cluster", place, 0)
+    source = source_of("cluster", *place, 0)
     records = [
         FetchedRecord(
             offset,

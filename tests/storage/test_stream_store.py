@@ -13,8 +13,8 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import Decoded, decode_batch
 from pipeline.directory import Directory
 from pipeline.fold import STATE_SCHEMA
-from pipeline.sources import source_of
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.kafka.sources import source_of
 from rapport.storage.sources import begin_generation
 from rapport.storage.stream import (
     DeadLetter,
@@ -78,7 +78,7 @@ def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -
     records = [FetchedRecord(first_offset + n, now, None, text_of(value)) for n, value in enumerate(values)]
     directory = Directory(lambda: TENANTS, refresh_s=10)
     directory.refresh()
-    return decode_batch({partition: records}, {partition: source_of("cluster", partition, 0)}, directory)
+    return decode_batch({partition: records}, {partition: source_of("cluster", *partition, 0)}, directory)
 
 
 def events(*values: object, first_offset: int = 0, partition: Partition = P0) -> pl.DataFrame:

@@ -6,8 +6,8 @@ import pytest
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.directory import Directory
-from pipeline.sources import source_of
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.kafka.sources import source_of
 from rapport.storage.client import Store
 from rapport.storage.tenants import Tenant, UnknownTimeZoneError, create_tenant, load_tenants
 from tests.fixtures.events import CLICK, text_of
@@ -72,7 +72,7 @@ def test_the_stream_can_use_the_time_zones_that_are_accepted(store: Store, time_
     directory.refresh()
     partition = Partition("interactions", 0)
     records = {partition: [FetchedRecord(0, 1_773_585_000_000, None, text_of(CLICK))]}
-    assert decode_batch(records, {partition: source_of("cluster", partition, 0)}, directory).events.height == 1
+    assert decode_batch(records, {partition: source_of("cluster", *partition, 0)}, directory).events.height == 1
 
 
 def test_an_inactive_tenant_is_not_loaded(store: Store):

@@ -1,0 +1,96 @@
+"""The composition root: settings in, an ASGI application out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+
+from api.auth.authentication import Authentication
+from api.auth.keyring import Keyring
+from api.database import Database
+from api.documentation import asset_routes, openapi_config
+from api.errors import EXCEPTION_HANDLERS
+from api.health.controller import HealthController
+from api.limits import RateLimit
+from api.metrics import ApiMetrics
+from api.observation import Observed
+from api.reading.freshness import Freshness
+from api.reading.watermark import Watermark
+from api.services import Services
+from api.tenants import TenantDirectory
+from api.writing.gateway import EventGateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rapport.settings import Settings
+
+CONTROLLERS: tuple[type[Any], ...] = ()
+"""The areas of the API, below ``/api/v1``."""
+
+
+def create_app(settings: Settings) -> Observed:
+    """Build the API.
+
+    It starts without ClickHouse and Kafka and answers 503 until they are there.
+
+    Raises:
+        SettingsError: A setting cannot be understood.
+    """
+    metrics = ApiMetrics()
+    database = Database(settings.clickhouse, metrics.time_query)
+    tenants = TenantDirectory(database)
+    services = Services(
+        settings=settings,
+        metrics=metrics,
+        database=database,
+        tenants=tenants,
+        keyring=Keyring(database, settings.api),
+        watermark=Watermark(database, settings.kafka, metrics),
+        gateway=EventGateway(settings),
+    )
+
+    async def provide_services() -> Services:
+        return services
+
+    litestar = Litestar(
+        route_handlers=[
+            HealthController,
+            *asset_routes(),
+            Router("/api/v1", route_handlers=list(CONTROLLERS)),
+        ],
+        dependencies={"services": Provide(provide_services)},
+        middleware=[
+            Authentication(services.keyring, settings.api),
+            RateLimit(settings.api, tenants),
+            Freshness(services.watermark),
+        ],
+        exception_handlers=dict(EXCEPTION_HANDLERS),
+        lifespan=[lambda _app: _running(services)],
+        openapi_config=openapi_config(),
+        request_max_body_size=settings.api.max_body_bytes,
+        signature_types=[Services],
+        logging_config=None,
+    )
+    return Observed(litestar, metrics)
+
+
+@asynccontextmanager
+async def _running(services: Services) -> AsyncIterator[None]:
+    """Run what goes on beside the requests."""
+    beside = [
+        asyncio.create_task(services.gateway.run()),
+        asyncio.create_task(services.watermark.run()),
+        asyncio.create_task(services.keyring.note_uses()),
+    ]
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        services.database.close()

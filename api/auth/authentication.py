@@ -1,0 +1,103 @@
+"""Lets requests in that come with a key, and says whose they are."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+
+from api.auth.principal import Principal
+from api.errors import ApiError
+from rapport.domain.api_keys import Role
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
+    from api.auth.keyring import Keyring
+    from rapport.settings import ApiSettings
+
+PUBLIC: Final = "is_public"
+"""The ``opt`` of routes that need no key."""
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="rapport"'}
+
+
+class Authentication(ASGIMiddleware):
+    """Puts a :class:`Principal` into ``scope["user"]``, or answers 401 or 403."""
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = PUBLIC
+
+    def __init__(self, keyring: Keyring, settings: ApiSettings) -> None:
+        self._keyring = keyring
+        self._trusted_tenant = settings.trusted_tenant
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Let one request in, or not.
+
+        Raises:
+            ApiError: 401 without a valid key, 403 where ``X-Tenant-Id`` names another tenant than the key's.
+        """
+        scope["user"] = await self._identify(ASGIConnection(scope, receive, send))
+        await next_app(scope, receive, send)
+
+    async def _identify(self, request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+        key = key_of(request.headers.get("x-api-key", ""), request.headers.get("authorization", ""))
+        named = request.headers.get("x-tenant-id", "").strip()
+        if not key:
+            return self._trust(request, named)
+        found = await self._keyring.recognise(key)
+        if found is None:
+            raise ApiError(401, "The API key is not valid: unknown, expired or revoked.", headers=_CHALLENGE)
+        if named and named != found.tenant_id:
+            raise ApiError(403, "X-Tenant-Id names another tenant than the API key's; leave it out.")
+        return Principal(
+            tenant_id=found.tenant_id,
+            role=found.role,
+            key_id=found.key_id,
+            key_prefix=found.prefix,
+            scopes=frozenset(found.scopes),
+        )
+
+    def _trust(self, request: ASGIConnection[Any, Any, Any, Any], named: str) -> Principal:
+        """The development switch: whoever is on this machine may name the one trusted tenant."""
+        is_near = request.client is not None and is_loopback(request.client.host)
+        if self._trusted_tenant and named == self._trusted_tenant and is_near and _is_named_local(request):
+            return Principal(tenant_id=named, role=Role.ADMIN)
+        hint = " X-Tenant-Id alone does not let anybody in." if named else ""
+        raise ApiError(401, f"Send an API key as X-API-Key or as Authorization: Bearer.{hint}", headers=_CHALLENGE)
+
+
+def key_of(x_api_key: str, authorization: str) -> str:
+    """The key a request comes with; empty if there is none.
+
+    Raises:
+        ApiError: 401; it comes with two different ones.
+    """
+    scheme, _, token = authorization.strip().partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    key = x_api_key.strip()
+    if key and bearer and key != bearer:
+        raise ApiError(401, "X-API-Key and Authorization name different keys; send one of them.", headers=_CHALLENGE)
+    return key or bearer
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_named_local(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether the client asked for this machine: a page from elsewhere that was resolved to it did not.
+
+    Nothing may have forwarded the request either.
+    """
+    host = request.headers.get("host", "")
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    is_forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "origin"))
+    return is_loopback(name.strip("[]")) and not is_forwarded

@@ -1,0 +1,50 @@
+"""Who asks, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from api.errors import ApiError
+from rapport.domain.api_keys import Role
+
+if TYPE_CHECKING:
+    from litestar.connection import ASGIConnection
+    from litestar.handlers import BaseRouteHandler
+    from litestar.types import Guard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The tenant, and the key, that a request is made with.
+
+    Attributes:
+        tenant_id: Every query is bound to it.
+        key_id: The key's id; empty under the development switch.
+        key_prefix: How the key begins, for logs.
+        scopes: Where the key may be used; empty for everywhere.
+    """
+
+    tenant_id: str
+    role: Role
+    key_id: str = ""
+    key_prefix: str = ""
+    scopes: frozenset[str] = frozenset()
+
+
+def requires(role: Role) -> Guard:
+    """A guard that lets a role and those above it in, and keys with scopes only where theirs is asked for.
+
+    The scope of a route is what its ``opt`` says under ``scope``.
+    """
+
+    def check(connection: ASGIConnection[Any, Principal, Any, Any], handler: BaseRouteHandler) -> None:
+        principal = connection.user
+        if not principal.role.includes(role):
+            raise ApiError(403, f"This needs a key with role {role} or above; this one is {principal.role}.")
+        scope = handler.opt.get("scope")
+        if principal.scopes and scope not in principal.scopes:
+            limits = ", ".join(sorted(principal.scopes))
+            raise ApiError(403, f"This key is limited to {limits}; this route belongs to {scope or 'no scope'}.")
+
+    return check

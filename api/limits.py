@@ -1,0 +1,127 @@
+"""How often a tenant may ask: a sliding window of a minute over all its keys, and narrower ones for single routes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from redis.exceptions import RedisError
+
+from api.auth.authentication import PUBLIC
+from api.errors import ApiError
+from rapport.settings import SettingsError
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+    from api.tenants import TenantDirectory
+    from rapport.settings import ApiSettings
+
+log = structlog.get_logger(__name__)
+
+_Window = tuple[RateLimitItemPerMinute, tuple[str, ...]]
+"""How many requests, of whom."""
+_TIMEOUTS: Final[Mapping[str, Any]] = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+
+
+class RateLimit(ASGIMiddleware):
+    """Answers 429 to a tenant that asks too often, and says in every answer how much is left.
+
+    With Redis or Valkey all processes count together; when it does not answer, each counts by itself meanwhile.
+    """
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = PUBLIC
+
+    def __init__(self, settings: ApiSettings, tenants: TenantDirectory) -> None:
+        self._tenants = tenants
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._shared = (
+            None
+            if settings.rate_limit_storage == "memory"
+            else MovingWindowRateLimiter(
+                RedisStorage(f"async+{settings.rate_limit_storage}", implementation="redispy", **_TIMEOUTS)
+            )
+        )
+        self._routes = parse_route_limits(settings.route_limits)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Count one request.
+
+        Raises:
+            ApiError: 429, with ``Retry-After`` and what the limit is.
+        """
+        tenant_id = scope["user"].tenant_id
+        tenant = await self._tenants.get(tenant_id)
+        windows: list[_Window] = [(RateLimitItemPerMinute(tenant.settings.requests_per_minute), (tenant_id,))]
+        route = f"{scope.get('method')} {scope.get('path_template')}"
+        if route in self._routes:
+            windows.append((RateLimitItemPerMinute(self._routes[route]), (tenant_id, route)))
+        headers: dict[str, str] = {}
+        for item, names in windows:
+            is_allowed, reset_at, remaining = await self._hit(item, names)
+            left_s = max(math.ceil(reset_at - time.time()), 1)
+            if not headers or remaining < int(headers["X-RateLimit-Remaining"]):
+                headers = {
+                    "X-RateLimit-Limit": str(item.amount),
+                    "X-RateLimit-Remaining": str(max(remaining, 0)),
+                    "X-RateLimit-Reset": str(left_s),
+                }
+            if not is_allowed:
+                what = f"{route} may be asked" if len(names) > 1 else "This tenant may ask"
+                raise ApiError(
+                    429,
+                    f"{what} {item.amount:,} times a minute, with all its keys together; try again in {left_s} s.",
+                    headers={**headers, "Retry-After": str(left_s)},
+                )
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await next_app(scope, receive, send_counted)
+
+    async def _hit(self, item: RateLimitItemPerMinute, names: tuple[str, ...]) -> tuple[bool, float, int]:
+        """Count a request in one window: whether it is allowed, when the window has room again, and how much now."""
+        if self._shared is not None:
+            try:
+                return await _hit(self._shared, item, names)
+            except (RedisError, OSError) as error:
+                log.warning("the shared rate limit does not answer; this process counts by itself", error=str(error))
+        return await _hit(self._own, item, names)
+
+
+async def _hit(
+    limiter: MovingWindowRateLimiter, item: RateLimitItemPerMinute, names: tuple[str, ...]
+) -> tuple[bool, float, int]:
+    is_allowed = await limiter.hit(item, *names)
+    stats = await limiter.get_window_stats(item, *names)
+    return is_allowed, stats.reset_time, stats.remaining
+
+
+def parse_route_limits(text: str) -> Mapping[str, int]:
+    """Parse ``METHOD /path=requests a minute; …``.
+
+    Raises:
+        SettingsError: Naming what cannot be understood.
+    """
+    limits: dict[str, int] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        route, _, amount = part.rpartition("=")
+        method, _, path = route.strip().partition(" ")
+        if not (method.isupper() and path.startswith("/") and amount.strip().isdigit() and int(amount) > 0):
+            raise SettingsError(
+                f"RAPPORT_API_ROUTE_LIMITS: {part!r} is not METHOD /path=requests, as in POST /api/v1/respond=600"
+            )
+        limits[f"{method} {path.strip()}"] = int(amount)
+    return limits

@@ -1,0 +1,64 @@
+"""Prometheus metrics of the API. One set per process; several processes of one machine are added up when scraped."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class ApiMetrics:
+    """What the API reports."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "rapport_api_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "rapport_api_request_seconds",
+            "From the first byte to the last",
+            ["method", "route"],
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        self.loaded = Histogram(
+            "rapport_api_loader_requests",
+            "Requests that one query answered",
+            ["loader"],
+            registry=self.registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+        )
+        self.accepted = Counter("rapport_api_events", "Events acknowledged by Kafka", ["route"], registry=self.registry)
+        self.lag_ms = Gauge(
+            "rapport_api_data_lag_ms", "How old reads may be", registry=self.registry, multiprocess_mode="mostrecent"
+        )
+        self._queries = Histogram(
+            "rapport_query_seconds", "ClickHouse calls", ["query"], registry=self.registry, buckets=_SECONDS
+        )
+
+    @contextmanager
+    def time_query(self, name: str) -> Iterator[None]:
+        """Measure one ClickHouse call; fits :data:`rapport.storage.client.QueryTimer`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._queries.labels(name).observe(time.perf_counter() - started)
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format; of all processes, where they share a directory."""
+        if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

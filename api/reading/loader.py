@@ -1,0 +1,78 @@
+"""Answers requests that arrive together with one query, because a query for many costs little more than one for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from prometheus_client import Histogram
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+CONCURRENT: Final = 2
+"""Queries of one loader that run at the same time; what arrives meanwhile goes into the next."""
+
+
+class Loader(Generic[K, V]):
+    """Collects keys while queries run and has them fetched together.
+
+    The first key after a pause is fetched at once: waiting for company only pays where there is any, and then what is
+    waited for are the queries that run.
+
+    Args:
+        fetch: Answers keys, each in its place. What it raises, everybody who waits gets.
+        max_batch: Keys of one query; 1 switches the collecting off.
+        sizes: Observes how many keys a query had.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
+        *,
+        max_batch: int,
+        sizes: Histogram | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._max_batch = max_batch
+        self._concurrent = CONCURRENT if max_batch > 1 else 1 << 30
+        self._sizes = sizes
+        self._waiting: list[tuple[K, asyncio.Future[V]]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def load(self, key: K) -> V:
+        """Answer one key."""
+        future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, future))
+        asyncio.get_running_loop().call_soon(self._start)
+        return await future
+
+    def _start(self) -> None:
+        while self._waiting and len(self._running) < self._concurrent:
+            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            task = asyncio.create_task(self._answer(batch))
+            self._running.add(task)
+            task.add_done_callback(self._finish)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._start()
+
+    async def _answer(self, batch: Sequence[tuple[K, asyncio.Future[V]]]) -> None:
+        wanted = [(key, future) for key, future in batch if not future.done()]
+        if not wanted:
+            return
+        if self._sizes is not None:
+            self._sizes.observe(len(wanted))
+        try:
+            values = await self._fetch([key for key, _ in wanted])
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            for _, future in wanted:
+                if not future.done():
+                    future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            return
+        for (_, future), value in zip(wanted, values, strict=True):
+            if not future.done():
+                future.set_result(value)

@@ -1,0 +1,42 @@
+"""What controllers work with: made once per process, by the composition root."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from api.auth.keyring import Keyring
+    from api.database import Database
+    from api.metrics import ApiMetrics
+    from api.reading.watermark import Watermark
+    from api.tenants import TenantDirectory
+    from api.writing.gateway import EventGateway
+    from rapport.settings import Settings
+
+
+class Services:
+    """Everything that lives as long as the process.
+
+    No dataclass: the framework would take one apart to validate it, at every request.
+    """
+
+    __slots__ = ("database", "gateway", "keyring", "metrics", "settings", "tenants", "watermark")
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        metrics: ApiMetrics,
+        database: Database,
+        tenants: TenantDirectory,
+        keyring: Keyring,
+        watermark: Watermark,
+        gateway: EventGateway,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.database = database
+        self.tenants = tenants
+        self.keyring = keyring
+        self.watermark = watermark
+        self.gateway = gateway

@@ -1,0 +1,25 @@
+"""What can be chosen per tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+REQUESTS_PER_MINUTE: Final = 1_000
+MAX_REQUESTS_PER_MINUTE: Final = 10_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSettings:
+    """How the API treats a tenant.
+
+    Attributes:
+        requests_per_minute: All its keys together.
+        is_catalogue_strict: Whether a response that names an offer, creative or channel which the catalogue does not
+            know is refused (404) instead of being recorded with a warning.
+        decision_quota: How many recommendations it may ask for in all; 0 for no limit.
+    """
+
+    requests_per_minute: int = REQUESTS_PER_MINUTE
+    is_catalogue_strict: bool = False
+    decision_quota: int = 0

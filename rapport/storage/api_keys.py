@@ -1,0 +1,112 @@
+"""API keys in the database."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from rapport.domain.api_keys import KEY_LENGTH, KEY_PREFIX, SHOWN_LENGTH, ApiKey, Role, hash_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+_MILLIS: Final = pl.Datetime("ms", "UTC")
+
+
+def create_key(
+    store: Store,
+    tenant_id: str,
+    role: Role,
+    pepper: str,
+    now_ms: int,
+    *,
+    name: str = "",
+    scopes: Sequence[str] = (),
+    expires_at_ms: int | None = None,
+) -> tuple[str, ApiKey]:
+    """Make a key for a tenant.
+
+    Returns:
+        The key itself, which cannot be had again, and what is stored of it.
+    """
+    key = KEY_PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH - len(KEY_PREFIX)))
+    stored = ApiKey(
+        key_id=f"key_{secrets.token_hex(8)}",
+        tenant_id=tenant_id,
+        name=name or f"key-{now_ms}",
+        key_hash=hash_key(key, pepper),
+        prefix=key[:SHOWN_LENGTH],
+        role=role,
+        scopes=tuple(scopes),
+        expires_at_ms=expires_at_ms,
+        created_at_ms=now_ms,
+    )
+    _write(store, stored)
+    return key, stored
+
+
+def find_key(store: Store, key_hash: str) -> ApiKey | None:
+    """The key with a hash, valid or not."""
+    rows = store.rows("api_keys/by_hash", {"key_hash": key_hash})
+    return _key_of(rows[0]) if rows else None
+
+
+def list_keys(store: Store, tenant_id: str) -> list[ApiKey]:
+    """A tenant's keys that were not revoked, the newest first."""
+    keys = [_key_of(row) for row in store.rows("api_keys/of_tenant", {"tenant_id": tenant_id})]
+    return [key for key in keys if key.revoked_at_ms is None]
+
+
+def revoke_key(store: Store, tenant_id: str, key_id: str, now_ms: int, *, reason: str = "") -> bool:
+    """Revoke one of a tenant's keys; False if it has no such key that is still valid."""
+    for key in list_keys(store, tenant_id):
+        if key.key_id == key_id:
+            _write(store, key, revoked_at_ms=now_ms, reason=reason)
+            return True
+    return False
+
+
+def note_uses(store: Store, uses: Mapping[str, int]) -> None:
+    """Note when keys, by id, were last used (epoch milliseconds)."""
+    rows = {"key_id": list(uses), "last_used_at": list(uses.values())}
+    store.insert("api_key_uses", pl.DataFrame(rows, schema_overrides={"last_used_at": _MILLIS}))
+
+
+def _write(store: Store, key: ApiKey, *, revoked_at_ms: int | None = None, reason: str = "") -> None:
+    row = {
+        "key_hash": key.key_hash,
+        "key_id": key.key_id,
+        "tenant_id": key.tenant_id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "role": key.role.value,
+        "scopes": list(key.scopes),
+        "expires_at": key.expires_at_ms,
+        "created_at": key.created_at_ms,
+        "revoked_at": revoked_at_ms,
+        "revoked_reason": reason,
+    }
+    times = {"expires_at": _MILLIS, "created_at": _MILLIS, "revoked_at": _MILLIS, "scopes": pl.List(pl.String)}
+    store.insert("api_keys", pl.DataFrame([row], schema_overrides=times))
+
+
+def _key_of(row: Mapping[str, Any]) -> ApiKey:
+    return ApiKey(
+        key_id=row["key_id"],
+        tenant_id=row["tenant_id"],
+        name=row["name"],
+        key_hash=row["hash"],
+        prefix=row["prefix"],
+        role=Role(row["role"]),
+        scopes=tuple(row["scopes"]),
+        expires_at_ms=row["expires_at_ms"],
+        created_at_ms=row["created_at_ms"],
+        revoked_at_ms=row["revoked_at_ms"],
+        last_used_at_ms=row["last_used_at_ms"],
+    )
