@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from litestar import Litestar, Router
+from litestar import Controller, Litestar, Router
 from litestar.di import Provide
 
+from api.api_keys.controller import ApiKeyController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
 from api.database import Database
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from rapport.settings import Settings
 
-CONTROLLERS: tuple[type[Any], ...] = ()
+CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController,)
 """The areas of the API, below ``/api/v1``."""
 
 
@@ -73,7 +74,6 @@ def create_app(settings: Settings) -> Observed:
         lifespan=[lambda _app: _running(services)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.api.max_body_bytes,
-        signature_types=[Services],
         logging_config=None,
     )
     return Observed(litestar, metrics)

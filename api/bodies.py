@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -10,7 +11,7 @@ from litestar.dto import AbstractDTO
 from api.errors import ApiError, Fault, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
     from litestar._openapi.schema_generation import SchemaCreator
     from litestar.dto._backend import DTOBackend
@@ -23,7 +24,7 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A request's body.
+    """A request's body. Subclasses say ``frozen=True`` again.
 
     Attributes:
         ALIASES: Older names of fields, by which they may be sent too.

@@ -10,6 +10,7 @@ from litestar import Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import FromPath
 
 from api.auth.authentication import PUBLIC
 from api.errors import ApiError
@@ -63,7 +64,7 @@ def asset_routes() -> list[HTTPRouteHandler]:
     """The viewer's own files."""
 
     @get("/docs/assets/{name:str}", include_in_schema=False, opt={PUBLIC: True}, sync_to_thread=True)
-    def asset(name: str) -> Response[bytes]:
+    def asset(name: FromPath[str]) -> Response[bytes]:
         """Serve one of them."""
         if name not in _ASSETS:
             raise ApiError(404, f"There is no file {name!r}.")

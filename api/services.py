@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from litestar.di import NamedDependency
+
 if TYPE_CHECKING:
     from api.auth.keyring import Keyring
     from api.database import Database
@@ -40,3 +42,7 @@ class Services:
         self.keyring = keyring
         self.watermark = watermark
         self.gateway = gateway
+
+
+FromServices = NamedDependency[Services]
+"""How a handler asks for them, as a parameter named ``services``."""

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, Response, get
 
 from api.auth.authentication import PUBLIC
-from api.services import Services
+from api.services import FromServices
 from rapport.storage.errors import StorageError
 from rapport.storage.tenants import load_tenants
 
@@ -45,7 +45,7 @@ class HealthController(Controller):
         return Live(live=True)
 
     @get("/health/ready", summary="Can it serve?")
-    async def ready(self, services: Services) -> Response[Ready]:
+    async def ready(self, services: FromServices) -> Response[Ready]:
         """200 when ClickHouse and Kafka answer, else 503, with which of them does."""
         try:
             await services.database.call(load_tenants)
@@ -58,6 +58,6 @@ class HealthController(Controller):
         return Response(body, status_code=200 if is_ready else 503)
 
     @get("/metrics", media_type="text/plain", summary="Prometheus metrics")
-    async def metrics(self, services: Services) -> bytes:
+    async def metrics(self, services: FromServices) -> bytes:
         """In Prometheus' text format; of all processes of this machine together."""
         return services.metrics.render()

@@ -1,0 +1,116 @@
+"""``/api/v1/api-keys``: the keys of the caller's tenant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, delete, get, post
+from litestar.params import FromQuery, QueryParameter, RequestBody
+
+from api.api_keys.schemas import CreatedKey, KeyList, KeyView, NewKey
+from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.services import FromServices
+from api.times import iso, iso_or_none, parse_time
+from rapport.domain.api_keys import ApiKey, Role
+from rapport.storage.api_keys import create_key, list_keys, revoke_key
+
+_KEY: Final[Mapping[str, object]] = {
+    "id": "key_2f6c1b1e0d9a4c77",
+    "name": "web shop",
+    "prefix": "krn_a1b2c3d4",
+    "role": "editor",
+    "scopes": [],
+    "expiresAt": None,
+    "createdAt": "2026-03-15T14:30:00.000Z",
+}
+
+
+class ApiKeyController(Controller):
+    """Keys are made, listed and revoked by admins. They are stored as HMAC-SHA256; the key itself is shown once."""
+
+    path = "/api-keys"
+    tags = ["API keys"]
+    guards = [requires(Role.ADMIN)]
+    opt = {"scope": "api-keys"}
+
+    @get(
+        summary="List the keys that are valid or have expired",
+        responses=answers(200, KeyList, {"data": [{**_KEY, "lastUsedAt": None}], "total": 1}),
+    )
+    async def list_keys(self, request: Request[Principal, Any, Any], services: FromServices) -> KeyList:
+        """Keys that were revoked are left out. `lastUsedAt` is exact to some ten seconds."""
+        keys = await services.database.call(list_keys, request.user.tenant_id)
+        return KeyList(data=[_view(key) for key in keys], total=len(keys))
+
+    @post(
+        dto=JsonBody[NewKey],
+        return_dto=None,
+        summary="Make a key",
+        responses=answers(
+            201,
+            CreatedKey,
+            {**_KEY, "key": "krn_a1b2c3d4…", "warning": CreatedKey.__struct_defaults__[0]},
+            400,
+            413,
+            415,
+        ),
+    )
+    async def create_key(
+        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[NewKey]
+    ) -> CreatedKey:
+        """The answer holds the key. It is not kept: what is lost is made anew."""
+        now_ms = time.time_ns() // 1_000_000
+        expires_at_ms = None if data.expires_at is None else parse_time(data.expires_at)
+        if data.expires_at is not None and (expires_at_ms is None or expires_at_ms <= now_ms):
+            raise invalid(Fault(field="expiresAt", message="must be a time in the future, as 2027-01-31T00:00:00Z"))
+        key, stored = await services.database.call(
+            create_key,
+            request.user.tenant_id,
+            data.role,
+            services.settings.api.key_pepper.reveal(),
+            now_ms,
+            name=data.name,
+            scopes=data.scopes,
+            expires_at_ms=expires_at_ms,
+        )
+        return CreatedKey(
+            id=stored.key_id,
+            name=stored.name,
+            key=key,
+            prefix=stored.prefix,
+            role=stored.role,
+            scopes=stored.scopes,
+            expires_at=iso_or_none(stored.expires_at_ms),
+            created_at=iso(stored.created_at_ms),
+        )
+
+    @delete(summary="Revoke a key", responses=answers(204, None, None, 404))
+    async def revoke_key(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        key_id: Annotated[str, QueryParameter(name="id", description="The key's `id`, as listed.")],
+        reason: FromQuery[str] = "",
+    ) -> None:
+        """It is refused within 15 seconds, by every process."""
+        now_ms = time.time_ns() // 1_000_000
+        if not await services.database.call(revoke_key, request.user.tenant_id, key_id, now_ms, reason=reason):
+            raise ApiError(404, f"There is no key {key_id!r}.")
+
+
+def _view(key: ApiKey) -> KeyView:
+    return KeyView(
+        id=key.key_id,
+        name=key.name,
+        prefix=key.prefix,
+        role=key.role,
+        scopes=key.scopes,
+        expires_at=iso_or_none(key.expires_at_ms),
+        last_used_at=iso_or_none(key.last_used_at_ms),
+        created_at=iso(key.created_at_ms),
+    )

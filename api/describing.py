@@ -1,0 +1,54 @@
+"""What the OpenAPI document says about answers: an example of each, and the errors a route can answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+
+from api.errors import CODES, ApiError, ErrorBody, body_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MEANINGS: Final = {
+    400: "The request is wrong; `details` names every fault.",
+    401: "No valid API key.",
+    403: "The key's role, scope or tenant does not allow it.",
+    404: "There is no such thing, or it belongs to somebody else.",
+    409: "It contradicts what is already there; `code` says how.",
+    413: "The body is too large.",
+    415: "The body's media type is not supported.",
+    429: "Too many requests; see `Retry-After`.",
+    503: "ClickHouse or Kafka is away; see `Retry-After`.",
+}
+ALWAYS: Final = (401, 403, 429, 503)
+"""What every route with a key can answer."""
+
+
+def answers(status: int, body: type[Any] | None, example: object, *errors: int) -> Mapping[int, ResponseSpec]:
+    """Describe a route's answers for ``responses=``.
+
+    Args:
+        status: The success.
+        body: Its type; None for an empty one.
+        example: Of that body.
+        errors: Statuses beyond :data:`ALWAYS`.
+    """
+    examples = [Example(summary="Example", value=example)] if example is not None else []
+    success = {
+        status: ResponseSpec(data_container=body, examples=examples, generate_examples=False, description="Done.")
+    }
+    return success | {error: _error(error) for error in sorted({*ALWAYS, *errors})}
+
+
+def _error(status: int) -> ResponseSpec:
+    body = body_of(ApiError(status, _MEANINGS[status]), "/api/v1/…")
+    return ResponseSpec(
+        data_container=ErrorBody,
+        description=_MEANINGS[status],
+        generate_examples=False,
+        examples=[Example(summary=CODES[status], value=body)],
+        media_type="application/problem+json",
+    )
