@@ -1,0 +1,154 @@
+"""What can be offered, and where: categories, offers, creatives, channels, placements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from rapport.domain.catalogue.values import (
+    Count,
+    Entity,
+    Id,
+    Instant,
+    Key,
+    Percent,
+    Priority,
+    Share,
+    Value,
+)
+
+
+class CustomField(Value, frozen=True):
+    """A field that the offers of a category carry; a computed one has a formula."""
+
+    key: Key
+    label: str = ""
+    type: Literal["text", "number", "select", "boolean", "date", "computed"] = "text"
+    required: bool = False
+    options: Sequence[str] = ()
+    default_value: str | float | bool | None = None
+    formula: str = ""
+    output_type: Literal["number", "text"] = "number"
+
+
+class Category(Entity, frozen=True):
+    """A business area; its offers carry its custom fields."""
+
+    ordinal: int = 0
+    custom_fields: Annotated[Sequence[CustomField], msgspec.Meta(max_length=500)] = ()
+
+
+class SubCategory(Entity, frozen=True):
+    """A part of a category."""
+
+    category_id: Id
+    ordinal: int = 0
+    custom_fields: Annotated[Sequence[CustomField], msgspec.Meta(max_length=500)] = ()
+
+
+class Channel(Entity, frozen=True):
+    """A way to reach customers.
+
+    Attributes:
+        impression_tracking: explicit: somebody reports impressions; implicit: recommending is showing.
+        coupling_mode: atomic: if one placement of the channel stays empty, all do.
+    """
+
+    channel_type: Literal["email", "push", "sms", "in_app", "web", "webhook", "whatsapp", "direct_mail"] = "web"
+    impression_tracking: Literal["explicit", "implicit"] = "explicit"
+    coupling_mode: Literal["partial", "atomic"] = "partial"
+
+
+class Placement(Entity, frozen=True):
+    """A slot of a channel."""
+
+    key: Key
+    channel_id: Id
+    slot_type: str = "banner"
+    max_slots: Count = 1
+
+
+class Schedule(Value, frozen=True):
+    """When an offer may be shown: from ``start_at`` up to, not including, ``end_at``."""
+
+    start_at: Instant | None = None
+    end_at: Instant | None = None
+
+
+class Budget(Value, frozen=True):
+    """How much an offer may be shown or cost in all, over all customers; null for no limit."""
+
+    max_per_day: Count | None = None
+    max_total: Count | None = None
+    daily_cap_cents: Count | None = None
+    lifetime_cap_cents: Count | None = None
+    cost_per_impression_cents: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class FrequencyCaps(Value, frozen=True):
+    """How often one customer may see an offer, per calendar period in the tenant's time zone."""
+
+    daily: Count | None = None
+    weekly: Count | None = None
+    monthly: Count | None = None
+
+
+class Offer(Entity, frozen=True):
+    """Something that can be offered.
+
+    Attributes:
+        priority: 0 to 100; critical 90, high 70, medium 50, low 25.
+        mandatory: Goes first, and only caps and budgets hold it back.
+        custom_fields: By key; formulas call them by their bare names.
+        propensity: A model's score to use for it while there is no evidence, if there is one.
+    """
+
+    category_id: str | None = None
+    sub_category_id: str | None = None
+    priority: Priority = 50
+    schedule: Schedule = Schedule()
+    budget: Budget = Budget()
+    frequency_caps: FrequencyCaps = FrequencyCaps()
+    mandatory: bool = False
+    mandatory_reason: str = ""
+    mandatory_expires_at: Instant | None = None
+    business_value: Share | None = None
+    margin: float | None = None
+    revenue_value: float | None = None
+    product_type: str = ""
+    tags: Sequence[str] = ()
+    custom_fields: Mapping[str, str | float | bool | None] = {}
+
+
+class PersonalizationVariable(Value, frozen=True):
+    """A variable of a template.
+
+    Attributes:
+        source: Where its value comes from, such as ``customer.first_name``; by default the variable's own name.
+        fallback: What is put there without a value.
+    """
+
+    variable: Key
+    source: str = ""
+    fallback: str | None = None
+
+
+class Creative(Entity, frozen=True):
+    """How an offer looks on a channel.
+
+    Attributes:
+        placement_id: Null: fits every placement of its channel.
+        content: Texts by name (subject, headline, body …) with ``{variable}`` or ``{{variable}}``.
+        weight: 0 to 100; its share among the creatives of the same offer in an A/B test.
+    """
+
+    offer_id: Id
+    channel_id: Id
+    placement_id: str | None = None
+    template_type: str = "web_banner"
+    content: Mapping[str, str] = {}
+    personalization: Sequence[PersonalizationVariable] = ()
+    ab_test_variant: str | None = None
+    weight: Percent = 100

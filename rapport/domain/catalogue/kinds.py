@@ -1,0 +1,35 @@
+"""Every kind of entity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, Placement, SubCategory
+from rapport.domain.catalogue.strategy import (
+    ContactPolicy,
+    DecisionFlow,
+    Experiment,
+    MetricDefinition,
+    Model,
+    QualificationRule,
+    RankingProfile,
+)
+from rapport.domain.catalogue.values import Entity
+
+KINDS: Final[Mapping[str, type[Entity]]] = {
+    "category": Category,
+    "sub_category": SubCategory,
+    "channel": Channel,
+    "placement": Placement,
+    "offer": Offer,
+    "creative": Creative,
+    "qualification_rule": QualificationRule,
+    "contact_policy": ContactPolicy,
+    "ranking_profile": RankingProfile,
+    "model": Model,
+    "experiment": Experiment,
+    "metric": MetricDefinition,
+    "decision_flow": DecisionFlow,
+}
+"""Every kind with its type, in an order in which each refers only to kinds before it or to itself."""

@@ -1,0 +1,207 @@
+"""How is decided: rules, policies, flows, models, experiments, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from rapport.domain.catalogue.values import (
+    Count,
+    Entity,
+    Id,
+    Key,
+    Percent,
+    Priority,
+    Scope,
+    ScopeKind,
+    Share,
+    Value,
+)
+
+
+class RuleStage(StrEnum):
+    """What failing a qualification rule means: eligibility and fit remove, match makes the score smaller."""
+
+    ELIGIBILITY = "eligibility"
+    FIT = "fit"
+    MATCH = "match"
+
+
+class QualificationRule(Entity, frozen=True):
+    """Who may get an offer.
+
+    Attributes:
+        scopes: What it applies to; where there are none, ``scope`` and ``scope_id`` say it.
+        config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.rules`.
+        multiplier: What the score is multiplied with when a rule of stage match fails.
+    """
+
+    rule_type: Literal[
+        "segment_required",
+        "attribute_condition",
+        "propensity_threshold",
+        "recency_check",
+        "metric_condition",
+        "offer_attribute",
+    ]
+    config: Mapping[str, Any] = {}
+    scope: ScopeKind = ScopeKind.GLOBAL
+    scope_id: str | None = None
+    scopes: Sequence[Scope] = ()
+    stage: RuleStage = RuleStage.ELIGIBILITY
+    priority: Priority = 50
+    multiplier: Annotated[float, msgspec.Meta(ge=0.1, le=1)] = 0.5
+
+
+POLICY_TYPES: Final = (
+    "frequency_cap",
+    "cooldown",
+    "budget_exhausted",
+    "outcome_based",
+    "segment_exclusion",
+    "time_window",
+    "mutual_exclusion",
+    "cross_channel_cap",
+    "customer_total_cap",
+    "allow_override",
+    "category_suppression",
+    "metric_condition",
+)
+
+
+class ContactPolicy(Entity, frozen=True):
+    """When a customer is left alone.
+
+    Attributes:
+        config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.policies`.
+        scopes: What it applies to; where there are none, ``scope`` and ``scope_id`` say it.
+    """
+
+    rule_type: Literal[
+        "frequency_cap",
+        "cooldown",
+        "budget_exhausted",
+        "outcome_based",
+        "segment_exclusion",
+        "time_window",
+        "mutual_exclusion",
+        "cross_channel_cap",
+        "customer_total_cap",
+        "allow_override",
+        "category_suppression",
+        "metric_condition",
+    ]
+    config: Mapping[str, Any] = {}
+    scope: ScopeKind = ScopeKind.OFFER
+    scope_id: str | None = None
+    scopes: Sequence[Scope] = ()
+    priority: Priority = 50
+
+
+class Node(Value, frozen=True):
+    """One step of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.nodes`."""
+
+    id: Key
+    type: str
+    config: Mapping[str, Any] = {}
+
+
+class Route(Value, frozen=True):
+    """Requests for this channel, and placement if given, take the flow."""
+
+    channel_id: str
+    placement_id: str | None = None
+
+
+class DecisionFlow(Entity, frozen=True):
+    """How a decision is made: nodes in three phases. A draft is worked on; requests take the published version.
+
+    Attributes:
+        key: What a request names.
+        draft: The nodes being worked on.
+        published: The nodes that requests run; empty until it is published.
+        published_version: Ascends with each publishing; 0 until then.
+        is_default: Taken by requests that neither name a flow nor match a route.
+    """
+
+    key: Key
+    draft: Sequence[Node] = ()
+    published: Sequence[Node] = ()
+    published_version: int = 0
+    routes: Sequence[Route] = ()
+    is_default: bool = False
+    coupling_override: Literal["partial", "atomic"] | None = None
+
+
+class RankingProfile(Entity, frozen=True):
+    """Weights of objectives (propensity, relevance, impact, emphasis …), each from 0 to 1."""
+
+    key: Key
+    weights: Mapping[str, Share]
+
+
+class ScorecardRule(Value, frozen=True):
+    """Points for a condition."""
+
+    id: Key
+    field: str
+    operator: Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "not_in", "contains", "starts_with"]
+    value: Any
+    points: float
+    description: str = ""
+
+
+class Model(Entity, frozen=True):
+    """Something that scores offers from 0 to 1.
+
+    Attributes:
+        config: Depends on ``model_type``; see :mod:`rapport.domain.decisions.models`.
+    """
+
+    key: Key
+    model_type: Literal["scorecard", "logistic_regression", "thompson_bandit", "epsilon_greedy"]
+    config: Mapping[str, Any] = {}
+
+
+class Challenger(Value, frozen=True):
+    """A model that takes a slice of the traffic."""
+
+    model_id: Id
+    traffic_pct: Percent
+
+
+class TrafficSplit(Value, frozen=True):
+    """What stays with the champion."""
+
+    champion_pct: Percent = 80
+
+
+class Experiment(Entity, frozen=True):
+    """Champion against challengers, with a holdout. The champion's and the challengers' shares add up to 100."""
+
+    key: Key
+    champion_model_id: Id
+    traffic_split: TrafficSplit = TrafficSplit()
+    challengers: Sequence[Challenger] = ()
+    holdout_percent: Percent = 0
+    min_samples: Count = 50
+
+
+class MetricDefinition(Entity, frozen=True):
+    """A number per customer, worked out of the history.
+
+    Attributes:
+        source_field: What is aggregated: ``*`` for events, or ``conversion_value``.
+        window_days: Rolling; null for all time.
+        filter_conditions: Column of the history -> accepted values: outcome, classification, category, offerId,
+            creativeId, channelId, direction.
+    """
+
+    key: Key
+    aggregate_function: Literal["count", "sum", "avg", "min", "max"] = "count"
+    source_field: Literal["*", "conversion_value"] = "*"
+    window_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] | None = None
+    filter_conditions: Mapping[str, Sequence[str]] = {}
