@@ -1,0 +1,168 @@
+"""What is decided about: an offer with a creative, and everything a rule may ask about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts, count
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Channel, Creative, Offer
+    from rapport.domain.decisions.windows import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked, by the names of today.
+
+    Attributes:
+        attributes: Of this request; what formulas call ``attributes.*``.
+        segments: Given with the request, on top of what is known.
+        propensities: Scores of the caller's own models by offer id.
+        levers: Multipliers by offer or category id.
+    """
+
+    customer_id: str
+    channel_id: str | None = None
+    channel_type: str | None = None
+    placement_id: str | None = None
+    limit: int = 5
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    segments: frozenset[str] = frozenset()
+    excluded_offers: frozenset[str] = frozenset()
+    excluded_creatives: frozenset[str] = frozenset()
+    propensities: Mapping[str, float] = field(default_factory=dict)
+    levers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An offer with one creative on its way through a flow.
+
+    Attributes:
+        creative: None where the flow asks for none and the offer has none.
+        fit: Product of the multipliers of match rules that failed.
+        score: None before it is scored.
+        properties: Set by nodes; end up in the answer.
+        personalization: Computed values; end up in the answer and in its content.
+    """
+
+    offer: Offer
+    creative: Creative | None = None
+    channel: Channel | None = None
+    fit: float = 1.0
+    score: float | None = None
+    properties: dict[str, Any] = field(default_factory=dict)
+    personalization: dict[str, Any] = field(default_factory=dict)
+    explanation: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> Subject:
+        """How contacts about it are counted."""
+        return Subject(
+            self.offer.id,
+            self.creative.id if self.creative else "",
+            self.creative.channel_id if self.creative else "",
+        )
+
+
+@dataclass(slots=True)
+class Context:
+    """One run: what was asked, what is known, and counts that were already worked out."""
+
+    request: Request
+    customer: CustomerFacts
+    tenant: TenantFacts
+    now_ms: int
+    _counts: dict[tuple[Window, Selection], Counts] = field(default_factory=dict)
+
+    @property
+    def segments(self) -> frozenset[str]:
+        """The customer's, and those given with the request."""
+        return self.customer.segments | self.request.segments
+
+    def count(self, window: Window, selection: Selection) -> Counts:
+        """Contacts of the customer in a window, worked out once."""
+        key = (window, selection)
+        found = self._counts.get(key)
+        if found is None:
+            found = count(self.customer, window, selection, self.now_ms, self.tenant.time_zone)
+            self._counts[key] = found
+        return found
+
+    def lookup(self, name: str, candidate: Candidate | None = None) -> object:
+        """Find a field by its dotted name; None where there is none.
+
+        Namespaces: ``customer.``, ``attributes.``, ``request.``, ``metric.``, ``segments``, and of a candidate
+        ``offer.``, ``creative.`` and ``channel.``. A bare name is a computed value, then a custom field of the offer,
+        then a property that a node has set.
+        """
+        namespace, dot, rest = name.partition(".")
+        if not dot:
+            return sorted(self.segments) if name == "segments" else _of_offer(candidate, name)
+        if namespace in ("offer", "creative", "channel"):
+            return _of_entity(getattr(candidate, namespace), rest) if candidate else None
+        if namespace == "request" and rest in _REQUEST:
+            return getattr(self.request, _REQUEST[rest])
+        return _within(self._namespaces().get(namespace), rest)
+
+    def _namespaces(self) -> Mapping[str, Mapping[str, Any]]:
+        return {
+            "customer": self.customer.attributes,
+            "attributes": self.request.attributes,
+            "metric": self.customer.metrics,
+            "request": self.request.context,
+        }
+
+
+_REQUEST: Mapping[str, str] = {
+    "customerId": "customer_id",
+    "channel": "channel_type",
+    "channelId": "channel_id",
+    "placementId": "placement_id",
+    "limit": "limit",
+}
+_NAMES: dict[type[Any], Mapping[str, str]] = {}
+
+
+def _of_offer(candidate: Candidate | None, name: str) -> object:
+    if candidate is None:
+        return None
+    if name in candidate.personalization:
+        return candidate.personalization[name]
+    if name in candidate.offer.custom_fields:
+        return candidate.offer.custom_fields[name]
+    return candidate.properties.get(name)
+
+
+def _of_entity(entity: msgspec.Struct | None, name: str) -> object:
+    """A field of an entity, by its name in JSON or in Python; custom fields by their keys."""
+    if entity is None:
+        return None
+    kind = type(entity)
+    names = _NAMES.get(kind)
+    if names is None:
+        fields = msgspec.structs.fields(kind)
+        names = _NAMES[kind] = {f.encode_name: f.name for f in fields} | {f.name: f.name for f in fields}
+    head, _, rest = name.partition(".")
+    if head in names:
+        value = getattr(entity, names[head])
+        return _within(value, rest) if rest else value
+    return getattr(entity, "custom_fields", {}).get(name)
+
+
+def _within(values: object, path: str) -> object:
+    """A value inside nested objects; a key with dots in it comes first."""
+    if isinstance(values, Mapping):
+        if path in values:
+            return values[path]
+        head, dot, rest = path.partition(".")
+        return _within(values.get(head), rest) if dot else None
+    if isinstance(values, Sequence) and not isinstance(values, str) and path.isdigit():
+        return values[int(path)] if int(path) < len(values) else None
+    return None

@@ -1,0 +1,140 @@
+"""Conditions on fields: one field, one operator, one value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+Operator = Literal[
+    "eq",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "in",
+    "not_in",
+    "contains",
+    "starts_with",
+    "regex",
+    "is_null",
+    "is_not_null",
+    "exists",
+    "not_exists",
+]
+MAX_REGEX_LENGTH: Final = 200
+
+
+class ConditionError(ValueError):
+    """A condition that cannot be evaluated; the text says why."""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A field compared with a value."""
+
+    field: str
+    operator: Operator = "eq"
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A condition ready to be evaluated."""
+
+    field: str
+    operator: str
+    value: object
+    holds: Callable[[object], bool]
+    asks_for_presence: bool
+
+
+def compile_condition(condition: Condition) -> Test:
+    """Prepare a condition.
+
+    Raises:
+        ConditionError: Its value does not fit its operator.
+    """
+    operator, value = condition.operator, condition.value
+    if operator in ("in", "not_in") and not isinstance(value, list | tuple):
+        raise ConditionError(f"{operator} needs a list of values, not {value!r}")
+    if operator in ("gt", "gte", "lt", "lte") and not isinstance(value, int | float | str):
+        raise ConditionError(f"{operator} needs a number or a text, not {value!r}")
+    asks = operator in ("exists", "not_exists", "is_null", "is_not_null")
+    return Test(condition.field, operator, value, _predicate(operator, value), asks)
+
+
+def _predicate(operator: str, value: object) -> Callable[[object], bool]:
+    if operator == "regex":
+        pattern = _pattern(value)
+        return lambda actual: isinstance(actual, str) and pattern.search(actual[:1_000]) is not None
+    if operator in ("in", "not_in"):
+        wanted = frozenset(_comparable(one) for one in value) if isinstance(value, list | tuple) else frozenset()
+        if operator == "in":
+            return lambda actual: _comparable(actual) in wanted
+        return lambda actual: _comparable(actual) not in wanted
+    return _PREDICATES[operator](value)
+
+
+def _pattern(value: object) -> re.Pattern[str]:
+    if not isinstance(value, str) or len(value) > MAX_REGEX_LENGTH:
+        raise ConditionError(f"regex needs a pattern of at most {MAX_REGEX_LENGTH} characters")
+    if re.search(r"[*+}]\s*\)\s*[*+{]", value):
+        raise ConditionError("a repetition of a repetition can take for ever; write the pattern without it")
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise ConditionError(f"{value!r} is no regular expression: {error}") from error
+
+
+def _ordered(actual: object, value: object, accept: Callable[[Any, Any], bool]) -> bool:
+    """Compare numbers with numbers and texts with texts; nothing else has an order."""
+    if isinstance(actual, str) and isinstance(value, str):
+        return accept(actual, value)
+    left, right = _number(actual), _number(value)
+    return left is not None and right is not None and accept(left, right)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _comparable(value: object) -> object:
+    """Something that equal values have in common: 1, 1.0 and true are equal, 1 and "1" are not."""
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, int | float):
+        return float(value)
+    return value if isinstance(value, str) or value is None else repr(value)
+
+
+def _contains(actual: object, value: object) -> bool:
+    if isinstance(actual, str):
+        return str(value) in actual
+    return isinstance(actual, Sequence) and _comparable(value) in map(_comparable, actual)
+
+
+_PREDICATES: Final[Mapping[str, Callable[[object], Callable[[object], bool]]]] = {
+    "eq": lambda value: lambda actual: _comparable(actual) == _comparable(value),
+    "neq": lambda value: lambda actual: _comparable(actual) != _comparable(value),
+    "gt": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a > b),
+    "gte": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a >= b),
+    "lt": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a < b),
+    "lte": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a <= b),
+    "contains": lambda value: lambda actual: _contains(actual, value),
+    "starts_with": lambda value: lambda actual: isinstance(actual, str) and actual.startswith(str(value)),
+    "is_null": lambda _value: lambda actual: actual is None,
+    "is_not_null": lambda _value: lambda actual: actual is not None,
+    "exists": lambda _value: lambda actual: actual is not None,
+    "not_exists": lambda _value: lambda actual: actual is None,
+}

@@ -1,0 +1,46 @@
+"""The ``config`` of rules, policies and nodes: free-form in the catalogue, typed here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound="Config")
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the text names every fault and what would be right."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """The base of typed configs."""
+
+
+def read_config(config: Mapping[str, Any], kind: type[T]) -> T:
+    """Turn a free-form config into its type.
+
+    Raises:
+        ConfigError: With every field that is wrong.
+    """
+    try:
+        return msgspec.convert(dict(config), kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError("; ".join(_faults(config, kind)) or str(error)) from error
+
+
+def _faults(config: Mapping[str, Any], kind: type[T]) -> list[str]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    faults = [f"{name} is not known; known are {', '.join(fields)}" for name in config if name not in fields]
+    for name, field in fields.items():
+        if name not in config:
+            if field.required:
+                faults.append(f"{name} is required")
+            continue
+        try:
+            msgspec.convert(config[name], field.type)
+        except msgspec.ValidationError as error:
+            faults.append(f"{name}: {re.sub(' - at `[^`]*`$', '', str(error))}")
+    return faults

@@ -1,0 +1,120 @@
+"""Contact policies: when a customer is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rapport.domain.decisions.configs import read_config
+from rapport.domain.decisions.policy_checks import (
+    Check,
+    check_budget,
+    check_cap,
+    check_cap_over_everything,
+    check_category,
+    check_cooldown,
+    check_exclusion,
+    check_hours,
+    check_metric,
+    check_outcome,
+    check_override,
+    check_segments,
+)
+from rapport.domain.decisions.policy_configs import (
+    BudgetConfig,
+    CapConfig,
+    CategoryConfig,
+    CooldownConfig,
+    ExclusionConfig,
+    HoursConfig,
+    MetricConfig,
+    OutcomeConfig,
+    OverrideConfig,
+    PolicyConfig,
+    SegmentConfig,
+)
+from rapport.domain.decisions.scopes import Members, describe, scopes_of, selection_for
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import ContactPolicy
+    from rapport.domain.catalogue.values import Scope
+    from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.verdicts import Verdict
+    from rapport.domain.decisions.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy ready to be applied.
+
+    Attributes:
+        overrides: Whether it lets candidates past all others instead of blocking.
+        binds_mandatory: Whether mandatory offers respect it.
+        windows: The windows it counts in.
+        outcomes: The outcomes whose latest time it asks for.
+    """
+
+    entity: ContactPolicy
+    scopes: Sequence[Scope]
+    check: Check
+    overrides: bool
+    binds_mandatory: bool
+    windows: frozenset[Window]
+    outcomes: frozenset[str]
+    members: Members
+
+    def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
+        """What it says; None where it does not apply."""
+        verdict: Verdict | None = None
+        for scope in self.scopes:
+            selection = selection_for(scope, candidate, context, self.members)
+            if selection is None:
+                continue
+            verdict = self.check(candidate, context, selection, describe(scope))
+            if verdict.is_blocked:
+                return verdict
+        return verdict
+
+
+def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
+    """Prepare a policy.
+
+    Raises:
+        ConfigError: Its config does not fit its type.
+        ConditionError: A condition in it cannot be evaluated.
+    """
+    kind, make = _TYPES[policy.rule_type]
+    config = read_config(policy.config, kind)
+    return Policy(
+        entity=policy,
+        scopes=scopes_of(policy),
+        check=make(config, members),
+        overrides=policy.rule_type == "allow_override",
+        binds_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
+        windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
+        outcomes=_outcomes_of(config),
+        members=members,
+    )
+
+
+def _outcomes_of(config: PolicyConfig) -> frozenset[str]:
+    if isinstance(config, OutcomeConfig):
+        return frozenset(config.outcomes)
+    return frozenset(config.after_outcome) if isinstance(config, CategoryConfig) else frozenset()
+
+
+_TYPES: Final[Mapping[str, tuple[type[PolicyConfig], Callable[[Any, Members], Check]]]] = {
+    "frequency_cap": (CapConfig, check_cap),
+    "cooldown": (CooldownConfig, check_cooldown),
+    "budget_exhausted": (BudgetConfig, check_budget),
+    "outcome_based": (OutcomeConfig, check_outcome),
+    "segment_exclusion": (SegmentConfig, check_segments),
+    "time_window": (HoursConfig, check_hours),
+    "mutual_exclusion": (ExclusionConfig, check_exclusion),
+    "cross_channel_cap": (CapConfig, check_cap_over_everything),
+    "customer_total_cap": (CapConfig, check_cap_over_everything),
+    "allow_override": (OverrideConfig, check_override),
+    "category_suppression": (CategoryConfig, check_category),
+    "metric_condition": (MetricConfig, check_metric),
+}

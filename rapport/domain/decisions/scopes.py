@@ -1,0 +1,91 @@
+"""What a rule or a policy applies to, and which contacts it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.catalogue.values import Scope, ScopeKind
+from rapport.domain.decisions.facts import EVERYTHING, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rapport.domain.catalogue.inventory import Creative, Offer
+    from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+EACH: Final = "*"
+"""As an id: each offer, creative, channel or category for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Which offers and creatives belong to what; of the whole catalogue, because contacts name what has ended too."""
+
+    offers_of_category: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    offers_of_subcategory: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    creatives_of_placement: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, offers: Iterable[Offer], creatives: Iterable[Creative]) -> Members:
+        """Gather them."""
+        categories: dict[str, set[str]] = {}
+        subcategories: dict[str, set[str]] = {}
+        placements: dict[str, set[str]] = {}
+        for offer in offers:
+            categories.setdefault(offer.category_id or "", set()).add(offer.id)
+            subcategories.setdefault(offer.sub_category_id or "", set()).add(offer.id)
+        for creative in creatives:
+            placements.setdefault(creative.placement_id or "", set()).add(creative.id)
+        return cls(_frozen(categories), _frozen(subcategories), _frozen(placements))
+
+
+def scopes_of(entity: ContactPolicy | QualificationRule) -> Sequence[Scope]:
+    """Where it applies: its list of scopes, or the single one."""
+    return entity.scopes or (Scope(scope=entity.scope, scope_id=entity.scope_id),)
+
+
+def selection_for(scope: Scope, candidate: Candidate, context: Context, members: Members) -> Selection | None:
+    """The contacts that count for a candidate under a scope; None where the scope does not apply to it."""
+    kind, wanted = scope.scope, scope.scope_id
+    if kind is ScopeKind.GLOBAL:
+        return EVERYTHING
+    if kind is ScopeKind.SEGMENT:
+        return EVERYTHING if wanted in context.segments else None
+    actual = _id_of(kind, candidate, context)
+    if not actual or wanted not in (EACH, actual):
+        return None
+    return _SELECTIONS[kind](actual, members)
+
+
+def describe(scope: Scope) -> str:
+    """``global``, or ``offer loan-1``."""
+    return str(scope.scope) if scope.scope is ScopeKind.GLOBAL else f"{scope.scope} {scope.scope_id}"
+
+
+def _id_of(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None:
+    offer, creative, request = candidate.offer, candidate.creative, context.request
+    return {
+        ScopeKind.OFFER: offer.id,
+        ScopeKind.CATEGORY: offer.category_id,
+        ScopeKind.SUBCATEGORY: offer.sub_category_id,
+        ScopeKind.CREATIVE: creative.id if creative else None,
+        ScopeKind.CHANNEL: creative.channel_id if creative else request.channel_id,
+        ScopeKind.PLACEMENT: (creative.placement_id if creative else None) or request.placement_id,
+    }.get(kind)
+
+
+def _frozen(groups: dict[str, set[str]]) -> dict[str, frozenset[str]]:
+    return {name: frozenset(members) for name, members in groups.items()}
+
+
+_NONE: Final[frozenset[str]] = frozenset()
+_SELECTIONS: Final[Mapping[ScopeKind, Callable[[str, Members], Selection]]] = {
+    ScopeKind.OFFER: lambda own, _members: Selection(offers=frozenset((own,))),
+    ScopeKind.CREATIVE: lambda own, _members: Selection(creatives=frozenset((own,))),
+    ScopeKind.CHANNEL: lambda own, _members: Selection(channels=frozenset((own,))),
+    ScopeKind.CATEGORY: lambda own, members: Selection(offers=members.offers_of_category.get(own, _NONE)),
+    ScopeKind.SUBCATEGORY: lambda own, members: Selection(offers=members.offers_of_subcategory.get(own, _NONE)),
+    ScopeKind.PLACEMENT: lambda own, members: Selection(creatives=members.creatives_of_placement.get(own, _NONE)),
+}

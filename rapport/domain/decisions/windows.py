@@ -1,0 +1,98 @@
+"""Windows of time over which contacts are counted: calendar periods of a time zone, or rolling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+DAY_MS: Final = 86_400_000
+
+
+class Unit(StrEnum):
+    """How long a window is; all time has no beginning."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    ALL = "all"
+
+
+class Kind(StrEnum):
+    """calendar: from the start of the day, week or month; rolling: so much time before now."""
+
+    CALENDAR = "calendar"
+    ROLLING = "rolling"
+
+
+class Zone(StrEnum):
+    """Whose clock a calendar window follows."""
+
+    TENANT = "tenant"
+    CUSTOMER = "customer"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window that ends now.
+
+    Attributes:
+        count: So many units; calendar windows have one.
+    """
+
+    kind: Kind
+    unit: Unit
+    zone: Zone = Zone.TENANT
+    count: int = 1
+
+    def start_ms(self, now_ms: int, time_zone: str) -> int:
+        """When it begins, epoch milliseconds; an event at that instant is inside.
+
+        Args:
+            now_ms: When it ends.
+            time_zone: IANA name, of whose clock :attr:`zone` says; rolling windows do not ask.
+        """
+        if self.unit is Unit.ALL:
+            return 0
+        if self.kind is Kind.ROLLING:
+            return now_ms - self.count * _ROLLING_MS[self.unit]
+        zone = ZoneInfo(time_zone)
+        now = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone)
+        if self.unit is Unit.HOUR:
+            return now_ms - (now.minute * 60 + now.second) * 1000 - now.microsecond // 1000
+        return _midnight_ms(first_day(now.date(), self.unit), zone)
+
+    def __str__(self) -> str:
+        if self.unit is Unit.ALL:
+            return "all time"
+        if self.kind is Kind.ROLLING:
+            return f"rolling {self.count} {self.unit}{'s' if self.count > 1 else ''}"
+        return f"calendar {self.unit} ({self.zone})"
+
+
+_ROLLING_MS: Final = {
+    Unit.HOUR: 3_600_000,
+    Unit.DAY: DAY_MS,
+    Unit.WEEK: 7 * DAY_MS,
+    Unit.MONTH: 30 * DAY_MS,
+}
+ALL_TIME: Final = Window(Kind.CALENDAR, Unit.ALL)
+
+
+def first_day(day: date, unit: Unit) -> date:
+    """The first day of the day, ISO week or month that a day lies in."""
+    if unit is Unit.WEEK:
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if unit is Unit.MONTH else day
+
+
+def _midnight_ms(day: date, zone: ZoneInfo) -> int:
+    """The first instant of a day; where clocks skip midnight, the instant to which they skip."""
+    start = datetime.combine(day, time(), zone)
+    at = start.astimezone(UTC)
+    if at.astimezone(zone).date() < day:  # midnight does not exist on this day
+        at += timedelta(hours=1)
+    return round(at.timestamp() * 1000)
