@@ -1,0 +1,104 @@
+"""Spreads candidates over the placements of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+def allocate_greedily(
+    ranked: Mapping[str, Sequence[tuple[K, float]]], slots: Mapping[str, int], *, deduplicate: bool
+) -> dict[str, list[K]]:
+    """Fill placements one after the other, each from the top of its ranking.
+
+    Args:
+        ranked: Items with scores per placement, best first.
+        slots: How many each takes.
+        deduplicate: Whether an item may be used once only.
+    """
+    used: set[K] = set()
+    filled: dict[str, list[K]] = {}
+    for placement, items in ranked.items():
+        free = [item for item, _ in items if not (deduplicate and item in used)]
+        filled[placement] = free[: slots[placement]]
+        used.update(filled[placement])
+    return filled
+
+
+def allocate_optimally(ranked: Mapping[str, Sequence[tuple[K, float]]], slots: Mapping[str, int]) -> dict[str, list[K]]:
+    """Fill placements so that the sum of scores is the largest; each item is used once.
+
+    A maximum-weight assignment of items to slots by the Hungarian method (Kuhn 1955, in the form with potentials).
+    """
+    places = [placement for placement in ranked for _ in range(slots[placement])]
+    items = sorted({item for options in ranked.values() for item, _ in options}, key=repr)
+    if not places or not items:
+        return {placement: [] for placement in ranked}
+    scores = {placement: dict(options) for placement, options in ranked.items()}
+    # A slot may stay empty (a column of its own, worth 0); an item that does not fit is worth less than that.
+    gain = [[scores[place].get(item, -1.0) for item in items] + [0.0] * len(places) for place in places]
+    filled: dict[str, list[K]] = {placement: [] for placement in ranked}
+    for row, column in enumerate(_assign([[-value for value in row] for row in gain])):
+        if column < len(items) and items[column] in scores[places[row]]:
+            filled[places[row]].append(items[column])
+    for placement, chosen in filled.items():
+        order = {item: index for index, (item, _) in enumerate(ranked[placement])}
+        chosen.sort(key=lambda item: order[item])
+    return filled
+
+
+class _Assignment:
+    """The state of the Hungarian method; rows and columns count from 1, 0 stands for none."""
+
+    def __init__(self, cost: Sequence[Sequence[float]]) -> None:
+        self._cost = cost
+        self._of_rows = [0.0] * (len(cost) + 1)
+        self._of_columns = [0.0] * (len(cost[0]) + 1)
+        self.row_of = [0] * (len(cost[0]) + 1)
+
+    def place(self, row: int) -> None:
+        """Give a row a column, moving others along the cheapest path."""
+        size = len(self.row_of)
+        self.row_of[0] = row
+        least, way, seen = [float("inf")] * size, [0] * size, [False] * size
+        column = 0
+        while self.row_of[column]:
+            seen[column] = True
+            following = self._extend(column, least, way, seen)
+            self._shift(least[following], least, seen)
+            column = following
+        while column:
+            self.row_of[column] = self.row_of[way[column]]
+            column = way[column]
+
+    def _extend(self, column: int, least: list[float], way: list[int], seen: Sequence[bool]) -> int:
+        """Look from a column at all unseen ones; the cheapest of them."""
+        row = self.row_of[column]
+        for other in range(1, len(least)):
+            if not seen[other]:
+                reduced = self._cost[row - 1][other - 1] - self._of_rows[row] - self._of_columns[other]
+                if reduced < least[other]:
+                    least[other], way[other] = reduced, column
+        return min((other for other in range(1, len(least)) if not seen[other]), key=lambda other: least[other])
+
+    def _shift(self, delta: float, least: list[float], seen: Sequence[bool]) -> None:
+        for column, is_seen in enumerate(seen):
+            if is_seen:
+                self._of_rows[self.row_of[column]] += delta
+                self._of_columns[column] -= delta
+            else:
+                least[column] -= delta
+
+
+def _assign(cost: Sequence[Sequence[float]]) -> list[int]:
+    """The column of each row in an assignment of least cost; there are at least as many columns as rows."""
+    assignment = _Assignment(cost)
+    for row in range(1, len(cost) + 1):
+        assignment.place(row)
+    found = [0] * len(cost)
+    for column, row in enumerate(assignment.row_of):
+        if column and row:
+            found[row - 1] = column - 1
+    return found

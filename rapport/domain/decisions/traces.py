@@ -1,0 +1,127 @@
+"""Why each candidate went or stayed: written while a flow runs, kept with the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate
+    from rapport.domain.decisions.verdicts import Verdict
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A candidate that left, and why.
+
+    Attributes:
+        stage: The node's type.
+        by: The rule's or policy's id, or the node's.
+        detail: The numbers behind the reason.
+    """
+
+    stage: str
+    by: str
+    by_name: str = ""
+    offer_id: str
+    creative_id: str = ""
+    reason: str
+    detail: Mapping[str, Any] = {}
+    placement_id: str | None = None
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What one node did."""
+
+    stage: str
+    node: str
+    candidates: int
+    passed: int
+    placement_id: str | None = None
+    method: str = ""
+    top_score: float | None = None
+
+
+class ScoreRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How a candidate was scored."""
+
+    offer_id: str
+    creative_id: str = ""
+    score: float
+    explanation: Mapping[str, Any] = {}
+
+
+class CouplingRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A placement that was emptied because another one of its channel stayed empty."""
+
+    channel_id: str
+    placement: str
+    cascaded: bool
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A decision explained."""
+
+    stages: Sequence[Stage]
+    removals: Sequence[Removal]
+    scores: Sequence[ScoreRecord]
+    coupling: Sequence[CouplingRecord] = ()
+    problems: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Collects a trace.
+
+    Attributes:
+        placement_id: The placement being decided, of a request for several.
+    """
+
+    stages: list[Stage] = field(default_factory=list)
+    removals: list[Removal] = field(default_factory=list)
+    scores: list[ScoreRecord] = field(default_factory=list)
+    coupling: list[CouplingRecord] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    placement_id: str | None = None
+
+    def note_stage(self, stage: str, node: str, before: int, after: Sequence[Candidate], *, method: str = "") -> None:
+        """Note what a node did."""
+        top = max((c.score for c in after if c.score is not None), default=None) if method else None
+        self.stages.append(
+            Stage(
+                stage=stage,
+                node=node,
+                candidates=before,
+                passed=len(after),
+                placement_id=self.placement_id,
+                method=method,
+                top_score=top,
+            )
+        )
+
+    def note_removal(self, stage: str, by: str, candidate: Candidate, verdict: Verdict, *, by_name: str = "") -> None:
+        """Note that a candidate leaves."""
+        self.removals.append(
+            Removal(
+                stage=stage,
+                by=by,
+                by_name=by_name,
+                offer_id=candidate.offer.id,
+                creative_id=candidate.creative.id if candidate.creative else "",
+                reason=verdict.reason,
+                detail=verdict.detail or {},
+                placement_id=self.placement_id,
+            )
+        )
+
+    def finish(self) -> Trace:
+        """The trace."""
+        return Trace(
+            stages=self.stages,
+            removals=self.removals,
+            scores=self.scores,
+            coupling=self.coupling,
+            problems=self.problems,
+        )
