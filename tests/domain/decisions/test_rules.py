@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rapport.domain.decisions.facts import CustomerFacts
+from tests.domain.decisions.world import context, qualifies
+
+
+@pytest.mark.parametrize(
+    ("required", "passes"), [([], True), (["vip"], True), (["vip", "young"], True), (["vip", "rich"], False)]
+)
+def test_all_required_segments_are_needed(required: list[str], *, passes: bool):
+    run = context(CustomerFacts(segments=frozenset({"vip"})), segments=frozenset({"young"}))
+    assert qualifies("segment_required", {"requiredSegments": required}, run) is passes
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "passes"),
+    [
+        ("eq", 40, True),
+        ("eq", 40.0, True),
+        ("eq", "40", False),
+        ("neq", 41, True),
+        ("gt", 40, False),
+        ("gte", 40, True),
+        ("lt", 41, True),
+        ("lte", 39, False),
+        ("in", [39, 40], True),
+        ("not_in", [39, 40], False),
+        ("is_null", None, False),
+        ("is_not_null", None, True),
+        ("exists", None, True),
+        ("not_exists", None, False),
+    ],
+)
+def test_an_attribute_is_compared(operator: str, value: Any, *, passes: bool):
+    run = context(CustomerFacts(attributes={"age": 40}))
+    config = {"attribute": "age", "operator": operator, "value": value}
+    assert qualifies("attribute_condition", config, run) is passes
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "passes"),
+    [
+        ("contains", "erl", True),
+        ("starts_with", "Ber", True),
+        ("regex", "^B.r", True),
+        ("regex", "x", False),
+        ("gt", "Aachen", True),
+    ],
+)
+def test_texts_are_compared(operator: str, value: str, *, passes: bool):
+    run = context(attributes={"home": {"city": "Berlin"}})
+    config = {"attribute": "attributes.home.city", "operator": operator, "value": value}
+    assert qualifies("attribute_condition", config, run) is passes
+
+
+def test_a_customer_without_the_attribute_passes_unless_asked_whether_there_is_one():
+    assert qualifies("attribute_condition", {"attribute": "age", "operator": "gte", "value": 18}, context())
+    assert not qualifies("attribute_condition", {"attribute": "age", "operator": "exists"}, context())
+
+
+@pytest.mark.parametrize(("given", "passes"), [(None, True), (0.3, False), (0.4, True)])
+def test_a_propensity_must_reach_its_minimum(given: float | None, *, passes: bool):
+    run = context(propensities={} if given is None else {"loan": given})
+    assert qualifies("propensity_threshold", {"minScore": 0.4}, run) is passes
+
+
+@pytest.mark.parametrize(
+    ("seen", "passes"),
+    [
+        ("2026-03-17", True),
+        ("2026-03-08T12:30:00Z", True),
+        ("2026-03-08T12:29:00Z", False),
+        (None, False),
+        ("?", False),
+    ],
+)
+def test_a_date_must_be_recent(seen: str | None, *, passes: bool):
+    run = context(CustomerFacts(attributes={"last_login": seen} if seen else {}))
+    assert qualifies("recency_check", {"attribute": "last_login", "maxDays": 10}, run) is passes
+
+
+@pytest.mark.parametrize(("value", "passes"), [(None, False), (4.0, False), (5.0, True)])
+def test_a_metric_must_fulfil_its_condition(value: float | None, *, passes: bool):
+    run = context(CustomerFacts(metrics={} if value is None else {"visits": value}))
+    assert qualifies("metric_condition", {"metric": "visits", "value": 5}, run) is passes
+
+
+@pytest.mark.parametrize(
+    ("attribute", "operator", "value", "passes"),
+    [("base_rate", "lt", 5, True), ("priority", "gte", 80, False), ("offer.categoryId", "eq", "credit", True)],
+)
+def test_a_field_of_the_offer_is_compared(attribute: str, operator: str, value: Any, *, passes: bool):
+    config = {"attribute": attribute, "operator": operator, "value": value}
+    assert qualifies("offer_attribute", config, context()) is passes
+
+
+@pytest.mark.parametrize(("scope", "scope_id"), [("offer", "card"), ("channel", "mail"), ("category", "deposits")])
+def test_a_rule_says_nothing_outside_its_scope(scope: str, scope_id: str):
+    run = context()
+    config = {"requiredSegments": ["nobody"]}
+    assert qualifies("segment_required", config, run, scope=scope, scope_id=scope_id)
+    assert not qualifies("segment_required", config, run)
