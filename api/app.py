@@ -12,10 +12,12 @@ from litestar.di import Provide
 from api.api_keys.controller import ApiKeyController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
+from api.catalogue_names import CatalogueNames
 from api.database import Database
 from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
 from api.health.controller import HealthController
+from api.history.controller import HistoryController
 from api.limits import RateLimit
 from api.metrics import ApiMetrics
 from api.observation import Observed
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from rapport.settings import Settings
 
-CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController,)
+CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController, HistoryController)
 """The areas of the API, below ``/api/v1``."""
 
 
@@ -49,6 +51,7 @@ def create_app(settings: Settings) -> Observed:
         settings=settings,
         metrics=metrics,
         database=database,
+        catalogue=CatalogueNames(database),
         tenants=tenants,
         keyring=Keyring(database, settings.api),
         watermark=Watermark(database, settings.kafka, metrics),

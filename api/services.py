@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 
 if TYPE_CHECKING:
     from api.auth.keyring import Keyring
+    from api.catalogue_names import CatalogueNames
     from api.database import Database
     from api.metrics import ApiMetrics
     from api.reading.watermark import Watermark
@@ -22,7 +23,7 @@ class Services:
     No dataclass: the framework would take one apart to validate it, at every request.
     """
 
-    __slots__ = ("database", "gateway", "keyring", "metrics", "settings", "tenants", "watermark")
+    __slots__ = ("catalogue", "database", "gateway", "keyring", "metrics", "settings", "tenants", "watermark")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Services:
         settings: Settings,
         metrics: ApiMetrics,
         database: Database,
+        catalogue: CatalogueNames,
         tenants: TenantDirectory,
         keyring: Keyring,
         watermark: Watermark,
@@ -38,6 +40,7 @@ class Services:
         self.settings = settings
         self.metrics = metrics
         self.database = database
+        self.catalogue = catalogue
         self.tenants = tenants
         self.keyring = keyring
         self.watermark = watermark

@@ -1,0 +1,106 @@
+"""``/api/v1/interaction-history``: what happened, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, get
+from litestar.params import QueryParameter
+
+from api.auth.principal import Principal, requires
+from api.describing import answers
+from api.errors import Fault, invalid
+from api.history.schemas import InteractionPage
+from api.history.service import load_page
+from api.reading.freshness import READS
+from api.reading.parameters import clamp, one_of, parse_instant, same
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.storage.history import HistoryFilter
+
+DEFAULT_LIMIT: Final = 25
+MAX_LIMIT: Final = 200
+_EXAMPLE: Final[Mapping[str, object]] = {
+    "data": [
+        {
+            "id": "0199a1b2c3d40f1e2d3c4b000000002a00000",
+            "tenantId": "t_001",
+            "customerId": "CUST001",
+            "offerId": "off_abc123",
+            "creativeId": "cr_001",
+            "channelId": "ch_email",
+            "placementId": None,
+            "interactionType": "click",
+            "outcomeTypeKey": "click",
+            "direction": "outbound",
+            "timestamp": "2026-03-15T14:30:00.000Z",
+            "conversionValue": None,
+            "recommendationId": None,
+            "rank": None,
+            "idempotencyKey": "mail-42-click",
+            "context": {},
+            "response": {},
+            "outcome": {},
+            "offer": {"id": "off_abc123", "name": "Platinum Card Upgrade", "status": "active"},
+            "creative": {
+                "id": "cr_001",
+                "name": "Email Hero Variant A",
+                "channel": {"id": "ch_email", "name": "Email"},
+            },
+        }
+    ],
+    "pagination": {"total": 1500, "limit": 25, "hasMore": True, "nextCursor": "0199a1b2c3d40f1e2d3c4b000000002a00000"},
+}
+
+
+def _text(name: str, description: str) -> QueryParameter:
+    return QueryParameter(name=name, description=description, max_length=256)
+
+
+class HistoryController(Controller):
+    """Every interaction, as it was accepted."""
+
+    path = "/interaction-history"
+    tags = ["Reading"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "history", READS: True}
+
+    @get(summary="Query interactions, newest first", responses=answers(200, InteractionPage, _EXAMPLE, 400, 409))
+    async def query(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        customer_id: Annotated[str | None, _text("customerId", "Of this customer.")] = None,
+        offer_id: Annotated[str | None, _text("offerId", "About this offer.")] = None,
+        action_id: Annotated[str | None, _text("actionId", "Older name of offerId.")] = None,
+        creative_id: Annotated[str | None, _text("creativeId", "With this creative.")] = None,
+        treatment_id: Annotated[str | None, _text("treatmentId", "Older name of creativeId.")] = None,
+        channel_id: Annotated[str | None, _text("channelId", "On this channel.")] = None,
+        kind: Annotated[str | None, _text("type", "With this outcome, such as click.")] = None,
+        direction: Annotated[str | None, _text("direction", "inbound or outbound.")] = None,
+        from_: Annotated[str | None, _text("from", "At or after this time; ISO 8601 or epoch milliseconds.")] = None,
+        to: Annotated[str | None, _text("to", "Before this time, likewise.")] = None,
+        limit: Annotated[
+            int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
+        ] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+    ) -> InteractionPage:
+        """Pages are stable while events arrive: page after page returns every row once."""
+        faults: list[Fault] = []
+        wanted = HistoryFilter(
+            tenant_id=request.user.tenant_id,
+            customer_id=customer_id or "",
+            offer_id=same("offerId", offer_id, "actionId", action_id, faults),
+            creative_id=same("creativeId", creative_id, "treatmentId", treatment_id, faults),
+            channel_id=channel_id or "",
+            outcome=kind or "",
+            direction=one_of("direction", direction, ("inbound", "outbound"), faults),
+            from_ms=parse_instant("from", from_, faults),
+            to_ms=parse_instant("to", to, faults),
+        )
+        if cursor and not (len(cursor) <= 64 and all(digit in "0123456789abcdef" for digit in cursor)):
+            faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
+        if faults:
+            raise invalid(*faults)
+        return await load_page(services, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))

@@ -1,0 +1,86 @@
+"""Interactions on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+
+class NamedChannel(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel of the catalogue."""
+
+    id: str
+    name: str
+
+
+class NamedOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer of the catalogue."""
+
+    id: str
+    name: str
+    status: str
+
+
+class NamedCreative(msgspec.Struct, frozen=True, kw_only=True):
+    """A creative of the catalogue; its channel is null where the catalogue does not know it."""
+
+    id: str
+    name: str
+    channel: NamedChannel | None
+
+
+class Interaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One interaction.
+
+    Attributes:
+        id: Sorts by time; the cursor of the next page.
+        interaction_type: As ``outcomeTypeKey``.
+        response: What the event carried as metadata.
+        outcome: What it carried as outcomeDetails.
+        offer: Null where the catalogue does not know it.
+        creative: Likewise.
+    """
+
+    id: str
+    tenant_id: str
+    customer_id: str
+    offer_id: str | None
+    creative_id: str | None
+    channel_id: str | None
+    placement_id: str | None
+    interaction_type: str
+    outcome_type_key: str
+    direction: str
+    timestamp: str
+    conversion_value: float | None
+    recommendation_id: str | None
+    rank: int | None
+    idempotency_key: str
+    context: Mapping[str, Any]
+    response: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+    offer: NamedOffer | None
+    creative: NamedCreative | None
+
+
+class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a page stands.
+
+    Attributes:
+        total: Of all pages together, for the same filters.
+        next_cursor: To be sent as ``cursor``; null on the last page.
+    """
+
+    total: int
+    limit: int
+    has_more: bool
+    next_cursor: str | None
+
+
+class InteractionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of interactions, newest first."""
+
+    data: Sequence[Interaction]
+    pagination: Pagination

@@ -1,0 +1,80 @@
+"""Reads pages of history and joins the names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer, Pagination
+from api.times import iso
+from rapport.storage.history import HistoryFilter, count_interactions, read_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from api.services import Services
+    from rapport.storage.catalogue_names import Names
+
+
+async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limit: int) -> InteractionPage:
+    """One page, the total of all pages, and the names of what the page mentions."""
+    rows, total, names = await asyncio.gather(
+        services.database.call(read_page, wanted, cursor, limit + 1),
+        services.database.call(count_interactions, wanted),
+        services.catalogue.of(wanted.tenant_id),
+    )
+    shown, has_more = rows[:limit], len(rows) > limit
+    return InteractionPage(
+        data=[interaction_of(row, names) for row in shown],
+        pagination=Pagination(
+            total=total, limit=limit, has_more=has_more, next_cursor=shown[-1]["id"] if has_more else None
+        ),
+    )
+
+
+def interaction_of(row: Mapping[str, Any], names: Names) -> Interaction:
+    """A row of the history with its names."""
+    value = row["conversion_value"]
+    return Interaction(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        customer_id=row["customer_id"],
+        offer_id=row["offer_id"],
+        creative_id=row["creative_id"],
+        channel_id=row["channel_id"],
+        placement_id=row["placement_id"],
+        interaction_type=row["outcome"],
+        outcome_type_key=row["outcome"],
+        direction=row["direction"],
+        timestamp=iso(round(row["occurred_at"].timestamp() * 1000)),
+        conversion_value=None if value is None else float(value),
+        recommendation_id=row["recommendation_id"],
+        rank=row["rank"],
+        idempotency_key=row["idempotency_key"],
+        context=_object(row["context"]),
+        response=_object(row["metadata"]),
+        outcome=_object(row["outcome_details"]),
+        offer=_offer(row["offer_id"], names),
+        creative=_creative(row["creative_id"], names),
+    )
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
+
+
+def _offer(offer_id: str | None, names: Names) -> NamedOffer | None:
+    known = names.offers.get(offer_id or "")
+    return NamedOffer(id=known.id, name=known.name, status=known.status) if known else None
+
+
+def _creative(creative_id: str | None, names: Names) -> NamedCreative | None:
+    known = names.creatives.get(creative_id or "")
+    if known is None:
+        return None
+    channel = names.channels.get(known.channel_id or "")
+    return NamedCreative(
+        id=known.id, name=known.name, channel=NamedChannel(id=channel.id, name=channel.name) if channel else None
+    )

@@ -1,0 +1,15 @@
+-- A row is one interaction of a customer, newest first. Ids sort by event time, so a page and a range of time are both a
+-- range of ids. Rows that a crash wrote twice are one.
+SELECT *
+FROM interaction_history
+WHERE tenant_id = {tenant_id:String}
+    AND customer_id = {customer_id:String}
+    AND ({offer_id:String} = '' OR offer_id = {offer_id:String})
+    AND ({creative_id:String} = '' OR creative_id = {creative_id:String})
+    AND ({channel_id:String} = '' OR channel_id = {channel_id:String})
+    AND ({outcome:String} = '' OR outcome = {outcome:String})
+    AND ({direction:String} = '' OR direction = {direction:String})
+    AND id >= {from_id:String}
+    AND id < {before_id:String}
+ORDER BY id DESC
+LIMIT {limit:UInt32}

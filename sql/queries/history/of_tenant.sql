@@ -1,0 +1,16 @@
+-- A row is one interaction of any customer of a tenant, newest first; otherwise as of_customer. The projection by_time has
+-- the newest ids, so that what is read in full is a page and not the tenant.
+SELECT *
+FROM interaction_history
+WHERE tenant_id = {tenant_id:String}
+    AND (customer_id, id) IN
+    (
+        SELECT DISTINCT customer_id, id
+        FROM interactions
+        WHERE tenant_id = {tenant_id:String}
+            AND id < {before_id:String}
+            AND id >= {from_id:String}
+        ORDER BY id DESC
+        LIMIT {limit:UInt32}
+    )
+ORDER BY id DESC

@@ -1,0 +1,13 @@
+-- A row is one interaction of any customer of a tenant that fulfils some filters, newest first; otherwise as of_customer.
+SELECT *
+FROM interaction_history
+WHERE tenant_id = {tenant_id:String}
+    AND ({offer_id:String} = '' OR offer_id = {offer_id:String})
+    AND ({creative_id:String} = '' OR creative_id = {creative_id:String})
+    AND ({channel_id:String} = '' OR channel_id = {channel_id:String})
+    AND ({outcome:String} = '' OR outcome = {outcome:String})
+    AND ({direction:String} = '' OR direction = {direction:String})
+    AND id >= {from_id:String}
+    AND id < {before_id:String}
+ORDER BY id DESC
+LIMIT {limit:UInt32}
