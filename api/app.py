@@ -22,17 +22,20 @@ from api.limits import RateLimit
 from api.metrics import ApiMetrics
 from api.observation import Observed
 from api.reading.freshness import Freshness
+from api.reading.loader import Loader
 from api.reading.watermark import Watermark
 from api.services import Services
+from api.summaries.controller import SummaryController
 from api.tenants import TenantDirectory
 from api.writing.gateway import EventGateway
+from rapport.storage.summaries import read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from rapport.settings import Settings
 
-CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController, HistoryController)
+CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController, HistoryController, SummaryController)
 """The areas of the API, below ``/api/v1``."""
 
 
@@ -56,6 +59,11 @@ def create_app(settings: Settings) -> Observed:
         keyring=Keyring(database, settings.api),
         watermark=Watermark(database, settings.kafka, metrics),
         gateway=EventGateway(settings),
+        summaries=Loader(
+            lambda requests: database.call(read_summaries, requests),
+            max_batch=settings.api.loader_max_batch if settings.api.loader else 1,
+            sizes=metrics.loaded.labels("summaries"),
+        ),
     )
 
     async def provide_services() -> Services:

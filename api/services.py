@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from api.catalogue_names import CatalogueNames
     from api.database import Database
     from api.metrics import ApiMetrics
+    from api.reading.loader import Loader
     from api.reading.watermark import Watermark
     from api.tenants import TenantDirectory
     from api.writing.gateway import EventGateway
     from rapport.settings import Settings
+    from rapport.storage.summaries import SummaryRequest, SummaryRows
 
 
 class Services:
@@ -23,7 +25,17 @@ class Services:
     No dataclass: the framework would take one apart to validate it, at every request.
     """
 
-    __slots__ = ("catalogue", "database", "gateway", "keyring", "metrics", "settings", "tenants", "watermark")
+    __slots__ = (
+        "catalogue",
+        "database",
+        "gateway",
+        "keyring",
+        "metrics",
+        "settings",
+        "summaries",
+        "tenants",
+        "watermark",
+    )
 
     def __init__(
         self,
@@ -36,6 +48,7 @@ class Services:
         keyring: Keyring,
         watermark: Watermark,
         gateway: EventGateway,
+        summaries: Loader[SummaryRequest, SummaryRows],
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -45,6 +58,7 @@ class Services:
         self.keyring = keyring
         self.watermark = watermark
         self.gateway = gateway
+        self.summaries = summaries
 
 
 FromServices = NamedDependency[Services]

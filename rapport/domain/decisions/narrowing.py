@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.strategy import RuleStage
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative, Offer
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.domain.decisions.traces import Recorder
+    from rapport.domain.experiments.assignment import Assignment
 
 _CALENDAR: Final = {unit: Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH)}
 
@@ -29,6 +31,10 @@ class Run:
     """A flow while it runs for one placement.
 
     Attributes:
+        random: The run's only source of chance; its seed is kept with the decision.
+        open_circuits: Keys of models that are not asked, because they failed lately.
+        failed_models: Keys of models that failed in this run.
+        assignments: The arms of experiments that the customer is in.
         node: The id of the node that runs.
     """
 
@@ -36,6 +42,10 @@ class Run:
     context: Context
     recorder: Recorder
     candidates: list[Candidate]
+    random: Random
+    open_circuits: frozenset[str] = frozenset()
+    failed_models: set[str] = field(default_factory=set)
+    assignments: list[Assignment] = field(default_factory=list)
     node: str = ""
 
     def keep(self, stage: str, judge: Callable[[Candidate], tuple[str, str, Verdict] | None]) -> None:

@@ -1,0 +1,228 @@
+"""``/api/v1/interaction-summaries`` of one customer, and ``/api/v1/interaction-summary`` over all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from litestar import Controller, Request, get
+from litestar.params import QueryParameter
+from msgspec import UNSET
+
+from api.auth.principal import Principal, requires
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.reading.freshness import READS
+from api.reading.parameters import clamp, one_of
+from api.services import FromServices
+from api.summaries.cursors import decode_cursor, encode_cursor
+from api.summaries.report import GROUPS, row_of
+from api.summaries.schemas import Report, Summary, SummaryList
+from api.times import iso
+from rapport.domain.api_keys import Role
+from rapport.domain.periods import PeriodType
+from rapport.storage.summaries import SummaryKey, SummaryRequest, SummaryRows
+from rapport.storage.summary_report import read_report
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+MAX_GROUPS: Final = 500
+MAX_DAYS: Final = 366
+_PERIOD_TYPES: Final = tuple(period_type.value for period_type in PeriodType)
+_EXAMPLE: Final[Mapping[str, object]] = {
+    "data": [
+        {
+            "periodType": "daily",
+            "periodKey": "2026-04-30",
+            "customerId": "cust_42",
+            "scope": "offer",
+            "offerId": "off_premium_card",
+            "creativeId": "crv_email_a",
+            "channelId": "ch_email",
+            "impressions": 3,
+            "positive": 1,
+            "negative": 0,
+            "neutral": 0,
+            "converts": 0,
+            "totalValue": 0,
+            "lastContactAt": "2026-04-30T14:22:01.123Z",
+            "lastOutcomeKey": "click",
+            "direction": "outbound",
+        }
+    ],
+    "total": 1,
+    "nextCursor": None,
+}
+_REPORT: Final[Mapping[str, object]] = {
+    "groupBy": "offer",
+    "days": 30,
+    "summary": [
+        {
+            "id": "off_premium_card",
+            "name": "Premium Card",
+            "impression": 1250,
+            "click": 87,
+            "dismiss": 45,
+            "accept": 0,
+            "convert": 32,
+            "total": 1414,
+            "ctr": 6.96,
+            "cvr": 2.56,
+            "positive": 119,
+            "negative": 45,
+            "neutral": 0,
+            "issue": "Cards",
+            "status": "active",
+            "priority": 70,
+        }
+    ],
+    "total": 1,
+    "limit": 100,
+    "offset": 0,
+}
+
+
+def _text(name: str, description: str) -> QueryParameter:
+    return QueryParameter(name=name, description=description, max_length=512)
+
+
+class SummaryController(Controller):
+    """Windowed counts, exact to the event."""
+
+    tags = ["Reading"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "summaries", READS: True}
+
+    @get(
+        "/interaction-summaries",
+        summary="Read a customer's summaries",
+        responses=answers(200, SummaryList, _EXAMPLE, 400, 409),
+    )
+    async def of_customer(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        customer_id: Annotated[str | None, _text("customerId", "Whose summaries; required.")] = None,
+        period_type: Annotated[
+            str | None, _text("periodType", "daily, weekly, monthly or alltime; all if not given.")
+        ] = None,
+        offer_id: Annotated[str | None, _text("offerId", "Of this offer.")] = None,
+        creative_id: Annotated[str | None, _text("creativeId", "Of this creative.")] = None,
+        channel_id: Annotated[str | None, _text("channelId", "Of this channel.")] = None,
+        from_: Annotated[str | None, _text("from", "Periods that end on or after this day, as 2026-04-01.")] = None,
+        to: Annotated[str | None, _text("to", "Periods that begin on or before this day.")] = None,
+        limit: Annotated[int, QueryParameter(description=f"Rows; brought into 1 to {MAX_LIMIT}.")] = DEFAULT_LIMIT,
+        cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+        total_count: Annotated[  # noqa: FBT002 - the framework calls by name
+            bool, QueryParameter(name="totalCount", description="Whether to count the rows of all pages.")
+        ] = False,
+    ) -> SummaryList:
+        """Ordered by period type ascending, then period descending. `from` and `to` do not concern alltime rows."""
+        if not customer_id:
+            raise ApiError(
+                400, "customerId is required", details=[Fault(field="customerId", message="customerId is required")]
+            )
+        faults: list[Fault] = []
+        after = SummaryKey() if not cursor else decode_cursor(cursor)
+        if after is None:
+            faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
+        wanted = SummaryRequest(
+            tenant_id=request.user.tenant_id,
+            customer_id=customer_id,
+            period_type=one_of("periodType", period_type, _PERIOD_TYPES, faults),
+            offer_id=offer_id or "",
+            creative_id=creative_id or "",
+            channel_id=channel_id or "",
+            first_day=_day("from", from_, faults),
+            last_day=_day("to", to, faults),
+            after=after or SummaryKey(),
+            limit=clamp(limit, 1, MAX_LIMIT),
+        )
+        if faults:
+            raise invalid(*faults)
+        found = await services.summaries.load(wanted)
+        return SummaryList(
+            data=[_summary_of(row) for row in found.rows],
+            total=len(found.rows),
+            next_cursor=_next_cursor(found),
+            total_count=found.matching if total_count else UNSET,
+        )
+
+    @get(
+        "/interaction-summary",
+        summary="Totals per offer, creative, channel or customer",
+        responses=answers(200, Report, _REPORT, 400, 409),
+    )
+    async def report(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        group_by: Annotated[
+            str, _text("groupBy", "offer (or action), creative (or treatment), channel or customer.")
+        ] = "offer",
+        days: Annotated[int, QueryParameter(description="Over the last so many days.", ge=1, le=MAX_DAYS)] = 30,
+        limit: Annotated[int, QueryParameter(description=f"Groups; brought into 1 to {MAX_GROUPS}.")] = 100,
+        offset: Annotated[int, QueryParameter(description="After so many groups.", ge=0, le=1_000_000)] = 0,
+    ) -> Report:
+        """The largest total first. Today counts as the first day, by the tenant's calendar."""
+        faults: list[Fault] = []
+        group = GROUPS.get(one_of("groupBy", group_by, tuple(GROUPS), faults), "")
+        if faults:
+            raise invalid(*faults)
+        tenant = await services.tenants.get(request.user.tenant_id)
+        today = datetime.fromtimestamp(time.time(), UTC).astimezone(ZoneInfo(tenant.time_zone)).date()
+        limit = clamp(limit, 1, MAX_GROUPS)
+        rows = await services.database.call(
+            read_report, tenant.tenant_id, group, today - timedelta(days=days - 1), limit, offset
+        )
+        names = await services.catalogue.of(tenant.tenant_id)
+        return Report(
+            group_by=group_by,
+            days=days,
+            summary=[row_of(group, row, names) for row in rows],
+            total=rows[0]["matching"] if rows else 0,
+            limit=limit,
+            offset=offset,
+        )
+
+
+def _day(name: str, text: str | None, faults: list[Fault]) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        faults.append(Fault(field=name, message="must be a day, as 2026-04-30"))
+        return None
+
+
+def _next_cursor(found: SummaryRows) -> str | None:
+    if not found.has_more:
+        return None
+    last = found.rows[-1]
+    columns = ("period_type", "period_key", "offer", "creative", "channel", "scope")
+    return encode_cursor(SummaryKey(*(last[column] for column in columns)))
+
+
+def _summary_of(row: Mapping[str, Any]) -> Summary:
+    return Summary(
+        period_type=row["period_type"],
+        period_key=row["period_key"],
+        customer_id=row["customer_id"],
+        scope=row["scope"],
+        offer_id=row["offer"] or None,
+        creative_id=row["creative"] or None,
+        channel_id=row["channel"] or None,
+        impressions=row["impressions"],
+        positive=row["positive"],
+        negative=row["negative"],
+        neutral=row["neutral"],
+        converts=row["converts"],
+        total_value=row["total_value"],
+        last_contact_at=iso(row["last_contact_ms"]),
+        last_outcome_key=row["last_outcome"],
+        direction=row["last_direction"],
+    )

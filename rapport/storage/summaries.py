@@ -1,0 +1,130 @@
+"""Windowed summaries, for many requests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import polars as pl
+
+from rapport.domain.periods import PeriodType, period_key
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rapport.storage.client import Store
+
+
+class SummaryKey(NamedTuple):
+    """What identifies a row of one customer; pages go on after one."""
+
+    period_type: str = ""
+    period_key: str = ""
+    offer_id: str = ""
+    creative_id: str = ""
+    channel_id: str = ""
+    scope: str = ""
+
+
+FIRST: Final = SummaryKey()
+"""Before every row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryRequest:
+    """What one request wants; empty: any.
+
+    Attributes:
+        first_day: Periods that end before this day are left out; alltime never is.
+        last_day: Periods that begin after this day are left out.
+        after: The last row of the page before.
+        limit: At most so many rows; one more is read, to tell whether there is one.
+    """
+
+    tenant_id: str
+    customer_id: str
+    period_type: str = ""
+    offer_id: str = ""
+    creative_id: str = ""
+    channel_id: str = ""
+    first_day: date | None = None
+    last_day: date | None = None
+    after: SummaryKey = FIRST
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRows:
+    """What a request gets.
+
+    Attributes:
+        rows: Columns as in ``sql/queries/summaries/pages.sql``.
+        has_more: Whether rows follow.
+        matching: How many there are in all pages together.
+    """
+
+    rows: Sequence[dict[str, Any]]
+    has_more: bool
+    matching: int
+
+
+_COLUMNS: Final = (
+    "tenant",
+    "customer",
+    "period",
+    "offer_id",
+    "creative_id",
+    "channel_id",
+    "first_day",
+    "last_day",
+    "first_week",
+    "last_week",
+    "first_month",
+    "last_month",
+    "after_type",
+    "after_key",
+    "after_offer",
+    "after_creative",
+    "after_channel",
+    "after_scope",
+)
+
+
+def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
+    """Read what several requests want with one query, each in its place."""
+    frame = pl.DataFrame(
+        [(number, *_columns_of(request)) for number, request in enumerate(requests)],
+        schema={"number": pl.UInt32, **dict.fromkeys(_COLUMNS, pl.String)},
+        orient="row",
+    )
+    limit = max(request.limit for request in requests) + 1
+    found = store.select("summaries/pages", {"limit": limit}, frames={"requests": frame})
+    by_number: dict[int, list[dict[str, Any]]] = {}
+    for row in found.iter_rows(named=True) if not found.is_empty() else ():
+        by_number.setdefault(row["number"], []).append(row)
+    return [_page(by_number.get(number, []), request) for number, request in enumerate(requests)]
+
+
+def _page(rows: Sequence[dict[str, Any]], request: SummaryRequest) -> SummaryRows:
+    shown = rows[: request.limit]
+    return SummaryRows(shown, len(rows) > request.limit, rows[0]["matching"] if rows else 0)
+
+
+def _columns_of(request: SummaryRequest) -> tuple[str, ...]:
+    first, last = request.first_day, request.last_day
+    periods = [
+        "" if day is None else period_key(period_type, day)
+        for period_type in (PeriodType.DAILY, PeriodType.WEEKLY, PeriodType.MONTHLY)
+        for day in (first, last)
+    ]
+    return (
+        request.tenant_id,
+        request.customer_id,
+        request.period_type,
+        request.offer_id,
+        request.creative_id,
+        request.channel_id,
+        *periods,
+        *request.after,
+    )

@@ -1,0 +1,33 @@
+"""Totals per offer, creative, channel or customer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from rapport.storage.client import Store
+
+
+def read_report(
+    store: Store, tenant_id: str, group_by: str, first_day: date, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    """Totals since a day (the tenant's calendar), the largest first.
+
+    Args:
+        store: The database.
+        tenant_id: Whose.
+        group_by: offer, creative, channel or customer.
+        first_day: From this day on.
+        limit: At most so many groups.
+        offset: After so many.
+    """
+    parameters = {
+        "tenant_id": tenant_id,
+        "group_by": group_by,
+        "first_day": first_day,
+        "limit": limit,
+        "offset": offset,
+    }
+    return store.rows("summaries/report", parameters)

@@ -1,0 +1,34 @@
+-- A row is one offer, creative, channel or customer with what it was answered with since a day, the largest first.
+-- matching is how many rows there are in all. Read from the history, because summaries do not keep single outcomes.
+SELECT
+    group_id,
+    countIf(outcome = 'impression') AS impression,
+    countIf(outcome = 'click') AS click,
+    countIf(outcome = 'dismiss') AS dismiss,
+    countIf(outcome = 'accept') AS accept,
+    countIf(outcome IN ('convert', 'conversion')) AS convert,
+    impression + click + dismiss + accept + convert AS total,
+    countIf(category = 'response' AND classification = 'positive') AS positive,
+    countIf(category = 'response' AND classification = 'negative') AS negative,
+    countIf(category = 'response' AND classification = 'neutral') AS neutral,
+    count() OVER () AS matching
+FROM
+(
+    SELECT
+        transform(
+            {group_by:String},
+            ['offer', 'creative', 'channel'],
+            [i.offer_id, i.creative_id, i.channel_id],
+            i.customer_id
+        ) AS group_id,
+        outcome,
+        category,
+        classification
+    FROM interactions AS i FINAL
+    WHERE i.tenant_id = {tenant_id:String}
+        AND i.local_date >= {first_day:Date}
+        AND i.category != 'recommendation'
+)
+GROUP BY group_id
+ORDER BY total DESC, group_id
+LIMIT {limit:UInt32} OFFSET {offset:UInt32}
