@@ -205,10 +205,10 @@ def own_limits(candidate: Candidate, context: Context) -> Verdict | None:
             return Verdict(
                 True, f"the offer's own cap is reached: {shown}/{most} a {unit}", {"max": most, "actual": shown}
             )
-    for field, used, limit in budget_of(candidate, context):
+    for budget, used, limit in budget_of(candidate, context):
         if limit is not None and used >= limit:
-            spent = {"budgetField": field, "threshold": limit, "actual": used}
-            return Verdict(True, f"the offer's budget is used up: {field} {used:g} of {limit:g}", spent)
+            spent = {"budgetField": budget, "threshold": limit, "actual": used}
+            return Verdict(True, f"the offer's budget is used up: {budget} {used:g} of {limit:g}", spent)
     return None
 
 

@@ -1,15 +1,15 @@
-"""The nodes of a decision flow: their types, what they can be told, and what makes a flow valid."""
+"""The nodes of a decision flow: their types, and what they can be told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from rapport.domain.catalogue.strategy import Node
-from rapport.domain.decisions.conditions import Condition, ConditionError, compile_condition
-from rapport.domain.decisions.configs import Config, ConfigError, read_config
+from rapport.domain.decisions.conditions import Condition
+from rapport.domain.decisions.configs import Config
 
 MAX_NODES: Final = 100
 MAX_DEPTH: Final = 5
@@ -238,81 +238,3 @@ BASE_NODES: Final[Sequence[Node]] = (
     Node(id="response", type="response", config={"responseFormat": "standard"}),
 )
 """The flow of a tenant that has none of its own, as documented."""
-
-
-def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Everything that is wrong with a flow: (id of the node, what is wrong and what would be right).
-
-    Args:
-        nodes: In their order.
-        known_flows: Keys that ``call_flow`` may name.
-    """
-    flaws: list[tuple[str, str]] = []
-    if len(nodes) > MAX_NODES:
-        flaws.append(("", f"{len(nodes)} nodes are too many; {MAX_NODES} are allowed"))
-    ids = [node.id for node in _all_nodes(nodes)]
-    flaws += [(one, "the id occurs twice") for one in sorted({one for one in ids if ids.count(one) > 1})]
-    for node in _all_nodes(nodes):
-        flaws += [(node.id, flaw) for flaw in _flaws_of(node, frozenset(known_flows))]
-    return flaws + list(_flaws_of_order(nodes))
-
-
-def _all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
-    for node in nodes:
-        yield node
-        if node.type == "conditional" and depth < MAX_DEPTH:
-            for branch in ("then", "otherwise"):
-                inner = node.config.get(branch, ())
-                try:
-                    yield from _all_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
-                except msgspec.ValidationError:
-                    continue  # said of the conditional itself
-
-
-def _flaws_of(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
-    if node.type not in CONFIGS:
-        yield f"type {node.type!r} is not known; known are {', '.join(CONFIGS)}"
-        return
-    try:
-        config = read_config(node.config, CONFIGS[node.type])
-    except ConfigError as error:
-        yield str(error)
-        return
-    for condition in getattr(config, "conditions", ()):
-        try:
-            compile_condition(condition)
-        except ConditionError as error:
-            yield str(error)
-    if isinstance(config, ConditionalConfig):
-        yield from (
-            f"{inner.type} does not belong into a conditional of the first phase"
-            for inner in (*config.then, *config.otherwise)
-            if PHASES.get(inner.type, NARROW) != NARROW or inner.type == "inventory"
-        )
-    if isinstance(config, CallConfig) and known_flows and config.flow_key not in known_flows:
-        yield f"there is no flow {config.flow_key!r}; known are {', '.join(sorted(known_flows))}"
-    if isinstance(config, ScoreConfig) and config.formula is not None:
-        total = sum(getattr(config.formula, field.name) for field in msgspec.structs.fields(config.formula))
-        if abs(total - 1) > 1e-6:
-            yield f"the weights of the formula add up to {total:g}, not to 1"
-
-
-def _flaws_of_order(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
-    if not nodes or nodes[0].type != "inventory":
-        yield (nodes[0].id if nodes else "", "a flow begins with an inventory node")
-    for kind in ("inventory", "response"):
-        found = [node.id for node in nodes if node.type == kind]
-        if len(found) != 1:
-            yield (found[1] if found else "", f"a flow has exactly one {kind} node, this one has {len(found)}")
-    if nodes and nodes[-1].type != "response":
-        yield (nodes[-1].id, "a flow ends with its response node")
-    reached = NARROW
-    for node in nodes:
-        phase = PHASES.get(node.type)
-        if phase is None:
-            continue
-        if phase < reached:
-            yield (node.id, f"{node.type} belongs before the nodes of a later phase")
-        reached = max(reached, phase)
-    if not any(node.type == "score" for node in nodes):
-        yield ("", "a flow has a score node")
