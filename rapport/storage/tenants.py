@@ -54,7 +54,7 @@ class UnknownTenantError(ValueError):
 
 
 def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: str = "UTC") -> None:
-    """Create a tenant with the default outcome types. Creating it again changes its name only.
+    """Create a tenant with the default outcome types. Creating it again changes its name, and revives an inactive one.
 
     Raises:
         UnknownTimeZoneError: ``time_zone`` is no IANA name.
@@ -65,7 +65,7 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
     if tenant_id not in existing:
         store.insert("outcome_types", _default_outcome_frame(tenant_id))
     row = existing.get(tenant_id, {"tenant_id": tenant_id, "time_zone": time_zone})
-    _write_tenant(store, {**row, "name": name or tenant_id})
+    _write_tenant(store, {**row, "name": name or tenant_id, "is_active": True})
 
 
 def change_tenant(store: Store, tenant_id: str, **settings: int | bool) -> None:

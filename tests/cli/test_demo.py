@@ -63,12 +63,16 @@ def test_it_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
     arguments = ["demo", *port_arguments(ports)]
     with running(*arguments, env=env, cwd=tmp_path) as demo:
         demo.wait_for("drift 0")
-        assert env_file.read_text().splitlines() == [
-            "export RAPPORT_TENANT=demo",
-            f"export KAFKA_BOOTSTRAP=127.0.0.1:{ports.kafka}",
-            "export KAFKA_IDEMPOTENT_PRODUCER=false",
-            f"export CLICKHOUSE_URL=http://127.0.0.1:{ports.clickhouse}",
-        ]
+        written = dict(line.removeprefix("export ").split("=", 1) for line in env_file.read_text().splitlines())
+        assert written.pop("RAPPORT_API_KEY").startswith("krn_")
+        assert len(written.pop("RAPPORT_API_KEY_PEPPER")) == 64
+        assert written == {
+            "RAPPORT_TENANT": "demo",
+            "RAPPORT_URL": f"http://127.0.0.1:{ports.api}",
+            "KAFKA_BOOTSTRAP": f"127.0.0.1:{ports.kafka}",
+            "KAFKA_IDEMPOTENT_PRODUCER": "false",
+            "CLICKHOUSE_URL": f"http://127.0.0.1:{ports.clickhouse}",
+        }
         _kill_worker(demo.output)
         demo.wait_for("worker was killed by SIGKILL; restarting it")
         demo.wait_for("worker is ready", times=2)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def port_arguments(ports: StackPorts) -> list[str]:
-    names = {"--kafka-port": ports.kafka, "--clickhouse-port": ports.clickhouse, "--worker-port": ports.worker}
+    names = {
+        "--kafka-port": ports.kafka,
+        "--clickhouse-port": ports.clickhouse,
+        "--worker-port": ports.worker,
+        "--api-port": ports.api,
+    }
     return [part for name, port in names.items() for part in (name, str(port))]
 
 
@@ -34,11 +39,11 @@ WHERE tenant_id = 'demo' AND scope = 'offer' AND period_type = 'alltime'"
 
 def test_events_flow_and_their_summaries_outlive_the_stack(tmp_path: Path):
     ports = free_stack_ports(1)
-    env = environment() | plan_stack(tmp_path, ports, 1, {}).connection
+    env = environment() | plan_stack(tmp_path / "data", ports, 1, {}).connection
     up = ["up", "--data-dir", "data", *port_arguments(ports)]
     with running(*up, env=environment(KAFKA_BOOTSTRAP="elsewhere:1"), cwd=tmp_path) as stack:
         stack.wait_for("Ctrl-C stops everything")
-        for name, value in plan_stack(tmp_path, ports, 1, {}).connection.items():
+        for name, value in plan_stack(tmp_path / "data", ports, 1, {}).connection.items():
             assert f"export {name}={value}" in stack.output
         assert "in memory only" in stack.output
         assert run("tenant", "create", "demo", env=env, cwd=tmp_path).returncode == 0
@@ -75,7 +80,7 @@ def test_the_stack_has_its_own_connections_and_inherits_the_rest(tmp_path: Path)
         "RAPPORT_WORKER_BATCH_MAX_EVENTS": "7",
         "PATH": "/bin",
     }
-    plan = plan_stack(tmp_path, StackPorts(kafka=1, clickhouse=2, worker=3), 2, environ)
+    plan = plan_stack(tmp_path, StackPorts(kafka=1, clickhouse=2, worker=3, api=5), 2, environ)
     assert plan.settings.kafka.bootstrap == "127.0.0.1:1"
     assert plan.settings.kafka.security_protocol == "PLAINTEXT"
     assert plan.settings.kafka.partitions == 8
@@ -83,8 +88,8 @@ def test_the_stack_has_its_own_connections_and_inherits_the_rest(tmp_path: Path)
     assert plan.environment["PATH"] == "/bin"
     assert "CLICKHOUSE_PASSWORD" not in plan.environment
     children = plan_children(plan)
-    assert [child.name for child in children] == ["broker", "clickhouse", "worker-1", "worker-2"]
-    assert [claim.number for child in children for claim in child.ports] == [1, 2, 3, 4]
+    assert [child.name for child in children] == ["broker", "clickhouse", "worker-1", "worker-2", "api"]
+    assert [claim.number for child in children for claim in child.ports] == [1, 2, 3, 4, 5]
 
 
 def test_more_workers_than_partitions_are_refused(tmp_path: Path):
