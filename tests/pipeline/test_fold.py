@@ -13,7 +13,7 @@ from pipeline.decode import EVENT_SCHEMA
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
-from rapport.kafka.sources import Source, event_id
+from rapport.kafka.sources import event_id, source_of
 from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
 from tests.fixtures.contacts import flat, log_pairs, single_logs
 
@@ -27,6 +27,7 @@ ON_THE_ENGINE = settings(max_examples=6, deadline=None, suppress_health_check=[H
 
 Messages = list[list[Contact]]
 Rows = dict[SummaryKey, Summary]
+SOURCES = {source.name: source for source in (source_of("cluster", "interactions", number, 0) for number in (0, 1))}
 KEYS = [field.name for field in fields(SummaryKey)]
 VALUES = [field.name for field in fields(Summary)]
 
@@ -53,7 +54,7 @@ def frame_of(contacts: Iterable[Contact]) -> pl.DataFrame:
     rows = [
         {
             **{name: getattr(c, name) for name in EVENT_SCHEMA if hasattr(c, name)},
-            "id": event_id(c.occurred_at_ms, Source("cluster", "interactions", 0, c.source, "0" * 9), c.offset, c.item),
+            "id": event_id(c.occurred_at_ms, SOURCES[c.source], c.offset, c.item),
             "received_at_ms": c.occurred_at_ms,
             "local_date": c.local_day,
             "classification": c.classification.value,
