@@ -69,7 +69,7 @@ class SummaryRows:
     matching: int
 
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "tenant",
     "customer",
     "period",
@@ -89,13 +89,14 @@ _COLUMNS: Final = (
     "after_channel",
     "after_scope",
 )
+"""What a request says, in the frame that the query joins with."""
 
 
 def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
     """Read what several requests want with one query, each in its place."""
     frame = pl.DataFrame(
         [(number, *_columns_of(request)) for number, request in enumerate(requests)],
-        schema={"number": pl.UInt32, **dict.fromkeys(_COLUMNS, pl.String)},
+        schema={"number": pl.UInt32, **dict.fromkeys(COLUMNS, pl.String)},
         orient="row",
     )
     limit = max(request.limit for request in requests) + 1

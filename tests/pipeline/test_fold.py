@@ -8,12 +8,13 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from xxhash import xxh3_64_hexdigest
 
 from pipeline.decode import EVENT_SCHEMA
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
-from rapport.kafka.sources import event_id, source_of
+from rapport.kafka.sources import Source, event_id
 from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
 from tests.fixtures.contacts import flat, log_pairs, single_logs
 
@@ -27,7 +28,6 @@ ON_THE_ENGINE = settings(max_examples=6, deadline=None, suppress_health_check=[H
 
 Messages = list[list[Contact]]
 Rows = dict[SummaryKey, Summary]
-SOURCES = {source.name: source for source in (source_of("cluster", "interactions", number, 0) for number in (0, 1))}
 KEYS = [field.name for field in fields(SummaryKey)]
 VALUES = [field.name for field in fields(Summary)]
 
@@ -49,12 +49,16 @@ GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id,
 """
 
 
+def source_named(name: str) -> Source:
+    return Source("cluster", "interactions", 0, name, xxh3_64_hexdigest(name.encode())[:9])
+
+
 def frame_of(contacts: Iterable[Contact]) -> pl.DataFrame:
     """Contacts as decoded events; a value of zero is left out, as a producer may."""
     rows = [
         {
             **{name: getattr(c, name) for name in EVENT_SCHEMA if hasattr(c, name)},
-            "id": event_id(c.occurred_at_ms, SOURCES[c.source], c.offset, c.item),
+            "id": event_id(c.occurred_at_ms, source_named(c.source), c.offset, c.item),
             "received_at_ms": c.occurred_at_ms,
             "local_date": c.local_day,
             "classification": c.classification.value,

@@ -8,7 +8,9 @@ import polars as pl
 import pytest
 
 from rapport.storage.client import _external_data
+from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.queries import SQL_DIR, query
+from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ VALUES: Mapping[str, Any] = {
     "UInt64": 1,
     "Bool": True,
     "Identifier": "schema_migrations",
+    "Date": "2026-01-01",
     "DateTime64(3, 'UTC')": "2026-01-01 00:00:00.000",
 }
 CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
@@ -34,8 +37,12 @@ FRAMES = {
     "batch_subjects": {**CUSTOMERS, "offer_id": pl.String, "creative_id": pl.String, "channel_id": pl.String},
     "batch_periods": {"period_key": pl.String},
     "batch_sources": {"source": pl.String},
+    "metric_customers": {"customer_id": pl.String},
+    "metric_windows": dict(_WINDOWS),
+    "metric_filters": dict(_FILTERS),
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
+    "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
     "suspects": CUSTOMERS,
 }
 ROWS = 100_000
