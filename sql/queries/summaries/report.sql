@@ -15,10 +15,10 @@ SELECT
 FROM
 (
     SELECT
-        transform(
-            {group_by:String},
-            ['offer', 'creative', 'channel'],
-            [i.offer_id, i.creative_id, i.channel_id],
+        multiIf(
+            {group_by:String} = 'offer', i.offer_id,
+            {group_by:String} = 'creative', i.creative_id,
+            {group_by:String} = 'channel', i.channel_id,
             i.customer_id
         ) AS group_id,
         outcome,
