@@ -85,7 +85,7 @@ def test_no_query_formats_a_value_into_its_text():
 
 def test_the_frames_named_here_are_the_ones_queries_join():
     text = " ".join(statement_of(name) for name in NAMES)
-    assert [name for name in FRAMES if not re.search(rf"(FROM|JOIN) {name}\b", text)] == []
+    assert [name for name in FRAMES if not re.search(rf"(FROM|JOIN|IN) {name}\b", text)] == []
 
 
 FILL = """

@@ -1,0 +1,105 @@
+"""Behavioral metrics: numbers per customer, worked out of the history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from rapport.domain.decisions.windows import DAY_MS
+from rapport.storage.history import FIRST_ID, id_at
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import MetricDefinition
+    from rapport.storage.client import Store
+
+_WINDOWS: Final = {
+    "number": pl.UInt32,
+    "aggregate": pl.String,
+    "field": pl.String,
+    "from_id": pl.String,
+    "filters": pl.UInt32,
+    "contacts_only": pl.UInt32,
+}
+_FILTERS: Final = {"number": pl.UInt32, "field": pl.String, "accepted": pl.String}
+_WITHOUT_EVENTS: Final = {"count": 0.0, "sum": 0.0}
+"""What is known of a customer where no event matches; an average or an extreme of nothing is not."""
+
+
+def read_metrics(
+    store: Store, tenant_id: str, customers: Sequence[str], definitions: Sequence[MetricDefinition], now_ms: int
+) -> Mapping[str, Mapping[str, float]]:
+    """Work out some metrics of some customers, with one query.
+
+    A window of n days reaches from n times 24 hours before now up to now, both included; nothing counts that is said to
+    happen later than now. Recommendations are no contacts: they count only in a metric that filters by outcome or
+    category. A filter that names a field no event has, or accepts no value, lets nothing through.
+
+    Args:
+        store: The database.
+        tenant_id: Whose.
+        customers: Ids; unknown ones have no events.
+        definitions: Of the tenant; their keys differ.
+        now_ms: When the windows end, epoch milliseconds.
+
+    Returns:
+        By customer, then by key. Every customer is there. Counts and sums always have a value, ``avg``, ``min`` and
+        ``max`` only where something matches. Over ``*`` each event is 1; over ``conversion_value`` events without one
+        are left out.
+    """
+    values = {customer: _start(definitions) for customer in customers}
+    if not (values and definitions):
+        return values
+    starts = [_first_id(definition, now_ms) for definition in definitions]
+    found = store.select(
+        "metrics/values",
+        {"tenant_id": tenant_id, "first_id": min(starts), "before_id": id_at(now_ms + 1)},
+        frames={
+            "metric_customers": pl.DataFrame({"customer_id": list(values)}, schema={"customer_id": pl.String}),
+            "metric_windows": _windows(definitions, starts),
+            "metric_filters": _filters(definitions),
+        },
+    )
+    for row in found.iter_rows(named=True):
+        values[row["customer_id"]][definitions[row["number"]].key] = row["value"]
+    return values
+
+
+def _start(definitions: Sequence[MetricDefinition]) -> dict[str, float]:
+    return {
+        definition.key: _WITHOUT_EVENTS[definition.aggregate_function]
+        for definition in definitions
+        if definition.aggregate_function in _WITHOUT_EVENTS
+    }
+
+
+def _first_id(definition: MetricDefinition, now_ms: int) -> str:
+    if definition.window_days is None:
+        return FIRST_ID
+    return id_at(now_ms - definition.window_days * DAY_MS)
+
+
+def _windows(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> pl.DataFrame:
+    rows = [
+        (
+            number,
+            definition.aggregate_function,
+            definition.source_field,
+            start,
+            len(definition.filter_conditions),
+            int(definition.filter_conditions.keys().isdisjoint(("outcome", "category"))),
+        )
+        for number, (definition, start) in enumerate(zip(definitions, starts, strict=True))
+    ]
+    return pl.DataFrame(rows, schema=_WINDOWS, orient="row")
+
+
+def _filters(definitions: Sequence[MetricDefinition]) -> pl.DataFrame:
+    rows = [
+        (number, field, accepted)
+        for number, definition in enumerate(definitions)
+        for field, values in definition.filter_conditions.items()
+        for accepted in values
+    ]
+    return pl.DataFrame(rows, schema=_FILTERS, orient="row")
