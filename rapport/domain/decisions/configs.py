@@ -12,7 +12,15 @@ T = TypeVar("T", bound="Config")
 
 
 class ConfigError(ValueError):
-    """A config that cannot be used; the text names every fault and what would be right."""
+    """A config that cannot be used; the text names every fault and what would be right.
+
+    Attributes:
+        faults: (Name of the field, what is wrong with it); the name is empty where it is the whole.
+    """
+
+    def __init__(self, *faults: tuple[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {fault}" if field else fault for field, fault in faults))
+        self.faults = faults
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -28,19 +36,20 @@ def read_config(config: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(dict(config), kind)
     except msgspec.ValidationError as error:
-        raise ConfigError("; ".join(_faults(config, kind)) or str(error)) from error
+        raise ConfigError(*(_faults(config, kind) or [("", str(error))])) from error
 
 
-def _faults(config: Mapping[str, Any], kind: type[T]) -> list[str]:
+def _faults(config: Mapping[str, Any], kind: type[T]) -> list[tuple[str, str]]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    faults = [f"{name} is not known; known are {', '.join(fields)}" for name in config if name not in fields]
+    known = ", ".join(fields)
+    faults = [(name, f"is not known; known are {known}") for name in config if name not in fields]
     for name, field in fields.items():
         if name not in config:
             if field.required:
-                faults.append(f"{name} is required")
+                faults.append((name, "is required"))
             continue
         try:
             msgspec.convert(config[name], field.type)
         except msgspec.ValidationError as error:
-            faults.append(f"{name}: {re.sub(' - at `[^`]*`$', '', str(error))}")
+            faults.append((name, re.sub(r" - at `[^`]*`$", "", str(error))))
     return faults

@@ -31,21 +31,22 @@ def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[t
     flaws: list[tuple[str, str]] = []
     if len(nodes) > MAX_NODES:
         flaws.append(("", f"{len(nodes)} nodes are too many; {MAX_NODES} are allowed"))
-    ids = [node.id for node in _all_nodes(nodes)]
+    ids = [node.id for node in all_nodes(nodes)]
     flaws += [(one, "the id occurs twice") for one in sorted({one for one in ids if ids.count(one) > 1})]
-    for node in _all_nodes(nodes):
+    for node in all_nodes(nodes):
         flaws += [(node.id, flaw) for flaw in _flaws_of(node, frozenset(known_flows))]
     return flaws + list(_flaws_of_order(nodes))
 
 
-def _all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
+def all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
+    """Nodes with those inside their conditionals."""
     for node in nodes:
         yield node
         if node.type == "conditional" and depth < MAX_DEPTH:
             for branch in ("then", "otherwise"):
                 inner = node.config.get(branch, ())
                 try:
-                    yield from _all_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
+                    yield from all_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
                 except msgspec.ValidationError:
                     continue  # said of the conditional itself
 
@@ -72,10 +73,24 @@ def _flaws_of(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
         )
     if isinstance(config, CallConfig) and known_flows and config.flow_key not in known_flows:
         yield f"there is no flow {config.flow_key!r}; known are {', '.join(sorted(known_flows))}"
-    if isinstance(config, ScoreConfig) and config.formula is not None:
+    if isinstance(config, ScoreConfig):
+        yield from _flaws_of_scoring(config)
+
+
+def _flaws_of_scoring(config: ScoreConfig) -> Iterator[str]:
+    if config.formula is not None:
         total = sum(getattr(config.formula, field.name) for field in msgspec.structs.fields(config.formula))
         if abs(total - 1) > 1e-6:
             yield f"the weights of the formula add up to {total:g}, not to 1"
+    contest = config.champion_challenger
+    if contest is None or not contest.enabled or contest.experiment_id:
+        return
+    if contest.champion is None:
+        yield "championChallenger needs an experimentId, or a champion"
+        return
+    share = sum(model.weight for model in (contest.champion, *contest.challengers))
+    if abs(share - 100) > 1e-6:
+        yield f"the weights of champion and challengers add up to {share:g}, not to 100"
 
 
 def _flaws_of_order(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rapport.domain.decisions.configs import read_config
+from rapport.domain.decisions.configs import ConfigError, read_config
 from rapport.domain.decisions.policy_checks import (
     Check,
     check_budget,
@@ -81,11 +81,13 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
     """Prepare a policy.
 
     Raises:
-        ConfigError: Its config does not fit its type.
+        ConfigError: Its config does not fit its type, or it is a cap without a maximum.
         ConditionError: A condition in it cannot be evaluated.
     """
     kind, make = _TYPES[policy.rule_type]
     config = read_config(policy.config, kind)
+    if isinstance(config, CapConfig):
+        _check_maximum(config)
     return Policy(
         entity=policy,
         scopes=scopes_of(policy),
@@ -96,6 +98,14 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
         outcomes=_outcomes_of(config),
         members=members,
     )
+
+
+def _check_maximum(config: CapConfig) -> None:
+    if not config.limits():
+        known = "maxPerDay, maxPerWeek, maxPerMonth, maxTotal, maxContacts"
+        raise ConfigError(("", f"a cap needs a maximum: one of {known}"))
+    if config.max_contacts is None and (config.window_days or config.window_hours):
+        raise ConfigError(("maxContacts", "is required with windowDays or windowHours"))
 
 
 def _outcomes_of(config: PolicyConfig) -> frozenset[str]:

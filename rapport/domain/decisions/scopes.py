@@ -46,6 +46,25 @@ def scopes_of(entity: ContactPolicy | QualificationRule) -> Sequence[Scope]:
     return entity.scopes or (Scope(scope=entity.scope, scope_id=entity.scope_id),)
 
 
+def find_scope_flaws(entity: ContactPolicy | QualificationRule) -> list[tuple[str, str]]:
+    """Scopes that name nothing: (field, what is wrong with it). They would silently apply to nothing."""
+    if not entity.scopes:
+        return [("scopeId", _missing(entity.scope))] if _lacks_id(entity.scope, entity.scope_id) else []
+    return [
+        (f"scopes[{index}].scopeId", _missing(one.scope))
+        for index, one in enumerate(entity.scopes)
+        if _lacks_id(one.scope, one.scope_id)
+    ]
+
+
+def _lacks_id(kind: ScopeKind, scope_id: str | None) -> bool:
+    return kind is not ScopeKind.GLOBAL and not scope_id
+
+
+def _missing(kind: ScopeKind) -> str:
+    return f"scope {kind} needs the id of what it applies to, or {EACH} for each for itself"
+
+
 def selection_for(scope: Scope, candidate: Candidate, context: Context, members: Members) -> Selection | None:
     """The contacts that count for a candidate under a scope; None where the scope does not apply to it."""
     kind, wanted = scope.scope, scope.scope_id

@@ -238,7 +238,7 @@ def test_an_override_asks_its_conditions():
 @pytest.mark.parametrize("rule_type", POLICY_TYPES)
 def test_every_type_names_what_is_wrong_with_its_config(rule_type: str):
     policy = ContactPolicy(id="p", name="p", rule_type=rule_type, config={"bypassable": "no", "typo": 1})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"typo is not known; known are .*bypassable: Expected `bool`"):
+    with pytest.raises(ConfigError, match=r"typo: is not known; known are .*bypassable: Expected `bool`"):
         compile_policy(policy, MEMBERS)
 
 
