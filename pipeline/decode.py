@@ -134,6 +134,7 @@ class _Run:
     events: list[tuple[Any, ...]] = field(default_factory=list)
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    has_looked_again: bool = False
 
     def add_message(self, source: Source, record: Record) -> None:
         events = decode_message(record.value)
@@ -224,7 +225,9 @@ class _Run:
 
     def _why_unknown(self, tenant_id: str, outcome: str | None, received_at_ms: int) -> Rejection | None:
         """Look again, freshly, why an event has no meaning; None if it has one after all."""
-        self.directory.refresh(at_least_every_s=0.5)
+        if not self.has_looked_again:  # once a batch: what was there before its events were sent is seen by that
+            self.directory.refresh(at_least_every_s=0)
+            self.has_looked_again = True
         if self.directory.time_zone(tenant_id) is None:
             return Rejection(
                 RejectionCode.UNKNOWN_TENANT,

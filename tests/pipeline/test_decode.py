@@ -240,17 +240,27 @@ def test_every_item_becomes_an_event_a_decision_or_a_dead_letter(values: list[ob
 
 
 def test_a_tenant_or_outcome_that_is_new_is_looked_up_before_it_counts_as_unknown():
-    now = Counter(s=0)
     known: dict[str, Tenant] = {}
-    directory = Directory(lambda: dict(known), refresh_s=3_600, monotonic=lambda: float(now["s"]))
+    directory = Directory(lambda: dict(known), refresh_s=3_600, monotonic=lambda: 0.0)  # however little time has passed
     directory.refresh()
     upsell = OutcomeType(key="upsell", classification=Classification.POSITIVE, category=Category.RESPONSE)
     known["acme"] = replace(TENANTS["acme"], outcomes=versions_by_key([upsell]))
-    now["s"] = 1
     assert decoded(record({**CLICK, "outcome": "upsell"}), directory=directory).dead_letters == []
     known["globex"] = replace(TENANTS["acme"], tenant_id="globex")
-    now["s"] = 2
     assert decoded(record({**DECISION, "tenantId": "globex"}), directory=directory).decisions.height == 1
+
+
+def test_what_stays_unknown_is_looked_up_once_a_batch():
+    looks = Counter[str]()
+
+    def load() -> Mapping[str, Tenant]:
+        looks["done"] += 1
+        return TENANTS
+
+    directory = Directory(load, refresh_s=3_600)
+    directory.refresh()
+    assert len(decoded(record([{**CLICK, "tenantId": "nobody"}] * 50), directory=directory).dead_letters) == 50
+    assert looks["done"] == 2
 
 
 def test_decisions_are_kept_apart_from_events():
