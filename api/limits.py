@@ -46,9 +46,9 @@ class RateLimit(ASGIMiddleware):
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._shared = (
             None
-            if settings.rate_limit_storage == "memory"
+            if settings.shared_state == "memory"
             else MovingWindowRateLimiter(
-                RedisStorage(f"async+{settings.rate_limit_storage}", implementation="redispy", **_TIMEOUTS)
+                RedisStorage(f"async+{settings.shared_state}", implementation="redispy", **_TIMEOUTS)
             )
         )
         self._routes = parse_route_limits(settings.route_limits)

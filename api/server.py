@@ -45,10 +45,10 @@ def serve(settings: Settings) -> None:
             "DEVELOPMENT SWITCH: requests from this machine that name the trusted tenant in X-Tenant-Id need no key",
             tenant=api.trusted_tenant,
         )
-    if api.workers > 1 and api.rate_limit_storage == "memory":
+    if api.workers > 1 and api.shared_state == "memory":
         log.warning(
-            "each process counts requests by itself: a tenant may ask up to that many times as often as its limit says;"
-            " set RAPPORT_API_RATE_LIMIT_STORAGE to count together",
+            "the processes do not know of each other: a tenant may ask as many times more often than its limit says, and"
+            " caps may be exceeded by simultaneous requests; set RAPPORT_API_SHARED_STATE",
             processes=api.workers,
         )
     shared = tempfile.mkdtemp(prefix="rapport-metrics-") if api.workers > 1 else ""

@@ -12,6 +12,7 @@ from rapport.domain.events import DEAD_LETTER_TOPIC, TOPIC
 
 T = TypeVar("T", bound=msgspec.Struct)
 MIN_PEPPER_LENGTH = 16
+MAX_REFRESH_S = 5.0
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
@@ -99,8 +100,9 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Keys are stored as HMAC-SHA256 under it; without it nobody is let in. At least 16 characters."""
     trusted_tenant: str = ""
     """For development, on loopback only: requests that name this tenant in X-Tenant-Id need no key."""
-    rate_limit_storage: str = "memory"
-    """Where requests are counted: memory (per process), or redis://host:port for all processes together."""
+    shared_state: str = "memory"
+    """Where processes keep what they must know of each other (rate limits, reservations, idempotency keys of the last
+    minutes): memory, for one process, or redis://host:port."""
     route_limits: str = ""
     """Limits below the tenant's, such as ``POST /api/v1/respond=600; GET /api/v1/interaction-history=60`` a minute."""
     max_body_bytes: int = 1_048_576
@@ -179,7 +181,10 @@ def _contradictions(settings: Settings) -> list[str]:
             "RAPPORT_WORKER_DEDUP_HORIZON_HOURS must lie between 1 and 168: claims are kept for nine days",
         ),
         (worker.claim_timeout_s > 0, "RAPPORT_WORKER_CLAIM_TIMEOUT_S must be above 0"),
-        (worker.refresh_s > 0, "RAPPORT_WORKER_REFRESH_S must be above 0"),
+        (
+            0 < worker.refresh_s <= MAX_REFRESH_S,
+            f"RAPPORT_WORKER_REFRESH_S must lie above 0 and not above {MAX_REFRESH_S:g}: outcome types change that soon",
+        ),
         (0 <= worker.port <= 65_535, "RAPPORT_WORKER_PORT must lie between 0 and 65535"),
         (0 <= api.port <= 65_535, "RAPPORT_API_PORT must lie between 0 and 65535"),
         (1 <= api.workers <= 64, "RAPPORT_API_WORKERS must lie between 1 and 64"),
@@ -192,8 +197,8 @@ def _contradictions(settings: Settings) -> list[str]:
             f"RAPPORT_API_TRUSTED_TENANT is for RAPPORT_API_HOST={' or '.join(LOOPBACK_HOSTS)}: it asks for no key",
         ),
         (
-            api.rate_limit_storage == "memory" or api.rate_limit_storage.startswith(("redis://", "rediss://")),
-            "RAPPORT_API_RATE_LIMIT_STORAGE must be memory or redis://host:port",
+            api.shared_state == "memory" or api.shared_state.startswith(("redis://", "rediss://")),
+            "RAPPORT_API_SHARED_STATE must be memory or redis://host:port",
         ),
         (api.max_body_bytes >= 1_024, "RAPPORT_API_MAX_BODY_BYTES must be at least 1024"),
         (api.max_bulk_bytes >= api.max_body_bytes, "RAPPORT_API_MAX_BULK_BYTES must not lie below MAX_BODY_BYTES"),

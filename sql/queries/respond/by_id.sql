@@ -1,0 +1,7 @@
+-- A row is one interaction by its id, whoever's it is among the tenant's customers; the projection by_time finds the customer.
+SELECT id, customer_id, outcome, offer_id, creative_id, channel_id, placement_id, recommendation_id, rank
+FROM interaction_history
+WHERE tenant_id = {tenant_id:String}
+    AND id = {id:String}
+    AND customer_id IN (SELECT customer_id FROM interactions WHERE tenant_id = {tenant_id:String} AND id = {id:String})
+LIMIT 1
