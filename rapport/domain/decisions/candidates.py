@@ -13,6 +13,7 @@ from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Sub
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
     from rapport.domain.decisions.windows import Window
+    from rapport.domain.scoring.scorers import Valuation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class Candidate:
         creative: None where the flow asks for none and the offer has none.
         fit: Product of the multipliers of match rules that failed.
         score: None before it is scored.
+        share: The part of all customers for whom a model and a creative were picked as they were here.
+        valuation: Where its score comes from; None before it is scored.
         properties: Set by nodes; end up in the answer.
         personalization: Computed values; end up in the answer and in its content.
     """
@@ -57,6 +60,8 @@ class Candidate:
     channel: Channel | None = None
     fit: float = 1.0
     score: float | None = None
+    share: float = 1.0
+    valuation: Valuation | None = None
     properties: dict[str, Any] = field(default_factory=dict)
     personalization: dict[str, Any] = field(default_factory=dict)
     explanation: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""What every model gives: a score for a candidate, why, and what chance might have made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+DRAWS: Final = 100
+"""How many draws stand for a model's chance: an estimated probability has a standard error of at most 0.05."""
+
+
+class Prospects(NamedTuple):
+    """The scores that a model which leaves something to chance might have given.
+
+    Attributes:
+        weights: How probable each case is; they add up to 1, and all candidates of one decision have the same ones.
+        scores: Of one candidate, case by case.
+    """
+
+    weights: Sequence[float]
+    scores: Sequence[float]
+
+
+class Scored(NamedTuple):
+    """What a model says.
+
+    Attributes:
+        score: From 0 to 1.
+        explanation: What led to it, as it stands in the trace.
+        prospects: None for a model that leaves nothing to chance. Worked out only when asked for.
+    """
+
+    score: float
+    explanation: Mapping[str, Any]
+    prospects: Callable[[], Prospects] | None = None
+
+
+Verdicts = Callable[["Candidate"], Scored]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A model ready to be asked.
+
+    Attributes:
+        learns: Whether the model takes evidence into account itself, so that no evidence may take its place.
+        begin: Prepares what is the same for all candidates of one decision.
+    """
+
+    learns: bool
+    begin: Callable[[Context, Random], Verdicts]
+
+    def score(self, candidate: Candidate, context: Context, random: Random) -> Scored:
+        """Score one candidate."""
+        return self.begin(context, random)(candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """Where a candidate's score comes from.
+
+    Attributes:
+        propensity: The probability of a positive answer, as far as it is known; 0.5 where it plays no part.
+        combine: Makes the score of a propensity, with everything else as it is.
+        prospects: What chance might have made of the propensity; None where it had no part.
+    """
+
+    propensity: float
+    combine: Callable[[float], float]
+    prospects: Callable[[], Prospects] | None = None
+
+
+_OF_CANDIDATES: Final = ("offer", "creative", "channel")
+
+
+def read_field(name: str, candidate: Candidate, context: Context) -> object:
+    """A field that a model asks for. A bare name is the customer's, then the request's, then the offer's."""
+    known = _bare(name, context)
+    return context.lookup(name, candidate) if known is None else known
+
+
+def is_of_candidates(name: str, context: Context) -> bool:
+    """Whether a field can differ between the candidates of one decision."""
+    namespace, dot, _ = name.partition(".")
+    if dot:
+        return namespace in _OF_CANDIDATES
+    return name != "segments" and _bare(name, context) is None
+
+
+def _bare(name: str, context: Context) -> object:
+    """The value of a bare name that is the same for all candidates; None for all others."""
+    if "." in name:
+        return None
+    known = context.customer.attributes.get(name)
+    return context.request.attributes.get(name) if known is None else known
