@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
 from api.catalogue_names import CatalogueNames
 from api.database import Database
+from api.decisions.recent import RecentDecisions
 from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
 from api.health.controller import HealthController
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> Observed:
             max_batch=settings.api.loader_max_batch if settings.api.loader else 1,
             sizes=metrics.loaded.labels("summaries"),
         ),
+        decisions=RecentDecisions(database, lambda: time.time_ns() // 1_000_000),
     )
 
     async def provide_services() -> Services:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from api.auth.keyring import Keyring
     from api.catalogue_names import CatalogueNames
     from api.database import Database
+    from api.decisions.recent import RecentDecisions
     from api.metrics import ApiMetrics
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
@@ -28,6 +29,7 @@ class Services:
     __slots__ = (
         "catalogue",
         "database",
+        "decisions",
         "gateway",
         "keyring",
         "metrics",
@@ -49,6 +51,7 @@ class Services:
         watermark: Watermark,
         gateway: EventGateway,
         summaries: Loader[SummaryRequest, SummaryRows],
+        decisions: RecentDecisions,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -59,6 +62,7 @@ class Services:
         self.watermark = watermark
         self.gateway = gateway
         self.summaries = summaries
+        self.decisions = decisions
 
 
 FromServices = NamedDependency[Services]

@@ -206,20 +206,13 @@ def write_interactions(store: Store, events: pl.DataFrame) -> None:
 
 
 def write_decisions(store: Store, decisions: pl.DataFrame) -> None:
-    """Write recommendations with their traces."""
-    store.insert(
-        "decisions",
-        decisions.select(
-            "tenant_id",
-            "customer_id",
-            "recommendation_id",
-            pl.col("occurred_at_ms").cast(MILLIS).alias("decided_at"),
-            pl.col("received_at_ms").cast(MILLIS).alias("received_at"),
-            "decision",
-            "source",
-            "offset",
-        ),
+    """Write recommendations with their traces, and where they are found by their ids."""
+    dated = decisions.with_columns(
+        decided_at=pl.col("occurred_at_ms").cast(MILLIS), received_at=pl.col("received_at_ms").cast(MILLIS)
     )
+    place = ("tenant_id", "customer_id", "recommendation_id", "decided_at")
+    store.insert("decisions", dated.select(*place, "received_at", "decision", "source", "offset"))
+    store.insert("decision_places", dated.select(place))
 
 
 def write_summaries(store: Store, rows: pl.DataFrame) -> None:

@@ -1,0 +1,100 @@
+"""Recommendations as they were decided: found by id, and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionItem:
+    """What one rank of a recommendation offered to whom.
+
+    Attributes:
+        customer_id: Whom it was made for.
+        decided_at_ms: When, epoch milliseconds.
+    """
+
+    customer_id: str
+    recommendation_id: str
+    rank: int
+    offer_id: str
+    creative_id: str | None
+    channel_id: str | None
+    placement_id: str | None
+    decided_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDecision:
+    """A row of table ``decisions``.
+
+    Attributes:
+        decision: JSON; see :mod:`rapport.domain.decisions.records`. Another producer's may be anything.
+    """
+
+    customer_id: str
+    recommendation_id: str
+    decided_at_ms: int
+    decision: str
+
+
+class _Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    rank: int
+    offer_id: str
+    creative_id: str | None = None
+    channel_id: str | None = None
+    placement_id: str | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    items: Sequence[_Item] = ()
+
+
+class _Record(msgspec.Struct, frozen=True):
+    decision: _Answer
+
+
+_decode_items: Final = msgspec.json.Decoder(_Record).decode
+
+
+def find_decision(store: Store, tenant_id: str, recommendation_id: str) -> StoredDecision | None:
+    """A recommendation by its id; None if the tables do not have it (yet)."""
+    rows = store.rows("decisions/of_recommendation", {"tenant_id": tenant_id, "recommendation_id": recommendation_id})
+    return StoredDecision(**rows[0]) if rows else None
+
+
+def find_decision_items(store: Store, tenant_id: str, recommendation_id: str) -> Sequence[DecisionItem] | None:
+    """What a recommendation offered, by rank; None if the tables do not have it (yet)."""
+    found = find_decision(store, tenant_id, recommendation_id)
+    if found is None:
+        return None
+    try:
+        items = _decode_items(found.decision).decision.items
+    except msgspec.DecodeError:  # of another producer, in another form
+        return ()
+    return [
+        DecisionItem(
+            customer_id=found.customer_id,
+            recommendation_id=recommendation_id,
+            rank=item.rank,
+            offer_id=item.offer_id,
+            creative_id=item.creative_id,
+            channel_id=item.channel_id,
+            placement_id=item.placement_id,
+            decided_at_ms=found.decided_at_ms,
+        )
+        for item in items
+    ]
+
+
+def find_decision_item(store: Store, tenant_id: str, recommendation_id: str, rank: int) -> DecisionItem | None:
+    """What one rank of a recommendation offered; None if there is no such rank."""
+    items = find_decision_items(store, tenant_id, recommendation_id) or ()
+    return next((item for item in items if item.rank == rank), None)
