@@ -108,8 +108,9 @@ def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[Sum
 
 
 def _page(rows: Sequence[dict[str, Any]], request: SummaryRequest) -> SummaryRows:
-    shown = rows[: request.limit]
-    return SummaryRows(shown, len(rows) > request.limit, rows[0]["matching"] if rows else 0)
+    following = [row for row in rows if row["is_after"]]
+    matching = rows[0]["matching"] if rows else 0
+    return SummaryRows(following[: request.limit], len(following) > request.limit, matching)
 
 
 def _columns_of(request: SummaryRequest) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 -- A row is one summary row of one of several requests that arrived together, in the order in which the request lists them:
 -- period types ascending, the newest period first, then offer, creative, channel and scope.
+-- Rows that are not after the place where to go on come last: from a page that holds only those, matching is still known.
 -- A request reads its own tenant's customer only, because rows are joined to it by both.
 -- Frame: requests (number, tenant, customer, the filters, where to go on after); empty: any.
 WITH asked AS
@@ -54,7 +55,7 @@ summed AS
     GROUP BY tenant_id, customer_id, scope, period_type, period_key, offer, creative, channel
     HAVING impressions + positive + negative + neutral > 0
 )
-SELECT * EXCEPT is_after
+SELECT *
 FROM
 (
     SELECT
@@ -98,6 +99,5 @@ FROM
             OR (period_type = 'monthly' AND period_key >= r.first_month AND (r.last_day = '' OR period_key <= r.last_month))
         )
 )
-WHERE is_after
-ORDER BY number, period_type, period_key DESC, offer, creative, channel, scope
+ORDER BY number, is_after DESC, period_type, period_key DESC, offer, creative, channel, scope
 LIMIT {limit:UInt32} BY number
