@@ -8,19 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts, count
+from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts
+from rapport.domain.decisions.tallies import Tallies
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
+    from rapport.domain.decisions.bindings import Binding
+    from rapport.domain.decisions.verdicts import Verdict
     from rapport.domain.decisions.windows import Window
     from rapport.domain.scoring.scorers import Valuation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What was asked, by the names of today.
+class PlacementRequest:
+    """One placement of a request for several.
 
     Attributes:
+        channel_id: None: the channel of the request.
+        limit: How many offers it takes.
+    """
+
+    placement_id: str
+    channel_id: str | None = None
+    limit: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked, by the names of today. Channels and placements are ids: see :mod:`.resolving`.
+
+    Attributes:
+        limit: How many offers in all; of a request for placements each has its own.
+        placements: Filled together; empty for a request for one, or for no placement in particular.
+        deduplicate: Whether an offer may be in one of the placements only.
         attributes: Of this request; what formulas call ``attributes.*``.
         segments: Given with the request, on top of what is known.
         propensities: Scores of the caller's own models by offer id.
@@ -32,6 +52,8 @@ class Request:
     channel_type: str | None = None
     placement_id: str | None = None
     limit: int = 5
+    placements: Sequence[PlacementRequest] = ()
+    deduplicate: bool = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     segments: frozenset[str] = frozenset()
@@ -78,27 +100,33 @@ class Candidate:
 
 @dataclass(slots=True)
 class Context:
-    """One run: what was asked, what is known, and counts that were already worked out."""
+    """One run: what was asked, what is known, and what was already worked out.
+
+    Attributes:
+        verdicts: Of rules and policies that judge all candidates in their scope alike.
+    """
 
     request: Request
     customer: CustomerFacts
     tenant: TenantFacts
     now_ms: int
-    _counts: dict[tuple[Window, Selection], Counts] = field(default_factory=dict)
+    tallies: Tallies = field(init=False)
+    segments: frozenset[str] = field(init=False)
+    verdicts: dict[Binding, Verdict] = field(init=False, default_factory=dict)
 
-    @property
-    def segments(self) -> frozenset[str]:
-        """The customer's, and those given with the request."""
-        return self.customer.segments | self.request.segments
+    def __post_init__(self) -> None:
+        self.tallies = Tallies(self.customer, self.now_ms, self.tenant.time_zone)
+        self.segments = self.customer.segments | self.request.segments
+
+    def asked(self, request: Request) -> Context:
+        """The same run for another request of the same customer."""
+        other = Context(request, self.customer, self.tenant, self.now_ms)
+        other.tallies = self.tallies
+        return other
 
     def count(self, window: Window, selection: Selection) -> Counts:
-        """Contacts of the customer in a window, worked out once."""
-        key = (window, selection)
-        found = self._counts.get(key)
-        if found is None:
-            found = count(self.customer, window, selection, self.now_ms, self.tenant.time_zone)
-            self._counts[key] = found
-        return found
+        """Contacts of the customer in a window."""
+        return self.tallies.count(window, selection)
 
     def lookup(self, name: str, candidate: Candidate | None = None) -> object:
         """Find a field by its dotted name; None where there is none.
@@ -114,15 +142,13 @@ class Context:
             return _of_entity(getattr(candidate, namespace), rest) if candidate else None
         if namespace == "request" and rest in _REQUEST:
             return getattr(self.request, _REQUEST[rest])
-        return _within(self._namespaces().get(namespace), rest)
-
-    def _namespaces(self) -> Mapping[str, Mapping[str, Any]]:
-        return {
-            "customer": self.customer.attributes,
-            "attributes": self.request.attributes,
-            "metric": self.customer.metrics,
-            "request": self.request.context,
-        }
+        if namespace == "customer":
+            return _within(self.customer.attributes, rest)
+        if namespace == "attributes":
+            return _within(self.request.attributes, rest)
+        if namespace == "metric":
+            return _within(self.customer.metrics, rest)
+        return _within(self.request.context, rest) if namespace == "request" else None
 
 
 _REQUEST: Mapping[str, str] = {

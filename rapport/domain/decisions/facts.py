@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +29,13 @@ class Counts(NamedTuple):
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        return Counts(*(mine + its for mine, its in zip(self, other, strict=True)))
+        return Counts(
+            self.impressions + other.impressions,
+            self.positive + other.positive,
+            self.negative + other.negative,
+            self.neutral + other.neutral,
+            self.converts + other.converts,
+        )
 
 
 class Reservation(NamedTuple):
@@ -78,6 +84,7 @@ class TenantFacts:
     """What a decision needs beyond the customer.
 
     Attributes:
+        tenant_id: Part of what decides who is held out.
         time_zone: IANA name.
         shown_today: Impressions of an offer since the tenant's midnight, over all customers.
         shown: Impressions of an offer ever.
@@ -85,6 +92,7 @@ class TenantFacts:
         holdout_percent: Share of customers who get the fallback.
     """
 
+    tenant_id: str = ""
     time_zone: str = "UTC"
     shown_today: Mapping[str, int] = field(default_factory=dict)
     shown: Mapping[str, int] = field(default_factory=dict)
@@ -114,52 +122,3 @@ class Selection:
 
 
 EVERYTHING = Selection()
-
-
-def count(facts: CustomerFacts, window: Window, selection: Selection, now_ms: int, time_zone: str) -> Counts:
-    """Contacts of a customer in a window, with what is reserved as impressions.
-
-    Args:
-        facts: The customer's.
-        window: Counts are looked up by it; reservations are compared with its start.
-        selection: What is counted.
-        now_ms: When the window ends, epoch milliseconds.
-        time_zone: The tenant's.
-    """
-    zone = time_zone if window.zone == "tenant" else facts.time_zone or time_zone
-    start_ms = window.start_ms(now_ms, zone)
-    total = Counts()
-    for subject, counts in facts.counts.get(window, {}).items():
-        if selection.covers(subject):
-            total = total.plus(counts)
-    reserved = sum(1 for r in facts.reservations if r.at_ms >= start_ms and selection.covers(r.subject))
-    return total._replace(impressions=total.impressions + reserved)
-
-
-def latest(times: Mapping[Subject, int], selection: Selection) -> int | None:
-    """The latest of some times whose subject is covered."""
-    return max(_covered(times, selection), default=None)
-
-
-def latest_contact(facts: CustomerFacts, selection: Selection) -> int | None:
-    """When the customer was last contacted, or is about to be."""
-    reserved = (r.at_ms for r in facts.reservations if selection.covers(r.subject))
-    return max((*_covered(facts.last_contact_ms, selection), *reserved), default=None)
-
-
-def latest_outcome(facts: CustomerFacts, outcomes: Iterable[str], selection: Selection) -> tuple[str, int] | None:
-    """The latest event with one of some outcomes: which, and when."""
-    wanted = frozenset(outcomes)
-    found = [
-        (at_ms, outcome)
-        for (outcome, subject), at_ms in facts.last_outcome_ms.items()
-        if outcome in wanted and selection.covers(subject)
-    ]
-    if not found:
-        return None
-    at_ms, outcome = max(found)
-    return outcome, at_ms
-
-
-def _covered(times: Mapping[Subject, int], selection: Selection) -> Iterator[int]:
-    return (at_ms for subject, at_ms in times.items() if selection.covers(subject))

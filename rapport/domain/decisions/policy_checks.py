@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from rapport.domain.decisions.conditions import Condition, Test, compile_condition
-from rapport.domain.decisions.facts import EVERYTHING, Counts, Selection, latest_contact, latest_outcome
+from rapport.domain.decisions.facts import EVERYTHING, Counts, Selection
 from rapport.domain.decisions.policy_configs import (
     BudgetConfig,
     CapConfig,
@@ -69,7 +69,7 @@ def check_cooldown(config: CooldownConfig, _members: Members) -> Check:
     """Too little time has passed since the last contact."""
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
-        last_ms = latest_contact(context.customer, selection)
+        last_ms = context.tallies.latest_contact(selection)
         if last_ms is None:
             return PASSED
         hours = (context.now_ms - last_ms) / _HOUR_MS
@@ -117,7 +117,7 @@ def check_outcome(config: OutcomeConfig, _members: Members) -> Check:
 
 
 def _after(context: Context, outcomes: Sequence[str], selection: Selection, days: float, scope: str) -> Verdict:
-    found = latest_outcome(context.customer, outcomes, selection)
+    found = context.tallies.latest_outcome(outcomes, selection)
     if found is None or context.now_ms - found[1] >= days * DAY_MS:
         return PASSED
     since = (context.now_ms - found[1]) / DAY_MS
@@ -173,7 +173,7 @@ def check_exclusion(config: ExclusionConfig, _members: Members) -> Check:
         if candidate.offer.id not in group:
             return PASSED
         others = Selection(offers=group - {candidate.offer.id})
-        last_ms = latest_contact(context.customer, others)
+        last_ms = context.tallies.latest_contact(others)
         if last_ms is None or context.now_ms - last_ms >= config.within_days * DAY_MS:
             return PASSED
         times = {s.offer_id: at for s, at in context.customer.last_contact_ms.items() if others.covers(s)}
