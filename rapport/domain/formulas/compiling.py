@@ -1,0 +1,202 @@
+"""From trees to closures. A closure asks a lookup for fields and gives a value; it never raises."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from rapport.domain.formulas.expressions import (
+    Binary,
+    Call,
+    Conditional,
+    Expression,
+    Name,
+    Negative,
+    Not,
+    Null,
+    Number,
+    Operator,
+    Text,
+    Truth,
+)
+from rapport.domain.formulas.functions import FUNCTIONS, Apply, join
+from rapport.domain.formulas.values import Value, equals, number_of, truth_of, value_of
+
+Lookup: TypeAlias = Callable[[str], object]
+Closure: TypeAlias = Callable[[Lookup], Value]
+
+
+def compile_expression(expression: Expression) -> Closure:
+    """Turn a tree into a closure."""
+    match expression:
+        case Number(value) | Text(value) | Truth(value):
+            return _constant(value)
+        case Null():
+            return _constant(None)
+        case Name(name):
+            return _field(name)
+        case Negative(operand):
+            return _negative(compile_expression(operand))
+        case Not(operand):
+            return _not(compile_expression(operand))
+        case Binary(symbol, left, right):
+            return _BINARY[symbol](compile_expression(left), compile_expression(right))
+        case Conditional(condition, then, otherwise):
+            return _conditional(*map(compile_expression, (condition, then, otherwise)))
+        case Call(function, arguments):
+            apply = FUNCTIONS[function].apply
+            compiled = tuple(map(compile_expression, arguments))
+            return _coalesce(compiled) if apply is None else _call(apply, compiled)
+
+
+def _constant(value: Value) -> Closure:
+    return lambda _lookup: value
+
+
+def _field(name: str) -> Closure:
+    return lambda lookup: value_of(lookup(name))
+
+
+def _negative(operand: Closure) -> Closure:
+    def run(lookup: Lookup) -> Value:
+        number = number_of(operand(lookup))
+        return None if number is None else 0.0 - number
+
+    return run
+
+
+def _not(operand: Closure) -> Closure:
+    def run(lookup: Lookup) -> Value:
+        truth = truth_of(operand(lookup))
+        return None if truth is None else float(not truth)
+
+    return run
+
+
+def _arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Closure], Closure]:
+    def compiled(left: Closure, right: Closure) -> Closure:
+        def run(lookup: Lookup) -> Value:
+            one, other = number_of(left(lookup)), number_of(right(lookup))
+            if one is None or other is None:
+                return None
+            number = apply(one, other)
+            return number if math.isfinite(number) else None
+
+        return run
+
+    return compiled
+
+
+def _sum(left: Closure, right: Closure) -> Closure:
+    """Texts are joined, everything else is added."""
+
+    def run(lookup: Lookup) -> Value:
+        one, other = left(lookup), right(lookup)
+        if isinstance(one, str) and isinstance(other, str):
+            return join(one, other)
+        first, second = number_of(one), number_of(other)
+        if first is None or second is None:
+            return None
+        number = first + second
+        return number if math.isfinite(number) else None
+
+    return run
+
+
+def _divide(one: float, other: float) -> float:
+    return one / other if other else math.nan
+
+
+def _remainder(one: float, other: float) -> float:
+    """With the sign of the dividend, as in JavaScript, where these formulas come from."""
+    return math.fmod(one, other) if other else math.nan
+
+
+def _ordering(accept: Callable[[object, object], bool]) -> Callable[[Closure, Closure], Closure]:
+    def compiled(left: Closure, right: Closure) -> Closure:
+        def run(lookup: Lookup) -> Value:
+            one, other = left(lookup), right(lookup)
+            if isinstance(one, str) and isinstance(other, str):
+                return float(accept(one, other))
+            first, second = number_of(one), number_of(other)
+            return None if first is None or second is None else float(accept(first, second))
+
+        return run
+
+    return compiled
+
+
+def _equality(*, wanted: bool) -> Callable[[Closure, Closure], Closure]:
+    def compiled(left: Closure, right: Closure) -> Closure:
+        def run(lookup: Lookup) -> Value:
+            same = equals(left(lookup), right(lookup))
+            return None if same is None else float(same is wanted)
+
+        return run
+
+    return compiled
+
+
+def _deciding(*, by: bool) -> Callable[[Closure, Closure], Closure]:
+    """``and`` is decided by a false side, ``or`` by a true one; otherwise a null side makes it null."""
+
+    def compiled(left: Closure, right: Closure) -> Closure:
+        def run(lookup: Lookup) -> Value:
+            one = truth_of(left(lookup))
+            if one is by:
+                return float(by)
+            other = truth_of(right(lookup))
+            if other is by:
+                return float(by)
+            return None if one is None or other is None else float(not by)
+
+        return run
+
+    return compiled
+
+
+def _conditional(condition: Closure, then: Closure, otherwise: Closure) -> Closure:
+    return lambda lookup: then(lookup) if truth_of(condition(lookup)) else otherwise(lookup)
+
+
+def _coalesce(arguments: tuple[Closure, ...]) -> Closure:
+    def run(lookup: Lookup) -> Value:
+        for argument in arguments:
+            value = argument(lookup)
+            if value is not None:
+                return value
+        return None
+
+    return run
+
+
+def _call(apply: Apply, arguments: tuple[Closure, ...]) -> Closure:
+    def run(lookup: Lookup) -> Value:
+        values: list[Value] = []
+        for argument in arguments:
+            value = argument(lookup)
+            if value is None:
+                return None
+            values.append(value)
+        return apply(*values)
+
+    return run
+
+
+_BINARY: Final[Mapping[Operator, Callable[[Closure, Closure], Closure]]] = {
+    "or": _deciding(by=True),
+    "and": _deciding(by=False),
+    "==": _equality(wanted=True),
+    "!=": _equality(wanted=False),
+    "<": _ordering(operator.lt),
+    "<=": _ordering(operator.le),
+    ">": _ordering(operator.gt),
+    ">=": _ordering(operator.ge),
+    "+": _sum,
+    "-": _arithmetic(operator.sub),
+    "*": _arithmetic(operator.mul),
+    "/": _arithmetic(_divide),
+    "%": _arithmetic(_remainder),
+}

@@ -1,0 +1,122 @@
+"""The functions that formulas may call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from decimal import Context as DecimalContext
+from typing import Final
+
+from rapport.domain.formulas.values import MAX_TEXT, Value, equals, finite, number_of, text_of, value_of
+
+Apply = Callable[..., Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What a function takes and gives.
+
+    Attributes:
+        usage: How a call looks; what an error message shows.
+        least: Number of arguments at least.
+        most: Number of arguments at most; None for any.
+        apply: Called with arguments of which none is null; None where null arguments matter, and then the compiler
+            knows the function.
+    """
+
+    usage: str
+    least: int
+    most: int | None
+    apply: Apply | None = None
+
+    @property
+    def arity(self) -> str:
+        """How many arguments it takes, in words."""
+        if self.most is None:
+            return f"{self.least} or more arguments"
+        if self.least == self.most:
+            return "1 argument" if self.least == 1 else f"{self.least} arguments"
+        return f"{self.least} or {self.most} arguments"
+
+    def takes(self, count: int) -> bool:
+        """Whether it may be called with so many arguments."""
+        return self.least <= count and (self.most is None or count <= self.most)
+
+
+def join(*values: Value) -> str | None:
+    """Texts one after the other."""
+    texts = [text_of(value) for value in values]
+    joined = "".join(text for text in texts if text is not None)
+    return joined if None not in texts and len(joined) <= MAX_TEXT else None
+
+
+def _of_number(function: Callable[[float], float]) -> Apply:
+    def apply(value: Value) -> Value:
+        number = number_of(value)
+        return None if number is None else float(function(number))
+
+    return apply
+
+
+def _of_numbers(choose: Callable[[list[float]], float]) -> Apply:
+    def apply(*values: Value) -> Value:
+        numbers = [number for number in map(number_of, values) if number is not None]
+        return choose(numbers) if len(numbers) == len(values) else None
+
+    return apply
+
+
+def _of_text(function: Callable[[str], str]) -> Apply:
+    def apply(value: Value) -> Value:
+        text = text_of(value)
+        return None if text is None else function(text)
+
+    return apply
+
+
+_EXACT: Final = DecimalContext(prec=1_000, rounding=ROUND_HALF_UP)
+_MOST_PLACES: Final = 400
+"""More than any float has, before or after the point; `_EXACT` holds what is left."""
+
+
+def _round(value: Value, places: Value = 0.0) -> Value:
+    """Round halves away from zero, on the number as it is written: round(1.005, 2) is 1.01."""
+    number, digits = number_of(value), number_of(places)
+    if number is None or digits is None:
+        return None
+    exponent = -int(max(-_MOST_PLACES, min(_MOST_PLACES, digits)))
+    return finite(float(Decimal(repr(number)).quantize(Decimal((0, (1,), exponent)), context=_EXACT)) + 0.0)
+
+
+def _length(value: Value) -> Value:
+    if isinstance(value, list | tuple | set | frozenset):
+        return float(len(value))
+    text = text_of(value)
+    return None if text is None else float(len(text))
+
+
+def _contains(whole: Value, part: Value) -> Value:
+    """Whether a list has an equal item, or a text has a part."""
+    if isinstance(whole, list | tuple | set | frozenset):
+        return float(any(equals(value_of(item), part) for item in whole))
+    text, wanted = text_of(whole), text_of(part)
+    return None if text is None or wanted is None else float(wanted in text)
+
+
+FUNCTIONS: Final[Mapping[str, Function]] = {
+    "min": Function("min(a, b, ...)", 1, None, _of_numbers(min)),
+    "max": Function("max(a, b, ...)", 1, None, _of_numbers(max)),
+    "round": Function("round(number, places)", 1, 2, _round),
+    "floor": Function("floor(number)", 1, 1, _of_number(math.floor)),
+    "ceil": Function("ceil(number)", 1, 1, _of_number(math.ceil)),
+    "abs": Function("abs(number)", 1, 1, _of_number(abs)),
+    "coalesce": Function("coalesce(a, b, ...)", 1, None),
+    "concat": Function("concat(a, b, ...)", 1, None, join),
+    "lower": Function("lower(text)", 1, 1, _of_text(str.lower)),
+    "upper": Function("upper(text)", 1, 1, _of_text(str.upper)),
+    "length": Function("length(text)", 1, 1, _length),
+    "contains": Function("contains(text, part)", 2, 2, _contains),
+    "if": Function("if(condition, then, otherwise)", 2, 3),
+}
