@@ -1,4 +1,5 @@
--- A row is one offer, creative or channel of a tenant as it is now, also if it was deleted: events still name it.
+-- A row is one offer, creative, channel, category or sub-category of a tenant as it is now, also if it was deleted:
+-- events still name it.
 SELECT
     kind,
     entity_id,

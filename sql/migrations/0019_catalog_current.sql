@@ -7,7 +7,7 @@ CREATE VIEW catalog_current
     version UInt32 COMMENT 'The newest',
     key String COMMENT 'Chosen by people',
     name String COMMENT 'For people',
-    status LowCardinality(String) COMMENT 'active, draft, paused, archived …',
+    status LowCardinality(String) COMMENT 'active, draft, paused, archived',
     body String COMMENT 'The entity as JSON',
     is_deleted Bool COMMENT 'Whether it has ended',
     changed_by String COMMENT 'Who made the version',
@@ -30,15 +30,12 @@ AS SELECT
 FROM
 (
     SELECT
-        e.tenant_id AS tenant_id,
-        e.kind AS kind,
-        e.entity_id AS entity_id,
-        min(e.stored_at) AS created_at,
-        argMax(
-            (e.version, e.key, e.name, e.status, e.body, e.is_deleted, e.changed_by, e.stored_at),
-            (e.version, -toInt64(toUnixTimestamp64Micro(e.stored_at)), e.change_id)
-        ) AS newest
-    FROM catalog_entities AS e
-    GROUP BY e.tenant_id, e.kind, e.entity_id
+        v.tenant_id AS tenant_id,
+        v.kind AS kind,
+        v.entity_id AS entity_id,
+        min(v.stored_at) AS created_at,
+        argMax((v.version, v.key, v.name, v.status, v.body, v.is_deleted, v.changed_by, v.stored_at), v.version) AS newest
+    FROM catalog_versions AS v
+    GROUP BY v.tenant_id, v.kind, v.entity_id
 )
 COMMENT 'Every configuration entity as it is now'

@@ -1,0 +1,156 @@
+"""The catalogue as it is stored: entities with their versions, now or at any time before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue.values import Entity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One version of one entity.
+
+    Attributes:
+        version: Of the entity; ascends by one.
+        entity: Itself; None if what is stored cannot be read any more.
+        problem: Why it cannot be read.
+        is_deleted: Whether this version ended it.
+        changed_by: Who made the version.
+        created_at_ms: When the first version was made.
+        updated_at_ms: When this one was.
+    """
+
+    kind: str
+    id: str
+    version: int
+    entity: Entity | None
+    problem: str = ""
+    is_deleted: bool
+    changed_by: str
+    created_at_ms: int
+    updated_at_ms: int
+
+
+@dataclass(frozen=True)
+class StoredCatalogue:
+    """A tenant's catalogue at one revision.
+
+    Attributes:
+        revision: 0 for a tenant that has none yet.
+        records: By kind and id; deleted ones, too.
+    """
+
+    revision: int
+    records: Mapping[str, Mapping[str, Record]]
+
+    @property
+    def stamp(self) -> str:
+        """Tells versions of the whole catalogue apart."""
+        return str(self.revision)
+
+    @cached_property
+    def entities(self) -> Mapping[str, Sequence[Entity]]:
+        """What exists, by kind."""
+        return {
+            kind: [record.entity for record in records.values() if record.entity is not None and not record.is_deleted]
+            for kind, records in self.records.items()
+        }
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What is stored and cannot be read."""
+        return [
+            f"{record.kind} {record.id}: {record.problem}"
+            for records in self.records.values()
+            for record in records.values()
+            if record.problem and not record.is_deleted
+        ]
+
+    def find(self, kind: str, entity_id: str) -> Record | None:
+        """An entity that exists, or None."""
+        record = self.records.get(kind, {}).get(entity_id)
+        return None if record is None or record.is_deleted else record
+
+
+def catalogue_stamp(store: Store, tenant_id: str) -> str:
+    """What :attr:`StoredCatalogue.stamp` would be now; cheap."""
+    return str(_revisions(store, tenant_id, "1970-01-01 00:00:00.000")[0])
+
+
+def stamp_at(store: Store, tenant_id: str, at_ms: int) -> str:
+    """What it was at some time, in epoch milliseconds."""
+    seconds, milliseconds = divmod(at_ms, 1000)
+    return str(_revisions(store, tenant_id, f"{seconds}.{milliseconds:03d}")[1])
+
+
+def load_catalogue(store: Store, tenant_id: str, stamp: str | None = None) -> StoredCatalogue:
+    """Load a tenant's whole catalogue: the version with a stamp, or the newest."""
+    revision = int(catalogue_stamp(store, tenant_id) if stamp is None else stamp)
+    records: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
+    for row in store.rows("catalogue/at_revision", {"tenant_id": tenant_id, "revision": revision}):
+        kind, entity_id = row["kind"], row["entity_id"]
+        entity, problem = read_entity(kind, row["body"])
+        records.setdefault(kind, {})[entity_id] = Record(
+            kind=kind,
+            id=entity_id,
+            version=row["newest_version"],
+            entity=entity,
+            problem=problem,
+            is_deleted=bool(row["is_deleted"]),
+            changed_by=row["changed_by"],
+            created_at_ms=row["created_at_ms"],
+            updated_at_ms=row["updated_at_ms"],
+        )
+    return StoredCatalogue(revision, records)
+
+
+def load_catalogue_at(store: Store, tenant_id: str, at_ms: int) -> StoredCatalogue:
+    """Load the catalogue as it was at some time, in epoch milliseconds."""
+    return load_catalogue(store, tenant_id, stamp_at(store, tenant_id, at_ms))
+
+
+def load_history(store: Store, tenant_id: str, kind: str, entity_id: str) -> list[Record]:
+    """Every version of one entity, the newest first; empty if there never was one."""
+    rows = store.rows("catalogue/history", {"tenant_id": tenant_id, "kind": kind, "entity_id": entity_id})
+    return [_version_of(kind, entity_id, row, rows[-1]["stored_at_ms"]) for row in rows]
+
+
+def read_entity(kind: str, body: str) -> tuple[Entity | None, str]:
+    """An entity of its JSON, or why it cannot be had."""
+    if kind not in KINDS:
+        return None, f"the kind {kind!r} is not known"
+    try:
+        return msgspec.json.decode(body, type=KINDS[kind]), ""
+    except msgspec.DecodeError as error:
+        return None, str(error)
+
+
+def _revisions(store: Store, tenant_id: str, at: str) -> tuple[int, int]:
+    (row,) = store.rows("catalogue/revision", {"tenant_id": tenant_id, "at": at})
+    return row["newest"], row["newest_then"]
+
+
+def _version_of(kind: str, entity_id: str, row: Mapping[str, Any], created_at_ms: int) -> Record:
+    entity, problem = read_entity(kind, row["body"])
+    return Record(
+        kind=kind,
+        id=entity_id,
+        version=row["version"],
+        entity=entity,
+        problem=problem,
+        is_deleted=bool(row["is_deleted"]),
+        changed_by=row["changed_by"],
+        created_at_ms=created_at_ms,
+        updated_at_ms=row["stored_at_ms"],
+    )

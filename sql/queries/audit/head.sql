@@ -1,0 +1,9 @@
+-- The one row is the end of a tenant's chain, and the newest revision of its catalogue that is audited; all 0 and empty
+-- if the chain is.
+SELECT
+    max(t.seq) AS last_seq,
+    max(t.batch) AS last_batch,
+    argMax(t.hash, t.seq) AS last_hash,
+    max(t.revision) AS audited_revision
+FROM audit_trail AS t
+WHERE t.tenant_id = {tenant_id:String}

@@ -1,0 +1,14 @@
+-- A row is one entity of a tenant as it was at a revision of the catalogue, also if it was deleted.
+SELECT
+    kind,
+    entity_id,
+    max(version) AS newest_version,
+    argMax(body, version) AS body,
+    argMax(is_deleted, version) AS is_deleted,
+    argMax(changed_by, version) AS changed_by,
+    toUnixTimestamp64Milli(min(stored_at)) AS created_at_ms,
+    toUnixTimestamp64Milli(max(stored_at)) AS updated_at_ms
+FROM catalog_versions
+WHERE tenant_id = {tenant_id:String} AND revision <= {revision:UInt64}
+GROUP BY kind, entity_id
+ORDER BY kind, entity_id

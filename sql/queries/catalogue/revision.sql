@@ -1,0 +1,6 @@
+-- The one row is the newest revision of a tenant's catalogue, and the newest at some time; 0 if there is none.
+SELECT
+    max(revision) AS newest,
+    maxIf(revision, stored_at <= {at:DateTime64(3, 'UTC')}) AS newest_then
+FROM catalog_entities
+WHERE tenant_id = {tenant_id:String}
