@@ -13,6 +13,7 @@ from litestar.di import Provide
 from api.api_keys.controller import ApiKeyController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
+from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
 from api.database import Database
 from api.decisions.recent import RecentDecisions
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> Observed:
         metrics=metrics,
         database=database,
         catalogue=CatalogueNames(database),
+        catalogues=CompiledCatalogues(database),
         tenants=tenants,
         keyring=Keyring(database, settings.api),
         watermark=Watermark(database, settings.kafka, metrics),

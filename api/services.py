@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 
 if TYPE_CHECKING:
     from api.auth.keyring import Keyring
+    from api.catalogue_cache import CompiledCatalogues
     from api.catalogue_names import CatalogueNames
     from api.database import Database
     from api.decisions.recent import RecentDecisions
@@ -28,6 +29,7 @@ class Services:
 
     __slots__ = (
         "catalogue",
+        "catalogues",
         "database",
         "decisions",
         "gateway",
@@ -46,6 +48,7 @@ class Services:
         metrics: ApiMetrics,
         database: Database,
         catalogue: CatalogueNames,
+        catalogues: CompiledCatalogues,
         tenants: TenantDirectory,
         keyring: Keyring,
         watermark: Watermark,
@@ -57,6 +60,7 @@ class Services:
         self.metrics = metrics
         self.database = database
         self.catalogue = catalogue
+        self.catalogues = catalogues
         self.tenants = tenants
         self.keyring = keyring
         self.watermark = watermark
