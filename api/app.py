@@ -27,10 +27,14 @@ from api.observation import Observed
 from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
+from api.respond.controller import RespondController
 from api.services import Services
+from api.shared_state import connect_shared_state
 from api.summaries.controller import SummaryController
 from api.tenants import TenantDirectory
 from api.writing.gateway import EventGateway
+from api.writing.repetitions import Repetitions
+from rapport.storage.recorded import find_recorded
 from rapport.storage.summaries import read_summaries
 
 if TYPE_CHECKING:
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 
     from rapport.settings import Settings
 
-CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController, HistoryController, SummaryController)
+CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController, HistoryController, RespondController, SummaryController)
 """The areas of the API, below ``/api/v1``."""
 
 
@@ -53,6 +57,8 @@ def create_app(settings: Settings) -> Observed:
     metrics = ApiMetrics()
     database = Database(settings.clickhouse, metrics.time_query)
     tenants = TenantDirectory(database)
+    watermark = Watermark(database, settings.kafka, metrics)
+    max_batch = settings.api.loader_max_batch if settings.api.loader else 1
     services = Services(
         settings=settings,
         metrics=metrics,
@@ -61,12 +67,22 @@ def create_app(settings: Settings) -> Observed:
         catalogues=CompiledCatalogues(database),
         tenants=tenants,
         keyring=Keyring(database, settings.api),
-        watermark=Watermark(database, settings.kafka, metrics),
+        watermark=watermark,
         gateway=EventGateway(settings),
         summaries=Loader(
             lambda requests: database.call(read_summaries, requests),
-            max_batch=settings.api.loader_max_batch if settings.api.loader else 1,
+            max_batch=max_batch,
             sizes=metrics.loaded.labels("summaries"),
+        ),
+        repetitions=Repetitions(
+            Loader(
+                lambda keys: database.call(find_recorded, keys, settings.worker.dedup_horizon_hours),
+                max_batch=max_batch,
+                sizes=metrics.loaded.labels("repetitions"),
+            ),
+            watermark,
+            connect_shared_state(settings.api),
+            patience_s=settings.api.kafka_timeout_s + 2,
         ),
         decisions=RecentDecisions(database, lambda: time.time_ns() // 1_000_000),
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from api.reading.watermark import Watermark
     from api.tenants import TenantDirectory
     from api.writing.gateway import EventGateway
+    from api.writing.repetitions import Repetitions
     from rapport.settings import Settings
     from rapport.storage.summaries import SummaryRequest, SummaryRows
 
@@ -35,6 +36,7 @@ class Services:
         "gateway",
         "keyring",
         "metrics",
+        "repetitions",
         "settings",
         "summaries",
         "tenants",
@@ -54,6 +56,7 @@ class Services:
         watermark: Watermark,
         gateway: EventGateway,
         summaries: Loader[SummaryRequest, SummaryRows],
+        repetitions: Repetitions,
         decisions: RecentDecisions,
     ) -> None:
         self.settings = settings
@@ -66,6 +69,7 @@ class Services:
         self.watermark = watermark
         self.gateway = gateway
         self.summaries = summaries
+        self.repetitions = repetitions
         self.decisions = decisions
 
 

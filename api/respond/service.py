@@ -1,0 +1,146 @@
+"""Records responses: into Kafka, once, and acknowledged only when it has them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from xxhash import xxh3_64_intdigest
+
+from api.errors import ApiError, Fault, invalid, unavailable
+from api.respond.schemas import Acknowledged
+from api.respond.subjects import find_faults, find_subject
+from api.times import iso
+from api.writing.repetitions import WrittenEvent
+from rapport.domain.events import NO_OBJECT, InteractionRecorded, decode_event, encode_event, message_key, resolve_time
+from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction
+from rapport.domain.rejections import Rejection
+from rapport.kafka.sources import event_id
+from rapport.storage.recorded import KeyOfEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from api.respond.schemas import Answer
+    from api.services import Services
+    from rapport.storage.tenants import Tenant
+
+ROUTE = "/api/v1/respond"
+
+
+async def respond(services: Services, tenant_id: str, answer: Answer, key: str) -> Acknowledged:
+    """Record a response.
+
+    Args:
+        services: The API's.
+        tenant_id: Whose customer responded.
+        answer: What the customer did.
+        key: The idempotency key.
+
+    Raises:
+        ApiError: 400 with every fault; 404 for an unknown subject if the tenant is strict about them; 409 if the key
+            was used for another response; 503 if Kafka does not take it, and then sending it again is safe.
+    """
+    tenant = await services.tenants.get(tenant_id)
+    faults = find_faults(answer)
+    outcome_type = await _find_outcome(services, tenant, answer.outcome, faults)
+    _check_time(answer.timestamp, faults)
+    if faults or outcome_type is None:
+        raise invalid(*faults)
+    subject = await find_subject(services, tenant_id, answer, is_strict=tenant.settings.is_catalogue_strict)
+    event = InteractionRecorded(
+        tenant_id=tenant_id,
+        customer_id=answer.customer_id,
+        outcome=answer.outcome,
+        idempotency_key=key,
+        offer_id=subject.offer_id,
+        creative_id=subject.creative_id,
+        channel_id=subject.channel_id,
+        placement_id=subject.placement_id,
+        direction=answer.direction,
+        # Without one the broker's time counts: what is sent again must be the same, to the byte.
+        timestamp=answer.timestamp,
+        conversion_value=answer.conversion_value,
+        recommendation_id=subject.recommendation_id,
+        rank=subject.rank,
+        context=_raw(answer.context),
+        outcome_details=_raw(answer.outcome_details),
+        metadata=_raw(answer.metadata),
+    )
+    text = encode_event(event)
+    as_read = decode_event(text)  # by the stream: what is acknowledged must be usable
+    if isinstance(as_read, Rejection):
+        raise invalid(Fault(field="body", message=as_read.detail))
+    written, is_duplicate = await services.repetitions.write_once(
+        KeyOfEvent(tenant_id, answer.customer_id, key),
+        xxh3_64_intdigest(text),
+        lambda: _write(services, event, text),
+    )
+    if not is_duplicate:
+        services.metrics.accepted.labels(ROUTE).inc()
+    return Acknowledged(
+        interaction_id=written.interaction_id,
+        duplicate=is_duplicate,
+        position=written.position,
+        customer_id=answer.customer_id,
+        outcome=answer.outcome,
+        offer_id=subject.offer_id,
+        creative_id=subject.creative_id,
+        channel_id=subject.channel_id,
+        placement_id=subject.placement_id,
+        recommendation_id=subject.recommendation_id,
+        rank=subject.rank,
+        direction=answer.direction or default_direction(outcome_type.category),
+        timestamp=iso(written.occurred_at_ms),
+        warnings=subject.cautions,
+    )
+
+
+async def _write(services: Services, event: InteractionRecorded, text: bytes) -> WrittenEvent:
+    key = message_key(event.tenant_id, event.customer_id)
+    partition = services.gateway.partition_of(key)
+    source = services.watermark.sources.get(partition)
+    if source is None:
+        raise unavailable("Kafka has not said yet which logs there are; try again shortly.")
+    written = await services.gateway.send(partition, key, text)
+    occurred_at_ms = resolve_time(event.timestamp, written.timestamp_ms)
+    if isinstance(occurred_at_ms, Rejection):  # checked before; the broker's clock must be off by a day
+        raise ApiError(400, occurred_at_ms.detail)
+    return WrittenEvent(
+        interaction_id=event_id(occurred_at_ms, source, written.offset, 0),
+        position=f"{partition}:{written.offset}",
+        occurred_at_ms=occurred_at_ms,
+        payload_hash=xxh3_64_intdigest(text),
+    )
+
+
+async def _find_outcome(services: Services, tenant: Tenant, outcome: str, faults: list[Fault]) -> OutcomeType | None:
+    now_ms = time.time_ns() // 1_000_000
+    found = classify(outcome, now_ms, tenant.outcomes)
+    if found is None:
+        await services.tenants.refresh()  # it may be new
+        tenant = await services.tenants.get(tenant.tenant_id)
+        found = classify(outcome, now_ms, tenant.outcomes)
+    if found is None or found.category is Category.RECOMMENDATION:
+        valid = valid_outcomes(tenant, now_ms)
+        faults.append(Fault(field="outcome", message=f"{outcome[:64]!r} is not one of {', '.join(valid)}"))
+        return None
+    return found
+
+
+def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:
+    """What may be sent as outcome now."""
+    found = ((key, classify(key, now_ms, tenant.outcomes)) for key in sorted(tenant.outcomes))
+    return [key for key, outcome_type in found if outcome_type and outcome_type.category is not Category.RECOMMENDATION]
+
+
+def _check_time(timestamp: str | None, faults: list[Fault]) -> None:
+    if timestamp is not None:
+        resolved = resolve_time(timestamp, time.time_ns() // 1_000_000)
+        if isinstance(resolved, Rejection):
+            faults.append(Fault(field="timestamp", message=resolved.detail))
+
+
+def _raw(value: Mapping[str, Any] | None) -> msgspec.Raw:
+    return NO_OBJECT if value is None else msgspec.Raw(msgspec.json.encode(value))

@@ -1,0 +1,167 @@
+"""What a response is about: worked out from the recommendation, the interaction or the creative that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from api.errors import ApiError, Fault, invalid
+from api.respond.schemas import Caution
+from rapport.storage.catalogue_names import Names
+from rapport.storage.errors import StorageError
+from rapport.storage.recorded import find_interaction
+
+if TYPE_CHECKING:
+    from api.respond.schemas import Answer
+    from api.services import Services
+
+log = structlog.get_logger(__name__)
+_NAME_IT: Final = (
+    "must be given with channelId, unless recommendationId and rank, or interactionId, say what the response is about"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a response is about; None where that is not known.
+
+    Attributes:
+        cautions: What may be a mistake.
+    """
+
+    offer_id: str | None = None
+    creative_id: str | None = None
+    channel_id: str | None = None
+    placement_id: str | None = None
+    recommendation_id: str | None = None
+    rank: int | None = None
+    cautions: tuple[Caution, ...] = field(default_factory=tuple)
+
+    def caution(self, code: str, message: str) -> Subject:
+        """The same with one more thing that may be a mistake."""
+        return replace(self, cautions=(*self.cautions, Caution(code=code, message=message)))
+
+
+def find_faults(answer: Answer) -> list[Fault]:
+    """What a response lacks to be about anything."""
+    has_recommendation = answer.recommendation_id is not None and answer.rank is not None
+    if answer.rank is not None and answer.recommendation_id is None:
+        return [Fault(field="recommendationId", message="must be given with rank")]
+    if has_recommendation or answer.interaction_id is not None or answer.creative_id is not None:
+        return []
+    if answer.recommendation_id is not None:
+        return [Fault(field="rank", message="must be given with recommendationId, unless creativeId is")]
+    return [Fault(field="creativeId", message=_NAME_IT)]
+
+
+async def find_subject(services: Services, tenant_id: str, answer: Answer, *, is_strict: bool) -> Subject:
+    """Find out what a response is about.
+
+    What cannot be looked up is taken as the response gives it: a lost response is worse than one that is incomplete.
+
+    Args:
+        services: The API's.
+        tenant_id: Whose catalogue and recommendations are meant.
+        answer: Without the faults that :func:`find_faults` knows.
+        is_strict: Whether what the catalogue does not know is refused.
+
+    Raises:
+        ApiError: 404 for something unknown if that is refused, 400 where the channel is missing.
+    """
+    given = Subject(
+        offer_id=answer.offer_id,
+        creative_id=answer.creative_id,
+        channel_id=answer.channel_id,
+        placement_id=answer.placement_id,
+        recommendation_id=answer.recommendation_id,
+        rank=answer.rank,
+    )
+    subject = await _from_recommendation(services, tenant_id, answer, given)
+    subject = await _from_interaction(services, tenant_id, answer, subject)
+    try:
+        names = await services.catalogue.of(tenant_id)
+    except StorageError as error:
+        log.warning("the catalogue cannot be looked up", error=str(error))
+        subject = subject.caution("CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given.")
+        names = Names()
+    else:
+        subject = _checked(_from_creative(names, subject), names)
+    if subject.creative_id and not subject.channel_id:
+        raise invalid(Fault(field="channelId", message="is required with a creative that the catalogue does not know"))
+    if is_strict and subject.cautions:
+        raise ApiError(404, " ".join(caution.message for caution in subject.cautions))
+    return subject
+
+
+async def _from_recommendation(services: Services, tenant_id: str, answer: Answer, given: Subject) -> Subject:
+    if answer.recommendation_id is None or answer.rank is None:
+        return given
+    try:
+        item = await services.decisions.find(tenant_id, answer.recommendation_id, answer.rank)
+    except StorageError as error:
+        log.warning("the recommendation cannot be looked up", error=str(error))
+        return given.caution("RECOMMENDATION_UNAVAILABLE", "The recommendation could not be looked up just now.")
+    if item is None or item.customer_id != answer.customer_id:
+        return given.caution(
+            "RECOMMENDATION_NOT_FOUND",
+            f"Recommendation {answer.recommendation_id} of this customer has no rank {answer.rank}.",
+        )
+    return _prefer(given, item.offer_id, item.creative_id, item.channel_id, item.placement_id)
+
+
+async def _from_interaction(services: Services, tenant_id: str, answer: Answer, given: Subject) -> Subject:
+    if answer.interaction_id is None or given.offer_id is not None:
+        return given
+    try:
+        found = await services.database.call(find_interaction, tenant_id, answer.interaction_id)
+    except StorageError as error:
+        log.warning("the interaction cannot be looked up", error=str(error))
+        return given.caution("INTERACTION_UNAVAILABLE", "The interaction could not be looked up just now.")
+    if found is None or found["customer_id"] != answer.customer_id:
+        return given.caution("INTERACTION_NOT_FOUND", f"This customer has no interaction {answer.interaction_id}.")
+    subject = _prefer(given, found["offer_id"], found["creative_id"], found["channel_id"], found["placement_id"])
+    return replace(
+        subject,
+        recommendation_id=given.recommendation_id or found["recommendation_id"] or None,
+        rank=given.rank or found["rank"] or None,
+    )
+
+
+def _prefer(
+    given: Subject, offer_id: str | None, creative_id: str | None, channel_id: str | None, placement_id: str | None
+) -> Subject:
+    """What was recommended, where it says something, before what the caller says."""
+    return replace(
+        given,
+        offer_id=offer_id or given.offer_id,
+        creative_id=creative_id or given.creative_id,
+        channel_id=channel_id or given.channel_id,
+        placement_id=placement_id or given.placement_id,
+    )
+
+
+def _from_creative(names: Names, subject: Subject) -> Subject:
+    """A creative of the catalogue decides about the channel, whatever the caller says, and knows its offer."""
+    creative = names.creatives.get(subject.creative_id or "")
+    if creative is None:
+        return subject
+    return replace(
+        subject,
+        channel_id=creative.channel_id or subject.channel_id,
+        offer_id=subject.offer_id or creative.offer_id,
+        placement_id=subject.placement_id or creative.fields.get("placementId"),
+    )
+
+
+def _checked(subject: Subject, names: Names) -> Subject:
+    for kind, own, known in (
+        ("offer", subject.offer_id, names.offers),
+        ("creative", subject.creative_id, names.creatives),
+        ("channel", subject.channel_id, names.channels),
+    ):
+        if own and own not in known:
+            code = f"{kind.upper()}_NOT_FOUND"
+            subject = subject.caution(code, f"The catalogue knows no {kind} {own!r} (yet); recorded as given.")
+    return subject
