@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from rapport.storage.client import _external_data
+from rapport.storage.decision_facts import FRAMES as FACT_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
@@ -44,6 +45,7 @@ FRAMES = {
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
     "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
     "suspects": CUSTOMERS,
+    **{name: dict(schema) for name, schema in FACT_FRAMES.items()},
 }
 ROWS = 100_000
 CUSTOMER_COUNT = 20_000
@@ -140,6 +142,7 @@ HOT = {
         "batch_periods": {"period_key": ["2026-01-1", "alltime"]},
         "batch_sources": SOURCE,
     },
+    "decisions/summaries": {"fact_customers": ONE_CUSTOMER, "fact_periods": {"period_key": ["alltime"]}},
 }
 BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
 

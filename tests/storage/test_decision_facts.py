@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import pytest
+
+from pipeline.fold import STATE_SCHEMA
+from rapport.domain.catalogue.strategy import MetricDefinition
+from rapport.domain.decisions.facts import Counts, Subject
+from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
+from rapport.domain.periods import local_date
+from rapport.domain.summaries import Contact, fold
+from rapport.storage.decision_facts import Exposure, FactsRequest, LoadedFacts, OfferTotals, read_facts, read_totals
+from rapport.storage.stream import MILLIS, write_summaries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapport.storage.client import Store
+
+NOW: Final = 1_772_000_000_123  # 2026-02-25 06:13:20 UTC
+HOUR_MS: Final = 3_600_000
+ZONES: Final = {"acme": "America/New_York", "kiwi": "Pacific/Auckland"}
+TYPES: Final = {one.key: one for one in DEFAULT_OUTCOME_TYPES}
+WINDOWS: Final = frozenset(
+    Window(kind, unit, zone, count)
+    for kind, unit, zone, count in [
+        (Kind.CALENDAR, Unit.HOUR, Zone.TENANT, 1),
+        (Kind.CALENDAR, Unit.DAY, Zone.TENANT, 1),
+        (Kind.CALENDAR, Unit.WEEK, Zone.TENANT, 1),
+        (Kind.CALENDAR, Unit.MONTH, Zone.TENANT, 1),
+        (Kind.CALENDAR, Unit.DAY, Zone.CUSTOMER, 1),
+        (Kind.CALENDAR, Unit.MONTH, Zone.CUSTOMER, 1),
+        (Kind.ROLLING, Unit.HOUR, Zone.TENANT, 36),
+        (Kind.ROLLING, Unit.DAY, Zone.TENANT, 7),
+        (Kind.CALENDAR, Unit.ALL, Zone.TENANT, 1),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """One event, with what a contact does not know."""
+
+    contact: Contact
+    recommendation_id: str = ""
+    rank: int = 0
+
+
+@dataclass
+class Log:
+    """Events as they are in the history, of which the summaries count the first so many of each source."""
+
+    store: Store
+    events: list[Happened] = field(default_factory=list)
+
+    def add(
+        self, outcome: str = "impression", at_ms: int = NOW - HOUR_MS, *, source: str = "s/0", **fields: str
+    ) -> None:
+        recommendation_id, rank = fields.pop("recommendation", ""), int(fields.pop("rank", "0"))
+        tenant_id = fields.get("tenant_id", "acme")
+        known = TYPES[outcome]
+        contact = Contact(
+            source=source,
+            offset=sum(1 for one in self.events if one.contact.source == source),
+            item=0,
+            occurred_at_ms=at_ms,
+            local_day=local_date(at_ms, ZONES[tenant_id]),
+            outcome=outcome,
+            classification=known.classification,
+            category=known.category,
+            is_conversion=known.is_conversion,
+            direction="outbound",
+            **{
+                "tenant_id": "acme",
+                "customer_id": "ann",
+                "offer_id": "",
+                "creative_id": "",
+                "channel_id": "",
+                **fields,
+            },
+        )
+        self.events.append(Happened(contact=contact, recommendation_id=recommendation_id, rank=rank))
+
+    def write(self, *, applied: float = 1.0) -> list[Contact]:
+        """Write all of the history, and the summaries of the first part of it; what these count."""
+        rows = [
+            {
+                **{name: value for name, value in asdict(one.contact).items() if name != "local_day"},
+                "id": f"{one.contact.occurred_at_ms:012x}{number:026x}",
+                "recommendation_id": one.recommendation_id,
+                "rank": one.rank,
+            }
+            for number, one in enumerate(self.events)
+        ]
+        moment = pl.col("occurred_at_ms").cast(MILLIS)
+        frame = pl.DataFrame(rows, schema_overrides={"rank": pl.UInt16}).drop("conversion_value")
+        frame = frame.with_columns(occurred_at=moment, received_at=moment, local_date=moment.dt.date())
+        self.store.insert("interactions", frame.drop("occurred_at_ms"))
+        counted = [one.contact for one in self.events if one.contact.offset < applied * len(self.events) / 2]
+        summaries = [asdict(key) | asdict(value) for key, value in fold({}, counted).items()]
+        write_summaries(self.store, pl.DataFrame(summaries, schema=STATE_SCHEMA))
+        return [contact for contact in counted if contact.category.value != "recommendation"]
+
+
+def request(**changes: object) -> FactsRequest:
+    plain = FactsRequest(tenant_id="acme", customer_id="ann", time_zone=ZONES["acme"], now_ms=NOW, windows=WINDOWS)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def subject_of(contact: Contact) -> Subject:
+    return Subject(contact.offer_id, contact.creative_id, contact.channel_id)
+
+
+def expected_counts(contacts: Sequence[Contact], asked: FactsRequest, window: Window) -> dict[Subject, Counts]:
+    zone = asked.time_zone if window.zone is Zone.TENANT else asked.customer_zone or asked.time_zone
+    found: dict[Subject, Counts] = {}
+    for one in contacts:
+        if one.occurred_at_ms >= window.start_ms(asked.now_ms, zone):
+            is_response = one.category.value == "response"
+            counts = Counts(
+                one.category.value == "impression",
+                *(is_response and one.classification.value == name for name in ("positive", "negative", "neutral")),
+                one.is_conversion,
+            )
+            found[subject_of(one)] = found.get(subject_of(one), Counts()).plus(counts)
+    return found
+
+
+def check(found: LoadedFacts, contacts: Sequence[Contact], asked: FactsRequest) -> None:
+    mine = [one for one in contacts if (one.tenant_id, one.customer_id) == (asked.tenant_id, asked.customer_id)]
+    for window in asked.windows:
+        assert found.counts.get(window, {}) == expected_counts(mine, asked, window), window
+    times: dict[Subject, list[int]] = {}
+    outcomes: dict[tuple[str, Subject], list[int]] = {}
+    for one in mine:
+        times.setdefault(subject_of(one), []).append(one.occurred_at_ms)
+        if one.outcome in asked.outcomes:
+            outcomes.setdefault((one.outcome, subject_of(one)), []).append(one.occurred_at_ms)
+    assert found.last_contact_ms == {subject: max(at) for subject, at in times.items()}
+    assert found.last_outcome_ms == {key: max(at) for key, at in outcomes.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_facts_are_those_of_one_state_of_the_stream_however_far_the_history_is_ahead(store: Store, seed: int):
+    rng = random.Random(seed)
+    log = Log(store)
+    for _ in range(300):
+        log.add(
+            rng.choice(["impression", "click", "dismiss", "convert", "recommendation"]),
+            NOW - rng.choice([0, 1, 24, 36, 24 * 7, 24 * 40]) * HOUR_MS - rng.randrange(-2, 30 * HOUR_MS),
+            source=rng.choice(["s/0", "s/1"]),
+            tenant_id=rng.choice(["acme", "kiwi"]),
+            customer_id=rng.choice(["ann", "bob", "it's"]),
+            offer_id=rng.choice(["", "loan", "card"]),
+            channel_id=rng.choice(["", "web"]),
+        )
+    counted = log.write(applied=rng.choice([0.5, 0.9, 1.1]))
+    asked = [
+        request(
+            tenant_id=tenant_id,
+            time_zone=ZONES[tenant_id],
+            customer_id=customer_id,
+            customer_zone=rng.choice([None, "Asia/Tokyo", ZONES[tenant_id]]),
+            outcomes=frozenset(rng.sample(["click", "dismiss", "convert"], rng.randrange(3))),
+        )
+        for tenant_id in ZONES
+        for customer_id in ("ann", "bob", "it's", "nobody")
+    ]
+    for facts, one in zip(read_facts(store, [*asked, asked[0]]), [*asked, asked[0]], strict=True):
+        check(facts, counted, one)
+
+
+def test_an_exposure_is_known_once_the_summaries_count_it(store: Store):
+    log = Log(store)
+    log.add(offer_id="loan", recommendation="r1", rank="2")
+    log.add("click", offer_id="loan", recommendation="r1", rank="1")
+    log.add(offer_id="loan", recommendation="r2", rank="1")
+    log.add(offer_id="loan", recommendation="r3", rank="1", customer_id="bob")
+    log.write(applied=1.0)  # the first two
+    (facts,) = read_facts(store, [request(exposures=frozenset({"r1", "r2", "r3"}))])
+    assert facts.exposed == {Exposure("r1", 2)}
+    assert facts.counts[ALL_TIME] == {Subject("loan", "", ""): Counts(impressions=1, positive=1)}
+
+
+def test_metrics_come_with_the_facts_of_those_who_want_them(store: Store):
+    log = Log(store)
+    log.add("click")
+    log.write(applied=2)
+    clicks = MetricDefinition(id="m", name="m", key="clicks", filter_conditions={"outcome": ["click"]})
+    with_metric, without = read_facts(store, [request(metrics=[clicks]), request(customer_id="bob")])
+    assert (with_metric.metrics, without.metrics) == ({"clicks": 1.0}, {})
+
+
+def test_totals_of_a_tenant_count_today_in_its_time_zone(store: Store):
+    log = Log(store)
+    log.add(offer_id="loan", channel_id="web", customer_id="bob", at_ms=NOW - HOUR_MS)
+    log.add(offer_id="loan", channel_id="web", at_ms=NOW - 2 * HOUR_MS)  # 23:13 of the day before in New York
+    log.add("click", offer_id="loan", channel_id="web")
+    log.add("dismiss", offer_id="loan", channel_id="web")
+    log.add(offer_id="loan", tenant_id="kiwi")
+    log.write(applied=2)
+    assert read_totals(store, "acme", ZONES["acme"], NOW) == [OfferTotals("loan", "web", 1, 2, 1, 1)]
