@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rapport.domain.formulas.expressions import (
     Binary,
@@ -22,7 +22,7 @@ from rapport.domain.formulas.expressions import (
     Truth,
 )
 from rapport.domain.formulas.functions import FUNCTIONS, Apply, join
-from rapport.domain.formulas.values import Value, equals, number_of, truth_of, value_of
+from rapport.domain.formulas.values import Value, equals, finite, number_of, truth_of, value_of
 
 Lookup: TypeAlias = Callable[[str], object]
 Closure: TypeAlias = Callable[[Lookup], Value]
@@ -32,23 +32,24 @@ def compile_expression(expression: Expression) -> Closure:
     """Turn a tree into a closure."""
     match expression:
         case Number(value) | Text(value) | Truth(value):
-            return _constant(value)
+            closure = _constant(value)
         case Null():
-            return _constant(None)
+            closure = _constant(None)
         case Name(name):
-            return _field(name)
+            closure = _field(name)
         case Negative(operand):
-            return _negative(compile_expression(operand))
+            closure = _negative(compile_expression(operand))
         case Not(operand):
-            return _not(compile_expression(operand))
+            closure = _not(compile_expression(operand))
         case Binary(symbol, left, right):
-            return _BINARY[symbol](compile_expression(left), compile_expression(right))
+            closure = _BINARY[symbol](compile_expression(left), compile_expression(right))
         case Conditional(condition, then, otherwise):
-            return _conditional(*map(compile_expression, (condition, then, otherwise)))
+            closure = _conditional(*map(compile_expression, (condition, then, otherwise)))
         case Call(function, arguments):
             apply = FUNCTIONS[function].apply
             compiled = tuple(map(compile_expression, arguments))
-            return _coalesce(compiled) if apply is None else _call(apply, compiled)
+            closure = _coalesce(compiled) if apply is None else _call(apply, compiled)
+    return closure
 
 
 def _constant(value: Value) -> Closure:
@@ -79,10 +80,7 @@ def _arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Cl
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
             one, other = number_of(left(lookup)), number_of(right(lookup))
-            if one is None or other is None:
-                return None
-            number = apply(one, other)
-            return number if math.isfinite(number) else None
+            return None if one is None or other is None else finite(apply(one, other))
 
         return run
 
@@ -97,10 +95,7 @@ def _sum(left: Closure, right: Closure) -> Closure:
         if isinstance(one, str) and isinstance(other, str):
             return join(one, other)
         first, second = number_of(one), number_of(other)
-        if first is None or second is None:
-            return None
-        number = first + second
-        return number if math.isfinite(number) else None
+        return None if first is None or second is None else finite(first + second)
 
     return run
 
@@ -114,7 +109,7 @@ def _remainder(one: float, other: float) -> float:
     return math.fmod(one, other) if other else math.nan
 
 
-def _ordering(accept: Callable[[object, object], bool]) -> Callable[[Closure, Closure], Closure]:
+def _ordering(accept: Callable[[Any, Any], bool]) -> Callable[[Closure, Closure], Closure]:
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
             one, other = left(lookup), right(lookup)

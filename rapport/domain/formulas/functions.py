@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from decimal import Context as DecimalContext
+from functools import cache
 from typing import Final
 
 from rapport.domain.formulas.values import MAX_TEXT, Value, equals, finite, number_of, text_of, value_of
@@ -86,8 +87,14 @@ def _round(value: Value, places: Value = 0.0) -> Value:
     number, digits = number_of(value), number_of(places)
     if number is None or digits is None:
         return None
-    exponent = -int(max(-_MOST_PLACES, min(_MOST_PLACES, digits)))
-    return finite(float(Decimal(repr(number)).quantize(Decimal((0, (1,), exponent)), context=_EXACT)) + 0.0)
+    step = _step(int(max(-_MOST_PLACES, min(_MOST_PLACES, digits))))
+    return finite(float(Decimal(repr(number)).quantize(step, context=_EXACT)) + 0.0)
+
+
+@cache
+def _step(places: int) -> Decimal:
+    """One unit of the last place."""
+    return Decimal((0, (1,), -places))
 
 
 def _length(value: Value) -> Value:

@@ -10,7 +10,6 @@ from typing import Final, cast
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken, v_args
 
-from rapport.domain.formulas.errors import FormulaError
 from rapport.domain.formulas.expressions import (
     Binary,
     Call,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Final
+from math import isfinite
+from typing import Final, cast
 
 Items = list[object] | tuple[object, ...] | set[object] | frozenset[object]
 Scalar = float | str | bool | None
@@ -13,13 +13,17 @@ Value = Scalar | Items
 MAX_TEXT: Final = 10_000
 """Characters in a text that a formula makes; a longer one has no value."""
 
+_LISTS: Final = (list, tuple, set, frozenset)
+_AS_THEY_ARE: Final = frozenset({bool, str, type(None), *_LISTS})
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,4})?\s*", re.ASCII)
 
 
 def value_of(raw: object) -> Value:
     """Take a value of a field as formulas see it: objects, nan and infinity are null, integers are numbers."""
-    if isinstance(raw, bool):
-        return raw
+    if type(raw) is float:
+        return raw if isfinite(raw) else None
+    if type(raw) in _AS_THEY_ARE:
+        return cast("Value", raw)
     if isinstance(raw, float):
         return finite(float(raw))
     if isinstance(raw, int):
@@ -27,32 +31,30 @@ def value_of(raw: object) -> Value:
             return float(raw)
         except OverflowError:
             return None
-    if isinstance(raw, str):
-        return str(raw)
-    return raw if isinstance(raw, list | tuple | set | frozenset) else None
+    return str(raw) if isinstance(raw, str) else None
 
 
 def finite(number: float) -> float | None:
     """A number, unless it is nan or infinite."""
-    return number if math.isfinite(number) else None
+    return number if isfinite(number) else None
 
 
 def number_of(value: Value) -> float | None:
     """A value as a number: true is 1, false is 0, a text counts if it is written like a number."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool):
         return float(value)
-    if isinstance(value, float | int):
-        return value
     return finite(float(value)) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
 
 
 def text_of(value: Value) -> str | None:
     """A value as a text; lists have none."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float | int):
-        return print_number(value)
-    return value if isinstance(value, str) else None
+    return print_number(value) if isinstance(value, float) else None
 
 
 def truth_of(value: Value) -> bool | None:
@@ -80,11 +82,7 @@ def equals(left: Value, right: Value) -> bool | None:
         return left is right
     if isinstance(left, str) and isinstance(right, str):
         return left == right
-    if not (isinstance(left, float | str) and isinstance(right, float | str)) and _has_items(left, right):
+    if isinstance(left, _LISTS) or isinstance(right, _LISTS):
         return None
     one, other = number_of(left), number_of(right)
     return one is not None and one == other
-
-
-def _has_items(*values: Value) -> bool:
-    return any(isinstance(value, list | tuple | set | frozenset) for value in values)

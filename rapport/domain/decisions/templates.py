@@ -1,0 +1,176 @@
+"""Texts with placeholders: what is one, and how a value may be written in its place."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+Encode: TypeAlias = Callable[[str], str | None]
+"""Writes a value so that it cannot change what the text around it means; None where no way of writing is safe."""
+
+_PLACEHOLDER: Final = re.compile(
+    r"\\(?P<literal>\{\{[^{}]*\}\}|\{[A-Za-z0-9_.-]+\})"
+    r"|\{\{(?P<double>[^{}]*)\}\}"
+    r"|\{(?P<single>[A-Za-z0-9_.-]+)\}"
+)
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_CODE_OR_TAG: Final = re.compile(
+    r"<(?P<code>script|style)\b.*?(?:</(?P=code)\s*>|\Z)|<[A-Za-z/](?:[^\"'>]|\"[^\"]*\"|'[^']*')*+>",
+    re.IGNORECASE | re.DOTALL,
+)
+_ENTITY: Final = re.compile(r"&(?:[A-Za-z]+|#\w+);")
+_OPEN_ATTRIBUTE: Final = re.compile(
+    r"<[^\s\"'>]+(?:\s+[^\s\"'>=]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?)*"
+    r"\s+(?P<name>[^\s\"'>=]+)\s*=\s*(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*))"
+)
+_ADDRESSES: Final = frozenset({"href", "src", "action", "formaction", "poster", "background", "xlink:href"})
+_CODE_ATTRIBUTES: Final = ("on", "style", "srcdoc")
+_SCRIPT: Final = re.compile(r"[\s\x00-\x20]*(?:javascript|data|vbscript)[\s\x00-\x20]*:", re.IGNORECASE)
+_JSON_WORD: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
+_SHOWN_AS_TEXT: Final = frozenset({"email_text", "push_notification", "sms_text", "whatsapp_template"})
+
+
+class Form(Enum):
+    """What the text of a field is."""
+
+    PLAIN = auto()
+    LINE = auto()
+    HTML = auto()
+    JSON = auto()
+    ADDRESS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place for a value.
+
+    Attributes:
+        written: As the template has it.
+        only_declared: Ordinary text unless the creative declares the variable: ``{3}`` is no placeholder by itself.
+    """
+
+    name: str
+    written: str
+    encode: Encode
+    only_declared: bool = False
+
+
+Template: TypeAlias = tuple[str | Slot, ...]
+
+
+def form_of(template_type: str, field: str, template: str) -> Form:
+    """Tell what a field's text is.
+
+    Addresses are fields whose name ends in url or link. A webhook's field that begins like JSON is JSON. HTML is the
+    body of an HTML e-mail, a field with html in its name, and every text with a tag or an entity in it, unless the
+    template is of a kind that is shown as plain text. A subject is one line.
+    """
+    name = field.lower()
+    if name.endswith(("url", "link")):
+        return Form.ADDRESS
+    if template_type == "webhook_payload" and template.lstrip().startswith(("{", "[")):
+        return Form.JSON
+    if name == "subject":
+        return Form.LINE
+    if template_type in _SHOWN_AS_TEXT:
+        return Form.PLAIN
+    is_html = "html" in name or (template_type == "email_html" and name == "body")
+    return Form.HTML if is_html or _CODE_OR_TAG.search(template) or _ENTITY.search(template) else Form.PLAIN
+
+
+@lru_cache(maxsize=4_096)
+def parse_template(template_type: str, field: str, template: str) -> Template:
+    """Split the text of a field into text and slots."""
+    return tuple(part for part in _parts(template, form_of(template_type, field, template)) if part)
+
+
+def _parts(template: str, form: Form) -> Iterator[str | Slot]:
+    end = 0
+    for match in _PLACEHOLDER.finditer(template):
+        encode = _encoder(template, match.start(), form)
+        if match["single"] is not None and encode is None:
+            continue
+        yield template[end : match.start()]
+        end = match.end()
+        yield match["literal"] or _slot(match, encode or _refuse)
+    yield template[end:]
+
+
+def _slot(match: re.Match[str], encode: Encode) -> Slot:
+    if match["single"] is not None:
+        name = match["single"]
+        return Slot(name, match[0], encode, only_declared=not (name[0].isalpha() or name[0] == "_"))
+    name = match["double"].strip()
+    return Slot(name or match[0], match[0], encode if _NAME.fullmatch(name) else _refuse)
+
+
+def _encoder(template: str, at: int, form: Form) -> Encode | None:
+    """How to write a value at a place in a template; None inside code."""
+    match form:
+        case Form.PLAIN:
+            return str
+        case Form.LINE:
+            return _one_line
+        case Form.HTML:
+            return _html_encoder(template, at)
+        case Form.JSON:
+            quotes = re.findall(r'\\.|(")', template[:at])
+            return _inside_json_text if quotes.count('"') % 2 else _json_value
+        case Form.ADDRESS:
+            return _inside_address if template[:at].strip() else _address
+
+
+def _html_encoder(template: str, at: int) -> Encode | None:
+    """Between tags and in quoted attributes a value is escaped; elsewhere in a tag none is safe."""
+    around = next((m for m in _CODE_OR_TAG.finditer(template) if m.start() < at < m.end()), None)
+    if around is None:
+        return html.escape
+    if around["code"]:
+        return None
+    attribute = _OPEN_ATTRIBUTE.fullmatch(template, around.start(), at)
+    if attribute is None or attribute["name"].lower().startswith(_CODE_ATTRIBUTES):
+        return _refuse
+    if attribute["name"].lower() not in _ADDRESSES:
+        return html.escape
+    begins = not (attribute["double"] or attribute["single"] or "").strip()
+    return _address_in_html if begins else _inside_address_in_html
+
+
+def _refuse(_text: str) -> None:
+    return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+def _json_value(text: str) -> str:
+    return text if _JSON_WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _inside_json_text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _address(text: str) -> str | None:
+    """A value that begins an address is one, unless it would run as a script."""
+    return None if _SCRIPT.match(text) else text
+
+
+def _address_in_html(text: str) -> str | None:
+    return None if _SCRIPT.match(text) else html.escape(text)
+
+
+def _inside_address(text: str) -> str:
+    return quote(text, safe="/", errors="replace")
+
+
+def _inside_address_in_html(text: str) -> str:
+    return html.escape(_inside_address(text))
