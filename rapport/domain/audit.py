@@ -1,0 +1,96 @@
+"""The audit log: a chain of entries, each of which vouches for the one before it.
+
+An entry's hash covers all of it and the hash of its predecessor. So an entry that is changed, removed, added or moved
+breaks the chain there; only entries cut off at the end leave a chain that is whole, and shorter. Whoever wants to
+notice that keeps the newest hash elsewhere now and then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+import msgspec
+
+Reason = Literal["hash_mismatch", "chain_link_mismatch"]
+
+
+class AuditDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be noted.
+
+    Attributes:
+        at_ms: When it was done, epoch milliseconds.
+        actor: The key or the command that did it.
+        action: create, update, soft_delete, restore, publish, revoke …
+        entity_type: offer, creative, api_key …
+        entity_version: The version it made; 0 where there are none.
+        revision: Of the catalogue, for changes of it.
+        before: Canonical JSON; empty if there was nothing.
+        after: Canonical JSON; empty if nothing is left.
+        request_id: The trace of the request that did it.
+    """
+
+    at_ms: int
+    actor: str
+    action: str
+    entity_type: str
+    entity_id: str
+    entity_name: str = ""
+    entity_version: int = 0
+    revision: int = 0
+    before: str = ""
+    after: str = ""
+    request_id: str = ""
+
+
+class AuditEntry(AuditDraft, frozen=True, kw_only=True):
+    """What was noted.
+
+    Attributes:
+        seq: Its place in the tenant's chain; 1 for the first.
+        prev_hash: Of the entry before it; empty for the first.
+        hash: SHA-256 of this entry without its hash.
+    """
+
+    tenant_id: str
+    seq: int
+    prev_hash: str
+    hash: str = ""
+
+
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+def canonical_json(value: object) -> str:
+    """JSON that equal values have in common: names sorted, no space."""
+    return _encode(value).decode()
+
+
+def hash_of(entry: AuditEntry) -> str:
+    """SHA-256 over the canonical JSON of an entry without its hash, hexadecimal."""
+    content = msgspec.to_builtins(entry)
+    del content["hash"]
+    return hashlib.sha256(_encode(content)).hexdigest()
+
+
+def link(tenant_id: str, last_seq: int, last_hash: str, drafts: Iterable[AuditDraft]) -> Iterator[AuditEntry]:
+    """Continue a chain that ends with an entry of this place and hash (0 and empty for none)."""
+    for draft in drafts:
+        last_seq += 1
+        fields = msgspec.structs.asdict(draft)
+        entry = AuditEntry(**fields, tenant_id=tenant_id, seq=last_seq, prev_hash=last_hash)
+        last_hash = hash_of(entry)
+        yield msgspec.structs.replace(entry, hash=last_hash)
+
+
+def find_break(last_seq: int, last_hash: str, entries: Iterable[AuditEntry]) -> tuple[int, Reason] | None:
+    """The first entry that does not continue the chain, and why not; None if all do."""
+    for entry in entries:
+        last_seq += 1
+        if entry.seq != last_seq or entry.prev_hash != last_hash:
+            return entry.seq, "chain_link_mismatch"
+        if entry.hash != hash_of(entry):
+            return entry.seq, "hash_mismatch"
+        last_hash = entry.hash
+    return None

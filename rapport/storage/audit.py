@@ -1,0 +1,198 @@
+"""The audit log in the database.
+
+The invariant: batch n + 1 of a tenant's log is the append whose insert was stored first among those that name batch
+n + 1, and whoever writes n + 1 has read n. So the chain has no forks: an append that came second does not count, and is
+written again behind the one that came first.
+
+Changes of the catalogue are not noted while they are made: what is noted is worked out from the catalogue's own
+versions, from the last one noted on. So a change whose writer dies before the note is noted by whoever looks or changes
+next.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import polars as pl
+
+from rapport.domain.audit import AuditDraft, AuditEntry, Reason, canonical_json, find_break, link
+from rapport.storage.errors import TransientStorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+MAX_ATTEMPTS: Final = 100
+CHUNK: Final = 5_000
+_TYPES: Final[Mapping[str, Any]] = {
+    "seq": pl.UInt64,
+    "batch": pl.UInt64,
+    "at": pl.Datetime("ms", "UTC"),
+    "entity_version": pl.UInt32,
+    "revision": pl.UInt64,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which entries are wanted; what is empty or 0 lets everything through.
+
+    Attributes:
+        from_ms: Made at or after this time, epoch milliseconds.
+        to_ms: Made before it.
+    """
+
+    entity_type: str = ""
+    entity_id: str = ""
+    action: str = ""
+    actor: str = ""
+    from_ms: int = 0
+    to_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a chain is whole.
+
+    Attributes:
+        checked: How many entries were looked at.
+        broken_at: Place of the first entry that is not right; None if all are.
+        reason: What is wrong with it.
+    """
+
+    checked: int
+    broken_at: int | None = None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    seq: int
+    batch: int
+    hash: str
+    audited_revision: int
+
+
+def append_audit(store: Store, tenant_id: str, drafts: Sequence[AuditDraft]) -> None:
+    """Note what was done, all of it or nothing.
+
+    Raises:
+        TransientStorageError: The database does not answer; it is not known then whether it is noted.
+    """
+    for attempt in range(MAX_ATTEMPTS):
+        if not drafts or _append(store, tenant_id, _head(store, tenant_id), drafts):
+            return
+        _step_aside(attempt)
+    raise TransientStorageError(f"the audit log of {tenant_id} was written by others {MAX_ATTEMPTS} times in a row")
+
+
+def audit_catalogue(store: Store, tenant_id: str) -> None:
+    """Note every change of the catalogue that is not noted yet.
+
+    Raises:
+        TransientStorageError: As :func:`append_audit`.
+    """
+    for attempt in range(MAX_ATTEMPTS):
+        head = _head(store, tenant_id)
+        parameters = {"tenant_id": tenant_id, "revision": head.audited_revision}
+        changes = store.rows("catalogue/changes_since", parameters)
+        if not changes or _append(store, tenant_id, head, [_draft_of(row) for row in changes]):
+            return
+        _step_aside(attempt)
+    raise TransientStorageError(f"the audit log of {tenant_id} was written by others {MAX_ATTEMPTS} times in a row")
+
+
+def read_audit(
+    store: Store, tenant_id: str, wanted: AuditFilter, *, before_seq: int = 0, limit: int = 50, offset: int = 0
+) -> tuple[list[AuditEntry], int]:
+    """A page of entries, the newest first, and how many there are in all.
+
+    Args:
+        store: Where.
+        tenant_id: Whose.
+        wanted: Which.
+        before_seq: Only entries before this place in the chain; 0 for all.
+        limit: Entries of a page.
+        offset: How many are skipped.
+
+    Returns:
+        The entries; the total is 0 for a page behind the last.
+    """
+    parameters = {name: getattr(wanted, name) for name in AuditFilter.__slots__}
+    parameters |= {"tenant_id": tenant_id, "before_seq": before_seq, "limit": limit, "offset": offset}
+    rows = store.rows("audit/page", parameters)
+    return [_entry_of(tenant_id, row) for row in rows], rows[0]["total"] if rows else 0
+
+
+def verify_audit(store: Store, tenant_id: str) -> Verdict:
+    """Check the whole chain of a tenant."""
+    seq, last_hash = 0, ""
+    while True:
+        parameters = {"tenant_id": tenant_id, "after_seq": seq, "limit": CHUNK}
+        entries = [_entry_of(tenant_id, row) for row in store.rows("audit/chain", parameters)]
+        if broken := find_break(seq, last_hash, entries):
+            return Verdict(seq + sum(entry.seq <= broken[0] for entry in entries), *broken)
+        if len(entries) < CHUNK:
+            return Verdict(seq + len(entries))
+        seq, last_hash = entries[-1].seq, entries[-1].hash
+
+
+def _head(store: Store, tenant_id: str) -> _Head:
+    (row,) = store.rows("audit/head", {"tenant_id": tenant_id})
+    return _Head(row["last_seq"], row["last_batch"], row["last_hash"], row["audited_revision"])
+
+
+def _append(store: Store, tenant_id: str, head: _Head, drafts: Sequence[AuditDraft]) -> bool:
+    change_id, batch = uuid.uuid4().hex, head.batch + 1
+    rows = []
+    for entry in link(tenant_id, head.seq, head.hash, drafts):
+        row = msgspec.structs.asdict(entry)
+        row["at"] = row.pop("at_ms")
+        rows.append({**row, "batch": batch, "change_id": change_id})
+    store.insert("audit_log", pl.DataFrame(rows, schema_overrides=_TYPES))
+    (first,) = store.rows("audit/winner", {"tenant_id": tenant_id, "batch": batch})
+    return bool(first["change_id"] == change_id)
+
+
+def _step_aside(attempt: int) -> None:
+    time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that rivals do not keep step
+
+
+def _draft_of(row: Mapping[str, Any]) -> AuditDraft:
+    """A version of an entity as something to be noted."""
+    existed = row["version"] > 1 and not row["was_deleted"]
+    before = msgspec.json.decode(row["body_before"]) if existed and row["body_before"] else None
+    after = None if row["is_deleted"] else msgspec.json.decode(row["body"])
+    return AuditDraft(
+        at_ms=row["stored_at_ms"],
+        actor=row["changed_by"],
+        action=_action_of(row["version"], before, after),
+        entity_type=row["kind"],
+        entity_id=row["entity_id"],
+        entity_name=row["name"],
+        entity_version=row["version"],
+        revision=row["revision"],
+        before="" if before is None else canonical_json(before),
+        after="" if after is None else canonical_json(after),
+        request_id=row["request_id"],
+    )
+
+
+def _action_of(version: int, before: Any, after: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    if after is None:
+        return "soft_delete"
+    if before is None:
+        return "create" if version == 1 else "restore"
+    was, is_now = (one.get("publishedVersion", 0) for one in (before, after))
+    return "publish" if is_now > was else "update"
+
+
+def _entry_of(tenant_id: str, row: Mapping[str, Any]) -> AuditEntry:
+    fields = {name: row[name] for name in AuditEntry.__struct_fields__ if name != "tenant_id"}
+    return AuditEntry(**fields, tenant_id=tenant_id)
