@@ -1,4 +1,4 @@
-"""Proportions compared: intervals, tests, and an interval that may be looked at as often as one likes.
+"""Proportions compared: intervals and tests for a single look. For looks again and again see ``sequential``.
 
 Everything takes counts of customers. A customer counts once, and has converted or has not.
 """
@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 ALPHA: Final = 0.05
 """How often a difference may be found where there is none."""
-TUNED_FOR: Final = 5_000
-"""The number of customers at which the sequential interval is narrowest; it is valid at every number."""
 _NORMAL: Final = NormalDist()
 
 
@@ -135,69 +133,6 @@ def chi_square_tail(value: float, degrees: int) -> float:
         tail += math.exp(s * math.log(x) - x - math.lgamma(s + 1))
         s += 1
     return min(1.0, tail)
-
-
-class Sequential(NamedTuple):
-    """What may be looked at after every customer.
-
-    Attributes:
-        interval: Covers the true difference at all looks together, with the confidence asked for.
-        p_value: Stays above alpha at all looks together, with that confidence, where there is no difference.
-    """
-
-    interval: Interval
-    p_value: float
-
-
-def watch_difference(
-    treatment: Sample, control: Sample, alpha: float = ALPHA, tuned_for: int = TUNED_FOR
-) -> Sequential | None:
-    """An anytime-valid interval and p-value of the difference treatment - control.
-
-    The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (*Time-uniform central limit
-    theory and asymptotic confidence sequences*, Annals of Statistics 2024, theorem 2.2: Robbins' normal mixture), for
-    the influence function of a difference of means. With n customers in all, V = p1(1-p1)/n1 + p0(1-p0)/n0 and a tuning
-    constant r it is::
-
-        difference ± sqrt(V) * sqrt(2 (n r + 1) / (n r) * log(sqrt(n r + 1) / alpha))
-
-    and the p-value is the smallest alpha whose interval leaves out zero. The rates in V are (conversions + 1) /
-    (customers + 2), so that the first customers, who rarely convert, do not pretend certainty. Where it is narrowest
-    it is 1.55 times as wide as the interval for a single look. Like the central limit theorem it holds for samples that
-    are not tiny: begin to look at the minimum sample.
-
-    Args:
-        treatment: So far.
-        control: So far.
-        alpha: How often the interval may ever leave out the truth.
-        tuned_for: Customers at which it is narrowest. Must not be chosen by looking at the data.
-
-    Returns:
-        None if either has no customers.
-    """
-    if not (treatment.customers and control.customers):
-        return None
-    n = treatment.customers + control.customers
-    spread = n * _mixture(alpha, tuned_for)
-    deviation = math.sqrt(_variance(treatment) + _variance(control))
-    difference = treatment.conversions / treatment.customers - control.conversions / control.customers
-    half = deviation * math.sqrt(2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / alpha))
-    evidence = (difference / deviation) ** 2 * spread / (2 * (spread + 1))
-    return Sequential(
-        Interval(max(-1.0, difference - half), min(1.0, difference + half)),
-        min(1.0, math.sqrt(spread + 1) * math.exp(-evidence)),
-    )
-
-
-def _mixture(alpha: float, tuned_for: int) -> float:
-    """The constant that makes the sequence narrowest after so many customers (from the same paper)."""
-    twice_log = -2 * math.log(alpha)
-    return (twice_log + math.log(twice_log + 1)) / tuned_for
-
-
-def _variance(sample: Sample) -> float:
-    rate = (sample.conversions + 1) / (sample.customers + 2)
-    return rate * (1 - rate) / sample.customers
 
 
 def _quantile(alpha: float) -> float:

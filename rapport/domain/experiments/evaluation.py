@@ -1,0 +1,229 @@
+"""From counts per variant to results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.experiments.assignment import CHAMPION, HOLDOUT, shares_of
+from rapport.domain.experiments.results import (
+    CreativeResult,
+    CreativeResults,
+    ExperimentResults,
+    SampleRatio,
+    Uplift,
+    VariantResult,
+)
+from rapport.domain.experiments.sequential import sequential_interval, sequential_p_value
+from rapport.domain.experiments.statistics import (
+    ALPHA,
+    Sample,
+    chi_square_test,
+    newcombe_interval,
+    wilson_interval,
+    z_test,
+)
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Creative
+    from rapport.domain.catalogue.strategy import Experiment
+
+MIN_SAMPLES: Final = 50
+"""Customers that a group must have before anything is called significant, where nothing else is said."""
+MISMATCH_ALPHA: Final = 0.001
+"""Below this p-value the assignment itself is taken to be broken; as usual far stricter than a test of effects."""
+
+
+def compare(
+    treatment: Sample,
+    holdout: Sample,
+    *,
+    treatment_variants: Sequence[str] = (),
+    holdout_variant: str = HOLDOUT,
+    min_samples: int = MIN_SAMPLES,
+    alpha: float = ALPHA,
+) -> Uplift:
+    """Compare two groups.
+
+    Args:
+        treatment: The group whose effect is asked for.
+        holdout: What it is compared with.
+        treatment_variants: Goes into the result.
+        holdout_variant: Likewise.
+        min_samples: Customers that each group must have before anything is called significant.
+        alpha: How often a difference may be found where there is none.
+    """
+    mine, its = wilson_interval(treatment, alpha), wilson_interval(holdout, alpha)
+    rate, other = treatment.rate, holdout.rate
+    difference = None if rate is None or other is None else rate - other
+    test = z_test(treatment, holdout)
+    interval = newcombe_interval(treatment, holdout, alpha)
+    watched = sequential_interval(treatment, holdout, alpha)
+    watched_p_value = sequential_p_value(treatment, holdout)
+    is_insufficient = min(treatment.customers, holdout.customers) < max(1, min_samples)
+    return Uplift(
+        treatment=treatment_variants,
+        holdout=holdout_variant,
+        treatment_samples=treatment.customers,
+        holdout_samples=holdout.customers,
+        treatment_conversion_rate=rate,
+        holdout_conversion_rate=other,
+        treatment_ci_lower=mine.lower,
+        treatment_ci_upper=mine.upper,
+        holdout_ci_lower=its.lower,
+        holdout_ci_upper=its.upper,
+        uplift=difference,
+        relative_uplift=difference / other if difference is not None and other else None,
+        z_score=test.statistic if test else None,
+        p_value=test.p_value if test else None,
+        significant=test is not None and not is_insufficient and test.p_value < alpha,
+        ci_lower=interval.lower,
+        ci_upper=interval.upper,
+        sequential_lower=watched.lower,
+        sequential_upper=watched.upper,
+        sequential_p_value=watched_p_value,
+        sequentially_significant=watched_p_value is not None and not is_insufficient and watched_p_value < alpha,
+        insufficient_data=is_insufficient,
+        min_samples=min_samples,
+        alpha=alpha,
+    )
+
+
+def evaluate(
+    experiment: Experiment, samples: Mapping[str, Sample], *, min_samples: int | None = None, alpha: float = ALPHA
+) -> ExperimentResults:
+    """Work out an experiment's results.
+
+    Args:
+        experiment: As it is configured while the samples are taken; after a change of shares count from the change.
+        samples: Customers and conversions by variant. Variants that the experiment does not have (any more) are shown,
+            and belong to the treatment.
+        min_samples: Instead of the experiment's.
+        alpha: How often a difference may be found where there is none.
+
+    Raises:
+        ValueError: More customers have converted than there are, or a count is below zero.
+    """
+    _check(samples)
+    shares = shares_of(experiment)
+    known = {variant: samples.get(variant, Sample(0, 0)) for variant in shares}
+    everyone = known | {variant: samples[variant] for variant in sorted(samples) if variant not in shares}
+    treated = [variant for variant in everyone if variant != HOLDOUT]
+    against = partial(compare, min_samples=experiment.min_samples if min_samples is None else min_samples, alpha=alpha)
+    uplift = None
+    if HOLDOUT in everyone:
+        treatment = _together(everyone[variant] for variant in treated)
+        uplift = against(treatment, everyone[HOLDOUT], treatment_variants=treated)
+    return ExperimentResults(
+        experiment_id=experiment.id,
+        experiment_key=experiment.key,
+        variants=[_variant(variant, sample, shares.get(variant), alpha) for variant, sample in everyone.items()],
+        uplift=uplift,
+        challengers=[
+            against(everyone[one], everyone[CHAMPION], treatment_variants=[one], holdout_variant=CHAMPION)
+            for one in treated
+            if one != CHAMPION
+        ],
+        sample_ratio=_sample_ratio(known, shares),
+    )
+
+
+def evaluate_creatives(
+    offer_id: str,
+    creatives: Iterable[Creative],
+    samples: Mapping[str, Sample],
+    *,
+    min_samples: int = MIN_SAMPLES,
+    alpha: float = ALPHA,
+) -> CreativeResults:
+    """Compare the creatives of an offer that customers were recommended.
+
+    The one with the largest weight (of equals the first by id) is what the others are compared with: that is known
+    before any result is. Whether customers are spread by weight is not tested, because which creatives a customer can
+    get depends on the channels and placements asked for.
+
+    Args:
+        offer_id: Whose.
+        creatives: Those of the catalogue, also without samples.
+        samples: Customers and conversions by creative, also of creatives that the catalogue no longer has.
+        min_samples: As in :func:`compare`.
+        alpha: Likewise.
+
+    Raises:
+        ValueError: As :func:`evaluate`.
+    """
+    _check(samples)
+    known = {creative.id: creative for creative in creatives}
+    shown = sorted(samples, key=lambda one: (-known[one].weight if one in known else 0.0, one))
+    return CreativeResults(
+        offer_id=offer_id,
+        baseline=shown[0] if shown else None,
+        creatives=[
+            _creative(one, known.get(one), samples.get(one, Sample(0, 0)), alpha) for one in sorted({*known, *samples})
+        ],
+        comparisons=[
+            compare(
+                samples[one],
+                samples[shown[0]],
+                treatment_variants=[one],
+                holdout_variant=shown[0],
+                min_samples=min_samples,
+                alpha=alpha,
+            )
+            for one in shown[1:]
+        ],
+    )
+
+
+def _check(samples: Mapping[str, Sample]) -> None:
+    for variant, sample in samples.items():
+        if not 0 <= sample.conversions <= sample.customers:
+            raise ValueError(f"{variant}: {sample.conversions} of {sample.customers} customers cannot have converted")
+
+
+def _together(samples: Iterable[Sample]) -> Sample:
+    total = Sample(0, 0)
+    for sample in samples:
+        total = total.plus(sample)
+    return total
+
+
+def _variant(variant: str, sample: Sample, share: float | None, alpha: float) -> VariantResult:
+    interval = wilson_interval(sample, alpha)
+    return VariantResult(
+        variant=variant,
+        samples=sample.customers,
+        conversions=sample.conversions,
+        conversion_rate=sample.rate,
+        ci_lower=interval.lower,
+        ci_upper=interval.upper,
+        expected_share=share,
+    )
+
+
+def _creative(creative_id: str, creative: Creative | None, sample: Sample, alpha: float) -> CreativeResult:
+    interval = wilson_interval(sample, alpha)
+    return CreativeResult(
+        creative_id=creative_id,
+        name=creative.name if creative else None,
+        variant=creative.ab_test_variant if creative else None,
+        weight=creative.weight if creative else None,
+        samples=sample.customers,
+        conversions=sample.conversions,
+        conversion_rate=sample.rate,
+        ci_lower=interval.lower,
+        ci_upper=interval.upper,
+    )
+
+
+def _sample_ratio(samples: Mapping[str, Sample], shares: Mapping[str, float]) -> SampleRatio:
+    test = chi_square_test([sample.customers for sample in samples.values()], list(shares.values()))
+    if test is None:
+        return SampleRatio(chi_square=None, p_value=None, mismatch=False)
+    return SampleRatio(
+        chi_square=test.statistic if math.isfinite(test.statistic) else None,
+        p_value=test.p_value,
+        mismatch=test.p_value < MISMATCH_ALPHA,
+    )
