@@ -106,7 +106,10 @@ def decode_body(raw: bytes, struct: type[T]) -> T:
 def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
     """Decode a body, or say everything that is wrong with it."""
     try:
+        raw.decode()  # free-form fields are kept as they came, so nothing later would notice
         return msgspec.json.decode(raw, type=struct)
+    except UnicodeDecodeError as fault:
+        return [Fault(field="body", message=f"is not UTF-8: byte {fault.start} is invalid")]
     except (msgspec.DecodeError, RecursionError):
         pass  # something about it is special: look at it field by field
     fields = _fields_of(raw)
@@ -132,12 +135,8 @@ def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
 
 
 def _fields_of(raw: bytes) -> dict[str, msgspec.Raw] | Fault:
-    problem = ""
     try:
-        raw.decode()  # free-form fields are kept as they came, so nothing later would notice
         return _decode_fields(raw)
-    except UnicodeDecodeError as fault:
-        problem = f"is not UTF-8: byte {fault.start} is invalid"
     except msgspec.ValidationError:
         problem = "must be a JSON object"
     except msgspec.DecodeError as fault:

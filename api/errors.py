@@ -133,7 +133,7 @@ def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException)
     status = error.status_code if error.status_code in CODES else 400 if error.status_code < 500 else 500
     headers = dict(error.headers or {})
     if isinstance(error, ValidationException):
-        return _answer(request, _invalid_parameters(error))
+        return _answer(request, _invalid_parameters(request, error))
     if status == 404:
         detail = f"There is nothing at {request.method} {request.url.path}."
         return _answer(request, ApiError(404, detail, headers=headers))
@@ -195,12 +195,20 @@ def _answer(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorB
     )
 
 
-def _invalid_parameters(error: ValidationException) -> ApiError:
+def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> ApiError:
     """All parameters that are wrong; the framework lists them as dictionaries with key and message."""
     extra = error.extra if isinstance(error.extra, list) else []
     faults = [
-        Fault(field=str(cast("dict[str, Any]", one).get("key", "")), message=str(one.get("message", "is wrong")))
+        _fault_of(request, str(cast("dict[str, Any]", one).get("key", "")), str(one.get("message", "is wrong")))
         for one in extra
         if isinstance(one, dict)
     ]
     return invalid(*faults) if faults else ApiError(400, error.detail)
+
+
+def _fault_of(request: Request[Any, Any, Any], key: str, message: str) -> Fault:
+    """Name what is wrong as the client does: the framework may say what the handler's argument is called."""
+    if key == "data":
+        return Fault(field="body", message="is required")
+    argument = request.route_handler.parsed_fn_signature.parameters.get(key)
+    return Fault(field=getattr(argument and argument.kwarg_definition, "name", None) or key, message=message)
