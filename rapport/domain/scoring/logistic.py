@@ -34,11 +34,11 @@ def compile_logistic(config: LogisticConfig) -> Scorer:
     Raises:
         ConfigError: A field is both a number and a category, or there is none at all.
     """
-    faults = [f"{name} is in weights and in categories" for name in config.weights if name in config.categories]
+    faults = [(f"categories.{name}", "is in weights, too") for name in config.categories if name in config.weights]
     if not config.weights and not config.categories:
-        faults.append("weights or categories must name at least one field")
+        faults.append(("weights", "there must be at least one field, here or in categories"))
     if faults:
-        raise ConfigError("; ".join(faults))
+        raise ConfigError(*faults)
 
     def begin(context: Context, _random: Random) -> Verdicts:
         def score(candidate: Candidate) -> Scored:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
+
 from rapport.domain.catalogue.strategy import ScorecardRule
 from rapport.domain.decisions.conditions import Condition, ConditionError, Test, compile_condition
 from rapport.domain.decisions.configs import Config, ConfigError
@@ -25,6 +27,7 @@ class ScorecardConfig(Config, frozen=True, kw_only=True):
         max_score: Where it ends.
         normalization: How a raw score gets between 0 and 1. sigmoid: ``1 / (1 + e^-x)`` with x = 6 times the distance
             from the middle of the scale, in lengths of it; linear: the place on the scale, cut off at its ends.
+        rules: Each a :class:`~rapport.domain.catalogue.strategy.ScorecardRule`; read one by one, to find every fault.
     """
 
     name: str = ""
@@ -32,7 +35,7 @@ class ScorecardConfig(Config, frozen=True, kw_only=True):
     min_score: float = 0.0
     max_score: float = 100.0
     normalization: Literal["sigmoid", "linear"] = "sigmoid"
-    rules: Sequence[ScorecardRule] = ()
+    rules: Sequence[Mapping[str, Any]] = ()
 
 
 class _Rule(NamedTuple):
@@ -80,31 +83,31 @@ def compile_scorecard(config: ScorecardConfig) -> Scorer:
 
 
 def _compile_rules(config: ScorecardConfig) -> list[_Rule]:
-    faults: list[str] = []
+    faults: list[tuple[str, str]] = []
     if config.max_score <= config.min_score:
-        faults.append(f"maxScore {config.max_score:g} must be above minScore {config.min_score:g}")
+        faults.append(("maxScore", f"{config.max_score:g} must be above minScore, {config.min_score:g}"))
     rules: list[_Rule] = []
-    for rule in config.rules:
-        if any(rule.id == other.hit["id"] for other in rules):
-            faults.append(f"rule {rule.id} occurs twice")
+    seen: set[str] = set()
+    for index, given in enumerate(config.rules):
         try:
-            test = compile_condition(Condition(field=rule.field, operator=rule.operator, value=rule.value))
-        except ConditionError as error:
-            faults.append(f"rule {rule.id}: {error}")
+            rule = msgspec.convert(given, ScorecardRule)
+            rules.append(_compile_rule(rule))
+        except (msgspec.ValidationError, ConditionError) as error:
+            faults.append((f"rules[{index}]", str(error).replace("`$.", "`")))
             continue
-        about = {"id": rule.id, "field": rule.field, "description": rule.description}
-        rules.append(
-            _Rule(
-                rule.field,
-                test,
-                rule.points,
-                {**about, "matched": True, "points": rule.points},
-                {**about, "matched": False, "points": 0.0},
-            )
-        )
+        if rule.id in seen:
+            faults.append((f"rules[{index}].id", f"{rule.id} occurs twice"))
+        seen.add(rule.id)
     if faults:
-        raise ConfigError("; ".join(faults))
+        raise ConfigError(*faults)
     return rules
+
+
+def _compile_rule(rule: ScorecardRule) -> _Rule:
+    test = compile_condition(Condition(field=rule.field, operator=rule.operator, value=rule.value))
+    about = {"id": rule.id, "field": rule.field, "description": rule.description}
+    hit = {**about, "matched": True, "points": rule.points}
+    return _Rule(rule.field, test, rule.points, hit, {**about, "matched": False, "points": 0.0})
 
 
 def _sigmoid(config: ScorecardConfig) -> Callable[[float], float]:

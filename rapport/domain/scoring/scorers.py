@@ -67,13 +67,15 @@ class Valuation:
     """Where a candidate's score comes from.
 
     Attributes:
-        propensity: The probability of a positive answer, as far as it is known; 0.5 where it plays no part.
-        combine: Makes the score of a propensity, with everything else as it is.
+        propensity: The probability of a positive answer; None where nobody asked for it.
+        worth: What the method makes of a propensity.
+        factor: Fit times levers.
         prospects: What chance might have made of the propensity; None where it had no part.
     """
 
-    propensity: float
-    combine: Callable[[float], float]
+    propensity: float | None
+    worth: Callable[[float], float]
+    factor: float
     prospects: Callable[[], Prospects] | None = None
 
 

@@ -1,0 +1,117 @@
+"""What a score can be made of besides the propensity, each from 0 to 1.
+
+==========  ===========================================================================================================
+relevance   How well the offer suits the customer now: the mean of the parts about which anything is known.
+            recency: ``1 - 0.9 * 2^(-days / 7)`` since the last contact about the offer; 1 without one.
+            channel: 1 if the creative's channel is the customer's ``preferred_channel`` (id or type), else 0.5.
+            segment: 1 if a tag of the offer names one of the customer's segments, else 0.5.
+            product: 1 if the offer's product type is among the customer's ``interests``, else 0.5.
+impact      What the offer is worth: its business value; else its margin, else its revenue value, as a part of the
+            largest one among the candidates (below 0 counts as 0); 0.5 if it has none of them.
+emphasis    Its priority / 100.
+fairness    1 minus how often it was shown, as a part of the most shown candidate.
+fatigue     ``1 / (1 + n)`` where n is how often the customer saw it in this calendar week.
+==========  ===========================================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.decisions.facts import Selection
+from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+_HALF_LIFE_DAYS: Final = 7
+_UNKNOWN_IMPACT: Final = 0.5
+_MISFIT: Final = 0.5
+_WEEK: Final = Window(Kind.CALENDAR, Unit.WEEK)
+
+
+class Factors:
+    """Factors of the candidates of one decision."""
+
+    def __init__(self, context: Context, candidates: Sequence[Candidate]) -> None:
+        self._context = context
+        offers = [candidate.offer for candidate in candidates]
+        self._top_margin = max((offer.margin or 0.0 for offer in offers), default=0.0)
+        self._top_revenue = max((offer.revenue_value or 0.0 for offer in offers), default=0.0)
+        self._top_shown = max((context.tenant.shown.get(offer.id, 0) for offer in offers), default=0)
+        attributes = context.customer.attributes
+        self._preferred_channel = attributes.get("preferred_channel")
+        interests = attributes.get("interests")
+        self._interests = [interests] if isinstance(interests, str) else interests
+
+    def relevance(self, candidate: Candidate) -> float:
+        """See the module."""
+        parts = [self.recency(candidate)]
+        if self._preferred_channel and candidate.channel is not None:
+            own = (candidate.channel.id, candidate.channel.channel_type)
+            parts.append(1.0 if self._preferred_channel in own else _MISFIT)
+        if candidate.offer.tags and (segments := self._context.segments):
+            parts.append(_MISFIT if segments.isdisjoint(candidate.offer.tags) else 1.0)
+        if candidate.offer.product_type and isinstance(self._interests, Sequence):
+            parts.append(1.0 if candidate.offer.product_type in self._interests else _MISFIT)
+        return sum(parts) / len(parts)
+
+    def recency(self, candidate: Candidate) -> float:
+        """The part of relevance."""
+        last_ms = self._context.tallies.latest_contact(_about(candidate))
+        if last_ms is None:
+            return 1.0
+        days = max(0, self._context.now_ms - last_ms) / DAY_MS
+        return float(1 - 0.9 * 2 ** (-days / _HALF_LIFE_DAYS))
+
+    def impact(self, candidate: Candidate) -> float:
+        """See the module."""
+        offer = candidate.offer
+        if offer.business_value is not None:
+            return offer.business_value
+        if offer.margin is not None:
+            return self.margin(candidate)
+        return _UNKNOWN_IMPACT if offer.revenue_value is None else self.revenue(candidate)
+
+    def margin(self, candidate: Candidate) -> float:
+        """The margin, as a part of the largest one."""
+        return max(0.0, (candidate.offer.margin or 0.0) / self._top_margin) if self._top_margin > 0 else 0.0
+
+    def revenue(self, candidate: Candidate) -> float:
+        """The revenue value, as a part of the largest one."""
+        return max(0.0, (candidate.offer.revenue_value or 0.0) / self._top_revenue) if self._top_revenue > 0 else 0.0
+
+    def emphasis(self, candidate: Candidate) -> float:
+        """See the module."""
+        return candidate.offer.priority / 100
+
+    def fairness(self, candidate: Candidate) -> float:
+        """See the module."""
+        shown = self._context.tenant.shown.get(candidate.offer.id, 0)
+        return 1 - shown / self._top_shown if self._top_shown else 1.0
+
+    def fatigue(self, candidate: Candidate) -> float:
+        """See the module."""
+        return 1 / (1 + self._context.count(_WEEK, _about(candidate)).impressions)
+
+
+def _about(candidate: Candidate) -> Selection:
+    return Selection(offers=frozenset((candidate.offer.id,)))
+
+
+Factor = Callable[[Factors, "Candidate"], float]
+
+OBJECTIVES: Final[Mapping[str, Factor | None]] = {
+    "propensity": None,
+    "conversion": None,
+    "relevance": Factors.relevance,
+    "recency": Factors.recency,
+    "impact": Factors.impact,
+    "margin": Factors.margin,
+    "revenue": Factors.revenue,
+    "emphasis": Factors.emphasis,
+    "fairness": Factors.fairness,
+    "fatigue": Factors.fatigue,
+}
+"""What a ranking profile may weigh; None stands for the propensity, which ``conversion`` is another word for."""

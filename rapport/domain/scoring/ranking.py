@@ -1,0 +1,110 @@
+"""The rank node: in which order candidates go, and how many stay.
+
+Mandatory offers go first, by score. Then, by method:
+
+top_score    the highest score next.
+diversity    the highest ``score / 2^n`` next, where n candidates of its category (mandatory ones too) went before.
+round_robin  the categories take turns, in the order of their best scores; each gives its highest score next.
+
+Offers without a category make one of their own together. Of equal scores the higher priority goes first, then the
+smaller id of the offer, then of the creative.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.decisions.narrowing import is_mandatory_now
+from rapport.domain.decisions.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate
+    from rapport.domain.decisions.narrowing import Run
+    from rapport.domain.decisions.nodes import RankConfig
+
+_DAMPING: Final = 0.5
+
+
+def rank_candidates(run: Run, config: RankConfig) -> None:
+    """Order the candidates, and keep the first ones."""
+    field = Field.of(run.candidates, run.context.now_ms)
+    order = field.arrange(
+        [candidate.score or 0.0 for candidate in field.candidates], config.method, config.max_candidates
+    )
+    kept = frozenset(order)
+    for index, candidate in enumerate(field.candidates):
+        if index not in kept:
+            reason = f"ranked behind the first {config.max_candidates}"
+            detail = {"score": candidate.score, "method": config.method, "maxCandidates": config.max_candidates}
+            run.recorder.note_removal("rank", run.node, candidate, Verdict(True, reason, detail))
+    run.candidates = [field.candidates[index] for index in order]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Candidates of a ranking, in the order that equal scores have.
+
+    Attributes:
+        categories: Of each candidate, as a number.
+        mandatory: How many go first; they lead the list.
+    """
+
+    candidates: Sequence[Candidate]
+    categories: Sequence[int]
+    mandatory: int
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], now_ms: int) -> Field:
+        """Prepare candidates."""
+        ordered = sorted(candidates, key=_tie_break)
+        first = [candidate for candidate in ordered if is_mandatory_now(candidate.offer, now_ms)]
+        if first:
+            ordered = first + [candidate for candidate in ordered if not is_mandatory_now(candidate.offer, now_ms)]
+        numbers: dict[str | None, int] = {}
+        categories = [numbers.setdefault(candidate.offer.category_id, len(numbers)) for candidate in ordered]
+        return cls(ordered, categories, len(first))
+
+    def arrange(self, scores: Sequence[float], method: str, places: int) -> list[int]:
+        """The candidates that get the places, in their order, as indices.
+
+        Args:
+            scores: Of the candidates, index by index.
+            method: Of the rank node.
+            places: At most so many.
+        """
+        first = sorted(range(self.mandatory), key=scores.__getitem__, reverse=True)[:places]
+        others = sorted(range(self.mandatory, len(scores)), key=scores.__getitem__, reverse=True)
+        if method == "top_score":
+            return first + others[: places - len(first)]
+        queues: dict[int, list[int]] = {}
+        for index in others:
+            queues.setdefault(self.categories[index], []).append(index)
+        if method == "round_robin":
+            turns = (index for turn in zip_longest(*queues.values()) for index in turn if index is not None)
+            return first + list(islice(turns, places - len(first)))
+        return first + self._spread(queues, scores, first, places - len(first))
+
+    def _spread(
+        self, queues: Mapping[int, Sequence[int]], scores: Sequence[float], first: Sequence[int], places: int
+    ) -> list[int]:
+        waiting = {category: deque(queue) for category, queue in queues.items()}
+        damping = dict.fromkeys(queues, 1.0)
+        for index in first:
+            if self.categories[index] in damping:
+                damping[self.categories[index]] *= _DAMPING
+        chosen: list[int] = []
+        while waiting and len(chosen) < places:
+            category = max(waiting, key=lambda one: (scores[waiting[one][0]] * damping[one], -waiting[one][0]))
+            chosen.append(waiting[category].popleft())
+            damping[category] *= _DAMPING
+            if not waiting[category]:
+                del waiting[category]
+        return chosen
+
+
+def _tie_break(candidate: Candidate) -> tuple[int, str, str]:
+    return -candidate.offer.priority, candidate.offer.id, candidate.creative.id if candidate.creative else ""
