@@ -21,6 +21,7 @@ from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
 from api.health.controller import HealthController
 from api.history.controller import HistoryController
+from api.ingest.controller import IngestController
 from api.limits import RateLimit
 from api.metrics import ApiMetrics
 from api.observation import Observed
@@ -42,7 +43,13 @@ if TYPE_CHECKING:
 
     from rapport.settings import Settings
 
-CONTROLLERS: tuple[type[Controller], ...] = (ApiKeyController, HistoryController, RespondController, SummaryController)
+CONTROLLERS: tuple[type[Controller], ...] = (
+    ApiKeyController,
+    HistoryController,
+    IngestController,
+    RespondController,
+    SummaryController,
+)
 """The areas of the API, below ``/api/v1``."""
 
 

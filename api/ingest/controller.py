@@ -1,0 +1,119 @@
+"""``/api/v1/interactions``: many events at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, Response, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
+from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.params import QueryParameter
+
+from api.auth.principal import Principal, requires
+from api.bodies import require_media_type
+from api.describing import answers
+from api.errors import ApiError, invalid
+from api.ingest.reading import MAX_EVENTS, EventReader, bounded, read_array, read_lines
+from api.ingest.schemas import Ingested
+from api.ingest.service import ingest
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.domain.contract import event_schema
+
+NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_EXAMPLE: Final[Mapping[str, object]] = {"accepted": 2, "rejected": 0, "position": "0:17,2:1042", "errors": []}
+_EVENT: Final[Mapping[str, object]] = {
+    "customerId": "CUST001",
+    "outcome": "click",
+    "idempotencyKey": "mail-42-click",
+    "creativeId": "cr_001",
+    "channelId": "ch_email",
+}
+_BAD: Final[Mapping[str, object]] = {
+    "accepted": 1,
+    "rejected": 1,
+    "position": "2:1042",
+    "errors": [{"field": "outcome", "message": "'clicked' is not one of the tenant's outcome types", "index": 1}],
+}
+_RESPONSES: Final[Mapping[int, ResponseSpec]] = {
+    **answers(201, Ingested, _EXAMPLE, 400, 413, 415),
+    **answers(207, Ingested, _BAD),
+}
+
+
+def _item_schema() -> Schema:
+    """An event as the contract has it, but for the tenant, who is the key's."""
+    fields = event_schema("interaction.recorded.v1")
+    names = [name for name in fields["required"] if name != "tenantId"]
+    return Schema(
+        type="object",  # type: ignore[arg-type]
+        description="An event of the contract `interaction.recorded.v1`; the tenant is the API key's.",
+        required=names,
+        properties={name: Schema(type="string") for name in names},  # type: ignore[arg-type]
+        examples=[dict(_EVENT)],
+    )
+
+
+@dataclass
+class BulkOperation(Operation):
+    """Describes a body that is read while it arrives."""
+
+    def __post_init__(self) -> None:
+        """Say what it may hold."""
+        item = _item_schema()
+        events = Schema(type="array", items=item, max_items=MAX_EVENTS)  # type: ignore[arg-type]
+        lines = Schema(type="string", description="One event a line.")  # type: ignore[arg-type]
+        self.request_body = BodySpec(
+            required=True,
+            content={
+                "application/json": OpenAPIMediaType(schema=events),
+                NDJSON[0]: OpenAPIMediaType(schema=lines),
+            },
+        )
+
+
+class IngestController(Controller):
+    """What producers write to Kafka may be posted here too."""
+
+    path = "/interactions"
+    tags = ["Writing"]
+    guards = [requires(Role.EDITOR)]
+    opt = {"scope": "interactions"}
+
+    @post(
+        summary="Record many interactions",
+        operation_class=BulkOperation,
+        request_max_body_size=None,  # counted while it is read, against a limit of its own
+        responses=_RESPONSES,
+    )
+    async def ingest(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        *,
+        atomic: Annotated[
+            bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any event.")
+        ] = False,
+    ) -> Response[Ingested]:
+        """A JSON array, or one JSON object a line (`application/x-ndjson`); up to 10,000 events and 10 MB.
+
+        201: all are in Kafka. 207: `errors` says which are not, and why. 400: none is. Each event needs its own
+        `idempotencyKey`: sent again it counts once.
+        """
+        media_type = require_media_type(
+            request.headers.get("content-type", "application/json"), "application/json", *NDJSON
+        )
+        tenant = await services.tenants.get(request.user.tenant_id)
+        reader = EventReader(tenant, time.time_ns() // 1_000_000)
+        chunks = bounded(request.stream(), services.settings.api.max_bulk_bytes)
+        await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
+        if not reader.count:
+            raise ApiError(400, "The body has no events.")
+        if reader.faults and (atomic or not reader.events):
+            raise invalid(*reader.faults)
+        done = await ingest(services, reader.events, reader.faults)
+        return Response(done, status_code=207 if reader.faults else 201, headers={"X-Position": done.position})

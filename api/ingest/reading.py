@@ -1,0 +1,148 @@
+"""Reads the events of a request while they arrive: one JSON array, or one JSON object a line."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from api.errors import ApiError, Fault, invalid
+from api.respond.schemas import ALIASES
+from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
+from rapport.domain.outcomes import Category, classify
+from rapport.domain.rejections import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rapport.storage.tenants import Tenant
+
+MAX_EVENTS: Final = 10_000
+PAUSE_EVERY: Final = 500
+"""Events after which other requests get their turn."""
+_ALIASES: Final = {alias.encode(): name for alias, name in ALIASES.items()}
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(slots=True)
+class EventReader:
+    """Checks events one by one.
+
+    Attributes:
+        tenant: Whose they are, whatever they say.
+        now_ms: What their times are compared with, epoch milliseconds.
+        events: Those that can be used.
+        faults: What is wrong with the others.
+        count: How many there were.
+    """
+
+    tenant: Tenant
+    now_ms: int
+    events: list[InteractionRecorded] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, item: bytes) -> None:
+        """Take one event.
+
+        Raises:
+            ApiError: 413; there are too many.
+        """
+        index, self.count = self.count, self.count + 1
+        if index >= MAX_EVENTS:
+            raise ApiError(413, f"A request may have at most {MAX_EVENTS:,} events; send the rest with another one.")
+        event = self._read(item)
+        if isinstance(event, InteractionRecorded):
+            self.events.append(event)
+        else:
+            self.faults.append(Fault(field=event.field, message=event.message, index=index))
+
+    def _read(self, item: bytes) -> InteractionRecorded | Fault:
+        try:
+            item.decode()  # free-form fields are kept as they came, so nothing later would notice
+            event = decode_event(self._with_tenant(item))
+        except UnicodeDecodeError as error:
+            return Fault(field="body", message=f"is not UTF-8: byte {error.start} is invalid")
+        except (msgspec.DecodeError, RecursionError) as error:
+            return Fault(field="body", message=f"is not a JSON object: {error}")
+        return Fault(field="body", message=event.detail) if isinstance(event, Rejection) else self._check(event)
+
+    def _check(self, event: Event) -> InteractionRecorded | Fault:
+        if not isinstance(event, InteractionRecorded):
+            return Fault(field="type", message="must be interaction.recorded.v1; decisions are made by POST /recommend")
+        if event.tenant_id != self.tenant.tenant_id:
+            return Fault(field="tenantId", message="names another tenant than the API key's; leave it out")
+        outcome_type = classify(event.outcome, self.now_ms, self.tenant.outcomes)
+        if outcome_type is None or outcome_type.category is Category.RECOMMENDATION:
+            return Fault(field="outcome", message=f"{event.outcome[:64]!r} is not one of the tenant's outcome types")
+        time_ms = resolve_time(event.timestamp, self.now_ms)
+        return Fault(field="timestamp", message=time_ms.detail) if isinstance(time_ms, Rejection) else event
+
+    def _with_tenant(self, item: bytes) -> bytes:
+        """An event with its tenant, and with today's names for its fields."""
+        text = item.strip()
+        if not text.startswith(b"{"):
+            _decode_fields(text)  # raises, and says why
+        if any(alias in text for alias in _ALIASES):
+            fields = _decode_fields(text)
+            renamed = {name: value for name, value in fields.items() if name not in ALIASES}
+            for alias, name in ALIASES.items():
+                if alias in fields:
+                    renamed.setdefault(name, fields[alias])
+            text = msgspec.json.encode(renamed)
+        rest = text[1:].lstrip()
+        tenant = msgspec.json.encode(self.tenant.tenant_id)
+        # An event that names a tenant itself keeps it: of two fields the last one counts.
+        return b'{"tenantId":%b%b%b' % (tenant, b"" if rest.startswith(b"}") else b",", rest)
+
+
+async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """The pieces of a body, as long as it is not too large.
+
+    Raises:
+        ApiError: 413.
+    """
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise ApiError(413, f"The body may have at most {max_bytes:,} bytes; send the rest with another request.")
+        yield chunk
+
+
+async def read_lines(chunks: AsyncIterator[bytes], reader: EventReader) -> None:
+    """Read one event a line; empty lines are passed over."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            await _take(line, reader)
+    await _take(rest, reader)
+
+
+async def read_array(chunks: AsyncIterator[bytes], reader: EventReader) -> None:
+    """Read an array of events, or a single one.
+
+    Raises:
+        ApiError: 400; it is neither.
+    """
+    body = b"".join([chunk async for chunk in chunks])
+    if body.lstrip().startswith(b"{"):
+        await _take(body, reader)
+        return
+    try:
+        items = _decode_items(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid(Fault(field="body", message=f"must be a JSON array of events: {error}")) from error
+    for item in items:
+        await _take(bytes(item), reader)
+
+
+async def _take(item: bytes, reader: EventReader) -> None:
+    if item.strip():
+        reader.add(item)
+        if reader.count % PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
