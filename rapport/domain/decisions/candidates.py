@@ -75,6 +75,7 @@ class Candidate:
         valuation: Where its score comes from; None before it is scored.
         properties: Set by nodes; end up in the answer.
         personalization: Computed values; end up in the answer and in its content.
+        content: The creative's texts, rendered at the end.
     """
 
     offer: Offer
@@ -87,6 +88,7 @@ class Candidate:
     properties: dict[str, Any] = field(default_factory=dict)
     personalization: dict[str, Any] = field(default_factory=dict)
     explanation: dict[str, Any] = field(default_factory=dict)
+    content: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def subject(self) -> Subject:
@@ -113,15 +115,28 @@ class Context:
     tallies: Tallies = field(init=False)
     segments: frozenset[str] = field(init=False)
     verdicts: dict[Binding, Verdict] = field(init=False, default_factory=dict)
+    _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.tallies = Tallies(self.customer, self.now_ms, self.tenant.time_zone)
         self.segments = self.customer.segments | self.request.segments
+        self._namespaces = {
+            "customer": self.customer.attributes,
+            "attributes": self.request.attributes,
+            "metric": self.customer.metrics,
+            "request": self.request.context,
+        }
 
     def asked(self, request: Request) -> Context:
         """The same run for another request of the same customer."""
         other = Context(request, self.customer, self.tenant, self.now_ms)
         other.tallies = self.tallies
+        return other
+
+    def after(self, picked: Sequence[Subject]) -> Context:
+        """The same run once it shows something."""
+        other = Context(self.request, self.customer, self.tenant, self.now_ms)
+        other.tallies = self.tallies.after(picked)
         return other
 
     def count(self, window: Window, selection: Selection) -> Counts:
@@ -142,13 +157,7 @@ class Context:
             return _of_entity(getattr(candidate, namespace), rest) if candidate else None
         if namespace == "request" and rest in _REQUEST:
             return getattr(self.request, _REQUEST[rest])
-        if namespace == "customer":
-            return _within(self.customer.attributes, rest)
-        if namespace == "attributes":
-            return _within(self.request.attributes, rest)
-        if namespace == "metric":
-            return _within(self.customer.metrics, rest)
-        return _within(self.request.context, rest) if namespace == "request" else None
+        return _within(self._namespaces.get(namespace), rest)
 
 
 _REQUEST: Mapping[str, str] = {

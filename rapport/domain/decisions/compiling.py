@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, Placement, SubCategory
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
@@ -17,18 +19,25 @@ from rapport.domain.catalogue.strategy import (
     RankingProfile,
 )
 from rapport.domain.catalogue.values import Entity, Status
+from rapport.domain.decisions.bindings import Binder
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
+from rapport.domain.decisions.flows import Extension, Parts, Program, compile_flow
+from rapport.domain.decisions.gates import Gate
 from rapport.domain.decisions.nodes import BASE_NODES
+from rapport.domain.decisions.offer_fields import OfferFields, ready_offer
 from rapport.domain.decisions.policies import Policy, compile_policy
-from rapport.domain.decisions.rules import Rule, compile_rule
+from rapport.domain.decisions.rules import Rule, blocking_rule, compile_rule
 from rapport.domain.decisions.scopes import Members
 from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.formulas import Formula
+from rapport.domain.scoring.models import compile_model
+from rapport.domain.scoring.scorers import Scorer
 
 E = TypeVar("E", bound=Entity)
 BASE_FLOW_KEY = "base"
-_OFFER_CAPS = frozenset(Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH))
-"""Offers have caps of their own, per calendar period."""
+_CALENDAR_PERIODS = frozenset(Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH))
+"""The caps of offers count in them, and the fatigue of scoring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,11 @@ class Catalogue:
         rules: Active ones, highest priority first.
         policies: Likewise.
         broken: Policies that cannot be read: whatever they might block, they do.
-        flows: Nodes of the flows that may run, by key.
+        flows: Those that may run, by key.
+        programs: The same and the base flow, ready to run.
+        scorers: Models ready to score, by key; without those that cannot be read.
+        computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
+        extensions: Plug-ins by extension point.
         problems: What was left out, and why.
     """
 
@@ -72,18 +85,35 @@ class Catalogue:
     policies: Sequence[Policy]
     broken: Sequence[tuple[ContactPolicy, str]]
     flows: Mapping[str, DecisionFlow]
+    programs: Mapping[str, Program]
+    parts: Parts
     models: Mapping[str, Model]
+    scorers: Mapping[str, Scorer]
     profiles: Mapping[str, RankingProfile]
     experiments: Mapping[str, Experiment]
     metrics: Mapping[str, MetricDefinition]
+    computed: Mapping[str, Sequence[tuple[str, Formula]]]
     needs: Needs
-    problems: Sequence[str] = field(default_factory=tuple)
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    def program_of(self, flow: DecisionFlow) -> Program:
+        """A flow ready to run: one of the catalogue's, or another that is made ready now.
+
+        Raises:
+            ConfigError: A node's config cannot be used.
+            ConditionError: A condition in it cannot be evaluated.
+        """
+        known = self.programs.get(flow.key)
+        if known is not None and (known.flow is flow or known.flow == flow):
+            return known
+        return compile_flow(flow, self.parts)
 
     def flow_for(self, key: str | None, channel_id: str | None, placement_id: str | None) -> DecisionFlow | None:
         """The flow of a request: by key, else by channel and placement, by channel, the default, the base flow.
 
         Returns:
-            None if a key is given that no published flow has.
+            None if a key is given that no flow has which may run.
         """
         if key is not None:
             return BASE_FLOW if key == BASE_FLOW_KEY and key not in self.flows else self.flows.get(key)
@@ -106,47 +136,57 @@ BASE_FLOW = DecisionFlow(
 """What a tenant without flows decides by."""
 
 
-def compile_catalogue(stamp: str, entities: Mapping[str, Iterable[Entity]]) -> Catalogue:
+def compile_catalogue(
+    stamp: str, entities: Mapping[str, Iterable[Entity]], extensions: Mapping[str, Extension] | None = None
+) -> Catalogue:
     """Make a catalogue ready.
 
     Args:
         stamp: Of this version.
         entities: By kind (:data:`rapport.domain.catalogue.kinds.KINDS`); deleted ones left out.
+        extensions: Plug-ins by extension point.
     """
-    offers = _of(entities, "offer", Offer)
-    creatives = _of(entities, "creative", Creative)
-    channels = {c.id: c for c in _active(_of(entities, "channel", Channel))}
-    members = Members.of(offers, creatives)
     problems: list[str] = []
+    channels = {one.id: one for one in _active(_of(entities, "channel", Channel))}
+    categories = {one.id: one for one in _of(entities, "category", Category)}
+    sub_categories = {one.id: one for one in _of(entities, "sub_category", SubCategory)}
+    fields = OfferFields.of(categories, sub_categories, problems)
+    offers = [ready_offer(one, fields, problems) for one in sorted(_of(entities, "offer", Offer), key=_by_id)]
+    creatives = _of(entities, "creative", Creative)
+    members = Members.of(offers, creatives)
     rules = _compile_rules(_of(entities, "qualification_rule", QualificationRule), members, problems)
     policies, broken = _compile_policies(_of(entities, "contact_policy", ContactPolicy), members, problems)
+    parts = Parts(offers, rules, policies, broken, Binder(rules), Gate.of(policies, broken))
     flows = [flow for flow in _active(_of(entities, "decision_flow", DecisionFlow)) if flow.published_version]
+    programs = _compile_flows([BASE_FLOW, *flows], parts, problems)
+    models = {model.key: model for model in _active(_of(entities, "model", Model))}
     metrics = _active(_of(entities, "metric", MetricDefinition))
-    by_offer: dict[str, list[Creative]] = {}
-    for creative in sorted(_active(creatives), key=lambda one: one.id):
-        if creative.channel_id in channels:
-            by_offer.setdefault(creative.offer_id, []).append(creative)
     return Catalogue(
         stamp=stamp,
         offers={offer.id: offer for offer in offers},
-        creatives=by_offer,
+        creatives=_by_offer(creatives, channels),
         channels=channels,
         placements={one.id: one for one in _active(_of(entities, "placement", Placement))},
-        categories={one.id: one for one in _of(entities, "category", Category)},
-        sub_categories={one.id: one for one in _of(entities, "sub_category", SubCategory)},
+        categories=categories,
+        sub_categories=sub_categories,
         rules=rules,
         policies=policies,
         broken=broken,
-        flows={flow.key: flow for flow in flows},
-        models={model.key: model for model in _active(_of(entities, "model", Model))},
+        flows={flow.key: flow for flow in flows if flow.key in programs},
+        programs=programs,
+        parts=parts,
+        models=models,
+        scorers=_compile_models(models.values(), problems),
         profiles={one.id: one for one in _active(_of(entities, "ranking_profile", RankingProfile))},
         experiments={one.id: one for one in _active(_of(entities, "experiment", Experiment))},
         metrics={metric.key: metric for metric in metrics},
+        computed={offer.id: fields.computed_of(offer) for offer in offers},
         needs=Needs(
-            windows=frozenset(window for policy in policies for window in policy.windows) | _OFFER_CAPS,
+            windows=frozenset(window for policy in policies for window in policy.windows) | _CALENDAR_PERIODS,
             outcomes=frozenset(outcome for policy in policies for outcome in policy.outcomes),
-            metrics=frozenset(metric.key for metric in metrics),
+            metrics=_mentioned(metrics, entities),
         ),
+        extensions=extensions or {},
         problems=problems,
     )
 
@@ -159,8 +199,32 @@ def _active(entities: Iterable[E]) -> list[E]:
     return [one for one in entities if one.status is Status.ACTIVE]
 
 
+def _by_id(entity: Entity) -> str:
+    return entity.id
+
+
 def _by_priority(entity: ContactPolicy | QualificationRule) -> tuple[int, str]:
     return -entity.priority, entity.id
+
+
+def _by_offer(creatives: Iterable[Creative], channels: Mapping[str, Channel]) -> Mapping[str, Sequence[Creative]]:
+    by_offer: dict[str, list[Creative]] = {}
+    for creative in sorted(_active(creatives), key=_by_id):
+        if creative.channel_id in channels:
+            by_offer.setdefault(creative.offer_id, []).append(creative)
+    return by_offer
+
+
+def _mentioned(metrics: Iterable[MetricDefinition], entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
+    """The metrics whose keys stand anywhere in what may ask for them: too many at worst, never too few."""
+    text = b"\n".join(
+        msgspec.json.encode(entity)
+        for kind, of_kind in entities.items()
+        if kind != "metric"
+        for entity in of_kind
+        if entity.status is not Status.ARCHIVED
+    )
+    return frozenset(metric.key for metric in metrics if metric.key.encode() in text)
 
 
 def _compile_rules(rules: Iterable[QualificationRule], members: Members, problems: list[str]) -> list[Rule]:
@@ -169,7 +233,8 @@ def _compile_rules(rules: Iterable[QualificationRule], members: Members, problem
         try:
             compiled.append(compile_rule(rule, members))
         except (ConfigError, ConditionError) as error:
-            problems.append(f"qualification rule {rule.id} is not applied: {error}")
+            compiled.append(blocking_rule(rule, members, str(error)))
+            problems.append(f"qualification rule {rule.id} cannot be read and nobody fulfils it: {error}")
     return compiled
 
 
@@ -185,3 +250,23 @@ def _compile_policies(
             broken.append((policy, str(error)))
             problems.append(f"contact policy {policy.id} cannot be read and blocks everything: {error}")
     return compiled, broken
+
+
+def _compile_flows(flows: Iterable[DecisionFlow], parts: Parts, problems: list[str]) -> dict[str, Program]:
+    programs: dict[str, Program] = {}
+    for flow in flows:
+        try:
+            programs[flow.key] = compile_flow(flow, parts)
+        except (ConfigError, ConditionError) as error:
+            problems.append(f"flow {flow.key} cannot be run: {error}")
+    return programs
+
+
+def _compile_models(models: Iterable[Model], problems: list[str]) -> dict[str, Scorer]:
+    scorers: dict[str, Scorer] = {}
+    for model in models:
+        try:
+            scorers[model.key] = compile_model(model)
+        except (ConfigError, ConditionError) as error:
+            problems.append(f"model {model.key} cannot be asked and counts as failing: {error}")
+    return scorers

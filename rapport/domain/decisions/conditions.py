@@ -52,6 +52,11 @@ class Test:
     asks_for_presence: bool
 
 
+def asks_candidate(field: str) -> bool:
+    """Whether a field can differ between the candidates of one decision."""
+    return field != "segments" and field.partition(".")[0] not in ("customer", "attributes", "metric", "request")
+
+
 def compile_condition(condition: Condition) -> Test:
     """Prepare a condition.
 

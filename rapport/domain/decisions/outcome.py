@@ -54,7 +54,11 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many candidates were left after each gate."""
+    """How many candidates were left after each gate, over all placements of the request.
+
+    Attributes:
+        candidate_count: Offers with creatives, before rules and policies.
+    """
 
     candidate_count: int
     after_qualification: int
@@ -68,6 +72,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         control_group: Whether the customer is held out and got the fallback.
         degraded_scoring: Whether a model was left out because it failed.
+        failed_models: Keys of these models, those of open circuits included.
+        seed: Of all chance in it.
     """
 
     flow_key: str
@@ -79,3 +85,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     trace: Trace
     control_group: bool = False
     degraded_scoring: bool = False
+    failed_models: Sequence[str] = ()
+    seed: int = 0

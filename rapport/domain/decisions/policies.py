@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rapport.domain.decisions.conditions import asks_candidate
 from rapport.domain.decisions.configs import ConfigError, read_config
 from rapport.domain.decisions.policy_checks import (
     Check,
@@ -53,6 +54,9 @@ class Policy:
         binds_mandatory: Whether mandatory offers respect it.
         windows: The windows it counts in.
         outcomes: The outcomes whose latest time it asks for.
+        is_shared: Whether it says the same about all candidates under the same scope.
+        limits_exposure: Whether what a decision shows itself can make it block more of the same decision. A cooldown
+            does not: what is shown together is one contact.
     """
 
     entity: ContactPolicy
@@ -63,6 +67,8 @@ class Policy:
     windows: frozenset[Window]
     outcomes: frozenset[str]
     members: Members
+    is_shared: bool
+    limits_exposure: bool
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
         """What it says; None where it does not apply."""
@@ -97,7 +103,16 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
         windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
         outcomes=_outcomes_of(config),
         members=members,
+        is_shared=_is_shared(config),
+        limits_exposure=isinstance(config, ExclusionConfig)
+        or (isinstance(config, CapConfig) and config.counts in ("impressions", "contacts")),
     )
+
+
+def _is_shared(config: PolicyConfig) -> bool:
+    if isinstance(config, OverrideConfig):
+        return not any(asks_candidate(condition.field) for condition in config.conditions)
+    return not isinstance(config, BudgetConfig | ExclusionConfig | CategoryConfig)
 
 
 def _check_maximum(config: CapConfig) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from rapport.domain.decisions.conditions import Condition, Operator, compile_condition
+from rapport.domain.decisions.conditions import Condition, Operator, asks_candidate, compile_condition
 from rapport.domain.decisions.configs import Config, read_config
-from rapport.domain.decisions.scopes import Members, scopes_of, selection_for
+from rapport.domain.decisions.scopes import Members, describe, scopes_of, selection_for
 from rapport.domain.decisions.verdicts import PASSED, Verdict
 from rapport.domain.decisions.windows import DAY_MS
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import QualificationRule
     from rapport.domain.catalogue.values import Scope
     from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.facts import Selection
 
-Check = Callable[["Candidate", "Context"], Verdict]
+Check = Callable[["Candidate", "Context", "Selection", str], Verdict]
+"""Judges a candidate, as those of policies do; a rule counts no contacts, so the last two do not matter to it."""
+Judge = Callable[["Candidate", "Context"], Verdict]
 
 
 class SegmentRule(Config, frozen=True, kw_only=True):
@@ -72,18 +75,24 @@ class OfferRule(Config, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule ready to be applied."""
+    """A rule ready to be applied.
+
+    Attributes:
+        is_shared: Whether it says the same about all candidates under the same scope.
+    """
 
     entity: QualificationRule
     scopes: Sequence[Scope]
     check: Check
     members: Members
+    is_shared: bool
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
         """What it says; None where it does not apply to the candidate."""
         for scope in self.scopes:
-            if selection_for(scope, candidate, context, self.members) is not None:
-                return self.check(candidate, context)
+            selection = selection_for(scope, candidate, context, self.members)
+            if selection is not None:
+                return self.check(candidate, context, selection, describe(scope))
         return None
 
 
@@ -95,10 +104,27 @@ def compile_rule(rule: QualificationRule, members: Members) -> Rule:
         ConditionError: Its condition cannot be evaluated.
     """
     kind, make = _TYPES[rule.rule_type]
-    return Rule(rule, scopes_of(rule), make(read_config(rule.config, kind)), members)
+    config = read_config(rule.config, kind)
+    return Rule(rule, scopes_of(rule), _as_check(make(config)), members, _is_shared(config))
 
 
-def _segments(config: SegmentRule) -> Check:
+def blocking_rule(rule: QualificationRule, members: Members, fault: str) -> Rule:
+    """What stands for a rule that cannot be read: nobody fulfils it."""
+    verdict = Verdict(True, f"the rule cannot be evaluated: {fault}")
+    return Rule(rule, scopes_of(rule), lambda *_: verdict, members, is_shared=True)
+
+
+def _as_check(judge: Judge) -> Check:
+    return lambda candidate, context, _selection, _scope: judge(candidate, context)
+
+
+def _is_shared(config: Config) -> bool:
+    if isinstance(config, AttributeRule | RecencyRule):
+        return "." not in config.attribute or not asks_candidate(config.attribute)
+    return isinstance(config, SegmentRule | MetricRule)
+
+
+def _segments(config: SegmentRule) -> Judge:
     required = frozenset(config.required_segments)
 
     def check(_candidate: Candidate, context: Context) -> Verdict:
@@ -111,22 +137,22 @@ def _segments(config: SegmentRule) -> Check:
     return check
 
 
-def _attribute(config: AttributeRule) -> Check:
+def _attribute(config: AttributeRule) -> Judge:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
     return _condition(name, config.attribute, config.operator, config.value, passes_without=True)
 
 
-def _offer(config: OfferRule) -> Check:
+def _offer(config: OfferRule) -> Judge:
     name = config.attribute if config.attribute.startswith("offer.") else f"offer.{config.attribute}"
     return _condition(name, config.attribute, config.operator, config.value, passes_without=False)
 
 
-def _metric(config: MetricRule) -> Check:
+def _metric(config: MetricRule) -> Judge:
     name = f"metric.{config.metric}"
     return _condition(name, config.metric, config.operator, config.value, passes_without=False)
 
 
-def _condition(name: str, label: str, operator: Operator, value: object, *, passes_without: bool) -> Check:
+def _condition(name: str, label: str, operator: Operator, value: object, *, passes_without: bool) -> Judge:
     test = compile_condition(Condition(field=name, operator=operator, value=value))
 
     def check(candidate: Candidate, context: Context) -> Verdict:
@@ -142,7 +168,7 @@ def _condition(name: str, label: str, operator: Operator, value: object, *, pass
     return check
 
 
-def _propensity(config: PropensityRule) -> Check:
+def _propensity(config: PropensityRule) -> Judge:
     def check(candidate: Candidate, context: Context) -> Verdict:
         actual = context.request.propensities.get(candidate.offer.id, 0.5)
         if actual >= config.min_score:
@@ -153,7 +179,7 @@ def _propensity(config: PropensityRule) -> Check:
     return check
 
 
-def _recency(config: RecencyRule) -> Check:
+def _recency(config: RecencyRule) -> Judge:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
 
     def check(candidate: Candidate, context: Context) -> Verdict:
@@ -181,7 +207,7 @@ def _moment_ms(value: object) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
 
 
-_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any], Check]]]] = {
+_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any], Judge]]]] = {
     "segment_required": (SegmentRule, _segments),
     "attribute_condition": (AttributeRule, _attribute),
     "propensity_threshold": (PropensityRule, _propensity),

@@ -67,15 +67,18 @@ def _missing(kind: ScopeKind) -> str:
 
 def selection_for(scope: Scope, candidate: Candidate, context: Context, members: Members) -> Selection | None:
     """The contacts that count for a candidate under a scope; None where the scope does not apply to it."""
-    kind, wanted = scope.scope, scope.scope_id
-    if kind is ScopeKind.GLOBAL:
+    if scope.scope is ScopeKind.SEGMENT:
+        return EVERYTHING if scope.scope_id in context.segments else None
+    return select(scope, id_of(scope.scope, candidate, context), members)
+
+
+def select(scope: Scope, actual: str | None, members: Members) -> Selection | None:
+    """The contacts that count under a scope other than a segment for what has an id; None where it does not apply."""
+    if scope.scope is ScopeKind.GLOBAL:
         return EVERYTHING
-    if kind is ScopeKind.SEGMENT:
-        return EVERYTHING if wanted in context.segments else None
-    actual = _id_of(kind, candidate, context)
-    if not actual or wanted not in (EACH, actual):
+    if not actual or scope.scope_id not in (EACH, actual):
         return None
-    return _SELECTIONS[kind](actual, members)
+    return _SELECTIONS[scope.scope](actual, members)
 
 
 def describe(scope: Scope) -> str:
@@ -83,7 +86,8 @@ def describe(scope: Scope) -> str:
     return str(scope.scope) if scope.scope is ScopeKind.GLOBAL else f"{scope.scope} {scope.scope_id}"
 
 
-def _id_of(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None:
+def id_of(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None:
+    """The id that a scope of some kind is compared with."""
     offer, creative, request = candidate.offer, candidate.creative, context.request
     return {
         ScopeKind.OFFER: offer.id,

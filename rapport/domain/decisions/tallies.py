@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject
@@ -71,11 +71,16 @@ def _combine(values: Iterable[T], combine: Callable[[T, T], T]) -> T | None:
 
 @dataclass(slots=True)
 class Tallies:
-    """What is asked about a customer's contacts. Each window, and each outcome, is worked out when first asked for."""
+    """What is asked about a customer's contacts. Each window is worked out when it is first asked for.
+
+    Attributes:
+        picked: What this very decision is about to show, on top of what is known.
+    """
 
     customer: CustomerFacts
     now_ms: int
     time_zone: str
+    picked: Sequence[Subject] = ()
     _windows: dict[Window, Index[Counts]] = field(default_factory=dict)
     _outcomes: dict[str, Index[int]] | None = None
     _contacts: Index[int] | None = None
@@ -85,7 +90,13 @@ class Tallies:
         index = self._windows.get(window)
         if index is None:
             index = self._windows[window] = index_values(self._counted(window), Counts.plus)
-        return index.of(selection) or Counts()
+        found = index.of(selection) or Counts()
+        showing = sum(map(selection.covers, self.picked))
+        return found._replace(impressions=found.impressions + showing) if showing else found
+
+    def after(self, picked: Sequence[Subject]) -> Tallies:
+        """The same with some exposures of this decision."""
+        return replace(self, picked=picked)
 
     def _counted(self, window: Window) -> Mapping[Subject, Counts]:
         counts = self.customer.counts.get(window, {})
@@ -105,6 +116,8 @@ class Tallies:
             for subject, at_ms in self.customer.reservations:
                 times[subject] = max(at_ms, times.get(subject, at_ms))
             self._contacts = index_values(times, max)
+        if any(map(selection.covers, self.picked)):
+            return self.now_ms
         return self._contacts.of(selection)
 
     def latest_outcome(self, outcomes: Iterable[str], selection: Selection) -> tuple[str, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -71,6 +71,10 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     problems: Sequence[str] = ()
 
 
+ONE_BY_ONE: Final = frozenset(("compute", "set_properties", "render", "response"))
+"""Stages of the output phase."""
+
+
 @dataclass(slots=True)
 class Recorder:
     """Collects a trace.
@@ -87,17 +91,23 @@ class Recorder:
     placement_id: str | None = None
 
     def note_stage(self, stage: str, node: str, before: int, after: Sequence[Candidate], *, method: str = "") -> None:
-        """Note what a node did."""
-        top = max((c.score for c in after if c.score is not None), default=None) if method else None
+        """Note what a node did. One that gets candidates one after the other is noted once, with all of them."""
+        passed = len(after)
+        if stage in ONE_BY_ONE:
+            for index, one in enumerate(self.stages):
+                if (one.stage, one.node, one.placement_id) == (stage, node, self.placement_id):
+                    before, passed = before + one.candidates, passed + one.passed
+                    del self.stages[index]
+                    break
         self.stages.append(
             Stage(
                 stage=stage,
                 node=node,
                 candidates=before,
-                passed=len(after),
+                passed=passed,
                 placement_id=self.placement_id,
                 method=method,
-                top_score=top,
+                top_score=max((c.score for c in after if c.score is not None), default=None) if method else None,
             )
         )
 

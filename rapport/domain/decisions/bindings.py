@@ -1,0 +1,101 @@
+"""Which rules and policies apply to which candidate: found out once per catalogue, not once per request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from rapport.domain.catalogue.values import ScopeKind
+from rapport.domain.decisions.facts import EVERYTHING, Selection
+from rapport.domain.decisions.policies import Policy
+from rapport.domain.decisions.rules import Rule
+from rapport.domain.decisions.scopes import describe, id_of, select
+from rapport.domain.decisions.verdicts import PASSED, Verdict
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.values import Scope
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+Place: TypeAlias = tuple[str, str, str | None, str | None]
+"""What decides which scopes cover a candidate: offer, creative; what it leaves open, the request's."""
+MAX_KNOWN: Final = 200_000
+"""Places; requests could name any number of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """A policy or a rule under one of its scopes. There is one object for all candidates that it judges alike.
+
+    Attributes:
+        segments: It applies to customers who are in one of these; None: to all.
+        scope: In words.
+    """
+
+    judge: Policy | Rule
+    segments: frozenset[str] | None
+    selection: Selection
+    scope: str
+
+    def verdict(self, candidate: Candidate, context: Context) -> Verdict:
+        """What it says; a pass where it does not apply."""
+        verdict = context.verdicts.get(self)
+        if verdict is None:
+            verdict = self._ask(candidate, context)
+            if self.judge.is_shared:
+                context.verdicts[self] = verdict
+        return verdict
+
+    def _ask(self, candidate: Candidate, context: Context) -> Verdict:
+        if self.segments is not None and self.segments.isdisjoint(context.segments):
+            return PASSED
+        return self.judge.check(candidate, context, self.selection, self.scope)
+
+
+@dataclass(slots=True)
+class Binder:
+    """Finds the bindings of candidates, in the order of their judges, and remembers them."""
+
+    judges: Sequence[Policy | Rule]
+    _of_places: dict[Place, Sequence[Binding]] = field(default_factory=dict)
+    _known: dict[tuple[str, Selection, frozenset[str] | None, str], Binding] = field(default_factory=dict)
+
+    def of(self, candidate: Candidate, context: Context) -> Sequence[Binding]:
+        """What may have something to say about a candidate."""
+        creative, request = candidate.creative, context.request
+        place: Place = (
+            candidate.offer.id,
+            creative.id if creative else "",
+            None if creative else request.channel_id,
+            None if creative and creative.placement_id else request.placement_id,
+        )
+        found = self._of_places.get(place)
+        if found is None:
+            if len(self._of_places) >= MAX_KNOWN:
+                self._of_places.clear()
+            bindings = [one for judge in self.judges for one in self._bind(judge, candidate, context)]
+            found = self._of_places[place] = tuple(bindings)
+        return found
+
+    def _bind(self, judge: Policy | Rule, candidate: Candidate, context: Context) -> list[Binding]:
+        bindings = [one for scope in judge.scopes if (one := self._under(judge, scope, candidate, context))]
+        if isinstance(judge, Policy) or len(bindings) < 2:
+            return bindings
+        # A rule counts nothing, so that it says the same under each of its scopes, and says it once.
+        plain = [one for one in bindings if one.segments is None]
+        segments = frozenset(name for one in bindings for name in one.segments or ())
+        return [plain[0] if plain else self._intern(judge, EVERYTHING, segments, bindings[0].scope)]
+
+    def _under(self, judge: Policy | Rule, scope: Scope, candidate: Candidate, context: Context) -> Binding | None:
+        if scope.scope is ScopeKind.SEGMENT:
+            return self._intern(judge, EVERYTHING, frozenset((scope.scope_id or "",)), describe(scope))
+        selection = select(scope, id_of(scope.scope, candidate, context), judge.members)
+        return None if selection is None else self._intern(judge, selection, None, describe(scope))
+
+    def _intern(
+        self, judge: Policy | Rule, selection: Selection, segments: frozenset[str] | None, scope: str
+    ) -> Binding:
+        key = (judge.entity.id, selection, segments, scope)
+        if key not in self._known:
+            self._known[key] = Binding(judge, segments, selection, scope)
+        return self._known[key]

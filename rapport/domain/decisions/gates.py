@@ -1,0 +1,144 @@
+"""Rules and policies as nodes of a flow: who may get an offer, and when a customer is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.catalogue.inventory import Budget, FrequencyCaps
+from rapport.domain.catalogue.strategy import QualificationRule, RuleStage
+from rapport.domain.decisions.bindings import Binder
+from rapport.domain.decisions.facts import Selection
+from rapport.domain.decisions.narrowing import Action, Objection, Run, is_mandatory_now
+from rapport.domain.decisions.policies import Policy
+from rapport.domain.decisions.policy_checks import budget_of
+from rapport.domain.decisions.verdicts import Verdict
+from rapport.domain.decisions.windows import Kind, Unit, Window
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import ContactPolicy
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+NO_CAPS: Final = FrequencyCaps()
+NO_BUDGET: Final = Budget()
+_CALENDAR: Final = {unit: Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH)}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Contact policies by what they do.
+
+    Attributes:
+        overrides: Let candidates past the others.
+        limiting: Those of ``blocking`` that what the decision itself shows can make block.
+        broken: Cannot be read: whatever they might block, they do.
+    """
+
+    overrides: Binder
+    blocking: Binder
+    limiting: Binder
+    broken: Sequence[tuple[ContactPolicy, str]]
+
+    @classmethod
+    def of(cls, policies: Sequence[Policy], broken: Sequence[tuple[ContactPolicy, str]]) -> Gate:
+        """Sort policies."""
+        blocking = [policy for policy in policies if not policy.overrides]
+        return cls(
+            Binder([policy for policy in policies if policy.overrides]),
+            Binder(blocking),
+            Binder([policy for policy in blocking if policy.limits_exposure]),
+            broken,
+        )
+
+
+def prepare_qualify(binder: Binder) -> Action:
+    """Apply qualification rules; those of stage match make the score smaller instead of removing."""
+
+    def act(run: Run) -> None:
+        context = run.context
+
+        def judge(candidate: Candidate) -> Objection | None:
+            for binding in binder.of(candidate, context):
+                verdict = binding.verdict(candidate, context)
+                if not verdict.is_blocked:
+                    continue
+                rule = binding.judge.entity
+                if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.MATCH:
+                    return rule.id, rule.name, verdict
+                candidate.fit *= rule.multiplier
+                candidate.explanation.setdefault("fit", []).append({"rule": rule.id, "reason": verdict.reason})
+            return None
+
+        run.keep("qualify", judge)
+
+    return act
+
+
+def prepare_policies(gate: Gate) -> Action:
+    """Apply consent, the offers' own caps and budgets, and contact policies, highest priority first."""
+
+    def act(run: Run) -> None:
+        context = run.context
+
+        def judge(candidate: Candidate) -> Objection | None:
+            if not context.customer.has_consent:
+                return "consent", "Consent", Verdict(True, "the customer has not consented to being contacted")
+            own = own_limits(candidate, context)
+            if own is not None:
+                return candidate.offer.id, candidate.offer.name, own
+            if gate.broken:
+                entity, fault = gate.broken[0]
+                return entity.id, entity.name, Verdict(True, f"the policy cannot be evaluated: {fault}")
+            for binding in gate.overrides.of(candidate, context):
+                if binding.verdict(candidate, context).is_blocked:
+                    candidate.explanation["override"] = binding.judge.entity.id
+                    return None
+            return _objection(gate.blocking, candidate, context)
+
+        run.keep("contact_policy", judge)
+        run.guards.append(partial(_object_again, gate))
+
+    return act
+
+
+def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objection | None:
+    """Judge a candidate once more, after what the decision shows before it."""
+    own = own_limits(candidate, context)
+    if own is not None:
+        return candidate.offer.id, candidate.offer.name, own
+    return None if "override" in candidate.explanation else _objection(gate.limiting, candidate, context)
+
+
+def _objection(blocking: Binder, candidate: Candidate, context: Context) -> Objection | None:
+    is_mandatory = is_mandatory_now(candidate.offer, context.now_ms)
+    for binding in blocking.of(candidate, context):
+        policy = binding.judge
+        if is_mandatory and isinstance(policy, Policy) and not policy.binds_mandatory:
+            continue
+        verdict = binding.verdict(candidate, context)
+        if verdict.is_blocked:
+            return policy.entity.id, policy.entity.name, verdict
+    return None
+
+
+def own_limits(candidate: Candidate, context: Context) -> Verdict | None:
+    """The offer's own frequency caps and budgets."""
+    offer, caps = candidate.offer, candidate.offer.frequency_caps
+    if caps == NO_CAPS and offer.budget == NO_BUDGET:
+        return None
+    mine = Selection(offers=frozenset((offer.id,)))
+    for unit, most in ((Unit.DAY, caps.daily), (Unit.WEEK, caps.weekly), (Unit.MONTH, caps.monthly)):
+        if most is None:
+            continue
+        shown = context.count(_CALENDAR[unit], mine).impressions
+        if shown >= most:
+            return Verdict(
+                True, f"the offer's own cap is reached: {shown}/{most} a {unit}", {"max": most, "actual": shown}
+            )
+    for budget, used, limit in budget_of(candidate, context):
+        if limit is not None and used >= limit:
+            spent = {"budgetField": budget, "threshold": limit, "actual": used}
+            return Verdict(True, f"the offer's budget is used up: {budget} {used:g} of {limit:g}", spent)
+    return None

@@ -1,0 +1,153 @@
+"""Runs a flow: from a catalogue, a request and facts to a decision that explains itself.
+
+A decision is a function of its arguments. The same ones give the same decision, in every process, for ever; that is
+what a replay rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
+from rapport.domain.decisions.flows import Program, run_steps
+from rapport.domain.decisions.narrowing import Run
+from rapport.domain.decisions.nodes import NARROW, SCORE
+from rapport.domain.decisions.outcome import Decision, ExperimentRecord, Funnel, Item, PlacementResult
+from rapport.domain.decisions.placing import Slot, couple, fill
+from rapport.domain.decisions.traces import Recorder
+from rapport.domain.experiments.assignment import is_held_out
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import DecisionFlow
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+
+
+def decide(
+    catalogue: Catalogue,
+    flow: DecisionFlow,
+    request: Request,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    *,
+    now_ms: int,
+    seed: int,
+    open_circuits: frozenset[str] = frozenset(),
+) -> Decision:
+    """Decide what a customer is shown.
+
+    Customers who are held out, by the tenant or by an experiment, get the fallback: what rules and policies let pass,
+    by priority and weight alone.
+
+    Args:
+        catalogue: Compiled.
+        flow: Whose published nodes are run; one of the catalogue's, or another for a simulation.
+        request: Names channels and placements by their ids.
+        customer: What the catalogue's needs ask for.
+        tenant: Likewise.
+        now_ms: Epoch milliseconds.
+        seed: Of all chance in the decision.
+        open_circuits: Keys of models that are not asked, because they failed lately.
+
+    Raises:
+        ConfigError: A flow that is not one of the catalogue's has a node that cannot be used.
+        ConditionError: Or a condition.
+    """
+    program = catalogue.program_of(flow)
+    context, recorder = Context(request, customer, tenant, now_ms), Recorder()
+    fallback = is_held_out(tenant.tenant_id, request.customer_id, tenant.holdout_percent)
+    slots: list[Slot] = []
+    for number, wanted in enumerate(request.placements or (None,)):
+        slot = _slot(catalogue, context, recorder, wanted)
+        slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
+        slot.run.open_circuits, slot.run.is_fallback = open_circuits, fallback
+        _narrow_and_rank(slot, program)
+        slots.append(slot)
+    fill(slots, program, deduplicate=request.deduplicate)
+    couple(slots if request.placements else (), override=flow.coupling_override)
+    return _conclude(flow, slots, recorder, seed)
+
+
+def _slot(catalogue: Catalogue, context: Context, recorder: Recorder, wanted: PlacementRequest | None) -> Slot:
+    request = context.request
+    if wanted is None:
+        run = Run(catalogue, context, recorder, [], Random(0))  # noqa: S311 - replaced
+        return Slot(run, request.limit, request.placement_id, request.channel_id)
+    placement = catalogue.placements.get(wanted.placement_id)
+    channel_id = wanted.channel_id or (placement.channel_id if placement else request.channel_id)
+    own = replace(request, placement_id=wanted.placement_id, channel_id=channel_id, limit=wanted.limit, placements=())
+    run = Run(catalogue, context.asked(own), recorder, [], Random(0))  # noqa: S311 - replaced
+    return Slot(run, wanted.limit, wanted.placement_id, channel_id)
+
+
+def _narrow_and_rank(slot: Slot, program: Program) -> None:
+    slot.run.recorder.placement_id = slot.placement_id
+    run_steps(slot.run, program.phases[NARROW])
+    run_steps(slot.run, program.phases[SCORE])
+    slot.limit = min(slot.limit, slot.run.most)
+
+
+def _conclude(flow: DecisionFlow, slots: Sequence[Slot], recorder: Recorder, seed: int) -> Decision:
+    runs = [slot.run for slot in slots]
+    chosen = [(slot, candidate) for slot in slots for candidate in slot.chosen]
+    failed = sorted({key for run in runs for key in run.failed_models})
+    return Decision(
+        flow_key=flow.key,
+        flow_version=flow.published_version,
+        items=[_item(rank, slot, candidate) for rank, (slot, candidate) in enumerate(chosen, 1)],
+        funnel=_funnel(runs, len(chosen)),
+        placement_results=[
+            PlacementResult(placement_id=slot.placement_id, channel_id=slot.channel_id, count=len(slot.chosen))
+            for slot in slots
+        ],
+        experiments=list(_experiments(runs)),
+        trace=recorder.finish(),
+        control_group=any(run.is_fallback for run in runs),
+        degraded_scoring=bool(failed),
+        failed_models=failed,
+        seed=seed,
+    )
+
+
+def _experiments(runs: Sequence[Run]) -> Iterator[ExperimentRecord]:
+    for one in dict.fromkeys(assignment for run in runs for assignment in run.assignments):
+        yield ExperimentRecord(experiment_id=one.experiment_id, experiment_key=one.experiment_key, variant=one.variant)
+
+
+def _funnel(runs: Sequence[Run], final: int) -> Funnel:
+    """A gate that a flow does not have lets all pass."""
+    candidates = qualified = allowed = 0
+    for run in runs:
+        before = run.gates.get("match_creatives", run.gates.get("inventory", 0))
+        after = run.gates.get("qualify", before)
+        candidates, qualified = candidates + before, qualified + after
+        allowed += run.gates.get("contact_policy", after)
+    return Funnel(
+        candidate_count=candidates, after_qualification=qualified, after_contact_policy=allowed, final_count=final
+    )
+
+
+def _item(rank: int, slot: Slot, candidate: Candidate) -> Item:
+    offer, creative, channel = candidate.offer, candidate.creative, candidate.channel
+    category = slot.run.catalogue.categories.get(offer.category_id or "")
+    return Item(
+        rank=rank,
+        offer_id=offer.id,
+        offer_name=offer.name,
+        category_id=offer.category_id,
+        category_name=category.name if category else None,
+        creative_id=creative.id if creative else None,
+        creative_name=creative.name if creative else None,
+        channel_id=channel.id if channel else None,
+        channel_type=channel.channel_type if channel else None,
+        placement_id=slot.placement_id or (creative.placement_id if creative else None),
+        score=candidate.score or 0.0,
+        propensity=slot.probabilities.get(candidate.subject, 0.0),
+        content=candidate.content,
+        personalization=candidate.personalization,
+        properties=candidate.properties,
+        variant=creative.ab_test_variant if creative else None,
+    )
