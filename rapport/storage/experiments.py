@@ -1,0 +1,80 @@
+"""What experiments have shown so far: customers and conversions per variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rapport.domain.experiments.statistics import Sample
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """Which recommendations and conversions are counted.
+
+    Attributes:
+        from_ms: Recommendations at or after this time, epoch milliseconds.
+        to_ms: Recommendations and conversions before it.
+        offer_id: Conversions of this offer; empty: of any.
+        only_offered: A conversion counts only after a recommendation of its own offer in the experiment.
+    """
+
+    tenant_id: str
+    from_ms: int
+    to_ms: int
+    offer_id: str = ""
+    only_offered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Customers and conversions.
+
+    Attributes:
+        samples: By variant, or by creative; those without customers are missing.
+        switched: Customers who were in several of them; they count for the first.
+    """
+
+    samples: Mapping[str, Sample]
+    switched: int
+
+
+def count_variants(store: Store, experiment_id: str, counting: Counting) -> Counted:
+    """Count the customers in each arm of an experiment, and how many of them converted afterwards."""
+    return _counted(
+        store.rows(
+            "experiments/variants",
+            {**_parameters(counting), "experiment_id": experiment_id, "only_offered": counting.only_offered},
+        )
+    )
+
+
+def count_creatives(store: Store, experiment_id: str, counting: Counting) -> Counted:
+    """Count the customers whom each creative of an offer was recommended to, and how many converted afterwards.
+
+    Args:
+        store: The database.
+        experiment_id: Only its recommendations; empty: all.
+        counting: Names the offer.
+    """
+    return _counted(store.rows("experiments/creatives", {**_parameters(counting), "experiment_id": experiment_id}))
+
+
+def _parameters(counting: Counting) -> dict[str, Any]:
+    return {
+        "tenant_id": counting.tenant_id,
+        "offer_id": counting.offer_id,
+        "from_ms": counting.from_ms,
+        "to_ms": counting.to_ms,
+    }
+
+
+def _counted(rows: list[dict[str, Any]]) -> Counted:
+    return Counted(
+        {row["variant"]: Sample(row["conversions"], row["customers"]) for row in rows},
+        sum(row["switched"] for row in rows),
+    )

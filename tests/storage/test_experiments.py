@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import polars as pl
+import pytest
+
+from rapport.domain.experiments.statistics import Sample
+from rapport.storage.experiments import Counted, Counting, count_creatives, count_variants
+from rapport.storage.stream import MILLIS, write_decisions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+START: Final = 1_772_000_000_000
+EVER: Final = Counting(tenant_id="acme", from_ms=0, to_ms=4_102_444_800_000)
+
+
+class Decided(NamedTuple):
+    """A recommendation: arms by experiment, and the offers and creatives that it made."""
+
+    at_ms: int
+    customer: str
+    recommendation: str
+    arms: Mapping[str, str] = {}
+    items: Sequence[tuple[str, str]] = ()
+    tenant: str = "acme"
+
+
+class Converted(NamedTuple):
+    at_ms: int
+    customer: str
+    offer: str = ""
+    outcome: str = "conversion"
+    tenant: str = "acme"
+
+
+def record_of(decision: Decided) -> str:
+    arms = [
+        {"experimentId": experiment, "experimentKey": f"key-{experiment}", "variant": arm}
+        for experiment, arm in decision.arms.items()
+    ]
+    return json.dumps({"form": 1, "decision": {"experiments": arms}})
+
+
+DECISION: Final = {
+    "tenant_id": pl.String,
+    "customer_id": pl.String,
+    "recommendation_id": pl.String,
+    "occurred_at_ms": pl.Int64,
+    "received_at_ms": pl.Int64,
+    "decision": pl.String,
+    "source": pl.String,
+    "offset": pl.UInt64,
+}
+INTERACTION: Final = {
+    "id": pl.String,
+    "tenant_id": pl.String,
+    "customer_id": pl.String,
+    "occurred_at": pl.Int64,
+    "received_at": pl.Int64,
+    "category": pl.String,
+    "is_conversion": pl.Boolean,
+    "recommendation_id": pl.String,
+    "rank": pl.UInt16,
+    "offer_id": pl.String,
+    "creative_id": pl.String,
+}
+
+
+def write(store: Store, decisions: Sequence[Decided], responses: Sequence[Converted]) -> None:
+    """As the stream does: each decision in full, and a row of history for each of its items."""
+    records = [
+        (one.tenant, one.customer, one.recommendation, one.at_ms, one.at_ms, record_of(one), "s", number)
+        for number, one in enumerate(decisions)
+    ]
+    write_decisions(store, pl.DataFrame(records, schema=DECISION, orient="row"))
+    offered = [
+        (one.tenant, one.customer, one.at_ms, one.at_ms, "recommendation", False, one.recommendation, rank, *item)
+        for one in decisions
+        for rank, item in enumerate(one.items, 1)
+    ]
+    responded = [
+        (one.tenant, one.customer, one.at_ms, one.at_ms, "response", one.outcome == "conversion", "", 0, one.offer, "")
+        for one in responses
+    ]
+    history = [(f"{row[2]:012x}{number:026x}", *row) for number, row in enumerate(offered + responded)]
+    moments = [pl.col(name).cast(MILLIS) for name in ("occurred_at", "received_at")]
+    store.insert("interactions", pl.DataFrame(history, schema=INTERACTION, orient="row").with_columns(moments))
+
+
+def counted(samples: Mapping[str, tuple[int, int]], switched: int = 0) -> Counted:
+    return Counted({variant: Sample(*counts) for variant, counts in samples.items()}, switched)
+
+
+def test_a_customer_counts_once_with_a_conversion_at_or_after_the_first_recommendation(store: Store):
+    decisions = [Decided(START + n, who, f"r{who}{n}", {"e1": "a"}) for who in ("ann", "bob", "cid") for n in (0, 5)]
+    responses = [Converted(START, "ann"), Converted(START + 9, "ann"), Converted(START - 1, "bob")]
+    write(store, decisions, [*responses, Converted(START + 1, "cid", outcome="click"), Converted(START, "dan")])
+    assert count_variants(store, "e1", EVER) == counted({"a": (1, 3)})
+    assert count_variants(store, "e2", EVER) == counted({})
+
+
+def test_a_customer_in_several_variants_counts_for_the_first(store: Store):
+    arms = [(2, "b"), (1, "a"), (3, "b")]
+    write(store, [Decided(START + at, "ann", f"r{at}", {"e1": arm}) for at, arm in arms], [Converted(START + 9, "ann")])
+    assert count_variants(store, "e1", EVER) == counted({"a": (1, 1)}, switched=1)
+    later = replace(EVER, from_ms=START + 2, to_ms=START + 9)
+    assert count_variants(store, "e1", later) == counted({"b": (0, 1)})
+
+
+def test_conversions_can_be_limited_to_an_offer_and_to_offers_that_were_recommended_before(store: Store):
+    write(
+        store,
+        [
+            Decided(START, "ann", "r1", {"e1": "a"}, [("loan", "c1"), ("card", "c2")]),
+            Decided(START + 5, "bob", "r2", {"e1": "a"}, [("loan", "c1")]),
+            Decided(START, "bob", "r3", {"e1": "a"}, []),
+            Decided(START, "bob", "r4", {}, [("card", "c1")]),
+        ],
+        [Converted(START + 3, "ann", "card"), Converted(START + 3, "bob", "loan"), Converted(START + 3, "bob", "card")],
+    )
+
+    def found(**limits: Any) -> Mapping[str, Sample]:
+        return count_variants(store, "e1", replace(EVER, **limits)).samples
+
+    assert found() == {"a": (2, 2)}
+    assert found(offer_id="card") == {"a": (2, 2)}
+    assert found(offer_id="loan") == {"a": (1, 2)}
+    assert found(only_offered=True) == {"a": (1, 2)}
+    assert found(only_offered=True, offer_id="loan") == {"a": (0, 2)}
+
+
+def test_a_decision_of_another_form_is_in_no_experiment(store: Store):
+    forms = ["", "[]", '{"decision": 3}', '{"decision": {"experiments": [{"experimentId": 7}, {"variant": "a"}]}}']
+    records = [("acme", "ann", f"r{at}", START, START, form, "s", at) for at, form in enumerate(forms)]
+    write_decisions(store, pl.DataFrame(records, schema=DECISION, orient="row"))
+    assert store.client.query("SELECT count() FROM variant_assignments").result_rows == [(0,)]
+
+
+def by_hand(decisions: Iterable[Decided], responses: Sequence[Converted], counting: Counting) -> Counted:
+    """Variants of experiment e1, one customer after the other."""
+    members: dict[str, list[Decided]] = defaultdict(list)
+    for one in sorted(decisions):
+        if one.tenant == "acme" and "e1" in one.arms and counting.from_ms <= one.at_ms < counting.to_ms:
+            members[one.customer].append(one)
+    samples: dict[str, Sample] = defaultdict(lambda: Sample(0, 0))
+    for customer, own in members.items():
+        has_converted = False
+        for response in responses:
+            offered = [one.at_ms for one in own if response.offer in dict(one.items)]
+            since = min(offered, default=counting.to_ms) if counting.only_offered else own[0].at_ms
+            has_converted |= (
+                (response.tenant, response.customer, response.outcome) == ("acme", customer, "conversion")
+                and since <= response.at_ms < counting.to_ms
+                and counting.offer_id in ("", response.offer)
+            )
+        variant = own[0].arms["e1"]
+        samples[variant] = samples[variant].plus(Sample(int(has_converted), 1))
+    return Counted(dict(samples), sum(len({one.arms["e1"] for one in own}) > 1 for own in members.values()))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_are_what_plain_python_counts_in_the_same_events(store: Store, seed: int):
+    rng = random.Random(seed)
+    customers, offers = [f"c{number}" for number in range(60)], ["loan", "card", ""]
+    decisions = [
+        Decided(
+            START + rng.randrange(100),
+            rng.choice(customers),
+            f"r{number:03}",
+            {experiment: rng.choice(["a", "b"]) for experiment in rng.sample(["e1", "e2"], rng.randrange(3))},
+            [(offer, "c1") for offer in rng.sample(["loan", "card"], rng.randrange(3))],
+            rng.choice(["acme", "acme", "other"]),
+        )
+        for number in range(150)
+    ]
+    responses = [
+        Converted(
+            START + rng.randrange(100),
+            rng.choice(customers),
+            rng.choice(offers),
+            rng.choice(["conversion", "click"]),
+            rng.choice(["acme", "other"]),
+        )
+        for _ in range(150)
+    ]
+    write(store, decisions, responses)
+    write(store, decisions, responses)  # a crash writes the same rows twice
+    ranges = ((0, EVER.to_ms), (START + 20, START + 70))
+    for offer, only_offered, (from_ms, to_ms) in product(("", "loan"), (False, True), ranges):
+        counting = replace(EVER, offer_id=offer, only_offered=only_offered, from_ms=from_ms, to_ms=to_ms)
+        assert count_variants(store, "e1", counting) == by_hand(decisions, responses, counting)
+
+
+def test_a_customer_counts_for_the_creative_of_the_offer_that_was_recommended_first(store: Store):
+    write(
+        store,
+        [
+            Decided(START + 1, "ann", "r2", {"e1": "a"}, [("card", "c9"), ("loan", "c2")]),
+            Decided(START, "ann", "r1", {}, [("loan", "c1"), ("loan", "c2")]),
+            Decided(START, "bob", "r3", {"e1": "a"}, [("loan", "c1")]),
+            Decided(START, "cid", "r4", {"e1": "a"}, [("loan", "")]),
+        ],
+        [Converted(START, "ann", "loan"), Converted(START, "bob", "card"), Converted(START + 2, "cid", "loan")],
+    )
+    loan = replace(EVER, offer_id="loan")
+    assert count_creatives(store, "", loan) == counted({"c1": (1, 2)}, switched=1)
+    assert count_creatives(store, "e1", loan) == counted({"c1": (0, 1), "c2": (0, 1)})
