@@ -12,16 +12,18 @@ from rapport.domain.catalogue.strategy import (
     DecisionFlow,
     Experiment,
     MetricDefinition,
+    Model,
     QualificationRule,
 )
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
 from rapport.domain.decisions.entity_references import references_in_config, references_in_flow
-from rapport.domain.decisions.flow_checks import find_flaws
+from rapport.domain.decisions.flow_checks import fault_of_formula, find_flaws
 from rapport.domain.decisions.policies import compile_policy
 from rapport.domain.decisions.rules import compile_rule
 from rapport.domain.decisions.scopes import EACH, Members, find_scope_flaws
+from rapport.domain.scoring.models import compile_model
 
 Flaw = tuple[str, str]
 """Path of a field, as in JSON; what is wrong with it and what would be right."""
@@ -152,8 +154,8 @@ def _check_custom_fields(entity: Category | SubCategory, _known: Known) -> Itera
             yield f"{path}.key", f"{field.key} occurs twice"
         if field.type == "select" and not field.options:
             yield f"{path}.options", "a field of type select needs options"
-        if field.type == "computed" and not field.formula:
-            yield f"{path}.formula", "a computed field needs a formula"
+        if field.type == "computed" and (fault := fault_of_formula(field.formula)):
+            yield f"{path}.formula", fault if field.formula else "a computed field needs a formula"
 
 
 def _check_experiment(experiment: Experiment, _known: Known) -> Iterator[Flaw]:
@@ -165,6 +167,15 @@ def _check_experiment(experiment: Experiment, _known: Known) -> Iterator[Flaw]:
         if challenger.model_id in seen:
             yield f"challengers[{index}].modelId", f"{challenger.model_id} takes part twice"
         seen.add(challenger.model_id)
+
+
+def _check_model(model: Model, _known: Known) -> Iterator[Flaw]:
+    try:
+        compile_model(model)
+    except ConfigError as error:
+        yield from _in_config(error)
+    except ConditionError as error:
+        yield "config", str(error)
 
 
 def _check_metric(metric: MetricDefinition, _known: Known) -> Iterator[Flaw]:
@@ -191,5 +202,6 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Known], Iterator[Flaw]]]] = {
     "sub_category": _check_custom_fields,
     "experiment": _check_experiment,
     "metric": _check_metric,
+    "model": _check_model,
     "decision_flow": _check_flow,
 }

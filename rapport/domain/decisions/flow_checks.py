@@ -16,9 +16,11 @@ from rapport.domain.decisions.nodes import (
     NARROW,
     PHASES,
     CallConfig,
+    ComputeConfig,
     ConditionalConfig,
     ScoreConfig,
 )
+from rapport.domain.formulas import FormulaError, compile_formula
 
 
 def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[tuple[str, str]]:
@@ -71,13 +73,26 @@ def _flaws_of(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
             for inner in (*config.then, *config.otherwise)
             if PHASES.get(inner.type, NARROW) != NARROW or inner.type == "inventory"
         )
+    if isinstance(config, ComputeConfig):
+        yield from (f"{one.name}: {fault}" for one in config.fields if (fault := fault_of_formula(one.formula)))
     if isinstance(config, CallConfig) and known_flows and config.flow_key not in known_flows:
         yield f"there is no flow {config.flow_key!r}; known are {', '.join(sorted(known_flows))}"
     if isinstance(config, ScoreConfig):
         yield from _flaws_of_scoring(config)
 
 
+def fault_of_formula(text: str) -> str:
+    """What is wrong with a formula and where; empty for one that can be compiled."""
+    try:
+        compile_formula(text)
+    except FormulaError as error:
+        return str(error)
+    return ""
+
+
 def _flaws_of_scoring(config: ScoreConfig) -> Iterator[str]:
+    if config.expression and (fault := fault_of_formula(config.expression)):
+        yield f"expression: {fault}"
     if config.formula is not None:
         total = sum(getattr(config.formula, field.name) for field in msgspec.structs.fields(config.formula))
         if abs(total - 1) > 1e-6:

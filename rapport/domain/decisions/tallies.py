@@ -124,13 +124,13 @@ class Tallies:
         """The latest event with one of some outcomes: which, and when."""
         if self._outcomes is None:
             times: dict[str, dict[Subject, int]] = {}
-            for (outcome, subject), at_ms in self.customer.last_outcome_ms.items():
-                times.setdefault(outcome, {})[subject] = at_ms
-            self._outcomes = {outcome: index_values(found, max) for outcome, found in times.items()}
+            for (outcome, subject), then_ms in self.customer.last_outcome_ms.items():
+                times.setdefault(outcome, {})[subject] = then_ms
+            self._outcomes = {outcome: index_values(of_outcome, max) for outcome, of_outcome in times.items()}
         latest: tuple[int, str] | None = None
         for outcome in outcomes:
-            index = self._outcomes.get(outcome)
-            at_ms = index.of(selection) if index else None
+            found = self._outcomes.get(outcome)
+            at_ms = found.of(selection) if found else None
             if at_ms is not None and (latest is None or (at_ms, outcome) > latest):
                 latest = at_ms, outcome
         return (latest[1], latest[0]) if latest else None

@@ -22,9 +22,10 @@ _PLACEHOLDER: Final = re.compile(
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _CODE_OR_TAG: Final = re.compile(
-    r"<(?P<code>script|style)\b.*?(?:</(?P=code)\s*>|\Z)|<[A-Za-z/](?:[^\"'>]|\"[^\"]*\"|'[^']*')*+>",
+    r"<(?P<code>script|style)\b.*?(?:</(?P=code)\s*>|\Z)|<[A-Za-z/{](?:[^\"'>]|\"[^\"]*\"|'[^']*')*+>",
     re.IGNORECASE | re.DOTALL,
 )
+_UNCLOSED_TAG: Final = re.compile(r"<[A-Za-z/{][^>]*\Z")
 _ENTITY: Final = re.compile(r"&(?:[A-Za-z]+|#\w+);")
 _OPEN_ATTRIBUTE: Final = re.compile(
     r"<[^\s\"'>]+(?:\s+[^\s\"'>=]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?)*"
@@ -131,7 +132,7 @@ def _html_encoder(template: str, at: int) -> Encode | None:
     """Between tags and in quoted attributes a value is escaped; elsewhere in a tag none is safe."""
     around = next((m for m in _CODE_OR_TAG.finditer(template) if m.start() < at < m.end()), None)
     if around is None:
-        return html.escape
+        return _refuse if _UNCLOSED_TAG.search(template, 0, at) else html.escape
     if around["code"]:
         return None
     attribute = _OPEN_ATTRIBUTE.fullmatch(template, around.start(), at)

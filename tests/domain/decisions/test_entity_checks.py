@@ -112,6 +112,12 @@ def test_a_rule_that_cannot_be_evaluated_is_named(changes: dict[str, Any], flaw:
         ),
         ("category", {"customFields": [{"key": "a"}, {"key": "a"}]}, "customFields[1].key: a occurs twice"),
         ("category", {"customFields": [{"key": "a", "type": "computed"}]}, "customFields[0].formula: a computed"),
+        (
+            "category",
+            {"customFields": [{"key": "a", "type": "computed", "formula": "1 +"}]},
+            "customFields[0].formula: line 1, column 4:",
+        ),
+        ("model", {"key": "m", "modelType": "scorecard", "config": {"typo": 1}}, "config.typo: is not known"),
         ("category", {"customFields": [{"key": "a", "type": "select"}]}, "customFields[0].options: a field of type"),
         (
             "experiment",
@@ -138,6 +144,18 @@ def test_what_does_not_fit_is_named(kind: str, fields: dict[str, Any], flaw: str
         ([FLOW[1], FLOW[0], FLOW[2]], "draft.s: a flow begins with an inventory node"),
         ([FLOW[0], {"id": "s", "type": "score", "config": {"modelKey": "x"}}, FLOW[2]], "draft.s.modelKey: there is"),
         ([*FLOW[:2], {"id": "c", "type": "call_flow", "config": {"flowKey": "x"}}, FLOW[2]], "draft.c: there is no"),
+        (
+            [
+                *FLOW[:2],
+                {"id": "c", "type": "compute", "config": {"fields": [{"name": "rate", "formula": "min("}]}},
+                FLOW[2],
+            ],
+            "draft.c: rate: line 1, column",
+        ),
+        (
+            [FLOW[0], {"id": "s", "type": "score", "config": {"method": "formula", "expression": "2 *"}}, FLOW[2]],
+            "draft.s: expression: line 1, column",
+        ),
         (
             [
                 FLOW[0],
