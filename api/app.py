@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,9 @@ from litestar.di import Provide
 from api.api_keys.controller import ApiKeyController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
+from api.catalogue.controller import controller_of
+from api.catalogue.flows import FlowController
+from api.catalogue.resources import RESOURCES
 from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
 from api.database import Database
@@ -25,6 +27,7 @@ from api.ingest.controller import IngestController
 from api.limits import RateLimit
 from api.metrics import ApiMetrics
 from api.observation import Observed
+from api.outcome_types.controller import OutcomeTypeController
 from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
@@ -33,30 +36,38 @@ from api.services import Services
 from api.shared_state import connect_shared_state
 from api.summaries.controller import SummaryController
 from api.tenants import TenantDirectory
+from api.times import now_ms
 from api.writing.gateway import EventGateway
 from api.writing.repetitions import Repetitions
 from rapport.storage.recorded import find_recorded
 from rapport.storage.summaries import read_summaries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from rapport.settings import Settings
 
 CONTROLLERS: tuple[type[Controller], ...] = (
+    *map(controller_of, RESOURCES),
+    FlowController,
     ApiKeyController,
     HistoryController,
     IngestController,
+    OutcomeTypeController,
     RespondController,
     SummaryController,
 )
 """The areas of the API, below ``/api/v1``."""
 
 
-def create_app(settings: Settings) -> Observed:
+def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Observed:
     """Build the API.
 
     It starts without ClickHouse and Kafka and answers 503 until they are there.
+
+    Args:
+        settings: Of this process.
+        clock: Epoch milliseconds; what decisions and outcome types go by.
 
     Raises:
         SettingsError: A setting cannot be understood.
@@ -91,7 +102,8 @@ def create_app(settings: Settings) -> Observed:
             connect_shared_state(settings.api),
             patience_s=settings.api.kafka_timeout_s + 2,
         ),
-        decisions=RecentDecisions(database, lambda: time.time_ns() // 1_000_000),
+        clock=clock,
+        decisions=RecentDecisions(database, clock),
     )
 
     async def provide_services() -> Services:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from litestar.di import NamedDependency
@@ -26,11 +27,15 @@ class Services:
     """Everything that lives as long as the process.
 
     No dataclass: the framework would take one apart to validate it, at every request.
+
+    Attributes:
+        clock: Epoch milliseconds; what decisions and outcome types go by.
     """
 
     __slots__ = (
         "catalogue",
         "catalogues",
+        "clock",
         "database",
         "decisions",
         "gateway",
@@ -57,6 +62,7 @@ class Services:
         gateway: EventGateway,
         summaries: Loader[SummaryRequest, SummaryRows],
         repetitions: Repetitions,
+        clock: Callable[[], int],
         decisions: RecentDecisions,
     ) -> None:
         self.settings = settings
@@ -70,6 +76,7 @@ class Services:
         self.gateway = gateway
         self.summaries = summaries
         self.repetitions = repetitions
+        self.clock = clock
         self.decisions = decisions
 
 

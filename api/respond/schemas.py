@@ -19,7 +19,7 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 
 
-class Answer(Body, frozen=True):
+class Answer(Body, frozen=True, kw_only=True):
     """What a customer did.
 
     Say what it is about by ``recommendationId`` and ``rank``, by ``creativeId`` and ``channelId``, or by

@@ -59,7 +59,7 @@ def find_recorded(store: Store, keys: Sequence[KeyOfEvent], horizon_hours: int) 
     claims = store.select(
         "respond/claims",
         {"tenants": sorted({key.tenant_id for key in keys}), "horizon_hours": horizon_hours},
-        frames={"asked": pl.DataFrame({"key_hash": hashes}, schema={"key_hash": pl.UInt64})},
+        frames={"asked_keys": pl.DataFrame({"key_hash": hashes}, schema={"key_hash": pl.UInt64})},
     )
     if claims.is_empty():
         return [None] * len(keys)

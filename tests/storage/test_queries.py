@@ -33,6 +33,8 @@ VALUES: Mapping[str, Any] = {
 }
 CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
 FRAMES = {
+    "asked_keys": {"key_hash": pl.UInt64},
+    "claimed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64, "item": pl.UInt32},
     "batch_keys": {"source": pl.String, "key_hash": pl.UInt64},
     "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
     "batch_subjects": {**CUSTOMERS, "offer_id": pl.String, "creative_id": pl.String, "channel_id": pl.String},

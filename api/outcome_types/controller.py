@@ -1,0 +1,167 @@
+"""``/api/v1/outcome-types``: what outcomes mean for the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Controller, Request, delete, get, post, put
+from litestar.params import FromPath, QueryParameter, RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
+from api.describing import answers
+from api.errors import ApiError
+from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeType, OutcomeTypeView, view_of
+from api.outcome_types.service import find, list_all, save
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.domain.outcomes import Category
+from rapport.storage.outcome_types import OutcomeRecord
+
+CHANGE_DELAY_MS: Final = 10_000
+"""A change takes effect so much later: every worker knows of it before the first event that it concerns."""
+_EXAMPLE: Final[Mapping[str, object]] = {
+    "id": "renewed",
+    "tenantId": "t_001",
+    "key": "renewed",
+    "name": "Renewed",
+    "description": "The customer renewed the contract.",
+    "classification": "positive",
+    "category": "response",
+    "isConversion": True,
+    "isSystem": False,
+    "ordinal": 18,
+    "status": "active",
+    "version": 1,
+    "effectiveAt": "2026-03-15T14:30:00.000Z",
+    "applies": APPLIES,
+    "createdAt": "2026-03-15T14:30:00.000Z",
+    "updatedAt": "2026-03-15T14:30:00.000Z",
+    "deletedAt": None,
+}
+
+
+class OutcomeTypeController(Controller):
+    """Every tenant begins with the documented ones; admins add their own. The stream knows of them within seconds."""
+
+    path = "/outcome-types"
+    tags = ["Configuration"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "outcome-types"}
+
+    @get(summary="List outcome types", responses=answers(200, list[OutcomeTypeView], [_EXAMPLE]))
+    async def list_types(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        *,
+        include_deleted: Annotated[
+            bool, QueryParameter(name="includeDeleted", description="Whether those that were deleted are listed too.")
+        ] = False,
+    ) -> list[OutcomeTypeView]:
+        """In the order of `ordinal`."""
+        tenant_id = request.user.tenant_id
+        known = await list_all(services, tenant_id)
+        return [view_of(tenant_id, one) for one in known if one.is_active or include_deleted]
+
+    @get("/{key:str}", summary="Get an outcome type", responses=answers(200, OutcomeTypeView, _EXAMPLE, 404))
+    async def get_type(
+        self, request: Request[Principal, Any, Any], services: FromServices, key: FromPath[str]
+    ) -> OutcomeTypeView:
+        """By its key; also if it was deleted."""
+        return view_of(request.user.tenant_id, find(await list_all(services, request.user.tenant_id), key))
+
+    @post(
+        dto=JsonBody[NewOutcomeType],
+        return_dto=None,
+        guards=[requires(Role.ADMIN)],
+        summary="Make an outcome type",
+        responses=answers(201, OutcomeTypeView, _EXAMPLE, 400, 409, 413, 415),
+    )
+    async def create_type(
+        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[NewOutcomeType]
+    ) -> OutcomeTypeView:
+        """It counts from now on. One that was deleted can be made again."""
+        tenant_id = request.user.tenant_id
+        known = await list_all(services, tenant_id)
+        before = next((one for one in known if one.key == data.key), None)
+        if before is not None and before.is_active:
+            raise ApiError(409, f"There is an outcome type {data.key!r} already; change it with PUT.")
+        record = OutcomeRecord(
+            key=data.key,
+            version=before.version + 1 if before else 1,
+            name=data.name or data.key.replace("_", " ").capitalize(),
+            description=data.description,
+            classification=data.classification,
+            category=Category(data.category),
+            is_conversion=data.is_conversion,
+            ordinal=_place(known, before) if data.ordinal is None else data.ordinal,
+            # At once is soon enough, since workers look a key up that they do not know; but not before its end.
+            effective_at_ms=max(services.clock(), before.effective_at_ms + 1 if before else 0),
+        )
+        return await save(services, request.user, before, record, "restore" if before else "create")
+
+    @put(
+        "/{key:str}",
+        dto=JsonBody[ChangedOutcomeType],
+        return_dto=None,
+        guards=[requires(Role.ADMIN)],
+        summary="Change an outcome type",
+        responses=answers(200, OutcomeTypeView, {**_EXAMPLE, "version": 2}, 400, 404, 409, 413, 415),
+    )
+    async def change_type(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        key: FromPath[str],
+        data: RequestBody[ChangedOutcomeType],
+    ) -> OutcomeTypeView:
+        """The change counts for events from `effectiveAt` on, ten seconds from now; nothing is counted anew."""
+        before = _changeable(await list_all(services, request.user.tenant_id), key)
+        if data.version not in (None, before.version):
+            raise ApiError(409, f"Version {data.version} is not the newest any more; that is {before.version}.")
+        changes = {
+            name: value
+            for name, value in msgspec.structs.asdict(data).items()
+            if value is not None and name not in ("version", "category")
+        }
+        if data.category is not None:
+            changes["category"] = Category(data.category)
+        record = msgspec.structs.replace(
+            before, **changes, version=before.version + 1, effective_at_ms=services.clock() + CHANGE_DELAY_MS
+        )
+        return await save(services, request.user, before, record, "update")
+
+    @delete(
+        "/{key:str}",
+        guards=[requires(Role.ADMIN)],
+        summary="Delete an outcome type",
+        responses=answers(204, None, None, 404, 409),
+    )
+    async def delete_type(
+        self, request: Request[Principal, Any, Any], services: FromServices, key: FromPath[str]
+    ) -> None:
+        """Events with it are refused from ten seconds on; what was counted stays."""
+        before = _changeable(await list_all(services, request.user.tenant_id), key)
+        record = msgspec.structs.replace(
+            before,
+            is_active=False,
+            version=before.version + 1,
+            effective_at_ms=services.clock() + CHANGE_DELAY_MS,
+        )
+        await save(services, request.user, before, record, "soft_delete")
+
+
+def _place(known: list[OutcomeRecord], before: OutcomeRecord | None) -> int:
+    return before.ordinal if before else max((one.ordinal for one in known), default=-1) + 1
+
+
+def _changeable(known: list[OutcomeRecord], key: str) -> OutcomeRecord:
+    record = find(known, key)
+    if not record.is_active:
+        raise ApiError(404, f"The outcome type {key!r} was deleted.")
+    if record.is_system:
+        raise ApiError(403, f"{key!r} is one of the outcome types that every tenant has; it cannot be changed.")
+    return record

@@ -1,0 +1,110 @@
+"""Outcome types on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Final, Literal
+
+import msgspec
+
+from api.bodies import Body
+from api.times import iso
+from rapport.domain.outcomes import Category, Classification
+from rapport.storage.outcome_types import OutcomeRecord
+
+Name = Annotated[str, msgspec.Meta(max_length=255)]
+Description = Annotated[str, msgspec.Meta(max_length=10_000)]
+Ordinal = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Kind = Literal["impression", "response"]
+APPLIES: Final = (
+    "Events that Kafka receives from effectiveAt on are counted by this version; what was counted before stays so."
+)
+
+
+class NewOutcomeType(Body, frozen=True, kw_only=True):
+    """What an outcome means.
+
+    Attributes:
+        key: What events carry as ``outcome``.
+        name: For people; made of the key if not given.
+        classification: Whether the customer liked it.
+        category: Whether it is something the customer saw, or an answer.
+        is_conversion: Whether it counts in ``converts``.
+        ordinal: Its place in lists; last if not given.
+    """
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
+    name: Name = ""
+    description: Description = ""
+    classification: Classification
+    category: Kind = "response"
+    is_conversion: bool = False
+    ordinal: Ordinal | None = None
+
+
+class ChangedOutcomeType(Body, frozen=True, kw_only=True):
+    """What is to change; what is left out stays.
+
+    Attributes:
+        version: The version this is about; if it is not the newest any more, nothing changes (409).
+    """
+
+    ALIASES: ClassVar[dict[str, str]] = {"rowVersion": "version"}
+
+    name: Name | None = None
+    description: Description | None = None
+    classification: Classification | None = None
+    category: Kind | None = None
+    is_conversion: bool | None = None
+    ordinal: Ordinal | None = None
+    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class OutcomeTypeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An outcome type as it is now.
+
+    Attributes:
+        is_system: Made with the tenant; cannot be changed.
+        status: active or deleted.
+        effective_at: Since when, by Kafka's clock, this version counts.
+        applies: The same in words.
+    """
+
+    id: str
+    tenant_id: str
+    key: str
+    name: str
+    description: str
+    classification: Classification
+    category: Category
+    is_conversion: bool
+    is_system: bool
+    ordinal: int
+    status: Literal["active", "deleted"]
+    version: int
+    effective_at: str
+    applies: str = APPLIES
+    created_at: str
+    updated_at: str
+    deleted_at: str | None
+
+
+def view_of(tenant_id: str, record: OutcomeRecord) -> OutcomeTypeView:
+    """An outcome type as the API shows it."""
+    return OutcomeTypeView(
+        id=record.key,
+        tenant_id=tenant_id,
+        key=record.key,
+        name=record.name,
+        description=record.description,
+        classification=record.classification,
+        category=record.category,
+        is_conversion=record.is_conversion,
+        is_system=record.is_system,
+        ordinal=record.ordinal,
+        status="active" if record.is_active else "deleted",
+        version=record.version,
+        effective_at=iso(record.effective_at_ms),
+        created_at=iso(record.created_at_ms),
+        updated_at=iso(record.updated_at_ms),
+        deleted_at=None if record.is_active else iso(record.updated_at_ms),
+    )
