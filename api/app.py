@@ -21,10 +21,12 @@ from api.database import Database
 from api.decisions.recent import RecentDecisions
 from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
+from api.experiments.controller import ExperimentResultsController
 from api.health.controller import HealthController
 from api.history.controller import HistoryController
 from api.ingest.controller import IngestController
 from api.limits import RateLimit
+from api.metric_values.controller import MetricValueController
 from api.metrics import ApiMetrics
 from api.observation import Observed
 from api.outcome_types.controller import OutcomeTypeController
@@ -51,8 +53,10 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     *map(controller_of, RESOURCES),
     FlowController,
     ApiKeyController,
+    ExperimentResultsController,
     HistoryController,
     IngestController,
+    MetricValueController,
     OutcomeTypeController,
     RespondController,
     SummaryController,
