@@ -34,7 +34,7 @@ _OPEN_ATTRIBUTE: Final = re.compile(
 _ADDRESSES: Final = frozenset({"href", "src", "action", "formaction", "poster", "background", "xlink:href"})
 _CODE_ATTRIBUTES: Final = ("on", "style", "srcdoc")
 _SCRIPT: Final = re.compile(r"[\s\x00-\x20]*(?:javascript|data|vbscript)[\s\x00-\x20]*:", re.IGNORECASE)
-_JSON_WORD: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
+_JSON_WORD: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false")
 _SHOWN_AS_TEXT: Final = frozenset({"email_text", "push_notification", "sms_text", "whatsapp_template"})
 
 
