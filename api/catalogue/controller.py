@@ -1,0 +1,206 @@
+"""``/api/v1/offers`` and its like: one implementation for every kind of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, Response, delete, get, patch, post, put
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, QueryParameter, RequestBody
+
+from api.auth.principal import Principal, requires
+from api.catalogue import service
+from api.catalogue.bodies import Given, documented_as, expected_version
+from api.catalogue.filters import Filters
+from api.catalogue.paging import Wanted, page_of
+from api.catalogue.resources import Resource
+from api.catalogue.shapes import body_shape, page_shape, patch_shape, view_of, view_shape
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.reading.parameters import clamp, one_of
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.storage.catalogue import Record, load_history
+
+DEFAULT_LIMIT: Final = 25
+MAX_LIMIT: Final = 200
+_STATUSES: Final = ("draft", "active", "paused", "archived")
+_Filters = NamedDependency[Filters]
+_IncludeDeleted = Annotated[bool, QueryParameter(name="includeDeleted", description="Deleted ones, too.")]
+_Asking = Request[Principal, Any, Any]
+
+
+def _text(name: str, description: str) -> QueryParameter:
+    return QueryParameter(name=name, description=description, max_length=1_000)
+
+
+def controller_of(resource: Resource) -> type[Controller]:
+    """The routes of one kind."""
+    kind = resource.kind
+    view, body, patched = view_shape(kind), body_shape(kind), patch_shape(kind)
+    example = view_of("t_001", resource.example)
+    page = {
+        "data": [example],
+        "pagination": {"total": 1, "limit": DEFAULT_LIMIT, "hasMore": False, "nextCursor": None, "cursor": None},
+    }
+    writers = [requires(resource.writer)]
+
+    class CatalogueController(Controller):
+        path = resource.path
+        tags = [resource.tag]
+        guards = [requires(Role.VIEWER)]
+        opt = {"scope": "catalogue"}
+        dependencies = {"filters": Provide(resource.filters, sync_to_thread=False)}
+
+        @get(
+            operation_id=f"List{view.__name__}s",
+            summary=f"List {resource.plural}",
+            responses=answers(200, page_shape(kind), page, 400),
+        )
+        async def list_entities(
+            self,
+            request: _Asking,
+            services: FromServices,
+            filters: _Filters,
+            status: Annotated[str | None, _text("status", f"{', '.join(_STATUSES)}.")] = None,
+            q: Annotated[str | None, _text("q", "With this text in name, id, key or description.")] = None,
+            name: Annotated[str | None, _text("name", "Called exactly so.")] = None,
+            limit: Annotated[
+                int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
+            ] = DEFAULT_LIMIT,
+            cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+            *,
+            include_deleted: _IncludeDeleted = False,
+        ) -> Response[Any]:
+            """Filters are combined: what is listed fulfils all of them."""
+            faults: list[Fault] = []
+            one_of("status", status, _STATUSES, faults)
+            if faults:
+                raise invalid(*faults)
+            wanted = Wanted(
+                status=status or "", search=q or "", name=name or "", fields=filters, with_deleted=include_deleted
+            )
+            stored = await services.catalogues.refresh(request.user.tenant_id)
+            found, pagination = page_of(
+                kind, stored.records.get(kind, {}).values(), wanted, cursor or "", clamp(limit, 1, MAX_LIMIT)
+            )
+            views = [view_of(request.user.tenant_id, record) for record in found]
+            return Response({"data": views, "pagination": pagination})
+
+        @get(
+            "/{entity_id:str}",
+            operation_id=f"Get{view.__name__}",
+            summary=f"Get a {resource.noun}",
+            responses=answers(200, view, example, 404),
+        )
+        async def get_entity(
+            self,
+            request: _Asking,
+            services: FromServices,
+            entity_id: FromPath[str],
+            *,
+            include_deleted: _IncludeDeleted = False,
+        ) -> Response[Any]:
+            """`ETag` is the version; send it as `If-Match` with a change."""
+            stored = await services.catalogues.refresh(request.user.tenant_id)
+            record = stored.records.get(kind, {}).get(entity_id) if include_deleted else None
+            return _answer(request, record or service.find(stored, kind, entity_id))
+
+        @get(
+            "/{entity_id:str}/versions",
+            operation_id=f"ListVersionsOf{view.__name__}",
+            summary=f"Every version of a {resource.noun}, the newest first",
+            responses=answers(200, page_shape(kind), page, 404),
+        )
+        async def list_versions(
+            self, request: _Asking, services: FromServices, entity_id: FromPath[str]
+        ) -> Response[Any]:
+            """Nothing is ever overwritten: what a decision was made on can be read later."""
+            records = await services.database.call(load_history, request.user.tenant_id, kind, entity_id)
+            if not records:
+                raise ApiError(404, f"There never was a {resource.noun} {entity_id!r}.")
+            views = [view_of(request.user.tenant_id, one) for one in records if one.entity is not None]
+            pagination = {
+                "total": len(views),
+                "limit": len(views),
+                "hasMore": False,
+                "nextCursor": None,
+                "cursor": None,
+            }
+            return Response({"data": views, "pagination": pagination})
+
+        @post(
+            dto=documented_as(body),
+            return_dto=None,
+            operation_id=f"Create{view.__name__}",
+            summary=f"Make a {resource.noun}",
+            responses=answers(201, view, example, 400, 409, 413, 415),
+            guards=writers,
+        )
+        async def create(self, request: _Asking, services: FromServices, data: RequestBody[Given]) -> Response[Any]:
+            """Without `id` one is made, and without `key`, where there are keys, one of the name."""
+            record = await services.database.call(service.create, request.user, kind, data.fields)
+            return _answer(request, record, 201)
+
+        @put(
+            "/{entity_id:str}",
+            dto=documented_as(body),
+            return_dto=None,
+            operation_id=f"Replace{view.__name__}",
+            summary=f"Replace a {resource.noun}",
+            responses=answers(200, view, example, 400, 404, 409, 413, 415),
+            guards=writers,
+        )
+        async def replace(
+            self, request: _Asking, services: FromServices, entity_id: FromPath[str], data: RequestBody[Given]
+        ) -> Response[Any]:
+            """Fields that are not given take their defaults. 409 if `If-Match` or `version` is not the newest."""
+            expected = _expected(request, data.fields)
+            record = await services.database.call(service.replace, request.user, kind, entity_id, data.fields, expected)
+            return _answer(request, record)
+
+        @patch(
+            "/{entity_id:str}",
+            dto=documented_as(patched),
+            return_dto=None,
+            operation_id=f"Patch{view.__name__}",
+            summary=f"Change some fields of a {resource.noun}",
+            responses=answers(200, view, example, 400, 404, 409, 413, 415),
+            guards=writers,
+        )
+        async def patch(
+            self, request: _Asking, services: FromServices, entity_id: FromPath[str], data: RequestBody[Given]
+        ) -> Response[Any]:
+            """A JSON merge patch: null takes a field back to its default. 409 as with PUT."""
+            expected = _expected(request, data.fields)
+            record = await services.database.call(service.patch, request.user, kind, entity_id, data.fields, expected)
+            return _answer(request, record)
+
+        @delete(
+            "/{entity_id:str}",
+            operation_id=f"Delete{view.__name__}",
+            summary=f"Delete a {resource.noun}",
+            responses=answers(204, None, None, 404, 409),
+            guards=writers,
+        )
+        async def delete(self, request: _Asking, services: FromServices, entity_id: FromPath[str]) -> None:
+            """It takes no part any more; its versions stay. With an offer its creatives are deleted."""
+            expected = _expected(request, {})
+            await services.database.call(service.delete, request.user, kind, entity_id, expected)
+
+    CatalogueController.__name__ = f"{view.__name__}Controller"
+    return CatalogueController
+
+
+def _expected(request: _Asking, fields: Mapping[str, Any]) -> int | None:
+    older = {"version": fields["rowVersion"]} if "rowVersion" in fields and "version" not in fields else {}
+    return expected_version(request.headers.get("if-match"), {**fields, **older})
+
+
+def _answer(request: _Asking, record: Record, status: int = 200) -> Response[Any]:
+    if record.entity is None:
+        raise ApiError(409, f"What is stored of {record.id!r} cannot be read any more; replace it with PUT.")
+    return Response(
+        view_of(request.user.tenant_id, record), status_code=status, headers={"ETag": service.etag_of(record)}
+    )

@@ -1,0 +1,105 @@
+"""What lists of each kind can be filtered by, beyond status and name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar.params import QueryParameter
+
+from api.errors import Fault, invalid
+from api.reading.parameters import one_of, same
+
+Filters = dict[str, str]
+"""Attribute -> value."""
+
+
+def _text(name: str, description: str) -> QueryParameter:
+    return QueryParameter(name=name, description=description, max_length=256)
+
+
+def _given(**values: str | None) -> Filters:
+    return {name: value for name, value in values.items() if value}
+
+
+def no_filters() -> Filters:
+    """Of kinds that have no more."""
+    return {}
+
+
+def channel_filters(
+    channel_type: Annotated[str | None, _text("channelType", "Of this type, such as email.")] = None,
+) -> Filters:
+    """Of channels."""
+    return _given(channel_type=channel_type)
+
+
+def placement_filters(channel_id: Annotated[str | None, _text("channelId", "Of this channel.")] = None) -> Filters:
+    """Of placements."""
+    return _given(channel_id=channel_id)
+
+
+def sub_category_filters(
+    category_id: Annotated[str | None, _text("categoryId", "Of this category.")] = None,
+) -> Filters:
+    """Of sub-categories."""
+    return _given(category_id=category_id)
+
+
+def offer_filters(
+    category_id: Annotated[str | None, _text("categoryId", "Of this category.")] = None,
+    sub_category_id: Annotated[str | None, _text("subCategoryId", "Of this sub-category.")] = None,
+    product_type: Annotated[str | None, _text("productType", "Of this product type.")] = None,
+    tag: Annotated[str | None, _text("tag", "With this tag.")] = None,
+) -> Filters:
+    """Of offers."""
+    return _given(category_id=category_id, sub_category_id=sub_category_id, product_type=product_type, tags=tag)
+
+
+def creative_filters(
+    offer_id: Annotated[str | None, _text("offerId", "Of this offer.")] = None,
+    action_id: Annotated[str | None, _text("actionId", "Older name of offerId.")] = None,
+    channel_id: Annotated[str | None, _text("channelId", "On this channel.")] = None,
+    placement_id: Annotated[str | None, _text("placementId", "For this placement.")] = None,
+) -> Filters:
+    """Of creatives."""
+    faults: list[Fault] = []
+    offer = same("offerId", offer_id, "actionId", action_id, faults)
+    if faults:
+        raise invalid(*faults)
+    return _given(offer_id=offer, channel_id=channel_id, placement_id=placement_id)
+
+
+def policy_filters(
+    rule_type: Annotated[str | None, _text("ruleType", "Of this type, such as frequency_cap.")] = None,
+    applies_to: Annotated[str | None, _text("scope", "With this scope, such as offer.")] = None,
+    scope_id: Annotated[str | None, _text("scopeId", "Applied to this offer, channel …")] = None,
+) -> Filters:
+    """Of contact policies."""
+    return _given(rule_type=rule_type, scope=applies_to, scope_id=scope_id)
+
+
+def rule_filters(
+    stage: Annotated[str | None, _text("stage", "eligibility, fit or match.")] = None,
+    rule_type: Annotated[str | None, _text("ruleType", "Of this type, such as segment_required.")] = None,
+    applies_to: Annotated[str | None, _text("scope", "With this scope, such as offer.")] = None,
+    scope_id: Annotated[str | None, _text("scopeId", "Applied to this offer, channel …")] = None,
+) -> Filters:
+    """Of qualification rules."""
+    faults: list[Fault] = []
+    stage = one_of("stage", stage, ("eligibility", "fit", "match", "ranking"), faults)
+    if faults:
+        raise invalid(*faults)
+    return _given(stage=stage, rule_type=rule_type, scope=applies_to, scope_id=scope_id)
+
+
+def key_filters(key: Annotated[str | None, _text("key", "With this key.")] = None) -> Filters:
+    """Of kinds with keys."""
+    return _given(key=key)
+
+
+def model_filters(
+    key: Annotated[str | None, _text("key", "With this key.")] = None,
+    model_type: Annotated[str | None, _text("modelType", "Of this type, such as scorecard.")] = None,
+) -> Filters:
+    """Of models."""
+    return _given(key=key, model_type=model_type)

@@ -1,0 +1,147 @@
+"""``/api/v1/decision-flows/publish`` and ``/ensure-base``: what flows have beyond other entities."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import msgspec
+from litestar import Controller, Request, Response, post
+from litestar.params import RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import Body, JsonBody
+from api.catalogue import service
+from api.catalogue.resources import RESOURCES
+from api.catalogue.shapes import view_of, view_shape
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.strategy import DecisionFlow
+from rapport.domain.catalogue.validating import find_flaws
+from rapport.domain.decisions.compiling import BASE_FLOW, BASE_FLOW_KEY
+from rapport.storage.catalogue_changes import Change
+
+if TYPE_CHECKING:
+    from rapport.storage.catalogue import Record, StoredCatalogue
+    from rapport.storage.client import Store
+
+KIND: Final = "decision_flow"
+_EXAMPLE: Final = view_of("t_001", next(one for one in RESOURCES if one.kind == KIND).example)
+
+
+class Publication(Body, frozen=True):
+    """Which flow is published: one of both names it.
+
+    Attributes:
+        version: Of the entity; 409 if it has changed since.
+    """
+
+    id: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    key: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    version: int | None = None
+
+
+class BaseFlow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The base flow, and whether it was made just now."""
+
+    flow_id: str
+    created: bool
+
+
+class FlowController(Controller):
+    """Requests run the published nodes of a flow; the draft is worked on until it is published."""
+
+    path = "/decision-flows"
+    tags = ["Catalogue"]
+    guards = [requires(Role.EDITOR)]
+    opt = {"scope": "catalogue"}
+
+    @post(
+        "/publish",
+        dto=JsonBody[Publication],
+        return_dto=None,
+        status_code=200,
+        summary="Publish the draft of a decision flow",
+        responses=answers(200, view_shape(KIND), _EXAMPLE, 400, 404, 409, 413, 415),
+    )
+    async def publish(
+        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[Publication]
+    ) -> Response[Any]:
+        """400 names every node that is wrong. Requests run it within 2 seconds."""
+        if bool(data.id) == bool(data.key):
+            raise invalid(Fault(field="key", message="name the flow by id or by key"))
+        record = await services.database.call(publish, request.user, data)
+        view = view_of(request.user.tenant_id, record)
+        return Response(view, headers={"ETag": service.etag_of(record)})
+
+    @post(
+        "/ensure-base",
+        status_code=200,
+        summary="Make the base flow, unless there is one",
+        responses={
+            **answers(200, BaseFlow, {"flowId": "flow_base", "created": False}),
+            201: answers(201, BaseFlow, {"flowId": "flow_base", "created": True})[201],
+        },
+    )
+    async def ensure_base(self, request: Request[Principal, Any, Any], services: FromServices) -> Response[BaseFlow]:
+        """A tenant without flows decides by the base flow anyway; this makes one that can be changed."""
+        flow_id, created = await services.database.call(ensure_base, request.user)
+        return Response(BaseFlow(flow_id=flow_id, created=created), status_code=201 if created else 200)
+
+
+def publish(store: Store, principal: Principal, wanted: Publication) -> Record:
+    """Make the draft what requests run. What is published already is not published again.
+
+    Raises:
+        ApiError: 400 with every fault of the draft, 404, or 409 if the flow has changed since.
+    """
+    found = ""
+
+    def decide(before: StoredCatalogue) -> Sequence[Change]:
+        nonlocal found
+        record = service.find(before, KIND, wanted.id or _id_of(before, wanted.key), wanted.version)
+        found = record.id
+        flow = cast("DecisionFlow", service.readable(record))
+        flaws = [Fault(field=flaw.field, message=flaw.message) for flaw in find_flaws([(KIND, flow)], before.entities)]
+        if not flow.draft:
+            flaws.append(Fault(field="draft", message="is empty: there is nothing to publish"))
+        if flaws:
+            raise invalid(*flaws)
+        if flow.published_version and full_fields(flow.draft) == full_fields(flow.published):
+            return ()
+        version = flow.published_version + 1
+        return [Change(KIND, msgspec.structs.replace(flow, published=flow.draft, published_version=version))]
+
+    return service.change(store, principal, decide).records[KIND][found]
+
+
+def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:
+    """The id of the base flow, and whether it had to be made."""
+    made = f"flow_{secrets.token_hex(8)}"
+
+    def decide(before: StoredCatalogue) -> Sequence[Change]:
+        flows = cast("Sequence[DecisionFlow]", before.entities[KIND])
+        if any(flow.key == BASE_FLOW_KEY for flow in flows):
+            return ()
+        base = msgspec.structs.replace(
+            BASE_FLOW,
+            id=made,
+            draft=BASE_FLOW.published,
+            is_default=not any(flow.is_default for flow in flows),
+        )
+        return [Change(KIND, base)]
+
+    after = service.change(store, principal, decide)
+    flow_id = _id_of(after, BASE_FLOW_KEY)
+    return flow_id, flow_id == made
+
+
+def _id_of(catalogue: StoredCatalogue, key: str) -> str:
+    for flow in catalogue.entities[KIND]:
+        if isinstance(flow, DecisionFlow) and flow.key == key:
+            return flow.id
+    raise ApiError(404, f"There is no decision flow with key {key!r}.")

@@ -1,0 +1,234 @@
+"""Changes that requests ask for: each is decided on the catalogue as it is when it is written."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from api.catalogue.bodies import Fields, entity_of, merged, renewed, slug_of
+from api.errors import ApiError, Fault, invalid
+from api.tracing import current_trace_id
+from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.inventory import Offer
+from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue.plain import sparse_fields
+from rapport.domain.catalogue.strategy import DecisionFlow
+from rapport.domain.catalogue.validating import find_flaws, is_flaw_of_draft, is_same, with_changes
+from rapport.storage.audit import audit_catalogue
+from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from api.auth.principal import Principal
+    from rapport.domain.catalogue.values import Entity
+    from rapport.storage.catalogue import Record, StoredCatalogue
+    from rapport.storage.catalogue_changes import Decide
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+_ID_PREFIXES: Final[Mapping[str, str]] = {
+    "category": "cat",
+    "sub_category": "sub",
+    "channel": "ch",
+    "placement": "pl",
+    "offer": "off",
+    "creative": "cr",
+    "qualification_rule": "qr",
+    "contact_policy": "cp",
+    "ranking_profile": "rp",
+    "model": "mod",
+    "experiment": "exp",
+    "metric": "met",
+    "decision_flow": "flow",
+}
+
+
+def author_of(principal: Principal) -> Author:
+    """Who changes, as versions and the audit log name them."""
+    return Author(f"key {principal.key_id}" if principal.key_id else "development switch", current_trace_id())
+
+
+def change(store: Store, principal: Principal, decide: Decide) -> StoredCatalogue:
+    """Change the catalogue of the caller's tenant, and note it in the audit log."""
+    after = change_catalogue(store, principal.tenant_id, author_of(principal), decide)
+    try:
+        audit_catalogue(store, principal.tenant_id)
+    except StorageError as error:  # the change has taken place: it is noted with the next one
+        log.warning("a change of the catalogue is not noted yet", error=str(error))
+    return after
+
+
+def create(store: Store, principal: Principal, kind: str, fields: Fields) -> Record:
+    """Make an entity.
+
+    Raises:
+        ApiError: 400 with every fault, 403 or 409.
+    """
+    fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
+    fields.setdefault("id", f"{_ID_PREFIXES[kind]}_{secrets.token_hex(8)}")
+
+    def decide(before: StoredCatalogue) -> Sequence[Change]:
+        entity = entity_of(kind, _with_key(kind, fields, before))
+        if before.find(kind, entity.id) is not None:
+            raise ApiError(409, f"There is a {_words(kind)} {entity.id!r} already; change it with PUT or PATCH.")
+        return _checked(principal, before, kind, entity)
+
+    return change(store, principal, decide).records[kind][str(fields["id"])]
+
+
+def replace(
+    store: Store, principal: Principal, kind: str, entity_id: str, fields: Fields, expected: int | None
+) -> Record:
+    """Replace all of an entity.
+
+    Raises:
+        ApiError: 400 with every fault, 403, 404, or 409 if its version is not the expected one.
+    """
+    fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
+    if fields.setdefault("id", entity_id) != entity_id:
+        raise invalid(Fault(field="id", message=f"is {entity_id!r} in the path; ids do not change"))
+
+    def decide(before: StoredCatalogue) -> Sequence[Change]:
+        record = find(before, kind, entity_id, expected)
+        kept = {} if record.entity is None else _kept(record.entity)
+        return _checked(principal, before, kind, entity_of(kind, _with_key(kind, kept | fields, before)))
+
+    return change(store, principal, decide).records[kind][entity_id]
+
+
+def patch(
+    store: Store, principal: Principal, kind: str, entity_id: str, fields: Fields, expected: int | None
+) -> Record:
+    """Change some fields of an entity.
+
+    Raises:
+        ApiError: 400 with every fault, 403, 404, or 409 if its version is not the expected one.
+    """
+    fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
+    if fields.get("id", entity_id) != entity_id:
+        raise invalid(Fault(field="id", message=f"is {entity_id!r} in the path; ids do not change"))
+
+    def decide(before: StoredCatalogue) -> Sequence[Change]:
+        record = find(before, kind, entity_id, expected)
+        return _checked(principal, before, kind, entity_of(kind, merged(sparse_fields(readable(record)), fields)))
+
+    return change(store, principal, decide).records[kind][entity_id]
+
+
+def delete(store: Store, principal: Principal, kind: str, entity_id: str, expected: int | None) -> None:
+    """End an entity; with an offer its creatives end. Versions stay.
+
+    Raises:
+        ApiError: 404, or 409 if its version is not the expected one.
+    """
+
+    def decide(before: StoredCatalogue) -> Sequence[Change]:
+        record = find(before, kind, entity_id, expected)
+        ends = [Change(kind, readable(record), is_deleted=True)]
+        if kind == "offer":
+            ends += [
+                Change("creative", creative, is_deleted=True)
+                for creative in before.entities["creative"]
+                if getattr(creative, "offer_id", None) == entity_id
+            ]
+        return ends
+
+    change(store, principal, decide)
+
+
+def find(catalogue: StoredCatalogue, kind: str, entity_id: str, expected: int | None = None) -> Record:
+    """An entity that exists.
+
+    Raises:
+        ApiError: 404, or 409 if its version is not the expected one.
+    """
+    record = catalogue.find(kind, entity_id)
+    if record is None:
+        raise ApiError(404, f"There is no {_words(kind)} {entity_id!r}.")
+    if expected is not None and expected != record.version:
+        raise ApiError(
+            409,
+            f"The {_words(kind)} has changed since: its version is {record.version} now. Read it and change it again.",
+            details=[Fault(field="version", message=f"is {record.version} now, not {expected}")],
+            headers={"ETag": etag_of(record)},
+        )
+    return record
+
+
+def readable(record: Record) -> Entity:
+    """The entity of a record.
+
+    Raises:
+        ApiError: 409; this release cannot read what is stored.
+    """
+    if record.entity is None:
+        raise ApiError(409, f"What is stored of {record.id!r} cannot be read any more; replace it with PUT.")
+    return record.entity
+
+
+def etag_of(record: Record) -> str:
+    """The version as an ETag."""
+    return f'"{record.version}"'
+
+
+def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: Entity) -> Sequence[Change]:
+    """The change that puts an entity in, if it may be as it is; nothing if it is so already."""
+    known = before.find(kind, entity.id)
+    if known is not None and known.entity is not None and is_same(known.entity, entity):
+        return ()
+    flaws = find_flaws([(kind, entity)], with_changes(before.entities, [(kind, entity)]))
+    faults = [Fault(field=flaw.field, message=flaw.message) for flaw in flaws if not is_flaw_of_draft(flaw)]
+    if isinstance(entity, Offer) and entity.mandatory:
+        was_mandatory = known is not None and isinstance(known.entity, Offer) and known.entity.mandatory
+        if not was_mandatory and not principal.role.includes(Role.ADMIN):
+            raise ApiError(403, f"Making an offer mandatory needs a key with role admin; this one is {principal.role}.")
+        faults += _faults_of_mandate(entity, has_begun=was_mandatory)
+    if faults:
+        raise invalid(*faults)
+    return [Change(kind, entity)]
+
+
+def _faults_of_mandate(offer: Offer, *, has_begun: bool) -> list[Fault]:
+    """An offer goes before all others only for a reason and for a time."""
+    faults = []
+    if not offer.mandatory_reason:
+        faults.append(Fault(field="mandatoryReason", message="is required of a mandatory offer"))
+    try:
+        ends_at = datetime.fromisoformat(offer.mandatory_expires_at or "")
+    except ValueError:
+        faults.append(
+            Fault(field="mandatoryExpiresAt", message="is required of a mandatory offer; 2027-01-31T00:00:00Z")
+        )
+    else:
+        ends_at = ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=UTC)
+        if not has_begun and ends_at.timestamp() <= time.time():
+            faults.append(Fault(field="mandatoryExpiresAt", message="must be a time in the future"))
+    return faults
+
+
+def _kept(entity: Entity) -> Fields:
+    """What replacing an entity does not change: its key, unless another is given, and what is published."""
+    kept: Fields = {"key": key} if (key := getattr(entity, "key", "")) else {}
+    if isinstance(entity, DecisionFlow):
+        fields = sparse_fields(entity)
+        kept |= {name: fields[name] for name in ("published", "publishedVersion") if name in fields}
+    return kept
+
+
+def _with_key(kind: str, fields: Fields, before: StoredCatalogue) -> Fields:
+    """Fields with a key made of the name, where the kind has keys and none is given."""
+    if "key" in fields or "key" not in KINDS[kind].__struct_fields__ or not isinstance(fields.get("name"), str):
+        return fields
+    taken = {getattr(entity, "key", "") for entity in before.entities[kind]}
+    slug = slug_of(fields["name"])
+    tries = [slug, *(f"{slug[:90]}-{number}" for number in range(2, len(taken) + 3))]
+    return {**fields, "key": next(key for key in tries if key not in taken)}
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

@@ -1,0 +1,160 @@
+"""Entities on the wire: as they are sent, and as they are answered with what belongs to their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final, cast
+
+import msgspec
+
+from api.bodies import Body
+from api.times import iso, iso_or_none
+from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue.plain import full_fields
+from rapport.storage.catalogue import Record
+
+_VERSIONED: Final[Sequence[tuple[str, Any]]] = (
+    ("tenant_id", str),
+    ("version", int),
+    ("changed_by", str),
+    ("created_at", str),
+    ("updated_at", str),
+    ("deleted_at", str | None),
+)
+"""What answers say of an entity beyond itself."""
+_EXTRAS: Final[Mapping[str, Sequence[tuple[str, Any]]]] = {
+    "decision_flow": (("row_version", int), ("draft_config", Mapping[str, Any])),
+    "qualification_rule": (("decisioning_stage", str),),
+}
+"""Likewise, for some kinds: older names of what they have anyway."""
+COMPUTED: Final[Mapping[str, frozenset[str]]] = {
+    kind: frozenset({"tenantId", "changedBy", "createdAt", "updatedAt", "deletedAt"})
+    | {
+        "decision_flow": frozenset(
+            {"published", "publishedVersion", "publishedVersions", "autoAssembly", "draftConfig", "rowVersion"}
+        ),
+        "qualification_rule": frozenset({"decisioningStage"}),
+    }.get(kind, frozenset())
+    for kind in KINDS
+}
+"""What answers have and bodies may have, without effect: whoever sends back what was answered, changed, is right."""
+
+
+class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a page stands.
+
+    Attributes:
+        total: Of all pages together, for the same filters.
+        next_cursor: To be sent as ``cursor``; null on the last page.
+        cursor: The same, by its older name.
+    """
+
+    total: int
+    limit: int
+    has_more: bool
+    next_cursor: str | None
+    cursor: str | None
+
+
+@cache
+def body_shape(kind: str) -> type[Body]:
+    """What a body that creates or replaces an entity of a kind may hold."""
+    entity = KINDS[kind]
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(entity):
+        if field.encode_name in COMPUTED[kind]:
+            continue
+        if field.name in ("id", "key"):
+            fields.append((field.name, field.type | msgspec.UnsetType, msgspec.UNSET))
+        elif field.required:
+            fields.append((field.name, field.type))
+        else:
+            fields.append((field.name, field.type, _default_of(field)))
+    fields.append(("version", int | msgspec.UnsetType, msgspec.UNSET))
+    shape = msgspec.defstruct(
+        f"{entity.__name__}Body",
+        fields,
+        bases=(Body,),
+        kw_only=True,
+        frozen=True,
+        rename="camel",
+        forbid_unknown_fields=True,
+        module=__name__,
+        namespace={
+            "__doc__": f"{entity.__doc__}\n\n`version`: the one that the change builds upon; 409 if it is older."
+        },
+    )
+
+
+@cache
+def patch_shape(kind: str) -> type[msgspec.Struct]:
+    """What a body that changes some fields of an entity may hold; null takes a field back to its default."""
+    entity = KINDS[kind]
+    fields: list[Any] = [
+        (field.name, field.type | None | msgspec.UnsetType, msgspec.UNSET)
+        for field in msgspec.structs.fields(entity)
+        if field.name != "id" and field.encode_name not in COMPUTED[kind]
+    ]
+    fields.append(("version", int | msgspec.UnsetType, msgspec.UNSET))
+    return msgspec.defstruct(
+        f"{entity.__name__}Patch",
+        fields,
+        kw_only=True,
+        frozen=True,
+        rename="camel",
+        module=__name__,
+        namespace={"__doc__": "Fields that are to change; null takes one back to its default."},
+    )
+
+
+@cache
+def view_shape(kind: str) -> type[msgspec.Struct]:
+    """What an answer says of an entity of a kind."""
+    entity = KINDS[kind]
+    fields = [(field.name, field.type) for field in msgspec.structs.fields(entity)]
+    return msgspec.defstruct(
+        f"{entity.__name__}View",
+        [*fields, *_VERSIONED, *_EXTRAS.get(kind, ())],
+        kw_only=True,
+        frozen=True,
+        rename="camel",
+        module=__name__,
+        namespace={"__doc__": f"{entity.__doc__}\n\n`version` ascends with every change."},
+    )
+
+
+@cache
+def page_shape(kind: str) -> type[msgspec.Struct]:
+    """A page of entities of a kind."""
+    return msgspec.defstruct(
+        f"{KINDS[kind].__name__}Page",
+        [("data", Sequence[view_shape(kind)]), ("pagination", Pagination)],  # type: ignore[misc]  # made just now
+        kw_only=True,
+        frozen=True,
+        module=__name__,
+    )
+
+
+def view_of(tenant_id: str, record: Record) -> dict[str, Any]:
+    """What an answer says of an entity: all its fields, and what belongs to the version."""
+    view: dict[str, Any] = full_fields(record.entity)
+    view |= {
+        "tenantId": tenant_id,
+        "version": record.version,
+        "changedBy": record.changed_by,
+        "createdAt": iso(record.created_at_ms),
+        "updatedAt": iso(record.updated_at_ms),
+        "deletedAt": iso_or_none(record.updated_at_ms if record.is_deleted else None),
+    }
+    if record.kind == "decision_flow":
+        view |= {"rowVersion": record.version, "draftConfig": {"version": 2, "nodes": view["draft"]}}
+    elif record.kind == "qualification_rule":
+        view["decisioningStage"] = view["stage"]
+    return view
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default

@@ -1,0 +1,39 @@
+"""Entities as JSON and YAML hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+
+def full_fields(value: Any) -> Any:  # noqa: ANN401 - an entity, or whatever is in it
+    """With every field, also those that have their defaults; lists are lists, whatever they were."""
+    if isinstance(value, msgspec.Struct):
+        return {field.encode_name: full_fields(getattr(value, field.name)) for field in msgspec.structs.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: full_fields(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [full_fields(inner) for inner in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
+    """Without the fields that have their defaults, at any depth."""
+    if isinstance(value, msgspec.Struct):
+        return {
+            field.encode_name: sparse_fields(getattr(value, field.name))
+            for field in msgspec.structs.fields(value)
+            if field.required or full_fields(getattr(value, field.name)) != full_fields(_default_of(field))
+        }
+    if isinstance(value, Mapping):
+        return {name: sparse_fields(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [sparse_fields(inner) for inner in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
