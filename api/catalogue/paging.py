@@ -111,9 +111,9 @@ def _read_cursor(text: str) -> _Position:
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         position: _Position = msgspec.json.decode(raw, type=_Position)
-        return position
     except (Error, ValueError, msgspec.DecodeError):
         raise _bad_cursor() from None
+    return position
 
 
 def _bad_cursor() -> Exception:

@@ -85,6 +85,7 @@ def body_shape(kind: str) -> type[Body]:
             "__doc__": f"{entity.__doc__}\n\n`version`: the one that the change builds upon; 409 if it is older."
         },
     )
+    return cast("type[Body]", shape)
 
 
 @cache
