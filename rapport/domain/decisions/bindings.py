@@ -37,27 +37,34 @@ class Binding:
     selection: Selection
     scope: str
 
-    def verdict(self, candidate: Candidate, context: Context) -> Verdict:
-        """What it says; a pass where it does not apply."""
-        verdict = context.verdicts.get(self)
-        if verdict is None:
-            verdict = self._ask(candidate, context)
-            if self.judge.is_shared:
-                context.verdicts[self] = verdict
+    def ask(self, candidate: Candidate, context: Context) -> Verdict:
+        """What it says; a pass where it does not apply. What it says about all alike is remembered in the context."""
+        if self.segments is not None and self.segments.isdisjoint(context.segments):
+            verdict = PASSED
+        else:
+            verdict = self.judge.check(candidate, context, self.selection, self.scope)
+        if self.judge.is_shared:
+            context.verdicts[self] = verdict
         return verdict
 
-    def _ask(self, candidate: Candidate, context: Context) -> Verdict:
-        if self.segments is not None and self.segments.isdisjoint(context.segments):
-            return PASSED
-        return self.judge.check(candidate, context, self.selection, self.scope)
+
+def _asks_history_of_offer(binding: Binding) -> bool:
+    """Whether it has nothing to say to customers who were never contacted about the offer."""
+    selection, judge = binding.selection, binding.judge
+    return (
+        isinstance(judge, Policy) and judge.asks_history and selection.offers is not None and len(selection.offers) == 1
+    )
 
 
 @dataclass(slots=True)
 class Binder:
-    """Finds the bindings of candidates, in the order of their judges, and remembers them."""
+    """Finds the bindings of candidates, in the order of their judges, and remembers them.
+
+    Most customers were contacted about few offers, so that for the others what only asks for such contacts is left out.
+    """
 
     judges: Sequence[Policy | Rule]
-    _of_places: dict[Place, Sequence[Binding]] = field(default_factory=dict)
+    _of_places: dict[Place, tuple[Sequence[Binding], Sequence[Binding]]] = field(default_factory=dict)
     _known: dict[tuple[str, Selection, frozenset[str] | None, str], Binding] = field(default_factory=dict)
 
     def of(self, candidate: Candidate, context: Context) -> Sequence[Binding]:
@@ -74,23 +81,30 @@ class Binder:
             if len(self._of_places) >= MAX_KNOWN:
                 self._of_places.clear()
             bindings = [one for judge in self.judges for one in self._bind(judge, candidate, context)]
-            found = self._of_places[place] = tuple(bindings)
-        return found
+            unknown = [one for one in bindings if not _asks_history_of_offer(one)]
+            found = self._of_places[place] = tuple(bindings), tuple(unknown)
+        return found[0 if candidate.offer.id in context.tallies.known_offers else 1]
 
     def _bind(self, judge: Policy | Rule, candidate: Candidate, context: Context) -> list[Binding]:
+        if isinstance(judge, Policy) and not judge.concerns(candidate.offer):
+            return []
         bindings = [one for scope in judge.scopes if (one := self._under(judge, scope, candidate, context))]
-        if isinstance(judge, Policy) or len(bindings) < 2:
+        if len(bindings) < 2 or (isinstance(judge, Policy) and judge.asks_history):
             return bindings
-        # A rule counts nothing, so that it says the same under each of its scopes, and says it once.
+        # The others say the same under each of their scopes, and are to say it once.
         plain = [one for one in bindings if one.segments is None]
         segments = frozenset(name for one in bindings for name in one.segments or ())
-        return [plain[0] if plain else self._intern(judge, EVERYTHING, segments, bindings[0].scope)]
+        return [plain[0] if plain else self._intern(judge, EVERYTHING, segments, "")]
 
     def _under(self, judge: Policy | Rule, scope: Scope, candidate: Candidate, context: Context) -> Binding | None:
         if scope.scope is ScopeKind.SEGMENT:
             return self._intern(judge, EVERYTHING, frozenset((scope.scope_id or "",)), describe(scope))
         selection = select(scope, id_of(scope.scope, candidate, context), judge.members)
-        return None if selection is None else self._intern(judge, selection, None, describe(scope))
+        if selection is None:
+            return None
+        if isinstance(judge, Policy) and judge.asks_history:
+            return self._intern(judge, selection, None, describe(scope))
+        return self._intern(judge, EVERYTHING, None, "")  # which scope it is does not change what it says
 
     def _intern(
         self, judge: Policy | Rule, selection: Selection, segments: frozenset[str] | None, scope: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -105,6 +105,7 @@ class Context:
     """One run: what was asked, what is known, and what was already worked out.
 
     Attributes:
+        begun: Tallies of the customer that were begun before.
         verdicts: Of rules and policies that judge all candidates in their scope alike.
     """
 
@@ -112,13 +113,14 @@ class Context:
     customer: CustomerFacts
     tenant: TenantFacts
     now_ms: int
+    begun: InitVar[Tallies | None] = None
     tallies: Tallies = field(init=False)
     segments: frozenset[str] = field(init=False)
     verdicts: dict[Binding, Verdict] = field(init=False, default_factory=dict)
     _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.tallies = Tallies(self.customer, self.now_ms, self.tenant.time_zone)
+    def __post_init__(self, begun: Tallies | None) -> None:
+        self.tallies = begun or Tallies.of(self.customer, self.now_ms, self.tenant.time_zone)
         self.segments = self.customer.segments | self.request.segments
         self._namespaces = {
             "customer": self.customer.attributes,
@@ -129,15 +131,11 @@ class Context:
 
     def asked(self, request: Request) -> Context:
         """The same run for another request of the same customer."""
-        other = Context(request, self.customer, self.tenant, self.now_ms)
-        other.tallies = self.tallies
-        return other
+        return Context(request, self.customer, self.tenant, self.now_ms, self.tallies)
 
     def after(self, picked: Sequence[Subject]) -> Context:
         """The same run once it shows something."""
-        other = Context(self.request, self.customer, self.tenant, self.now_ms)
-        other.tallies = self.tallies.after(picked)
-        return other
+        return Context(self.request, self.customer, self.tenant, self.now_ms, self.tallies.after(picked))
 
     def count(self, window: Window, selection: Selection) -> Counts:
         """Contacts of the customer in a window."""

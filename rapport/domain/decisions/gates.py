@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.inventory import Budget, FrequencyCaps
 from rapport.domain.catalogue.strategy import QualificationRule, RuleStage
-from rapport.domain.decisions.bindings import Binder
+from rapport.domain.decisions.bindings import Binder, Binding
 from rapport.domain.decisions.facts import Selection
 from rapport.domain.decisions.narrowing import Action, Objection, Run, is_mandatory_now
 from rapport.domain.decisions.policies import Policy
@@ -57,11 +57,11 @@ def prepare_qualify(binder: Binder) -> Action:
     """Apply qualification rules; those of stage match make the score smaller instead of removing."""
 
     def act(run: Run) -> None:
-        context = run.context
+        context, known = run.context, run.context.verdicts
 
         def judge(candidate: Candidate) -> Objection | None:
             for binding in binder.of(candidate, context):
-                verdict = binding.verdict(candidate, context)
+                verdict = known.get(binding) or binding.ask(candidate, context)
                 if not verdict.is_blocked:
                     continue
                 rule = binding.judge.entity
@@ -92,7 +92,7 @@ def prepare_policies(gate: Gate) -> Action:
                 entity, fault = gate.broken[0]
                 return entity.id, entity.name, Verdict(True, f"the policy cannot be evaluated: {fault}")
             for binding in gate.overrides.of(candidate, context):
-                if binding.verdict(candidate, context).is_blocked:
+                if (context.verdicts.get(binding) or binding.ask(candidate, context)).is_blocked:
                     candidate.explanation["override"] = binding.judge.entity.id
                     return None
             return _objection(gate.blocking, candidate, context)
@@ -112,15 +112,16 @@ def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objecti
 
 
 def _objection(blocking: Binder, candidate: Candidate, context: Context) -> Objection | None:
-    is_mandatory = is_mandatory_now(candidate.offer, context.now_ms)
+    is_mandatory, known = is_mandatory_now(candidate.offer, context.now_ms), context.verdicts
     for binding in blocking.of(candidate, context):
-        policy = binding.judge
-        if is_mandatory and isinstance(policy, Policy) and not policy.binds_mandatory:
-            continue
-        verdict = binding.verdict(candidate, context)
-        if verdict.is_blocked:
-            return policy.entity.id, policy.entity.name, verdict
+        verdict = known.get(binding) or binding.ask(candidate, context)
+        if verdict.is_blocked and not (is_mandatory and _spares_mandatory(binding)):
+            return binding.judge.entity.id, binding.judge.entity.name, verdict
     return None
+
+
+def _spares_mandatory(binding: Binding) -> bool:
+    return isinstance(binding.judge, Policy) and not binding.judge.binds_mandatory
 
 
 def own_limits(candidate: Candidate, context: Context) -> Verdict | None:

@@ -32,7 +32,8 @@ class Slot:
         limit: How many it takes.
         channel_id: Of the placement; None without a placement.
         chosen: What it shows.
-        lost: What it cannot show; the reasons are in the trace.
+        lost: What it cannot show, by :func:`id`; the reasons are in the trace.
+        finished: What is ready to be shown, likewise.
         probabilities: Of each candidate to be shown.
     """
 
@@ -41,14 +42,14 @@ class Slot:
     placement_id: str | None = None
     channel_id: str | None = None
     chosen: list[Candidate] = field(default_factory=list)
-    lost: set[Subject] = field(default_factory=set)
-    finished: set[Subject] = field(default_factory=set)
+    lost: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
     probabilities: dict[Subject, float] = field(default_factory=dict)
 
     def lose(self, stage: str, candidate: Candidate, objection: Objection) -> None:
         """Note that a candidate cannot be shown."""
         by, name, verdict = objection
-        self.lost.add(candidate.subject)
+        self.lost.add(id(candidate))
         self.run.recorder.placement_id = self.placement_id
         self.run.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
 
@@ -67,7 +68,7 @@ def fill(slots: Sequence[Slot], program: Program, *, deduplicate: bool) -> None:
             filling.fill_from_the_top(slot)
     for slot in slots:
         _note_rest(slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen})
-        pool = [candidate for candidate in slot.run.pool if candidate.subject not in slot.lost]
+        pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.lost]
         slot.probabilities = dict(selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
 
 
@@ -124,11 +125,11 @@ class _Filling:
                 if objection is not None:
                     slot.lose("contact_policy", candidate, objection)
                     return False
-        return candidate.subject in slot.finished or _finish(slot, candidate, self.program)
+        return id(candidate) in slot.finished or _finish(slot, candidate, self.program)
 
 
 def _left(slot: Slot) -> list[Candidate]:
-    return [candidate for candidate in slot.run.candidates if candidate.subject not in slot.lost]
+    return [candidate for candidate in slot.run.candidates if id(candidate) not in slot.lost]
 
 
 def _worth(slot: Slot, places: int) -> list[tuple[str, float]]:
@@ -161,20 +162,20 @@ def _finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
             slot.lose("render", candidate, (candidate.creative.id, candidate.creative.name, verdict))
             return False
         candidate.content = rendered.content
-    slot.finished.add(candidate.subject)
+    slot.finished.add(id(candidate))
     return True
 
 
 def _note_rest(slot: Slot, shown_elsewhere: set[str]) -> None:
     """Say of what is left why it is not shown."""
-    chosen = {candidate.subject for candidate in slot.chosen}
-    behind = f"ranked behind the first {slot.limit}"
+    chosen = set(map(id, slot.chosen))
+    behind = Verdict(True, f"ranked behind the first {slot.limit}")
     slot.run.recorder.placement_id = slot.placement_id
     for candidate in slot.run.candidates:
-        if candidate.subject in chosen or candidate.subject in slot.lost:
+        if id(candidate) in chosen or id(candidate) in slot.lost:
             continue
-        reason = _TAKEN if len(chosen) < slot.limit and candidate.offer.id in shown_elsewhere else behind
-        verdict = Verdict(True, reason, {"score": candidate.score, "limit": slot.limit})
+        is_taken = len(chosen) < slot.limit and candidate.offer.id in shown_elsewhere
+        verdict = Verdict(True, _TAKEN) if is_taken else behind
         slot.run.recorder.note_removal("rank", slot.run.ranked_by, candidate, verdict)
 
 

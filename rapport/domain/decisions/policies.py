@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rapport.domain.catalogue.inventory import Budget
 from rapport.domain.decisions.conditions import asks_candidate
 from rapport.domain.decisions.configs import ConfigError, read_config
 from rapport.domain.decisions.policy_checks import (
@@ -38,6 +39,7 @@ from rapport.domain.decisions.policy_configs import (
 from rapport.domain.decisions.scopes import Members, describe, scopes_of, selection_for
 
 if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.catalogue.strategy import ContactPolicy
     from rapport.domain.catalogue.values import Scope
     from rapport.domain.decisions.candidates import Candidate, Context
@@ -55,6 +57,9 @@ class Policy:
         windows: The windows it counts in.
         outcomes: The outcomes whose latest time it asks for.
         is_shared: Whether it says the same about all candidates under the same scope.
+        asks_history: Whether it asks for the contacts in its scope, and for nothing else: it passes where there are
+            none. All others say the same whatever the scope is under which they apply.
+        concerns: Whether it can ever have something to say about an offer.
         limits_exposure: Whether what a decision shows itself can make it block more of the same decision. A cooldown
             does not: what is shown together is one contact.
     """
@@ -68,6 +73,8 @@ class Policy:
     outcomes: frozenset[str]
     members: Members
     is_shared: bool
+    asks_history: bool
+    concerns: Callable[[Offer], bool]
     limits_exposure: bool
 
     def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
@@ -104,6 +111,8 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
         outcomes=_outcomes_of(config),
         members=members,
         is_shared=_is_shared(config),
+        asks_history=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
+        concerns=_concerns(config),
         limits_exposure=isinstance(config, ExclusionConfig)
         or (isinstance(config, CapConfig) and config.counts in ("impressions", "contacts")),
     )
@@ -113,6 +122,14 @@ def _is_shared(config: PolicyConfig) -> bool:
     if isinstance(config, OverrideConfig):
         return not any(asks_candidate(condition.field) for condition in config.conditions)
     return not isinstance(config, BudgetConfig | ExclusionConfig | CategoryConfig)
+
+
+def _concerns(config: PolicyConfig) -> Callable[[Offer], bool]:
+    if isinstance(config, ExclusionConfig):
+        return lambda offer: offer.id in config.offer_group
+    if isinstance(config, BudgetConfig):
+        return lambda offer: offer.budget != Budget()
+    return lambda _offer: True
 
 
 def _check_maximum(config: CapConfig) -> None:

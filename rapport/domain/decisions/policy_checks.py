@@ -198,25 +198,21 @@ def check_override(config: OverrideConfig, _members: Members) -> Check:
 
 def check_category(config: CategoryConfig, members: Members) -> Check:
     """A refusal in the offer's category is too recent."""
+    by_subcategory = config.sub_category_id is not None
+    wanted = config.sub_category_id if by_subcategory else config.category_id
+    groups = members.offers_of_subcategory if by_subcategory else members.offers_of_category
+    selections = {group: Selection(offers=offers) for group, offers in groups.items() if group}
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
-        category = config.category_id or candidate.offer.category_id
-        subcategory = config.sub_category_id
-        if subcategory is not None:
-            if candidate.offer.sub_category_id != subcategory:
-                return PASSED
-            offers = members.offers_of_subcategory.get(subcategory, frozenset())
-        else:
-            if category is None or candidate.offer.category_id != category:
-                return PASSED
-            offers = members.offers_of_category.get(category, frozenset())
-        where = f"category {subcategory or category}"
-        verdict = _after(context, config.after_outcome, Selection(offers=offers), config.suppression_days, where)
+        own = candidate.offer.sub_category_id if by_subcategory else candidate.offer.category_id
+        if not own or own not in selections or wanted not in (None, own):
+            return PASSED
+        where = f"category {own}"
+        verdict = _after(context, config.after_outcome, selections[own], config.suppression_days, where)
         if not verdict.is_blocked:
             return PASSED
-        return Verdict(
-            True, verdict.reason, {"categoryId": category, "subCategoryId": subcategory, **(verdict.detail or {})}
-        )
+        detail = {"categoryId": candidate.offer.category_id, "subCategoryId": config.sub_category_id}
+        return Verdict(True, verdict.reason, {**detail, **(verdict.detail or {})})
 
     return check
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.windows import Window
 
 T = TypeVar("T")
+_NOTHING: Final = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +28,19 @@ class Index(Generic[T]):
 
     def of(self, selection: Selection) -> T | None:
         """The values of all subjects in a selection, combined; None if there are none."""
-        given = [
-            (ids, by_id)
-            for ids, by_id in (
-                (selection.offers, self.offers),
-                (selection.creatives, self.creatives),
-                (selection.channels, self.channels),
-            )
-            if ids is not None
-        ]
-        if not given:
-            return self.everything
-        if len(given) > 1:
-            return _combine((value for one, value in self.values.items() if selection.covers(one)), self.combine)
-        ids, by_id = given[0]
+        offers, creatives, channels = selection.offers, selection.creatives, selection.channels
+        if creatives is None and channels is None:
+            return self.everything if offers is None else self._pick(self.offers, offers)
+        if creatives is not None and offers is None and channels is None:
+            return self._pick(self.creatives, creatives)
+        if channels is not None and offers is None and creatives is None:
+            return self._pick(self.channels, channels)
+        return _combine((value for one, value in self.values.items() if selection.covers(one)), self.combine)
+
+    def _pick(self, by_id: Mapping[str, T], ids: frozenset[str]) -> T | None:
         if len(ids) == 1:
-            return by_id.get(next(iter(ids)))
+            (only,) = ids
+            return by_id.get(only)
         return _combine((by_id[one] for one in ids & by_id.keys()), self.combine)
 
 
@@ -75,28 +73,40 @@ class Tallies:
 
     Attributes:
         picked: What this very decision is about to show, on top of what is known.
+        known_offers: Those that any contact, outcome or reservation of the customer is about.
     """
 
     customer: CustomerFacts
     now_ms: int
     time_zone: str
     picked: Sequence[Subject] = ()
+    known_offers: frozenset[str] = frozenset()
     _windows: dict[Window, Index[Counts]] = field(default_factory=dict)
     _outcomes: dict[str, Index[int]] | None = None
     _contacts: Index[int] | None = None
+
+    @classmethod
+    def of(cls, customer: CustomerFacts, now_ms: int, time_zone: str) -> Tallies:
+        """Begin with what is known of a customer."""
+        known: set[str] = {subject.offer_id for subject in customer.last_contact_ms}
+        known.update(subject.offer_id for counts in customer.counts.values() for subject in counts)
+        known.update(subject.offer_id for _, subject in customer.last_outcome_ms)
+        known.update(reservation.subject.offer_id for reservation in customer.reservations)
+        return cls(customer, now_ms, time_zone, known_offers=frozenset(known))
 
     def count(self, window: Window, selection: Selection) -> Counts:
         """Contacts in a window, with what is reserved as impressions."""
         index = self._windows.get(window)
         if index is None:
             index = self._windows[window] = index_values(self._counted(window), Counts.plus)
-        found = index.of(selection) or Counts()
-        showing = sum(map(selection.covers, self.picked))
-        return found._replace(impressions=found.impressions + showing) if showing else found
+        found = index.of(selection) or _NOTHING
+        if not self.picked:
+            return found
+        return found.plus(Counts(impressions=sum(map(selection.covers, self.picked))))
 
     def after(self, picked: Sequence[Subject]) -> Tallies:
         """The same with some exposures of this decision."""
-        return replace(self, picked=picked)
+        return replace(self, picked=picked, known_offers=self.known_offers.union(one.offer_id for one in picked))
 
     def _counted(self, window: Window) -> Mapping[Subject, Counts]:
         counts = self.customer.counts.get(window, {})
@@ -116,7 +126,7 @@ class Tallies:
             for subject, at_ms in self.customer.reservations:
                 times[subject] = max(at_ms, times.get(subject, at_ms))
             self._contacts = index_values(times, max)
-        if any(map(selection.covers, self.picked)):
+        if self.picked and any(map(selection.covers, self.picked)):
             return self.now_ms
         return self._contacts.of(selection)
 

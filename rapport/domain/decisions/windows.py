@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
@@ -47,6 +47,14 @@ class Window:
     unit: Unit
     zone: Zone = Zone.TENANT
     count: int = 1
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Counts are looked up by windows many times in a decision, and enumerations hash in Python.
+        object.__setattr__(self, "_hash", hash((self.kind, self.unit, self.zone, self.count)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def start_ms(self, now_ms: int, time_zone: str) -> int:
         """When it begins, epoch milliseconds; an event at that instant is inside.
