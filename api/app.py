@@ -18,7 +18,13 @@ from api.catalogue.resources import RESOURCES
 from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
 from api.database import Database
+from api.decisions.circuits import Circuits
+from api.decisions.customers import CustomerSource
+from api.decisions.deciding import Decider
+from api.decisions.facts import FactsReader
+from api.decisions.quota import DecisionQuota
 from api.decisions.recent import RecentDecisions
+from api.decisions.totals import TenantTotals
 from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
 from api.experiments.controller import ExperimentResultsController
@@ -33,6 +39,8 @@ from api.outcome_types.controller import OutcomeTypeController
 from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
+from api.recommend.controller import RecommendController
+from api.reservations.opening import open_book
 from api.respond.controller import RespondController
 from api.services import Services
 from api.shared_state import connect_shared_state
@@ -41,6 +49,7 @@ from api.tenants import TenantDirectory
 from api.times import now_ms
 from api.writing.gateway import EventGateway
 from api.writing.repetitions import Repetitions
+from rapport.storage.decision_facts import read_facts
 from rapport.storage.recorded import find_recorded
 from rapport.storage.summaries import read_summaries
 
@@ -58,6 +67,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     IngestController,
     MetricValueController,
     OutcomeTypeController,
+    RecommendController,
     RespondController,
     SummaryController,
 )
@@ -108,6 +118,22 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         ),
         clock=clock,
         decisions=RecentDecisions(database, clock),
+        decider=Decider(
+            FactsReader(
+                Loader(
+                    lambda requests: database.call(read_facts, requests),
+                    max_batch=max_batch,
+                    sizes=metrics.loaded.labels("facts"),
+                ),
+                CustomerSource(),
+                TenantTotals(database),
+                watermark,
+            ),
+            Circuits(),
+            metrics,
+        ),
+        quota=DecisionQuota(database),
+        reservations=open_book(settings.api),
     )
 
     async def provide_services() -> Services:
@@ -148,4 +174,5 @@ async def _running(services: Services) -> AsyncIterator[None]:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        await services.reservations.close()
         services.database.close()

@@ -39,6 +39,9 @@ class ApiMetrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
         )
         self.accepted = Counter("rapport_api_events", "Events acknowledged by Kafka", ["route"], registry=self.registry)
+        self.decision_seconds = Histogram(
+            "rapport_api_decision_seconds", "Stages of decisions", ["stage"], registry=self.registry, buckets=_SECONDS
+        )
         self.lag_ms = Gauge(
             "rapport_api_data_lag_ms", "How old reads may be", registry=self.registry, multiprocess_mode="mostrecent"
         )

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from api.catalogue_cache import CompiledCatalogues
     from api.catalogue_names import CatalogueNames
     from api.database import Database
+    from api.decisions.deciding import Decider
+    from api.decisions.quota import DecisionQuota
     from api.decisions.recent import RecentDecisions
     from api.metrics import ApiMetrics
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
+    from api.reservations.book import Book
     from api.tenants import TenantDirectory
     from api.writing.gateway import EventGateway
     from api.writing.repetitions import Repetitions
@@ -37,11 +40,14 @@ class Services:
         "catalogues",
         "clock",
         "database",
+        "decider",
         "decisions",
         "gateway",
         "keyring",
         "metrics",
+        "quota",
         "repetitions",
+        "reservations",
         "settings",
         "summaries",
         "tenants",
@@ -64,6 +70,9 @@ class Services:
         repetitions: Repetitions,
         clock: Callable[[], int],
         decisions: RecentDecisions,
+        decider: Decider,
+        quota: DecisionQuota,
+        reservations: Book,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -78,6 +87,9 @@ class Services:
         self.repetitions = repetitions
         self.clock = clock
         self.decisions = decisions
+        self.decider = decider
+        self.quota = quota
+        self.reservations = reservations
 
 
 FromServices = NamedDependency[Services]

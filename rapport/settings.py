@@ -112,6 +112,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     loader: bool = True
     """Whether reads that arrive together share one query."""
     loader_max_batch: int = 64
+    reservation_s: float = 900.0
+    """How long an exposure that was decided counts before an impression is reported; then it lapses."""
     key_cache_s: float = 10.0
     """How long a key that was looked up is trusted; revocation takes effect within it."""
 
@@ -203,6 +205,7 @@ def _contradictions(settings: Settings) -> list[str]:
         (api.max_body_bytes >= 1_024, "RAPPORT_API_MAX_BODY_BYTES must be at least 1024"),
         (api.max_bulk_bytes >= api.max_body_bytes, "RAPPORT_API_MAX_BULK_BYTES must not lie below MAX_BODY_BYTES"),
         (api.kafka_timeout_s > 0, "RAPPORT_API_KAFKA_TIMEOUT_S must be above 0"),
+        (0 < api.reservation_s <= 86_400, "RAPPORT_API_RESERVATION_S must lie above 0 and not above 86400"),
         (1 <= api.loader_max_batch <= 1_000, "RAPPORT_API_LOADER_MAX_BATCH must lie between 1 and 1000"),
         (0 < api.key_cache_s <= 15, "RAPPORT_API_KEY_CACHE_S must lie above 0 and not above 15"),
         (

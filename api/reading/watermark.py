@@ -62,6 +62,11 @@ class Watermark:
         """The logs of the topic's partitions; empty until Kafka has answered once."""
         return self._sources
 
+    @property
+    def applied(self) -> Mapping[int, int]:
+        """By partition: everything before this offset is in the tables."""
+        return self._applied
+
     async def run(self) -> None:
         """Look until cancelled."""
         async with asyncio.TaskGroup() as tasks:

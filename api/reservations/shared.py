@@ -32,7 +32,6 @@ T = TypeVar("T")
 LOCK_MS: Final = 10_000
 """After so long a process that has a customer is taken for dead."""
 WAIT_S: Final = 5.0
-TIMEOUT_S: Final = 0.5
 RETRY_AFTER_S: Final = 1.0
 """For how long Redis is left alone after it has not answered."""
 
@@ -66,12 +65,12 @@ class SharedBook:
     """Reservations that several processes share.
 
     Args:
-        url: ``redis://host:port``.
+        redis: Of the processes.
         held_for_ms: How long a hold lives at most before it lapses, in milliseconds.
     """
 
-    def __init__(self, url: str, held_for_ms: int) -> None:
-        self._redis: Redis = Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    def __init__(self, redis: Redis, held_for_ms: int) -> None:
+        self._redis = redis
         self._keep_ms = held_for_ms + WAITS_FOR_STREAM_MS
         self._own = MemoryBook()
         self._away_until = 0.0

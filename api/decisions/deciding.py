@@ -1,0 +1,158 @@
+"""Makes decisions: gathers facts, runs the flow, writes down what is needed to explain it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from api.decisions.facts import Facts
+from api.tracing import current_trace_id
+from rapport.domain.catalogue.inventory import FrequencyCaps
+from rapport.domain.decisions.outcome import Decision, Funnel
+from rapport.domain.decisions.records import DecisionRecord, record_customer, record_request, record_tenant
+from rapport.domain.decisions.running import decide
+from rapport.domain.decisions.traces import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from api.decisions.circuits import Circuits
+    from api.decisions.facts import FactsReader
+    from api.metrics import ApiMetrics
+    from api.reservations.holds import Hold
+    from rapport.domain.catalogue.strategy import DecisionFlow
+    from rapport.domain.decisions.candidates import Request
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.tenants import Tenant
+
+SEED_BITS: Final = 48
+"""A seed is a whole number that every JSON reader reads exactly."""
+_NO_CAPS: Final = FrequencyCaps()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be decided.
+
+    Attributes:
+        problems: Why nothing can be decided; empty if it can.
+    """
+
+    tenant: Tenant
+    catalogue: Catalogue
+    flow: DecisionFlow
+    request: Request
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A decision.
+
+    Attributes:
+        finished: Reservations that need not be kept any more.
+        facts_ms: How long reading the facts took, milliseconds; likewise deciding.
+    """
+
+    record: DecisionRecord
+    finished: frozenset[str]
+    facts_ms: float
+    decide_ms: float
+
+
+class Decider:
+    """Makes decisions. They have no effects: what becomes of them is up to the caller."""
+
+    def __init__(self, facts: FactsReader, circuits: Circuits, metrics: ApiMetrics) -> None:
+        self._facts = facts
+        self._circuits = circuits
+        self._metrics = metrics
+
+    async def read_facts(self, question: Question, now_ms: int, holds: Collection[Hold] = ()) -> Facts:
+        """What a decision would know.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        return await self._facts.read(question.tenant, question.catalogue, question.request, now_ms, holds)
+
+    async def decide(
+        self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Hold] = ()
+    ) -> Made:
+        """Decide.
+
+        Args:
+            question: What.
+            recommendation_id: Names the decision.
+            now_ms: When, epoch milliseconds.
+            holds: Reservations of the customer.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        started = time.perf_counter()
+        facts = await self.read_facts(question, now_ms, holds)
+        read = time.perf_counter()
+        seed = secrets.randbits(SEED_BITS)
+        tenant_id = question.tenant.tenant_id
+        circuits = self._circuits.open_of(tenant_id, now_ms)
+        decision = _run(question, facts, now_ms, seed, circuits)
+        self._circuits.note(tenant_id, decision, now_ms)
+        decided = time.perf_counter()
+        self._metrics.decision_seconds.labels("facts").observe(read - started)
+        self._metrics.decision_seconds.labels("decide").observe(decided - read)
+        record = DecisionRecord(
+            recommendation_id=recommendation_id,
+            customer_id=question.request.customer_id,
+            decided_at_ms=now_ms,
+            request=record_request(question.request),
+            catalogue=question.catalogue.stamp,
+            seed=seed,
+            open_circuits=sorted(circuits),
+            customer=record_customer(facts.customer),
+            tenant=record_tenant(facts.tenant),
+            watermark=facts.watermark,
+            decision=decision,
+            trace_id=current_trace_id(),
+            total_ms=round((decided - started) * 1000, 3),
+        )
+        return Made(
+            record=record,
+            finished=facts.finished,
+            facts_ms=(read - started) * 1000,
+            decide_ms=(decided - read) * 1000,
+        )
+
+
+def counts_contacts(catalogue: Catalogue) -> bool:
+    """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
+    return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
+        offer.frequency_caps != _NO_CAPS for offer in catalogue.offers.values()
+    )
+
+
+def _run(question: Question, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]) -> Decision:
+    if question.problems:
+        return Decision(
+            flow_key=question.flow.key,
+            flow_version=question.flow.published_version,
+            items=(),
+            funnel=Funnel(candidate_count=0, after_qualification=0, after_contact_policy=0, final_count=0),
+            placement_results=(),
+            experiments=(),
+            trace=Trace(stages=(), removals=(), scores=(), problems=question.problems),
+            seed=seed,
+        )
+    return decide(
+        question.catalogue,
+        question.flow,
+        question.request,
+        facts.customer,
+        facts.tenant,
+        now_ms=now_ms,
+        seed=seed,
+        open_circuits=circuits,
+    )

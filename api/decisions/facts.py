@@ -1,0 +1,121 @@
+"""Gathers what a decision needs to know."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from api.reservations.holds import Hold, sort_holds
+from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+from rapport.domain.decisions.records import WatermarkRecord
+from rapport.storage.decision_facts import FactsRequest, LoadedFacts
+
+if TYPE_CHECKING:
+    from api.decisions.customers import CustomerSource, KnownCustomer
+    from api.decisions.totals import TenantTotals
+    from api.reading.loader import Loader
+    from api.reading.watermark import Watermark
+    from rapport.domain.decisions.candidates import Request
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.tenants import Tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What one decision knows.
+
+    Attributes:
+        finished: Recommendations whose reservations are shown in these facts, or have lapsed.
+    """
+
+    customer: CustomerFacts
+    tenant: TenantFacts
+    watermark: WatermarkRecord
+    finished: frozenset[str] = frozenset()
+
+
+class FactsReader:
+    """Reads facts; what several requests ask at the same time is one query."""
+
+    def __init__(
+        self,
+        loader: Loader[FactsRequest, LoadedFacts],
+        customers: CustomerSource,
+        totals: TenantTotals,
+        watermark: Watermark,
+    ) -> None:
+        self._loader = loader
+        self._customers = customers
+        self._totals = totals
+        self._watermark = watermark
+
+    async def read(
+        self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Hold] = ()
+    ) -> Facts:
+        """Facts about a customer for a catalogue's decisions.
+
+        Args:
+            tenant: Whose customer.
+            catalogue: What it needs is read.
+            request: Names the customer.
+            now_ms: When the decision is made.
+            holds: Reservations of the customer, read before.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        watermark = self.watermark()
+        customer, tenant_facts = await asyncio.gather(
+            self._customers.load(tenant.tenant_id, request.customer_id, request.attributes),
+            self._totals.of(tenant, catalogue, now_ms),
+        )
+        loaded = await self._loader.load(_asked(tenant, catalogue, request, customer, now_ms, holds))
+        fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
+        found = sort_holds(holds, loaded, now_ms, fresh_ms)
+        return Facts(
+            customer=CustomerFacts(
+                attributes=customer.attributes,
+                segments=customer.segments,
+                metrics=loaded.metrics,
+                time_zone=customer.time_zone,
+                counts=loaded.counts,
+                last_contact_ms=loaded.last_contact_ms,
+                last_outcome_ms=loaded.last_outcome_ms,
+                reservations=found.reservations,
+                has_consent=customer.has_consent,
+            ),
+            tenant=tenant_facts,
+            watermark=watermark,
+            finished=found.finished,
+        )
+
+    def watermark(self) -> WatermarkRecord:
+        """How far the tables are at least."""
+        applied = self._watermark.applied
+        return WatermarkRecord(
+            lag_ms=self._watermark.lag_ms, positions={str(number): offset for number, offset in applied.items()}
+        )
+
+
+def _asked(
+    tenant: Tenant,
+    catalogue: Catalogue,
+    request: Request,
+    customer: KnownCustomer,
+    now_ms: int,
+    holds: Collection[Hold],
+) -> FactsRequest:
+    needs = catalogue.needs
+    return FactsRequest(
+        tenant_id=tenant.tenant_id,
+        customer_id=request.customer_id,
+        time_zone=tenant.time_zone,
+        customer_zone=customer.time_zone,
+        now_ms=now_ms,
+        windows=needs.windows,
+        outcomes=needs.outcomes,
+        metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
+        exposures=frozenset(hold.recommendation_id for hold in holds if hold.needs_history()),
+    )

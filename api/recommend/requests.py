@@ -1,0 +1,153 @@
+"""From the body of a request to what is decided about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from api.decisions.identifiers import ANONYMOUS, anonymous_id
+from api.errors import ApiError, Fault, invalid
+from api.recommend.schemas import MAX_LIMIT
+from rapport.domain.decisions.candidates import PlacementRequest, Request
+from rapport.domain.decisions.resolving import resolve_request
+
+if TYPE_CHECKING:
+    from api.recommend.schemas import RecommendBody, WantedPlacement
+    from rapport.domain.catalogue.strategy import DecisionFlow
+    from rapport.domain.decisions.compiling import Catalogue
+
+MAX_CONTEXT_BYTES: Final = 8_192
+MAX_ATTRIBUTES_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request understood.
+
+    Attributes:
+        context: As JSON, for the rows in the history.
+        problems: What it names and what does not exist, or not together: there is nothing to show then.
+    """
+
+    request: Request
+    flow: DecisionFlow
+    context: msgspec.Raw
+    problems: Sequence[str] = ()
+
+
+def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent: str) -> str:
+    """Whom a body is about; who is anonymous gets a stable id."""
+    if body.customer_id and body.customer_id != ANONYMOUS:
+        return body.customer_id
+    return anonymous_id(tenant_id, body.session_id or "", address, user_agent)
+
+
+def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue) -> Asked:
+    """Find what a body names in the catalogue.
+
+    Raises:
+        ApiError: 400 with every fault; 404 for a flow that does not exist or is not published.
+    """
+    context = _check_free_form(body)
+    channel_id, channel_type, problems = _find_channel(body, catalogue)
+    request = Request(
+        customer_id=customer_id,
+        channel_id=channel_id,
+        channel_type=channel_type,
+        placement_id=body.placement,
+        limit=body.limit,
+        placements=[_placement(wanted, catalogue) for wanted in body.placements],
+        deduplicate=body.deduplicate,
+        attributes={name: value for name, value in body.attributes.items() if name != "propensityScores"},
+        context={**body.context, **_extras(body)},
+        segments=frozenset(body.segments),
+        excluded_offers=frozenset(body.exclude_offers),
+        excluded_creatives=frozenset(body.exclude_creatives),
+        propensities=_propensities(body.attributes),
+        levers=body.levers,
+    )
+    resolved = resolve_request(catalogue, request)
+    return Asked(
+        request=resolved.request,
+        flow=_find_flow(body.decision_flow_key, resolved.request, catalogue),
+        context=context,
+        problems=(*problems, *resolved.problems),
+    )
+
+
+def _check_free_form(body: RecommendBody) -> msgspec.Raw:
+    """Check what is kept as it came; the context as JSON."""
+    faults: list[Fault] = []
+    context = _encoded("context", body.context, MAX_CONTEXT_BYTES, faults)
+    _encoded("attributes", body.attributes, MAX_ATTRIBUTES_BYTES, faults)
+    scores = body.attributes.get("propensityScores", {})
+    if not isinstance(scores, Mapping) or not all(_is_score(score) for score in scores.values()):
+        faults.append(Fault(field="attributes.propensityScores", message="must be numbers from 0 to 1 by offer id"))
+    if faults:
+        raise invalid(*faults)
+    return msgspec.Raw(context) if body.context else msgspec.Raw()
+
+
+def _encoded(name: str, value: Mapping[str, Any], most: int, faults: list[Fault]) -> bytes:
+    try:
+        text = msgspec.json.encode(value)
+    except OverflowError:
+        faults.append(Fault(field=name, message="holds a whole number beyond 64 bits"))
+        return b""
+    if len(text) > most:
+        faults.append(Fault(field=name, message=f"holds {len(text):,} bytes; {most:,} are allowed"))
+    return text
+
+
+def _is_score(score: object) -> bool:
+    return isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
+
+
+def _propensities(attributes: Mapping[str, Any]) -> Mapping[str, float]:
+    return {offer_id: float(score) for offer_id, score in attributes.get("propensityScores", {}).items()}
+
+
+def _extras(body: RecommendBody) -> dict[str, Any]:
+    """What conditions call ``request.locale`` and the like."""
+    named = {"locale": body.locale, "currency": body.currency, "sessionId": body.session_id}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _find_flow(key: str | None, request: Request, catalogue: Catalogue) -> DecisionFlow:
+    if key is not None and key not in catalogue.flows:
+        key = next((flow.key for flow in catalogue.flows.values() if flow.id == key), key)
+    flow = catalogue.flow_for(key, _routed_channel(catalogue, request), request.placement_id)
+    if flow is None:
+        raise ApiError(404, f"There is no active, published decision flow {key!r}.")
+    return flow
+
+
+def _routed_channel(catalogue: Catalogue, request: Request) -> str | None:
+    """The channel for routes: a type stands for its channel where there is one only."""
+    if request.channel_id is not None or request.channel_type is None:
+        return request.channel_id
+    of_type = [one.id for one in catalogue.channels.values() if one.channel_type == request.channel_type]
+    return of_type[0] if len(of_type) == 1 else None
+
+
+def _find_channel(body: RecommendBody, catalogue: Catalogue) -> tuple[str | None, str | None, list[str]]:
+    """The id and the type of the channel that is asked for, and what is wrong with it."""
+    named, channels = body.channel, catalogue.channels.values()
+    if named is None or any(one.channel_type == named for one in channels):
+        return body.channel_id, named, []
+    matching = [one.id for one in channels if one.id == named or one.name.casefold() == named.casefold()]
+    if len(matching) == 1 and body.channel_id in (None, matching[0]):
+        return matching[0], None, []
+    return body.channel_id, None, [f"there is no one active channel of type, id or name {named!r}"]
+
+
+def _placement(wanted: WantedPlacement, catalogue: Catalogue) -> PlacementRequest:
+    """By default a placement takes as many offers as it has slots."""
+    limit = wanted.limit
+    if limit is None:
+        named = (one for one in catalogue.placements.values() if wanted.placement in (one.id, one.key))
+        limit = max((one.max_slots for one in named), default=1)
+    return PlacementRequest(placement_id=wanted.placement, channel_id=wanted.channel_id, limit=min(limit, MAX_LIMIT))
