@@ -17,6 +17,7 @@ fatigue     ``1 / (1 + n)`` where n is how often the customer saw it in this cal
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.decisions.facts import Selection
@@ -59,7 +60,7 @@ class Factors:
 
     def recency(self, candidate: Candidate) -> float:
         """The part of relevance."""
-        last_ms = self._context.tallies.latest_contact(_about(candidate))
+        last_ms = self._context.tallies.latest_contact(_about(candidate.offer.id))
         if last_ms is None:
             return 1.0
         days = max(0, self._context.now_ms - last_ms) / DAY_MS
@@ -93,11 +94,12 @@ class Factors:
 
     def fatigue(self, candidate: Candidate) -> float:
         """See the module."""
-        return 1 / (1 + self._context.count(_WEEK, _about(candidate)).impressions)
+        return 1 / (1 + self._context.count(_WEEK, _about(candidate.offer.id)).impressions)
 
 
-def _about(candidate: Candidate) -> Selection:
-    return Selection(offers=frozenset((candidate.offer.id,)))
+@lru_cache(maxsize=4_096)
+def _about(offer_id: str) -> Selection:
+    return Selection(offers=frozenset((offer_id,)))
 
 
 Factor = Callable[[Factors, "Candidate"], float]

@@ -36,7 +36,7 @@ def method_for(run: Run, config: ScoreConfig, name: str) -> Method:
     if name == "propensity":
         return _propensity
     if name == "priority_weighted":
-        return _priority_weighted
+        return weigh_priority
     return _by_expression(run, config.expression) if config.expression else _by_factors(run, config)
 
 
@@ -45,7 +45,8 @@ def weight_of(candidate: Candidate) -> float:
     return candidate.creative.weight / 100 if candidate.creative else 1.0
 
 
-def _priority_weighted(candidate: Candidate) -> Worth:
+def weigh_priority(candidate: Candidate) -> Worth:
+    """Priority times weight, both from 0 to 1."""
     priority, weight = candidate.offer.priority, weight_of(candidate)
     score = priority / 100 * weight
     return Worth(lambda _propensity: score, {"priority": priority, "weight": weight})
@@ -96,7 +97,7 @@ def _by_expression(run: Run, text: str) -> Method:
         formula = _compiled(text)
     except FormulaError as error:
         run.recorder.problems.append(f"the formula of node {run.node} cannot be used: {error}")
-        return _priority_weighted
+        return weigh_priority
     factors, context = Factors(run.context, run.candidates), run.context
     own = [name for name in _FACTORS if name in formula.names]
 

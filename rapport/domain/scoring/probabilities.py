@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.facts import Subject
     from rapport.domain.decisions.narrowing import Run
     from rapport.domain.decisions.nodes import RankConfig
+    from rapport.domain.scoring.scorers import Valuation
 
 
 def selection_probabilities(
@@ -60,10 +61,16 @@ def _cases(candidates: Sequence[Candidate]) -> tuple[Sequence[float], Sequence[S
         return (1.0,), ([candidate.score or 0.0 for candidate in candidates],)
     rows: list[Sequence[float]] = []
     for candidate, prospect in zip(candidates, prospects, strict=True):
-        valuation = candidate.valuation
+        score, valuation = candidate.score or 0.0, candidate.valuation
         if valuation is None or prospect is None:
-            rows.append([candidate.score or 0.0] * len(weights))
+            rows.append([score] * len(weights))
         else:
-            worth, factor = valuation.worth, valuation.factor
+            worth, factor = valuation.worth, _factor(valuation, score)
             rows.append([worth(propensity) * factor for propensity in prospect.scores])
     return weights, list(zip(*rows, strict=True))
+
+
+def _factor(valuation: Valuation, score: float) -> float:
+    """Fit times levers, times what a plug-in has made of the score since."""
+    usual = valuation.worth(valuation.propensity or 0.0)
+    return score / usual if usual else valuation.factor

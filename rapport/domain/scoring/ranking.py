@@ -12,11 +12,10 @@ smaller id of the offer, then of the creative.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
-from typing import TYPE_CHECKING, Final
+from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.narrowing import is_mandatory_now
 from rapport.domain.decisions.verdicts import Verdict
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
     from rapport.domain.decisions.narrowing import Run
     from rapport.domain.decisions.nodes import RankConfig
-
-_DAMPING: Final = 0.5
 
 
 def rank_candidates(run: Run, config: RankConfig) -> None:
@@ -61,9 +58,10 @@ class Field:
     def of(cls, candidates: Sequence[Candidate], now_ms: int) -> Field:
         """Prepare candidates."""
         ordered = sorted(candidates, key=_tie_break)
-        first = [candidate for candidate in ordered if is_mandatory_now(candidate.offer, now_ms)]
+        first = [one for one in ordered if one.offer.mandatory and is_mandatory_now(one.offer, now_ms)]
         if first:
-            ordered = first + [candidate for candidate in ordered if not is_mandatory_now(candidate.offer, now_ms)]
+            leading = {one.offer.id for one in first}
+            ordered = first + [one for one in ordered if one.offer.id not in leading]
         numbers: dict[str | None, int] = {}
         categories = [numbers.setdefault(candidate.offer.category_id, len(numbers)) for candidate in ordered]
         return cls(ordered, categories, len(first))
@@ -78,32 +76,32 @@ class Field:
         """
         first = sorted(range(self.mandatory), key=scores.__getitem__, reverse=True)[:places]
         others = sorted(range(self.mandatory, len(scores)), key=scores.__getitem__, reverse=True)
-        if method == "top_score":
-            return first + others[: places - len(first)]
+        if method == "diversity":
+            others = self._spread(others, scores, first)
+        elif method == "round_robin":
+            others = self._take_turns(others)
+        return first + others[: places - len(first)]
+
+    def _spread(self, others: Sequence[int], scores: Sequence[float], first: Sequence[int]) -> list[int]:
+        """Each candidate's score is halved once for every better one of its category; so it goes where it belongs."""
+        halving: dict[int, float] = {}
+        for index in first:
+            category = self.categories[index]
+            halving[category] = halving.get(category, 1.0) / 2
+        halved: list[tuple[float, int]] = []
+        for index in others:
+            category = self.categories[index]
+            part = halving.get(category, 1.0)
+            halved.append((-scores[index] * part, index))
+            halving[category] = part / 2
+        halved.sort()
+        return [index for _, index in halved]
+
+    def _take_turns(self, others: Sequence[int]) -> list[int]:
         queues: dict[int, list[int]] = {}
         for index in others:
             queues.setdefault(self.categories[index], []).append(index)
-        if method == "round_robin":
-            turns = (index for turn in zip_longest(*queues.values()) for index in turn if index is not None)
-            return first + list(islice(turns, places - len(first)))
-        return first + self._spread(queues, scores, first, places - len(first))
-
-    def _spread(
-        self, queues: Mapping[int, Sequence[int]], scores: Sequence[float], first: Sequence[int], places: int
-    ) -> list[int]:
-        waiting = {category: deque(queue) for category, queue in queues.items()}
-        damping = dict.fromkeys(queues, 1.0)
-        for index in first:
-            if self.categories[index] in damping:
-                damping[self.categories[index]] *= _DAMPING
-        chosen: list[int] = []
-        while waiting and len(chosen) < places:
-            category = max(waiting, key=lambda one: (scores[waiting[one][0]] * damping[one], -waiting[one][0]))
-            chosen.append(waiting[category].popleft())
-            damping[category] *= _DAMPING
-            if not waiting[category]:
-                del waiting[category]
-        return chosen
+        return [index for turn in zip_longest(*queues.values()) for index in turn if index is not None]
 
 
 def _tie_break(candidate: Candidate) -> tuple[int, str, str]:

@@ -11,7 +11,7 @@ from rapport.domain.decisions.narrowing import is_mandatory_now
 from rapport.domain.decisions.traces import ScoreRecord
 from rapport.domain.decisions.verdicts import Verdict
 from rapport.domain.scoring.asking import ModelChoice, choose_model, prepare
-from rapport.domain.scoring.methods import Worth, method_for, weight_of
+from rapport.domain.scoring.methods import Worth, method_for, weigh_priority, weight_of
 from rapport.domain.scoring.propensity import DEFAULT, Estimate, Propensities
 from rapport.domain.scoring.scorers import Valuation
 
@@ -28,11 +28,15 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
 
     The score is what the method makes of the candidate, times its fit, times its levers: those of the node and those of
     the request, of the offer and of its category. A candidate whose propensity depends on a model that failed gets the
-    bypass instead: ``0.5 * creative's weight * fit * levers``. A customer whom an experiment holds out is scored by
-    priority and weight alone. Mandatory offers know no floor.
+    bypass instead: ``0.5 * creative's weight * fit * levers``. Mandatory offers know no floor.
+
+    For a customer whom an experiment or the tenant holds out, priority and weight alone make the score.
     """
     choice = _choose(run, config)
-    name = "priority_weighted" if choice.is_held_out else config.method
+    if choice.is_held_out or run.is_fallback:
+        _score_plainly(run, choice)
+        return
+    name = config.method
     estimates = _estimate(run, choice) if name != "priority_weighted" or config.floor else None
     method, lever_of = method_for(run, config, name), _levers(config.levers, run.context.request.levers)
     shadows = _shadow_scores(run, config)
@@ -41,12 +45,9 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
         estimate = estimates[index] if estimates else _UNUSED
         explanation: dict[str, Any] = {"method": name}
         _value(candidate, estimate, method(candidate), lever_of(candidate), explanation)
-        if choice.variant:
-            explanation["variant"] = choice.variant
         if shadows:
             explanation["shadowScores"] = shadows[index]
-        candidate.share = choice.share
-        run.recorder.scores.append(_record(candidate, explanation))
+        _note(run, candidate, choice, explanation)
         if not _is_below_floor(run, config, candidate, estimate):
             kept.append(candidate)
     run.candidates = kept
@@ -95,13 +96,28 @@ def _value(candidate: Candidate, estimate: Estimate, worth: Worth, lever: float,
         explanation["lever"] = lever
 
 
-def _record(candidate: Candidate, explanation: Mapping[str, Any]) -> ScoreRecord:
-    return ScoreRecord(
+def _score_plainly(run: Run, choice: ModelChoice) -> None:
+    """By priority and weight, whatever the fit and the levers."""
+    for candidate in run.candidates:
+        explanation: dict[str, Any] = {"method": "priority_weighted"}
+        worth = weigh_priority(candidate)
+        candidate.score, candidate.valuation = worth.of(DEFAULT), Valuation(None, worth.of, 1.0)
+        explanation.update(worth.explanation)
+        _note(run, candidate, choice, explanation)
+
+
+def _note(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict[str, Any]) -> None:
+    """Note a score. A candidate has the share of the last choice that was made for it."""
+    if choice.variant:
+        explanation["variant"] = choice.variant
+        candidate.share = choice.share
+    record = ScoreRecord(
         offer_id=candidate.offer.id,
         creative_id=candidate.creative.id if candidate.creative else "",
         score=candidate.score or 0.0,
         explanation=explanation,
     )
+    run.recorder.scores.append(record)
 
 
 def _levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:

@@ -89,6 +89,14 @@ def test_the_estimates_are_what_happens_over_many_decisions(key: str, fitting: s
         assert shown[one] / 400 == pytest.approx(expected[one] / 400, abs=0.1)
 
 
+def test_a_score_that_a_plug_in_multiplied_is_multiplied_in_every_case():
+    run = run_with({"a": (5, 5), "b": (5, 5)})
+    score(run, method="propensity", modelKey="thompson")
+    assert 0.3 < probabilities(run, 1)["a"] < 0.7
+    run.candidates[0].score = (run.candidates[0].score or 0) * 50
+    assert probabilities(run, 1) == {"a": 1, "b": 0}
+
+
 @settings(max_examples=30)
 @given(
     st.dictionaries(st.sampled_from("abcdefgh"), st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1),

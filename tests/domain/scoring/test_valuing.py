@@ -227,30 +227,19 @@ def test_shadow_models_are_recorded_and_change_nothing_else():
     assert not runs[0].failed_models
 
 
-def test_optimize_replaces_scores_by_weighted_objectives_and_keeps_fit_and_levers():
-    tenant = TenantFacts(shown={"loan": 100, "card": 25})
-    loan, card = offer("loan", margin=40.0, priority=20), offer("card", margin=10.0, priority=60)
-    profile = RankingProfile(id="p", name="p", key="p", weights={"propensity": 0.2, "margin": 0.4, "beauty": 1.0})
+@pytest.mark.parametrize("by", ["tenant", "experiment"])
+def test_who_is_held_out_is_scored_by_priority_and_weight_alone(by: str):
+    everybody = Experiment(id="e", name="e", key="e", champion_model_id="id-champ", holdout_percent=100)
     run = run_of(
-        candidate(loan, fit=0.5),
-        candidate(card),
-        ready=catalogue(profiles=[profile]),
-        tenant=tenant,
-        propensities={"loan": 0.3},
-        levers={"card": 2.0},
+        candidate(offer("loan", priority=80), weight=50, fit=0.5),
+        ready=catalogue(MODELS, [everybody]),
+        levers={"loan": 3.0},
     )
-    score(run)
-    scores = optimize(run, profileId="p", weights={"margin": 0.5, "fairness": 0.3})
-    assert scores["loan"] == pytest.approx((0.2 * 0.3 + 0.5 * 1 + 0.3 * 0) * 0.5)
-    assert scores["card"] == pytest.approx((0.2 * 0.5 + 0.5 * 0.25 + 0.3 * 0.75) * 2)
-    assert "beauty" in run.recorder.problems[0]
-
-
-def test_optimize_without_a_known_objective_leaves_the_scores():
-    run = run_of("loan")
-    before = score(run)
-    assert optimize(run, profileId="gone") == before
-    assert len(run.recorder.problems) == 2
+    run.is_fallback = by == "tenant"
+    split = {"experimentId": "e", "enabled": by == "experiment"}
+    assert score(run, method="propensity", floor=0.9, championChallenger=split) == {"loan": 0.4}
+    assert record_of(run, "loan").explanation["method"] == "priority_weighted"
+    assert run.candidates[0].share == 1
 
 
 ANYTHING = st.builds(
