@@ -132,7 +132,7 @@ def test_a_real_difference_is_found():
     assert found / 100 > 0.9
 
 
-@pytest.mark.parametrize(("customers", "factor"), [(200, 2.0), (500, 1.8), (5_000, 2.0), (100_000, 2.3)])
+@pytest.mark.parametrize(("customers", "factor"), [(500, 1.9), (1_000, 1.8), (20_000, 2.0), (100_000, 2.2)])
 def test_looking_at_any_time_costs_a_known_width(customers: int, factor: float):
     half = Sample(customers // 10, customers)
     watched, single = sequential_interval(half, half), newcombe_interval(half, half)

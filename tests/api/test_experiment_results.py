@@ -1,0 +1,163 @@
+"""``GET /experiments/{id}/results`` and ``GET /creative-results``: from decisions and responses to numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pytest
+
+from api.experiments.examples import CREATIVES, RESULTS
+from rapport.domain.api_keys import Role
+from rapport.domain.experiments.evaluation import compare
+from rapport.domain.experiments.results import CreativeResults, ExperimentResults, Uplift
+from rapport.domain.experiments.statistics import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.fixtures.api import Caller, CallerFactory
+
+EXPERIMENT: Final = {
+    "id": "exp1",
+    "key": "spring",
+    "name": "Spring",
+    "championModelId": "old",
+    "trafficSplit": {"championPct": 80},
+    "challengers": [{"modelId": "neu", "trafficPct": 20}],
+    "holdoutPercent": 10,
+    "minSamples": 2,
+}
+DAY: Final = "2026-03-15T"
+
+
+def decided(customer: str, variant: str, time: str = "10:00", *items: tuple[str, str]) -> Sequence[Mapping[str, Any]]:
+    """A recommendation in an arm of the experiment as Recommend writes it: the decision, and a row for each item."""
+    recommendation = {"customerId": customer, "recommendationId": f"{customer}-{time}", "timestamp": f"{DAY}{time}:00Z"}
+    arm = {"experimentId": "exp1", "experimentKey": "spring", "variant": variant}
+    return [
+        {**recommendation, "type": "decision.made.v1", "decision": {"form": 1, "decision": {"experiments": [arm]}}},
+        *(
+            {**recommendation, "outcome": "recommendation", "rank": rank, "offerId": offer, "creativeId": creative}
+            for rank, (offer, creative) in enumerate(items, 1)
+        ),
+    ]
+
+
+def converted(customer: str, time: str = "11:00", offer: str | None = None) -> Mapping[str, Any]:
+    return {"customerId": customer, "outcome": "convert", "timestamp": f"{DAY}{time}:00Z", "offerId": offer}
+
+
+@pytest.fixture
+def observed(caller: Caller) -> Caller:
+    """A tenant with an experiment: four customers with the champion, three with the challenger, two in the holdout."""
+    caller.know(experiment=("exp1", "paused", EXPERIMENT))
+    for number, variant in enumerate(["__champion__"] * 4 + ["neu"] * 3 + ["__holdout__"] * 2):
+        offered = ("loan", "banner" if number % 2 else "video")
+        caller.record(*decided(f"c{number}", variant, "10:00", offered))
+    for customer in ("c0", "c4", "c5", "c7"):
+        caller.record(converted(customer, offer="loan"))
+    caller.record(converted("c1", "09:59", "loan"))
+    caller.record(converted("c2", "10:30", "card"))
+    return caller
+
+
+def results(caller: Caller, **parameters: Any) -> Any:
+    return caller.read("/experiments/exp1/results", params=parameters, role=Role.VIEWER)
+
+
+def counts(answer: Any) -> dict[str, tuple[int, int]]:
+    return {one["variant"]: (one["conversions"], one["samples"]) for one in answer["variants"]}
+
+
+def test_results_compare_who_converted_after_the_first_recommendation(observed: Caller):
+    answer = results(observed)
+    assert counts(answer) == {"__champion__": (2, 4), "neu": (2, 3), "__holdout__": (1, 2)}
+    expected = compare(Sample(4, 7), Sample(1, 2), treatment_variants=["__champion__", "neu"], min_samples=2)
+    assert msgspec.convert(answer["uplift"], Uplift) == expected
+    (challenger,) = answer["challengers"]
+    assert (challenger["treatment"], challenger["holdout"]) == (["neu"], "__champion__")
+    assert challenger["uplift"] == pytest.approx(2 / 3 - 2 / 4)
+    assert answer["sampleRatio"]["mismatch"] is False
+    assert answer["creatives"] is None
+    by_key = observed.read("/experiments/spring/results")
+    assert by_key == answer
+
+
+def test_conversions_can_be_limited_to_an_offer_or_to_what_was_recommended(observed: Caller):
+    offered = {"__champion__": (1, 4), "neu": (2, 3), "__holdout__": (1, 2)}
+    assert counts(results(observed, conversions="offered")) == offered
+    answer = results(observed, offerId="loan")
+    assert counts(answer) == offered
+    creatives = {one["creativeId"]: (one["conversions"], one["samples"]) for one in answer["creatives"]["creatives"]}
+    assert creatives == {"video": (2, 5), "banner": (2, 4)}
+
+
+def test_a_range_of_time_bounds_recommendations_and_conversions(observed: Caller):
+    observed.record(*decided("c0", "neu", "12:00"), converted("c0", "13:00"))
+    assert counts(results(observed, **{"from": f"{DAY}12:00:00Z"}))["neu"] == (1, 1)
+    assert counts(results(observed, to=f"{DAY}11:00:00Z"))["neu"] == (0, 3)
+    whole = results(observed)
+    assert counts(whole)["__champion__"] == (2, 4)
+    assert whole["switched"] == 1
+
+
+def test_the_creatives_of_an_offer_are_compared_over_all_recommendations(observed: Caller):
+    observed.record(
+        {
+            "customerId": "x",
+            "outcome": "recommendation",
+            "recommendationId": "r",
+            "rank": 1,
+            "timestamp": f"{DAY}10:00Z",
+        }
+        | {"offerId": "loan", "creativeId": "video"},
+        converted("x", offer="loan"),
+    )
+    answer = observed.read("/creative-results", params={"offerId": "loan"}, role=Role.VIEWER)
+    found = {one["creativeId"]: (one["conversions"], one["samples"]) for one in answer["creatives"]}
+    assert found == {"banner": (2, 4), "video": (3, 6)}
+    assert answer["baseline"] == "banner"
+    assert [one["treatment"] for one in answer["comparisons"]] == [["video"]]
+
+
+def test_an_experiment_without_recommendations_has_results_without_numbers(caller: Caller):
+    caller.know(experiment=("exp1", "active", EXPERIMENT))
+    answer = results(caller)
+    assert counts(answer) == {"__champion__": (0, 0), "neu": (0, 0), "__holdout__": (0, 0)}
+    assert answer["uplift"]["uplift"] is None
+    assert answer["uplift"]["insufficientData"] is True
+
+
+def test_an_experiment_nobody_knows_is_not_found_nor_is_another_tenants(caller: Caller, new_caller: CallerFactory):
+    caller.know(experiment=("exp1", "active", EXPERIMENT))
+    assert caller.get("/experiments/exp2/results").status_code == 404
+    assert new_caller().get("/experiments/exp1/results").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"from": "yesterday"}, "from"),
+        ({"from": f"{DAY}10:00Z", "to": f"{DAY}10:00Z"}, "to"),
+        ({"minSamples": 0}, "minSamples"),
+        ({"alpha": 0}, "alpha"),
+        ({"alpha": "nan"}, "alpha"),
+        ({"conversions": "all"}, "conversions"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_named(caller: Caller, parameters: Mapping[str, Any], field: str):
+    answer = caller.get("/experiments/exp1/results", params=parameters)
+    assert answer.status_code == 400
+    assert [fault["field"] for fault in answer.json()["details"]] == [field]
+
+
+def test_creatives_need_an_offer(caller: Caller):
+    answer = caller.get("/creative-results")
+    assert answer.status_code == 400
+    assert [fault["field"] for fault in answer.json()["details"]] == ["offerId"]
+
+
+def test_the_examples_of_the_documentation_are_results():
+    assert msgspec.convert(RESULTS, ExperimentResults).uplift is not None
+    assert len(msgspec.convert(CREATIVES, CreativeResults).comparisons) == 1
