@@ -10,10 +10,12 @@ from litestar import Controller, Litestar, Router
 from litestar.di import Provide
 
 from api.api_keys.controller import ApiKeyController
+from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
 from api.catalogue.controller import controller_of
 from api.catalogue.flows import FlowController
+from api.catalogue.lint import LintController
 from api.catalogue.resources import RESOURCES
 from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
 CONTROLLERS: tuple[type[Controller], ...] = (
     *map(controller_of, RESOURCES),
     FlowController,
+    LintController,
+    AuditController,
     ApiKeyController,
     ExperimentResultsController,
     HistoryController,

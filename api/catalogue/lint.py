@@ -1,0 +1,64 @@
+"""``/api/v1/catalog/lint``: what the catalogue says that is probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from litestar import Controller, Request, get
+
+from api.auth.principal import Principal, requires
+from api.describing import answers
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.lint_warnings import LintWarning
+from rapport.domain.catalogue.linting import lint_catalogue
+
+_EXAMPLE: Final[Mapping[str, object]] = {
+    "stamp": "42",
+    "warnings": [
+        {
+            "code": "offer_without_creative",
+            "kind": "offer",
+            "id": "off_abc123",
+            "field": "",
+            "message": "it has no active creative on an active channel, so that there is nothing to show of it",
+        }
+    ],
+    "problems": [],
+}
+
+
+class LintReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What is worth a second look.
+
+    Attributes:
+        stamp: Of the version of the catalogue that was looked at.
+        warnings: Ordered by kind and id.
+        problems: What decisions leave out because it cannot be read or used.
+    """
+
+    stamp: str
+    warnings: Sequence[LintWarning]
+    problems: Sequence[str]
+
+
+class LintController(Controller):
+    """Nothing of it keeps a catalogue from being stored and used."""
+
+    path = "/catalog"
+    tags = ["Catalogue"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "catalogue"}
+
+    @get("/lint", summary="What the catalogue says in vain", responses=answers(200, LintReport, _EXAMPLE))
+    async def lint(self, request: Request[Principal, Any, Any], services: FromServices) -> LintReport:
+        """Scopes that match nothing, caps that contradict each other, offers, creatives and flows that show nothing."""
+        stored = await services.catalogues.refresh(request.user.tenant_id)
+        ready = await services.catalogues.of(request.user.tenant_id)
+        return LintReport(
+            stamp=stored.stamp,
+            warnings=lint_catalogue(stored.entities),
+            problems=[*stored.problems, *ready.problems],
+        )
