@@ -9,12 +9,15 @@ import pytest
 
 from api.experiments.examples import CREATIVES, RESULTS
 from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.strategy import Challenger, DecisionFlow, Experiment, Model, Node, TrafficSplit
+from rapport.domain.experiments.assignment import assign, pick_creative
 from rapport.domain.experiments.evaluation import compare
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults, Uplift
 from rapport.domain.experiments.statistics import Sample
+from tests.api.shop import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tests.fixtures.api import Caller, CallerFactory
 
@@ -119,6 +122,53 @@ def test_the_creatives_of_an_offer_are_compared_over_all_recommendations(observe
     assert found == {"banner": (2, 4), "video": (3, 6)}
     assert answer["baseline"] == "banner"
     assert [one["treatment"] for one in answer["comparisons"]] == [["video"]]
+
+
+def tallied(groups: Mapping[str, str], converters: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Conversions and customers per group."""
+    return {
+        group: (sum(groups[one] == group for one in converters), list(groups.values()).count(group))
+        for group in groups.values()
+    }
+
+
+def test_recommendations_and_responses_show_up_in_the_arms_that_customers_were_assigned_to(caller: Caller):
+    experiment = Experiment(
+        id="exp1",
+        name="exp1",
+        key="spring",
+        champion_model_id="old",
+        traffic_split=TrafficSplit(champion_pct=50),
+        challengers=[Challenger(model_id="neu", traffic_pct=50)],
+        holdout_percent=20,
+    )
+    scoring = {"method": "propensity", "championChallenger": {"experimentId": "exp1"}}
+    steps = {"inventory": {}, "match_creatives": {}, "score": scoring, "rank": {}, "response": {}}
+    nodes = [Node(id=kind, type=kind, config=config) for kind, config in steps.items()]
+    (loan, banner), (_, video) = (offer("loan", creative={"weight": weight}) for weight in (60, 40))
+    video = msgspec.structs.replace(video, id="loan-video")
+    models = [Model(id=one, name=one, key=one, model_type="scorecard", config={"rules": []}) for one in ("old", "neu")]
+    flow = DecisionFlow(id="f1", name="f1", key="f1", published=nodes, published_version=1, is_default=True)
+    stock(caller, loan, banner, video, *models, experiment, flow)
+
+    customers = [f"c{number}" for number in range(24)]
+    converters = customers[::3]
+    for customer in customers:
+        body = recommend(caller, customer)
+        assert offers_of(body) == ["loan"]
+        if customer in converters:
+            told = {"customerId": customer, "recommendationId": body["recommendationId"], "rank": 1}
+            done = caller.post("/respond", {**told, "outcome": "convert", "idempotencyKey": customer})
+            assert done.status_code == 201, done.text
+
+    answer = results(caller, offerId="loan", conversions="offered")
+    arms = {customer: assign(experiment, customer).variant for customer in customers}
+    assert set(arms.values()) == {"__champion__", "neu", "__holdout__"}
+    assert counts(answer) == tallied(arms, converters)
+    weights = [("loan-web", 60.0), ("loan-video", 40.0)]
+    chosen = {one: choice.creative_id for one in customers if (choice := pick_creative("loan", weights, one))}
+    creatives = {one["creativeId"]: (one["conversions"], one["samples"]) for one in answer["creatives"]["creatives"]}
+    assert creatives == tallied(chosen, converters)
 
 
 def test_an_experiment_without_recommendations_has_results_without_numbers(caller: Caller):

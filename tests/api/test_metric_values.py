@@ -9,7 +9,10 @@ import pytest
 
 from api.times import iso, parse_time
 from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.strategy import ContactPolicy, MetricDefinition, QualificationRule
+from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.windows import DAY_MS
+from tests.api.shop import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,3 +91,33 @@ def test_values_need_one_to_two_hundred_customers(caller: Caller, customers: lis
     answer = caller.get("/behavioral-metrics/any/values", params={"customerId": customers})
     assert answer.status_code == 400
     assert [fault["field"] for fault in answer.json()["details"]] == ["customerId"]
+
+
+def test_policies_and_rules_decide_by_the_values_that_are_answered(caller: Caller):
+    too_many = {"metric": "clicks", "operator": "gte", "value": 3}
+    some = {"metric": "clicks", "operator": "gte", "value": 1}
+    stock(
+        caller,
+        *offer("loan", priority=90),
+        *offer("card", priority=50),
+        MetricDefinition(id="m1", name="m1", key="clicks", window_days=30, filter_conditions={"outcome": ["click"]}),
+        ContactPolicy(id="p1", name="Enough", rule_type="metric_condition", scope=ScopeKind.GLOBAL, config=too_many),
+        QualificationRule(
+            id="q1",
+            name="Interested",
+            rule_type="metric_condition",
+            scope=ScopeKind.OFFER,
+            scope_id="card",
+            config=some,
+        ),
+    )
+
+    def decided() -> tuple[float, list[str]]:
+        value = caller.read("/customers/ann/metrics")["values"]["clicks"]
+        return value, offers_of(recommend(caller))
+
+    assert decided() == (0, ["loan"])
+    caller.record(event(), event(30.1))
+    assert decided() == (1, ["loan", "card"])
+    caller.record(event(), event(29.9))
+    assert decided() == (3, [])
