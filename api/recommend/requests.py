@@ -13,6 +13,7 @@ from api.errors import ApiError, Fault, invalid
 from api.recommend.schemas import MAX_LIMIT
 from rapport.domain.decisions.candidates import PlacementRequest, Request
 from rapport.domain.decisions.resolving import resolve_request
+from rapport.domain.events import NO_OBJECT
 
 if TYPE_CHECKING:
     from api.recommend.schemas import RecommendBody, WantedPlacement
@@ -88,7 +89,7 @@ def _check_free_form(body: RecommendBody) -> msgspec.Raw:
         faults.append(Fault(field="attributes.propensityScores", message="must be numbers from 0 to 1 by offer id"))
     if faults:
         raise invalid(*faults)
-    return msgspec.Raw(context) if body.context else msgspec.Raw()
+    return msgspec.Raw(context) if body.context else NO_OBJECT
 
 
 def _encoded(name: str, value: Mapping[str, Any], most: int, faults: list[Fault]) -> bytes:

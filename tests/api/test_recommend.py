@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rapport.domain.api_keys import Role
+from tests.api.shop import offer, offers_of, recommend, stock
+
+if TYPE_CHECKING:
+    from tests.fixtures.api import Caller, CallerFactory
+
+
+def test_what_is_recommended_is_in_the_history_under_the_ids_it_was_answered_with(caller: Caller):
+    stock(caller, *offer("loan", priority=90), *offer("card", priority=50))
+    body = recommend(caller, context={"pageUrl": "/home"})
+    assert offers_of(body) == ["loan", "card"]
+    rows = caller.read("/interaction-history?customerId=ann")["data"]
+    assert {row["id"]: (row["offerId"], row["creativeId"], row["channelId"], row["rank"]) for row in rows} == {
+        item["interactionId"]: (item["offerId"], item["creativeId"], item["channelId"], item["rank"])
+        for item in body["decisions"]
+    }
+    assert {(row["interactionType"], row["recommendationId"], str(row["context"])) for row in rows} == {
+        ("recommendation", body["recommendationId"], "{'pageUrl': '/home'}")
+    }
+    assert caller.read("/interaction-summaries?customerId=ann")["data"] == []
+
+
+def test_on_a_channel_with_implicit_tracking_recommending_is_showing(caller: Caller):
+    stock(caller, *offer("loan", "app"))
+    body = recommend(caller)
+    kinds = [row["interactionType"] for row in caller.read("/interaction-history?customerId=ann")["data"]]
+    assert sorted(kinds) == ["impression", "recommendation"]
+    (summary, *_) = caller.read("/interaction-summaries?customerId=ann&periodType=alltime&offerId=loan")["data"]
+    assert (summary["impressions"], summary["creativeId"]) == (1, "loan-app")
+    assert body["decisions"][0]["channel"]["impressionTracking"] == "implicit"
+
+
+def test_a_decision_says_what_it_offers_and_how(caller: Caller):
+    variables = [{"variable": "name", "source": "customer.name", "fallback": "you"}]
+    creative = {"content": {"headline": "{{name}}, take it"}, "personalization": variables}
+    stock(caller, *offer("loan", priority=80, custom_fields={"rate": 4.5}, tags=["new"], creative=creative))
+    (item,) = recommend(caller, attributes={"name": "Ann"})["decisions"]
+    assert item["content"] == {"headline": "Ann, take it"}
+    assert item["score"] == pytest.approx(0.8)
+    assert item["offer"] == {
+        "id": "loan",
+        "name": "Loan",
+        "categoryId": "cards",
+        "categoryName": "Cards",
+        "subCategoryId": None,
+        "priority": 80,
+        "tags": ["new"],
+        "customFields": {"rate": 4.5},
+    }
+    assert (item["creative"]["id"], item["channel"]["channelType"]) == ("loan-web", "web")
+
+
+def test_a_response_by_recommendation_and_rank_works_at_once(caller: Caller):
+    stock(caller, *offer("loan", priority=90), *offer("card", priority=50))
+    body = recommend(caller)
+    done = caller.post(
+        "/respond",
+        {
+            "customerId": "ann",
+            "recommendationId": body["recommendationId"],
+            "rank": 2,
+            "outcome": "click",
+            "idempotencyKey": "k",
+        },
+    )
+    assert done.status_code == 201, done.text
+    assert (done.json()["offerId"], done.json()["creativeId"], done.json()["channelId"]) == ("card", "card-web", "web")
+
+
+def test_nothing_to_offer_is_an_answer(caller: Caller):
+    body = recommend(caller, debug=True)
+    assert (body["count"], body["meta"]["funnel"]["candidateCount"]) == (0, 0)
+    assert caller.read(f"/decision-traces/{body['recommendationId']}")["result"]["count"] == 0
+
+
+def test_what_a_request_names_and_does_not_exist_leaves_nothing_and_is_warned_of(caller: Caller):
+    stock(caller, *offer("loan"))
+    body = recommend(caller, placement="nowhere", channelId="smoke")
+    assert (body["count"], len(body["meta"]["warnings"])) == (0, 2)
+
+
+def test_an_unknown_flow_is_404(caller: Caller):
+    assert caller.post("/recommend", {"customerId": "ann", "decisionFlowKey": "nope"}).status_code == 404
+
+
+def test_older_names_are_understood(caller: Caller):
+    stock(caller, *offer("loan"), *offer("card"), *offer("save"))
+    body = recommend(caller, blueprintKey="base", maxOffers=2, trace=True)
+    assert (body["count"], "funnel" in body["meta"], body["meta"]["decisionFlowKey"]) == (2, True, "base")
+    assert body["traceSummary"]["totalCandidates"] == 3
+    assert "traceSummary" not in recommend(caller)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"channel": "web"}, {"loan"}),
+        ({"channel": "App"}, {"card"}),
+        ({"channelId": "app"}, {"card"}),
+        ({"placement": "hero"}, {"loan"}),
+        ({"excludeOffers": ["loan"]}, {"card"}),
+        ({}, {"loan", "card"}),
+    ],
+)
+def test_requests_choose_where_and_what(caller: Caller, wanted: dict[str, object], found: set[str]):
+    stock(caller, *offer("loan", creative={"placement_id": "hero-1"}), *offer("card", "app"))
+    flow = {} if "placement" not in wanted else {"channelId": "web"}
+    offers = [item["offerId"] for item in recommend(caller, **flow, **wanted)["decisions"] if item["creativeId"]]
+    assert set(offers) == found
+
+
+def test_placements_are_filled_together(caller: Caller):
+    stock(caller, *offer("loan", priority=90), *offer("card", priority=50))
+    wanted = [{"placement": "hero"}, {"placement": "hero-1", "limit": 2}]
+    separate = recommend(caller, placements=wanted)
+    assert offers_of(separate) == ["loan", "loan", "card"]
+    assert [one["count"] for one in separate["placementResults"]] == [1, 2]
+    assert offers_of(recommend(caller, placements=wanted, deduplicate=True)) == ["loan", "card"]
+
+
+def test_anonymous_customers_stay_the_same_by_their_session_and_by_their_browser(caller: Caller):
+    stock(caller, *offer("loan"))
+    sessions = [recommend(caller, "anonymous", sessionId=name)["customerId"] for name in ("s1", "s1", "s2")]
+    assert sessions[0] == sessions[1] != sessions[2]
+    browsers = [
+        caller.post("/recommend", {}, headers={"User-Agent": agent}).json()["customerId"] for agent in ("a", "a", "b")
+    ]
+    assert browsers[0] == browsers[1] != browsers[2]
+    assert all(name.startswith("anon_") for name in sessions + browsers)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"limit": 0, "nothing": 1}, ["limit", "nothing"]),
+        ({"limit": 51}, ["limit"]),
+        ({"context": {"x": "y" * 9_000}}, ["context"]),
+        ({"attributes": {"propensityScores": {"loan": 2}}}, ["attributes.propensityScores"]),
+        ({"sessionId": "a b"}, ["sessionId"]),
+    ],
+)
+def test_every_fault_of_a_request_is_named(caller: Caller, body: dict[str, object], fields: list[str]):
+    answer = caller.post("/recommend", {"customerId": "ann", **body})
+    assert answer.status_code == 400
+    assert [fault["field"] for fault in answer.json()["details"]] == fields
+
+
+def test_viewers_do_not_recommend(caller: Caller):
+    assert caller.post("/recommend", {"customerId": "ann"}, role=Role.VIEWER).status_code == 403
+
+
+def test_a_tenant_gets_no_more_recommendations_than_its_quota(new_caller: CallerFactory):
+    caller = new_caller(decision_quota=2)
+    for _ in range(2):
+        recommend(caller)
+    refused = caller.post("/recommend", {"customerId": "ann"})
+    assert (refused.status_code, refused.json()["code"]) == (429, "PLAYGROUND_QUOTA_EXCEEDED")
