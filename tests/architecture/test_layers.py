@@ -100,12 +100,21 @@ def test_the_domain_pulls_in_no_framework():
 
 
 @pytest.mark.parametrize("path", DOMAIN, ids=module_of)
-def test_the_domain_reads_no_clock_no_chance_and_no_files(path: Path):
+def test_the_domain_reads_no_clock_and_no_files(path: Path):
     called = {ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)}
     assert called.isdisjoint({"open", "print", "input", "datetime.now", "datetime.utcnow", "date.today", "time.time"})
-    assert set(imports_of(path)).isdisjoint(
-        {"os", "sys", "time", "random", "secrets", "uuid", "socket", "pathlib", "io"}
-    )
+    assert set(imports_of(path)).isdisjoint({"os", "sys", "time", "secrets", "uuid", "socket", "pathlib", "io"})
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=module_of)
+def test_chance_in_the_domain_has_a_seed(path: Path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            assert "random" not in {alias.name for alias in node.names}, "its functions share a hidden source"
+        elif isinstance(node, ast.ImportFrom) and node.module == "random":
+            assert {alias.name for alias in node.names} == {"Random"}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Random":
+            assert node.args, "without a seed it is seeded by the system"
 
 
 @pytest.mark.parametrize("library", ONLY_HERE)
