@@ -158,7 +158,7 @@ class Model(Entity, frozen=True):
     """Something that scores offers from 0 to 1.
 
     Attributes:
-        config: Depends on ``model_type``; see :mod:`rapport.domain.decisions.models`.
+        config: Depends on ``model_type``; see :mod:`rapport.domain.scoring.models`.
     """
 
     key: Key

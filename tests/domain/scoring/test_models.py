@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from rapport.domain.catalogue.strategy import Model
 from rapport.domain.decisions.configs import ConfigError
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, TenantFacts
 from rapport.domain.scoring.models import compile_model
@@ -184,3 +188,12 @@ def test_the_prospects_of_a_bandit_hold_what_it_drew_and_their_weights_add_up_to
         assert scored.score in prospects.scores
         assert sum(prospects.weights) == pytest.approx(1)
         assert len(prospects.scores) == len(prospects.weights) == DRAWS + 1
+
+
+def test_the_documented_configs_are_read():
+    text = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text("utf-8")
+    examples = dict(re.findall(r"```json (\w+)\n(.*?)```", text, re.DOTALL))
+    assert set(examples) == set(get_args(get_type_hints(Model)["model_type"]))
+    for model_type, example in examples.items():
+        compile_model(model("m", model_type, **json.loads(example)))
+    assert ask(json.loads(examples["scorecard"])).score == pytest.approx(0.917, abs=5e-4)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.catalogue.strategy import Challenger, Experiment, RankingProfile, TrafficSplit
-from rapport.domain.decisions.candidates import Candidate
+from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, Subject, TenantFacts
 from rapport.domain.scoring.scorers import Scored, Scorer, Verdicts
 from tests.domain.decisions.world import DAY_MS, NOW_MS
@@ -150,6 +151,15 @@ def test_a_model_that_fails_is_bypassed_for_all_candidates_that_depend_on_it(ver
     assert scores == {"loan": 0.5 * 0.5 * 0.5 * 2, "card": 0.5, "fund": 0.9}
     assert run.failed_models == {"m"}
     assert "model m of node n was left out" in run.recorder.problems[0]
+
+
+def test_a_model_that_cannot_even_begin_is_bypassed():
+    def begin(_context: Context, _random: Random) -> Verdicts:
+        raise KeyError("weights")
+
+    run = run_of("loan", scorers={"m": Scorer(learns=False, begin=begin)})
+    assert score(run, method="propensity", modelKey="m") == {"loan": 0.5}
+    assert run.failed_models == {"m"}
 
 
 @pytest.mark.parametrize(("key", "circuits"), [("m", frozenset({"m"})), ("gone", frozenset())])
