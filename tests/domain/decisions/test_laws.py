@@ -1,0 +1,160 @@
+"""What holds for every catalogue, customer and request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.domain.decisions.candidates import PlacementRequest
+from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, Selection, Subject, TenantFacts
+from rapport.domain.decisions.tallies import Tallies
+from rapport.domain.decisions.windows import Kind, Unit, Window
+from tests.domain.decisions.bank import CREATIVES, OFFERS, bank, decided, flow, offers_of
+from tests.domain.decisions.world import HOUR_MS, NOW_MS
+
+TODAY = Window(Kind.CALENDAR, Unit.DAY)
+IDS = [str(offer["id"]) for offer in OFFERS]
+SUBJECTS = [Subject(one["offerId"], one["id"], one["channelId"]) for one in CREATIVES]
+SCOPES = [
+    ("global", None),
+    ("offer", "*"),
+    ("category", "*"),
+    ("category", "credit"),
+    ("channel", "*"),
+    ("creative", "*"),
+]
+POLICIES = [
+    ("frequency_cap", {"maxPerDay": 2}),
+    ("frequency_cap", {"maxContacts": 1, "windowHours": 3}),
+    ("cooldown", {"cooldownHours": 2}),
+    ("customer_total_cap", {"maxPerDay": 3}),
+    ("mutual_exclusion", {"offerGroup": ["loan", "save"], "withinDays": 1}),
+]
+policies = st.lists(st.tuples(st.sampled_from(POLICIES), st.sampled_from(SCOPES)), max_size=4)
+reservations = st.lists(
+    st.builds(Reservation, st.sampled_from(SUBJECTS), st.integers(NOW_MS - 30 * HOUR_MS, NOW_MS)), max_size=8
+)
+excluded = st.frozensets(st.sampled_from(IDS))
+BANDIT = {"id": "m", "key": "m", "modelType": "thompson_bandit"}
+CHANCE = bank(
+    model=[BANDIT], decision_flow=[flow({"type": "score", "config": {"method": "propensity", "modelKey": "m"}})]
+)
+
+
+def with_policies(given_: list[Any], **more: Any) -> Any:
+    own = [
+        {"id": f"p{number}", "ruleType": kind, "config": config, "scope": scope, "scopeId": scope_id}
+        for number, ((kind, config), (scope, scope_id)) in enumerate(given_)
+    ]
+    return bank(contact_policy=own, **more)
+
+
+def allowed(catalogue: Any, contacts: list[Reservation]) -> set[str]:
+    """What gets past the policies, each offer asked for alone."""
+    facts = CustomerFacts(reservations=contacts)
+    return {one for one in IDS if offers_of(decided(catalogue, facts, excluded_offers=frozenset(IDS) - {one}, limit=1))}
+
+
+@given(policies, reservations, st.integers(0, 8))
+def test_more_contacts_never_allow_again(given_: list[Any], contacts: list[Reservation], fewer: int):
+    catalogue = with_policies(given_)
+    assert allowed(catalogue, contacts) <= allowed(catalogue, contacts[:fewer])
+
+
+@given(policies, reservations, excluded)
+def test_what_is_excluded_is_not_shown_and_nothing_forbidden_takes_its_place(
+    given_: list[Any], contacts: list[Reservation], without: frozenset[str]
+):
+    catalogue = with_policies(given_)
+    facts = CustomerFacts(reservations=contacts)
+    shown = set(offers_of(decided(catalogue, facts, excluded_offers=without)))
+    assert not shown & without
+    assert shown <= allowed(catalogue, contacts)
+
+
+@given(policies, reservations, st.integers(1, 5), st.sampled_from(["top_score", "diversity", "round_robin"]))
+def test_a_smaller_limit_gives_a_prefix(given_: list[Any], contacts: list[Reservation], limit: int, method: str):
+    nodes = ({"type": "contact_policy"}, {"type": "rank", "config": {"method": method}})
+    catalogue = with_policies(given_, decision_flow=[flow(*nodes)])
+    facts = CustomerFacts(reservations=contacts)
+    assert (
+        offers_of(decided(catalogue, facts, key="f", limit=limit))
+        == offers_of(decided(catalogue, facts, key="f"))[:limit]
+    )
+
+
+@given(policies, reservations, excluded, st.booleans())
+def test_every_offer_is_shown_or_its_absence_explained(
+    given_: list[Any],
+    contacts: list[Reservation],
+    without: frozenset[str],
+    several: bool,  # noqa: FBT001
+):
+    places = [PlacementRequest(placement_id="p-hero"), PlacementRequest(placement_id="p-side", limit=2)]
+    decision = decided(
+        with_policies(given_),
+        CustomerFacts(reservations=contacts),
+        excluded_offers=without,
+        placements=places if several else [],
+        limit=2,
+    )
+    for place in decision.placement_results:
+        here = [one for one in decision.trace.removals if one.placement_id == place.placement_id]
+        shown = decision.items if not several else [i for i in decision.items if i.placement_id == place.placement_id]
+        assert {one.offer_id for one in here} | {item.offer_id for item in shown} == set(IDS)
+
+
+@given(st.integers(0, 2**63), st.text("abc", min_size=1, max_size=3))
+def test_the_same_arguments_give_the_same_decision(seed: int, customer_id: str):
+    first = decided(CHANCE, key="f", seed=seed, customer_id=customer_id)
+    again = decided(CHANCE, key="f", seed=seed, customer_id=customer_id)
+    assert msgspec.json.encode(first) == msgspec.json.encode(again)
+    assert first.seed == seed
+
+
+def test_another_seed_gives_another_chance():
+    assert len({tuple(offers_of(decided(CHANCE, key="f", seed=seed))) for seed in range(20)}) > 1
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_the_probabilities_of_what_is_shown_do_not_exceed_the_places(seed: int, limit: int):
+    items = decided(CHANCE, key="f", seed=seed, limit=limit).items
+    assert all(0 < item.propensity <= 1 for item in items)
+    assert sum(item.propensity for item in items) <= limit + 1e-9
+
+
+@given(
+    st.dictionaries(st.sampled_from(SUBJECTS), st.builds(Counts, *[st.integers(0, 3)] * 5)),
+    reservations,
+    st.lists(st.sampled_from(SUBJECTS), max_size=2),
+    st.none() | st.frozensets(st.sampled_from([*IDS, "gone"])),
+    st.none() | st.frozensets(st.sampled_from([one.creative_id for one in SUBJECTS])),
+    st.none() | st.frozensets(st.sampled_from(["web", "mail"])),
+)
+def test_a_tally_is_the_plain_sum(
+    counts: dict[Subject, Counts],
+    reserved: list[Reservation],
+    picked: list[Subject],
+    offers: frozenset[str] | None,
+    creatives: frozenset[str] | None,
+    channels: frozenset[str] | None,
+):
+    selection = Selection(offers, creatives, channels)
+    facts = CustomerFacts(
+        counts={TODAY: counts}, reservations=reserved, last_contact_ms=dict.fromkeys(counts, NOW_MS - 40 * HOUR_MS)
+    )
+    tallies = Tallies.of(facts, NOW_MS, TenantFacts().time_zone).after(picked)
+    covered = [value for subject, value in counts.items() if selection.covers(subject)]
+    midnight_ms = TODAY.start_ms(NOW_MS, "UTC")
+    reserved_now = sum(one.at_ms >= midnight_ms and selection.covers(one.subject) for one in reserved)
+    extra = reserved_now + sum(map(selection.covers, picked))
+    assert tallies.count(TODAY, selection) == Counts(
+        sum(one.impressions for one in covered) + extra,
+        *(sum(one[index] for one in covered) for index in range(1, 5)),
+    )
+    times = [NOW_MS - 40 * HOUR_MS for _ in covered] + [NOW_MS for one in picked if selection.covers(one)]
+    times += [one.at_ms for one in reserved if selection.covers(one.subject)]
+    assert tallies.latest_contact(selection) == max(times, default=None)
