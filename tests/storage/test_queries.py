@@ -10,6 +10,7 @@ import pytest
 from rapport.storage.client import _external_data
 from rapport.storage.decision_facts import FRAMES as FACT_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
+from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
 
@@ -45,6 +46,8 @@ FRAMES = {
     "metric_filters": dict(_FILTERS),
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
+    "history_requests": {"number": pl.UInt32, **dict.fromkeys(HISTORY_COLUMNS, pl.String)},
+    "wanted_rows": {**CUSTOMERS, "id": pl.String},
     "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
     "suspects": CUSTOMERS,
     **{name: dict(schema) for name, schema in FACT_FRAMES.items()},
@@ -128,7 +131,7 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
     tables = {name: pl.DataFrame(columns, schema=FRAMES[name]) for name, columns in frames.items()}
     answer = store.client.raw_query(
         f"EXPLAIN json = 1, indexes = 1 {sql}",
-        parameters={"tenants": ["t1", "t2"]},
+        parameters={"tenants": ["t1", "t2"], "tenant_id": "t1", "first_id": "", "before_id": "g"},
         external_data=_external_data(tables) if tables else None,
         fmt="TSVRaw",
     )
@@ -143,6 +146,11 @@ HOT = {
         "batch_subjects": {**ONE_CUSTOMER, "offer_id": [""], "creative_id": [""], "channel_id": ["web"]},
         "batch_periods": {"period_key": ["2026-01-1", "alltime"]},
         "batch_sources": SOURCE,
+    },
+    "metrics/values": {
+        "metric_customers": {"customer_id": ["c7"]},
+        "metric_windows": {name: ["" if kind == pl.String else 0] for name, kind in _WINDOWS.items()},
+        "metric_filters": {"number": [], "field": [], "accepted": []},
     },
     "decisions/summaries": {"fact_customers": ONE_CUSTOMER, "fact_periods": {"period_key": ["alltime"]}},
 }
