@@ -42,7 +42,8 @@ from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
 from api.recommend.controller import RecommendController
-from api.reservations.opening import open_book
+from api.reservations.book import MemoryBook
+from api.reservations.shared import SharedBook
 from api.respond.controller import RespondController
 from api.services import Services
 from api.shared_state import connect_shared_state
@@ -52,11 +53,14 @@ from api.times import now_ms
 from api.writing.gateway import EventGateway
 from api.writing.repetitions import Repetitions
 from rapport.storage.decision_facts import read_facts
+from rapport.storage.history import read_pages
 from rapport.storage.recorded import find_recorded
 from rapport.storage.summaries import read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from redis.asyncio import Redis
 
     from rapport.settings import Settings
 
@@ -94,6 +98,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
     database = Database(settings.clickhouse, metrics.time_query)
     tenants = TenantDirectory(database)
     watermark = Watermark(database, settings.kafka, metrics)
+    redis = connect_shared_state(settings.api)
     max_batch = settings.api.loader_max_batch if settings.api.loader else 1
     services = Services(
         settings=settings,
@@ -110,6 +115,11 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             max_batch=max_batch,
             sizes=metrics.loaded.labels("summaries"),
         ),
+        history=Loader(
+            lambda requests: database.call(read_pages, requests),
+            max_batch=max_batch,
+            sizes=metrics.loaded.labels("history"),
+        ),
         repetitions=Repetitions(
             Loader(
                 lambda keys: database.call(find_recorded, keys, settings.worker.dedup_horizon_hours),
@@ -117,7 +127,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                 sizes=metrics.loaded.labels("repetitions"),
             ),
             watermark,
-            connect_shared_state(settings.api),
+            redis,
             patience_s=settings.api.kafka_timeout_s + 2,
         ),
         clock=clock,
@@ -137,7 +147,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             metrics,
         ),
         quota=DecisionQuota(database),
-        reservations=open_book(settings.api),
+        reservations=MemoryBook() if redis is None else SharedBook(redis, int(settings.api.reservation_s * 1000)),
     )
 
     async def provide_services() -> Services:
@@ -152,11 +162,11 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         dependencies={"services": Provide(provide_services)},
         middleware=[
             Authentication(services.keyring, settings.api),
-            RateLimit(settings.api, tenants),
+            RateLimit(settings.api, tenants, redis),
             Freshness(services.watermark),
         ],
         exception_handlers=dict(EXCEPTION_HANDLERS),
-        lifespan=[lambda _app: _running(services)],
+        lifespan=[lambda _app: _running(services, redis)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.api.max_body_bytes,
         logging_config=None,
@@ -165,7 +175,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
 
 
 @asynccontextmanager
-async def _running(services: Services) -> AsyncIterator[None]:
+async def _running(services: Services, redis: Redis | None) -> AsyncIterator[None]:
     """Run what goes on beside the requests."""
     beside = [
         asyncio.create_task(services.gateway.run()),
@@ -178,5 +188,6 @@ async def _running(services: Services) -> AsyncIterator[None]:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        await services.reservations.close()
+        if redis is not None:
+            await redis.aclose()
         services.database.close()

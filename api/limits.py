@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import structlog
 from limits import RateLimitItemPerMinute
@@ -21,6 +21,7 @@ from rapport.settings import SettingsError
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from redis.asyncio import Redis
 
     from api.tenants import TenantDirectory
     from rapport.settings import ApiSettings
@@ -29,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 _Window = tuple[RateLimitItemPerMinute, tuple[str, ...]]
 """How many requests, of whom."""
-_TIMEOUTS: Final[Mapping[str, Any]] = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 
 
 class RateLimit(ASGIMiddleware):
@@ -41,14 +41,18 @@ class RateLimit(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = PUBLIC
 
-    def __init__(self, settings: ApiSettings, tenants: TenantDirectory) -> None:
+    def __init__(self, settings: ApiSettings, tenants: TenantDirectory, redis: Redis | None) -> None:
         self._tenants = tenants
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._shared = (
             None
-            if settings.shared_state == "memory"
+            if redis is None
             else MovingWindowRateLimiter(
-                RedisStorage(f"async+{settings.shared_state}", implementation="redispy", **_TIMEOUTS)
+                RedisStorage(
+                    f"async+{settings.shared_state}",
+                    implementation="redispy",
+                    connection_pool=redis.connection_pool,  # type: ignore[arg-type] # handed on to redis-py
+                )
             )
         )
         self._routes = parse_route_limits(settings.route_limits)

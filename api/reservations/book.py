@@ -59,9 +59,6 @@ class Book(Protocol):
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
         """Forget what has lapsed, of customers who do not come back."""
 
-    async def close(self) -> None:
-        """Disconnect."""
-
 
 class MemoryBook:
     """Reservations of one process."""
@@ -124,9 +121,6 @@ class MemoryBook:
             self._queue.popleft()
             if hold is not None:
                 self.exchange(key, None, (recommendation_id,))
-
-    async def close(self) -> None:
-        """Nothing to disconnect."""
 
 
 class _Remembering:

