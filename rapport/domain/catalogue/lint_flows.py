@@ -69,19 +69,15 @@ class Shown:
 
     def ids_of_scope(self, kind: ScopeKind) -> frozenset[str | None]:
         """What a scope of a kind may name so that something active belongs to it."""
-        creatives = [one for some in self.creatives_of.values() for one in some]
-        return frozenset(
-            {
-                ScopeKind.OFFER: self.offers.keys,
-                ScopeKind.CREATIVE: lambda: (one.id for one in creatives),
-                ScopeKind.CHANNEL: self.channels.keys,
-                ScopeKind.PLACEMENT: self.placements.keys,
-                ScopeKind.CATEGORY: lambda: (one.category_id for one in self.offers.values() if one.category_id),
-                ScopeKind.SUBCATEGORY: lambda: (
-                    one.sub_category_id for one in self.offers.values() if one.sub_category_id
-                ),
-            }[kind]()
-        )
+        groups: Mapping[ScopeKind, Iterable[str | None]] = {
+            ScopeKind.OFFER: self.offers,
+            ScopeKind.CREATIVE: [one.id for some in self.creatives_of.values() for one in some],
+            ScopeKind.CHANNEL: self.channels,
+            ScopeKind.PLACEMENT: self.placements,
+            ScopeKind.CATEGORY: [one.category_id for one in self.offers.values()],
+            ScopeKind.SUBCATEGORY: [one.sub_category_id for one in self.offers.values()],
+        }
+        return frozenset(groups[kind]) - {None}
 
 
 def lint_flows(entities: Entities, shown: Shown) -> Iterator[LintWarning]:

@@ -1,0 +1,163 @@
+"""YAML with places: plain values, and the line of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+MAX_VALUES: Final = 1_000_000
+"""Values of a file once its aliases are followed; a small file can stand for billions."""
+_MAP: Final = "tag:yaml.org,2002:map"
+_SEQUENCE: Final = "tag:yaml.org,2002:seq"
+_TEXTS: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"})
+"""Times stay text: that is what entities hold."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileFault:
+    """One thing that is wrong with a file.
+
+    Attributes:
+        line: From 1.
+        where: The entity and the field, as far as they are known.
+        message: What is wrong and what would be right.
+    """
+
+    line: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        """As compilers write it, without the file."""
+        return f"line {self.line}: {self.where + ': ' if self.where else ''}{self.message}"
+
+
+class CatalogueFileError(ValueError):
+    """A file that cannot be applied.
+
+    Attributes:
+        faults: All of them.
+    """
+
+    def __init__(self, faults: list[FileFault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+def compose(text: str) -> yaml.Node | None:
+    """Read a YAML document without giving its values types yet; None if it is empty.
+
+    Raises:
+        CatalogueFileError: It is no YAML.
+    """
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CatalogueFileError([FileFault(line, "", f"is no YAML: {error.problem or error.context}")]) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise CatalogueFileError([FileFault(1, "", f"is no YAML: {error}")]) from error
+
+
+class Values:
+    """Turns nodes into values, with a bound on how many."""
+
+    def __init__(self) -> None:
+        self.faults: list[FileFault] = []
+        self._constructor = yaml.constructor.SafeConstructor()
+        self._count = 0
+        self._within: set[int] = set()
+
+    def of(self, node: yaml.Node) -> Any:  # noqa: ANN401 - whatever YAML holds
+        """The value of a node; what cannot be had of it joins the faults.
+
+        Raises:
+            CatalogueFileError: There are too many.
+        """
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise CatalogueFileError([FileFault(line_of(node), "", f"holds more than {MAX_VALUES} values")])
+        if id(node) in self._within:
+            self.faults.append(FileFault(line_of(node), "", "contains itself"))
+            return None
+        self._within.add(id(node))
+        try:
+            return self._value_of(node)
+        finally:
+            self._within.discard(id(node))
+
+    def _value_of(self, node: yaml.Node) -> Any:  # noqa: ANN401
+        if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
+            return self._mapping_of(node)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
+            return [self.of(one) for one in node.value]
+        if not isinstance(node, yaml.ScalarNode):
+            self.faults.append(FileFault(line_of(node), "", f"the tag {node.tag} is not supported"))
+            return None
+        if node.tag in _TEXTS:
+            return node.value
+        try:
+            return self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            self.faults.append(FileFault(line_of(node), "", f"cannot be read: {getattr(error, 'problem', error)}"))
+            return None
+
+    def _mapping_of(self, node: yaml.MappingNode) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                self.faults.append(FileFault(line_of(key), "", "a name is a plain text; merge keys are not supported"))
+                continue
+            if key.value in values:
+                self.faults.append(FileFault(line_of(key), "", f"{key.value} is given twice"))
+            values[key.value] = self.of(value)
+        return values
+
+
+def line_of(node: yaml.Node) -> int:
+    """Where a node begins, from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def members_of(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Names of a mapping with their nodes and those of their values; none for anything else."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), key, value
+
+
+def find_line(node: yaml.Node, path: str, renamed: Mapping[str, str] | None = None) -> int:
+    """The line of a field, or of the nearest thing around it that is there.
+
+    Args:
+        node: Of the entity.
+        path: ``config.maxPerDay``, ``scopes[0].scopeId``; an item of a list may be named by its ``id``, too.
+        renamed: What the file calls some fields at the beginning of a path.
+    """
+    line = line_of(node)
+    names = re.findall(r"[^.\[\]]+", path)
+    if names and renamed:
+        names[0] = renamed.get(names[0], names[0])
+    for name in names:
+        key, inner = _step(node, name)
+        if inner is None:
+            break
+        line, node = line_of(key or inner), inner
+    return line
+
+
+def _step(node: yaml.Node, name: str) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.SequenceNode):
+        if name.isdigit() and int(name) < len(node.value):
+            return None, node.value[int(name)]
+        for item in node.value:
+            if any(key == "id" and value.value == name for key, _, value in members_of(item)):
+                return None, item
+    for key, key_node, value in members_of(node):
+        if key == name:
+            return key_node, value
+    return None, None

@@ -1,0 +1,136 @@
+"""``rapport catalog``: the catalogue as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from rapport.catalogue_files.places import CatalogueFileError
+from rapport.catalogue_files.planning import Step, describe, plan
+from rapport.catalogue_files.reading import Placed, read_catalogue
+from rapport.catalogue_files.writing import write_catalogue
+from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.domain.catalogue.linting import lint_catalogue
+from rapport.storage.audit import audit_catalogue
+from rapport.storage.catalogue import load_catalogue
+from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.tenants import load_tenants
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.validating import Entities
+    from rapport.storage.catalogue import StoredCatalogue
+    from rapport.storage.client import Store
+
+AUTHOR = Author("rapport catalog apply")
+_tenant = click.option("--tenant", "tenant_id", required=True, help="Whose catalogue.")
+_prune = click.option("--prune", is_flag=True, help="Also delete what the file does not hold.")
+_file = click.argument("file", type=click.File("r", encoding="utf-8"))
+
+
+@click.group()
+def catalog() -> None:
+    """Apply, compare and write out a tenant's catalogue (YAML)."""
+
+
+@catalog.command()
+@_file
+@_tenant
+@_prune
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
+    """Make the catalogue what FILE (- for standard input) says.
+
+    All of it or nothing: with any fault in the file nothing changes, and all faults are named with their lines.
+    """
+    placed = _read(file)
+    with open_store(settings_from_environment()) as store:
+        _require_tenant(store, tenant_id)
+        if dry_run:
+            _show(*_plan(file, placed, load_catalogue(store, tenant_id), prune=prune), done=False)
+            return
+        steps: Sequence[Step] = ()
+
+        def decide(before: StoredCatalogue) -> Sequence[Change]:
+            nonlocal steps
+            steps, _ = _plan(file, placed, before, prune=prune)
+            return list(_changes(steps))
+
+        after = change_catalogue(store, tenant_id, AUTHOR, decide)
+        audit_catalogue(store, tenant_id)
+    _show(steps, after.entities, done=True)
+
+
+@catalog.command()
+@_file
+@_tenant
+@_prune
+def diff(*, file: IO[str], tenant_id: str, prune: bool) -> None:
+    """Say what `apply` would change."""
+    placed = _read(file)
+    with open_store(settings_from_environment()) as store:
+        _require_tenant(store, tenant_id)
+        _show(*_plan(file, placed, load_catalogue(store, tenant_id), prune=prune), done=False)
+
+
+@catalog.command()
+@click.argument("file", type=click.File("w", encoding="utf-8", atomic=True))
+@_tenant
+def export(*, file: IO[str], tenant_id: str) -> None:
+    """Write the catalogue to FILE (- for standard output); applying that changes nothing."""
+    with open_store(settings_from_environment()) as store:
+        _require_tenant(store, tenant_id)
+        stored = load_catalogue(store, tenant_id)
+    for problem in stored.problems:
+        click.echo(f"left out, because it cannot be read: {problem}", err=True)
+    file.write(write_catalogue(stored.entities))
+
+
+def _read(file: IO[str]) -> Sequence[Placed]:
+    try:
+        return read_catalogue(file.read())
+    except UnicodeDecodeError as error:
+        raise CliError(f"{file.name} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except CatalogueFileError as error:
+        raise _refused(file, error) from error
+
+
+def _plan(
+    file: IO[str], placed: Sequence[Placed], stored: StoredCatalogue, *, prune: bool
+) -> tuple[Sequence[Step], Entities]:
+    try:
+        return plan(placed, stored.entities, prune=prune)
+    except CatalogueFileError as error:
+        raise _refused(file, error) from error
+
+
+def _refused(file: IO[str], error: CatalogueFileError) -> CliError:
+    count = "one fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
+    return CliError("\n".join([f"{file.name} has {count}; nothing was changed.", *map(str, error.faults)]))
+
+
+def _changes(steps: Iterable[Step]) -> Iterable[Change]:
+    for step in steps:
+        if step.after is not None:
+            yield Change(step.kind, step.after)
+        elif step.before is not None:
+            yield Change(step.kind, step.before, is_deleted=True)
+
+
+def _show(steps: Sequence[Step], after: Entities, *, done: bool) -> None:
+    for step in steps:
+        for line in describe(step):
+            click.echo(line)
+    made = sum(step.before is None for step in steps)
+    deleted = sum(step.after is None for step in steps)
+    summary = f"{made} made, {len(steps) - made - deleted} changed, {deleted} deleted"
+    click.echo(summary if done else f"would be: {summary}")
+    for one in lint_catalogue(after):
+        field = f", {one.field}" if one.field else ""
+        click.echo(f"warning: {one.kind} {one.id}{field}: {one.message} ({one.code})", err=True)
+
+
+def _require_tenant(store: Store, tenant_id: str) -> None:
+    if tenant_id not in load_tenants(store):
+        raise CliError(f"there is no tenant {tenant_id!r}; create it with `rapport tenant create {tenant_id}`.")

@@ -1,0 +1,287 @@
+"""``rapport catalog`` applies, compares and writes out catalogues, whole or not at all."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from rapport.catalogue_files.places import CatalogueFileError
+from rapport.catalogue_files.planning import plan
+from rapport.catalogue_files.reading import SECTIONS, read_catalogue
+from rapport.catalogue_files.writing import write_catalogue
+from rapport.cli.main import cli
+from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue.strategy import DecisionFlow
+from rapport.settings import ClickHouseSettings
+from rapport.storage.audit import AuditFilter, read_audit
+from rapport.storage.catalogue import load_catalogue
+from rapport.storage.client import connect
+from rapport.storage.migrations import migrate
+from rapport.storage.tenants import create_tenant
+from tests.fixtures.store import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from rapport.domain.catalogue.validating import Entities
+    from rapport.storage.client import Store
+
+CATALOGUE = """\
+channels:
+  - id: web
+    name: Web
+  - {id: email, name: E-Mail, channelType: email, impressionTracking: implicit}
+offers:
+  - id: loan
+    name: Loan
+    schedule: {startAt: 2026-03-01T00:00:00Z}
+    tags: [credit, "no"]
+    customFields: {apr: 4.5, fee: null, 7: x}
+  - id: card
+    name: Kreditkarte für alle
+    frequencyCaps: {daily: 1}
+creatives:
+  - {id: c1, name: Loan on the web, offerId: loan, channelId: web, content: {body: "{name}, a loan"}}
+  - {id: c2, name: Card by mail, offerId: card, channelId: email}
+contact-policies:
+  - id: cap
+    name: Three a day
+    ruleType: frequency_cap
+    scope: global
+    config: {maxPerDay: 3}
+decision-flows:
+  - id: home
+    key: home
+    name: Home
+    nodes:
+      - {id: inventory, type: inventory}
+      - {id: score, type: score}
+      - {id: rank, type: rank, config: {method: top_score}}
+      - {id: response, type: response}
+    routes: [{channelId: web}]
+"""
+
+
+class Runs:
+    """The command on a database of its own, with a tenant `t1`."""
+
+    def __init__(self, settings: ClickHouseSettings, directory: Path) -> None:
+        migrate(settings)
+        self.store: Store = connect(settings)
+        self._env = {"CLICKHOUSE_URL": settings.url, "CLICKHOUSE_DATABASE": settings.database}
+        self._file = directory / "catalogue.yaml"
+        create_tenant(self.store, "t1")
+
+    def __call__(self, *arguments: str, text: str | None = None) -> Result:
+        if text is not None:
+            self._file.write_text(text, "utf-8")
+        return CliRunner().invoke(
+            cli, ["catalog", arguments[0], str(self._file), "--tenant", "t1", *arguments[1:]], env=self._env
+        )
+
+    @property
+    def file(self) -> str:
+        return self._file.read_text("utf-8")
+
+
+@pytest.fixture
+def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Runs]:
+    runs = Runs(settings_of(clickhouse_url, database), tmp_path)
+    with closing(runs.store):
+        yield runs
+
+
+def test_what_is_applied_is_written_out_and_applying_that_changes_nothing(run: Runs):
+    applied = run("apply", text=CATALOGUE)
+    assert applied.exit_code == 0, applied.output
+    assert "8 made, 0 changed, 0 deleted" in applied.stdout
+    before = load_catalogue(run.store, "t1")
+    assert before.revision == 1
+    (flow,) = before.entities["decision_flow"]
+    assert isinstance(flow, DecisionFlow)
+    assert (flow.published_version, flow.draft) == (1, flow.published)
+    assert run("export").exit_code == 0
+    assert yaml.safe_load(run.file)["offers"][1]["customFields"] == {"apr": 4.5, "fee": None, "7": "x"}
+    again = run("apply", "--prune")
+    assert "0 made, 0 changed, 0 deleted" in again.stdout
+    assert load_catalogue(run.store, "t1") == before
+
+
+def test_a_dry_run_and_diff_say_what_would_change_and_change_nothing(run: Runs):
+    run("apply", text=CATALOGUE)
+    changed = (
+        CATALOGUE.replace("{maxPerDay: 3}", "{maxPerDay: 5}")
+        .replace("id: card", "id: cash")
+        .replace("offerId: card", "offerId: cash")
+    )
+    for arguments in (("diff", "--prune"), ("apply", "--prune", "--dry-run")):
+        said = run(*arguments, text=changed).stdout
+        assert "+ offer cash\n" in said
+        assert "- offer card\n" in said
+        assert '~ creative c2\n    offerId: "card" -> "cash"\n' in said
+        assert "~ contact_policy cap\n    config.maxPerDay: 3 -> 5\n" in said
+        assert "would be: 1 made, 2 changed, 1 deleted" in said
+    assert load_catalogue(run.store, "t1").revision == 1
+    assert "1 made, 2 changed, 0 deleted" in run("apply").stdout
+    assert "0 made, 0 changed, 1 deleted" in run("apply", "--prune").stdout
+    entries, total = read_audit(run.store, "t1", AuditFilter(action="soft_delete"))
+    assert total == 1
+    assert (entries[0].entity_id, entries[0].actor) == ("card", "rapport catalog apply")
+
+
+FAULTY = """\
+channels:
+  - id: web
+    name: Web
+  - id: web
+    name: Other
+offers:
+  - id: loan
+    name: Loan
+    priority: 101
+    schedule:
+      startAt: soon
+      until: later
+  - name: Card
+    tags: x
+ofers: []
+decision-flows:
+  - id: home
+    key: home
+    name: Home
+    nodes:
+      - {id: a}
+"""
+
+
+def test_all_faults_of_a_file_are_named_with_their_lines(run: Runs):
+    refused = run("apply", text=FAULTY)
+    assert refused.exit_code == 1
+    text = str(refused.exception)
+    lines = [line.split(": ")[:2] for line in text.splitlines()[1:]]
+    assert lines == [
+        ["line 4", "channel web, id"],
+        ["line 9", "offer loan, priority"],
+        ["line 12", "offer loan, schedule.until"],
+        ["line 13", "offer Card, id"],
+        ["line 14", "offer Card, tags"],
+        ["line 15", "ofers"],
+        ["line 21", "decision_flow home, draft[0].type"],
+        ["line 21", "decision_flow home, published[0].type"],
+    ]
+    assert "8 faults; nothing was changed" in text
+    assert load_catalogue(run.store, "t1").revision == 0
+
+
+UNFIT = """\
+creatives:
+  - id: c1
+    name: C
+    offerId: loan
+    channelId: web
+contact-policies:
+  - id: cap
+    name: Cap
+    ruleType: frequency_cap
+    scopes:
+      - scope: global
+      - scope: offer
+    config:
+      maxPerDay: 0
+offers:
+  - id: loan
+    name: Loan
+    schedule:
+      startAt: soon
+decision-flows:
+  - id: home
+    key: home
+    name: Home
+    nodes:
+      - {id: inventory, type: inventory}
+      - id: score
+        type: score
+        config:
+          method: guess
+      - {id: response, type: response}
+"""
+
+
+def test_faults_that_only_the_whole_catalogue_shows_have_lines_too(run: Runs):
+    refused = run("apply", text=UNFIT)
+    assert refused.exit_code == 1
+    lines = [line.split(": ")[:2] for line in str(refused.exception).splitlines()[1:]]
+    assert lines == [
+        ["line 5", "creative c1, channelId"],
+        ["line 12", "contact_policy cap, scopes[1].scopeId"],
+        ["line 14", "contact_policy cap, config.maxPerDay"],
+        ["line 19", "offer loan, schedule.startAt"],
+        ["line 26", "decision_flow home, draft.score"],
+    ]
+    assert load_catalogue(run.store, "t1").revision == 0
+
+
+def test_the_linter_speaks_when_a_file_is_applied(run: Runs):
+    said = run("apply", text="offers:\n  - {id: loan, name: Loan}\n")
+    assert said.exit_code == 0
+    assert "warning: offer loan: it has no active creative" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("offers: [", "line 1: is no YAML"),
+        ("- x", "must have parts"),
+        ("offers: 3", "line 1: offers: must be a list"),
+        ("offers:\n  - {id: a, id: b, name: x}", "line 2: id is given twice"),
+        ("offers:\n  - &x {id: a, name: x, customFields: {y: *x}}", "line 2: contains itself"),
+        ("offers:\n  - !!python/object:os.system {}", "is not supported"),
+        ("offers:\n  - {id: a, name: !!int x}", "cannot be read"),
+        ("offers:\n  - 7", "must have fields"),
+        ("decision-flows:\n  - {id: a, key: a, name: x, publishedVersion: 3}", "is counted by the catalogue"),
+        ("decision-flows:\n  - {id: a, key: a, name: x, nodes: [], draft: []}", "is both the draft"),
+    ],
+)
+def test_a_file_that_is_no_catalogue_is_refused_with_a_line(text: str, fault: str):
+    with pytest.raises(CatalogueFileError) as refused:
+        read_catalogue(text)
+    assert fault in str(refused.value)
+
+
+def test_a_small_file_that_stands_for_billions_of_values_is_refused():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    lines.append("offers: [{id: a, name: x, customFields: {x: *a9}}]")
+    with pytest.raises(CatalogueFileError, match="more than"):
+        read_catalogue("\n".join(lines))
+
+
+def test_an_empty_file_holds_nothing_and_every_kind_has_a_part():
+    assert read_catalogue("# nothing\n") == ()
+    assert list(SECTIONS.values()) == list(KINDS)
+    assert write_catalogue({}) == ""
+
+
+def test_a_draft_that_is_ahead_of_what_is_published_survives_the_round_trip():
+    placed = read_catalogue(CATALOGUE)
+    _, entities = plan(placed, {}, prune=False)
+    (flow,) = entities["decision_flow"]
+    assert isinstance(flow, DecisionFlow)
+    ahead: Entities = {
+        **entities,
+        "decision_flow": [
+            msgspec.structs.replace(flow, draft=flow.draft[:1], published_version=7),
+            DecisionFlow(id="new", key="new", name="New", draft=flow.draft[1:]),
+        ],
+    }
+    steps, after = plan(read_catalogue(write_catalogue(ahead)), ahead, prune=True)
+    assert steps == []
+    assert [getattr(one, "published_version", None) for one in after["decision_flow"]] == [7, 0]
