@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from api.writing.gateway import EventGateway
     from api.writing.repetitions import Repetitions
     from rapport.settings import Settings
+    from rapport.storage.history import Page, PageRequest
     from rapport.storage.summaries import SummaryRequest, SummaryRows
 
 
@@ -43,6 +44,7 @@ class Services:
         "decider",
         "decisions",
         "gateway",
+        "history",
         "keyring",
         "metrics",
         "quota",
@@ -67,6 +69,7 @@ class Services:
         watermark: Watermark,
         gateway: EventGateway,
         summaries: Loader[SummaryRequest, SummaryRows],
+        history: Loader[PageRequest, Page],
         repetitions: Repetitions,
         clock: Callable[[], int],
         decisions: RecentDecisions,
@@ -84,6 +87,7 @@ class Services:
         self.watermark = watermark
         self.gateway = gateway
         self.summaries = summaries
+        self.history = history
         self.repetitions = repetitions
         self.clock = clock
         self.decisions = decisions

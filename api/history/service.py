@@ -9,10 +9,10 @@ import msgspec
 
 from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer, Pagination
 from api.times import iso
-from rapport.storage.history import HistoryFilter, count_interactions, read_page
+from rapport.storage.history import HistoryFilter, PageRequest, count_interactions, read_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from api.services import Services
     from rapport.storage.catalogue_names import Names
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limit: int) -> InteractionPage:
     """One page, the total of all pages, and the names of what the page mentions."""
-    rows, total, names = await asyncio.gather(
-        services.database.call(read_page, wanted, cursor, limit + 1),
-        services.database.call(count_interactions, wanted),
-        services.catalogue.of(wanted.tenant_id),
+    read = _read_customer if wanted.customer_id else _read_tenant
+    (rows, total), names = await asyncio.gather(
+        read(services, wanted, cursor, limit + 1), services.catalogue.of(wanted.tenant_id)
     )
     shown, has_more = rows[:limit], len(rows) > limit
     return InteractionPage(
@@ -32,6 +31,25 @@ async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limi
             total=total, limit=limit, has_more=has_more, next_cursor=shown[-1]["id"] if has_more else None
         ),
     )
+
+
+async def _read_customer(
+    services: Services, wanted: HistoryFilter, cursor: str, limit: int
+) -> tuple[Sequence[Mapping[str, Any]], int]:
+    page = await services.history.load(PageRequest(wanted=wanted, cursor=cursor, limit=limit))
+    if page.rows or not cursor:
+        return page.rows, page.total
+    return (), await services.database.call(count_interactions, wanted)  # behind the last page nothing is counted
+
+
+async def _read_tenant(
+    services: Services, wanted: HistoryFilter, cursor: str, limit: int
+) -> tuple[Sequence[Mapping[str, Any]], int]:
+    rows, total = await asyncio.gather(
+        services.database.call(read_page, wanted, cursor, limit),
+        services.database.call(count_interactions, wanted),
+    )
+    return rows, total
 
 
 def interaction_of(row: Mapping[str, Any], names: Names) -> Interaction:

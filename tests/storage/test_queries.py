@@ -9,8 +9,8 @@ import pytest
 
 from rapport.storage.client import _external_data
 from rapport.storage.decision_facts import FRAMES as FACT_FRAMES
-from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
+from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
 

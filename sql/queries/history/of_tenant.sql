@@ -1,5 +1,6 @@
--- A row is one interaction of any customer of a tenant, newest first; otherwise as of_customer. The projection by_time has
--- the newest ids, so that what is read in full is a page and not the tenant.
+-- A row is one interaction of any customer of a tenant, newest first. Ids sort by event time, so a page and a range of time
+-- are both a range of ids. The projection by_time has the newest ids, so that what is read in full is a page and not the
+-- tenant. Rows that a crash wrote twice are one.
 SELECT *
 FROM interaction_history
 WHERE tenant_id = {tenant_id:String}
