@@ -1,0 +1,174 @@
+"""The API's benchmark: `python -m benchmarks.api --broker embedded|kafka [--quick]`. See benchmarks/README.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.apis import loaded_database, running_api
+from benchmarks.load import Load, measure_at_rate, measure_saturation, request_bytes
+from benchmarks.stack import running_stack
+from benchmarks.workloads import CUSTOMERS, Workload, customer_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from benchmarks.load import MakeRequest
+
+BUILD_DIR: Final = Path(__file__).parents[1] / "build"
+EVENTS: Final = 1_000_000
+RATES: Final = (100.0, 300.0)
+SATURATION: Final = "saturation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One measurement.
+
+    Attributes:
+        rate: Requests a second, or ``saturation``.
+        loader: Whether reads that arrive together share one query.
+    """
+
+    route: str
+    rate: str
+    loader: bool
+    load: Load
+
+
+def _reading(path: str) -> Callable[[str, random.Random], MakeRequest]:
+    def make(key: str, rng: random.Random) -> MakeRequest:
+        headers = {"X-API-Key": key}
+        return lambda: request_bytes("GET", path + customer_id(rng.randrange(CUSTOMERS)), headers)
+
+    return make
+
+
+def _responding(key: str, rng: random.Random) -> MakeRequest:
+    headers = {"X-API-Key": key}
+
+    def make() -> bytes:
+        offer = rng.randrange(20)
+        body = {
+            "customerId": customer_id(rng.randrange(CUSTOMERS)),
+            "creativeId": f"creative-{offer:02d}-0",
+            "channelId": "web",
+            "offerId": f"offer-{offer:02d}",
+            "outcome": "click",
+            "idempotencyKey": uuid.UUID(int=rng.getrandbits(128)).hex,
+        }
+        return request_bytes("POST", "/api/v1/respond", headers, json.dumps(body).encode())
+
+    return make
+
+
+ROUTES: Final[Mapping[str, Callable[[str, random.Random], MakeRequest]]] = {
+    "interaction-summaries": _reading("/api/v1/interaction-summaries?customerId="),
+    "interaction-history": _reading("/api/v1/interaction-history?customerId="),
+    "respond": _responding,
+}
+
+
+def measure(port: int, key: str, route: str, rate: str, seconds: float) -> Load:
+    """Measure one route at one rate."""
+    make = ROUTES[route](key, random.Random(f"{route} {rate} {time.time()}"))
+    if rate == SATURATION:
+        return measure_saturation(port, make, seconds)
+    return measure_at_rate(port, make, float(rate), seconds)
+
+
+def print_results(console: Console, results: Sequence[Result]) -> None:
+    """Print the table."""
+    table = Table(title="API, ClickHouse, broker, worker and load generator on one machine", title_justify="left")
+    table.add_column("route")
+    table.add_column("loader")
+    for name in ("rate", "requests/s", "p50 ms", "p95 ms", "p99 ms", "errors"):
+        table.add_column(name, justify="right")
+    for one in results:
+        times = (f"{one.load.percentile_ms(share):,.1f}" for share in (0.5, 0.95, 0.99))
+        table.add_row(
+            one.route,
+            "on" if one.loader else "off",
+            one.rate,
+            f"{one.load.requests_per_s:,.0f}",
+            *times,
+            str(one.load.errors),
+        )
+    console.print(table)
+
+
+def write_json(path: Path, results: Sequence[Result]) -> None:
+    """Write the results as a list of objects."""
+    entries = [
+        {
+            "route": one.route,
+            "rate": one.rate if one.rate == SATURATION else int(one.rate),
+            "loader": one.loader,
+            "requests_per_s": round(one.load.requests_per_s, 1),
+            "p50_ms": round(one.load.percentile_ms(0.5), 2),
+            "p95_ms": round(one.load.percentile_ms(0.95), 2),
+            "p99_ms": round(one.load.percentile_ms(0.99), 2),
+            "errors": one.load.errors,
+        }
+        for one in results
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(entries, indent=2) + "\n", "utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 1 if any request failed."""
+    parser = argparse.ArgumentParser(prog="benchmarks.api", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events and of the time: a smoke test")
+    parser.add_argument("--route", action="append", choices=list(ROUTES), default=[], help="only this; may be repeated")
+    parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-api.json", help="the JSON file")
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
+    console = Console(width=110) if not sys.stdout.isatty() else Console()
+    results: list[Result] = []
+    workload = Workload(
+        name="api-load",
+        skew="uniform",
+        events_per_message=100,
+        events=EVENTS // (10 if given.quick else 1),
+        textbook_events=0,
+    )
+    seconds = 2.0 if given.quick else 15.0
+    with (
+        running_stack(given.broker) as stack,
+        asyncio.Runner() as runner,
+        loaded_database(stack, workload, runner) as (settings, key),
+    ):
+        console.print(f"{workload.events:,} events are applied")
+        for loader in (True, False):
+            with running_api(settings, stack.work_dir, RAPPORT_API_LOADER=str(loader).lower()) as port:
+                for route in given.route or ROUTES:
+                    for rate in (*(f"{rate:g}" for rate in RATES), SATURATION):
+                        load = measure(port, key, route, rate, seconds)
+                        results.append(Result(route=route, rate=rate, loader=loader, load=load))
+                        console.print(f"  {route} {rate}: {load.requests_per_s:,.0f}/s, {load.errors} errors")
+    print_results(console, results)
+    write_json(given.output, results)
+    console.print(f"wrote {given.output}")
+    return 1 if any(one.load.errors for one in results) else 0
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    sys.exit(143)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
