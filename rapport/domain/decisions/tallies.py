@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -15,56 +15,48 @@ T = TypeVar("T")
 _NOTHING: Final = Counts()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Index(Generic[T]):
-    """Values of subjects, combined per offer, per creative, per channel and over all."""
+    """Values of subjects, grouped by offer, creative or channel when they are first asked for by it.
+
+    Attributes:
+        combine: Of some values, in any order; of one, that one.
+    """
 
     values: Mapping[Subject, T]
-    combine: Callable[[T, T], T]
-    everything: T | None
-    offers: Mapping[str, T]
-    creatives: Mapping[str, T]
-    channels: Mapping[str, T]
+    combine: Callable[[Collection[T]], T]
+    _groups: dict[int, dict[str, list[T]]] = field(default_factory=dict)
 
     def of(self, selection: Selection) -> T | None:
         """The values of all subjects in a selection, combined; None if there are none."""
         offers, creatives, channels = selection.offers, selection.creatives, selection.channels
         if creatives is None and channels is None:
-            return self.everything if offers is None else self._pick(self.offers, offers)
-        if creatives is not None and offers is None and channels is None:
-            return self._pick(self.creatives, creatives)
-        if channels is not None and offers is None and creatives is None:
-            return self._pick(self.channels, channels)
-        return _combine((value for one, value in self.values.items() if selection.covers(one)), self.combine)
+            found = self.values.values() if offers is None else self._pick(0, offers)
+        elif creatives is not None and offers is None and channels is None:
+            found = self._pick(1, creatives)
+        elif channels is not None and offers is None and creatives is None:
+            found = self._pick(2, channels)
+        else:
+            found = [value for subject, value in self.values.items() if selection.covers(subject)]
+        return self.combine(found) if found else None
 
-    def _pick(self, by_id: Mapping[str, T], ids: frozenset[str]) -> T | None:
+    def _pick(self, axis: int, ids: frozenset[str]) -> Collection[T]:
+        groups = self._groups.get(axis)
+        if groups is None:
+            groups = self._groups[axis] = {}
+            for subject, value in self.values.items():
+                groups.setdefault(subject[axis], []).append(value)
         if len(ids) == 1:
             (only,) = ids
-            return by_id.get(only)
-        return _combine((by_id[one] for one in ids & by_id.keys()), self.combine)
+            return groups.get(only, ())
+        return [value for one in ids & groups.keys() for value in groups[one]]
 
 
-def index_values(values: Mapping[Subject, T], combine: Callable[[T, T], T]) -> Index[T]:
-    """Combine values.
-
-    Args:
-        values: By subject.
-        combine: In any order, with the same result.
-    """
-    offers: dict[str, T] = {}
-    creatives: dict[str, T] = {}
-    channels: dict[str, T] = {}
-    for subject, value in values.items():
-        for by_id, one in zip((offers, creatives, channels), subject, strict=True):
-            by_id[one] = combine(by_id[one], value) if one in by_id else value
-    return Index(values, combine, _combine(values.values(), combine), offers, creatives, channels)
-
-
-def _combine(values: Iterable[T], combine: Callable[[T, T], T]) -> T | None:
-    total: T | None = None
-    for value in values:
-        total = value if total is None else combine(total, value)
-    return total
+def _add(counts: Collection[Counts]) -> Counts:
+    if len(counts) == 1:
+        (only,) = counts
+        return only
+    return Counts(*map(sum, zip(*counts, strict=True)))
 
 
 @dataclass(slots=True)
@@ -98,7 +90,7 @@ class Tallies:
         """Contacts in a window, with what is reserved as impressions."""
         index = self._windows.get(window)
         if index is None:
-            index = self._windows[window] = index_values(self._counted(window), Counts.plus)
+            index = self._windows[window] = Index(self._counted(window), _add)
         found = index.of(selection) or _NOTHING
         if not self.picked:
             return found
@@ -125,7 +117,7 @@ class Tallies:
             times = dict(self.customer.last_contact_ms)
             for subject, at_ms in self.customer.reservations:
                 times[subject] = max(at_ms, times.get(subject, at_ms))
-            self._contacts = index_values(times, max)
+            self._contacts = Index(times, max)
         if self.picked and any(map(selection.covers, self.picked)):
             return self.now_ms
         return self._contacts.of(selection)
@@ -136,7 +128,7 @@ class Tallies:
             times: dict[str, dict[Subject, int]] = {}
             for (outcome, subject), then_ms in self.customer.last_outcome_ms.items():
                 times.setdefault(outcome, {})[subject] = then_ms
-            self._outcomes = {outcome: index_values(of_outcome, max) for outcome, of_outcome in times.items()}
+            self._outcomes = {outcome: Index(of_outcome, max) for outcome, of_outcome in times.items()}
         latest: tuple[int, str] | None = None
         for outcome in outcomes:
             found = self._outcomes.get(outcome)
