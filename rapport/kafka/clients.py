@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest message a client sends: a dead letter is a little larger than the message it holds."""
+START_S: Final = 2.0
+"""How long a client that is starting is waited for when nobody wants it any more."""
 
 
 def security_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -55,3 +58,21 @@ def producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
         **{"linger_ms": 5, "max_batch_size": 256 * 1024, **options},
         **security_options(settings),
     )
+
+
+async def start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Start a client. Whoever is cancelled meanwhile waits until it has started, and must close it as always.
+
+    aiokafka forgets the connection it is just opening if its start is cancelled.
+
+    Raises:
+        KafkaError: The cluster does not answer.
+    """
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting], timeout=START_S)
+        if not starting.cancel():
+            starting.exception()  # seen
+        raise

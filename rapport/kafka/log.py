@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from rapport.kafka.clients import log_reader
+from rapport.kafka.clients import log_reader, start
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
@@ -81,8 +81,8 @@ async def open_log(settings: KafkaSettings) -> AsyncIterator[LogReader]:
         KafkaError: The cluster does not answer.
     """
     consumer = log_reader(settings)
-    await consumer.start()
     try:
+        await start(consumer)
         yield LogReader(consumer)
     finally:
         await asyncio.shield(consumer.stop())

@@ -9,7 +9,7 @@ import structlog
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from rapport.kafka.clients import MAX_REQUEST_BYTES, admin_client
+from rapport.kafka.clients import MAX_REQUEST_BYTES, admin_client, start
 
 if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
@@ -24,8 +24,8 @@ async def cluster_id_of(settings: KafkaSettings) -> str:
         KafkaError: The cluster does not answer.
     """
     admin = admin_client(settings)
-    await admin.start()
     try:
+        await start(admin)
         return str((await admin.describe_cluster())["cluster_id"])
     finally:
         await admin.close()
@@ -38,8 +38,8 @@ async def partitions_of(settings: KafkaSettings, topic: str) -> list[int]:
         KafkaError: The cluster does not answer.
     """
     admin = admin_client(settings)
-    await admin.start()
     try:
+        await start(admin)
         found = await admin.describe_topics([topic])
         return sorted(int(one["partition"]) for described in found for one in described["partitions"])
     finally:
@@ -53,8 +53,8 @@ async def create_topics(settings: KafkaSettings) -> None:
         KafkaError: The cluster does not answer or refuses.
     """
     admin = admin_client(settings)
-    await admin.start()
     try:
+        await start(admin)
         existing = set(await admin.list_topics())
         wanted = [
             NewTopic(settings.topic, settings.partitions, settings.replication_factor),
@@ -100,8 +100,8 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
 
 async def _exists(settings: KafkaSettings, topic: str) -> bool:
     admin = admin_client(settings)
-    await admin.start()
     try:
+        await start(admin)
         return topic in await admin.list_topics()
     finally:
         await admin.close()
