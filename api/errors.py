@@ -197,6 +197,8 @@ def _answer(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorB
 
 def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> ApiError:
     """All parameters that are wrong; the framework lists them as dictionaries with key and message."""
+    if isinstance(error.__cause__, KeyError):  # the framework looked a required one up
+        return invalid(Fault(field=str(error.__cause__.args[0]), message="is required"))
     extra = error.extra if isinstance(error.extra, list) else []
     faults = [
         _fault_of(request, str(cast("dict[str, Any]", one).get("key", "")), str(one.get("message", "is wrong")))
