@@ -76,7 +76,7 @@ def renewed(kind: str, fields: Fields) -> Fields:
             fields.setdefault(new, fields.pop(old))
     if reform := _REFORMS.get(kind):
         reform(fields)
-    return {name: value for name, value in fields.items() if name not in COMPUTED.get(kind, ())}
+    return {name: value for name, value in fields.items() if name not in COMPUTED[kind]}
 
 
 def merged(target: Fields, patch: Fields) -> Fields:
@@ -94,12 +94,13 @@ def merged(target: Fields, patch: Fields) -> Fields:
 
 
 def entity_of(kind: str, fields: Fields) -> Entity:
-    """The entity that fields describe.
+    """The entity that fields describe. Those that bodies may not have were kept of what is stored.
 
     Raises:
         ApiError: 400 with every field that is missing, unknown or wrong.
     """
-    decoded = decode_or_faults(msgspec.json.encode(fields), body_shape(kind))
+    given = {name: value for name, value in fields.items() if name not in COMPUTED[kind]}
+    decoded = decode_or_faults(msgspec.json.encode(given), body_shape(kind))
     if isinstance(decoded, list):
         raise invalid(*decoded)
     return msgspec.convert({name: value for name, value in fields.items() if name != "version"}, KINDS[kind])
