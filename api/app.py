@@ -13,6 +13,7 @@ from api.api_keys.controller import ApiKeyController
 from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
+from api.background import end
 from api.catalogue.controller import controller_of
 from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
@@ -50,7 +51,7 @@ from api.shared_state import connect_shared_state
 from api.summaries.controller import SummaryController
 from api.tenants import TenantDirectory
 from api.times import now_ms
-from api.writing.gateway import EventGateway
+from api.writing.gateway import STOP_S, EventGateway
 from api.writing.repetitions import Repetitions
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.history import read_pages
@@ -185,9 +186,7 @@ async def _running(services: Services, redis: Redis | None) -> AsyncIterator[Non
     try:
         yield
     finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        await end(beside, again_after_s=STOP_S + 2)
         if redis is not None:
             await redis.aclose()
         services.database.close()

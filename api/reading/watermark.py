@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiokafka.errors import KafkaError
 
+from api.background import end
 from rapport.kafka.log import LogReader, open_log
 from rapport.kafka.sources import Source, source_of
 from rapport.kafka.topics import cluster_id_of, partitions_of
@@ -69,9 +70,11 @@ class Watermark:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow_log())
-            tasks.create_task(self._follow_tables())
+        loops = [asyncio.create_task(self._follow_log()), asyncio.create_task(self._follow_tables())]
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            await end(loops, again_after_s=0.5)
 
     async def wait_for(self, offsets: Mapping[int, int], timeout_s: float) -> bool:
         """Wait until every offset, by partition, has been applied; False if that takes longer than allowed."""
