@@ -22,13 +22,14 @@ from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.decisions.bindings import Binder
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
-from rapport.domain.decisions.flows import Extension, Parts, Program, compile_flow
+from rapport.domain.decisions.extensions import Extension
+from rapport.domain.decisions.flows import Parts, Program, compile_flow
 from rapport.domain.decisions.gates import Gate
 from rapport.domain.decisions.nodes import BASE_NODES
 from rapport.domain.decisions.offer_fields import OfferFields, ready_offer
 from rapport.domain.decisions.policies import Policy, compile_policy
 from rapport.domain.decisions.rules import Rule, blocking_rule, compile_rule
-from rapport.domain.decisions.scopes import Members
+from rapport.domain.decisions.scopes import Members, find_scope_flaws
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from rapport.domain.formulas import Formula
 from rapport.domain.scoring.models import compile_model
@@ -231,6 +232,7 @@ def _compile_rules(rules: Iterable[QualificationRule], members: Members, problem
     compiled: list[Rule] = []
     for rule in sorted(_active(rules), key=_by_priority):
         try:
+            _check_scopes(rule)
             compiled.append(compile_rule(rule, members))
         except (ConfigError, ConditionError) as error:
             compiled.append(blocking_rule(rule, members, str(error)))
@@ -245,11 +247,17 @@ def _compile_policies(
     broken: list[tuple[ContactPolicy, str]] = []
     for policy in sorted(_active(policies), key=_by_priority):
         try:
+            _check_scopes(policy)
             compiled.append(compile_policy(policy, members))
         except (ConfigError, ConditionError) as error:
             broken.append((policy, str(error)))
             problems.append(f"contact policy {policy.id} cannot be read and blocks everything: {error}")
     return compiled, broken
+
+
+def _check_scopes(entity: ContactPolicy | QualificationRule) -> None:
+    if flaws := find_scope_flaws(entity):
+        raise ConfigError(*flaws)
 
 
 def _compile_flows(flows: Iterable[DecisionFlow], parts: Parts, problems: list[str]) -> dict[str, Program]:

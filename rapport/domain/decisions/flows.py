@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from rapport.domain.catalogue.strategy import DecisionFlow, Node
 from rapport.domain.decisions.bindings import Binder
-from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.configs import ConfigError, read_config
+from rapport.domain.decisions.extensions import prepare_extension
 from rapport.domain.decisions.gates import Gate, prepare_policies, prepare_qualify
 from rapport.domain.decisions.narrowing import (
     Action,
@@ -33,7 +33,6 @@ from rapport.domain.decisions.nodes import (
     CallConfig,
     ComputeConfig,
     ConditionalConfig,
-    ExtensionConfig,
     GroupConfig,
     ModeConfig,
     OptimizeConfig,
@@ -54,9 +53,6 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.policies import Policy
     from rapport.domain.decisions.rules import Rule
 
-Extension: TypeAlias = Callable[[Sequence[Candidate], Context], Iterable[Candidate]]
-"""A plug-in of an extension point. It gets copies of the candidates and gives back those that stay, in their order,
-with other scores or properties if it likes. It must be pure, or decisions cannot be replayed."""
 _EVERYTHING: Final = 1_000_000
 
 
@@ -248,34 +244,6 @@ def _set(config: SetConfig, _phase: int, _parts: Parts) -> Action:
     return act
 
 
-def _extend(config: ExtensionConfig, _phase: int, _parts: Parts) -> Action:
-    def act(run: Run) -> None:
-        extension = run.catalogue.extensions.get(config.point)
-        if extension is None or run.is_fallback:
-            return
-        try:
-            left = {one.subject: one for one in extension([_copy(one) for one in run.candidates], run.context)}
-        except Exception as error:  # noqa: BLE001 - whatever a plug-in does, the decision goes on without it
-            fault = f"{type(error).__name__}: {error}"
-            run.recorder.problems.append(f"the extension at {config.point} failed and was left out: {fault}")
-            return
-        known = {candidate.subject for candidate in run.candidates}
-        removed = Verdict(True, f"removed by the extension at {config.point}")
-        run.keep("extension_point", lambda one: None if one.subject in left else (run.node, "", removed))
-        run.candidates = [one for subject, one in left.items() if subject in known]
-
-    return act
-
-
-def _copy(candidate: Candidate) -> Candidate:
-    return replace(
-        candidate,
-        properties=dict(candidate.properties),
-        personalization=dict(candidate.personalization),
-        explanation=dict(candidate.explanation),
-    )
-
-
 def _nothing(_run: Run) -> None:
     """Facts are loaded before a flow runs, and there is one form of answer."""
 
@@ -296,5 +264,5 @@ _MAKE: Final[Mapping[str, Callable[[Any, int, Parts], Action]]] = {
     "compute": _compute,
     "set_properties": _set,
     "response": lambda _config, _phase, _parts: _nothing,
-    "extension_point": _extend,
+    "extension_point": lambda config, _phase, _parts: prepare_extension(config),
 }

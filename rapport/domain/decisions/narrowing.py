@@ -97,7 +97,7 @@ def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> Actio
         excluded, now_ms = run.context.request.excluded_offers, run.context.now_ms
         for offer in in_scope:
             candidate = Candidate(offer)
-            problem = "excluded by the request" if offer.id in excluded else _off_schedule(offer, now_ms)
+            problem = "excluded by the request" if offer.id in excluded else off_schedule(offer, now_ms)
             if problem:
                 run.recorder.note_removal("inventory", run.node, candidate, Verdict(True, problem))
             else:
@@ -116,7 +116,8 @@ def _is_in_scope(offer: Offer, config: InventoryConfig) -> bool:
     return config.scope == "all"
 
 
-def _off_schedule(offer: Offer, now_ms: int) -> str:
+def off_schedule(offer: Offer, now_ms: int) -> str:
+    """Why an offer is not to be shown at this time; empty if it may be."""
     start_ms, end_ms = instant_ms(offer.schedule.start_at), instant_ms(offer.schedule.end_at)
     if start_ms is not None and now_ms < start_ms:
         return f"its schedule begins at {offer.schedule.start_at}"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
+from rapport.domain.catalogue.values import Scope
 from rapport.domain.decisions.conditions import Condition, Operator, asks_candidate, compile_condition
 from rapport.domain.decisions.configs import Config, read_config
-from rapport.domain.decisions.scopes import Members, describe, scopes_of, selection_for
+from rapport.domain.decisions.scopes import Members, describe, find_scope_flaws, scopes_of, selection_for
 from rapport.domain.decisions.verdicts import PASSED, Verdict
 from rapport.domain.decisions.windows import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import QualificationRule
-    from rapport.domain.catalogue.values import Scope
     from rapport.domain.decisions.candidates import Candidate, Context
     from rapport.domain.decisions.facts import Selection
 
@@ -109,9 +109,10 @@ def compile_rule(rule: QualificationRule, members: Members) -> Rule:
 
 
 def blocking_rule(rule: QualificationRule, members: Members, fault: str) -> Rule:
-    """What stands for a rule that cannot be read: nobody fulfils it."""
+    """What stands for a rule that cannot be read: nobody fulfils it, where its scopes say so or all over."""
     verdict = Verdict(True, f"the rule cannot be evaluated: {fault}")
-    return Rule(rule, scopes_of(rule), lambda *_: verdict, members, is_shared=True)
+    scopes = [Scope()] if find_scope_flaws(rule) else scopes_of(rule)
+    return Rule(rule, scopes, lambda *_: verdict, members, is_shared=True)
 
 
 def _as_check(judge: Judge) -> Check:

@@ -12,8 +12,8 @@ from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compiling import Catalogue, compile_catalogue
+from rapport.domain.decisions.extensions import Extension
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.flows import Extension
 from rapport.domain.decisions.outcome import Decision
 from rapport.domain.decisions.running import decide
 from tests.domain.decisions.world import NOW_MS

@@ -24,6 +24,19 @@ def test_nobody_fulfils_a_rule_that_cannot_be_read():
     assert "nobody fulfils it" in catalogue.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("contact_policy", {"ruleType": "cooldown", "config": {"cooldownHours": 1}}),
+        ("qualification_rule", {"ruleType": "segment_required"}),
+    ],
+)
+def test_a_scope_that_names_nothing_is_no_way_around(kind: str, fields: dict[str, Any]):
+    catalogue = bank(**{kind: [{"id": "p", "scope": "category", **fields}]})
+    assert decided(catalogue).items == []
+    assert "scopeId: scope category needs the id" in catalogue.problems[0]
+
+
 def test_what_else_cannot_be_read_is_left_out_and_named():
     catalogue = bank(
         offer=[{"id": "loan", "schedule": {"startAt": "soon"}}],
