@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
+from litestar.typing import FieldDefinition
 
 from api.errors import ApiError, Fault, invalid
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from litestar.dto._backend import DTOBackend
     from litestar.dto.data_structures import DTOFieldDefinition
     from litestar.openapi.spec import Reference, Schema
-    from litestar.typing import FieldDefinition
 
 T = TypeVar("T", bound="Body")
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -29,10 +29,12 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
     Attributes:
         ALIASES: Older names of fields, by which they may be sent too.
         UNKNOWN_FIELDS_GO_TO: The free-form field that keeps fields which are not known; without one they are faults.
+        EXAMPLE: What the OpenAPI document shows.
     """
 
     ALIASES: ClassVar[Mapping[str, str]] = {}
     UNKNOWN_FIELDS_GO_TO: ClassVar[str] = ""
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {}
 
 
 class JsonBody(AbstractDTO[T], Generic[T]):
@@ -75,8 +77,12 @@ class JsonBody(AbstractDTO[T], Generic[T]):
         handler_id: str,  # noqa: ARG003
         schema_creator: SchemaCreator,
     ) -> Reference | Schema:
-        """Document the struct itself."""
-        return schema_creator.for_field_definition(field_definition)
+        """Document the struct itself, with its example."""
+        reference = schema_creator.for_field_definition(field_definition)
+        if example := cls.model_type.EXAMPLE:
+            registered = FieldDefinition.from_annotation(cls.model_type)
+            schema_creator.schema_registry.get_schema_for_field_definition(registered).examples = [dict(example)]
+        return reference
 
 
 def require_media_type(given: str, *accepted: str) -> str:

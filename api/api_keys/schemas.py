@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
@@ -23,6 +23,8 @@ class NewKey(Body, frozen=True):
         expires_at: ISO 8601; from then on it is refused.
         scopes: Where it may be used; empty for everywhere.
     """
+
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"name": "web shop", "role": "editor", "scopes": ["respond"]}
 
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     role: Role = Role.VIEWER

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -32,6 +33,8 @@ class NewOutcomeType(Body, frozen=True, kw_only=True):
         ordinal: Its place in lists; last if not given.
     """
 
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"key": "renewed", "classification": "positive", "isConversion": True}
+
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
     name: Name = ""
     description: Description = ""
@@ -48,7 +51,8 @@ class ChangedOutcomeType(Body, frozen=True, kw_only=True):
         version: The version this is about; if it is not the newest any more, nothing changes (409).
     """
 
-    ALIASES: ClassVar[dict[str, str]] = {"rowVersion": "version"}
+    ALIASES: ClassVar[Mapping[str, str]] = {"rowVersion": "version"}
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"classification": "neutral", "version": 1}
 
     name: Name | None = None
     description: Description | None = None

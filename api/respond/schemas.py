@@ -42,6 +42,13 @@ class Answer(Body, frozen=True, kw_only=True):
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
     UNKNOWN_FIELDS_GO_TO: ClassVar[str] = "metadata"
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "customerId": "CUST001",
+        "creativeId": "cr_001",
+        "channelId": "ch_email",
+        "outcome": "click",
+        "idempotencyKey": "mail-42-click",
+    }
 
     customer_id: Text
     outcome: Text
