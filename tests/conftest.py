@@ -1,1 +1,7 @@
-pytest_plugins = ["tests.fixtures.api", "tests.fixtures.broker", "tests.fixtures.clickhouse", "tests.fixtures.store"]
+pytest_plugins = [
+    "tests.fixtures.api",
+    "tests.fixtures.broker",
+    "tests.fixtures.clickhouse",
+    "tests.fixtures.redis_server",
+    "tests.fixtures.store",
+]

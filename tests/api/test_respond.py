@@ -11,6 +11,7 @@ from tests.fixtures.api import running_api
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller, CallerFactory
+    from tests.fixtures.redis_server import RedisServer
 
 
 def answer(**changes: Any) -> dict[str, Any]:
@@ -235,3 +236,26 @@ def test_an_interaction_of_another_customer_is_not_found(caller: Caller):
 
 def test_a_viewer_may_not_respond(caller: Caller):
     assert caller.post("/respond", answer(), role=Role.VIEWER).status_code == 403
+
+
+def test_processes_that_share_state_answer_a_repetition_before_the_stream_has_applied_it(
+    caller: Caller, redis_server: RedisServer
+):
+    body = answer()
+    key = {"X-API-Key": caller.keys[Role.EDITOR]}
+    with (
+        running_api(caller.world, RAPPORT_API_SHARED_STATE=redis_server.url) as one,
+        running_api(caller.world, RAPPORT_API_SHARED_STATE=redis_server.url) as other,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        answers = list(
+            threads.map(
+                lambda number: (one, other)[number % 2].post("/api/v1/respond", json=body, headers=key), range(8)
+            )
+        )
+        assert sorted(one.status_code for one in answers) == [200] * 7 + [201]
+        assert len({one.json()["interactionId"] for one in answers}) == 1
+        refused = other.post("/api/v1/respond", json={**body, "outcome": "accept"}, headers=key)
+        assert refused.json()["code"] == "IDEMPOTENCY_CONFLICT"
+    caller.position = answers[0].headers["x-position"]
+    assert len(history(caller)) == 1
