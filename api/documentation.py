@@ -6,10 +6,12 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from litestar import Response, Router, get
 from litestar.datastructures import ResponseHeader
+from litestar.enums import OpenAPIMediaType
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin, YamlRenderPlugin
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.params import FromPath
 
@@ -17,6 +19,8 @@ from api.auth.authentication import PUBLIC
 from api.errors import ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from litestar import Request
     from litestar.handlers import HTTPRouteHandler
 
@@ -37,7 +41,7 @@ _PAGE: Final = """<!DOCTYPE html>
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>Rapport API</title>
-    <link rel="icon" href="data:,">
+    <link rel=icon href=data:,>
     <link rel="stylesheet" href="/docs/assets/swagger_style.css">
   </head>
   <body>
@@ -80,6 +84,20 @@ class _Viewer(OpenAPIRenderPlugin):
         return _PAGE.encode()
 
 
+class _Document(OpenAPIRenderPlugin):
+    """The document itself, written once: that takes long, and anybody may ask for it."""
+
+    def __init__(self, path: str, media_type: OpenAPIMediaType, write: Callable[[bytes], bytes]) -> None:
+        super().__init__(path=path, media_type=media_type)
+        self._write = write
+        self._text = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if not self._text:
+            self._text = self._write(self.render_json(request, openapi_schema))
+        return self._text
+
+
 def openapi_config() -> OpenAPIConfig:
     """How the API is described: ``/docs``, ``/docs/openapi.json``, ``/docs/openapi.yaml``."""
     return OpenAPIConfig(
@@ -104,10 +122,14 @@ def openapi_config() -> OpenAPIConfig:
         ),
         render_plugins=[
             _Viewer(path="/"),
-            JsonRenderPlugin(path="/openapi.json"),
-            YamlRenderPlugin(path="/openapi.yaml"),
+            _Document("/openapi.json", OpenAPIMediaType.OPENAPI_JSON, bytes),
+            _Document("/openapi.yaml", OpenAPIMediaType.OPENAPI_YAML, _yaml_of),
         ],
     )
+
+
+def _yaml_of(text: bytes) -> bytes:
+    return msgspec.yaml.encode(msgspec.json.decode(text))
 
 
 def asset_routes() -> list[HTTPRouteHandler]:

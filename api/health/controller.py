@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Controller, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 
 from api.auth.authentication import PUBLIC
 from api.services import FromServices
@@ -33,18 +35,31 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     data_lag_ms: int | None
 
 
+def _said(body: Live | Ready, meaning: str) -> ResponseSpec:
+    examples = [Example(summary="Example", value=body)]
+    return ResponseSpec(data_container=type(body), description=meaning, generate_examples=False, examples=examples)
+
+
 class HealthController(Controller):
     """For load balancers and monitors; needs no key."""
 
     opt = {PUBLIC: True}
+    security = [{}]
     tags = ["Operation"]
 
-    @get("/health/live", summary="Is the process alive?")
+    @get("/health/live", summary="Is the process alive?", responses={200: _said(Live(live=True), "It is.")})
     async def live(self) -> Live:
         """Answers as long as the process does."""
         return Live(live=True)
 
-    @get("/health/ready", summary="Can it serve?")
+    @get(
+        "/health/ready",
+        summary="Can it serve?",
+        responses={
+            200: _said(Ready(ready=True, clickhouse=True, kafka=True, data_lag_ms=480), "It can."),
+            503: _said(Ready(ready=False, clickhouse=True, kafka=False, data_lag_ms=None), "It cannot."),
+        },
+    )
     async def ready(self, services: FromServices) -> Response[Ready]:
         """200 when ClickHouse and Kafka answer, else 503, with which of them does."""
         try:
@@ -57,7 +72,20 @@ class HealthController(Controller):
         body = Ready(ready=is_ready, clickhouse=has_tables, kafka=takes_events, data_lag_ms=services.watermark.lag_ms)
         return Response(body, status_code=200 if is_ready else 503)
 
-    @get("/metrics", media_type="text/plain", summary="Prometheus metrics")
+    @get(
+        "/metrics",
+        media_type="text/plain",
+        summary="Prometheus metrics",
+        responses={
+            200: ResponseSpec(
+                data_container=str,
+                description="Text.",
+                generate_examples=False,
+                media_type="text/plain",
+                examples=[Example(summary="Example", value="rapport_api_data_lag_ms 480.0")],
+            )
+        },
+    )
     async def metrics(self, services: FromServices) -> bytes:
         """In Prometheus' text format; of all processes of this machine together."""
         return services.metrics.render()
