@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -15,12 +15,13 @@ from api.catalogue.bodies import Given, documented_as, expected_version
 from api.catalogue.filters import Filters
 from api.catalogue.paging import Wanted, page_of
 from api.catalogue.resources import Resource
-from api.catalogue.shapes import body_shape, page_shape, patch_shape, view_of, view_shape
+from api.catalogue.shapes import Pagination, body_shape, page_shape, patch_shape, publications, view_of, view_shape
 from api.describing import answers
 from api.errors import ApiError, Fault, invalid
 from api.reading.parameters import clamp, one_of
-from api.services import FromServices
+from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.kinds import KINDS
 from rapport.storage.catalogue import Record, load_history
 
 DEFAULT_LIMIT: Final = 25
@@ -39,6 +40,7 @@ def controller_of(resource: Resource) -> type[Controller]:
     """The routes of one kind."""
     kind = resource.kind
     view, body, patched = view_shape(kind), body_shape(kind), patch_shape(kind)
+    name, one = KINDS[kind].__name__, resource.one
     example = view_of("t_001", resource.example)
     page = {
         "data": [example],
@@ -54,7 +56,7 @@ def controller_of(resource: Resource) -> type[Controller]:
         dependencies = {"filters": Provide(resource.filters, sync_to_thread=False)}
 
         @get(
-            operation_id=f"List{view.__name__}s",
+            operation_id=f"List{name}s",
             summary=f"List {resource.plural}",
             responses=answers(200, page_shape(kind), page, 400),
         )
@@ -74,24 +76,21 @@ def controller_of(resource: Resource) -> type[Controller]:
             include_deleted: _IncludeDeleted = False,
         ) -> Response[Any]:
             """Filters are combined: what is listed fulfils all of them."""
-            faults: list[Fault] = []
-            one_of("status", status, _STATUSES, faults)
-            if faults:
-                raise invalid(*faults)
             wanted = Wanted(
-                status=status or "", search=q or "", name=name or "", fields=filters, with_deleted=include_deleted
+                status=_status(status),
+                search=q or "",
+                name=name or "",
+                fields=filters,
+                with_deleted=include_deleted,
             )
             stored = await services.catalogues.refresh(request.user.tenant_id)
-            found, pagination = page_of(
-                kind, stored.records.get(kind, {}).values(), wanted, cursor or "", clamp(limit, 1, MAX_LIMIT)
-            )
-            views = [view_of(request.user.tenant_id, record) for record in found]
-            return Response({"data": views, "pagination": pagination})
+            found, pagination = page_of(stored, kind, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
+            return Response({"data": _views(request, found), "pagination": pagination})
 
         @get(
             "/{entity_id:str}",
-            operation_id=f"Get{view.__name__}",
-            summary=f"Get a {resource.noun}",
+            operation_id=f"Get{name}",
+            summary=f"Get {one}",
             responses=answers(200, view, example, 404),
         )
         async def get_entity(
@@ -104,13 +103,13 @@ def controller_of(resource: Resource) -> type[Controller]:
         ) -> Response[Any]:
             """`ETag` is the version; send it as `If-Match` with a change."""
             stored = await services.catalogues.refresh(request.user.tenant_id)
-            record = stored.records.get(kind, {}).get(entity_id) if include_deleted else None
-            return _answer(request, record or service.find(stored, kind, entity_id))
+            record = service.find(stored, kind, entity_id, or_deleted=include_deleted)
+            return _answer(request, record, history=await _history_of_flow(request, services, record))
 
         @get(
             "/{entity_id:str}/versions",
-            operation_id=f"ListVersionsOf{view.__name__}",
-            summary=f"Every version of a {resource.noun}, the newest first",
+            operation_id=f"List{name}Versions",
+            summary=f"Every version of {one}, the newest first",
             responses=answers(200, page_shape(kind), page, 404),
         )
         async def list_versions(
@@ -120,21 +119,15 @@ def controller_of(resource: Resource) -> type[Controller]:
             records = await services.database.call(load_history, request.user.tenant_id, kind, entity_id)
             if not records:
                 raise ApiError(404, f"There never was a {resource.noun} {entity_id!r}.")
-            views = [view_of(request.user.tenant_id, one) for one in records if one.entity is not None]
-            pagination = {
-                "total": len(views),
-                "limit": len(views),
-                "hasMore": False,
-                "nextCursor": None,
-                "cursor": None,
-            }
+            views = _views(request, records)
+            pagination = Pagination(total=len(views), limit=len(views), has_more=False, next_cursor=None, cursor=None)
             return Response({"data": views, "pagination": pagination})
 
         @post(
             dto=documented_as(body),
             return_dto=None,
-            operation_id=f"Create{view.__name__}",
-            summary=f"Make a {resource.noun}",
+            operation_id=f"Create{name}",
+            summary=f"Make {one}",
             responses=answers(201, view, example, 400, 409, 413, 415),
             guards=writers,
         )
@@ -147,8 +140,8 @@ def controller_of(resource: Resource) -> type[Controller]:
             "/{entity_id:str}",
             dto=documented_as(body),
             return_dto=None,
-            operation_id=f"Replace{view.__name__}",
-            summary=f"Replace a {resource.noun}",
+            operation_id=f"Replace{name}",
+            summary=f"Replace {one}",
             responses=answers(200, view, example, 400, 404, 409, 413, 415),
             guards=writers,
         )
@@ -164,8 +157,8 @@ def controller_of(resource: Resource) -> type[Controller]:
             "/{entity_id:str}",
             dto=documented_as(patched),
             return_dto=None,
-            operation_id=f"Patch{view.__name__}",
-            summary=f"Change some fields of a {resource.noun}",
+            operation_id=f"Patch{name}",
+            summary=f"Change some fields of {one}",
             responses=answers(200, view, example, 400, 404, 409, 413, 415),
             guards=writers,
         )
@@ -179,8 +172,8 @@ def controller_of(resource: Resource) -> type[Controller]:
 
         @delete(
             "/{entity_id:str}",
-            operation_id=f"Delete{view.__name__}",
-            summary=f"Delete a {resource.noun}",
+            operation_id=f"Delete{name}",
+            summary=f"Delete {one}",
             responses=answers(204, None, None, 404, 409),
             guards=writers,
         )
@@ -189,7 +182,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             expected = _expected(request, {})
             await services.database.call(service.delete, request.user, kind, entity_id, expected)
 
-    CatalogueController.__name__ = f"{view.__name__}Controller"
+    CatalogueController.__name__ = f"{name}Controller"
     return CatalogueController
 
 
@@ -198,9 +191,27 @@ def _expected(request: _Asking, fields: Mapping[str, Any]) -> int | None:
     return expected_version(request.headers.get("if-match"), {**fields, **older})
 
 
-def _answer(request: _Asking, record: Record, status: int = 200) -> Response[Any]:
-    if record.entity is None:
-        raise ApiError(409, f"What is stored of {record.id!r} cannot be read any more; replace it with PUT.")
-    return Response(
-        view_of(request.user.tenant_id, record), status_code=status, headers={"ETag": service.etag_of(record)}
-    )
+def _status(given: str | None) -> str:
+    faults: list[Fault] = []
+    status = one_of("status", given, _STATUSES, faults)
+    if faults:
+        raise invalid(*faults)
+    return status
+
+
+def _views(request: _Asking, records: Iterable[Record]) -> list[dict[str, Any]]:
+    return [view_of(request.user.tenant_id, record) for record in records if record.entity is not None]
+
+
+async def _history_of_flow(request: _Asking, services: Services, record: Record) -> Sequence[Record]:
+    if record.kind != "decision_flow":
+        return ()
+    return await services.database.call(load_history, request.user.tenant_id, record.kind, record.id)
+
+
+def _answer(request: _Asking, record: Record, status: int = 200, *, history: Sequence[Record] = ()) -> Response[Any]:
+    service.readable(record)
+    view = view_of(request.user.tenant_id, record)
+    if history:  # also where it was never published
+        view["publishedVersions"] = publications(history)
+    return Response(view, status_code=status, headers={"ETag": service.etag_of(record)})

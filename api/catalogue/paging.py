@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ import msgspec
 
 from api.catalogue.shapes import Pagination
 from api.errors import Fault, invalid
-from rapport.storage.catalogue import Record
+from rapport.storage.catalogue import Record, StoredCatalogue
 
 _Position = tuple[float | str, float | str, str]
 """What a list is ordered by, ascending; the id comes last, so that no two are equal."""
@@ -38,7 +38,7 @@ class Wanted:
 
 
 def page_of(
-    kind: str, records: Iterable[Record], wanted: Wanted, cursor: str, limit: int
+    catalogue: StoredCatalogue, kind: str, wanted: Wanted, cursor: str, limit: int
 ) -> tuple[Sequence[Record], Pagination]:
     """One page of a kind.
 
@@ -47,7 +47,9 @@ def page_of(
     """
     position = _ORDERS.get(kind, _newest_first)
     after = _read_cursor(cursor) if cursor else None
-    fitting = sorted((record for record in records if _fits(record, wanted)), key=position)
+    fitting = sorted(
+        (record for record in catalogue.records.get(kind, {}).values() if _fits(record, wanted)), key=position
+    )
     try:
         rest = [record for record in fitting if after is None or position(record) > after]
     except TypeError:  # of a list with another order

@@ -48,6 +48,11 @@ class Resource:
     tag: str = "Catalogue"
 
     @property
+    def one(self) -> str:
+        """The noun with its article."""
+        return f"{'an' if self.noun[0] in 'aeio' else 'a'} {self.noun}"
+
+    @property
     def example(self) -> Record:
         """An entity of the kind, as the documentation shows it."""
         return Record(

@@ -141,14 +141,16 @@ def delete(store: Store, principal: Principal, kind: str, entity_id: str, expect
     change(store, principal, decide)
 
 
-def find(catalogue: StoredCatalogue, kind: str, entity_id: str, expected: int | None = None) -> Record:
-    """An entity that exists.
+def find(
+    catalogue: StoredCatalogue, kind: str, entity_id: str, expected: int | None = None, *, or_deleted: bool = False
+) -> Record:
+    """An entity that exists, or did, where that is enough.
 
     Raises:
         ApiError: 404, or 409 if its version is not the expected one.
     """
-    record = catalogue.find(kind, entity_id)
-    if record is None:
+    record = catalogue.records.get(kind, {}).get(entity_id)
+    if record is None or (record.is_deleted and not or_deleted):
         raise ApiError(404, f"There is no {_words(kind)} {entity_id!r}.")
     if expected is not None and expected != record.version:
         raise ApiError(

@@ -23,11 +23,25 @@ _VERSIONED: Final[Sequence[tuple[str, Any]]] = (
     ("deleted_at", str | None),
 )
 """What answers say of an entity beyond itself."""
-_EXTRAS: Final[Mapping[str, Sequence[tuple[str, Any]]]] = {
-    "decision_flow": (("row_version", int), ("draft_config", Mapping[str, Any])),
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One publishing of a flow."""
+
+    version: int
+    published_at: str
+    notes: str = ""
+
+
+_EXTRAS: Final[Mapping[str, Sequence[Any]]] = {
+    "decision_flow": (
+        ("row_version", int),
+        ("draft_config", Mapping[str, Any]),
+        ("published_versions", Sequence[Publication] | msgspec.UnsetType, msgspec.UNSET),
+    ),
     "qualification_rule": (("decisioning_stage", str),),
 }
-"""Likewise, for some kinds: older names of what they have anyway."""
+"""Likewise, for some kinds; ``publishedVersions`` is only in the answer for a single flow."""
 COMPUTED: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset({"tenantId", "changedBy", "createdAt", "updatedAt", "deletedAt"})
     | {
@@ -153,6 +167,16 @@ def view_of(tenant_id: str, record: Record) -> dict[str, Any]:
     elif record.kind == "qualification_rule":
         view["decisioningStage"] = view["stage"]
     return view
+
+
+def publications(history: Sequence[Record]) -> Sequence[Publication]:
+    """When a flow was published, of its versions, the newest first."""
+    found: dict[int, Publication] = {}
+    for record in history:  # the oldest version with a publication is the one that made it
+        number = getattr(record.entity, "published_version", 0)
+        if number:
+            found[number] = Publication(version=number, published_at=iso(record.updated_at_ms))
+    return list(found.values())
 
 
 def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has

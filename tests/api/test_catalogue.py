@@ -59,7 +59,7 @@ def test_an_entity_is_made_read_replaced_changed_listed_and_deleted(caller: Call
     assert (entity["version"], entity["tenantId"], entity["deletedAt"]) == (1, caller.tenant_id, None)
     one = f"{path}/{entity['id']}"
     got = caller.get(one, role=Role.VIEWER)
-    assert got.json() == entity
+    assert got.json() == (entity | {"publishedVersions": []} if kind == "decision_flow" else entity)
     assert got.headers["etag"] == '"1"'
     assert caller.ask("PUT", one, json=entity).json() == entity, "what is sent back as it is changes nothing"
     replaced = caller.ask("PUT", one, json={**entity, "name": "Another"}).json()

@@ -36,6 +36,8 @@ def test_a_draft_is_worked_on_until_it_is_published(caller: Caller, flow: dict[s
     assert drafted["draftConfig"] == {"version": 2, "nodes": NODES[:1]}
     replaced = caller.ask("PUT", "/decision-flows/f1", json={"name": "Home", "draft": NODES}).json()
     assert (replaced["key"], replaced["publishedVersion"]) == ("home", 1), "replacing does not unpublish"
+    got = caller.get("/decision-flows/f1").json()
+    assert got["publishedVersions"] == [{"version": 1, "publishedAt": published.json()["updatedAt"], "notes": ""}]
     again = caller.post("/decision-flows/publish", {"id": "f1"}).json()
     assert (again["publishedVersion"], again["version"]) == (1, replaced["version"]), "nothing new to publish"
 
