@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
@@ -23,7 +24,7 @@ _MEANINGS: Final = {
     429: "Too many requests; see `Retry-After`.",
     503: "ClickHouse or Kafka is away; see `Retry-After`.",
 }
-ALWAYS: Final = (401, 403, 429, 503)
+ALWAYS: Final = (400, 401, 403, 429, 503)
 """What every route with a key can answer."""
 
 
@@ -33,10 +34,11 @@ def answers(status: int, body: type[Any] | None, example: object, *errors: int) 
     Args:
         status: The success.
         body: Its type; None for an empty one.
-        example: Of that body.
+        example: Of that body; it must fit the type.
         errors: Statuses beyond :data:`ALWAYS`.
     """
-    examples = [Example(summary="Example", value=example)] if example is not None else []
+    # As a value of its type: the framework leaves what is null out of dictionaries.
+    examples = [] if example is None else [Example(summary="Example", value=msgspec.convert(example, body))]
     success = {
         status: ResponseSpec(data_container=body, examples=examples, generate_examples=False, description="Done.")
     }
