@@ -22,6 +22,7 @@ from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
 from api.database import Database
 from api.decisions.circuits import Circuits
+from api.decisions.controller import DecisionController, TraceController
 from api.decisions.customers import CustomerSource
 from api.decisions.deciding import Decider
 from api.decisions.facts import FactsReader
@@ -73,12 +74,14 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ApiKeyController,
     ExperimentResultsController,
     HistoryController,
+    DecisionController,
     IngestController,
     MetricValueController,
     OutcomeTypeController,
     RecommendController,
     RespondController,
     SummaryController,
+    TraceController,
 )
 """The areas of the API, below ``/api/v1``."""
 

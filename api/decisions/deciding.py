@@ -12,7 +12,13 @@ from api.decisions.facts import Facts
 from api.tracing import current_trace_id
 from rapport.domain.catalogue.inventory import FrequencyCaps
 from rapport.domain.decisions.outcome import Decision, Funnel
-from rapport.domain.decisions.records import DecisionRecord, record_customer, record_request, record_tenant
+from rapport.domain.decisions.records import (
+    DecisionRecord,
+    record_customer,
+    record_request,
+    record_tenant,
+    restore_request,
+)
 from rapport.domain.decisions.running import decide
 from rapport.domain.decisions.traces import Trace
 
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import DecisionFlow
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
     from rapport.storage.tenants import Tenant
 
 SEED_BITS: Final = 48
@@ -64,7 +71,7 @@ class Made:
 
 
 class Decider:
-    """Makes decisions. They have no effects: what becomes of them is up to the caller."""
+    """Makes decisions. They have no effects: what becomes of them, :meth:`learn` included, is up to the caller."""
 
     def __init__(self, facts: FactsReader, circuits: Circuits, metrics: ApiMetrics) -> None:
         self._facts = facts
@@ -78,6 +85,10 @@ class Decider:
             StorageError: ClickHouse does not answer.
         """
         return await self._facts.read(question.tenant, question.catalogue, question.request, now_ms, holds)
+
+    def learn(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
+        """Note which models failed, so that they are left alone for a while."""
+        self._circuits.note(tenant_id, decision, now_ms)
 
     async def decide(
         self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Hold] = ()
@@ -99,8 +110,7 @@ class Decider:
         seed = secrets.randbits(SEED_BITS)
         tenant_id = question.tenant.tenant_id
         circuits = self._circuits.open_of(tenant_id, now_ms)
-        decision = _run(question, facts, now_ms, seed, circuits)
-        self._circuits.note(tenant_id, decision, now_ms)
+        decision = run(question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
         decided = time.perf_counter()
         self._metrics.decision_seconds.labels("facts").observe(read - started)
         self._metrics.decision_seconds.labels("decide").observe(decided - read)
@@ -116,6 +126,7 @@ class Decider:
             tenant=record_tenant(facts.tenant),
             watermark=facts.watermark,
             decision=decision,
+            problems=question.problems,
             trace_id=current_trace_id(),
             total_ms=round((decided - started) * 1000, 3),
         )
@@ -127,6 +138,24 @@ class Decider:
         )
 
 
+def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Question | None:
+    """The question that a past decision answered; None if its catalogue has no such flow.
+
+    Args:
+        tenant: Whose decision.
+        catalogue: As it was then.
+        record: Of the decision.
+
+    Raises:
+        msgspec.ValidationError: The request was written in a form that is not known any more.
+    """
+    flow = catalogue.flow_for(record.decision.flow_key, None, None)
+    if flow is None:
+        return None
+    request = restore_request(record.request)
+    return Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request, problems=record.problems)
+
+
 def counts_contacts(catalogue: Catalogue) -> bool:
     """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
     return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
@@ -134,7 +163,16 @@ def counts_contacts(catalogue: Catalogue) -> bool:
     )
 
 
-def _run(question: Question, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]) -> Decision:
+def run(
+    question: Question,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    *,
+    now_ms: int,
+    seed: int,
+    open_circuits: frozenset[str],
+) -> Decision:
+    """Run the flow; a question with problems is answered with nothing."""
     if question.problems:
         return Decision(
             flow_key=question.flow.key,
@@ -150,9 +188,9 @@ def _run(question: Question, facts: Facts, now_ms: int, seed: int, circuits: fro
         question.catalogue,
         question.flow,
         question.request,
-        facts.customer,
-        facts.tenant,
+        customer,
+        tenant,
         now_ms=now_ms,
         seed=seed,
-        open_circuits=circuits,
+        open_circuits=open_circuits,
     )

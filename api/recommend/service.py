@@ -81,6 +81,7 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
         raise
     await _settle(services, tenant_id, reserved, source, written)
     made, ended = reserved.made, time.perf_counter()
+    services.decider.learn(tenant_id, made.record.decision, made.record.decided_at_ms)
     services.metrics.decision_seconds.labels("write").observe(ended - decided)
     timing = Timing(
         facts_ms=round(made.facts_ms, 3),

@@ -50,6 +50,9 @@ class Book(Protocol):
             TimeoutError: Others keep the customer for too long.
         """
 
+    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+        """What is reserved for a customer at the moment."""
+
     async def replace(self, key: CustomerKey, hold: Hold) -> None:
         """Write a hold anew: Kafka has told its place."""
 
@@ -101,6 +104,10 @@ class MemoryBook:
             self._queue.append((key, new.recommendation_id))
         if not holds:
             del self._holds[key]
+
+    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+        """See :meth:`Book.peek`."""
+        return tuple(self.holds_of(key).values())
 
     async def replace(self, key: CustomerKey, hold: Hold) -> None:
         """See :meth:`Book.replace`."""

@@ -96,6 +96,10 @@ class SharedBook:
                 raise LockLostError
         self._own.exchange(key, new, finished)
 
+    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+        """See :meth:`Book.peek`."""
+        return self.holds_of(key, await self._ask(lambda: self._redis.hvals(_holds(key)), missing=()))
+
     async def replace(self, key: CustomerKey, hold: Hold) -> None:
         """See :meth:`Book.replace`."""
         await self._own.replace(key, hold)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from rapport.domain.events import LATEST_MS
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -43,6 +45,22 @@ class StoredDecision:
     recommendation_id: str
     decided_at_ms: int
     decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFilter:
+    """Which recommendations of a tenant are meant; empty: any.
+
+    Attributes:
+        from_ms: When they were made, epoch milliseconds, inclusive.
+        before_ms: Likewise, exclusive.
+    """
+
+    tenant_id: str
+    customer_id: str = ""
+    recommendation_id: str = ""
+    from_ms: int = 0
+    before_ms: int = LATEST_MS
 
 
 class _Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -104,3 +122,20 @@ def count_decisions(store: Store, tenant_id: str, ours: Sequence[str]) -> tuple[
     """How many recommendations a tenant has been given, and which of some are among them."""
     (row,) = store.rows("decisions/count", {"tenant_id": tenant_id, "ours": list(ours)})
     return row["total"], frozenset(row["seen"])
+
+
+def list_decisions(store: Store, wanted: DecisionFilter, limit: int, offset: int) -> list[StoredDecision]:
+    """A page of recommendations, the newest first."""
+    rows = store.rows("decisions/list", {**asdict(wanted), "limit": limit, "offset": offset})
+    return [StoredDecision(**row) for row in rows]
+
+
+def count_matching(store: Store, wanted: DecisionFilter) -> int:
+    """How many recommendations all pages have together."""
+    return int(store.rows("decisions/matching", asdict(wanted))[0]["total"])
+
+
+def sample_customers(store: Store, tenant_id: str, size: int) -> list[str]:
+    """Some customers who were ever contacted."""
+    rows = store.rows("decisions/customers", {"tenant_id": tenant_id, "limit": size})
+    return [row["customer_id"] for row in rows]

@@ -27,6 +27,7 @@ VALUES: Mapping[str, Any] = {
     "Array(String)": ["it's", "b"],
     "UInt32": 1,
     "UInt64": 1,
+    "Int64": 1,
     "Bool": True,
     "Identifier": "schema_migrations",
     "Date": "2026-01-01",

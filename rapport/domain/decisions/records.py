@@ -105,6 +105,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
         seed: Of the decision's chance.
         open_circuits: Models that were not asked.
         customer: Null where the record would have been too large with it: the decision cannot be replayed then.
+        problems: Why there was nothing to decide; empty if there was.
         trace_id: Of the HTTP request.
         total_ms: How long the decision took, with reading the facts.
         trimmed: What of the trace was left out, and how much of it.
@@ -122,6 +123,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     tenant: TenantRecord = TenantRecord()
     watermark: WatermarkRecord = WatermarkRecord()
     decision: Decision
+    problems: Sequence[str] = ()
     trace_id: str = ""
     total_ms: float = 0.0
     trimmed: Mapping[str, int] = {}
