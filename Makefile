@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults test-kafka lint types fmt lock schema bench-stream bench-api clean
+.PHONY: demo test test-faults test-kafka lint types fmt lock schema bench-stream bench-api bench-recommend clean
 
 demo: $(READY)       ## the whole stack on this machine with demo data; ONCE=1 checks the totals and exits
 	$(BIN)/rapport demo $(if $(ONCE),--once)
@@ -35,6 +35,9 @@ bench-stream: $(READY) ## BROKER=kafka for Apache Kafka
 
 bench-api: $(READY)  ## requests/s and latencies of the API; BROKER=kafka for Apache Kafka
 	$(BIN)/python -m benchmarks.api --broker $(or $(BROKER),embedded) $(ARGS)
+
+bench-recommend: $(READY) ## decisions/s and latencies of Recommend; BROKER=kafka for Apache Kafka
+	$(BIN)/python -m benchmarks.recommend --broker $(or $(BROKER),embedded) $(ARGS)
 
 lock: $(READY)       ## pin every dependency with hashes: all of them, and what the image needs
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
