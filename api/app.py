@@ -25,9 +25,11 @@ from api.decisions.circuits import Circuits
 from api.decisions.controller import DecisionController, TraceController
 from api.decisions.customers import CustomerSource
 from api.decisions.deciding import Decider
+from api.decisions.eligibility_controller import EligibilityController
 from api.decisions.facts import FactsReader
 from api.decisions.quota import DecisionQuota
 from api.decisions.recent import RecentDecisions
+from api.decisions.simulating_controller import SimulateController
 from api.decisions.totals import TenantTotals
 from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
@@ -75,11 +77,13 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ExperimentResultsController,
     HistoryController,
     DecisionController,
+    EligibilityController,
     IngestController,
     MetricValueController,
     OutcomeTypeController,
     RecommendController,
     RespondController,
+    SimulateController,
     SummaryController,
     TraceController,
 )

@@ -46,8 +46,14 @@ def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent:
     return anonymous_id(tenant_id, body.session_id or "", address, user_agent)
 
 
-def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue) -> Asked:
+def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue, flow: DecisionFlow | None = None) -> Asked:
     """Find what a body names in the catalogue.
+
+    Args:
+        body: Of the request.
+        customer_id: Whom it is about.
+        catalogue: In which its names are found.
+        flow: To be run instead of the one it names.
 
     Raises:
         ApiError: 400 with every fault; 404 for a flow that does not exist or is not published.
@@ -73,7 +79,7 @@ def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue) -> A
     resolved = resolve_request(catalogue, request)
     return Asked(
         request=resolved.request,
-        flow=_find_flow(body.decision_flow_key, resolved.request, catalogue),
+        flow=flow or _find_flow(body.decision_flow_key, resolved.request, catalogue),
         context=context,
         problems=(*problems, *resolved.problems),
     )

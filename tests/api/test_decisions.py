@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rapport.domain.catalogue.inventory import Budget
 from rapport.domain.catalogue.strategy import DecisionFlow, Model, Node, QualificationRule
 from tests.api.shop import cap, offer, offers_of, recommend, stock
 
@@ -44,7 +45,7 @@ def test_every_decision_is_made_again_as_it_was(caller: Caller):
         stage="match",
     )
     offers = [one for name in ("loan", "card", "save", "gold") for one in offer(name, priority=len(name) * 10)]
-    stock(caller, *offers, *offer("tiny", "app", budget={"max_per_day": 3}), cap(2), young, bandit_flow())
+    stock(caller, *offers, *offer("tiny", "app", budget=Budget(max_per_day=3)), cap(2), young, bandit_flow())
     rows = [Model(id="m1", name="Bandit", key="bandit", model_type="thompson_bandit")]
     stock(caller, *rows)
     bodies = [

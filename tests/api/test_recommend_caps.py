@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from rapport.domain.catalogue.inventory import FrequencyCaps
 from rapport.embedded.ports import free_port
 from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
@@ -71,7 +72,7 @@ def test_the_trace_names_the_policy_that_took_the_offer_out(caller: Caller):
 
 
 def test_an_offers_own_cap_is_kept_as_well(caller: Caller):
-    stock(caller, *offer("loan", frequency_caps={"daily": 2}))
+    stock(caller, *offer("loan", frequency_caps=FrequencyCaps(daily=2)))
     assert shown(together([caller], 5)) == 2
 
 

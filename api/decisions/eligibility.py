@@ -1,0 +1,213 @@
+"""Which offers a customer may get, now or at a past decision, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from api.decisions.deciding import Question
+from api.decisions.eligibility_schemas import (
+    AtDecision,
+    Eligibility,
+    EligibilitySummary,
+    OfferEligibility,
+    PolicyResult,
+    RuleResult,
+    WhyNot,
+)
+from api.decisions.past import NOT_REPLAYABLE, load_record, question_of
+from api.errors import ApiError
+from api.reservations.book import CustomerKey
+from api.times import iso
+from rapport.domain.catalogue.values import Status
+from rapport.domain.decisions.candidates import Context, Request
+from rapport.domain.decisions.explaining import Explanation, Ruling, explain
+from rapport.domain.decisions.records import DecisionRecord, restore_customer, restore_tenant
+
+if TYPE_CHECKING:
+    from api.services import Services
+    from rapport.domain.decisions.compiling import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A customer at some moment.
+
+    Attributes:
+        record: The past decision that was asked for.
+    """
+
+    catalogue: Catalogue
+    context: Context
+    record: DecisionRecord | None = None
+
+
+async def list_eligibility(
+    services: Services, tenant_id: str, customer_id: str, recommendation_id: str | None
+) -> Eligibility:
+    """What is to be said of all active offers.
+
+    Raises:
+        ApiError: 404 for an unknown decision or one of another customer, 409 for one that cannot be explained.
+    """
+    view = await _look(services, tenant_id, customer_id, recommendation_id)
+    active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
+    explained = [explain(view.catalogue, view.context, one) for one in active]
+    explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))
+    offers = [_offer(one, rank, view.catalogue) for rank, one in enumerate(explained, 1)]
+    eligible = sum(one.eligible for one in offers)
+    return Eligibility(
+        customer_id=customer_id,
+        customer=view.context.customer.attributes,
+        evaluated_at=iso(view.context.now_ms),
+        recommendation_id=recommendation_id,
+        summary=EligibilitySummary(
+            total_offers=len(offers),
+            eligible_count=eligible,
+            ineligible_count=len(offers) - eligible,
+            failed_qualification=sum(not one.qualification_passed for one in offers),
+            blocked_by_contact_policy=sum(one.contact_policy_blocked for one in offers),
+            blocked_by_schedule=sum(one.schedule_blocked for one in offers),
+            no_creatives=sum(not one.has_creatives for one in offers),
+        ),
+        offers=offers,
+    )
+
+
+async def explain_offer(
+    services: Services, tenant_id: str, customer_id: str, offer_id: str, recommendation_id: str | None
+) -> WhyNot:
+    """Why a customer gets an offer, or does not.
+
+    Raises:
+        ApiError: 404 for an unknown offer or decision, or a decision of another customer; 409 for a decision that
+            cannot be explained.
+    """
+    view = await _look(services, tenant_id, customer_id, recommendation_id)
+    offer = view.catalogue.offers.get(offer_id)
+    if offer is None:
+        when = " at that decision" if recommendation_id else ""
+        raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
+    found = explain(view.catalogue, view.context, offer)
+    return WhyNot(
+        customer_id=customer_id,
+        offer_id=offer.id,
+        offer_name=offer.name,
+        offer_status=offer.status.value,
+        creative_count=found.creatives,
+        evaluated_at=iso(view.context.now_ms),
+        recommendation_id=recommendation_id,
+        verdict="eligible" if found.is_eligible else "blocked",
+        summary=_summarise(found),
+        objections=found.objections,
+        qualification=[_rule(one) for one in found.rules],
+        contact_policy=[_policy(one) for one in found.policies],
+        decision=_at_decision(view.record, offer_id) if view.record else None,
+    )
+
+
+async def _look(services: Services, tenant_id: str, customer_id: str, recommendation_id: str | None) -> _View:
+    if recommendation_id is not None:
+        return await _look_back(services, tenant_id, customer_id, recommendation_id)
+    tenant = await services.tenants.get(tenant_id)
+    catalogue = await services.catalogues.of(tenant_id)
+    request = Request(customer_id=customer_id)
+    flow = catalogue.flow_for(None, None, None)
+    if flow is None:  # there is always the base flow
+        raise ApiError(404, "This tenant has no decision flow.")
+    now_ms = services.clock()
+    holds = await services.reservations.peek(CustomerKey(tenant_id, customer_id))
+    question = Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request)
+    facts = await services.decider.read_facts(question, now_ms, holds)
+    return _View(catalogue, Context(request, facts.customer, facts.tenant, now_ms))
+
+
+async def _look_back(services: Services, tenant_id: str, customer_id: str, recommendation_id: str) -> _View:
+    record = await load_record(services, tenant_id, recommendation_id)
+    if record.customer_id != customer_id:
+        raise ApiError(404, f"Decision {recommendation_id!r} was not made for customer {customer_id!r}.")
+    if record.customer is None:
+        raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
+    question = await question_of(services, tenant_id, record)
+    context = Context(
+        question.request, restore_customer(record.customer), restore_tenant(record.tenant), record.decided_at_ms
+    )
+    return _View(question.catalogue, context, record)
+
+
+def _at_decision(record: DecisionRecord, offer_id: str) -> AtDecision:
+    decision = record.decision
+    item = next((one for one in decision.items if one.offer_id == offer_id), None)
+    scores = [one.score for one in decision.trace.scores if one.offer_id == offer_id]
+    return AtDecision(
+        shown=item is not None,
+        rank=item.rank if item else None,
+        score=max(scores, default=None),
+        removals=[one for one in decision.trace.removals if one.offer_id == offer_id],
+    )
+
+
+def _summarise(found: Explanation) -> str:
+    if not found.is_eligible:
+        first, *others = found.objections
+        return f"{found.offer.name} is blocked: {first}" + (f" (and {len(others)} more)" if others else "")
+    past = f"; policy {found.overridden_by} lets it past the others" if found.overridden_by else ""
+    shown = "" if found.creatives else "; it has no active creative"
+    return f"{found.offer.name} passes all rules and policies{past}{shown}."
+
+
+def _offer(found: Explanation, rank: int, catalogue: Catalogue) -> OfferEligibility:
+    offer, objections = found.offer, found.objections
+    category = catalogue.categories.get(offer.category_id or "")
+    sub_category = catalogue.sub_categories.get(offer.sub_category_id or "")
+    rules, policies = [_rule(one) for one in found.rules], [_policy(one) for one in found.policies]
+    failed = [result for result, one in zip(rules, found.rules, strict=True) if one.removes]
+    return OfferEligibility(
+        offer_id=offer.id,
+        offer_name=offer.name,
+        category=category.name if category else None,
+        sub_category=sub_category.name if sub_category else None,
+        priority=offer.priority,
+        eligible=found.is_eligible,
+        primary_reason=f"Failed: {objections[0]}" if objections else "All rules passed",
+        score=offer.priority / 100,
+        rank=rank if found.is_eligible else None,
+        schedule_blocked=bool(found.off_schedule),
+        schedule_reason=found.off_schedule or None,
+        qualification_passed=not failed,
+        failed_rules=failed,
+        passed_rules=[one for one in rules if one.status == "passed"],
+        all_rule_results=rules,
+        contact_policy_blocked=any(one.removes for one in found.policies),
+        blocked_policies=[one for one in policies if one.blocked],
+        all_policy_results=policies,
+        has_creatives=bool(found.creatives),
+        creative_count=found.creatives,
+    )
+
+
+def _rule(one: Ruling) -> RuleResult:
+    return RuleResult(
+        rule_id=one.id,
+        rule_name=one.name,
+        rule_type=one.kind,
+        scope=one.scope,
+        status=one.standing,
+        eligible=not one.removes,
+        is_soft=one.is_soft,
+        reason=one.reason,
+        detail=one.detail or {},
+    )
+
+
+def _policy(one: Ruling) -> PolicyResult:
+    return PolicyResult(
+        policy_id=one.id,
+        policy_name=one.name,
+        rule_type=one.kind,
+        scope=one.scope,
+        status=one.standing,
+        blocked=one.removes,
+        reason=one.reason,
+        detail=one.detail or {},
+    )

@@ -1,0 +1,187 @@
+"""Dry runs: decisions that nobody is shown and nothing remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+import msgspec
+
+from api.decisions.deciding import Made, Question
+from api.decisions.identifiers import make_recommendation_id
+from api.errors import ApiError, Fault, invalid
+from api.recommend.answers import answer, summarise
+from api.recommend.requests import Asked, understand
+from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
+from api.reservations.book import CustomerKey
+from rapport.domain.catalogue.strategy import DecisionFlow
+from rapport.domain.decisions.conditions import ConditionError
+from rapport.domain.decisions.configs import ConfigError
+from rapport.storage.decisions import sample_customers
+
+if TYPE_CHECKING:
+    from api.services import Services
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.tenants import Tenant
+
+MAX_SAMPLE: Final = 1_000
+TOP_OFFERS: Final = 20
+AT_ONCE: Final = 64
+
+
+class SimulateBody(RecommendBody, frozen=True):
+    """What is tried: as for Recommend, for one customer, or for several when ``customerId`` is left out.
+
+    Attributes:
+        customer_ids: For these customers.
+        sample_size: For so many of the customers who were ever contacted.
+        draft: Whether the flow's draft is run instead of what is published.
+    """
+
+    ALIASES: ClassVar[Mapping[str, str]] = ALIASES
+
+    customer_ids: Annotated[Sequence[Text], msgspec.Meta(max_length=MAX_SAMPLE)] = ()
+    sample_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_SAMPLE)] = 100
+    draft: bool = False
+
+
+class DryRun(Recommendation, frozen=True, kw_only=True):
+    """What a customer would be offered; ``offers`` is ``decisions`` under its older name."""
+
+    offers: Sequence[RecommendedItem] = ()
+
+
+class OfferCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many customers would get an offer, and how often first."""
+
+    offer_id: str
+    count: int
+    first_count: int
+
+
+class SampleRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What several customers would be offered.
+
+    Attributes:
+        reachable_customers: Who would be offered anything.
+        average_score: Of all that would be offered.
+        removed: How often each rule, policy or node would take a candidate out.
+    """
+
+    id: str
+    status: str
+    sample_size: int
+    reachable_customers: int
+    offers_delivered: int
+    average_score: float
+    top_offers: Sequence[OfferCount]
+    removed: Mapping[str, int]
+    total_ms: float
+
+
+async def simulate(services: Services, tenant_id: str, body: SimulateBody) -> DryRun | SampleRun:
+    """Try a decision, without any effect.
+
+    Raises:
+        ApiError: 400 for a request with faults or a draft that cannot be run, 404 for an unknown flow.
+        StorageError: ClickHouse does not answer.
+    """
+    if body.customer_id and body.customer_ids:
+        raise invalid(Fault(field="customerIds", message="must not be sent together with customerId"))
+    tenant = await services.tenants.get(tenant_id)
+    catalogue = await services.catalogues.of(tenant_id)
+    flow = await _draft_of(services, tenant_id, body) if body.draft else None
+    try:
+        if body.customer_id:
+            return await _one(services, tenant, catalogue, body, flow)
+        return await _many(services, tenant, catalogue, body, flow)
+    except (ConfigError, ConditionError) as error:
+        raise ApiError(400, f"The draft cannot be run: {error}") from error
+
+
+async def _one(
+    services: Services, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
+) -> DryRun:
+    started = time.perf_counter()
+    made = await _try(services, tenant, catalogue, body, body.customer_id or "", flow)
+    timing = Timing(
+        facts_ms=round(made.facts_ms, 3),
+        decide_ms=round(made.decide_ms, 3),
+        write_ms=0.0,
+        total_ms=round((time.perf_counter() - started) * 1000, 3),
+    )
+    found = answer(made.record, catalogue, timing, is_debugging=body.debug)
+    summary: TraceSummary = summarise(made.record.decision)
+    fields = {name: getattr(found, name) for name in found.__struct_fields__}
+    return DryRun(**{**fields, "trace_summary": summary, "offers": found.decisions})
+
+
+async def _many(
+    services: Services, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
+) -> SampleRun:
+    started = time.perf_counter()
+    customers = list(dict.fromkeys(body.customer_ids))
+    if not customers:
+        customers = await services.database.call(sample_customers, tenant.tenant_id, body.sample_size)
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def try_one(customer_id: str) -> Made:
+        async with places:
+            return await _try(services, tenant, catalogue, body, customer_id, flow)
+
+    runs = await asyncio.gather(*(try_one(customer_id) for customer_id in customers))
+    return _add_up(services, runs, (time.perf_counter() - started) * 1000)
+
+
+async def _try(
+    services: Services,
+    tenant: Tenant,
+    catalogue: Catalogue,
+    body: SimulateBody,
+    customer_id: str,
+    flow: DecisionFlow | None,
+) -> Made:
+    asked: Asked = understand(body, customer_id, catalogue, flow)
+    question = Question(
+        tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
+    )
+    holds = await services.reservations.peek(CustomerKey(tenant.tenant_id, customer_id))
+    now_ms = services.clock()
+    return await services.decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
+
+
+def _add_up(services: Services, runs: Sequence[Made], total_ms: float) -> SampleRun:
+    items = [item for made in runs for item in made.record.decision.items]
+    counts: dict[str, list[int]] = {}
+    for item in items:
+        count = counts.setdefault(item.offer_id, [0, 0])
+        count[0] += 1
+        count[1] += item.rank == 1
+    removed: dict[str, int] = {}
+    for made in runs:
+        for removal in made.record.decision.trace.removals:
+            removed[removal.by] = removed.get(removal.by, 0) + 1
+    top = sorted(counts, key=lambda offer_id: (-counts[offer_id][0], offer_id))[:TOP_OFFERS]
+    return SampleRun(
+        id=make_recommendation_id(services.clock()),
+        status="completed",
+        sample_size=len(runs),
+        reachable_customers=sum(bool(made.record.decision.items) for made in runs),
+        offers_delivered=len(items),
+        average_score=sum(item.score for item in items) / len(items) if items else 0.0,
+        top_offers=[OfferCount(offer_id=one, count=counts[one][0], first_count=counts[one][1]) for one in top],
+        removed=dict(sorted(removed.items(), key=lambda one: (-one[1], one[0]))),
+        total_ms=round(total_ms, 3),
+    )
+
+
+async def _draft_of(services: Services, tenant_id: str, body: SimulateBody) -> DecisionFlow:
+    """The draft of the flow that a body names, as if it were published."""
+    stored = await services.catalogues.stored(tenant_id)
+    key = body.decision_flow_key
+    for entity in stored.entities.get("decision_flow", ()):
+        if isinstance(entity, DecisionFlow) and key in (entity.key, entity.id):
+            return msgspec.structs.replace(entity, published=entity.draft)
+    raise ApiError(404, f"There is no decision flow {key!r} whose draft could be run.")
