@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from rapport.embedded.stack import free_stack_ports
-from tests.cli.commands import environment, running
-from tests.cli.test_stack import port_arguments
+import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/events.md", "docs/tables.md", "docs/operations.md")
-NOT_HERE = re.compile(r"^(make|CLICKHOUSE_PASSWORD=.* docker) ", re.MULTILINE)
+from tests.docs.blocks import Block, bash_blocks, differences, last_json
+
+if TYPE_CHECKING:
+    from tests.fixtures.demo import RunningDemo
+
+ROOT: Final = Path(__file__).parents[2]
+NOT_HERE: Final = re.compile(r"^(make|[A-Z_]+=.* (docker|rapport api)) ", re.MULTILINE)
 """The tests run these themselves, or they need Docker."""
+OF_ITS_OWN: Final = "export CLICKHOUSE_DATABASE=elsewhere; rapport migrate"
+"""For what would stop the demo's worker."""
 
 
-def bash_blocks(page: str) -> list[str]:
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
-    return [block for block in blocks if not NOT_HERE.search(block)]
+def blocks_of(page: Path) -> list[Block]:
+    return [block for block in bash_blocks(page) if not NOT_HERE.search(block.script)]
 
 
-def test_documented_commands_work(tmp_path: Path) -> None:
-    ports = free_stack_ports(1)
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    (tmp_path / "interactions.ndjson").write_text(
-        '{"tenantId": "demo", "customerId": "a", "outcome": "click", "idempotencyKey": "documented-1"}\n', "utf-8"
-    )
-    (tmp_path / "purchases.csv").write_text("customer,amount\nb,12.50\n", "utf-8")
-    blocks = [block for page in PAGES for block in bash_blocks(page)]
-    assert len(blocks) >= 8
-    with running("demo", *port_arguments(ports), env=environment(XDG_CACHE_HOME=str(tmp_path)), cwd=tmp_path) as demo:
-        demo.wait_for("drift 0")
-        for block in blocks:
-            script = f"set -e; . .venv/bin/activate; . .rapport/demo.env\n{block}"
-            done = subprocess.run(
-                ["bash", "-c", script], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-            assert done.stdout.strip(), f"{block}\nprinted nothing"
+PAGES: Final = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if blocks_of(page)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_commands_work(demo: RunningDemo, page: Path) -> None:
+    for block in blocks_of(page):
+        prepared = OF_ITS_OWN if "rapport topic recreated" in block.script else ""
+        done = demo.shell(f"{prepared}\n{block.script}")
+        said = f"{block.script}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, said
+        assert done.stdout.strip(), f"{block.script}\nprinted nothing"
+        statuses = [int(line) for line in done.stderr.splitlines() if re.fullmatch(r"\d{3}", line)]
+        assert len(statuses) == len(block.statuses), said
+        for status, announced in zip(statuses, block.statuses, strict=True):
+            assert status == announced or (announced is None and 200 <= status < 300), said
+        if block.answer:
+            assert list(differences(json.loads(block.answer), last_json(done.stdout))) == [], said
+
+
+def test_the_commands_of_the_readme_and_the_api_are_among_them() -> None:
+    assert {"README.md", "api.md", "events.md", "operations.md"} <= {page.name for page in PAGES}
+    assert sum(len(blocks_of(page)) for page in PAGES) >= 30
+
+
+def test_an_answer_that_is_not_as_documented_is_noticed() -> None:
+    documented = {"id": "x", "rank": 1, "value": 1.5, "names": [{"name": "y"}], "offer": None}
+    assert list(differences(documented, {**documented, "more": 1, "value": 2, "offer": {}})) == []
+    assert list(differences(documented, {"id": 7, "rank": True, "value": "1.5", "names": [], "offer": None})) == [
+        "$.id is 7, documented as 'x'",
+        "$.rank is True, documented as 1",
+        "$.value is '1.5', documented as 1.5",
+        "$.names is empty",
+    ]
+    assert list(differences({"a": [{"b": 1}]}, {"a": [{"c": 1}]})) == ["$.a[0].b is missing"]
