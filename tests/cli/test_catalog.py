@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +18,7 @@ from rapport.catalogue_files.reading import SECTIONS, read_catalogue
 from rapport.catalogue_files.writing import write_catalogue
 from rapport.cli.main import cli
 from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue.linting import lint_catalogue
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.settings import ClickHouseSettings
 from rapport.storage.audit import AuditFilter, read_audit
@@ -27,7 +30,6 @@ from tests.fixtures.store import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -262,6 +264,14 @@ def test_a_small_file_that_stands_for_billions_of_values_is_refused():
     lines.append("offers: [{id: a, name: x, customFields: {x: *a9}}]")
     with pytest.raises(CatalogueFileError, match="more than"):
         read_catalogue("\n".join(lines))
+
+
+def test_the_documented_file_can_be_applied():
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    steps, after = plan(read_catalogue(text), {}, prune=False)
+    assert [step.kind for step in steps] == ["channel", "offer", "creative", "decision_flow"]
+    assert lint_catalogue(after) == []
 
 
 def test_an_empty_file_holds_nothing_and_every_kind_has_a_part():
