@@ -48,6 +48,18 @@ def create(tenant_id: str, name: str, time_zone: str) -> None:
     help="Whether responses that name unknown offers, creatives or channels are refused.",
 )
 @click.option("--decision-quota", type=click.IntRange(0), help="Recommendations it may ask for in all; 0: no limit.")
+@click.option(
+    "--consent-required/--consent-assumed",
+    "requires_consent",
+    default=None,
+    help="Whether customers of whom nothing is known may not be contacted.",
+)
+@click.option(
+    "--consent-records-only/--consent-attributes",
+    "is_consent_record_canonical",
+    default=None,
+    help="Whether attributes such as consent_email count where no consent is recorded.",
+)
 def change(tenant_id: str, **settings: int | bool | None) -> None:
     """Change how the API treats a tenant; takes effect within seconds."""
     chosen = {name: value for name, value in settings.items() if value is not None}

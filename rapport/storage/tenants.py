@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import available_timezones
 
+import msgspec
 import polars as pl
 
 from rapport.domain.outcomes import (
@@ -77,7 +78,22 @@ def change_tenant(store: Store, tenant_id: str, **settings: int | bool) -> None:
     existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
     if tenant_id not in existing:
         raise UnknownTenantError(f"there is no tenant {tenant_id!r}; known are {', '.join(existing) or 'none'}")
-    _write_tenant(store, {**existing[tenant_id], **settings})
+    row = existing[tenant_id]
+    if others := {name: value for name, value in settings.items() if name not in row}:
+        _write_settings(store, tenant_id, others)
+    if len(others) < len(settings):
+        _write_tenant(store, {**row, **{name: value for name, value in settings.items() if name in row}})
+
+
+def _write_settings(store: Store, tenant_id: str, settings: Mapping[str, int | bool]) -> None:
+    """Write settings that table tenants has no column for."""
+    if unknown := sorted(settings.keys() - {one.name for one in fields(TenantSettings)}):
+        raise TypeError(f"no settings of a tenant: {', '.join(unknown)}")
+    values = [msgspec.json.encode(value).decode() for value in settings.values()]
+    store.insert(
+        "tenant_settings",
+        pl.DataFrame({"name": list(settings), "value": values}).with_columns(tenant_id=pl.lit(tenant_id)),
+    )
 
 
 def _write_tenant(store: Store, row: Mapping[str, Any]) -> None:
@@ -100,6 +116,10 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
                 is_active=bool(row["is_active"]),
             )
         )
+    others: dict[str, dict[str, Any]] = {}
+    for row in store.rows("tenants/settings"):
+        if row["name"] in TenantSettings.__slots__:
+            others.setdefault(row["tenant_id"], {})[row["name"]] = msgspec.json.decode(row["value"])
     return {
         row["tenant_id"]: Tenant(
             row["tenant_id"],
@@ -110,6 +130,7 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
                 requests_per_minute=row["requests_per_minute"],
                 is_catalogue_strict=bool(row["is_catalogue_strict"]),
                 decision_quota=row["decision_quota"],
+                **others.get(row["tenant_id"], {}),
             ),
         )
         for row in store.rows("tenants/tenants")

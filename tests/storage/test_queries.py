@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from rapport.storage.client import _external_data
+from rapport.storage.customers import FRAMES as CUSTOMER_FRAMES
 from rapport.storage.decision_facts import FRAMES as FACT_FRAMES
 from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
 from rapport.storage.metrics import _FILTERS, _WINDOWS
@@ -51,7 +52,7 @@ FRAMES = {
     "wanted_rows": {**CUSTOMERS, "id": pl.String},
     "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
     "suspects": CUSTOMERS,
-    **{name: dict(schema) for name, schema in FACT_FRAMES.items()},
+    **{name: dict(schema) for name, schema in (FACT_FRAMES | CUSTOMER_FRAMES).items()},
 }
 ROWS = 100_000
 CUSTOMER_COUNT = 20_000
@@ -106,7 +107,11 @@ FROM numbers({rows:UInt32});
 INSERT INTO interaction_summary_state
     (tenant_id, customer_id, period_type, period_key, channel_id, source, applied_offset, impressions)
 SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, 'daily', '2026-01-' || number % 28, 'web', 's', number, 1
-FROM numbers({rows:UInt32})
+FROM numbers({rows:UInt32});
+INSERT INTO customer_versions (tenant_id, customer_id, version, attributes)
+SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, number % 9 + 1, '{}' FROM numbers({rows:UInt32});
+INSERT INTO consents (tenant_id, customer_id, purpose, stated_at, status)
+SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, 'email', number, 'granted' FROM numbers({rows:UInt32})
 """
 
 
@@ -154,13 +159,17 @@ HOT = {
         "metric_filters": {"number": [], "field": [], "accepted": []},
     },
     "decisions/summaries": {"fact_customers": ONE_CUSTOMER, "fact_periods": {"period_key": ["alltime"]}},
+    "customers/newest": {"asked_customers": ONE_CUSTOMER},
+    "customers/winners": {"tried_versions": {"customer_id": ["c7"], "version": [1]}},
+    "customers/with_consents": {"asked_customers": ONE_CUSTOMER},
+    "consents/states": {"asked_customers": ONE_CUSTOMER},
 }
 BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
 
 
 def test_what_every_batch_and_every_decision_asks_reads_only_the_customers_it_names(crowded: Store):
     asked = {name: (query(name), frames) for name, frames in HOT.items()}
-    views = ("interaction_summaries", "interaction_history", "interaction_contacts")
+    views = ("interaction_summaries", "interaction_history", "interaction_contacts", "customers", "customer_consents")
     asked |= {view: (BY_CUSTOMER.format(view), {}) for view in views}
     for name, (sql, frames) in asked.items():
         reads = explained(crowded, sql, frames)

@@ -7,9 +7,10 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.directory import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.tenants import TenantSettings
 from rapport.kafka.sources import source_of
 from rapport.storage.client import Store
-from rapport.storage.tenants import Tenant, UnknownTimeZoneError, create_tenant, load_tenants
+from rapport.storage.tenants import Tenant, UnknownTimeZoneError, change_tenant, create_tenant, load_tenants
 from tests.fixtures.events import CLICK, text_of
 
 OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
@@ -88,6 +89,20 @@ def test_a_tenant_that_is_created_again_after_it_was_inactive_keeps_its_time_zon
     store.insert("tenants", pl.DataFrame(inactive))
     create_tenant(store, "acme", time_zone="Asia/Tokyo")
     assert load_tenants(store)["acme"].time_zone == "Europe/Berlin"
+
+
+def test_settings_without_a_column_of_their_own_are_kept_beside_the_others(store: Store):
+    create_tenant(store, "acme")
+    create_tenant(store, "globex")
+    change_tenant(store, "acme", requires_consent=True, decision_quota=7)
+    change_tenant(store, "acme", is_catalogue_strict=True)
+    settings = {name: one.settings for name, one in load_tenants(store).items()}
+    assert settings["acme"] == TenantSettings(requires_consent=True, decision_quota=7, is_catalogue_strict=True)
+    assert settings["globex"] == TenantSettings()
+    change_tenant(store, "acme", requires_consent=False)
+    assert not load_tenants(store)["acme"].settings.requires_consent
+    with pytest.raises(TypeError, match="requires_luck"):
+        change_tenant(store, "acme", requires_luck=True)
 
 
 def test_versions_of_an_outcome_are_loaded_in_the_order_they_take_effect(store: Store):

@@ -1,0 +1,111 @@
+"""Whether a customer may be contacted, and how: by what was recorded, else by what the customer's attributes say.
+
+As soon as there is any record of a customer, records alone count. Without any, attributes named ``consent_marketing``,
+``consent_email`` … do, unless the tenant wants records only. A purpose that neither says anything about is decided by
+the tenant: by default contact is allowed, and where consent is required it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rapport.domain.tenants import TenantSettings
+
+Purpose: TypeAlias = str
+MARKETING: Final = "marketing"
+PURPOSES: Final = (MARKETING, "email", "sms", "push", "phone", "third_party")
+"""Those that mean something here; a tenant's own are kept and change nothing."""
+PURPOSE_OF_CHANNEL: Final[Mapping[str, Purpose]] = {
+    "email": "email",
+    "sms": "sms",
+    "push": "push",
+    "whatsapp": "phone",
+}
+"""What a type of channel needs besides marketing; other types need no more."""
+ATTRIBUTE_PREFIX: Final = "consent_"
+_REFUSALS: Final = frozenset({"", "0", "false", "n", "no", "off", "denied", "revoked", "pending", "opt_out"})
+"""Texts that are no consent, as files and older systems write them."""
+
+
+class Status(StrEnum):
+    """What a customer has said; a pending consent is none yet."""
+
+    GRANTED = "granted"
+    PENDING = "pending"
+    REVOKED = "revoked"
+
+
+class Source(StrEnum):
+    """Where a statement comes from."""
+
+    MANUAL = "manual"
+    API = "api"
+    IMPORT = "import"
+    BACKFILL = "backfill"
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """From a time on, a customer has or has not consented.
+
+    Attributes:
+        stated_at_ms: Since when it holds, epoch milliseconds.
+    """
+
+    purpose: Purpose
+    status: Status
+    source: Source = Source.API
+    stated_at_ms: int
+
+
+def later_of(one: Statement, other: Statement) -> Statement:
+    """Which of two statements about one purpose counts: the later, and at the same time the stricter."""
+    return max(one, other, key=lambda statement: (statement.stated_at_ms, _STRICTNESS[statement.status]))
+
+
+def resolve(
+    recorded: Mapping[Purpose, Status], attributes: Mapping[str, Any], settings: TenantSettings
+) -> Mapping[Purpose, bool]:
+    """Which purposes a customer may be contacted for.
+
+    Args:
+        recorded: The status of each purpose that there is a record of, known or not.
+        attributes: Of the customer.
+        settings: Of the tenant.
+    """
+    if recorded or settings.is_consent_record_canonical:
+        said = {purpose: status is Status.GRANTED for purpose, status in recorded.items()}
+    else:
+        said = {
+            purpose: _is_consent(value)
+            for purpose in PURPOSES
+            if (value := attributes.get(ATTRIBUTE_PREFIX + purpose)) is not None
+        }
+    return {purpose: said.get(purpose, not settings.requires_consent) for purpose in PURPOSES}
+
+
+def withheld(
+    recorded: Mapping[Purpose, Status], attributes: Mapping[str, Any], settings: TenantSettings
+) -> frozenset[Purpose]:
+    """The purposes that :func:`resolve` does not allow."""
+    allowed = resolve(recorded, attributes, settings)
+    return frozenset(purpose for purpose, is_allowed in allowed.items() if not is_allowed)
+
+
+def missing_for(channel_type: str | None, withheld_purposes: frozenset[Purpose]) -> Purpose | None:
+    """The purpose for which consent is missing to contact somebody on a type of channel; None if none is."""
+    if MARKETING in withheld_purposes:
+        return MARKETING
+    needed = PURPOSE_OF_CHANNEL.get(channel_type or "")
+    return needed if needed in withheld_purposes else None
+
+
+def _is_consent(value: object) -> bool:
+    return value.strip().lower() not in _REFUSALS if isinstance(value, str) else bool(value)
+
+
+_STRICTNESS: Final = {Status.GRANTED: 0, Status.PENDING: 1, Status.REVOKED: 2}
