@@ -198,8 +198,8 @@ def restore_tenant(record: TenantRecord) -> TenantFacts:
 def record_request(request: Request) -> Mapping[str, Any]:
     """Write a request down; what it leaves open is left out."""
     plain = msgspec.to_builtins(request)
-    empty = msgspec.to_builtins(Request(customer_id=""))
-    return {_camel(name): value for name, value in plain.items() if value != empty[name]}
+    empty = msgspec.to_builtins(Request(customer_id="", placements=[]))
+    return {_camel(name): value for name, value in plain.items() if name == "customer_id" or value != empty[name]}
 
 
 def restore_request(record: Mapping[str, Any]) -> Request:
