@@ -51,7 +51,7 @@ class Freshness(ASGIMiddleware):
         await next_app(scope, receive, send_dated)
 
     async def _wait(self, position: str, max_wait: str) -> None:
-        if not (max_wait.isascii() and max_wait.isdigit() and int(max_wait) <= MAX_WAIT_MS):
+        if not (max_wait.isascii() and max_wait.isdigit() and len(max_wait) <= 9 and int(max_wait) <= MAX_WAIT_MS):
             raise invalid(Fault(field="X-Max-Wait-Ms", message=f"must be a whole number from 0 to {MAX_WAIT_MS}"))
         if not await self._watermark.wait_for(parse_position(position), int(max_wait) / 1000):
             raise ApiError(

@@ -23,8 +23,11 @@ def parse_position(text: str) -> dict[int, int]:
     Raises:
         ApiError: 400.
     """
+    parts = text.split(",")
+    if len(parts) > MAX_PARTITIONS:
+        raise invalid(Fault(field="X-Min-Position", message=f"names more than {MAX_PARTITIONS} partitions"))
     offsets: dict[int, int] = {}
-    for part in text.split(",")[:MAX_PARTITIONS]:
+    for part in parts:
         partition, colon, offset = part.strip().partition(":")
         if not (colon and _is_number(partition) and _is_number(offset)):
             raise invalid(Fault(field="X-Min-Position", message=f"{part!r} is not partition:offset, as in 2:1042"))
