@@ -26,7 +26,12 @@ GLOBAL_TABLES = {
     "stream_progress": "source",  # logs belong to no tenant
     "stream_sources": "cluster_id, topic",
 }
-FIRST_STORED_COUNTS = {"audit_log", "catalog_entities", "customer_versions"}  # nothing may change the order in which rows were stored
+FIRST_STORED_COUNTS = {
+    "audit_log",
+    "catalog_entities",
+    "contact_profile_versions",
+    "customer_versions",
+}  # nothing may change the order in which rows were stored
 BY_ANOTHER_COLUMN_FIRST = {
     "api_keys": "key_hash",  # whose a key is, is what its look-up says
     "summary_repairs": "source",  # a worker looks for those of its own logs

@@ -1,0 +1,275 @@
+"""Contact profiles in the database."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import polars as pl
+
+from rapport.domain.profiles.contact import ContactProfile, Objections, end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+MAX_ATTEMPTS: Final = 20
+ANY: Final = ""
+_MILLIS: Final = pl.Datetime("ms", "UTC")
+_TYPES: Final = {
+    "version": pl.UInt32,
+    "contact_ids": pl.List(pl.String),
+    "customer_ids": pl.List(pl.String),
+    "uncollected_since": _MILLIS,
+    "created_at": _MILLIS,
+    "changed_at": _MILLIS,
+}
+
+
+class ContestedProfileError(Exception):
+    """A profile was changed by others again and again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredProfile:
+    """A profile as it is now.
+
+    Attributes:
+        touched_at_ms: When it was last read or changed, epoch milliseconds.
+    """
+
+    profile: ContactProfile
+    touched_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilePage:
+    """One page of a list.
+
+    Attributes:
+        profiles: The newest first.
+        total: On all pages together.
+        has_more: Whether another page follows.
+    """
+
+    profiles: Sequence[StoredProfile]
+    total: int
+    has_more: bool
+
+
+def read_profiles(store: Store, tenant_id: str, profile_ids: Collection[str]) -> list[StoredProfile]:
+    """Profiles by their ids, the newest first, also those that have ended."""
+    found = store.rows("contact_profiles/newest", {"tenant_id": tenant_id, "profile_ids": list(profile_ids)})
+    return [_profile_of(row) for row in found]
+
+
+def list_profiles(
+    store: Store,
+    tenant_id: str,
+    *,
+    touched_since_ms: int,
+    limit: int,
+    before_id: str = "",
+    contact_id: str = ANY,
+    email: str = ANY,
+    project_id: str = ANY,
+    activity: str = ANY,
+) -> ProfilePage:
+    """One page of the profiles that live.
+
+    Args:
+        store: Where.
+        tenant_id: Whose.
+        touched_since_ms: What was neither read nor changed since then has expired.
+        limit: Profiles on a page.
+        before_id: The last one of the page before.
+        contact_id: One of the contact ids.
+        email: The address, whatever its case.
+        project_id: As it was named.
+        activity: active or inactive.
+    """
+    (row,) = store.rows(
+        "contact_profiles/page",
+        {
+            "tenant_id": tenant_id,
+            "touched_since": _time(touched_since_ms),
+            "limit": limit + 1,
+            "before_id": before_id,
+            "contact_id": contact_id,
+            "email": email,
+            "project_id": project_id,
+            "activity": activity,
+        },
+    )
+    ids = row["profile_ids"]
+    shown = read_profiles(store, tenant_id, ids[:limit]) if ids else []
+    return ProfilePage(
+        profiles=[one for one in shown if not one.profile.ended], total=row["total"], has_more=len(ids) > limit
+    )
+
+
+def append_profile(store: Store, tenant_id: str, profile: ContactProfile) -> bool:
+    """Write a version of a profile.
+
+    Returns:
+        False if somebody else wrote a version with this number before; nothing has changed then.
+    """
+    change_id = uuid.uuid4().hex
+    row = _row_of(tenant_id, profile, change_id)
+    store.insert("contact_profile_versions", pl.DataFrame([row], schema_overrides=_TYPES))
+    asked = {"tenant_id": tenant_id, "profile_id": profile.id, "version": profile.version}
+    first = store.rows("contact_profiles/winner", asked)
+    return bool(first) and first[0]["change_id"] == change_id
+
+
+def change_profile(
+    store: Store, tenant_id: str, profile_id: str, change: Callable[[StoredProfile], ContactProfile | None]
+) -> ContactProfile | None:
+    """Change a profile; ``change`` is asked again, with what is there then, whenever another change came first.
+
+    Args:
+        store: Where.
+        tenant_id: Whose.
+        profile_id: Which.
+        change: From the newest version to the one that follows it; None to leave it.
+
+    Returns:
+        The version that was written; None if there is no such profile or it was left.
+
+    Raises:
+        ContestedProfileError: Others were faster too often.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        found = read_profiles(store, tenant_id, [profile_id])
+        after = change(found[0]) if found and not found[0].profile.ended else None
+        if after is None:
+            return None
+        if append_profile(store, tenant_id, after):
+            return after
+    raise ContestedProfileError(f"{profile_id} was changed by others {MAX_ATTEMPTS} times in a row")
+
+
+def remove_ended(store: Store, tenant_id: str, profile_ids: Collection[str]) -> None:
+    """Remove what profiles that have ended held."""
+    store.command("contact_profiles/remove_ended", {"tenant_id": tenant_id, "profile_ids": list(profile_ids)})
+
+
+def expire_profiles(store: Store, *, untouched_since_ms: int, now_ms: int, author: str) -> int:
+    """End the profiles of every tenant that nobody has touched since a time, and remove what ended ones have left.
+
+    Returns:
+        How many were ended.
+    """
+    ended: dict[str, list[str]] = {}
+    for row in store.rows("contact_profiles/untouched", {"touched_since": _time(untouched_since_ms)}):
+        ended.setdefault(row["tenant_id"], []).append(row["profile_id"])
+
+    def lapse(found: StoredProfile) -> ContactProfile | None:
+        is_untouched = found.touched_at_ms < untouched_since_ms
+        return end(found.profile, "expired", now_ms, author) if is_untouched else None
+
+    count = 0
+    for tenant_id, profile_ids in ended.items():
+        count += sum(change_profile(store, tenant_id, one, lapse) is not None for one in profile_ids)
+    for row in store.rows("contact_profiles/remains"):
+        remove_ended(store, row["tenant_id"], row["profile_ids"])
+    return count
+
+
+def note_reads(store: Store, reads: Mapping[tuple[str, str], int]) -> None:
+    """Note when profiles were last read: epoch milliseconds by tenant and profile id."""
+    rows = [
+        {"tenant_id": tenant_id, "profile_id": profile_id, "last_read_at": at_ms}
+        for (tenant_id, profile_id), at_ms in reads.items()
+    ]
+    store.insert("contact_profile_reads", pl.DataFrame(rows, schema_overrides={"last_read_at": _MILLIS}))
+
+
+def uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
+    """Customers of whom nothing personal may be collected: since when (epoch ms), by tenant and customer id."""
+    rows = store.select("contact_profiles/uncollected")
+    if rows.is_empty():
+        return {}
+    columns = (rows[name].to_list() for name in ("tenant_id", "customer_id", "since_ms"))
+    return {(tenant_id, customer_id): since for tenant_id, customer_id, since in zip(*columns, strict=True)}
+
+
+def read_objections(store: Store, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Objections]:
+    """What contact profiles say against addressing customers, each named by tenant and id; only where one does."""
+    asked = set(customers)
+    parameters = {
+        "tenant_ids": sorted({tenant_id for tenant_id, _ in asked}),
+        "customer_ids": sorted({customer_id for _, customer_id in asked}),
+    }
+    found = {}
+    for row in store.rows("contact_profiles/objections", parameters):
+        key = (row["tenant_id"], row["customer_id"])
+        objections = Objections(
+            prevents_collection=bool(row["prevents_collection"]),
+            refuses_gdpr=bool(row["refuses_gdpr"]),
+            is_inactive=bool(row["is_inactive"]),
+        )
+        if key in asked and objections.reasons():
+            found[key] = objections
+    return found
+
+
+def profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:
+    """The profiles that speak for customers, the newest first, expired ones not yet removed among them."""
+    asked = {"tenant_id": tenant_id, "customer_ids": list(customer_ids)}
+    ids = [row["profile_id"] for row in store.rows("contact_profiles/of_customers", asked)]
+    return read_profiles(store, tenant_id, ids) if ids else []
+
+
+def remove_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> None:
+    """Remove every profile that has ever spoken for customers, and its objections: for erasure."""
+    store.command("contact_profiles/remove_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
+
+
+def _row_of(tenant_id: str, profile: ContactProfile, change_id: str) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "profile_id": profile.id,
+        "version": profile.version,
+        "change_id": change_id,
+        "project_id": profile.project_id,
+        "profile": msgspec.json.encode(profile.fields).decode(),
+        "contact_ids": list(profile.contact_ids),
+        "customer_ids": list(profile.customer_ids),
+        "email": profile.email,
+        "is_active": profile.is_active,
+        "prevents_collection": profile.prevents_collection,
+        "refuses_gdpr": profile.refuses_gdpr,
+        "uncollected_since": profile.uncollected_since_ms,
+        "ended": profile.ended,
+        "created_at": profile.created_at_ms,
+        "created_by": profile.created_by,
+        "changed_at": profile.changed_at_ms,
+        "changed_by": profile.changed_by,
+    }
+
+
+def _profile_of(row: Mapping[str, Any]) -> StoredProfile:
+    profile = ContactProfile(
+        id=row["profile_id"],
+        version=row["version"],
+        fields=msgspec.json.decode(row["profile"], type=dict[str, Any]),
+        is_active=row["is_active"],
+        contact_ids=tuple(row["contact_ids"]),
+        project_id=row["project_id"],
+        uncollected_since_ms=row["uncollected_since_ms"],
+        ended=row["ended"],
+        created_at_ms=row["created_at_ms"],
+        created_by=row["created_by"],
+        changed_at_ms=row["changed_at_ms"],
+        changed_by=row["changed_by"],
+    )
+    return StoredProfile(profile=profile, touched_at_ms=max(row["changed_at_ms"], row["last_read_at_ms"]))
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(max(at_ms, 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -1,0 +1,35 @@
+-- A row is one customer of those asked for whom a contact profile speaks, and what it objects to. The profiles that live
+-- decide; where none is left, those that lapsed do.
+SELECT
+    tenant_id,
+    customer_id,
+    if(living, maxIf(prevents_collection, is_living), max(prevents_collection)) AS prevents_collection,
+    if(living, maxIf(refuses_gdpr, is_living), max(refuses_gdpr)) AS refuses_gdpr,
+    if(living, maxIf(NOT is_active, is_living), max(NOT is_active)) AS is_inactive,
+    countIf(is_living) > 0 AS living
+FROM
+(
+    SELECT
+        tenant_id,
+        arrayJoin(customer_ids) AS customer_id,
+        prevents_collection,
+        refuses_gdpr,
+        is_active,
+        ended = '' AS is_living
+    FROM
+    (
+        SELECT tenant_id, customer_ids, prevents_collection, refuses_gdpr, is_active, ended
+        FROM contact_profile_versions
+        WHERE (tenant_id, profile_id) IN
+        (
+            SELECT tenant_id, profile_id
+            FROM contact_profile_versions
+            WHERE tenant_id IN {tenant_ids:Array(String)} AND hasAny(customer_ids, {customer_ids:Array(String)})
+        )
+        ORDER BY tenant_id, profile_id, version DESC, _block_number
+        LIMIT 1 BY tenant_id, profile_id
+    )
+    WHERE ended IN ('', 'expired')
+)
+WHERE customer_id IN {customer_ids:Array(String)}
+GROUP BY tenant_id, customer_id

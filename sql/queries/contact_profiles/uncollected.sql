@@ -1,0 +1,20 @@
+-- A row is one customer, of any tenant, about whom nothing personal may be collected, and since when. The profiles that
+-- live decide; where none is left, those that lapsed do.
+SELECT tenant_id, customer_id, toUnixTimestamp64Milli(assumeNotNull(since)) AS since_ms
+FROM
+(
+    SELECT
+        tenant_id,
+        arrayJoin(customer_ids) AS customer_id,
+        if(countIf(ended = '') > 0, minIf(uncollected_since, ended = ''), min(uncollected_since)) AS since
+    FROM
+    (
+        SELECT tenant_id, customer_ids, uncollected_since, ended
+        FROM contact_profile_versions
+        ORDER BY tenant_id, profile_id, version DESC, _block_number
+        LIMIT 1 BY tenant_id, profile_id
+    )
+    WHERE ended IN ('', 'expired')
+    GROUP BY tenant_id, customer_id
+)
+WHERE since IS NOT NULL
