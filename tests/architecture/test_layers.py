@@ -199,6 +199,7 @@ def test_every_library_that_is_imported_is_asked_for_by_the_project():
         "mode": "faust-streaming",
         "urllib3": "clickhouse-connect",
         "backports": "backports-zstd",
+        "mimeparse": "python-mimeparse",
         "yaml": "pyyaml",
     }
     missing = set()
