@@ -92,6 +92,13 @@ def rule_filters(
     return _given(stage=stage, rule_type=rule_type, scope=applies_to, scope_id=scope_id)
 
 
+def suppression_filters(
+    applies_to: Annotated[str | None, _text("scope", "With this scope: global, offer or category.")] = None,
+) -> Filters:
+    """Of suppression rules."""
+    return _given(scope=applies_to)
+
+
 def key_filters(key: Annotated[str | None, _text("key", "With this key.")] = None) -> Filters:
     """Of kinds with keys."""
     return _given(key=key)

@@ -19,6 +19,7 @@ from api.catalogue.filters import (
     policy_filters,
     rule_filters,
     sub_category_filters,
+    suppression_filters,
 )
 from api.catalogue.filters import no_filters as category_filters
 from rapport.domain.api_keys import Role
@@ -159,6 +160,21 @@ RESOURCES: Final[Sequence[Resource]] = (
             "scope": "global",
             "config": {"maxPerDay": 3},
             "priority": 80,
+        },
+    ),
+    Resource(
+        kind="suppression_rule",
+        path="/suppression-rules",
+        noun="suppression rule",
+        plural="suppression rules",
+        writer=Role.ADMIN,
+        filters=suppression_filters,
+        fields={
+            "id": "sr_dismissed",
+            "name": "Dismissed",
+            "outcomes": ["dismiss", "not_interested"],
+            "scope": "category",
+            "days": 30,
         },
     ),
     Resource(

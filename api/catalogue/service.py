@@ -40,6 +40,7 @@ _ID_PREFIXES: Final[Mapping[str, str]] = {
     "creative": "cr",
     "qualification_rule": "qr",
     "contact_policy": "cp",
+    "suppression_rule": "sr",
     "ranking_profile": "rp",
     "model": "mod",
     "experiment": "exp",

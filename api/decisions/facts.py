@@ -68,7 +68,7 @@ class FactsReader:
         """
         watermark = self.watermark()
         customer, tenant_facts = await asyncio.gather(
-            self._customers.load(tenant.tenant_id, request.customer_id, request.attributes),
+            self._customers.load(tenant, request.customer_id, request.attributes),
             self._totals.of(tenant, catalogue, now_ms),
         )
         loaded = await self._loader.load(_asked(tenant, catalogue, request, customer, now_ms, holds))
@@ -84,7 +84,7 @@ class FactsReader:
                 last_contact_ms=loaded.last_contact_ms,
                 last_outcome_ms=loaded.last_outcome_ms,
                 reservations=found.reservations,
-                has_consent=customer.has_consent,
+                withheld=customer.withheld,
             ),
             tenant=tenant_facts,
             watermark=watermark,
@@ -116,6 +116,7 @@ def _asked(
         now_ms=now_ms,
         windows=needs.windows,
         outcomes=needs.outcomes,
+        outcome_days=needs.outcome_days,
         metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
         exposures=frozenset(hold.recommendation_id for hold in holds if hold.needs_history()),
     )

@@ -34,6 +34,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "creatives": "creative",
     "qualification-rules": "qualification_rule",
     "contact-policies": "contact_policy",
+    "suppression-rules": "suppression_rule",
     "ranking-profiles": "ranking_profile",
     "algorithm-models": "model",
     "experiments": "experiment",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from rapport.domain.decisions.facts import Counts, Subject
-from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
 from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
 from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.metrics import read_metrics
@@ -76,6 +76,7 @@ class FactsRequest:
         customer_zone: The customer's, where it is known.
         now_ms: When the windows end, epoch milliseconds.
         outcomes: Whose latest times are wanted.
+        outcome_days: As far as they reach back; what is older does not matter to whoever asks.
         metrics: Definitions of the tenant.
         exposures: Recommendations of which it is asked what the customer has seen.
     """
@@ -87,6 +88,7 @@ class FactsRequest:
     customer_zone: str | None = None
     windows: frozenset[Window] = frozenset()
     outcomes: frozenset[str] = frozenset()
+    outcome_days: float | None = None
     metrics: Sequence[MetricDefinition] = ()
     exposures: frozenset[str] = frozenset()
 
@@ -216,9 +218,15 @@ def _history_windows(request: FactsRequest) -> Iterator[tuple[str, str, Window |
             zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
             yield "counts", id_at(window.start_ms(request.now_ms, zone)), window
     if request.outcomes:
-        yield "outcomes", FIRST_ID, None
+        yield "outcomes", _first_outcome_id(request), None
     if request.exposures:
         yield "exposures", FIRST_ID, None
+
+
+def _first_outcome_id(request: FactsRequest) -> str:
+    if request.outcome_days is None:
+        return FIRST_ID
+    return id_at(max(0, request.now_ms - round(request.outcome_days * DAY_MS)))
 
 
 def _frame(name: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:

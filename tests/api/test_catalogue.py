@@ -88,7 +88,7 @@ def test_viewers_read_and_policies_and_rules_are_for_admins(caller: Caller, kind
     path, example = PATHS[kind], RESOURCES_BY_KIND[kind].fields
     prepare(caller, kind)
     assert caller.post(path, example, role=Role.VIEWER).status_code == 403
-    expected = 403 if kind in ("contact_policy", "qualification_rule") else 201
+    expected = 403 if kind in ("contact_policy", "suppression_rule", "qualification_rule") else 201
     assert caller.post(path, example, role=Role.EDITOR).status_code == expected
 
 

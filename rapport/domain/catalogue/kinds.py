@@ -15,6 +15,7 @@ from rapport.domain.catalogue.strategy import (
     QualificationRule,
     RankingProfile,
 )
+from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity
 
 KINDS: Final[Mapping[str, type[Entity]]] = {
@@ -26,6 +27,7 @@ KINDS: Final[Mapping[str, type[Entity]]] = {
     "creative": Creative,
     "qualification_rule": QualificationRule,
     "contact_policy": ContactPolicy,
+    "suppression_rule": SuppressionRule,
     "ranking_profile": RankingProfile,
     "model": Model,
     "experiment": Experiment,

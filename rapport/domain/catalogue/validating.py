@@ -18,7 +18,15 @@ from rapport.domain.decisions.entity_checks import find_entity_flaws
 Entities = Mapping[str, Sequence[Entity]]
 """A catalogue: what exists, by kind."""
 UNIQUE_NAMES: Final = frozenset(
-    {"category", "sub_category", "contact_policy", "qualification_rule", "ranking_profile", "channel"}
+    {
+        "category",
+        "sub_category",
+        "contact_policy",
+        "suppression_rule",
+        "qualification_rule",
+        "ranking_profile",
+        "channel",
+    }
 )
 """Kinds whose names tell entities apart; names of other kinds may repeat."""
 

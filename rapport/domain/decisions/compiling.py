@@ -18,6 +18,7 @@ from rapport.domain.catalogue.strategy import (
     QualificationRule,
     RankingProfile,
 )
+from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.decisions.bindings import Binder
 from rapport.domain.decisions.conditions import ConditionError
@@ -30,6 +31,7 @@ from rapport.domain.decisions.offer_fields import OfferFields, ready_offer
 from rapport.domain.decisions.policies import Policy, compile_policy
 from rapport.domain.decisions.rules import Rule, blocking_rule, compile_rule
 from rapport.domain.decisions.scopes import Members, find_scope_flaws
+from rapport.domain.decisions.suppressing import compile_suppressions
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from rapport.domain.formulas import Formula
 from rapport.domain.scoring.models import compile_model
@@ -48,11 +50,13 @@ class Needs:
     Attributes:
         windows: In which contacts are counted.
         outcomes: Whose latest times are asked for.
+        outcome_days: From so many days ago on.
         metrics: Keys of behavioral metrics.
     """
 
     windows: frozenset[Window] = frozenset()
     outcomes: frozenset[str] = frozenset()
+    outcome_days: float = 0.0
     metrics: frozenset[str] = frozenset()
 
 
@@ -67,6 +71,7 @@ class Catalogue:
         rules: Active ones, highest priority first.
         policies: Likewise.
         broken: Policies that cannot be read: whatever they might block, they do.
+        suppressions: What follows from outcomes: the tenant's rules, or the defaults.
         flows: Those that may run, by key.
         programs: The same and the base flow, ready to run.
         scorers: Models ready to score, by key; without those that cannot be read.
@@ -85,6 +90,7 @@ class Catalogue:
     rules: Sequence[Rule]
     policies: Sequence[Policy]
     broken: Sequence[tuple[ContactPolicy, str]]
+    suppressions: Sequence[Policy]
     flows: Mapping[str, DecisionFlow]
     programs: Mapping[str, Program]
     parts: Parts
@@ -157,7 +163,9 @@ def compile_catalogue(
     members = Members.of(offers, creatives)
     rules = _compile_rules(_of(entities, "qualification_rule", QualificationRule), members, problems)
     policies, broken = _compile_policies(_of(entities, "contact_policy", ContactPolicy), members, problems)
-    parts = Parts(offers, rules, policies, broken, Binder(rules), Gate.of(policies, broken))
+    suppressions = compile_suppressions(_of(entities, "suppression_rule", SuppressionRule), members)
+    gate = Gate.of(policies, broken, suppressions)
+    parts = Parts(offers, rules, policies, broken, Binder(rules), gate, suppressions)
     flows = [flow for flow in _active(_of(entities, "decision_flow", DecisionFlow)) if flow.published_version]
     programs = _compile_flows([BASE_FLOW, *flows], parts, problems)
     models = {model.key: model for model in _active(_of(entities, "model", Model))}
@@ -173,6 +181,7 @@ def compile_catalogue(
         rules=rules,
         policies=policies,
         broken=broken,
+        suppressions=suppressions,
         flows={flow.key: flow for flow in flows if flow.key in programs},
         programs=programs,
         parts=parts,
@@ -182,11 +191,7 @@ def compile_catalogue(
         experiments={one.id: one for one in _active(_of(entities, "experiment", Experiment))},
         metrics={metric.key: metric for metric in metrics},
         computed={offer.id: fields.computed_of(offer) for offer in offers},
-        needs=Needs(
-            windows=frozenset(window for policy in policies for window in policy.windows) | _CALENDAR_PERIODS,
-            outcomes=frozenset(outcome for policy in policies for outcome in policy.outcomes),
-            metrics=_mentioned(metrics, entities),
-        ),
+        needs=_needs_of([*policies, *suppressions], _mentioned(metrics, entities)),
         extensions=extensions or {},
         problems=problems,
     )
@@ -194,6 +199,15 @@ def compile_catalogue(
 
 def _of(entities: Mapping[str, Iterable[Entity]], kind: str, expected: type[E]) -> list[E]:
     return [one for one in entities.get(kind, ()) if isinstance(one, expected)]
+
+
+def _needs_of(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
+    return Needs(
+        windows=frozenset(window for policy in policies for window in policy.windows) | _CALENDAR_PERIODS,
+        outcomes=frozenset(outcome for policy in policies for outcome in policy.outcomes),
+        outcome_days=max((policy.outcome_days for policy in policies), default=0.0),
+        metrics=metrics,
+    )
 
 
 def _active(entities: Iterable[E]) -> list[E]:

@@ -15,6 +15,7 @@ from rapport.domain.catalogue.strategy import (
     Model,
     QualificationRule,
 )
+from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
@@ -63,6 +64,9 @@ def _references(kind: str, entity: Entity) -> Iterator[tuple[str, str, str]]:
             yield f"challengers[{index}].modelId", "model", challenger.model_id
     elif isinstance(entity, DecisionFlow):
         yield from references_in_flow(entity)
+    elif isinstance(entity, SuppressionRule):
+        for index, outcome in enumerate(entity.outcomes):
+            yield f"outcomes[{index}]", "outcome", outcome
 
 
 _PLAIN_REFERENCES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate, Context
-from rapport.domain.decisions.gates import own_limits
+from rapport.domain.decisions.gates import missing_consent, own_limits
 from rapport.domain.decisions.narrowing import is_mandatory_now, off_schedule
 from rapport.domain.decisions.scopes import describe
 from rapport.domain.decisions.verdicts import Verdict
@@ -64,7 +64,7 @@ class Explanation:
         off_schedule: Why it is not to be shown at this time; empty if it may be.
         creatives: How many active creatives it has.
         rules: All qualification rules, highest priority first.
-        policies: Consent, the offer's own limits, then all contact policies, highest priority first.
+        policies: Consent, the offer's own limits, suppressions, then all contact policies, highest priority first.
         overridden_by: The policy that lets it past all others.
     """
 
@@ -105,7 +105,7 @@ def explain(catalogue: Catalogue, context: Context, offer: Offer) -> Explanation
 
 def _explain(catalogue: Catalogue, context: Context, candidate: Candidate, creatives: int) -> Explanation:
     override = next((one for one in catalogue.policies if one.overrides and _is_blocked(one, candidate, context)), None)
-    policies = [_consent(context), _own(candidate, context)]
+    policies = [_consent(candidate, context), _own(candidate, context)]
     policies += [
         Ruling(
             id=entity.id,
@@ -116,6 +116,9 @@ def _explain(catalogue: Catalogue, context: Context, candidate: Candidate, creat
             reason=f"the policy cannot be evaluated: {fault}",
         )
         for entity, fault in catalogue.broken
+    ]
+    policies += [
+        _policy(one, candidate, context, None if one.binds_mandatory else override) for one in catalogue.suppressions
     ]
     policies += [_policy(one, candidate, context, override) for one in catalogue.policies]
     return Explanation(
@@ -171,15 +174,16 @@ def _policy(policy: Policy, candidate: Candidate, context: Context, override: Po
     )
 
 
-def _consent(context: Context) -> Ruling:
-    has_consent = context.customer.has_consent
+def _consent(candidate: Candidate, context: Context) -> Ruling:
+    verdict = missing_consent(candidate, context) or Verdict(is_blocked=False)
     return Ruling(
         id=CONSENT,
         name="Consent",
         kind=CONSENT,
         scope="global",
-        standing="passed" if has_consent else "blocked",
-        reason="" if has_consent else "the customer has not consented to being contacted",
+        standing=_standing(verdict),
+        reason=verdict.reason,
+        detail=verdict.detail,
     )
 
 

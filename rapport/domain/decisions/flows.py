@@ -87,6 +87,7 @@ class Parts:
         policies: Likewise.
         binder: Of all rules, shared by the flows that apply all.
         gate: Of all policies, likewise.
+        suppressions: Apply whatever policies a node has chosen.
     """
 
     offers: Sequence[Offer]
@@ -95,6 +96,7 @@ class Parts:
     broken: Sequence[tuple[ContactPolicy, str]]
     binder: Binder
     gate: Gate
+    suppressions: Sequence[Policy] = ()
 
     def binder_for(self, config: ModeConfig) -> Binder:
         """The rules that a node applies."""
@@ -107,7 +109,7 @@ class Parts:
         if config.mode == "all":
             return self.gate
         policies = [policy for policy in self.policies if policy.entity.id in config.ids]
-        return Gate.of(policies, [one for one in self.broken if one[0].id in config.ids])
+        return Gate.of(policies, [one for one in self.broken if one[0].id in config.ids], self.suppressions)
 
 
 def compile_flow(flow: DecisionFlow, parts: Parts) -> Program:

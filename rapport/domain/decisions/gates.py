@@ -16,6 +16,7 @@ from rapport.domain.decisions.policies import Policy
 from rapport.domain.decisions.policy_checks import budget_of
 from rapport.domain.decisions.verdicts import Verdict
 from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.profiles.consent import missing_for
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import ContactPolicy
@@ -34,22 +35,31 @@ class Gate:
         overrides: Let candidates past the others.
         limiting: Those of ``blocking`` that what the decision itself shows can make block.
         broken: Cannot be read: whatever they might block, they do.
+        firm: Suppressions that nothing gets past.
     """
 
     overrides: Binder
     blocking: Binder
     limiting: Binder
     broken: Sequence[tuple[ContactPolicy, str]]
+    firm: Binder
 
     @classmethod
-    def of(cls, policies: Sequence[Policy], broken: Sequence[tuple[ContactPolicy, str]]) -> Gate:
-        """Sort policies."""
+    def of(
+        cls,
+        policies: Sequence[Policy],
+        broken: Sequence[tuple[ContactPolicy, str]],
+        suppressions: Sequence[Policy] = (),
+    ) -> Gate:
+        """Sort policies. A suppression that mandatory offers get past is one among the blocking policies."""
         blocking = [policy for policy in policies if not policy.overrides]
+        blocking += [policy for policy in suppressions if not policy.binds_mandatory]
         return cls(
             Binder([policy for policy in policies if policy.overrides]),
             Binder(blocking),
             Binder([policy for policy in blocking if policy.limits_exposure]),
             broken,
+            Binder([policy for policy in suppressions if policy.binds_mandatory]),
         )
 
 
@@ -77,14 +87,16 @@ def prepare_qualify(binder: Binder) -> Action:
 
 
 def prepare_policies(gate: Gate) -> Action:
-    """Apply consent, the offers' own caps and budgets, and contact policies, highest priority first."""
+    """Apply consent, suppressions, the offers' own caps and budgets, and contact policies, highest priority first."""
 
     def act(run: Run) -> None:
+        require_consent(run)
         context = run.context
 
         def judge(candidate: Candidate) -> Objection | None:
-            if not context.customer.has_consent:
-                return "consent", "Consent", Verdict(True, "the customer has not consented to being contacted")
+            suppressed = _objection(gate.firm, candidate, context)
+            if suppressed is not None:
+                return suppressed
             own = own_limits(candidate, context)
             if own is not None:
                 return candidate.offer.id, candidate.offer.name, own
@@ -101,6 +113,29 @@ def prepare_policies(gate: Gate) -> Action:
         run.guards.append(partial(_object_again, gate))
 
     return act
+
+
+def require_consent(run: Run) -> None:
+    """Remove what the customer has not consented to. No flow does without it: it also runs where no node asks for it."""
+    context = run.context
+    if not context.customer.withheld:
+        return
+
+    def judge(candidate: Candidate) -> Objection | None:
+        verdict = missing_consent(candidate, context)
+        return ("consent", "Consent", verdict) if verdict else None
+
+    run.keep("contact_policy", judge)
+    run.gates.setdefault("contact_policy", len(run.candidates))
+
+
+def missing_consent(candidate: Candidate, context: Context) -> Verdict | None:
+    """Why the customer may not be contacted about a candidate on its channel; None if that is allowed."""
+    channel_type = candidate.channel.channel_type if candidate.channel else None
+    purpose = missing_for(channel_type, context.customer.withheld)
+    if purpose is None:
+        return None
+    return Verdict(True, f"the customer has not consented to {purpose}", {"purpose": purpose})
 
 
 def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objection | None:

@@ -56,6 +56,7 @@ class Policy:
         binds_mandatory: Whether mandatory offers respect it.
         windows: The windows it counts in.
         outcomes: The outcomes whose latest time it asks for.
+        outcome_days: From so many days ago on.
         is_shared: Whether it says the same about all candidates under the same scope.
         asks_history: Whether it asks for the contacts in its scope, and for nothing else: it passes where there are
             none. All others say the same whatever the scope is under which they apply.
@@ -71,6 +72,7 @@ class Policy:
     binds_mandatory: bool
     windows: frozenset[Window]
     outcomes: frozenset[str]
+    outcome_days: float
     members: Members
     is_shared: bool
     asks_history: bool
@@ -109,6 +111,7 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
         binds_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
         windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
         outcomes=_outcomes_of(config),
+        outcome_days=_outcome_days(config),
         members=members,
         is_shared=_is_shared(config),
         asks_history=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
@@ -144,6 +147,12 @@ def _outcomes_of(config: PolicyConfig) -> frozenset[str]:
     if isinstance(config, OutcomeConfig):
         return frozenset(config.outcomes)
     return frozenset(config.after_outcome) if isinstance(config, CategoryConfig) else frozenset()
+
+
+def _outcome_days(config: PolicyConfig) -> float:
+    if isinstance(config, OutcomeConfig):
+        return config.suppress_for_days
+    return config.suppression_days if isinstance(config, CategoryConfig) else 0.0
 
 
 _TYPES: Final[Mapping[str, tuple[type[PolicyConfig], Callable[[Any, Members], Check]]]] = {

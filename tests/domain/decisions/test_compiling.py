@@ -67,6 +67,10 @@ def test_a_catalogue_knows_what_must_be_known_of_customers():
             {"id": "o", "ruleType": "outcome_based", "config": {"afterOutcome": "dismiss"}, "scope": "global"},
             {"id": "old", "ruleType": "outcome_based", "config": {"afterOutcome": "x"}, "status": "paused"},
         ],
+        suppression_rule=[
+            {"id": "s", "outcomes": ["complaint"], "days": 60},
+            {"id": "t", "outcomes": ["y"], "days": 90, "status": "paused"},
+        ],
         metric=[
             {"id": f"m-{key}", "key": key}
             for key in ("in_a_rule", "in_a_policy", "in_a_filter", "in_a_formula", "in_a_text", "nowhere")
@@ -96,7 +100,8 @@ def test_a_catalogue_knows_what_must_be_known_of_customers():
         Window(Kind.CALENDAR, Unit.DAY, Zone.CUSTOMER),
         Window(Kind.ROLLING, Unit.HOUR, count=6),
     }
-    assert catalogue.needs.outcomes == {"dismiss"}
+    assert catalogue.needs.outcomes == {"dismiss", "complaint"}
+    assert catalogue.needs.outcome_days == 60
     assert catalogue.needs.metrics == {"in_a_rule", "in_a_policy", "in_a_filter", "in_a_formula", "in_a_text"}
 
 

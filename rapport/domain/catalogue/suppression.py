@@ -1,0 +1,56 @@
+"""Suppressions: for how long a customer is left alone after some outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from rapport.domain.catalogue.values import Entity, Key, Status
+
+MAX_DAYS: Final = 3_650
+
+
+class SuppressionRule(Entity, frozen=True, kw_only=True):
+    """What follows from an outcome.
+
+    Attributes:
+        outcomes: Any of them begins a suppression, or prolongs the one there is.
+        scope: What is suppressed: everything, the offer that the outcome was about, or all offers of its category.
+        days: From the latest of these outcomes on.
+        bypassable: Whether contact policies of type allow_override and mandatory offers get past it.
+    """
+
+    outcomes: Annotated[Sequence[Key], msgspec.Meta(min_length=1, max_length=50)]
+    scope: Literal["global", "offer", "category"] = "offer"
+    days: Annotated[float, msgspec.Meta(gt=0, le=MAX_DAYS)]
+    bypassable: bool = False
+
+
+DEFAULT_SUPPRESSION_RULES: Final[Sequence[SuppressionRule]] = (
+    SuppressionRule(
+        id="default-unsubscribe",
+        name="Unsubscribed",
+        outcomes=("unsubscribe", "unsubscribed", "opt_out"),
+        scope="global",
+        days=90,
+    ),
+    SuppressionRule(id="default-dismiss", name="Dismissed", outcomes=("dismiss",), days=7, bypassable=True),
+    SuppressionRule(
+        id="default-convert", name="Converted", outcomes=("convert", "conversion"), days=14, bypassable=True
+    ),
+)
+"""What holds for a tenant that has no rules of its own."""
+
+
+def rules_in_force(configured: Collection[SuppressionRule]) -> Sequence[SuppressionRule]:
+    """The rules that hold, ordered by id.
+
+    Args:
+        configured: All that exist in a tenant's catalogue. Where there is one, whatever its status, the defaults do not
+            hold: so they can be switched off.
+    """
+    if not configured:
+        return DEFAULT_SUPPRESSION_RULES
+    return sorted((rule for rule in configured if rule.status is Status.ACTIVE), key=lambda rule: rule.id)
