@@ -56,6 +56,7 @@ from api.tenants import TenantDirectory
 from api.times import now_ms
 from api.writing.gateway import STOP_S, EventGateway
 from api.writing.repetitions import Repetitions
+from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.history import read_pages
 from rapport.storage.recorded import find_recorded
@@ -147,7 +148,13 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                     max_batch=max_batch,
                     sizes=metrics.loaded.labels("facts"),
                 ),
-                CustomerSource(),
+                CustomerSource(
+                    Loader(
+                        lambda keys: database.call(load_kept, keys),
+                        max_batch=max_batch,
+                        sizes=metrics.loaded.labels("customers"),
+                    )
+                ),
                 TenantTotals(database),
                 watermark,
             ),

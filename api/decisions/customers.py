@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
+
+from rapport.domain.profiles.consent import Status, withheld
+from rapport.storage.customers import CustomerKey, KeptOfCustomer
+
+if TYPE_CHECKING:
+    from api.reading.loader import Loader
+    from rapport.storage.tenants import Tenant
+
+TIME_ZONE: str = "timeZone"
+"""The attribute that names a customer's time zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,33 +27,50 @@ class KnownCustomer:
         attributes: What formulas and conditions call ``customer.*``.
         segments: Ids or names.
         time_zone: IANA name, where it is known.
-        has_consent: Whether the customer may be contacted.
+        withheld: Purposes for which the customer may not be contacted.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     segments: frozenset[str] = frozenset()
     time_zone: str | None = None
-    has_consent: bool = True
+    withheld: frozenset[str] = frozenset()
 
 
 class CustomerSource:
-    """Knows customers by what requests say of them.
+    """Knows customers by what is kept of them and by what requests say.
 
-    ``customer.*`` is what a request's ``attributes`` say; ``timeZone`` among them is the customer's time zone.
+    ``customer.*`` is what is kept; where a request's ``attributes`` say otherwise, they count for this decision.
     """
 
-    async def load(self, tenant_id: str, customer_id: str, given: Mapping[str, Any]) -> KnownCustomer:  # noqa: ARG002 - whose tables hold more will need them
+    def __init__(self, loader: Loader[CustomerKey, KeptOfCustomer]) -> None:
+        self._loader = loader
+
+    async def load(self, tenant: Tenant, customer_id: str, given: Mapping[str, Any]) -> KnownCustomer:
         """One customer.
 
         Args:
-            tenant_id: Whose.
+            tenant: Whose.
             customer_id: Who.
             given: The attributes of the request.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
         """
-        zone = given.get("timeZone")
-        return KnownCustomer(attributes=given, time_zone=zone if zone in _zones() else None)
+        kept = await self._loader.load(CustomerKey(tenant.tenant_id, customer_id))
+        attributes = {**kept.attributes, **given} if kept.attributes else given
+        recorded = {purpose: Status(status) for purpose, status in kept.consents.items()}
+        return KnownCustomer(
+            attributes=attributes,
+            time_zone=_zone_of(given) or _zone_of(kept.attributes or {}),
+            withheld=withheld(recorded, attributes, tenant.settings),
+        )
+
+
+def _zone_of(attributes: Mapping[str, Any]) -> str | None:
+    zone = attributes.get(TIME_ZONE)
+    return zone if isinstance(zone, str) and zone in _zones() else None
 
 
 @cache
-def _zones() -> frozenset[object]:
+def _zones() -> frozenset[str]:
     return frozenset(available_timezones())

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from api.reservations.holds import Hold, sort_holds
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.records import WatermarkRecord
+from rapport.domain.decisions.windows import Zone
 from rapport.storage.decision_facts import FactsRequest, LoadedFacts
 
 if TYPE_CHECKING:
-    from api.decisions.customers import CustomerSource, KnownCustomer
+    from api.decisions.customers import CustomerSource
     from api.decisions.totals import TenantTotals
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
@@ -67,11 +68,15 @@ class FactsReader:
             StorageError: ClickHouse does not answer.
         """
         watermark = self.watermark()
-        customer, tenant_facts = await asyncio.gather(
-            self._customers.load(tenant, request.customer_id, request.attributes),
-            self._totals.of(tenant, catalogue, now_ms),
+        knowing = asyncio.create_task(self._customers.load(tenant, request.customer_id, request.attributes))
+
+        async def load() -> LoadedFacts:
+            zone = (await knowing).time_zone if _follows_customers(catalogue) else None
+            return await self._loader.load(_asked(tenant, catalogue, request, zone, now_ms, holds))
+
+        customer, tenant_facts, loaded = await asyncio.gather(
+            knowing, self._totals.of(tenant, catalogue, now_ms), load()
         )
-        loaded = await self._loader.load(_asked(tenant, catalogue, request, customer, now_ms, holds))
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
         found = sort_holds(holds, loaded, now_ms, fresh_ms)
         return Facts(
@@ -99,11 +104,16 @@ class FactsReader:
         )
 
 
+def _follows_customers(catalogue: Catalogue) -> bool:
+    """Whether contacts are counted by the customers' own clocks: only then their time zones have to be known first."""
+    return any(window.zone is Zone.CUSTOMER for window in catalogue.needs.windows)
+
+
 def _asked(
     tenant: Tenant,
     catalogue: Catalogue,
     request: Request,
-    customer: KnownCustomer,
+    customer_zone: str | None,
     now_ms: int,
     holds: Collection[Hold],
 ) -> FactsRequest:
@@ -112,7 +122,7 @@ def _asked(
         tenant_id=tenant.tenant_id,
         customer_id=request.customer_id,
         time_zone=tenant.time_zone,
-        customer_zone=customer.time_zone,
+        customer_zone=customer_zone,
         now_ms=now_ms,
         windows=needs.windows,
         outcomes=needs.outcomes,

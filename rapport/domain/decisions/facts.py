@@ -65,7 +65,7 @@ class CustomerFacts:
         last_contact_ms: The latest contact per subject.
         last_outcome_ms: The latest event per outcome and subject.
         reservations: Exposures that are not in the counts.
-        has_consent: Whether the customer may be contacted at all.
+        withheld: Purposes for which the customer may not be contacted, see :mod:`rapport.domain.profiles.consent`.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class CustomerFacts:
     last_contact_ms: Mapping[Subject, int] = field(default_factory=dict)
     last_outcome_ms: Mapping[tuple[str, Subject], int] = field(default_factory=dict)
     reservations: Sequence[Reservation] = ()
-    has_consent: bool = True
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ def prepare_policies(gate: Gate) -> Action:
 
 
 def require_consent(run: Run) -> None:
-    """Remove what the customer has not consented to. No flow does without it: it also runs where no node asks for it."""
+    """Remove what the customer has not consented to. No flow does without it: it runs where no node asks for it, too."""
     context = run.context
     if not context.customer.withheld:
         return

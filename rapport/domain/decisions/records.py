@@ -16,6 +16,7 @@ from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, Reservation, Subject, TenantFacts
 from rapport.domain.decisions.outcome import Decision
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.profiles.consent import MARKETING
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -58,7 +59,11 @@ class WindowRecord(_Part, frozen=True, kw_only=True):
 
 
 class CustomerRecord(_Part, frozen=True, kw_only=True):
-    """:class:`CustomerFacts`; a time is a subject's three ids and epoch milliseconds, an outcome has its key before."""
+    """:class:`CustomerFacts`; a time is a subject's three ids and epoch milliseconds, an outcome has its key before.
+
+    Attributes:
+        has_consent: In older records: whether the customer might be contacted at all.
+    """
 
     attributes: Mapping[str, Any] = {}
     segments: Sequence[str] = ()
@@ -69,6 +74,7 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
     last_outcomes: Sequence[tuple[str, str, str, str, int]] = ()
     reservations: Sequence[tuple[str, str, str, int]] = ()
     has_consent: bool = True
+    withheld: Sequence[str] = ()
 
 
 class TenantRecord(_Part, frozen=True, kw_only=True):
@@ -149,7 +155,7 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
         last_contacts=[(*subject, at_ms) for subject, at_ms in facts.last_contact_ms.items()],
         last_outcomes=[(outcome, *subject, at_ms) for (outcome, subject), at_ms in facts.last_outcome_ms.items()],
         reservations=[(*one.subject, one.at_ms) for one in facts.reservations],
-        has_consent=facts.has_consent,
+        withheld=sorted(facts.withheld),
     )
 
 
@@ -167,7 +173,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         last_contact_ms={Subject(*row[:3]): row[3] for row in record.last_contacts},
         last_outcome_ms={(row[0], Subject(*row[1:4])): row[4] for row in record.last_outcomes},
         reservations=[Reservation(Subject(*row[:3]), row[3]) for row in record.reservations],
-        has_consent=record.has_consent,
+        withheld=frozenset(record.withheld) | (frozenset() if record.has_consent else {MARKETING}),
     )
 
 

@@ -120,10 +120,29 @@ def test_an_offer_is_shown_from_the_start_of_its_schedule_to_the_instant_before_
     )
 
 
-def test_without_consent_nothing_is_shown():
-    decision = decided(bank(), CustomerFacts(has_consent=False))
+@pytest.mark.parametrize("flows", [[], [flow()]])
+@pytest.mark.parametrize(
+    ("withheld", "channel_type", "missing"),
+    [
+        ({"marketing"}, "web", "marketing"),
+        ({"marketing", "email"}, "email", "marketing"),
+        ({"email"}, "email", "email"),
+        ({"email", "sms", "third_party"}, "web", None),
+    ],
+)
+def test_nobody_is_shown_what_they_have_not_consented_to_whatever_the_flow(
+    flows: list[dict[str, Any]], withheld: set[str], channel_type: str, missing: str | None
+):
+    key = "f" if flows else None
+    asked = {"channel_type": channel_type, "channel_id": None}
+    decision = decided(bank(decision_flow=flows), CustomerFacts(withheld=frozenset(withheld)), key=key, **asked)
+    if missing is None:
+        assert decision.items
+        return
     assert decision.items == []
-    assert {one.by for one in decision.trace.removals} == {"consent"}
+    removed = {(one.by, one.reason) for one in decision.trace.removals if one.stage == "contact_policy"}
+    assert removed == {("consent", f"the customer has not consented to {missing}")}
+    assert decision.funnel.after_contact_policy == 0
 
 
 def test_an_offers_own_caps_and_budget_hold_without_any_policy():

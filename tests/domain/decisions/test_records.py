@@ -45,7 +45,7 @@ customers = st.builds(
     last_contact_ms=st.dictionaries(subjects, numbers, max_size=2),
     last_outcome_ms=st.dictionaries(st.tuples(names, subjects), numbers, max_size=2),
     reservations=st.lists(st.builds(Reservation, subjects, numbers), max_size=2),
-    has_consent=st.booleans(),
+    withheld=st.frozensets(names, max_size=2),
 )
 requests = st.builds(
     Request,
@@ -70,6 +70,10 @@ def through_json(record: Any, kind: Any) -> Any:
 @given(customers)
 def test_facts_of_a_customer_are_read_back_as_they_were(facts: CustomerFacts):
     assert restore_customer(through_json(record_customer(facts), CustomerRecord)) == facts
+
+
+def test_an_older_record_of_a_customer_without_consent_still_says_so():
+    assert restore_customer(CustomerRecord(has_consent=False)).withheld == {"marketing"}
 
 
 @given(requests)
