@@ -174,6 +174,26 @@ def _reform_experiment(fields: Fields) -> None:
         fields["status"] = "archived"
 
 
+def _reform_schema(fields: Fields) -> None:
+    if isinstance(fields.get("displayName"), str):
+        fields.setdefault("key", fields.get("name"))
+        fields["name"] = fields.pop("displayName")
+    for name in ("entityType", "schemaType"):
+        if fields.get(name) == "customer":
+            del fields[name]
+    _each(fields, "fields", _with_type)
+
+
+def _with_type(one: Fields) -> Fields:
+    """A field of a schema by the documented product's names: types of columns, whether null is allowed."""
+    one = {name: value for name, value in one.items() if name not in ("id", "schemaId", "ordinal")}
+    if isinstance(data_type := one.get("dataType"), str):
+        one["dataType"] = _DATA_TYPES.get(data_type.lower(), data_type)
+    if isinstance(nullable := one.pop("isNullable", None), bool):
+        one.setdefault("required", not nullable)
+    return _with_name(one, "length", "maxLength")
+
+
 def _each(fields: Fields, name: str, reform: Callable[[Fields], Fields]) -> None:
     if isinstance(items := fields.get(name), list):
         fields[name] = [reform(one) if isinstance(one, dict) else one for one in items]
@@ -185,6 +205,14 @@ def _with_name(fields: Fields, old: str, new: str) -> Fields:
     return {new: fields[old], **{name: value for name, value in fields.items() if name != old}}
 
 
+_DATA_TYPES: Final = {
+    **dict.fromkeys(("varchar", "char", "character varying", "string", "str", "uuid"), "text"),
+    **dict.fromkeys(
+        ("int", "integer", "bigint", "smallint", "float", "double", "real", "decimal", "numeric"), "number"
+    ),
+    "bool": "boolean",
+    **dict.fromkeys(("timestamp", "timestamptz"), "datetime"),
+}
 _OLD_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     "creative": {"actionId": "offerId"},
     "decision_flow": {"draftConfig": "draft"},
@@ -199,4 +227,5 @@ _REFORMS: Final[Mapping[str, Callable[[Fields], None]]] = {
     "contact_policy": _reform_scopes,
     "experiment": _reform_experiment,
     "decision_flow": _reform_flow,
+    "customer_schema": _reform_schema,
 }

@@ -14,7 +14,7 @@ from api.catalogue import service
 from api.catalogue.bodies import Given, documented_as, expected_version
 from api.catalogue.filters import Filters
 from api.catalogue.paging import Wanted, page_of
-from api.catalogue.resources import Resource
+from api.catalogue.resource import Resource
 from api.catalogue.shapes import Pagination, body_shape, page_shape, patch_shape, publications, view_of, view_shape
 from api.describing import answers
 from api.errors import ApiError, Fault, invalid

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, Placement, SubCategory
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
@@ -33,5 +34,6 @@ KINDS: Final[Mapping[str, type[Entity]]] = {
     "experiment": Experiment,
     "metric": MetricDefinition,
     "decision_flow": DecisionFlow,
+    "customer_schema": CustomerSchema,
 }
 """Every kind with its type, in an order in which each refers only to kinds before it or to itself."""

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.decisions.compiling import BASE_FLOW_KEY
 from rapport.domain.decisions.entity_checks import find_entity_flaws
+from rapport.domain.profiles.attributes import find_schema_flaws
 
 Entities = Mapping[str, Sequence[Entity]]
 """A catalogue: what exists, by kind."""
@@ -56,7 +58,10 @@ def find_flaws(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[F
     known = known_of(after)
     flaws: list[Flaw] = []
     for kind, entity in changed:
-        found = (*find_entity_flaws(kind, entity, known), *_find_twins(kind, entity, after.get(kind, ())))
+        found = [*find_entity_flaws(kind, entity, known), *_find_twins(kind, entity, after.get(kind, ()))]
+        if isinstance(entity, CustomerSchema):
+            others = (one for one in after.get(kind, ()) if isinstance(one, CustomerSchema))
+            found += find_schema_flaws(entity, others)
         flaws += [Flaw(kind, entity.id, field, message) for field, message in found]
     return flaws
 

@@ -1,0 +1,55 @@
+"""A kind of the catalogue as a resource: where it is, who may write it, how its lists are filtered, an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from api.catalogue.filters import Filters
+from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.kinds import KINDS
+from rapport.storage.catalogue import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One kind on the API.
+
+    Attributes:
+        path: Below ``/api/v1``.
+        noun: For people.
+        writer: The role that may write it.
+        filters: Reads what its lists are filtered by.
+        fields: Of the example.
+    """
+
+    kind: str
+    path: str
+    noun: str
+    plural: str
+    writer: Role
+    filters: Callable[..., Filters]
+    fields: dict[str, Any]
+    tag: str = "Catalogue"
+
+    @property
+    def one(self) -> str:
+        """The noun with its article."""
+        return f"{'an' if self.noun[0] in 'aeio' else 'a'} {self.noun}"
+
+    @property
+    def example(self) -> Record:
+        """An entity of the kind, as the documentation shows it."""
+        return Record(
+            kind=self.kind,
+            id=self.fields["id"],
+            version=1,
+            entity=msgspec.convert(self.fields, KINDS[self.kind]),
+            is_deleted=False,
+            changed_by="key key_2f6c1b1e0d9a4c77",
+            created_at_ms=1_773_585_000_000,
+            updated_at_ms=1_773_585_000_000,
+        )

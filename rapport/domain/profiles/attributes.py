@@ -1,0 +1,228 @@
+"""Whether customers' attributes are as the tenant's schemas want them, with every fault named at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
+from rapport.domain.catalogue.values import Status
+
+Attributes = Mapping[str, Any]
+ID_NAMES: Final = ("customerId", "customer_id")
+"""What the id of a customer is called where it stands among the attributes."""
+RESERVED: Final = frozenset({*ID_NAMES, "attributes", "version"})
+MAX_NAME: Final = 100
+MAX_TEXT: Final = 10_000
+MAX_BYTES: Final = 65_536
+"""Of all attributes of a customer, as JSON."""
+MAX_ID: Final = 256
+_TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
+_FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
+
+
+class AttributeFault(NamedTuple):
+    """One thing that is wrong with a customer.
+
+    Attributes:
+        field: The attribute, or ``customerId``.
+        message: What is wrong and what would be right.
+    """
+
+    field: str
+    message: str
+
+
+class _WrongError(ValueError):
+    """A value that does not fit; the text says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a tenant's active schemas together want of a customer.
+
+    Attributes:
+        fields: By name.
+        allows_others: Whether attributes that are not among them are kept.
+        required: Names of those that no customer may be without.
+        defaults: What those get who are without.
+    """
+
+    fields: Mapping[str, SchemaField] = field(default_factory=dict)
+    allows_others: bool = True
+    required: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, schemas: Iterable[CustomerSchema]) -> Form:
+        """Put schemas together."""
+        active = [schema for schema in schemas if schema.status is Status.ACTIVE]
+        fields = {one.name: one for schema in active for one in schema.fields}
+        return cls(
+            fields,
+            all(schema.additional_attributes for schema in active),
+            frozenset(one.name for one in fields.values() if one.required),
+            {one.name: default_of(one) for one in fields.values() if one.default_value is not None},
+        )
+
+
+def complete(
+    form: Form, given: Attributes, before: Attributes | None = None, *, is_text: bool = False
+) -> Attributes | list[AttributeFault]:
+    """What a customer is with some attributes given.
+
+    Args:
+        form: What is wanted.
+        given: Value by name; null takes an attribute away.
+        before: What the customer has already, which is not checked again; None to begin anew.
+        is_text: Whether the values come from a file that knows texts only; those of other types are read from them.
+
+    Returns:
+        All attributes, in the form in which they are kept; or everything that is wrong.
+    """
+    faults: list[AttributeFault] = []
+    attributes = dict(before or {})
+    for name, value in given.items():
+        if value is None:
+            attributes.pop(name, None)
+            continue
+        try:
+            attributes[name] = _kept(form, name, value, is_text)
+        except _WrongError as wrong:
+            faults.append(AttributeFault(name[:MAX_NAME], str(wrong)))
+    for name, value in form.defaults.items():
+        attributes.setdefault(name, value)
+    wrong_names = {fault.field for fault in faults}
+    missing = sorted(name for name in form.required if name not in attributes and name not in wrong_names)
+    faults += [AttributeFault(name, "is required") for name in missing]
+    if not faults and len(msgspec.json.encode(attributes)) > MAX_BYTES:
+        faults.append(AttributeFault("attributes", f"may have {MAX_BYTES:,} bytes together"))
+    return faults or attributes
+
+
+def fault_of_id(customer_id: object) -> str:
+    """Why something is no id of a customer; empty if it is one."""
+    if not isinstance(customer_id, str) or not customer_id:
+        return "is required, as a text"
+    return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else ""
+
+
+def find_schema_flaws(schema: CustomerSchema, others: Iterable[CustomerSchema]) -> list[tuple[str, str]]:
+    """What is wrong with a schema, by path of the field: names that are taken, defaults that do not fit."""
+    taken: dict[str, str] = {}
+    for other in others:
+        if other.id != schema.id and Status.ACTIVE is other.status is schema.status:
+            taken |= {one.name: f"is a field of schema {other.id!r} already" for one in other.fields}
+    flaws: list[tuple[str, str]] = []
+    for index, one in enumerate(schema.fields):
+        if one.name in RESERVED:
+            flaws.append((f"fields[{index}].name", f"must not be one of {', '.join(sorted(RESERVED))}"))
+        elif one.name in taken:
+            flaws.append((f"fields[{index}].name", taken[one.name]))
+        taken[one.name] = "is named twice"
+        if one.max_length is not None and one.data_type != "text":
+            flaws.append((f"fields[{index}].maxLength", "is for texts only"))
+        try:
+            default_of(one)
+        except _WrongError as wrong:
+            flaws.append((f"fields[{index}].defaultValue", str(wrong)))
+    return flaws
+
+
+def default_of(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type
+    """The default of a field, in the form in which it is kept; None if it has none.
+
+    Raises:
+        ValueError: It does not fit the field.
+    """
+    value = one.default_value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value is None else _convert(one, value, is_text=False)
+
+
+def _kept(form: Form, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
+    one = form.fields.get(name)
+    if one is not None:
+        return _convert(one, value, is_text=is_text)
+    if not form.allows_others:
+        raise _WrongError(f"is not known; known are {', '.join(form.fields) or 'none'}")
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise _WrongError(f"is no name of an attribute: up to {MAX_NAME} characters that can be printed")
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise _WrongError(f"may have {MAX_TEXT:,} characters")
+    return value
+
+
+def _convert(one: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: ANN401 - whatever JSON holds
+    converted = _CONVERTERS[one.data_type](value, is_text)
+    limit = min(one.max_length or MAX_TEXT, MAX_TEXT)
+    if isinstance(converted, str) and len(converted) > limit:
+        raise _WrongError(f"may have {limit:,} characters")
+    return converted
+
+
+def _text(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001 - one signature for all types
+    if not isinstance(value, str):
+        raise _WrongError("must be a text")
+    return value
+
+
+def _number(value: object, is_text: bool) -> float:  # noqa: FBT001
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    if is_text and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return int(value) if value.strip().removeprefix("-").isdecimal() and abs(number) < 1 << 53 else number
+    raise _WrongError("must be a number")
+
+
+def _boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001
+    if isinstance(value, bool):
+        return value
+    if is_text and isinstance(value, str):
+        lowered = value.strip().lower()
+        if lowered in _TRUE or lowered in _FALSE:
+            return lowered in _TRUE
+    raise _WrongError("must be true or false")
+
+
+def _date(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
+    try:
+        return date.fromisoformat(value).isoformat() if isinstance(value, str) and len(value) == 10 else _no_date()
+    except ValueError:
+        return _no_date()
+
+
+def _no_date() -> str:
+    raise _WrongError("must be a date, as 2026-03-15") from None
+
+
+def _datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
+    """In UTC with milliseconds, so that texts sort as times do."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is not None:
+            utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError):
+        pass
+    raise _WrongError("must be a time, as 2026-03-15T14:30:00Z")
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[Any, bool], Any]]] = {
+    "text": _text,
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
+}
