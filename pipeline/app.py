@@ -19,8 +19,10 @@ from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
+from pipeline.privacy import Privacy
 from rapport.storage.stream import DeadLetter
 from rapport.storage.tenants import load_tenants
+from rapport.storage.tombstones import read_tombstones
 
 if TYPE_CHECKING:
     from faust.streams import Stream
@@ -135,6 +137,9 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     app.metrics = metrics
     app.positions = Positions(store, kafka, cluster_id, metrics)
     directory = Directory(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
+    privacy = Privacy(
+        lambda since_ms: read_tombstones(store, since_ms), dict, metrics, refresh_s=settings.worker.refresh_s
+    )
     letters = app.topic(kafka.dead_letter_topic, value_type=bytes, key_type=bytes, value_serializer="raw")
 
     async def send_dead_letters(dead: Sequence[DeadLetter]) -> None:
@@ -146,8 +151,8 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         store,
         app.positions,
         metrics,
-        Preparer(settings, store, app.positions, directory, metrics, reach),
-        Committer(settings, store, app.positions, metrics, reach, send_dead_letters),
+        Preparer(settings, store, app.positions, directory, privacy, metrics, reach),
+        Committer(settings, store, app.positions, privacy, metrics, reach, send_dead_letters),
         app.is_stale,
         lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
     )

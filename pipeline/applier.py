@@ -13,6 +13,7 @@ import structlog
 
 from pipeline.commit import Committed, Committer
 from pipeline.prepare import Prepared, Preparer
+from pipeline.privacy import OutdatedBatchError
 from pipeline.repairs import repair_own_sources
 from pipeline.retries import run_until_it_works
 from rapport.domain.rejections import RejectionCode
@@ -135,6 +136,9 @@ class Applier:
                 except StaleBatchError:
                     self.give_up_prepared()
                     return
+                except OutdatedBatchError:
+                    log.info("somebody was erased meanwhile: reading the batch again")
+                    committed = Committed(self._starts_of(prepared))
         self._last_active_at = time.monotonic()
         if committed.rewind:
             self.give_up_prepared()

@@ -24,11 +24,13 @@ from pipeline.faults import Step
 from pipeline.fold import contacts_of, fold_batch
 from rapport.storage import stream
 from rapport.storage.stream import DeadLetter, Progress
+from rapport.storage.tombstones import read_state_of_erased
 
 if TYPE_CHECKING:
     from pipeline.batch import Partition, Record
     from pipeline.positions import Positions
     from pipeline.prepare import Prepared
+    from pipeline.privacy import Privacy
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings
     from rapport.storage.client import Store
@@ -68,6 +70,7 @@ class Committer:
         settings: Settings,
         store: Store,
         positions: Positions,
+        privacy: Privacy,
         metrics: StreamMetrics,
         reach: Callable[[Step], None],
         send_dead_letters: Callable[[Sequence[DeadLetter]], Awaitable[None]],
@@ -75,6 +78,7 @@ class Committer:
         self._settings = settings
         self._store = store
         self._positions = positions
+        self._privacy = privacy
         self._metrics = metrics
         self._reach = reach
         self._send_dead_letters = send_dead_letters
@@ -97,20 +101,25 @@ class Committer:
             TransientStorageError: ClickHouse is away; the batch may be prepared and committed again.
             KafkaError: The dead-letter topic does not answer; likewise.
             TerminalStorageError: ClickHouse refuses for good. Nothing is acknowledged.
+            OutdatedBatchError: The batch must be read again.
         """
+        await self._check_privacy(prepared)
         resolution, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
         self._reach(Step.FOLDED)
         committed = Committed(dict(prepared.rewind), resolution=resolution, rows=rows)
         committed.dead_letters = self._letters(prepared, resolution)
+        await self._check_privacy(prepared)
         if committed.dead_letters:
             await self._call(stream.write_dead_letters, committed.dead_letters)
             await self._send_dead_letters(committed.dead_letters)
         if not resolution.yielded.is_empty():  # after the letters: who has yielded is not judged again
             await self._call(stream.write_claims, resolution.yielded, has_yielded=True)
         self._reach(Step.DEAD_LETTERS)
+        await self._check_privacy(prepared)
         await self._call(stream.write_interactions, resolution.accepted)
         await self._call(stream.write_decisions, _before(prepared.decoded.decisions, resolution.waiting))
         self._reach(Step.INTERACTIONS)
+        await self._check_privacy(prepared)
         await self._call(stream.write_summaries, rows)
         self._reach(Step.SUMMARIES)
         committed.progress = self._progress_of(prepared, resolution)
@@ -122,8 +131,8 @@ class Committer:
     def _decide_and_fold(self, prepared: Prepared, just_written: pl.DataFrame) -> tuple[Resolution, pl.DataFrame]:
         worker = self._settings.worker
         others = Others(
-            prepared.claims,
-            read_again=lambda disputed: stream.read_all_claims(self._store, disputed),
+            self._of_living(prepared.claims),
+            read_again=lambda disputed: self._of_living(stream.read_all_claims(self._store, disputed)),
             progress=lambda sources: stream.read_progress(self._store, sorted(sources)),
             accepted=lambda disputed: stream.read_accepted(self._store, disputed),
         )
@@ -133,15 +142,35 @@ class Committer:
             horizon_ms=worker.dedup_horizon_hours * 3_600_000,
             claim_timeout_s=worker.claim_timeout_s,
         )
-        state = stream.newest([prepared.state, just_written])
-        return resolution, fold_batch(state, contacts_of(resolution.accepted))
+        contacts = contacts_of(resolution.accepted)
+        state = self._without_erased(stream.newest([prepared.state, just_written]), contacts, prepared)
+        return resolution, fold_batch(state, contacts)
+
+    def _of_living(self, claims: pl.DataFrame) -> pl.DataFrame:
+        """Claims that were erased are as good as gone, whether or not they have been deleted yet."""
+        return self._privacy.leave_out(claims) if claims.width else claims
+
+    def _without_erased(self, state: pl.DataFrame, contacts: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
+        """Replace rows that may hold what was erased by what the history says."""
+        erased = self._privacy.unsettled(contacts, prepared.started_ms)
+        if erased.is_empty():
+            return state
+        first_offsets = {self._positions.sources[p].name: start for p, start in prepared.starts.items()}
+        found = [read_state_of_erased(self._store, erased, first_offsets)]
+        if not state.is_empty():
+            found.append(state.join(erased, on=["tenant_id", "customer_id"], how="anti"))
+        return stream.newest(found)
+
+    async def _check_privacy(self, prepared: Prepared) -> None:
+        """See that the batch may still be written as it was decoded; see :mod:`pipeline.privacy`."""
+        await asyncio.to_thread(self._privacy.check, prepared.decoded, prepared.privacy_revision)
 
     def _letters(self, prepared: Prepared, resolution: Resolution) -> list[DeadLetter]:
         """The dead letters up to where the batch goes, with the conflicts among its events."""
         waiting = resolution.waiting
         letters = [d for d in prepared.decoded.dead_letters if d.offset < waiting.get(d.source, d.offset + 1)]
         by_source = {self._positions.sources[p]: records for p, records in prepared.slices.items()}
-        return letters + conflict_letters(resolution.conflicts, by_source)
+        return letters + self._privacy.letters(conflict_letters(resolution.conflicts, by_source))
 
     def _progress_of(self, prepared: Prepared, resolution: Resolution) -> dict[Partition, Progress]:
         accepted = resolution.accepted

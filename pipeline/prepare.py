@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.batch import Batch, Partition, Record
     from pipeline.directory import Directory
     from pipeline.positions import Positions
+    from pipeline.privacy import Privacy
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings
     from rapport.storage.client import Store
@@ -42,7 +43,9 @@ class Prepared:
         state: The summary rows concerned, as they were when read.
         epoch: When the state was read; see :class:`pipeline.applier.Applier`.
         started: When work on it began, by the performance counter.
-        claimed: When its keys were claimed, likewise.
+        started_ms: The same in epoch milliseconds.
+        privacy_revision: What was known of erased customers when it was decoded; see :class:`pipeline.privacy.Privacy`.
+        claimed: When its keys were claimed, by the performance counter.
     """
 
     slices: Mapping[Partition, Sequence[Record]]
@@ -53,6 +56,8 @@ class Prepared:
     state: pl.DataFrame = field(default_factory=pl.DataFrame)
     epoch: int = 0
     started: float = 0.0
+    started_ms: int = 0
+    privacy_revision: int = 0
     claimed: float = 0.0
 
 
@@ -70,6 +75,7 @@ class Preparer:
         store: Store,
         positions: Positions,
         directory: Directory,
+        privacy: Privacy,
         metrics: StreamMetrics,
         reach: Callable[[Step], None],
     ) -> None:
@@ -77,6 +83,7 @@ class Preparer:
         self._store = store
         self._positions = positions
         self._directory = directory
+        self._privacy = privacy
         self._metrics = metrics
         self._reach = reach
         self.ahead: dict[Partition, int] = {}
@@ -88,7 +95,7 @@ class Preparer:
             TransientStorageError: ClickHouse is away; the call may be repeated.
             KafkaError: The log had to be asked and does not answer; likewise.
         """
-        started = time.perf_counter()
+        started, started_ms = time.perf_counter(), time.time_ns() // 1_000_000
         self._reach(Step.FETCHED)
         owned = self._positions.next_offset
         expected = {p: max(offset, self.ahead.get(p, offset)) for p, offset in owned.items()}
@@ -96,8 +103,18 @@ class Preparer:
         self._metrics.holes.inc(len(continued.rewind))
         decoded = await asyncio.to_thread(self._decode, continued.slices)
         self._reach(Step.DECODED)
+        decoded, revision = await asyncio.to_thread(self._privacy.keep_out, decoded)
         starts = {partition: expected[partition] for partition in continued.slices}
-        prepared = Prepared(continued.slices, starts, continued.rewind, decoded, epoch=epoch, started=started)
+        prepared = Prepared(
+            continued.slices,
+            starts,
+            continued.rewind,
+            decoded,
+            epoch=epoch,
+            started=started,
+            started_ms=started_ms,
+            privacy_revision=revision,
+        )
         if not decoded.events.is_empty():
             _, prepared.state = await asyncio.gather(self.claim(prepared), self.read_state(decoded.events))
         self._reach(Step.READ)
@@ -117,9 +134,14 @@ class Preparer:
         return decode_batch(slices, self._positions.sources, self._directory)
 
     async def renew_claims(self, prepared: Prepared) -> None:
-        """Claim once more what was claimed so long ago that others will take it for abandoned."""
+        """Claim once more what was claimed so long ago that others will take it for abandoned.
+
+        Raises:
+            OutdatedBatchError: The batch must be read again.
+        """
         age_s = time.perf_counter() - prepared.claimed
         if age_s > self._settings.worker.claim_timeout_s / 2 and not prepared.decoded.events.is_empty():
+            await asyncio.to_thread(self._privacy.check, prepared.decoded, prepared.privacy_revision)
             await self.claim(prepared)
 
     async def claim(self, prepared: Prepared) -> None:

@@ -47,6 +47,11 @@ class StreamMetrics:
         self.refused = Gauge(
             "rapport_stream_refused_partitions", "Assigned partitions that are not processed", registry=self.registry
         )
+        self.erased = Counter(
+            "rapport_stream_erased",
+            "Events, decisions and dead letters of erased customers left out",
+            registry=self.registry,
+        )
         self.repaired = Counter(
             "rapport_stream_repaired_customers", "Customers recomputed from history", registry=self.registry
         )

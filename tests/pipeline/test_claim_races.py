@@ -15,6 +15,7 @@ from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
+from pipeline.privacy import Privacy
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
@@ -102,6 +103,7 @@ class Worker:
         positions.sources[self._partition] = self.source
         positions.next_offset[self._partition] = 0
         directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
+        privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
         rewound: dict[Partition, int] = {}
         errors: list[BaseException] = []
 
@@ -115,8 +117,8 @@ class Worker:
             store,
             positions,
             metrics,
-            Preparer(settings, store, positions, directory, metrics, reach),
-            Committer(settings, store, positions, metrics, reach, drop),
+            Preparer(settings, store, positions, directory, privacy, metrics, reach),
+            Committer(settings, store, positions, privacy, metrics, reach, drop),
             is_stale=lambda _batch: False,
             rewind=rewind,
         )

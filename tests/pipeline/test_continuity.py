@@ -16,6 +16,7 @@ from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Prepared, Preparer
+from pipeline.privacy import Privacy
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import KafkaSettings, Settings
@@ -138,12 +139,13 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     positions.sources[P0] = source_of("cluster", *P0, 0)
     positions.next_offset[P0] = 5
     directory = Directory(dict, refresh_s=10)
-    preparer = Preparer(settings, store, positions, directory, metrics, kill_at(""))
+    privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=10)
+    preparer = Preparer(settings, store, positions, directory, privacy, metrics, kill_at(""))
     batch = Batch(generation=1)
     batch.take({P0: records([6, 7])})
     prepared = asyncio.run(preparer.prepare(batch, 0))
     assert (offsets_of(prepared), prepared.rewind) == ({P0: [6, 7]}, {})
-    assert Committer(settings, store, positions, metrics, kill_at(""), _drop).is_next(prepared)
+    assert Committer(settings, store, positions, privacy, metrics, kill_at(""), _drop).is_next(prepared)
 
 
 async def _drop(letters: Sequence[object]) -> None:

@@ -17,6 +17,7 @@ from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Prepared, Preparer
+from pipeline.privacy import Privacy
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
@@ -70,6 +71,7 @@ async def _apply_two_clicks(store: Store) -> None:
     positions.sources[PARTITION] = source_of("cluster", *PARTITION, 0)
     positions.next_offset[PARTITION] = 0
     directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
+    privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
     errors: list[BaseException] = []
 
     async def never_rewind(starts: Mapping[Partition, int]) -> None:
@@ -78,8 +80,8 @@ async def _apply_two_clicks(store: Store) -> None:
     async def drop(letters: Sequence[DeadLetter]) -> None:
         assert not letters
 
-    committer = RebalancedCommitter(settings, store, positions, metrics, reach, drop)
-    preparer = Preparer(settings, store, positions, directory, metrics, reach)
+    committer = RebalancedCommitter(settings, store, positions, privacy, metrics, reach, drop)
+    preparer = Preparer(settings, store, positions, directory, privacy, metrics, reach)
     applier = Applier(store, positions, metrics, preparer, committer, lambda _batch: False, never_rewind)
     committer.applier = applier
     now_ms = time.time_ns() // 1_000_000

@@ -14,6 +14,7 @@ from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
+from rapport.storage.tombstones import FRAMES as TOMBSTONE_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,6 +47,7 @@ FRAMES = {
     "metric_customers": {"customer_id": pl.String},
     "metric_windows": dict(_WINDOWS),
     "metric_filters": dict(_FILTERS),
+    "erased_customers": dict(TOMBSTONE_FRAMES["erased_customers"]),
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
     "history_requests": {"number": pl.UInt32, **dict.fromkeys(HISTORY_COLUMNS, pl.String)},
@@ -76,9 +78,9 @@ def test_a_query_runs_on_the_newest_schema_with_its_parameters_bound(store: Stor
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not statement_of(name).startswith(("SELECT", "WITH"))])
 def test_a_command_parses_with_its_parameters_bound(store: Store, name: str):
-    assert statement_of(name).startswith(("INSERT", "CREATE"))
+    assert statement_of(name).startswith(("INSERT", "CREATE", "ALTER"))
     tree = store.client.raw_query(f"EXPLAIN AST {query(name)}", parameters=parameters_of(name))
-    assert tree.startswith((b"InsertQuery", b"CreateQuery"))
+    assert tree.startswith((b"InsertQuery", b"CreateQuery", b"AlterQuery"))
 
 
 @pytest.mark.parametrize("name", NAMES)

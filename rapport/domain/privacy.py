@@ -1,0 +1,94 @@
+"""Who is erased, and who is named in bytes that could not be used.
+
+A tombstone holds no customer id, only a hash of it: whoever knows an id can ask whether it was erased, and nobody can
+list the ids. (Ids that can be guessed can be tried; the hash keeps the table from being read, not from being probed.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+_NAMES: Final = re.compile(rb'"(tenantId|customerId)"\s*:\s*("(?:[^"\\]|\\.)*")')
+_CONTRACT: Final = ("type", "tenantId", "customerId", "outcome", "idempotencyKey", "recommendationId", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """The latest erasure of a customer.
+
+    Attributes:
+        erased_at_ms: What the broker received up to then does not count, in any replay; epoch milliseconds.
+        completed_at_ms: Since when it is certain that the tables hold nothing of it; None while that is not so.
+    """
+
+    erased_at_ms: int
+    completed_at_ms: int | None = None
+
+
+def hash_customer(tenant_id: str, customer_id: str) -> str:
+    """SHA-256 over tenant and customer, hexadecimal; ``sql/queries/privacy`` computes the same."""
+    return hashlib.sha256(f"{tenant_id}\0{customer_id}".encode()).hexdigest()
+
+
+def named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Every customer that a message may be about, also one that is no JSON: (tenant, customer).
+
+    Each customer id in the value is taken with each tenant id in it, and where there is none with all ``tenants``; the
+    key is taken for ``tenant:customer``, or for the customer of any of them. What comes of it may be
+    nobody; it is compared with hashes.
+
+    Args:
+        key: The message's key.
+        value: Its value, or an item of it.
+        tenants: Those that come into question; customers of others are not named.
+    """
+    names: dict[bytes, set[str]] = {b"tenantId": set(), b"customerId": set()}
+    for name, text in _NAMES.findall(value):
+        try:
+            names[name].add(msgspec.json.decode(text, type=str))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    known = frozenset(tenants)
+    for customer_id in names[b"customerId"]:
+        for tenant_id in known & names[b"tenantId"] if names[b"tenantId"] else known:
+            yield tenant_id, customer_id
+    text = key.decode("utf-8", "replace")
+    for tenant_id in known:
+        yield tenant_id, text.removeprefix(f"{tenant_id}:")
+
+
+def mentions(customer_id: str, texts: Iterable[bytes]) -> bool:
+    """Whether any of some texts holds a customer id as a word of its own, plain or escaped as JSON does it."""
+    plain = customer_id.encode()
+    escaped = {plain, msgspec.json.encode(customer_id)[1:-1], _ascii_json(customer_id)}
+    words = b"|".join(re.escape(one) for one in sorted(escaped))
+    found = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?![0-9A-Za-z_@+-])")
+    return any(found.search(text) for text in texts)
+
+
+def without_free_form(value: bytes) -> bytes:
+    """What may be kept of an event that could not be used, of a customer about whom nothing may be collected.
+
+    Returns:
+        The event's identifying fields as JSON; nothing if it is no JSON object.
+    """
+    try:
+        fields: Mapping[str, Any] = msgspec.json.decode(value, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return b""
+    return msgspec.json.encode({name: fields[name] for name in _CONTRACT if name in fields})
+
+
+def _ascii_json(text: str) -> bytes:
+    return "".join(letter if letter.isascii() else _escaped(letter) for letter in text).encode()
+
+
+def _escaped(letter: str) -> str:
+    units = letter.encode("utf-16-be")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))

@@ -1,0 +1,80 @@
+"""Tombstones of erased customers: what the stream and the sweeps read, what an erasure writes first and last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import polars as pl
+
+from rapport.domain.privacy import Tombstone
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "erased_customers": {"tenant_id": pl.String, "customer_id": pl.String, "erased_at_ms": pl.Int64},
+    "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
+}
+"""The tables sent along with the queries."""
+_OVERLAP_MS: Final = 60_000
+"""How far clocks of replicas may lie apart."""
+_MILLIS: Final = pl.Datetime("ms", "UTC")
+
+
+class StoredTombstone(NamedTuple):
+    """A tombstone and whose it is."""
+
+    tenant_id: str
+    customer_hash: str
+    tombstone: Tombstone
+    stored_at_ms: int
+
+
+def read_tombstones(store: Store, since_ms: int = 0) -> list[StoredTombstone]:
+    """Read the tombstones that were written since some time, and some from before it; all of them by default."""
+    return [
+        StoredTombstone(
+            row["tenant_id"],
+            row["customer_hash"],
+            Tombstone(row["erased_at_ms"], row["completed_at_ms"]),
+            row["stored_at_ms"],
+        )
+        for row in store.rows("privacy/erasures", {"since_ms": max(since_ms - _OVERLAP_MS, 0)})
+    ]
+
+
+def write_tombstones(
+    store: Store,
+    tenant_id: str,
+    hashes: Iterable[str],
+    *,
+    erased_at_ms: int,
+    receipt_id: str,
+    completed_at_ms: int | None = None,
+) -> None:
+    """Write the tombstones of customers who are erased together; again when it is complete."""
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "customer_hash": customer_hash,
+            "erased_at": erased_at_ms,
+            "receipt_id": receipt_id,
+            "completed_at": completed_at_ms,
+        }
+        for customer_hash in hashes
+    ]
+    store.insert("erasures", pl.DataFrame(rows, schema_overrides={"erased_at": _MILLIS, "completed_at": _MILLIS}))
+
+
+def read_state_of_erased(store: Store, erased: pl.DataFrame, first_offsets: Mapping[str, int]) -> pl.DataFrame:
+    """Work out summary rows of erased customers from the history, up to where a batch begins.
+
+    Args:
+        store: The database.
+        erased: Who, and up to when what the broker received does not count (tenant_id, customer_id, erased_at_ms).
+        first_offsets: Where the batch begins in each source.
+    """
+    starts = {"source": list(first_offsets), "first_offset": list(first_offsets.values())}
+    frames = {"erased_customers": erased, "batch_starts": pl.DataFrame(starts, schema=dict(FRAMES["batch_starts"]))}
+    return store.select("privacy/state_of_erased", frames=frames)
