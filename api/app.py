@@ -20,6 +20,10 @@ from api.catalogue.lint import LintController
 from api.catalogue.resources import RESOURCES
 from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
+from api.clv.controller import ClvController
+from api.clv.service import CustomerValues
+from api.contact_profiles.controller import contact_profile_routes
+from api.contact_profiles.service import ContactProfiles
 from api.database import Database
 from api.decisions.circuits import Circuits
 from api.decisions.controller import DecisionController, TraceController
@@ -52,6 +56,7 @@ from api.respond.controller import RespondController
 from api.services import Services
 from api.shared_state import connect_shared_state
 from api.summaries.controller import SummaryController
+from api.suppressions.controller import SuppressionController
 from api.tenants import TenantDirectory
 from api.times import now_ms
 from api.writing.gateway import STOP_S, EventGateway
@@ -86,6 +91,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     RespondController,
     SimulateController,
     SummaryController,
+    SuppressionController,
+    ClvController,
     TraceController,
 )
 """The areas of the API, below ``/api/v1``."""
@@ -162,7 +169,9 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             metrics,
         ),
         quota=DecisionQuota(database),
+        clv=CustomerValues(database, settings, clock),
         reservations=MemoryBook() if redis is None else SharedBook(redis, int(settings.api.reservation_s * 1000)),
+        contact_profiles=ContactProfiles(database, clock, settings.api.profile_retention_days),
     )
 
     async def provide_services() -> Services:
@@ -173,6 +182,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             HealthController,
             *asset_routes(),
             Router("/api/v1", route_handlers=list(CONTROLLERS)),
+            *contact_profile_routes(),
         ],
         dependencies={"services": Provide(provide_services)},
         middleware=[
@@ -196,6 +206,7 @@ async def _running(services: Services, redis: Redis | None) -> AsyncIterator[Non
         asyncio.create_task(services.gateway.run()),
         asyncio.create_task(services.watermark.run()),
         asyncio.create_task(services.keyring.note_uses()),
+        asyncio.create_task(services.contact_profiles.run()),
     ]
     try:
         yield

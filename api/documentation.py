@@ -66,10 +66,12 @@ _TAGS: Final = {
     "Writing": "What customers did. Acknowledged once Kafka has it; counts once, however often it is sent.",
     "Reading": "History and summaries, exact to the event.",
     "Deciding": "What to show a customer next.",
+    "Customers": "What is known of a customer.",
     "Experiments": "What variants and creatives achieved.",
     "Behavioral metrics": "Values worked out from a customer's history.",
     "Configuration": "What outcomes mean.",
     "Catalogue": "What there is to offer, and by which rules.",
+    "Contact profiles": "What is kept of a person, and what that person lets be done.",
     "API keys": "Who may ask.",
     "Audit": "Who changed what.",
     "Operation": "For load balancers and monitors; no key is needed.",
@@ -118,6 +120,7 @@ def openapi_config() -> OpenAPIConfig:
             security_schemes={
                 "ApiKey": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
                 "Bearer": SecurityScheme(type="http", scheme="bearer"),
+                "ApiKeyInQuery": SecurityScheme(type="apiKey", name="api_key", security_scheme_in="query"),
             }
         ),
         render_plugins=[

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from api.auth.keyring import Keyring
     from api.catalogue_cache import CompiledCatalogues
     from api.catalogue_names import CatalogueNames
+    from api.clv.service import CustomerValues
+    from api.contact_profiles.service import ContactProfiles
     from api.database import Database
     from api.decisions.deciding import Decider
     from api.decisions.quota import DecisionQuota
@@ -40,6 +42,8 @@ class Services:
         "catalogue",
         "catalogues",
         "clock",
+        "clv",
+        "contact_profiles",
         "database",
         "decider",
         "decisions",
@@ -75,7 +79,9 @@ class Services:
         decisions: RecentDecisions,
         decider: Decider,
         quota: DecisionQuota,
+        clv: CustomerValues,
         reservations: Book,
+        contact_profiles: ContactProfiles,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -93,7 +99,9 @@ class Services:
         self.decisions = decisions
         self.decider = decider
         self.quota = quota
+        self.clv = clv
         self.reservations = reservations
+        self.contact_profiles = contact_profiles
 
 
 FromServices = NamedDependency[Services]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rapport.domain.events import DEAD_LETTER_TOPIC, TOPIC
+from rapport.domain.profiles.clv import ClvRules
 
 T = TypeVar("T", bound=msgspec.Struct)
 MIN_PEPPER_LENGTH = 16
@@ -116,6 +117,12 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an exposure that was decided counts before an impression is reported; then it lapses."""
     key_cache_s: float = 10.0
     """How long a key that was looked up is trusted; revocation takes effect within it."""
+    clv_max_age_s: float = 86_400.0
+    """How old customers' values may be before they are worked out anew."""
+    profile_section_s: float = 2.0
+    """How long a unified profile waits for each of its sections."""
+    profile_retention_days: float = 30.0
+    """A contact profile that nobody reads or changes for so long expires; 0 for never."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
+    clv: ClvRules = ClvRules()
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -141,6 +149,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         clickhouse=_section(ClickHouseSettings, "CLICKHOUSE_", env, faults),
         worker=_section(WorkerSettings, "RAPPORT_WORKER_", env, faults),
         api=_section(ApiSettings, "RAPPORT_API_", env, faults),
+        clv=_section(ClvRules, "RAPPORT_CLV_", env, faults),
         log_format=_value("RAPPORT_LOG_FORMAT", env, Settings, "log_format", faults),
         log_level=_value("RAPPORT_LOG_LEVEL", env, Settings, "log_level", faults),
     )
@@ -207,6 +216,13 @@ def _contradictions(settings: Settings) -> list[str]:
         (api.kafka_timeout_s > 0, "RAPPORT_API_KAFKA_TIMEOUT_S must be above 0"),
         (0 < api.reservation_s <= 86_400, "RAPPORT_API_RESERVATION_S must lie above 0 and not above 86400"),
         (1 <= api.loader_max_batch <= 1_000, "RAPPORT_API_LOADER_MAX_BATCH must lie between 1 and 1000"),
+        (
+            0 <= api.profile_retention_days <= 36_500,
+            "RAPPORT_API_PROFILE_RETENTION_DAYS must lie between 0 and 36500",
+        ),
+        (api.clv_max_age_s >= 0, "RAPPORT_API_CLV_MAX_AGE_S must not lie below 0"),
+        (0 < api.profile_section_s <= 30, "RAPPORT_API_PROFILE_SECTION_S must lie above 0 and not above 30"),
+        (settings.clv.is_sound, "RAPPORT_CLV_ weights and days must not lie below 0, nor all weights or months be 0"),
         (0 < api.key_cache_s <= 15, "RAPPORT_API_KEY_CACHE_S must lie above 0 and not above 15"),
         (
             0 < kafka.rebalance_timeout_s < kafka.session_timeout_s,

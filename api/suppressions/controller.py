@@ -1,0 +1,53 @@
+"""``/api/v1/customers/{id}/suppressions``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litestar import Controller, Request, get
+from litestar.params import FromPath
+
+from api.auth.principal import Principal, requires
+from api.describing import answers
+from api.reading.freshness import READS
+from api.services import FromServices
+from api.suppressions.schemas import Suppressions
+from api.suppressions.service import list_suppressions
+from rapport.domain.api_keys import Role
+
+EXAMPLE: Final[Mapping[str, object]] = {
+    "id": "sup_4b1f0c6a9d2e7f35",
+    "scope": "global",
+    "scopeId": "all",
+    "offerName": None,
+    "policyType": "outcome_based",
+    "ruleId": "default-unsubscribe",
+    "reason": "Cooldown 2160h after unsubscribe",
+    "triggerCount": 1,
+    "expiresAt": "2026-06-13T14:30:00.000Z",
+    "createdAt": "2026-03-15T14:30:00.000Z",
+    "isActive": True,
+}
+
+
+class SuppressionController(Controller):
+    """What outcomes keep from a customer. Recommend keeps to it."""
+
+    tags = ["Customers"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "customers", READS: True}
+
+    @get(
+        "/customers/{customer_id:str}/suppressions",
+        summary="List a customer's suppressions",
+        responses=answers(200, Suppressions, {"data": [EXAMPLE]}, 409),
+    )
+    async def of_customer(
+        self, request: Request[Principal, Any, Any], services: FromServices, customer_id: FromPath[str]
+    ) -> Suppressions:
+        """Those that hold first, then those that have ended; the latest first in both.
+
+        They are worked out of the history by the suppression rules, or by the defaults where a tenant has none.
+        """
+        return Suppressions(data=await list_suppressions(services, request.user.tenant_id, customer_id))

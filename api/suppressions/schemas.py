@@ -1,0 +1,64 @@
+"""Suppressions on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from api.times import iso
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.profiles.suppressions import Suppression
+
+
+class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """For some time a customer gets no offers of a scope.
+
+    Attributes:
+        scope_id: Of the offer or the category; all for global.
+        offer_name: Null for other scopes, and where the catalogue does not know the offer.
+        rule_id: The suppression rule it follows from; traces of decisions name it.
+        reason: For people.
+        trigger_count: How many outcomes have prolonged it, the first included.
+        expires_at: From then on it does not hold.
+        created_at: When the first of these outcomes happened.
+    """
+
+    id: str
+    scope: Literal["global", "offer", "category"]
+    scope_id: str
+    offer_name: str | None
+    policy_type: Literal["outcome_based"]
+    rule_id: str
+    reason: str
+    trigger_count: int
+    expires_at: str
+    created_at: str
+    is_active: bool
+
+
+class Suppressions(msgspec.Struct, frozen=True, kw_only=True):
+    """Those that hold first, then those that have ended."""
+
+    data: Sequence[SuppressionView]
+
+
+def view_of(suppression: Suppression, catalogue: Catalogue, now_ms: int) -> SuppressionView:
+    """As the API shows it."""
+    offer = catalogue.offers.get(suppression.scope_id) if suppression.scope == "offer" else None
+    return SuppressionView(
+        id=suppression.id,
+        scope=suppression.scope,
+        scope_id=suppression.scope_id,
+        offer_name=offer.name if offer else None,
+        policy_type="outcome_based",
+        rule_id=suppression.rule_id,
+        reason=suppression.reason,
+        trigger_count=suppression.trigger_count,
+        expires_at=iso(suppression.expires_at_ms),
+        created_at=iso(suppression.created_at_ms),
+        is_active=suppression.is_active(now_ms),
+    )

@@ -1,0 +1,125 @@
+"""Which suppressions follow from what a customer did. They are worked out, not stored: so a replay changes none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rapport.domain.decisions.windows import DAY_MS
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.suppression import SuppressionRule
+
+EVERYTHING: Final = "all"
+"""The scope id of a suppression that is global."""
+_HOURS_OF_DAY: Final = 24
+
+
+class Trigger(NamedTuple):
+    """An event that may begin a suppression.
+
+    Attributes:
+        id: Of the event.
+        offer_id: Empty where it names none.
+    """
+
+    id: str
+    outcome: str
+    offer_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """For some time a customer gets no offers of a scope.
+
+    Attributes:
+        id: The same whenever it is worked out.
+        scope: global, offer or category.
+        scope_id: Of the offer or the category; :data:`EVERYTHING` for global.
+        trigger_count: How many events have prolonged it, the first included.
+        created_at_ms: When the first of them happened, epoch milliseconds.
+        expires_at_ms: From then on it does not hold.
+    """
+
+    id: str
+    rule_id: str
+    scope: str
+    scope_id: str
+    reason: str
+    trigger_count: int
+    created_at_ms: int
+    expires_at_ms: int
+
+    def is_active(self, now_ms: int) -> bool:
+        """Whether it holds."""
+        return now_ms < self.expires_at_ms
+
+
+def suppressions_of(
+    rules: Iterable[SuppressionRule],
+    triggers: Iterable[Trigger],
+    category_of: Mapping[str, str | None],
+    now_ms: int,
+) -> Sequence[Suppression]:
+    """Work out the suppressions of one customer.
+
+    An outcome while a suppression holds prolongs it: it then lasts from that outcome on. One after its end begins
+    another. An outcome that names no offer suppresses none, and one whose offer has no category suppresses no category.
+
+    Args:
+        rules: Those in force.
+        triggers: Of the customer, in any order.
+        category_of: Category by offer, as the catalogue has it now.
+        now_ms: Decides which ones hold, epoch milliseconds.
+
+    Returns:
+        Those that hold first, then those that have ended; the latest first in both.
+    """
+    ordered = sorted(triggers, key=lambda one: (one.at_ms, one.id))
+    found = [one for rule in rules for one in _of_rule(rule, ordered, category_of)]
+    found.sort(key=attrgetter("created_at_ms", "id"), reverse=True)
+    return sorted(found, key=lambda one: not one.is_active(now_ms))
+
+
+def _of_rule(
+    rule: SuppressionRule, ordered: Iterable[Trigger], category_of: Mapping[str, str | None]
+) -> Iterator[Suppression]:
+    by_scope: dict[str, list[Trigger]] = {}
+    for trigger in ordered:
+        scope_id = _scope_id(rule, trigger, category_of)
+        if scope_id and trigger.outcome in rule.outcomes:
+            by_scope.setdefault(scope_id, []).append(trigger)
+    lasts_ms = round(rule.days * DAY_MS)
+    for scope_id, of_scope in by_scope.items():
+        begun = [of_scope[0]]
+        for trigger in of_scope[1:]:
+            if trigger.at_ms < begun[-1].at_ms + lasts_ms:
+                begun.append(trigger)
+            else:
+                yield _suppression(rule, scope_id, begun)
+                begun = [trigger]
+        yield _suppression(rule, scope_id, begun)
+
+
+def _scope_id(rule: SuppressionRule, trigger: Trigger, category_of: Mapping[str, str | None]) -> str | None:
+    if rule.scope == "global":
+        return EVERYTHING
+    return trigger.offer_id if rule.scope == "offer" else category_of.get(trigger.offer_id)
+
+
+def _suppression(rule: SuppressionRule, scope_id: str, triggers: Sequence[Trigger]) -> Suppression:
+    identity = f"{rule.id}\n{rule.scope}\n{scope_id}\n{triggers[0].id}"
+    return Suppression(
+        id=f"sup_{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
+        rule_id=rule.id,
+        scope=rule.scope,
+        scope_id=scope_id,
+        reason=f"Cooldown {rule.days * _HOURS_OF_DAY:g}h after {triggers[-1].outcome}",
+        trigger_count=len(triggers),
+        created_at_ms=triggers[0].at_ms,
+        expires_at_ms=triggers[-1].at_ms + round(rule.days * DAY_MS),
+    )

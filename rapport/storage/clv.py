@@ -1,0 +1,48 @@
+"""What customers are worth, worked out in the database for all customers of a tenant at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from rapport.domain.profiles.clv import DEFAULT_RULES, SEGMENTS, ClvRules, CustomerValue
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+def compute_values(store: Store, tenant_id: str, now_ms: int, rules: ClvRules = DEFAULT_RULES) -> Mapping[str, int]:
+    """Work out the values of a tenant's customers and keep them. Reads all of its summaries over all time.
+
+    Args:
+        store: The database.
+        tenant_id: Whose customers.
+        now_ms: As of when, epoch milliseconds.
+        rules: How.
+
+    Returns:
+        How many customers are in each segment.
+    """
+    parameters = {
+        "tenant_id": tenant_id,
+        "now_ms": now_ms,
+        "recency_weight": rules.recency_weight,
+        "frequency_weight": rules.frequency_weight,
+        "monetary_weight": rules.monetary_weight,
+        "at_risk_days": rules.at_risk_days,
+    }
+    store.command("clv/compute", parameters)
+    found = store.rows("clv/segments", {"tenant_id": tenant_id, "computed_at_ms": now_ms})
+    return dict.fromkeys(SEGMENTS, 0) | {row["segment"]: row["customers"] for row in found}
+
+
+def find_contacted(store: Store, tenant_id: str, customer_ids: Collection[str]) -> frozenset[str]:
+    """Who of some customers was ever contacted: only they have a value."""
+    found = store.rows("clv/contacted", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
+    return frozenset(row["customer_id"] for row in found)
+
+
+def read_values(store: Store, tenant_id: str, customer_ids: Collection[str]) -> Mapping[str, CustomerValue]:
+    """Values as they were last worked out; customers without one are missing."""
+    found = store.rows("clv/of_customers", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
+    return {row.pop("customer_id"): CustomerValue(**row) for row in found}
