@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rapport.domain.catalogue.inventory import FrequencyCaps
+from api.times import iso
+from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
+from rapport.domain.catalogue.strategy import ContactPolicy
+from rapport.domain.catalogue.values import ScopeKind
 from rapport.embedded.ports import free_port
 from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
@@ -44,6 +48,11 @@ def report(caller: Caller, body: dict[str, Any]) -> None:
     told = {"customerId": body["customerId"], "recommendationId": body["recommendationId"], "rank": 1}
     answer = caller.post("/respond", {**told, "outcome": "impression", "idempotencyKey": body["recommendationId"]})
     assert answer.status_code == 201, answer.text
+
+
+def knows_the_stream(caller: Caller) -> bool:
+    """Whether the API knows by now how far the stream is; until then nothing lapses."""
+    return "x-data-lag-ms" in caller.get("/interaction-summaries?customerId=ann").headers
 
 
 def catch_up(caller: Caller) -> int:
@@ -176,3 +185,61 @@ def test_what_may_still_be_shown_counts_on_the_new_day_too(api_world: World, new
         assert shown([recommend(here)]) == 0
         clock.at_ms = at("2026-03-02T00:11")
         wait_until(lambda: shown([recommend(here)]) == 1, "the reservation lapses")
+
+
+def test_a_budget_over_all_customers_is_kept_to_within_seconds(caller: Caller):
+    stock(caller, *offer("loan", "app", budget=Budget(max_per_day=2)))
+    assert shown([recommend(caller, name) for name in ("ann", "bob")]) == 2
+    caller.read("/interaction-history")
+    wait_until(lambda: shown([recommend(caller, "cleo")]) == 0, "the budget is known to be used up")
+
+
+class Model:
+    """What a cap of three a day allows: worked out from every exposure, without tables, streams or reservations."""
+
+    def __init__(self) -> None:
+        self.seen_ms: list[int] = []
+        self.open: dict[str, int] = {}
+
+    def allows(self, now_ms: int) -> bool:
+        midnight = at(f"{datetime.fromtimestamp(now_ms / 1000, ZoneInfo(TOKYO)):%Y-%m-%d}")
+        self.open = {name: made for name, made in self.open.items() if now_ms < made + 15 * MINUTE_MS}
+        return sum(seen >= midnight for seen in self.seen_ms) + len(self.open) < 3
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_caps_are_kept_under_any_interleaving(api_world: World, new_caller: CallerFactory, seed: int):
+    """Requests on channels of both kinds, reported impressions, a stream that lags, time that passes, midnights."""
+    rng, caller, model = random.Random(seed), new_caller(time_zone=TOKYO), Model()
+    rest: dict[str, Any] = {"id": "both", "name": "Cap", "rule_type": "customer_total_cap"}
+    stock(
+        caller,
+        *offer("loan"),
+        Creative(id="loan-app", name="loan", offer_id="loan", channel_id="app"),
+        ContactPolicy(**rest, scope=ScopeKind.GLOBAL, config={"maxPerDay": 3}),
+    )
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        wait_until(lambda: knows_the_stream(here), "it is known how far the stream is", seconds=30)
+        clock.at_ms = at("2026-03-01T18:00")
+        for _ in range(40):
+            passed_ms = rng.choice([0, 5_000, 61_000, 16 * MINUTE_MS, 60 * MINUTE_MS])
+            clock.at_ms += passed_ms
+            if rng.random() < 0.2 or passed_ms > MINUTE_MS * 15:  # so much time does not pass without the stream
+                here.read("/interaction-history?customerId=ann")
+            pending = sorted(name for name, made in model.open.items() if clock.at_ms < made + 14 * MINUTE_MS)
+            if rng.random() < 0.3 and pending:
+                name = rng.choice(pending)
+                told = {"customerId": "ann", "recommendationId": name, "rank": 1, "idempotencyKey": name}
+                seen = {**told, "outcome": "impression", "timestamp": iso(clock.at_ms)}
+                assert here.post("/respond", seen).status_code == 201
+                del model.open[name]
+                model.seen_ms.append(clock.at_ms)
+            channel = rng.choice(["web", "app"])
+            before = clock.at_ms
+            body = recommend(here, channelId=channel)
+            assert bool(body["count"]) == model.allows(before), (channel, before, model.seen_ms, model.open)
+            if body["count"] and channel == "web":
+                model.open[body["recommendationId"]] = before
+            elif body["count"]:
+                model.seen_ms.append(before)
