@@ -1,0 +1,16 @@
+-- One row is one customer who is or was in one segment, as the refresh that last changed it found out. Nothing is written
+-- of customers whose membership stays as it is, so that member_since is kept.
+-- Decisions and profiles read all segments of one customer: hence the order. Of two refreshes the later one counts.
+CREATE TABLE segment_members
+(
+    tenant_id LowCardinality(String) COMMENT 'Tenant',
+    customer_id String COMMENT 'Customer, as in events',
+    segment_id String COMMENT 'Segment, an entity of the catalogue',
+    is_member Bool COMMENT 'False: was in it once',
+    member_since DateTime64(3, 'UTC') COMMENT 'The refresh that first found the customer in it; again, after having left',
+    refreshed_at DateTime64(3, 'UTC') COMMENT 'The refresh that wrote the row'
+)
+ENGINE = ReplacingMergeTree(refreshed_at)
+ORDER BY (tenant_id, customer_id, segment_id)
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0
+COMMENT 'Who is in which segment, and since when'
