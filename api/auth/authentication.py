@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PUBLIC: Final = "is_public"
 """The ``opt`` of routes that need no key."""
+KEY_IN_QUERY: Final = "takes_key_in_query"
+"""The ``opt`` of routes whose callers may name the key as the parameter ``api_key``."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="rapport"'}
 
 
@@ -44,7 +46,8 @@ class Authentication(ASGIMiddleware):
         await next_app(scope, receive, send)
 
     async def _identify(self, request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
-        key = key_of(request.headers.get("x-api-key", ""), request.headers.get("authorization", ""))
+        in_query = _keys_in_query(request) if request.route_handler.opt.get(KEY_IN_QUERY) else ()
+        key = key_of(request.headers.get("x-api-key", ""), request.headers.get("authorization", ""), *in_query)
         named = request.headers.get("x-tenant-id", "").strip()
         if not key:
             return self._trust(request, named)
@@ -70,18 +73,19 @@ class Authentication(ASGIMiddleware):
         raise ApiError(401, f"Send an API key as X-API-Key or as Authorization: Bearer.{hint}", headers=_CHALLENGE)
 
 
-def key_of(x_api_key: str, authorization: str) -> str:
+def key_of(x_api_key: str, authorization: str, *in_query: str) -> str:
     """The key a request comes with; empty if there is none.
 
     Raises:
-        ApiError: 401; it comes with two different ones.
+        ApiError: 401; it comes with different ones.
     """
     scheme, _, token = authorization.strip().partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    key = x_api_key.strip()
-    if key and bearer and key != bearer:
-        raise ApiError(401, "X-API-Key and Authorization name different keys; send one of them.", headers=_CHALLENGE)
-    return key or bearer
+    keys = dict.fromkeys(key for key in (x_api_key.strip(), bearer, *in_query) if key)
+    if len(keys) > 1:
+        places = "X-API-Key, Authorization and api_key" if in_query else "X-API-Key and Authorization"
+        raise ApiError(401, f"{places} name different keys; send one of them.", headers=_CHALLENGE)
+    return next(iter(keys), "")
 
 
 def is_loopback(host: str) -> bool:
@@ -90,6 +94,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _keys_in_query(request: ASGIConnection[Any, Any, Any, Any]) -> list[str]:
+    return [key.strip() for key in request.query_params.getall("api_key", [])]
 
 
 def _is_named_local(request: ASGIConnection[Any, Any, Any, Any]) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS: Final = 20
 ANY: Final = ""
 _MILLIS: Final = pl.Datetime("ms", "UTC")
-_TYPES: Final = {
+_TYPES: Final[dict[str, Any]] = {
     "version": pl.UInt32,
     "contact_ids": pl.List(pl.String),
     "customer_ids": pl.List(pl.String),

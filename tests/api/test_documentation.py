@@ -43,7 +43,7 @@ def contents(operation: Mapping[str, Any]) -> Iterator[tuple[int, str, Mapping[s
 def test_it_is_openapi_3_1_in_json_and_in_yaml(document: Mapping[str, Any], api_client: TestClient[Any]):
     assert document["openapi"].startswith("3.1")
     assert yaml.safe_load(api_client.get("/docs/openapi.yaml").text) == document
-    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
+    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "ApiKeyInQuery", "Bearer"}
 
 
 def test_every_operation_is_summarised_and_has_an_id_of_its_own(document: Mapping[str, Any]):

@@ -1,0 +1,53 @@
+"""The formats of contact profiles, and which of them a caller wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from enum import StrEnum
+
+from mimeparse import MimeTypeParseException, best_match, parse_media_range
+
+from api.errors import ApiError, Fault
+
+
+class Format(StrEnum):
+    """Media types that answers come in; of equals the earlier one is taken."""
+
+    JSON = "application/json"
+    HAL = "application/hal+json"
+    XML = "application/xml"
+    TEXT_XML = "text/xml"
+    CSV = "text/csv"
+
+    @property
+    def content_type(self) -> str:
+        """As it is sent."""
+        return self.value if self in (Format.JSON, Format.HAL) else f"{self.value}; charset=utf-8"
+
+
+def choose_format(accept: Iterable[str]) -> Format:
+    """The format that ``Accept`` headers prefer (RFC 9110, section 12.5.1).
+
+    The most specific range that covers a format says how much it is wanted, and 0 that it is not. Ranges that cannot
+    be read are passed over; without any header it is JSON.
+
+    Raises:
+        ApiError: 406; none is wanted.
+    """
+    given = ",".join(accept)
+    if not given.strip():
+        return Format.JSON
+    wanted = best_match(list(reversed(Format)), ",".join(_readable(given.lower())))  # what it prefers comes last
+    if not wanted:
+        available = ", ".join(Format)
+        fault = Fault(field="Accept", message=f"available are {available}")
+        raise ApiError(406, f"Nothing that Accept names is available; available are {available}.", details=[fault])
+    return Format(wanted)
+
+
+def _readable(given: str) -> Iterable[str]:
+    for one in given.split(","):
+        with suppress(MimeTypeParseException):
+            parse_media_range(one)
+            yield one
