@@ -74,9 +74,11 @@ class KeptOfCustomer(NamedTuple):
     consents: Mapping[str, str]
 
 
-Decide = Callable[[Mapping[str, Customer]], Mapping[str, Attributes | None]]
-"""What customers are to become, given those that there are or were: their attributes, or None to end them. Whatever it
-raises ends the change."""
+Before = Mapping[str, Customer | None]
+"""Customers as they are, or were before they ended; None for those that never were."""
+Decide = Callable[[Before], Mapping[str, Attributes | None]]
+"""What customers are to become, given what they are: their attributes, or None to end them. Whatever it raises ends the
+change."""
 
 
 def load_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> dict[str, Customer]:
@@ -133,15 +135,14 @@ def change_customers(
 ) -> dict[str, int]:
     """Change customers.
 
-    ``decide`` is called again for those whom somebody else has changed meanwhile, with what they are then.
+    ``decide`` is called again for those whom somebody else has changed meanwhile, and for no others.
 
     Args:
         store: Where.
         tenant_id: Whose.
         author: Who changes.
         customer_ids: All whom the change may concern.
-        decide: What they are to become. Those it leaves out, or as they are, get no new version; what it says of
-            others, and again of those whose version was made already, does not matter.
+        decide: What those that it is given are to become. Those it leaves out, or as they are, get no new version.
 
     Returns:
         The versions that were made, by customer.
@@ -156,10 +157,9 @@ def change_customers(
     made: dict[str, int] = {}
     left = set(customer_ids)
     for attempt in range(MAX_ATTEMPTS):
-        before = load_customers(store, tenant_id, left)
-        decided = {name: to_be for name, to_be in decide(before).items() if name in left}
-        wanted = {name: to_be for name, to_be in decided.items() if _differs(before.get(name), to_be)}
-        tried = {name: before[name].version + 1 if name in before else 1 for name in wanted}
+        before: Before = dict.fromkeys(left) | load_customers(store, tenant_id, left)
+        wanted = {name: to_be for name, to_be in decide(before).items() if _differs(before[name], to_be)}
+        tried = {name: (known.version if (known := before[name]) else 0) + 1 for name in wanted}
         if not tried:
             return made
         won = _append(store, tenant_id, author, wanted, tried)

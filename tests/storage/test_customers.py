@@ -10,7 +10,7 @@ from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import (
     MAX_CUSTOMERS,
     Attributes,
-    Customer,
+    Before,
     CustomerKey,
     change_customers,
     find_customer,
@@ -28,7 +28,9 @@ ANNA = Author("anna")
 
 
 def put(store: Store, tenant_id: str = "t1", **customers: Attributes | None) -> dict[str, int]:
-    return change_customers(store, tenant_id, ANNA, customers.keys(), lambda _before: customers)
+    return change_customers(
+        store, tenant_id, ANNA, customers.keys(), lambda before: {name: customers[name] for name in before}
+    )
 
 
 def attributes_of(store: Store, name: str, tenant_id: str = "t1") -> Attributes | None:
@@ -76,15 +78,15 @@ def test_a_customer_who_ended_is_gone_but_for_the_history_and_can_begin_again(st
 def test_of_two_attempts_at_a_version_the_first_stored_counts_and_the_second_is_decided_anew(store: Store):
     seen: list[Any] = []
 
-    def decide(before: Mapping[str, Customer]) -> Mapping[str, Attributes | None]:
-        seen.append({name: one.attributes for name, one in before.items()})
+    def decide(before: Before) -> Mapping[str, Attributes | None]:
+        seen.append({name: one and one.attributes for name, one in before.items()})
         if len(seen) == 1:
             put(store, ann={"n": 1})
-        return {name: {"n": before[name].attributes["n"] + 1 if name in before else 0} for name in ("ann", "bob")}
+        return {name: {"n": one.attributes["n"] + 1 if one else 0} for name, one in before.items()}
 
     made = change_customers(store, "t1", ANNA, ["ann", "bob"], decide)
     assert made == {"ann": 2, "bob": 1}
-    assert seen == [{}, {"ann": {"n": 1}}]
+    assert seen == [{"ann": None, "bob": None}, {"ann": {"n": 1}}]
     assert (attributes_of(store, "ann"), attributes_of(store, "bob")) == ({"n": 2}, {"n": 0})
     assert store.client.query("SELECT version, attributes FROM customers ORDER BY customer_id").result_rows == [
         (2, '{"n":2}'),
@@ -97,8 +99,8 @@ def test_changes_made_at_the_same_time_all_count(store: Store):
     names = [f"c{number}" for number in range(5)]
 
     def count_up(_: int) -> None:
-        def decide(before: Mapping[str, Customer]) -> Mapping[str, Attributes | None]:
-            return {name: {"n": before[name].attributes["n"] + 1 if name in before else 1} for name in names}
+        def decide(before: Before) -> Mapping[str, Attributes | None]:
+            return {name: {"n": one.attributes["n"] + 1 if one else 1} for name, one in before.items()}
 
         change_customers(store, "t1", ANNA, names, decide)
 
