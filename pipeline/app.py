@@ -20,6 +20,7 @@ from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
+from rapport.storage.contact_profiles import uncollected_customers
 from rapport.storage.stream import DeadLetter
 from rapport.storage.tenants import load_tenants
 from rapport.storage.tombstones import read_tombstones
@@ -138,7 +139,10 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     app.positions = Positions(store, kafka, cluster_id, metrics)
     directory = Directory(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
     privacy = Privacy(
-        lambda since_ms: read_tombstones(store, since_ms), dict, metrics, refresh_s=settings.worker.refresh_s
+        lambda since_ms: read_tombstones(store, since_ms),
+        lambda: uncollected_customers(store),
+        metrics,
+        refresh_s=settings.worker.refresh_s,
     )
     letters = app.topic(kafka.dead_letter_topic, value_type=bytes, key_type=bytes, value_serializer="raw")
 

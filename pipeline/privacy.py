@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from rapport.domain.privacy import Tombstone, hash_customer, named_customers, without_free_form
+from rapport.domain.privacy import Tombstone, hash_customer, named_customers, without_attributes, without_free_form
 
 if TYPE_CHECKING:
     from pipeline.decode import Decoded
@@ -33,7 +33,9 @@ SETTLES_MS: Final = 3_600_000
 """For so long after an erasure is complete a batch may still hold rows that were read before it."""
 _CUSTOMER: Final = ("tenant_id", "customer_id")
 _ERASED_SCHEMA: Final = {"tenant_id": pl.String, "customer_id": pl.String, "erased_at_ms": pl.Int64}
+_SINCE_SCHEMA: Final = {"tenant_id": pl.String, "customer_id": pl.String, "since_ms": pl.Int64}
 _FREE_FORM_COLUMNS: Final = ("context", "outcome_details", "metadata")
+_IS_COLLECTED: Final = (pl.col("received_at_ms") < pl.col("since_ms")).fill_null(value=True)
 
 Customer = tuple[str, str]
 """Tenant and customer."""
@@ -131,7 +133,7 @@ class Privacy:
         kept = replace(
             decoded,
             events=_without_free_form(_leave_out(decoded.events, known), known),
-            decisions=_leave_out(decoded.decisions, known),
+            decisions=_without_attributes(_leave_out(decoded.decisions, known), known),
             dead_letters=_letters(decoded.dead_letters, known),
         )
         self._metrics.erased.inc(
@@ -155,6 +157,7 @@ class Privacy:
             _leave_out(decoded.events, known).height < decoded.events.height
             or _leave_out(decoded.decisions, known).height < decoded.decisions.height
             or not _without_free_form(decoded.events, known).equals(decoded.events)
+            or not _without_attributes(decoded.decisions, known).equals(decoded.decisions)
             or _letters(decoded.dead_letters, known) != decoded.dead_letters
         ):
             raise OutdatedBatchError
@@ -220,13 +223,23 @@ def _customers(rows: pl.DataFrame) -> list[Customer]:
 
 def _without_free_form(events: pl.DataFrame, known: _Known) -> pl.DataFrame:
     """Empty the free-form fields of events of customers about whom nothing may be collected."""
-    since = [(*one, known.uncollected[one]) for one in _customers(events) if one in known.uncollected]
-    if not since:
-        return events
-    frame = pl.DataFrame(since, schema={**dict.fromkeys(_CUSTOMER, pl.String), "since_ms": pl.Int64}, orient="row")
-    is_collected = (pl.col("received_at_ms") < pl.col("since_ms")).fill_null(value=True)
-    return (
-        events.join(frame, on=_CUSTOMER, how="left", maintain_order="left")
-        .with_columns(pl.when(is_collected).then(pl.col(name)).otherwise(pl.lit("")) for name in _FREE_FORM_COLUMNS)
-        .drop("since_ms")
+    empty = [pl.when(_IS_COLLECTED).then(pl.col(name)).otherwise(pl.lit("")).alias(name) for name in _FREE_FORM_COLUMNS]
+    return _changed_for_uncollected(events, known, *empty)
+
+
+def _without_attributes(decisions: pl.DataFrame, known: _Known) -> pl.DataFrame:
+    """Take out of decisions what they say about customers about whom nothing may be collected."""
+    text = pl.col("decision")
+    bare = text.map_elements(without_attributes, return_dtype=pl.String)
+    return _changed_for_uncollected(
+        decisions, known, pl.when(_IS_COLLECTED).then(text).otherwise(bare).alias("decision")
     )
+
+
+def _changed_for_uncollected(rows: pl.DataFrame, known: _Known, *changes: pl.Expr) -> pl.DataFrame:
+    since = [(*one, known.uncollected[one]) for one in _customers(rows) if one in known.uncollected]
+    if not since:
+        return rows
+    frame = pl.DataFrame(since, schema=_SINCE_SCHEMA, orient="row")
+    marked = rows.join(frame, on=_CUSTOMER, how="left", maintain_order="left")
+    return marked.with_columns(*changes).drop("since_ms")

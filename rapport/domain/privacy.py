@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+_PERSONAL: Final = ("attributes", "context")
 _NAMES: Final = re.compile(rb'"(tenantId|customerId)"\s*:\s*("(?:[^"\\]|\\.)*")')
 _CONTRACT: Final = ("type", "tenantId", "customerId", "outcome", "idempotencyKey", "recommendationId", "timestamp")
 
@@ -83,6 +84,18 @@ def without_free_form(value: bytes) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return b""
     return msgspec.json.encode({name: fields[name] for name in _CONTRACT if name in fields})
+
+
+def without_attributes(decision: str) -> str:
+    """A recorded decision without what the request, or the tenant's tables, said about the customer."""
+    try:
+        record = msgspec.json.decode(decision, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return ""
+    kept = {name: value for name, value in record.items() if name not in _PERSONAL}
+    if isinstance(kept.get("customer"), dict):
+        kept["customer"] = {name: value for name, value in kept["customer"].items() if name not in _PERSONAL}
+    return msgspec.json.encode(kept).decode()
 
 
 def _ascii_json(text: str) -> bytes:

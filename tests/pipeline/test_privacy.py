@@ -215,6 +215,7 @@ def test_of_a_customer_who_does_not_want_it_events_count_without_what_they_say(w
         (NOW + 5, click("after", **FREE_FORM, unknownField="x")),
         (NOW + 6, click("other", customerId="bob", **FREE_FORM)),
         (NOW + 6, click("bad", outcome="nonsense", **FREE_FORM)),
+        (NOW + 6, {**DECISION, "decision": {"customer": {"attributes": {"age": 41}, "segments": ["s"]}, "seed": 1}}),
     )
     rows = worker.store.client.query(
         "SELECT idempotency_key, context, outcome_details, metadata FROM interactions ORDER BY 1"
@@ -222,6 +223,8 @@ def test_of_a_customer_who_does_not_want_it_events_count_without_what_they_say(w
     full = tuple(json.dumps(FREE_FORM[name]) for name in ("context", "outcomeDetails", "metadata"))
     assert rows == [("after", "", "", ""), ("before", *full), ("other", *full)]
     assert worker.clicks() == [2] * 4
+    decision = worker.store.client.query("SELECT decision FROM decisions").result_rows[0][0]
+    assert json.loads(decision) == {"customer": {"segments": ["s"]}, "seed": 1}
     (letter,) = worker.letters
     assert json.loads(letter.value) == click("bad", outcome="nonsense")
     assert worker.store.client.query("SELECT value FROM dead_letters").result_rows == [(letter.value.decode(),)]
