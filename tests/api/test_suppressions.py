@@ -1,0 +1,127 @@
+"""Suppressions from the response that causes them to the recommendation that keeps to them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.times import iso
+from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.inventory import Category
+from rapport.domain.catalogue.suppression import SuppressionRule
+from rapport.domain.decisions.windows import DAY_MS
+from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
+
+if TYPE_CHECKING:
+    from tests.faults.world import World
+    from tests.fixtures.api import Caller, CallerFactory
+
+OFFERS = (*offer("loan", priority=90), *offer("card", priority=50), *offer("fund", priority=10, category_id="funds"))
+FUNDS = Category(id="funds", name="Funds")
+
+
+def respond(caller: Caller, outcome: str, at_ms: int | None = None, **fields: Any) -> None:
+    told = {"customerId": "ann", "creativeId": "loan-web", "outcome": outcome, "idempotencyKey": uuid.uuid4().hex}
+    when = {} if at_ms is None else {"timestamp": iso(at_ms)}
+    answer = caller.post("/respond", {**told, **when, **fields})
+    assert answer.status_code == 201, answer.text
+
+
+def suppressions(caller: Caller, customer: str = "ann") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = caller.read(f"/customers/{customer}/suppressions", role=Role.VIEWER)["data"]
+    return found
+
+
+def test_a_dismissed_offer_stays_away_for_seven_days(api_world: World, new_caller: CallerFactory):
+    caller = new_caller()
+    stock(caller, FUNDS, *OFFERS)
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        dismissed_ms = time.time_ns() // 1_000_000 - DAY_MS
+        respond(here, "dismiss", dismissed_ms)
+        clock.at_ms = dismissed_ms + 7 * DAY_MS - 1
+        (found,) = suppressions(here)
+        body = recommend(here, debug=True)
+        assert offers_of(body) == ["card", "fund"]
+        (removal,) = body["traceSummary"]["removals"]
+        assert (removal["offerId"], removal["stage"], removal["by"]) == ("loan", "contact_policy", found["ruleId"])
+        assert found.pop("id").startswith("sup_")
+        assert found == {
+            "scope": "offer",
+            "scopeId": "loan",
+            "offerName": "Loan",
+            "policyType": "outcome_based",
+            "ruleId": "default-dismiss",
+            "reason": "Cooldown 168h after dismiss",
+            "triggerCount": 1,
+            "expiresAt": iso(dismissed_ms + 7 * DAY_MS),
+            "createdAt": iso(dismissed_ms),
+            "isActive": True,
+        }
+        clock.at_ms += 1
+        assert offers_of(recommend(here)) == ["loan", "card", "fund"]
+        assert [one["isActive"] for one in suppressions(here)] == [False]
+
+
+@pytest.mark.parametrize(("outcome", "days", "left"), [("convert", 14, ["card", "fund"]), ("unsubscribe", 90, [])])
+def test_the_defaults_hold_as_long_as_documented(
+    api_world: World, new_caller: CallerFactory, outcome: str, days: int, left: list[str]
+):
+    caller = new_caller()
+    stock(caller, FUNDS, *OFFERS)
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        then_ms = time.time_ns() // 1_000_000 - DAY_MS
+        respond(here, outcome, then_ms)
+        clock.at_ms = then_ms + days * DAY_MS - 1
+        assert [one["isActive"] for one in suppressions(here)] == [True]
+        assert offers_of(recommend(here)) == left
+        assert offers_of(recommend(here, "bob")) == ["loan", "card", "fund"]
+        clock.at_ms += 1
+        assert offers_of(recommend(here)) == ["loan", "card", "fund"]
+
+
+def test_repetitions_prolong_a_suppression_under_one_id(caller: Caller):
+    stock(caller, *OFFERS[:2])
+    now_ms = time.time_ns() // 1_000_000
+    respond(caller, "dismiss", now_ms - 5 * DAY_MS)
+    (before,) = suppressions(caller)
+    respond(caller, "dismiss", now_ms - DAY_MS)
+    (after,) = suppressions(caller)
+    assert (before["id"], before["createdAt"]) == (after["id"], after["createdAt"])
+    assert (before["triggerCount"], after["triggerCount"]) == (1, 2)
+    assert after["expiresAt"] == iso(now_ms + 6 * DAY_MS)
+
+
+def test_a_tenants_own_rules_take_the_place_of_the_defaults(caller: Caller, new_caller: CallerFactory):
+    stock(
+        caller,
+        FUNDS,
+        *OFFERS,
+        SuppressionRule(id="tired", name="Tired", outcomes=("not_interested",), scope="category", days=30),
+    )
+    respond(caller, "dismiss")
+    assert suppressions(caller) == []
+    respond(caller, "not_interested")
+    (found,) = suppressions(caller)
+    assert (found["scope"], found["scopeId"], found["offerName"]) == ("category", "cards", None)
+    assert offers_of(recommend(caller)) == ["fund"]
+    assert suppressions(new_caller()) == []
+
+
+def test_every_fault_of_a_rule_is_named(caller: Caller):
+    body = {"id": "s", "name": "S", "outcomes": [], "days": 0, "scope": "channel"}
+    answer = caller.post("/suppression-rules", body)
+    assert [fault["field"] for fault in answer.json()["details"]] == ["days", "outcomes", "scope"]
+
+
+def test_eligibility_names_the_suppression(caller: Caller):
+    stock(caller, *OFFERS[:2])
+    respond(caller, "dismiss")
+    caller.read("/customers/ann/suppressions")
+    (explained,) = caller.get("/customers/ann/eligibility").json()["offers"]
+    assert not explained["eligible"]
+    assert [one["policyId"] for one in explained["blockedPolicies"]] == ["default-dismiss"]

@@ -1,0 +1,170 @@
+"""What suppressions follow from outcomes, and that decisions keep to the same ones."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.domain.catalogue.suppression import DEFAULT_SUPPRESSION_RULES, SuppressionRule, rules_in_force
+from rapport.domain.catalogue.values import Status
+from rapport.domain.decisions.facts import CustomerFacts, Subject
+from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.profiles.suppressions import Suppression, Trigger, suppressions_of
+from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
+from tests.domain.decisions.world import NOW_MS
+
+CATEGORIES: Final = {"loan": "credit", "card": "credit", "save": "deposits", "fund": "deposits", "lost": None}
+EVERYTHING: Final = {"loan", "card", "save", "fund"}
+
+
+def rule(days: float = 7, scope: Any = "offer", *outcomes: str, **fields: Any) -> SuppressionRule:
+    return SuppressionRule(
+        **{"id": "r", "name": "Rule", "outcomes": outcomes or ("dismiss",), "days": days, "scope": scope} | fields
+    )
+
+
+def ago(days: float, outcome: str = "dismiss", offer: str = "loan") -> Trigger:
+    at_ms = NOW_MS - round(days * DAY_MS)
+    return Trigger(f"{at_ms:014d}-{outcome}-{offer}", outcome, offer, at_ms)
+
+
+def of(rules: list[SuppressionRule], *triggers: Trigger) -> list[Suppression]:
+    return list(suppressions_of(rules, triggers, CATEGORIES, NOW_MS))
+
+
+def facts_of(triggers: list[Trigger]) -> CustomerFacts:
+    latest: dict[tuple[str, Subject], int] = {}
+    for one in triggers:
+        key = one.outcome, Subject(one.offer_id, f"{one.offer_id}-web", "web")
+        latest[key] = max(one.at_ms, latest.get(key, one.at_ms))
+    return CustomerFacts(last_outcome_ms=latest)
+
+
+def test_an_outcome_suppresses_its_offer_for_the_days_of_the_rule():
+    (found,) = of([rule(7)], ago(3))
+    assert (found.scope, found.scope_id, found.trigger_count) == ("offer", "loan", 1)
+    assert (found.created_at_ms, found.expires_at_ms) == (NOW_MS - 3 * DAY_MS, NOW_MS + 4 * DAY_MS)
+    assert found.reason == "Cooldown 168h after dismiss"
+    assert found.is_active(NOW_MS)
+    assert not found.is_active(found.expires_at_ms)
+
+
+@pytest.mark.parametrize(("scope", "scope_id"), [("global", "all"), ("offer", "loan"), ("category", "credit")])
+def test_a_scope_says_what_is_suppressed(scope: str, scope_id: str):
+    assert [one.scope_id for one in of([rule(7, scope)], ago(1))] == [scope_id]
+
+
+def test_an_outcome_without_offer_suppresses_none_but_may_suppress_all():
+    assert of([rule(7), rule(7, "category")], ago(1, offer=""), ago(1, offer="gone")) == of(
+        [rule(7)], ago(1, offer="gone")
+    )
+    assert [one.scope_id for one in of([rule(7, "global")], ago(1, offer=""))] == ["all"]
+
+
+def test_an_outcome_while_it_holds_prolongs_it_and_a_later_one_begins_another():
+    ended, held = ago(30), [ago(10), ago(3, "convert"), ago(1)]
+    found = of([rule(7.5, "offer", "dismiss", "convert")], *held, ended)
+    assert [(one.trigger_count, one.is_active(NOW_MS)) for one in found] == [(3, True), (1, False)]
+    assert found[0].created_at_ms == held[0].at_ms
+    assert found[0].expires_at_ms == held[-1].at_ms + 7.5 * DAY_MS
+    assert found[0].reason == "Cooldown 180h after dismiss"
+
+
+def test_those_that_hold_come_first_then_the_latest():
+    found = of([rule(7), rule(90, "global", "opt_out", id="g")], ago(80, "opt_out"), ago(30), ago(20, offer="card"))
+    assert [(one.rule_id, one.scope_id) for one in found] == [("g", "all"), ("r", "card"), ("r", "loan")]
+
+
+def test_a_tenant_without_rules_has_the_documented_ones():
+    assert rules_in_force([]) == DEFAULT_SUPPRESSION_RULES
+    days = {outcome: (one.days, one.scope) for one in DEFAULT_SUPPRESSION_RULES for outcome in one.outcomes}
+    assert days["unsubscribe"] == days["unsubscribed"] == days["opt_out"] == (90, "global")
+    assert days["dismiss"] == (7, "offer")
+    assert days["convert"] == days["conversion"] == (14, "offer")
+
+
+def test_one_rule_of_its_own_takes_the_place_of_all_defaults():
+    assert rules_in_force([rule(id="b"), rule(id="a")]) == [rule(id="a"), rule(id="b")]
+    assert rules_in_force([rule(status=Status.PAUSED)]) == []
+
+
+triggers = st.lists(
+    st.builds(
+        ago,
+        st.floats(0, 20).map(lambda days: round(days, 3)),
+        st.sampled_from(["dismiss", "convert", "opt_out"]),
+        st.sampled_from(["loan", "card", "save", "fund", ""]),
+    ),
+    max_size=8,
+)
+rule_sets = st.lists(
+    st.builds(
+        rule,
+        st.sampled_from([1, 2.5, 7, 14]),
+        st.sampled_from(["global", "offer", "category"]),
+        st.sampled_from(["dismiss", "convert", "opt_out"]),
+        id=st.sampled_from("abcd"),
+        bypassable=st.booleans(),
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda one: one.id,
+)
+
+
+@given(rule_sets, triggers)
+def test_a_decision_shows_what_no_suppression_that_holds_covers(rules: list[SuppressionRule], happened: list[Trigger]):
+    catalogue = bank(
+        suppression_rule=[
+            {
+                "id": one.id,
+                "outcomes": list(one.outcomes),
+                "scope": one.scope,
+                "days": one.days,
+                "bypassable": one.bypassable,
+            }
+            for one in rules
+        ]
+    )
+    covered: set[str] = set()
+    for one in of(rules, *happened):
+        if one.is_active(NOW_MS):
+            covered |= {offer for offer in EVERYTHING if one.scope_id in ("all", offer, CATEGORIES[offer])}
+    assert set(offers_of(decided(catalogue, facts_of(happened)))) == EVERYTHING - covered
+
+
+@given(rule_sets, triggers, st.randoms())
+def test_the_order_of_events_and_their_repetition_change_nothing(
+    rules: list[SuppressionRule], happened: list[Trigger], random: Any
+):
+    once = list(dict.fromkeys(happened))
+    shuffled = random.sample(once, len(once))
+    assert of(rules, *shuffled) == of(rules, *once)
+
+
+@pytest.mark.parametrize("bypassable", [False, True])
+@pytest.mark.parametrize("past", ["override", "mandatory"])
+def test_only_a_suppression_that_says_so_gives_way_to_overrides_and_mandatory_offers(past: str, *, bypassable: bool):
+    more: dict[str, Any] = {
+        "suppression_rule": [{"id": "s", "name": "Quiet", "outcomes": ["dismiss"], "days": 7, "bypassable": bypassable}]
+    }
+    if past == "override":
+        more["contact_policy"] = [{"id": "o", "ruleType": "allow_override", "scope": "global", "priority": 90}]
+    else:
+        more["offer"] = [{"id": "loan", "categoryId": "credit", "priority": 90, "mandatory": True}]
+    decision = decided(bank(**more), facts_of([ago(1)]))
+    assert ("loan" in offers_of(decision)) is bypassable
+    if not bypassable:
+        assert reasons_of(decision)["loan"].startswith("contact_policy s: dismiss 1.0 days ago")
+
+
+def test_a_flow_that_chooses_its_policies_keeps_suppressions():
+    catalogue = bank(
+        contact_policy=[{"id": "cap", "ruleType": "frequency_cap", "scope": "global", "config": {"maxPerDay": 99}}],
+        decision_flow=[flow({"type": "contact_policy", "config": {"mode": "explicit", "ids": ["cap"]}})],
+    )
+    shown = offers_of(decided(catalogue, facts_of([ago(1), ago(1, "convert", "save")]), key="f"))
+    assert set(shown) == {"card", "fund"}
