@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from litestar import Controller, Litestar, Router
 from litestar.di import Provide
 
+from api.allowed_methods import AllowedMethods
 from api.api_keys.controller import ApiKeyController
 from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
@@ -189,6 +190,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             Authentication(services.keyring, settings.api),
             RateLimit(settings.api, tenants, redis),
             Freshness(services.watermark),
+            AllowedMethods(),
         ],
         exception_handlers=dict(EXCEPTION_HANDLERS),
         lifespan=[lambda _app: _running(services, redis)],

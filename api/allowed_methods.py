@@ -1,0 +1,34 @@
+"""Which methods a path has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.routes import HTTPRoute
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class AllowedMethods(ASGIMiddleware):
+    """Names all of them in the answer to OPTIONS: the framework's own names those it learnt of first."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Serve one request."""
+        if scope.get("method") != "OPTIONS":
+            await next_app(scope, receive, send)
+            return
+        routes = [route for route in scope["litestar_app"].routes if isinstance(route, HTTPRoute)]
+        allowed = {name for route in routes if route.path_format == scope["path_template"] for name in route.methods}
+
+        async def send_complete(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                others = [pair for pair in message["headers"] if pair[0].lower() != b"allow"]
+                message["headers"] = [*others, (b"allow", ", ".join(sorted(allowed)).encode())]
+            await send(message)
+
+        await next_app(scope, receive, send_complete)
