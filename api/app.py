@@ -62,6 +62,7 @@ from api.tenants import TenantDirectory
 from api.times import now_ms
 from api.writing.gateway import STOP_S, EventGateway
 from api.writing.repetitions import Repetitions
+from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.history import read_pages
@@ -161,7 +162,12 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                         lambda keys: database.call(load_kept, keys),
                         max_batch=max_batch,
                         sizes=metrics.loaded.labels("customers"),
-                    )
+                    ),
+                    Loader(
+                        lambda keys: database.call(read_objections, keys),
+                        max_batch=max_batch,
+                        sizes=metrics.loaded.labels("objections"),
+                    ),
                 ),
                 TenantTotals(database),
                 watermark,

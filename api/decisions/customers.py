@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from rapport.storage.customers import CustomerKey, KeptOfCustomer
 
 if TYPE_CHECKING:
     from api.reading.loader import Loader
+    from rapport.domain.profiles.contact import Objections
     from rapport.storage.tenants import Tenant
 
 TIME_ZONE: str = "timeZone"
@@ -28,12 +30,14 @@ class KnownCustomer:
         segments: Ids or names.
         time_zone: IANA name, where it is known.
         withheld: Purposes for which the customer may not be contacted.
+        objections: Why the customer may not be contacted at all.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     segments: frozenset[str] = frozenset()
     time_zone: str | None = None
     withheld: frozenset[str] = frozenset()
+    objections: Sequence[str] = ()
 
 
 class CustomerSource:
@@ -42,8 +46,11 @@ class CustomerSource:
     ``customer.*`` is what is kept; where a request's ``attributes`` say otherwise, they count for this decision.
     """
 
-    def __init__(self, loader: Loader[CustomerKey, KeptOfCustomer]) -> None:
+    def __init__(
+        self, loader: Loader[CustomerKey, KeptOfCustomer], objections: Loader[CustomerKey, Objections]
+    ) -> None:
         self._loader = loader
+        self._objections = objections
 
     async def load(self, tenant: Tenant, customer_id: str, given: Mapping[str, Any]) -> KnownCustomer:
         """One customer.
@@ -56,13 +63,15 @@ class CustomerSource:
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        kept = await self._loader.load(CustomerKey(tenant.tenant_id, customer_id))
+        key = CustomerKey(tenant.tenant_id, customer_id)
+        kept, objections = await asyncio.gather(self._loader.load(key), self._objections.load(key))
         attributes = {**kept.attributes, **given} if kept.attributes else given
         recorded = {purpose: Status(status) for purpose, status in kept.consents.items()}
         return KnownCustomer(
             attributes=attributes,
             time_zone=_zone_of(given) or _zone_of(kept.attributes or {}),
             withheld=withheld(recorded, attributes, tenant.settings),
+            objections=objections.reasons(),
         )
 
 

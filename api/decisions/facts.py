@@ -90,6 +90,7 @@ class FactsReader:
                 last_outcome_ms=loaded.last_outcome_ms,
                 reservations=found.reservations,
                 withheld=customer.withheld,
+                objections=customer.objections,
             ),
             tenant=tenant_facts,
             watermark=watermark,

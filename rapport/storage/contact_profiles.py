@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.profiles.contact import ContactProfile, Objections, end
+from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactProfile, Objections, end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from rapport.storage.client import Store
 
@@ -198,24 +198,21 @@ def uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
     return {(tenant_id, customer_id): since for tenant_id, customer_id, since in zip(*columns, strict=True)}
 
 
-def read_objections(store: Store, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Objections]:
-    """What contact profiles say against addressing customers, each named by tenant and id; only where one does."""
-    asked = set(customers)
+def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[Objections]:
+    """What contact profiles say against addressing customers, each named by tenant and id; in their order."""
     parameters = {
-        "tenant_ids": sorted({tenant_id for tenant_id, _ in asked}),
-        "customer_ids": sorted({customer_id for _, customer_id in asked}),
+        "tenant_ids": sorted({tenant_id for tenant_id, _ in customers}),
+        "customer_ids": sorted({customer_id for _, customer_id in customers}),
     }
-    found = {}
-    for row in store.rows("contact_profiles/objections", parameters):
-        key = (row["tenant_id"], row["customer_id"])
-        objections = Objections(
+    found = {
+        (row["tenant_id"], row["customer_id"]): Objections(
             prevents_collection=bool(row["prevents_collection"]),
             refuses_gdpr=bool(row["refuses_gdpr"]),
             is_inactive=bool(row["is_inactive"]),
         )
-        if key in asked and objections.reasons():
-            found[key] = objections
-    return found
+        for row in store.rows("contact_profiles/objections", parameters)
+    }
+    return [found.get((tenant_id, customer_id), NO_OBJECTIONS) for tenant_id, customer_id in customers]
 
 
 def profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:

@@ -66,6 +66,7 @@ class CustomerFacts:
         last_outcome_ms: The latest event per outcome and subject.
         reservations: Exposures that are not in the counts.
         withheld: Purposes for which the customer may not be contacted, see :mod:`rapport.domain.profiles.consent`.
+        objections: Why the customer may not be contacted at all, as the contact profiles say.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class CustomerFacts:
     last_outcome_ms: Mapping[tuple[str, Subject], int] = field(default_factory=dict)
     reservations: Sequence[Reservation] = ()
     withheld: frozenset[str] = frozenset()
+    objections: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,9 +116,9 @@ def prepare_policies(gate: Gate) -> Action:
 
 
 def require_consent(run: Run) -> None:
-    """Remove what the customer has not consented to. No flow does without it: it runs where no node asks for it, too."""
+    """Remove what the customer has not consented to. No flow does without it: it runs even where no node asks for it."""
     context = run.context
-    if not context.customer.withheld:
+    if not context.customer.withheld and not context.customer.objections:
         return
 
     def judge(candidate: Candidate) -> Objection | None:
@@ -131,6 +131,8 @@ def require_consent(run: Run) -> None:
 
 def missing_consent(candidate: Candidate, context: Context) -> Verdict | None:
     """Why the customer may not be contacted about a candidate on its channel; None if that is allowed."""
+    for reason in context.customer.objections:
+        return Verdict(True, reason)
     channel_type = candidate.channel.channel_type if candidate.channel else None
     purpose = missing_for(channel_type, context.customer.withheld)
     if purpose is None:

@@ -75,6 +75,7 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
     reservations: Sequence[tuple[str, str, str, int]] = ()
     has_consent: bool = True
     withheld: Sequence[str] = ()
+    objections: Sequence[str] = ()
 
 
 class TenantRecord(_Part, frozen=True, kw_only=True):
@@ -156,6 +157,7 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
         last_outcomes=[(outcome, *subject, at_ms) for (outcome, subject), at_ms in facts.last_outcome_ms.items()],
         reservations=[(*one.subject, one.at_ms) for one in facts.reservations],
         withheld=sorted(facts.withheld),
+        objections=list(facts.objections),
     )
 
 
@@ -174,6 +176,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         last_outcome_ms={(row[0], Subject(*row[1:4])): row[4] for row in record.last_outcomes},
         reservations=[Reservation(Subject(*row[:3]), row[3]) for row in record.reservations],
         withheld=frozenset(record.withheld) | (frozenset() if record.has_consent else {MARKETING}),
+        objections=record.objections,
     )
 
 
