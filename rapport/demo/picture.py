@@ -104,6 +104,12 @@ Ask the API:
     -d '{{"customerId": "{steps.customer_id}", "creativeId": "newsletter", "channelId": "email", \
 "outcome": "click", "idempotencyKey": "my-first-click"}}'[/]
 
+What would you offer now, and why not something else?
+
+  [cyan]curl -H "X-API-Key: {steps.api_key}" -H "Content-Type: application/json" {plan.api_url}/api/v1/recommend \\
+    -d '{{"customerId": "me", "channel": "web", "attributes": {{"purchases": 3}}, "debug": true}}'[/]
+  [cyan]curl -H "X-API-Key: {steps.api_key}" {plan.api_url}/api/v1/customers/me/why-not/club[/]
+
 Kill {steps.worker} while more events flow. It is restarted here, and the totals stay exact:
 
   [cyan]{command} produce --dataset synthetic --events 200000 & sleep 3; kill -9 {steps.worker_pid}; wait[/]

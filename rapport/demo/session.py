@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from contextlib import suppress
@@ -15,6 +16,8 @@ from rapport.datasets.wheels import RegistryUnreachableError
 from rapport.demo.findings import find_faults, read_findings
 from rapport.demo.picture import NextSteps, show_next_steps, show_picture, show_verdict
 from rapport.demo.replay import replay
+from rapport.demo.shop import ShopApi, decide_for, find_shop_faults, stock_shop
+from rapport.demo.shop_picture import show_decisions
 from rapport.domain.api_keys import Role
 from rapport.embedded.errors import StackError
 from rapport.embedded.stack import plan_children, wipe
@@ -124,6 +127,7 @@ class Demo:
                 time.time_ns() // 1_000_000,
                 name="demo",
             )
+            stock_shop(store, TENANT)
             done = await replay(self._data.feed, self._plan.settings, store, self._console)
             found = read_findings(store, TENANT)
         finally:
@@ -131,6 +135,12 @@ class Demo:
         self._faults = find_faults(found, self._data.totals)
         show_picture(self._console, found, done)
         show_verdict(self._console, self._faults, self._data.totals)
+        decisions = await asyncio.to_thread(decide_for, ShopApi(self._plan.api_url, key), found.example_id)
+        show_decisions(self._console, decisions)
+        shop_faults = find_shop_faults(decisions)
+        self._faults += shop_faults
+        for fault in shop_faults:
+            self._console.print(fault, style="bold red", markup=False)
         if self._env_file is None:
             raise _FinishedError
         self._write_env_file(self._env_file, key)

@@ -1,0 +1,180 @@
+"""The demo's decisions: what the shop would offer to one customer, and what a formula and a cap change about it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rapport.catalogue_files.planning import plan
+from rapport.catalogue_files.reading import read_catalogue
+from rapport.demo.replay import ReplayError
+from rapport.storage.audit import audit_catalogue
+from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+CATALOGUE: Final = Path(__file__).parents[2] / "demo" / "catalogue.yaml"
+CAP: Final = 3
+POLICY: Final = "Each offer three times a day"
+NEW, LOYAL = 0, 12
+"""Purchases of a new customer and of a loyal one."""
+PATIENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """One recommended offer."""
+
+    rank: int
+    offer_id: str
+    name: str
+    score: float
+    price: float
+    headline: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Decisions:
+    """What was decided.
+
+    Attributes:
+        customer_id: About whom.
+        as_new: What the customer would be offered without any purchase,
+        as_loyal: and with a dozen.
+        clicked: What was answered to the first offer.
+        capped: What is offered after the first offer has been shown as often as the cap allows,
+        missing: the offer that is missing then,
+        reason: and why, in the API's words.
+    """
+
+    customer_id: str
+    as_new: Sequence[Offered] = field(default_factory=tuple)
+    as_loyal: Sequence[Offered] = field(default_factory=tuple)
+    clicked: str = ""
+    capped: Sequence[Offered] = field(default_factory=tuple)
+    missing: str = ""
+    reason: str = ""
+
+
+class ShopApi:
+    """The little of the API that the demo needs."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url
+        self._key = key
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a body."""
+        return self._ask(path, json.dumps(body).encode())
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Read."""
+        return self._ask(path, None)
+
+    def _ask(self, path: str, body: bytes | None) -> dict[str, Any]:
+        headers = {"X-API-Key": self._key, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._url}/api/v1{path}", body, headers)  # noqa: S310 - our own http URL
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - likewise
+                found: dict[str, Any] = json.loads(answer.read())
+                return found
+        except urllib.error.HTTPError as error:
+            raise ReplayError(f"the API answers {path} with {error.code}: {error.read().decode()}") from error
+        except OSError as error:
+            raise ReplayError(f"the API does not answer {path}: {error}") from error
+
+
+def stock_shop(store: Store, tenant_id: str) -> None:
+    """Put the shop's catalogue into the tenant's."""
+    placed = read_catalogue(CATALOGUE.read_text("utf-8"))
+
+    def decide(before: Any) -> Sequence[Change]:  # noqa: ANN401 - the catalogue as it is stored
+        steps, _ = plan(placed, before.entities, prune=False)
+        return [Change(step.kind, step.after) for step in steps if step.after is not None]
+
+    change_catalogue(store, tenant_id, Author("demo"), decide)
+    audit_catalogue(store, tenant_id)
+
+
+def decide_for(api: ShopApi, customer_id: str) -> Decisions:
+    """Ask for recommendations as different customers would, answer one, and ask until the cap bites.
+
+    Raises:
+        ReplayError: The API does not answer as it should.
+    """
+    found = Decisions(customer_id=customer_id)
+    _wait_for_catalogue(api)
+    found.as_new = _offered(_recommend(api, f"{customer_id}-new", NEW))
+    first = _recommend(api, customer_id, LOYAL)
+    found.as_loyal = _offered(first)
+    top = found.as_loyal[0]
+    answered = api.post(
+        "/respond",
+        {
+            "customerId": customer_id,
+            "recommendationId": first["recommendationId"],
+            "rank": 1,
+            "outcome": "click",
+            "idempotencyKey": f"{first['recommendationId']}-click",
+        },
+    )
+    found.clicked = answered["offerId"]
+    for _ in range(CAP - 1):
+        _recommend(api, customer_id, LOYAL)
+    found.capped = _offered(_recommend(api, customer_id, LOYAL))
+    found.missing = top.offer_id
+    removals = _recommend(api, customer_id, LOYAL)["traceSummary"]["removals"]
+    reasons = [f"{one.get('byName')}: {one['reason']}" for one in removals if one["offerId"] == top.offer_id]
+    found.reason = reasons[0] if reasons else ""
+    return found
+
+
+def find_shop_faults(found: Decisions) -> list[str]:
+    """What of it is not as it should be, a sentence each; nothing if all is well."""
+    checks = [
+        ("a new customer is offered something cheap first", found.as_new[:1] and found.as_new[0].price < 20),
+        ("a loyal one something dear", found.as_loyal[:1] and found.as_loyal[0].price > 30),
+        ("the response found what was recommended", found.as_loyal[:1] and found.clicked == found.as_loyal[0].offer_id),
+        ("the cap leaves something else to offer", bool(found.capped)),
+        (f"the cap of {CAP} a day holds", found.missing not in [one.offer_id for one in found.capped]),
+        ("the trace names the policy", POLICY in found.reason),
+    ]
+    return [f"not so: {what}" for what, holds in checks if not holds]
+
+
+def _wait_for_catalogue(api: ShopApi) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not api.get("/offers?limit=1")["data"] or not _recommend(api, "nobody", NEW)["count"]:
+        if time.monotonic() > deadline:
+            raise ReplayError("the API has not picked up the catalogue")
+        time.sleep(0.1)
+
+
+def _recommend(api: ShopApi, customer_id: str, purchases: int) -> dict[str, Any]:
+    attributes = {"purchases": purchases, "name": "Ann"}
+    return api.post(
+        "/recommend",
+        {"customerId": customer_id, "channel": "web", "limit": 3, "attributes": attributes, "debug": True},
+    )
+
+
+def _offered(answer: Mapping[str, Any]) -> list[Offered]:
+    return [
+        Offered(
+            rank=one["rank"],
+            offer_id=one["offerId"],
+            name=one["offerName"],
+            score=one["score"],
+            price=one["personalization"]["price"],
+            headline=one["content"]["headline"],
+        )
+        for one in answer["decisions"]
+    ]
