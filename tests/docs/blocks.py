@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = re.compile(r"^```bash\n(.*?)^```(?:\s*^```json\n(.*?)^```)?", re.DOTALL | re.MULTILINE)
 _STATUS: Final = re.compile(r"#\s(\d{3})\s*$", re.MULTILINE)
+_PATH: Final = re.compile(r"\$RAPPORT_URL(/[^\"?\s]*)")
+_METHOD: Final = re.compile(r"\s-X (\w+)")
+_DATA: Final = re.compile(r"\s(-d|--data-binary) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,22 @@ class Block:
     @property
     def statuses(self) -> list[int | None]:
         """The status that each curl announces by ``# 409`` behind it; None: any success."""
-        pieces = re.split(r"\bcurl(?= )", self.script)[1:]
-        found = [_STATUS.search(piece) for piece in pieces]
+        found = [_STATUS.search(command) for command in self._curls]
         return [int(match.group(1)) if match else None for match in found]
+
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Method and path of each curl that asks Rapport's API."""
+        found = []
+        for command in self._curls:
+            if (path := _PATH.search(command)) is not None:
+                method = _METHOD.search(command)
+                found.append((method.group(1) if method else "POST" if _DATA.search(command) else "GET", path.group(1)))
+        return found
+
+    @property
+    def _curls(self) -> list[str]:
+        return re.split(r"\bcurl(?= )", self.script)[1:]
 
 
 def bash_blocks(page: Path) -> list[Block]:

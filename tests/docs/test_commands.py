@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 NOT_HERE: Final = re.compile(r"^(make|[A-Z_]+=.* (docker|rapport api)) ", re.MULTILINE)
 """The tests run these themselves, or they need Docker."""
+ABOUT: Final = {"Writing", "Reading", "Configuration", "API keys", "Operation"}
+"""The groups of routes that docs/api.md is about."""
 OF_ITS_OWN: Final = "export CLICKHOUSE_DATABASE=elsewhere; rapport migrate"
 """For what would stop the demo's worker."""
 
@@ -42,6 +44,16 @@ def test_documented_commands_work(demo: RunningDemo, page: Path) -> None:
             assert status == announced or (announced is None and 200 <= status < 300), said
         if block.answer:
             assert list(differences(json.loads(block.answer), last_json(done.stdout))) == [], said
+
+
+def test_every_route_that_api_md_is_about_is_asked_there(demo: RunningDemo) -> None:
+    described = json.loads(demo.shell('curl -s "$RAPPORT_URL/docs/openapi.json"').stdout)
+    asked = {request for block in blocks_of(ROOT / "docs" / "api.md") for request in block.requests}
+    for template, methods in described["paths"].items():
+        path = re.compile(re.sub(r"\{\w+\}", r"[^/]+", template))
+        for method, operation in methods.items():
+            if set(operation["tags"]) & ABOUT:
+                assert any(verb == method.upper() and path.fullmatch(at) for verb, at in asked), f"{method} {template}"
 
 
 def test_the_commands_of_the_readme_and_the_api_are_among_them() -> None:

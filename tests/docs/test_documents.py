@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import yaml
 
+from api.metrics import ApiMetrics
+from api.server import check
 from rapport.domain.contract import asyncapi
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.rejections import RejectionCode
-from rapport.settings import Settings, from_env
+from rapport.settings import ApiSettings, Settings, from_env
 from rapport.storage.client import Store
 
 ROOT = Path(__file__).parents[2]
@@ -52,10 +56,23 @@ def test_every_reason_code_and_outcome_is_documented() -> None:
         assert outcome_type.key in page, outcome_type.key
 
 
-def test_every_setting_of_a_worker_is_documented() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    for variable in re.findall(r"`(KAFKA_\w+|CLICKHOUSE_\w+|RAPPORT_\w+)`", page):
+@pytest.mark.parametrize("page", ["operations.md", "security.md"])
+def test_every_variable_in_the_documents_is_a_setting(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    for variable in re.findall(r"`(KAFKA_\w+|CLICKHOUSE_\w+|RAPPORT_\w+)[`=]", text):
         assert variable in {name for name, _ in known_variables()}, variable
+
+
+def test_every_setting_of_the_api_is_documented() -> None:
+    text = "".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    for field in msgspec.structs.fields(ApiSettings):
+        assert f"`RAPPORT_API_{field.name.upper()}`" in text, field.name
+
+
+def test_every_metric_of_the_api_is_documented() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    for family in ApiMetrics().registry.collect():
+        assert f"`{family.name}" in text, family.name
 
 
 def test_the_compose_file_fits_the_settings_and_the_engine() -> None:
@@ -71,14 +88,38 @@ def test_the_compose_file_fits_the_settings_and_the_engine() -> None:
     assert settings.clickhouse.user == services["clickhouse"]["environment"]["CLICKHOUSE_USER"]
     assert settings.kafka.bootstrap in services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     assert services["worker"]["deploy"]["replicas"] == 2
-    assert all("healthcheck" in services[name] for name in ("kafka", "clickhouse", "worker"))
+    assert all("healthcheck" in service for name, service in services.items() if name != "migrate")
     line = re.search(r"chdb-core==(\d+\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))
     assert line is not None
     assert services["clickhouse"]["image"] == f"clickhouse/clickhouse-server:{line.group(1)}"
 
 
+def test_the_compose_file_runs_two_processes_of_the_api_that_share_what_they_must() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    api = services["api"]
+    assert api["environment"]["RAPPORT_API_KEY_PEPPER"].startswith("${RAPPORT_API_KEY_PEPPER:?"), "no default"
+    given = {**api["environment"], "CLICKHOUSE_PASSWORD": "x", "RAPPORT_API_KEY_PEPPER": "p" * 64}
+    assert set(given) <= {name for name, _ in known_variables()}
+    settings = from_env(given)
+    check(settings)
+    assert settings.api.workers == 2
+    assert urlsplit(settings.api.shared_state).hostname in services
+    assert settings.api.trusted_tenant == ""
+    (published,) = api["ports"]
+    assert published == f"127.0.0.1:{settings.api.port}:{settings.api.port}"
+    assert f":{settings.api.port}/health/live" in api["healthcheck"]["test"][-1]
+    shared = {"KAFKA_BOOTSTRAP", "KAFKA_TOPIC", "KAFKA_PARTITIONS", "CLICKHOUSE_URL", "CLICKHOUSE_DATABASE"}
+    assert all(api["environment"][name] == services["worker"]["environment"][name] for name in shared)
+
+
 def known_variables() -> list[tuple[str, str]]:
-    sections = {"kafka": "KAFKA_", "clickhouse": "CLICKHOUSE_", "worker": "RAPPORT_WORKER_"}
+    sections = {
+        "kafka": "KAFKA_",
+        "clickhouse": "CLICKHOUSE_",
+        "worker": "RAPPORT_WORKER_",
+        "api": "RAPPORT_API_",
+        "clv": "RAPPORT_CLV_",
+    }
     settings = Settings()
     names = [
         (prefix + name.upper(), name)
