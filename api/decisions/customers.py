@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ class KnownCustomer:
     segments: frozenset[str] = frozenset()
     time_zone: str | None = None
     withheld: frozenset[str] = frozenset()
-    objections: Sequence[str] = ()
+    objections: tuple[str, ...] = ()
 
 
 class CustomerSource:

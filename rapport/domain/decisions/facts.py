@@ -78,7 +78,7 @@ class CustomerFacts:
     last_outcome_ms: Mapping[tuple[str, Subject], int] = field(default_factory=dict)
     reservations: Sequence[Reservation] = ()
     withheld: frozenset[str] = frozenset()
-    objections: Sequence[str] = ()
+    objections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

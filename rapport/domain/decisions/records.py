@@ -176,7 +176,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         last_outcome_ms={(row[0], Subject(*row[1:4])): row[4] for row in record.last_outcomes},
         reservations=[Reservation(Subject(*row[:3]), row[3]) for row in record.reservations],
         withheld=frozenset(record.withheld) | (frozenset() if record.has_consent else {MARKETING}),
-        objections=record.objections,
+        objections=tuple(record.objections),
     )
 
 

@@ -46,6 +46,7 @@ customers = st.builds(
     last_outcome_ms=st.dictionaries(st.tuples(names, subjects), numbers, max_size=2),
     reservations=st.lists(st.builds(Reservation, subjects, numbers), max_size=2),
     withheld=st.frozensets(names, max_size=2),
+    objections=st.tuples() | st.tuples(names),
 )
 requests = st.builds(
     Request,
