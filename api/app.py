@@ -25,6 +25,9 @@ from api.clv.controller import ClvController
 from api.clv.service import CustomerValues
 from api.contact_profiles.controller import contact_profile_routes
 from api.contact_profiles.service import ContactProfiles
+from api.customers.bulk import CustomersController
+from api.customers.controller import CustomerController
+from api.customers.schema_data import SchemaDataController
 from api.database import Database
 from api.decisions.circuits import Circuits
 from api.decisions.controller import DecisionController, TraceController
@@ -60,8 +63,11 @@ from api.summaries.controller import SummaryController
 from api.suppressions.controller import SuppressionController
 from api.tenants import TenantDirectory
 from api.times import now_ms
+from api.unified_profile.controller import UnifiedProfileController
+from api.unified_profile.service import BUILT_IN, UnifiedProfiles
 from api.writing.gateway import STOP_S, EventGateway
 from api.writing.repetitions import Repetitions
+from rapport.profiles.sections import discover_sections
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
@@ -80,6 +86,9 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     *map(controller_of, RESOURCES),
     FlowController,
     LintController,
+    CustomerController,
+    CustomersController,
+    SchemaDataController,
     AuditController,
     ApiKeyController,
     ExperimentResultsController,
@@ -95,6 +104,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     SummaryController,
     SuppressionController,
     ClvController,
+    UnifiedProfileController,
     TraceController,
 )
 """The areas of the API, below ``/api/v1``."""
@@ -177,6 +187,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         ),
         quota=DecisionQuota(database),
         clv=CustomerValues(database, settings, clock),
+        profiles=UnifiedProfiles(discover_sections(BUILT_IN), settings.api.profile_section_s),
         reservations=MemoryBook() if redis is None else SharedBook(redis, int(settings.api.reservation_s * 1000)),
         contact_profiles=ContactProfiles(database, clock, settings.api.profile_retention_days),
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from api.reading.watermark import Watermark
     from api.reservations.book import Book
     from api.tenants import TenantDirectory
+    from api.unified_profile.service import UnifiedProfiles
     from api.writing.gateway import EventGateway
     from api.writing.repetitions import Repetitions
     from rapport.settings import Settings
@@ -51,6 +52,7 @@ class Services:
         "history",
         "keyring",
         "metrics",
+        "profiles",
         "quota",
         "repetitions",
         "reservations",
@@ -80,6 +82,7 @@ class Services:
         decider: Decider,
         quota: DecisionQuota,
         clv: CustomerValues,
+        profiles: UnifiedProfiles,
         reservations: Book,
         contact_profiles: ContactProfiles,
     ) -> None:
@@ -100,6 +103,7 @@ class Services:
         self.decider = decider
         self.quota = quota
         self.clv = clv
+        self.profiles = profiles
         self.reservations = reservations
         self.contact_profiles = contact_profiles
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from api.clv.schemas import ClvView, view_of
-from rapport.domain.profiles.clv import CustomerValue, worthless
+from rapport.domain.profiles.clv import worthless
 from rapport.storage.clv import compute_values, find_contacted, read_values
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class CustomerValues:
         self._rules = settings.clv
         self._max_age_ms = settings.api.clv_max_age_s * 1000
         self._clock = clock
-        self._computing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._computing: dict[str, asyncio.Task[Computed]] = {}
 
     async def of(self, tenant_id: str, customer_id: str) -> ClvView:
         """A customer's value: the one kept, or a new one if it is too old or there is none.
@@ -50,16 +49,11 @@ class CustomerValues:
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        kept = await self._kept(tenant_id, customer_id)
-        if kept is not None:
+        kept = (await self._database.call(read_values, tenant_id, [customer_id])).get(customer_id)
+        if kept is not None and self._clock() - kept.computed_at_ms <= self._max_age_ms:
             return view_of(customer_id, kept, self._rules, "cached")
-        if not await self._database.call(find_contacted, tenant_id, [customer_id]):
-            return view_of(customer_id, worthless(self._clock()), self._rules, "computed")
-        lock = self._computing.setdefault(tenant_id, asyncio.Lock())
-        async with lock:
-            kept = await self._kept(tenant_id, customer_id)  # somebody may just have computed it
-            if kept is None:
-                await self._compute(tenant_id)
+        if await self._database.call(find_contacted, tenant_id, [customer_id]):
+            await asyncio.shield(self._compute(tenant_id))
         return await self._newest(tenant_id, customer_id)
 
     async def renew(self, tenant_id: str, customer_id: str) -> ClvView:
@@ -77,21 +71,31 @@ class CustomerValues:
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        lock = self._computing.setdefault(tenant_id, asyncio.Lock())
-        async with lock:
-            return await self._compute(tenant_id)
+        if tenant_id in self._computing:
+            await asyncio.wait([self._computing[tenant_id]])  # it may have begun before what the caller has in mind
+        return await asyncio.shield(self._compute(tenant_id))
 
-    async def _compute(self, tenant_id: str) -> Computed:
+    def _compute(self, tenant_id: str) -> asyncio.Task[Computed]:
+        """Begin, or join what runs; it goes on if whoever asked for it gives up."""
+        if tenant_id not in self._computing:
+            task = self._computing[tenant_id] = asyncio.create_task(self._run(tenant_id))
+            task.add_done_callback(_retrieve)
+        return self._computing[tenant_id]
+
+    async def _run(self, tenant_id: str) -> Computed:
         now_ms = self._clock()
-        return Computed(await self._database.call(compute_values, tenant_id, now_ms, self._rules), now_ms)
-
-    async def _kept(self, tenant_id: str, customer_id: str) -> CustomerValue | None:
-        found = await self._database.call(read_values, tenant_id, [customer_id])
-        value = found.get(customer_id)
-        is_young = value is not None and self._clock() - value.computed_at_ms <= self._max_age_ms
-        return value if is_young else None
+        try:
+            return Computed(await self._database.call(compute_values, tenant_id, now_ms, self._rules), now_ms)
+        finally:
+            del self._computing[tenant_id]
 
     async def _newest(self, tenant_id: str, customer_id: str) -> ClvView:
         found = await self._database.call(read_values, tenant_id, [customer_id])
         value = found.get(customer_id) or worthless(self._clock())
         return view_of(customer_id, value, self._rules, "computed")
+
+
+def _retrieve(task: asyncio.Task[Computed]) -> None:
+    """Nobody may be waiting for a computation that failed."""
+    if not task.cancelled():
+        task.exception()

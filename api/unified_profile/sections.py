@@ -1,0 +1,76 @@
+"""The sections that every tenant's profiles have, in the documented form: a list of items each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from api.times import iso, iso_or_none
+from api.unified_profile.schemas import RecentInteraction
+from rapport.storage.consents import load_consents
+from rapport.storage.customer_profiles import read_assignments
+from rapport.storage.history import HistoryFilter, PageRequest
+
+if TYPE_CHECKING:
+    from api.unified_profile.loading import Asked, Load
+
+RECENT: Final = 20
+"""Interactions of a profile."""
+Items = Sequence[Any]
+
+
+async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
+    """The latest interactions, the newest first."""
+    wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id)
+    page = await asked.services.history.load(PageRequest(wanted=wanted, limit=RECENT))
+    return [
+        RecentInteraction(
+            id=row["id"],
+            offer_id=row["offer_id"],
+            channel_id=row["channel_id"],
+            interaction_type=row["outcome"],
+            timestamp=iso(round(row["occurred_at"].timestamp() * 1000)),
+        )
+        for row in page.rows
+    ]
+
+
+async def load_experiments(asked: Asked) -> Items:
+    """The arms that count, by experiment."""
+    found = await asked.services.database.call(read_assignments, asked.tenant_id, asked.customer_ids)
+    known = (await asked.services.catalogues.of(asked.tenant_id)).experiments if found else {}
+    return [
+        {
+            "experimentId": one.experiment_id,
+            "experimentName": known[one.experiment_id].name if one.experiment_id in known else None,
+            "variant": one.variant,
+            "assignedAt": iso(one.assigned_at_ms),
+            "lastDecidedAt": iso(one.last_decided_at_ms),
+        }
+        for one in found
+    ]
+
+
+async def load_consent(asked: Asked) -> Items:
+    """What was recorded, by purpose. Of several ids of one person, the latest statement of a purpose counts."""
+    found = await asked.services.database.call(load_consents, asked.tenant_id, asked.customer_ids)
+    statements = [one for of_one in found.values() for one in of_one]
+    latest = {one.purpose: one for one in sorted(statements, key=lambda one: (one.stated_at_ms, one.status))}
+    return [
+        {
+            "purpose": one.purpose,
+            "status": one.status,
+            "source": one.source,
+            "grantedAt": iso_or_none(one.granted_at_ms),
+            "revokedAt": iso_or_none(one.revoked_at_ms),
+        }
+        for _, one in sorted(latest.items())
+    ]
+
+
+SECTIONS: Final[Mapping[str, Load]] = {
+    "interactions": load_interactions,
+    "experiments": load_experiments,
+    "consent": load_consent,
+}
+"""By name, in the order in which a profile has them."""

@@ -1,0 +1,154 @@
+"""Makes unified profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from api.errors import ApiError, Fault, invalid, unavailable
+from api.times import iso
+from api.unified_profile.loading import Asked, Load, Loaded, load_sections
+from api.unified_profile.schemas import (
+    Demographics,
+    Interactions,
+    NamedSectionError,
+    ProfileSection,
+    StructuredProfile,
+    UnifiedProfile,
+)
+from api.unified_profile.sections import SECTIONS
+from api.unified_profile.structured import SECTIONS as FIELDS
+from rapport.profiles.isolation import Isolated
+from rapport.profiles.sections import Section, SectionContext
+from rapport.storage.customer_profiles import is_known
+
+if TYPE_CHECKING:
+    from api.services import Services
+    from rapport.storage.client import Store
+
+BUILT_IN: Final = frozenset({*SECTIONS, *FIELDS})
+"""Names that no package's section can have."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UnifiedProfiles:
+    """Makes profiles of the built-in sections and those of packages.
+
+    Args:
+        added: Sections of packages.
+        limit_s: For each section, in seconds.
+    """
+
+    def __init__(self, added: Collection[Section], limit_s: float) -> None:
+        self._added: Mapping[str, Load] = {one.name: _isolated(one) for one in added}
+        self._limit_s = limit_s
+
+    async def listed(self, services: Services, tenant_id: str, customer_id: str, wanted: str | None) -> UnifiedProfile:
+        """A profile as a list of sections.
+
+        Args:
+            services: Of the process.
+            tenant_id: Whose customer.
+            customer_id: Which.
+            wanted: Names of sections, separated by commas; None for all.
+
+        Raises:
+            ApiError: 400 for names that no section has; 404 if nothing is known of the customer; 503 if no section
+                could be loaded because ClickHouse is away.
+        """
+        known: dict[str, Load] = {**SECTIONS, **self._added}
+        asked = _ask(services, tenant_id, customer_id)
+        found = await load_sections(_chosen(known, wanted), asked, self._limit_s)
+        await _check(asked, found, is_empty=not any(one.value for one in found))
+        return UnifiedProfile(
+            customer_id=customer_id,
+            tenant_id=tenant_id,
+            sections=[ProfileSection(name=one.name, data=one.value or (), error=one.error) for one in found],
+            computed_at=iso(asked.now_ms),
+        )
+
+    async def structured(self, services: Services, tenant_id: str, customer_id: str) -> StructuredProfile:
+        """A profile as one object.
+
+        Raises:
+            ApiError: As :meth:`listed`.
+        """
+        asked = _ask(services, tenant_id, customer_id)
+        found = await load_sections({**FIELDS, **self._added}, asked, self._limit_s)
+        values = {one.name: one.value for one in found}
+        added = {name: values[name] for name in self._added if values[name] is not None}
+        await _check(asked, found, is_empty=not (any(added.values()) or _says_anything(values)))
+        return StructuredProfile(
+            customer_id=customer_id,
+            tenant_id=tenant_id,
+            **{name: values[name] for name in FIELDS},
+            extensions=added,
+            errors=[
+                NamedSectionError(section=one.name, code=one.error.code, message=one.error.message)
+                for one in found
+                if one.error
+            ],
+            computed_at=iso(asked.now_ms),
+        )
+
+
+def _isolated(section: Section) -> Load:
+    isolated = Isolated(section)
+
+    async def load(asked: Asked) -> Sequence[Any]:
+        context = SectionContext(
+            tenant_id=asked.tenant_id,
+            customer_id=asked.customer_id,
+            customer_ids=asked.customer_ids,
+            store=await asked.services.database.call(_itself),
+            now=_EPOCH + timedelta(milliseconds=asked.now_ms),
+        )
+        return await isolated.load(context)
+
+    return load
+
+
+def _itself(store: Store) -> Store:
+    return store
+
+
+def _ask(services: Services, tenant_id: str, customer_id: str) -> Asked:
+    return Asked(
+        services=services,
+        tenant_id=tenant_id,
+        customer_id=customer_id,
+        customer_ids=(customer_id,),
+        now_ms=services.clock(),
+    )
+
+
+def _chosen(known: Mapping[str, Load], wanted: str | None) -> Mapping[str, Load]:
+    names = {name.strip() for name in (wanted or "").split(",")} - {""}
+    if not names:
+        return known
+    if unknown := sorted(names - known.keys()):
+        message = f"there is no section {', '.join(unknown)}; there are {', '.join(known)}"
+        raise invalid(Fault(field="sections", message=message))
+    return {name: load for name, load in known.items() if name in names}
+
+
+def _says_anything(values: Mapping[str, Any]) -> bool:
+    """Whether a structured profile holds anything but zeros."""
+    demographics: Demographics | None = values["demographics"]
+    interactions: Interactions | None = values["interactions"]
+    return bool(
+        (demographics and (demographics.updated_at or demographics.contact_profiles))
+        or (interactions and interactions.recent)
+        or values["suppressions"]
+    )
+
+
+async def _check(asked: Asked, found: Sequence[Loaded], *, is_empty: bool) -> None:
+    """Tell a customer of whom nothing is known from one of whom the sections asked for know nothing."""
+    if found and all(one.error and one.error.code == "UNAVAILABLE" for one in found):
+        raise unavailable("The database does not answer at the moment; try again shortly.")
+    if is_empty and not any(one.error for one in found):
+        if await asked.services.database.call(is_known, asked.tenant_id, asked.customer_ids):
+            return
+        raise ApiError(404, f"Nothing is known of a customer {asked.customer_id!r}.")

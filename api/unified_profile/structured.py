@@ -1,0 +1,82 @@
+"""The sections of a structured profile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from api.suppressions.service import list_suppressions
+from api.times import iso
+from api.unified_profile.schemas import Contacts, Demographics, Interactions
+from api.unified_profile.sections import load_interactions
+from rapport.storage.contact_profiles import profiles_of_customers
+from rapport.storage.customer_profiles import read_contact_totals
+from rapport.storage.customers import load_customers
+from rapport.storage.metrics import read_metrics
+
+if TYPE_CHECKING:
+    from api.clv.schemas import ClvView
+    from api.suppressions.schemas import SuppressionView
+    from api.unified_profile.loading import Asked, Load
+
+
+async def load_demographics(asked: Asked) -> Demographics:
+    """Attributes and contact profiles. Of several ids of one person, the attributes changed last count."""
+    customers, profiles = await asyncio.gather(
+        asked.services.database.call(load_customers, asked.tenant_id, asked.customer_ids),
+        asked.services.database.call(profiles_of_customers, asked.tenant_id, asked.customer_ids),
+    )
+    living = sorted((one for one in customers.values() if not one.is_deleted), key=lambda one: one.updated_at_ms)
+    return Demographics(
+        attributes={name: value for one in living for name, value in one.attributes.items()},
+        updated_at=iso(living[-1].updated_at_ms) if living else None,
+        contact_profiles=[{"id": one.profile.id, **one.profile.fields} for one in profiles],
+    )
+
+
+async def load_activity(asked: Asked) -> Interactions:
+    """What was done in all, and lately."""
+    totals, recent = await asyncio.gather(
+        asked.services.database.call(read_contact_totals, asked.tenant_id, asked.customer_ids),
+        load_interactions(asked),
+    )
+    if totals is None:
+        return Interactions(totals=Contacts(), recent=recent)
+    counts = msgspec.structs.asdict(totals)
+    last_contact_at = iso(counts.pop("last_contact_at_ms"))
+    return Interactions(totals=Contacts(**counts, last_contact_at=last_contact_at), recent=recent)
+
+
+async def load_value(asked: Asked) -> ClvView:
+    """The customer's value."""
+    return await asked.services.clv.of(asked.tenant_id, asked.customer_id)
+
+
+async def load_metrics(asked: Asked) -> Mapping[str, float | None]:
+    """Behavioral metrics that are active, by key."""
+    definitions = list((await asked.services.catalogues.of(asked.tenant_id)).metrics.values())
+    if not definitions:
+        return {}
+    of_customers = await asked.services.database.call(
+        read_metrics, asked.tenant_id, [asked.customer_id], definitions, asked.now_ms
+    )
+    values = of_customers[asked.customer_id]
+    return {one.key: values.get(one.key) for one in definitions}
+
+
+async def load_suppressions(asked: Asked) -> Sequence[SuppressionView]:
+    """What outcomes keep from the customer."""
+    return await list_suppressions(asked.services, asked.tenant_id, asked.customer_id)
+
+
+SECTIONS: Final[Mapping[str, Load]] = {
+    "demographics": load_demographics,
+    "interactions": load_activity,
+    "clv": load_value,
+    "metrics": load_metrics,
+    "suppressions": load_suppressions,
+}
+"""By name, which is the field that each fills."""

@@ -1,0 +1,15 @@
+-- A row says of what kind something is known of a customer: interactions, attributes or consents.
+SELECT 'interactions' AS kind
+FROM interactions
+WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
+LIMIT 1
+UNION ALL
+SELECT 'attributes' AS kind
+FROM customers
+WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
+LIMIT 1
+UNION ALL
+SELECT 'consents' AS kind
+FROM consents
+WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
+LIMIT 1
