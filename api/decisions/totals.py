@@ -72,7 +72,11 @@ class TenantTotals:
             StorageError: They were never read, or not today, and ClickHouse does not answer.
         """
         if not needs_totals(catalogue):
-            return TenantFacts(tenant_id=tenant.tenant_id, time_zone=tenant.time_zone)
+            return TenantFacts(
+                tenant_id=tenant.tenant_id,
+                time_zone=tenant.time_zone,
+                holdout_percent=tenant.settings.holdout_percent,
+            )
         known = await self._find(tenant, now_ms)
         if known.stamp != catalogue.stamp or known.evidence is None:
             _arrange(known, catalogue)
@@ -82,6 +86,7 @@ class TenantTotals:
             shown_today=Looked(known.shown_today or {}),
             shown=Looked(known.shown or {}),
             evidence=Looked(known.evidence or {}),
+            holdout_percent=tenant.settings.holdout_percent,
         )
 
     async def _find(self, tenant: Tenant, now_ms: int) -> _Known:

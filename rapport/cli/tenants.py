@@ -49,6 +49,11 @@ def create(tenant_id: str, name: str, time_zone: str) -> None:
 )
 @click.option("--decision-quota", type=click.IntRange(0), help="Recommendations it may ask for in all; 0: no limit.")
 @click.option(
+    "--holdout-percent",
+    type=click.FloatRange(0, 100),
+    help="Share of customers who get the fallback, so that what flows decide can be compared with it.",
+)
+@click.option(
     "--consent-required/--consent-assumed",
     "requires_consent",
     default=None,
@@ -60,7 +65,7 @@ def create(tenant_id: str, name: str, time_zone: str) -> None:
     default=None,
     help="Whether attributes such as consent_email count where no consent is recorded.",
 )
-def change(tenant_id: str, **settings: int | bool | None) -> None:
+def change(tenant_id: str, **settings: float | bool | None) -> None:
     """Change how the API treats a tenant; takes effect within seconds."""
     chosen = {name: value for name, value in settings.items() if value is not None}
     if not chosen:

@@ -18,6 +18,7 @@ class TenantSettings:
         is_catalogue_strict: Whether a response that names an offer, creative or channel which the catalogue does not
             know is refused (404) instead of being recorded with a warning.
         decision_quota: How many recommendations it may ask for in all; 0 for no limit.
+        holdout_percent: The share of customers, from 0 to 100, who get the fallback instead of what flows decide.
         requires_consent: Whether a customer of whom it is not known may not be contacted.
         is_consent_record_canonical: Whether records of consent alone count, and customers' attributes never do.
     """
@@ -25,5 +26,6 @@ class TenantSettings:
     requests_per_minute: int = REQUESTS_PER_MINUTE
     is_catalogue_strict: bool = False
     decision_quota: int = 0
+    holdout_percent: float = 0.0
     requires_consent: bool = False
     is_consent_record_canonical: bool = False

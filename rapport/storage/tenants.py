@@ -69,7 +69,7 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
     _write_tenant(store, {**row, "name": name or tenant_id, "is_active": True})
 
 
-def change_tenant(store: Store, tenant_id: str, **settings: int | bool) -> None:
+def change_tenant(store: Store, tenant_id: str, **settings: float | bool) -> None:
     """Change some of a tenant's settings (the attributes of :class:`TenantSettings`).
 
     Raises:
@@ -85,7 +85,7 @@ def change_tenant(store: Store, tenant_id: str, **settings: int | bool) -> None:
         _write_tenant(store, {**row, **{name: value for name, value in settings.items() if name in row}})
 
 
-def _write_settings(store: Store, tenant_id: str, settings: Mapping[str, int | bool]) -> None:
+def _write_settings(store: Store, tenant_id: str, settings: Mapping[str, float | bool]) -> None:
     """Write settings that table tenants has no column for."""
     if unknown := sorted(settings.keys() - {one.name for one in fields(TenantSettings)}):
         raise TypeError(f"no settings of a tenant: {', '.join(unknown)}")

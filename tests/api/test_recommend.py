@@ -156,6 +156,13 @@ def test_viewers_do_not_recommend(caller: Caller):
     assert caller.post("/recommend", {"customerId": "ann"}, role=Role.VIEWER).status_code == 403
 
 
+def test_customers_who_are_held_out_are_told_apart(new_caller: CallerFactory):
+    caller = new_caller(holdout_percent=50.0)
+    stock(caller, *offer("loan"))
+    held = {recommend(caller, f"c{number}")["controlGroup"] for number in range(20)}
+    assert held == {True, False}
+
+
 def test_a_tenant_gets_no_more_recommendations_than_its_quota(new_caller: CallerFactory):
     caller = new_caller(decision_quota=2)
     for _ in range(2):
