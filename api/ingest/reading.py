@@ -1,10 +1,10 @@
-"""Reads the events of a request while they arrive: one JSON array, or one JSON object a line."""
+"""Reads the items of a request while they arrive: one JSON array, or one JSON object a line."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -99,6 +99,19 @@ class EventReader:
         return b'{"tenantId":%b%b%b' % (tenant, b"" if rest.startswith(b"}") else b",", rest)
 
 
+class ItemReader(Protocol):
+    """Takes the items of a body one by one.
+
+    Attributes:
+        count: How many there were.
+    """
+
+    count: int
+
+    def add(self, item: bytes) -> None:
+        """Take one."""
+
+
 async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
     """The pieces of a body, as long as it is not too large.
 
@@ -113,8 +126,8 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
         yield chunk
 
 
-async def read_lines(chunks: AsyncIterator[bytes], reader: EventReader) -> None:
-    """Read one event a line; empty lines are passed over."""
+async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
+    """Read one item a line; empty lines are passed over."""
     rest = b""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -123,8 +136,8 @@ async def read_lines(chunks: AsyncIterator[bytes], reader: EventReader) -> None:
     await _take(rest, reader)
 
 
-async def read_array(chunks: AsyncIterator[bytes], reader: EventReader) -> None:
-    """Read an array of events, or a single one.
+async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
+    """Read an array of items, or a single one.
 
     Raises:
         ApiError: 400; it is neither.
@@ -136,12 +149,12 @@ async def read_array(chunks: AsyncIterator[bytes], reader: EventReader) -> None:
     try:
         items = _decode_items(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(Fault(field="body", message=f"must be a JSON array of events: {error}")) from error
+        raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {error}")) from error
     for item in items:
         await _take(bytes(item), reader)
 
 
-async def _take(item: bytes, reader: EventReader) -> None:
+async def _take(item: bytes, reader: ItemReader) -> None:
     if item.strip():
         reader.add(item)
         if reader.count % PAUSE_EVERY == 0:

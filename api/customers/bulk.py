@@ -1,0 +1,137 @@
+"""``/api/v1/customers``: many customers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, Response, post
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
+from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.params import QueryParameter
+
+from api.auth.principal import Principal, requires
+from api.bodies import require_media_type
+from api.customers.reading import MAX_ROWS, RowReader, read_csv
+from api.customers.schemas import UPSERTED_EXAMPLE, UpsertedView
+from api.customers.service import faults_of, form_of, store_rows
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.ingest.controller import NDJSON
+from api.ingest.reading import bounded, read_array, read_lines
+from api.reading.parameters import one_of
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.storage.customer_rows import Upserted, Way
+
+CSV: Final = "text/csv"
+_DONE: Final = {**UPSERTED_EXAMPLE, "received": 2, "rejected": 0, "errors": []}
+_RESPONSES: Final = {
+    **answers(200, UpsertedView, _DONE, 400, 413, 415),
+    **answers(207, UpsertedView, UPSERTED_EXAMPLE),
+}
+_ROW: Final = {"customerId": "CUST001", "first_name": "Ann", "tier": "gold"}
+
+
+@dataclass
+class BulkOperation(Operation):
+    """Describes a body that is read while it arrives."""
+
+    def __post_init__(self) -> None:
+        """Say what it may hold."""
+        row = Schema(
+            type="object",  # type: ignore[arg-type]
+            description="A customer: the id, and the attributes beside it or in `attributes`.",
+            required=["customerId"],
+            properties={
+                "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
+                "attributes": Schema(type="object"),  # type: ignore[arg-type]
+            },
+            examples=[dict(_ROW)],
+        )
+        rows = Schema(type="array", items=row, max_items=MAX_ROWS)  # type: ignore[arg-type]
+        lines = Schema(type="string", description="One customer a line.")  # type: ignore[arg-type]
+        table = Schema(type="string", description="The first line names the columns.")  # type: ignore[arg-type]
+        self.request_body = BodySpec(
+            required=True,
+            content={
+                "application/json": OpenAPIMediaType(schema=rows),
+                NDJSON[0]: OpenAPIMediaType(schema=lines),
+                CSV: OpenAPIMediaType(schema=table),
+            },
+        )
+
+
+class CustomersController(Controller):
+    """Many customers at once."""
+
+    path = "/customers"
+    tags = ["Customers"]
+    guards = [requires(Role.EDITOR)]
+    opt = {"scope": "customers"}
+
+    @post(
+        summary="Store many customers",
+        operation_class=BulkOperation,
+        request_max_body_size=None,  # counted while it is read, against a limit of its own
+        responses=_RESPONSES,
+    )
+    async def upsert(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        mode: Annotated[
+            str | None,
+            QueryParameter(
+                description="merge: attributes that are not given stay; replace: they are taken away.  Default: merge."
+            ),
+        ] = None,
+        *,
+        atomic: Annotated[
+            bool, QueryParameter(description="Whether nothing is stored if anything is wrong with any customer.")
+        ] = False,
+    ) -> Response[UpsertedView]:
+        """A JSON array, one JSON object a line (`application/x-ndjson`), or a table (`text/csv`); 10,000 rows, 10 MB.
+
+        200: all are stored. 207: `errors` says which are not, and why. 400: none is. Rows of one customer are applied
+        in their order. Sending the request again changes nothing.
+        """
+        problems: list[Fault] = []
+        mode = one_of("mode", mode, ("merge", "replace"), problems)
+        if problems:
+            raise invalid(*problems)
+        given = request.headers.get("content-type", "application/json")
+        media_type = require_media_type(given, "application/json", *NDJSON, CSV)
+        form = await form_of(services, request.user.tenant_id)
+        reader = await _read(request, services, media_type)
+        if not reader.count:
+            raise ApiError(400, "The body has no customers.")
+        if reader.faults and (atomic or not reader.rows):
+            raise invalid(*reader.faults)
+        way = Way(replaces=mode == "replace", is_text=media_type == CSV, is_atomic=atomic)
+        view = _view_of(reader, await store_rows(services, request.user, form, reader.rows, way))
+        if view.rejected == reader.count:
+            raise invalid(*view.errors)
+        return Response(view, status_code=207 if view.errors else 200)
+
+
+async def _read(request: Request[Principal, Any, Any], services: FromServices, media_type: str) -> RowReader:
+    reader = RowReader()
+    chunks = bounded(request.stream(), services.settings.api.max_bulk_bytes)
+    if media_type == CSV:
+        await read_csv(chunks, reader)
+    else:
+        await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
+    return reader
+
+
+def _view_of(reader: RowReader, done: Upserted) -> UpsertedView:
+    faults = [*reader.faults, *(one for index, some in done.faults.items() for one in faults_of(some, index))]
+    return UpsertedView(
+        received=reader.count,
+        created=done.created,
+        changed=done.changed,
+        unchanged=done.unchanged,
+        rejected=len({fault.index for fault in faults}),
+        errors=sorted(faults, key=lambda fault: fault.index or 0),
+    )

@@ -1,0 +1,102 @@
+"""Reads the customers of a request while they arrive: JSON objects, or the rows of a CSV table."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from api.errors import ApiError, Fault, invalid
+from api.ingest.reading import PAUSE_EVERY
+from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
+from rapport.domain.profiles.rows import Row, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+MAX_ROWS: Final = 10_000
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(slots=True)
+class RowReader:
+    """Checks rows one by one.
+
+    Attributes:
+        rows: Those that name a customer; numbered from 0, as they came.
+        faults: What is wrong with the others.
+        count: How many there were.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, item: bytes) -> None:
+        """Take one JSON object.
+
+        Raises:
+            ApiError: 413; there are too many.
+        """
+        try:
+            item.decode()
+            self.take(_decode(item))
+        except UnicodeDecodeError as error:
+            self.take(AttributeFault("body", f"is not UTF-8: byte {error.start} is invalid"))
+        except (msgspec.DecodeError, RecursionError) as error:
+            self.take(AttributeFault("body", f"is not a JSON object: {error}"))
+
+    def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
+        """Take the members of one, or what is wrong with it.
+
+        Raises:
+            ApiError: 413; there are too many.
+        """
+        index, self.count = self.count, self.count + 1
+        if index >= MAX_ROWS:
+            raise ApiError(413, f"A request may have at most {MAX_ROWS:,} customers; send the rest with another one.")
+        row = fields if isinstance(fields, AttributeFault) else row_of(index, fields)
+        if isinstance(row, Row):
+            self.rows.append(row)
+        else:
+            self.faults.append(Fault(field=row.field, message=row.message, index=index))
+
+
+async def read_csv(chunks: AsyncIterator[bytes], reader: RowReader) -> None:
+    """Read a table whose first line names the columns; an empty cell says nothing.
+
+    Raises:
+        ApiError: 400; it is no such table.
+    """
+    body = b"".join([chunk async for chunk in chunks])
+    try:
+        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(lines, [])
+        if fault := _fault_of_header(header):
+            raise invalid(Fault(field="body", message=fault))
+        for cells in lines:
+            if not cells:
+                continue
+            if len(cells) == len(header):
+                reader.take({name: cell for name, cell in zip(header, cells, strict=True) if cell})
+            else:
+                reader.take(AttributeFault("body", f"has {len(cells)} columns; the header has {len(header)}"))
+            if reader.count % PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
+    except UnicodeDecodeError as error:
+        raise invalid(Fault(field="body", message=f"is not UTF-8: byte {error.start} is invalid")) from error
+    except csv.Error as error:
+        raise invalid(Fault(field="body", message=f"is no CSV: {error}")) from error
+
+
+def _fault_of_header(header: list[str]) -> str:
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        return f"names the column {', '.join(twice)} twice"
+    if not set(ID_NAMES).intersection(header):
+        return f"must begin with a line that names the columns, {' or '.join(ID_NAMES)} among them"
+    return ""

@@ -1,0 +1,150 @@
+"""Changes of customers: each is decided on the customer as it is when the change is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from api.catalogue.service import author_of
+from api.errors import ApiError, Fault, invalid
+from rapport.domain.catalogue.customer_schema import CustomerSchema
+from rapport.domain.profiles.attributes import AttributeFault, Attributes, Form, complete, fault_of_id
+from rapport.storage.customer_rows import FaultyRowsError, Upserted, Way, upsert_rows
+from rapport.storage.customers import Before, Customer, change_customers, find_customer, load_history
+
+if TYPE_CHECKING:
+    from api.auth.principal import Principal
+    from api.services import Services
+    from rapport.domain.profiles.rows import Row
+    from rapport.storage.client import Store
+
+
+class Wanted(NamedTuple):
+    """What one customer is to become.
+
+    Attributes:
+        replaces: Whether ``given`` is everything there is, or only what changes.
+        expected: The version that the change builds upon; None for any.
+    """
+
+    customer_id: str
+    given: Attributes
+    replaces: bool
+    expected: int | None
+
+
+async def form_of(services: Services, tenant_id: str) -> Form:
+    """What the tenant's schemas want of customers now."""
+    return Form.of(await schemas_of(services, tenant_id))
+
+
+async def schemas_of(services: Services, tenant_id: str) -> Sequence[CustomerSchema]:
+    """The tenant's schemas now, active or not."""
+    stored = await services.catalogues.refresh(tenant_id)
+    return [one for one in stored.entities.get("customer_schema", ()) if isinstance(one, CustomerSchema)]
+
+
+def find(store: Store, tenant_id: str, customer_id: str) -> Customer:
+    """A customer who is there.
+
+    Raises:
+        ApiError: 404.
+    """
+    found = find_customer(store, tenant_id, customer_id)
+    if found is None:
+        raise unknown(customer_id)
+    return found
+
+
+def save(store: Store, principal: Principal, form: Form, wanted: Wanted) -> tuple[Customer, bool]:
+    """Replace or change a customer.
+
+    Returns:
+        The customer, and whether it is new. Where there is nothing to change it is as it was.
+
+    Raises:
+        ApiError: 400 with every fault, 404 where there is nobody to change, 409 if the version is not the newest.
+    """
+    customer_id = wanted.customer_id
+    if fault := fault_of_id(customer_id):
+        raise invalid(Fault(field="customerId", message=fault))
+    is_new = False
+
+    def decide(before: Before) -> Mapping[str, Attributes | None]:
+        nonlocal is_new
+        known = _living(before[customer_id])
+        is_new = known is None
+        if known is None and not wanted.replaces:
+            raise unknown(customer_id)
+        _expect(known, wanted.expected)
+        attributes = complete(form, wanted.given, None if wanted.replaces or known is None else known.attributes)
+        if isinstance(attributes, list):
+            raise invalid(*faults_of(attributes))
+        return {customer_id: attributes}
+
+    made = change_customers(store, principal.tenant_id, author_of(principal), [customer_id], decide)
+    if customer_id not in made:
+        return find(store, principal.tenant_id, customer_id), False
+    (stored,), _ = load_history(store, principal.tenant_id, customer_id, before_version=made[customer_id] + 1, limit=1)
+    return stored, is_new
+
+
+def end(store: Store, principal: Principal, customer_id: str, expected: int | None) -> None:
+    """End a customer; the versions stay.
+
+    Raises:
+        ApiError: 404, or 409 if the version is not the newest.
+    """
+
+    def decide(before: Before) -> Mapping[str, Attributes | None]:
+        known = _living(before[customer_id])
+        if known is None:
+            raise unknown(customer_id)
+        _expect(known, expected)
+        return {customer_id: None}
+
+    change_customers(store, principal.tenant_id, author_of(principal), [customer_id], decide)
+
+
+async def store_rows(services: Services, principal: Principal, form: Form, rows: Sequence[Row], way: Way) -> Upserted:
+    """Store rows of many customers.
+
+    Raises:
+        ApiError: 400; all or nothing was wanted, and something is wrong.
+    """
+    author = author_of(principal)
+    try:
+        return await services.database.call(upsert_rows, principal.tenant_id, author, form, rows, way)
+    except FaultyRowsError as error:
+        found = (fault for index, some in error.faults.items() for fault in faults_of(some, index))
+        raise invalid(*found) from error
+
+
+def etag_of(customer: Customer) -> str:
+    """The version as an ETag."""
+    return f'"{customer.version}"'
+
+
+def unknown(customer_id: str) -> ApiError:
+    """The answer where there is no such customer."""
+    return ApiError(404, f"There is no customer {customer_id[:256]!r}.")
+
+
+def faults_of(found: Sequence[AttributeFault], index: int | None = None) -> list[Fault]:
+    """Faults of a customer as the API names them."""
+    return [Fault(field=one.field, message=one.message, index=index) for one in found]
+
+
+def _living(known: Customer | None) -> Customer | None:
+    return None if known is None or known.is_deleted else known
+
+
+def _expect(known: Customer | None, expected: int | None) -> None:
+    version = known.version if known else 0
+    if expected is not None and expected != version:
+        raise ApiError(
+            409,
+            f"The customer has changed since: the version is {version} now. Read it and change it again.",
+            details=[Fault(field="version", message=f"is {version} now, not {expected}")],
+            headers={"ETag": f'"{version}"'},
+        )
