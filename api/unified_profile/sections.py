@@ -68,8 +68,15 @@ async def load_consent(asked: Asked) -> Items:
     ]
 
 
+async def _nothing(_asked: Asked) -> Items:
+    return ()
+
+
 SECTIONS: Final[Mapping[str, Load]] = {
+    "identities": _nothing,
     "interactions": load_interactions,
+    "segments": _nothing,
+    "journeys": _nothing,
     "experiments": load_experiments,
     "consent": load_consent,
 }
