@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,13 +64,24 @@ def named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterato
         yield tenant_id, text.removeprefix(f"{tenant_id}:")
 
 
+def spellings(customer_id: str) -> Sequence[str]:
+    """How a customer id may be written in a message: plain, or escaped as JSON does it."""
+    escaped = msgspec.json.encode(customer_id)[1:-1].decode()
+    ascii_only = "".join(letter if letter.isascii() else _escaped(letter) for letter in escaped)
+    return sorted({customer_id, escaped, ascii_only})
+
+
 def mentions(customer_id: str, texts: Iterable[bytes]) -> bool:
     """Whether any of some texts holds a customer id as a word of its own, plain or escaped as JSON does it."""
-    plain = customer_id.encode()
-    escaped = {plain, msgspec.json.encode(customer_id)[1:-1], _ascii_json(customer_id)}
-    words = b"|".join(re.escape(one) for one in sorted(escaped))
-    found = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?![0-9A-Za-z_@+-])")
+    words = b"|".join(re.escape(one.encode()) for one in spellings(customer_id))
+    found = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?!\.?[0-9A-Za-z_@+-])")
     return any(found.search(text) for text in texts)
+
+
+def names_other_tenant(tenant_id: str, value: bytes) -> bool:
+    """Whether a message names tenants, and a given one is not among them."""
+    named = {text for name, text in _NAMES.findall(value) if name == b"tenantId"}
+    return bool(named) and msgspec.json.encode(tenant_id) not in named
 
 
 def without_free_form(value: bytes) -> bytes:
@@ -96,10 +107,6 @@ def without_attributes(decision: str) -> str:
     if isinstance(kept.get("customer"), dict):
         kept["customer"] = {name: value for name, value in kept["customer"].items() if name not in _PERSONAL}
     return msgspec.json.encode(kept).decode()
-
-
-def _ascii_json(text: str) -> bytes:
-    return "".join(letter if letter.isascii() else _escaped(letter) for letter in text).encode()
 
 
 def _escaped(letter: str) -> str:

@@ -102,10 +102,25 @@ def repair_drift(
     return False
 
 
+def find_drift(store: Store, customers: pl.DataFrame, progress: pl.DataFrame) -> pl.DataFrame:
+    """Compare the summary rows of some customers with the history.
+
+    Args:
+        store: The database.
+        customers: Who (tenant_id, customer_id).
+        progress: Up to where the history of each source counts (source, next_offset).
+    """
+    return _compare(store, 1, 0, customers, progress)
+
+
 def _drift(store: Store, slices: int, at: int, suspects: pl.DataFrame | None) -> pl.DataFrame:
     progress = store.select("reconcile/progress")
     if progress.is_empty():
         progress = pl.DataFrame(schema={"source": pl.String, "next_offset": pl.UInt64})
+    return _compare(store, slices, at, suspects, progress)
+
+
+def _compare(store: Store, slices: int, at: int, suspects: pl.DataFrame | None, progress: pl.DataFrame) -> pl.DataFrame:
     return store.select(
         "reconcile/drift",
         {"slices": slices, "slice": at, "all_customers": suspects is None},

@@ -28,6 +28,7 @@ class StoredTombstone(NamedTuple):
     tenant_id: str
     customer_hash: str
     tombstone: Tombstone
+    receipt_id: str
     stored_at_ms: int
 
 
@@ -38,6 +39,7 @@ def read_tombstones(store: Store, since_ms: int = 0) -> list[StoredTombstone]:
             row["tenant_id"],
             row["customer_hash"],
             Tombstone(row["erased_at_ms"], row["completed_at_ms"]),
+            row["receipt_id"],
             row["stored_at_ms"],
         )
         for row in store.rows("privacy/erasures", {"since_ms": max(since_ms - _OVERLAP_MS, 0)})

@@ -3,6 +3,7 @@ SELECT
     tenant_id,
     customer_hash,
     toUnixTimestamp64Milli(max(erased_at)) AS erased_at_ms,
+    argMax(receipt_id, erased_at) AS receipt_id,
     toUnixTimestamp64Milli(max(e.stored_at)) AS stored_at_ms,
     toUnixTimestamp64Milli(tupleElement(argMax(tuple(completed_at), (erased_at, e.stored_at)), 1)) AS completed_at_ms
 FROM erasures AS e

@@ -1,0 +1,50 @@
+"""Deleting the summary rows of customers, and writing them anew from what is left of the history, while workers run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from rapport.storage.erasure_places import SUMMARIES, Erased
+from rapport.storage.reconcile import find_drift
+from rapport.storage.stream import read_progress
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+_END: Final = 1 << 62
+"""Beyond the end of every log."""
+ROUNDS: Final = 8
+PAUSE_S: Final = 0.5
+
+
+def rewrite_summaries(store: Store, erased: Erased, *, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Delete the summary rows of customers whose history has been erased, and write anew what is left of it.
+
+    A batch that is between its summaries and its progress has rows that are deleted here and that the progress does not
+    yet say should be written: then history and summaries differ, until the progress is there.
+
+    Returns:
+        Whether they agree in the end. If they do not, messages wait that no worker applies; whoever applies them works
+        the rows out from the history.
+    """
+    for _ in range(ROUNDS):
+        store.command("privacy/delete", {**erased.whose_hashes, "table": SUMMARIES, "column": "customer_id"})
+        sources = [row["source"] for row in store.rows("privacy/sources", erased.who)]
+        for source, next_offset in (read_progress(store, sources) if sources else {}).items():
+            store.command("privacy/recompute", {**erased.who, "source": source, "next_offset": next_offset})
+        if not has_drift(store, erased, sources):
+            return True
+        sleep(PAUSE_S)
+    return False
+
+
+def has_drift(store: Store, erased: Erased, sources: list[str]) -> bool:
+    """Whether the history, all of it, and the summaries of the customers differ."""
+    if not sources:
+        return False
+    progress = pl.DataFrame({"source": sources, "next_offset": [_END] * len(sources)}).cast({"next_offset": pl.UInt64})
+    return not find_drift(store, erased.frame, progress).is_empty()

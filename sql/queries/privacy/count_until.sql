@@ -1,0 +1,6 @@
+-- One row: how many rows of a table name some customers and have been there since a time or longer.
+SELECT count() AS rows
+FROM {table:Identifier}
+WHERE tenant_id = {tenant_id:String}
+    AND {column:Identifier} IN {customer_ids:Array(String)}
+    AND {since:Identifier} <= fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')

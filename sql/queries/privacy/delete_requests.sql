@@ -1,0 +1,7 @@
+-- Deletes the requests up to a time about the data of some customers, but for one, with what they came to.
+ALTER TABLE dsar_requests
+DELETE WHERE tenant_id = {tenant_id:String}
+    AND lower(hex(SHA256(concat(tenant_id, '\0', subject_id)))) IN {hashes:Array(String)}
+    AND request_id != {request_id:String}
+    AND requested_at <= fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')
+SETTINGS mutations_sync = 2
