@@ -13,6 +13,7 @@ from rapport.storage.decision_facts import FRAMES as FACT_FRAMES
 from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.queries import SQL_DIR, query
+from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
 from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
 from rapport.storage.tombstones import FRAMES as TOMBSTONE_FRAMES
 
@@ -35,6 +36,7 @@ VALUES: Mapping[str, Any] = {
     "Date": "2026-01-01",
     "DateTime64(3, 'UTC')": "2026-01-01 00:00:00.000",
 }
+ANY_TABLE = {"table": "decisions", "column": "customer_id", "since": "received_at"}
 CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
 FRAMES = {
     "asked_keys": {"key_hash": pl.UInt64},
@@ -54,7 +56,7 @@ FRAMES = {
     "wanted_rows": {**CUSTOMERS, "id": pl.String},
     "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
     "suspects": CUSTOMERS,
-    **{name: dict(schema) for name, schema in (FACT_FRAMES | CUSTOMER_FRAMES).items()},
+    **{name: dict(schema) for name, schema in (FACT_FRAMES | CUSTOMER_FRAMES | SEGMENT_FRAMES).items()},
 }
 ROWS = 100_000
 CUSTOMER_COUNT = 20_000
@@ -67,7 +69,14 @@ def statement_of(name: str) -> str:
 
 def parameters_of(name: str) -> dict[str, Any]:
     """A value for each parameter of a query."""
-    return {parameter: VALUES[kind] for parameter, kind in re.findall(r"\{(\w+):([^}]+)\}", statement_of(name))}
+    found = re.findall(r"\{(\w+):([^}]+)\}", statement_of(name))
+    return {parameter: _identifier(name, parameter) or VALUES[kind] for parameter, kind in found}
+
+
+def _identifier(name: str, parameter: str) -> str:
+    """What a parameter that is no value stands for in the queries about any table."""
+    of_arrays = {"table": "contact_profile_versions", "column": "customer_ids", "since": "changed_at"}
+    return (of_arrays if name.endswith("_in_arrays") else ANY_TABLE).get(parameter, "")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if statement_of(name).startswith(("SELECT", "WITH"))])
