@@ -129,4 +129,4 @@ def _linked(entity: Mapping[str, Any], href: str) -> dict[str, Any]:
 
 
 def _response(body: bytes, wanted: Format, status: int, headers: Mapping[str, str]) -> Response[bytes]:
-    return Response(body, status_code=status, media_type=wanted.content_type, headers={**_VARY, **headers})
+    return Response(body, status_code=status, media_type=wanted.value, headers={**_VARY, **headers})

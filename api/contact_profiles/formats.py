@@ -20,11 +20,6 @@ class Format(StrEnum):
     TEXT_XML = "text/xml"
     CSV = "text/csv"
 
-    @property
-    def content_type(self) -> str:
-        """As it is sent."""
-        return self.value if self in (Format.JSON, Format.HAL) else f"{self.value}; charset=utf-8"
-
 
 def choose_format(accept: Iterable[str]) -> Format:
     """The format that ``Accept`` headers prefer (RFC 9110, section 12.5.1).
