@@ -23,6 +23,8 @@ from api.catalogue_cache import CompiledCatalogues
 from api.catalogue_names import CatalogueNames
 from api.clv.controller import ClvController
 from api.clv.service import CustomerValues
+from api.consents.bulk import ConsentsController
+from api.consents.controller import ConsentController
 from api.contact_profiles.controller import contact_profile_routes
 from api.contact_profiles.service import ContactProfiles
 from api.customers.bulk import CustomersController
@@ -89,6 +91,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     CustomerController,
     CustomersController,
     SchemaDataController,
+    ConsentController,
+    ConsentsController,
     AuditController,
     ApiKeyController,
     ExperimentResultsController,

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -42,13 +42,7 @@ class RowReader:
         Raises:
             ApiError: 413; there are too many.
         """
-        try:
-            item.decode()
-            self.take(_decode(item))
-        except UnicodeDecodeError as error:
-            self.take(AttributeFault("body", f"is not UTF-8: byte {error.start} is invalid"))
-        except (msgspec.DecodeError, RecursionError) as error:
-            self.take(AttributeFault("body", f"is not a JSON object: {error}"))
+        self.take(object_of(item))
 
     def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
         """Take the members of one, or what is wrong with it.
@@ -66,7 +60,31 @@ class RowReader:
             self.faults.append(Fault(field=row.field, message=row.message, index=index))
 
 
-async def read_csv(chunks: AsyncIterator[bytes], reader: RowReader) -> None:
+class ObjectReader(Protocol):
+    """Takes JSON objects, or the rows of a table, one by one.
+
+    Attributes:
+        count: How many there were.
+    """
+
+    count: int
+
+    def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
+        """Take the members of one, or what is wrong with it."""
+
+
+def object_of(item: bytes) -> Mapping[str, Any] | AttributeFault:
+    """Read a JSON object."""
+    try:
+        item.decode()  # free-form values are not looked at again
+        return _decode(item)
+    except UnicodeDecodeError as error:
+        return AttributeFault("body", f"is not UTF-8: byte {error.start} is invalid")
+    except (msgspec.DecodeError, RecursionError) as error:
+        return AttributeFault("body", f"is not a JSON object: {error}")
+
+
+async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
     """Read a table whose first line names the columns; an empty cell says nothing.
 
     Raises:

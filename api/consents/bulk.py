@@ -1,0 +1,160 @@
+"""``/api/v1/consents``: what many customers consent to, as other systems have recorded it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Controller, Request, Response, post
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
+from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.params import QueryParameter
+
+from api.auth.principal import Principal, requires
+from api.bodies import decode_or_faults, require_media_type
+from api.catalogue.service import author_of
+from api.consents.schemas import IMPORTED_EXAMPLE, ImportedView, RowBody
+from api.consents.service import statement_of
+from api.customers.bulk import CSV
+from api.customers.reading import object_of, read_csv
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.ingest.controller import NDJSON
+from api.ingest.reading import bounded, read_array, read_lines
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.domain.profiles.attributes import AttributeFault
+from rapport.domain.profiles.consent import Source
+from rapport.storage.consents import CustomerStatement, record_consents
+
+MAX_ROWS: Final = 10_000
+_DONE: Final = {"recorded": 3, "rejected": 0, "errors": []}
+_RESPONSES: Final = {
+    **answers(200, ImportedView, _DONE, 400, 413, 415),
+    **answers(207, ImportedView, IMPORTED_EXAMPLE),
+}
+_ROW: Final = {"customerId": "CUST001", "purpose": "email", "status": "granted", "statedAt": "2026-03-15T14:30:00Z"}
+
+
+@dataclass(slots=True)
+class StatementReader:
+    """Checks statements one by one.
+
+    Attributes:
+        now_ms: Since when they hold that do not say it, epoch milliseconds.
+        statements: Those that can be used.
+        faults: What is wrong with the others.
+        count: How many there were.
+    """
+
+    now_ms: int
+    statements: list[CustomerStatement] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, item: bytes) -> None:
+        """Take one JSON object.
+
+        Raises:
+            ApiError: 413; there are too many.
+        """
+        self.take(object_of(item))
+
+    def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
+        """Take the members of one, or what is wrong with it.
+
+        Raises:
+            ApiError: 413; there are too many.
+        """
+        index, self.count = self.count, self.count + 1
+        if index >= MAX_ROWS:
+            raise ApiError(413, f"A request may have at most {MAX_ROWS:,} statements; send the rest with another one.")
+        if isinstance(fields, AttributeFault):
+            self.faults.append(Fault(field=fields.field, message=fields.message, index=index))
+            return
+        row = decode_or_faults(msgspec.json.encode(fields), RowBody)
+        if isinstance(row, list):
+            self.faults += [Fault(field=one.field, message=one.message, index=index) for one in row]
+            return
+        statement = statement_of(row, Source.IMPORT, self.now_ms, "", self.faults, index)
+        if statement is not None:
+            self.statements.append(CustomerStatement(row.customer_id, statement))
+
+
+@dataclass
+class BulkOperation(Operation):
+    """Describes a body that is read while it arrives."""
+
+    def __post_init__(self) -> None:
+        """Say what it may hold."""
+        text = Schema(type="string")  # type: ignore[arg-type]
+        row = Schema(
+            type="object",  # type: ignore[arg-type]
+            description="What a customer says to one purpose.",
+            required=["customerId", "purpose", "status"],
+            properties=dict.fromkeys(("customerId", "purpose", "status", "source", "statedAt"), text),
+            examples=[dict(_ROW)],
+        )
+        rows = Schema(type="array", items=row, max_items=MAX_ROWS)  # type: ignore[arg-type]
+        lines = Schema(type="string", description="One statement a line.")  # type: ignore[arg-type]
+        table = Schema(type="string", description="The first line names the columns.")  # type: ignore[arg-type]
+        self.request_body = BodySpec(
+            required=True,
+            content={
+                "application/json": OpenAPIMediaType(schema=rows),
+                NDJSON[0]: OpenAPIMediaType(schema=lines),
+                CSV: OpenAPIMediaType(schema=table),
+            },
+        )
+
+
+class ConsentsController(Controller):
+    """Many statements at once."""
+
+    path = "/consents"
+    tags = ["Customers"]
+    guards = [requires(Role.EDITOR)]
+    opt = {"scope": "customers"}
+
+    @post(
+        summary="Import what customers consent to",
+        operation_class=BulkOperation,
+        request_max_body_size=None,  # counted while it is read, against a limit of its own
+        responses=_RESPONSES,
+    )
+    async def import_consents(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        *,
+        atomic: Annotated[
+            bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any statement.")
+        ] = False,
+    ) -> Response[ImportedView]:
+        """A JSON array, one JSON object a line (`application/x-ndjson`), or a table (`text/csv`); 10,000 rows, 10 MB.
+
+        Of all statements about a purpose the latest counts, by `statedAt`: the order in which they are imported does
+        not matter, and importing them again changes nothing.
+        """
+        given = request.headers.get("content-type", "application/json")
+        media_type = require_media_type(given, "application/json", *NDJSON, CSV)
+        reader = StatementReader(services.clock())
+        chunks = bounded(request.stream(), services.settings.api.max_bulk_bytes)
+        if media_type == CSV:
+            await read_csv(chunks, reader)
+        else:
+            await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
+        if not reader.count:
+            raise ApiError(400, "The body has no statements.")
+        if reader.faults and (atomic or not reader.statements):
+            raise invalid(*reader.faults)
+        user = request.user
+        await services.database.call(record_consents, user.tenant_id, author_of(user), reader.statements)
+        done = ImportedView(
+            recorded=len(reader.statements),
+            rejected=len({fault.index for fault in reader.faults}),
+            errors=reader.faults,
+        )
+        return Response(done, status_code=207 if reader.faults else 200)

@@ -1,0 +1,68 @@
+"""``/api/v1/customers/{customerId}/consents``: what one customer consents to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, get, put
+from litestar.params import FromPath, RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
+from api.consents.schemas import (
+    EXAMPLE,
+    HISTORY_EXAMPLE,
+    ConsentsBody,
+    ConsentsView,
+    StatementsView,
+    statement_view,
+)
+from api.consents.service import read, record
+from api.describing import answers
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.storage.consents import load_statements
+
+_Asking = Request[Principal, Any, Any]
+
+
+class ConsentController(Controller):
+    """Nobody is offered anything without consent to marketing and, on some channels, to the channel's own purpose."""
+
+    path = "/customers/{customer_id:str}/consents"
+    tags = ["Customers"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "customers"}
+
+    @get(summary="What a customer consents to", responses=answers(200, ConsentsView, EXAMPLE))
+    async def get_consents(self, request: _Asking, services: FromServices, customer_id: FromPath[str]) -> ConsentsView:
+        """Also of a customer of whom nothing is known."""
+        tenant = await services.tenants.get(request.user.tenant_id)
+        return await services.database.call(read, tenant.tenant_id, tenant.settings, customer_id)
+
+    @get(
+        "/history",
+        summary="Everything a customer has said about consent",
+        responses=answers(200, StatementsView, HISTORY_EXAMPLE),
+    )
+    async def list_statements(
+        self, request: _Asking, services: FromServices, customer_id: FromPath[str]
+    ) -> StatementsView:
+        """The latest first; a thousand of them."""
+        found = await services.database.call(load_statements, request.user.tenant_id, customer_id)
+        return StatementsView(customer_id=customer_id, statements=[statement_view(one) for one in found])
+
+    @put(
+        dto=JsonBody[ConsentsBody],
+        return_dto=None,
+        guards=[requires(Role.EDITOR)],
+        summary="Record what a customer consents to",
+        responses=answers(200, ConsentsView, EXAMPLE, 400, 413, 415),
+    )
+    async def record_consents(
+        self, request: _Asking, services: FromServices, customer_id: FromPath[str], data: RequestBody[ConsentsBody]
+    ) -> ConsentsView:
+        """Purposes that are not named stay. Of two statements about one the later counts, by `statedAt`."""
+        await record(services, request.user, customer_id, data.consents)
+        tenant = await services.tenants.get(request.user.tenant_id)
+        return await services.database.call(read, tenant.tenant_id, tenant.settings, customer_id)

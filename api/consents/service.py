@@ -1,0 +1,104 @@
+"""Reads and records what customers consent to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from api.catalogue.service import author_of
+from api.consents.schemas import ConsentsView, StatementBody, view_of
+from api.errors import Fault, invalid
+from api.reading.parameters import MAX_MS, parse_instant
+from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, PURPOSES, Source, Statement, resolve
+from rapport.storage.consents import CustomerStatement, load_consents, record_consents
+from rapport.storage.customers import find_customer
+
+if TYPE_CHECKING:
+    from api.auth.principal import Principal
+    from api.services import Services
+    from rapport.domain.tenants import TenantSettings
+    from rapport.storage.client import Store
+
+CLOCK_SKEW_MS: Final = 60_000
+"""So far ahead of ours the clocks of clients may be."""
+OTHER_NAMES: Final = {"thirdParty": "third_party"}
+
+
+def read(store: Store, tenant_id: str, settings: TenantSettings, customer_id: str) -> ConsentsView:
+    """What a customer may be contacted for."""
+    consents = load_consents(store, tenant_id, [customer_id]).get(customer_id, [])
+    customer = find_customer(store, tenant_id, customer_id)
+    attributes = customer.attributes if customer else {}
+    falls_back = not consents and not settings.is_consent_record_canonical
+    says = any(attributes.get(ATTRIBUTE_PREFIX + purpose) is not None for purpose in PURPOSES)
+    return ConsentsView(
+        customer_id=customer_id,
+        consents=[view_of(one) for one in consents],
+        allowed=resolve({one.purpose: one.status for one in consents}, attributes, settings),
+        based_on="records" if consents else "attributes" if falls_back and says else "setting",
+    )
+
+
+async def record(services: Services, principal: Principal, customer_id: str, given: Sequence[StatementBody]) -> None:
+    """Record what one customer says. What is said now counts, even if a later time was recorded before.
+
+    Raises:
+        ApiError: 400 with every fault.
+    """
+    now_ms, faults = services.clock(), list[Fault]()
+    if not 1 <= len(customer_id) <= 256:
+        faults.append(Fault(field="customerId", message="must have 1 to 256 characters"))
+    statements = []
+    for number, one in enumerate(given):
+        statement = statement_of(one, Source.API, now_ms, f"consents[{number}].", faults)
+        if statement:
+            statements.append((one.stated_at is None, statement))
+    if faults:
+        raise invalid(*faults)
+    known = await services.database.call(load_consents, principal.tenant_id, [customer_id])
+    latest_ms = {one.purpose: one.stated_at_ms for one in known.get(customer_id, [])}
+    rows = [
+        CustomerStatement(customer_id, _after(one, latest_ms.get(one.purpose, 0)) if is_now else one)
+        for is_now, one in statements
+    ]
+    await services.database.call(record_consents, principal.tenant_id, author_of(principal), rows)
+
+
+def statement_of(
+    given: StatementBody, source: Source, now_ms: int, path: str, faults: list[Fault], index: int | None = None
+) -> Statement | None:
+    """A statement of what was sent, or None and what is wrong with it among the faults.
+
+    Args:
+        given: What was sent.
+        source: Where it comes from, unless it says that.
+        now_ms: Since when it holds, unless it says that.
+        path: Of its fields.
+        faults: Are added to.
+        index: Of the item, where many were sent.
+    """
+    at_ms: int | None = now_ms
+    if given.stated_at is not None:
+        found: list[Fault] = []
+        at_ms = parse_instant(f"{path}statedAt", str(given.stated_at), found)
+        if at_ms is not None and at_ms > now_ms + CLOCK_SKEW_MS:
+            found.append(Fault(field=f"{path}statedAt", message="must not lie in the future"))
+        if found:
+            faults += [Fault(field=one.field, message=one.message, index=index) for one in found]
+            return None
+    return Statement(
+        purpose=OTHER_NAMES.get(given.purpose, given.purpose),
+        status=given.status,
+        source=given.source or source,
+        stated_at_ms=min(at_ms or 0, MAX_MS),
+    )
+
+
+def _after(statement: Statement, latest_ms: int) -> Statement:
+    """The statement, later than any before it."""
+    return Statement(
+        purpose=statement.purpose,
+        status=statement.status,
+        source=statement.source,
+        stated_at_ms=max(statement.stated_at_ms, latest_ms + 1),
+    )

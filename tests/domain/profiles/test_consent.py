@@ -1,0 +1,131 @@
+"""Laws of consent: what is recorded goes before what attributes say, and nobody loses by agreeing."""
+
+from __future__ import annotations
+
+import itertools
+from functools import reduce
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.domain.profiles.consent import (
+    MARKETING,
+    PURPOSES,
+    Source,
+    Statement,
+    Status,
+    later_of,
+    missing_for,
+    resolve,
+    withheld,
+)
+from rapport.domain.tenants import TenantSettings
+
+purposes = st.sampled_from([*PURPOSES, "newsletter"])
+records = st.dictionaries(purposes, st.sampled_from(Status))
+attributes = st.dictionaries(
+    st.sampled_from([f"consent_{purpose}" for purpose in PURPOSES]),
+    st.none() | st.booleans() | st.sampled_from(["yes", "no", " FALSE ", "true", "", "1", "0"]) | st.integers(0, 2),
+)
+settings = st.builds(TenantSettings, requires_consent=st.booleans(), is_consent_record_canonical=st.booleans())
+statements = st.builds(
+    Statement,
+    purpose=st.just("email"),
+    status=st.sampled_from(Status),
+    source=st.sampled_from(Source),
+    stated_at_ms=st.integers(0, 3),
+)
+
+
+def allowed(recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings) -> set[str]:
+    return {purpose for purpose, is_allowed in resolve(recorded, given_, chosen).items() if is_allowed}
+
+
+@given(records, attributes, settings, st.sampled_from(PURPOSES), st.sampled_from([Status.REVOKED, Status.PENDING]))
+def test_what_is_revoked_or_pending_is_not_allowed_whatever_else_is_known(
+    recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings, purpose: str, status: Status
+):
+    assert purpose not in allowed({**recorded, purpose: status}, given_, chosen)
+
+
+@given(records, attributes, settings, st.sampled_from(PURPOSES))
+def test_what_is_granted_is_allowed(
+    recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings, purpose: str
+):
+    assert purpose in allowed({**recorded, purpose: Status.GRANTED}, given_, chosen)
+
+
+@given(records.filter(bool), attributes, settings, st.lists(purposes))
+def test_of_a_customer_with_records_more_grants_never_reduce_what_is_allowed(
+    recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings, granted: list[str]
+):
+    more = recorded | dict.fromkeys(granted, Status.GRANTED)
+    assert allowed(recorded, given_, chosen) <= allowed(more, given_, chosen)
+
+
+@given(settings, st.lists(purposes))
+def test_nor_of_a_customer_of_whom_nothing_is_known(chosen: TenantSettings, granted: list[str]):
+    assert allowed({}, {}, chosen) <= allowed(dict.fromkeys(granted, Status.GRANTED), {}, chosen)
+
+
+@given(records, attributes, attributes, settings)
+def test_attributes_matter_only_where_nothing_is_recorded_and_records_alone_are_not_wanted(
+    recorded: dict[str, Status], these: dict[str, Any], those: dict[str, Any], chosen: TenantSettings
+):
+    if recorded or chosen.is_consent_record_canonical:
+        assert allowed(recorded, these, chosen) == allowed(recorded, those, chosen)
+
+
+@given(records, attributes, st.booleans())
+def test_requiring_consent_never_allows_more(recorded: dict[str, Status], given_: dict[str, Any], canonical: bool):  # noqa: FBT001
+    lenient, strict = (TenantSettings(requires_consent=x, is_consent_record_canonical=canonical) for x in (False, True))
+    assert allowed(recorded, given_, strict) <= allowed(recorded, given_, lenient)
+    assert withheld(recorded, given_, strict) == set(PURPOSES) - allowed(recorded, given_, strict)
+
+
+@given(st.lists(statements, min_size=1, max_size=4))
+def test_which_statement_counts_does_not_depend_on_their_order(given_: list[Statement]):
+    results = {
+        (one.stated_at_ms, one.status) for order in itertools.permutations(given_) for one in [reduce(later_of, order)]
+    }
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("given_", "is_allowed"),
+    [
+        ({}, True),
+        ({"consent_email": True}, True),
+        ({"consent_email": "yes"}, True),
+        ({"consent_email": 1}, True),
+        ({"consent_email": None}, True),
+        ({"consent_email": False}, False),
+        ({"consent_email": "No"}, False),
+        ({"consent_email": 0}, False),
+        ({"consent_email": ""}, False),
+        ({"consent_sms": False}, True),
+    ],
+)
+def test_attributes_are_read_as_people_write_them(given_: dict[str, Any], is_allowed: bool):  # noqa: FBT001
+    assert resolve({}, given_, TenantSettings())["email"] is is_allowed
+    assert not resolve({}, given_, TenantSettings(requires_consent=True, is_consent_record_canonical=True))["email"]
+
+
+@pytest.mark.parametrize(
+    ("channel_type", "refused", "missing"),
+    [
+        ("email", {"email"}, "email"),
+        ("email", {"email", MARKETING}, MARKETING),
+        ("web", {"email"}, None),
+        ("web", {MARKETING}, MARKETING),
+        ("whatsapp", {"phone"}, "phone"),
+        (None, {"email", "third_party"}, None),
+        ("sms", set(), None),
+    ],
+)
+def test_a_channel_needs_marketing_and_its_own_purpose(
+    channel_type: str | None, refused: set[str], missing: str | None
+):
+    assert missing_for(channel_type, frozenset(refused)) == missing
