@@ -59,6 +59,8 @@ from api.recommend.controller import RecommendController
 from api.reservations.book import MemoryBook
 from api.reservations.shared import SharedBook
 from api.respond.controller import RespondController
+from api.segments.controller import SegmentMemberController
+from api.segments.refreshing import SegmentRefresher
 from api.services import Services
 from api.shared_state import connect_shared_state
 from api.summaries.controller import SummaryController
@@ -105,6 +107,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     RecommendController,
     RespondController,
     SimulateController,
+    SegmentMemberController,
     SummaryController,
     SuppressionController,
     ClvController,
@@ -129,6 +132,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
     metrics = ApiMetrics()
     database = Database(settings.clickhouse, metrics.time_query)
     tenants = TenantDirectory(database)
+    catalogues = CompiledCatalogues(database)
     watermark = Watermark(database, settings.kafka, metrics)
     redis = connect_shared_state(settings.api)
     max_batch = settings.api.loader_max_batch if settings.api.loader else 1
@@ -137,7 +141,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         metrics=metrics,
         database=database,
         catalogue=CatalogueNames(database),
-        catalogues=CompiledCatalogues(database),
+        catalogues=catalogues,
         tenants=tenants,
         keyring=Keyring(database, settings.api),
         watermark=watermark,
@@ -192,6 +196,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         quota=DecisionQuota(database),
         clv=CustomerValues(database, settings, clock),
         profiles=UnifiedProfiles(discover_sections(BUILT_IN), settings.api.profile_section_s),
+        segments=SegmentRefresher(database, catalogues, tenants, clock, every_s=settings.api.segment_refresh_s),
         reservations=MemoryBook() if redis is None else SharedBook(redis, int(settings.api.reservation_s * 1000)),
         contact_profiles=ContactProfiles(database, clock, settings.api.profile_retention_days),
     )
@@ -229,6 +234,7 @@ async def _running(services: Services, redis: Redis | None) -> AsyncIterator[Non
         asyncio.create_task(services.gateway.run()),
         asyncio.create_task(services.watermark.run()),
         asyncio.create_task(services.keyring.note_uses()),
+        asyncio.create_task(services.segments.run()),
         asyncio.create_task(services.contact_profiles.run()),
     ]
     try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
     from api.reservations.book import Book
+    from api.segments.refreshing import SegmentRefresher
     from api.tenants import TenantDirectory
     from api.unified_profile.service import UnifiedProfiles
     from api.writing.gateway import EventGateway
@@ -56,6 +57,7 @@ class Services:
         "quota",
         "repetitions",
         "reservations",
+        "segments",
         "settings",
         "summaries",
         "tenants",
@@ -84,6 +86,7 @@ class Services:
         clv: CustomerValues,
         profiles: UnifiedProfiles,
         reservations: Book,
+        segments: SegmentRefresher,
         contact_profiles: ContactProfiles,
     ) -> None:
         self.settings = settings
@@ -105,6 +108,7 @@ class Services:
         self.clv = clv
         self.profiles = profiles
         self.reservations = reservations
+        self.segments = segments
         self.contact_profiles = contact_profiles
 
 

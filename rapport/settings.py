@@ -117,6 +117,8 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an exposure that was decided counts before an impression is reported; then it lapses."""
     key_cache_s: float = 10.0
     """How long a key that was looked up is trusted; revocation takes effect within it."""
+    segment_refresh_s: float = 300.0
+    """How old the members of an active segment may become before they are worked out again."""
     clv_max_age_s: float = 86_400.0
     """How old customers' values may be before they are worked out anew."""
     profile_section_s: float = 2.0
@@ -223,6 +225,7 @@ def _contradictions(settings: Settings) -> list[str]:
         (api.clv_max_age_s >= 0, "RAPPORT_API_CLV_MAX_AGE_S must not lie below 0"),
         (0 < api.profile_section_s <= 30, "RAPPORT_API_PROFILE_SECTION_S must lie above 0 and not above 30"),
         (settings.clv.is_sound, "RAPPORT_CLV_ weights and days must not lie below 0, nor all weights or months be 0"),
+        (api.segment_refresh_s >= 5, "RAPPORT_API_SEGMENT_REFRESH_S must be at least 5"),
         (0 < api.key_cache_s <= 15, "RAPPORT_API_KEY_CACHE_S must lie above 0 and not above 15"),
         (
             0 < kafka.rebalance_timeout_s < kafka.session_timeout_s,

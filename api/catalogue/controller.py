@@ -41,7 +41,7 @@ def controller_of(resource: Resource) -> type[Controller]:
     kind = resource.kind
     view, body, patched = view_shape(kind), body_shape(kind), patch_shape(kind)
     name, one = KINDS[kind].__name__, resource.one
-    example = view_of("t_001", resource.example)
+    example = view_of("t_001", resource.example) | dict(resource.extras.example if resource.extras else {})
     page = {
         "data": [example],
         "pagination": {"total": 1, "limit": DEFAULT_LIMIT, "hasMore": False, "nextCursor": None, "cursor": None},
@@ -85,7 +85,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             )
             stored = await services.catalogues.refresh(request.user.tenant_id)
             found, pagination = page_of(stored, kind, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
-            return Response({"data": _views(request, found), "pagination": pagination})
+            return Response({"data": await _views(resource, request, services, found), "pagination": pagination})
 
         @get(
             "/{entity_id:str}",
@@ -104,7 +104,9 @@ def controller_of(resource: Resource) -> type[Controller]:
             """`ETag` is the version; send it as `If-Match` with a change."""
             stored = await services.catalogues.refresh(request.user.tenant_id)
             record = service.find(stored, kind, entity_id, or_deleted=include_deleted)
-            return _answer(request, record, history=await _history_of_flow(request, services, record))
+            return await _answer(
+                resource, request, services, record, history=await _history_of_flow(request, services, record)
+            )
 
         @get(
             "/{entity_id:str}/versions",
@@ -119,9 +121,9 @@ def controller_of(resource: Resource) -> type[Controller]:
             records = await services.database.call(load_history, request.user.tenant_id, kind, entity_id)
             if not records:
                 raise ApiError(404, f"There never was a {resource.noun} {entity_id!r}.")
-            views = _views(request, records)
-            pagination = Pagination(total=len(views), limit=len(views), has_more=False, next_cursor=None, cursor=None)
-            return Response({"data": views, "pagination": pagination})
+            data = await _views(resource, request, services, records)
+            pagination = Pagination(total=len(data), limit=len(data), has_more=False, next_cursor=None, cursor=None)
+            return Response({"data": data, "pagination": pagination})
 
         @post(
             dto=documented_as(body),
@@ -134,7 +136,7 @@ def controller_of(resource: Resource) -> type[Controller]:
         async def create(self, request: _Asking, services: FromServices, data: RequestBody[Given]) -> Response[Any]:
             """Without `id` one is made, and without `key`, where there are keys, one of the name."""
             record = await services.database.call(service.create, request.user, kind, data.fields)
-            return _answer(request, record, 201)
+            return await _answer(resource, request, services, record, 201)
 
         @put(
             "/{entity_id:str}",
@@ -151,7 +153,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             """Fields that are not given take their defaults. 409 if `If-Match` or `version` is not the newest."""
             expected = _expected(request, data.fields)
             record = await services.database.call(service.replace, request.user, kind, entity_id, data.fields, expected)
-            return _answer(request, record)
+            return await _answer(resource, request, services, record)
 
         @patch(
             "/{entity_id:str}",
@@ -168,7 +170,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             """A JSON merge patch: null takes a field back to its default. 409 as with PUT."""
             expected = _expected(request, data.fields)
             record = await services.database.call(service.patch, request.user, kind, entity_id, data.fields, expected)
-            return _answer(request, record)
+            return await _answer(resource, request, services, record)
 
         @delete(
             "/{entity_id:str}",
@@ -199,19 +201,35 @@ def _status(given: str | None) -> str:
     return status
 
 
-def _views(request: _Asking, records: Iterable[Record]) -> list[dict[str, Any]]:
-    return [view_of(request.user.tenant_id, record) for record in records if record.entity is not None]
-
-
 async def _history_of_flow(request: _Asking, services: Services, record: Record) -> Sequence[Record]:
     if record.kind != "decision_flow":
         return ()
     return await services.database.call(load_history, request.user.tenant_id, record.kind, record.id)
 
 
-def _answer(request: _Asking, record: Record, status: int = 200, *, history: Sequence[Record] = ()) -> Response[Any]:
+async def _views(
+    resource: Resource, request: _Asking, services: Services, records: Iterable[Record]
+) -> list[dict[str, Any]]:
+    tenant_id = request.user.tenant_id
+    shown = [view_of(tenant_id, record) for record in records if record.entity is not None]
+    if resource.extras and shown:
+        ids = [view["id"] for view in shown]
+        extras = await services.database.call(resource.extras.load, tenant_id, ids)
+        shown = [view | dict(extras[view["id"]]) for view in shown]
+    return shown
+
+
+async def _answer(
+    resource: Resource,
+    request: _Asking,
+    services: Services,
+    record: Record,
+    status: int = 200,
+    *,
+    history: Sequence[Record] = (),
+) -> Response[Any]:
     service.readable(record)
-    view = view_of(request.user.tenant_id, record)
+    (view,) = await _views(resource, request, services, [record])
     if history:  # also where it was never published
         view["publishedVersions"] = publications(history)
     return Response(view, status_code=status, headers={"ETag": service.etag_of(record)})

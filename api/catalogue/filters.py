@@ -99,6 +99,13 @@ def suppression_filters(
     return _given(scope=applies_to)
 
 
+def segment_filters(
+    combinator: Annotated[str | None, _text("combinator", "AND: all filters have to hold; OR: one of them.")] = None,
+) -> Filters:
+    """Of segments."""
+    return _given(combinator=combinator)
+
+
 def key_filters(key: Annotated[str | None, _text("key", "With this key.")] = None) -> Filters:
     """Of kinds with keys."""
     return _given(key=key)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from api.catalogue.filters import key_filters
-from api.catalogue.resource import Resource
+from api.catalogue.filters import key_filters, segment_filters
+from api.catalogue.resource import Extras, Resource
+from api.segments.extras import load_segment_extras
 from rapport.domain.api_keys import Role
 
 PROFILE_RESOURCES: Final[Sequence[Resource]] = (
@@ -29,5 +30,24 @@ PROFILE_RESOURCES: Final[Sequence[Resource]] = (
             "additionalAttributes": False,
         },
         tag="Customers",
+    ),
+    Resource(
+        kind="segment",
+        path="/segments",
+        noun="segment",
+        plural="segments",
+        writer=Role.EDITOR,
+        filters=segment_filters,
+        fields={
+            "id": "seg_001",
+            "name": "High Value",
+            "filters": [
+                {"field": "customer.tier", "operator": "in", "value": ["gold", "platinum"]},
+                {"field": "summary.totalValue", "operator": "gte", "value": 500},
+            ],
+            "combinator": "AND",
+        },
+        tag="Segments",
+        extras=Extras(load_segment_extras, {"customerCount": 1204, "lastRefreshedAt": "2026-03-15T14:30:00.000Z"}),
     ),
 )

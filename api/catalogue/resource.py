@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,20 @@ from api.catalogue.filters import Filters
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.storage.catalogue import Record
+from rapport.storage.client import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What answers say of entities that is no part of the catalogue.
+
+    Attributes:
+        load: From tenant and ids to the fields of every one of these entities.
+        example: The fields.
+    """
+
+    load: Callable[[Store, str, Sequence[str]], Mapping[str, Mapping[str, Any]]]
+    example: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +38,7 @@ class Resource:
         writer: The role that may write it.
         filters: Reads what its lists are filtered by.
         fields: Of the example.
+        extras: What is answered beyond the entity, where there is such.
     """
 
     kind: str
@@ -34,6 +49,7 @@ class Resource:
     filters: Callable[..., Filters]
     fields: dict[str, Any]
     tag: str = "Catalogue"
+    extras: Extras | None = None
 
     @property
     def one(self) -> str:

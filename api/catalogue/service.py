@@ -46,6 +46,7 @@ _ID_PREFIXES: Final[Mapping[str, str]] = {
     "experiment": "exp",
     "metric": "met",
     "decision_flow": "flow",
+    "segment": "seg",
     "customer_schema": "sch",
 }
 

@@ -40,6 +40,7 @@ _EXTRAS: Final[Mapping[str, Sequence[Any]]] = {
         ("published_versions", Sequence[Publication] | msgspec.UnsetType, msgspec.UNSET),
     ),
     "qualification_rule": (("decisioning_stage", str),),
+    "segment": (("customer_count", int | None), ("last_refreshed_at", str | None)),
 }
 """Likewise, for some kinds; ``publishedVersions`` is only in the answer for a single flow."""
 COMPUTED: Final[Mapping[str, frozenset[str]]] = {
@@ -49,6 +50,7 @@ COMPUTED: Final[Mapping[str, frozenset[str]]] = {
             {"published", "publishedVersion", "publishedVersions", "autoAssembly", "draftConfig", "rowVersion"}
         ),
         "qualification_rule": frozenset({"decisioningStage"}),
+        "segment": frozenset({"customerCount", "lastRefreshedAt"}),
     }.get(kind, frozenset())
     for kind in KINDS
 }

@@ -51,14 +51,13 @@ def read_metrics(
     values = {customer: _start(definitions) for customer in customers}
     if not (values and definitions):
         return values
-    starts = [_first_id(definition, now_ms) for definition in definitions]
+    starts = [first_id_of(definition, now_ms) for definition in definitions]
     found = store.select(
         "metrics/values",
         {"tenant_id": tenant_id, "first_id": min(starts), "before_id": id_at(now_ms + 1)},
         frames={
             "metric_customers": pl.DataFrame({"customer_id": list(values)}, schema={"customer_id": pl.String}),
-            "metric_windows": _windows(definitions, starts),
-            "metric_filters": _filters(definitions),
+            **metric_frames(definitions, starts),
         },
     )
     for row in found.iter_rows(named=True):
@@ -74,10 +73,16 @@ def _start(definitions: Sequence[MetricDefinition]) -> dict[str, float]:
     }
 
 
-def _first_id(definition: MetricDefinition, now_ms: int) -> str:
+def first_id_of(definition: MetricDefinition, now_ms: int) -> str:
+    """The first id that can belong to an event in a metric's window."""
     if definition.window_days is None:
         return FIRST_ID
     return id_at(now_ms - definition.window_days * DAY_MS)
+
+
+def metric_frames(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> Mapping[str, pl.DataFrame]:
+    """What queries know of metrics, numbered as they come."""
+    return {"metric_windows": _windows(definitions, starts), "metric_filters": _filters(definitions)}
 
 
 def _windows(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> pl.DataFrame:

@@ -91,6 +91,7 @@ def known_of(entities: Entities) -> Mapping[str, frozenset[str]]:
         for kind in KINDS
     }
     known["decision_flow"].add(BASE_FLOW_KEY)
+    del known["segment"]  # requests may say themselves in which segments customers are
     return {kind: frozenset(names) for kind, names in known.items()}
 
 

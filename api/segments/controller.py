@@ -1,0 +1,149 @@
+"""Beside ``/api/v1/segments``: who is in a segment, refreshing it, and how segments overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, get, post
+from litestar.params import FromPath, QueryParameter, RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
+from api.describing import answers
+from api.errors import ApiError, Fault, invalid
+from api.reading.parameters import clamp
+from api.segments.overlap import report_overlap
+from api.segments.schemas import (
+    MemberPagination,
+    OverlapBody,
+    OverlapReport,
+    SegmentMember,
+    SegmentMembers,
+    SegmentRefreshed,
+)
+from api.services import FromServices, Services
+from api.times import iso
+from rapport.domain.api_keys import Role
+from rapport.storage.segments import count_overlaps, list_members, load_refreshes
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 1_000
+_REFRESHED: Final[Mapping[str, object]] = {
+    "id": "seg_001",
+    "name": "High Value",
+    "version": 3,
+    "customerCount": 1204,
+    "lastRefreshedAt": "2026-03-15T14:30:00.000Z",
+}
+_MEMBERS: Final[Mapping[str, object]] = {
+    "data": [{"customerId": "cust_42", "memberSince": "2026-01-15T00:00:00.000Z"}],
+    "pagination": {"total": 1204, "limit": 1, "hasMore": True, "nextCursor": "cust_42"},
+}
+_OVERLAP: Final[Mapping[str, object]] = {
+    "segments": [{"id": "seg_001", "name": "High Value", "size": 1204}, {"id": "seg_002", "name": "New", "size": 310}],
+    "overlaps": [{"segments": ["seg_001", "seg_002"], "count": 124, "percent": 40.0}],
+    "totalUniqueCustomers": 1390,
+    "overlapWarnings": ["High Value and New share 40 % of the smaller of the two"],
+}
+_Asking = Request[Principal, Any, Any]
+
+
+class SegmentMemberController(Controller):
+    """Who is in which segment. Members of active segments are worked out again every few minutes."""
+
+    path = "/segments"
+    tags = ["Segments"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "segments"}
+
+    @get(
+        "/{entity_id:str}/members",
+        summary="List the customers in a segment",
+        responses=answers(200, SegmentMembers, _MEMBERS, 404),
+    )
+    async def members(
+        self,
+        request: _Asking,
+        services: FromServices,
+        entity_id: FromPath[str],
+        limit: Annotated[
+            int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
+        ] = DEFAULT_LIMIT,
+        cursor: Annotated[
+            str | None, QueryParameter(description="`nextCursor` of the page before.", max_length=256)
+        ] = None,
+    ) -> SegmentMembers:
+        """Ordered by customer, as of the latest refresh."""
+        tenant_id = request.user.tenant_id
+        await _names(services, tenant_id, [entity_id])
+        wanted = clamp(limit, 1, MAX_LIMIT)
+        found = await services.database.call(list_members, tenant_id, entity_id, after=cursor or "", limit=wanted + 1)
+        refresh = (await services.database.call(load_refreshes, tenant_id)).get(entity_id)
+        shown, has_more = found[:wanted], len(found) > wanted
+        return SegmentMembers(
+            data=[SegmentMember(customer_id=one.customer_id, member_since=iso(one.member_since_ms)) for one in shown],
+            pagination=MemberPagination(
+                total=refresh.customer_count if refresh else None,
+                limit=wanted,
+                has_more=has_more,
+                next_cursor=shown[-1].customer_id if has_more else None,
+            ),
+        )
+
+    @post(
+        ["/{entity_id:str}", "/{entity_id:str}/refresh"],
+        status_code=200,
+        guards=[requires(Role.EDITOR)],
+        summary="Work out now who is in a segment",
+        responses=answers(200, SegmentRefreshed, _REFRESHED, 404),
+    )
+    async def refresh(
+        self,
+        request: _Asking,
+        services: FromServices,
+        entity_id: FromPath[str],
+        action: Annotated[str | None, QueryParameter(description="refresh; nothing else can be asked for.")] = None,
+    ) -> SegmentRefreshed:
+        """Of a segment of any status; those that are not active are refreshed only so."""
+        if action not in (None, "refresh"):
+            raise invalid(Fault(field="action", message="must be refresh"))
+        segment, done = await services.segments.refresh(request.user.tenant_id, entity_id)
+        return SegmentRefreshed(
+            id=segment.id,
+            name=segment.name,
+            version=done.version,
+            customer_count=done.customer_count,
+            last_refreshed_at=iso(done.refreshed_at_ms),
+        )
+
+    @post(
+        "/overlap",
+        dto=JsonBody[OverlapBody],
+        return_dto=None,
+        status_code=200,
+        summary="Compare segments by the customers they have in common",
+        responses=answers(200, OverlapReport, _OVERLAP, 413, 415),
+    )
+    async def overlap(self, request: _Asking, services: FromServices, data: RequestBody[OverlapBody]) -> OverlapReport:
+        """Of a sample of the customers in any of them, which is the same whenever it is asked for."""
+        tenant_id = request.user.tenant_id
+        if len(set(data.segment_ids)) < len(data.segment_ids):
+            raise invalid(Fault(field="segmentIds", message="names a segment twice"))
+        names = await _names(services, tenant_id, data.segment_ids, field="segmentIds")
+        counts = await services.database.call(count_overlaps, tenant_id, list(names), data.sample_size)
+        return report_overlap(names, counts)
+
+
+async def _names(
+    services: Services, tenant_id: str, segment_ids: Sequence[str], *, field: str = ""
+) -> Mapping[str, str]:
+    """The names of segments; 404, or 400 for a field, if there is one that does not exist."""
+    stored = await services.catalogues.refresh(tenant_id)
+    found = {one: stored.find("segment", one) for one in segment_ids}
+    missing = [one for one, record in found.items() if record is None]
+    if missing and not field:
+        raise ApiError(404, f"There is no segment {missing[0]!r}.")
+    if missing:
+        raise invalid(*(Fault(field=field, message=f"there is no segment {one!r}") for one in missing))
+    return {one: record.entity.name if record.entity else one for one, record in found.items() if record}

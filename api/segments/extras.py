@@ -1,0 +1,27 @@
+"""What answers say of segments beyond their definitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from api.times import iso
+from rapport.storage.segments import load_refreshes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.storage.client import Store
+    from rapport.storage.segments import Refresh
+
+
+def load_segment_extras(store: Store, tenant_id: str, segment_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+    """How large some segments were when they were last refreshed, and when that was; null before the first time."""
+    refreshes = load_refreshes(store, tenant_id)
+    return {segment_id: extras_of(refreshes.get(segment_id)) for segment_id in segment_ids}
+
+
+def extras_of(refresh: Refresh | None) -> Mapping[str, Any]:
+    """The same of one refresh."""
+    if refresh is None:
+        return {"customerCount": None, "lastRefreshedAt": None}
+    return {"customerCount": refresh.customer_count, "lastRefreshedAt": iso(refresh.refreshed_at_ms)}

@@ -1,0 +1,149 @@
+"""Segments: groups of customers, by what is kept of them, what they did, and their behavioral metrics.
+
+A filter holds for a customer exactly where the same condition would hold in a rule (see
+:mod:`rapport.domain.decisions.conditions`), except that patterns are not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from rapport.domain.catalogue.values import Entity, Value
+from rapport.domain.decisions.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.periods import PeriodType
+
+MAX_FILTERS: Final = 50
+MAX_VALUES: Final = 1_000
+"""In the list of one filter."""
+COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts", "totalValue")
+"""What summaries add up; 0 where there is nothing."""
+LAST_CONTACT_DAYS: Final = "lastContactDays"
+"""Days since the latest contact, with fractions; null where there was none."""
+SUMMARY_FIELDS: Final = (*COUNTS, LAST_CONTACT_DAYS)
+
+
+class SegmentFilter(Value, frozen=True):
+    """One condition.
+
+    Attributes:
+        field: ``customer.<attribute>``, ``summary.<field>``, ``summary.<period type>.<field>`` of the day, week or
+            month that it is now, or ``metric.<key>``.
+        value: A text, a number, a truth value or null; a list of these for ``in`` and ``not_in``.
+    """
+
+    field: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    operator: Literal[
+        "eq",
+        "neq",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "in",
+        "not_in",
+        "contains",
+        "starts_with",
+        "is_null",
+        "is_not_null",
+        "exists",
+        "not_exists",
+    ] = "eq"
+    value: Any = None
+
+
+class Segment(Entity, frozen=True):
+    """A group of customers.
+
+    Attributes:
+        filters: Without any, nobody is in it.
+        combinator: Whether all filters have to hold, or one of them.
+    """
+
+    entity_type: Literal["customer"] = "customer"
+    filters: Annotated[Sequence[SegmentFilter], msgspec.Meta(max_length=MAX_FILTERS)] = ()
+    combinator: Literal["AND", "OR"] = "AND"
+
+
+class Source(StrEnum):
+    """Where a field comes from."""
+
+    CUSTOMER = "customer"
+    SUMMARY = "summary"
+    METRIC = "metric"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentField:
+    """A field of a filter, taken apart.
+
+    Attributes:
+        name: Of the attribute, of what summaries know, or the key of the metric.
+        period: Of summaries.
+    """
+
+    source: Source
+    name: str
+    period: PeriodType = PeriodType.ALLTIME
+
+
+def read_field(text: str) -> SegmentField | str:
+    """Take a field apart, or say what is wrong with it."""
+    source, _, name = text.partition(".")
+    if source == Source.SUMMARY:
+        period, dot, inner = name.partition(".")
+        if not dot:
+            period, inner = PeriodType.ALLTIME, name
+        if period not in list(PeriodType):
+            return f"summaries are {', '.join(PeriodType)}, not {period!r}"
+        if inner not in SUMMARY_FIELDS:
+            return f"summaries have {', '.join(SUMMARY_FIELDS)}, not {inner!r}"
+        return SegmentField(Source.SUMMARY, inner, PeriodType(period))
+    if source not in list(Source) or not name:
+        return f"{text!r} is no field; customer.<attribute>, summary.<field> and metric.<key> are"
+    return SegmentField(Source(source), name)
+
+
+def find_segment_flaws(segment: Segment, known: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
+    """Everything that is wrong with a segment: (path of the field, what is wrong with it).
+
+    Args:
+        segment: Right by its type.
+        known: What may be referred to, by kind; metrics are not checked where it does not have them.
+    """
+    for index, one in enumerate(segment.filters):
+        path, field = f"filters[{index}]", read_field(one.field)
+        if isinstance(field, str):
+            yield f"{path}.field", field
+        elif field.source is Source.METRIC and field.name not in known.get("metric", (field.name,)):
+            yield f"{path}.field", f"there is no metric {field.name!r}"
+        try:
+            compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
+        except ConditionError as error:
+            yield f"{path}.value", str(error)
+        else:
+            if fault := _fault_of_value(one):
+                yield f"{path}.value", fault
+
+
+def metrics_of(segment: Segment) -> frozenset[str]:
+    """Keys of the metrics that a segment asks for."""
+    fields = (read_field(one.field) for one in segment.filters)
+    return frozenset(one.name for one in fields if isinstance(one, SegmentField) and one.source is Source.METRIC)
+
+
+def _fault_of_value(one: SegmentFilter) -> str:
+    values = one.value if isinstance(one.value, list | tuple) else [one.value]
+    if one.operator not in ("in", "not_in") and isinstance(one.value, list | tuple):
+        return f"{one.operator} needs one value, not a list"
+    if len(values) > MAX_VALUES:
+        return f"{len(values):,} values are too many; {MAX_VALUES:,} are allowed"
+    if not all(value is None or isinstance(value, str | int | float) for value in values):
+        return "values are texts, numbers, truth values or null"
+    if one.operator in ("contains", "starts_with") and one.value in (None, ""):
+        return f"{one.operator} needs a text that is not empty"
+    return ""

@@ -1,0 +1,233 @@
+"""Who is in which segment: worked out by ClickHouse, kept with the time since when.
+
+A refresh writes only what has changed, so that whoever stays in a segment keeps ``member_since``. Two refreshes of one
+segment at the same time come to the same members, some milliseconds apart, and what a late one has missed the next one
+finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import polars as pl
+
+from rapport.domain.periods import PeriodType, local_date, period_key
+from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
+from rapport.storage.customers import CustomerKey, asked_frame
+from rapport.storage.history import FIRST_ID, id_at
+from rapport.storage.metrics import first_id_of, metric_frames
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import MetricDefinition
+    from rapport.domain.profiles.segments import Segment, SegmentFilter
+    from rapport.storage.client import Store
+
+FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "segment_filters": {
+        "number": pl.UInt32,
+        **dict.fromkeys(("field", "source", "path", "operator", "fallback", "kind", "text", "needle"), pl.String),
+    },
+    "segment_periods": {"period_key": pl.String},
+}
+"""The tables sent along with the queries."""
+_MILLIS: Final = pl.Datetime("ms", "UTC")
+_WITHOUT_EVENTS: Final = ("count", "sum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """The latest refresh of a segment.
+
+    Attributes:
+        version: Of the segment, whose filters were applied.
+        customer_count: Customers in it then.
+    """
+
+    segment_id: str
+    version: int
+    customer_count: int
+    refreshed_at_ms: int
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that a customer is in."""
+
+    segment_id: str
+    segment_name: str
+    member_since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A customer who is in a segment."""
+
+    customer_id: str
+    member_since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenancy:
+    """Whose segments are refreshed, with what their filters refer to.
+
+    Attributes:
+        metrics: Definitions by key. A filter by one that is not there sees no value.
+    """
+
+    tenant_id: str
+    time_zone: str
+    metrics: Mapping[str, MetricDefinition]
+
+
+def refresh_segment(store: Store, tenancy: Tenancy, segment: Segment, version: int, now_ms: int) -> Refresh:
+    """Work out who is in a segment now, and note who has entered and who has left.
+
+    Args:
+        store: Where.
+        tenancy: Whose segment.
+        segment: Whatever its status.
+        version: Of the segment.
+        now_ms: Epoch milliseconds.
+
+    Raises:
+        StorageError: The database does not answer, or refuses. Some changes may have been noted.
+    """
+    changes = find_changes(store, tenancy, segment, now_ms)
+    if not changes.is_empty():
+        moment = pl.lit(now_ms).cast(_MILLIS)
+        store.insert(
+            "segment_members",
+            changes.select(
+                pl.lit(tenancy.tenant_id).alias("tenant_id"),
+                "customer_id",
+                pl.lit(segment.id).alias("segment_id"),
+                pl.col("is_member").cast(pl.Boolean),
+                moment.alias("member_since"),
+                moment.alias("refreshed_at"),
+            ),
+        )
+    (size,) = store.rows("segments/size", {"tenant_id": tenancy.tenant_id, "segment_id": segment.id})
+    done = Refresh(segment_id=segment.id, version=version, customer_count=size["customers"], refreshed_at_ms=now_ms)
+    _note(store, tenancy.tenant_id, done)
+    return done
+
+
+def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) -> pl.DataFrame:
+    """Find who has entered a segment or left it: customer_id, is_member."""
+    keys = sorted(metrics_of(segment) & tenancy.metrics.keys())
+    definitions = [tenancy.metrics[key] for key in keys]
+    starts = [first_id_of(definition, now_ms) for definition in definitions]
+    today = local_date(now_ms, tenancy.time_zone)
+    periods = {period: period_key(period, today) for period in PeriodType}
+    return store.select(
+        "segments/changes",
+        {
+            "tenant_id": tenancy.tenant_id,
+            "segment_id": segment.id,
+            "needs_all": segment.combinator == "AND",
+            "now_ms": now_ms,
+            "asks_metrics": bool(definitions),
+            "first_id": min(starts, default=FIRST_ID),
+            "before_id": id_at(now_ms + 1),
+        },
+        frames={
+            "segment_filters": _filters(segment, periods, definitions),
+            "segment_periods": pl.DataFrame({"period_key": list(periods.values())}, schema=FRAMES["segment_periods"]),
+            **metric_frames(definitions, starts),
+        },
+    )
+
+
+def load_due_tenants(store: Store, before_ms: int) -> list[str]:
+    """Find the tenants with active segments that have changed since their refresh, or had none after a time."""
+    return [row["tenant_id"] for row in store.rows("segments/due_tenants", {"before_ms": before_ms})]
+
+
+def load_refreshes(store: Store, tenant_id: str) -> dict[str, Refresh]:
+    """Load the latest refresh of every segment of a tenant, by segment."""
+    found = (Refresh(**row) for row in store.rows("segments/refreshes", {"tenant_id": tenant_id}))
+    return {one.segment_id: one for one in found}
+
+
+def list_members(store: Store, tenant_id: str, segment_id: str, *, after: str, limit: int) -> list[Member]:
+    """List customers who are in a segment, ordered by their ids, from behind ``after`` on."""
+    asked = {"tenant_id": tenant_id, "segment_id": segment_id, "after": after, "limit": limit}
+    return [Member(**row) for row in store.rows("segments/members", asked)]
+
+
+def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[str, int]]:
+    """Load the segments of some customers, each in its place, with the times since when; active or not."""
+    found: dict[CustomerKey, dict[str, int]] = {}
+    rows = store.select("segments/of_customers", frames={"asked_customers": asked_frame(keys)})
+    for tenant_id, customer_id, segment_id, since_ms in rows.iter_rows():
+        found.setdefault(CustomerKey(tenant_id, customer_id), {})[segment_id] = since_ms
+    return [found.get(key, {}) for key in keys]
+
+
+def segments_of(store: Store, tenant_id: str, customer_id: str) -> list[Membership]:
+    """The active segments that a customer is in, ordered by their ids."""
+    (since,) = load_memberships(store, [CustomerKey(tenant_id, customer_id)])
+    if not since:
+        return []
+    names = {row["segment_id"]: row["name"] for row in store.rows("segments/names", {"tenant_id": tenant_id})}
+    return [
+        Membership(segment_id=segment_id, segment_name=names[segment_id], member_since_ms=at_ms)
+        for segment_id, at_ms in since.items()
+        if segment_id in names
+    ]
+
+
+def count_overlaps(
+    store: Store, tenant_id: str, segment_ids: Collection[str], sample_size: int
+) -> Mapping[frozenset[str], int]:
+    """Count, among a sample of the customers in some segments, who is in which of them: by exactly the segments."""
+    asked = {"tenant_id": tenant_id, "segment_ids": sorted(segment_ids), "sample_size": sample_size}
+    return {frozenset(row["segment_ids"]): row["customers"] for row in store.rows("segments/overlap", asked)}
+
+
+def _note(store: Store, tenant_id: str, refresh: Refresh) -> None:
+    row = {
+        "tenant_id": tenant_id,
+        "segment_id": refresh.segment_id,
+        "version": refresh.version,
+        "customer_count": refresh.customer_count,
+        "refreshed_at": refresh.refreshed_at_ms,
+    }
+    types = {"version": pl.UInt32, "customer_count": pl.UInt64, "refreshed_at": _MILLIS}
+    store.insert("segment_refreshes", pl.DataFrame([row], schema_overrides=types))
+
+
+def _filters(
+    segment: Segment, periods: Mapping[PeriodType, str], definitions: Sequence[MetricDefinition]
+) -> pl.DataFrame:
+    """One row per value of each filter. A filter whose field cannot be read sees no value, like any that is missing."""
+    numbers = {definition.key: number for number, definition in enumerate(definitions)}
+    rows: list[tuple[Any, ...]] = []
+    for number, one in enumerate(segment.filters):
+        field = read_field(one.field)
+        name, source, path, fallback = one.field, "", "", ""
+        if isinstance(field, SegmentField):
+            source, path = field.source.value, field.name
+            if field.source is Source.SUMMARY:
+                name, fallback = f"summary.{periods[field.period]}.{field.name}", "0" if field.name in COUNTS else ""
+            elif field.source is Source.METRIC and field.name in numbers:
+                name = f"metric.{numbers[field.name]}"
+                is_zero = definitions[numbers[field.name]].aggregate_function in _WITHOUT_EVENTS
+                fallback = "0" if is_zero else ""
+        rows += [(number, name, source, path, one.operator, fallback, *value) for value in _values(one)]
+    return pl.DataFrame(rows, schema=dict(FRAMES["segment_filters"]), orient="row")
+
+
+def _values(one: SegmentFilter) -> list[tuple[str, str, str]]:
+    """Kind, what is compared, and what is looked for in texts, of each value; of no kind if there is none."""
+    found: list[tuple[str, str, str]] = []
+    for value in one.value if isinstance(one.value, list | tuple) else [one.value]:
+        if value is None:
+            found.append(("null", "", ""))
+        elif isinstance(value, str):
+            found.append(("text", value, value))
+        else:
+            found.append(("number", msgspec.json.encode(float(value)).decode(), str(value)))
+    return found or [("", "", "")]

@@ -1,0 +1,211 @@
+-- A row is a customer who has entered or left a segment since its last refresh. Considered is everybody of whom the
+-- tenant keeps attributes or has summaries, and who was in the segment.
+-- Values are JSON texts, empty where there is none. A filter has one row per value in its frame; texts, numbers and null
+-- are compared with their like only.
+-- Frames: segment_filters (number, field, source, path, operator, fallback, kind, text, needle), segment_periods
+-- (period_key), metric_windows (number, aggregate, field, from_id, filters, contacts_only), metric_filters (number, field,
+-- accepted).
+WITH
+filters AS
+(
+    SELECT
+        number,
+        any(field) AS field,
+        any(operator) AS operator,
+        any(fallback) AS fallback,
+        groupArrayIf(text, kind = 'text') AS texts,
+        groupArrayIf(JSONExtractFloat(text), kind = 'number') AS numbers,
+        countIf(kind = 'null') > 0 AS accepts_null,
+        any(needle) AS needle
+    FROM segment_filters
+    GROUP BY number
+),
+attribute_values AS
+(
+    SELECT
+        c.customer_id AS customer_id,
+        f.field AS field,
+        if(
+            JSONHas(c.attributes, f.path),
+            JSONExtractRaw(c.attributes, f.path),
+            arrayFold((inner, name) -> JSONExtractRaw(inner, name), splitByChar('.', f.path), c.attributes)
+        ) AS value
+    FROM customers AS c
+    CROSS JOIN (SELECT DISTINCT field, path FROM segment_filters WHERE source = 'customer') AS f
+    WHERE c.tenant_id = {tenant_id:String}
+),
+summary_values AS
+(
+    SELECT
+        customer_id,
+        concat('summary.', period_key, '.', pair.1) AS field,
+        toString(pair.2) AS value
+    FROM
+    (
+        SELECT
+            s.customer_id AS customer_id,
+            toString(s.period_key) AS period_key,
+            arrayJoin([
+                ('impressions', toFloat64(sum(s.impressions))),
+                ('positive', toFloat64(sum(s.positive))),
+                ('negative', toFloat64(sum(s.negative))),
+                ('neutral', toFloat64(sum(s.neutral))),
+                ('converts', toFloat64(sum(s.converts))),
+                ('totalValue', toFloat64(sum(s.total_value))),
+                ('lastContactDays', ({now_ms:Int64} - max(toUnixTimestamp64Milli(s.last_contact_at))) / 86400000)
+            ]) AS pair
+        FROM interaction_summary_state AS s FINAL
+        WHERE s.tenant_id = {tenant_id:String}
+            AND s.period_key IN (SELECT period_key FROM segment_periods)
+            AND s.impressions + s.positive + s.negative + s.neutral > 0
+        GROUP BY s.customer_id, s.period_key
+    )
+),
+metric_values AS
+(
+    SELECT
+        customer_id,
+        concat('metric.', toString(number)) AS field,
+        toString(multiIf(
+            aggregate = 'count', toFloat64(count(amount)),
+            aggregate = 'sum', ifNull(toFloat64(sum(amount)), 0),
+            aggregate = 'avg', toFloat64(sum(amount)) / count(amount),
+            aggregate = 'min', toFloat64(min(amount)),
+            toFloat64(max(amount))
+        )) AS value
+    FROM
+    (
+        SELECT
+            e.customer_id AS customer_id,
+            m.number AS number,
+            m.aggregate AS aggregate,
+            if(m.field = '*', toDecimal64(1, 6), e.conversion_value) AS amount
+        FROM
+        (
+            SELECT
+                customer_id,
+                id,
+                conversion_value,
+                CAST(outcome AS String) AS outcome,
+                CAST(classification AS String) AS classification,
+                CAST(category AS String) AS category,
+                CAST(direction AS String) AS direction,
+                offer_id,
+                creative_id,
+                channel_id
+            FROM interactions FINAL
+            WHERE tenant_id = {tenant_id:String}
+                AND id >= {first_id:String}
+                AND id < {before_id:String}
+                AND {asks_metrics:Bool}
+        ) AS e
+        CROSS JOIN metric_windows AS m
+        WHERE e.id >= m.from_id
+            AND (m.contacts_only = 0 OR e.category != 'recommendation')
+            AND m.filters =
+                ((m.number, 'outcome', e.outcome) IN metric_filters)
+                + ((m.number, 'classification', e.classification) IN metric_filters)
+                + ((m.number, 'category', e.category) IN metric_filters)
+                + ((m.number, 'direction', e.direction) IN metric_filters)
+                + ((m.number, 'offerId', e.offer_id) IN metric_filters)
+                + ((m.number, 'creativeId', e.creative_id) IN metric_filters)
+                + ((m.number, 'channelId', e.channel_id) IN metric_filters)
+    )
+    GROUP BY customer_id, number, aggregate
+    HAVING count(amount) > 0
+),
+everybody AS
+(
+    SELECT customer_id FROM customers WHERE tenant_id = {tenant_id:String}
+    UNION DISTINCT
+    SELECT s.customer_id
+    FROM interaction_summary_state AS s FINAL
+    WHERE s.tenant_id = {tenant_id:String}
+        AND s.period_key = 'alltime'
+        AND s.impressions + s.positive + s.negative + s.neutral > 0
+),
+fulfilled AS
+(
+    SELECT
+        customer_id,
+        number,
+        JSONType(value) AS type,
+        multiIf(
+            type = 'String', 'text',
+            type IN ('Int64', 'UInt64', 'Double', 'Bool'), 'number',
+            type = 'Array', 'list',
+            type = 'Object', 'object',
+            'null'
+        ) AS kind,
+        JSONExtractString(value) AS words,
+        if(type = 'Bool', toFloat64(JSONExtractBool(value)), JSONExtractFloat(value)) AS amount,
+        (kind = 'text' AND has(texts, words))
+            OR (kind = 'number' AND has(numbers, amount))
+            OR (kind = 'null' AND accepts_null) AS is_accepted,
+        multiIf(kind = 'number', amount, kind = 'text', toFloat64OrNull(trimBoth(words)), NULL) AS left,
+        if(notEmpty(numbers), numbers[1], toFloat64OrNull(trimBoth(texts[1]))) AS right,
+        if(
+            kind = 'text' AND notEmpty(texts),
+            multiIf(words > texts[1], 1, words < texts[1], -1, 0),
+            multiIf(left > right, 1, left < right, -1, left = right, 0, NULL)
+        ) AS order_of,
+        multiIf(
+            operator IN ('eq', 'in'), is_accepted,
+            operator IN ('neq', 'not_in'), NOT is_accepted,
+            operator IN ('is_null', 'not_exists'), kind = 'null',
+            operator IN ('is_not_null', 'exists'), kind != 'null',
+            operator = 'gt', ifNull(order_of > 0, false),
+            operator = 'gte', ifNull(order_of >= 0, false),
+            operator = 'lt', ifNull(order_of < 0, false),
+            operator = 'lte', ifNull(order_of <= 0, false),
+            operator = 'starts_with', kind = 'text' AND startsWith(words, needle),
+            operator = 'contains' AND kind = 'text', position(words, needle) > 0,
+            operator = 'contains' AND kind = 'list', arrayExists(
+                item -> if(
+                    JSONType(item) = 'String',
+                    has(texts, JSONExtractString(item)),
+                    has(numbers, if(JSONType(item) = 'Bool', toFloat64(JSONExtractBool(item)), JSONExtractFloat(item)))
+                        AND JSONType(item) IN ('Int64', 'UInt64', 'Double', 'Bool')
+                ),
+                JSONExtractArrayRaw(value)
+            ),
+            false
+        ) AS holds
+    FROM
+    (
+        SELECT
+            e.customer_id AS customer_id,
+            e.number AS number,
+            e.operator AS operator,
+            e.texts AS texts,
+            e.numbers AS numbers,
+            e.accepts_null AS accepts_null,
+            e.needle AS needle,
+            coalesce(nullIf(v.value, ''), e.fallback) AS value
+        FROM (SELECT * FROM everybody CROSS JOIN filters) AS e
+        LEFT JOIN
+        (
+            SELECT * FROM attribute_values
+            UNION ALL
+            SELECT * FROM summary_values
+            UNION ALL
+            SELECT * FROM metric_values
+        ) AS v ON v.customer_id = e.customer_id AND v.field = e.field
+    )
+)
+SELECT
+    customer_id,
+    max(is_in) AS is_member
+FROM
+(
+    SELECT customer_id, true AS is_in, false AS was_in
+    FROM fulfilled
+    GROUP BY customer_id
+    HAVING if({needs_all:Bool}, min(holds), max(holds))
+    UNION ALL
+    SELECT customer_id, false AS is_in, true AS was_in
+    FROM segment_members FINAL
+    WHERE tenant_id = {tenant_id:String} AND segment_id = {segment_id:String} AND is_member
+)
+GROUP BY customer_id
+HAVING max(is_in) != max(was_in)

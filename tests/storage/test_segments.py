@@ -1,0 +1,250 @@
+"""Membership of segments: as plain Python works it out, and kept over refreshes."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import pytest
+
+from rapport.domain.catalogue.strategy import MetricDefinition
+from rapport.domain.decisions.conditions import Condition, compile_condition
+from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import PeriodType, local_date, period_key
+from rapport.domain.profiles.segments import Segment, SegmentFilter
+from rapport.storage.catalogue_changes import Author
+from rapport.storage.customers import CustomerKey, change_customers
+from rapport.storage.segments import (
+    Tenancy,
+    count_overlaps,
+    list_members,
+    load_memberships,
+    load_refreshes,
+    refresh_segment,
+)
+from rapport.storage.stream import MILLIS
+from tests.storage.test_metrics import event, metric, write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.storage.client import Store
+
+NOW: Final = 1_772_000_000_123
+ZONE: Final = "Pacific/Auckland"
+COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
+VALUES: Final = (None, True, False, 0, 1, -2.5, 0.1, 12345.678901234567, "", "1", " 7 ", "gold", "Gold", "ö'\\", "9")
+
+
+def keep(store: Store, tenant: str = "acme", **customers: Mapping[str, Any] | None) -> None:
+    """Have the tenant keep attributes of customers."""
+    change_customers(store, tenant, Author("tests"), customers, lambda _: dict(customers))
+
+
+def contact(store: Store, *rows: Mapping[str, Any], tenant: str = "acme") -> None:
+    """Summary rows: customer_id, period_type, and what is not zero."""
+    today = local_date(NOW, ZONE)
+    filled = [
+        {
+            "tenant_id": tenant,
+            "period_key": period_key(PeriodType(row["period_type"]), today),
+            "source": "a",
+            "applied_offset": number,
+            "last_contact_at": NOW - DAY_MS,
+            **dict.fromkeys(COUNTS, 0),
+            "total_value": 0.0,
+            **row,
+        }
+        for number, row in enumerate(rows)
+    ]
+    frame = pl.DataFrame(filled).with_columns(
+        pl.col("last_contact_at").cast(MILLIS),
+        pl.col("total_value").cast(pl.Decimal(38, 6)),
+        pl.col("applied_offset").cast(pl.UInt64),
+        *(pl.col(name).cast(pl.UInt64) for name in COUNTS),
+    )
+    store.insert("interaction_summary_state", frame)
+
+
+def segment(*filters: tuple[str, Any, Any], name: str = "s", combinator: Any = "AND") -> Segment:
+    made = [SegmentFilter(field=field, operator=operator, value=value) for field, operator, value in filters]
+    return Segment(id=name, name=name, filters=made, combinator=combinator)
+
+
+def tenancy(*metrics: MetricDefinition) -> Tenancy:
+    return Tenancy(tenant_id="acme", time_zone=ZONE, metrics={one.key: one for one in metrics})
+
+
+def members(store: Store, name: str = "s") -> dict[str, int]:
+    return {one.customer_id: one.member_since_ms for one in list_members(store, "acme", name, after="", limit=1_000)}
+
+
+def refreshed(store: Store, one: Segment, now_ms: int = NOW, *, whose: Tenancy | None = None) -> dict[str, int]:
+    refresh = refresh_segment(store, whose or tenancy(), one, 1, now_ms)
+    found = members(store, one.id)
+    assert refresh.customer_count == len(found)
+    return found
+
+
+def random_filter(rng: random.Random, metrics: Sequence[MetricDefinition]) -> tuple[str, Any, Any]:
+    field = rng.choice(
+        [
+            *(f"customer.{name}" for name in ("a", "b", "list", "home.city", "dotted.name", "nothing")),
+            "summary.impressions",
+            "summary.monthly.converts",
+            "summary.totalValue",
+            "summary.daily.lastContactDays",
+            "summary.lastContactDays",
+            *(f"metric.{one.key}" for one in metrics),
+        ]
+    )
+    operator = rng.choice(
+        ["eq", "neq", "gt", "gte", "lt", "lte", "in", "not_in", "contains", "starts_with", "is_null", "exists"]
+    )
+    if operator in ("in", "not_in"):
+        return field, operator, rng.sample(VALUES, rng.randrange(4))
+    if operator in ("gt", "gte", "lt", "lte"):
+        return field, operator, rng.choice([0, 1, 2, 0.1, 29.5, True, "gold", "7", "Z"])
+    if operator in ("contains", "starts_with"):
+        return field, operator, rng.choice(["o", "gold", "1", "'", 1, 7, 0.1])
+    return field, operator, rng.choice(VALUES)
+
+
+def random_attributes(rng: random.Random) -> dict[str, Any]:
+    kept: dict[str, Any] = {name: rng.choice(VALUES) for name in ("a", "b", "dotted.name") if rng.random() < 0.8}
+    if rng.random() < 0.6:
+        kept["home"] = rng.choice([{"city": rng.choice(VALUES)}, {}, "here"])
+    if rng.random() < 0.6:
+        kept["list"] = rng.sample(VALUES, rng.randrange(4))
+    return kept
+
+
+def random_contacts(rng: random.Random, customers: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "customer_id": customer,
+            "period_type": period,
+            "source": source,
+            "offer_id": rng.choice(["", "loan"]),
+            "last_contact_at": NOW - rng.randrange(60 * DAY_MS),
+            "total_value": rng.randrange(100) / 4,
+            **{name: rng.randrange(3) for name in COUNTS},
+        }
+        for customer in customers
+        for source in ("a", "b")
+        for period in ("daily", "monthly", "alltime")
+        if rng.random() < 0.4
+    ]
+
+
+def value_of(
+    field: str,
+    attributes: Mapping[str, Any],
+    contacts: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, Any]],
+    metrics: Sequence[MetricDefinition],
+) -> Any:
+    """What a field of a customer is, worked out the plain way."""
+    source, _, name = field.partition(".")
+    if source == "customer":
+        if name in attributes:
+            return attributes[name]
+        head, _, rest = name.partition(".")
+        inner = attributes.get(head)
+        return inner.get(rest) if isinstance(inner, dict) else None
+    if source == "metric":
+        (definition,) = [one for one in metrics if one.key == name]
+        found = [one["conversion_value"] for one in events if one["conversion_value"] is not None]
+        if definition.aggregate_function == "count":
+            return float(len(events))
+        return max(found, default=None)
+    period, _, inner = name.rpartition(".")
+    rows = {(one["period_type"], one["source"], one["offer_id"]): one for one in contacts}.values()
+    rows = [one for one in rows if one["period_type"] == (period or "alltime")]
+    rows = [one for one in rows if sum(one[count] for count in COUNTS[:4])]
+    if inner == "lastContactDays":
+        return max((NOW - one["last_contact_at"] for one in rows), default=None) and (
+            (NOW - max(one["last_contact_at"] for one in rows)) / DAY_MS
+        )
+    return float(sum(one[{"totalValue": "total_value"}.get(inner, inner)] for one in rows))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_who_is_in_a_segment_is_what_plain_python_works_out(store: Store, seed: int):
+    rng = random.Random(seed)
+    names = [f"c{number}" for number in range(40)]
+    attributes = {name: random_attributes(rng) for name in names if rng.random() < 0.8}
+    keep(store, **attributes)
+    keep(store, "other", c0={"a": "gold"}, stranger={"a": "gold"})
+    contacts = random_contacts(rng, names)
+    contact(store, *contacts)
+    events = [
+        event(NOW - rng.randrange(DAY_MS), customer=rng.choice(names), conversion_value=rng.choice([None, 1.5, 7.0]))
+        for _ in range(60)
+    ]
+    write(store, events)
+    metrics = [metric("clicks"), metric("largest", "max", "conversion_value")]
+    of_whom = {name: [one for one in contacts if one["customer_id"] == name] for name in names}
+    everybody = set(attributes) | {
+        name for name, rows in of_whom.items() if value_of("summary.lastContactDays", {}, rows, (), ()) is not None
+    }
+    for number in range(15):
+        filters = [random_filter(rng, metrics) for _ in range(rng.randint(1, 3))]
+        one = segment(*filters, name=f"s{number}", combinator=rng.choice(["AND", "OR"]))
+        expected = set()
+        for name in everybody:
+            mine = [each for each in events if each["customer_id"] == name]
+            verdicts = [
+                compile_condition(Condition(field=field, operator=operator, value=value)).holds(
+                    value_of(field, attributes.get(name, {}), of_whom[name], mine, metrics)
+                )
+                for field, operator, value in filters
+            ]
+            if (all if one.combinator == "AND" else any)(verdicts):
+                expected.add(name)
+        assert set(refreshed(store, one, whose=tenancy(*metrics))) == expected, (one.combinator, filters)
+
+
+def test_who_stays_keeps_the_time_and_who_comes_back_gets_a_new_one(store: Store):
+    gold = segment(("customer.tier", "eq", "gold"))
+    keep(store, ann={"tier": "gold"}, bob={"tier": "gold"}, cid={"tier": "silver"})
+    assert refreshed(store, gold, NOW) == {"ann": NOW, "bob": NOW}
+    keep(store, bob={"tier": "silver"}, cid={"tier": "gold"})
+    assert refreshed(store, gold, NOW + 1_000) == {"ann": NOW, "cid": NOW + 1_000}
+    keep(store, bob={"tier": "gold"}, ann=None)
+    assert refreshed(store, gold, NOW + 2_000) == {"bob": NOW + 2_000, "cid": NOW + 1_000}
+    assert load_refreshes(store, "acme")["s"].refreshed_at_ms == NOW + 2_000
+    keys = [CustomerKey("acme", "bob"), CustomerKey("other", "bob"), CustomerKey("acme", "ann")]
+    assert load_memberships(store, keys) == [{"s": NOW + 2_000}, {}, {}]
+
+
+def test_a_segment_without_filters_or_by_a_metric_that_is_gone_has_nobody(store: Store):
+    keep(store, ann={"tier": "gold"})
+    assert refreshed(store, segment()) == {}
+    assert refreshed(store, segment(("metric.gone", "gte", 0), name="t")) == {}
+
+
+def test_what_looks_like_sql_is_a_value(store: Store):
+    nasty = "') OR 1=1 --"
+    keep(store, ann={nasty: nasty}, bob={"x": "y"})
+    assert set(refreshed(store, segment((f"customer.{nasty}", "eq", nasty)))) == {"ann"}
+
+
+def test_overlaps_are_counted_by_exactly_the_segments_that_a_customer_is_in(store: Store):
+    keep(store, **{f"c{n}": {"n": n} for n in range(10)})
+    refreshed(store, segment(("customer.n", "lt", 6), name="low"))
+    refreshed(store, segment(("customer.n", "gte", 4), name="high"))
+    everything = {frozenset({"low"}): 4, frozenset({"low", "high"}): 2, frozenset({"high"}): 4}
+    assert count_overlaps(store, "acme", ["low", "high"], 1_000) == everything
+    assert sum(count_overlaps(store, "acme", ["low", "high"], 3).values()) == 3
+    assert count_overlaps(store, "other", ["low", "high"], 1_000) == {}
+
+
+def test_members_are_listed_page_after_page(store: Store):
+    keep(store, **{f"c{n}": {"n": n} for n in range(5)})
+    refreshed(store, segment(("customer.n", "exists", None)))
+    first = list_members(store, "acme", "s", after="", limit=3)
+    rest = list_members(store, "acme", "s", after=first[-1].customer_id, limit=3)
+    assert [one.customer_id for one in (*first, *rest)] == [f"c{n}" for n in range(5)]
+    assert {one.member_since_ms for one in first} == {NOW}
