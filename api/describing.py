@@ -29,7 +29,9 @@ ALWAYS: Final = (400, 401, 403, 429, 503)
 """What every route with a key can answer."""
 
 
-def answers(status: int, body: type[Any] | None, example: object, *errors: int) -> Mapping[int, ResponseSpec]:
+def answers(
+    status: int, body: type[Any] | None, example: object, *errors: int, otherwise: type[Any] | None = None
+) -> Mapping[int, ResponseSpec]:
     """Describe a route's answers for ``responses=``.
 
     Args:
@@ -37,11 +39,13 @@ def answers(status: int, body: type[Any] | None, example: object, *errors: int) 
         body: Its type; None for an empty one.
         example: Of that body; it must fit the type.
         errors: Statuses beyond :data:`ALWAYS`.
+        otherwise: Another type that the body may have instead.
     """
     # As a value of its type: the framework leaves what is null out of dictionaries.
     examples = [] if example is None else [Example(summary="Example", value=msgspec.convert(example, body))]
+    shape: Any = body | otherwise if body is not None and otherwise is not None else body
     success = {
-        status: ResponseSpec(data_container=body, examples=examples, generate_examples=False, description="Done.")
+        status: ResponseSpec(data_container=shape, examples=examples, generate_examples=False, description="Done.")
     }
     return success | {error: _error(error) for error in sorted({*ALWAYS, *errors})}
 

@@ -40,7 +40,7 @@ class SimulateController(Controller):
         return_dto=None,
         status_code=200,
         summary="Try a decision",
-        responses=answers(200, SampleRun, _EXAMPLE, 400, 404, 413, 415),
+        responses=answers(200, SampleRun, _EXAMPLE, 400, 404, 413, 415, otherwise=DryRun),
     )
     async def simulate(
         self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[SimulateBody]
