@@ -67,6 +67,7 @@ _TAGS: Final = {
     "Reading": "History and summaries, exact to the event.",
     "Deciding": "What to show a customer next.",
     "Customers": "What is known of a customer.",
+    "Segments": "Who belongs together, and who belongs to them now.",
     "Experiments": "What variants and creatives achieved.",
     "Behavioral metrics": "Values worked out from a customer's history.",
     "Configuration": "What outcomes mean.",
