@@ -9,13 +9,13 @@ zone, outcomes and exposures then agree with the calendar windows, whatever the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import polars as pl
-
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
+from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
 from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.metrics import read_metrics
@@ -29,26 +29,7 @@ _PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.WEEK: PeriodType.WEEKLY,
     Unit.MONTH: PeriodType.MONTHLY,
 }
-_CUSTOMER: Final = {"tenant_id": pl.String, "customer_id": pl.String}
-FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "fact_customers": _CUSTOMER,
-    "fact_periods": {"period_key": pl.String},
-    "fact_windows": {
-        "number": pl.UInt32,
-        **_CUSTOMER,
-        "window": pl.UInt32,
-        "purpose": pl.String,
-        "from_id": pl.String,
-    },
-    "fact_outcomes": {"outcome": pl.String},
-    "fact_exposures": {"recommendation_id": pl.String},
-    "fact_applied": {
-        **_CUSTOMER,
-        **dict.fromkeys(("offer_id", "creative_id", "channel_id", "source"), pl.String),
-        "applied_offset": pl.UInt64,
-    },
-}
-"""The tables sent along with the queries."""
+_SUMMARY_KEY: Final = ("tenant_id", "customer_id", "period_key", "offer_id", "creative_id", "channel_id", "source")
 _COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
 _NO_COUNTS: Final = Counts()
 
@@ -58,6 +39,12 @@ class Place(NamedTuple):
 
     subject: Subject
     source: str
+
+
+_Customer = tuple[str, str]
+"""A tenant and one of its customers."""
+_Reach = dict[_Customer, dict[Place, int]]
+"""The offset up to which the summaries of each place of each customer count."""
 
 
 class Exposure(NamedTuple):
@@ -109,54 +96,80 @@ class LoadedFacts:
     applied: dict[Place, int] = field(default_factory=dict)
     exposed: set[Exposure] = field(default_factory=set)
 
-    def add(self, window: Window, subject: Subject, row: Mapping[str, Any]) -> None:
-        """Add the counts of a row."""
+    def add(self, window: Window, subject: Subject, more: Counts) -> None:
+        """Add contacts."""
         counts = self.counts.setdefault(window, {})
-        counts[subject] = counts.get(subject, _NO_COUNTS).plus(Counts(*(row[name] for name in _COUNTS)))
+        counts[subject] = counts.get(subject, _NO_COUNTS).plus(more)
 
 
 def read_facts(store: Store, requests: Sequence[FactsRequest]) -> list[LoadedFacts]:
-    """Load the facts of several customers, each in its place: with one query, or two where the history is needed."""
+    """Load the facts of several customers, each in its place: with one query, or two where the history is needed.
+
+    Behavioral metrics are a query beside them, because nothing else depends on them.
+    """
     facts = [LoadedFacts() for _ in requests]
-    by_customer: dict[tuple[str, str], list[int]] = {}
-    for number, request in enumerate(requests):
-        by_customer.setdefault((request.tenant_id, request.customer_id), []).append(number)
-    applied = _add_summaries(store, requests, facts, by_customer)
-    if not applied.is_empty():
-        _add_history(store, requests, facts, applied)
-    _add_metrics(store, requests, facts)
+    with ThreadPoolExecutor(1) as beside:
+        metrics = beside.submit(_add_metrics, store, requests, facts)
+        reach = _add_summaries(store, requests, facts)
+        if reach:
+            _add_history(store, requests, facts, reach)
+        metrics.result()
     return facts
 
 
-def _add_summaries(
-    store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], by_customer: Mapping[Any, Sequence[int]]
-) -> pl.DataFrame:
+def _numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[_Customer, list[int]]:
+    numbers: dict[_Customer, list[int]] = {}
+    for number, request in requests:
+        numbers.setdefault((request.tenant_id, request.customer_id), []).append(number)
+    return numbers
+
+
+def _add_summaries(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts]) -> _Reach:
     """Add what the summaries know; returns how far they reach."""
     wanted = [_by_period(request) for request in requests]
-    keys = sorted({ALLTIME_KEY, *(key for periods in wanted for key in periods)})
-    found = store.select(
-        "decisions/summaries",
-        frames={
-            "fact_customers": _frame("fact_customers", list(by_customer)),
-            "fact_periods": _frame("fact_periods", [(key,) for key in keys]),
-        },
-    )
-    reach: list[tuple[Any, ...]] = []
-    for row in found.iter_rows(named=True) if not found.is_empty() else ():
+    numbers = _numbers_of(enumerate(requests))
+    periods = sorted({ALLTIME_KEY, *(key for each in wanted for key in each)})
+    reach: _Reach = {}
+    for row in _read_newest(store, {**_parameters(numbers), "periods": periods}):
         customer = (row["tenant_id"], row["customer_id"])
+        if customer not in numbers:
+            continue
         subject = Subject(row["offer_id"], row["creative_id"], row["channel_id"])
-        is_empty = not any(row[name] for name in _COUNTS)  # a repair may leave nothing of a row
-        if row["period_key"] == ALLTIME_KEY:
-            reach.append((*customer, *subject, row["source"], row["applied_offset"]))
-        for number in by_customer[customer]:
+        place = Place(subject, row["source"])
+        counts = Counts(*(row[name] for name in _COUNTS))
+        is_alltime = row["period_key"] == ALLTIME_KEY
+        if is_alltime:
+            reach.setdefault(customer, {})[place] = row["applied_offset"]
+        for number in numbers[customer]:
+            if is_alltime:
+                facts[number].applied[place] = row["applied_offset"]
+            if counts == _NO_COUNTS:  # a repair may leave nothing of a row
+                continue
+            if is_alltime:
+                _keep_latest(facts[number].last_contact_ms, subject, row["last_contact_ms"])
             for window in wanted[number].get(row["period_key"], ()):
-                if not is_empty:
-                    facts[number].add(window, subject, row)
-            if row["period_key"] == ALLTIME_KEY:
-                facts[number].applied[Place(subject, row["source"])] = row["applied_offset"]
-                if not is_empty:
-                    _keep_latest(facts[number].last_contact_ms, subject, row["last_contact_ms"])
-    return _frame("fact_applied", reach)
+                facts[number].add(window, subject, counts)
+    return reach
+
+
+def _read_newest(store: Store, parameters: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Each summary row in its newest version."""
+    found = store.select("decisions/summaries", parameters)
+    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in found.iter_rows(named=True) if not found.is_empty() else ():
+        key = tuple(row[name] for name in _SUMMARY_KEY)
+        if key not in newest or _version(row) > _version(newest[key]):
+            newest[key] = row
+    return newest.values()
+
+
+def _parameters(customers: Iterable[_Customer]) -> dict[str, Any]:
+    listed = list(customers)
+    return {"tenants": sorted({tenant for tenant, _ in listed}), "customers": sorted({one for _, one in listed})}
+
+
+def _version(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["applied_offset"], row["stored_at_ms"]
 
 
 def _by_period(request: FactsRequest) -> dict[str, list[Window]]:
@@ -178,37 +191,51 @@ def is_summarised(window: Window, request: FactsRequest) -> bool:
     return window.kind is Kind.CALENDAR and window.unit in _PERIODS and is_tenants
 
 
-def _add_history(
-    store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], applied: pl.DataFrame
-) -> None:
-    windows = [list(_history_windows(request)) for request in requests]
-    rows = [
-        (number, request.tenant_id, request.customer_id, index, purpose, from_id)
-        for number, request in enumerate(requests)
-        for index, (purpose, from_id, _) in enumerate(windows[number])
-    ]
-    if not rows:
+def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], reach: _Reach) -> None:
+    """Add what only the history knows: of it, exactly the events that the summaries count already."""
+    asked = {number: list(_history_windows(request)) for number, request in enumerate(requests)}
+    numbers = _numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
+    if not numbers:
         return
-    found = store.select(
-        "decisions/history",
-        {"first_id": min(row[-1] for row in rows)},
-        frames={
-            "fact_windows": _frame("fact_windows", rows),
-            "fact_outcomes": _frame("fact_outcomes", _distinct(request.outcomes for request in requests)),
-            "fact_exposures": _frame("fact_exposures", _distinct(request.exposures for request in requests)),
-            "fact_applied": applied,
-        },
-    )
+    first_id = min(from_id for windows in asked.values() for _, from_id, _ in windows)
+    found = store.select("decisions/events", {**_parameters(numbers), "first_id": first_id})
+    seen: set[str] = set()
     for row in found.iter_rows(named=True) if not found.is_empty() else ():
-        number = row["number"]
-        purpose, _, window = windows[number][row["window"]]
-        subject = Subject(row["offer_id"], row["creative_id"], row["channel_id"])
-        if window is not None:
-            facts[number].add(window, subject, row)
-        elif purpose == "outcomes" and row["outcome"] in requests[number].outcomes:
-            _keep_latest(facts[number].last_outcome_ms, (row["outcome"], subject), row["last_ms"])
-        elif purpose == "exposures":
-            facts[number].exposed.add(Exposure(row["exposure"], row["rank"]))
+        customer = (row["tenant_id"], row["customer_id"])
+        place = Place(Subject(row["offer_id"], row["creative_id"], row["channel_id"]), row["source"])
+        is_counted = row["offset"] <= reach.get(customer, {}).get(place, -1)
+        if not is_counted or customer not in numbers or row["id"] in seen:
+            continue
+        seen.add(row["id"])
+        for number in numbers[customer]:
+            for purpose, from_id, window in asked[number]:
+                if row["id"] >= from_id:
+                    _add_event(facts[number], requests[number], purpose, window, row)
+
+
+def _add_event(
+    facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, row: Mapping[str, Any]
+) -> None:
+    subject = Subject(row["offer_id"], row["creative_id"], row["channel_id"])
+    if window is not None:
+        facts.add(window, subject, _counts_of(row))
+    elif purpose == "outcomes":
+        if row["outcome"] in request.outcomes:
+            _keep_latest(facts.last_outcome_ms, (row["outcome"], subject), row["occurred_ms"])
+    elif row["category"] == Category.IMPRESSION and row["recommendation_id"] in request.exposures:
+        facts.exposed.add(Exposure(row["recommendation_id"], row["rank"]))
+
+
+def _counts_of(event: Mapping[str, Any]) -> Counts:
+    is_response = event["category"] == Category.RESPONSE
+    kind = event["classification"]
+    return Counts(
+        impressions=int(event["category"] == Category.IMPRESSION),
+        positive=int(is_response and kind == Classification.POSITIVE),
+        negative=int(is_response and kind == Classification.NEGATIVE),
+        neutral=int(is_response and kind == Classification.NEUTRAL),
+        converts=int(event["is_conversion"]),
+    )
 
 
 def _history_windows(request: FactsRequest) -> Iterator[tuple[str, str, Window | None]]:
@@ -227,14 +254,6 @@ def _first_outcome_id(request: FactsRequest) -> str:
     if request.outcome_days is None:
         return FIRST_ID
     return id_at(max(0, request.now_ms - round(request.outcome_days * DAY_MS)))
-
-
-def _frame(name: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=dict(FRAMES[name]), orient="row")
-
-
-def _distinct(groups: Iterable[frozenset[str]]) -> list[tuple[str]]:
-    return [(value,) for value in sorted(set().union(*groups))]
 
 
 def _add_metrics(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts]) -> None:
