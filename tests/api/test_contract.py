@@ -1,0 +1,94 @@
+"""The running API against its own OpenAPI document: schemathesis, with every check, over a real connection."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+
+from api.catalogue.resources import RESOURCES
+from rapport.domain.api_keys import Role
+from rapport.embedded.ports import LOOPBACK, free_port
+from tests.fixtures.api import PEPPER
+from tests.fixtures.processes import ServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.faults.world import World
+    from tests.fixtures.api import CallerFactory
+
+ROOT: Final = Path(__file__).parents[2]
+CONFIG: Final = Path(__file__).with_name("schemathesis.toml")
+SEED: Final = 20_260_430
+SECONDS: Final = 900.0
+
+
+@pytest.fixture(scope="module")
+def api_url(api_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the API answers: one process, as in production."""
+    url = f"http://{LOOPBACK}:{(port := free_port())}"
+    server = ServerProcess("api", tmp_path_factory.mktemp("server") / "api.log")
+
+    async def is_ready() -> bool:
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(f"{url}/health/ready")).status_code == 200
+            except httpx.HTTPError:
+                await asyncio.sleep(0)
+                return False
+
+    argv = [sys.executable, "-m", "rapport", "api", "--port", str(port)]
+    server.start(argv, is_ready, env={**api_world.env, "RAPPORT_API_KEY_PEPPER": PEPPER}, cwd=ROOT, seconds=30)
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+SAME: Final = (
+    rf"^/api/v1({'|'.join(one.path for one in RESOURCES if one.path != '/offers')})(/{{entity_id}}(/versions)?)?$"
+)
+"""Routes that are made by the same code as those of offers."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--phases=examples,fuzzing", f"--exclude-path-regex={SAME}", "--max-examples=10"], id="quick"),
+        pytest.param(["--phases=examples,coverage,fuzzing", "--max-examples=20"], id="whole", marks=pytest.mark.slow),
+    ],
+)
+def test_the_api_is_what_its_document_says(
+    api_url: str, new_caller: CallerFactory, tmp_path: Path, options: Sequence[str]
+):
+    caller = new_caller(requests_per_minute=10_000_000)
+    run = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("schemathesis")),
+            f"--config-file={CONFIG}",
+            "run",
+            f"{api_url}/docs/openapi.json",
+            f"--header=X-API-Key: {caller.keys[Role.ADMIN]}",
+            "--checks=all",
+            f"--seed={SEED}",
+            "--workers=4",
+            "--warnings=off",
+            "--continue-on-failure",
+            "--no-shrink",
+            "--no-color",
+            *options,
+        ],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-30_000:]
