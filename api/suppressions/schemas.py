@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from api.times import iso
+from rapport.domain.catalogue.suppression import SuppressionScope
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.compiling import Catalogue
@@ -28,7 +29,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """
 
     id: str
-    scope: Literal["global", "offer", "category"]
+    scope: SuppressionScope
     scope_id: str
     offer_name: str | None
     policy_type: Literal["outcome_based"]

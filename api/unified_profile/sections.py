@@ -10,6 +10,7 @@ from api.unified_profile.schemas import RecentInteraction
 from rapport.storage.consents import load_consents
 from rapport.storage.customer_profiles import read_assignments
 from rapport.storage.history import HistoryFilter, PageRequest
+from rapport.storage.segments import segments_of
 
 if TYPE_CHECKING:
     from api.unified_profile.loading import Asked, Load
@@ -32,6 +33,19 @@ async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
             timestamp=iso(round(row["occurred_at"].timestamp() * 1000)),
         )
         for row in page.rows
+    ]
+
+
+async def load_segments(asked: Asked) -> Items:
+    """The active segments that the customer is in."""
+    found = await asked.services.database.call(segments_of, asked.tenant_id, asked.customer_id)
+    return [
+        {
+            "segmentId": one.segment_id,
+            "segmentName": one.segment_name,
+            "memberSince": iso(one.member_since_ms),
+        }
+        for one in found
     ]
 
 
@@ -75,7 +89,7 @@ async def _nothing(_asked: Asked) -> Items:
 SECTIONS: Final[Mapping[str, Load]] = {
     "identities": _nothing,
     "interactions": load_interactions,
-    "segments": _nothing,
+    "segments": load_segments,
     "journeys": _nothing,
     "experiments": load_experiments,
     "consent": load_consent,

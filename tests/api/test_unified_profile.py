@@ -132,6 +132,17 @@ def test_experiments_name_the_arm_that_counts(caller: Caller):
     assert found["assignedAt"] == found["lastDecidedAt"]
 
 
+def test_segments_are_the_active_ones_that_the_customer_is_in(caller: Caller):
+    change_customers(caller.store, caller.tenant_id, AUTHOR, ["ann"], lambda _before: {"ann": {"age": 34}})
+    adults = [{"field": "customer.age", "operator": "gte", "value": 18}]
+    made = caller.post("/segments", {"id": "adults", "name": "Adults", "filters": adults, "status": "active"})
+    assert made.status_code == 201, made.text
+    refreshed = caller.post("/segments/adults/refresh").json()
+    (found,) = sections(caller, "segments")["segments"]
+    assert (found["segmentId"], found["segmentName"]) == ("adults", "Adults")
+    assert found["memberSince"] <= refreshed["lastRefreshedAt"]
+
+
 def test_consent_is_what_was_said_last_of_each_purpose(caller: Caller):
     said = [("email", Status.GRANTED, 2), ("email", Status.REVOKED, 1), ("marketing", Status.GRANTED, 3)]
     record_consents(

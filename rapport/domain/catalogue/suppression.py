@@ -9,6 +9,7 @@ import msgspec
 
 from rapport.domain.catalogue.values import Entity, Key, Status
 
+SuppressionScope = Literal["global", "offer", "category"]
 MAX_DAYS: Final = 3_650
 
 
@@ -23,7 +24,7 @@ class SuppressionRule(Entity, frozen=True, kw_only=True):
     """
 
     outcomes: Annotated[Sequence[Key], msgspec.Meta(min_length=1, max_length=50)]
-    scope: Literal["global", "offer", "category"] = "offer"
+    scope: SuppressionScope = "offer"
     days: Annotated[float, msgspec.Meta(gt=0, le=MAX_DAYS)]
     bypassable: bool = False
 

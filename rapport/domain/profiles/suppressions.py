@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rapport.domain.decisions.windows import DAY_MS
 
 if TYPE_CHECKING:
-    from rapport.domain.catalogue.suppression import SuppressionRule
+    from rapport.domain.catalogue.suppression import SuppressionRule, SuppressionScope
 
 EVERYTHING: Final = "all"
 """The scope id of a suppression that is global."""
@@ -47,7 +47,7 @@ class Suppression:
 
     id: str
     rule_id: str
-    scope: str
+    scope: SuppressionScope
     scope_id: str
     reason: str
     trigger_count: int
