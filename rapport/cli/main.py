@@ -9,6 +9,7 @@ import click
 
 from rapport.cli.api import api
 from rapport.cli.catalog import catalog
+from rapport.cli.customers import customers
 from rapport.cli.dead_letters import dead_letters
 from rapport.cli.demo import demo
 from rapport.cli.environment import CliError
@@ -35,6 +36,7 @@ def cli() -> None:
 
 cli.add_command(api)
 cli.add_command(catalog)
+cli.add_command(customers)
 cli.add_command(dead_letters)
 cli.add_command(demo)
 cli.add_command(events)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, NamedTuple
 
@@ -14,7 +15,7 @@ import polars as pl
 
 from rapport.domain.events import decode_event, split_items
 from rapport.domain.rejections import Rejection
-from rapport.producing.cells import from_json, from_text, from_value
+from rapport.producing.cells import CellConverter, from_json, from_text, from_value
 from rapport.producing.feeds import CHUNK_EVENTS, BadLine, Chunk, Feed
 from rapport.producing.mapping import ColumnMapping, RowMapper
 
@@ -40,12 +41,51 @@ class FileFaultError(ValueError):
     """A file that cannot be read as what it is said to be."""
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A line of a text file, or a row of a table.
+
+    Attributes:
+        number: Counts from 1; of a record over several lines, the first.
+        cells: By column: texts of a CSV file, JSON of an NDJSON file, typed values of a Parquet file.
+    """
+
     number: int
     cells: dict[str, Any]
 
 
-_Rows = Iterator[_Row | BadLine]
+_Rows = Iterator[Row | BadLine]
+
+
+@dataclass(frozen=True, slots=True)
+class RowChunk:
+    """A piece of a table.
+
+    Attributes:
+        rows: In the order of the file.
+        position: How much of the table's size has been read with this chunk.
+    """
+
+    rows: Sequence[Row | BadLine]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file as rows.
+
+    Attributes:
+        name: For people.
+        kind: What it is.
+        size: In whatever unit the chunks' positions count: bytes of a text file, rows of a Parquet file.
+        columns: None where each row has its own.
+        chunks: Read lazily; a table can be read once.
+    """
+
+    name: str
+    kind: FileFormat
+    size: int
+    columns: Sequence[str] | None
+    chunks: Iterator[RowChunk]
 
 
 def open_file(
@@ -70,30 +110,53 @@ def open_file(
         MappingError: It has not the columns it should.
         OSError: It cannot be opened.
     """
+    table = open_table(path, file_format=file_format, delimiter=delimiter)
+    if table.columns is not None:
+        mapping.check_columns(table.columns)
+    convert = _CONVERTERS[table.kind]
+    mapper = RowMapper(mapping, table.name, convert, now_ms=now_ms, converts_unmapped=table.kind != "ndjson")
+    return Feed(table.name, table.size, _mapped(table, mapper))
+
+
+def open_table(path: Path, *, file_format: FileFormat | None = None, delimiter: str | None = None) -> Table:
+    """Open a file of any rows.
+
+    Args:
+        path: The file.
+        file_format: What it is; by default what its name says.
+        delimiter: Between the columns of a CSV file; by default a comma, or a tab in ``.tsv``.
+
+    Raises:
+        FileFaultError: It is not what it is said to be.
+        OSError: It cannot be opened.
+    """
     kind = file_format or FORMATS_BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
         known = ", ".join(FORMATS_BY_SUFFIX)
         raise FileFaultError(f"{path.name}: the name does not tell the format ({known}); say it with --format")
     name = path.name.encode(errors="surrogateescape").decode(errors="replace")
     if kind == "parquet":
-        return _open_parquet(path, name, mapping, now_ms)
+        return _open_parquet(path, name)
     size = path.stat().st_size
     if kind == "ndjson":
-        mapper = RowMapper(mapping, name, from_json, now_ms=now_ms, converts_unmapped=False)
-        return Feed(name, size, _chunks_of_text(path, size, _read_ndjson, mapper))
+        return Table(name, kind, size, None, _chunks_of_text(path, size, _read_ndjson))
     separator = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     header = _read_header(path, separator)
-    mapping.check_columns(header)
     rows = partial(_read_csv, separator=separator, header=header)
-    return Feed(name, size, _chunks_of_text(path, size, rows, RowMapper(mapping, name, from_text, now_ms=now_ms)))
+    return Table(name, kind, size, header, _chunks_of_text(path, size, rows))
 
 
-def _chunks_of_text(path: Path, size: int, read: Callable[[BinaryIO], _Rows], mapper: RowMapper) -> Iterator[Chunk]:
+def _mapped(table: Table, mapper: RowMapper) -> Iterator[Chunk]:
+    for chunk in table.chunks:
+        entries = [row if isinstance(row, BadLine) else mapper.prepare(row.number, row.cells) for row in chunk.rows]
+        yield Chunk(entries, chunk.position)
+
+
+def _chunks_of_text(path: Path, size: int, read: Callable[[BinaryIO], _Rows]) -> Iterator[RowChunk]:
     with path.open("rb") as file:
         rows = read(file)
         while piece := list(itertools.islice(rows, CHUNK_EVENTS)):
-            entries = [row if isinstance(row, BadLine) else mapper.prepare(row.number, row.cells) for row in piece]
-            yield Chunk(entries, min(file.tell(), size) if len(piece) == CHUNK_EVENTS else size)
+            yield RowChunk(piece, min(file.tell(), size) if len(piece) == CHUNK_EVENTS else size)
 
 
 def _read_ndjson(file: BinaryIO) -> _Rows:
@@ -110,14 +173,14 @@ def _read_ndjson(file: BinaryIO) -> _Rows:
             yield _read_object(number, text)
 
 
-def _read_object(number: int, text: bytes) -> _Row | BadLine:
+def _read_object(number: int, text: bytes) -> Row | BadLine:
     items = split_items(text)
     if isinstance(items, Rejection):
         return BadLine(number, items.code, items.detail)
     if text[:1] == b"[":
         return BadLine(number, "not_an_object", "Each line must be one JSON object, not an array.")
     try:
-        return _Row(number, _decode_fields(text))
+        return Row(number, _decode_fields(text))
     except msgspec.DecodeError:
         why = decode_event(text)
     detail = why.detail if isinstance(why, Rejection) else "The line is not a JSON object."
@@ -152,7 +215,7 @@ def _read_csv(file: BinaryIO, separator: str, header: list[str]) -> _Rows:
                 yield BadLine(number, "bad_csv", f"The line is no CSV: {error}.")
                 continue
             if len(cells) == len(header):
-                yield _Row(number, dict(zip(header, cells, strict=True)))
+                yield Row(number, dict(zip(header, cells, strict=True)))
             elif cells:
                 detail = f"The line has {len(cells)} columns; the header has {len(header)}."
                 yield BadLine(number, "wrong_column_count", detail)
@@ -163,22 +226,26 @@ def _decode(file: BinaryIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _open_parquet(path: Path, name: str, mapping: ColumnMapping, now_ms: int) -> Feed:
+def _open_parquet(path: Path, name: str) -> Table:
     try:
         table = pl.scan_parquet(path)
         columns = table.collect_schema().names()
         size = int(table.select(pl.len()).collect().item())
     except pl.exceptions.PolarsError as error:
         raise FileFaultError(f"{path.name} is no Parquet file: {error}") from error
-    mapping.check_columns(columns)
-    mapper = RowMapper(mapping, name, from_value, now_ms=now_ms)
-    return Feed(name, size, _chunks_of_table(table, mapper))
+    return Table(name, "parquet", size, columns, _chunks_of_table(table))
 
 
-def _chunks_of_table(table: pl.LazyFrame, mapper: RowMapper) -> Iterator[Chunk]:
+def _chunks_of_table(table: pl.LazyFrame) -> Iterator[RowChunk]:
     position = 0
     for frame in table.collect_batches(chunk_size=CHUNK_EVENTS, maintain_order=True, lazy=True):
-        rows = enumerate(frame.iter_rows(named=True), position + 1)
-        entries = [mapper.prepare(number, row) for number, row in rows]
+        rows = [Row(number, row) for number, row in enumerate(frame.iter_rows(named=True), position + 1)]
         position += frame.height
-        yield Chunk(entries, position)
+        yield RowChunk(rows, position)
+
+
+_CONVERTERS: Final[Mapping[FileFormat, CellConverter]] = {
+    "ndjson": from_json,
+    "csv": from_text,
+    "parquet": from_value,
+}

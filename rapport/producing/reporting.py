@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -13,15 +13,28 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rapport.producing.feeds import BadLine, Feed
+    from rapport.producing.feeds import BadLine
     from rapport.producing.run import Produced, Watcher
 
 PLAIN_INTERVAL_S = 5.0
 
 
+class Sized(Protocol):
+    """What a run reads."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def size(self) -> int:
+        """In the unit in which its progress is reported."""
+
+
 class _BarWatcher:
-    def __init__(self, feed: Feed, progress: Progress, errors: Console) -> None:
+    def __init__(self, feed: Sized, progress: Progress, errors: Console, noun: str) -> None:
         self._name = feed.name
+        self._noun = noun
         self._progress = progress
         self._errors = errors
         self._started_at = time.perf_counter()
@@ -33,13 +46,14 @@ class _BarWatcher:
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
         rate = sent / max(time.perf_counter() - self._started_at, 1e-9)
-        counts = f"{sent:,} events, {rate:,.0f}/s" + (f", [red]{bad:,} bad[/red]" if bad else "")
+        counts = f"{sent:,} {self._noun}, {rate:,.0f}/s" + (f", [red]{bad:,} bad[/red]" if bad else "")
         self._progress.update(self._task, completed=position, counts=counts)
 
 
 class _PlainWatcher:
-    def __init__(self, feed: Feed, output: Console, errors: Console) -> None:
+    def __init__(self, feed: Sized, output: Console, errors: Console, noun: str) -> None:
         self._feed = feed
+        self._noun = noun
         self._output = output
         self._errors = errors
         self._next_at = time.monotonic() + PLAIN_INTERVAL_S
@@ -53,15 +67,15 @@ class _PlainWatcher:
             return
         self._next_at = time.monotonic() + PLAIN_INTERVAL_S
         share = position / self._feed.size if self._feed.size else 1.0
-        text = f"{self._feed.name}: {share:.0%}, {sent:,} events, {_count_bad(bad)}"
+        text = f"{self._feed.name}: {share:.0%}, {sent:,} {self._noun}, {count_bad(bad)}"
         self._output.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def watch(feed: Feed, output: Console, errors: Console) -> Iterator[Watcher]:
-    """Show how a run goes, for as long as it takes."""
+def watch(feed: Sized, output: Console, errors: Console, noun: str = "events") -> Iterator[Watcher]:
+    """Show how a run goes, for as long as it takes; ``noun`` is what it deals with."""
     if not output.is_terminal:
-        yield _PlainWatcher(feed, output, errors)
+        yield _PlainWatcher(feed, output, errors, noun)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -72,7 +86,7 @@ def watch(feed: Feed, output: Console, errors: Console) -> Iterator[Watcher]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=output) as progress:
-        yield _BarWatcher(feed, progress, errors)
+        yield _BarWatcher(feed, progress, errors, noun)
 
 
 def describe_bad(name: str, line: BadLine) -> str:
@@ -84,10 +98,11 @@ def describe(produced: Produced) -> str:
     """Sum a run up in one line."""
     text = (
         f"{produced.events:,} events sent in {produced.seconds:.1f} s "
-        f"({produced.events_per_second:,.0f}/s), {_count_bad(produced.bad_lines)}"
+        f"({produced.events_per_second:,.0f}/s), {count_bad(produced.bad_lines)}"
     )
     return f"{text}; stopped at the first, the rest was not read" if produced.stopped_early else text
 
 
-def _count_bad(lines: int) -> str:
+def count_bad(lines: int) -> str:
+    """How many lines were bad, in words."""
     return "1 bad line" if lines == 1 else f"{lines:,} bad lines"
