@@ -161,6 +161,16 @@ def test_only_a_suppression_that_says_so_gives_way_to_overrides_and_mandatory_of
         assert reasons_of(decision)["loan"].startswith("contact_policy s: dismiss 1.0 days ago")
 
 
+def test_no_flow_does_without_the_suppressions_that_nothing_gets_past():
+    catalogue = bank(decision_flow=[flow()])
+    assert set(offers_of(decided(catalogue, facts_of([ago(1)]), key="f"))) == EVERYTHING
+    decision = decided(catalogue, facts_of([ago(1, "opt_out")]), key="f")
+    assert offers_of(decision) == []
+    assert {reason.partition(":")[0] for reason in reasons_of(decision).values()} == {
+        "contact_policy default-unsubscribe"
+    }
+
+
 def test_a_flow_that_chooses_its_policies_keeps_suppressions():
     catalogue = bank(
         contact_policy=[{"id": "cap", "ruleType": "frequency_cap", "scope": "global", "config": {"maxPerDay": 99}}],

@@ -91,12 +91,10 @@ def prepare_policies(gate: Gate) -> Action:
 
     def act(run: Run) -> None:
         require_consent(run)
+        keep_to_suppressions(run)
         context = run.context
 
         def judge(candidate: Candidate) -> Objection | None:
-            suppressed = _objection(gate.firm, candidate, context)
-            if suppressed is not None:
-                return suppressed
             own = own_limits(candidate, context)
             if own is not None:
                 return candidate.offer.id, candidate.offer.name, own
@@ -126,6 +124,15 @@ def require_consent(run: Run) -> None:
         return ("consent", "Consent", verdict) if verdict else None
 
     run.keep("contact_policy", judge)
+    run.gates.setdefault("contact_policy", len(run.candidates))
+
+
+def keep_to_suppressions(run: Run) -> None:
+    """Remove what suppressions that nothing gets past keep from the customer. Like consent, no flow does without it."""
+    context, firm = run.context, run.catalogue.parts.gate.firm
+    if not firm.judges or not context.customer.last_outcome_ms:
+        return
+    run.keep("contact_policy", lambda candidate: _objection(firm, candidate, context))
     run.gates.setdefault("contact_policy", len(run.candidates))
 
 

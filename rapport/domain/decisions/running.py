@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
 from rapport.domain.decisions.flows import Program, run_steps
-from rapport.domain.decisions.gates import require_consent
+from rapport.domain.decisions.gates import keep_to_suppressions, require_consent
 from rapport.domain.decisions.narrowing import Run
 from rapport.domain.decisions.nodes import NARROW, SCORE
 from rapport.domain.decisions.outcome import Decision, ExperimentRecord, Funnel, Item, PlacementResult
@@ -88,6 +88,7 @@ def _narrow_and_rank(slot: Slot, program: Program) -> None:
     slot.run.recorder.placement_id = slot.placement_id
     run_steps(slot.run, program.phases[NARROW])
     require_consent(slot.run)
+    keep_to_suppressions(slot.run)
     run_steps(slot.run, program.phases[SCORE])
     slot.limit = min(slot.limit, slot.run.most)
 
