@@ -21,6 +21,7 @@ from rapport.storage.history import HistoryFilter
 
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 200
+DIRECTIONS: Final = ("inbound", "outbound")
 _EXAMPLE: Final[Mapping[str, object]] = {
     "data": [
         {
@@ -78,7 +79,9 @@ class HistoryController(Controller):
         treatment_id: Annotated[str | None, _text("treatmentId", "Older name of creativeId.")] = None,
         channel_id: Annotated[str | None, _text("channelId", "On this channel.")] = None,
         kind: Annotated[str | None, _text("type", "With this outcome, such as click.")] = None,
-        direction: Annotated[str | None, _text("direction", "inbound or outbound.")] = None,
+        direction: Annotated[
+            str | None, QueryParameter(description="Which way it went.", schema_extra={"enum": list(DIRECTIONS)})
+        ] = None,
         from_: Annotated[str | None, _text("from", "At or after this time; ISO 8601 or epoch milliseconds.")] = None,
         to: Annotated[str | None, _text("to", "Before this time, likewise.")] = None,
         limit: Annotated[
@@ -95,7 +98,7 @@ class HistoryController(Controller):
             creative_id=same("creativeId", creative_id, "treatmentId", treatment_id, faults),
             channel_id=channel_id or "",
             outcome=kind or "",
-            direction=one_of("direction", direction, ("inbound", "outbound"), faults),
+            direction=one_of("direction", direction, DIRECTIONS, faults),
             from_ms=parse_instant("from", from_, faults),
             to_ms=parse_instant("to", to, faults),
         )

@@ -85,8 +85,9 @@ _REPORT: Final[Mapping[str, object]] = {
 }
 
 
-def _text(name: str, description: str) -> QueryParameter:
-    return QueryParameter(name=name, description=description, max_length=512)
+def _text(name: str, description: str, *choices: str) -> QueryParameter:
+    states = {"enum": list(choices)} if choices else None
+    return QueryParameter(name=name, description=description, max_length=512, schema_extra=states)
 
 
 class SummaryController(Controller):
@@ -106,9 +107,7 @@ class SummaryController(Controller):
         request: Request[Principal, Any, Any],
         services: FromServices,
         customer_id: Annotated[str | None, _text("customerId", "Whose summaries; required.")] = None,
-        period_type: Annotated[
-            str | None, _text("periodType", "daily, weekly, monthly or alltime; all if not given.")
-        ] = None,
+        period_type: Annotated[str | None, _text("periodType", "All types if not given.", *_PERIOD_TYPES)] = None,
         offer_id: Annotated[str | None, _text("offerId", "Of this offer.")] = None,
         creative_id: Annotated[str | None, _text("creativeId", "Of this creative.")] = None,
         channel_id: Annotated[str | None, _text("channelId", "Of this channel.")] = None,
@@ -161,7 +160,7 @@ class SummaryController(Controller):
         request: Request[Principal, Any, Any],
         services: FromServices,
         group_by: Annotated[
-            str, _text("groupBy", "offer (or action), creative (or treatment), channel or customer.")
+            str, _text("groupBy", "action is an older name of offer, treatment one of creative.", *GROUPS)
         ] = "offer",
         days: Annotated[int, QueryParameter(description="Over the last so many days.", ge=1, le=MAX_DAYS)] = 30,
         limit: Annotated[int, QueryParameter(description=f"Groups; brought into 1 to {MAX_GROUPS}.")] = 100,
@@ -175,7 +174,7 @@ class SummaryController(Controller):
         tenant = await services.tenants.get(request.user.tenant_id)
         today = datetime.fromtimestamp(time.time(), UTC).astimezone(ZoneInfo(tenant.time_zone)).date()
         limit = clamp(limit, 1, MAX_GROUPS)
-        rows = await services.database.call(
+        rows, total = await services.database.call(
             read_report, tenant.tenant_id, group, today - timedelta(days=days - 1), limit, offset
         )
         names = await services.catalogue.of(tenant.tenant_id)
@@ -183,7 +182,7 @@ class SummaryController(Controller):
             group_by=group_by,
             days=days,
             summary=[row_of(group, row, names) for row in rows],
-            total=rows[0]["matching"] if rows else 0,
+            total=total,
             limit=limit,
             offset=offset,
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def read_report(
     store: Store, tenant_id: str, group_by: str, first_day: date, limit: int, offset: int
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], int]:
     """Totals since a day (the tenant's calendar), the largest first.
 
     Args:
@@ -22,6 +22,9 @@ def read_report(
         first_day: From this day on.
         limit: At most so many groups.
         offset: After so many.
+
+    Returns:
+        The groups, and how many there are in all.
     """
     parameters = {
         "tenant_id": tenant_id,
@@ -30,4 +33,7 @@ def read_report(
         "limit": limit,
         "offset": offset,
     }
-    return store.rows("summaries/report", parameters)
+    rows = store.rows("summaries/report", parameters)
+    # After the last group no row is left to say how many there are.
+    counted = rows or (store.rows("summaries/report", {**parameters, "limit": 1, "offset": 0}) if offset else [])
+    return rows, counted[0]["matching"] if counted else 0
