@@ -147,7 +147,14 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
     tables = {name: pl.DataFrame(columns, schema=FRAMES[name]) for name, columns in frames.items()}
     answer = store.client.raw_query(
         f"EXPLAIN json = 1, indexes = 1 {sql}",
-        parameters={"tenants": ["t1", "t2"], "tenant_id": "t1", "first_id": "", "before_id": "g"},
+        parameters={
+            "tenants": ["t1"],
+            "customers": ["c7"],
+            "periods": ["2026-01-1", "alltime"],
+            "tenant_id": "t1",
+            "first_id": "",
+            "before_id": "g",
+        },
         external_data=_external_data(tables) if tables else None,
         fmt="TSVRaw",
     )
@@ -168,7 +175,8 @@ HOT = {
         "metric_windows": {name: ["" if kind == pl.String else 0] for name, kind in _WINDOWS.items()},
         "metric_filters": {"number": [], "field": [], "accepted": []},
     },
-    "decisions/summaries": {"fact_customers": ONE_CUSTOMER, "fact_periods": {"period_key": ["alltime"]}},
+    "decisions/summaries": {},
+    "decisions/events": {},
     "customers/newest": {"asked_customers": ONE_CUSTOMER},
     "customers/winners": {"tried_versions": {"customer_id": ["c7"], "version": [1]}},
     "customers/with_consents": {"asked_customers": ONE_CUSTOMER},
