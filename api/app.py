@@ -52,6 +52,9 @@ from api.metric_values.controller import MetricValueController
 from api.metrics import ApiMetrics
 from api.observation import Observed
 from api.outcome_types.controller import OutcomeTypeController
+from api.privacy.controller import DsarController, ErasureController
+from api.privacy.forgetting import Forgetting
+from api.privacy.requests import work_on_requests
 from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
@@ -97,6 +100,8 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ConsentsController,
     AuditController,
     ApiKeyController,
+    DsarController,
+    ErasureController,
     ExperimentResultsController,
     HistoryController,
     DecisionController,
@@ -234,6 +239,10 @@ async def _running(services: Services, redis: Redis | None) -> AsyncIterator[Non
         asyncio.create_task(services.gateway.run()),
         asyncio.create_task(services.watermark.run()),
         asyncio.create_task(services.keyring.note_uses()),
+        asyncio.create_task(
+            Forgetting(services.database, services.decisions, services.repetitions, services.reservations).run()
+        ),
+        asyncio.create_task(work_on_requests(services)),
         asyncio.create_task(services.segments.run()),
         asyncio.create_task(services.contact_profiles.run()),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from limits import RateLimitItemPerMinute
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+ROUTE_LIMITS: Final[Mapping[str, int]] = {"POST /api/v1/dsar": 10}
+"""Requests a minute on single routes, unless the settings say otherwise."""
 _Window = tuple[RateLimitItemPerMinute, tuple[str, ...]]
 """How many requests, of whom."""
 
@@ -55,7 +57,7 @@ class RateLimit(ASGIMiddleware):
                 )
             )
         )
-        self._routes = parse_route_limits(settings.route_limits)
+        self._routes = {**ROUTE_LIMITS, **parse_route_limits(settings.route_limits)}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Count one request.

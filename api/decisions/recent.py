@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from api.decisions.identifiers import made_at_ms
@@ -38,6 +38,17 @@ class RecentDecisions:
         self._known[tenant_id, recommendation_id] = tuple(items)
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
+
+    def customers(self) -> set[tuple[str, str]]:
+        """Whose recommendations are remembered: (tenant, customer)."""
+        return {(tenant_id, item.customer_id) for (tenant_id, _), items in self._known.items() for item in items}
+
+    def forget(self, customers: Collection[tuple[str, str]]) -> None:
+        """Forget the recommendations of some customers."""
+        for key in [
+            key for key, items in self._known.items() if any((key[0], i.customer_id) in customers for i in items)
+        ]:
+            del self._known[key]
 
     async def find(self, tenant_id: str, recommendation_id: str, rank: int) -> DecisionItem | None:
         """What a rank offered; None if there is no such recommendation, or it has fewer ranks.

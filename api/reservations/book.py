@@ -59,6 +59,15 @@ class Book(Protocol):
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """Forget a hold: its decision did not take place."""
 
+    async def forget(self, key: CustomerKey) -> None:
+        """Forget everything that is reserved for a customer, in every process."""
+
+    def customers(self) -> Collection[tuple[str, str]]:
+        """For whom this process has reserved something: (tenant, customer)."""
+
+    def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
+        """Forget what this process has reserved for some customers."""
+
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
         """Forget what has lapsed, of customers who do not come back."""
 
@@ -117,6 +126,20 @@ class MemoryBook:
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """See :meth:`Book.release`."""
         self.exchange(key, None, (recommendation_id,))
+
+    async def forget(self, key: CustomerKey) -> None:
+        """See :meth:`Book.forget`."""
+        self.forget_own([key])
+
+    def customers(self) -> Collection[tuple[str, str]]:
+        """See :meth:`Book.customers`."""
+        return set(self._holds) | {key for key, _ in self._queue}
+
+    def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
+        """See :meth:`Book.forget_own`."""
+        for customer in customers:
+            self._holds.pop(CustomerKey(*customer), None)
+        self._queue = deque(one for one in self._queue if one[0] not in customers)
 
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
         """See :meth:`Book.sweep`; the oldest come first, so it looks at one more than it forgets."""

@@ -111,6 +111,19 @@ class SharedBook:
         await self._own.release(key, recommendation_id)
         await self._ask(lambda: self._redis.hdel(_holds(key), recommendation_id))
 
+    async def forget(self, key: CustomerKey) -> None:
+        """See :meth:`Book.forget`; while Redis is away, what it holds lapses by itself."""
+        await self._own.forget(key)
+        await self._ask(lambda: self._redis.delete(_holds(key)))
+
+    def customers(self) -> Collection[tuple[str, str]]:
+        """See :meth:`Book.customers`."""
+        return self._own.customers()
+
+    def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
+        """See :meth:`Book.forget_own`."""
+        self._own.forget_own(customers)
+
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
         """See :meth:`Book.sweep`; in Redis they expire."""
         self._own.sweep(now_ms, fresh_ms)

@@ -26,7 +26,7 @@ from api.writing.shared_writes import SharedWrites
 from rapport.storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from redis.asyncio import Redis
 
@@ -111,6 +111,16 @@ class Repetitions:
         writing.set_result(event)
         self._forget_old()
         return (_repeated(event, payload_hash) if is_duplicate else event), is_duplicate
+
+    def customers(self) -> set[tuple[str, str]]:
+        """Whose events are remembered: (tenant, customer)."""
+        return {(key.tenant_id, key.customer_id) for key in self._own}
+
+    def forget(self, customers: Collection[tuple[str, str]]) -> None:
+        """Forget the events of some customers, but for those that are being written. In Redis only hashes are kept."""
+        for key, (_, event) in list(self._own.items()):
+            if (key.tenant_id, key.customer_id) in customers and event.done():
+                del self._own[key]
 
     def _known(self, key: KeyOfEvent) -> asyncio.Future[WrittenEvent] | None:
         entry = self._own.get(key)

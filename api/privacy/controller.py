@@ -1,0 +1,178 @@
+"""``/api/v1/gdpr/erasure`` and ``/api/v1/dsar``: what customers may ask for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from litestar import Controller, Request, get, post
+from litestar.params import FromPath, QueryParameter, RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
+from api.describing import answers
+from api.errors import ApiError
+from api.privacy.erasing import erase
+from api.privacy.schemas import (
+    DsarBody,
+    DsarDetail,
+    DsarList,
+    ErasureBody,
+    ErasureView,
+    QueuedView,
+    ReceiptView,
+    counts_of,
+    dsar_detail,
+    dsar_view,
+    erasure_view,
+    receipt_view,
+)
+from api.reading.parameters import clamp
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+from rapport.storage.dsar import DsarRequest, Status, list_requests, write_request
+from rapport.storage.receipts import find_receipt
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+_Asking = Request[Principal, Any, Any]
+_COUNTS: Final = counts_of({"interactions": 41, "interaction_summary_state": 28, "event_claims": 41})
+_TIMES: Final = {"erasedAt": "2026-03-15T14:30:00.000Z", "completedAt": "2026-03-15T14:30:07.412Z"}
+_ERASED: Final[Mapping[str, object]] = {
+    "success": True,
+    "customerId": "customer-42",
+    "receiptId": "era-7f9c2ba4e88f827d616045507605853e",
+    "deletedCounts": _COUNTS,
+    "totalDeleted": 110,
+    "verified": True,
+    **_TIMES,
+}
+_RECEIPT: Final[Mapping[str, object]] = {
+    "receiptId": "era-7f9c2ba4e88f827d616045507605853e",
+    "customerHashes": ["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"],
+    "deletedCounts": _COUNTS,
+    "totalDeleted": 110,
+    "verified": True,
+    **_TIMES,
+    "requestedBy": "key-1",
+}
+_REQUEST: Final[Mapping[str, object]] = {
+    "id": "dsar-7f9c2ba4e88f827d616045507605853e",
+    "tenantId": "t_001",
+    "requestType": "export",
+    "subjectId": "customer-42",
+    "subjectType": "customer_id",
+    "requestedBy": "key-1",
+    "status": "completed",
+    "requestedAt": "2026-03-15T14:30:00.000Z",
+    "completedAt": "2026-03-15T14:30:01.120Z",
+}
+
+
+class ErasureController(Controller):
+    """Erasing customers for good."""
+
+    path = "/gdpr/erasure"
+    tags = ["Privacy"]
+    guards = [requires(Role.ADMIN)]
+    opt = {"scope": "privacy"}
+
+    @post(
+        dto=JsonBody[ErasureBody],
+        return_dto=None,
+        status_code=200,
+        summary="Erase a customer",
+        responses=answers(200, ErasureView, _ERASED, 413, 415),
+    )
+    async def erase_customer(
+        self, request: _Asking, services: FromServices, data: RequestBody[ErasureBody]
+    ) -> ErasureView:
+        """Every table, every cache, every replay; with all customers who were merged. Takes some seconds.
+
+        Asking again does no harm. What Kafka receives of the customer afterwards counts as somebody new.
+        """
+        customers = (data.customer_id,)
+        receipt = await erase(services, request.user.tenant_id, customers, request.user.key_id or "trusted")
+        return erasure_view(data.customer_id, receipt)
+
+    @get(
+        "/{receipt_id:str}",
+        summary="Get the receipt of an erasure",
+        responses=answers(200, ReceiptView, _RECEIPT, 404),
+    )
+    async def get_receipt(self, request: _Asking, services: FromServices, receipt_id: FromPath[str]) -> ReceiptView:
+        """What was deleted, and of whom by hash only."""
+        receipt = await services.database.call(find_receipt, request.user.tenant_id, receipt_id)
+        if receipt is None:
+            raise ApiError(404, f"There is no receipt {receipt_id!r}.")
+        return receipt_view(receipt)
+
+
+class DsarController(Controller):
+    """Requests of customers about their data: a copy of it, or its erasure."""
+
+    path = "/dsar"
+    tags = ["Privacy"]
+    guards = [requires(Role.ADMIN)]
+    opt = {"scope": "privacy"}
+
+    @post(
+        dto=JsonBody[DsarBody],
+        return_dto=None,
+        status_code=202,
+        summary="Hand in a request of a customer",
+        responses=answers(202, QueuedView, {"requestId": _REQUEST["id"], "status": "queued"}, 413, 415),
+    )
+    async def hand_in(self, request: _Asking, services: FromServices, data: RequestBody[DsarBody]) -> QueuedView:
+        """It is worked on at once, and survives whatever happens to the API. At most ten a minute."""
+        queued = DsarRequest(
+            tenant_id=request.user.tenant_id,
+            request_id=f"dsar-{uuid.uuid4().hex}",
+            request_type=data.request_type,
+            subject_id=data.subject_id,
+            subject_type=data.subject_type,
+            requested_by=request.user.key_id or "trusted",
+            requested_at_ms=services.clock(),
+        )
+        await services.database.call(write_request, queued)
+        return QueuedView(request_id=queued.request_id)
+
+    @get(
+        summary="List requests of customers",
+        responses=answers(200, DsarList, {"requests": [_REQUEST], "count": 1}),
+    )
+    async def list_all(
+        self,
+        request: _Asking,
+        services: FromServices,
+        status: Annotated[Status | None, QueryParameter(description="Only those with this status.")] = None,
+        request_type: Annotated[
+            Literal["export", "delete"] | None,
+            QueryParameter(name="requestType", description="Only those of this type."),
+        ] = None,
+        limit: Annotated[
+            int, QueryParameter(description=f"Requests of a page; brought into 1 to {MAX_LIMIT}.")
+        ] = DEFAULT_LIMIT,
+    ) -> DsarList:
+        """The newest first, without what they came to."""
+        found = await services.database.call(
+            list_requests,
+            request.user.tenant_id,
+            status=status or "",
+            request_type=request_type or "",
+            limit=clamp(limit, 1, MAX_LIMIT),
+        )
+        return DsarList(requests=[dsar_view(one) for one in found], count=len(found))
+
+    @get(
+        "/{request_id:str}",
+        summary="Get a request of a customer, with what it came to",
+        responses=answers(200, DsarDetail, {**_REQUEST, "result": {"interactions": [{"id": "01J"}]}}, 404),
+    )
+    async def get_request(self, request: _Asking, services: FromServices, request_id: FromPath[str]) -> DsarDetail:
+        """An export holds every row of every table that names the customer."""
+        found = await services.database.call(list_requests, request.user.tenant_id, request_id=request_id, limit=1)
+        if not found or not request_id:
+            raise ApiError(404, f"There is no request {request_id!r}.")
+        return dsar_detail(found[0])

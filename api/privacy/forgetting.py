@@ -1,0 +1,70 @@
+"""Has a process forget erased customers, whichever process they were erased by."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from rapport.domain.privacy import hash_customer
+from rapport.storage.errors import StorageError
+from rapport.storage.tombstones import read_tombstones
+
+if TYPE_CHECKING:
+    from api.database import Database
+    from api.decisions.recent import RecentDecisions
+    from api.reservations.book import Book
+    from api.writing.repetitions import Repetitions
+
+log = structlog.get_logger(__name__)
+EVERY_S: Final = 2.0
+"""Sooner than an erasure is complete."""
+
+
+class Forgetting:
+    """Looks for new tombstones and empties what the process remembers of those customers."""
+
+    def __init__(
+        self, database: Database, decisions: RecentDecisions, repetitions: Repetitions, reservations: Book
+    ) -> None:
+        self._database = database
+        self._decisions = decisions
+        self._repetitions = repetitions
+        self._reservations = reservations
+        self._seen: dict[str, int] = {}
+        self._newest_ms: int | None = None
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except StorageError as error:
+                log.warning("erasures cannot be looked up; what this process remembers stays", error=str(error)[:200])
+            await asyncio.sleep(EVERY_S)
+
+    async def look(self) -> None:
+        """Forget whoever was erased since the last look. What was erased before the first is not remembered anyway."""
+        found = await self._database.call(read_tombstones, self._newest_ms or 0)
+        new = {
+            one.customer_hash: one.tombstone.erased_at_ms
+            for one in found
+            if self._seen.get(one.customer_hash) != one.tombstone.erased_at_ms
+        }
+        is_first, self._newest_ms = (
+            self._newest_ms is None,
+            max((one.stored_at_ms for one in found), default=self._newest_ms or 0),
+        )
+        self._seen |= new
+        if new and not is_first:
+            await self._forget(frozenset(new))
+
+    async def _forget(self, hashes: frozenset[str]) -> None:
+        known = {*self._decisions.customers(), *self._repetitions.customers(), *self._reservations.customers()}
+        erased = await asyncio.to_thread(lambda: {one for one in known if hash_customer(*one) in hashes})
+        if erased:
+            self._decisions.forget(erased)
+            self._repetitions.forget(erased)
+            self._reservations.forget_own(erased)
+            log.info("erased customers are forgotten", customers=len(erased))

@@ -1,0 +1,117 @@
+"""Works on requests of customers about their data, one after the other, beside the requests of the API.
+
+A request is in the database before it is acknowledged. Whichever process looks first takes it up, and says so there;
+one that dies is not heard of any more, and another takes the request up after :data:`TAKEN_FOR_S`. Two that take one up
+at the same moment do the same work twice, which does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from api.privacy.erasing import erase
+from api.privacy.schemas import receipt_view
+from rapport.domain.privacy import hash_customer
+from rapport.storage.dsar import (
+    DsarRequest,
+    customers_with_email,
+    encode_export,
+    export_customers,
+    forget_states,
+    open_requests,
+    write_request,
+)
+from rapport.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+log = structlog.get_logger(__name__)
+EVERY_S: Final = 1.0
+TAKEN_FOR_S: Final = 300.0
+"""Longer than a request takes; who has taken one up before that is taken for dead."""
+MAX_ATTEMPTS: Final = 5
+
+
+async def work_on_requests(services: Services) -> None:
+    """Work on what waits, until cancelled."""
+    while True:
+        try:
+            while await work_on_next(services):
+                pass
+        except StorageError as error:
+            log.warning("requests about customers' data have to wait", error=str(error)[:200])
+        await asyncio.sleep(EVERY_S)
+
+
+async def work_on_next(services: Services) -> bool:
+    """Work on the oldest request that waits; whether there was one, and the next may be worked on at once.
+
+    Raises:
+        StorageError: The database does not answer.
+    """
+    now_ms = services.clock()
+    waiting = await services.database.call(open_requests, now_ms - int(TAKEN_FOR_S * 1000))
+    if not waiting:
+        return False
+    taken = msgspec.structs.replace(
+        waiting[0],
+        status="processing",
+        attempts=waiting[0].attempts + 1,
+        taken_at_ms=now_ms,
+        revision=waiting[0].revision + 1,
+    )
+    await services.database.call(write_request, taken)
+    try:
+        done = await (_export(services, taken) if taken.request_type == "export" else _delete(services, taken))
+    except Exception as error:  # whatever it is, the next request must not wait for it
+        log.warning("a request about a customer's data failed", request_id=taken.request_id, exc_info=error)
+        done = _failed(taken)
+    await services.database.call(write_request, done)
+    if done.status == "completed" and taken.request_type == "delete":
+        await services.database.call(forget_states, done)
+    log.info("request about a customer's data", request_id=done.request_id, status=done.status)
+    return done.status == "completed"
+
+
+async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ...]:
+    """The customers whom a request is about."""
+    if request.subject_type == "email":
+        return await services.database.call(customers_with_email, request.tenant_id, request.subject_id)
+    return (request.subject_id,)
+
+
+async def _export(services: Services, request: DsarRequest) -> DsarRequest:
+    customers = await subjects_of(services, request)
+    exported = await services.database.call(export_customers, request.tenant_id, customers)
+    result = encode_export(exported)
+    return _next(request, status="completed", result=result, completed_at_ms=services.clock())
+
+
+async def _delete(services: Services, request: DsarRequest) -> DsarRequest:
+    customers = await subjects_of(services, request)
+    receipt = await erase(services, request.tenant_id, customers, request.request_id, keep_request=request.request_id)
+    if not receipt.is_verified:
+        return _failed(request)
+    return _next(
+        request,
+        status="completed",
+        subject_id=f"sha256:{hash_customer(request.tenant_id, request.subject_id)}",
+        result=msgspec.json.encode(receipt_view(receipt)).decode(),
+        completed_at_ms=receipt.completed_at_ms,
+    )
+
+
+def _failed(request: DsarRequest) -> DsarRequest:
+    if request.attempts < MAX_ATTEMPTS:
+        return _next(request, status="queued")
+    reason = {"reason": "It was tried several times; the logs of the API say what went wrong. Ask again."}
+    return _next(request, status="failed", result=msgspec.json.encode(reason).decode())
+
+
+def _next(request: DsarRequest, **changes: object) -> DsarRequest:
+    return msgspec.structs.replace(request, revision=request.revision + 1, **changes)

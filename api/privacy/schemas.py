@@ -1,0 +1,202 @@
+"""Erasures and requests of customers about their data, on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+
+from api.bodies import Body
+from api.times import iso, iso_or_none
+from rapport.storage.dsar import DsarRequest, RequestType, Status, SubjectType
+from rapport.storage.receipts import Receipt
+
+CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_DOCUMENTED: Final[Mapping[str, str]] = {
+    "interactions": "interactionHistory",
+    "interaction_summary_state": "interactionSummary",
+    "decisions": "decisionTrace",
+    "variant_assignments": "variantAssignment",
+    "identity_links": "identityLink",
+    "journey_enrollments": "journeyEnrollment",
+    "customer_versions": "dynamicSchemaRows",
+}
+_ALWAYS: Final = (*_DOCUMENTED.values(), "suppression", "attributionResult")
+"""Always there; suppressions and attributions are worked out from the history, so there are none to delete."""
+
+
+class ErasureBody(Body, frozen=True, kw_only=True):
+    """Whom to erase."""
+
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"customerId": "customer-42"}
+
+    customer_id: CustomerId
+
+
+class ErasureView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an erasure came to.
+
+    Attributes:
+        success: Whether nothing is left; if not, ask again.
+        customer_id: As it was asked for; it is kept nowhere.
+        receipt_id: Names the receipt, which can be read later.
+        deleted_counts: Rows by what they are: the documented names, and each other table by its own.
+        verified: Whether every table was looked through afterwards and nothing was found.
+        erased_at: What Kafka received up to then does not count any more, in any replay.
+    """
+
+    success: bool
+    customer_id: str
+    receipt_id: str
+    deleted_counts: Mapping[str, int]
+    total_deleted: int
+    verified: bool
+    erased_at: str
+    completed_at: str
+
+
+class ReceiptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The receipt of an erasure.
+
+    Attributes:
+        customer_hashes: SHA-256, hexadecimal, over tenant, a zero byte and customer id, of each who was erased.
+        requested_by: The key, or the request, that asked for it.
+    """
+
+    receipt_id: str
+    customer_hashes: Sequence[str]
+    deleted_counts: Mapping[str, int]
+    total_deleted: int
+    verified: bool
+    erased_at: str
+    completed_at: str
+    requested_by: str
+
+
+class DsarBody(Body, frozen=True, kw_only=True):
+    """What a customer wants.
+
+    Attributes:
+        request_type: A copy of the data, or its erasure.
+        subject_id: The customer id, or the e-mail address of a contact profile.
+    """
+
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {
+        "requestType": "export",
+        "subjectId": "customer-42",
+        "subjectType": "customer_id",
+    }
+
+    request_type: RequestType
+    subject_id: CustomerId
+    subject_type: SubjectType = "customer_id"
+
+
+class QueuedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A request that waits."""
+
+    request_id: str
+    status: Status = "queued"
+
+
+class DsarView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A request.
+
+    Attributes:
+        subject_id: A hash once the subject was erased.
+    """
+
+    id: str
+    tenant_id: str
+    request_type: RequestType
+    subject_id: str
+    subject_type: SubjectType
+    requested_by: str
+    status: Status
+    requested_at: str
+    completed_at: str | None
+
+
+class DsarDetail(DsarView, frozen=True, kw_only=True):
+    """A request with what it came to.
+
+    Attributes:
+        result: Of an export, rows by table; of a deletion, its receipt; of one that failed, why. Null until then.
+    """
+
+    result: Mapping[str, Any] | None
+
+
+class DsarList(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests, the newest first."""
+
+    requests: Sequence[DsarView]
+    count: int
+
+
+def counts_of(deleted: Mapping[str, int]) -> dict[str, int]:
+    """Rows by documented name, or by the table's name in camel case."""
+    counts = dict.fromkeys(_ALWAYS, 0)
+    for table, rows in deleted.items():
+        name = _DOCUMENTED.get(table) or _camel(table)
+        counts[name] = counts.get(name, 0) + rows
+    return counts
+
+
+def erasure_view(customer_id: str, receipt: Receipt) -> ErasureView:
+    """An erasure as it is answered."""
+    return ErasureView(
+        success=receipt.is_verified,
+        customer_id=customer_id,
+        receipt_id=receipt.receipt_id,
+        deleted_counts=counts_of(receipt.deleted),
+        total_deleted=sum(receipt.deleted.values()),
+        verified=receipt.is_verified,
+        erased_at=iso(receipt.erased_at_ms),
+        completed_at=iso(receipt.completed_at_ms),
+    )
+
+
+def receipt_view(receipt: Receipt) -> ReceiptView:
+    """A receipt as the API shows it."""
+    return ReceiptView(
+        receipt_id=receipt.receipt_id,
+        customer_hashes=receipt.customer_hashes,
+        deleted_counts=counts_of(receipt.deleted),
+        total_deleted=sum(receipt.deleted.values()),
+        verified=receipt.is_verified,
+        erased_at=iso(receipt.erased_at_ms),
+        completed_at=iso(receipt.completed_at_ms),
+        requested_by=receipt.requested_by,
+    )
+
+
+def dsar_view(request: DsarRequest) -> DsarView:
+    """A request in a list."""
+    return DsarView(**_fields(request))
+
+
+def dsar_detail(request: DsarRequest) -> DsarDetail:
+    """A request by itself."""
+    result = msgspec.json.decode(request.result, type=dict[str, Any]) if request.result else None
+    return DsarDetail(**_fields(request), result=result)
+
+
+def _fields(request: DsarRequest) -> dict[str, Any]:
+    return {
+        "id": request.request_id,
+        "tenant_id": request.tenant_id,
+        "request_type": request.request_type,
+        "subject_id": request.subject_id,
+        "subject_type": request.subject_type,
+        "requested_by": request.requested_by,
+        "status": request.status,
+        "requested_at": iso(request.requested_at_ms),
+        "completed_at": iso_or_none(request.completed_at_ms),
+    }
+
+
+def _camel(table: str) -> str:
+    first, *others = table.split("_")
+    return first + "".join(part.capitalize() for part in others)

@@ -1,0 +1,22 @@
+-- A row is one request of a tenant as it is now, the newest first; and how many there are in all.
+SELECT
+    tenant_id,
+    request_id,
+    request_type,
+    subject_id,
+    subject_type,
+    requested_by,
+    toUnixTimestamp64Milli(requested_at) AS requested_at_ms,
+    status,
+    attempts,
+    toUnixTimestamp64Milli(taken_at) AS taken_at_ms,
+    toUnixTimestamp64Milli(completed_at) AS completed_at_ms,
+    if({request_id:String} = '', '', result) AS result,
+    revision
+FROM dsar_requests FINAL
+WHERE tenant_id = {tenant_id:String}
+    AND ({request_id:String} = '' OR request_id = {request_id:String})
+    AND ({status:String} = '' OR status = {status:String})
+    AND ({request_type:String} = '' OR request_type = {request_type:String})
+ORDER BY requested_at DESC, request_id DESC
+LIMIT {limit:UInt32}

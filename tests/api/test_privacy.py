@@ -1,0 +1,152 @@
+"""Erasing customers and answering their requests, through the API and with a worker that counts meanwhile."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rapport.domain.privacy import hash_customer
+from rapport.storage.audit import AuditFilter, read_audit
+from rapport.storage.dsar import DsarRequest, list_requests, write_request
+from rapport.storage.erasure import find_traces
+from rapport.storage.erasure_places import Erased
+from tests.fixtures.api import running_api
+from tests.fixtures.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.fixtures.api import Caller, CallerFactory
+
+FOREVER_MS = 4_102_444_800_000
+
+
+def happen(caller: Caller, *customers: str) -> None:
+    """Have customers see and click something, and have their data in other tables."""
+    for customer in customers:
+        seen = {"customerId": customer, "offerId": "loan", "channelId": "web"}
+        caller.record({**seen, "outcome": "impression", "context": {"who": customer}}, {**seen, "outcome": "click"})
+        assert caller.ask("PUT", f"/customers/{customer}", json={"attributes": {"age": 41}}).status_code < 300
+    for customer in customers:
+        assert len(caller.read("/interaction-history", params={"customerId": customer})["data"]) == 2
+
+
+def erase(caller: Caller, customer: str) -> dict[str, Any]:
+    answer = caller.post("/gdpr/erasure", {"customerId": customer})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def request_of(caller: Caller, **body: str) -> dict[str, Any]:
+    """Hand a request in, and what it came to."""
+    answer = caller.post("/dsar", body)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    path = f"/dsar/{answer.json()['requestId']}"
+
+    def is_done() -> bool:
+        return caller.get(path).json()["status"] in ("completed", "failed")
+
+    wait_until(is_done, "the request is worked on", seconds=90)
+    return caller.get(path).json()
+
+
+def test_an_erasure_says_what_it_deleted_and_leaves_nothing(caller: Caller):
+    happen(caller, "ann", "bob")
+    body = erase(caller, "ann")
+    assert body.keys() == {
+        "success", "customerId", "receiptId", "deletedCounts", "totalDeleted", "verified", "erasedAt", "completedAt"
+    }  # fmt: skip
+    assert (body["success"], body["verified"], body["customerId"]) == (True, True, "ann")
+    counts = body["deletedCounts"]
+    assert (counts["interactionHistory"], counts["interactionSummary"], counts["dynamicSchemaRows"]) == (2, 4, 1)
+    assert (counts["eventClaims"], counts["suppression"], counts["attributionResult"]) == (2, 0, 0)
+    assert body["totalDeleted"] == sum(counts.values())
+    assert find_traces(caller.store, Erased(caller.tenant_id, ("ann",), FOREVER_MS)) == {}
+    assert caller.read("/interaction-history", params={"customerId": "ann"})["data"] == []
+    assert len(caller.read("/interaction-history", params={"customerId": "bob"})["data"]) == 2
+
+
+def test_a_receipt_and_an_audit_entry_name_nobody(caller: Caller, new_caller: CallerFactory):
+    body = erase(caller, "customer-of-the-receipt")
+    receipt = caller.get(f"/gdpr/erasure/{body['receiptId']}")
+    assert receipt.json()["customerHashes"] == [hash_customer(caller.tenant_id, "customer-of-the-receipt")]
+    assert receipt.json()["deletedCounts"] == body["deletedCounts"]
+    (entry,), _ = read_audit(caller.store, caller.tenant_id, AuditFilter(action="erase"))
+    assert entry.entity_id == body["receiptId"]
+    assert "customer-of-the-receipt" not in receipt.text + json.dumps(msgspec.to_builtins(entry))
+    assert new_caller().get(f"/gdpr/erasure/{body['receiptId']}").status_code == 404
+
+
+def test_who_comes_back_after_an_erasure_is_counted_anew_also_with_a_key_that_another_process_remembers(caller: Caller):
+    seen = {"customerId": "ann", "offerId": "loan", "creativeId": "banner", "channelId": "web"}
+    click = {**seen, "outcome": "click", "idempotencyKey": "key-1"}
+    with running_api(caller.world) as client:
+        other = caller.at(client)
+        assert other.post("/respond", click).status_code == 201
+        assert other.post("/respond", click).status_code == 200
+        caller.record({**seen, "outcome": "click"})
+        assert len(other.read("/interaction-history", params={"customerId": "ann"})["data"]) == 2
+        erase(caller, "ann")
+        assert other.post("/respond", click).status_code == 201
+        rows = other.read("/interaction-summaries", params={"customerId": "ann", "periodType": "alltime"})["data"]
+    assert [row["positive"] for row in rows] == [1]
+
+
+def test_an_export_holds_every_row_about_the_customer_and_a_deletion_forgets_whom_it_was_about(caller: Caller):
+    happen(caller, "ann", "bob")
+    exported = request_of(caller, requestType="export", subjectId="ann", subjectType="customer_id")
+    assert exported["status"] == "completed"
+    assert set(exported["result"]) >= {"interactions", "interaction_summary_state", "customer_versions", "event_claims"}
+    assert all(row["customer_id"] == "ann" for rows in exported["result"].values() for row in rows)
+    deleted = request_of(caller, requestType="delete", subjectId="ann", subjectType="customer_id")
+    assert deleted["result"]["verified"] is True
+    assert deleted["subjectId"] == f"sha256:{hash_customer(caller.tenant_id, 'ann')}"
+    listed = caller.get("/dsar").json()
+    assert [one["id"] for one in listed["requests"]] == [deleted["id"]]  # the export was about the same person
+    assert listed["count"] == 1
+    states = caller.store.client.query(
+        "SELECT count() FROM dsar_requests WHERE tenant_id = {t:String} AND subject_id = 'ann'",
+        parameters={"t": caller.tenant_id},
+    ).result_rows
+    assert states == [(0,)]
+
+
+def test_requests_are_listed_by_status_and_type_and_are_the_tenants_own(caller: Caller, new_caller: CallerFactory):
+    request_of(caller, requestType="export", subjectId="ann@example.org", subjectType="email")
+    for query, count in (("", 1), ("?status=completed", 1), ("?status=failed", 0), ("?requestType=delete", 0)):
+        assert caller.get(f"/dsar{query}").json()["count"] == count
+    assert new_caller().get("/dsar").json() == {"requests": [], "count": 0}
+
+
+def test_a_request_whose_process_died_is_taken_up_by_another(caller: Caller):
+    lost = DsarRequest(
+        tenant_id=caller.tenant_id,
+        request_id="dsar-lost",
+        request_type="export",
+        subject_id="ann",
+        subject_type="customer_id",
+        requested_by="tests",
+        requested_at_ms=1_773_585_000_000,
+        status="processing",
+        attempts=1,
+        taken_at_ms=1_773_585_000_000,
+        revision=2,
+    )
+    write_request(caller.store, lost)
+    with running_api(caller.world):
+        wait_until(
+            lambda: list_requests(caller.store, caller.tenant_id)[0].status == "completed", "it is taken up", seconds=60
+        )
+
+
+def test_more_than_ten_requests_a_minute_are_refused(caller: Caller):
+    statuses = [caller.post("/dsar", {"requestType": "export", "subjectId": ""}).status_code for _ in range(11)]
+    assert statuses == [400] * 10 + [429]
+
+
+def test_only_admins_erase_and_every_fault_is_named(caller: Caller):
+    for role in ("viewer", "editor"):
+        assert caller.post("/gdpr/erasure", {"customerId": "ann"}, role=role).status_code == 403
+    answer = caller.post("/dsar", {"requestType": "copy", "subjectType": "phone"})
+    assert answer.status_code == 400
+    assert {fault["field"] for fault in answer.json()["details"]} == {"requestType", "subjectType", "subjectId"}
