@@ -20,7 +20,6 @@ from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
 from api.catalogue.resources import RESOURCES
 from api.catalogue_cache import CompiledCatalogues
-from api.catalogue_names import CatalogueNames
 from api.clv.controller import ClvController
 from api.clv.service import CustomerValues
 from api.consents.bulk import ConsentsController
@@ -145,7 +144,6 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         settings=settings,
         metrics=metrics,
         database=database,
-        catalogue=CatalogueNames(database),
         catalogues=catalogues,
         tenants=tenants,
         keyring=Keyring(database, settings.api),

@@ -1,50 +1,68 @@
-"""The names of offers, creatives and channels, looked up again every other second."""
+"""What the things that events name are called; also those that have been deleted, because events still name them."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from rapport.storage.catalogue_names import Names, load_names
+from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, SubCategory
+from rapport.domain.catalogue.values import Entity
+from rapport.storage.catalogue import StoredCatalogue
 
 if TYPE_CHECKING:
-    from api.database import Database
+    from collections.abc import Iterator
 
-REFRESH_S: Final = 1.5
-MAX_TENANTS: Final = 1_000
+E = TypeVar("E", bound=Entity)
+DELETED = "deleted"
 
 
-class CatalogueNames:
-    """Names per tenant, as they were a moment ago."""
+class Named(NamedTuple, Generic[E]):
+    """An entity, and its status: its own, or ``deleted``."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: OrderedDict[str, tuple[float, Names]] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[Names]] = {}
+    entity: E
+    status: str
 
-    async def of(self, tenant_id: str) -> Names:
-        """The names of one tenant.
 
-        Raises:
-            StorageError: They have to be looked up and ClickHouse does not answer.
-        """
-        known = self._known.get(tenant_id)
-        if known is not None and time.monotonic() - known[0] < REFRESH_S:
-            return known[1]
-        if tenant_id not in self._loading:
-            self._loading[tenant_id] = asyncio.create_task(self._load(tenant_id))
-        return await asyncio.shield(self._loading[tenant_id])
+class Names:
+    """A tenant's entities by id, as far as events name them."""
 
-    async def _load(self, tenant_id: str) -> Names:
-        try:
-            asked_at = time.monotonic()
-            names = await self._database.call(load_names, tenant_id)
-        finally:
-            del self._loading[tenant_id]
-        self._known[tenant_id] = (asked_at, names)
-        self._known.move_to_end(tenant_id)
-        while len(self._known) > MAX_TENANTS:
-            self._known.popitem(last=False)
-        return names
+    def __init__(self, stored: StoredCatalogue) -> None:
+        self._records = stored.records
+
+    def knows(self, kind: str, entity_id: str) -> bool:
+        """Whether there is, or was, such an entity."""
+        return entity_id in self._records.get(kind, {})
+
+    def offer(self, entity_id: str | None) -> Named[Offer] | None:
+        """An offer; None if there is none."""
+        return self._find("offer", Offer, entity_id)
+
+    def creative(self, entity_id: str | None) -> Named[Creative] | None:
+        """A creative, likewise."""
+        return self._find("creative", Creative, entity_id)
+
+    def channel(self, entity_id: str | None) -> Named[Channel] | None:
+        """A channel, likewise."""
+        return self._find("channel", Channel, entity_id)
+
+    def category(self, entity_id: str | None) -> Named[Category] | None:
+        """A category, likewise."""
+        return self._find("category", Category, entity_id)
+
+    def sub_category(self, entity_id: str | None) -> Named[SubCategory] | None:
+        """A sub-category, likewise."""
+        return self._find("sub_category", SubCategory, entity_id)
+
+    def creatives(self) -> Iterator[Named[Creative]]:
+        """Every creative that can be read."""
+        found = (self.creative(entity_id) for entity_id in self._records.get("creative", {}))
+        return (one for one in found if one is not None)
+
+    def _find(self, kind: str, expected: type[E], entity_id: str | None) -> Named[E] | None:
+        record = self._records.get(kind, {}).get(entity_id or "")
+        if record is None or not isinstance(record.entity, expected):
+            return None
+        return Named(record.entity, DELETED if record.is_deleted else record.entity.status.value)
+
+
+NO_NAMES = Names(StoredCatalogue(0, {}))
+"""While the catalogue cannot be looked up."""

@@ -10,7 +10,6 @@ from litestar.di import NamedDependency
 if TYPE_CHECKING:
     from api.auth.keyring import Keyring
     from api.catalogue_cache import CompiledCatalogues
-    from api.catalogue_names import CatalogueNames
     from api.clv.service import CustomerValues
     from api.contact_profiles.service import ContactProfiles
     from api.database import Database
@@ -41,7 +40,6 @@ class Services:
     """
 
     __slots__ = (
-        "catalogue",
         "catalogues",
         "clock",
         "clv",
@@ -70,7 +68,6 @@ class Services:
         settings: Settings,
         metrics: ApiMetrics,
         database: Database,
-        catalogue: CatalogueNames,
         catalogues: CompiledCatalogues,
         tenants: TenantDirectory,
         keyring: Keyring,
@@ -92,7 +89,6 @@ class Services:
         self.settings = settings
         self.metrics = metrics
         self.database = database
-        self.catalogue = catalogue
         self.catalogues = catalogues
         self.tenants = tenants
         self.keyring = keyring

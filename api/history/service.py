@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from api.catalogue_names import Names
 from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer, Pagination
 from api.times import iso
 from rapport.storage.history import HistoryFilter, PageRequest, count_interactions, read_page
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from api.services import Services
-    from rapport.storage.catalogue_names import Names
 
 
 async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limit: int) -> InteractionPage:
     """One page, the total of all pages, and the names of what the page mentions."""
     read = _read_customer if wanted.customer_id else _read_tenant
-    (rows, total), names = await asyncio.gather(
-        read(services, wanted, cursor, limit + 1), services.catalogue.of(wanted.tenant_id)
+    (rows, total), stored = await asyncio.gather(
+        read(services, wanted, cursor, limit + 1), services.catalogues.stored(wanted.tenant_id)
     )
+    names = Names(stored)
     shown, has_more = rows[:limit], len(rows) > limit
     return InteractionPage(
         data=[interaction_of(row, names) for row in shown],
@@ -84,15 +85,17 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _offer(offer_id: str | None, names: Names) -> NamedOffer | None:
-    known = names.offers.get(offer_id or "")
-    return NamedOffer(id=known.id, name=known.name, status=known.status) if known else None
+    known = names.offer(offer_id)
+    return NamedOffer(id=known.entity.id, name=known.entity.name, status=known.status) if known else None
 
 
 def _creative(creative_id: str | None, names: Names) -> NamedCreative | None:
-    known = names.creatives.get(creative_id or "")
+    known = names.creative(creative_id)
     if known is None:
         return None
-    channel = names.channels.get(known.channel_id or "")
+    channel = names.channel(known.entity.channel_id)
     return NamedCreative(
-        id=known.id, name=known.name, channel=NamedChannel(id=channel.id, name=channel.name) if channel else None
+        id=known.entity.id,
+        name=known.entity.name,
+        channel=NamedChannel(id=channel.entity.id, name=channel.entity.name) if channel else None,
     )

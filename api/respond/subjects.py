@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from api.catalogue_names import NO_NAMES, Names
 from api.errors import ApiError, Fault, invalid
 from api.respond.schemas import Caution
-from rapport.storage.catalogue_names import Names
 from rapport.storage.errors import StorageError
 from rapport.storage.recorded import find_interaction
 
@@ -81,11 +81,11 @@ async def find_subject(services: Services, tenant_id: str, answer: Answer, *, is
     subject = await _from_recommendation(services, tenant_id, answer, given)
     subject = await _from_interaction(services, tenant_id, answer, subject)
     try:
-        names = await services.catalogue.of(tenant_id)
+        names = Names(await services.catalogues.stored(tenant_id))
     except StorageError as error:
         log.warning("the catalogue cannot be looked up", error=str(error))
         subject = subject.caution("CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given.")
-        names = Names()
+        names = NO_NAMES
     else:
         subject = _checked(_from_creative(names, subject), names)
     if subject.creative_id and not subject.channel_id:
@@ -144,24 +144,22 @@ def _prefer(
 
 def _from_creative(names: Names, subject: Subject) -> Subject:
     """A creative of the catalogue decides about the channel, whatever the caller says, and knows its offer."""
-    creative = names.creatives.get(subject.creative_id or "")
-    if creative is None:
+    known = names.creative(subject.creative_id)
+    if known is None:
         return subject
+    creative = known.entity
     return replace(
         subject,
         channel_id=creative.channel_id or subject.channel_id,
         offer_id=subject.offer_id or creative.offer_id,
-        placement_id=subject.placement_id or creative.fields.get("placementId"),
+        placement_id=subject.placement_id or creative.placement_id,
     )
 
 
 def _checked(subject: Subject, names: Names) -> Subject:
-    for kind, own, known in (
-        ("offer", subject.offer_id, names.offers),
-        ("creative", subject.creative_id, names.creatives),
-        ("channel", subject.channel_id, names.channels),
-    ):
-        if own and own not in known:
+    named = (("offer", subject.offer_id), ("creative", subject.creative_id), ("channel", subject.channel_id))
+    for kind, own in named:
+        if own and not names.knows(kind, own):
             code = f"{kind.upper()}_NOT_FOUND"
             subject = subject.caution(code, f"The catalogue knows no {kind} {own!r} (yet); recorded as given.")
     return subject

@@ -13,6 +13,7 @@ from litestar.params import QueryParameter
 from msgspec import UNSET
 
 from api.auth.principal import Principal, requires
+from api.catalogue_names import Names
 from api.describing import answers
 from api.errors import ApiError, Fault, invalid
 from api.reading.freshness import READS
@@ -177,7 +178,7 @@ class SummaryController(Controller):
         rows, total = await services.database.call(
             read_report, tenant.tenant_id, group, today - timedelta(days=days - 1), limit, offset
         )
-        names = await services.catalogue.of(tenant.tenant_id)
+        names = Names(await services.catalogues.stored(tenant.tenant_id))
         return Report(
             group_by=group_by,
             days=days,

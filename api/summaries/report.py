@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from api.catalogue_names import DELETED
 from api.summaries.schemas import ReportRow
 
 if TYPE_CHECKING:
-    from rapport.storage.catalogue_names import NamedEntity, Names
+    from api.catalogue_names import Names
 
+_About = tuple[str | None, dict[str, Any]]
+"""The name of something, and what else the catalogue knows of it."""
 GROUPS: Final[Mapping[str, str]] = {
     "action": "offer",
     "offer": "offer",
@@ -24,9 +27,7 @@ GROUPS: Final[Mapping[str, str]] = {
 def row_of(group: str, row: Mapping[str, Any], names: Names) -> ReportRow:
     """A row of the report with the names that the catalogue knows."""
     group_id = row["group_id"] or None
-    entity = _FIND[group](names, row["group_id"])
-    name = entity.name if entity else None
-    extra = _EXTRA[group](entity, names) if entity else {}
+    name, extra = _ABOUT[group](names, row["group_id"])
     counts = {key: row[key] for key in ("impression", "click", "dismiss", "accept", "convert", "total")}
     classes = {key: row[key] for key in ("positive", "negative", "neutral")}
     return ReportRow(
@@ -44,45 +45,48 @@ def _per_hundred(count: int, impressions: int) -> float:
     return round(count / impressions * 100, 2) if impressions else 0.0
 
 
-def _of_offer(offer: NamedEntity, names: Names) -> dict[str, Any]:
-    category = names.categories.get(offer.fields.get("categoryId") or "")
-    sub_category = names.sub_categories.get(offer.fields.get("subCategoryId") or "")
-    return {
-        "issue": category.name if category else None,
-        "group": sub_category.name if sub_category else None,
-        "status": offer.status,
-        "priority": offer.fields.get("priority", 50),
+def _of_offer(names: Names, own: str) -> _About:
+    found = names.offer(own)
+    if found is None:
+        return None, {}
+    offer = found.entity
+    category, sub_category = names.category(offer.category_id), names.sub_category(offer.sub_category_id)
+    return offer.name, {
+        "issue": category.entity.name if category else None,
+        "group": sub_category.entity.name if sub_category else None,
+        "status": found.status,
+        "priority": offer.priority,
     }
 
 
-def _of_creative(creative: NamedEntity, names: Names) -> dict[str, Any]:
-    offer = names.offers.get(creative.offer_id or "")
-    channel = names.channels.get(creative.channel_id or "")
-    return {
-        "status": creative.status,
-        "offer_name": offer.name if offer else None,
-        "channel_name": channel.name if channel else None,
-        "channel_type": channel.fields.get("channelType", "web") if channel else None,
-        "template_type": creative.fields.get("templateType", "web_banner"),
-        "ab_test_variant": creative.fields.get("abTestVariant"),
-        "weight": creative.fields.get("weight", 100.0),
+def _of_creative(names: Names, own: str) -> _About:
+    found = names.creative(own)
+    if found is None:
+        return None, {}
+    creative = found.entity
+    offer, channel = names.offer(creative.offer_id), names.channel(creative.channel_id)
+    return creative.name, {
+        "status": found.status,
+        "offer_name": offer.entity.name if offer else None,
+        "channel_name": channel.entity.name if channel else None,
+        "channel_type": channel.entity.channel_type if channel else None,
+        "template_type": creative.template_type,
+        "ab_test_variant": creative.ab_test_variant,
+        "weight": creative.weight,
     }
 
 
-def _of_channel(channel: NamedEntity, names: Names) -> dict[str, Any]:
-    creatives = [one for one in names.creatives.values() if one.channel_id == channel.id and one.status != "deleted"]
-    return {"channel_type": channel.fields.get("channelType", "web"), "treatment_count": len(creatives)}
+def _of_channel(names: Names, own: str) -> _About:
+    found = names.channel(own)
+    if found is None:
+        return None, {}
+    creatives = [one for one in names.creatives() if one.entity.channel_id == own and one.status != DELETED]
+    return found.entity.name, {"channel_type": found.entity.channel_type, "treatment_count": len(creatives)}
 
 
-_FIND: Final[Mapping[str, Callable[[Names, str], NamedEntity | None]]] = {
-    "offer": lambda names, own: names.offers.get(own),
-    "creative": lambda names, own: names.creatives.get(own),
-    "channel": lambda names, own: names.channels.get(own),
-    "customer": lambda _names, _own: None,
-}
-_EXTRA: Final[Mapping[str, Callable[[NamedEntity, Names], dict[str, Any]]]] = {
+_ABOUT: Final[Mapping[str, Callable[[Names, str], _About]]] = {
     "offer": _of_offer,
     "creative": _of_creative,
     "channel": _of_channel,
-    "customer": lambda _entity, _names: {},
+    "customer": lambda _names, _own: (None, {}),
 }

@@ -58,7 +58,7 @@ def write_outcome_type(store: Store, tenant_id: str, record: OutcomeRecord) -> O
     }
     for name in ("effective_at_ms", "created_at_ms", "updated_at_ms"):
         del row[name]
-    types = {"version": pl.UInt32, "ordinal": pl.UInt32, "effective_at": _MILLIS}
+    types: dict[str, Any] = {"version": pl.UInt32, "ordinal": pl.UInt32, "effective_at": _MILLIS}
     store.insert("outcome_types", pl.DataFrame([row], schema_overrides=types))
     stored = next(one for one in list_outcome_types(store, tenant_id) if one.key == record.key)
     times = {"created_at_ms": stored.created_at_ms, "updated_at_ms": stored.updated_at_ms}
