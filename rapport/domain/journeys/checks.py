@@ -1,0 +1,153 @@
+"""What is wrong with a journey: checked when it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.formulas import Formula, FormulaError, compile_formula
+from rapport.domain.journeys.definition import BranchConfig, DecideConfig, SendConfig, UpdateConfig
+from rapport.domain.journeys.plan import METRIC, Step, find_step_faults, formulas_of, with_following
+
+if TYPE_CHECKING:
+    from rapport.domain.journeys.definition import Journey, JourneyStep
+
+Known = Mapping[str, Collection[str]]
+Flaw = tuple[str, str]
+NAMESPACES: Final = ("customer", "metric", "entry", "result", "journey")
+"""What formulas may ask for, besides ``segments``."""
+
+
+def find_journey_flaws(journey: Journey, known: Known) -> Iterator[Flaw]:
+    """Everything that is wrong with a journey: (path of the field, what is wrong and what would be right).
+
+    Args:
+        journey: Right by its type.
+        known: What may be referred to, by kind; references to kinds that are not in it are not checked.
+    """
+    listed = journey.definition.steps
+    paths = {step.id: f"definition.steps[{index}]" for index, step in enumerate(listed)}
+    for index, step in enumerate(listed):
+        if step.id in [one.id for one in listed[:index]]:
+            yield f"definition.steps[{index}].id", f"{step.id!r} occurs twice"
+    ready: dict[str, Step] = {}
+    for index, (step, following) in enumerate(with_following(journey)):
+        found = find_step_faults(step, following)
+        if isinstance(found, Step):
+            ready[step.id] = found
+            yield from _flaws_of_step(f"definition.steps[{index}]", step, found, paths, known, journey)
+        else:
+            yield from ((f"definition.steps[{index}].config.{name}".rstrip("."), fault) for name, fault in found)
+    start = journey.definition.start or listed[0].id
+    if start not in paths:
+        yield "definition.start", f"there is no step {start!r}"
+    elif len(ready) == len(paths):  # else it is not known where steps lead
+        yield from _flaws_of_ways(start, ready, paths)
+    yield from _flaws_of_entry(journey, known)
+
+
+def _flaws_of_step(
+    path: str, step: JourneyStep, ready: Step, paths: Collection[str], known: Known, journey: Journey
+) -> Iterator[Flaw]:
+    for field, target in _targets(step, ready):
+        if target not in paths:
+            yield f"{path}.{field}", f"there is no step {target!r}"
+    for formula in formulas_of(ready):
+        yield from ((f"{path}.config", fault) for fault in _faults_of_names(formula, known))
+    config = ready.config
+    for field, kind, wanted in _references(config):
+        if wanted is not None and kind in known and wanted not in known[kind]:
+            yield f"{path}.config.{field}", f"there is no {kind.replace('_', '-')} {wanted!r}"
+    if isinstance(config, DecideConfig) and config.flow_key and config.decision_flow_id:
+        yield f"{path}.config.decisionFlowId", "flowKey and decisionFlowId name the flow twice; leave one of them out"
+    if isinstance(config, SendConfig):
+        yield from _flaws_of_send(path, config, journey)
+    if isinstance(config, UpdateConfig) and not (config.attributes or config.expressions):
+        yield f"{path}.config", "an update needs attributes or expressions"
+
+
+def _targets(step: JourneyStep, ready: Step) -> Iterator[tuple[str, str]]:
+    if step.next is not None:
+        yield "next", step.next
+    for index, (_, target) in enumerate(ready.conditions):
+        yield f"config.conditions[{index}].targetStepId", target
+    if isinstance(ready.config, BranchConfig) and ready.config.default_step_id is not None:
+        yield "config.defaultStepId", ready.config.default_step_id
+
+
+def _references(config: object) -> Sequence[tuple[str, str, str | None]]:
+    if isinstance(config, DecideConfig):
+        return (
+            ("flowKey", "decision_flow", config.flow_key),
+            ("decisionFlowId", "decision_flow", config.decision_flow_id),
+            ("channelId", "channel", config.channel_id),
+            ("placementId", "placement", config.placement_id),
+        )
+    if isinstance(config, SendConfig):
+        return (("creativeId", "creative", config.creative_id), ("channelId", "channel", config.channel_id))
+    return ()
+
+
+def _flaws_of_send(path: str, config: SendConfig, journey: Journey) -> Iterator[Flaw]:
+    if (config.creative_id is None) == (config.from_result is None):
+        yield f"{path}.config", "a send step needs either creativeId or fromResult"
+    stored = [
+        step.config.get("storeResultAs", "decision") for step in journey.definition.steps if step.type == "decide"
+    ]
+    if config.from_result is not None and config.from_result not in stored:
+        yield f"{path}.config.fromResult", f"no decide step stores its result as {config.from_result!r}"
+
+
+def _flaws_of_ways(start: str, steps: Mapping[str, Step], paths: Mapping[str, str]) -> Iterator[Flaw]:
+    """Steps that nothing leads to, and ways in a circle on which nobody ever waits."""
+    reached, left = {start}, [start]
+    while left:
+        for target in steps[left.pop()].targets:
+            if target in steps and target not in reached:
+                reached.add(target)
+                left.append(target)
+    for step_id, path in paths.items():
+        if step_id not in reached:
+            yield path, f"nothing leads to {step_id!r}"
+    looping = _looping(steps)
+    if looping:
+        yield paths[looping[0]], f"{' -> '.join(looping)} goes in a circle without a wait"
+
+
+def _looping(steps: Mapping[str, Step]) -> list[str]:
+    """Steps in a circle without a wait, in the order of the list; empty if there is none."""
+    left = {step.id: {one for one in step.targets if one in steps} for step in steps.values() if step.type != "wait"}
+    while True:
+        ends = [step_id for step_id, targets in left.items() if not targets & left.keys()]
+        if not ends:
+            break
+        for step_id in ends:
+            del left[step_id]
+    # What is left leads into a circle; what nothing else leads to is not on it.
+    while True:
+        outside = [one for one in left if not any(one in targets for targets in left.values())]
+        if not outside:
+            return list(left)
+        for step_id in outside:
+            del left[step_id]
+
+
+def _flaws_of_entry(journey: Journey, known: Known) -> Iterator[Flaw]:
+    condition = journey.entry_condition
+    if condition is None or not condition.expression:
+        return
+    try:
+        formula = compile_formula(condition.expression)
+    except FormulaError as error:
+        yield "entryCondition.expression", str(error)
+    else:
+        yield from (("entryCondition.expression", fault) for fault in _faults_of_names(formula, known))
+
+
+def _faults_of_names(formula: Formula, known: Known) -> Iterator[str]:
+    for name in sorted(formula.names):
+        namespace, dot, rest = name.partition(".")
+        if name != "segments" and (namespace not in NAMESPACES or not dot):
+            yield f"{name!r} is not known; segments, {', '.join(f'{one}.…' for one in NAMESPACES)} are"
+        elif namespace == METRIC.rstrip(".") and "metric" in known and rest not in known["metric"]:
+            yield f"there is no metric {rest!r}"

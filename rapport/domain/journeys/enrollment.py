@@ -1,0 +1,73 @@
+"""Customers in journeys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class EnrollmentStatus(StrEnum):
+    """Where an enrolment stands.
+
+    Attributes:
+        COMPLETED: The end was reached.
+        EXITED: Somebody took the customer out, or the journey has ended.
+        EXPIRED: It took longer than the journey allows.
+        FAILED: A step cannot be done.
+    """
+
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    EXITED = "exited"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A customer in a journey.
+
+    Attributes:
+        version: Of this state; ascends by one with each change that is written.
+        journey_version: Of the journey, which the customer stays with.
+        step: Where the customer is; of one that ended, where that was.
+        entered_at_ms: When the customer came to the step.
+        due_at_ms: When there is something to do.
+        visits: How often the customer has come to each step.
+        entry: The event by which the customer entered: outcome, offerId, creativeId, channelId, value.
+        results: What decisions chose, by the names under which they are stored.
+        reason: Why it ended, where that needs one.
+    """
+
+    id: str
+    journey_id: str
+    journey_version: int
+    customer_id: str
+    version: int = 1
+    status: EnrollmentStatus = EnrollmentStatus.ACTIVE
+    step: str
+    entered_at_ms: int
+    due_at_ms: int
+    enrolled_at_ms: int
+    expires_at_ms: int
+    ended_at_ms: int | None = None
+    visits: Mapping[str, int] = {}
+    entry: Mapping[str, Any] = {}
+    results: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+    reason: str = ""
+
+
+def enrollment_id(tenant_id: str, journey_id: str, customer_id: str, entry: str) -> str:
+    """The id of an enrolment; the same for the same entry.
+
+    Args:
+        tenant_id: Whose.
+        journey_id: Which journey.
+        customer_id: Who.
+        entry: Tells entries apart; empty where there can be only one.
+    """
+    text = f"{tenant_id}\0{journey_id}\0{customer_id}\0{entry}"
+    return f"enr_{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -1,0 +1,152 @@
+"""A journey made ready: configs typed, formulas compiled, every step with the one after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.decisions.configs import ConfigError, read_config
+from rapport.domain.formulas import Formula, FormulaError, compile_formula
+from rapport.domain.journeys.definition import CONFIGS, BranchConfig, EndConfig, UpdateConfig
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.configs import Config
+    from rapport.domain.journeys.definition import EntryCondition, Journey, JourneyStep
+
+DAY_MS: Final = 86_400_000
+METRIC: Final = "metric."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step, ready.
+
+    Attributes:
+        next: The step after this one; None: the journey is complete. A branch goes there if no condition is true.
+        conditions: Of a branch: formula and where to go on, in their order.
+        formulas: Of an update: by attribute.
+    """
+
+    id: str
+    type: str
+    config: Config
+    next: str | None
+    conditions: Sequence[tuple[Formula, str]] = ()
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> Iterator[str]:
+        """Every step that may follow."""
+        yield from (target for _, target in self.conditions)
+        if self.next is not None:
+            yield self.next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A journey, ready.
+
+    Attributes:
+        entry: The formula of the entry condition.
+        metrics: Keys of the behavioral metrics that formulas ask for.
+    """
+
+    journey_id: str
+    version: int
+    name: str
+    steps: Mapping[str, Step]
+    start: str
+    max_duration_ms: int
+    allows_reentry: bool
+    condition: EntryCondition | None
+    entry: Formula | None
+    metrics: frozenset[str]
+
+
+def compile_journey(journey: Journey, version: int) -> Plan:
+    """Make a journey ready.
+
+    Args:
+        journey: One without flaws (:func:`rapport.domain.journeys.checks.find_journey_flaws`).
+        version: Of the journey.
+
+    Raises:
+        ConfigError: A step's config cannot be used.
+        FormulaError: A formula cannot be read.
+    """
+    steps = {step.id: compile_step(step, following) for step, following in with_following(journey)}
+    condition = journey.entry_condition
+    entry = compile_formula(condition.expression) if condition and condition.expression else None
+    formulas = [one for step in steps.values() for one in formulas_of(step)] + ([entry] if entry else [])
+    names = {name for one in formulas for name in one.names}
+    return Plan(
+        journey_id=journey.id,
+        version=version,
+        name=journey.name,
+        steps=steps,
+        start=journey.definition.start or journey.definition.steps[0].id,
+        max_duration_ms=journey.max_duration_days * DAY_MS,
+        allows_reentry=journey.allows_reentry,
+        condition=condition,
+        entry=entry,
+        metrics=frozenset(name.removeprefix(METRIC) for name in names if name.startswith(METRIC)),
+    )
+
+
+def with_following(journey: Journey) -> Iterator[tuple[JourneyStep, str | None]]:
+    """Every step with the id of the one that follows it in the list."""
+    steps = journey.definition.steps
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        yield step, following.id if following else None
+
+
+def compile_step(step: JourneyStep, following: str | None) -> Step:
+    """Make one step ready.
+
+    Raises:
+        ConfigError: Its config cannot be used.
+        FormulaError: One of its formulas cannot be read.
+    """
+    config = read_config(step.config, CONFIGS[step.type])
+    then = step.next or following
+    conditions: Sequence[tuple[Formula, str]] = ()
+    formulas: Mapping[str, Formula] = {}
+    if isinstance(config, BranchConfig):
+        conditions = [(compile_formula(one.expression), one.target_step_id) for one in config.conditions]
+        then = config.default_step_id or then
+    elif isinstance(config, UpdateConfig):
+        formulas = {name: compile_formula(text) for name, text in config.expressions.items()}
+    elif isinstance(config, EndConfig):
+        then = None
+    return Step(id=step.id, type=step.type, config=config, next=then, conditions=conditions, formulas=formulas)
+
+
+def formulas_of(step: Step) -> Iterator[Formula]:
+    """The formulas of a step."""
+    yield from (formula for formula, _ in step.conditions)
+    yield from step.formulas.values()
+
+
+def find_step_faults(step: JourneyStep, following: str | None) -> Step | list[tuple[str, str]]:
+    """A step made ready, or all that is wrong with it: (path below ``config``, what is wrong)."""
+    try:
+        return compile_step(step, following)
+    except ConfigError as error:
+        return [(name, fault) for name, fault in error.faults]
+    except FormulaError:
+        return list(_faults_of_formulas(step))
+
+
+def _faults_of_formulas(step: JourneyStep) -> Iterator[tuple[str, str]]:
+    config = read_config(step.config, CONFIGS[step.type])
+    named: list[tuple[str, str]] = []
+    if isinstance(config, BranchConfig):
+        named = [(f"conditions[{index}].expression", one.expression) for index, one in enumerate(config.conditions)]
+    elif isinstance(config, UpdateConfig):
+        named = [(f"expressions.{name}", text) for name, text in config.expressions.items()]
+    for path, text in named:
+        try:
+            compile_formula(text)
+        except FormulaError as error:
+            yield path, str(error)

@@ -1,0 +1,242 @@
+"""How a customer moves through a journey. Pure: what happens is returned as actions, and done by others.
+
+The state stands at a step until the step is done. :func:`advance` moves on over waits that are over and branches, up to
+the next wait that is not, or up to a step with an effect, which it returns as an action with a key. Whoever has seen to
+the effect says so with :func:`complete`. Before an effect comes about, the state that stands at its step has been
+written; so whatever happens in between, it is done again under the same key, and out of the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from msgspec.structs import replace
+
+from rapport.domain.formulas.values import truth_of
+from rapport.domain.journeys.definition import DecideConfig, SendConfig, UpdateConfig, WaitConfig
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.plan import DAY_MS, Plan, Step
+
+GONE: Final = "the journey has no such step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JourneyFacts:
+    """What formulas know of a customer.
+
+    Attributes:
+        segments: Ids and names.
+    """
+
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    segments: frozenset[str] = frozenset()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """A decision is to be made."""
+
+    key: str
+    config: DecideConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """The customer is to be contacted.
+
+    Attributes:
+        offer_id: Empty where the creative says it, or a decision chose an offer without one.
+        at_ms: When the contact happens; the same however often it is tried.
+    """
+
+    key: str
+    outcome: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Attributes of the customer are to be changed; null takes one away."""
+
+    key: str
+    attributes: Mapping[str, Any]
+
+
+Action: TypeAlias = Decide | Send | Update
+
+
+def enroll(plan: Plan, enrollment: str, customer_id: str, entry: Mapping[str, Any], now_ms: int) -> Enrollment:
+    """Have a customer enter a journey."""
+    return Enrollment(
+        id=enrollment,
+        journey_id=plan.journey_id,
+        journey_version=plan.version,
+        customer_id=customer_id,
+        step=plan.start,
+        entered_at_ms=now_ms,
+        due_at_ms=now_ms,
+        enrolled_at_ms=now_ms,
+        expires_at_ms=now_ms + plan.max_duration_ms,
+        visits={plan.start: 1},
+        entry=entry,
+    )
+
+
+def advance(
+    plan: Plan, enrollment: Enrollment, facts: JourneyFacts, now_ms: int
+) -> tuple[Enrollment, tuple[Action, ...]]:
+    """Move a customer on as far as that goes without effects.
+
+    Args:
+        plan: Of the enrolment's journey and version.
+        enrollment: Where the customer is.
+        facts: For branches and updates.
+        now_ms: Epoch milliseconds.
+
+    Returns:
+        Where the customer is then, and what is to be done there: nothing, or one action.
+    """
+    current = enrollment
+    while current.status is EnrollmentStatus.ACTIVE:
+        if now_ms >= current.expires_at_ms:
+            return _end(current, EnrollmentStatus.EXPIRED, current.expires_at_ms), ()
+        step = plan.steps.get(current.step)
+        if step is None:
+            return _end(current, EnrollmentStatus.FAILED, now_ms, GONE), ()
+        if isinstance(step.config, WaitConfig):
+            due_at_ms = current.entered_at_ms + step.config.length_ms
+            if now_ms < due_at_ms:
+                return replace(current, due_at_ms=min(due_at_ms, current.expires_at_ms)), ()
+            current = _move(current, step.next, now_ms)
+            continue
+        action = _action_of(step, current, facts, now_ms)
+        if action is not None:
+            return current, (action,)
+        current = _move(current, _target_of(step, current, facts, now_ms), now_ms)
+    return current, ()
+
+
+def complete(
+    plan: Plan, enrollment: Enrollment, now_ms: int, *, chosen: Sequence[Mapping[str, Any]] | None = None
+) -> Enrollment:
+    """Move on from a step whose action has been done.
+
+    Args:
+        plan: As for :func:`advance`.
+        enrollment: Standing at the step.
+        now_ms: Epoch milliseconds.
+        chosen: What a decision has chosen, the best first.
+    """
+    step = plan.steps[enrollment.step]
+    if isinstance(step.config, DecideConfig):
+        results = {**enrollment.results, step.config.store_result_as: list(chosen or ())}
+        enrollment = replace(enrollment, results=results)
+    return _move(enrollment, step.next, now_ms)
+
+
+def leave(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
+    """Take a customer out."""
+    return _end(enrollment, EnrollmentStatus.EXITED, now_ms, reason)
+
+
+def fail(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
+    """End an enrolment whose step cannot be done."""
+    return _end(enrollment, EnrollmentStatus.FAILED, now_ms, reason)
+
+
+def look_up(name: str, enrollment: Enrollment, facts: JourneyFacts, now_ms: int) -> object:
+    """A field of a formula; None where there is none."""
+    namespace, _, rest = name.partition(".")
+    if namespace == "segments":
+        return sorted(facts.segments)
+    if namespace == "journey":
+        days = (now_ms - enrollment.enrolled_at_ms) / DAY_MS
+        return days if rest == "daysSinceEntry" else enrollment.visits.get(rest.removeprefix("visits."), 0)
+    values = {
+        "customer": facts.attributes,
+        "metric": facts.metrics,
+        "entry": enrollment.entry,
+        "result": enrollment.results,
+    }
+    return _within(values.get(namespace), rest)
+
+
+def _action_of(step: Step, current: Enrollment, facts: JourneyFacts, now_ms: int) -> Action | None:
+    """What is to be done at a step; None if nothing."""
+    key = _key_of(current)
+    match step.config:
+        case DecideConfig() as config:
+            return Decide(key=key, config=config)
+        case SendConfig() as config:
+            return _send(key, config, current)
+        case UpdateConfig() as config:
+            worked_out = {
+                name: formula.evaluate(lambda field: look_up(field, current, facts, now_ms))
+                for name, formula in step.formulas.items()
+            }
+            return Update(key=key, attributes={**config.attributes, **worked_out})
+        case _:
+            return None
+
+
+def _send(key: str, config: SendConfig, current: Enrollment) -> Send | None:
+    item: Mapping[str, Any] = {"creativeId": config.creative_id}
+    if config.from_result is not None:
+        chosen = current.results.get(config.from_result, ())
+        if len(chosen) < config.rank:
+            return None
+        item = chosen[config.rank - 1]
+    return Send(
+        key=key,
+        outcome=config.outcome,
+        offer_id=item.get("offerId") or "",
+        creative_id=item.get("creativeId") or "",
+        channel_id=config.channel_id or item.get("channelId") or "",
+        at_ms=current.entered_at_ms,
+    )
+
+
+def _key_of(current: Enrollment) -> str:
+    """Names what is done at a step, and tells the visits apart."""
+    visit = current.visits.get(current.step, 1)
+    return f"journey:{current.id}:{current.step}" + (f":{visit}" if visit > 1 else "")
+
+
+def _target_of(step: Step, current: Enrollment, facts: JourneyFacts, now_ms: int) -> str | None:
+    for formula, target in step.conditions:
+        if truth_of(formula.evaluate(lambda field: look_up(field, current, facts, now_ms))):
+            return target
+    return step.next
+
+
+def _move(current: Enrollment, target: str | None, now_ms: int) -> Enrollment:
+    if target is None:
+        return _end(current, EnrollmentStatus.COMPLETED, now_ms)
+    visits = {**current.visits, target: current.visits.get(target, 0) + 1}
+    return replace(current, step=target, entered_at_ms=now_ms, due_at_ms=now_ms, visits=visits)
+
+
+def _end(current: Enrollment, status: EnrollmentStatus, now_ms: int, reason: str = "") -> Enrollment:
+    return replace(current, status=status, ended_at_ms=now_ms, reason=reason)
+
+
+def _within(values: object, path: str) -> object:
+    """A value inside nested objects and lists; a name with dots in it comes first."""
+    if isinstance(values, Mapping):
+        if path in values:
+            return values[path]
+        head, dot, rest = path.partition(".")
+        return _within(values.get(head), rest) if dot else None
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        head, dot, rest = path.partition(".")
+        if head == "count":
+            return len(values)
+        item = values[int(head)] if head.isdigit() and int(head) < len(values) else None
+        return _within(item, rest) if dot else item
+    return None
