@@ -100,6 +100,8 @@ Ask the API:
     "{plan.api_url}/api/v1/interaction-summaries?customerId={steps.customer_id}&periodType=monthly"[/]
   [cyan]curl -H "X-API-Key: {steps.api_key}" \\
     "{plan.api_url}/api/v1/interaction-history?customerId={steps.customer_id}&limit=3"[/]
+  [cyan]curl -H "X-API-Key: {steps.api_key}" \\
+    "{plan.api_url}/api/v1/customers/{steps.customer_id}/unified-profile"[/]
   [cyan]curl -H "X-API-Key: {steps.api_key}" -H "Content-Type: application/json" {plan.api_url}/api/v1/respond \\
     -d '{{"customerId": "{steps.customer_id}", "creativeId": "newsletter", "channelId": "email", \
 "outcome": "click", "idempotencyKey": "my-first-click"}}'[/]

@@ -15,6 +15,7 @@ from rapport.datasets.synthetic import SyntheticSpec, compute_totals
 from rapport.datasets.wheels import RegistryUnreachableError
 from rapport.demo.findings import find_faults, read_findings
 from rapport.demo.picture import NextSteps, show_next_steps, show_picture, show_verdict
+from rapport.demo.profile import read_profile, show_profile
 from rapport.demo.replay import replay
 from rapport.demo.shop import ShopApi, decide_for, find_shop_faults, stock_shop
 from rapport.demo.shop_picture import show_decisions
@@ -135,7 +136,9 @@ class Demo:
         self._faults = find_faults(found, self._data.totals)
         show_picture(self._console, found, done)
         show_verdict(self._console, self._faults, self._data.totals)
-        decisions = await asyncio.to_thread(decide_for, ShopApi(self._plan.api_url, key), found.example_id)
+        api = ShopApi(self._plan.api_url, key)
+        show_profile(self._console, await asyncio.to_thread(read_profile, api, found.example_id))
+        decisions = await asyncio.to_thread(decide_for, api, found.example_id)
         show_decisions(self._console, decisions)
         shop_faults = find_shop_faults(decisions)
         self._faults += shop_faults

@@ -41,6 +41,8 @@ def test_once_checks_the_totals_of_cdnow(tmp_path: Path):
         "Exact: 69,659 accepted events, 23,570 customers, $2,500,315.63; daily = weekly = monthly = alltime."
         in done.stdout
     )
+    assert "Unified profile of 09440" in done.stdout
+    assert "5 purchases, together 913.91" in done.stdout
     assert "Why not rock-box? Each offer three times a day: cap reached: 3/3" in done.stdout.replace("\n", " ")
     rows = [line.split() for line in done.stdout.splitlines() if line.split()[:1] and line.split()[0] in PERIODS]
     assert [row[0] for row in rows[:4]] == PERIODS
