@@ -74,6 +74,7 @@ _TAGS: Final = {
     "Catalogue": "What there is to offer, and by which rules.",
     "Contact profiles": "What is kept of a person, and what that person lets be done.",
     "API keys": "Who may ask.",
+    "Privacy": "Erasing a customer, and what is known of it afterwards.",
     "Audit": "Who changed what.",
     "Operation": "For load balancers and monitors; no key is needed.",
 }

@@ -30,6 +30,7 @@ def blocks_of(page: Path) -> list[Block]:
 PAGES: Final = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if blocks_of(page)]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documented_commands_work(demo: RunningDemo, page: Path) -> None:
     for block in blocks_of(page):
