@@ -1,9 +1,9 @@
 """Erased customers and customers about whom nothing may be collected, as a worker knows them.
 
-The invariant: what a worker writes was decided with tombstones that were read at most ``refresh_s`` before the write
-began. So an erasure that waits that long after its tombstone, and then deletes, deletes everything that was written
-without knowing of it; what is written later knows. A worker that was suspended in between looks again before it writes
-(:meth:`Privacy.check`) and, if somebody in its batch was erased meanwhile, reads the batch again.
+The invariant: what a worker writes was decided with tombstones that were read at most :data:`MAX_AGE_S` before the
+write began. So an erasure that waits that long after its tombstone, and then deletes, deletes everything that was
+written without knowing of it; what is written later knows. A worker that was suspended in between looks again before it
+writes (:meth:`Privacy.check`) and, if somebody in its batch was erased meanwhile, reads the batch again.
 
 Summary rows need more, because a batch adds to rows that it has read. A row that was read before the deletion and
 written after it would bring back what was erased. So of a customer whose erasure is not complete, or was complete only
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rapport.storage.stream import DeadLetter
     from rapport.storage.tombstones import StoredTombstone
 
+MAX_AGE_S: Final = 1.0
+"""How old tombstones may be when something is written; an erasure waits longer (``rapport.storage.erasure``)."""
 SETTLES_MS: Final = 3_600_000
 """For so long after an erasure is complete a batch may still hold rows that were read before it."""
 _CUSTOMER: Final = ("tenant_id", "customer_id")
@@ -50,7 +52,8 @@ class _Known:
     """What was known at one moment; never changed, so that two batches may read it at the same time.
 
     Attributes:
-        loaded_at: When reading it began, by the monotonic clock.
+        loaded_at: When reading the tombstones began, by the monotonic clock.
+        collected_at: When reading the others began, likewise.
         revision: Ascends whenever something is new.
         newest_ms: When the newest tombstone was stored.
         tombstones: By hash.
@@ -59,6 +62,7 @@ class _Known:
     """
 
     loaded_at: float = -float("inf")
+    collected_at: float = -float("inf")
     revision: int = 0
     newest_ms: int = 0
     tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class Privacy:
     Args:
         load_tombstones: Those written since a time, epoch milliseconds.
         load_uncollected: Everybody about whom nothing may be collected, and since when.
-        refresh_s: How old what is known may be when something is written.
+        refresh_s: How often is looked about whom nothing may be collected, and tombstones, if that is sooner.
         metrics: Counts what was left out.
     """
 
@@ -98,21 +102,24 @@ class Privacy:
         self._known = _Known()
 
     def refresh(self) -> None:
-        """Read again what is older than the refresh interval."""
+        """Read again what is too old."""
         with self._loading:
             before, now = self._known, self._monotonic()
-            if now - before.loaded_at < self._refresh_s:
+            if now - before.loaded_at < min(self._refresh_s, MAX_AGE_S):
                 return
             found = self._load_tombstones(before.newest_ms)
-            uncollected = self._load_uncollected()
+            uncollected, collected_at = before.uncollected, before.collected_at
+            if now - collected_at >= self._refresh_s:
+                uncollected, collected_at = self._load_uncollected(), now
             is_new = uncollected != before.uncollected or any(
                 before.tombstones.get(one.customer_hash) != one.tombstone for one in found
             )
             if not is_new:
-                self._known = replace(before, loaded_at=now)
+                self._known = replace(before, loaded_at=now, collected_at=collected_at)
                 return
             self._known = _Known(
                 loaded_at=now,
+                collected_at=collected_at,
                 revision=before.revision + 1,
                 newest_ms=max((one.stored_at_ms for one in found), default=before.newest_ms),
                 tombstones={**before.tombstones, **{one.customer_hash: one.tombstone for one in found}},

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from api.writing.repetitions import Repetitions
 
 log = structlog.get_logger(__name__)
-EVERY_S: Final = 2.0
+EVERY_S: Final = 1.0
 """Sooner than an erasure is complete."""
 
 

@@ -13,6 +13,7 @@ from rapport.cli.customers import customers
 from rapport.cli.dead_letters import dead_letters
 from rapport.cli.demo import demo
 from rapport.cli.environment import CliError
+from rapport.cli.erasure import erasure
 from rapport.cli.events import events
 from rapport.cli.keys import key
 from rapport.cli.produce import produce_command
@@ -39,6 +40,7 @@ cli.add_command(catalog)
 cli.add_command(customers)
 cli.add_command(dead_letters)
 cli.add_command(demo)
+cli.add_command(erasure)
 cli.add_command(events)
 cli.add_command(key)
 cli.add_command(migrate)

@@ -36,8 +36,8 @@ from rapport.storage.tombstones import read_tombstones, write_tombstones
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
-WORKERS_KNOW_AFTER_S: Final = 6.0
-"""Longer than a worker may go without looking for tombstones, and a write after it takes."""
+WORKERS_KNOW_AFTER_S: Final = 3.0
+"""Longer than a worker may go without looking for tombstones (``pipeline.privacy``), and a write after it takes."""
 ROUNDS: Final = 5
 ABANDONED_MS: Final = 3_600_000
 """After so long the process that erased somebody is taken for dead."""

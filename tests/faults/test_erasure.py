@@ -1,0 +1,144 @@
+"""An erasure is final: whatever workers do meanwhile, and however often the log is read."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.faults import Step
+from rapport.domain.privacy import hash_customer
+from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure, sweep
+from rapport.storage.erasure_places import Erased
+from rapport.storage.tombstones import write_tombstones
+from tests.faults.events import encode, make_events
+from tests.faults.oracle import Oracle
+from tests.fixtures.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.faults.world import World
+
+GONE = "customer-7"
+
+
+def begin(world: World) -> Erasing:
+    """Write the tombstone; everything produced so far lies before it."""
+    erasing = Erasing(Erased("acme", (GONE,), time.time_ns() // 1_000_000), "receipt", "tests")
+    begin_erasure(world.store, erasing)
+    return erasing
+
+
+def finish(world: World, erasing: Erasing) -> None:
+    """Do the rest of the erasure, and forget the customer in the oracle, too."""
+    known_at = time.monotonic() + WORKERS_KNOW_AFTER_S
+    wait_until(lambda: time.monotonic() > known_at, "every worker knows")
+    assert finish_erasure(world.store, erasing).is_verified
+    forget(world.oracle)
+
+
+def forget(oracle: Oracle) -> None:
+    oracle.history = {identity for identity in oracle.history if identity[1] != GONE}
+    for key in [key for key in oracle.rows if key[1] == GONE]:
+        del oracle.rows[key]
+
+
+def produce_poison(world: World) -> None:
+    """Dead letters that name the customer, one of them in no JSON."""
+    broken = {"tenantId": "acme", "customerId": GONE, "outcome": "no such outcome", "idempotencyKey": "k"}
+    world.produce_raw([(GONE.encode(), encode(broken), 0), (f"acme:{GONE}".encode(), b"\xff", 1)])
+
+
+def traces(world: World) -> dict[str, int]:
+    return find_traces(world.store, Erased("acme", (GONE,), 4_102_444_800_000))
+
+
+def test_a_full_replay_after_an_erasure_leaves_nothing_and_changes_no_other_total(
+    world: World, rng: random.Random
+) -> None:
+    world.produce(make_events(rng, 600))
+    produce_poison(world)
+    worker = world.start_worker()
+    world.wait_applied()
+    assert traces(world).keys() >= {"interactions", "event_claims", "dead_letters"}
+    finish(world, begin(world))
+    assert traces(world) == {}
+    world.verify()
+    worker.stop()
+    (row,) = world.store.rows("privacy/erasures", {"since_ms": 0})
+    world.store.execute(f"DROP DATABASE {world.name} SYNC")
+    world.store.close()
+    world.open()
+    erased = {"erased_at_ms": row["erased_at_ms"], "receipt_id": "receipt"}
+    write_tombstones(world.store, "acme", [hash_customer("acme", GONE)], **erased)
+    world.start_worker()
+    world.wait_applied()
+    assert traces(world) == {}
+    world.verify()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step.INTERACTIONS,
+        pytest.param(Step.CLAIMED, marks=pytest.mark.slow),
+        pytest.param(Step.SUMMARIES, marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_killed_in_the_middle_of_an_erasure_leaves_nothing(
+    world: World, rng: random.Random, step: Step
+) -> None:
+    world.produce(make_events(rng, 600))
+    dead = world.start_worker(RAPPORT_WORKER_FAIL_AT=f"{step}:2")
+    dead.wait_dead()
+    erasing = begin(world)
+    world.produce(after := make_events(rng, 200))
+    world.start_worker()
+    finish(world, erasing)
+    for event in after:
+        if event["customerId"] == GONE:
+            world.oracle.add(event)
+    world.wait_applied()
+    world.verify()
+    assert find_traces(world.store, erasing.erased) == {}
+
+
+@pytest.mark.slow
+def test_a_worker_suspended_over_an_erasure_leaves_nothing_when_it_goes_on(world: World, rng: random.Random) -> None:
+    worker = world.start_worker()
+    for _ in range(3):
+        world.produce(make_events(rng, 900))
+        enough = sum(world.applied().values()) + rng.randrange(1, 600)
+        wait_until(lambda: sum(world.applied().values()) >= enough, world.tails(), seconds=60)  # noqa: B023
+        worker.send(signal.SIGSTOP)
+        erasing = begin(world)
+        finish(world, erasing)
+        worker.send(signal.SIGCONT)
+        world.wait_applied()
+        sweep(world.store)
+        assert find_traces(world.store, erasing.erased) == {}
+        world.verify()
+
+
+def test_a_customer_who_goes_on_while_being_erased_is_counted_from_the_erasure_on(
+    world: World, rng: random.Random
+) -> None:
+    world.produce(make_events(rng, 400, customers=8))
+    world.start_worker()
+    world.wait_applied()
+    erasing = begin(world)
+    later = [make_events(rng, 60, customers=8) for _ in range(5)]
+    for events in later:
+        world.produce(events)
+    finish(world, erasing)
+    for events in [*later, again := make_events(rng, 100, customers=8)]:
+        if events is again:
+            world.produce(events)
+        for event in events:
+            if event["customerId"] == GONE:
+                world.oracle.add(event)
+    world.wait_applied()
+    world.verify()
+    assert find_traces(world.store, erasing.erased) == {}
