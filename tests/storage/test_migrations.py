@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GLOBAL_TABLES = {
     "api_key_uses": "key_id",  # keys are known by their ids alone
+    "journey_progress": "source",  # logs belong to no tenant
     "schema_migrations": "version",
     "stream_progress": "source",  # logs belong to no tenant
     "stream_sources": "cluster_id, topic",
@@ -31,6 +32,7 @@ FIRST_STORED_COUNTS = {
     "catalog_entities",
     "contact_profile_versions",
     "customer_versions",
+    "journey_enrollment_versions",
 }  # nothing may change the order in which rows were stored
 BY_ANOTHER_COLUMN_FIRST = {
     "api_keys": "key_hash",  # whose a key is, is what its look-up says
