@@ -54,6 +54,8 @@ from api.outcome_types.controller import OutcomeTypeController
 from api.privacy.controller import DsarController, ErasureController
 from api.privacy.forgetting import Forgetting
 from api.privacy.requests import work_on_requests
+from api.privacy.retention import RetentionController
+from api.privacy.upkeep import keep_clean
 from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
@@ -79,6 +81,7 @@ from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.history import read_pages
 from rapport.storage.recorded import find_recorded
+from rapport.storage.segments import load_memberships
 from rapport.storage.summaries import read_summaries
 
 if TYPE_CHECKING:
@@ -110,6 +113,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     OutcomeTypeController,
     RecommendController,
     RespondController,
+    RetentionController,
     SimulateController,
     SegmentMemberController,
     SummaryController,
@@ -189,6 +193,11 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                         max_batch=max_batch,
                         sizes=metrics.loaded.labels("objections"),
                     ),
+                    Loader(
+                        lambda keys: database.call(load_memberships, keys),
+                        max_batch=max_batch,
+                        sizes=metrics.loaded.labels("segments"),
+                    ),
                 ),
                 TenantTotals(database),
                 watermark,
@@ -241,6 +250,7 @@ async def _running(services: Services, redis: Redis | None) -> AsyncIterator[Non
             Forgetting(services.database, services.decisions, services.repetitions, services.reservations).run()
         ),
         asyncio.create_task(work_on_requests(services)),
+        asyncio.create_task(keep_clean(services)),
         asyncio.create_task(services.segments.run()),
         asyncio.create_task(services.contact_profiles.run()),
     ]

@@ -18,6 +18,7 @@ from rapport.cli.events import events
 from rapport.cli.keys import key
 from rapport.cli.produce import produce_command
 from rapport.cli.reconcile import reconcile
+from rapport.cli.retention import retention
 from rapport.cli.schema import migrate
 from rapport.cli.sql import sql
 from rapport.cli.stack import up
@@ -46,6 +47,7 @@ cli.add_command(key)
 cli.add_command(migrate)
 cli.add_command(produce_command)
 cli.add_command(reconcile)
+cli.add_command(retention)
 cli.add_command(sql)
 cli.add_command(status)
 cli.add_command(tenant)

@@ -23,12 +23,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.privacy import hash_customer
-from rapport.storage.erasure_places import Erased, Kind, Place, count_rows, count_summaries, delete_rows, read_places
+from rapport.storage.erasure_places import (
+    HISTORY,
+    Erased,
+    Kind,
+    Place,
+    count_rows,
+    count_summaries,
+    delete_rows,
+    read_places,
+)
 from rapport.storage.receipts import Receipt, write_receipt
 from rapport.storage.summary_erasure import rewrite_summaries
 from rapport.storage.tombstones import read_tombstones, write_tombstones
@@ -157,7 +166,7 @@ def _delete_all(store: Store, erased: Erased, sleep: Callable[[float], None]) ->
     deleted: Counter[str] = Counter()
     places = read_places(store)
     for _ in range(ROUNDS):
-        found = {place: rows for place in places if (rows := _rows_of(store, place, erased))}
+        found = _find(store, places, erased)
         for place, rows in found.items():
             deleted[place.table] += rows
             if place.kind is Kind.SUMMARIES:
@@ -170,8 +179,11 @@ def _delete_all(store: Store, erased: Erased, sleep: Callable[[float], None]) ->
     return dict(deleted), False
 
 
-def _rows_of(store: Store, place: Place, erased: Erased) -> int:
-    """The rows that will be deleted; of summaries all, because it does not show what they are made of."""
-    if place.kind is Kind.SUMMARIES:
-        return count_summaries(store, erased)
-    return count_rows(store, place, erased)
+def _find(store: Store, places: Sequence[Place], erased: Erased) -> dict[Place, int]:
+    """What will be deleted: rows by place. Of summaries all, because a row does not show what it is made of."""
+    found = {place: rows for place in places if (rows := count_rows(store, place, erased))}
+    for place in places:
+        is_touched = place in found or not erased.only_old or any(one.table == HISTORY for one in found)
+        if place.kind is Kind.SUMMARIES and is_touched and (rows := count_summaries(store, erased)):
+            found[place] = rows
+    return dict(sorted(found.items(), key=lambda pair: places.index(pair[0])))

@@ -1,14 +1,22 @@
 -- A row is one summary row, of one source, that differs from what the history says. Each row is compared at the offset
 -- up to which it is complete: the recorded progress, or further if the row already is. That holds while workers run,
--- because they write the history first.
+-- because they write the history first. Periods of which retention may have deleted events are left out.
 -- Frames: progress (source, next_offset), suspects (tenant_id, customer_id).
 WITH
+    horizons AS
+    (
+        SELECT tenant_id, period_type, max(first_key) AS first_key
+        FROM retention_horizons
+        GROUP BY tenant_id, period_type
+    ),
     actual AS
     (
-        SELECT * FROM interaction_summary_state FINAL
-        WHERE cityHash64(tenant_id, customer_id) % {slices:UInt32} = {slice:UInt32}
-            AND ({all_customers:Bool} OR (tenant_id, customer_id) IN (SELECT tenant_id, customer_id FROM suspects))
-            AND source IN (SELECT source FROM progress) -- a source whose first batch is being written has none yet
+        SELECT s.* FROM interaction_summary_state AS s FINAL
+        LEFT JOIN horizons AS h ON h.tenant_id = s.tenant_id AND h.period_type = s.period_type
+        WHERE cityHash64(s.tenant_id, s.customer_id) % {slices:UInt32} = {slice:UInt32}
+            AND ({all_customers:Bool} OR (s.tenant_id, s.customer_id) IN (SELECT tenant_id, customer_id FROM suspects))
+            AND s.period_key >= h.first_key
+            AND s.source IN (SELECT source FROM progress) -- a source whose first batch is being written has none yet
     ),
     complete AS
     (
@@ -38,8 +46,10 @@ WITH
             tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source
         )
         INNER JOIN progress AS p ON p.source = c.source
+        LEFT JOIN horizons AS h ON h.tenant_id = c.tenant_id AND h.period_type = c.period_type
         WHERE cityHash64(c.tenant_id, c.customer_id) % {slices:UInt32} = {slice:UInt32}
             AND ({all_customers:Bool} OR (c.tenant_id, c.customer_id) IN (SELECT tenant_id, customer_id FROM suspects))
+            AND c.period_key >= h.first_key
             AND c.offset <= complete_to
     ),
     expected AS

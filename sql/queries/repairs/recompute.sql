@@ -1,14 +1,15 @@
 -- Rewrites every summary row of the customers of one repair, in one source, from the history up to an offset. Rows that
--- the history does not support become zero. The new version is that offset: nothing that counts can be older.
+-- the history does not support become zero; periods of which retention may have deleted events stay as they are. The new
+-- version is that offset: nothing that counts can be older.
 INSERT INTO interaction_summary_state
 (
     tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, applied_offset,
     impressions, positive, negative, neutral, converts, total_value, last_contact_at, last_outcome, last_direction
 )
 SELECT
-    tenant_id,
+    c.tenant_id,
     customer_id,
-    period_type,
+    c.period_type,
     period_key,
     offer_id,
     creative_id,
@@ -44,4 +45,9 @@ FROM
         )
         AND source = {source:String}
 ) AS c
-GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source
+LEFT JOIN
+(
+    SELECT tenant_id, period_type, max(first_key) AS first_key FROM retention_horizons GROUP BY tenant_id, period_type
+) AS h ON h.tenant_id = c.tenant_id AND h.period_type = c.period_type
+WHERE c.period_key >= h.first_key
+GROUP BY c.tenant_id, customer_id, c.period_type, period_key, offer_id, creative_id, channel_id, source

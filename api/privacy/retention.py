@@ -1,0 +1,124 @@
+"""``/api/v1/admin/retention-configs``: how long data is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+from litestar import Controller, Request, get, put
+from litestar.params import RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import Body, JsonBody
+from api.describing import answers
+from api.services import FromServices
+from api.times import iso_or_none
+from api.tracing import current_trace_id
+from rapport.domain.api_keys import Role
+from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.retention import DataClass
+from rapport.storage.audit import append_audit
+from rapport.storage.retention import RetentionConfig, load_configs, save_config
+
+MAX_DAYS: Final = 36_500
+_EXAMPLE: Final[Mapping[str, object]] = {
+    "id": "interactions",
+    "dataClass": "interactions",
+    "retentionDays": 365,
+    "legalHold": False,
+    "updatedAt": "2026-03-15T14:30:00.000Z",
+}
+_Asking = Request[Principal, Any, Any]
+
+
+class RetentionBody(Body, frozen=True, kw_only=True):
+    """How long one class of data is kept from now on.
+
+    Attributes:
+        retention_days: Null keeps it as long as nobody is erased.
+        legal_hold: While true nothing of it is deleted for its age.
+    """
+
+    EXAMPLE: ClassVar[Mapping[str, Any]] = {"dataClass": "interactions", "retentionDays": 365, "legalHold": False}
+
+    data_class: DataClass
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_DAYS)] | None = None
+    legal_hold: bool = False
+
+
+class RetentionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How long one class of data is kept.
+
+    Attributes:
+        id: The class again.
+        retention_days: Null: it is kept.
+        updated_at: Null: nobody has said anything about it.
+    """
+
+    id: str
+    data_class: DataClass
+    retention_days: int | None
+    legal_hold: bool
+    updated_at: str | None
+
+
+class RetentionController(Controller):
+    """Data that is older than its tenant keeps it is deleted once a day."""
+
+    path = "/admin/retention-configs"
+    tags = ["Privacy"]
+    guards = [requires(Role.ADMIN)]
+    opt = {"scope": "privacy"}
+
+    @get(summary="List how long data is kept", responses=answers(200, list[RetentionView], [_EXAMPLE]))
+    async def list_configs(self, request: _Asking, services: FromServices) -> Sequence[RetentionView]:
+        """Every class of data. The audit log is kept: it is a chain, of which no link can go."""
+        return [_view_of(one) for one in await services.database.call(load_configs, request.user.tenant_id)]
+
+    @put(
+        dto=JsonBody[RetentionBody],
+        return_dto=None,
+        summary="Say how long one class of data is kept",
+        responses=answers(200, RetentionView, _EXAMPLE, 413, 415),
+    )
+    async def change_config(
+        self, request: _Asking, services: FromServices, data: RequestBody[RetentionBody]
+    ) -> RetentionView:
+        """Takes effect with the next daily run. Summaries outlive the interactions they are made of."""
+        tenant_id, actor = request.user.tenant_id, request.user.key_id or "trusted"
+        before = await self._find(services, tenant_id, data.data_class)
+        config = RetentionConfig(
+            data_class=data.data_class,
+            retention_days=data.retention_days or 0,
+            legal_hold=data.legal_hold,
+            changed_by=actor,
+        )
+        await services.database.call(save_config, tenant_id, config)
+        after = await self._find(services, tenant_id, data.data_class)
+        draft = AuditDraft(
+            at_ms=services.clock(),
+            actor=actor,
+            action="update",
+            entity_type="retention_config",
+            entity_id=data.data_class.value,
+            before=canonical_json(msgspec.to_builtins(before)),
+            after=canonical_json(msgspec.to_builtins(after)),
+            request_id=current_trace_id(),
+        )
+        await services.database.call(append_audit, tenant_id, [draft])
+        return _view_of(after)
+
+    async def _find(self, services: FromServices, tenant_id: str, data_class: DataClass) -> RetentionConfig:
+        configs = await services.database.call(load_configs, tenant_id)
+        return next(one for one in configs if one.data_class is data_class)
+
+
+def _view_of(config: RetentionConfig) -> RetentionView:
+    return RetentionView(
+        id=config.data_class.value,
+        data_class=config.data_class,
+        retention_days=config.retention_days or None,
+        legal_hold=config.legal_hold,
+        updated_at=iso_or_none(config.updated_at_ms or None),
+    )

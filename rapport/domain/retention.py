@@ -1,0 +1,60 @@
+"""How long data of each class is kept, and what the history can still prove when its beginning is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from rapport.domain.periods import PeriodType, period_key
+
+DAY_MS: Final = 86_400_000
+NEVER: Final = "~"
+"""Sorts behind every period key: no period of that type can be proved any more."""
+_MARGIN: Final = timedelta(days=3)
+"""An event may lie a day ahead of when it was received, and its time zone fourteen hours."""
+_LONGEST: Final[Mapping[PeriodType, timedelta]] = {
+    PeriodType.DAILY: timedelta(days=0),
+    PeriodType.WEEKLY: timedelta(days=6),
+    PeriodType.MONTHLY: timedelta(days=30),
+}
+
+
+class DataClass(StrEnum):
+    """What is kept equally long. The audit log is not among them: it is a chain, of which no link can go."""
+
+    INTERACTIONS = "interactions"
+    SUMMARIES_DAILY = "summaries_daily"
+    SUMMARIES_WEEKLY = "summaries_weekly"
+    SUMMARIES_MONTHLY = "summaries_monthly"
+    DECISIONS = "decisions"
+    DEAD_LETTERS = "dead_letters"
+    DSAR_REQUESTS = "dsar_requests"
+
+
+PERIOD_OF: Final[Mapping[DataClass, PeriodType]] = {
+    DataClass.SUMMARIES_DAILY: PeriodType.DAILY,
+    DataClass.SUMMARIES_WEEKLY: PeriodType.WEEKLY,
+    DataClass.SUMMARIES_MONTHLY: PeriodType.MONTHLY,
+}
+"""The summaries that can be deleted; those of all time are kept as long as the customer is."""
+
+
+def first_kept_period(period_type: PeriodType, now_ms: int, days: int) -> str:
+    """The first period of which something is kept: the one in which the day so many days ago lies."""
+    return period_key(period_type, _day(now_ms) - timedelta(days=days))
+
+
+def first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, str]:
+    """The first period of each type that has no event which the broker received before a time.
+
+    Up to there summaries may hold more than the history: they outlive their events.
+    """
+    first_day = _day(received_before_ms) + _MARGIN
+    found = {period_type: period_key(period_type, first_day + length) for period_type, length in _LONGEST.items()}
+    return {**found, PeriodType.ALLTIME: NEVER}
+
+
+def _day(at_ms: int) -> date:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).date()

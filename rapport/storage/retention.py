@@ -1,0 +1,132 @@
+"""Deleting what is older than its tenant keeps it.
+
+Summaries outlive their events. So before interactions are deleted, it is noted from which period on the history is
+whole: ``rapport reconcile`` compares, and repairs, only from there on. After a crash between the note and the deletion
+less is compared than could be, and the next run deletes the rest. Age is measured by what the broker received, so that
+no deletion touches what a worker may be working on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import polars as pl
+
+from rapport.domain.periods import PeriodType
+from rapport.domain.retention import DAY_MS, PERIOD_OF, DataClass, first_kept_period, first_provable_periods
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+_TABLES: Final[Mapping[DataClass, Mapping[str, str]]] = {
+    DataClass.INTERACTIONS: {"interactions": "received_at"},
+    DataClass.DECISIONS: {
+        "decisions": "decided_at",
+        "decision_places": "decided_at",
+        "variant_assignments": "decided_at",
+    },
+    DataClass.DEAD_LETTERS: {"dead_letters": "received_at"},
+    DataClass.DSAR_REQUESTS: {"dsar_requests": "requested_at"},
+}
+"""The tables of a class, and the column that says how old a row is."""
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a tenant keeps one class of data.
+
+    Attributes:
+        retention_days: 0 keeps it.
+        legal_hold: Whether nothing is deleted for its age, whatever the days.
+    """
+
+    data_class: DataClass
+    retention_days: int = 0
+    legal_hold: bool = False
+    changed_by: str = ""
+    updated_at_ms: int = 0
+
+
+def load_configs(store: Store, tenant_id: str) -> list[RetentionConfig]:
+    """How long a tenant keeps each class of data, those it has never said anything about, too."""
+    found = _configs(store, tenant_id).get(tenant_id, {})
+    return [found.get(one, RetentionConfig(data_class=one)) for one in DataClass]
+
+
+def save_config(store: Store, tenant_id: str, config: RetentionConfig) -> None:
+    """Say how long a class of data is kept from now on."""
+    row = {
+        "tenant_id": tenant_id,
+        "data_class": config.data_class.value,
+        "retention_days": config.retention_days,
+        "legal_hold": config.legal_hold,
+        "changed_by": config.changed_by,
+    }
+    store.insert("retention_configs", pl.DataFrame([row], schema_overrides={"retention_days": pl.UInt32}))
+
+
+def apply_retention(store: Store, now_ms: int) -> dict[tuple[str, str], int]:
+    """Delete what is too old, of every tenant. May be repeated, and run in several processes at once.
+
+    Returns:
+        Rows deleted, by tenant and table.
+    """
+    deleted: dict[tuple[str, str], int] = {}
+    for tenant_id, configs in _configs(store, "").items():
+        for config in configs.values():
+            if config.retention_days and not config.legal_hold:
+                for table, rows in _apply(store, tenant_id, config, now_ms).items():
+                    deleted[tenant_id, table] = deleted.get((tenant_id, table), 0) + rows
+    return deleted
+
+
+def _apply(store: Store, tenant_id: str, config: RetentionConfig, now_ms: int) -> dict[str, int]:
+    period_type = PERIOD_OF.get(config.data_class)
+    if period_type is not None:
+        first_key = first_kept_period(period_type, now_ms, config.retention_days)
+        return _delete_summaries(store, tenant_id, period_type, first_key)
+    before_ms = now_ms - config.retention_days * DAY_MS
+    deleted: dict[str, int] = {}
+    for table, since in _TABLES[config.data_class].items():
+        old = {"tenant_id": tenant_id, "table": table, "since": since, "before_ms": before_ms}
+        rows = int(store.rows("retention/count_before", old)[0]["rows"])
+        if not rows:
+            continue
+        if config.data_class is DataClass.INTERACTIONS:
+            _note(store, tenant_id, first_provable_periods(before_ms))
+        store.command("retention/delete_before", old)
+        deleted[table] = rows
+    return deleted
+
+
+def _delete_summaries(store: Store, tenant_id: str, period_type: PeriodType, first_key: str) -> dict[str, int]:
+    old = {"tenant_id": tenant_id, "period_type": period_type.value, "first_key": first_key}
+    rows = int(store.rows("retention/count_summaries", old)[0]["rows"])
+    if not rows:
+        return {}
+    _note(store, tenant_id, {period_type: first_key})
+    store.command("retention/delete_summaries", old)
+    return {"interaction_summary_state": rows}
+
+
+def _note(store: Store, tenant_id: str, first_keys: Mapping[PeriodType, str]) -> None:
+    rows = [
+        {"tenant_id": tenant_id, "period_type": period_type.value, "first_key": key}
+        for period_type, key in first_keys.items()
+    ]
+    store.insert("retention_horizons", pl.DataFrame(rows))
+
+
+def _configs(store: Store, tenant_id: str) -> dict[str, dict[DataClass, RetentionConfig]]:
+    found: dict[str, dict[DataClass, RetentionConfig]] = {}
+    for row in store.rows("retention/configs", {"tenant_id": tenant_id}):
+        data_class = DataClass(row["data_class"])
+        found.setdefault(row["tenant_id"], {})[data_class] = RetentionConfig(
+            data_class=data_class,
+            retention_days=row["retention_days"],
+            legal_hold=bool(row["legal_hold"]),
+            changed_by=row["changed_by"],
+            updated_at_ms=row["updated_at_ms"],
+        )
+    return found
