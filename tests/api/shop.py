@@ -15,6 +15,7 @@ from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import Entity, ScopeKind
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from tests.fixtures.api import api_settings
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +77,15 @@ def stock(caller: Caller, *entities: Entity) -> None:
     everything = {one.id: one for one in (WEB, APP, HERO, CARDS, *entities)}
     changes = [Change(_KIND_OF[type(one)], one) for one in everything.values()]
     change_catalogue(caller.store, caller.tenant_id, Author("tests"), lambda _before: changes)
+
+
+def await_stream(caller: Caller) -> None:
+    """Wait until an API that has just started knows the logs and how far the stream is; until then nothing lapses."""
+
+    def knows() -> bool:
+        return "x-data-lag-ms" in caller.get("/interaction-summaries?customerId=ann").headers
+
+    wait_until(knows, "it is known how far the stream is", seconds=30)
 
 
 def recommend(caller: Caller, customer: str = "ann", **fields: Any) -> dict[str, Any]:

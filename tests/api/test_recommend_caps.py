@@ -15,7 +15,7 @@ from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.embedded.ports import free_port
-from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
+from tests.api.shop import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
 
@@ -48,11 +48,6 @@ def report(caller: Caller, body: dict[str, Any]) -> None:
     told = {"customerId": body["customerId"], "recommendationId": body["recommendationId"], "rank": 1}
     answer = caller.post("/respond", {**told, "outcome": "impression", "idempotencyKey": body["recommendationId"]})
     assert answer.status_code == 201, answer.text
-
-
-def knows_the_stream(caller: Caller) -> bool:
-    """Whether the API knows by now how far the stream is; until then nothing lapses."""
-    return "x-data-lag-ms" in caller.get("/interaction-summaries?customerId=ann").headers
 
 
 def catch_up(caller: Caller) -> int:
@@ -111,7 +106,7 @@ def test_processes_that_share_their_state_keep_caps_together(
     with running_api(api_world, **variables) as one, running_api(api_world, **variables) as two:
         callers = [caller.at(one), caller.at(two)]
         for each in callers:
-            assert shown([recommend(each, "bob")]) == 1  # both are ready
+            await_stream(each)
         bodies = together(callers, 10)
         assert shown(bodies) == 3
         report(callers[0], next(body for body in bodies if body["count"]))
@@ -123,7 +118,9 @@ def test_without_its_shared_state_a_process_goes_on_by_itself(api_world: World, 
     caller = new_caller()
     stock(caller, *offer("loan"), cap(3))
     with running_api(api_world, RAPPORT_API_SHARED_STATE=f"redis://127.0.0.1:{free_port()}") as client:
-        assert shown(together([caller.at(client)], 6)) == 3
+        here = caller.at(client)
+        await_stream(here)
+        assert shown(together([here], 6)) == 3
 
 
 def test_a_reservation_lapses_if_no_impression_follows_and_only_then(api_world: World, new_caller: CallerFactory):
@@ -131,6 +128,7 @@ def test_a_reservation_lapses_if_no_impression_follows_and_only_then(api_world: 
     stock(caller, *offer("loan"), cap(2))
     with api_with_clock(api_world, RAPPORT_API_RESERVATION_S="900") as (client, clock):
         here = caller.at(client)
+        await_stream(here)
         start = clock()
         clock.at_ms = start - 60 * MINUTE_MS
         seen, unseen = recommend(here), recommend(here)
@@ -151,6 +149,7 @@ def test_on_the_next_day_of_the_tenants_zone_an_offer_is_back(
     stock(caller, *offer("loan", channel), cap(3))
     with api_with_clock(api_world) as (client, clock):
         here = caller.at(client)
+        await_stream(here)
         clock.at_ms = at("2026-03-01T09:00")
         bodies = [recommend(here) for _ in range(3)]
         if channel == "web":
@@ -179,6 +178,7 @@ def test_what_may_still_be_shown_counts_on_the_new_day_too(api_world: World, new
     stock(caller, *offer("loan"), cap(1))
     with api_with_clock(api_world) as (client, clock):
         here = caller.at(client)
+        await_stream(here)
         clock.at_ms = at("2026-03-01T23:55")
         assert shown([recommend(here)]) == 1
         clock.at_ms = at("2026-03-02T00:05")
@@ -220,7 +220,7 @@ def test_caps_are_kept_under_any_interleaving(api_world: World, new_caller: Call
     )
     with api_with_clock(api_world) as (client, clock):
         here = caller.at(client)
-        wait_until(lambda: knows_the_stream(here), "it is known how far the stream is", seconds=30)
+        await_stream(here)
         clock.at_ms = at("2026-03-01T18:00")
         for _ in range(40):
             passed_ms = rng.choice([0, 5_000, 61_000, 16 * MINUTE_MS, 60 * MINUTE_MS])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.shop import cap, offer, offers_of, recommend, stock
+from tests.api.shop import await_stream, cap, offer, offers_of, recommend, stock
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
 from tests.fixtures.waiting import wait_until
@@ -32,9 +32,9 @@ def test_what_kafka_does_not_take_is_not_shown_not_reserved_and_not_counted(
     lonely_world: World, own_broker: BrokerServer
 ):
     with running_api(lonely_world, RAPPORT_API_KAFKA_TIMEOUT_S="1") as client:
-        caller = CallerFactory(client, lonely_world)(decision_quota=2)
+        caller = CallerFactory(client, lonely_world)(decision_quota=3)
         stock(caller, *offer("loan"), cap(1))
-        wait_until(lambda: caller.client.get("/health/ready").status_code == 200, "the API is ready")
+        wait_until(lambda: caller.post("/recommend", {"customerId": "cleo"}).status_code == 200, "the API is ready")
         assert offers_of(recommend(caller, "bob")) == ["loan"]
         own_broker.kill()
         for _ in range(2):
@@ -49,6 +49,7 @@ def test_a_response_finds_a_recommendation_of_another_process(new_caller: Caller
     caller = new_caller()
     stock(caller, *offer("loan"))
     with running_api(api_world) as elsewhere:
+        await_stream(caller.at(elsewhere))
         body = recommend(caller)
         told = {"customerId": "ann", "recommendationId": body["recommendationId"], "rank": 1}
         done = caller.at(elsewhere).post("/respond", {**told, "outcome": "click", "idempotencyKey": "k"})
