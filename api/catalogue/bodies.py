@@ -10,6 +10,7 @@ import msgspec
 from api.bodies import Body, JsonBody, decode_or_faults, require_media_type
 from api.catalogue.shapes import COMPUTED, body_shape
 from api.errors import Fault, invalid
+from api.journeys.forms import reform_journey
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.values import Entity
 
@@ -228,4 +229,5 @@ _REFORMS: Final[Mapping[str, Callable[[Fields], None]]] = {
     "experiment": _reform_experiment,
     "decision_flow": _reform_flow,
     "customer_schema": _reform_schema,
+    "journey": reform_journey,
 }

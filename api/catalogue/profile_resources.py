@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from api.catalogue.filters import key_filters, segment_filters
+from api.catalogue.filters import key_filters, no_filters, segment_filters
 from api.catalogue.resource import Extras, Resource
 from api.segments.extras import load_segment_extras
 from rapport.domain.api_keys import Role
@@ -49,5 +49,27 @@ PROFILE_RESOURCES: Final[Sequence[Resource]] = (
         },
         tag="Segments",
         extras=Extras(load_segment_extras, {"customerCount": 1204, "lastRefreshedAt": "2026-03-15T14:30:00.000Z"}),
+    ),
+    Resource(
+        kind="journey",
+        path="/journeys",
+        noun="journey",
+        plural="journeys",
+        writer=Role.EDITOR,
+        filters=no_filters,
+        fields={
+            "id": "jrn_welcome",
+            "name": "Welcome",
+            "entryCondition": {"outcomes": ["convert"]},
+            "definition": {
+                "steps": [
+                    {"id": "pause", "type": "wait", "config": {"duration": 3, "unit": "days"}},
+                    {"id": "choose", "type": "decide", "config": {"maxOffers": 1, "storeResultAs": "best"}},
+                    {"id": "send", "type": "send", "config": {"fromResult": "best"}},
+                ]
+            },
+            "maxDurationDays": 30,
+        },
+        tag="Journeys",
     ),
 )

@@ -47,6 +47,7 @@ _ID_PREFIXES: Final[Mapping[str, str]] = {
     "metric": "met",
     "decision_flow": "flow",
     "segment": "seg",
+    "journey": "jrn",
     "customer_schema": "sch",
 }
 

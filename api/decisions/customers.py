@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
-from rapport.domain.profiles.consent import Status, withheld
-from rapport.storage.customers import CustomerKey, KeptOfCustomer
+from rapport.deciding.customers import know_customer
+from rapport.storage.customers import CustomerKey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from api.reading.loader import Loader
+    from rapport.deciding.customers import KnownCustomer
     from rapport.domain.profiles.contact import Objections
+    from rapport.storage.customers import KeptOfCustomer
     from rapport.storage.tenants import Tenant
-
-TIME_ZONE: str = "timeZone"
-"""The attribute that names a customer's time zone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownCustomer:
-    """A customer.
-
-    Attributes:
-        attributes: What formulas and conditions call ``customer.*``.
-        segments: Ids or names.
-        time_zone: IANA name, where it is known.
-        withheld: Purposes for which the customer may not be contacted.
-        objections: Why the customer may not be contacted at all.
-    """
-
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    segments: frozenset[str] = frozenset()
-    time_zone: str | None = None
-    withheld: frozenset[str] = frozenset()
-    objections: tuple[str, ...] = ()
 
 
 class CustomerSource:
@@ -47,39 +25,34 @@ class CustomerSource:
     """
 
     def __init__(
-        self, loader: Loader[CustomerKey, KeptOfCustomer], objections: Loader[CustomerKey, Objections]
+        self,
+        loader: Loader[CustomerKey, KeptOfCustomer],
+        objections: Loader[CustomerKey, Objections],
+        memberships: Loader[CustomerKey, Mapping[str, int]],
     ) -> None:
         self._loader = loader
         self._objections = objections
+        self._memberships = memberships
 
-    async def load(self, tenant: Tenant, customer_id: str, given: Mapping[str, Any]) -> KnownCustomer:
+    async def load(
+        self, tenant: Tenant, customer_id: str, given: Mapping[str, Any], segments: Mapping[str, str]
+    ) -> KnownCustomer:
         """One customer.
 
         Args:
             tenant: Whose.
             customer_id: Who.
             given: The attributes of the request.
+            segments: Names of the active segments, by id; without any, nobody is asked for.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
         key = CustomerKey(tenant.tenant_id, customer_id)
-        kept, objections = await asyncio.gather(self._loader.load(key), self._objections.load(key))
-        attributes = {**kept.attributes, **given} if kept.attributes else given
-        recorded = {purpose: Status(status) for purpose, status in kept.consents.items()}
-        return KnownCustomer(
-            attributes=attributes,
-            time_zone=_zone_of(given) or _zone_of(kept.attributes or {}),
-            withheld=withheld(recorded, attributes, tenant.settings),
-            objections=objections.reasons(),
+        kept, objections, member_of = await asyncio.gather(
+            self._loader.load(key), self._objections.load(key), self._member_of(key, segments)
         )
+        return know_customer(tenant, kept, objections, member_of, segments, given)
 
-
-def _zone_of(attributes: Mapping[str, Any]) -> str | None:
-    zone = attributes.get(TIME_ZONE)
-    return zone if isinstance(zone, str) and zone in _zones() else None
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    async def _member_of(self, key: CustomerKey, segments: Mapping[str, str]) -> Mapping[str, int]:
+        return await self._memberships.load(key) if segments else {}

@@ -68,7 +68,9 @@ class FactsReader:
             StorageError: ClickHouse does not answer.
         """
         watermark = self.watermark()
-        knowing = asyncio.create_task(self._customers.load(tenant, request.customer_id, request.attributes))
+        knowing = asyncio.create_task(
+            self._customers.load(tenant, request.customer_id, request.attributes, catalogue.segments)
+        )
 
         async def load() -> LoadedFacts:
             zone = (await knowing).time_zone if _follows_customers(catalogue) else None

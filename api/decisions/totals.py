@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.domain.catalogue.inventory import Budget
-from rapport.domain.catalogue.strategy import Node
-from rapport.domain.decisions.facts import Evidence, TenantFacts
+from rapport.deciding.totals import Totals, arrange_totals, needs_totals
+from rapport.domain.decisions.facts import TenantFacts
 from rapport.domain.decisions.records import Looked
 from rapport.domain.periods import local_date
 from rapport.storage.decision_facts import OfferTotals, read_totals
@@ -31,8 +30,6 @@ REFRESH_S: Final = 2.0
 BUSY_SHARE: Final = 0.05
 """Totals are read over all customers: of one tenant at most this share of the time."""
 MAX_TENANTS: Final = 1_000
-_NO_BUDGET: Final = Budget()
-_NONE: Final = Evidence()
 
 
 @dataclass(slots=True)
@@ -42,16 +39,15 @@ class _Known:
     Attributes:
         day: The tenant's calendar day for which ``shown_today`` holds.
         next_at: When they are read again, monotonic seconds.
-        stamp: The catalogue for which the facts were made of them.
+        stamp: The catalogue for which they were arranged.
+        facts: The totals, arranged.
     """
 
     day: date
     totals: Sequence[OfferTotals]
     next_at: float
     stamp: str = ""
-    shown_today: Mapping[str, int] | None = None
-    shown: Mapping[str, int] | None = None
-    evidence: Mapping[tuple[str, str], Evidence] | None = None
+    facts: Totals | None = None
 
 
 class TenantTotals:
@@ -78,14 +74,14 @@ class TenantTotals:
                 holdout_percent=tenant.settings.holdout_percent,
             )
         known = await self._find(tenant, now_ms)
-        if known.stamp != catalogue.stamp or known.evidence is None:
-            _arrange(known, catalogue)
+        if known.stamp != catalogue.stamp or known.facts is None:
+            known.stamp, known.facts = catalogue.stamp, arrange_totals(known.totals, catalogue)
         return TenantFacts(
             tenant_id=tenant.tenant_id,
             time_zone=tenant.time_zone,
-            shown_today=Looked(known.shown_today or {}),
-            shown=Looked(known.shown or {}),
-            evidence=Looked(known.evidence or {}),
+            shown_today=Looked(known.facts.shown_today),
+            shown=Looked(known.facts.shown),
+            evidence=Looked(known.facts.evidence),
             holdout_percent=tenant.settings.holdout_percent,
         )
 
@@ -122,45 +118,6 @@ class TenantTotals:
         while len(self._known) > MAX_TENANTS:
             self._known.popitem(last=False)
         return known
-
-
-def needs_totals(catalogue: Catalogue) -> bool:
-    """Whether a catalogue has budgets, or a flow that looks at evidence."""
-    has_budget = any(offer.budget != _NO_BUDGET for offer in catalogue.offers.values())
-    return has_budget or bool(catalogue.models) or any(_asks_evidence(f.published) for f in catalogue.flows.values())
-
-
-def _asks_evidence(nodes: Iterable[Node]) -> bool:
-    for node in nodes:
-        if node.type == "optimize" or (node.type == "score" and node.config.get("method") in ("propensity", "formula")):
-            return True
-        if node.type == "score" and node.config.get("floor"):
-            return True
-        if node.type == "conditional":  # its branches are nodes as they were written
-            return True
-    return False
-
-
-def _arrange(known: _Known, catalogue: Catalogue) -> None:
-    """Add totals up by what they are asked for; the catalogue says which category an offer is of."""
-    limited = {offer.id for offer in catalogue.offers.values() if offer.budget != _NO_BUDGET}
-    shown_today: dict[str, int] = {}
-    shown: dict[str, int] = {}
-    evidence: dict[tuple[str, str], Evidence] = {}
-    for one in known.totals:
-        if one.offer_id in limited:
-            shown_today[one.offer_id] = shown_today.get(one.offer_id, 0) + one.shown_today
-            shown[one.offer_id] = shown.get(one.offer_id, 0) + one.shown
-        offer = catalogue.offers.get(one.offer_id)
-        levels = (
-            ("offer", one.offer_id),
-            ("category", (offer.category_id if offer else None) or ""),
-            ("channel", one.channel_id),
-        )
-        for key in (*(level for level in levels if level[1]), ("global", "")):
-            before = evidence.get(key, _NONE)
-            evidence[key] = Evidence(before.positive + one.positive, before.negative + one.negative)
-    known.stamp, known.shown_today, known.shown, known.evidence = catalogue.stamp, shown_today, shown, evidence
 
 
 def _retrieve(task: asyncio.Task[_Known]) -> None:

@@ -42,6 +42,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "decision-flows": "decision_flow",
     "schemas": "customer_schema",
     "segments": "segment",
+    "journeys": "journey",
 }
 """What the parts of a file are called, as on the API, and the kind that each holds; in the order of KINDS."""
 NODES: Final = "nodes"

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from api.times import iso
 from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
+from rapport.domain.catalogue.values import ScopeKind
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import change_customers
 from rapport.storage.segments import segments_of
-from tests.api.shop import api_with_clock
+from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -125,3 +127,29 @@ def test_every_flaw_of_a_segment_is_named(caller: Caller):
 def test_members_of_a_segment_of_another_tenant_are_not_there(caller: Caller):
     for path in ("/segments/gold/members", "/segments/gold/refresh"):
         assert caller.ask("POST" if "refresh" in path else "GET", path).status_code == 404
+
+
+def test_decisions_know_the_active_segments_of_a_customer_by_id_and_by_name(caller: Caller):
+    keep(caller, ann={"tier": "gold"}, bob={"tier": "silver"})
+    define(caller, "seg_gold", tier("gold"))
+    caller.post("/segments/seg_gold/refresh")
+    rule = {"rule_type": "segment_required", "scope": ScopeKind.OFFER}
+    stock(
+        caller,
+        *(one for name in ("card", "loan", "fund") for one in offer(name)),
+        QualificationRule(id="q1", name="Q1", scope_id="card", config={"requiredSegments": ["seg_gold"]}, **rule),
+        QualificationRule(id="q2", name="Q2", scope_id="loan", config={"requiredSegments": ["Seg_Gold"]}, **rule),
+        ContactPolicy(
+            id="p1",
+            name="P1",
+            rule_type="segment_exclusion",
+            scope=ScopeKind.OFFER,
+            scope_id="fund",
+            config={"excludeSegments": ["seg_gold"]},
+        ),
+    )
+    both = {"card", "loan"}
+    wait_until(lambda: set(offers_of(recommend(caller, "ann", limit=9))) == both, "the catalogue is known")
+    assert set(offers_of(recommend(caller, "bob", limit=9))) == {"fund"}
+    caller.ask("PATCH", "/segments/seg_gold", json={"status": "paused"})
+    wait_until(lambda: set(offers_of(recommend(caller, "ann", limit=9))) == {"fund"}, "the pause is known")

@@ -18,6 +18,7 @@ from rapport.domain.catalogue.strategy import (
 )
 from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.journeys.definition import Journey
 from rapport.domain.profiles.segments import Segment
 
 KINDS: Final[Mapping[str, type[Entity]]] = {
@@ -37,5 +38,6 @@ KINDS: Final[Mapping[str, type[Entity]]] = {
     "decision_flow": DecisionFlow,
     "customer_schema": CustomerSchema,
     "segment": Segment,
+    "journey": Journey,
 }
 """Every kind with its type, in an order in which each refers only to kinds before it or to itself."""

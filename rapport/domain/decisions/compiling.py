@@ -75,6 +75,7 @@ class Catalogue:
         flows: Those that may run, by key.
         programs: The same and the base flow, ready to run.
         scorers: Models ready to score, by key; without those that cannot be read.
+        segments: Names of active segments by id.
         computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
         extensions: Plug-ins by extension point.
         problems: What was left out, and why.
@@ -99,6 +100,7 @@ class Catalogue:
     profiles: Mapping[str, RankingProfile]
     experiments: Mapping[str, Experiment]
     metrics: Mapping[str, MetricDefinition]
+    segments: Mapping[str, str]
     computed: Mapping[str, Sequence[tuple[str, Formula]]]
     needs: Needs
     extensions: Mapping[str, Extension] = field(default_factory=dict)
@@ -190,6 +192,7 @@ def compile_catalogue(
         profiles={one.id: one for one in _active(_of(entities, "ranking_profile", RankingProfile))},
         experiments={one.id: one for one in _active(_of(entities, "experiment", Experiment))},
         metrics={metric.key: metric for metric in metrics},
+        segments={one.id: one.name for one in _active(entities.get("segment", ()))},
         computed={offer.id: fields.computed_of(offer) for offer in offers},
         needs=_needs_of([*policies, *suppressions], _mentioned(metrics, entities)),
         extensions=extensions or {},

@@ -24,6 +24,7 @@ from rapport.domain.decisions.flow_checks import fault_of_formula, find_flaws
 from rapport.domain.decisions.policies import compile_policy
 from rapport.domain.decisions.rules import compile_rule
 from rapport.domain.decisions.scopes import EACH, Members, find_scope_flaws
+from rapport.domain.journeys.checks import find_journey_flaws
 from rapport.domain.profiles.segments import find_segment_flaws
 from rapport.domain.scoring.models import compile_model
 
@@ -210,4 +211,5 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Known], Iterator[Flaw]]]] = {
     "model": _check_model,
     "decision_flow": _check_flow,
     "segment": find_segment_flaws,
+    "journey": find_journey_flaws,
 }

@@ -39,6 +39,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         visits: How often the customer has come to each step.
         entry: The event by which the customer entered: outcome, offerId, creativeId, channelId, value.
         results: What decisions chose, by the names under which they are stored.
+        pending: What the update of this step writes, worked out once: it is the same however often it is tried.
         reason: Why it ended, where that needs one.
     """
 
@@ -57,6 +58,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     visits: Mapping[str, int] = {}
     entry: Mapping[str, Any] = {}
     results: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+    pending: Mapping[str, Any] | None = None
     reason: str = ""
 
 

@@ -115,7 +115,9 @@ def advance(
                 return replace(current, due_at_ms=min(due_at_ms, current.expires_at_ms)), ()
             current = _move(current, step.next, now_ms)
             continue
-        action = _action_of(step, current, facts, now_ms)
+        if isinstance(step.config, UpdateConfig) and current.pending is None:
+            current = replace(current, pending=_worked_out(step, step.config, current, facts, now_ms))
+        action = _action_of(step, current)
         if action is not None:
             return current, (action,)
         current = _move(current, _target_of(step, current, facts, now_ms), now_ms)
@@ -167,7 +169,7 @@ def look_up(name: str, enrollment: Enrollment, facts: JourneyFacts, now_ms: int)
     return _within(values.get(namespace), rest)
 
 
-def _action_of(step: Step, current: Enrollment, facts: JourneyFacts, now_ms: int) -> Action | None:
+def _action_of(step: Step, current: Enrollment) -> Action | None:
     """What is to be done at a step; None if nothing."""
     key = _key_of(current)
     match step.config:
@@ -175,14 +177,20 @@ def _action_of(step: Step, current: Enrollment, facts: JourneyFacts, now_ms: int
             return Decide(key=key, config=config)
         case SendConfig() as config:
             return _send(key, config, current)
-        case UpdateConfig() as config:
-            worked_out = {
-                name: formula.evaluate(lambda field: look_up(field, current, facts, now_ms))
-                for name, formula in step.formulas.items()
-            }
-            return Update(key=key, attributes={**config.attributes, **worked_out})
+        case UpdateConfig():
+            return Update(key=key, attributes=current.pending or {})
         case _:
             return None
+
+
+def _worked_out(
+    step: Step, config: UpdateConfig, current: Enrollment, facts: JourneyFacts, now_ms: int
+) -> Mapping[str, Any]:
+    values = {
+        name: formula.evaluate(lambda field: look_up(field, current, facts, now_ms))
+        for name, formula in step.formulas.items()
+    }
+    return {**config.attributes, **values}
 
 
 def _send(key: str, config: SendConfig, current: Enrollment) -> Send | None:
@@ -219,7 +227,7 @@ def _move(current: Enrollment, target: str | None, now_ms: int) -> Enrollment:
     if target is None:
         return _end(current, EnrollmentStatus.COMPLETED, now_ms)
     visits = {**current.visits, target: current.visits.get(target, 0) + 1}
-    return replace(current, step=target, entered_at_ms=now_ms, due_at_ms=now_ms, visits=visits)
+    return replace(current, step=target, entered_at_ms=now_ms, due_at_ms=now_ms, visits=visits, pending=None)
 
 
 def _end(current: Enrollment, status: EnrollmentStatus, now_ms: int, reason: str = "") -> Enrollment:

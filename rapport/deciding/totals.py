@@ -1,0 +1,66 @@
+"""What all customers of a tenant together have been shown and have answered, arranged for decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.catalogue.inventory import Budget
+from rapport.domain.decisions.facts import Evidence
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import Node
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.decision_facts import OfferTotals
+
+_NO_BUDGET: Final = Budget()
+_NONE: Final = Evidence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Totals by what they are asked for; the attributes are those of :class:`TenantFacts`."""
+
+    shown_today: Mapping[str, int]
+    shown: Mapping[str, int]
+    evidence: Mapping[tuple[str, str], Evidence]
+
+
+def needs_totals(catalogue: Catalogue) -> bool:
+    """Whether a catalogue has budgets, or a flow that looks at evidence."""
+    has_budget = any(offer.budget != _NO_BUDGET for offer in catalogue.offers.values())
+    return has_budget or bool(catalogue.models) or any(_asks_evidence(f.published) for f in catalogue.flows.values())
+
+
+def arrange_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Totals:
+    """Add totals up by what they are asked for; the catalogue says which category an offer is of."""
+    limited = {offer.id for offer in catalogue.offers.values() if offer.budget != _NO_BUDGET}
+    shown_today: dict[str, int] = {}
+    shown: dict[str, int] = {}
+    evidence: dict[tuple[str, str], Evidence] = {}
+    for one in totals:
+        if one.offer_id in limited:
+            shown_today[one.offer_id] = shown_today.get(one.offer_id, 0) + one.shown_today
+            shown[one.offer_id] = shown.get(one.offer_id, 0) + one.shown
+        offer = catalogue.offers.get(one.offer_id)
+        levels = (
+            ("offer", one.offer_id),
+            ("category", (offer.category_id if offer else None) or ""),
+            ("channel", one.channel_id),
+        )
+        for key in (*(level for level in levels if level[1]), ("global", "")):
+            before = evidence.get(key, _NONE)
+            evidence[key] = Evidence(before.positive + one.positive, before.negative + one.negative)
+    return Totals(shown_today=shown_today, shown=shown, evidence=evidence)
+
+
+def _asks_evidence(nodes: Iterable[Node]) -> bool:
+    for node in nodes:
+        if node.type == "optimize" or (node.type == "score" and node.config.get("method") in ("propensity", "formula")):
+            return True
+        if node.type == "score" and node.config.get("floor"):
+            return True
+        if node.type == "conditional":  # its branches are nodes as they were written
+            return True
+    return False

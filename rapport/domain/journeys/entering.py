@@ -1,0 +1,52 @@
+"""By which events customers enter journeys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rapport.domain.journeys.definition import EntryCondition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryEvent:
+    """An accepted event.
+
+    Attributes:
+        id: Made of its time and its place in the log; the same however often the log is read.
+        received_at_ms: When the broker got it.
+    """
+
+    tenant_id: str
+    customer_id: str
+    id: str
+    received_at_ms: int
+    outcome: str
+    offer_id: str = ""
+    creative_id: str = ""
+    channel_id: str = ""
+    conversion_value: float | None = None
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What formulas call ``entry.*``."""
+        known = {
+            "outcome": self.outcome,
+            "offerId": self.offer_id,
+            "creativeId": self.creative_id,
+            "channelId": self.channel_id,
+            "value": self.conversion_value,
+        }
+        return {name: value for name, value in known.items() if value not in ("", None)}
+
+
+def matches(condition: EntryCondition, event: EntryEvent) -> bool:
+    """Whether an event is one by which customers enter, apart from the formula."""
+    return (
+        event.outcome in condition.outcomes
+        and (not condition.offer_ids or event.offer_id in condition.offer_ids)
+        and (not condition.creative_ids or event.creative_id in condition.creative_ids)
+        and (not condition.channel_ids or event.channel_id in condition.channel_ids)
+    )

@@ -1,0 +1,255 @@
+"""Customers in journeys.
+
+The invariant: version n + 1 of an enrolment is the row that was stored first among those that name it, and whoever
+writes n + 1 has read n. So of two workers that move a customer on at the same time one has done so, and the other's
+attempt is as if it had never been. What a step does outside of this table is done by whoever has read the version that
+stands at the step, under a key made of enrolment, step and visit: if two do it, the stream counts it once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import polars as pl
+
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.entering import EntryEvent
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+_KEY: Final = dict.fromkeys(("tenant_id", "customer_id", "journey_id", "enrollment_id"), pl.String)
+FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "asked_enrollments": _KEY,
+    "tried_enrollments": {**_KEY, "version": pl.UInt32},
+    "journey_stretches": {"source": pl.String, "from_offset": pl.UInt64, "until_offset": pl.UInt64},
+}
+"""The tables sent along with the queries."""
+_MILLIS: Final = pl.Datetime("ms", "UTC")
+_TYPES: Final = {
+    "version": pl.UInt32,
+    "journey_version": pl.UInt32,
+    "due_at": _MILLIS,
+    "enrolled_at": _MILLIS,
+    "ended_at": _MILLIS,
+}
+_decode: Final = msgspec.json.Decoder(Enrollment).decode
+
+
+class Enrolled(NamedTuple):
+    """An enrolment, and whose."""
+
+    tenant_id: str
+    enrollment: Enrollment
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Where it is in the table."""
+        one = self.enrollment
+        return self.tenant_id, one.customer_id, one.journey_id, one.id
+
+
+class Stretch(NamedTuple):
+    """A part of a log: from an offset up to, not including, another."""
+
+    source: str
+    from_offset: int
+    until_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJourney:
+    """A journey as it is now, of some tenant.
+
+    Attributes:
+        body: As JSON.
+        is_deleted: Whether it has ended.
+        active_since_ms: Since when it has been active without a break; 0 if it is not.
+    """
+
+    tenant_id: str
+    journey_id: str
+    version: int
+    status: str
+    is_deleted: bool
+    body: str
+    active_since_ms: int
+
+
+class CustomerEnrollment(msgspec.Struct, frozen=True, kw_only=True):
+    """An enrolment as a customer's profile shows it.
+
+    Attributes:
+        current_step: Where the customer is; of one that ended, where that was.
+        completed_at_ms: When it ended, however it did.
+    """
+
+    enrollment_id: str
+    journey_id: str
+    journey_name: str
+    status: EnrollmentStatus
+    current_step: str
+    enrolled_at_ms: int
+    completed_at_ms: int | None
+
+
+def load_journeys(store: Store) -> list[StoredJourney]:
+    """Load every journey that active tenants have, or had."""
+    return [
+        StoredJourney(**{name: value for name, value in row.items() if name != "newest"})
+        for row in store.rows("journeys/definitions")
+    ]
+
+
+def load_body(store: Store, tenant_id: str, journey_id: str, version: int) -> str | None:
+    """Load one version of a journey, as JSON."""
+    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "version": version}
+    rows = store.rows("journeys/definition", asked)
+    return rows[0]["body"] if rows else None
+
+
+def append(store: Store, states: Sequence[Enrolled]) -> set[str]:
+    """Write versions of enrolments; say of which the version counts, by the ids of the enrolments.
+
+    Args:
+        store: Where.
+        states: Of different enrolments, each the version after the one that was read.
+    """
+    if not states:
+        return set()
+    change_id = uuid.uuid4().hex
+    rows = [_row_of(one, change_id) for one in states]
+    store.insert("journey_enrollment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
+    tried = [(*one.key, one.enrollment.version) for one in states]
+    stored = store.select("journeys/winners", frames={"tried_enrollments": _frame("tried_enrollments", tried)})
+    return {enrollment_id for enrollment_id, counts in stored.iter_rows() if counts == change_id}
+
+
+def load_due(store: Store, now_ms: int, limit: int) -> list[Enrolled]:
+    """Load enrolments in which there is something to do, of all tenants, the longest waiting first."""
+    found = store.rows("journeys/due", {"now": _time(now_ms), "limit": limit})
+    return load_enrollments(store, [tuple(row.values()) for row in found])
+
+
+def load_enrollments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Enrolled]:
+    """Load enrolments by tenant, customer, journey and id, as they stand now; those that there are."""
+    if not keys:
+        return []
+    rows = store.select("journeys/states", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
+    by_key = {one.key: one for one in (Enrolled(tenant_id, _decode(state)) for tenant_id, state in rows.iter_rows())}
+    return [by_key[key] for key in keys if key in by_key]
+
+
+def count_active(store: Store, keys: Collection[tuple[str, ...]]) -> dict[tuple[str, str, str], int]:
+    """Count active enrolments by tenant, customer and journey, of those who were ever in it."""
+    if not keys:
+        return {}
+    rows = store.select("journeys/open", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
+    return {(tenant, customer, journey): active for tenant, customer, journey, active in rows.iter_rows()}
+
+
+def list_enrollments(
+    store: Store,
+    tenant_id: str,
+    journey_id: str,
+    *,
+    limit: int,
+    offset: int = 0,
+    customer_id: str = "",
+    status: str = "",
+) -> tuple[list[Enrollment], int]:
+    """One page of the enrolments in a journey, the latest first, and how many there are on all pages.
+
+    Args:
+        store: Where.
+        tenant_id: Whose.
+        journey_id: Which journey.
+        limit: Enrolments of a page.
+        offset: How many are left out before it.
+        customer_id: Only those of this customer.
+        status: Only those of this status.
+    """
+    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "customer_id": customer_id, "status": status}
+    rows = store.rows("journeys/page", {**asked, "limit": limit, "offset": offset})
+    return [_decode(row["state"]) for row in rows], rows[0]["total"] if rows else 0
+
+
+def enrollments_of(store: Store, tenant_id: str, customer_id: str) -> list[CustomerEnrollment]:
+    """Every enrolment of one customer, active or ended, the latest first."""
+    rows = store.rows("journeys/of_customer", {"tenant_id": tenant_id, "customer_id": customer_id})
+    return [
+        CustomerEnrollment(
+            enrollment_id=row["enrollment_id"],
+            journey_id=row["journey_id"],
+            journey_name=row["journey_name"] or row["journey_id"],
+            status=EnrollmentStatus(row["status"]),
+            current_step=row["step"],
+            enrolled_at_ms=row["enrolled_at_ms"],
+            completed_at_ms=row["ended_at_ms"],
+        )
+        for row in rows
+    ]
+
+
+def read_journey_progress(store: Store, sources: Collection[str]) -> dict[str, int]:
+    """How far logs have been looked through; those never looked at are missing."""
+    return {row["source"]: row["next_offset"] for row in store.rows("journeys/progress", {"sources": list(sources)})}
+
+
+def write_journey_progress(store: Store, reached: Mapping[str, int]) -> None:
+    """Note how far logs have been looked through."""
+    rows = {"source": list(reached), "next_offset": list(reached.values())}
+    store.insert("journey_progress", pl.DataFrame(rows, schema={"source": pl.String, "next_offset": pl.UInt64}))
+
+
+def read_entry_events(
+    store: Store, stretches: Sequence[Stretch], tenants: Collection[str], outcomes: Collection[str], since_ms: int
+) -> list[EntryEvent]:
+    """Read what happened in parts of logs, in the order of each: events of some outcomes, received since a time."""
+    rows = store.select(
+        "journeys/entries",
+        {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "since": _time(since_ms)},
+        frames={"journey_stretches": _frame("journey_stretches", stretches)},
+    )
+    return [entry_of(row) for row in rows.iter_rows(named=True)]
+
+
+def entry_of(row: Mapping[str, Any]) -> EntryEvent:
+    """An event, of a row with at least its columns."""
+    value = row["conversion_value"]
+    return EntryEvent(
+        **{name: row[name] for name in EntryEvent.__dataclass_fields__ if name != "conversion_value"},
+        conversion_value=None if value is None else float(value),
+    )
+
+
+def _row_of(one: Enrolled, change_id: str) -> dict[str, Any]:
+    state = one.enrollment
+    return {
+        "tenant_id": one.tenant_id,
+        "customer_id": state.customer_id,
+        "journey_id": state.journey_id,
+        "enrollment_id": state.id,
+        "version": state.version,
+        "change_id": change_id,
+        "journey_version": state.journey_version,
+        "status": state.status.value,
+        "step": state.step,
+        "due_at": state.due_at_ms,
+        "enrolled_at": state.enrolled_at_ms,
+        "ended_at": state.ended_at_ms,
+        "state": msgspec.json.encode(state).decode(),
+    }
+
+
+def _frame(name: str, rows: Iterable[Sequence[Any]]) -> pl.DataFrame:
+    return pl.DataFrame([tuple(row) for row in rows], schema=dict(FRAMES[name]), orient="row")
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

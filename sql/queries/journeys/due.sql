@@ -1,0 +1,20 @@
+-- A row is an enrolment in which there is something to do, of all tenants, the longest waiting first.
+SELECT
+    toString(tenant_id) AS tenant_id,
+    customer_id,
+    toString(journey_id) AS journey_id,
+    enrollment_id
+FROM
+(
+    SELECT
+        tenant_id,
+        customer_id,
+        journey_id,
+        enrollment_id,
+        argMax((status, due_at), (version, -toInt64(_block_number))) AS newest
+    FROM journey_enrollment_versions
+    GROUP BY tenant_id, customer_id, journey_id, enrollment_id
+)
+WHERE newest.1 = 'active' AND newest.2 <= {now:DateTime64(3, 'UTC')}
+ORDER BY newest.2, enrollment_id
+LIMIT {limit:UInt32}

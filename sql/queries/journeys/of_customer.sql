@@ -1,0 +1,22 @@
+-- A row is an enrolment of one customer, the latest first, with what its journey is called.
+SELECT
+    e.enrollment_id AS enrollment_id,
+    toString(e.journey_id) AS journey_id,
+    j.name AS journey_name,
+    toString(e.status) AS status,
+    e.step AS step,
+    toUnixTimestamp64Milli(e.enrolled_at) AS enrolled_at_ms,
+    toUnixTimestamp64Milli(e.ended_at) AS ended_at_ms
+FROM
+(
+    SELECT *
+    FROM journey_enrollments
+    WHERE tenant_id = {tenant_id:String} AND customer_id = {customer_id:String}
+) AS e
+LEFT JOIN
+(
+    SELECT entity_id, name
+    FROM catalog_current
+    WHERE tenant_id = {tenant_id:String} AND kind = 'journey'
+) AS j ON j.entity_id = toString(e.journey_id)
+ORDER BY e.enrolled_at DESC, e.enrollment_id

@@ -1,0 +1,20 @@
+-- A row is a customer who is in a journey, or was, with how many of these enrolments are active.
+-- Frame: asked_enrollments (tenant_id, customer_id, journey_id, enrollment_id).
+SELECT
+    toString(tenant_id) AS tenant_id,
+    customer_id,
+    toString(journey_id) AS journey_id,
+    countIf(newest = 'active') AS active
+FROM
+(
+    SELECT
+        tenant_id,
+        customer_id,
+        journey_id,
+        enrollment_id,
+        argMax(status, (version, -toInt64(_block_number))) AS newest
+    FROM journey_enrollment_versions
+    WHERE (tenant_id, customer_id, journey_id) IN (SELECT tenant_id, customer_id, journey_id FROM asked_enrollments)
+    GROUP BY tenant_id, customer_id, journey_id, enrollment_id
+)
+GROUP BY tenant_id, customer_id, journey_id
