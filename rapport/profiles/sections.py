@@ -102,7 +102,7 @@ def discover_sections(taken: Collection[str]) -> tuple[Section, ...]:
     for entry in sorted(entry_points(group=GROUP), key=lambda one: (one.name, one.value)):
         try:
             section = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever a package does, the API starts
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package does, the API starts
             log.warning("a profile section cannot be loaded", entry=entry.value, error=repr(error))
             continue
         if not isinstance(section, Section):
