@@ -121,6 +121,7 @@ class ConsentsController(Controller):
     @post(
         summary="Import what customers consent to",
         operation_class=BulkOperation,
+        status_code=200,
         request_max_body_size=None,  # counted while it is read, against a limit of its own
         responses=_RESPONSES,
     )

@@ -73,6 +73,7 @@ class CustomersController(Controller):
     @post(
         summary="Store many customers",
         operation_class=BulkOperation,
+        status_code=200,
         request_max_body_size=None,  # counted while it is read, against a limit of its own
         responses=_RESPONSES,
     )

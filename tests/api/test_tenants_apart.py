@@ -36,6 +36,9 @@ def happen(caller: Caller, note: str) -> None:
             {"customerId": "customer-1", "outcome": "click", **about, **free},
             {"customerId": f"{note}-customer", "outcome": "impression", "timestamp": time, "offerId": f"{note}-offer"},
         )
+    caller.ask("PUT", "/customers/customer-1", json={"attributes": {"note": note}})
+    said = {"purpose": f"{note}_purpose", "status": "granted"}
+    caller.ask("PUT", "/customers/customer-1/consents", json={"consents": [said]})
     caller.post("/api-keys", {"name": f"{note} key"})
     caller.post("/outcome-types", {"key": f"{note}_type", "name": note, "classification": "positive"})
     caller.read("/interaction-history")
