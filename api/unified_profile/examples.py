@@ -66,6 +66,20 @@ _LISTED: Final[Mapping[str, Any]] = {
         },
         {
             "name": "journeys",
+            "data": [
+                {
+                    "enrollmentId": "enr_8f1c2d3e4a5b6c7d",
+                    "journeyId": "jo_welcome",
+                    "journeyName": "Welcome",
+                    "status": "active",
+                    "currentStep": "wait-a-week",
+                    "enrolledAt": "2026-03-25T08:00:00.000Z",
+                    "completedAt": None,
+                }
+            ],
+        },
+        {
+            "name": "loyalty",
             "data": [],
             "error": {"code": "TIMEOUT", "message": "It was not there within 2 s."},
         },

@@ -10,6 +10,7 @@ from api.unified_profile.schemas import RecentInteraction
 from rapport.storage.consents import load_consents
 from rapport.storage.customer_profiles import read_assignments
 from rapport.storage.history import HistoryFilter, PageRequest
+from rapport.storage.journeys import enrollments_of
 from rapport.storage.segments import segments_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,23 @@ async def load_segments(asked: Asked) -> Items:
             "segmentId": one.segment_id,
             "segmentName": one.segment_name,
             "memberSince": iso(one.member_since_ms),
+        }
+        for one in found
+    ]
+
+
+async def load_journeys(asked: Asked) -> Items:
+    """Enrolments in journeys, active or ended, the latest first."""
+    found = await asked.services.database.call(enrollments_of, asked.tenant_id, asked.customer_id)
+    return [
+        {
+            "enrollmentId": one.enrollment_id,
+            "journeyId": one.journey_id,
+            "journeyName": one.journey_name,
+            "status": one.status,
+            "currentStep": one.current_step,
+            "enrolledAt": iso(one.enrolled_at_ms),
+            "completedAt": iso_or_none(one.completed_at_ms),
         }
         for one in found
     ]
@@ -90,7 +108,7 @@ SECTIONS: Final[Mapping[str, Load]] = {
     "identities": _nothing,
     "interactions": load_interactions,
     "segments": load_segments,
-    "journeys": _nothing,
+    "journeys": load_journeys,
     "experiments": load_experiments,
     "consent": load_consent,
 }

@@ -6,16 +6,19 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pytest
 
 from api.times import iso, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import Experiment, MetricDefinition, Model
 from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
 from rapport.domain.profiles.consent import Source, Statement, Status
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers
+from rapport.storage.journeys import Enrolled, append
 from tests.api.shop import offer, recommend, stock
 from tests.fixtures.api import running_api
 
@@ -141,6 +144,30 @@ def test_segments_are_the_active_ones_that_the_customer_is_in(caller: Caller):
     (found,) = sections(caller, "segments")["segments"]
     assert (found["segmentId"], found["segmentName"]) == ("adults", "Adults")
     assert found["memberSince"] <= refreshed["lastRefreshedAt"]
+
+
+def test_journeys_are_those_that_the_customer_is_or_was_in(caller: Caller):
+    one = Enrollment(
+        id="e1",
+        journey_id="welcome",
+        journey_version=1,
+        customer_id="ann",
+        step="wait",
+        entered_at_ms=NOW_MS,
+        due_at_ms=NOW_MS + DAY_MS,
+        enrolled_at_ms=NOW_MS,
+        expires_at_ms=NOW_MS + 9 * DAY_MS,
+    )
+    ended = {"status": EnrollmentStatus.COMPLETED, "enrolled_at_ms": NOW_MS - DAY_MS, "ended_at_ms": NOW_MS}
+    other = msgspec.structs.replace(one, id="e2", **ended)
+    assert append(caller.store, [Enrolled(caller.tenant_id, one), Enrolled(caller.tenant_id, other)]) == {"e1", "e2"}
+    assert sections(caller, "segments") == {"segments": []}
+    found = sections(caller, "journeys")["journeys"]
+    assert [(each["enrollmentId"], each["status"], each["completedAt"]) for each in found] == [
+        ("e1", "active", None),
+        ("e2", "completed", iso(NOW_MS)),
+    ]
+    assert (found[0]["journeyId"], found[0]["journeyName"], found[0]["currentStep"]) == ("welcome", "welcome", "wait")
 
 
 def test_consent_is_what_was_said_last_of_each_purpose(caller: Caller):

@@ -1,4 +1,5 @@
--- A row says of what kind something is known of a customer: interactions, attributes or consents.
+-- A row says of what kind something is known of a customer: interactions, attributes, consents or enrolments in
+-- journeys.
 SELECT 'interactions' AS kind
 FROM interactions
 WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
@@ -11,5 +12,10 @@ LIMIT 1
 UNION ALL
 SELECT 'consents' AS kind
 FROM consents
+WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
+LIMIT 1
+UNION ALL
+SELECT 'enrolments' AS kind
+FROM journey_enrollment_versions
 WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
 LIMIT 1
