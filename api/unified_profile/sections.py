@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from api.times import iso, iso_or_none
 from api.unified_profile.schemas import RecentInteraction
 from rapport.storage.consents import load_consents
+from rapport.storage.contact_profiles import profiles_of_customers
 from rapport.storage.customer_profiles import read_assignments
 from rapport.storage.history import HistoryFilter, PageRequest
 from rapport.storage.journeys import enrollments_of
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 RECENT: Final = 20
 """Interactions of a profile."""
 Items = Sequence[Any]
+
+
+async def load_identities(asked: Asked) -> Items:
+    """What contact profiles say a customer is also known by, once each."""
+    found = await asked.services.database.call(profiles_of_customers, asked.tenant_id, asked.customer_ids)
+    named = [("email", one.profile.email) for one in found]
+    named += [("contact_id", contact_id) for one in found for contact_id in one.profile.contact_ids]
+    return [
+        {"type": kind, "value": value, "confidence": 1.0}
+        for kind, value in dict.fromkeys(named)
+        if value and value != asked.customer_id
+    ]
 
 
 async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
@@ -100,12 +113,8 @@ async def load_consent(asked: Asked) -> Items:
     ]
 
 
-async def _nothing(_asked: Asked) -> Items:
-    return ()
-
-
 SECTIONS: Final[Mapping[str, Load]] = {
-    "identities": _nothing,
+    "identities": load_identities,
     "interactions": load_interactions,
     "segments": load_segments,
     "journeys": load_journeys,

@@ -262,10 +262,14 @@ def test_a_contact_profile_makes_a_customer_known(caller: Caller):
     made = caller.client.post(
         "/new/v2.0/profiles",
         headers={"X-API-Key": caller.keys[Role.ADMIN]},
-        json={"profile": {"firstname": "Ann", "email": "ann@example.com"}, "contactIds": ["ann"]},
+        json={"profile": {"firstname": "Ann", "email": "ann@example.com"}, "contactIds": ["ann", "ann-2"]},
     )
     assert made.status_code in (200, 201), made.text
     assert sections(caller, "segments") == {"segments": []}
+    assert sections(caller, "identities")["identities"] == [
+        {"type": "email", "value": "ann@example.com", "confidence": 1.0},
+        {"type": "contact_id", "value": "ann-2", "confidence": 1.0},
+    ]
     (found,) = profile(caller, format="structured")["demographics"]["contactProfiles"]
     assert (found["firstname"], found["email"]) == ("Ann", "ann@example.com")
 
