@@ -10,12 +10,13 @@ import msgspec
 from litestar import Controller, Request, Response, post
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
 from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.bodies import decode_or_faults, require_media_type
 from api.catalogue.service import author_of
-from api.consents.schemas import IMPORTED_EXAMPLE, ImportedView, RowBody
+from api.consents.schemas import IMPORTED_EXAMPLE, PURPOSE_PATTERN, ImportedView, RowBody
 from api.consents.service import statement_of
 from api.customers.bulk import CSV
 from api.customers.reading import object_of, read_csv
@@ -26,7 +27,7 @@ from api.ingest.reading import bounded, read_array, read_lines
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.attributes import AttributeFault
-from rapport.domain.profiles.consent import Source
+from rapport.domain.profiles.consent import Source, Status
 from rapport.storage.consents import CustomerStatement, record_consents
 
 MAX_ROWS: Final = 10_000
@@ -89,12 +90,17 @@ class BulkOperation(Operation):
 
     def __post_init__(self) -> None:
         """Say what it may hold."""
-        text = Schema(type="string")  # type: ignore[arg-type]
         row = Schema(
             type="object",  # type: ignore[arg-type]
             description="What a customer says to one purpose.",
             required=["customerId", "purpose", "status"],
-            properties=dict.fromkeys(("customerId", "purpose", "status", "source", "statedAt"), text),
+            properties={
+                "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
+                "purpose": Schema(type="string", pattern=PURPOSE_PATTERN),  # type: ignore[arg-type]
+                "status": Schema(enum=[status.value for status in Status]),
+                "source": Schema(enum=[*(source.value for source in Source), None]),
+                "statedAt": Schema(type=[OpenAPIType.STRING, OpenAPIType.INTEGER, OpenAPIType.NULL]),
+            },
             examples=[dict(_ROW)],
         )
         rows = Schema(type="array", items=row, max_items=MAX_ROWS)  # type: ignore[arg-type]

@@ -14,10 +14,11 @@ from rapport.domain.profiles.consent import PURPOSES, Source, Status
 from rapport.storage.consents import Consent, Recorded
 
 MAX_STATEMENTS: Final = 100
+PURPOSE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
 Purpose = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$",
+        pattern=PURPOSE_PATTERN,
         description=f"{', '.join(PURPOSES)} count; others are kept and change nothing.",
     ),
 ]

@@ -68,12 +68,11 @@ def save(store: Store, principal: Principal, form: Form, wanted: Wanted) -> tupl
     customer_id = wanted.customer_id
     if fault := fault_of_id(customer_id):
         raise invalid(Fault(field="customerId", message=fault))
-    is_new = False
+    known: Customer | None = None
 
     def decide(before: Before) -> Mapping[str, Attributes | None]:
-        nonlocal is_new
+        nonlocal known
         known = _living(before[customer_id])
-        is_new = known is None
         if known is None and not wanted.replaces:
             raise unknown(customer_id)
         _expect(known, wanted.expected)
@@ -83,10 +82,11 @@ def save(store: Store, principal: Principal, form: Form, wanted: Wanted) -> tupl
         return {customer_id: attributes}
 
     made = change_customers(store, principal.tenant_id, author_of(principal), [customer_id], decide)
-    if customer_id not in made:
-        return find(store, principal.tenant_id, customer_id), False
-    (stored,), _ = load_history(store, principal.tenant_id, customer_id, before_version=made[customer_id] + 1, limit=1)
-    return stored, is_new
+    if known is not None and customer_id not in made:
+        return known, False
+    version = made[customer_id]
+    (stored,), _ = load_history(store, principal.tenant_id, customer_id, before_version=version + 1, limit=1)
+    return stored, known is None
 
 
 def end(store: Store, principal: Principal, customer_id: str, expected: int | None) -> None:
