@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.reservations.holds import Hold, sort_holds
+from rapport.deciding.gathering import facts_request, follows_customers
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.records import WatermarkRecord
-from rapport.domain.decisions.windows import Zone
-from rapport.storage.decision_facts import FactsRequest, LoadedFacts
 
 if TYPE_CHECKING:
     from api.decisions.customers import CustomerSource
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from api.reading.watermark import Watermark
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.decision_facts import FactsRequest, LoadedFacts
     from rapport.storage.tenants import Tenant
 
 
@@ -72,9 +72,12 @@ class FactsReader:
             self._customers.load(tenant, request.customer_id, request.attributes, catalogue.segments)
         )
 
+        exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
+
         async def load() -> LoadedFacts:
-            zone = (await knowing).time_zone if _follows_customers(catalogue) else None
-            return await self._loader.load(_asked(tenant, catalogue, request, zone, now_ms, holds))
+            zone = (await knowing).time_zone if follows_customers(catalogue) else None
+            asked = facts_request(tenant, catalogue, request.customer_id, zone, now_ms, exposures)
+            return await self._loader.load(asked)
 
         customer, tenant_facts, loaded = await asyncio.gather(
             knowing, self._totals.of(tenant, catalogue, now_ms), load()
@@ -105,31 +108,3 @@ class FactsReader:
         return WatermarkRecord(
             lag_ms=self._watermark.lag_ms, positions={str(number): offset for number, offset in applied.items()}
         )
-
-
-def _follows_customers(catalogue: Catalogue) -> bool:
-    """Whether contacts are counted by the customers' own clocks: only then their time zones have to be known first."""
-    return any(window.zone is Zone.CUSTOMER for window in catalogue.needs.windows)
-
-
-def _asked(
-    tenant: Tenant,
-    catalogue: Catalogue,
-    request: Request,
-    customer_zone: str | None,
-    now_ms: int,
-    holds: Collection[Hold],
-) -> FactsRequest:
-    needs = catalogue.needs
-    return FactsRequest(
-        tenant_id=tenant.tenant_id,
-        customer_id=request.customer_id,
-        time_zone=tenant.time_zone,
-        customer_zone=customer_zone,
-        now_ms=now_ms,
-        windows=needs.windows,
-        outcomes=needs.outcomes,
-        outcome_days=needs.outcome_days,
-        metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
-        exposures=frozenset(hold.recommendation_id for hold in holds if hold.needs_history()),
-    )

@@ -12,7 +12,7 @@ from rapport.domain.decisions.facts import Evidence
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Node
     from rapport.domain.decisions.compiling import Catalogue
-    from rapport.storage.decision_facts import OfferTotals
+    from rapport.storage.offer_totals import OfferTotals
 
 _NO_BUDGET: Final = Budget()
 _NONE: Final = Evidence()

@@ -27,11 +27,12 @@ _KEY: Final = dict.fromkeys(("tenant_id", "customer_id", "journey_id", "enrollme
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "asked_enrollments": _KEY,
     "tried_enrollments": {**_KEY, "version": pl.UInt32},
+    "held_journeys": {"tenant_id": pl.String, "journey_id": pl.String},
     "journey_stretches": {"source": pl.String, "from_offset": pl.UInt64, "until_offset": pl.UInt64},
 }
 """The tables sent along with the queries."""
 _MILLIS: Final = pl.Datetime("ms", "UTC")
-_TYPES: Final = {
+_TYPES: Final[Mapping[str, Any]] = {
     "version": pl.UInt32,
     "journey_version": pl.UInt32,
     "due_at": _MILLIS,
@@ -130,10 +131,27 @@ def append(store: Store, states: Sequence[Enrolled]) -> set[str]:
     return {enrollment_id for enrollment_id, counts in stored.iter_rows() if counts == change_id}
 
 
-def load_due(store: Store, now_ms: int, limit: int) -> list[Enrolled]:
-    """Load enrolments in which there is something to do, of all tenants, the longest waiting first."""
-    found = store.rows("journeys/due", {"now": _time(now_ms), "limit": limit})
-    return load_enrollments(store, [tuple(row.values()) for row in found])
+def find_due(
+    store: Store, tenants: Collection[str], held: Collection[tuple[str, str]], now_ms: int, limit: int
+) -> list[tuple[str, str, str, str]]:
+    """Find enrolments in which there is something to do, the longest waiting first.
+
+    Args:
+        store: Where.
+        tenants: Whose.
+        held: Tenants and journeys in which everybody waits.
+        now_ms: Epoch milliseconds.
+        limit: How many at most.
+
+    Returns:
+        Tenant, customer, journey and id of each.
+    """
+    found = store.select(
+        "journeys/due",
+        {"tenants": sorted(tenants), "now": _time(now_ms), "limit": limit},
+        frames={"held_journeys": _frame("held_journeys", held)},
+    )
+    return list(found.iter_rows())
 
 
 def load_enrollments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Enrolled]:
@@ -213,7 +231,7 @@ def read_entry_events(
     """Read what happened in parts of logs, in the order of each: events of some outcomes, received since a time."""
     rows = store.select(
         "journeys/entries",
-        {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "since": _time(since_ms)},
+        {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "received_since": _time(since_ms)},
         frames={"journey_stretches": _frame("journey_stretches", stretches)},
     )
     return [entry_of(row) for row in rows.iter_rows(named=True)]

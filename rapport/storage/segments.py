@@ -195,7 +195,7 @@ def _note(store: Store, tenant_id: str, refresh: Refresh) -> None:
         "customer_count": refresh.customer_count,
         "refreshed_at": refresh.refreshed_at_ms,
     }
-    types = {"version": pl.UInt32, "customer_count": pl.UInt64, "refreshed_at": _MILLIS}
+    types: Mapping[str, Any] = {"version": pl.UInt32, "customer_count": pl.UInt64, "refreshed_at": _MILLIS}
     store.insert("segment_refreshes", pl.DataFrame([row], schema_overrides=types))
 
 

@@ -10,6 +10,7 @@ import pytest
 from rapport.storage.client import _external_data
 from rapport.storage.customers import FRAMES as CUSTOMER_FRAMES
 from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
+from rapport.storage.journeys import FRAMES as JOURNEY_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
@@ -55,7 +56,7 @@ FRAMES = {
     "wanted_rows": {**CUSTOMERS, "id": pl.String},
     "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
     "suspects": CUSTOMERS,
-    **{name: dict(schema) for name, schema in (CUSTOMER_FRAMES | SEGMENT_FRAMES).items()},
+    **{name: dict(schema) for name, schema in (CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES).items()},
 }
 ROWS = 100_000
 CUSTOMER_COUNT = 20_000

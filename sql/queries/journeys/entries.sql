@@ -17,7 +17,7 @@ FROM interactions AS i FINAL
 INNER JOIN journey_stretches AS s ON s.source = i.source
 WHERE i.tenant_id IN {tenants:Array(String)}
     AND i.outcome IN {outcomes:Array(String)}
-    AND i.received_at >= {since:DateTime64(3, 'UTC')}
+    AND i.received_at >= {received_since:DateTime64(3, 'UTC')}
     AND i.offset >= s.from_offset
     AND i.offset < s.until_offset
 ORDER BY i.source, i.offset, i.item

@@ -1,0 +1,123 @@
+"""Gathers what a decision needs to know, for those who make few decisions at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rapport.deciding.customers import know_customer
+from rapport.deciding.totals import arrange_totals, needs_totals
+from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+from rapport.domain.decisions.windows import Zone
+from rapport.storage.contact_profiles import read_objections
+from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.decision_facts import FactsRequest, read_facts
+from rapport.storage.offer_totals import read_totals
+from rapport.storage.segments import load_memberships
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.deciding.customers import KnownCustomer
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.client import Store
+    from rapport.storage.tenants import Tenant
+
+
+def follows_customers(catalogue: Catalogue) -> bool:
+    """Whether contacts are counted by the customers' own clocks: only then their time zones have to be known first."""
+    return any(window.zone is Zone.CUSTOMER for window in catalogue.needs.windows)
+
+
+def facts_request(
+    tenant: Tenant,
+    catalogue: Catalogue,
+    customer_id: str,
+    customer_zone: str | None,
+    now_ms: int,
+    exposures: frozenset[str] = frozenset(),
+) -> FactsRequest:
+    """Ask for the facts that a catalogue's decisions need.
+
+    Args:
+        tenant: Whose customer.
+        catalogue: What it needs is asked for.
+        customer_id: Who.
+        customer_zone: The customer's time zone, where it matters.
+        now_ms: When the decision is made.
+        exposures: Recommendations of which it is asked what the customer has seen.
+    """
+    needs = catalogue.needs
+    return FactsRequest(
+        tenant_id=tenant.tenant_id,
+        customer_id=customer_id,
+        time_zone=tenant.time_zone,
+        customer_zone=customer_zone,
+        now_ms=now_ms,
+        windows=needs.windows,
+        outcomes=needs.outcomes,
+        outcome_days=needs.outcome_days,
+        metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
+        exposures=exposures,
+    )
+
+
+def know_customers(
+    store: Store, tenant: Tenant, segments: Mapping[str, str], customer_ids: Sequence[str]
+) -> dict[str, KnownCustomer]:
+    """What is known of customers beyond their contacts.
+
+    Args:
+        store: Where.
+        tenant: Whose.
+        segments: Names of the active segments, by id.
+        customer_ids: Who.
+    """
+    keys = [CustomerKey(tenant.tenant_id, customer_id) for customer_id in customer_ids]
+    if not keys:
+        return {}
+    memberships: Sequence[Mapping[str, int]] = load_memberships(store, keys) if segments else [{} for _ in keys]
+    together = zip(keys, load_kept(store, keys), read_objections(store, keys), memberships, strict=True)
+    return {
+        key.customer_id: know_customer(tenant, kept, objections, member_of, segments, {})
+        for key, kept, objections, member_of in together
+    }
+
+
+def gather_facts(
+    store: Store, tenant: Tenant, catalogue: Catalogue, customer_id: str, now_ms: int
+) -> tuple[CustomerFacts, TenantFacts]:
+    """Read all that a decision about a customer needs.
+
+    Exposures that other decisions have promised themselves and that the tables do not show yet are not among it.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    customer = know_customers(store, tenant, catalogue.segments, [customer_id])[customer_id]
+    zone = customer.time_zone if follows_customers(catalogue) else None
+    (loaded,) = read_facts(store, [facts_request(tenant, catalogue, customer_id, zone, now_ms)])
+    facts = CustomerFacts(
+        attributes=customer.attributes,
+        segments=customer.segments,
+        metrics=loaded.metrics,
+        time_zone=customer.time_zone,
+        counts=loaded.counts,
+        last_contact_ms=loaded.last_contact_ms,
+        last_outcome_ms=loaded.last_outcome_ms,
+        withheld=customer.withheld,
+        objections=customer.objections,
+    )
+    return facts, _facts_of_tenant(store, tenant, catalogue, now_ms)
+
+
+def _facts_of_tenant(store: Store, tenant: Tenant, catalogue: Catalogue, now_ms: int) -> TenantFacts:
+    read = read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms) if needs_totals(catalogue) else ()
+    totals = arrange_totals(read, catalogue)
+    return TenantFacts(
+        tenant_id=tenant.tenant_id,
+        time_zone=tenant.time_zone,
+        shown_today=totals.shown_today,
+        shown=totals.shown,
+        evidence=totals.evidence,
+        holdout_percent=tenant.settings.holdout_percent,
+    )

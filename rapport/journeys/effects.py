@@ -1,0 +1,141 @@
+"""What steps of journeys do: choose offers, make the event that records a contact, change customers.
+
+Each may be done again, under the same key and out of the same state, without a second effect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from rapport.deciding.gathering import gather_facts, know_customers
+from rapport.domain.decisions.candidates import Request
+from rapport.domain.decisions.running import decide
+from rapport.domain.events import InteractionRecorded
+from rapport.domain.profiles.attributes import complete
+from rapport.domain.profiles.consent import missing_for
+from rapport.storage.catalogue_changes import Author
+from rapport.storage.customers import Before, change_customers
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import DecisionFlow
+    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.journeys.definition import DecideConfig
+    from rapport.domain.journeys.enrollment import Enrollment
+    from rapport.domain.journeys.progress import Decide, Send, Update
+    from rapport.journeys.known import Configured
+    from rapport.storage.client import Store
+    from rapport.storage.customers import Attributes
+
+SEED_BYTES: Final = 6
+
+
+class StepError(ValueError):
+    """A step cannot be done as things are configured; the text says why."""
+
+
+def choose(
+    store: Store, known: Configured, customer_id: str, action: Decide, now_ms: int
+) -> Sequence[Mapping[str, Any]]:
+    """Have a decision flow choose offers for a customer.
+
+    Returns:
+        The offers, the best first.
+
+    Raises:
+        StepError: There is no such flow that may run.
+        StorageError: ClickHouse does not answer.
+    """
+    config = action.config
+    flow = _flow_of(known.catalogue, config)
+    customer, tenant = gather_facts(store, known.tenant, known.catalogue, customer_id, now_ms)
+    request = Request(
+        customer_id=customer_id,
+        channel_id=config.channel_id,
+        placement_id=config.placement_id,
+        limit=config.max_offers,
+    )
+    seed = int.from_bytes(hashlib.sha256(action.key.encode()).digest()[:SEED_BYTES])
+    decision = decide(known.catalogue, flow, request, customer, tenant, now_ms=now_ms, seed=seed)
+    return [
+        {
+            "rank": item.rank,
+            "offerId": item.offer_id,
+            "offerName": item.offer_name,
+            "creativeId": item.creative_id,
+            "channelId": item.channel_id,
+            "score": item.score,
+        }
+        for item in decision.items
+    ]
+
+
+def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> InteractionRecorded:
+    """The event that records a contact; the same however often it is made.
+
+    Raises:
+        StepError: What is to be sent is not there or not active.
+    """
+    creative = known.creatives.get(action.creative_id)
+    if action.creative_id and creative is None:
+        raise StepError(f"there is no active creative {action.creative_id!r} on an active channel")
+    offer_id = action.offer_id or (creative.offer_id if creative else "")
+    channel_id = action.channel_id or (creative.channel_id if creative else "")
+    where = {"journeyId": enrollment.journey_id, "enrollmentId": enrollment.id, "stepId": enrollment.step}
+    return InteractionRecorded(
+        tenant_id=known.tenant.tenant_id,
+        customer_id=enrollment.customer_id,
+        outcome=action.outcome,
+        idempotency_key=action.key,
+        offer_id=offer_id or None,
+        creative_id=action.creative_id or None,
+        channel_id=channel_id or None,
+        direction="outbound",
+        timestamp=action.at_ms,
+        metadata=msgspec.Raw(msgspec.json.encode({"journey": where})),
+    )
+
+
+def why_not_contact(store: Store, known: Configured, event: InteractionRecorded) -> str:
+    """Why a customer may not be contacted so; empty if that is allowed."""
+    customer = know_customers(store, known.tenant, {}, [event.customer_id])[event.customer_id]
+    if customer.objections:
+        return customer.objections[0]
+    channel = known.catalogue.channels.get(event.channel_id or "")
+    purpose = missing_for(channel.channel_type if channel else None, customer.withheld)
+    return f"the customer has not consented to {purpose}" if purpose else ""
+
+
+def update(store: Store, known: Configured, enrollment: Enrollment, action: Update) -> None:
+    """Change what is kept of a customer.
+
+    Raises:
+        StepError: The attributes would not be as the tenant's schemas want them.
+        StorageError: ClickHouse does not answer.
+    """
+    who = enrollment.customer_id
+
+    def changed(before: Before) -> Mapping[str, Attributes | None]:
+        known_now = before.get(who)
+        kept = known_now.attributes if known_now and not known_now.is_deleted else None
+        attributes = complete(known.form, action.attributes, kept)
+        if isinstance(attributes, list):
+            raise StepError("; ".join(f"{fault.field} {fault.message}" for fault in attributes))
+        return {who: attributes}
+
+    author = Author(f"journey {enrollment.journey_id}")
+    change_customers(store, known.tenant.tenant_id, author, [who], changed)
+
+
+def _flow_of(catalogue: Catalogue, config: DecideConfig) -> DecisionFlow:
+    if config.decision_flow_id is not None:
+        found = [flow for flow in catalogue.flows.values() if config.decision_flow_id in (flow.id, flow.key)]
+        flow = found[0] if found else catalogue.flow_for(config.decision_flow_id, None, None)
+    else:
+        flow = catalogue.flow_for(config.flow_key, config.channel_id, config.placement_id)
+    if flow is None:
+        raise StepError(f"there is no published active flow {config.flow_key or config.decision_flow_id!r}")
+    return flow

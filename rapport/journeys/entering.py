@@ -1,0 +1,98 @@
+"""Customers enter journeys: by events, and by name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from rapport.domain.formulas.values import truth_of
+from rapport.domain.journeys.enrollment import enrollment_id
+from rapport.domain.journeys.entering import EntryEvent, matches
+from rapport.domain.journeys.progress import enroll, look_up
+from rapport.journeys.facts import load_facts
+from rapport.journeys.known import Entry
+from rapport.storage.journeys import Enrolled, append, count_active
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rapport.domain.journeys.progress import JourneyFacts
+    from rapport.journeys.known import KnownJourneys
+    from rapport.storage.client import Store
+
+
+def enter(store: Store, known: KnownJourneys, events: Iterable[EntryEvent], now_ms: int) -> int:
+    """Have customers enter the journeys whose entry conditions some events fulfil.
+
+    The same events again let nobody enter again. Where a journey allows re-entry, two events that two workers see at
+    the same moment may both let a customer in.
+
+    Args:
+        store: Where.
+        known: The journeys.
+        events: Accepted ones, in the order of each log.
+        now_ms: When they enter, epoch milliseconds.
+
+    Returns:
+        How many have entered.
+    """
+    entries: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in known.entries:
+        entries[entry.tenant_id].append(entry)
+    meant = [
+        Meant(entry, event)
+        for event in events
+        for entry in entries.get(event.tenant_id, ())
+        if event.received_at_ms >= entry.since_ms and entry.plan.condition and matches(entry.plan.condition, event)
+    ]
+    before = count_active(store, list({one.enrolled(now_ms).key for one in meant}))
+    allowed = [one for one in meant if one.may_enter(before)]
+    chosen: dict[tuple[str, str, str], Meant] = {}
+    for one in _fulfilled(store, known, allowed, now_ms):
+        chosen.setdefault(one.who, one)
+    return len(append(store, [one.enrolled(now_ms) for one in chosen.values()]))
+
+
+class Meant(NamedTuple):
+    """A customer who may enter a journey by an event."""
+
+    entry: Entry
+    event: EntryEvent
+
+    @property
+    def who(self) -> tuple[str, str, str]:
+        """Tenant, customer and journey."""
+        return self.event.tenant_id, self.event.customer_id, self.entry.plan.journey_id
+
+    def may_enter(self, active: Mapping[tuple[str, str, str], int]) -> bool:
+        """Whether the customer is not in the journey, and where it allows no re-entry never was."""
+        return active.get(self.who, 0) == 0 if self.entry.plan.allows_reentry else self.who not in active
+
+    def enrolled(self, now_ms: int) -> Enrolled:
+        """The enrolment, as it begins."""
+        plan, event = self.entry.plan, self.event
+        told_apart_by = event.id if plan.allows_reentry else ""
+        name = enrollment_id(event.tenant_id, plan.journey_id, event.customer_id, told_apart_by)
+        return Enrolled(event.tenant_id, enroll(plan, name, event.customer_id, event.fields, now_ms))
+
+
+def _fulfilled(store: Store, known: KnownJourneys, meant: Sequence[Meant], now_ms: int) -> list[Meant]:
+    """Those whose formula is true, or that have none, in their order."""
+    facts: dict[tuple[str, str], JourneyFacts] = {}
+    asked = [one for one in meant if one.entry.plan.entry is not None]
+    for tenant_id in {one.event.tenant_id for one in asked}:
+        mine = [one for one in asked if one.event.tenant_id == tenant_id]
+        configured = known.configured(tenant_id)
+        customers = {one.event.customer_id for one in mine}
+        metrics = {key for one in mine for key in one.entry.plan.metrics}
+        found = load_facts(store, configured.tenant, configured.catalogue, customers, metrics, now_ms)
+        facts |= {(tenant_id, name): each for name, each in found.items()}
+    return [one for one in meant if _is_fulfilled(one, facts, now_ms)]
+
+
+def _is_fulfilled(one: Meant, facts: Mapping[tuple[str, str], JourneyFacts], now_ms: int) -> bool:
+    formula = one.entry.plan.entry
+    if formula is None:
+        return True
+    state, known = one.enrolled(now_ms).enrollment, facts[one.event.tenant_id, one.event.customer_id]
+    return bool(truth_of(formula.evaluate(lambda name: look_up(name, state, known, now_ms))))

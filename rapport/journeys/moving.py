@@ -1,0 +1,199 @@
+"""Moves customers on in their journeys, many at a time.
+
+A round moves everybody on to where there is something to do, writes that down, does it, and writes down that it is
+done; rounds follow each other until nothing is left. What another worker has written first, it has done: its customers
+are left to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.progress import Action, Decide, Send, advance, complete, fail, leave
+from rapport.journeys.effects import StepError, choose, contact_of, update, why_not_contact
+from rapport.journeys.facts import load_facts
+from rapport.journeys.known import NoJourneyError
+from rapport.storage.journeys import Enrolled, append
+
+if TYPE_CHECKING:
+    from rapport.domain.events import InteractionRecorded
+    from rapport.domain.journeys.plan import Plan
+    from rapport.domain.journeys.progress import JourneyFacts
+    from rapport.journeys.known import Configured, KnownJourneys
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+MAX_ROUNDS: Final = 100
+"""Of one look; the next one goes on."""
+AT_ONCE: Final = 8
+"""Effects that are seen to at the same time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """A customer whose turn it is.
+
+    Attributes:
+        known: Of the tenant.
+        facts: Of the customer.
+    """
+
+    enrolled: Enrolled
+    plan: Plan
+    known: Configured
+    facts: JourneyFacts
+
+
+class Mover:
+    """Moves customers on.
+
+    Args:
+        store: Where enrolments are.
+        known: Journeys and catalogues.
+        send: Puts an event into the stream and returns when Kafka has it.
+        clock: Epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        known: KnownJourneys,
+        send: Callable[[InteractionRecorded], Awaitable[None]],
+        clock: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._known = known
+        self._send = send
+        self._clock = clock
+
+    async def move(self, due: Sequence[Enrolled]) -> int:
+        """Move customers on as far as that goes now.
+
+        What cannot be done because ClickHouse or Kafka is away is left for the next look.
+
+        Returns:
+            How many states were written.
+
+        Raises:
+            StorageError: ClickHouse does not answer, or refuses.
+            KafkaError: Kafka does not take what is sent. What was done until then is written down.
+        """
+        moved, left = 0, list(due)
+        for _ in range(MAX_ROUNDS):
+            if not left:
+                break
+            written, left = await self._round(left)
+            moved += written
+        return moved
+
+    async def _round(self, states: Sequence[Enrolled]) -> tuple[int, list[Enrolled]]:
+        """Returns how many states were written, and who can go on at once."""
+        now_ms = self._clock()
+        turns, ended = await asyncio.to_thread(self._prepare, states, now_ms)
+        asked: dict[str, tuple[_Turn, Enrolled, Action]] = {}
+        changed = list(ended)
+        for turn in turns:
+            before = turn.enrolled.enrollment
+            after, actions = advance(turn.plan, before, turn.facts, now_ms)
+            state = turn.enrolled if after == before else _next(turn.enrolled, after)
+            if after != before:
+                changed.append(state)
+            for action in actions:
+                asked[after.id] = (turn, state, action)
+        won = await asyncio.to_thread(append, self._store, changed)
+        lost = {one.enrollment.id for one in changed} - won
+        done, errors = await self._act([one for name, one in asked.items() if name not in lost])
+        finished = await asyncio.to_thread(append, self._store, done)
+        if errors:
+            raise errors[0]
+        going_on = [one for one in done if one.enrollment.id in finished and _is_active(one)]
+        return len(won) + len(finished), going_on
+
+    def _prepare(self, states: Sequence[Enrolled], now_ms: int) -> tuple[list[_Turn], list[Enrolled]]:
+        """Everybody whose turn it is, and those who leave because their journey, or what it needs, is not there."""
+        plans: dict[str, Plan] = {}
+        ended: list[Enrolled] = []
+        by_tenant: defaultdict[str, list[Enrolled]] = defaultdict(list)
+        for one in states:
+            state = one.enrollment
+            try:
+                if (one.tenant_id, state.journey_id) in self._known.ended:
+                    ended.append(_next(one, leave(state, now_ms, "the journey has ended")))
+                    continue
+                plans[state.id] = self._known.plan_of(one.tenant_id, state.journey_id, state.journey_version)
+            except NoJourneyError as error:
+                ended.append(_next(one, fail(state, now_ms, str(error))))
+                continue
+            by_tenant[one.tenant_id].append(one)
+        turns: list[_Turn] = []
+        for tenant_id, mine in by_tenant.items():
+            if tenant_id not in self._known.tenants:
+                continue  # it may be activated again
+            known = self._known.configured(tenant_id)
+            metrics = {key for one in mine for key in plans[one.enrollment.id].metrics}
+            customers = {one.enrollment.customer_id for one in mine}
+            facts = load_facts(self._store, known.tenant, known.catalogue, customers, metrics, now_ms)
+            turns += [
+                _Turn(enrolled=one, plan=plans[one.enrollment.id], known=known, facts=facts[one.enrollment.customer_id])
+                for one in mine
+            ]
+        return turns, ended
+
+    async def _act(self, asked: Sequence[tuple[_Turn, Enrolled, Action]]) -> tuple[list[Enrolled], list[Exception]]:
+        """See to effects; returns the states after those that are done, and what kept others from being done."""
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def act(turn: _Turn, state: Enrolled, action: Action) -> Enrolled:
+            async with slots:
+                return _next(state, await self._done(turn, state.enrollment, action))
+
+        found = await asyncio.gather(*(act(*one) for one in asked), return_exceptions=True)
+        done = [one for one in found if isinstance(one, Enrolled)]
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, Exception):
+                raise one
+        return done, [one for one in found if isinstance(one, Exception)]
+
+    async def _done(self, turn: _Turn, state: Enrollment, action: Action) -> Enrollment:
+        """See to one effect; the state after it."""
+        chosen: Sequence[Mapping[str, Any]] | None = None
+        try:
+            if isinstance(action, Decide):
+                chosen = await asyncio.to_thread(
+                    choose, self._store, turn.known, state.customer_id, action, self._clock()
+                )
+            elif isinstance(action, Send):
+                await self._contact(turn, state, action)
+            else:
+                await asyncio.to_thread(update, self._store, turn.known, state, action)
+        except StepError as error:
+            log.warning(
+                "a step of a journey cannot be done", journey_id=state.journey_id, step=state.step, why=str(error)
+            )
+            return fail(state, self._clock(), str(error))
+        return complete(turn.plan, state, self._clock(), chosen=chosen)
+
+    async def _contact(self, turn: _Turn, state: Enrollment, action: Send) -> None:
+        event = contact_of(turn.known, state, action)
+        why_not = await asyncio.to_thread(why_not_contact, self._store, turn.known, event)
+        if why_not:
+            log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=why_not)
+        else:
+            await self._send(event)
+
+
+def _next(enrolled: Enrolled, state: Enrollment) -> Enrolled:
+    """The version after the one that was read."""
+    return enrolled._replace(enrollment=replace(state, version=enrolled.enrollment.version + 1))
+
+
+def _is_active(one: Enrolled) -> bool:
+    return one.enrollment.status is EnrollmentStatus.ACTIVE
