@@ -15,8 +15,8 @@ from rapport.deciding.totals import Totals, arrange_totals, needs_totals
 from rapport.domain.decisions.facts import TenantFacts
 from rapport.domain.decisions.records import Looked
 from rapport.domain.periods import local_date
-from rapport.storage.decision_facts import OfferTotals, read_totals
 from rapport.storage.errors import TransientStorageError
+from rapport.storage.offer_totals import OfferTotals, read_totals
 
 if TYPE_CHECKING:
     from datetime import date

@@ -9,16 +9,15 @@ zone, outcomes and exposures then agree with the calendar windows, whatever the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
+from rapport.domain.metrics import MetricEvent, has_contacts_only, measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
 from rapport.storage.history import FIRST_ID, id_at
-from rapport.storage.metrics import read_metrics
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
@@ -103,17 +102,10 @@ class LoadedFacts:
 
 
 def read_facts(store: Store, requests: Sequence[FactsRequest]) -> list[LoadedFacts]:
-    """Load the facts of several customers, each in its place: with one query, or two where the history is needed.
-
-    Behavioral metrics are a query beside them, because nothing else depends on them.
-    """
+    """Load the facts of several customers, each in its place: with one query, or two where the history is needed."""
     facts = [LoadedFacts() for _ in requests]
-    with ThreadPoolExecutor(1) as beside:
-        metrics = beside.submit(_add_metrics, store, requests, facts)
-        reach = _add_summaries(store, requests, facts)
-        if reach:
-            _add_history(store, requests, facts, reach)
-        metrics.result()
+    reach = _add_summaries(store, requests, facts)
+    _add_history(store, requests, facts, reach)
     return facts
 
 
@@ -192,25 +184,48 @@ def is_summarised(window: Window, request: FactsRequest) -> bool:
 
 
 def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], reach: _Reach) -> None:
-    """Add what only the history knows: of it, exactly the events that the summaries count already."""
+    """Add what only the history knows: of it, exactly the events that the summaries count already.
+
+    Recommendations, which no summary counts, are for behavioral metrics that ask for them.
+    """
     asked = {number: list(_history_windows(request)) for number, request in enumerate(requests)}
     numbers = _numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
     if not numbers:
         return
-    first_id = min(from_id for windows in asked.values() for _, from_id, _ in windows)
-    found = store.select("decisions/events", {**_parameters(numbers), "first_id": first_id})
+    parameters = {
+        **_parameters(numbers),
+        "first_id": min(from_id for windows in asked.values() for _, from_id, _ in windows),
+        "recommendations": not all(has_contacts_only(metric) for request in requests for metric in request.metrics),
+    }
+    found = store.select("decisions/events", parameters)
     seen: set[str] = set()
+    measured: dict[_Customer, list[MetricEvent]] = {}
     for row in found.iter_rows(named=True) if not found.is_empty() else ():
         customer = (row["tenant_id"], row["customer_id"])
-        place = Place(Subject(row["offer_id"], row["creative_id"], row["channel_id"]), row["source"])
-        is_counted = row["offset"] <= reach.get(customer, {}).get(place, -1)
-        if not is_counted or customer not in numbers or row["id"] in seen:
+        if customer not in numbers or row["id"] in seen or not _is_counted(row, reach.get(customer, {})):
             continue
         seen.add(row["id"])
-        for number in numbers[customer]:
-            for purpose, from_id, window in asked[number]:
-                if row["id"] >= from_id:
-                    _add_event(facts[number], requests[number], purpose, window, row)
+        measured.setdefault(customer, []).append(MetricEvent(*(row[name] for name in MetricEvent._fields)))
+        if row["category"] != Category.RECOMMENDATION:
+            for number in numbers[customer]:
+                for purpose, from_id, window in asked[number]:
+                    if row["id"] >= from_id:
+                        _add_event(facts[number], requests[number], purpose, window, row)
+    for customer, its_numbers in numbers.items():
+        for number in its_numbers:
+            facts[number].metrics = _measure(requests[number], measured.get(customer, ()))
+
+
+def _is_counted(row: Mapping[str, Any], reach: Mapping[Place, int]) -> bool:
+    if row["category"] == Category.RECOMMENDATION:
+        return True
+    place = Place(Subject(row["offer_id"], row["creative_id"], row["channel_id"]), row["source"])
+    return bool(row["offset"] <= reach.get(place, -1))
+
+
+def _measure(request: FactsRequest, events: Sequence[MetricEvent]) -> dict[str, float]:
+    values = {definition.key: measure(definition, events, request.now_ms) for definition in request.metrics}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _add_event(
@@ -222,7 +237,11 @@ def _add_event(
     elif purpose == "outcomes":
         if row["outcome"] in request.outcomes:
             _keep_latest(facts.last_outcome_ms, (row["outcome"], subject), row["occurred_ms"])
-    elif row["category"] == Category.IMPRESSION and row["recommendation_id"] in request.exposures:
+    elif (
+        purpose == "exposures"
+        and row["category"] == Category.IMPRESSION
+        and row["recommendation_id"] in request.exposures
+    ):
         facts.exposed.add(Exposure(row["recommendation_id"], row["rank"]))
 
 
@@ -248,6 +267,8 @@ def _history_windows(request: FactsRequest) -> Iterator[tuple[str, str, Window |
         yield "outcomes", _first_outcome_id(request), None
     if request.exposures:
         yield "exposures", FIRST_ID, None
+    for metric in request.metrics:
+        yield "metrics", id_at(max(0, start_ms_of(metric, request.now_ms))), None
 
 
 def _first_outcome_id(request: FactsRequest) -> str:
@@ -256,39 +277,5 @@ def _first_outcome_id(request: FactsRequest) -> str:
     return id_at(max(0, request.now_ms - round(request.outcome_days * DAY_MS)))
 
 
-def _add_metrics(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts]) -> None:
-    """Add behavioral metrics; their windows end at the latest ``now_ms`` of a tenant's requests, some ms apart."""
-    by_tenant: dict[str, list[int]] = {}
-    for number, request in enumerate(requests):
-        if request.metrics:
-            by_tenant.setdefault(request.tenant_id, []).append(number)
-    for tenant_id, numbers in by_tenant.items():
-        definitions = {one.key: one for number in numbers for one in requests[number].metrics}
-        customers = sorted({requests[number].customer_id for number in numbers})
-        now_ms = max(requests[number].now_ms for number in numbers)
-        values = read_metrics(store, tenant_id, customers, list(definitions.values()), now_ms)
-        for number in numbers:
-            facts[number].metrics = values[requests[number].customer_id]
-
-
 def _keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:
     times[key] = max(at_ms, times.get(key, at_ms))
-
-
-@dataclass(frozen=True, slots=True)
-class OfferTotals:
-    """What all customers together did with one offer on one channel; ``shown_today`` in the tenant's calendar day."""
-
-    offer_id: str
-    channel_id: str
-    shown_today: int
-    shown: int
-    positive: int
-    negative: int
-
-
-def read_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
-    """Add up a tenant's summaries over all customers. Reads them all: keep the answer for a while."""
-    today = period_key(PeriodType.DAILY, local_date(now_ms, time_zone))
-    found = store.select("decisions/tenant", {"tenant_id": tenant_id, "today": today})
-    return [OfferTotals(**row) for row in found.iter_rows(named=True)] if not found.is_empty() else []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -8,6 +9,7 @@ import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.metrics import MetricEvent, measure
 from rapport.storage.metrics import read_metrics
 from rapport.storage.stream import MILLIS
 
@@ -99,6 +101,13 @@ def expected(events: Sequence[Event], tenant: str, customer: str, definition: Me
     return {"avg": average, "min": min(numbers), "max": max(numbers)}[definition.aggregate_function]
 
 
+def seen(one: Event) -> MetricEvent:
+    """An event as decisions see it."""
+    value = one["conversion_value"]
+    given = {"occurred_ms": one["at_ms"], "conversion_value": None if value is None else Decimal(value)}
+    return MetricEvent(**{name: {**one, **given}[name] for name in MetricEvent._fields})
+
+
 def random_event(rng: random.Random) -> Event:
     edge = NOW - rng.choice([0, 1, 7, 30]) * DAY_MS
     return event(
@@ -149,6 +158,10 @@ def test_metrics_are_what_plain_python_works_out_of_the_same_events(store: Store
         for customer in ("ann", "bob", "it's", "nobody")
     }
     assert found == {customer: pytest.approx(values, rel=1e-12) for customer, values in wanted.items()}
+    for customer, values in wanted.items():
+        its_events = [one for one in events if (one["tenant_id"], one["customer_id"]) == ("acme", customer)]
+        measured = {one.key: measure(one, [seen(each) for each in its_events], NOW) for one in definitions}
+        assert {key: value for key, value in measured.items() if value is not None} == pytest.approx(values, rel=1e-12)
 
 
 @pytest.mark.parametrize(("age_ms", "counted"), [(-1, 0), (0, 1), (7 * DAY_MS, 1), (7 * DAY_MS + 1, 0)])

@@ -154,6 +154,7 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
             "periods": ["2026-01-1", "alltime"],
             "tenant_id": "t1",
             "first_id": "",
+            "recommendations": False,
             "before_id": "g",
         },
         external_data=_external_data(tables) if tables else None,

@@ -1,6 +1,6 @@
--- A row is one event of customers whom decisions are about, from an id on; recommendations are left out. What a crash wrote
--- twice is returned twice: the caller knows rows by their ids, which is cheaper than FINAL. The caller pairs tenants with
--- customers.
+-- A row is one event of customers whom decisions are about, from an id on; recommendations only if asked for. What a crash
+-- wrote twice is returned twice: the caller knows rows by their ids, which is cheaper than FINAL. The caller pairs tenants
+-- with customers.
 SELECT
     toString(e.tenant_id) AS tenant_id,
     e.customer_id AS customer_id,
@@ -15,10 +15,12 @@ SELECT
     e.channel_id AS channel_id,
     e.recommendation_id AS recommendation_id,
     e.rank AS rank,
+    e.conversion_value AS conversion_value,
+    toString(e.direction) AS direction,
     toString(e.source) AS source,
     e.offset AS offset
 FROM interactions AS e
 WHERE e.tenant_id IN {tenants:Array(String)}
     AND e.customer_id IN {customers:Array(String)}
     AND e.id >= {first_id:String}
-    AND e.category != 'recommendation'
+    AND ({recommendations:Bool} OR e.category != 'recommendation')

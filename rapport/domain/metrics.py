@@ -1,0 +1,86 @@
+"""Behavioral metrics of one customer out of events at hand; ``sql/queries/metrics/values.sql`` does it in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.outcomes import Category
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import MetricDefinition
+
+ONE: Final = Decimal(1)
+
+
+class MetricEvent(NamedTuple):
+    """What metrics ask about an event; empty where it names none.
+
+    Attributes:
+        occurred_ms: Epoch milliseconds.
+    """
+
+    occurred_ms: int
+    outcome: str
+    classification: str
+    category: str
+    direction: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    conversion_value: Decimal | None
+
+
+def measure(definition: MetricDefinition, events: Iterable[MetricEvent], now_ms: int) -> float | None:
+    """The value of a metric: what :func:`rapport.storage.metrics.read_metrics` says of it.
+
+    Returns:
+        None where nothing matches and the metric is no count and no sum.
+    """
+    amounts = [
+        amount
+        for event in events
+        if _matches(definition, event, now_ms)
+        and (amount := ONE if definition.source_field == "*" else event.conversion_value) is not None
+    ]
+    return _AGGREGATES[definition.aggregate_function](amounts)
+
+
+def has_contacts_only(definition: MetricDefinition) -> bool:
+    """Whether recommendations, which are no contacts, are left out: they have to be asked for."""
+    return definition.filter_conditions.keys().isdisjoint(("outcome", "category"))
+
+
+def start_ms_of(definition: MetricDefinition, now_ms: int) -> int:
+    """When the metric's window begins; an event at that instant is inside."""
+    return 0 if definition.window_days is None else now_ms - definition.window_days * DAY_MS
+
+
+def _matches(definition: MetricDefinition, event: MetricEvent, now_ms: int) -> bool:
+    if not start_ms_of(definition, now_ms) <= event.occurred_ms <= now_ms:
+        return False
+    if event.category == Category.RECOMMENDATION and has_contacts_only(definition):
+        return False
+    return all(
+        name in _FIELDS and _FIELDS[name](event) in accepted for name, accepted in definition.filter_conditions.items()
+    )
+
+
+_FIELDS: Final[Mapping[str, Callable[[MetricEvent], str]]] = {
+    "outcome": lambda event: event.outcome,
+    "classification": lambda event: event.classification,
+    "category": lambda event: event.category,
+    "direction": lambda event: event.direction,
+    "offerId": lambda event: event.offer_id,
+    "creativeId": lambda event: event.creative_id,
+    "channelId": lambda event: event.channel_id,
+}
+_AGGREGATES: Final[Mapping[str, Callable[[Sequence[Decimal]], float | None]]] = {
+    "count": lambda amounts: float(len(amounts)),
+    "sum": lambda amounts: float(sum(amounts)),
+    "avg": lambda amounts: float(sum(amounts)) / len(amounts) if amounts else None,
+    "min": lambda amounts: float(min(amounts)) if amounts else None,
+    "max": lambda amounts: float(max(amounts)) if amounts else None,
+}

@@ -1,0 +1,30 @@
+"""What all customers of a tenant together did with its offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rapport.domain.periods import PeriodType, local_date, period_key
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTotals:
+    """What all customers together did with one offer on one channel; ``shown_today`` in the tenant's calendar day."""
+
+    offer_id: str
+    channel_id: str
+    shown_today: int
+    shown: int
+    positive: int
+    negative: int
+
+
+def read_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
+    """Add up a tenant's summaries over all customers. Reads them all: keep the answer for a while."""
+    today = period_key(PeriodType.DAILY, local_date(now_ms, time_zone))
+    found = store.select("decisions/tenant", {"tenant_id": tenant_id, "today": today})
+    return [OfferTotals(**row) for row in found.iter_rows(named=True)] if not found.is_empty() else []
