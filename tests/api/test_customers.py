@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rapport.domain.api_keys import Role
-from tests.api.shop import offer, offers_of, recommend, stock
+from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     import httpx
 
+    from tests.faults.world import World
     from tests.fixtures.api import Caller, CallerFactory
 
 SCHEMA = {
@@ -263,6 +265,21 @@ def test_decisions_know_customers_and_requests_have_the_last_word(caller: Caller
     assert shown["decisions"][0]["content"]["headline"] == "Ann, take it"
     assert offers_of(recommend(caller, "ann", attributes={"tier": "blue"})) == []
     assert offers_of(recommend(caller, "bob", attributes={"tier": "gold", "first_name": "Bob"})) == ["loan"]
+
+
+def test_caps_by_the_customers_clock_know_the_time_zone_that_is_kept(api_world: World, caller: Caller):
+    stock(caller, *offer("loan"), cap(1, config={"timeZone": "customer"}))
+    put(caller, "ann", timeZone="Asia/Tokyo")
+    put(caller, "bob", timeZone="Nowhere")
+    seen = {"outcome": "impression", "offerId": "loan", "timestamp": "2026-03-01T20:00:00Z"}
+    caller.record(*({"customerId": name, **seen} for name in ("ann", "bob")))
+    caller.read("/interaction-history")
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        clock.at_ms = 1_772_413_200_000  # one o'clock on 2 March in UTC, where another day has begun; ten in Tokyo
+        wait_until(lambda: offers_of(recommend(here, "bob")) == ["loan"], "the catalogue is known")
+        assert offers_of(recommend(here, "ann")) == []
+        assert offers_of(recommend(here, "ann", attributes={"timeZone": "UTC"})) == ["loan"]
 
 
 def test_tenants_have_their_own_customers_and_editors_write_them(new_caller: CallerFactory):
