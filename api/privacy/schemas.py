@@ -19,7 +19,7 @@ _DOCUMENTED: Final[Mapping[str, str]] = {
     "decisions": "decisionTrace",
     "variant_assignments": "variantAssignment",
     "identity_links": "identityLink",
-    "journey_enrollments": "journeyEnrollment",
+    "journey_enrollment_versions": "journeyEnrollment",
     "customer_versions": "dynamicSchemaRows",
 }
 _ALWAYS: Final = (*_DOCUMENTED.values(), "suppression", "attributionResult")

@@ -150,3 +150,18 @@ def test_only_admins_erase_and_every_fault_is_named(caller: Caller):
     answer = caller.post("/dsar", {"requestType": "copy", "subjectType": "phone"})
     assert answer.status_code == 400
     assert {fault["field"] for fault in answer.json()["details"]} == {"requestType", "subjectType", "subjectId"}
+
+
+def test_how_long_data_is_kept_is_said_per_class_and_audited(caller: Caller, new_caller: CallerFactory):
+    listed = caller.get("/admin/retention-configs").json()
+    assert {(one["retentionDays"], one["legalHold"], one["updatedAt"]) for one in listed} == {(None, False, None)}
+    body = {"dataClass": "interactions", "retentionDays": 365, "legalHold": True}
+    changed = caller.ask("PUT", "/admin/retention-configs", json=body).json()
+    assert changed.pop("updatedAt")
+    assert changed == {"id": "interactions", **body}
+    assert {one["retentionDays"] for one in caller.get("/admin/retention-configs").json()} == {365, None}
+    assert {one["retentionDays"] for one in new_caller().get("/admin/retention-configs").json()} == {None}
+    (entry,), _ = read_audit(caller.store, caller.tenant_id, AuditFilter(entity_type="retention_config"))
+    assert entry.entity_id == "interactions"
+    for wrong in ({**body, "retentionDays": 0}, {**body, "dataClass": "audit"}, {}):
+        assert caller.ask("PUT", "/admin/retention-configs", json=wrong).status_code == 400

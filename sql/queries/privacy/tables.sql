@@ -6,7 +6,7 @@ SELECT
     startsWith(c.type, 'Array') AS is_array,
     arrayFirst(
         x -> has(names, x),
-        ['received_at', 'stored_at', 'changed_at', 'updated_at', 'refreshed_at', 'computed_at', 'created_at']
+        ['received_at', 'enrolled_at', 'stored_at', 'changed_at', 'updated_at', 'refreshed_at', 'computed_at', 'created_at']
     ) AS since,
     has(names, 'tenant_id') AS has_tenant
 FROM system.columns AS c
