@@ -17,11 +17,9 @@ from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeTyp
 from api.outcome_types.service import find, list_all, save
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.outcomes import Category
+from rapport.domain.outcomes import Category, default_name
 from rapport.storage.outcome_types import OutcomeRecord
 
-CHANGE_DELAY_MS: Final = 10_000
-"""A change takes effect so much later: every worker knows of it before the first event that it concerns."""
 _EXAMPLE: Final[Mapping[str, object]] = {
     "id": "renewed",
     "tenantId": "t_001",
@@ -91,17 +89,14 @@ class OutcomeTypeController(Controller):
             raise ApiError(409, f"There is an outcome type {data.key!r} already; change it with PUT.")
         record = OutcomeRecord(
             key=data.key,
-            version=before.version + 1 if before else 1,
-            name=data.name or data.key.replace("_", " ").capitalize(),
+            name=data.name or default_name(data.key),
             description=data.description,
             classification=data.classification,
             category=Category(data.category),
             is_conversion=data.is_conversion,
             ordinal=_place(known, before) if data.ordinal is None else data.ordinal,
-            # At once is soon enough, since workers look a key up that they do not know; but not before its end.
-            effective_at_ms=max(services.clock(), before.effective_at_ms + 1 if before else 0),
         )
-        return await save(services, request.user, before, record, "restore" if before else "create")
+        return await save(services, request.user, before, record)
 
     @put(
         "/{key:str}",
@@ -129,10 +124,7 @@ class OutcomeTypeController(Controller):
         }
         if data.category is not None:
             changes["category"] = Category(data.category)
-        record = msgspec.structs.replace(
-            before, **changes, version=before.version + 1, effective_at_ms=services.clock() + CHANGE_DELAY_MS
-        )
-        return await save(services, request.user, before, record, "update")
+        return await save(services, request.user, before, msgspec.structs.replace(before, **changes))
 
     @delete(
         "/{key:str}",
@@ -145,13 +137,7 @@ class OutcomeTypeController(Controller):
     ) -> None:
         """Events with it are refused from ten seconds on; what was counted stays."""
         before = _changeable(await list_all(services, request.user.tenant_id), key)
-        record = msgspec.structs.replace(
-            before,
-            is_active=False,
-            version=before.version + 1,
-            effective_at_ms=services.clock() + CHANGE_DELAY_MS,
-        )
-        await save(services, request.user, before, record, "soft_delete")
+        await save(services, request.user, before, msgspec.structs.replace(before, is_active=False))
 
 
 def _place(known: list[OutcomeRecord], before: OutcomeRecord | None) -> int:

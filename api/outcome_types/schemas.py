@@ -9,13 +9,17 @@ import msgspec
 
 from api.bodies import Body
 from api.times import iso
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.outcomes import (
+    Category,
+    Classification,
+    OutcomeDescription,
+    OutcomeKey,
+    OutcomeName,
+    OutcomeOrdinal,
+    OwnCategory,
+)
 from rapport.storage.outcome_types import OutcomeRecord
 
-Name = Annotated[str, msgspec.Meta(max_length=255)]
-Description = Annotated[str, msgspec.Meta(max_length=10_000)]
-Ordinal = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-Kind = Literal["impression", "response"]
 APPLIES: Final = (
     "Events that Kafka receives from effectiveAt on are counted by this version; what was counted before stays so."
 )
@@ -35,13 +39,13 @@ class NewOutcomeType(Body, frozen=True, kw_only=True):
 
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"key": "renewed", "classification": "positive", "isConversion": True}
 
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
-    name: Name = ""
-    description: Description = ""
+    key: OutcomeKey
+    name: OutcomeName = ""
+    description: OutcomeDescription = ""
     classification: Classification
-    category: Kind = "response"
+    category: OwnCategory = "response"
     is_conversion: bool = False
-    ordinal: Ordinal | None = None
+    ordinal: OutcomeOrdinal | None = None
 
 
 class ChangedOutcomeType(Body, frozen=True, kw_only=True):
@@ -54,12 +58,12 @@ class ChangedOutcomeType(Body, frozen=True, kw_only=True):
     ALIASES: ClassVar[Mapping[str, str]] = {"rowVersion": "version"}
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"classification": "neutral", "version": 1}
 
-    name: Name | None = None
-    description: Description | None = None
+    name: OutcomeName | None = None
+    description: OutcomeDescription | None = None
     classification: Classification | None = None
-    category: Kind | None = None
+    category: OwnCategory | None = None
     is_conversion: bool | None = None
-    ordinal: Ordinal | None = None
+    ordinal: OutcomeOrdinal | None = None
     version: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 

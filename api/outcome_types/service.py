@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from api.catalogue.service import author_of
 from api.errors import ApiError
 from api.outcome_types.schemas import OutcomeTypeView, view_of
-from api.tracing import current_trace_id
-from rapport.domain.audit import AuditDraft, canonical_json
-from rapport.storage.audit import append_audit
-from rapport.storage.outcome_types import OutcomeRecord, list_outcome_types, write_outcome_type
+from rapport.storage.outcome_types import OutcomeRecord, list_outcome_types, save_outcome_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,29 +34,18 @@ def find(known: Sequence[OutcomeRecord], key: str) -> OutcomeRecord:
 
 
 async def save(
-    services: Services, principal: Principal, before: OutcomeRecord | None, record: OutcomeRecord, action: str
+    services: Services, principal: Principal, before: OutcomeRecord | None, record: OutcomeRecord
 ) -> OutcomeTypeView:
-    """Write a version.
+    """Write the version that follows another, if there is one.
 
     Raises:
         ApiError: 409; somebody else has changed it at the same time.
     """
     tenant_id = principal.tenant_id
-    stored = await services.database.call(write_outcome_type, tenant_id, record)
+    (stored,) = await services.database.call(
+        save_outcome_types, tenant_id, [(before, record)], author_of(principal), services.clock()
+    )
     if stored is None:
         raise ApiError(409, f"The outcome type {record.key!r} is being changed by somebody else; read it again.")
-    draft = AuditDraft(
-        at_ms=services.clock(),
-        actor=principal.key_id or "trusted",
-        action=action,
-        entity_type="outcome_type",
-        entity_id=record.key,
-        entity_name=record.name,
-        entity_version=record.version,
-        before="" if before is None else canonical_json(msgspec.to_builtins(before)),
-        after=canonical_json(msgspec.to_builtins(stored)) if stored.is_active else "",
-        request_id=current_trace_id(),
-    )
-    await services.database.call(append_audit, tenant_id, [draft])
     await services.tenants.refresh()
     return view_of(tenant_id, stored)

@@ -6,10 +6,20 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final, Literal
+
+import msgspec
 
 RECOMMENDATION: Final = "recommendation"
 """What Recommend writes when it offers something: kept in the history, no contact with the customer."""
+CHANGE_DELAY_MS: Final = 10_000
+"""A change takes effect so much later: every worker knows of it before the first event that it concerns."""
+OutcomeKey = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
+OutcomeName = Annotated[str, msgspec.Meta(max_length=255)]
+OutcomeDescription = Annotated[str, msgspec.Meta(max_length=10_000)]
+OutcomeOrdinal = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+OwnCategory = Literal["impression", "response"]
+"""The categories that tenants' own outcome types may have."""
 
 
 class Classification(StrEnum):
@@ -104,6 +114,24 @@ def classify(outcome: str, received_at_ms: int, versions: OutcomeVersions) -> Ou
     if at < 0 or not of_key[at].is_active:
         return None
     return of_key[at]
+
+
+def effective_from(now_ms: int, *, last_effective_at_ms: int | None, was_active: bool) -> int:
+    """From when on a new version of an outcome type applies.
+
+    Args:
+        now_ms: When it is made.
+        last_effective_at_ms: From when on the version before it does; None if there is none.
+        was_active: False if that ended the outcome type. What is made (again) applies at once, which is soon enough:
+            workers look up a key that they do not know.
+    """
+    wanted = now_ms + CHANGE_DELAY_MS if was_active else now_ms
+    return wanted if last_effective_at_ms is None else max(wanted, last_effective_at_ms + 1)
+
+
+def default_name(key: str) -> str:
+    """What an outcome type is called that was given no name."""
+    return key.replace("_", " ").capitalize()
 
 
 def default_direction(category: Category) -> str:

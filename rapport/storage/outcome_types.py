@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.outcomes import Category, Classification, effective_from
+from rapport.storage.audit import append_audit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
 
 _MILLIS: Final = pl.Datetime("ms", "UTC")
@@ -19,13 +24,14 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The newest version of an outcome type.
 
     Attributes:
+        version: From 1; 0 before it is stored.
         is_active: False once it was deleted.
-        effective_at_ms: Events that the broker receives from then on are counted by this version.
-        created_at_ms: When its first version was made; 0 before it is stored, like ``updated_at_ms``.
+        effective_at_ms: Events that the broker receives from then on are counted by this version; likewise.
+        created_at_ms: When its first version was made; likewise, as ``updated_at_ms``.
     """
 
     key: str
-    version: int
+    version: int = 0
     name: str
     description: str
     classification: Classification
@@ -34,7 +40,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     is_system: bool = False
     ordinal: int
     is_active: bool = True
-    effective_at_ms: int
+    effective_at_ms: int = 0
     created_at_ms: int = 0
     updated_at_ms: int = 0
 
@@ -44,12 +50,52 @@ def list_outcome_types(store: Store, tenant_id: str) -> list[OutcomeRecord]:
     return [_record_of(row) for row in store.rows("outcome_types/of_tenant", {"tenant_id": tenant_id})]
 
 
-def write_outcome_type(store: Store, tenant_id: str, record: OutcomeRecord) -> OutcomeRecord | None:
-    """Write a version of an outcome type.
+def save_outcome_types(
+    store: Store,
+    tenant_id: str,
+    changes: Sequence[tuple[OutcomeRecord | None, OutcomeRecord]],
+    author: Author,
+    now_ms: int,
+) -> list[OutcomeRecord | None]:
+    """Write the next versions of some outcome types, all of them or none, and note them in the audit log.
+
+    Args:
+        store: Where.
+        tenant_id: Whose.
+        changes: The newest version of each, None if there is none, and what is to follow it.
+        author: Who changes them.
+        now_ms: When; what follows applies from then on, or a little later (:func:`effective_from`).
 
     Returns:
-        It, as it is stored; None if somebody else has written another version with this number at the same time.
+        What follows, as it is stored; None in place of each that somebody else has changed at the same time.
     """
+    if not changes:
+        return []
+    written = [_next_version(before, record, now_ms) for before, record in changes]
+    types: dict[str, Any] = {"version": pl.UInt32, "ordinal": pl.UInt32, "effective_at": _MILLIS}
+    store.insert("outcome_types", pl.DataFrame([_row_of(tenant_id, one) for one in written], schema_overrides=types))
+    newest = {one.key: one for one in list_outcome_types(store, tenant_id)}
+    stored = [newest[one.key] if _is_version(newest[one.key], one) else None for one in written]
+    drafts = [
+        _draft_of(before, record, author, now_ms)
+        for (before, _), record in zip(changes, stored, strict=True)
+        if record is not None
+    ]
+    append_audit(store, tenant_id, drafts)
+    return stored
+
+
+def _next_version(before: OutcomeRecord | None, record: OutcomeRecord, now_ms: int) -> OutcomeRecord:
+    effective_at_ms = effective_from(
+        now_ms,
+        last_effective_at_ms=before.effective_at_ms if before else None,
+        was_active=before is not None and before.is_active,
+    )
+    version = before.version + 1 if before else 1
+    return msgspec.structs.replace(record, version=version, effective_at_ms=effective_at_ms)
+
+
+def _row_of(tenant_id: str, record: OutcomeRecord) -> dict[str, Any]:
     row = msgspec.structs.asdict(record) | {
         "tenant_id": tenant_id,
         "classification": record.classification.value,
@@ -58,11 +104,33 @@ def write_outcome_type(store: Store, tenant_id: str, record: OutcomeRecord) -> O
     }
     for name in ("effective_at_ms", "created_at_ms", "updated_at_ms"):
         del row[name]
-    types: dict[str, Any] = {"version": pl.UInt32, "ordinal": pl.UInt32, "effective_at": _MILLIS}
-    store.insert("outcome_types", pl.DataFrame([row], schema_overrides=types))
-    stored = next(one for one in list_outcome_types(store, tenant_id) if one.key == record.key)
+    return row
+
+
+def _is_version(stored: OutcomeRecord, written: OutcomeRecord) -> bool:
     times = {"created_at_ms": stored.created_at_ms, "updated_at_ms": stored.updated_at_ms}
-    return stored if stored == msgspec.structs.replace(record, **times) else None
+    return stored == msgspec.structs.replace(written, **times)
+
+
+def _draft_of(before: OutcomeRecord | None, stored: OutcomeRecord, author: Author, now_ms: int) -> AuditDraft:
+    if not stored.is_active:
+        action = "soft_delete"
+    elif before is None:
+        action = "create"
+    else:
+        action = "update" if before.is_active else "restore"
+    return AuditDraft(
+        at_ms=now_ms,
+        actor=author.name,
+        action=action,
+        entity_type="outcome_type",
+        entity_id=stored.key,
+        entity_name=stored.name,
+        entity_version=stored.version,
+        before="" if before is None else canonical_json(msgspec.to_builtins(before)),
+        after=canonical_json(msgspec.to_builtins(stored)) if stored.is_active else "",
+        request_id=author.request_id,
+    )
 
 
 def _record_of(row: dict[str, Any]) -> OutcomeRecord:

@@ -15,6 +15,7 @@ from rapport.domain.outcomes import (
     Classification,
     OutcomeType,
     OutcomeVersions,
+    default_name,
     versions_by_key,
 )
 from rapport.domain.tenants import TenantSettings
@@ -145,7 +146,7 @@ def _default_outcome_frame(tenant_id: str) -> pl.DataFrame:
                 "tenant_id": tenant_id,
                 "key": outcome_type.key,
                 "version": 1,
-                "name": outcome_type.key.replace("_", " ").capitalize(),
+                "name": default_name(outcome_type.key),
                 "classification": outcome_type.classification.value,
                 "category": outcome_type.category.value,
                 "is_conversion": outcome_type.is_conversion,
