@@ -120,7 +120,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             """Nothing is ever overwritten: what a decision was made on can be read later."""
             records = await services.database.call(load_history, request.user.tenant_id, kind, entity_id)
             if not records:
-                raise ApiError(404, f"There never was a {resource.noun} {entity_id!r}.")
+                raise ApiError(404, f"There never was {one} {entity_id!r}.")
             data = await _views(resource, request, services, records)
             pagination = Pagination(total=len(data), limit=len(data), has_more=False, next_cursor=None, cursor=None)
             return Response({"data": data, "pagination": pagination})

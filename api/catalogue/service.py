@@ -79,7 +79,7 @@ def create(store: Store, principal: Principal, kind: str, fields: Fields) -> Rec
     def decide(before: StoredCatalogue) -> Sequence[Change]:
         entity = entity_of(kind, _with_key(kind, fields, before))
         if before.find(kind, entity.id) is not None:
-            raise ApiError(409, f"There is a {_words(kind)} {entity.id!r} already; change it with PUT or PATCH.")
+            raise ApiError(409, f"The {_words(kind)} {entity.id!r} exists already; change it with PUT or PATCH.")
         return _checked(principal, before, kind, entity)
 
     return change(store, principal, decide).records[kind][str(fields["id"])]
