@@ -12,12 +12,13 @@ from litestar.params import FromQuery, QueryParameter, RequestBody
 from api.api_keys.schemas import CreatedKey, KeyList, KeyView, NewKey
 from api.auth.principal import Principal, requires
 from api.bodies import JsonBody
+from api.catalogue.service import author_of
 from api.describing import answers
 from api.errors import ApiError, Fault, invalid
 from api.services import FromServices
 from api.times import iso, iso_or_none, parse_time
 from rapport.domain.api_keys import ApiKey, Role
-from rapport.storage.api_keys import create_key, list_keys, revoke_key
+from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 
 _KEY: Final[Mapping[str, object]] = {
     "id": "key_2f6c1b1e0d9a4c77",
@@ -78,6 +79,7 @@ class ApiKeyController(Controller):
             scopes=data.scopes,
             expires_at_ms=expires_at_ms,
         )
+        await services.database.call(audit_created_key, stored, author_of(request.user))
         return CreatedKey(
             id=stored.key_id,
             name=stored.name,
@@ -99,8 +101,10 @@ class ApiKeyController(Controller):
     ) -> None:
         """It is refused within 15 seconds, by every process."""
         now_ms = time.time_ns() // 1_000_000
-        if not await services.database.call(revoke_key, request.user.tenant_id, key_id, now_ms, reason=reason):
+        revoked = await services.database.call(revoke_key, request.user.tenant_id, key_id, now_ms, reason=reason)
+        if revoked is None:
             raise ApiError(404, f"There is no key {key_id!r}.")
+        await services.database.call(audit_revoked_key, revoked, author_of(request.user), now_ms, reason=reason)
 
 
 def _view(key: ApiKey) -> KeyView:

@@ -9,7 +9,8 @@ import click
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.api_keys import Role
-from rapport.storage.api_keys import create_key, list_keys, revoke_key
+from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
+from rapport.storage.catalogue_changes import Author
 from rapport.storage.tenants import load_tenants
 
 
@@ -36,7 +37,7 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
     with open_store(settings) as store:
         if tenant_id not in load_tenants(store):
             raise CliError(f"there is no tenant {tenant_id!r}; create it with `rapport tenant create {tenant_id}`.")
-        secret, _ = create_key(
+        secret, stored = create_key(
             store,
             tenant_id,
             Role(role),
@@ -46,6 +47,7 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
             scopes=scopes,
             expires_at_ms=expires_at_ms,
         )
+        audit_created_key(store, stored, Author("rapport key create"))
     click.echo(secret)
 
 
@@ -66,9 +68,12 @@ def list_all(tenant_id: str) -> None:
 @click.option("--reason", default="", help="Is kept with the key.")
 def revoke(*, tenant_id: str, key_id: str, reason: str) -> None:
     """Revoke a key; the API refuses it within 15 seconds."""
+    now_ms = int(time.time() * 1000)
     with open_store(settings_from_environment()) as store:
-        if not revoke_key(store, tenant_id, key_id, int(time.time() * 1000), reason=reason):
+        revoked = revoke_key(store, tenant_id, key_id, now_ms, reason=reason)
+        if revoked is None:
             raise CliError(f"tenant {tenant_id!r} has no valid key {key_id!r}; see `rapport key list {tenant_id}`.")
+        audit_revoked_key(store, revoked, Author("rapport key revoke"), now_ms, reason=reason)
     click.echo(f"{key_id} is revoked.")
 
 

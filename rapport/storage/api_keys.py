@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from rapport.domain.api_keys import KEY_LENGTH, KEY_PREFIX, SHOWN_LENGTH, ApiKey, Role, hash_key
+from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.storage.audit import append_audit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
 
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -63,13 +66,31 @@ def list_keys(store: Store, tenant_id: str) -> list[ApiKey]:
     return [key for key in keys if key.revoked_at_ms is None]
 
 
-def revoke_key(store: Store, tenant_id: str, key_id: str, now_ms: int, *, reason: str = "") -> bool:
-    """Revoke one of a tenant's keys; False if it has no such key that is still valid."""
+def revoke_key(store: Store, tenant_id: str, key_id: str, now_ms: int, *, reason: str = "") -> ApiKey | None:
+    """Revoke one of a tenant's keys.
+
+    Returns:
+        The key as it was; None if the tenant has no such key that is still valid.
+    """
     for key in list_keys(store, tenant_id):
         if key.key_id == key_id:
             _write(store, key, revoked_at_ms=now_ms, reason=reason)
-            return True
-    return False
+            return key
+    return None
+
+
+def audit_created_key(store: Store, key: ApiKey, author: Author) -> None:
+    """Note in the audit log that a key was made."""
+    draft = _draft_of(key, author, "create", key.created_at_ms, after=canonical_json(_told_of(key)))
+    append_audit(store, key.tenant_id, [draft])
+
+
+def audit_revoked_key(store: Store, key: ApiKey, author: Author, now_ms: int, *, reason: str = "") -> None:
+    """Note in the audit log that a key was revoked, and why."""
+    before = _told_of(key)
+    after = before | {"revokedAtMs": now_ms, "revokedReason": reason}
+    draft = _draft_of(key, author, "revoke", now_ms, before=canonical_json(before), after=canonical_json(after))
+    append_audit(store, key.tenant_id, [draft])
 
 
 def note_uses(store: Store, uses: Mapping[str, int]) -> None:
@@ -94,6 +115,25 @@ def _write(store: Store, key: ApiKey, *, revoked_at_ms: int | None = None, reaso
     }
     times = {"expires_at": _MILLIS, "created_at": _MILLIS, "revoked_at": _MILLIS, "scopes": pl.List(pl.String)}
     store.insert("api_keys", pl.DataFrame([row], schema_overrides=times))
+
+
+def _draft_of(key: ApiKey, author: Author, action: str, at_ms: int, *, before: str = "", after: str) -> AuditDraft:
+    return AuditDraft(
+        at_ms=at_ms,
+        actor=author.name,
+        action=action,
+        entity_type="api_key",
+        entity_id=key.key_id,
+        entity_name=key.name,
+        before=before,
+        after=after,
+        request_id=author.request_id,
+    )
+
+
+def _told_of(key: ApiKey) -> dict[str, Any]:
+    """What the audit log may know of a key: nothing that it, or its hash, could be guessed from."""
+    return {"name": key.name, "role": key.role, "scopes": key.scopes, "expiresAtMs": key.expires_at_ms}
 
 
 def _key_of(row: Mapping[str, Any]) -> ApiKey:

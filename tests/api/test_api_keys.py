@@ -141,6 +141,22 @@ def test_a_revoked_key_is_gone_from_the_list_and_cannot_be_revoked_again(caller:
     assert read_with(caller, key["key"]).status_code == 401
 
 
+def test_who_made_and_revoked_a_key_is_in_the_audit_log_but_nothing_of_the_key_itself(caller: Caller):
+    key = made(caller, name="shop", role="editor", scopes=["history"])
+    caller.ask("DELETE", "/api-keys", params={"id": key["id"], "reason": "lost"})
+    answer = caller.get("/audit-logs", params={"entityType": "api_key"})
+    revoked, created = answer.json()["logs"]
+    assert (created["action"], revoked["action"]) == ("create", "revoke")
+    assert {(one["entityId"], one["entityName"]) for one in (created, revoked)} == {(key["id"], "shop")}
+    assert created["after"] == {"name": "shop", "role": "editor", "scopes": ["history"], "expiresAtMs": None}
+    assert revoked["changes"]["revokedReason"]["to"] == "lost"
+    admin = next(one["id"] for one in listed(caller) if one["role"] == "admin")
+    assert {created["userId"], revoked["userId"]} == {f"key {admin}"}
+    assert key["prefix"] not in answer.text
+    assert hash_key(key["key"], PEPPER) not in answer.text
+    assert caller.get("/audit-logs/verify").json()["valid"]
+
+
 def test_an_id_is_needed_to_revoke_a_key(caller: Caller):
     answer = caller.ask("DELETE", "/api-keys")
     assert [fault["field"] for fault in answer.json()["details"]] == ["id"]

@@ -1,0 +1,98 @@
+"""``rapport key`` and ``rapport tenant set``: what they change, and what they refuse."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from rapport.cli.environment import CliError
+from rapport.cli.main import cli
+from rapport.domain.api_keys import Role, hash_key
+from rapport.settings import ClickHouseSettings
+from rapport.storage.api_keys import find_key
+from rapport.storage.audit import AuditFilter, read_audit
+from rapport.storage.client import connect
+from rapport.storage.migrations import migrate
+from rapport.storage.tenants import load_tenants
+from tests.fixtures.store import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click.testing import Result
+
+    from rapport.storage.client import Store
+
+PEPPER = "a-pepper-of-the-tests"
+
+
+class Runs:
+    """The commands on a database of their own, with a tenant `t1`."""
+
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        migrate(settings)
+        self.store: Store = connect(settings)
+        self._env = {"CLICKHOUSE_URL": settings.url, "CLICKHOUSE_DATABASE": settings.database}
+        self("tenant", "create", "t1")
+
+    def __call__(self, *arguments: str, pepper: str = PEPPER) -> Result:
+        return CliRunner().invoke(cli, arguments, env={**self._env, "RAPPORT_API_KEY_PEPPER": pepper})
+
+
+@pytest.fixture
+def run(clickhouse_url: str, database: str) -> Iterator[Runs]:
+    runs = Runs(settings_of(clickhouse_url, database))
+    with closing(runs.store):
+        yield runs
+
+
+def test_a_key_is_made_listed_and_revoked_and_the_audit_log_knows(run: Runs):
+    secret = run("key", "create", "t1", "--role", "editor", "--name", "shop", "--scope", "respond").stdout.strip()
+    stored = find_key(run.store, hash_key(secret, PEPPER))
+    assert stored is not None
+    assert (stored.tenant_id, stored.role, stored.scopes) == ("t1", Role.EDITOR, ("respond",))
+    listed = run("key", "list", "t1").stdout
+    assert listed == f"{stored.key_id}\t{stored.prefix}\teditor\tshop\tnever expires\tnever used\n"
+    assert f"{stored.key_id} is revoked" in run("key", "revoke", "t1", stored.key_id, "--reason", "lost").stdout
+    assert run("key", "list", "t1").stdout == ""
+    again = run("key", "revoke", "t1", stored.key_id)
+    assert isinstance(again.exception, CliError)
+    assert "has no valid key" in str(again.exception)
+    entries, _ = read_audit(run.store, "t1", AuditFilter(entity_type="api_key"))
+    assert [(one.action, one.actor, one.entity_id) for one in entries] == [
+        ("revoke", "rapport key revoke", stored.key_id),
+        ("create", "rapport key create", stored.key_id),
+    ]
+    assert stored.prefix not in str(entries)
+    assert stored.key_hash not in str(entries)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pepper", "reason"),
+    [
+        (("key", "create", "t1", "--role", "viewer"), "", "RAPPORT_API_KEY_PEPPER must be set"),
+        (("key", "create", "t1", "--role", "viewer", "--expires", "2020-01-01"), PEPPER, "lies in the past"),
+        (("key", "create", "t9", "--role", "viewer"), PEPPER, "`rapport tenant create t9`"),
+        (("tenant", "set", "t9", "--decision-quota", "5"), PEPPER, "t9"),
+        (("tenant", "set", "t1"), PEPPER, "nothing to change"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(
+    run: Runs, arguments: tuple[str, ...], pepper: str, reason: str
+):
+    refused = run(*arguments, pepper=pepper)
+    assert refused.exit_code == 1
+    assert isinstance(refused.exception, CliError)
+    assert reason in str(refused.exception)
+    assert run("key", "list", "t1").stdout == ""
+
+
+def test_a_tenants_settings_change_one_by_one(run: Runs):
+    assert run("tenant", "set", "t1", "--requests-per-minute", "7", "--strict-catalogue").exit_code == 0
+    assert run("tenant", "set", "t1", "--holdout-percent", "2.5", "--consent-required").exit_code == 0
+    settings = load_tenants(run.store)["t1"].settings
+    assert (settings.requests_per_minute, settings.is_catalogue_strict) == (7, True)
+    assert (settings.holdout_percent, settings.requires_consent) == (2.5, True)
