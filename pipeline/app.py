@@ -1,9 +1,10 @@
-"""The Faust application: one agent that applies batches, one timer that repairs and reports."""
+"""The Faust application: an agent that applies batches, a timer that repairs and reports, and one for journeys."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,9 +18,11 @@ from pipeline.commit import Committer
 from pipeline.consumer import ProgressConsumer, ProgressTransport
 from pipeline.directory import Directory
 from pipeline.faults import kill_at
+from pipeline.journeys import Applied, JourneyRunner
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
+from rapport.domain.events import encode_event, message_key
 from rapport.storage.contact_profiles import uncollected_customers
 from rapport.storage.stream import DeadLetter
 from rapport.storage.tenants import load_tenants
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from faust.streams import Stream
     from faust.types import EventT, StreamT, TransportT
 
+    from pipeline.commit import Committed
+    from pipeline.prepare import Prepared
+    from rapport.domain.events import InteractionRecorded
     from rapport.metrics import StreamMetrics
     from rapport.settings import KafkaSettings, Settings
     from rapport.storage.client import Store
@@ -47,6 +53,7 @@ class StreamApp(faust.App):
         positions: Where the assigned partitions continue.
         batches: The channel from the lean consumer to the agent; holds one batch while the agent applies another.
         applier: Applies batches.
+        journeys: Has customers enter journeys and moves them on.
         fatal: Why the worker must stop, if it must.
     """
 
@@ -55,6 +62,7 @@ class StreamApp(faust.App):
     positions: Positions
     batches: Any
     applier: Applier
+    journeys: JourneyRunner
     metrics: StreamMetrics
     fatal: asyncio.Future[BaseException]
 
@@ -88,6 +96,21 @@ class StreamApp(faust.App):
         """Whether the agent has taken every batch that was put into the channel and prepares none."""
         waiting = any(not channel.queue.empty() for channel in self.batches._subscribers)  # noqa: SLF001 - no other way
         return not waiting and not self.applier.is_preparing
+
+    def note_committed(self, prepared: Prepared, committed: Committed) -> None:
+        """Tell journeys what a batch has recorded."""
+        parts = [
+            Applied(reached.source, prepared.starts[partition], reached.next_offset)
+            for partition, reached in committed.progress.items()
+        ]
+        self.journeys.note(parts, committed.resolution.accepted)
+
+    def is_mine(self, tenant_id: str, customer_id: str) -> bool:
+        """Whether this worker owns the partition that a customer's events are written to."""
+        if not self.positions.next_offset:
+            return False
+        partition = self.consumer.key_partition(self.topic_name, message_key(tenant_id, customer_id))
+        return partition is not None and Partition(self.topic_name, partition) in self.positions.next_offset
 
     async def watch(self) -> None:
         """Report the lag, and read again what lies in the log but never came: a fetch lost in a rebalance."""
@@ -159,8 +182,10 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         Committer(settings, store, app.positions, privacy, metrics, reach, send_dead_letters),
         app.is_stale,
         lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
+        app.note_committed,
     )
     _declare_agent(app)
+    _declare_journeys(app, store)
 
     @app.timer(settings.worker.refresh_s)  # type: ignore[untyped-decorator]
     async def look_around() -> None:
@@ -190,6 +215,26 @@ def _declare_agent(app: StreamApp) -> None:
         taken = cast("Stream[bytes]", stream).noack_take(limits.batch_max_events, limits.batch_max_age_ms / 1000)
         async for events in taken:
             await app.apply(_batch_of(cast("Iterable[EventT[bytes]]", events), app.consumer_generation_id))
+
+
+def _declare_journeys(app: StreamApp, store: Store) -> None:
+    events = app.topic(app.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
+
+    async def send(event: InteractionRecorded) -> None:
+        await (await events.send(key=message_key(event.tenant_id, event.customer_id), value=encode_event(event)))
+
+    def recorded() -> Mapping[str, int]:
+        return {app.positions.sources[p].name: offset for p, offset in app.positions.next_offset.items()}
+
+    limits = app.settings.worker
+    app.journeys = JourneyRunner(
+        store, send, recorded, app.is_mine, lambda: time.time_ns() // 1_000_000, limits.refresh_s
+    )
+
+    @app.timer(limits.journeys_s)  # type: ignore[untyped-decorator]
+    async def move_journeys() -> None:
+        """Let customers enter journeys, and move on those whose wait is over."""
+        await app.journeys.look()
 
 
 def _batch_of(events: Iterable[EventT[bytes]], generation: int) -> Batch:

@@ -43,6 +43,7 @@ class Applier:
     Args:
         is_stale: Whether the group has moved on since a batch was fetched.
         rewind: Has partitions read again from given offsets.
+        on_committed: Told of every batch that has been recorded; must return at once.
 
     Attributes:
         is_preparing: Whether a batch is being prepared, or waits for the one before; the next one may still grow.
@@ -57,6 +58,7 @@ class Applier:
         committer: Committer,
         is_stale: Callable[[Batch], bool],
         rewind: Callable[[Mapping[Partition, int]], Awaitable[None]],
+        on_committed: Callable[[Prepared, Committed], None] = lambda _prepared, _committed: None,
     ) -> None:
         self._store = store
         self._positions = positions
@@ -65,6 +67,7 @@ class Applier:
         self._committer = committer
         self._is_stale = is_stale
         self._rewind = rewind
+        self._on_committed = on_committed
         self._committing: asyncio.Task[None] | None = None
         self.is_preparing = False
         self._last_active_at = time.monotonic()
@@ -159,6 +162,7 @@ class Applier:
                 prepared.claimed = -math.inf  # and others may have decided meanwhile
                 raise
             self._just_written = committed.rows
+            self._on_committed(prepared, committed)
             return committed
 
         return await self._until_it_works(batch, commit)

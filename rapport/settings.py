@@ -83,6 +83,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     claim_timeout_s: float = 60.0
     refresh_s: float = 3.0
     """How often tenants, outcome types and repair requests are looked up."""
+    journeys_s: float = 1.0
+    """How often it is looked who enters a journey and whose wait in one is over."""
     host: str = "127.0.0.1"
     port: int = 9180
     """Serves /metrics and /health/*; 0 takes a free port."""
@@ -198,6 +200,7 @@ def _contradictions(settings: Settings) -> list[str]:
             0 < worker.refresh_s <= MAX_REFRESH_S,
             f"RAPPORT_WORKER_REFRESH_S must lie above 0 and not above {MAX_REFRESH_S:g}: outcome types change that soon",
         ),
+        (worker.journeys_s > 0, "RAPPORT_WORKER_JOURNEYS_S must be above 0"),
         (0 <= worker.port <= 65_535, "RAPPORT_WORKER_PORT must lie between 0 and 65535"),
         (0 <= api.port <= 65_535, "RAPPORT_API_PORT must lie between 0 and 65535"),
         (1 <= api.workers <= 64, "RAPPORT_API_WORKERS must lie between 1 and 64"),

@@ -1,0 +1,175 @@
+"""Journeys in the worker: customers enter them by accepted events, and are moved on by a timer.
+
+Nothing here holds up a batch. When a batch has been recorded, what it accepted is noted in memory; the timer looks at
+it. How far each log has been looked through is kept in ``journey_progress``: what was noted and lost, in a crash or
+because there was too much of it, is read from the history instead. Looking again at the same events lets nobody enter
+twice, so that it may be done by whoever owns the partition, at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+import structlog
+from aiokafka.errors import KafkaError
+
+from rapport.journeys.entering import enter
+from rapport.journeys.known import KnownJourneys
+from rapport.journeys.moving import Mover
+from rapport.storage.errors import TransientStorageError
+from rapport.storage.journeys import (
+    Stretch,
+    entry_of,
+    find_due,
+    load_enrollments,
+    read_entry_events,
+    read_journey_progress,
+    write_journey_progress,
+)
+
+if TYPE_CHECKING:
+    from rapport.domain.events import InteractionRecorded
+    from rapport.domain.journeys.entering import EntryEvent
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+MAX_NOTED: Final = 50_000
+"""Events that are kept in memory until the timer comes; beyond, they are read from the history."""
+MAX_FOUND: Final = 5_000
+"""Enrolments that one look finds; of these it moves its own on."""
+MAX_MOVED: Final = 1_000
+
+
+class Applied(NamedTuple):
+    """A part of a log that was recorded.
+
+    Attributes:
+        until_offset: Everything before it, from ``from_offset`` on, is in the history.
+    """
+
+    source: str
+    from_offset: int
+    until_offset: int
+
+
+@dataclass(slots=True)
+class _Noted:
+    """A part of a log with the events in it by which customers may enter journeys."""
+
+    applied: Applied
+    events: list[tuple[int, EntryEvent]]
+
+
+@dataclass(slots=True)
+class JourneyRunner:
+    """Has customers enter journeys and moves them on.
+
+    Attributes:
+        send: Puts an event into the stream and returns when Kafka has it.
+        recorded: How far each log that this worker owns is recorded, by source.
+        is_mine: Whether this worker owns the partition of a customer, by tenant and customer. That two workers believe
+            so does no harm.
+        clock: Epoch milliseconds.
+    """
+
+    store: Store
+    send: Callable[[InteractionRecorded], Awaitable[None]]
+    recorded: Callable[[], Mapping[str, int]]
+    is_mine: Callable[[str, str], bool]
+    clock: Callable[[], int]
+    refresh_s: float
+    known: KnownJourneys = field(init=False)
+    _mover: Mover = field(init=False)
+    _noted: dict[str, list[_Noted]] = field(default_factory=dict)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        self.known = KnownJourneys(self.store, self.refresh_s)
+        self._mover = Mover(self.store, self.known, self.send, self.clock)
+
+    def note(self, parts: Iterable[Applied], accepted: pl.DataFrame) -> None:
+        """Remember what was accepted, until the timer comes.
+
+        Args:
+            parts: What was recorded.
+            accepted: Events of these parts, with the columns of the history.
+        """
+        wanted = self.known.wanted
+        if not wanted or self._count > MAX_NOTED:
+            return
+        found: defaultdict[str, list[tuple[int, EntryEvent]]] = defaultdict(list)
+        if not accepted.is_empty():
+            outcomes = sorted({outcome for _, outcome in wanted})
+            for row in accepted.filter(pl.col("outcome").is_in(outcomes)).iter_rows(named=True):
+                if (row["tenant_id"], row["outcome"]) in wanted:
+                    found[row["source"]].append((row["offset"], entry_of(row)))
+        for part in parts:
+            self._noted.setdefault(part.source, []).append(_Noted(part, found[part.source]))
+            self._count += len(found[part.source])
+
+    async def look(self) -> None:
+        """Let customers enter, and move on those who have something to do. Called by a timer."""
+        try:
+            await asyncio.to_thread(self.known.refresh)
+            await self.enter()
+            await self.move()
+        except (TransientStorageError, KafkaError, OSError) as error:
+            log.warning("journeys are put off", error=str(error)[:500])
+        except Exception:  # whatever it is, the stream goes on
+            log.exception("journeys are put off")
+
+    async def enter(self) -> None:
+        """Let customers enter by what has been recorded since the last look."""
+        noted, self._noted, self._count = self._noted, {}, 0
+        recorded = dict(self.recorded())
+        if self.known.entries and recorded:
+            await asyncio.to_thread(self._enter, noted, recorded)
+
+    async def move(self) -> None:
+        """Move customers on whose wait is over."""
+        now_ms = self.clock()
+        due = await asyncio.to_thread(
+            find_due, self.store, self.known.tenants.keys(), self.known.held, now_ms, MAX_FOUND
+        )
+        mine = [key for key in due if self.is_mine(key[0], key[1])][:MAX_MOVED]
+        if mine:
+            states = await asyncio.to_thread(load_enrollments, self.store, mine)
+            moved = await self._mover.move(states)
+            log.info("customers moved on in journeys", customers=len(states), states=moved)
+
+    def _enter(self, noted: Mapping[str, Sequence[_Noted]], recorded: Mapping[str, int]) -> None:
+        reached = read_journey_progress(self.store, recorded.keys())
+        events: list[EntryEvent] = []
+        stretches: list[Stretch] = []
+        for source, until in recorded.items():
+            position = reached.get(source, 0)
+            for one in noted.get(source, ()):
+                if one.applied.until_offset <= position or one.applied.from_offset >= until:
+                    continue
+                if one.applied.from_offset > position:
+                    stretches.append(Stretch(source, position, one.applied.from_offset))
+                events += [event for offset, event in one.events if offset >= position]
+                position = one.applied.until_offset
+            if position < until:
+                stretches.append(Stretch(source, position, until))
+        events = self._missed(stretches) + events
+        entered = enter(self.store, self.known, events, self.clock()) if events else 0
+        ahead = {source: until for source, until in recorded.items() if until > reached.get(source, 0)}
+        if ahead:
+            write_journey_progress(self.store, ahead)
+        if entered:
+            log.info("customers entered journeys", customers=entered)
+
+    def _missed(self, stretches: Sequence[Stretch]) -> list[EntryEvent]:
+        """What happened in parts of logs that nobody has looked at, since there are journeys to enter."""
+        if not stretches:
+            return []
+        wanted = self.known.wanted
+        since_ms = min(entry.since_ms for entry in self.known.entries)
+        tenants, outcomes = {tenant for tenant, _ in wanted}, {outcome for _, outcome in wanted}
+        return read_entry_events(self.store, stretches, tenants, outcomes, since_ms)

@@ -1,0 +1,243 @@
+"""Journeys by a clock that the test sets: who enters, what happens to them when, and that it happens once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import polars as pl
+import pytest
+
+from pipeline.journeys import Applied, JourneyRunner
+from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
+from rapport.domain.journeys.definition import Journey
+from rapport.domain.profiles.consent import Statement, Status
+from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.consents import CustomerStatement, record_consents
+from rapport.storage.customers import change_customers, find_customer
+from rapport.storage.journeys import enrollments_of, read_journey_progress
+from rapport.storage.tenants import create_tenant
+from tests.domain.journeys.plans import DAY, MINUTE, WELCOME
+from tests.storage.test_metrics import event, write
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.values import Entity
+    from rapport.domain.events import InteractionRecorded
+    from rapport.storage.client import Store
+
+SOURCE: Final = "cluster/interactions/0"
+NOW: Final = 4_000_000_000_000
+"""Later than everything that the tests configure."""
+SHOP: Final[list[tuple[str, Entity]]] = [
+    ("category", Category(id="cards", name="Cards")),
+    ("channel", Channel(id="ch_email", name="Email", channel_type="email")),
+    ("offer", Offer(id="loan", name="Loan", category_id="cards", priority=90)),
+    ("offer", Offer(id="card", name="Card", category_id="cards", priority=10)),
+    ("creative", Creative(id="cr_hello", name="Hello", offer_id="card", channel_id="ch_email")),
+    ("creative", Creative(id="cr_loan", name="Loan", offer_id="loan", channel_id="ch_email")),
+]
+STEPS: Final = [WELCOME[0], WELCOME[1], {**WELCOME[2], "config": {"storeResultAs": "picked"}}, WELCOME[3]]
+
+
+class World:
+    """A store with a tenant, runners on it, and what they have sent."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.now_ms, self.sent, self.recorded = store, NOW, [], 0
+        create_tenant(store, "acme")
+        self.configure(*SHOP)
+        self.runner = self.new_runner()
+
+    def new_runner(self, *, is_mine: bool = True) -> JourneyRunner:
+        async def send(event: InteractionRecorded) -> None:
+            self.sent.append(event)
+
+        return JourneyRunner(
+            self.store,
+            send,
+            lambda: {SOURCE: self.recorded},
+            lambda _tenant, _customer: is_mine,
+            lambda: self.now_ms,
+            refresh_s=0,
+        )
+
+    def configure(self, *entities: tuple[str, Entity]) -> None:
+        changes = [Change(kind, entity) for kind, entity in entities]
+        change_catalogue(self.store, "acme", Author("tests"), lambda _before: changes)
+
+    def journey(self, *steps: dict[str, Any], **fields: Any) -> None:
+        entry = {"entryCondition": {"outcomes": ["convert"]}}
+        made = {"id": "jrn", "name": "Welcome", "definition": {"steps": list(steps)}, **entry, **fields}
+        self.configure(("journey", msgspec.convert(made, Journey)))
+        self.look()  # what happens from now on counts
+
+    def happen(self, *customers: str, outcome: str = "click", is_noted: bool = True, **fields: Any) -> None:
+        """Have the stream record events of some customers, all in one batch."""
+        start, self.recorded = self.recorded, self.recorded + len(customers)
+        rows = [
+            {
+                **event(self.now_ms, customer=customer, source=SOURCE, offset=start + number, item=0, **fields),
+                "outcome": outcome,
+            }
+            for number, customer in enumerate(customers)
+        ]
+        write(self.store, rows)
+        if is_noted:
+            ids = [f"{row['at_ms']:012x}{number:026x}" for number, row in enumerate(rows)]
+            frame = pl.DataFrame(rows).with_columns(pl.Series("id", ids), received_at_ms=pl.col("at_ms"))
+            self.runner.note([Applied(SOURCE, start, self.recorded)], frame)
+
+    def look(self, *runners: JourneyRunner, after_ms: int = 0) -> None:
+        self.now_ms += after_ms
+
+        async def look() -> None:
+            for runner in runners or (self.runner,):
+                await asyncio.to_thread(runner.known.refresh)
+                await runner.enter()
+            await asyncio.gather(*(runner.move() for runner in runners or (self.runner,)))
+
+        asyncio.run(look())
+
+    def state(self, customer: str = "ann") -> list[tuple[str, str]]:
+        return [(one.status.value, one.current_step) for one in enrollments_of(self.store, "acme", customer)]
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    return World(store)
+
+
+def test_a_customer_enters_by_an_event_and_gets_what_each_day_brings(world: World):
+    world.journey(*STEPS)
+    world.happen("ann", outcome="convert")
+    world.happen("bob", outcome="click")
+    world.look()
+    assert (world.state("ann"), world.state("bob")) == ([("active", "pause")], [])
+    (hello,) = world.sent
+    assert (hello.customer_id, hello.outcome, hello.direction) == ("ann", "impression", "outbound")
+    assert (hello.offer_id, hello.creative_id, hello.channel_id) == ("card", "cr_hello", "ch_email")
+    world.look(after_ms=3 * DAY - 1)
+    assert (world.state(), len(world.sent)) == ([("active", "pause")], 1)
+    world.look(after_ms=1)
+    assert world.state() == [("completed", "offer")]
+    assert (world.sent[1].offer_id, world.sent[1].creative_id) == ("loan", "cr_loan")
+    assert world.sent[1].idempotency_key.endswith(":offer")
+    world.look(after_ms=DAY)
+    assert len(world.sent) == 2
+
+
+def test_an_event_that_was_noted_and_lost_is_found_in_the_history_and_nobody_enters_twice(world: World):
+    world.journey(*STEPS)
+    world.happen("ann", "bob", outcome="convert")
+    world.runner = world.new_runner()  # the process has died
+    world.happen("cid", outcome="convert", is_noted=False)
+    world.look()
+    for customer in ("ann", "bob", "cid"):
+        assert world.state(customer) == [("active", "pause")]
+    assert read_journey_progress(world.store, [SOURCE]) == {SOURCE: 3}
+    world.store.execute("TRUNCATE TABLE journey_progress")
+    world.look(world.new_runner())
+    world.happen("ann", outcome="convert")
+    world.look()
+    assert world.state("ann") == [("active", "pause")]
+    assert len(world.sent) == 3
+
+
+def test_what_happened_before_a_journey_was_active_lets_nobody_enter(world: World):
+    world.now_ms = time.time_ns() // 1_000_000 - MINUTE
+    world.happen("ann", outcome="convert")
+    world.journey(*STEPS)
+    world.now_ms += 2 * MINUTE
+    world.happen("bob", outcome="convert")
+    world.look(world.new_runner())
+    assert (world.state("ann"), world.state("bob")) == ([], [("active", "pause")])
+
+
+def test_workers_that_move_the_same_customers_at_once_do_nothing_twice(world: World):
+    steps = [
+        STEPS[2],
+        {"id": "count", "type": "update", "config": {"expressions": {"n": "coalesce(customer.n, 0) + 1"}}},
+    ]
+    world.journey(*steps, STEPS[3])
+    names = [f"c{number}" for number in range(5)]
+    world.happen(*names, outcome="convert")
+    world.look(*(world.new_runner() for _ in range(3)))
+    for _ in range(3):
+        world.look(*(world.new_runner() for _ in range(3)))
+    keys: dict[str, Any] = {}
+    for sent in world.sent:
+        assert keys.setdefault(sent.idempotency_key, sent) == sent
+    assert len(keys) == 5
+    for name in names:
+        assert world.state(name) == [("completed", "offer")]
+        customer = find_customer(world.store, "acme", name)
+        assert customer is not None
+        assert customer.attributes == {"n": 1}
+
+
+def test_what_belongs_to_another_worker_is_left_to_it(world: World):
+    world.journey(*STEPS)
+    world.happen("ann", outcome="convert")
+    world.look(world.new_runner(is_mine=False))
+    assert (world.state(), world.sent) == ([("active", "hello")], [])
+    world.look()
+    assert world.state() == [("active", "pause")]
+
+
+def test_entry_conditions_and_branches_know_the_customer_and_the_event(world: World):
+    change_customers(
+        world.store, "acme", Author("tests"), ["ann", "bob"], lambda _: {"ann": {"tier": "gold"}, "bob": {"tier": "x"}}
+    )
+    ways = [{"expression": "entry.value > 100", "targetStepId": "big"}]
+    world.journey(
+        {"id": "fork", "type": "branch", "config": {"conditions": ways, "defaultStepId": "small"}},
+        {"id": "big", "type": "end"},
+        {"id": "small", "type": "end"},
+        entryCondition={"outcomes": ["convert"], "offerIds": ["loan"], "expression": 'customer.tier == "gold"'},
+        allowsReentry=True,
+    )
+    world.happen("ann", "bob", outcome="convert", offer_id="loan", conversion_value=7.0)
+    world.happen("ann", outcome="convert", offer_id="card")
+    world.look()
+    assert (world.state("ann"), world.state("bob")) == ([("completed", "small")], [])
+    world.now_ms += MINUTE
+    world.happen("ann", outcome="convert", offer_id="loan", conversion_value=170.0)
+    world.look()
+    assert world.state("ann") == [("completed", "big"), ("completed", "small")]
+
+
+def test_who_has_not_consented_is_not_contacted_and_goes_on(world: World):
+    refused = Statement(purpose="email", status=Status.REVOKED, stated_at_ms=NOW)
+    record_consents(world.store, "acme", Author("tests"), [CustomerStatement("ann", refused)])
+    world.journey(*STEPS)
+    world.happen("ann", outcome="convert")
+    world.look()
+    assert (world.state(), world.sent) == ([("active", "pause")], [])
+
+
+def test_who_is_in_a_journey_stays_with_its_version_waits_while_it_is_paused_and_leaves_when_it_ends(world: World):
+    world.journey(*STEPS)
+    world.happen("ann", outcome="convert")
+    world.look()
+    world.journey({"id": "other", "type": "end"}, status="paused")
+    world.look(after_ms=4 * DAY)
+    assert world.state() == [("active", "pause")]
+    world.journey({"id": "other", "type": "end"})
+    world.look()
+    assert world.state() == [("completed", "offer")]
+    world.journey(*STEPS)
+    world.happen("dan", outcome="convert")
+    world.look()
+    world.journey(*STEPS, status="archived")
+    world.look(after_ms=4 * DAY)
+    assert world.state("dan") == [("exited", "pause")]
+
+
+def test_a_step_that_cannot_be_done_ends_the_enrolment_and_holds_up_nobody(world: World):
+    world.journey(WELCOME[0], STEPS[1])
+    world.configure(("creative", Creative(id="cr_hello", name="Hello", offer_id="card", channel_id="gone")))
+    world.happen("ann", outcome="convert")
+    world.look()
+    assert (world.state(), world.sent) == ([("failed", "hello")], [])
