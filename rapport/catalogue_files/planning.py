@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rapport.catalogue_files.places import CatalogueFileError
+from rapport.catalogue_files.outcome_types import OutcomeStep, plan_outcome_types
+from rapport.catalogue_files.places import CatalogueFileError, FileFault
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.validating import Entities, find_flaws, is_same, with_changes
 
 if TYPE_CHECKING:
-    from rapport.catalogue_files.reading import Placed
+    from rapport.catalogue_files.reading import CatalogueFile, Placed
     from rapport.domain.catalogue.values import Entity
+    from rapport.storage.outcome_types import OutcomeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,54 @@ class Step:
         entity = self.after or self.before
         return entity.id if entity else ""
 
+    @property
+    def fields(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Of the entity before and after; none where there is none."""
+        before, after = (full_fields(one) if one else {} for one in (self.before, self.after))
+        return before, after
 
-def plan(placed: Sequence[Placed], entities: Entities, *, prune: bool) -> tuple[Sequence[Step], Entities]:
-    """Work out what applying a file changes.
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What applying a file changes.
+
+    Attributes:
+        outcome_types: Steps of outcome types.
+        entities: Steps of the catalogue.
+        after: The catalogue as it will be.
+    """
+
+    outcome_types: Sequence[OutcomeStep]
+    entities: Sequence[Step]
+    after: Entities
+
+
+def plan_all(file: CatalogueFile, known: Sequence[OutcomeRecord], entities: Entities, *, prune: bool) -> Plan:
+    """Work out what applying a file changes, of outcome types (``known``) and of the catalogue.
+
+    Raises:
+        CatalogueFileError: With all faults of both.
+    """
+    faults: list[FileFault] = []
+    types: Sequence[OutcomeStep] = ()
+    try:
+        types = plan_outcome_types(file.outcome_types, known, prune=prune)
+    except CatalogueFileError as error:
+        faults += error.faults
+    try:
+        steps, after = plan(file, entities, prune=prune)
+    except CatalogueFileError as error:
+        raise CatalogueFileError(sorted([*faults, *error.faults])) from error
+    if faults:
+        raise CatalogueFileError(faults)
+    return Plan(types, steps, after)
+
+
+def plan(file: CatalogueFile, entities: Entities, *, prune: bool) -> tuple[Sequence[Step], Entities]:
+    """Work out what applying a file changes of the catalogue.
 
     Args:
-        placed: What the file holds.
+        file: What is wanted.
         entities: The catalogue as it is.
         prune: Whether everything is deleted that the file does not hold.
 
@@ -54,8 +98,8 @@ def plan(placed: Sequence[Placed], entities: Entities, *, prune: bool) -> tuple[
         CatalogueFileError: With everything that is wrong with the catalogue as it would be, by lines of the file.
     """
     known = {kind: {entity.id: entity for entity in entities.get(kind, ())} for kind in KINDS}
-    wanted = [(one, _with_published(one, known[one.kind].get(one.entity.id))) for one in placed]
-    held = {(one.kind, one.entity.id) for one in placed}
+    wanted = [(one, _with_published(one, known[one.kind].get(one.entity.id))) for one in file.entities]
+    held = {(one.kind, one.entity.id) for one in file.entities}
     gone = [
         (kind, entity) for kind in KINDS for entity in entities.get(kind, ()) if prune and (kind, entity.id) not in held
     ]
@@ -76,9 +120,9 @@ def plan(placed: Sequence[Placed], entities: Entities, *, prune: bool) -> tuple[
     return sorted(changed, key=lambda one: (order.index(one.kind), one.id)), after
 
 
-def describe(step: Step) -> Iterator[str]:
-    """A step in words, one line for the entity and one for each field that differs."""
-    before, after = (_flat(full_fields(one)) if one else {} for one in (step.before, step.after))
+def describe(step: Step | OutcomeStep) -> Iterator[str]:
+    """A step in words, one line for what it is about and one for each field that differs."""
+    before, after = map(_flat, step.fields)
     sign = "+" if step.before is None else "-" if step.after is None else "~"
     yield f"{sign} {step.kind} {step.id}"
     if sign == "~":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rapport.catalogue_files.checking import find_type_faults
+from rapport.catalogue_files.outcome_types import OUTCOME_TYPE, FileOutcomeType, PlacedOutcomeType
 from rapport.catalogue_files.places import (
     CatalogueFileError,
     FileFault,
@@ -45,6 +46,9 @@ SECTIONS: Final[Mapping[str, str]] = {
     "journeys": "journey",
 }
 """What the parts of a file are called, as on the API, and the kind that each holds; in the order of KINDS."""
+OUTCOME_TYPES: Final = "outcome-types"
+"""What the part is called that holds no entities but outcome types."""
+PARTS: Final = (OUTCOME_TYPES, *SECTIONS)
 NODES: Final = "nodes"
 """What a file calls the nodes of a flow that are both its draft and published."""
 _GIVEN_BY_THE_CATALOGUE: Final = "publishedVersion"
@@ -72,7 +76,15 @@ class Placed:
         return FileFault(find_line(self.node, field, renamed), where, message)
 
 
-def read_catalogue(text: str) -> Sequence[Placed]:
+@dataclass(frozen=True, slots=True)
+class CatalogueFile:
+    """What a file holds."""
+
+    entities: Sequence[Placed] = ()
+    outcome_types: Sequence[PlacedOutcomeType] = ()
+
+
+def read_catalogue(text: str) -> CatalogueFile:
     """Read a catalogue file.
 
     Raises:
@@ -80,33 +92,45 @@ def read_catalogue(text: str) -> Sequence[Placed]:
     """
     root = compose(text)
     if root is None:
-        return ()
+        return CatalogueFile()
     if not list(members_of(root)):
-        raise CatalogueFileError([FileFault(line_of(root), "", f"must have parts; known are {', '.join(SECTIONS)}")])
+        raise CatalogueFileError([FileFault(line_of(root), "", f"must have parts; known are {', '.join(PARTS)}")])
     values = Values()
-    placed: list[Placed] = []
-    faults: list[FileFault] = []
+    found: list[Placed | PlacedOutcomeType | FileFault] = []
     for section, key, node in members_of(root):
-        if section not in SECTIONS:
-            faults.append(FileFault(line_of(key), section, f"is not known; known are {', '.join(SECTIONS)}"))
+        if section not in PARTS:
+            found.append(FileFault(line_of(key), section, f"is not known; known are {', '.join(PARTS)}"))
             continue
         items = values.of(node)
         if items is None:
             continue
         if not isinstance(items, list):
-            faults.append(FileFault(line_of(key), section, "must be a list"))
+            found.append(FileFault(line_of(key), section, "must be a list"))
             continue
         for value, item in zip(items, node.value, strict=True):
-            found = _read_entity(SECTIONS[section], value, item)
-            faults += [one for one in found if isinstance(one, FileFault)]
-            placed += [one for one in found if isinstance(one, Placed)]
-    faults += [*values.faults, *_find_twins(placed)]
+            found += _read_item(section, value, item)
+    placed = [one for one in found if isinstance(one, Placed)]
+    types = [one for one in found if isinstance(one, PlacedOutcomeType)]
+    faults = [one for one in found if isinstance(one, FileFault)]
+    faults += [*values.faults, *_find_twins(placed), *_find_type_twins(types)]
     if faults:
         raise CatalogueFileError(sorted(set(faults)))
-    return placed
+    return CatalogueFile(placed, types)
 
 
-def _read_entity(kind: str, value: Any, node: yaml.Node) -> list[Placed | FileFault]:  # noqa: ANN401 - of a file
+def _read_item(section: str, value: Any, node: yaml.Node) -> Sequence[Placed | PlacedOutcomeType | FileFault]:  # noqa: ANN401 - of a file
+    return _read_outcome_type(value, node) if section == OUTCOME_TYPES else _read_entity(SECTIONS[section], value, node)
+
+
+def _read_outcome_type(value: Any, node: yaml.Node) -> Sequence[PlacedOutcomeType | FileFault]:  # noqa: ANN401 - of a file
+    faults = list(find_type_faults(value, FileOutcomeType))
+    if not faults:
+        return [PlacedOutcomeType(msgspec.convert(value, FileOutcomeType), node)]
+    name = value.get("key") or value.get("name") if isinstance(value, Mapping) else None
+    return list(_located(OUTCOME_TYPE, name, faults, node))
+
+
+def _read_entity(kind: str, value: Any, node: yaml.Node) -> Sequence[Placed | FileFault]:  # noqa: ANN401 - of a file
     fields, publishes = _as_stored(kind, value)
     faults = list(find_type_faults(fields, KINDS[kind]))
     if isinstance(value, Mapping) and _GIVEN_BY_THE_CATALOGUE in value:
@@ -117,14 +141,20 @@ def _read_entity(kind: str, value: Any, node: yaml.Node) -> list[Placed | FileFa
         return [Placed(kind, msgspec.convert(fields, KINDS[kind]), publishes, node)]
     name = value.get("id") or value.get("name") if isinstance(value, Mapping) else None
     renamed = {"draft": NODES, "published": NODES} if isinstance(value, Mapping) and NODES in value else {}
-    return [
-        FileFault(
-            find_line(node, field, renamed),
-            f"{kind}{f' {name}' if isinstance(name, str) else ''}" + (f", {field}" if field else ""),
-            message,
-        )
-        for field, message in dict.fromkeys(faults)
-    ]
+    return list(_located(kind, name, faults, node, renamed))
+
+
+def _located(
+    kind: str,
+    name: object,
+    faults: Sequence[tuple[str, str]],
+    node: yaml.Node,
+    renamed: Mapping[str, str] | None = None,
+) -> Iterator[FileFault]:
+    """Faults of the fields of something, with their lines."""
+    title = f"{kind} {name}" if isinstance(name, str) else kind
+    for field, message in dict.fromkeys(faults):
+        yield FileFault(find_line(node, field, renamed), f"{title}, {field}" if field else title, message)
 
 
 def _as_stored(kind: str, value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of a file
@@ -143,3 +173,11 @@ def _find_twins(placed: Sequence[Placed]) -> Iterator[FileFault]:
         if (one.kind, one.entity.id) in seen:
             yield one.fault("id", f"{one.entity.id} stands in the file twice")
         seen.add((one.kind, one.entity.id))
+
+
+def _find_type_twins(types: Sequence[PlacedOutcomeType]) -> Iterator[FileFault]:
+    seen: set[str] = set()
+    for one in types:
+        if one.outcome_type.key in seen:
+            yield one.fault("key", f"{one.outcome_type.key} stands in the file twice")
+        seen.add(one.outcome_type.key)

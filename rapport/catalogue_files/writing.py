@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rapport.catalogue_files.reading import NODES, SECTIONS
+from rapport.catalogue_files.outcome_types import as_in_file
+from rapport.catalogue_files.reading import NODES, OUTCOME_TYPES, SECTIONS
 from rapport.domain.catalogue.plain import sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.validating import Entities
 from rapport.domain.catalogue.values import Entity
 
+if TYPE_CHECKING:
+    from rapport.storage.outcome_types import OutcomeRecord
 
-def write_catalogue(entities: Entities) -> str:
-    """Write a catalogue as YAML: ordered by kind and id, without the fields that have their defaults."""
-    parts = {
+
+def write_catalogue(entities: Entities, outcome_types: Iterable[OutcomeRecord] = ()) -> str:
+    """Write a catalogue as YAML: ordered by kind and id, without the fields that have their defaults.
+
+    Args:
+        entities: The catalogue.
+        outcome_types: Those of the tenant, in the order in which it lists them; only its own ones are written.
+    """
+    own = [sparse_fields(as_in_file(one)) for one in outcome_types if one.is_active and not one.is_system]
+    parts: dict[str, Sequence[Mapping[str, Any]]] = {OUTCOME_TYPES: own} if own else {}
+    parts |= {
         section: [_fields_of(entity) for entity in sorted(entities[kind], key=lambda one: one.id)]
         for section, kind in SECTIONS.items()
         if entities.get(kind)

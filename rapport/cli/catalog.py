@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from rapport.catalogue_files.places import CatalogueFileError
-from rapport.catalogue_files.planning import Step, describe, plan
-from rapport.catalogue_files.reading import Placed, read_catalogue
+from rapport.catalogue_files.planning import Plan, Step, describe, plan, plan_all
+from rapport.catalogue_files.reading import CatalogueFile, read_catalogue
 from rapport.catalogue_files.writing import write_catalogue
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.catalogue.linting import lint_catalogue
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.outcome_types import list_outcome_types, save_outcome_types
 from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
-    from rapport.domain.catalogue.validating import Entities
+    from rapport.catalogue_files.outcome_types import OutcomeStep
     from rapport.storage.catalogue import StoredCatalogue
     from rapport.storage.client import Store
 
@@ -44,22 +46,30 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
 
     All of it or nothing: with any fault in the file nothing changes, and all faults are named with their lines.
     """
-    placed = _read(file)
+    wanted = _read(file)
     with open_store(settings_from_environment()) as store:
         _require_tenant(store, tenant_id)
+        planned = _plan(store, tenant_id, file, wanted, prune=prune)
         if dry_run:
-            _show(*_plan(file, placed, load_catalogue(store, tenant_id), prune=prune), done=False)
+            _show(planned, done=False)
             return
+        # All is validated by now. Outcome types go first, since they are harmless alone: should the catalogue turn out
+        # to have been changed meanwhile so that the file does not fit any more, applying it again finds them done.
+        _save_outcome_types(store, tenant_id, planned.outcome_types)
         steps: Sequence[Step] = ()
 
         def decide(before: StoredCatalogue) -> Sequence[Change]:
             nonlocal steps
-            steps, _ = _plan(file, placed, before, prune=prune)
+            try:
+                steps, _ = plan(wanted, before.entities, prune=prune)
+            except CatalogueFileError as error:
+                kept = "only its outcome types were changed" if planned.outcome_types else "nothing was changed"
+                raise _refused(file, error, kept) from error
             return list(_changes(steps))
 
         after = change_catalogue(store, tenant_id, AUTHOR, decide)
         audit_catalogue(store, tenant_id)
-    _show(steps, after.entities, done=True)
+    _show(Plan(planned.outcome_types, steps, after.entities), done=True)
 
 
 @catalog.command()
@@ -68,10 +78,10 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
 @_prune
 def diff(*, file: IO[str], tenant_id: str, prune: bool) -> None:
     """Say what `apply` would change."""
-    placed = _read(file)
+    wanted = _read(file)
     with open_store(settings_from_environment()) as store:
         _require_tenant(store, tenant_id)
-        _show(*_plan(file, placed, load_catalogue(store, tenant_id), prune=prune), done=False)
+        _show(_plan(store, tenant_id, file, wanted, prune=prune), done=False)
 
 
 @catalog.command()
@@ -82,12 +92,13 @@ def export(*, file: IO[str], tenant_id: str) -> None:
     with open_store(settings_from_environment()) as store:
         _require_tenant(store, tenant_id)
         stored = load_catalogue(store, tenant_id)
+        outcome_types = list_outcome_types(store, tenant_id)
     for problem in stored.problems:
         click.echo(f"left out, because it cannot be read: {problem}", err=True)
-    file.write(write_catalogue(stored.entities))
+    file.write(write_catalogue(stored.entities, outcome_types))
 
 
-def _read(file: IO[str]) -> Sequence[Placed]:
+def _read(file: IO[str]) -> CatalogueFile:
     try:
         return read_catalogue(file.read())
     except UnicodeDecodeError as error:
@@ -96,18 +107,27 @@ def _read(file: IO[str]) -> Sequence[Placed]:
         raise _refused(file, error) from error
 
 
-def _plan(
-    file: IO[str], placed: Sequence[Placed], stored: StoredCatalogue, *, prune: bool
-) -> tuple[Sequence[Step], Entities]:
+def _plan(store: Store, tenant_id: str, file: IO[str], wanted: CatalogueFile, *, prune: bool) -> Plan:
+    known, entities = list_outcome_types(store, tenant_id), load_catalogue(store, tenant_id).entities
     try:
-        return plan(placed, stored.entities, prune=prune)
+        return plan_all(wanted, known, entities, prune=prune)
     except CatalogueFileError as error:
         raise _refused(file, error) from error
 
 
-def _refused(file: IO[str], error: CatalogueFileError) -> CliError:
+def _refused(file: IO[str], error: CatalogueFileError, kept: str = "nothing was changed") -> CliError:
     count = "one fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
-    return CliError("\n".join([f"{file.name} has {count}; nothing was changed.", *map(str, error.faults)]))
+    return CliError("\n".join([f"{file.name} has {count}; {kept}.", *map(str, error.faults)]))
+
+
+def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[OutcomeStep]) -> None:
+    changes = [(step.known, step.record) for step in steps]
+    stored = save_outcome_types(store, tenant_id, changes, AUTHOR, time.time_ns() // 1_000_000)
+    if lost := [step.id for step, one in zip(steps, stored, strict=True) if one is None]:
+        raise CliError(
+            f"outcome types are being changed by somebody else, too: {', '.join(lost)}. Apply the file again; the "
+            "catalogue is as it was."
+        )
 
 
 def _changes(steps: Iterable[Step]) -> Iterable[Change]:
@@ -118,7 +138,8 @@ def _changes(steps: Iterable[Step]) -> Iterable[Change]:
             yield Change(step.kind, step.before, is_deleted=True)
 
 
-def _show(steps: Sequence[Step], after: Entities, *, done: bool) -> None:
+def _show(planned: Plan, *, done: bool) -> None:
+    steps: Sequence[Step | OutcomeStep] = [*planned.outcome_types, *planned.entities]
     for step in steps:
         for line in describe(step):
             click.echo(line)
@@ -126,7 +147,7 @@ def _show(steps: Sequence[Step], after: Entities, *, done: bool) -> None:
     deleted = sum(step.after is None for step in steps)
     summary = f"{made} made, {len(steps) - made - deleted} changed, {deleted} deleted"
     click.echo(summary if done else f"would be: {summary}")
-    for one in lint_catalogue(after):
+    for one in lint_catalogue(planned.after):
         field = f", {one.field}" if one.field else ""
         click.echo(f"warning: {one.kind} {one.id}{field}: {one.message} ({one.code})", err=True)
 

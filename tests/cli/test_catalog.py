@@ -10,31 +10,23 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 import yaml
-from click.testing import CliRunner
 
 from rapport.catalogue_files.places import CatalogueFileError
 from rapport.catalogue_files.planning import plan
-from rapport.catalogue_files.reading import SECTIONS, read_catalogue
+from rapport.catalogue_files.reading import SECTIONS, CatalogueFile, read_catalogue
 from rapport.catalogue_files.writing import write_catalogue
-from rapport.cli.main import cli
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.linting import lint_catalogue
 from rapport.domain.catalogue.strategy import DecisionFlow
-from rapport.settings import ClickHouseSettings
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue import load_catalogue
-from rapport.storage.client import connect
-from rapport.storage.migrations import migrate
-from rapport.storage.tenants import create_tenant
+from tests.cli.catalogue_runs import Runs
 from tests.fixtures.store import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from click.testing import Result
-
     from rapport.domain.catalogue.validating import Entities
-    from rapport.storage.client import Store
 
 CATALOGUE = """\
 channels:
@@ -70,28 +62,6 @@ decision-flows:
       - {id: response, type: response}
     routes: [{channelId: web}]
 """
-
-
-class Runs:
-    """The command on a database of its own, with a tenant `t1`."""
-
-    def __init__(self, settings: ClickHouseSettings, directory: Path) -> None:
-        migrate(settings)
-        self.store: Store = connect(settings)
-        self._env = {"CLICKHOUSE_URL": settings.url, "CLICKHOUSE_DATABASE": settings.database}
-        self._file = directory / "catalogue.yaml"
-        create_tenant(self.store, "t1")
-
-    def __call__(self, *arguments: str, text: str | None = None) -> Result:
-        if text is not None:
-            self._file.write_text(text, "utf-8")
-        return CliRunner().invoke(
-            cli, ["catalog", arguments[0], str(self._file), "--tenant", "t1", *arguments[1:]], env=self._env
-        )
-
-    @property
-    def file(self) -> str:
-        return self._file.read_text("utf-8")
 
 
 @pytest.fixture
@@ -248,6 +218,12 @@ def test_the_linter_speaks_when_a_file_is_applied(run: Runs):
         ("offers:\n  - !!python/object:os.system {}", "is not supported"),
         ("offers:\n  - {id: a, name: !!int x}", "cannot be read"),
         ("offers:\n  - 7", "must have fields"),
+        ("outcome-types:\n  - {key: a b, classification: positive}", "line 2: outcome_type a b, key"),
+        (
+            "outcome-types:\n  - {key: a, classification: positive}\n  - {key: a, classification: neutral}",
+            "line 3: out",
+        ),
+        ("outcome-types:\n  - {key: a, classification: positive, category: recommendation}", "a, category: Invalid"),
         ("decision-flows:\n  - {id: a, key: a, name: x, publishedVersion: 3}", "is counted by the catalogue"),
         ("decision-flows:\n  - {id: a, key: a, name: x, nodes: [], draft: []}", "is both the draft"),
     ],
@@ -269,13 +245,15 @@ def test_a_small_file_that_stands_for_billions_of_values_is_refused():
 def test_the_documented_file_can_be_applied():
     page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text("utf-8")
     (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    steps, after = plan(read_catalogue(text), {}, prune=False)
+    file = read_catalogue(text)
+    assert [one.outcome_type.key for one in file.outcome_types] == ["renewed"]
+    steps, after = plan(file, {}, prune=False)
     assert [step.kind for step in steps] == ["channel", "offer", "creative", "decision_flow"]
     assert lint_catalogue(after) == []
 
 
 def test_an_empty_file_holds_nothing_and_every_kind_has_a_part():
-    assert read_catalogue("# nothing\n") == ()
+    assert read_catalogue("# nothing\n") == CatalogueFile()
     assert list(SECTIONS.values()) == list(KINDS)
     assert write_catalogue({}) == ""
 
