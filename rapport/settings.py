@@ -198,7 +198,7 @@ def _contradictions(settings: Settings) -> list[str]:
         (worker.claim_timeout_s > 0, "RAPPORT_WORKER_CLAIM_TIMEOUT_S must be above 0"),
         (
             0 < worker.refresh_s <= MAX_REFRESH_S,
-            f"RAPPORT_WORKER_REFRESH_S must lie above 0 and not above {MAX_REFRESH_S:g}: outcome types change that soon",
+            f"RAPPORT_WORKER_REFRESH_S must lie above 0 and not above {MAX_REFRESH_S:g}: so soon outcome types change",
         ),
         (worker.journeys_s > 0, "RAPPORT_WORKER_JOURNEYS_S must be above 0"),
         (0 <= worker.port <= 65_535, "RAPPORT_WORKER_PORT must lie between 0 and 65535"),

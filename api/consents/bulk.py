@@ -8,22 +8,20 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Controller, Request, Response, post
-from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
-from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.openapi.spec import Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.bodies import decode_or_faults, require_media_type
+from api.bulk import CSV, NDJSON, bulk_operation
 from api.catalogue.service import author_of
 from api.consents.schemas import IMPORTED_EXAMPLE, PURPOSE_PATTERN, ImportedView, RowBody
 from api.consents.service import statement_of
-from api.customers.bulk import CSV
-from api.customers.reading import object_of, read_csv
+from api.customers.reading import object_of, read_rows
 from api.describing import answers
 from api.errors import ApiError, Fault, invalid
-from api.ingest.controller import NDJSON
-from api.ingest.reading import bounded, read_array, read_lines
+from api.ingest.reading import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.attributes import AttributeFault
@@ -84,36 +82,19 @@ class StatementReader:
             self.statements.append(CustomerStatement(row.customer_id, statement))
 
 
-@dataclass
-class BulkOperation(Operation):
-    """Describes a body that is read while it arrives."""
-
-    def __post_init__(self) -> None:
-        """Say what it may hold."""
-        row = Schema(
-            type="object",  # type: ignore[arg-type]
-            description="What a customer says to one purpose.",
-            required=["customerId", "purpose", "status"],
-            properties={
-                "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
-                "purpose": Schema(type="string", pattern=PURPOSE_PATTERN),  # type: ignore[arg-type]
-                "status": Schema(enum=[status.value for status in Status]),
-                "source": Schema(enum=[*(source.value for source in Source), None]),
-                "statedAt": Schema(type=[OpenAPIType.STRING, OpenAPIType.INTEGER, OpenAPIType.NULL]),
-            },
-            examples=[dict(_ROW)],
-        )
-        rows = Schema(type="array", items=row, max_items=MAX_ROWS)  # type: ignore[arg-type]
-        lines = Schema(type="string", description="One statement a line.")  # type: ignore[arg-type]
-        table = Schema(type="string", description="The first line names the columns.")  # type: ignore[arg-type]
-        self.request_body = BodySpec(
-            required=True,
-            content={
-                "application/json": OpenAPIMediaType(schema=rows),
-                NDJSON[0]: OpenAPIMediaType(schema=lines),
-                CSV: OpenAPIMediaType(schema=table),
-            },
-        )
+_STATEMENT: Final = Schema(
+    type="object",  # type: ignore[arg-type]
+    description="What a customer says to one purpose.",
+    required=["customerId", "purpose", "status"],
+    properties={
+        "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
+        "purpose": Schema(type="string", pattern=PURPOSE_PATTERN),  # type: ignore[arg-type]
+        "status": Schema(enum=[status.value for status in Status]),
+        "source": Schema(enum=[*(source.value for source in Source), None]),
+        "statedAt": Schema(type=[OpenAPIType.STRING, OpenAPIType.INTEGER, OpenAPIType.NULL]),
+    },
+    examples=[dict(_ROW)],
+)
 
 
 class ConsentsController(Controller):
@@ -126,7 +107,7 @@ class ConsentsController(Controller):
 
     @post(
         summary="Import what customers consent to",
-        operation_class=BulkOperation,
+        operation_class=bulk_operation(_STATEMENT, "statement", MAX_ROWS, has_table=True),
         status_code=200,
         request_max_body_size=None,  # counted while it is read, against a limit of its own
         responses=_RESPONSES,
@@ -148,11 +129,7 @@ class ConsentsController(Controller):
         given = request.headers.get("content-type", "application/json")
         media_type = require_media_type(given, "application/json", *NDJSON, CSV)
         reader = StatementReader(services.clock())
-        chunks = bounded(request.stream(), services.settings.api.max_bulk_bytes)
-        if media_type == CSV:
-            await read_csv(chunks, reader)
-        else:
-            await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
+        await read_rows(bounded(request.stream(), services.settings.api.max_bulk_bytes), media_type, reader)
         if not reader.count:
             raise ApiError(400, "The body has no statements.")
         if reader.faults and (atomic or not reader.statements):

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, post
-from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
-from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.openapi.spec import Schema
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.bodies import require_media_type
-from api.customers.reading import MAX_ROWS, RowReader, read_csv
+from api.bulk import CSV, NDJSON, bulk_operation
+from api.customers.reading import MAX_ROWS, RowReader, read_rows
 from api.customers.schemas import UPSERTED_EXAMPLE, UpsertedView
 from api.customers.service import faults_of, form_of, store_rows
 from api.describing import answers
 from api.errors import ApiError, Fault, invalid
-from api.ingest.controller import NDJSON
-from api.ingest.reading import bounded, read_array, read_lines
+from api.ingest.reading import bounded
 from api.reading.parameters import one_of
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.customer_rows import Upserted, Way
 
-CSV: Final = "text/csv"
 _DONE: Final = {**UPSERTED_EXAMPLE, "received": 2, "rejected": 0, "errors": []}
 _RESPONSES: Final = {
     **answers(200, UpsertedView, _DONE, 400, 413, 415),
@@ -33,33 +30,16 @@ _RESPONSES: Final = {
 _ROW: Final = {"customerId": "CUST001", "first_name": "Ann", "tier": "gold"}
 
 
-@dataclass
-class BulkOperation(Operation):
-    """Describes a body that is read while it arrives."""
-
-    def __post_init__(self) -> None:
-        """Say what it may hold."""
-        row = Schema(
-            type="object",  # type: ignore[arg-type]
-            description="A customer: the id, and the attributes beside it or in `attributes`.",
-            required=["customerId"],
-            properties={
-                "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
-                "attributes": Schema(type="object"),  # type: ignore[arg-type]
-            },
-            examples=[dict(_ROW)],
-        )
-        rows = Schema(type="array", items=row, max_items=MAX_ROWS)  # type: ignore[arg-type]
-        lines = Schema(type="string", description="One customer a line.")  # type: ignore[arg-type]
-        table = Schema(type="string", description="The first line names the columns.")  # type: ignore[arg-type]
-        self.request_body = BodySpec(
-            required=True,
-            content={
-                "application/json": OpenAPIMediaType(schema=rows),
-                NDJSON[0]: OpenAPIMediaType(schema=lines),
-                CSV: OpenAPIMediaType(schema=table),
-            },
-        )
+_CUSTOMER: Final = Schema(
+    type="object",  # type: ignore[arg-type]
+    description="A customer: the id, and the attributes beside it or in `attributes`.",
+    required=["customerId"],
+    properties={
+        "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
+        "attributes": Schema(type="object"),  # type: ignore[arg-type]
+    },
+    examples=[dict(_ROW)],
+)
 
 
 class CustomersController(Controller):
@@ -72,7 +52,7 @@ class CustomersController(Controller):
 
     @post(
         summary="Store many customers",
-        operation_class=BulkOperation,
+        operation_class=bulk_operation(_CUSTOMER, "customer", MAX_ROWS, has_table=True),
         status_code=200,
         request_max_body_size=None,  # counted while it is read, against a limit of its own
         responses=_RESPONSES,
@@ -104,7 +84,8 @@ class CustomersController(Controller):
         given = request.headers.get("content-type", "application/json")
         media_type = require_media_type(given, "application/json", *NDJSON, CSV)
         form = await form_of(services, request.user.tenant_id)
-        reader = await _read(request, services, media_type)
+        reader = RowReader()
+        await read_rows(bounded(request.stream(), services.settings.api.max_bulk_bytes), media_type, reader)
         if not reader.count:
             raise ApiError(400, "The body has no customers.")
         if reader.faults and (atomic or not reader.rows):
@@ -114,16 +95,6 @@ class CustomersController(Controller):
         if view.rejected == reader.count:
             raise invalid(*view.errors)
         return Response(view, status_code=207 if view.errors else 200)
-
-
-async def _read(request: Request[Principal, Any, Any], services: FromServices, media_type: str) -> RowReader:
-    reader = RowReader()
-    chunks = bounded(request.stream(), services.settings.api.max_bulk_bytes)
-    if media_type == CSV:
-        await read_csv(chunks, reader)
-    else:
-        await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
-    return reader
 
 
 def _view_of(reader: RowReader, done: Upserted) -> UpsertedView:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from api.bulk import CSV, NDJSON
 from api.errors import ApiError, Fault, invalid
-from api.ingest.reading import PAUSE_EVERY
+from api.ingest.reading import PAUSE_EVERY, ItemReader, read_array, read_lines
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
 from rapport.domain.profiles.rows import Row, row_of
 
@@ -73,6 +74,10 @@ class ObjectReader(Protocol):
         """Take the members of one, or what is wrong with it."""
 
 
+class JsonReader(ObjectReader, ItemReader, Protocol):
+    """Takes either."""
+
+
 def object_of(item: bytes) -> Mapping[str, Any] | AttributeFault:
     """Read a JSON object."""
     try:
@@ -82,6 +87,18 @@ def object_of(item: bytes) -> Mapping[str, Any] | AttributeFault:
         return AttributeFault("body", f"is not UTF-8: byte {error.start} is invalid")
     except (msgspec.DecodeError, RecursionError) as error:
         return AttributeFault("body", f"is not a JSON object: {error}")
+
+
+async def read_rows(chunks: AsyncIterator[bytes], media_type: str, reader: JsonReader) -> None:
+    """Read a body of one of the media types that bulk routes take.
+
+    Raises:
+        ApiError: 400; it is not of that type. 413; it has too many rows.
+    """
+    if media_type == CSV:
+        await read_csv(chunks, reader)
+    else:
+        await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
 
 
 async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:

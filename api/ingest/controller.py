@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, Schema
-from litestar.openapi.spec import RequestBody as BodySpec
+from litestar.openapi.spec import Schema
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.bodies import require_media_type
+from api.bulk import NDJSON, bulk_operation
 from api.describing import answers
 from api.errors import ApiError, invalid
 from api.ingest.reading import MAX_EVENTS, EventReader, bounded, read_array, read_lines
@@ -24,7 +23,6 @@ from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.contract import event_schema
 
-NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _EXAMPLE: Final[Mapping[str, object]] = {"accepted": 2, "rejected": 0, "position": "0:17,2:1042", "errors": []}
 _EVENT: Final[Mapping[str, object]] = {
     "customerId": "CUST001",
@@ -58,24 +56,6 @@ def _item_schema() -> Schema:
     )
 
 
-@dataclass
-class BulkOperation(Operation):
-    """Describes a body that is read while it arrives."""
-
-    def __post_init__(self) -> None:
-        """Say what it may hold."""
-        item = _item_schema()
-        events = Schema(type="array", items=item, max_items=MAX_EVENTS)  # type: ignore[arg-type]
-        lines = Schema(type="string", description="One event a line.")  # type: ignore[arg-type]
-        self.request_body = BodySpec(
-            required=True,
-            content={
-                "application/json": OpenAPIMediaType(schema=events),
-                NDJSON[0]: OpenAPIMediaType(schema=lines),
-            },
-        )
-
-
 class IngestController(Controller):
     """What producers write to Kafka may be posted here too."""
 
@@ -86,7 +66,7 @@ class IngestController(Controller):
 
     @post(
         summary="Record many interactions",
-        operation_class=BulkOperation,
+        operation_class=bulk_operation(_item_schema(), "event", MAX_EVENTS),
         request_max_body_size=None,  # counted while it is read, against a limit of its own
         responses=_RESPONSES,
     )
