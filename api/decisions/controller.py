@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, get, post
 from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
+from api.decisions.examples import FULL_TRACE, SHORT_TRACE
 from api.decisions.past import load_record, read_record, replay, shorten, show
 from api.decisions.schemas import FullTrace, Replay, TracePage
 from api.describing import answers
@@ -22,33 +22,7 @@ from rapport.storage.decisions import DecisionFilter, count_matching, list_decis
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
-_SHORT: Final[Mapping[str, object]] = {
-    "id": "0199a1b2-c3d4-7f1e-8d3c-4b000000002a",
-    "requestId": "0199a1b2-c3d4-7f1e-8d3c-4b000000002a",
-    "recommendationId": "0199a1b2-c3d4-7f1e-8d3c-4b000000002a",
-    "customerId": "CUST001",
-    "decisionFlowKey": "base",
-    "decisionFlowVersion": 1,
-    "pipeline": [
-        {
-            "stage": "qualify",
-            "node": "qualify",
-            "placementId": None,
-            "candidates": 12,
-            "passed": 8,
-            "method": None,
-            "topScore": None,
-        }
-    ],
-    "result": {"count": 1, "topOffer": {"offerId": "off_abc123", "score": 0.9}},
-    "candidateCount": 12,
-    "afterQualification": 8,
-    "afterContactPolicy": 5,
-    "finalCount": 1,
-    "totalDurationMs": 8.1,
-    "createdAt": "2026-03-15T14:30:00.000Z",
-}
-_PAGE: Final = {"traces": [_SHORT], "total": 1, "limit": 50, "offset": 0}
+_PAGE: Final = {"traces": [SHORT_TRACE], "total": 1, "limit": 50, "offset": 0}
 _REPLAY: Final = {
     "recommendationId": "0199a1b2-c3d4-7f1e-8d3c-4b000000002a",
     "customerId": "CUST001",
@@ -105,7 +79,11 @@ class TraceController(Controller):
         records = [record for one in stored if (record := read_record(one)) is not None]
         return TracePage(traces=[shorten(one) for one in records], total=total, limit=limit, offset=offset)
 
-    @get("/{recommendation_id:str}", summary="Explain a decision", responses=answers(200, FullTrace, None, 404, 409))
+    @get(
+        "/{recommendation_id:str}",
+        summary="Explain a decision",
+        responses=answers(200, FullTrace, FULL_TRACE, 404, 409),
+    )
     async def one(
         self,
         request: Request[Principal, Any, Any],

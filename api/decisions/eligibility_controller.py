@@ -10,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from api.auth.principal import Principal, requires
 from api.decisions.eligibility import explain_offer, list_eligibility
 from api.decisions.eligibility_schemas import Eligibility, WhyNot
+from api.decisions.examples import ELIGIBILITY, WHY_NOT
 from api.describing import answers
 from api.reading.freshness import READS
 from api.services import FromServices
@@ -33,7 +34,7 @@ class EligibilityController(Controller):
     guards = [requires(Role.VIEWER)]
     opt = {"scope": "traces", READS: True}
 
-    @get("/eligibility", summary="Judge all active offers", responses=answers(200, Eligibility, None, 404, 409))
+    @get("/eligibility", summary="Judge all active offers", responses=answers(200, Eligibility, ELIGIBILITY, 404, 409))
     async def eligibility(
         self,
         request: Request[Principal, Any, Any],
@@ -44,7 +45,7 @@ class EligibilityController(Controller):
         """Every rule and every policy is asked about every active offer; the eligible come first, by priority."""
         return await list_eligibility(services, request.user.tenant_id, customer_id, recommendation_id)
 
-    @get("/why-not/{offer_id:str}", summary="Explain one offer", responses=answers(200, WhyNot, None, 404, 409))
+    @get("/why-not/{offer_id:str}", summary="Explain one offer", responses=answers(200, WhyNot, WHY_NOT, 404, 409))
     async def why_not(
         self,
         request: Request[Principal, Any, Any],
