@@ -47,8 +47,8 @@ def serve(settings: Settings) -> None:
         )
     if api.workers > 1 and api.shared_state == "memory":
         log.warning(
-            "the processes do not know of each other: a tenant may ask as many times more often than its limit says, and"
-            " caps may be exceeded by simultaneous requests; set RAPPORT_API_SHARED_STATE",
+            "the processes do not know of each other: a tenant may ask that many times as often as its limit says,"
+            " and simultaneous requests may exceed caps; set RAPPORT_API_SHARED_STATE",
             processes=api.workers,
         )
     shared = tempfile.mkdtemp(prefix="rapport-metrics-") if api.workers > 1 else ""

@@ -114,7 +114,7 @@ def prepare_policies(gate: Gate) -> Action:
 
 
 def require_consent(run: Run) -> None:
-    """Remove what the customer has not consented to. No flow does without it: it runs even where no node asks for it."""
+    """Remove what the customer has not consented to. It runs in every flow, even where no node asks for it."""
     context = run.context
     if not context.customer.withheld and not context.customer.objections:
         return
