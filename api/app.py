@@ -46,6 +46,7 @@ from api.experiments.controller import ExperimentResultsController
 from api.health.controller import HealthController
 from api.history.controller import HistoryController
 from api.ingest.controller import IngestController
+from api.journeys.controller import EnrollmentController
 from api.limits import RateLimit
 from api.metric_values.controller import MetricValueController
 from api.metrics import ApiMetrics
@@ -108,6 +109,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     HistoryController,
     DecisionController,
     EligibilityController,
+    EnrollmentController,
     IngestController,
     MetricValueController,
     OutcomeTypeController,

@@ -163,6 +163,13 @@ def load_enrollments(store: Store, keys: Collection[tuple[str, ...]]) -> list[En
     return [by_key[key] for key in keys if key in by_key]
 
 
+def find_enrollment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrollment | None:
+    """Find an enrolment by its id."""
+    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrollment}
+    rows = store.rows("journeys/by_id", asked)
+    return _decode(rows[0]["state"]) if rows else None
+
+
 def count_active(store: Store, keys: Collection[tuple[str, ...]]) -> dict[tuple[str, str, str], int]:
     """Count active enrolments by tenant, customer and journey, of those who were ever in it."""
     if not keys:

@@ -104,24 +104,37 @@ def advance(
     """
     current = enrollment
     while current.status is EnrollmentStatus.ACTIVE:
-        if now_ms >= current.expires_at_ms:
-            return _end(current, EnrollmentStatus.EXPIRED, current.expires_at_ms), ()
-        step = plan.steps.get(current.step)
-        if step is None:
-            return _end(current, EnrollmentStatus.FAILED, now_ms, GONE), ()
-        if isinstance(step.config, WaitConfig):
-            due_at_ms = current.entered_at_ms + step.config.length_ms
-            if now_ms < due_at_ms:
-                return replace(current, due_at_ms=min(due_at_ms, current.expires_at_ms)), ()
-            current = _move(current, step.next, now_ms)
-            continue
-        if isinstance(step.config, UpdateConfig) and current.pending is None:
-            current = replace(current, pending=_worked_out(step, step.config, current, facts, now_ms))
-        action = _action_of(step, current)
+        after, action = take_step(plan, current, facts, now_ms)
         if action is not None:
-            return current, (action,)
-        current = _move(current, _target_of(step, current, facts, now_ms), now_ms)
+            return after, (action,)
+        if after.visits == current.visits:  # a wait that is not over, or the end
+            return after, ()
+        current = after
     return current, ()
+
+
+def take_step(plan: Plan, current: Enrollment, facts: JourneyFacts, now_ms: int) -> tuple[Enrollment, Action | None]:
+    """Do what there is to do without effects at the step where a customer is; one step of :func:`advance`.
+
+    Returns:
+        Where the customer is then: at the next step, or still here if there is a wait or an action.
+    """
+    if now_ms >= current.expires_at_ms:
+        return _end(current, EnrollmentStatus.EXPIRED, current.expires_at_ms), None
+    step = plan.steps.get(current.step)
+    if step is None:
+        return _end(current, EnrollmentStatus.FAILED, now_ms, GONE), None
+    if isinstance(step.config, WaitConfig):
+        due_at_ms = current.entered_at_ms + step.config.length_ms
+        if now_ms < due_at_ms:
+            return replace(current, due_at_ms=min(due_at_ms, current.expires_at_ms)), None
+        return _move(current, step.next, now_ms), None
+    if isinstance(step.config, UpdateConfig) and current.pending is None:
+        current = replace(current, pending=_worked_out(step, step.config, current, facts, now_ms))
+    action = _action_of(step, current)
+    if action is not None:
+        return current, action
+    return _move(current, _target_of(step, current, facts, now_ms), now_ms), None
 
 
 def complete(

@@ -14,6 +14,7 @@ from rapport.domain.journeys.checks import find_journey_flaws
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import Decide, JourneyFacts, Send, Update, advance, complete, fail, leave
+from rapport.domain.journeys.simulating import simulate
 from tests.domain.journeys.plans import DAY, MINUTE, NOW, WELCOME, entered, journey, plan
 
 if TYPE_CHECKING:
@@ -213,3 +214,24 @@ def test_what_was_begun_and_not_written_down_is_done_again_under_the_same_key(
                 break
             has_died = random.random() < 0.5  # all that is known is that the customer came to the step
             state = at_step if has_died else complete(ready, at_step, now_ms, chosen=CHOSEN)
+
+
+def test_a_simulation_goes_through_all_steps_and_jumps_over_waits():
+    ready = plan(*WELCOME)
+    steps, end = simulate(ready, "ann", {}, NOTHING, lambda _: CHOSEN, NOW)
+    assert [(one.step_id, one.type, one.at_ms - NOW) for one in steps] == [
+        ("hello", "send", 0),
+        ("pause", "wait", 0),
+        ("choose", "decide", 3 * DAY),
+        ("offer", "send", 3 * DAY),
+    ]
+    assert (steps[2].chosen, end.status, end.ended_at_ms) == (CHOSEN, EnrollmentStatus.COMPLETED, NOW + 3 * DAY)
+    assert simulate(ready, "ann", {}, NOTHING, lambda _: [], NOW)[0][3].action is None
+
+
+@given(plans(), _FACTS)
+def test_a_simulation_ends_as_the_journey_would(ready: Plan, facts: JourneyFacts):
+    steps, end = simulate(ready, "ann", {}, facts, lambda _: CHOSEN, NOW)
+    if len(steps) < 500:
+        assert end.status in (EnrollmentStatus.COMPLETED, EnrollmentStatus.EXPIRED)
+    assert [one.at_ms for one in steps] == sorted(one.at_ms for one in steps)

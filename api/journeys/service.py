@@ -1,0 +1,158 @@
+"""Has customers enter and leave journeys, and tries journeys out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec.structs import replace as replaced
+
+from api.errors import ApiError
+from api.journeys.schemas import JourneyTried, TriedStep
+from api.times import iso
+from rapport.domain.catalogue.values import Status
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
+from rapport.domain.journeys.plan import compile_journey
+from rapport.domain.journeys.progress import JourneyFacts, Send, Update, enroll, leave
+from rapport.domain.journeys.simulating import SimulatedStep, simulate
+from rapport.domain.profiles.attributes import Form
+from rapport.journeys.effects import StepError, choose, contact_of
+from rapport.journeys.facts import load_facts
+from rapport.journeys.known import Configured
+from rapport.storage.errors import TransientStorageError
+from rapport.storage.journeys import Enrolled, append, find_enrollment, list_enrollments
+
+if TYPE_CHECKING:
+    from api.journeys.schemas import JourneyTrial, NewEnrollment
+    from api.services import Services
+    from rapport.domain.journeys.definition import Journey
+    from rapport.domain.journeys.plan import Plan
+    from rapport.domain.journeys.progress import Decide
+    from rapport.storage.client import Store
+
+MAX_ATTEMPTS: Final = 20
+
+
+async def find_plan(services: Services, tenant_id: str, journey_id: str) -> tuple[Plan, Status]:
+    """A journey, ready, and its status.
+
+    Raises:
+        ApiError: 404; there is none.
+    """
+    record = (await services.catalogues.refresh(tenant_id)).find("journey", journey_id)
+    if record is None or record.entity is None:
+        raise ApiError(404, f"There is no journey {journey_id!r}.")
+    return compile_journey(cast("Journey", record.entity), record.version), record.entity.status
+
+
+def enter(store: Store, tenant_id: str, plan: Plan, wanted: NewEnrollment, now_ms: int) -> tuple[Enrollment, bool]:
+    """Have a customer enter a journey.
+
+    Returns:
+        The enrolment, and whether it is new: a customer who is in the journey, or may not enter again, is not enrolled.
+    """
+    customer_id = wanted.customer_id
+    status = EnrollmentStatus.ACTIVE.value if plan.allows_reentry else ""
+    known, _ = list_enrollments(store, tenant_id, plan.journey_id, limit=1, customer_id=customer_id, status=status)
+    if known:
+        return known[0], False
+    told_apart_by = f"api:{wanted.idempotency_key or secrets.token_hex(16)}" if plan.allows_reentry else ""
+    name = enrollment_id(tenant_id, plan.journey_id, customer_id, told_apart_by)
+    enrolled = enroll(plan, name, customer_id, wanted.entry, now_ms)
+    if append(store, [Enrolled(tenant_id, enrolled)]):
+        return enrolled, True
+    found = find_enrollment(store, tenant_id, plan.journey_id, name)
+    return found or enrolled, False
+
+
+def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, reason: str, now_ms: int) -> Enrollment:
+    """Take a customer out of a journey.
+
+    Raises:
+        ApiError: 404; there is no such enrolment. 409; it has ended.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        found = find_enrollment(store, tenant_id, journey_id, enrollment)
+        if found is None:
+            raise ApiError(404, f"There is no enrollment {enrollment!r} in this journey.")
+        if found.status is not EnrollmentStatus.ACTIVE:
+            raise ApiError(409, f"The enrollment has ended: it is {found.status.value}.")
+        after = _next(leave(found, now_ms, reason))
+        if append(store, [Enrolled(tenant_id, after)]):
+            return after
+    raise TransientStorageError(f"the enrolment was moved on by others {MAX_ATTEMPTS} times in a row")
+
+
+async def try_out(services: Services, tenant_id: str, plan: Plan, trial: JourneyTrial) -> JourneyTried:
+    """Try a journey out, without effects.
+
+    Raises:
+        ApiError: 409; a step cannot be done as things are configured.
+    """
+    tenant = await services.tenants.get(tenant_id)
+    catalogue = await services.catalogues.of(tenant_id)
+    creatives = {one.id: one for some in catalogue.creatives.values() for one in some}
+    configured = Configured(tenant=tenant, catalogue=catalogue, creatives=creatives, form=Form())
+    try:
+        return await services.database.call(_try_out, configured, plan, trial, services.clock())
+    except StepError as error:
+        raise ApiError(409, f"A step cannot be done: {error}.") from error
+
+
+def _try_out(store: Store, known: Configured, plan: Plan, trial: JourneyTrial, now_ms: int) -> JourneyTried:
+    customer_id = trial.customer_id or ""
+
+    def decided(action: Decide) -> Sequence[Mapping[str, Any]]:
+        if action.config.store_result_as in trial.decisions:
+            return trial.decisions[action.config.store_result_as]
+        if trial.customer_id is None:
+            return ()
+        return choose(store, known, customer_id, action, now_ms)
+
+    facts = JourneyFacts()
+    if trial.customer_id is not None:
+        facts = load_facts(store, known.tenant, known.catalogue, [customer_id], plan.metrics, now_ms)[customer_id]
+    facts = replace(
+        facts,
+        attributes={**facts.attributes, **trial.attributes},
+        segments=facts.segments | set(trial.segments),
+        metrics={**facts.metrics, **trial.metrics},
+    )
+    steps, end = simulate(plan, customer_id, trial.entry, facts, decided, now_ms)
+    last_ms = end.ended_at_ms or (steps[-1].at_ms if steps else now_ms)
+    return JourneyTried(
+        journey_id=plan.journey_id,
+        journey_version=plan.version,
+        status=end.status,
+        steps=[_tried(known, end, step, now_ms) for step in steps],
+        duration_seconds=(last_ms - now_ms) / 1000,
+    )
+
+
+def _tried(known: Configured, end: Enrollment, step: SimulatedStep, now_ms: int) -> TriedStep:
+    effect: Mapping[str, Any] | None = None
+    if isinstance(step.action, Send):
+        event = contact_of(known, end, step.action)
+        effect = {
+            "outcome": event.outcome,
+            "offerId": event.offer_id,
+            "creativeId": event.creative_id,
+            "channelId": event.channel_id,
+        }
+    elif isinstance(step.action, Update):
+        effect = {"attributes": step.action.attributes}
+    elif step.chosen is not None:
+        effect = {"chosen": step.chosen}
+    return TriedStep(
+        step_id=step.step_id,
+        type=step.type,
+        at=iso(step.at_ms),
+        after_seconds=(step.at_ms - now_ms) / 1000,
+        effect=effect,
+    )
+
+
+def _next(state: Enrollment) -> Enrollment:
+    return replaced(state, version=state.version + 1)
