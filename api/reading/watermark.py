@@ -12,6 +12,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from api.background import end
+from rapport.kafka.clients import FINISH_S, uncut
 from rapport.kafka.log import LogReader, open_log
 from rapport.kafka.sources import Source, source_of
 from rapport.kafka.topics import cluster_id_of, partitions_of
@@ -74,7 +75,7 @@ class Watermark:
         try:
             await asyncio.gather(*loops)
         finally:
-            await end(loops, again_after_s=0.5)
+            await end(loops, again_after_s=FINISH_S + 1)
 
     async def wait_for(self, offsets: Mapping[int, int], timeout_s: float) -> bool:
         """Wait until every offset, by partition, has been applied; False if that takes longer than allowed."""
@@ -126,7 +127,7 @@ class Watermark:
 
     async def _look_at_log(self, reader: LogReader) -> None:
         looked_at = time.time()
-        ranges = await reader.ranges([(self._kafka.topic, number) for number in self._sources])
+        ranges = await uncut(reader.ranges([(self._kafka.topic, number) for number in self._sources]))
         self._looks.append((looked_at, {number: held.end for (_, number), held in ranges.items()}))
 
     async def _follow_tables(self) -> None:

@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from api.errors import ApiError, unavailable
 from rapport.kafka.clients import producer as make_producer
-from rapport.kafka.clients import start
+from rapport.kafka.clients import uncut
 from rapport.kafka.topics import create_topics
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class EventGateway:
         try:
             if self._kafka.create_topics:
                 await create_topics(self._kafka)
-            await start(producer)
-            self._partitions = sorted(await producer.partitions_for(self._kafka.topic))
+            await uncut(producer.start())
+            self._partitions = sorted(await uncut(producer.partitions_for(self._kafka.topic)))
         except BaseException:
             await producer.stop()
             raise

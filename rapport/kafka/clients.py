@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,10 +13,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
 
+T = TypeVar("T")
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest message a client sends: a dead letter is a little larger than the message it holds."""
-START_S: Final = 2.0
-"""How long a client that is starting is waited for when nobody wants it any more."""
+FINISH_S: Final = 2.0
+"""How long a client may go on with what nobody wants any more."""
 
 
 def security_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -60,19 +62,19 @@ def producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
     )
 
 
-async def start(client: AIOKafkaAdminClient | AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Start a client. Whoever is cancelled meanwhile waits until it has started, and must close it as always.
+async def uncut(doing: Coroutine[Any, Any, T]) -> T:
+    """Await what a client does over its connections. Whoever is cancelled meanwhile waits until it is done.
 
-    aiokafka forgets the connection it is just opening if its start is cancelled.
+    aiokafka forgets the connection it is just opening if it is cancelled.
 
     Raises:
         KafkaError: The cluster does not answer.
     """
-    starting = asyncio.ensure_future(client.start())
+    task = asyncio.ensure_future(doing)
     try:
-        await asyncio.shield(starting)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([starting], timeout=START_S)
-        if not starting.cancel():
-            starting.exception()  # seen
+        await asyncio.wait([task], timeout=FINISH_S)
+        if not task.cancel() and not task.cancelled():
+            task.exception()  # seen
         raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from rapport.kafka.clients import log_reader, start
+from rapport.kafka.clients import log_reader, uncut
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
@@ -82,7 +82,7 @@ async def open_log(settings: KafkaSettings) -> AsyncIterator[LogReader]:
     """
     consumer = log_reader(settings)
     try:
-        await start(consumer)
+        await uncut(consumer.start())
         yield LogReader(consumer)
     finally:
         await asyncio.shield(consumer.stop())

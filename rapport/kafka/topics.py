@@ -9,7 +9,7 @@ import structlog
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from rapport.kafka.clients import MAX_REQUEST_BYTES, admin_client, start
+from rapport.kafka.clients import MAX_REQUEST_BYTES, admin_client, uncut
 
 if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
@@ -25,8 +25,8 @@ async def cluster_id_of(settings: KafkaSettings) -> str:
     """
     admin = admin_client(settings)
     try:
-        await start(admin)
-        return str((await admin.describe_cluster())["cluster_id"])
+        await uncut(admin.start())
+        return str((await uncut(admin.describe_cluster()))["cluster_id"])
     finally:
         await admin.close()
 
@@ -39,8 +39,8 @@ async def partitions_of(settings: KafkaSettings, topic: str) -> list[int]:
     """
     admin = admin_client(settings)
     try:
-        await start(admin)
-        found = await admin.describe_topics([topic])
+        await uncut(admin.start())
+        found = await uncut(admin.describe_topics([topic]))
         return sorted(int(one["partition"]) for described in found for one in described["partitions"])
     finally:
         await admin.close()
@@ -54,8 +54,8 @@ async def create_topics(settings: KafkaSettings) -> None:
     """
     admin = admin_client(settings)
     try:
-        await start(admin)
-        existing = set(await admin.list_topics())
+        await uncut(admin.start())
+        existing = set(await uncut(admin.list_topics()))
         wanted = [
             NewTopic(settings.topic, settings.partitions, settings.replication_factor),
             NewTopic(
@@ -68,7 +68,7 @@ async def create_topics(settings: KafkaSettings) -> None:
         missing = [topic for topic in wanted if topic.name not in existing]
         if not missing:
             return
-        answer = await admin.create_topics(missing)
+        answer = await uncut(admin.create_topics(missing))
         for name, code, *message in answer.topic_errors:
             if code not in (0, TopicAlreadyExistsError.errno):
                 raise for_code(code)(f"topic {name!r} cannot be created: {message[0] if message else code}")
@@ -101,7 +101,7 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
 async def _exists(settings: KafkaSettings, topic: str) -> bool:
     admin = admin_client(settings)
     try:
-        await start(admin)
-        return topic in await admin.list_topics()
+        await uncut(admin.start())
+        return topic in await uncut(admin.list_topics())
     finally:
         await admin.close()
