@@ -142,7 +142,10 @@ class EnrollmentController(Controller):
         return_dto=None,
         guards=[requires(Role.EDITOR)],
         summary="Have a customer enter a journey",
-        responses=answers(201, EnrollmentView, _ENROLLMENT, 404, 409, 413, 415),
+        responses={
+            **answers(201, EnrollmentView, _ENROLLMENT, 404, 409, 413, 415),
+            **answers(200, EnrollmentView, _ENROLLMENT),
+        },
     )
     async def enroll(
         self,
