@@ -10,14 +10,15 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from rapport.domain.api_keys import Role
+from rapport.embedded.ports import LOOPBACK
 from rapport.storage.tenants import change_tenant
-from tests.fixtures.api import api_settings, check_error
+from tests.fixtures.api import CallerFactory, api_settings, check_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.faults.world import World
-    from tests.fixtures.api import Caller, CallerFactory
+    from tests.fixtures.api import Caller
 
 READ: Final = "/api/v1/interaction-history"
 
@@ -103,34 +104,44 @@ def test_health_metrics_and_documents_need_no_key(caller: Caller, path: str):
 class From:
     """An application as clients at some address see it."""
 
-    def __init__(self, app: Any, address: str | None) -> None:
+    def __init__(self, app: Any) -> None:
         self._app = app
-        self._client = (address, 50_000) if address else None
+        self.address: str | None = LOOPBACK
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app(scope if scope["type"] == "lifespan" else {**scope, "client": self._client}, receive, send)
+        client = (self.address, 50_000) if self.address else None
+        await self._app(scope if scope["type"] == "lifespan" else {**scope, "client": client}, receive, send)
 
 
 @contextmanager
-def trusting(world: World, tenant_id: str, address: str | None = "127.0.0.1") -> Iterator[TestClient[Any]]:
-    """An API with the development switch on, as seen from an address."""
-    app = create_app(api_settings(world, RAPPORT_API_TRUSTED_TENANT=tenant_id))
-    with TestClient(From(app, address), raise_server_exceptions=False) as client:
+def trusting(world: World, tenant_id: str) -> Iterator[tuple[TestClient[Any], From]]:
+    """An API with the development switch on for a tenant, and from where it is asked."""
+    app = From(create_app(api_settings(world, RAPPORT_API_TRUSTED_TENANT=tenant_id)))
+    with TestClient(app, raise_server_exceptions=False) as client:
         client.headers["Host"] = "localhost:3000"
-        yield client
+        yield client, app
 
 
-def test_under_the_development_switch_the_trusted_tenant_needs_no_key(api_world: World, new_caller: CallerFactory):
-    trusted, other = new_caller(), new_caller()
-    with trusting(api_world, trusted.tenant_id) as client:
-        assert status(client, X_Tenant_Id=trusted.tenant_id) == 200
-        assert client.get("/api/v1/api-keys", headers={"X-Tenant-Id": trusted.tenant_id}).status_code == 200
-        for host in ("127.0.0.1", "127.0.0.1:3000", "localhost", "[::1]:3000", "[::1]"):
-            assert status(client, X_Tenant_Id=trusted.tenant_id, Host=host) == 200, host
-        assert status(client) == 401
-        assert status(client, X_Tenant_Id=other.tenant_id) == 401
-        assert status(client, X_Tenant_Id=trusted.tenant_id, X_API_Key="krn_wrong") == 401
-        assert status(client, X_Tenant_Id=other.tenant_id, X_API_Key=other.keys[Role.VIEWER]) == 200
+@pytest.fixture(scope="module")
+def trusted(api_world: World, api_client: TestClient[Any]) -> Iterator[tuple[TestClient[Any], From, Caller]]:
+    caller = CallerFactory(api_client, api_world)()
+    with trusting(api_world, caller.tenant_id) as (client, app):
+        yield client, app, caller
+
+
+Trusted = tuple["TestClient[Any]", From, "Caller"]
+
+
+def test_under_the_development_switch_the_trusted_tenant_needs_no_key(trusted: Trusted, caller: Caller):
+    client, _, own = trusted
+    assert status(client, X_Tenant_Id=own.tenant_id) == 200
+    assert client.get("/api/v1/api-keys", headers={"X-Tenant-Id": own.tenant_id}).status_code == 200
+    for host in (LOOPBACK, f"{LOOPBACK}:3000", "localhost", "[::1]:3000", "[::1]"):
+        assert status(client, X_Tenant_Id=own.tenant_id, Host=host) == 200, host
+    assert status(client) == 401
+    assert status(client, X_Tenant_Id=caller.tenant_id) == 401
+    assert status(client, X_Tenant_Id=own.tenant_id, X_API_Key="krn_wrong") == 401
+    assert status(client, X_Tenant_Id=caller.tenant_id, X_API_Key=caller.keys[Role.VIEWER]) == 200
 
 
 @pytest.mark.parametrize(
@@ -146,23 +157,24 @@ def test_under_the_development_switch_the_trusted_tenant_needs_no_key(api_world:
     ],
 )
 def test_the_development_switch_refuses_what_was_forwarded_or_meant_for_another_host(
-    api_world: World, caller: Caller, headers: Mapping[str, str]
+    trusted: Trusted, headers: Mapping[str, str]
 ):
-    with trusting(api_world, caller.tenant_id) as client:
-        named = {"X-Tenant-Id": caller.tenant_id}
-        assert client.get(READ, headers=named).status_code == 200
-        assert client.get(READ, headers={**named, **headers}).status_code == 401
+    client, _, own = trusted
+    named = {"X-Tenant-Id": own.tenant_id}
+    assert client.get(READ, headers=named).status_code == 200
+    assert client.get(READ, headers={**named, **headers}).status_code == 401
 
 
 @pytest.mark.parametrize("address", ["10.0.0.7", "203.0.113.9", "::ffff:10.0.0.7", "testclient", None])
 def test_the_development_switch_refuses_who_is_not_on_this_machine(
-    api_world: World, caller: Caller, address: str | None
+    trusted: Trusted, monkeypatch: pytest.MonkeyPatch, address: str | None
 ):
-    with trusting(api_world, caller.tenant_id, address) as client:
-        assert status(client, X_Tenant_Id=caller.tenant_id) == 401
+    client, app, own = trusted
+    monkeypatch.setattr(app, "address", address)
+    assert status(client, X_Tenant_Id=own.tenant_id) == 401
 
 
 def test_the_development_switch_is_off_unless_it_is_set(api_world: World, caller: Caller):
-    with trusting(api_world, "") as client:
+    with trusting(api_world, "") as (client, _):
         assert status(client, X_Tenant_Id=caller.tenant_id) == 401
         assert status(client, X_Tenant_Id="") == 401
