@@ -45,6 +45,8 @@ from api.errors import EXCEPTION_HANDLERS
 from api.experiments.controller import ExperimentResultsController
 from api.health.controller import HealthController
 from api.history.controller import HistoryController
+from api.identity.cache import IdentityMap
+from api.identity.controller import IdentityController
 from api.ingest.controller import IngestController
 from api.journeys.controller import EnrollmentController
 from api.limits import RateLimit
@@ -107,6 +109,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     ErasureController,
     ExperimentResultsController,
     HistoryController,
+    IdentityController,
     DecisionController,
     EligibilityController,
     EnrollmentController,
@@ -143,6 +146,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
     database = Database(settings.clickhouse, metrics.time_query)
     tenants = TenantDirectory(database)
     catalogues = CompiledCatalogues(database)
+    identities = IdentityMap(database)
     watermark = Watermark(database, settings.kafka, metrics)
     redis = connect_shared_state(settings.api)
     max_batch = settings.api.loader_max_batch if settings.api.loader else 1
@@ -151,6 +155,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         metrics=metrics,
         database=database,
         catalogues=catalogues,
+        identities=identities,
         tenants=tenants,
         keyring=Keyring(database, settings.api),
         watermark=watermark,
@@ -203,12 +208,13 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                 ),
                 TenantTotals(database),
                 watermark,
+                identities,
             ),
             Circuits(),
             metrics,
         ),
         quota=DecisionQuota(database),
-        clv=CustomerValues(database, settings, clock),
+        clv=CustomerValues(database, identities, settings, clock),
         profiles=UnifiedProfiles(discover_sections(BUILT_IN), settings.api.profile_section_s),
         segments=SegmentRefresher(database, catalogues, tenants, clock, every_s=settings.api.segment_refresh_s),
         reservations=MemoryBook() if redis is None else SharedBook(redis, int(settings.api.reservation_s * 1000)),

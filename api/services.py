@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from api.decisions.deciding import Decider
     from api.decisions.quota import DecisionQuota
     from api.decisions.recent import RecentDecisions
+    from api.identity.cache import IdentityMap
     from api.metrics import ApiMetrics
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
@@ -49,6 +50,7 @@ class Services:
         "decisions",
         "gateway",
         "history",
+        "identities",
         "keyring",
         "metrics",
         "profiles",
@@ -69,6 +71,7 @@ class Services:
         metrics: ApiMetrics,
         database: Database,
         catalogues: CompiledCatalogues,
+        identities: IdentityMap,
         tenants: TenantDirectory,
         keyring: Keyring,
         watermark: Watermark,
@@ -90,6 +93,7 @@ class Services:
         self.metrics = metrics
         self.database = database
         self.catalogues = catalogues
+        self.identities = identities
         self.tenants = tenants
         self.keyring = keyring
         self.watermark = watermark

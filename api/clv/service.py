@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from api.clv.schemas import ClvView, view_of
 from rapport.domain.profiles.clv import worthless
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.database import Database
+    from api.identity.cache import IdentityMap
+    from rapport.domain.profiles.clv import CustomerValue
     from rapport.settings import Settings
+
+
+CLOCK_SKEW_MS: Final = 1_000
+"""So far the clocks of the API and of ClickHouse may be apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,11 @@ class Computed:
 class CustomerValues:
     """Values that were kept are taken as long as they are young enough; of a tenant only one computation runs here."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, identities: IdentityMap, settings: Settings, clock: Callable[[], int]
+    ) -> None:
         self._database = database
+        self._identities = identities
         self._rules = settings.clv
         self._max_age_ms = settings.api.clv_max_age_s * 1000
         self._clock = clock
@@ -49,12 +58,19 @@ class CustomerValues:
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        kept = (await self._database.call(read_values, tenant_id, [customer_id])).get(customer_id)
-        if kept is not None and self._clock() - kept.computed_at_ms <= self._max_age_ms:
+        merges = await self._identities.of(tenant_id)
+        canonical_id = merges.canonical(customer_id)
+        kept = (await self._database.call(read_values, tenant_id, [canonical_id])).get(canonical_id)
+        if kept is not None and self._is_good(kept, merges.changed_at_ms(customer_id)):
             return view_of(customer_id, kept, self._rules, "cached")
-        if await self._database.call(find_contacted, tenant_id, [customer_id]):
+        if await self._database.call(find_contacted, tenant_id, merges.members(customer_id)):
             await asyncio.shield(self._compute(tenant_id))
         return await self._newest(tenant_id, customer_id)
+
+    def _is_good(self, kept: CustomerValue, changed_at_ms: int) -> bool:
+        """Whether a value is young enough, and of the person that the customer is since the last merge."""
+        is_of_person = changed_at_ms == 0 or kept.computed_at_ms > changed_at_ms + CLOCK_SKEW_MS
+        return is_of_person and self._clock() - kept.computed_at_ms <= self._max_age_ms
 
     async def renew(self, tenant_id: str, customer_id: str) -> ClvView:
         """A customer's value as of now, whatever is kept.
@@ -90,8 +106,9 @@ class CustomerValues:
             del self._computing[tenant_id]
 
     async def _newest(self, tenant_id: str, customer_id: str) -> ClvView:
-        found = await self._database.call(read_values, tenant_id, [customer_id])
-        value = found.get(customer_id) or worthless(self._clock())
+        canonical_id = (await self._identities.of(tenant_id)).canonical(customer_id)
+        found = await self._database.call(read_values, tenant_id, [canonical_id])
+        value = found.get(canonical_id) or worthless(self._clock())
         return view_of(customer_id, value, self._rules, "computed")
 
 

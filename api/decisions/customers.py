@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from rapport.deciding.customers import know_customer
+from rapport.deciding.members import merge_kept, merge_memberships, merge_objections
 from rapport.storage.customers import CustomerKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from api.reading.loader import Loader
     from rapport.deciding.customers import KnownCustomer
@@ -35,24 +36,30 @@ class CustomerSource:
         self._memberships = memberships
 
     async def load(
-        self, tenant: Tenant, customer_id: str, given: Mapping[str, Any], segments: Mapping[str, str]
+        self, tenant: Tenant, members: Sequence[str], given: Mapping[str, Any], segments: Mapping[str, str]
     ) -> KnownCustomer:
-        """One customer.
+        """One customer, put together of what is kept of all ids.
 
         Args:
             tenant: Whose.
-            customer_id: Who.
+            members: All ids of the customer, the canonical one first.
             given: The attributes of the request.
             segments: Names of the active segments, by id; without any, nobody is asked for.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        key = CustomerKey(tenant.tenant_id, customer_id)
+        keys = [CustomerKey(tenant.tenant_id, member) for member in members]
         kept, objections, member_of = await asyncio.gather(
-            self._loader.load(key), self._objections.load(key), self._member_of(key, segments)
+            asyncio.gather(*map(self._loader.load, keys)),
+            asyncio.gather(*map(self._objections.load, keys)),
+            asyncio.gather(*map(self._memberships.load, keys if segments else ())),
         )
-        return know_customer(tenant, kept, objections, member_of, segments, given)
-
-    async def _member_of(self, key: CustomerKey, segments: Mapping[str, str]) -> Mapping[str, int]:
-        return await self._memberships.load(key) if segments else {}
+        return know_customer(
+            tenant,
+            merge_kept(kept, tenant.settings),
+            merge_objections(objections),
+            merge_memberships(member_of),
+            segments,
+            given,
+        )

@@ -116,7 +116,8 @@ async def _look(services: Services, tenant_id: str, customer_id: str, recommenda
     if flow is None:  # there is always the base flow
         raise ApiError(404, "This tenant has no decision flow.")
     now_ms = services.clock()
-    holds = await services.reservations.peek(CustomerKey(tenant_id, customer_id))
+    canonical_id = (await services.identities.of(tenant_id)).canonical(customer_id)
+    holds = await services.reservations.peek(CustomerKey(tenant_id, canonical_id))
     question = Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request)
     facts = await services.decider.read_facts(question, now_ms, holds)
     return _View(catalogue, Context(request, facts.customer, facts.tenant, now_ms))

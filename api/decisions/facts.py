@@ -15,6 +15,7 @@ from rapport.domain.decisions.records import WatermarkRecord
 if TYPE_CHECKING:
     from api.decisions.customers import CustomerSource
     from api.decisions.totals import TenantTotals
+    from api.identity.cache import IdentityMap
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
     from rapport.domain.decisions.candidates import Request
@@ -46,11 +47,13 @@ class FactsReader:
         customers: CustomerSource,
         totals: TenantTotals,
         watermark: Watermark,
+        identities: IdentityMap,
     ) -> None:
         self._loader = loader
         self._customers = customers
         self._totals = totals
         self._watermark = watermark
+        self._identities = identities
 
     async def read(
         self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Hold] = ()
@@ -68,15 +71,14 @@ class FactsReader:
             StorageError: ClickHouse does not answer.
         """
         watermark = self.watermark()
-        knowing = asyncio.create_task(
-            self._customers.load(tenant, request.customer_id, request.attributes, catalogue.segments)
-        )
+        members = await self._identities.members(tenant.tenant_id, request.customer_id)
+        knowing = asyncio.create_task(self._customers.load(tenant, members, request.attributes, catalogue.segments))
 
         exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
 
         async def load() -> LoadedFacts:
             zone = (await knowing).time_zone if follows_customers(catalogue) else None
-            asked = facts_request(tenant, catalogue, request.customer_id, zone, now_ms, exposures)
+            asked = facts_request(tenant, catalogue, request.customer_id, zone, now_ms, exposures, members)
             return await self._loader.load(asked)
 
         customer, tenant_facts, loaded = await asyncio.gather(

@@ -147,7 +147,8 @@ async def _try(
     question = Question(
         tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
     )
-    holds = await services.reservations.peek(CustomerKey(tenant.tenant_id, customer_id))
+    canonical_id = (await services.identities.of(tenant.tenant_id)).canonical(customer_id)
+    holds = await services.reservations.peek(CustomerKey(tenant.tenant_id, canonical_id))
     now_ms = services.clock()
     return await services.decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
 

@@ -89,11 +89,15 @@ class HistoryController(Controller):
         ] = DEFAULT_LIMIT,
         cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
     ) -> InteractionPage:
-        """Pages are stable while events arrive: page after page returns every row once."""
+        """Pages are stable while events arrive: page after page returns every row once.
+
+        Of merged customers all interactions are there, each under the id that it happened to.
+        """
         faults: list[Fault] = []
         wanted = HistoryFilter(
             tenant_id=request.user.tenant_id,
             customer_id=customer_id or "",
+            members=await services.identities.members(request.user.tenant_id, customer_id) if customer_id else (),
             offer_id=same("offerId", offer_id, "actionId", action_id, faults),
             creative_id=same("creativeId", creative_id, "treatmentId", treatment_id, faults),
             channel_id=channel_id or "",

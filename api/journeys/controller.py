@@ -214,5 +214,6 @@ class EnrollmentController(Controller):
         self, request: _Asking, services: FromServices, customer_id: FromPath[str]
     ) -> CustomerJourneys:
         """Active ones and those that have ended, the latest first."""
-        found = await services.database.call(enrollments_of, request.user.tenant_id, customer_id)
+        members = await services.identities.members(request.user.tenant_id, customer_id)
+        found = await services.database.call(enrollments_of, request.user.tenant_id, members)
         return CustomerJourneys(customer_id=customer_id, data=[journey_of(one) for one in found])

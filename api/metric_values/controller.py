@@ -54,7 +54,8 @@ class MetricValueController(Controller):
         catalogue = await services.catalogues.of(request.user.tenant_id)
         definitions = list(catalogue.metrics.values())
         now_ms = services.clock()
-        found = await services.database.call(read_metrics, request.user.tenant_id, [customer_id], definitions, now_ms)
+        members = {customer_id: await services.identities.members(request.user.tenant_id, customer_id)}
+        found = await services.database.call(read_metrics, request.user.tenant_id, members, definitions, now_ms)
         return CustomerMetrics(
             customer_id=customer_id,
             values={one.key: found[customer_id].get(one.key) for one in definitions},
@@ -83,7 +84,9 @@ class MetricValueController(Controller):
         tenant_id = request.user.tenant_id
         definition = await _find(services, tenant_id, entity_id)
         now_ms = services.clock()
-        found = await services.database.call(read_metrics, tenant_id, customers, [definition], now_ms)
+        merges = await services.identities.of(tenant_id)
+        members = {one: merges.members(one) for one in customers}
+        found = await services.database.call(read_metrics, tenant_id, members, [definition], now_ms)
         return MetricValues(
             id=definition.id,
             key=definition.key,

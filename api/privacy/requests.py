@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from api.privacy.erasing import erase
+from api.privacy.erasing import erase, person_of
 from api.privacy.schemas import receipt_view
 from rapport.domain.privacy import hash_customer
 from rapport.storage.dsar import (
@@ -79,10 +79,11 @@ async def work_on_next(services: Services) -> bool:
 
 
 async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ...]:
-    """The customers whom a request is about."""
+    """The customers whom a request is about, with all who were merged with them."""
+    named: tuple[str, ...] = (request.subject_id,)
     if request.subject_type == "email":
-        return await services.database.call(customers_with_email, request.tenant_id, request.subject_id)
-    return (request.subject_id,)
+        named = await services.database.call(customers_with_email, request.tenant_id, request.subject_id)
+    return await person_of(services, request.tenant_id, named)
 
 
 async def _export(services: Services, request: DsarRequest) -> DsarRequest:

@@ -52,6 +52,7 @@ class _Reserved:
     made: Made
     implicit: frozenset[str]
     hold: Hold | None
+    key: CustomerKey
 
 
 async def recommend(services: Services, tenant_id: str, body: RecommendBody, caller: Caller) -> Recommended:
@@ -107,10 +108,12 @@ def _log_of(services: Services, tenant_id: str, asked: Asked) -> tuple[int, Sour
 
 async def _decide_and_reserve(services: Services, question: Question, recommendation_id: str) -> _Reserved:
     """Decide and reserve while nobody else decides about the customer."""
+    tenant_id = question.tenant.tenant_id
+    canonical_id = (await services.identities.of(tenant_id)).canonical(question.request.customer_id)
+    key = CustomerKey(tenant_id, canonical_id)
     if not counts_contacts(question.catalogue):
         made = await services.decider.decide(question, recommendation_id, services.clock())
-        return _Reserved(made, _implicit(question, made), None)
-    key = CustomerKey(question.tenant.tenant_id, question.request.customer_id)
+        return _Reserved(made, _implicit(question, made), None, key)
     for _ in range(ATTEMPTS):
         try:
             async with services.reservations.customer(key) as held:
@@ -118,7 +121,7 @@ async def _decide_and_reserve(services: Services, question: Question, recommenda
                 implicit = _implicit(question, made)
                 hold = _hold(services, made, implicit)
                 await held.exchange(hold, made.finished)
-                return _Reserved(made, implicit, hold)
+                return _Reserved(made, implicit, hold, key)
         except LockLostError:
             continue
         except TimeoutError:
@@ -136,7 +139,14 @@ def _hold(services: Services, made: Made, implicit: frozenset[str]) -> Hold | No
     if not record.decision.items:
         return None
     lapses_at_ms = record.decided_at_ms + int(services.settings.api.reservation_s * 1000)
-    return make_hold(record.recommendation_id, record.decision.items, implicit, record.decided_at_ms, lapses_at_ms)
+    return make_hold(
+        record.recommendation_id,
+        record.customer_id,
+        record.decision.items,
+        implicit,
+        record.decided_at_ms,
+        lapses_at_ms,
+    )
 
 
 async def _write(services: Services, tenant_id: str, asked: Asked, reserved: _Reserved, partition: int) -> Written:
@@ -146,7 +156,7 @@ async def _write(services: Services, tenant_id: str, asked: Asked, reserved: _Re
         return await services.gateway.send(partition, key_of(tenant_id, record.customer_id), value)
     except BaseException:
         if reserved.hold is not None:
-            await services.reservations.release(CustomerKey(tenant_id, record.customer_id), record.recommendation_id)
+            await services.reservations.release(reserved.key, record.recommendation_id)
         raise
 
 
@@ -172,6 +182,6 @@ async def _settle(services: Services, tenant_id: str, reserved: _Reserved, sourc
     )
     if reserved.hold is not None:
         placed = msgspec.structs.replace(reserved.hold, source=source.name, offset=written.offset)
-        await services.reservations.replace(CustomerKey(tenant_id, record.customer_id), placed)
+        await services.reservations.replace(reserved.key, placed)
     lag_ms = services.watermark.lag_ms
     services.reservations.sweep(record.decided_at_ms, None if lag_ms is None else record.decided_at_ms - lag_ms)

@@ -65,6 +65,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
         lapses_at_ms: When it lapses if no impression has followed, epoch milliseconds.
         source: The log that has the decision; empty until Kafka has taken it.
         offset: Where it is in that log.
+        customer_id: The id that the decision was asked for; a person may have several.
     """
 
     recommendation_id: str
@@ -73,6 +74,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exposures: tuple[HeldExposure, ...]
     source: str = ""
     offset: int = -1
+    customer_id: str = ""
 
     def needs_history(self) -> bool:
         """Whether the history has to say what of it was shown."""
@@ -94,7 +96,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """What of it the facts do not show."""
         for one in self.exposures:
             if one.is_written and self.source:
-                is_shown = facts.applied.get(Place(one.subject, self.source), -1) >= self.offset
+                is_shown = facts.applied.get(Place(one.subject, self.source, self.customer_id), -1) >= self.offset
             else:
                 is_shown = Exposure(self.recommendation_id, one.rank) in facts.exposed
             if not is_shown:
@@ -134,12 +136,18 @@ def sort_holds(holds: Iterable[Hold], facts: LoadedFacts, now_ms: int, fresh_ms:
 
 
 def make_hold(
-    recommendation_id: str, items: Sequence[Item], implicit: frozenset[str], at_ms: int, lapses_at_ms: int
+    recommendation_id: str,
+    customer_id: str,
+    items: Sequence[Item],
+    implicit: frozenset[str],
+    at_ms: int,
+    lapses_at_ms: int,
 ) -> Hold:
     """Reserve what a decision shows.
 
     Args:
         recommendation_id: Of the decision.
+        customer_id: Whom it was asked for.
         items: What it shows.
         implicit: Channels whose impressions are written together with the decision.
         at_ms: When it was made.
@@ -155,4 +163,5 @@ def make_hold(
             )
             for item in items
         ),
+        customer_id=customer_id,
     )

@@ -120,7 +120,10 @@ class SummaryController(Controller):
             bool, QueryParameter(name="totalCount", description="Whether to count the rows of all pages.")
         ] = False,
     ) -> SummaryList:
-        """Ordered by period type ascending, then period descending. `from` and `to` do not concern alltime rows."""
+        """Ordered by period type ascending, then period descending. `from` and `to` do not concern alltime rows.
+
+        Of merged customers the numbers are added up, whichever of their ids is asked for.
+        """
         if not customer_id:
             raise ApiError(
                 400, "customerId is required", details=[Fault(field="customerId", message="customerId is required")]
@@ -132,6 +135,7 @@ class SummaryController(Controller):
         wanted = SummaryRequest(
             tenant_id=request.user.tenant_id,
             customer_id=customer_id,
+            members=await services.identities.members(request.user.tenant_id, customer_id),
             period_type=one_of("periodType", period_type, _PERIOD_TYPES, faults),
             offer_id=offer_id or "",
             creative_id=creative_id or "",
@@ -145,7 +149,7 @@ class SummaryController(Controller):
             raise invalid(*faults)
         found = await services.summaries.load(wanted)
         return SummaryList(
-            data=[_summary_of(row) for row in found.rows],
+            data=[_summary_of(row, customer_id) for row in found.rows],
             total=len(found.rows),
             next_cursor=_next_cursor(found),
             total_count=found.matching if total_count else UNSET,
@@ -207,11 +211,11 @@ def _next_cursor(found: SummaryRows) -> str | None:
     return encode_cursor(SummaryKey(*(last[column] for column in columns)))
 
 
-def _summary_of(row: Mapping[str, Any]) -> Summary:
+def _summary_of(row: Mapping[str, Any], customer_id: str) -> Summary:
     return Summary(
         period_type=row["period_type"],
         period_key=row["period_key"],
-        customer_id=row["customer_id"],
+        customer_id=customer_id,
         scope=row["scope"],
         offer_id=row["offer"] or None,
         creative_id=row["creative"] or None,

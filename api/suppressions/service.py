@@ -25,7 +25,8 @@ async def list_suppressions(services: Services, tenant_id: str, customer_id: str
     catalogue = await services.catalogues.of(tenant_id)
     rules = rules_in_force(cast("Sequence[SuppressionRule]", stored.entities.get("suppression_rule", ())))
     outcomes = {outcome for rule in rules for outcome in rule.outcomes}
-    found = await services.database.call(read_triggers, tenant_id, [customer_id], outcomes)
+    members = await services.identities.members(tenant_id, customer_id)
+    found = await services.database.call(read_triggers, tenant_id, members, outcomes)
     triggers = [trigger for of_one in found.values() for trigger in of_one]
     category_of = {offer.id: offer.category_id for offer in catalogue.offers.values()}
     now_ms = services.clock()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.times import iso, iso_or_none
 from api.unified_profile.schemas import RecentInteraction
+from rapport.domain.profiles.consent import strictness_of
 from rapport.storage.consents import load_consents
-from rapport.storage.contact_profiles import profiles_of_customers
 from rapport.storage.customer_profiles import read_assignments
 from rapport.storage.history import HistoryFilter, PageRequest
+from rapport.storage.identity import identifiers_of
 from rapport.storage.journeys import enrollments_of
 from rapport.storage.segments import segments_of
 
@@ -23,20 +24,18 @@ Items = Sequence[Any]
 
 
 async def load_identities(asked: Asked) -> Items:
-    """What contact profiles say a customer is also known by, once each."""
-    found = await asked.services.database.call(profiles_of_customers, asked.tenant_id, asked.customer_ids)
-    named = [("email", one.profile.email) for one in found]
-    named += [("contact_id", contact_id) for one in found for contact_id in one.profile.contact_ids]
+    """What a customer is also known by: ids that were merged, what was linked, and what contact profiles say."""
+    found = await asked.services.database.call(identifiers_of, asked.tenant_id, asked.customer_ids)
     return [
-        {"type": kind, "value": value, "confidence": 1.0}
-        for kind, value in dict.fromkeys(named)
-        if value and value != asked.customer_id
+        {"type": one.type, "value": one.value, "confidence": one.confidence}
+        for one in found
+        if one.value != asked.customer_id
     ]
 
 
 async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
     """The latest interactions, the newest first."""
-    wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id)
+    wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
     page = await asked.services.history.load(PageRequest(wanted=wanted, limit=RECENT))
     return [
         RecentInteraction(
@@ -52,7 +51,7 @@ async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
 
 async def load_segments(asked: Asked) -> Items:
     """The active segments that the customer is in."""
-    found = await asked.services.database.call(segments_of, asked.tenant_id, asked.customer_id)
+    found = await asked.services.database.call(segments_of, asked.tenant_id, asked.customer_ids)
     return [
         {
             "segmentId": one.segment_id,
@@ -65,7 +64,7 @@ async def load_segments(asked: Asked) -> Items:
 
 async def load_journeys(asked: Asked) -> Items:
     """Enrolments in journeys, active or ended, the latest first."""
-    found = await asked.services.database.call(enrollments_of, asked.tenant_id, asked.customer_id)
+    found = await asked.services.database.call(enrollments_of, asked.tenant_id, asked.customer_ids)
     return [
         {
             "enrollmentId": one.enrollment_id,
@@ -97,10 +96,12 @@ async def load_experiments(asked: Asked) -> Items:
 
 
 async def load_consent(asked: Asked) -> Items:
-    """What was recorded, by purpose. Of several ids of one person, the latest statement of a purpose counts."""
+    """What was recorded, by purpose. Of several ids of one person, the strictest statement of a purpose counts."""
     found = await asked.services.database.call(load_consents, asked.tenant_id, asked.customer_ids)
     statements = [one for of_one in found.values() for one in of_one]
-    latest = {one.purpose: one for one in sorted(statements, key=lambda one: (one.stated_at_ms, one.status))}
+    strictest = {
+        one.purpose: one for one in sorted(statements, key=lambda one: (strictness_of(one.status), one.stated_at_ms))
+    }
     return [
         {
             "purpose": one.purpose,
@@ -109,7 +110,7 @@ async def load_consent(asked: Asked) -> Items:
             "grantedAt": iso_or_none(one.granted_at_ms),
             "revokedAt": iso_or_none(one.revoked_at_ms),
         }
-        for _, one in sorted(latest.items())
+        for _, one in sorted(strictest.items())
     ]
 
 

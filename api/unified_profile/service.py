@@ -58,7 +58,7 @@ class UnifiedProfiles:
                 could be loaded because ClickHouse is away.
         """
         known: dict[str, Load] = {**SECTIONS, **self._added}
-        asked = _ask(services, tenant_id, customer_id)
+        asked = await _ask(services, tenant_id, customer_id)
         found = await load_sections(_chosen(known, wanted), asked, self._limit_s)
         await _check(asked, found, is_empty=not any(one.value for one in found))
         return UnifiedProfile(
@@ -74,7 +74,7 @@ class UnifiedProfiles:
         Raises:
             ApiError: As :meth:`listed`.
         """
-        asked = _ask(services, tenant_id, customer_id)
+        asked = await _ask(services, tenant_id, customer_id)
         found = await load_sections({**FIELDS, **self._added}, asked, self._limit_s)
         values = {one.name: one.value for one in found}
         added = {name: values[name] for name in self._added if values[name] is not None}
@@ -113,12 +113,12 @@ def _itself(store: Store) -> Store:
     return store
 
 
-def _ask(services: Services, tenant_id: str, customer_id: str) -> Asked:
+async def _ask(services: Services, tenant_id: str, customer_id: str) -> Asked:
     return Asked(
         services=services,
         tenant_id=tenant_id,
         customer_id=customer_id,
-        customer_ids=(customer_id,),
+        customer_ids=await services.identities.members(tenant_id, customer_id),
         now_ms=services.clock(),
     )
 

@@ -24,14 +24,20 @@ if TYPE_CHECKING:
 
 
 async def load_demographics(asked: Asked) -> Demographics:
-    """Attributes and contact profiles. Of several ids of one person, the attributes changed last count."""
+    """Attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
     customers, profiles = await asyncio.gather(
         asked.services.database.call(load_customers, asked.tenant_id, asked.customer_ids),
         asked.services.database.call(profiles_of_customers, asked.tenant_id, asked.customer_ids),
     )
+    attributes = {
+        name: value
+        for customer_id in reversed(asked.customer_ids)
+        if (one := customers.get(customer_id)) is not None and not one.is_deleted
+        for name, value in one.attributes.items()
+    }
     living = sorted((one for one in customers.values() if not one.is_deleted), key=lambda one: one.updated_at_ms)
     return Demographics(
-        attributes={name: value for one in living for name, value in one.attributes.items()},
+        attributes=attributes,
         updated_at=iso(living[-1].updated_at_ms) if living else None,
         contact_profiles=[{"id": one.profile.id, **one.profile.fields} for one in profiles],
     )
@@ -61,7 +67,7 @@ async def load_metrics(asked: Asked) -> Mapping[str, float | None]:
     if not definitions:
         return {}
     of_customers = await asked.services.database.call(
-        read_metrics, asked.tenant_id, [asked.customer_id], definitions, asked.now_ms
+        read_metrics, asked.tenant_id, {asked.customer_id: asked.customer_ids}, definitions, asked.now_ms
     )
     values = of_customers[asked.customer_id]
     return {one.key: values.get(one.key) for one in definitions}

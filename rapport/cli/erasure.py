@@ -13,6 +13,7 @@ from rapport.domain.privacy import hash_customer
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure
 from rapport.storage.erasure import sweep as sweep_tables
 from rapport.storage.erasure_places import Erased, read_places
+from rapport.storage.identity import read_merges
 from rapport.storage.tombstones import read_tombstones
 
 
@@ -25,10 +26,12 @@ def erasure() -> None:
 @click.argument("tenant_id")
 @click.argument("customer_ids", nargs=-1, required=True)
 def run(tenant_id: str, customer_ids: tuple[str, ...]) -> None:
-    """Erase a customer; several ids if they are one person. Workers may run."""
-    erased = Erased(tenant_id, customer_ids, time.time_ns() // 1_000_000)
-    erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", "rapport erasure run")
+    """Erase a customer, with all who were merged; several ids if they are one person besides. Workers may run."""
     with open_store(settings_from_environment()) as store:
+        merges = read_merges(store, tenant_id)
+        person = tuple(dict.fromkeys(member for one in customer_ids for member in merges.members(one)))
+        erased = Erased(tenant_id, person, time.time_ns() // 1_000_000)
+        erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", "rapport erasure run")
         begin_erasure(store, erasing)
         time.sleep(WORKERS_KNOW_AFTER_S)
         receipt = finish_erasure(store, erasing)

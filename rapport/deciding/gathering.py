@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rapport.deciding.customers import know_customer
+from rapport.deciding.members import merge_kept, merge_memberships, merge_objections
 from rapport.deciding.totals import arrange_totals, needs_totals
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.windows import Zone
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customers import CustomerKey, load_kept
 from rapport.storage.decision_facts import FactsRequest, read_facts
+from rapport.storage.identity import read_merges
 from rapport.storage.offer_totals import read_totals
 from rapport.storage.segments import load_memberships
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from rapport.deciding.customers import KnownCustomer
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.profiles.identity import Merges
     from rapport.storage.client import Store
     from rapport.storage.tenants import Tenant
 
@@ -35,6 +39,7 @@ def facts_request(
     customer_zone: str | None,
     now_ms: int,
     exposures: frozenset[str] = frozenset(),
+    members: tuple[str, ...] = (),
 ) -> FactsRequest:
     """Ask for the facts that a catalogue's decisions need.
 
@@ -45,6 +50,7 @@ def facts_request(
         customer_zone: The customer's time zone, where it matters.
         now_ms: When the decision is made.
         exposures: Recommendations of which it is asked what the customer has seen.
+        members: All ids of the customer, who is one person; empty if there is just the one.
     """
     needs = catalogue.needs
     return FactsRequest(
@@ -58,11 +64,12 @@ def facts_request(
         outcome_days=needs.outcome_days,
         metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
         exposures=exposures,
+        members=members,
     )
 
 
 def know_customers(
-    store: Store, tenant: Tenant, segments: Mapping[str, str], customer_ids: Sequence[str]
+    store: Store, tenant: Tenant, segments: Mapping[str, str], customer_ids: Sequence[str], merges: Merges
 ) -> dict[str, KnownCustomer]:
     """What is known of customers beyond their contacts.
 
@@ -71,15 +78,27 @@ def know_customers(
         tenant: Whose.
         segments: Names of the active segments, by id.
         customer_ids: Who.
+        merges: Of the tenant.
     """
-    keys = [CustomerKey(tenant.tenant_id, customer_id) for customer_id in customer_ids]
+    members = {customer_id: merges.members(customer_id) for customer_id in customer_ids}
+    keys = [CustomerKey(tenant.tenant_id, one) for one in dict.fromkeys(chain.from_iterable(members.values()))]
     if not keys:
         return {}
     memberships: Sequence[Mapping[str, int]] = load_memberships(store, keys) if segments else [{} for _ in keys]
-    together = zip(keys, load_kept(store, keys), read_objections(store, keys), memberships, strict=True)
+    names = [key.customer_id for key in keys]
+    kept = dict(zip(names, load_kept(store, keys), strict=True))
+    objections = dict(zip(names, read_objections(store, keys), strict=True))
+    member_of = dict(zip(names, memberships, strict=True))
     return {
-        key.customer_id: know_customer(tenant, kept, objections, member_of, segments, {})
-        for key, kept, objections, member_of in together
+        customer_id: know_customer(
+            tenant,
+            merge_kept([kept[one] for one in ids], tenant.settings),
+            merge_objections([objections[one] for one in ids]),
+            merge_memberships([member_of[one] for one in ids]),
+            segments,
+            {},
+        )
+        for customer_id, ids in members.items()
     }
 
 
@@ -93,9 +112,11 @@ def gather_facts(
     Raises:
         StorageError: ClickHouse does not answer.
     """
-    customer = know_customers(store, tenant, catalogue.segments, [customer_id])[customer_id]
+    merges = read_merges(store, tenant.tenant_id)
+    customer = know_customers(store, tenant, catalogue.segments, [customer_id], merges)[customer_id]
     zone = customer.time_zone if follows_customers(catalogue) else None
-    (loaded,) = read_facts(store, [facts_request(tenant, catalogue, customer_id, zone, now_ms)])
+    asked = facts_request(tenant, catalogue, customer_id, zone, now_ms, members=merges.members(customer_id))
+    (loaded,) = read_facts(store, [asked])
     facts = CustomerFacts(
         attributes=customer.attributes,
         segments=customer.segments,

@@ -19,6 +19,7 @@ from rapport.domain.profiles.attributes import complete
 from rapport.domain.profiles.consent import missing_for
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import Before, change_customers
+from rapport.storage.identity import read_merges
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import DecisionFlow
@@ -101,7 +102,8 @@ def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> Inter
 
 def why_not_contact(store: Store, known: Configured, event: InteractionRecorded) -> str:
     """Why a customer may not be contacted so; empty if that is allowed."""
-    customer = know_customers(store, known.tenant, {}, [event.customer_id])[event.customer_id]
+    merges = read_merges(store, known.tenant.tenant_id)
+    customer = know_customers(store, known.tenant, {}, [event.customer_id], merges)[event.customer_id]
     if customer.objections:
         return customer.objections[0]
     channel = known.catalogue.channels.get(event.channel_id or "")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rapport.deciding.gathering import know_customers
 from rapport.domain.journeys.progress import JourneyFacts
+from rapport.storage.identity import read_merges
 from rapport.storage.metrics import read_metrics
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def load_facts(
         now_ms: When the windows of metrics end.
     """
     names = sorted(customers)
-    known = know_customers(store, tenant, catalogue.segments, names)
+    merges = read_merges(store, tenant.tenant_id)
+    known = know_customers(store, tenant, catalogue.segments, names, merges)
     definitions = [catalogue.metrics[key] for key in sorted(metrics) if key in catalogue.metrics]
-    values = read_metrics(store, tenant.tenant_id, names, definitions, now_ms)
+    values = read_metrics(store, tenant.tenant_id, {name: merges.members(name) for name in names}, definitions, now_ms)
     return {
         name: JourneyFacts(
             attributes=known[name].attributes, segments=known[name].segments, metrics=values.get(name, {})

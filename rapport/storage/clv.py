@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from rapport.domain.profiles.clv import DEFAULT_RULES, SEGMENTS, ClvRules, CustomerValue
+from rapport.storage.identity import read_merges
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 def compute_values(store: Store, tenant_id: str, now_ms: int, rules: ClvRules = DEFAULT_RULES) -> Mapping[str, int]:
     """Work out the values of a tenant's customers and keep them. Reads all of its summaries over all time.
+
+    Those who were merged have one value, by the canonical id.
 
     Args:
         store: The database.
@@ -23,8 +26,11 @@ def compute_values(store: Store, tenant_id: str, now_ms: int, rules: ClvRules = 
     Returns:
         How many customers are in each segment.
     """
+    aliases = {"": "", **read_merges(store, tenant_id).aliases}  # the engine wants to see one at least
     parameters = {
         "tenant_id": tenant_id,
+        "aliases": list(aliases),
+        "canonical_ids": list(aliases.values()),
         "now_ms": now_ms,
         "recency_weight": rules.recency_weight,
         "frequency_weight": rules.frequency_weight,

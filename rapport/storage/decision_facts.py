@@ -34,10 +34,11 @@ _NO_COUNTS: Final = Counts()
 
 
 class Place(NamedTuple):
-    """One summary row over all time: what it is about, and of which log."""
+    """One summary row over all time: what it is about, of which log, and of which of a customer's ids."""
 
     subject: Subject
     source: str
+    customer_id: str
 
 
 _Customer = tuple[str, str]
@@ -64,6 +65,7 @@ class FactsRequest:
         outcomes: Whose latest times are wanted.
         outcome_days: As far as they reach back; what is older does not matter to whoever asks.
         metrics: Definitions of the tenant.
+        members: All ids of the customer, who is one person; empty if there is just the one.
         exposures: Recommendations of which it is asked what the customer has seen.
     """
 
@@ -77,6 +79,12 @@ class FactsRequest:
     outcome_days: float | None = None
     metrics: Sequence[MetricDefinition] = ()
     exposures: frozenset[str] = frozenset()
+    members: tuple[str, ...] = ()
+
+    @property
+    def customers(self) -> Iterator[_Customer]:
+        """Every id of the customer, with the tenant."""
+        return ((self.tenant_id, member) for member in self.members or (self.customer_id,))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +120,8 @@ def read_facts(store: Store, requests: Sequence[FactsRequest]) -> list[LoadedFac
 def _numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[_Customer, list[int]]:
     numbers: dict[_Customer, list[int]] = {}
     for number, request in requests:
-        numbers.setdefault((request.tenant_id, request.customer_id), []).append(number)
+        for customer in request.customers:
+            numbers.setdefault(customer, []).append(number)
     return numbers
 
 
@@ -127,7 +136,7 @@ def _add_summaries(store: Store, requests: Sequence[FactsRequest], facts: list[L
         if customer not in numbers:
             continue
         subject = Subject(row["offer_id"], row["creative_id"], row["channel_id"])
-        place = Place(subject, row["source"])
+        place = Place(subject, row["source"], row["customer_id"])
         counts = Counts(*(row[name] for name in _COUNTS))
         is_alltime = row["period_key"] == ALLTIME_KEY
         if is_alltime:
@@ -199,27 +208,28 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
     }
     found = store.select("decisions/events", parameters)
     seen: set[str] = set()
-    measured: dict[_Customer, list[MetricEvent]] = {}
+    measured: dict[int, list[MetricEvent]] = {}
     for row in found.iter_rows(named=True) if not found.is_empty() else ():
         customer = (row["tenant_id"], row["customer_id"])
         if customer not in numbers or row["id"] in seen or not _is_counted(row, reach.get(customer, {})):
             continue
         seen.add(row["id"])
-        measured.setdefault(customer, []).append(MetricEvent(*(row[name] for name in MetricEvent._fields)))
-        if row["category"] != Category.RECOMMENDATION:
-            for number in numbers[customer]:
+        event = MetricEvent(*(row[name] for name in MetricEvent._fields))
+        for number in numbers[customer]:
+            measured.setdefault(number, []).append(event)
+            if row["category"] != Category.RECOMMENDATION:
                 for purpose, from_id, window in asked[number]:
                     if row["id"] >= from_id:
                         _add_event(facts[number], requests[number], purpose, window, row)
-    for customer, its_numbers in numbers.items():
-        for number in its_numbers:
-            facts[number].metrics = _measure(requests[number], measured.get(customer, ()))
+    for number, windows in asked.items():
+        if windows:
+            facts[number].metrics = _measure(requests[number], measured.get(number, ()))
 
 
 def _is_counted(row: Mapping[str, Any], reach: Mapping[Place, int]) -> bool:
     if row["category"] == Category.RECOMMENDATION:
         return True
-    place = Place(Subject(row["offer_id"], row["creative_id"], row["channel_id"]), row["source"])
+    place = Place(Subject(row["offer_id"], row["creative_id"], row["channel_id"]), row["source"], row["customer_id"])
     return bool(row["offset"] <= reach.get(place, -1))
 
 

@@ -22,6 +22,7 @@ class HistoryFilter:
     """Which interactions of a tenant are meant; empty: any.
 
     Attributes:
+        members: All ids of the customer, who is one person; empty if there is just the one.
         from_ms: Event time, epoch milliseconds, inclusive.
         to_ms: Likewise, exclusive.
     """
@@ -35,6 +36,12 @@ class HistoryFilter:
     direction: str = ""
     from_ms: int | None = None
     to_ms: int | None = None
+    members: tuple[str, ...] = ()
+
+    @property
+    def customer_ids(self) -> tuple[str, ...]:
+        """The ids of the customer; none if no customer is meant."""
+        return self.members or ((self.customer_id,) if self.customer_id else ())
 
     @property
     def is_narrow(self) -> bool:
@@ -46,7 +53,7 @@ class HistoryFilter:
         before_id = AFTER_LAST_ID if self.to_ms is None else id_at(self.to_ms)
         return {
             "tenant_id": self.tenant_id,
-            "customer_id": self.customer_id,
+            "customer_ids": list(self.customer_ids),
             "offer_id": self.offer_id,
             "creative_id": self.creative_id,
             "channel_id": self.channel_id,
@@ -92,14 +99,18 @@ COLUMNS: Final = (
     "to_id",
     "before_id",
 )
-"""What a request says, in the frame that the query joins with."""
+"""What a request says, in the frame that the query joins with: a row for each id of its customer."""
 _ROW: Final = {"tenant_id": pl.String, "customer_id": pl.String, "id": pl.String}
 
 
 def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
     """Read the pages of several requests with two queries, each in its place."""
     frame = pl.DataFrame(
-        [(number, *_columns_of(request)) for number, request in enumerate(requests)],
+        [
+            (number, request.wanted.tenant_id, customer_id, *_columns_of(request))
+            for number, request in enumerate(requests)
+            for customer_id in request.wanted.customer_ids
+        ],
         schema={"number": pl.UInt32, **dict.fromkeys(COLUMNS, pl.String)},
         orient="row",
     )
@@ -123,8 +134,6 @@ def _columns_of(request: PageRequest) -> tuple[str, ...]:
     wanted = request.wanted
     bounds = wanted.parameters()
     return (
-        wanted.tenant_id,
-        wanted.customer_id,
         wanted.offer_id,
         wanted.creative_id,
         wanted.channel_id,

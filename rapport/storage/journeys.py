@@ -204,9 +204,9 @@ def list_enrollments(
     return [_decode(row["state"]) for row in rows], rows[0]["total"] if rows else 0
 
 
-def enrollments_of(store: Store, tenant_id: str, customer_id: str) -> list[CustomerEnrollment]:
-    """Every enrolment of one customer, active or ended, the latest first."""
-    rows = store.rows("journeys/of_customer", {"tenant_id": tenant_id, "customer_id": customer_id})
+def enrollments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[CustomerEnrollment]:
+    """Every enrolment of one customer, who may have several ids, active or ended, the latest first."""
+    rows = store.rows("journeys/of_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return [
         CustomerEnrollment(
             enrollment_id=row["enrollment_id"],

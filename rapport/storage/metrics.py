@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
     from rapport.storage.client import Store
 
+CUSTOMERS: Final = {"customer_id": pl.String, "member": pl.String}
 _WINDOWS: Final = {
     "number": pl.UInt32,
     "aggregate": pl.String,
@@ -28,7 +29,11 @@ _WITHOUT_EVENTS: Final = {"count": 0.0, "sum": 0.0}
 
 
 def read_metrics(
-    store: Store, tenant_id: str, customers: Sequence[str], definitions: Sequence[MetricDefinition], now_ms: int
+    store: Store,
+    tenant_id: str,
+    customers: Sequence[str] | Mapping[str, Sequence[str]],
+    definitions: Sequence[MetricDefinition],
+    now_ms: int,
 ) -> Mapping[str, Mapping[str, float]]:
     """Work out some metrics of some customers, with one query.
 
@@ -39,7 +44,7 @@ def read_metrics(
     Args:
         store: The database.
         tenant_id: Whose.
-        customers: Ids; unknown ones have no events.
+        customers: Ids, or all ids of each customer by the one that it is to be known by; unknown ones have no events.
         definitions: Of the tenant; their keys differ.
         now_ms: When the windows end, epoch milliseconds.
 
@@ -56,13 +61,19 @@ def read_metrics(
         "metrics/values",
         {"tenant_id": tenant_id, "first_id": min(starts), "before_id": id_at(now_ms + 1)},
         frames={
-            "metric_customers": pl.DataFrame({"customer_id": list(values)}, schema={"customer_id": pl.String}),
+            "metric_customers": _members(customers),
             **metric_frames(definitions, starts),
         },
     )
     for row in found.iter_rows(named=True):
         values[row["customer_id"]][definitions[row["number"]].key] = row["value"]
     return values
+
+
+def _members(customers: Sequence[str] | Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    ids = customers if isinstance(customers, Mapping) else {customer: (customer,) for customer in customers}
+    rows = [(customer, member) for customer, members in ids.items() for member in members]
+    return pl.DataFrame(rows, schema=CUSTOMERS, orient="row")
 
 
 def _start(definitions: Sequence[MetricDefinition]) -> dict[str, float]:

@@ -166,15 +166,18 @@ def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[
     return [found.get(key, {}) for key in keys]
 
 
-def segments_of(store: Store, tenant_id: str, customer_id: str) -> list[Membership]:
-    """The active segments that a customer is in, ordered by their ids."""
-    (since,) = load_memberships(store, [CustomerKey(tenant_id, customer_id)])
+def segments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[Membership]:
+    """The active segments that one of a customer's ids is in, since the first of them was; ordered by their ids."""
+    since: dict[str, int] = {}
+    for of_one in load_memberships(store, [CustomerKey(tenant_id, customer_id) for customer_id in customer_ids]):
+        for segment_id, at_ms in of_one.items():
+            since[segment_id] = min(at_ms, since.get(segment_id, at_ms))
     if not since:
         return []
     names = {row["segment_id"]: row["name"] for row in store.rows("segments/names", {"tenant_id": tenant_id})}
     return [
         Membership(segment_id=segment_id, segment_name=names[segment_id], member_since_ms=at_ms)
-        for segment_id, at_ms in since.items()
+        for segment_id, at_ms in sorted(since.items())
         if segment_id in names
     ]
 

@@ -36,6 +36,7 @@ class SummaryRequest:
     """What one request wants; empty: any.
 
     Attributes:
+        members: All ids of the customer, who is one person; empty if there is just the one.
         first_day: Periods that end before this day are left out; alltime never is.
         last_day: Periods that begin after this day are left out.
         after: The last row of the page before.
@@ -52,6 +53,7 @@ class SummaryRequest:
     last_day: date | None = None
     after: SummaryKey = FIRST
     limit: int = 50
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,6 @@ class SummaryRows:
 
 
 COLUMNS: Final = (
-    "tenant",
-    "customer",
     "period",
     "offer_id",
     "creative_id",
@@ -90,17 +90,26 @@ COLUMNS: Final = (
     "after_scope",
 )
 """What a request says, in the frame that the query joins with."""
+CUSTOMERS: Final = {"person": pl.UInt32, "tenant": pl.String, "customer": pl.String}
+"""The ids of the customers, in the other one."""
 
 
 def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
     """Read what several requests want with one query, each in its place."""
-    frame = pl.DataFrame(
-        [(number, *_columns_of(request)) for number, request in enumerate(requests)],
-        schema={"number": pl.UInt32, **dict.fromkeys(COLUMNS, pl.String)},
-        orient="row",
-    )
+    people: dict[tuple[str, tuple[str, ...]], int] = {}
+    rows = [
+        (number, people.setdefault(_person_of(request), len(people)), *_columns_of(request))
+        for number, request in enumerate(requests)
+    ]
+    customers = [(person, tenant, one) for (tenant, members), person in people.items() for one in members]
+    frames = {
+        "requests": pl.DataFrame(
+            rows, schema={"number": pl.UInt32, "person": pl.UInt32, **dict.fromkeys(COLUMNS, pl.String)}, orient="row"
+        ),
+        "summary_customers": pl.DataFrame(customers, schema=CUSTOMERS, orient="row"),
+    }
     limit = max(request.limit for request in requests) + 1
-    found = store.select("summaries/pages", {"limit": limit}, frames={"requests": frame})
+    found = store.select("summaries/pages", {"limit": limit}, frames=frames)
     by_number: dict[int, list[dict[str, Any]]] = {}
     for row in found.iter_rows(named=True) if not found.is_empty() else ():
         by_number.setdefault(row["number"], []).append(row)
@@ -113,6 +122,10 @@ def _page(rows: Sequence[dict[str, Any]], request: SummaryRequest) -> SummaryRow
     return SummaryRows(following[: request.limit], len(following) > request.limit, matching)
 
 
+def _person_of(request: SummaryRequest) -> tuple[str, tuple[str, ...]]:
+    return request.tenant_id, request.members or (request.customer_id,)
+
+
 def _columns_of(request: SummaryRequest) -> tuple[str, ...]:
     first, last = request.first_day, request.last_day
     periods = [
@@ -121,8 +134,6 @@ def _columns_of(request: SummaryRequest) -> tuple[str, ...]:
         for day in (first, last)
     ]
     return (
-        request.tenant_id,
-        request.customer_id,
         request.period_type,
         request.offer_id,
         request.creative_id,

@@ -27,7 +27,7 @@ LOAN = Subject("loan", "loan-web", "web")
 
 
 def hold(name: str = "r1", *, at_ms: int = 1_000, is_written: bool = False, source: str = "", offset: int = -1) -> Hold:
-    return Hold(name, at_ms, at_ms + 100, (HeldExposure(1, *LOAN, is_written),), source, offset)
+    return Hold(name, at_ms, at_ms + 100, (HeldExposure(1, *LOAN, is_written),), source, offset, "ann")
 
 
 @asynccontextmanager
@@ -119,7 +119,7 @@ def test_a_hold_lapses_when_the_stream_has_got_as_far(now_ms: int, fresh_ms: int
 
 @pytest.mark.parametrize(("applied", "is_open"), [(6, True), (7, False), (8, False)])
 def test_an_impression_written_with_the_decision_is_shown_by_the_row_that_reaches_it(applied: int, *, is_open: bool):
-    facts = LoadedFacts(applied={Place(LOAN, "s"): applied, Place(LOAN, "another"): 99})
+    facts = LoadedFacts(applied={Place(LOAN, "s", "ann"): applied, Place(LOAN, "another", "ann"): 99})
     found = sort_holds([hold(is_written=True, source="s", offset=7)], facts, 1_050, 1_050)
     assert found.reservations == ([Reservation(LOAN, 1_000)] if is_open else [])
     assert found.finished == (frozenset() if is_open else {"r1"})

@@ -73,9 +73,9 @@ def test_who_stays_in_a_segment_keeps_the_time(api_world: World, caller: Caller)
             keep(here, **{name: {"tier": "gold" if name in kept else "silver"} for name in ("ann", "bob")})
             here.post("/segments/gold/refresh")
         assert members(here, "gold") == {"ann": iso(NOW), "bob": iso(NOW + 120_000)}
-    assert segments_of(caller.store, caller.tenant_id, "ann") == []
+    assert segments_of(caller.store, caller.tenant_id, ["ann"]) == []
     caller.ask("PATCH", "/segments/gold", json={"status": "active"})
-    (membership,) = segments_of(caller.store, caller.tenant_id, "ann")
+    (membership,) = segments_of(caller.store, caller.tenant_id, ["ann"])
     assert (membership.segment_id, membership.segment_name, membership.member_since_ms) == ("gold", "Gold", NOW)
 
 

@@ -101,7 +101,7 @@ class World:
         asyncio.run(look())
 
     def state(self, customer: str = "ann") -> list[tuple[str, str]]:
-        return [(one.status.value, one.current_step) for one in enrollments_of(self.store, "acme", customer)]
+        return [(one.status.value, one.current_step) for one in enrollments_of(self.store, "acme", [customer])]
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_enrolments_are_counted_and_listed_of_one_journey_and_of_one_customer(st
     assert ([one.id for one in page], total) == (["e3", "e1"], 3)
     assert list_enrollments(store, "acme", "jrn", limit=9, status="exited") == ([over], 1)
     assert list_enrollments(store, "acme", "jrn", limit=9, offset=2, customer_id="ann") == ([], 0)
-    (mine,) = enrollments_of(store, "acme", "bob")
+    (mine,) = enrollments_of(store, "acme", ["bob"])
     assert (mine.journey_name, mine.status, mine.current_step) == ("jrn", "exited", "pause")
     assert (mine.enrolled_at_ms, mine.completed_at_ms) == (NOW, NOW + 5)
 

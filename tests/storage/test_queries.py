@@ -12,9 +12,11 @@ from rapport.storage.customers import FRAMES as CUSTOMER_FRAMES
 from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
 from rapport.storage.journeys import FRAMES as JOURNEY_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
+from rapport.storage.metrics import CUSTOMERS as METRIC_CUSTOMERS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
 from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
+from rapport.storage.summaries import CUSTOMERS as SUMMARY_CUSTOMERS
 from rapport.storage.tombstones import FRAMES as TOMBSTONE_FRAMES
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ FRAMES = {
     "batch_subjects": {**CUSTOMERS, "offer_id": pl.String, "creative_id": pl.String, "channel_id": pl.String},
     "batch_periods": {"period_key": pl.String},
     "batch_sources": {"source": pl.String},
-    "metric_customers": {"customer_id": pl.String},
+    "metric_customers": dict(METRIC_CUSTOMERS),
     "metric_windows": dict(_WINDOWS),
     "metric_filters": dict(_FILTERS),
     "erased_customers": dict(TOMBSTONE_FRAMES["erased_customers"]),
@@ -54,7 +56,8 @@ FRAMES = {
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
     "history_requests": {"number": pl.UInt32, **dict.fromkeys(HISTORY_COLUMNS, pl.String)},
     "wanted_rows": {**CUSTOMERS, "id": pl.String},
-    "requests": {"number": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
+    "requests": {"number": pl.UInt32, "person": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
+    "summary_customers": dict(SUMMARY_CUSTOMERS),
     "suspects": CUSTOMERS,
     **{name: dict(schema) for name, schema in (CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES).items()},
 }
@@ -173,7 +176,7 @@ HOT = {
         "batch_sources": SOURCE,
     },
     "metrics/values": {
-        "metric_customers": {"customer_id": ["c7"]},
+        "metric_customers": {"customer_id": ["c7"], "member": ["c7"]},
         "metric_windows": {name: ["" if kind == pl.String else 0] for name, kind in _WINDOWS.items()},
         "metric_filters": {"number": [], "field": [], "accepted": []},
     },

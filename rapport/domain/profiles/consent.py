@@ -80,12 +80,28 @@ def resolve(
     if recorded or settings.is_consent_record_canonical:
         said = {purpose: status is Status.GRANTED for purpose, status in recorded.items()}
     else:
-        said = {
-            purpose: _is_consent(value)
-            for purpose in PURPOSES
-            if (value := attributes.get(ATTRIBUTE_PREFIX + purpose)) is not None
-        }
+        said = {purpose: status is Status.GRANTED for purpose, status in statuses_of(attributes).items()}
     return {purpose: said.get(purpose, not settings.requires_consent) for purpose in PURPOSES}
+
+
+def statuses_of(attributes: Mapping[str, Any]) -> Mapping[Purpose, Status]:
+    """What attributes say of consent, where nothing is recorded."""
+    said = {purpose: attributes.get(ATTRIBUTE_PREFIX + purpose) for purpose in PURPOSES}
+    return {
+        purpose: Status.GRANTED if _is_consent(value) else Status.REVOKED
+        for purpose, value in said.items()
+        if value is not None
+    }
+
+
+def stricter_of(one: Status, other: Status) -> Status:
+    """Which of two statuses allows less."""
+    return max(one, other, key=strictness_of)
+
+
+def strictness_of(status: Status) -> int:
+    """How little a status allows; statuses sort by it."""
+    return _STRICTNESS[status]
 
 
 def withheld(

@@ -1,6 +1,6 @@
 -- Writes the value of every customer of a tenant who was ever contacted, from the summaries over all time. A place is twice
 -- the number of customers who stand lower, plus the number of those who stand equal: a whole number, so that equal
--- customers get equal points whatever the order of additions.
+-- customers get equal points whatever the order of additions. Customers who were merged are one, by the canonical id.
 INSERT INTO clv_scores (tenant_id, customer_id, score, segment, recency_days, frequency, monetary, computed_at)
 SELECT
     {tenant_id:String} AS tenant_id,
@@ -48,13 +48,15 @@ FROM
             FROM
             (
                 SELECT
-                    customer_id,
+                    transform(
+                        s.customer_id, {aliases:Array(String)}, {canonical_ids:Array(String)}, s.customer_id
+                    ) AS customer_id,
                     toUInt32(intDiv(
                         greatest(toInt64({now_ms:UInt64}) - toUnixTimestamp64Milli(max(last_contact_at)), 0), 86400000
                     )) AS recency_days,
                     sum(impressions + positive + negative + neutral) AS frequency,
                     sum(total_value) AS monetary
-                FROM interaction_summary_state FINAL
+                FROM interaction_summary_state AS s FINAL
                 WHERE tenant_id = {tenant_id:String} AND period_type = 'alltime'
                 GROUP BY customer_id
                 HAVING frequency > 0

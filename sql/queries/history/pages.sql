@@ -1,6 +1,6 @@
 -- A row is one interaction on the page of one of several requests that arrived together, newest first, and how many
--- interactions fulfil that request's filters on all its pages. A request reads its own tenant's customer only, because
--- rows are joined to it by both. Reads narrow columns of the customers' whole histories; history/rows then has the rest.
+-- interactions fulfil that request's filters on all its pages. A request has a row for each id of its customer, and reads
+-- those of its own tenant only, because rows are joined to it by both. Reads narrow columns of the customers' whole histories; history/rows then has the rest.
 -- Frame: history_requests (number, tenant, customer, the filters, before_id); empty: any.
 SELECT number, tenant_id, customer_id, id, total
 FROM

@@ -1,4 +1,4 @@
--- A row is an enrolment of one customer, the latest first, with what its journey is called.
+-- A row is an enrolment of one customer, under any of the ids, the latest first, with what its journey is called.
 SELECT
     e.enrollment_id AS enrollment_id,
     toString(e.journey_id) AS journey_id,
@@ -11,7 +11,7 @@ FROM
 (
     SELECT *
     FROM journey_enrollments
-    WHERE tenant_id = {tenant_id:String} AND customer_id = {customer_id:String}
+    WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}
 ) AS e
 LEFT JOIN
 (

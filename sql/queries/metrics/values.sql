@@ -1,7 +1,7 @@
 -- A row is the value of one behavioral metric of one customer, as far as anything matches. An event matches a metric if it
 -- fulfils as many of its filters as it has; what is no contact (a recommendation) has to be asked for by outcome or category.
 -- Windows are ranges of ids, because ids begin with the event time.
--- Frames: metric_customers (customer_id), metric_windows (number, aggregate, field, from_id, filters, contacts_only),
+-- Frames: metric_customers (customer_id, member: one row for each id of a customer), metric_windows (number, aggregate, field, from_id, filters, contacts_only),
 -- metric_filters (number, field, accepted).
 SELECT
     customer_id,
@@ -16,7 +16,7 @@ SELECT
 FROM
 (
     SELECT
-        e.customer_id AS customer_id,
+        c.customer_id AS customer_id,
         m.number AS number,
         m.aggregate AS aggregate,
         if(m.field = '*', toDecimal64(1, 6), e.conversion_value) AS amount
@@ -35,10 +35,11 @@ FROM
             channel_id
         FROM interactions FINAL
         WHERE tenant_id = {tenant_id:String}
-            AND customer_id IN (SELECT customer_id FROM metric_customers)
+            AND customer_id IN (SELECT member FROM metric_customers)
             AND id >= {first_id:String}
             AND id < {before_id:String}
     ) AS e
+    INNER JOIN metric_customers AS c ON c.member = e.customer_id
     CROSS JOIN metric_windows AS m
     WHERE e.id >= m.from_id
         AND (m.contacts_only = 0 OR e.category != 'recommendation')

@@ -1,13 +1,11 @@
 -- A row is one summary row of one of several requests that arrived together, in the order in which the request lists them:
 -- period types ascending, the newest period first, then offer, creative, channel and scope.
 -- Rows that are not after the place where to go on come last: from a page that holds only those, matching is still known.
--- A request reads its own tenant's customer only, because rows are joined to it by both.
--- Frame: requests (number, tenant, customer, the filters, where to go on after); empty: any.
-WITH asked AS
-(
-    SELECT DISTINCT tenant, customer FROM requests
-),
-found AS
+-- Of a person with several ids the rows of all of them are added up. A request reads its own tenant's customers only,
+-- because rows are joined to them by both.
+-- Frames: requests (number, person, the filters, where to go on after; empty: any), summary_customers (person, tenant,
+-- customer: one row for each id).
+WITH found AS
 (
     SELECT
         s.tenant_id AS tenant_id,
@@ -28,13 +26,12 @@ found AS
         s.last_outcome AS last_outcome,
         s.last_direction AS last_direction
     FROM interaction_summary_state AS s FINAL
-    WHERE (s.tenant_id, s.customer_id) IN (SELECT tenant, customer FROM asked)
+    WHERE (s.tenant_id, s.customer_id) IN (SELECT tenant, customer FROM summary_customers)
 ),
 summed AS
 (
     SELECT
-        toString(tenant_id) AS tenant_id,
-        customer_id,
+        c.person AS person,
         scope,
         toString(period_type) AS period_type,
         toString(period_key) AS period_key,
@@ -48,11 +45,12 @@ summed AS
         sum(f.converts) AS converts,
         toFloat64(sum(f.total_value)) AS total_value,
         max(f.last_contact_at) AS last_contact_at,
-        argMax(f.last_outcome, (f.last_contact_at, f.source, f.offer_id, f.creative_id)) AS last_outcome,
-        argMax(f.last_direction, (f.last_contact_at, f.source, f.offer_id, f.creative_id)) AS last_direction
+        argMax(f.last_outcome, (f.last_contact_at, f.source, f.offer_id, f.creative_id, f.customer_id)) AS last_outcome,
+        argMax(f.last_direction, (f.last_contact_at, f.source, f.offer_id, f.creative_id, f.customer_id)) AS last_direction
     FROM found AS f
+    INNER JOIN summary_customers AS c ON c.tenant = f.tenant_id AND c.customer = f.customer_id
     ARRAY JOIN ['offer', 'channel'] AS scope
-    GROUP BY tenant_id, customer_id, scope, period_type, period_key, offer, creative, channel
+    GROUP BY person, scope, period_type, period_key, offer, creative, channel
     HAVING impressions + positive + negative + neutral > 0
 )
 SELECT *
@@ -60,7 +58,6 @@ FROM
 (
     SELECT
         r.number AS number,
-        customer_id,
         scope,
         period_type,
         period_key,
@@ -86,7 +83,7 @@ FROM
                 AND (offer, creative, channel, scope) > (r.after_offer, r.after_creative, r.after_channel, r.after_scope)
             ) AS is_after
     FROM requests AS r
-    INNER JOIN summed AS s ON s.tenant_id = r.tenant AND s.customer_id = r.customer
+    INNER JOIN summed AS s ON s.person = r.person
     WHERE (r.period = '' OR period_type = r.period)
         AND (r.offer_id = '' OR (scope = 'offer' AND offer = r.offer_id))
         AND (r.creative_id = '' OR (scope = 'offer' AND creative = r.creative_id))

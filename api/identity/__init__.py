@@ -1,0 +1,1 @@
+"""Identities: identifiers of customers, and customers who are one person."""

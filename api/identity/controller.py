@@ -1,0 +1,61 @@
+"""``/api/v1/identity``: who is who."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from litestar import Controller, Request, get, post
+from litestar.params import QueryParameter, RequestBody
+
+from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
+from api.describing import answers
+from api.errors import Fault, invalid
+from api.identity.schemas import EXAMPLE, IdentityAnswer, IdentityBody, IdentityView
+from api.identity.service import act, show
+from api.services import FromServices
+from rapport.domain.api_keys import Role
+
+_MERGED: Final = {"success": True, "mergeId": "mrg_6f1c2a9be0d84f0f9d1f0c3f7a5b2e11"}
+_Asking = Request[Principal, Any, Any]
+
+
+class IdentityController(Controller):
+    """Identifiers of customers, and customers who are one person."""
+
+    path = "/identity"
+    tags = ["Customers"]
+    guards = [requires(Role.VIEWER)]
+    opt = {"scope": "customers"}
+
+    @get(summary="Who a customer is", responses=answers(200, IdentityView, EXAMPLE, 400))
+    async def get_identity(
+        self,
+        request: _Asking,
+        services: FromServices,
+        customer_id: Annotated[
+            str | None, QueryParameter(name="customerId", description="Any id of the person.", max_length=256)
+        ] = None,
+    ) -> IdentityView:
+        """The ids that were merged, what was linked to one of them, and what contact profiles say."""
+        if not customer_id:
+            raise invalid(Fault(field="customerId", message="customerId is required"))
+        return await show(services, request.user.tenant_id, customer_id)
+
+    @post(
+        dto=JsonBody[IdentityBody],
+        return_dto=None,
+        status_code=200,
+        guards=[requires(Role.EDITOR)],
+        summary="Resolve or link identifiers, merge or unmerge customers",
+        responses=answers(200, IdentityAnswer, _MERGED, 400, 404, 409, 413, 415),
+    )
+    async def change_identity(
+        self, request: _Asking, services: FromServices, data: RequestBody[IdentityBody]
+    ) -> IdentityAnswer:
+        """`resolve` says who has an identifier, `link` says whose identifiers are.
+
+        `merge` has two customers be one person: reads about either are about both, and add up exactly. `unmerge` takes
+        the latest such statement back, and everything is as it was. What is stored of customers is not changed.
+        """
+        return await act(services, request.user, data)

@@ -1,0 +1,148 @@
+"""Resolves identifiers, links them, and has customers be one person."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from api.catalogue.service import author_of
+from api.errors import ApiError, Fault, invalid
+from api.identity.schemas import ClusterView, IdentifierView, IdentityAnswer, IdentityBody, IdentityView
+from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.privacy import hash_customer
+from rapport.domain.profiles.identity import MAX_MEMBERS, Statement
+from rapport.storage.audit import append_audit
+from rapport.storage.identity import (
+    CUSTOMER_ID,
+    Identifier,
+    append_links,
+    append_statement,
+    find_customer_of,
+    identifiers_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from api.auth.principal import Principal
+    from api.services import Services
+
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "resolve": ("identifier",),
+    "link": ("canonicalId", "identifiers"),
+    "merge": ("targetId", "sourceId"),
+    "unmerge": ("sourceId",),
+}
+
+
+async def show(services: Services, tenant_id: str, customer_id: str) -> IdentityView:
+    """Who a customer is; one of whom nothing is known is known by its id alone."""
+    members = await services.identities.members(tenant_id, customer_id)
+    found = await services.database.call(identifiers_of, tenant_id, members)
+    named = [IdentifierView(type=one.type, value=one.value, confidence=one.confidence) for one in found]
+    return IdentityView(customer_id=customer_id, cluster=ClusterView(canonical_id=members[0], identifiers=named))
+
+
+async def act(services: Services, principal: Principal, body: IdentityBody) -> IdentityAnswer:
+    """Do what a request asks for.
+
+    Raises:
+        ApiError: 400 for fields that the action needs; 404 for an unknown identifier or merge; 409 for a merge of
+            customers who are one person already, or too many.
+    """
+    _check(body)
+    if body.action == "resolve":
+        return await _resolve(services, principal.tenant_id, body)
+    if body.action == "link":
+        return await _link(services, principal, body)
+    if body.action == "merge":
+        return await _merge(services, principal, body.source_id or "", body.target_id or "")
+    return await _unmerge(services, principal, body.source_id or "", body.target_id or "")
+
+
+def _check(body: IdentityBody) -> None:
+    given = {
+        "identifier": body.identifier,
+        "canonicalId": body.canonical_id,
+        "identifiers": body.identifiers,
+        "targetId": body.target_id,
+        "sourceId": body.source_id,
+    }
+    faults = [
+        Fault(field=name, message=f"{name} is required to {body.action}")
+        for name in _NEEDED[body.action]
+        if not given[name]
+    ]
+    if body.action == "link":
+        faults += [
+            Fault(field=f"identifiers[{number}].type", message="is an id of a customer: merge the customers instead")
+            for number, one in enumerate(body.identifiers)
+            if one.type == CUSTOMER_ID
+        ]
+    if faults:
+        raise invalid(*faults)
+
+
+async def _resolve(services: Services, tenant_id: str, body: IdentityBody) -> IdentityAnswer:
+    asked = body.identifier
+    assert asked is not None  # noqa: S101 - it was checked
+    owner: str | None = asked.value
+    if asked.type != CUSTOMER_ID:
+        owner = await services.database.call(find_customer_of, tenant_id, asked.type, asked.value)
+    if owner is None:
+        raise ApiError(404, f"Nobody is known by this {asked.type}.")
+    return IdentityAnswer(canonical_id=(await services.identities.of(tenant_id)).canonical(owner))
+
+
+async def _link(services: Services, principal: Principal, body: IdentityBody) -> IdentityAnswer:
+    customer_id = body.canonical_id or ""
+    links = [Identifier(one.type, one.value, body.confidence) for one in body.identifiers]
+    await services.database.call(append_links, principal.tenant_id, customer_id, links, author_of(principal))
+    await _note(services, principal, "link", f"lnk_{uuid.uuid4().hex}", [customer_id], [one.type for one in links])
+    return IdentityAnswer(success=True)
+
+
+async def _merge(services: Services, principal: Principal, source_id: str, target_id: str) -> IdentityAnswer:
+    merges = await services.identities.refresh(principal.tenant_id)
+    source, target = merges.members(source_id), merges.members(target_id)
+    if source == target:
+        raise ApiError(409, "The source and the target are one person already.")
+    if len(source) + len(target) > MAX_MEMBERS:
+        raise ApiError(409, f"A person has at most {MAX_MEMBERS} ids.")
+    statement = Statement(f"mrg_{uuid.uuid4().hex}", source_id, target_id)
+    await _state(services, principal, "merge", statement)
+    return IdentityAnswer(success=True, merge_id=statement.merge_id)
+
+
+async def _unmerge(services: Services, principal: Principal, source_id: str, target_id: str) -> IdentityAnswer:
+    merges = await services.identities.refresh(principal.tenant_id)
+    found = merges.find(source_id, target_id)
+    if found is None:
+        raise ApiError(404, "No merge with this source and target is in force.")
+    await _state(services, principal, "unmerge", found._replace(is_undone=True))
+    return IdentityAnswer(success=True, merge_id=found.merge_id)
+
+
+async def _state(services: Services, principal: Principal, action: str, statement: Statement) -> None:
+    await services.database.call(append_statement, principal.tenant_id, statement, author_of(principal))
+    await services.identities.refresh(principal.tenant_id)
+    await _note(services, principal, action, statement.merge_id, [statement.source_id, statement.target_id], [])
+
+
+async def _note(
+    services: Services, principal: Principal, action: str, entity_id: str, customers: list[str], types: list[str]
+) -> None:
+    """Note it in the audit log, which outlives erasure and therefore knows customers by hash only."""
+    author = author_of(principal)
+    hashes = [hash_customer(principal.tenant_id, customer_id) for customer_id in customers]
+    said = {"customerHashes": hashes, **({"identifierTypes": types} if types else {})}
+    draft = AuditDraft(
+        at_ms=services.clock(),
+        actor=author.name,
+        action=action,
+        entity_type="identity",
+        entity_id=entity_id,
+        after=canonical_json(said),
+        request_id=author.request_id,
+    )
+    await services.database.call(append_audit, principal.tenant_id, [draft])

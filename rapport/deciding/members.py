@@ -1,0 +1,56 @@
+"""What is kept of the several ids of one person, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, Status, statuses_of, stricter_of
+from rapport.domain.profiles.contact import Objections
+from rapport.storage.customers import KeptOfCustomer
+
+if TYPE_CHECKING:
+    from rapport.domain.tenants import TenantSettings
+
+
+def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> KeptOfCustomer:
+    """What is kept of one person: the attributes of the canonical id win, and of consents the strictest.
+
+    An id of which no consent is recorded says by its attributes what it consents to, as it did before the merge.
+
+    Args:
+        parts: Of each id, the canonical one first.
+        settings: Of the tenant.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    attributes = {name: value for part in reversed(parts) for name, value in (part.attributes or {}).items()}
+    strictest: dict[str, Status] = {}
+    for part in parts:
+        said: Mapping[str, Status] = {purpose: Status(status) for purpose, status in part.consents.items()}
+        if not (said or settings.is_consent_record_canonical):
+            said = statuses_of(part.attributes or {})
+        for purpose, status in said.items():
+            strictest[purpose] = stricter_of(strictest.get(purpose, status), status)
+    if any(part.consents for part in parts):
+        return KeptOfCustomer(attributes or None, strictest)
+    refused = (purpose for purpose, status in strictest.items() if status is Status.REVOKED)
+    return KeptOfCustomer({**attributes, **{ATTRIBUTE_PREFIX + purpose: False for purpose in refused}} or None, {})
+
+
+def merge_objections(parts: Sequence[Objections]) -> Objections:
+    """Whatever is said against addressing one of the ids is said against addressing the person."""
+    return Objections(
+        prevents_collection=any(one.prevents_collection for one in parts),
+        refuses_gdpr=any(one.refuses_gdpr for one in parts),
+        is_inactive=any(one.is_inactive for one in parts),
+    )
+
+
+def merge_memberships(parts: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
+    """The segments that one of the ids is in, since the first of them was."""
+    merged: dict[str, int] = {}
+    for part in parts:
+        for segment_id, since_ms in part.items():
+            merged[segment_id] = min(since_ms, merged.get(segment_id, since_ms))
+    return merged

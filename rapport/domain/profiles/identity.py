@@ -1,0 +1,120 @@
+"""Which customer ids are one person: the merges of a tenant, and what follows from them.
+
+A merge is an alias, nothing more: it says that what is known of its source is about its target, too. Nothing that is
+stored is changed by it, so that undoing it leaves everything as it was. What holds is worked out of the log of merges,
+in its order; of a merge that was undone nothing is left, whatever came after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+MAX_MEMBERS: Final = 100
+"""Ids of one person; more are a mistake of whoever merges, and every read would pay for it."""
+
+
+class Statement(NamedTuple):
+    """One entry of the log: that a merge was made, or that it was undone.
+
+    Attributes:
+        at_ms: When it was noted, epoch milliseconds.
+    """
+
+    merge_id: str
+    source_id: str
+    target_id: str
+    is_undone: bool = False
+    at_ms: int = 0
+
+
+class Merges:
+    """What the merges of a tenant come to.
+
+    Attributes:
+        in_force: Those that were not undone, in their order.
+    """
+
+    __slots__ = ("_changed_at_ms", "_members", "in_force")
+
+    def __init__(
+        self,
+        in_force: Sequence[Statement],
+        members: Mapping[str, tuple[str, ...]],
+        changed_at_ms: Mapping[str, int],
+    ) -> None:
+        self.in_force = in_force
+        self._members = members
+        self._changed_at_ms = changed_at_ms
+
+    @classmethod
+    def of(cls, log: Iterable[Statement]) -> Merges:
+        """Work out a log.
+
+        The target of a merge keeps its canonical id, and all ids that were one with the source go along. A merge of two
+        ids that are one already adds nothing; it counts once they are held together by it alone.
+        """
+        in_force: dict[str, Statement] = {}
+        changed_at_ms: dict[str, int] = {}
+        for statement in log:
+            for one in (statement.source_id, statement.target_id):
+                changed_at_ms[one] = max(statement.at_ms, changed_at_ms.get(one, 0))
+            if statement.is_undone:
+                in_force.pop(statement.merge_id, None)
+            else:
+                in_force.setdefault(statement.merge_id, statement)
+        leads_to: dict[str, str] = {}
+        for merge in in_force.values():
+            source, target = _follow(leads_to, merge.source_id), _follow(leads_to, merge.target_id)
+            if source != target:
+                leads_to[source] = target
+        return cls(tuple(in_force.values()), _clusters(leads_to), changed_at_ms)
+
+    def canonical(self, customer_id: str) -> str:
+        """The id that stands for a person; most stand for themselves."""
+        return self.members(customer_id)[0]
+
+    def members(self, customer_id: str) -> tuple[str, ...]:
+        """All ids of a person: the canonical one first, the others in order."""
+        return self._members.get(customer_id) or (customer_id,)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The canonical ids of all other ids that are merged."""
+        return {member: cluster[0] for member, cluster in self._members.items() if member != cluster[0]}
+
+    def changed_at_ms(self, customer_id: str) -> int:
+        """When it was last stated who this person is, epoch milliseconds; 0 if never.
+
+        Undoing a merge concerns both persons that it leaves, because either has one of the two ids.
+        """
+        return max(self._changed_at_ms.get(member, 0) for member in self.members(customer_id))
+
+    def find(self, source_id: str, target_id: str = "") -> Statement | None:
+        """The latest merge in force with this source, and this target if one is named."""
+        for one in reversed(self.in_force):
+            if one.source_id == source_id and target_id in ("", one.target_id):
+                return one
+        return None
+
+
+NO_MERGES: Final = Merges((), {}, {})
+
+
+def _follow(leads_to: dict[str, str], customer_id: str) -> str:
+    """The end of a chain; shortens it on the way, so that long ones are walked once."""
+    while (following := leads_to.get(customer_id)) is not None:
+        leads_to[customer_id] = leads_to.get(following, following)
+        customer_id = following
+    return customer_id
+
+
+def _clusters(leads_to: dict[str, str]) -> Mapping[str, tuple[str, ...]]:
+    others: dict[str, list[str]] = {}
+    for customer_id in list(leads_to):
+        others.setdefault(_follow(leads_to, customer_id), []).append(customer_id)
+    members: dict[str, tuple[str, ...]] = {}
+    for canonical, listed in others.items():
+        cluster = (canonical, *sorted(listed))
+        members.update(dict.fromkeys(cluster, cluster))
+    return members

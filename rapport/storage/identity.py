@@ -1,0 +1,111 @@
+"""Identifiers of customers, and merges: two append-only tables that are worked out when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from rapport.domain.profiles.identity import Merges, Statement
+from rapport.storage.contact_profiles import profiles_of_customers
+
+if TYPE_CHECKING:
+    from rapport.storage.catalogue_changes import Author
+    from rapport.storage.client import Store
+
+CUSTOMER_ID: Final = "customer_id"
+"""The type of identifiers that are ids of customers themselves."""
+
+
+class Identifier(NamedTuple):
+    """A name by which a person is known.
+
+    Attributes:
+        confidence: From 0 to 1, that it is this person's.
+    """
+
+    type: str
+    value: str
+    confidence: float
+
+
+class Stamp(NamedTuple):
+    """The state of a tenant's merges: it differs whenever they do."""
+
+    statements: int
+    newest_us: int
+
+
+def read_stamp(store: Store, tenant_id: str) -> Stamp:
+    """The state that a tenant's merges are in."""
+    return Stamp(**store.rows("identity/stamp", {"tenant_id": tenant_id})[0])
+
+
+def read_merges(store: Store, tenant_id: str) -> Merges:
+    """What a tenant's merges come to."""
+    rows = store.rows("identity/merges", {"tenant_id": tenant_id})
+    return Merges.of(Statement(**{**row, "is_undone": bool(row["is_undone"])}) for row in rows)
+
+
+def append_statement(store: Store, tenant_id: str, statement: Statement, author: Author) -> None:
+    """Note a merge, or that it is undone."""
+    row = {
+        "tenant_id": tenant_id,
+        "merge_id": statement.merge_id,
+        "customer_ids": [statement.source_id, statement.target_id],
+        "is_undone": statement.is_undone,
+        "changed_by": author.name,
+        "request_id": author.request_id,
+    }
+    store.insert("identity_merges", pl.DataFrame([row]))
+
+
+def append_links(
+    store: Store, tenant_id: str, customer_id: str, identifiers: Sequence[Identifier], author: Author
+) -> None:
+    """Link identifiers to a customer. Those that were another's are this one's from now on."""
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "identifier_type": one.type,
+            "customer_ids": [one.value, customer_id],
+            "confidence": one.confidence,
+            "source": "api",
+            "changed_by": author.name,
+        }
+        for one in identifiers
+    ]
+    store.insert("identity_links", pl.DataFrame(rows))
+
+
+def find_customer_of(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
+    """Whom an identifier belongs to: as it was linked last, else as contact profiles say; None if nobody says.
+
+    Of a contact profile with several contact ids, the first stands for the person.
+    """
+    rows = store.rows("identity/links", {"tenant_id": tenant_id, "names": [value]})
+    linked = next((row["customer_id"] for row in rows if (row["type"], row["value"]) == (kind, value)), None)
+    if linked is not None:
+        return str(linked)
+    if kind not in ("email", "contact_id"):
+        return None
+    for found in profiles_of_customers(store, tenant_id, [value]):
+        profile = found.profile
+        if value in (profile.contact_ids if kind == "contact_id" else [profile.email]):
+            return next(iter(profile.contact_ids), value)
+    return None
+
+
+def identifiers_of(store: Store, tenant_id: str, members: Collection[str]) -> list[Identifier]:
+    """All by which a person is known: their ids, what was linked to one of them, and what contact profiles say."""
+    found = [Identifier(CUSTOMER_ID, member, 1.0) for member in members]
+    linked = store.rows("identity/links", {"tenant_id": tenant_id, "names": list(members)})
+    found += [Identifier(**row) for row in linked if row.pop("customer_id") in members]
+    profiles = [one.profile for one in profiles_of_customers(store, tenant_id, members)]
+    found += [Identifier("email", one.email, 1.0) for one in profiles if one.email]
+    found += [Identifier("contact_id", contact_id, 1.0) for one in profiles for contact_id in one.contact_ids]
+    named: dict[tuple[str, str], Identifier] = {}
+    for identifier in found:
+        named.setdefault((identifier.type, identifier.value), identifier)
+    return list(named.values())

@@ -1,0 +1,10 @@
+-- A row is one statement about two customers of a tenant, in the order in which they were made.
+SELECT
+    merge_id,
+    customer_ids[1] AS source_id,
+    customer_ids[2] AS target_id,
+    is_undone,
+    toUnixTimestamp64Milli(stored_at) AS at_ms
+FROM identity_merges
+WHERE tenant_id = {tenant_id:String}
+ORDER BY stored_at, merge_id, is_undone

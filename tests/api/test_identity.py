@@ -1,0 +1,239 @@
+"""Who is who: identifiers, and customers who are one person in everything that is read."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from rapport.domain.api_keys import Role
+from rapport.storage.audit import AuditFilter, read_audit
+from rapport.storage.erasure import find_traces
+from rapport.storage.erasure_places import Erased
+from tests.api.shop import cap, offer, offers_of, recommend, stock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from tests.fixtures.api import Caller, CallerFactory
+
+CUSTOMERS: Final = ("ann", "bob", "cid", "dot")
+COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts", "totalValue")
+FOREVER_MS: Final = 4_102_444_800_000
+
+
+def act(caller: Caller, action: str, **fields: Any) -> httpx.Response:
+    return caller.post("/identity", {"action": action, **fields}, role=Role.EDITOR)
+
+
+def merge(caller: Caller, source: str, target: str, action: str = "merge") -> None:
+    answer = act(caller, action, sourceId=source, targetId=target)
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+
+
+def canonical(caller: Caller, kind: str, value: str) -> str:
+    answer = act(caller, "resolve", identifier={"type": kind, "value": value})
+    assert answer.status_code == 200, answer.text
+    found: str = answer.json()["canonicalId"]
+    return found
+
+
+def cluster(caller: Caller, customer: str) -> tuple[str, list[tuple[str, str, float]]]:
+    body = caller.read("/identity", params={"customerId": customer}, role=Role.VIEWER)
+    assert body["customerId"] == customer
+    named = body["cluster"]["identifiers"]
+    return body["cluster"]["canonicalId"], [(one["type"], one["value"], one["confidence"]) for one in named]
+
+
+def happen(caller: Caller, seed: int) -> None:
+    """Have random things happen to several customers."""
+    rng = random.Random(seed)
+    events = [
+        {
+            "customerId": rng.choice(CUSTOMERS),
+            "offerId": rng.choice(["loan", "card"]),
+            "channelId": "web",
+            "outcome": rng.choice(["impression", "click", "dismiss", "deferred", "convert"]),
+            "conversionValue": rng.randrange(40) / 4,
+            "timestamp": f"2026-0{rng.randrange(1, 5)}-1{rng.randrange(9)}T10:00:00Z",
+        }
+        for _ in range(120)
+    ]
+    caller.record(*events)
+
+
+def read(caller: Caller, customer: str) -> dict[str, Any]:
+    """All numbers that are read of a customer."""
+    who = {"customerId": customer, "limit": 200}
+    rows = caller.read("/interaction-summaries", params=who)["data"]
+    assert {row["customerId"] for row in rows} <= {customer}
+    history = caller.read("/interaction-history", params=who)
+    ids = [one["id"] for one in history["data"]]
+    assert ids == sorted(set(ids), reverse=True)
+    profile = caller.read(f"/customers/{customer}/unified-profile", params={"format": "structured"})
+    value = caller.ask("POST", f"/customers/{customer}/clv").json()
+    totals = profile["interactions"]["totals"]
+    keys = ("periodType", "periodKey", "scope", "offerId", "creativeId", "channelId")
+    return {
+        "summaries": Counter({(tuple(row[k] for k in keys), name): row[name] for row in rows for name in COUNTS}),
+        "history": Counter(ids),
+        "total": Counter({"total": history["pagination"]["total"]}),
+        "totals": Counter({name: totals[name] for name in COUNTS}),
+        "metrics": Counter(profile["metrics"]),
+        "clv": Counter({"frequency": value["rfmFrequency"], "monetary": value["rfmMonetary"]}),
+    }
+
+
+def added_up(parts: list[Mapping[str, Any]]) -> dict[str, Any]:
+    sums = {name: Counter[Any]() for name in parts[0]}
+    for part in parts:
+        for name, counts in part.items():
+            sums[name].update(counts)
+    return sums
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_merged_customers_numbers_are_exactly_the_sum_and_unmerging_restores_them(caller: Caller, seed: int):
+    rng = random.Random(seed)
+    metric = {"key": "visits", "name": "Visits", "aggregateFunction": "count", "sourceField": "*"}
+    assert caller.post("/behavioral-metrics", metric).status_code == 201
+    happen(caller, seed)
+    before = {customer: read(caller, customer) for customer in CUSTOMERS}
+    people = {customer: {customer} for customer in CUSTOMERS}
+    done: list[tuple[str, str]] = []
+    while len(done) < 3:
+        source, target = rng.sample(CUSTOMERS, 2)
+        if source in people[target]:
+            answer = act(caller, "merge", sourceId=source, targetId=target)
+            assert answer.status_code == 409
+            continue
+        merge(caller, source, target)
+        done.append((source, target))
+        person = people[source] | people[target]
+        people |= dict.fromkeys(person, person)
+        for customer in sorted(person):
+            assert read(caller, customer) == added_up([before[one] for one in sorted(person)])
+    for source, target in rng.sample(done, 3):
+        merge(caller, source, target, "unmerge")
+    assert {customer: read(caller, customer) for customer in CUSTOMERS} == before
+
+
+def test_identifiers_are_linked_resolved_and_listed_with_what_contact_profiles_say(caller: Caller):
+    profile = {"contactIds": ["crm-7"], "profile": {"email": "ann@example.com"}}
+    headers = {"X-API-Key": caller.keys[Role.ADMIN]}
+    made = caller.client.post("/new/v2.0/profiles", json=profile, headers=headers)
+    assert made.status_code == 201, made.text
+    linked = [{"type": "phone", "value": "+49 1"}, {"type": "device", "value": "d-1"}]
+    assert act(caller, "link", canonicalId="ann", identifiers=linked, confidence=0.75).json() == {"success": True}
+    merge(caller, "ann", "crm-7")
+    assert {canonical(caller, "email", "ann@example.com"), canonical(caller, "contact_id", "crm-7")} == {"crm-7"}
+    assert {canonical(caller, "phone", "+49 1"), canonical(caller, "customer_id", "ann")} == {"crm-7"}
+    assert canonical(caller, "customer_id", "nobody") == "nobody"
+    named = [
+        ("customer_id", "crm-7", 1.0),
+        ("customer_id", "ann", 1.0),
+        ("device", "d-1", 0.75),
+        ("phone", "+49 1", 0.75),
+        ("email", "ann@example.com", 1.0),
+        ("contact_id", "crm-7", 1.0),
+    ]
+    assert cluster(caller, "ann") == cluster(caller, "crm-7") == ("crm-7", named)
+    sections = caller.read("/customers/ann/unified-profile", params={"sections": "identities"})["sections"]
+    assert [tuple(one.values()) for one in sections[0]["data"]] == [one for one in named if one[1] != "ann"]
+    entries, _ = read_audit(caller.store, caller.tenant_id, AuditFilter(entity_type="identity"))
+    assert sorted(entry.action for entry in entries) == ["link", "merge"]
+    assert not any("ann" in entry.after or "crm-7" in entry.after for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "named"),
+    [
+        ({"action": "resolve"}, 400, {"identifier"}),
+        ({"action": "link"}, 400, {"canonicalId", "identifiers"}),
+        ({"action": "merge"}, 400, {"sourceId", "targetId"}),
+        ({"action": "unmerge"}, 400, {"sourceId"}),
+        ({"action": "split"}, 400, {"action"}),
+        (
+            {"action": "link", "canonicalId": "ann", "identifiers": [{"type": "customer_id", "value": "bob"}]},
+            400,
+            {"identifiers[0].type"},
+        ),
+        ({"action": "resolve", "identifier": {"type": "phone", "value": "1"}}, 404, set()),
+        ({"action": "unmerge", "sourceId": "ann"}, 404, set()),
+        ({"action": "merge", "sourceId": "ann", "targetId": "ann"}, 409, set()),
+    ],
+)
+def test_what_cannot_be_done_says_why(caller: Caller, fields: dict[str, Any], status: int, named: set[str]):
+    answer = caller.post("/identity", fields)
+    assert (answer.status_code, {one["field"] for one in answer.json()["details"]}) == (status, named)
+
+
+def test_viewers_read_and_do_not_merge(caller: Caller):
+    body = {"action": "merge", "sourceId": "ann", "targetId": "bob"}
+    assert caller.post("/identity", body, role=Role.VIEWER).status_code == 403
+    assert cluster(caller, "ann") == ("ann", [("customer_id", "ann", 1.0)])
+    assert caller.get("/identity").status_code == 400
+
+
+@pytest.mark.parametrize("channel", ["web", "app"])
+def test_a_cap_of_three_counts_contacts_and_reservations_of_all_ids(caller: Caller, channel: str):
+    stock(caller, *offer("loan", channel), cap(3))
+    seen = {"offerId": "loan", "creativeId": f"loan-{channel}", "channelId": channel, "outcome": "impression"}
+    caller.record({"customerId": "ann", **seen})
+    caller.read("/interaction-summaries", params={"customerId": "ann"})
+    merge(caller, "bob", "ann")
+    with ThreadPoolExecutor(8) as pool:
+        bodies = list(pool.map(lambda who: recommend(caller, who), ["ann", "bob"] * 4))
+    assert sum(offers_of(body) == ["loan"] for body in bodies) == 2
+    for customer in ("ann", "bob"):  # also once the stream has written what was shown
+        caller.read("/interaction-summaries", params={"customerId": customer})
+        assert offers_of(recommend(caller, customer)) == []
+
+
+def test_what_one_id_suppressed_or_refused_holds_for_the_others_until_they_are_unmerged(caller: Caller):
+    stock(caller, *offer("loan"), *offer("card"))
+    caller.record({"customerId": "ann", "offerId": "loan", "channelId": "web", "outcome": "dismiss"})
+    merge(caller, "ann", "bob")
+    assert [one["scopeId"] for one in caller.read("/customers/bob/suppressions")["data"]] == ["loan"]
+    assert offers_of(recommend(caller, "bob")) == ["card"]
+    said = {"consents": [{"purpose": "marketing", "status": "revoked"}]}
+    assert caller.ask("PUT", "/customers/ann/consents", json=said).status_code == 200
+    assert offers_of(recommend(caller, "bob")) == []
+    merge(caller, "ann", "bob", "unmerge")
+    assert sorted(offers_of(recommend(caller, "bob"))) == ["card", "loan"]
+    assert caller.read("/customers/bob/suppressions")["data"] == []
+
+
+def test_erasing_one_id_leaves_nothing_of_the_person(caller: Caller):
+    for customer in ("ann", "bob", "eve"):
+        caller.record({"customerId": customer, "offerId": "loan", "outcome": "click"})
+        caller.read("/interaction-history", params={"customerId": customer})
+    act(caller, "link", canonicalId="bob", identifiers=[{"type": "phone", "value": "+49 1"}])
+    act(caller, "link", canonicalId="eve", identifiers=[{"type": "phone", "value": "+49 2"}])
+    merge(caller, "ann", "bob")
+    merge(caller, "bob", "cid")
+    answer = caller.post("/gdpr/erasure", {"customerId": "ann"})
+    assert (answer.status_code, answer.json()["verified"]) == (200, True)
+    assert find_traces(caller.store, Erased(caller.tenant_id, ("ann", "bob", "cid"), FOREVER_MS)) == {}
+    assert act(caller, "resolve", identifier={"type": "phone", "value": "+49 1"}).status_code == 404
+    assert canonical(caller, "phone", "+49 2") == "eve"
+    assert caller.read("/interaction-history", params={"customerId": "bob"})["data"] == []
+    assert len(caller.read("/interaction-history", params={"customerId": "eve"})["data"]) == 1
+
+
+def test_merges_of_one_tenant_are_none_of_anothers(new_caller: CallerFactory):
+    one, other = new_caller(), new_caller()
+    for caller in (one, other):
+        happen(caller, 3)
+    before = read(other, "ann")
+    merge(one, "ann", "bob")
+    act(one, "link", canonicalId="ann", identifiers=[{"type": "phone", "value": "1"}])
+    assert read(other, "ann") == before
+    assert cluster(other, "ann") == ("ann", [("customer_id", "ann", 1.0)])
+    assert act(other, "resolve", identifier={"type": "phone", "value": "1"}).status_code == 404
+    assert act(other, "unmerge", sourceId="ann").status_code == 404
