@@ -18,10 +18,12 @@ from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
 from rapport.storage.customers import CustomerKey, asked_frame
 from rapport.storage.history import FIRST_ID, id_at
+from rapport.storage.identity import read_merges
 from rapport.storage.metrics import first_id_of, metric_frames
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
+    from rapport.domain.profiles.identity import Merges
     from rapport.domain.profiles.segments import Segment, SegmentFilter
     from rapport.storage.client import Store
 
@@ -30,6 +32,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
         "number": pl.UInt32,
         **dict.fromkeys(("field", "source", "path", "operator", "fallback", "kind", "text", "needle"), pl.String),
     },
+    "segment_people": {"customer_id": pl.String, "person": pl.String, "place": pl.UInt32},
     "segment_periods": {"period_key": pl.String},
 }
 """The tables sent along with the queries."""
@@ -135,6 +138,7 @@ def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) 
         frames={
             "segment_filters": _filters(segment, periods, definitions),
             "segment_periods": pl.DataFrame({"period_key": list(periods.values())}, schema=FRAMES["segment_periods"]),
+            "segment_people": _people(read_merges(store, tenancy.tenant_id)),
             **metric_frames(definitions, starts),
         },
     )
@@ -221,6 +225,13 @@ def _filters(
                 fallback = "0" if is_zero else ""
         rows += [(number, name, source, path, one.operator, fallback, *value) for value in _values(one)]
     return pl.DataFrame(rows, schema=dict(FRAMES["segment_filters"]), orient="row")
+
+
+def _people(merges: Merges) -> pl.DataFrame:
+    """Every id of everybody who has several, with the one that stands for the person."""
+    people = dict.fromkeys(merges.members(one) for one in merges.aliases)
+    rows = [(one, members[0], place) for members in people for place, one in enumerate(members)]
+    return pl.DataFrame(rows, schema=dict(FRAMES["segment_people"]), orient="row")
 
 
 def _values(one: SegmentFilter) -> list[tuple[str, str, str]]:

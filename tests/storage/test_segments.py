@@ -12,9 +12,11 @@ from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.conditions import Condition, compile_condition
 from rapport.domain.decisions.windows import DAY_MS
 from rapport.domain.periods import PeriodType, local_date, period_key
+from rapport.domain.profiles.identity import Statement
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import CustomerKey, change_customers
+from rapport.storage.identity import append_statement
 from rapport.storage.segments import (
     Tenancy,
     count_overlaps,
@@ -217,6 +219,24 @@ def test_who_stays_keeps_the_time_and_who_comes_back_gets_a_new_one(store: Store
     assert load_refreshes(store, "acme")["s"].refreshed_at_ms == NOW + 2_000
     keys = [CustomerKey("acme", "bob"), CustomerKey("other", "bob"), CustomerKey("acme", "ann")]
     assert load_memberships(store, keys) == [{"s": NOW + 2_000}, {}, {}]
+
+
+def test_who_was_merged_is_one_customer_until_the_merge_is_undone(store: Store):
+    keep(store, ann={"tier": "gold"}, anna={"tier": "x", "city": "Oslo"}, bob={"tier": "x"})
+    contact(store, *({"customer_id": name, "period_type": "alltime", "positive": 2} for name in ("ann", "anna", "bob")))
+    write(store, [event(NOW, customer=name) for name in ("ann", "anna", "bob")])
+    one = segment(
+        ("customer.tier", "eq", "gold"),
+        ("customer.city", "eq", "Oslo"),
+        ("summary.positive", "eq", 4),
+        ("metric.clicks", "eq", 2),
+    )
+    assert refreshed(store, one, whose=tenancy(metric("clicks"))) == {}
+    merge = Statement(merge_id="m1", source_id="anna", target_id="ann")
+    append_statement(store, "acme", merge, Author("tests"))
+    assert refreshed(store, one, whose=tenancy(metric("clicks"))) == {"ann": NOW}
+    append_statement(store, "acme", merge._replace(is_undone=True), Author("tests"))
+    assert refreshed(store, one, whose=tenancy(metric("clicks"))) == {}
 
 
 def test_a_segment_without_filters_or_by_a_metric_that_is_gone_has_nobody(store: Store):

@@ -1,10 +1,11 @@
 -- A row is a customer who has entered or left a segment since its last refresh. Considered is everybody of whom the
 -- tenant keeps attributes or has summaries, and who was in the segment.
 -- Values are JSON texts, empty where there is none. A filter has one row per value in its frame; texts, numbers and null
--- are compared with their like only.
+-- are compared with their like only. Customers who were merged are one, by the canonical id: numbers add up, and of an
+-- attribute the value of the first id that has one counts.
 -- Frames: segment_filters (number, field, source, path, operator, fallback, kind, text, needle), segment_periods
 -- (period_key), metric_windows (number, aggregate, field, from_id, filters, contacts_only), metric_filters (number, field,
--- accepted).
+-- accepted), segment_people (customer_id, person, place: of every id of those who were merged).
 WITH
 filters AS
 (
@@ -23,16 +24,25 @@ filters AS
 attribute_values AS
 (
     SELECT
-        c.customer_id AS customer_id,
-        f.field AS field,
-        if(
-            JSONHas(c.attributes, f.path),
-            JSONExtractRaw(c.attributes, f.path),
-            arrayFold((inner, name) -> JSONExtractRaw(inner, name), splitByChar('.', f.path), c.attributes)
-        ) AS value
-    FROM customers AS c
-    CROSS JOIN (SELECT DISTINCT field, path FROM segment_filters WHERE source = 'customer') AS f
-    WHERE c.tenant_id = {tenant_id:String}
+        if(p.person = '', c.customer_id, p.person) AS customer_id,
+        c.field AS field,
+        argMinIf(c.value, p.place, c.value != '') AS value
+    FROM
+    (
+        SELECT
+            k.customer_id AS customer_id,
+            f.field AS field,
+            if(
+                JSONHas(k.attributes, f.path),
+                JSONExtractRaw(k.attributes, f.path),
+                arrayFold((inner, name) -> JSONExtractRaw(inner, name), splitByChar('.', f.path), k.attributes)
+            ) AS value
+        FROM customers AS k
+        CROSS JOIN (SELECT DISTINCT field, path FROM segment_filters WHERE source = 'customer') AS f
+        WHERE k.tenant_id = {tenant_id:String}
+    ) AS c
+    LEFT JOIN segment_people AS p ON p.customer_id = c.customer_id
+    GROUP BY customer_id, field
 ),
 summary_values AS
 (
@@ -43,7 +53,7 @@ summary_values AS
     FROM
     (
         SELECT
-            s.customer_id AS customer_id,
+            if(p.person = '', s.customer_id, p.person) AS customer_id,
             toString(s.period_key) AS period_key,
             arrayJoin([
                 ('impressions', toFloat64(sum(s.impressions))),
@@ -55,10 +65,11 @@ summary_values AS
                 ('lastContactDays', ({now_ms:Int64} - max(toUnixTimestamp64Milli(s.last_contact_at))) / 86400000)
             ]) AS pair
         FROM interaction_summary_state AS s FINAL
+        LEFT JOIN segment_people AS p ON p.customer_id = s.customer_id
         WHERE s.tenant_id = {tenant_id:String}
             AND s.period_key IN (SELECT period_key FROM segment_periods)
             AND s.impressions + s.positive + s.negative + s.neutral > 0
-        GROUP BY s.customer_id, s.period_key
+        GROUP BY customer_id, s.period_key
     )
 ),
 metric_values AS
@@ -76,7 +87,7 @@ metric_values AS
     FROM
     (
         SELECT
-            e.customer_id AS customer_id,
+            if(p.person = '', e.customer_id, p.person) AS customer_id,
             m.number AS number,
             m.aggregate AS aggregate,
             if(m.field = '*', toDecimal64(1, 6), e.conversion_value) AS amount
@@ -99,6 +110,7 @@ metric_values AS
                 AND id < {before_id:String}
                 AND {asks_metrics:Bool}
         ) AS e
+        LEFT JOIN segment_people AS p ON p.customer_id = e.customer_id
         CROSS JOIN metric_windows AS m
         WHERE e.id >= m.from_id
             AND (m.contacts_only = 0 OR e.category != 'recommendation')
@@ -116,13 +128,18 @@ metric_values AS
 ),
 everybody AS
 (
-    SELECT customer_id FROM customers WHERE tenant_id = {tenant_id:String}
-    UNION DISTINCT
-    SELECT s.customer_id
-    FROM interaction_summary_state AS s FINAL
-    WHERE s.tenant_id = {tenant_id:String}
-        AND s.period_key = 'alltime'
-        AND s.impressions + s.positive + s.negative + s.neutral > 0
+    SELECT DISTINCT if(p.person = '', known.customer_id, p.person) AS customer_id
+    FROM
+    (
+        SELECT customer_id FROM customers WHERE tenant_id = {tenant_id:String}
+        UNION DISTINCT
+        SELECT s.customer_id
+        FROM interaction_summary_state AS s FINAL
+        WHERE s.tenant_id = {tenant_id:String}
+            AND s.period_key = 'alltime'
+            AND s.impressions + s.positive + s.negative + s.neutral > 0
+    ) AS known
+    LEFT JOIN segment_people AS p ON p.customer_id = known.customer_id
 ),
 fulfilled AS
 (
