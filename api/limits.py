@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter as OwnRateLimiter
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from redis.exceptions import RedisError
@@ -45,7 +47,8 @@ class RateLimit(ASGIMiddleware):
 
     def __init__(self, settings: ApiSettings, tenants: TenantDirectory, redis: Redis | None) -> None:
         self._tenants = tenants
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        # The library's asynchronous one copies a tenant's whole window at every request.
+        self._own = OwnRateLimiter(MemoryStorage())
         self._shared = (
             None
             if redis is None
@@ -104,7 +107,9 @@ class RateLimit(ASGIMiddleware):
                 return await _hit(self._shared, item, names)
             except (RedisError, OSError) as error:
                 log.warning("the shared rate limit does not answer; this process counts by itself", error=str(error))
-        return await _hit(self._own, item, names)
+        is_allowed = self._own.hit(item, *names)
+        stats = self._own.get_window_stats(item, *names)
+        return is_allowed, stats.reset_time, stats.remaining
 
 
 async def _hit(

@@ -75,7 +75,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time by which requests are counted."""
     clock = Clock()
-    for module in ("limits.aio.storage.memory.time", "api.limits.time"):
+    for module in ("limits.storage.memory.time", "api.limits.time"):
         monkeypatch.setattr(module, SimpleNamespace(time=clock.time))
     return clock
 
