@@ -68,6 +68,7 @@ _TAGS: Final = {
     "Deciding": "What to show a customer next.",
     "Customers": "What is known of a customer.",
     "Segments": "Who belongs together, and who belongs to them now.",
+    "Journeys": "What happens with a customer step by step, and who is on the way.",
     "Experiments": "What variants and creatives achieved.",
     "Behavioral metrics": "Values worked out from a customer's history.",
     "Configuration": "What outcomes mean.",

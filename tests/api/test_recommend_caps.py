@@ -64,7 +64,8 @@ def test_ten_simultaneous_requests_with_a_cap_of_three_show_three(caller: Caller
     assert shown([recommend(caller)]) == 0
     assert catch_up(caller) == (3 if channel == "app" else 0)
     assert shown([recommend(caller)]) == 0
-    assert caller.store.client.query("SELECT count() FROM dead_letters").result_rows == [(0,)]
+    letters = "SELECT count() FROM dead_letters WHERE tenant_id = {tenant:String}"
+    assert caller.store.client.query(letters, {"tenant": caller.tenant_id}).result_rows == [(0,)]
 
 
 def test_the_trace_names_the_policy_that_took_the_offer_out(caller: Caller):
