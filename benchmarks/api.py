@@ -134,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events and of the time: a smoke test")
     parser.add_argument("--route", action="append", choices=list(ROUTES), default=[], help="only this; may be repeated")
+    parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-api.json", help="the JSON file")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         events=EVENTS // (10 if given.quick else 1),
         textbook_events=0,
     )
-    seconds = 2.0 if given.quick else 15.0
+    seconds = given.seconds or (3.0 if given.quick else 15.0)
     with (
         running_stack(given.broker) as stack,
         asyncio.Runner() as runner,

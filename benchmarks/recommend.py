@@ -199,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events and of the time: a smoke test")
     parser.add_argument("--offers", type=int, action="append", default=[], help="only this size; may be repeated")
+    parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-recommend.json", help="the JSON file")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
@@ -214,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         textbook_events=0,
         customers=CUSTOMERS,
     )
-    seconds = 3.0 if given.quick else 15.0
+    seconds = given.seconds or (3.0 if given.quick else 15.0)
     with (
         running_stack(given.broker) as stack,
         asyncio.Runner() as runner,
