@@ -14,7 +14,7 @@ from api.auth.principal import Principal, requires
 from api.catalogue.shapes import Pagination
 from api.describing import answers
 from api.errors import Fault, invalid
-from api.reading.parameters import clamp, parse_instant
+from api.reading.parameters import clamp, parse_instant, text_parameter
 from api.services import FromServices
 from api.times import iso
 from rapport.domain.api_keys import Role
@@ -60,10 +60,6 @@ _VERDICT: Final[Mapping[str, object]] = {
 }
 
 
-def _text(name: str, description: str) -> QueryParameter:
-    return QueryParameter(name=name, description=description, max_length=256)
-
-
 class AuditController(Controller):
     """Entries are never changed; each one's hash covers the one before it."""
 
@@ -77,17 +73,21 @@ class AuditController(Controller):
         self,
         request: Request[Principal, Any, Any],
         services: FromServices,
-        entity_type: Annotated[str | None, _text("entityType", "Of this type, such as offer.")] = None,
-        entity_id: Annotated[str | None, _text("entityId", "Of this entity.")] = None,
-        action: Annotated[str | None, _text("action", "create, update, soft_delete, restore, publish …")] = None,
-        user_id: Annotated[str | None, _text("userId", "Made by this key or command.")] = None,
-        from_: Annotated[str | None, _text("from", "At or after this time; ISO 8601 or epoch milliseconds.")] = None,
-        to: Annotated[str | None, _text("to", "Before this time, likewise.")] = None,
+        entity_type: Annotated[str | None, text_parameter("entityType", "Of this type, such as offer.")] = None,
+        entity_id: Annotated[str | None, text_parameter("entityId", "Of this entity.")] = None,
+        action: Annotated[
+            str | None, text_parameter("action", "create, update, soft_delete, restore, publish …")
+        ] = None,
+        user_id: Annotated[str | None, text_parameter("userId", "Made by this key or command.")] = None,
+        from_: Annotated[
+            str | None, text_parameter("from", "At or after this time; ISO 8601 or epoch milliseconds.")
+        ] = None,
+        to: Annotated[str | None, text_parameter("to", "Before this time, likewise.")] = None,
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
         page: Annotated[int, QueryParameter(description="From 1; a cursor is stable, pages are not.", ge=1)] = 1,
-        cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+        cursor: Annotated[str | None, text_parameter("cursor", "`nextCursor` of the page before.")] = None,
     ) -> AuditPage:
         """A change that was answered before this request is in it."""
         faults: list[Fault] = []

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar.params import QueryParameter
-
 from api.errors import Fault, invalid
-from api.reading.parameters import one_of, same
+from api.reading.parameters import one_of, same, text_parameter
 
 Filters = dict[str, str]
 """Attribute -> value."""
-
-
-def _text(name: str, description: str) -> QueryParameter:
-    return QueryParameter(name=name, description=description, max_length=256)
 
 
 def _given(**values: str | None) -> Filters:
@@ -27,39 +21,41 @@ def no_filters() -> Filters:
 
 
 def channel_filters(
-    channel_type: Annotated[str | None, _text("channelType", "Of this type, such as email.")] = None,
+    channel_type: Annotated[str | None, text_parameter("channelType", "Of this type, such as email.")] = None,
 ) -> Filters:
     """Of channels."""
     return _given(channel_type=channel_type)
 
 
-def placement_filters(channel_id: Annotated[str | None, _text("channelId", "Of this channel.")] = None) -> Filters:
+def placement_filters(
+    channel_id: Annotated[str | None, text_parameter("channelId", "Of this channel.")] = None,
+) -> Filters:
     """Of placements."""
     return _given(channel_id=channel_id)
 
 
 def sub_category_filters(
-    category_id: Annotated[str | None, _text("categoryId", "Of this category.")] = None,
+    category_id: Annotated[str | None, text_parameter("categoryId", "Of this category.")] = None,
 ) -> Filters:
     """Of sub-categories."""
     return _given(category_id=category_id)
 
 
 def offer_filters(
-    category_id: Annotated[str | None, _text("categoryId", "Of this category.")] = None,
-    sub_category_id: Annotated[str | None, _text("subCategoryId", "Of this sub-category.")] = None,
-    product_type: Annotated[str | None, _text("productType", "Of this product type.")] = None,
-    tag: Annotated[str | None, _text("tag", "With this tag.")] = None,
+    category_id: Annotated[str | None, text_parameter("categoryId", "Of this category.")] = None,
+    sub_category_id: Annotated[str | None, text_parameter("subCategoryId", "Of this sub-category.")] = None,
+    product_type: Annotated[str | None, text_parameter("productType", "Of this product type.")] = None,
+    tag: Annotated[str | None, text_parameter("tag", "With this tag.")] = None,
 ) -> Filters:
     """Of offers."""
     return _given(category_id=category_id, sub_category_id=sub_category_id, product_type=product_type, tags=tag)
 
 
 def creative_filters(
-    offer_id: Annotated[str | None, _text("offerId", "Of this offer.")] = None,
-    action_id: Annotated[str | None, _text("actionId", "Older name of offerId.")] = None,
-    channel_id: Annotated[str | None, _text("channelId", "On this channel.")] = None,
-    placement_id: Annotated[str | None, _text("placementId", "For this placement.")] = None,
+    offer_id: Annotated[str | None, text_parameter("offerId", "Of this offer.")] = None,
+    action_id: Annotated[str | None, text_parameter("actionId", "Older name of offerId.")] = None,
+    channel_id: Annotated[str | None, text_parameter("channelId", "On this channel.")] = None,
+    placement_id: Annotated[str | None, text_parameter("placementId", "For this placement.")] = None,
 ) -> Filters:
     """Of creatives."""
     faults: list[Fault] = []
@@ -70,19 +66,19 @@ def creative_filters(
 
 
 def policy_filters(
-    rule_type: Annotated[str | None, _text("ruleType", "Of this type, such as frequency_cap.")] = None,
-    applies_to: Annotated[str | None, _text("scope", "With this scope, such as offer.")] = None,
-    scope_id: Annotated[str | None, _text("scopeId", "Applied to this offer, channel …")] = None,
+    rule_type: Annotated[str | None, text_parameter("ruleType", "Of this type, such as frequency_cap.")] = None,
+    applies_to: Annotated[str | None, text_parameter("scope", "With this scope, such as offer.")] = None,
+    scope_id: Annotated[str | None, text_parameter("scopeId", "Applied to this offer, channel …")] = None,
 ) -> Filters:
     """Of contact policies."""
     return _given(rule_type=rule_type, scope=applies_to, scope_id=scope_id)
 
 
 def rule_filters(
-    stage: Annotated[str | None, _text("stage", "eligibility, fit or match.")] = None,
-    rule_type: Annotated[str | None, _text("ruleType", "Of this type, such as segment_required.")] = None,
-    applies_to: Annotated[str | None, _text("scope", "With this scope, such as offer.")] = None,
-    scope_id: Annotated[str | None, _text("scopeId", "Applied to this offer, channel …")] = None,
+    stage: Annotated[str | None, text_parameter("stage", "eligibility, fit or match.")] = None,
+    rule_type: Annotated[str | None, text_parameter("ruleType", "Of this type, such as segment_required.")] = None,
+    applies_to: Annotated[str | None, text_parameter("scope", "With this scope, such as offer.")] = None,
+    scope_id: Annotated[str | None, text_parameter("scopeId", "Applied to this offer, channel …")] = None,
 ) -> Filters:
     """Of qualification rules."""
     faults: list[Fault] = []
@@ -93,27 +89,29 @@ def rule_filters(
 
 
 def suppression_filters(
-    applies_to: Annotated[str | None, _text("scope", "With this scope: global, offer or category.")] = None,
+    applies_to: Annotated[str | None, text_parameter("scope", "With this scope: global, offer or category.")] = None,
 ) -> Filters:
     """Of suppression rules."""
     return _given(scope=applies_to)
 
 
 def segment_filters(
-    combinator: Annotated[str | None, _text("combinator", "AND: all filters have to hold; OR: one of them.")] = None,
+    combinator: Annotated[
+        str | None, text_parameter("combinator", "AND: all filters have to hold; OR: one of them.")
+    ] = None,
 ) -> Filters:
     """Of segments."""
     return _given(combinator=combinator)
 
 
-def key_filters(key: Annotated[str | None, _text("key", "With this key.")] = None) -> Filters:
+def key_filters(key: Annotated[str | None, text_parameter("key", "With this key.")] = None) -> Filters:
     """Of kinds with keys."""
     return _given(key=key)
 
 
 def model_filters(
-    key: Annotated[str | None, _text("key", "With this key.")] = None,
-    model_type: Annotated[str | None, _text("modelType", "Of this type, such as scorecard.")] = None,
+    key: Annotated[str | None, text_parameter("key", "With this key.")] = None,
+    model_type: Annotated[str | None, text_parameter("modelType", "Of this type, such as scorecard.")] = None,
 ) -> Filters:
     """Of models."""
     return _given(key=key, model_type=model_type)

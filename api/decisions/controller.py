@@ -15,7 +15,7 @@ from api.decisions.schemas import FullTrace, Replay, TracePage
 from api.describing import answers
 from api.errors import Fault, invalid
 from api.reading.freshness import READS
-from api.reading.parameters import MAX_MS, clamp, parse_instant
+from api.reading.parameters import MAX_MS, clamp, parse_instant, text_parameter
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.decisions import DecisionFilter, count_matching, list_decisions
@@ -34,10 +34,6 @@ _REPLAY: Final = {
 }
 
 
-def _text(name: str, description: str) -> QueryParameter:
-    return QueryParameter(name=name, description=description, max_length=256)
-
-
 class TraceController(Controller):
     """Every decision with its reasons."""
 
@@ -51,10 +47,12 @@ class TraceController(Controller):
         self,
         request: Request[Principal, Any, Any],
         services: FromServices,
-        customer_id: Annotated[str | None, _text("customerId", "Of this customer.")] = None,
-        request_id: Annotated[str | None, _text("requestId", "With this id: a recommendationId.")] = None,
-        from_: Annotated[str | None, _text("from", "At or after this time; ISO 8601 or epoch milliseconds.")] = None,
-        to: Annotated[str | None, _text("to", "Before this time, likewise.")] = None,
+        customer_id: Annotated[str | None, text_parameter("customerId", "Of this customer.")] = None,
+        request_id: Annotated[str | None, text_parameter("requestId", "With this id: a recommendationId.")] = None,
+        from_: Annotated[
+            str | None, text_parameter("from", "At or after this time; ISO 8601 or epoch milliseconds.")
+        ] = None,
+        to: Annotated[str | None, text_parameter("to", "Before this time, likewise.")] = None,
         limit: Annotated[
             int, QueryParameter(description=f"Traces of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,

@@ -14,7 +14,7 @@ from api.errors import ApiError, Fault, invalid
 from api.experiments.examples import CREATIVES, RESULTS
 from api.experiments.service import ALL_EXPERIMENTS, find_experiment, load_creatives, load_results
 from api.reading.freshness import READS
-from api.reading.parameters import one_of, parse_instant
+from api.reading.parameters import one_of, parse_instant, text_parameter
 from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults
@@ -25,12 +25,12 @@ MAX_SAMPLES: Final = 10_000_000
 _CONVERSIONS: Final = ("any", "offered")
 
 
-def _text(name: str, description: str) -> QueryParameter:
-    return QueryParameter(name=name, description=description, max_length=256)
-
-
-_From = Annotated[str | None, _text("from", "Recommendations at or after this time; ISO 8601 or epoch milliseconds.")]
-_To = Annotated[str | None, _text("to", "Recommendations and conversions before this time, likewise; by default now.")]
+_From = Annotated[
+    str | None, text_parameter("from", "Recommendations at or after this time; ISO 8601 or epoch milliseconds.")
+]
+_To = Annotated[
+    str | None, text_parameter("to", "Recommendations and conversions before this time, likewise; by default now.")
+]
 _MinSamples = Annotated[
     int | None,
     QueryParameter(
@@ -65,11 +65,13 @@ class ExperimentResultsController(Controller):
         from_: _From = None,
         to: _To = None,
         offer_id: Annotated[
-            str | None, _text("offerId", "Only conversions of this offer, and its creatives compared, too.")
+            str | None, text_parameter("offerId", "Only conversions of this offer, and its creatives compared, too.")
         ] = None,
         conversions: Annotated[
             str | None,
-            _text("conversions", "any (default), or offered: only of what the experiment had recommended before."),
+            text_parameter(
+                "conversions", "any (default), or offered: only of what the experiment had recommended before."
+            ),
         ] = None,
         min_samples: _MinSamples = None,
         alpha: _Alpha = ALPHA,
@@ -102,7 +104,7 @@ class ExperimentResultsController(Controller):
         self,
         request: Request[Principal, Any, Any],
         services: FromServices,
-        offer_id: Annotated[str | None, _text("offerId", "Whose creatives; required.")] = None,
+        offer_id: Annotated[str | None, text_parameter("offerId", "Whose creatives; required.")] = None,
         from_: _From = None,
         to: _To = None,
         min_samples: _MinSamples = None,

@@ -14,7 +14,7 @@ from api.errors import Fault, invalid
 from api.history.schemas import InteractionPage
 from api.history.service import load_page
 from api.reading.freshness import READS
-from api.reading.parameters import clamp, one_of, parse_instant, same
+from api.reading.parameters import clamp, one_of, parse_instant, same, text_parameter
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.history import HistoryFilter
@@ -55,10 +55,6 @@ _EXAMPLE: Final[Mapping[str, object]] = {
 }
 
 
-def _text(name: str, description: str) -> QueryParameter:
-    return QueryParameter(name=name, description=description, max_length=256)
-
-
 class HistoryController(Controller):
     """Every interaction, as it was accepted."""
 
@@ -72,22 +68,24 @@ class HistoryController(Controller):
         self,
         request: Request[Principal, Any, Any],
         services: FromServices,
-        customer_id: Annotated[str | None, _text("customerId", "Of this customer.")] = None,
-        offer_id: Annotated[str | None, _text("offerId", "About this offer.")] = None,
-        action_id: Annotated[str | None, _text("actionId", "Older name of offerId.")] = None,
-        creative_id: Annotated[str | None, _text("creativeId", "With this creative.")] = None,
-        treatment_id: Annotated[str | None, _text("treatmentId", "Older name of creativeId.")] = None,
-        channel_id: Annotated[str | None, _text("channelId", "On this channel.")] = None,
-        kind: Annotated[str | None, _text("type", "With this outcome, such as click.")] = None,
+        customer_id: Annotated[str | None, text_parameter("customerId", "Of this customer.")] = None,
+        offer_id: Annotated[str | None, text_parameter("offerId", "About this offer.")] = None,
+        action_id: Annotated[str | None, text_parameter("actionId", "Older name of offerId.")] = None,
+        creative_id: Annotated[str | None, text_parameter("creativeId", "With this creative.")] = None,
+        treatment_id: Annotated[str | None, text_parameter("treatmentId", "Older name of creativeId.")] = None,
+        channel_id: Annotated[str | None, text_parameter("channelId", "On this channel.")] = None,
+        kind: Annotated[str | None, text_parameter("type", "With this outcome, such as click.")] = None,
         direction: Annotated[
             str | None, QueryParameter(description="Which way it went.", schema_extra={"enum": list(DIRECTIONS)})
         ] = None,
-        from_: Annotated[str | None, _text("from", "At or after this time; ISO 8601 or epoch milliseconds.")] = None,
-        to: Annotated[str | None, _text("to", "Before this time, likewise.")] = None,
+        from_: Annotated[
+            str | None, text_parameter("from", "At or after this time; ISO 8601 or epoch milliseconds.")
+        ] = None,
+        to: Annotated[str | None, text_parameter("to", "Before this time, likewise.")] = None,
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
-        cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+        cursor: Annotated[str | None, text_parameter("cursor", "`nextCursor` of the page before.")] = None,
     ) -> InteractionPage:
         """Pages are stable while events arrive: page after page returns every row once.
 

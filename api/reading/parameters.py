@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from litestar.params import QueryParameter
+
 from api.errors import Fault
 from api.times import parse_time
 
 MAX_MS: Final = 4_102_444_800_000
+
+
+def text_parameter(name: str, description: str) -> QueryParameter:
+    """A parameter that holds an id, a key or another short text."""
+    return QueryParameter(name=name, description=description, max_length=256)
 
 
 def parse_instant(name: str, text: str | None, faults: list[Fault]) -> int | None:

@@ -112,12 +112,6 @@ def find_decision_items(store: Store, tenant_id: str, recommendation_id: str) ->
     ]
 
 
-def find_decision_item(store: Store, tenant_id: str, recommendation_id: str, rank: int) -> DecisionItem | None:
-    """What one rank of a recommendation offered; None if there is no such rank."""
-    items = find_decision_items(store, tenant_id, recommendation_id) or ()
-    return next((item for item in items if item.rank == rank), None)
-
-
 def count_decisions(store: Store, tenant_id: str, ours: Sequence[str]) -> tuple[int, frozenset[str]]:
     """How many recommendations a tenant has been given, and which of some are among them."""
     (row,) = store.rows("decisions/count", {"tenant_id": tenant_id, "ours": list(ours)})

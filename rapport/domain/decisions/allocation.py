@@ -8,25 +8,6 @@ from typing import TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-def allocate_greedily(
-    ranked: Mapping[str, Sequence[tuple[K, float]]], slots: Mapping[str, int], *, deduplicate: bool
-) -> dict[str, list[K]]:
-    """Fill placements one after the other, each from the top of its ranking.
-
-    Args:
-        ranked: Items with scores per placement, best first.
-        slots: How many each takes.
-        deduplicate: Whether an item may be used once only.
-    """
-    used: set[K] = set()
-    filled: dict[str, list[K]] = {}
-    for placement, items in ranked.items():
-        free = [item for item, _ in items if not (deduplicate and item in used)]
-        filled[placement] = free[: slots[placement]]
-        used.update(filled[placement])
-    return filled
-
-
 def allocate_optimally(ranked: Mapping[str, Sequence[tuple[K, float]]], slots: Mapping[str, int]) -> dict[str, list[K]]:
     """Fill placements so that the sum of scores is the largest; each item is used once.
 
