@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rapport.storage.client import Store
 
@@ -87,62 +87,61 @@ class Page:
     total: int
 
 
-COLUMNS: Final = (
-    "tenant",
-    "customer",
-    "offer_id",
-    "creative_id",
-    "channel_id",
-    "outcome",
-    "direction",
-    "from_id",
-    "to_id",
-    "before_id",
-)
-"""What a request says, in the frame that the query joins with: a row for each id of its customer."""
-_ROW: Final = {"tenant_id": pl.String, "customer_id": pl.String, "id": pl.String}
+_FILTERS: Final = ("offer_id", "creative_id", "channel_id", "outcome", "direction")
+_CUSTOMER: Final = ("tenant_id", "customer_id")
+_NOTHING: Final = Page((), 0)
 
 
 def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
     """Read the pages of several requests with two queries, each in its place."""
-    frame = pl.DataFrame(
-        [
-            (number, request.wanted.tenant_id, customer_id, *_columns_of(request))
-            for number, request in enumerate(requests)
-            for customer_id in request.wanted.customer_ids
-        ],
-        schema={"number": pl.UInt32, **dict.fromkeys(COLUMNS, pl.String)},
-        orient="row",
+    bounds = [request.wanted.parameters() for request in requests]
+    found = store.select(
+        "history/ids",
+        {
+            "tenants": sorted({request.wanted.tenant_id for request in requests}),
+            "customers": sorted({one for request in requests for one in request.wanted.customer_ids}),
+            "from_id": min(each["from_id"] for each in bounds),
+            "before_id": max(each["before_id"] for each in bounds),
+        },
     )
-    limit = max(request.limit for request in requests)
-    places = store.select("history/pages", {"limit": limit}, frames={"history_requests": frame})
-    if places.is_empty():
-        return [Page((), 0) for _ in requests]
-    wanted = places.select(*_ROW).unique().cast(_ROW)  # type: ignore[arg-type]
-    found = store.select("history/rows", frames={"wanted_rows": wanted})
-    rows = {(row["tenant_id"], row["customer_id"], row["id"]): row for row in found.to_dicts()}
-    pages: list[tuple[list[dict[str, Any]], int]] = [([], 0) for _ in requests]
-    for number, tenant_id, customer_id, own_id, total in places.iter_rows():
-        listed, _ = pages[number]
-        if len(listed) < requests[number].limit:
-            listed.append(rows[tenant_id, customer_id, own_id])
-        pages[number] = listed, total
-    return [Page(listed, total) for listed, total in pages]
+    if found.is_empty():
+        return [_NOTHING for _ in requests]
+    by_customer = found.unique("id").partition_by(_CUSTOMER, as_dict=True)
+    places = [_places_of(by_customer, request) for request in requests]
+    listed = [page for page, _ in places if not page.is_empty()]
+    rows = _rows_of(store, pl.concat(listed)) if listed else {}
+    return [
+        Page([rows[place] for place in page.select(*_CUSTOMER, "id").rows()], total) if total else _NOTHING
+        for page, total in places
+    ]
 
 
-def _columns_of(request: PageRequest) -> tuple[str, ...]:
+def _places_of(by_customer: Mapping[tuple[Any, ...], pl.DataFrame], request: PageRequest) -> tuple[pl.DataFrame, int]:
+    """The interactions on a page, newest first, and how many there are on all pages."""
     wanted = request.wanted
+    histories = [by_customer[place] for one in wanted.customer_ids if (place := (wanted.tenant_id, one)) in by_customer]
+    if not histories:
+        return pl.DataFrame(), 0
     bounds = wanted.parameters()
-    return (
-        wanted.offer_id,
-        wanted.creative_id,
-        wanted.channel_id,
-        wanted.outcome,
-        wanted.direction,
-        bounds["from_id"],
-        bounds["before_id"],
-        request.cursor or AFTER_LAST_ID,
+    own_id, values = pl.col("id"), ((name, getattr(wanted, name)) for name in _FILTERS)
+    matching = pl.concat(histories).filter(
+        own_id >= bounds["from_id"],
+        own_id < bounds["before_id"],
+        *(pl.col(name) == value for name, value in values if value),
     )
+    following = matching.filter(own_id < request.cursor) if request.cursor else matching
+    page = following.sort("id", descending=True).head(request.limit)
+    return page, 0 if page.is_empty() else matching.height
+
+
+def _rows_of(store: Store, places: pl.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Interactions in full, by tenant, customer and id."""
+    parameters = {
+        "tenants": places["tenant_id"].unique().to_list(),
+        "customers": places["customer_id"].unique().to_list(),
+        "ids": places["id"].unique().to_list(),
+    }
+    return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}
 
 
 def id_at(at_ms: int) -> str:

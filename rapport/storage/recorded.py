@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import polars as pl
 from xxhash import xxh3_64_intdigest
 
 if TYPE_CHECKING:
@@ -41,13 +40,7 @@ class Recorded:
     occurred_at_ms: int
 
 
-_CLAIM = {
-    "tenant_id": pl.String,
-    "customer_id": pl.String,
-    "source": pl.String,
-    "offset": pl.UInt64,
-    "item": pl.UInt32,
-}
+_PLACE: Final = ("tenant_id", "customer_id", "source", "offset", "item")
 
 
 def find_recorded(store: Store, keys: Sequence[KeyOfEvent], horizon_hours: int) -> list[Recorded | None]:
@@ -58,8 +51,7 @@ def find_recorded(store: Store, keys: Sequence[KeyOfEvent], horizon_hours: int) 
     hashes = [xxh3_64_intdigest(key.idempotency_key.encode()) for key in keys]
     claims = store.select(
         "respond/claims",
-        {"tenants": sorted({key.tenant_id for key in keys}), "horizon_hours": horizon_hours},
-        frames={"asked_keys": pl.DataFrame({"key_hash": hashes}, schema={"key_hash": pl.UInt64})},
+        {"tenants": sorted({key.tenant_id for key in keys}), "hashes": hashes, "horizon_hours": horizon_hours},
     )
     if claims.is_empty():
         return [None] * len(keys)
@@ -93,10 +85,14 @@ def find_interaction(store: Store, tenant_id: str, interaction_id: str) -> dict[
 def _accepted(store: Store, claims: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], tuple[str, int]]:
     if not claims:
         return {}
-    frame = pl.DataFrame([{name: claim[name] for name in _CLAIM} for claim in claims], schema=_CLAIM)
-    found = store.select("respond/accepted", frames={"claimed": frame})
-    return {_place(row): (row["id"], row["occurred_at_ms"]) for row in found.to_dicts()}
+    parameters = {
+        "tenants": sorted({claim["tenant_id"] for claim in claims}),
+        "customers": sorted({claim["customer_id"] for claim in claims}),
+        "offsets": sorted({claim["offset"] for claim in claims}),
+    }
+    found = store.rows("respond/accepted", parameters)
+    return {_place(row): (row["id"], row["occurred_at_ms"]) for row in found}
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _CLAIM)
+    return tuple(row[name] for name in _PLACE)

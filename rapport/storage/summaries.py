@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -61,7 +61,7 @@ class SummaryRows:
     """What a request gets.
 
     Attributes:
-        rows: Columns as in ``sql/queries/summaries/pages.sql``.
+        rows: One for each scope, period, offer, creative and channel: counts and the last contact.
         has_more: Whether rows follow.
         matching: How many there are in all pages together.
     """
@@ -71,73 +71,99 @@ class SummaryRows:
     matching: int
 
 
-COLUMNS: Final = (
-    "period",
-    "offer_id",
-    "creative_id",
-    "channel_id",
-    "first_day",
-    "last_day",
-    "first_week",
-    "last_week",
-    "first_month",
-    "last_month",
-    "after_type",
-    "after_key",
-    "after_offer",
-    "after_creative",
-    "after_channel",
-    "after_scope",
-)
-"""What a request says, in the frame that the query joins with."""
-CUSTOMERS: Final = {"person": pl.UInt32, "tenant": pl.String, "customer": pl.String}
-"""The ids of the customers, in the other one."""
+_PERIOD_TYPES: Final = [each.value for each in PeriodType]
+_COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts", "total_value")
+_KEY: Final = ("period_type", "period_key", "offer", "creative", "channel", "scope")
+"""What tells a person's rows apart, in the order of a page; of the period keys the latest comes first."""
+_LATEST: Final = ("last_contact_ms", "source", "offer", "creative", "customer_id")
+"""By these the last contact of several rows is chosen."""
+_PEOPLE: Final = {"tenant_id": pl.String, "customer_id": pl.String, "person": pl.UInt32}
+_NOTHING: Final = SummaryRows((), has_more=False, matching=0)
 
 
 def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
     """Read what several requests want with one query, each in its place."""
     people: dict[tuple[str, tuple[str, ...]], int] = {}
-    rows = [
-        (number, people.setdefault(_person_of(request), len(people)), *_columns_of(request))
-        for number, request in enumerate(requests)
+    numbers = [people.setdefault(_person_of(request), len(people)) for request in requests]
+    customers = [(tenant, one, person) for (tenant, members), person in people.items() for one in members]
+    types = {request.period_type for request in requests}
+    found = store.select(
+        "summaries/of_customers",
+        {
+            "tenants": sorted({tenant for tenant, _, _ in customers}),
+            "customers": sorted({one for _, one, _ in customers}),
+            "period_types": _PERIOD_TYPES if "" in types else sorted(types),
+        },
+    )
+    if found.is_empty():
+        return [_NOTHING for _ in requests]
+    by_person = _add_up(found, pl.DataFrame(customers, schema=_PEOPLE, orient="row")).partition_by(
+        "person", as_dict=True, include_key=False
+    )
+    return [
+        _page(by_person[person,], request) if (person,) in by_person else _NOTHING
+        for person, request in zip(numbers, requests, strict=True)
     ]
-    customers = [(person, tenant, one) for (tenant, members), person in people.items() for one in members]
-    frames = {
-        "requests": pl.DataFrame(
-            rows, schema={"number": pl.UInt32, "person": pl.UInt32, **dict.fromkeys(COLUMNS, pl.String)}, orient="row"
-        ),
-        "summary_customers": pl.DataFrame(customers, schema=CUSTOMERS, orient="row"),
-    }
-    limit = max(request.limit for request in requests) + 1
-    found = store.select("summaries/pages", {"limit": limit}, frames=frames)
-    by_number: dict[int, list[dict[str, Any]]] = {}
-    for row in found.iter_rows(named=True) if not found.is_empty() else ():
-        by_number.setdefault(row["number"], []).append(row)
-    return [_page(by_number.get(number, []), request) for number, request in enumerate(requests)]
 
 
-def _page(rows: Sequence[dict[str, Any]], request: SummaryRequest) -> SummaryRows:
-    following = [row for row in rows if row["is_after"]]
-    matching = rows[0]["matching"] if rows else 0
-    return SummaryRows(following[: request.limit], len(following) > request.limit, matching)
+def _add_up(found: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """The rows of each person: of all their ids and all sources together, and once more of all offers of a channel."""
+    rows = found.join(people, on=["tenant_id", "customer_id"]).sort(_LATEST)
+    scopes = [
+        rows.with_columns(scope=pl.lit("offer")),
+        rows.with_columns(scope=pl.lit("channel"), offer=pl.lit(""), creative=pl.lit("")),
+    ]
+    return (
+        pl.concat(scopes)
+        .group_by("person", *_KEY)
+        .agg(pl.col(_COUNTS).sum(), pl.col("last_contact_ms", "last_outcome", "last_direction").last())
+        .with_columns(pl.col("total_value").cast(pl.Float64))
+        .filter(pl.sum_horizontal("impressions", "positive", "negative", "neutral") > 0)
+        .sort("person", *_KEY, descending=[False, False, True, False, False, False, False])
+    )
+
+
+def _page(rows: pl.DataFrame, request: SummaryRequest) -> SummaryRows:
+    matching = rows.filter(*_conditions(request))
+    following = matching if request.after == FIRST else matching.filter(_is_after(request.after))
+    shown = following.head(request.limit).to_dicts()
+    return SummaryRows(shown, following.height > request.limit, matching.height)
 
 
 def _person_of(request: SummaryRequest) -> tuple[str, tuple[str, ...]]:
     return request.tenant_id, request.members or (request.customer_id,)
 
 
-def _columns_of(request: SummaryRequest) -> tuple[str, ...]:
-    first, last = request.first_day, request.last_day
-    periods = [
-        "" if day is None else period_key(period_type, day)
-        for period_type in (PeriodType.DAILY, PeriodType.WEEKLY, PeriodType.MONTHLY)
-        for day in (first, last)
-    ]
-    return (
-        request.period_type,
-        request.offer_id,
-        request.creative_id,
-        request.channel_id,
-        *periods,
-        *request.after,
-    )
+def _conditions(request: SummaryRequest) -> Iterator[pl.Expr]:
+    if request.period_type:
+        yield pl.col("period_type") == request.period_type
+    if request.offer_id:
+        yield pl.col("offer") == request.offer_id
+    if request.creative_id:
+        yield pl.col("creative") == request.creative_id
+    if request.channel_id:
+        yield pl.col("channel") == request.channel_id
+    if request.first_day or request.last_day:
+        yield pl.any_horizontal(_within(PeriodType(each), request) for each in _PERIOD_TYPES)
+
+
+def _within(period_type: PeriodType, request: SummaryRequest) -> pl.Expr:
+    """Whether a row is of that type and its period reaches into the days that are wanted."""
+    key, is_within = pl.col("period_key"), pl.col("period_type") == period_type
+    if period_type is PeriodType.ALLTIME:
+        return is_within
+    if request.first_day:
+        is_within &= key >= period_key(period_type, request.first_day)
+    if request.last_day:
+        is_within &= key <= period_key(period_type, request.last_day)
+    return is_within
+
+
+def _is_after(after: SummaryKey) -> pl.Expr:
+    """Whether a row comes after another in the order of a page."""
+    comes_after, is_equal = pl.lit(value=False), pl.lit(value=True)
+    for name, value in zip(_KEY, after, strict=True):
+        column = pl.col(name)
+        comes_after |= is_equal & (column < value if name == "period_key" else column > value)
+        is_equal &= column == value
+    return comes_after

@@ -9,14 +9,11 @@ import pytest
 
 from rapport.storage.client import _external_data
 from rapport.storage.customers import FRAMES as CUSTOMER_FRAMES
-from rapport.storage.history import COLUMNS as HISTORY_COLUMNS
 from rapport.storage.journeys import FRAMES as JOURNEY_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.metrics import CUSTOMERS as METRIC_CUSTOMERS
 from rapport.storage.queries import SQL_DIR, query
 from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
-from rapport.storage.summaries import COLUMNS as REQUEST_COLUMNS
-from rapport.storage.summaries import CUSTOMERS as SUMMARY_CUSTOMERS
 from rapport.storage.tombstones import FRAMES as TOMBSTONE_FRAMES
 
 if TYPE_CHECKING:
@@ -33,6 +30,7 @@ VALUES: Mapping[str, Any] = {
     "UInt32": 1,
     "UInt64": 1,
     "Int64": 1,
+    "Array(UInt64)": [7],
     "Bool": True,
     "Identifier": "schema_migrations",
     "Date": "2026-01-01",
@@ -41,8 +39,6 @@ VALUES: Mapping[str, Any] = {
 ANY_TABLE = {"table": "decisions", "column": "customer_id", "since": "received_at"}
 CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
 FRAMES = {
-    "asked_keys": {"key_hash": pl.UInt64},
-    "claimed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64, "item": pl.UInt32},
     "batch_keys": {"source": pl.String, "key_hash": pl.UInt64},
     "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
     "batch_subjects": {**CUSTOMERS, "offer_id": pl.String, "creative_id": pl.String, "channel_id": pl.String},
@@ -54,10 +50,6 @@ FRAMES = {
     "erased_customers": dict(TOMBSTONE_FRAMES["erased_customers"]),
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
-    "history_requests": {"number": pl.UInt32, **dict.fromkeys(HISTORY_COLUMNS, pl.String)},
-    "wanted_rows": {**CUSTOMERS, "id": pl.String},
-    "requests": {"number": pl.UInt32, "person": pl.UInt32, **dict.fromkeys(REQUEST_COLUMNS, pl.String)},
-    "summary_customers": dict(SUMMARY_CUSTOMERS),
     "suspects": CUSTOMERS,
     **{name: dict(schema) for name, schema in (CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES).items()},
 }
@@ -155,8 +147,14 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
             "tenants": ["t1"],
             "customers": ["c7"],
             "periods": ["2026-01-1", "alltime"],
+            "period_types": ["daily"],
             "tenant_id": "t1",
             "first_id": "",
+            "hashes": [7],
+            "horizon_hours": 24,
+            "offsets": [7],
+            "from_id": "",
+            "ids": [f"{7:016X}"],
             "recommendations": False,
             "before_id": "g",
         },
@@ -182,6 +180,11 @@ HOT = {
     },
     "decisions/summaries": {},
     "decisions/events": {},
+    "summaries/of_customers": {},
+    "history/ids": {},
+    "respond/claims": {},
+    "respond/accepted": {},
+    "history/rows": {},
     "customers/newest": {"asked_customers": ONE_CUSTOMER},
     "customers/winners": {"tried_versions": {"customer_id": ["c7"], "version": [1]}},
     "customers/with_consents": {"asked_customers": ONE_CUSTOMER},

@@ -1,4 +1,7 @@
--- A row is one interaction out of a list. Frame: wanted_rows (tenant_id, customer_id, id).
+-- A row is one interaction out of a list, in full. Ids are unique among all tenants, but the caller pairs them once more.
 SELECT *
 FROM interaction_history
-WHERE (tenant_id, customer_id, id) IN (SELECT tenant_id, customer_id, id FROM wanted_rows)
+WHERE tenant_id IN {tenants:Array(String)}
+    AND customer_id IN {customers:Array(String)}
+    AND id IN {ids:Array(String)}
+SETTINGS max_threads = 1

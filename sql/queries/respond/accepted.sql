@@ -1,6 +1,14 @@
--- A row is the interaction of one claim that was accepted. Frame: claimed (tenant_id, customer_id, source, offset, item).
-SELECT tenant_id, customer_id, source, offset, item, id, toUnixTimestamp64Milli(any(occurred_at)) AS occurred_at_ms
-FROM interactions
-WHERE (tenant_id, customer_id) IN (SELECT tenant_id, customer_id FROM claimed)
-    AND (toString(source), offset, item) IN (SELECT source, offset, item FROM claimed)
-GROUP BY tenant_id, customer_id, source, offset, item, id
+-- A row is an interaction at one of the places asked for, of one of the customers. The caller pairs them.
+SELECT
+    toString(i.tenant_id) AS tenant_id,
+    i.customer_id AS customer_id,
+    toString(i.source) AS source,
+    i.offset AS offset,
+    i.item AS item,
+    i.id AS id,
+    toUnixTimestamp64Milli(i.occurred_at) AS occurred_at_ms
+FROM interactions AS i
+WHERE i.tenant_id IN {tenants:Array(String)}
+    AND i.customer_id IN {customers:Array(String)}
+    AND i.offset IN {offsets:Array(UInt64)}
+SETTINGS max_threads = 1

@@ -1,16 +1,16 @@
--- A row is one claim of an idempotency key that somebody asks about, within the horizon of duplicates.
--- The caller compares customers. Frame: asked_keys (key_hash).
+-- A row is one claim of an idempotency key that somebody asks about, within the horizon of duplicates. A claim that was
+-- written twice is here twice. The caller compares customers.
 SELECT
-    tenant_id,
-    customer_id,
-    key_hash,
-    source,
-    offset,
-    item,
-    any(payload_hash) AS payload_hash,
-    toUnixTimestamp64Milli(any(received_at)) AS received_at_ms
+    toString(c.tenant_id) AS tenant_id,
+    c.customer_id AS customer_id,
+    c.key_hash AS key_hash,
+    toString(c.source) AS source,
+    c.offset AS offset,
+    c.item AS item,
+    c.payload_hash AS payload_hash,
+    toUnixTimestamp64Milli(c.received_at) AS received_at_ms
 FROM event_claims AS c
-WHERE tenant_id IN {tenants:Array(String)}
-    AND key_hash IN (SELECT key_hash FROM asked_keys)
-    AND received_at >= now64(3) - INTERVAL {horizon_hours:UInt32} HOUR
-GROUP BY tenant_id, customer_id, key_hash, source, offset, item
+WHERE c.tenant_id IN {tenants:Array(String)}
+    AND c.key_hash IN {hashes:Array(UInt64)}
+    AND c.received_at >= now64(3) - INTERVAL {horizon_hours:UInt32} HOUR
+SETTINGS max_threads = 1
