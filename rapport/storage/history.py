@@ -124,11 +124,8 @@ def _places_of(by_customer: Mapping[tuple[Any, ...], pl.DataFrame], request: Pag
         return pl.DataFrame(), 0
     bounds = wanted.parameters()
     own_id, values = pl.col("id"), ((name, getattr(wanted, name)) for name in _FILTERS)
-    matching = pl.concat(histories).filter(
-        own_id >= bounds["from_id"],
-        own_id < bounds["before_id"],
-        *(pl.col(name) == value for name, value in values if value),
-    )
+    is_within = (own_id >= bounds["from_id"]) & (own_id < bounds["before_id"])
+    matching = pl.concat(histories).filter(is_within, *(pl.col(name) == value for name, value in values if value))
     following = matching.filter(own_id < request.cursor) if request.cursor else matching
     page = following.sort("id", descending=True).head(request.limit)
     return page, 0 if page.is_empty() else matching.height

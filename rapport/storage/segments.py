@@ -16,7 +16,7 @@ import polars as pl
 
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
-from rapport.storage.customers import CustomerKey, asked_frame
+from rapport.storage.customers import CustomerKey, asked_arrays
 from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import first_id_of, metric_frames
@@ -164,7 +164,7 @@ def list_members(store: Store, tenant_id: str, segment_id: str, *, after: str, l
 def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[str, int]]:
     """Load the segments of some customers, each in its place, with the times since when; active or not."""
     found: dict[CustomerKey, dict[str, int]] = {}
-    rows = store.select("segments/of_customers", frames={"asked_customers": asked_frame(keys)})
+    rows = store.select("segments/of_customers", asked_arrays(keys))
     for tenant_id, customer_id, segment_id, since_ms in rows.iter_rows():
         found.setdefault(CustomerKey(tenant_id, customer_id), {})[segment_id] = since_ms
     return [found.get(key, {}) for key in keys]

@@ -71,10 +71,11 @@ class SummaryRows:
     matching: int
 
 
-_PERIOD_TYPES: Final = [each.value for each in PeriodType]
 _COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts", "total_value")
 _KEY: Final = ("period_type", "period_key", "offer", "creative", "channel", "scope")
 """What tells a person's rows apart, in the order of a page; of the period keys the latest comes first."""
+_STORED_KEY: Final = ("tenant_id", "customer_id", "period_type", "period_key", "offer", "creative", "channel", "source")
+_VERSION: Final = ("applied_offset", "stored_at_ms")
 _LATEST: Final = ("last_contact_ms", "source", "offer", "creative", "customer_id")
 """By these the last contact of several rows is chosen."""
 _PEOPLE: Final = {"tenant_id": pl.String, "customer_id": pl.String, "person": pl.UInt32}
@@ -86,13 +87,11 @@ def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[Sum
     people: dict[tuple[str, tuple[str, ...]], int] = {}
     numbers = [people.setdefault(_person_of(request), len(people)) for request in requests]
     customers = [(tenant, one, person) for (tenant, members), person in people.items() for one in members]
-    types = {request.period_type for request in requests}
     found = store.select(
         "summaries/of_customers",
         {
             "tenants": sorted({tenant for tenant, _, _ in customers}),
             "customers": sorted({one for _, one, _ in customers}),
-            "period_types": _PERIOD_TYPES if "" in types else sorted(types),
         },
     )
     if found.is_empty():
@@ -108,7 +107,8 @@ def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[Sum
 
 def _add_up(found: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     """The rows of each person: of all their ids and all sources together, and once more of all offers of a channel."""
-    rows = found.join(people, on=["tenant_id", "customer_id"]).sort(_LATEST)
+    newest = found.sort(_VERSION).unique(_STORED_KEY, keep="last")
+    rows = newest.join(people, on=["tenant_id", "customer_id"]).sort(_LATEST)
     scopes = [
         rows.with_columns(scope=pl.lit("offer")),
         rows.with_columns(scope=pl.lit("channel"), offer=pl.lit(""), creative=pl.lit("")),
@@ -124,7 +124,8 @@ def _add_up(found: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
 
 
 def _page(rows: pl.DataFrame, request: SummaryRequest) -> SummaryRows:
-    matching = rows.filter(*_conditions(request))
+    conditions = list(_conditions(request))
+    matching = rows.filter(*conditions) if conditions else rows
     following = matching if request.after == FIRST else matching.filter(_is_after(request.after))
     shown = following.head(request.limit).to_dicts()
     return SummaryRows(shown, following.height > request.limit, matching.height)
@@ -144,7 +145,7 @@ def _conditions(request: SummaryRequest) -> Iterator[pl.Expr]:
     if request.channel_id:
         yield pl.col("channel") == request.channel_id
     if request.first_day or request.last_day:
-        yield pl.any_horizontal(_within(PeriodType(each), request) for each in _PERIOD_TYPES)
+        yield pl.any_horizontal(_within(each, request) for each in PeriodType)
 
 
 def _within(period_type: PeriodType, request: SummaryRequest) -> pl.Expr:

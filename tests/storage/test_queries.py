@@ -147,7 +147,6 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
             "tenants": ["t1"],
             "customers": ["c7"],
             "periods": ["2026-01-1", "alltime"],
-            "period_types": ["daily"],
             "tenant_id": "t1",
             "first_id": "",
             "hashes": [7],
@@ -187,7 +186,7 @@ HOT = {
     "history/rows": {},
     "customers/newest": {"asked_customers": ONE_CUSTOMER},
     "customers/winners": {"tried_versions": {"customer_id": ["c7"], "version": [1]}},
-    "customers/with_consents": {"asked_customers": ONE_CUSTOMER},
+    "customers/with_consents": {},
     "consents/states": {"asked_customers": ONE_CUSTOMER},
 }
 BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"

@@ -24,3 +24,4 @@ WHERE e.tenant_id IN {tenants:Array(String)}
     AND e.customer_id IN {customers:Array(String)}
     AND e.id >= {first_id:String}
     AND ({recommendations:Bool} OR e.category != 'recommendation')
+SETTINGS max_threads = 1

@@ -22,3 +22,4 @@ FROM interaction_summary_state AS s
 WHERE s.tenant_id IN {tenants:Array(String)}
     AND s.customer_id IN {customers:Array(String)}
     AND s.period_key IN {periods:Array(String)}
+SETTINGS max_threads = 1

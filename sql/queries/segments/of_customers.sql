@@ -1,10 +1,12 @@
 -- A row is a segment that a customer is in. Whether the segment is active is for the caller to know.
--- Frame: asked_customers (tenant_id, customer_id).
+-- The caller pairs tenants with customers.
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
     segment_id,
     toUnixTimestamp64Milli(member_since) AS member_since_ms
 FROM segment_members FINAL
-WHERE (tenant_id, customer_id) IN (SELECT tenant_id, customer_id FROM asked_customers) AND is_member
+WHERE tenant_id IN {tenants:Array(String)}
+    AND customer_id IN {customers:Array(String)}
+    AND is_member
 ORDER BY tenant_id, customer_id, segment_id
