@@ -79,7 +79,6 @@ from api.unified_profile.service import BUILT_IN, UnifiedProfiles
 from api.writing.gateway import STOP_S, EventGateway
 from api.writing.repetitions import Repetitions
 from rapport.profiles.sections import discover_sections
-from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.history import read_pages
@@ -183,22 +182,20 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         clock=clock,
         decisions=RecentDecisions(database, clock),
         decider=Decider(
+            # A decision waits for several loaders: they keep each other's company, and larger queries cost little more.
             FactsReader(
                 Loader(
                     lambda requests: database.call(read_facts, requests),
                     max_batch=max_batch,
+                    concurrent=1,
                     sizes=metrics.loaded.labels("facts"),
                 ),
                 CustomerSource(
                     Loader(
                         lambda keys: database.call(load_kept, keys),
                         max_batch=max_batch,
+                        concurrent=1,
                         sizes=metrics.loaded.labels("customers"),
-                    ),
-                    Loader(
-                        lambda keys: database.call(read_objections, keys),
-                        max_batch=max_batch,
-                        sizes=metrics.loaded.labels("objections"),
                     ),
                     Loader(
                         lambda keys: database.call(load_memberships, keys),

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from rapport.deciding.customers import know_customer
-from rapport.deciding.members import merge_kept, merge_memberships, merge_objections
+from rapport.deciding.members import merge_kept, merge_memberships
 from rapport.storage.customers import CustomerKey
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from api.reading.loader import Loader
     from rapport.deciding.customers import KnownCustomer
-    from rapport.domain.profiles.contact import Objections
     from rapport.storage.customers import KeptOfCustomer
     from rapport.storage.tenants import Tenant
 
@@ -28,11 +27,9 @@ class CustomerSource:
     def __init__(
         self,
         loader: Loader[CustomerKey, KeptOfCustomer],
-        objections: Loader[CustomerKey, Objections],
         memberships: Loader[CustomerKey, Mapping[str, int]],
     ) -> None:
         self._loader = loader
-        self._objections = objections
         self._memberships = memberships
 
     async def load(
@@ -50,15 +47,13 @@ class CustomerSource:
             StorageError: ClickHouse does not answer.
         """
         keys = [CustomerKey(tenant.tenant_id, member) for member in members]
-        kept, objections, member_of = await asyncio.gather(
+        kept, member_of = await asyncio.gather(
             asyncio.gather(*map(self._loader.load, keys)),
-            asyncio.gather(*map(self._objections.load, keys)),
             asyncio.gather(*map(self._memberships.load, keys if segments else ())),
         )
         return know_customer(
             tenant,
             merge_kept(kept, tenant.settings),
-            merge_objections(objections),
             merge_memberships(member_of),
             segments,
             given,

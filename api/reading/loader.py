@@ -13,7 +13,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CONCURRENT: Final = 2
-"""Queries of one loader that run at the same time; what arrives meanwhile goes into the next."""
+"""Queries of one loader, unless it says otherwise."""
 
 
 class Loader(Generic[K, V]):
@@ -25,6 +25,7 @@ class Loader(Generic[K, V]):
     Args:
         fetch: Answers keys, each in its place. What it raises, everybody who waits gets.
         max_batch: Keys of one query; 1 switches the collecting off.
+        concurrent: Queries that run at the same time; what arrives meanwhile goes into the next.
         sizes: Observes how many keys a query had.
     """
 
@@ -33,11 +34,12 @@ class Loader(Generic[K, V]):
         fetch: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
         *,
         max_batch: int,
+        concurrent: int = CONCURRENT,
         sizes: Histogram | None = None,
     ) -> None:
         self._fetch = fetch
         self._max_batch = max_batch
-        self._concurrent = CONCURRENT if max_batch > 1 else 1 << 30
+        self._concurrent = concurrent if max_batch > 1 else 1 << 30
         self._sizes = sizes
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._running: set[asyncio.Task[None]] = set()

@@ -11,7 +11,6 @@ from zoneinfo import available_timezones
 from rapport.domain.profiles.consent import Status, withheld
 
 if TYPE_CHECKING:
-    from rapport.domain.profiles.contact import Objections
     from rapport.storage.customers import KeptOfCustomer
     from rapport.storage.tenants import Tenant
 
@@ -41,7 +40,6 @@ class KnownCustomer:
 def know_customer(
     tenant: Tenant,
     kept: KeptOfCustomer,
-    objections: Objections,
     member_of: Mapping[str, int],
     segments: Mapping[str, str],
     given: Mapping[str, Any],
@@ -50,8 +48,7 @@ def know_customer(
 
     Args:
         tenant: Whose.
-        kept: Attributes and consents.
-        objections: Of contact profiles.
+        kept: Attributes, consents and objections.
         member_of: Segments that the customer is in; those that are not in ``segments`` do not count.
         segments: Names of the active segments, by id.
         given: Attributes of the request: where they say otherwise than what is kept, they count for this decision.
@@ -64,7 +61,7 @@ def know_customer(
         segments=frozenset(mine) | {segments[one] for one in mine},
         time_zone=_zone_of(given) or _zone_of(kept.attributes or {}),
         withheld=withheld(recorded, attributes, tenant.settings),
-        objections=objections.reasons(),
+        objections=kept.objections.reasons(),
     )
 
 

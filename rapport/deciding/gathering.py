@@ -6,11 +6,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rapport.deciding.customers import know_customer
-from rapport.deciding.members import merge_kept, merge_memberships, merge_objections
+from rapport.deciding.members import merge_kept, merge_memberships
 from rapport.deciding.totals import arrange_totals, needs_totals
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.windows import Zone
-from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customers import CustomerKey, load_kept
 from rapport.storage.decision_facts import FactsRequest, read_facts
 from rapport.storage.identity import read_merges
@@ -87,13 +86,11 @@ def know_customers(
     memberships: Sequence[Mapping[str, int]] = load_memberships(store, keys) if segments else [{} for _ in keys]
     names = [key.customer_id for key in keys]
     kept = dict(zip(names, load_kept(store, keys), strict=True))
-    objections = dict(zip(names, read_objections(store, keys), strict=True))
     member_of = dict(zip(names, memberships, strict=True))
     return {
         customer_id: know_customer(
             tenant,
             merge_kept([kept[one] for one in ids], tenant.settings),
-            merge_objections([objections[one] for one in ids]),
             merge_memberships([member_of[one] for one in ids]),
             segments,
             {},

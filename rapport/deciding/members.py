@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> KeptOfCustomer:
-    """What is kept of one person: the attributes of the canonical id win, and of consents the strictest.
+    """What is kept of one person: the attributes of the canonical id win, of consents the strictest, all objections.
 
     An id of which no consent is recorded says by its attributes what it consents to, as it did before the merge.
 
@@ -32,10 +32,11 @@ def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> Kep
             said = statuses_of(part.attributes or {})
         for purpose, status in said.items():
             strictest[purpose] = stricter_of(strictest.get(purpose, status), status)
+    objections = merge_objections([part.objections for part in parts])
     if any(part.consents for part in parts):
-        return KeptOfCustomer(attributes or None, strictest)
-    refused = (purpose for purpose, status in strictest.items() if status is Status.REVOKED)
-    return KeptOfCustomer({**attributes, **{ATTRIBUTE_PREFIX + purpose: False for purpose in refused}} or None, {})
+        return KeptOfCustomer(attributes or None, strictest, objections)
+    refused = {ATTRIBUTE_PREFIX + purpose: False for purpose, status in strictest.items() if status is Status.REVOKED}
+    return KeptOfCustomer({**attributes, **refused} or None, {}, objections)
 
 
 def merge_objections(parts: Sequence[Objections]) -> Objections:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
+from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
+from rapport.storage.contact_profiles import read_objections
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -68,10 +70,12 @@ class KeptOfCustomer(NamedTuple):
     Attributes:
         attributes: None if nothing is kept.
         consents: Status by purpose, of those that were ever stated.
+        objections: What contact profiles say against addressing the customer.
     """
 
     attributes: Attributes | None
     consents: Mapping[str, str]
+    objections: Objections = NO_OBJECTIONS
 
 
 Before = Mapping[str, Customer | None]
@@ -117,17 +121,25 @@ def load_history(
 
 
 def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]:
-    """Load what decisions must know of customers, each in its place; one query for all."""
+    """Load what decisions must know of customers, each in its place: one query for all, two where profiles name one."""
     attributes: dict[CustomerKey, Attributes] = {}
     consents: dict[CustomerKey, dict[str, str]] = {}
-    found = store.select("customers/with_consents", asked_arrays(keys))
-    for tenant_id, customer_id, purpose, value in found.iter_rows():
+    named: set[CustomerKey] = set()
+    for tenant_id, customer_id, about, purpose, value in store.select(
+        "customers/with_consents", asked_arrays(keys)
+    ).iter_rows():
         key = CustomerKey(tenant_id, customer_id)
-        if purpose:
+        if about == "consent":
             consents.setdefault(key, {})[purpose] = value
+        elif about == "contact profile":
+            named.add(key)
         elif value:
             attributes[key] = _decode(value)
-    return [KeptOfCustomer(attributes.get(key), consents.get(key, {})) for key in keys]
+    asked = [key for key in dict.fromkeys(keys) if key in named]
+    objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
+    return [
+        KeptOfCustomer(attributes.get(key), consents.get(key, {}), objections.get(key, NO_OBJECTIONS)) for key in keys
+    ]
 
 
 def change_customers(

@@ -20,7 +20,7 @@ SELECT
     toString(e.source) AS source,
     e.offset AS offset
 FROM interactions AS e
-WHERE e.tenant_id IN {tenants:Array(String)}
+PREWHERE e.tenant_id IN {tenants:Array(String)}
     AND e.customer_id IN {customers:Array(String)}
     AND e.id >= {first_id:String}
     AND ({recommendations:Bool} OR e.category != 'recommendation')
