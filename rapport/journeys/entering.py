@@ -12,6 +12,7 @@ from rapport.domain.journeys.progress import enroll, look_up
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import Entry
 from rapport.storage.journeys import Enrolled, append, count_active
+from rapport.storage.tombstones import read_erasures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 def enter(store: Store, known: KnownJourneys, events: Iterable[EntryEvent], now_ms: int) -> int:
     """Have customers enter the journeys whose entry conditions some events fulfil.
 
-    The same events again let nobody enter again. Where a journey allows re-entry, two events that two workers see at
-    the same moment may both let a customer in.
+    The same events again let nobody enter again, and what happened before an erasure lets the erased enter nowhere.
+    Where a journey allows re-entry, two events that two workers see at the same moment may both let a customer in.
 
     Args:
         store: Where.
@@ -44,6 +45,12 @@ def enter(store: Store, known: KnownJourneys, events: Iterable[EntryEvent], now_
         for event in events
         for entry in entries.get(event.tenant_id, ())
         if event.received_at_ms >= entry.since_ms and entry.plan.condition and matches(entry.plan.condition, event)
+    ]
+    erasures = read_erasures(store, {(one.event.tenant_id, one.event.customer_id) for one in meant})
+    meant = [
+        one
+        for one in meant
+        if one.event.received_at_ms > erasures.get((one.event.tenant_id, one.event.customer_id), -1)
     ]
     before = count_active(store, list({one.enrolled(now_ms).key for one in meant}))
     allowed = [one for one in meant if one.may_enter(before)]

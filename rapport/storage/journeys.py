@@ -4,6 +4,8 @@ The invariant: version n + 1 of an enrolment is the row that was stored first am
 writes n + 1 has read n. So of two workers that move a customer on at the same time one has done so, and the other's
 attempt is as if it had never been. What a step does outside of this table is done by whoever has read the version that
 stands at the step, under a key made of enrolment, step and visit: if two do it, the stream counts it once.
+An erasure writes its tombstone before it deletes, and whoever writes a version looks for tombstones afterwards: so
+whichever comes first, nothing is left of an enrolment that began before the erasure.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import polars as pl
 
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
 from rapport.domain.journeys.entering import EntryEvent
+from rapport.domain.privacy import hash_customer
+from rapport.storage.tombstones import read_erasures
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -117,6 +121,8 @@ def load_body(store: Store, tenant_id: str, journey_id: str, version: int) -> st
 def append(store: Store, states: Sequence[Enrolled]) -> set[str]:
     """Write versions of enrolments; say of which the version counts, by the ids of the enrolments.
 
+    Those of customers who have been erased meanwhile are removed, and do not count.
+
     Args:
         store: Where.
         states: Of different enrolments, each the version after the one that was read.
@@ -128,7 +134,21 @@ def append(store: Store, states: Sequence[Enrolled]) -> set[str]:
     store.insert("journey_enrollment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
     tried = [(*one.key, one.enrollment.version) for one in states]
     stored = store.select("journeys/winners", frames={"tried_enrollments": _frame("tried_enrollments", tried)})
-    return {enrollment_id for enrollment_id, counts in stored.iter_rows() if counts == change_id}
+    return {one for one, counts in stored.iter_rows() if counts == change_id} - _remove_erased(store, states)
+
+
+def _remove_erased(store: Store, states: Sequence[Enrolled]) -> set[str]:
+    """Remove enrolments of customers who were erased after they had begun; their ids."""
+    erasures = read_erasures(store, {(one.tenant_id, one.enrollment.customer_id) for one in states})
+    gone = {
+        one.enrollment.id
+        for one in states
+        if one.enrollment.enrolled_at_ms <= erasures.get((one.tenant_id, one.enrollment.customer_id), -1)
+    }
+    for (tenant_id, customer_id), at_ms in erasures.items() if gone else ():
+        who = {"tenant_id": tenant_id, "customer_hash": hash_customer(tenant_id, customer_id)}
+        store.command("journeys/remove_erased", {**who, "erased_at_ms": at_ms})
+    return gone
 
 
 def find_due(

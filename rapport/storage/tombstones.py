@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from rapport.domain.privacy import Tombstone
+from rapport.domain.privacy import Tombstone, hash_customer
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -44,6 +44,21 @@ def read_tombstones(store: Store, since_ms: int = 0) -> list[StoredTombstone]:
         )
         for row in store.rows("privacy/erasures", {"since_ms": max(since_ms - _OVERLAP_MS, 0)})
     ]
+
+
+def read_erasures(store: Store, customers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """When those of some customers, each named by tenant and id, who were erased were so last: epoch milliseconds."""
+    if not customers:
+        return {}
+    hashes = {(tenant_id, hash_customer(tenant_id, one)): (tenant_id, one) for tenant_id, one in customers}
+    asked = {
+        "tenants": sorted({tenant_id for tenant_id, _ in hashes}),
+        "hashes": sorted({customer_hash for _, customer_hash in hashes}),
+    }
+    found = (
+        (row["tenant_id"], row["customer_hash"], row["erased_at_ms"]) for row in store.rows("privacy/erased_at", asked)
+    )
+    return {hashes[tenant_id, one]: at_ms for tenant_id, one, at_ms in found if (tenant_id, one) in hashes}
 
 
 def write_tombstones(

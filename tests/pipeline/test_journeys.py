@@ -13,12 +13,14 @@ import pytest
 from pipeline.journeys import Applied, JourneyRunner
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
 from rapport.domain.journeys.definition import Journey
+from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.consent import Statement, Status
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
 from rapport.storage.journeys import enrollments_of, read_journey_progress
 from rapport.storage.tenants import create_tenant
+from rapport.storage.tombstones import write_tombstones
 from tests.domain.journeys.plans import DAY, MINUTE, WELCOME
 from tests.storage.test_metrics import event, write
 
@@ -153,6 +155,19 @@ def test_what_happened_before_a_journey_was_active_lets_nobody_enter(world: Worl
     world.happen("bob", outcome="convert")
     world.look(world.new_runner())
     assert (world.state("ann"), world.state("bob")) == ([], [("active", "pause")])
+
+
+def test_what_happened_before_an_erasure_lets_the_erased_enter_nowhere(world: World):
+    world.journey(*STEPS)
+    world.happen("ann", "bob", outcome="convert")
+    tombstone = {"erased_at_ms": world.now_ms, "receipt_id": "r1"}
+    write_tombstones(world.store, "acme", [hash_customer("acme", "ann")], **tombstone)
+    world.look(after_ms=MINUTE)
+    assert (world.state("ann"), world.state("bob")) == ([], [("active", "pause")])
+    assert [one.customer_id for one in world.sent] == ["bob"]
+    world.happen("ann", outcome="convert")
+    world.look()
+    assert world.state("ann") == [("active", "pause")]
 
 
 def test_workers_that_move_the_same_customers_at_once_do_nothing_twice(world: World):

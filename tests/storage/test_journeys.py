@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from rapport.domain.journeys.enrollment import EnrollmentStatus
 from rapport.domain.journeys.progress import enroll, leave
+from rapport.domain.privacy import hash_customer
 from rapport.storage.journeys import (
     Enrolled,
     Stretch,
@@ -22,6 +23,7 @@ from rapport.storage.journeys import (
     read_journey_progress,
     write_journey_progress,
 )
+from rapport.storage.tombstones import write_tombstones
 from tests.domain.journeys.plans import DAY, NOW, plan
 from tests.storage.test_metrics import event, write
 
@@ -45,6 +47,18 @@ def test_of_several_attempts_at_a_version_one_counts_and_all_learn_which(store: 
     assert stands == attempts[won.index({"e1"})]
     assert append(store, [enrolled(version=2, step="late")]) == set()
     assert load_enrollments(store, [attempts[0].key]) == [stands]
+
+
+def test_who_was_erased_while_a_step_was_under_way_is_in_no_journey_that_began_before(store: Store):
+    append(store, [enrolled(), enrolled("e2", "bob")])
+    before = {"erased_at_ms": NOW + 5, "receipt_id": "r1"}
+    write_tombstones(store, "acme", [hash_customer("acme", "ann")], **before)
+    write_tombstones(store, "other", [hash_customer("other", "bob")], **before)
+    later = enrolled("e3", "ann", enrolled_at_ms=NOW + 6)
+    assert append(store, [enrolled(version=2), enrolled("e2", "bob", version=2), later]) == {"e2", "e3"}
+    assert load_enrollments(store, [enrolled().key]) == []
+    assert [one.enrollment.version for one in load_enrollments(store, [enrolled("e2", "bob").key])] == [2]
+    assert load_enrollments(store, [later.key]) == [later]
 
 
 def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
