@@ -59,10 +59,15 @@ class Applied(NamedTuple):
 
 @dataclass(slots=True)
 class _Noted:
-    """A part of a log with the events in it by which customers may enter journeys."""
+    """A part of a log with the events in it by which customers may enter journeys.
+
+    Attributes:
+        wanted: What was looked for; an event of a journey that was not known yet is not among the events.
+    """
 
     applied: Applied
     events: list[tuple[int, EntryEvent]]
+    wanted: frozenset[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -87,6 +92,7 @@ class JourneyRunner:
     _mover: Mover = field(init=False)
     _noted: dict[str, list[_Noted]] = field(default_factory=dict)
     _count: int = 0
+    _looked: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.known = KnownJourneys(self.store, self.refresh_s)
@@ -109,7 +115,7 @@ class JourneyRunner:
                 if (row["tenant_id"], row["outcome"]) in wanted:
                     found[row["source"]].append((row["offset"], entry_of(row)))
         for part in parts:
-            self._noted.setdefault(part.source, []).append(_Noted(part, found[part.source]))
+            self._noted.setdefault(part.source, []).append(_Noted(part, found[part.source], wanted))
             self._count += len(found[part.source])
 
     async def look(self) -> None:
@@ -124,9 +130,15 @@ class JourneyRunner:
             log.exception("journeys are put off")
 
     async def enter(self) -> None:
-        """Let customers enter by what has been recorded since the last look."""
+        """Let customers enter by what has been recorded since the last look.
+
+        Journeys are loaded after it was asked what is recorded: so every journey that an event came after is known.
+        """
         noted, self._noted, self._count = self._noted, {}, 0
         recorded = dict(self.recorded())
+        if recorded != self._looked:
+            await asyncio.to_thread(self.known.refresh, at_once=True)
+            self._looked = recorded
         if self.known.entries and recorded:
             await asyncio.to_thread(self._enter, noted, recorded)
 
@@ -149,7 +161,8 @@ class JourneyRunner:
         for source, until in recorded.items():
             position = reached.get(source, 0)
             for one in noted.get(source, ()):
-                if one.applied.until_offset <= position or one.applied.from_offset >= until:
+                is_elsewhere = one.applied.until_offset <= position or one.applied.from_offset >= until
+                if is_elsewhere or not self.known.wanted <= one.wanted:
                     continue
                 if one.applied.from_offset > position:
                     stretches.append(Stretch(source, position, one.applied.from_offset))

@@ -85,16 +85,17 @@ class KnownJourneys:
     wanted: frozenset[tuple[str, str]] = frozenset()
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     _loaded_at: float = -float("inf")
+    _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
     _plans: OrderedDict[tuple[str, str, int], Plan] = field(default_factory=OrderedDict)
     _configured: OrderedDict[str, Configured] = field(default_factory=OrderedDict)
 
-    def refresh(self) -> None:
-        """Load again what is older than the refresh interval.
+    def refresh(self, *, at_once: bool = False) -> None:
+        """Load again what is older than the refresh interval, or whatever its age.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        if self.monotonic() - self._loaded_at < self.refresh_s:
+        if not at_once and self.monotonic() - self._loaded_at < self.refresh_s:
             return
         self.tenants = load_tenants(self.store)
         journeys = load_journeys(self.store)
@@ -155,7 +156,9 @@ class KnownJourneys:
             if key not in self._plans:
                 self._keep(key, one.body)
         except NoJourneyError as error:
-            log.warning("a journey is left out", tenant_id=one.tenant_id, journey_id=one.journey_id, error=str(error))
+            if key not in self._unreadable:
+                self._unreadable.add(key)
+                log.warning("a journey is left out", tenant_id=key[0], journey_id=key[1], error=str(error))
             return None
         plan = self._plans[key]
         return Entry(tenant_id=one.tenant_id, plan=plan, since_ms=one.active_since_ms) if plan.condition else None

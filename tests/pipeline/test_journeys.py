@@ -170,6 +170,17 @@ def test_what_happened_before_an_erasure_lets_the_erased_enter_nowhere(world: Wo
     assert world.state("ann") == [("active", "pause")]
 
 
+def test_who_comes_right_after_a_journey_was_made_enters_although_the_worker_did_not_know_it_yet(world: World):
+    world.journey(*STEPS)
+    world.runner.known.refresh_s = 3600
+    clicked = {"id": "second", "name": "Second", "definition": {"steps": STEPS[1:2]}}
+    made = msgspec.convert({**clicked, "entryCondition": {"outcomes": ["click"]}}, Journey)
+    world.configure(("journey", made))
+    world.happen("ann", outcome="click")
+    world.look()
+    assert world.state("ann") == [("active", "pause")]
+
+
 def test_workers_that_move_the_same_customers_at_once_do_nothing_twice(world: World):
     steps = [
         STEPS[2],
