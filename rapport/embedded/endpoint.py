@@ -155,7 +155,7 @@ async def _serve(engine: Engine, listener: socket.socket, options: EndpointOptio
     log.info("ClickHouse %s (chDB) on http://%s:%d, data in %s", engine.version, host, port, options.data_dir)
     await stopping.wait()
     await runner.cleanup()
-    handlers.sessions.close()
+    handlers.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """ClickHouse inside this process.
 
-chDB runs one engine per process on one directory and hands out any number of handles to it, so a fresh handle per
+chDB runs one engine per process on one directory and hands out any number of handles to it, so a handle per
 request isolates requests from each other.
 
 An insert is durable once it is answered in the sense that `kill -9` of this process loses nothing: parts are written

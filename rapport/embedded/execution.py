@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from rapport.embedded.engine_errors import EngineError
 from rapport.embedded.handles import Counts, Stream, quote_name, quote_text
+from rapport.embedded.statements import DataInsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rapport.embedded.engine import Engine
     from rapport.embedded.handles import Answer, Handle, Inserter
     from rapport.embedded.http_requests import QueryRequest
+    from rapport.embedded.prepared import PreparedHandles
     from rapport.embedded.sessions import Session
-    from rapport.embedded.statements import DataInsert
+    from rapport.embedded.statements import Statement
 
 # a value in quotes is an expression, such as 'auto(2)', and already a literal
 _SETTINGS_SQL: Final = """
@@ -33,14 +34,23 @@ class Execution:
     `close` is the caller's to call, whatever happened, and ends what still runs.
 
     Args:
-        engine: Where handles come from.
+        handles: Where handles come from.
         request: What to run.
+        statement: Its text, read.
         session: The session this request holds, if any.
     """
 
-    def __init__(self, engine: Engine, request: QueryRequest, session: Session | None) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        handles: PreparedHandles,
+        request: QueryRequest,
+        statement: Statement | DataInsert,
+        session: Session | None,
+    ) -> None:
+        self._handles = handles
         self._request = request
+        self._leaves_nothing = _leaves_nothing(request, statement)
+        self._is_unchanged = False
         self._session = session
         self._handle: Handle | None = None
         self._running: Stream | Inserter | None = None
@@ -62,7 +72,9 @@ class Execution:
             EngineError: When it fails.
         """
         with self._lock:
-            return self._open().query(sql, output_format, self._request.parameters)
+            answer = self._open().query(sql, output_format, self._request.parameters)
+            self._is_unchanged = self._leaves_nothing
+            return answer
 
     def start_stream(self, sql: bytes, output_format: str) -> Answer | None:
         """Start a SELECT and return its first piece, None when it has no rows.
@@ -72,7 +84,7 @@ class Execution:
         """
         with self._lock:
             self._running = self._open().stream(sql, output_format, self._request.parameters)
-            return self._running.fetch()
+            return self._fetch()
 
     def fetch(self) -> Answer | None:
         """Return the next piece of a started SELECT, None at the end.
@@ -81,7 +93,7 @@ class Execution:
             EngineError: When it fails half way.
         """
         with self._lock:
-            return self._running.fetch() if isinstance(self._running, Stream) else None
+            return self._fetch()
 
     def start_insert(self, statement: DataInsert) -> None:
         """Start an INSERT.
@@ -111,7 +123,11 @@ class Execution:
         """
         with self._lock:
             inserter, self._running = self._running, None
-            return Counts() if inserter is None or isinstance(inserter, Stream) else inserter.finish()
+            if inserter is None or isinstance(inserter, Stream):
+                return Counts()
+            counts = inserter.finish()
+            self._is_unchanged = self._leaves_nothing
+            return counts
 
     def insert(self, statement: DataInsert, data: bytes) -> Counts:
         """Run an INSERT whose data is all here.
@@ -129,7 +145,7 @@ class Execution:
     def kill(self) -> None:
         """Stop a call that runs on another thread, if the request asked for that; the call then fails."""
         if self._mark is not None:
-            self._engine.kill(self._mark)
+            self._handles.engine.kill(self._mark)
 
     def close(self) -> None:
         """End what still runs and give the handle back. Harmless when called again."""
@@ -141,10 +157,12 @@ class Execution:
                 running.cancel()
             if handle is None:
                 return
-            if self._session is None:
-                handle.close()
-            else:
+            if self._session is not None:
                 self._restore(handle, self._session)
+            elif self._is_unchanged:
+                self._handles.give_back(handle, self._request.database, self._settings)
+            else:
+                handle.close()
 
     def _restore(self, handle: Handle, session: Session) -> None:
         try:
@@ -154,17 +172,18 @@ class Execution:
             handle.close()
             session.handle = None
 
+    def _fetch(self) -> Answer | None:
+        piece = self._running.fetch() if isinstance(self._running, Stream) else None
+        self._is_unchanged = piece is None and self._leaves_nothing
+        return piece
+
     def _open(self) -> Handle:
         """Take the handle and prepare it: database, settings, external tables."""
-        handle = self._handle = self._take()
-        request = self._request
-        if request.database and (self._session is not None or request.database != "default"):
-            self._remember_database(handle)
-            handle.use(request.database)
-        if self._settings:
-            self._remember_settings(handle)
-            handle.set(self._settings)
-        for table in request.tables:
+        if self._session is None:
+            handle = self._handle = self._handles.take(self._request.database, self._settings)
+        else:
+            handle = self._handle = self._of_session(self._session)
+        for table in self._request.tables:
             name = quote_name(table.name)
             handle.query(f"CREATE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory", "Null")
             self._undo.append(partial(handle.query, f"DROP TEMPORARY TABLE {name}", "Null"))
@@ -173,25 +192,31 @@ class Execution:
             inserter.finish()
         return handle
 
-    def _take(self) -> Handle:
-        if self._session is None:
-            return self._engine.open_handle()
-        if self._session.handle is None:
-            self._session.handle = self._engine.open_handle()
-        return self._session.handle
-
-    def _remember_database(self, handle: Handle) -> None:
-        if self._session is not None:
+    def _of_session(self, session: Session) -> Handle:
+        if session.handle is None:
+            session.handle = self._handles.engine.open_handle()
+        handle = self._handle = session.handle  # what is remembered must be undone, also if the rest fails
+        if self._request.database:
             (database,) = _column(handle, "SELECT currentDatabase()")
             self._undo.append(partial(handle.use, database))
+            handle.use(self._request.database)
+        if self._settings:
+            self._remember_settings(handle)
+            handle.set(self._settings)
+        return handle
 
     def _remember_settings(self, handle: Handle) -> None:
-        if self._session is None:
-            return
         names = "[" + ",".join(map(quote_text, self._settings)) + "]"
         before = _column(handle, _SETTINGS_SQL, {"names": names})
         if before:
             self._undo.append(partial(handle.query, "SET " + ", ".join(before), "Null"))
+
+
+def _leaves_nothing(request: QueryRequest, statement: Statement | DataInsert) -> bool:
+    """Whether a handle is as good as new after this request: not with the tables or parameters an INSERT sets on it."""
+    if request.tables or request.ends_with_client:
+        return False
+    return not request.parameters if isinstance(statement, DataInsert) else statement.is_select
 
 
 def _column(handle: Handle, sql: str, parameters: Mapping[str, str] | None = None) -> list[str]:

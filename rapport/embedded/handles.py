@@ -1,7 +1,7 @@
 """chDB handles, typed and with ClickHouse's errors.
 
 A handle has its own settings, current database and temporary tables, and may be used by one thread at a time, any
-thread. Its calls release the GIL. Opening one costs some 0.15 ms.
+thread. Its calls release the GIL.
 """
 
 from __future__ import annotations

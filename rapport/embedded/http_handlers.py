@@ -18,6 +18,7 @@ from rapport.embedded.execution import Execution
 from rapport.embedded.handles import Counts
 from rapport.embedded.http_requests import read_request
 from rapport.embedded.http_responses import Replies, failed, late_error
+from rapport.embedded.prepared import PreparedHandles
 from rapport.embedded.sessions import Sessions
 from rapport.embedded.statements import DataInsert, Statement, parse
 
@@ -60,7 +61,13 @@ class Handlers:
     def __init__(self, engine: Engine, threads: Executor) -> None:
         self._engine = engine
         self._threads = threads
-        self.sessions = Sessions(lambda handle: threads.submit(handle.close))
+        self._handles = PreparedHandles(engine)
+        self._sessions = Sessions(lambda handle: threads.submit(handle.close))
+
+    def close(self) -> None:
+        """End every session, and what is kept for the next requests."""
+        self._sessions.close()
+        self._handles.close()
 
     def routes(self) -> list[web.RouteDef]:
         """Every page."""
@@ -100,7 +107,7 @@ class Handlers:
             raise refuse(62, "Max query size exceeded (can be increased with the `max_query_size` setting)")
         if request.must_read_only and not (isinstance(statement, Statement) and statement.is_read):
             raise refuse(164, "Cannot execute query in readonly mode: method GET implies readonly, use POST")
-        async with self._execution_of(request) as execution:
+        async with self._execution_of(request, statement) as execution:
             if isinstance(statement, DataInsert):
                 del text[: statement.data_at]
                 counts = await self._insert(execution, request.body, statement, text, ended=ended)
@@ -167,17 +174,17 @@ class Handlers:
         await response.write(encoder.flush())
 
     @asynccontextmanager
-    async def _execution_of(self, request: QueryRequest) -> AsyncIterator[Execution]:
+    async def _execution_of(self, request: QueryRequest, statement: Statement | DataInsert) -> AsyncIterator[Execution]:
         asked = request.session
-        session = None if asked is None else self.sessions.acquire(asked)
-        execution = Execution(self._engine, request, session)
+        session = None if asked is None else self._sessions.acquire(asked)
+        execution = Execution(self._handles, request, statement, session)
         try:
             yield execution
         finally:
             if execution.is_open:
                 await self._call(execution.close)
             if asked is not None and session is not None:
-                self.sessions.release(asked, session)
+                self._sessions.release(asked, session)
 
     async def _watch(
         self, http: web.Request, answering: asyncio.Future[web.Response], execution: Execution | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -162,6 +163,7 @@ def _data_start(text: bytes, position: int) -> int:
     return position
 
 
+@lru_cache(maxsize=128)  # programs ask the same again, with other parameters
 def _parse_plain(text: bytes, verb: bytes) -> Statement:
     tokens = list(_tokens(text))
     while tokens and tokens[-1].text == b";":

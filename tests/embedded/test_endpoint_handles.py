@@ -1,0 +1,61 @@
+"""Requests use handles of earlier ones, and must not notice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from clickhouse_connect.driver.external import ExternalData
+
+from rapport.embedded.prepared import KEPT
+
+if TYPE_CHECKING:
+    import httpx
+    from clickhouse_connect.driver.client import Client
+
+SQL: Final = "SELECT currentDatabase(), getSetting('max_block_size'), getSetting('log_comment')"
+
+
+def test_settings_and_databases_of_requests_do_not_mix(http: httpx.Client, database: str):
+    plain = http.post("/", content=SQL).text
+    assert plain.startswith(f"{database}\t")
+    for size in [*range(1000, 1000 + 2 * KEPT), *range(1000, 1000 + 2 * KEPT)]:
+        changed = http.post("/", params={"max_block_size": str(size), "log_comment": "mine"}, content=SQL).text
+        assert changed == f"{database}\t{size}\tmine\n"
+        assert http.post("/", content=SQL).text == plain
+        assert http.post("/", params={"database": "system"}, content=SQL).text.startswith("system\t")
+
+
+@pytest.mark.parametrize(
+    "statement", ["SET max_block_size = 123", "USE system", "CREATE TEMPORARY TABLE mine (a Int8)", "SELECT broken"]
+)
+def test_what_a_statement_leaves_behind_is_gone_after_its_request(http: httpx.Client, statement: str):
+    plain = http.post("/", content=SQL).text
+    for _ in range(3):
+        http.post("/", content=statement)
+        assert http.post("/", content=SQL).text == plain
+        assert http.post("/", content="SELECT * FROM mine").status_code == 404
+
+
+def test_parameters_are_gone_after_their_request(http: httpx.Client, clickhouse: Client):
+    clickhouse.command("CREATE TABLE numbers_ (a Int8) ENGINE = Memory")
+    given = {"param_a": "1"}
+    for _ in range(3):
+        assert http.post("/", params=given, content="SELECT {a:Int8}").text == "1\n"
+        assert http.post("/", params=given, content="INSERT INTO numbers_ VALUES ({a:Int8})").status_code == 200
+        assert http.post("/", content="SELECT {a:Int8}").headers["X-ClickHouse-Exception-Code"] == "456"
+
+
+def test_external_data_is_gone_after_its_request(http: httpx.Client, clickhouse: Client):
+    for number in (b"1", b"2"):
+        data = ExternalData(file_name="mine", data=number, fmt="TSV", structure=["a Int8"])
+        assert clickhouse.raw_query("SELECT a FROM mine FORMAT TSV", external_data=data) == number + b"\n"
+        assert http.post("/", content="SELECT a FROM mine").status_code == 404
+
+
+def test_a_stream_that_breaks_off_disturbs_nobody(http: httpx.Client):
+    plain = http.post("/", content=SQL).text
+    for _ in range(3):
+        with http.stream("POST", "/", content="SELECT number FROM numbers(50000000)") as answer:
+            assert len(next(answer.iter_bytes())) > 0
+        assert http.post("/", content=SQL).text == plain
