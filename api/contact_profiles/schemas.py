@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from litestar.openapi.spec import Reference, Schema
 
 T = TypeVar("T", bound=Body)
-Identifier = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length=24, max_length=24)]
+Identifier = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=2_147_483_647)]
 
 PERSON: Final[Mapping[str, Any]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from rapport.embedded.compression import choose_encoding, open_decoder
 from rapport.embedded.engine_errors import refuse
@@ -222,29 +222,36 @@ async def _read_form(request: web.BaseRequest) -> tuple[dict[str, str], dict[str
     """Read a form into its fields and its files, by name."""
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
-    left = MAX_FORM_BYTES
     try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or part.name is None:
+        async for part, data in _read_parts(request):
+            if not part.name:
                 raise refuse(36, "A part of the form has no name")
-            data = await _read_part(part, left)
-            left -= len(data)
             if part.filename is None:
                 fields[part.name] = data.decode(errors="surrogateescape")
             else:
                 files[part.name] = data
-    except ValueError as error:
+    except MultipartError as error:
         raise refuse(36, f"The form cannot be read: {error}") from error
     return fields, files
 
 
-async def _read_part(part: BodyPartReader, left: int) -> bytes:
+async def _read_parts(request: web.BaseRequest) -> AsyncIterator[tuple[MultipartSegment, bytes]]:
+    _, options = parse_options_header(request.headers["Content-Type"])
+    size = 0
     data = bytearray()
-    while piece := await part.read_chunk(1 << 18):
-        data += piece
-        if len(data) > left:
-            raise refuse(229, f"A form may have {MAX_FORM_BYTES} bytes; insert larger data into a table")
-    return bytes(data)
+    with PushMultipartParser(options.get("boundary", "")) as parser:
+        async for piece in request.content.iter_any():
+            size += len(piece)
+            if size > MAX_FORM_BYTES:
+                raise refuse(229, f"A form may have {MAX_FORM_BYTES} bytes; insert larger data into a table")
+            for event in parser.parse(piece):  # a part's head, its data, and None
+                if isinstance(event, MultipartSegment):
+                    part = event
+                elif event is None:
+                    yield part, bytes(data)
+                    data.clear()
+                else:
+                    data += event
 
 
 async def _read_pieces(request: web.BaseRequest) -> AsyncIterator[bytes]:
