@@ -93,7 +93,7 @@ def measure(port: int, key: str, offers: int, rate: str, seconds: float) -> Resu
     before = _stages(port)
     make = requests(key, random.Random(f"{offers} {rate} {time.time()}"))
     load = (
-        measure_saturation(port, make, seconds, connections=32)
+        measure_saturation(port, make, seconds)
         if rate == SATURATION
         else measure_at_rate(port, make, float(rate), seconds)
     )

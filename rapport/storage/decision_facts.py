@@ -17,6 +17,7 @@ from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
 from rapport.domain.metrics import MetricEvent, has_contacts_only, measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
+from rapport.storage.decision_summaries import read_newest
 from rapport.storage.history import FIRST_ID, id_at
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ _PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.WEEK: PeriodType.WEEKLY,
     Unit.MONTH: PeriodType.MONTHLY,
 }
-_SUMMARY_KEY: Final = ("tenant_id", "customer_id", "period_key", "offer_id", "creative_id", "channel_id", "source")
-_COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
 _NO_COUNTS: Final = Counts()
 
 
@@ -131,46 +130,31 @@ def _add_summaries(store: Store, requests: Sequence[FactsRequest], facts: list[L
     numbers = _numbers_of(enumerate(requests))
     periods = sorted({ALLTIME_KEY, *(key for each in wanted for key in each)})
     reach: _Reach = {}
-    for row in _read_newest(store, {**_parameters(numbers), "periods": periods}):
-        customer = (row["tenant_id"], row["customer_id"])
+    for row in read_newest(store, {**_parameters(numbers), "periods": periods}):
+        customer = (row.tenant_id, row.customer_id)
         if customer not in numbers:
             continue
-        subject = Subject(row["offer_id"], row["creative_id"], row["channel_id"])
-        place = Place(subject, row["source"], row["customer_id"])
-        counts = Counts(*(row[name] for name in _COUNTS))
-        is_alltime = row["period_key"] == ALLTIME_KEY
+        subject = Subject(row.offer_id, row.creative_id, row.channel_id)
+        place = Place(subject, row.source, row.customer_id)
+        counts = row.counts
+        is_alltime = row.period_key == ALLTIME_KEY
         if is_alltime:
-            reach.setdefault(customer, {})[place] = row["applied_offset"]
+            reach.setdefault(customer, {})[place] = row.applied_offset
         for number in numbers[customer]:
             if is_alltime:
-                facts[number].applied[place] = row["applied_offset"]
+                facts[number].applied[place] = row.applied_offset
             if counts == _NO_COUNTS:  # a repair may leave nothing of a row
                 continue
             if is_alltime:
-                _keep_latest(facts[number].last_contact_ms, subject, row["last_contact_ms"])
-            for window in wanted[number].get(row["period_key"], ()):
+                _keep_latest(facts[number].last_contact_ms, subject, row.last_contact_ms)
+            for window in wanted[number].get(row.period_key, ()):
                 facts[number].add(window, subject, counts)
     return reach
-
-
-def _read_newest(store: Store, parameters: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Each summary row in its newest version."""
-    found = store.select("decisions/summaries", parameters)
-    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in found.iter_rows(named=True) if not found.is_empty() else ():
-        key = tuple(row[name] for name in _SUMMARY_KEY)
-        if key not in newest or _version(row) > _version(newest[key]):
-            newest[key] = row
-    return newest.values()
 
 
 def _parameters(customers: Iterable[_Customer]) -> dict[str, Any]:
     listed = list(customers)
     return {"tenants": sorted({tenant for tenant, _ in listed}), "customers": sorted({one for _, one in listed})}
-
-
-def _version(row: Mapping[str, Any]) -> tuple[int, int]:
-    return row["applied_offset"], row["stored_at_ms"]
 
 
 def _by_period(request: FactsRequest) -> dict[str, list[Window]]:
