@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC by the Z that follows; far cheaper to write
 
 
 def now_ms() -> int:
@@ -16,7 +17,7 @@ def now_ms() -> int:
 
 def iso(at_ms: int) -> str:
     """Write epoch milliseconds."""
-    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH_WITHOUT_ZONE + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds") + "Z"
 
 
 def iso_or_none(at_ms: int | None) -> str | None:
