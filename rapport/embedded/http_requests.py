@@ -119,9 +119,10 @@ async def read_request(request: web.BaseRequest, *, compresses: bool) -> QueryRe
     """
     arguments = _parse_url(request)
     files: dict[str, bytes] = {}
-    is_form = request.content_type == "multipart/form-data"
+    content_type, options = parse_options_header(request.headers.get("Content-Type", ""))
+    is_form = content_type == "multipart/form-data"  # aiohttp's own property takes longer than a small query
     if is_form:
-        fields, files = await _read_form(request)
+        fields, files = await _read_form(request, options.get("boundary", ""))
         arguments |= fields
     _check_utf8(arguments)
     if _is_on(arguments.get("compress", "")) or _is_on(arguments.get("decompress", "")):
@@ -218,12 +219,12 @@ def _split_types(types: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-async def _read_form(request: web.BaseRequest) -> tuple[dict[str, str], dict[str, bytes]]:
+async def _read_form(request: web.BaseRequest, boundary: str) -> tuple[dict[str, str], dict[str, bytes]]:
     """Read a form into its fields and its files, by name."""
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     try:
-        async for part, data in _read_parts(request):
+        async for part, data in _read_parts(request, boundary):
             if not part.name:
                 raise refuse(36, "A part of the form has no name")
             if part.filename is None:
@@ -235,11 +236,10 @@ async def _read_form(request: web.BaseRequest) -> tuple[dict[str, str], dict[str
     return fields, files
 
 
-async def _read_parts(request: web.BaseRequest) -> AsyncIterator[tuple[MultipartSegment, bytes]]:
-    _, options = parse_options_header(request.headers["Content-Type"])
+async def _read_parts(request: web.BaseRequest, boundary: str) -> AsyncIterator[tuple[MultipartSegment, bytes]]:
     size = 0
     data = bytearray()
-    with PushMultipartParser(options.get("boundary", "")) as parser:
+    with PushMultipartParser(boundary) as parser:
         async for piece in request.content.iter_any():
             size += len(piece)
             if size > MAX_FORM_BYTES:
