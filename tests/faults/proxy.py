@@ -18,7 +18,8 @@ class CuttableProxy:
         self.target_port = 0
         self._is_cut = False
         self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
 
     @property
     def address(self) -> str:
@@ -34,27 +35,43 @@ class CuttableProxy:
         """Let connections through again."""
         self._is_cut = False
 
+    def stop(self) -> None:
+        """Close every connection, and the port."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
     async def _close_all(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def _serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
+    async def serve(self, ready: threading.Event) -> None:
+        """Forward until :meth:`stop`."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._forward, LOOPBACK, self.port)
         ready.set()
-        async with server:
-            await stop.wait()
-        await self._close_all()
+        async with server:  # asyncio leaks what it accepts while a server closes: refuse first, then close
+            await self._stop.wait()
+            self._is_cut = True
+            await self._drain()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """Wait until nothing is being opened or forwarded, and every transport has told that it is closed."""
+        while forwarding := asyncio.all_tasks() - {asyncio.current_task()}:
+            await self._close_all()
+            await asyncio.wait(forwarding, timeout=0.05)
+        await asyncio.sleep(0.05)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
-            writer.transport.abort()
-            return
+        self._writers.add(writer)
         try:
+            if self._is_cut:
+                raise ConnectionRefusedError
             far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self.target_port)
         except OSError:
             writer.transport.abort()
+            self._writers.discard(writer)
             return
-        self._writers |= {writer, far_writer}
+        self._writers.add(far_writer)
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
         self._writers -= {writer, far_writer}
 
@@ -63,16 +80,15 @@ class CuttableProxy:
 def running_proxy(port: int) -> Iterator[CuttableProxy]:
     """Run a proxy in a thread of its own."""
     proxy = CuttableProxy(port)
-    ready, stop = threading.Event(), asyncio.Event()
-    thread = threading.Thread(target=lambda: proxy._loop.run_until_complete(proxy._serve(ready, stop)))
+    ready = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(proxy.serve(ready)))
     thread.start()
     ready.wait(10)
     try:
         yield proxy
     finally:
-        proxy._loop.call_soon_threadsafe(stop.set)
+        proxy.stop()
         thread.join(10)
-        proxy._loop.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
