@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from litestar.openapi.spec import Reference, Schema
 
 T = TypeVar("T", bound=Body)
-Identifier = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+Identifier = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, min_length=24, max_length=24)]
+"""The pattern alone would let a line end follow: that is how Python reads its $."""
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=2_147_483_647)]
 
 PERSON: Final[Mapping[str, Any]] = {

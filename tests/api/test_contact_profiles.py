@@ -190,6 +190,7 @@ def test_lists_hide_inactive_profiles_filter_and_page(caller: Caller):
             {"profile": 3, "nope": 1, "contactIds": [""], "projectId": "x"},
             ["contactIds", "nope", "profile", "projectId"],
         ),
+        ({"profile": SEED["profile"], "projectId": f"{SEED['projectId']}\n"}, ["projectId"]),
         ({"profile": {"firstname": 1, "tasks": "x", "accepted_gdpr": None}}, ["accepted_gdpr", "tasks", "firstname"]),
         ({"profile": {"memories": [{"id": "1", "text": "x"}], "age": 2**53, "deep": {"n": -(2.0**53)}}}, None),
         ({"profile": {"own": [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}}, ["own"]),
