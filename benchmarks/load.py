@@ -92,9 +92,9 @@ def measure_at_rate(port: int, make: MakeRequest, rate: float, seconds: float) -
     return asyncio.run(_at_rate(port, make, rate, seconds))
 
 
-def measure_saturation(port: int, make: MakeRequest, seconds: float, connections: int = CONNECTIONS) -> Load:
-    """Keep so many requests under way all the time."""
-    return asyncio.run(_saturate(port, make, seconds, connections))
+def measure_saturation(port: int, make: MakeRequest, seconds: float) -> Load:
+    """Keep `CONNECTIONS` requests under way all the time."""
+    return asyncio.run(_saturate(port, make, seconds))
 
 
 async def _at_rate(port: int, make: MakeRequest, rate: float, seconds: float) -> Load:
@@ -123,7 +123,7 @@ async def _at_rate(port: int, make: MakeRequest, rate: float, seconds: float) ->
     return load
 
 
-async def _saturate(port: int, make: MakeRequest, seconds: float, connections: int) -> Load:
+async def _saturate(port: int, make: MakeRequest, seconds: float) -> Load:
     load = Load()
     counted_from = time.perf_counter() + WARM_UP_SECONDS
     ends_at = counted_from + seconds
@@ -134,7 +134,7 @@ async def _saturate(port: int, make: MakeRequest, seconds: float, connections: i
             await _ask(connection, make(), now, load if now >= counted_from else Load())
         connection.close()
 
-    await asyncio.gather(*(keep_asking() for _ in range(connections)))
+    await asyncio.gather(*(keep_asking() for _ in range(CONNECTIONS)))
     load.seconds = time.perf_counter() - counted_from
     return load
 

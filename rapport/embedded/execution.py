@@ -50,7 +50,7 @@ class Execution:
         self._handles = handles
         self._request = request
         self._leaves_nothing = _leaves_nothing(request, statement)
-        self._is_unchanged = False
+        self._has_succeeded = False
         self._session = session
         self._handle: Handle | None = None
         self._running: Stream | Inserter | None = None
@@ -73,7 +73,7 @@ class Execution:
         """
         with self._lock:
             answer = self._open().query(sql, output_format, self._request.parameters)
-            self._is_unchanged = self._leaves_nothing
+            self._has_succeeded = True
             return answer
 
     def start_stream(self, sql: bytes, output_format: str) -> Answer | None:
@@ -126,7 +126,7 @@ class Execution:
             if inserter is None or isinstance(inserter, Stream):
                 return Counts()
             counts = inserter.finish()
-            self._is_unchanged = self._leaves_nothing
+            self._has_succeeded = True
             return counts
 
     def insert(self, statement: DataInsert, data: bytes) -> Counts:
@@ -159,7 +159,7 @@ class Execution:
                 return
             if self._session is not None:
                 self._restore(handle, self._session)
-            elif self._is_unchanged:
+            elif self._has_succeeded and self._leaves_nothing:
                 self._handles.give_back(handle, self._request.database, self._settings)
             else:
                 handle.close()
@@ -174,7 +174,7 @@ class Execution:
 
     def _fetch(self) -> Answer | None:
         piece = self._running.fetch() if isinstance(self._running, Stream) else None
-        self._is_unchanged = piece is None and self._leaves_nothing
+        self._has_succeeded = piece is None
         return piece
 
     def _open(self) -> Handle:
@@ -182,7 +182,8 @@ class Execution:
         if self._session is None:
             handle = self._handle = self._handles.take(self._request.database, self._settings)
         else:
-            handle = self._handle = self._of_session(self._session)
+            handle = self._handle = self._handle_of(self._session)
+            self._change(handle)
         for table in self._request.tables:
             name = quote_name(table.name)
             handle.query(f"CREATE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory", "Null")
@@ -192,10 +193,13 @@ class Execution:
             inserter.finish()
         return handle
 
-    def _of_session(self, session: Session) -> Handle:
+    def _handle_of(self, session: Session) -> Handle:
         if session.handle is None:
             session.handle = self._handles.engine.open_handle()
-        handle = self._handle = session.handle  # what is remembered must be undone, also if the rest fails
+        return session.handle
+
+    def _change(self, handle: Handle) -> None:
+        """Give a session's handle the database and settings of this request, until it is closed."""
         if self._request.database:
             (database,) = _column(handle, "SELECT currentDatabase()")
             self._undo.append(partial(handle.use, database))
@@ -203,7 +207,6 @@ class Execution:
         if self._settings:
             self._remember_settings(handle)
             handle.set(self._settings)
-        return handle
 
     def _remember_settings(self, handle: Handle) -> None:
         names = "[" + ",".join(map(quote_text, self._settings)) + "]"

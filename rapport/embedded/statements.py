@@ -28,6 +28,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_LONGEST_REMEMBERED: Final = 16 * 1024
 _NAMES_FOLLOW: Final = frozenset({b"INTO", b"TABLE", b"FUNCTION", b"."})
 _SELECTS: Final = frozenset({b"SELECT", b"WITH", b"FROM"})
 _TABULAR: Final = _SELECTS | {b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"CHECK", b"KILL"}
@@ -100,7 +101,7 @@ def parse(text: bytes) -> Statement | DataInsert:
         raise refuse(62, "Empty query")
     if verb == b"INSERT":
         return _parse_insert(text)
-    return _parse_plain(text, verb)
+    return (_parse_plain_again if len(text) <= _LONGEST_REMEMBERED else _parse_plain)(text, verb)
 
 
 def _verb(text: bytes) -> bytes:
@@ -163,7 +164,6 @@ def _data_start(text: bytes, position: int) -> int:
     return position
 
 
-@lru_cache(maxsize=128)  # programs ask the same again, with other parameters
 def _parse_plain(text: bytes, verb: bytes) -> Statement:
     tokens = list(_tokens(text))
     while tokens and tokens[-1].text == b";":
@@ -184,3 +184,6 @@ def _parse_plain(text: bytes, verb: bytes) -> Statement:
     if verb == b"WITH" and b"INSERT" in names:
         verb = b"INSERT"
     return Statement(verb, output_format, has_totals)
+
+
+_parse_plain_again = lru_cache(maxsize=128)(_parse_plain)  # programs ask the same again, with other parameters

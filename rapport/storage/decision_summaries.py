@@ -59,6 +59,7 @@ def read_newest(store: Store, parameters: Mapping[str, Any]) -> Iterable[Summary
     found = store.select("decisions/summaries", parameters)
     newest: dict[tuple[Any, ...], SummaryRow] = {}
     for row in map(SummaryRow._make, found.select(SummaryRow._fields).iter_rows() if not found.is_empty() else ()):
-        if row.key not in newest or row.version > newest[row.key].version:
-            newest[row.key] = row
+        key = row.key
+        if row.version > newest.setdefault(key, row).version:
+            newest[key] = row
     return newest.values()
