@@ -32,6 +32,10 @@ NEEDS = {
 }
 
 
+UNTOUCHED = {"segment": {"status": "draft"}}
+"""What keeps the refreshes of active segments out of a test that compares versions."""
+
+
 def made(caller: Caller, kind: str, fields: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Make an entity and return it."""
     answer = caller.post(PATHS[kind], {**(RESOURCES_BY_KIND[kind].fields if fields is None else fields), **changes})
@@ -45,6 +49,15 @@ def prepare(caller: Caller, kind: str) -> None:
         made(caller, needed, fields)
 
 
+def keeps(entity: Any, given: Any) -> bool:
+    """Whether an entity has all that was given; it may have defaults beside."""
+    if isinstance(given, dict):
+        return all(name in entity and keeps(entity[name], value) for name, value in given.items())
+    if isinstance(given, list):
+        return len(entity) == len(given) and all(map(keeps, entity, given))
+    return entity == given
+
+
 def faults_of(answer: Any, status: int = 400) -> list[str]:
     assert answer.status_code == status, answer.text
     return [fault["field"] for fault in answer.json()["details"]]
@@ -54,8 +67,8 @@ def faults_of(answer: Any, status: int = 400) -> list[str]:
 def test_an_entity_is_made_read_replaced_changed_listed_and_deleted(caller: Caller, kind: str):
     prepare(caller, kind)
     path, example = PATHS[kind], RESOURCES_BY_KIND[kind].fields
-    entity = made(caller, kind)
-    assert {name: entity[name] for name in example if name not in ("draft", "customFields")}.items() <= entity.items()
+    entity = made(caller, kind, **UNTOUCHED.get(kind, {}))
+    assert keeps(entity, example | UNTOUCHED.get(kind, {}))
     assert (entity["version"], entity["tenantId"], entity["deletedAt"]) == (1, caller.tenant_id, None)
     one = f"{path}/{entity['id']}"
     got = caller.get(one, role=Role.VIEWER)
