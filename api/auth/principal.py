@@ -38,7 +38,8 @@ def requires(role: Role) -> Guard:
     The scope of a route is what its ``opt`` says under ``scope``.
     """
 
-    def check(connection: ASGIConnection[Any, Principal, Any, Any], handler: BaseRouteHandler) -> None:
+    # Asynchronous, though it waits for nothing: Litestar runs any other guard in a thread.
+    async def check(connection: ASGIConnection[Any, Principal, Any, Any], handler: BaseRouteHandler) -> None:
         principal = connection.user
         if not principal.role.includes(role):
             raise ApiError(403, f"This needs a key with role {role} or above; this one is {principal.role}.")
