@@ -22,10 +22,9 @@ from api.services import FromServices
 from api.summaries.cursors import decode_cursor, encode_cursor
 from api.summaries.report import GROUPS, row_of
 from api.summaries.schemas import Report, Summary, SummaryList
-from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import PeriodType
-from rapport.storage.summaries import SummaryKey, SummaryRequest, SummaryRows
+from rapport.storage.summaries import SummaryKey, SummaryRequest, SummaryRow, SummaryRows
 from rapport.storage.summary_report import read_report
 
 DEFAULT_LIMIT: Final = 50
@@ -207,26 +206,27 @@ def _next_cursor(found: SummaryRows) -> str | None:
     if not found.has_more:
         return None
     last = found.rows[-1]
-    columns = ("period_type", "period_key", "offer", "creative", "channel", "scope")
-    return encode_cursor(SummaryKey(*(last[column] for column in columns)))
+    return encode_cursor(
+        SummaryKey(last.period_type, last.period_key, last.offer, last.creative, last.channel, last.scope)
+    )
 
 
-def _summary_of(row: Mapping[str, Any], customer_id: str) -> Summary:
+def _summary_of(row: SummaryRow, customer_id: str) -> Summary:
     return Summary(
-        period_type=row["period_type"],
-        period_key=row["period_key"],
+        period_type=row.period_type,
+        period_key=row.period_key,
         customer_id=customer_id,
-        scope=row["scope"],
-        offer_id=row["offer"] or None,
-        creative_id=row["creative"] or None,
-        channel_id=row["channel"] or None,
-        impressions=row["impressions"],
-        positive=row["positive"],
-        negative=row["negative"],
-        neutral=row["neutral"],
-        converts=row["converts"],
-        total_value=row["total_value"],
-        last_contact_at=iso(row["last_contact_ms"]),
-        last_outcome_key=row["last_outcome"],
-        direction=row["last_direction"],
+        scope=row.scope,
+        offer_id=row.offer or None,
+        creative_id=row.creative or None,
+        channel_id=row.channel or None,
+        impressions=row.impressions,
+        positive=row.positive,
+        negative=row.negative,
+        neutral=row.neutral,
+        converts=row.converts,
+        total_value=row.total_value,
+        last_contact_at=row.last_contact_at,
+        last_outcome_key=row.last_outcome,
+        direction=row.last_direction,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import polars as pl
 
@@ -56,17 +56,42 @@ class SummaryRequest:
     members: tuple[str, ...] = ()
 
 
+class SummaryRow(NamedTuple):
+    """Counts of one scope, period, offer, creative and channel, and the last contact.
+
+    Attributes:
+        offer: Empty where the events name none, and in scope channel; likewise creative and channel.
+        last_contact_at: ISO 8601 in UTC with milliseconds.
+    """
+
+    period_type: str
+    period_key: str
+    offer: str
+    creative: str
+    channel: str
+    scope: Literal["offer", "channel"]
+    impressions: int
+    positive: int
+    negative: int
+    neutral: int
+    converts: int
+    total_value: float
+    last_contact_at: str
+    last_outcome: str
+    last_direction: str
+
+
 @dataclass(frozen=True, slots=True)
 class SummaryRows:
     """What a request gets.
 
     Attributes:
-        rows: One for each scope, period, offer, creative and channel: counts and the last contact.
+        rows: One for each scope, period, offer, creative and channel.
         has_more: Whether rows follow.
         matching: How many there are in all pages together.
     """
 
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[SummaryRow]
     has_more: bool
     matching: int
 
@@ -79,6 +104,7 @@ _VERSION: Final = ("applied_offset", "stored_at_ms")
 _LATEST: Final = ("last_contact_ms", "source", "offer", "creative", "customer_id")
 """By these the last contact of several rows is chosen."""
 _PEOPLE: Final = {"tenant_id": pl.String, "customer_id": pl.String, "person": pl.UInt32}
+_ISO: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _NOTHING: Final = SummaryRows((), has_more=False, matching=0)
 
 
@@ -116,7 +142,12 @@ def _add_up(found: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     return (
         pl.concat(scopes)
         .group_by("person", *_KEY)
-        .agg(pl.col(_COUNTS).sum(), pl.col("last_contact_ms", "last_outcome", "last_direction").last())
+        .agg(
+            pl.col(_COUNTS).sum(),
+            last_contact_at=pl.from_epoch(pl.col("last_contact_ms").last(), "ms").dt.strftime(_ISO),
+            last_outcome=pl.col("last_outcome").last(),
+            last_direction=pl.col("last_direction").last(),
+        )
         .with_columns(pl.col("total_value").cast(pl.Float64))
         .filter(pl.sum_horizontal("impressions", "positive", "negative", "neutral") > 0)
         .sort("person", *_KEY, descending=[False, False, True, False, False, False, False])
@@ -127,8 +158,8 @@ def _page(rows: pl.DataFrame, request: SummaryRequest) -> SummaryRows:
     conditions = list(_conditions(request))
     matching = rows.filter(*conditions) if conditions else rows
     following = matching if request.after == FIRST else matching.filter(_is_after(request.after))
-    shown = following.head(request.limit).to_dicts()
-    return SummaryRows(shown, following.height > request.limit, matching.height)
+    shown = following.head(request.limit).rows()
+    return SummaryRows([SummaryRow(*row) for row in shown], following.height > request.limit, matching.height)
 
 
 def _person_of(request: SummaryRequest) -> tuple[str, tuple[str, ...]]:
