@@ -22,6 +22,7 @@ from api.services import FromServices
 from api.summaries.cursors import decode_cursor, encode_cursor
 from api.summaries.report import GROUPS, row_of
 from api.summaries.schemas import Report, Summary, SummaryList
+from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import PeriodType
 from rapport.storage.summaries import SummaryKey, SummaryRequest, SummaryRow, SummaryRows
@@ -205,10 +206,7 @@ def _day(name: str, text: str | None, faults: list[Fault]) -> date | None:
 def _next_cursor(found: SummaryRows) -> str | None:
     if not found.has_more:
         return None
-    last = found.rows[-1]
-    return encode_cursor(
-        SummaryKey(last.period_type, last.period_key, last.offer, last.creative, last.channel, last.scope)
-    )
+    return encode_cursor(found.rows[-1].key)
 
 
 def _summary_of(row: SummaryRow, customer_id: str) -> Summary:
@@ -226,7 +224,7 @@ def _summary_of(row: SummaryRow, customer_id: str) -> Summary:
         neutral=row.neutral,
         converts=row.converts,
         total_value=row.total_value,
-        last_contact_at=row.last_contact_at,
+        last_contact_at=iso(row.last_contact_ms),
         last_outcome_key=row.last_outcome,
         direction=row.last_direction,
     )

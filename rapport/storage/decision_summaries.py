@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rapport.domain.decisions.facts import Counts
+from rapport.storage.versions import newest_versions
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -31,16 +32,6 @@ class SummaryRow(NamedTuple):
     last_contact_ms: int
 
     @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal in all versions of a row."""
-        return self[:7]
-
-    @property
-    def version(self) -> tuple[Any, ...]:
-        """Ascends with the versions."""
-        return self[7:9]
-
-    @property
     def counts(self) -> Counts:
         """What it counts."""
         return Counts(*self[9:14])
@@ -57,9 +48,4 @@ def read_newest(store: Store, parameters: Mapping[str, Any]) -> Iterable[Summary
         StorageError: ClickHouse does not answer.
     """
     found = store.select("decisions/summaries", parameters)
-    newest: dict[tuple[Any, ...], SummaryRow] = {}
-    for row in map(SummaryRow._make, found.select(SummaryRow._fields).iter_rows() if not found.is_empty() else ()):
-        key = row.key
-        if row.version > newest.setdefault(key, row).version:
-            newest[key] = row
-    return newest.values()
+    return newest_versions(map(SummaryRow._make, found.rows()), key_columns=7)

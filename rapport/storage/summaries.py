@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-
-import polars as pl
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from rapport.domain.periods import PeriodType, period_key
+from rapport.storage.versions import newest_versions
 
 if TYPE_CHECKING:
     from datetime import date
+    from decimal import Decimal
 
     from rapport.storage.client import Store
+
+
+Scope = Literal["offer", "channel"]
 
 
 class SummaryKey(NamedTuple):
@@ -29,6 +33,8 @@ class SummaryKey(NamedTuple):
 
 FIRST: Final = SummaryKey()
 """Before every row."""
+_LAST: Final = "~"
+"""After every period's key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ class SummaryRow(NamedTuple):
 
     Attributes:
         offer: Empty where the events name none, and in scope channel; likewise creative and channel.
-        last_contact_at: ISO 8601 in UTC with milliseconds.
+        last_contact_ms: Epoch milliseconds.
     """
 
     period_type: str
@@ -69,16 +75,26 @@ class SummaryRow(NamedTuple):
     offer: str
     creative: str
     channel: str
-    scope: Literal["offer", "channel"]
+    scope: Scope
     impressions: int
     positive: int
     negative: int
     neutral: int
     converts: int
     total_value: float
-    last_contact_at: str
+    last_contact_ms: int
     last_outcome: str
     last_direction: str
+
+    @property
+    def key(self) -> SummaryKey:
+        """What identifies it."""
+        return SummaryKey(*self[:6])
+
+    @property
+    def is_contact(self) -> bool:
+        """Whether it counts anything: a repair may leave nothing of a row."""
+        return self.impressions + self.positive + self.negative + self.neutral > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,106 +112,128 @@ class SummaryRows:
     matching: int
 
 
-_COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts", "total_value")
-_KEY: Final = ("period_type", "period_key", "offer", "creative", "channel", "scope")
-"""What tells a person's rows apart, in the order of a page; of the period keys the latest comes first."""
-_STORED_KEY: Final = ("tenant_id", "customer_id", "period_type", "period_key", "offer", "creative", "channel", "source")
-_VERSION: Final = ("applied_offset", "stored_at_ms")
-_LATEST: Final = ("last_contact_ms", "source", "offer", "creative", "customer_id")
-"""By these the last contact of several rows is chosen."""
-_PEOPLE: Final = {"tenant_id": pl.String, "customer_id": pl.String, "person": pl.UInt32}
-_ISO: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
-_NOTHING: Final = SummaryRows((), has_more=False, matching=0)
+_Key = tuple[str, str, str, str, str, Scope]
+"""As in :class:`SummaryKey`."""
+_Customer = tuple[str, str]
+"""A tenant and one of its customers."""
+
+
+class _StoredRow(NamedTuple):
+    """A row of the query ``summaries/of_customers``: what one source counts, in one version."""
+
+    tenant_id: str
+    customer_id: str
+    period_type: str
+    period_key: str
+    offer: str
+    creative: str
+    channel: str
+    source: str
+    applied_offset: int
+    stored_at_ms: int
+    impressions: int
+    positive: int
+    negative: int
+    neutral: int
+    converts: int
+    total_value: Decimal
+    last_contact_ms: int
+    last_outcome: str
+    last_direction: str
+
+    @property
+    def subject(self) -> tuple[str, str, str, str, str]:
+        """The period, and what was contacted with."""
+        return self[2:7]
+
+    @property
+    def counts(self) -> tuple[Any, ...]:
+        """What is added up."""
+        return self[10:16]
+
+    @property
+    def recency(self) -> tuple[int, str, str, str, str]:
+        """By this the last contact of several rows is chosen."""
+        return self.last_contact_ms, self.source, self.offer, self.creative, self.customer_id
 
 
 def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
     """Read what several requests want with one query, each in its place."""
-    people: dict[tuple[str, tuple[str, ...]], int] = {}
-    numbers = [people.setdefault(_person_of(request), len(people)) for request in requests]
-    customers = [(tenant, one, person) for (tenant, members), person in people.items() for one in members]
+    people = [[(request.tenant_id, one) for one in request.members or (request.customer_id,)] for request in requests]
+    customers = {customer for person in people for customer in person}
     found = store.select(
         "summaries/of_customers",
-        {
-            "tenants": sorted({tenant for tenant, _, _ in customers}),
-            "customers": sorted({one for _, one, _ in customers}),
-        },
+        {"tenants": sorted({tenant for tenant, _ in customers}), "customers": sorted({one for _, one in customers})},
     )
-    if found.is_empty():
-        return [_NOTHING for _ in requests]
-    by_person = _add_up(found, pl.DataFrame(customers, schema=_PEOPLE, orient="row")).partition_by(
-        "person", as_dict=True, include_key=False
-    )
+    stored: dict[_Customer, list[_StoredRow]] = {}
+    for row in newest_versions(map(_StoredRow._make, found.rows()), key_columns=8):
+        stored.setdefault((row.tenant_id, row.customer_id), []).append(row)
     return [
-        _page(by_person[person,], request) if (person,) in by_person else _NOTHING
-        for person, request in zip(numbers, requests, strict=True)
+        _page(_add_up(row for customer in person for row in stored.get(customer, ())), request)
+        for request, person in zip(requests, people, strict=True)
     ]
 
 
-def _add_up(found: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
-    """The rows of each person: of all their ids and all sources together, and once more of all offers of a channel."""
-    newest = found.sort(_VERSION).unique(_STORED_KEY, keep="last")
-    rows = newest.join(people, on=["tenant_id", "customer_id"]).sort(_LATEST)
-    scopes = [
-        rows.with_columns(scope=pl.lit("offer")),
-        rows.with_columns(scope=pl.lit("channel"), offer=pl.lit(""), creative=pl.lit("")),
-    ]
-    return (
-        pl.concat(scopes)
-        .group_by("person", *_KEY)
-        .agg(
-            pl.col(_COUNTS).sum(),
-            last_contact_at=pl.from_epoch(pl.col("last_contact_ms").last(), "ms").dt.strftime(_ISO),
-            last_outcome=pl.col("last_outcome").last(),
-            last_direction=pl.col("last_direction").last(),
+def _add_up(stored: Iterable[_StoredRow]) -> Iterator[SummaryRow]:
+    """The rows of one person: of all their ids and all sources together, and once more of all offers of a channel."""
+    groups: dict[_Key, list[_StoredRow]] = {}
+    for row in stored:
+        period_type, period_key, offer, creative, channel = row.subject
+        groups.setdefault((period_type, period_key, offer, creative, channel, "offer"), []).append(row)
+        groups.setdefault((period_type, period_key, "", "", channel, "channel"), []).append(row)
+    for key, rows in groups.items():
+        counts, latest = rows[0].counts, rows[0]
+        if len(rows) > 1:
+            counts = tuple(sum(column) for column in zip(*(row.counts for row in rows), strict=True))
+            latest = max(rows, key=lambda row: row.recency)
+        impressions, positive, negative, neutral, converts, total_value = counts
+        yield SummaryRow(
+            *key,
+            impressions,
+            positive,
+            negative,
+            neutral,
+            converts,
+            float(total_value),
+            latest.last_contact_ms,
+            latest.last_outcome,
+            latest.last_direction,
         )
-        .with_columns(pl.col("total_value").cast(pl.Float64))
-        .filter(pl.sum_horizontal("impressions", "positive", "negative", "neutral") > 0)
-        .sort("person", *_KEY, descending=[False, False, True, False, False, False, False])
+
+
+def _page(rows: Iterable[SummaryRow], request: SummaryRequest) -> SummaryRows:
+    periods = {str(each): _bounds(each, request) for each in PeriodType if request.period_type in ("", each)}
+    matching = [row for row in rows if row.is_contact and _is_wanted(row, request, periods)]
+    # Of the periods the latest comes first, all else ascends. Sorting is stable.
+    matching.sort(key=itemgetter(2, 3, 4, 5))
+    matching.sort(key=itemgetter(1), reverse=True)
+    matching.sort(key=itemgetter(0))
+    following = matching if request.after == FIRST else [row for row in matching if _is_after(row, request.after)]
+    return SummaryRows(following[: request.limit], len(following) > request.limit, len(matching))
+
+
+def _bounds(period_type: PeriodType, request: SummaryRequest) -> tuple[str, str]:
+    """The first and the last key of periods that reach into the days that are wanted."""
+    if period_type is PeriodType.ALLTIME:
+        return "", _LAST
+    first, last = request.first_day, request.last_day
+    return period_key(period_type, first) if first else "", period_key(period_type, last) if last else _LAST
+
+
+def _is_wanted(row: SummaryRow, request: SummaryRequest, periods: Mapping[str, tuple[str, str]]) -> bool:
+    if row.period_type not in periods:
+        return False
+    first_key, last_key = periods[row.period_type]
+    return (
+        first_key <= row.period_key <= last_key
+        and request.offer_id in ("", row.offer)
+        and request.creative_id in ("", row.creative)
+        and request.channel_id in ("", row.channel)
     )
 
 
-def _page(rows: pl.DataFrame, request: SummaryRequest) -> SummaryRows:
-    conditions = list(_conditions(request))
-    matching = rows.filter(*conditions) if conditions else rows
-    following = matching if request.after == FIRST else matching.filter(_is_after(request.after))
-    shown = following.head(request.limit).rows()
-    return SummaryRows([SummaryRow(*row) for row in shown], following.height > request.limit, matching.height)
-
-
-def _person_of(request: SummaryRequest) -> tuple[str, tuple[str, ...]]:
-    return request.tenant_id, request.members or (request.customer_id,)
-
-
-def _conditions(request: SummaryRequest) -> Iterator[pl.Expr]:
-    if request.period_type:
-        yield pl.col("period_type") == request.period_type
-    if request.offer_id:
-        yield pl.col("offer") == request.offer_id
-    if request.creative_id:
-        yield pl.col("creative") == request.creative_id
-    if request.channel_id:
-        yield pl.col("channel") == request.channel_id
-    if request.first_day or request.last_day:
-        yield pl.any_horizontal(_within(each, request) for each in PeriodType)
-
-
-def _within(period_type: PeriodType, request: SummaryRequest) -> pl.Expr:
-    """Whether a row is of that type and its period reaches into the days that are wanted."""
-    key, is_within = pl.col("period_key"), pl.col("period_type") == period_type
-    if period_type is PeriodType.ALLTIME:
-        return is_within
-    if request.first_day:
-        is_within &= key >= period_key(period_type, request.first_day)
-    if request.last_day:
-        is_within &= key <= period_key(period_type, request.last_day)
-    return is_within
-
-
-def _is_after(after: SummaryKey) -> pl.Expr:
+def _is_after(row: SummaryRow, after: SummaryKey) -> bool:
     """Whether a row comes after another in the order of a page."""
-    comes_after, is_equal = pl.lit(value=False), pl.lit(value=True)
-    for name, value in zip(_KEY, after, strict=True):
-        column = pl.col(name)
-        comes_after |= is_equal & (column < value if name == "period_key" else column > value)
-        is_equal &= column == value
-    return comes_after
+    if row.period_type != after.period_type or row.period_key == after.period_key:
+        return row.key > after
+    return row.period_key < after.period_key
