@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import polars as pl
+from heapq import nlargest
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rapport.storage.client import Store
 
 FIRST_ID: Final = ""
@@ -87,8 +86,27 @@ class Page:
     total: int
 
 
-_FILTERS: Final = ("offer_id", "creative_id", "channel_id", "outcome", "direction")
-_CUSTOMER: Final = ("tenant_id", "customer_id")
+class _Entry(NamedTuple):
+    """A row of the query ``history/ids``: an interaction, and what requests filter by."""
+
+    tenant_id: str
+    customer_id: str
+    id: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    outcome: str
+    direction: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it is found."""
+        return self[:3]
+
+
+_Histories = Mapping[tuple[str, str], Sequence[_Entry]]
+"""By tenant and customer."""
+_FILTERS: Final = _Entry._fields[3:]
 _NOTHING: Final = Page((), 0)
 
 
@@ -104,39 +122,39 @@ def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
             "before_id": max(each["before_id"] for each in bounds),
         },
     )
-    if found.is_empty():
-        return [_NOTHING for _ in requests]
-    by_customer = found.unique("id").partition_by(_CUSTOMER, as_dict=True)
-    places = [_places_of(by_customer, request) for request in requests]
-    listed = [page for page, _ in places if not page.is_empty()]
-    rows = _rows_of(store, pl.concat(listed)) if listed else {}
-    return [
-        Page([rows[place] for place in page.select(*_CUSTOMER, "id").rows()], total) if total else _NOTHING
-        for page, total in places
-    ]
+    histories: dict[tuple[str, str], list[_Entry]] = {}
+    for entry in {entry.id: entry for entry in map(_Entry._make, found.rows())}.values():
+        histories.setdefault((entry.tenant_id, entry.customer_id), []).append(entry)
+    pages = [_cut(histories, request) for request in requests]
+    rows = _rows_of(store, [entry for entries, _ in pages for entry in entries])
+    return [Page([rows[entry.place] for entry in entries], total) if entries else _NOTHING for entries, total in pages]
 
 
-def _places_of(by_customer: Mapping[tuple[Any, ...], pl.DataFrame], request: PageRequest) -> tuple[pl.DataFrame, int]:
+def _cut(histories: _Histories, request: PageRequest) -> tuple[Sequence[_Entry], int]:
     """The interactions on a page, newest first, and how many there are on all pages."""
     wanted = request.wanted
-    histories = [by_customer[place] for one in wanted.customer_ids if (place := (wanted.tenant_id, one)) in by_customer]
-    if not histories:
-        return pl.DataFrame(), 0
     bounds = wanted.parameters()
-    own_id, values = pl.col("id"), ((name, getattr(wanted, name)) for name in _FILTERS)
-    is_within = (own_id >= bounds["from_id"]) & (own_id < bounds["before_id"])
-    matching = pl.concat(histories).filter(is_within, *(pl.col(name) == value for name, value in values if value))
-    following = matching.filter(own_id < request.cursor) if request.cursor else matching
-    page = following.sort("id", descending=True).head(request.limit)
-    return page, 0 if page.is_empty() else matching.height
+    matching = [
+        entry
+        for one in wanted.customer_ids
+        for entry in histories.get((wanted.tenant_id, one), ())
+        if bounds["from_id"] <= entry.id < bounds["before_id"]
+    ]
+    for name in _FILTERS:
+        if value := getattr(wanted, name):
+            matching = [entry for entry in matching if getattr(entry, name) == value]
+    following = [entry for entry in matching if entry.id < request.cursor] if request.cursor else matching
+    return nlargest(request.limit, following, key=attrgetter("id")), len(matching)
 
 
-def _rows_of(store: Store, places: pl.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Interactions in full, by tenant, customer and id."""
+def _rows_of(store: Store, entries: Sequence[_Entry]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Interactions in full, by their place."""
+    if not entries:
+        return {}
     parameters = {
-        "tenants": places["tenant_id"].unique().to_list(),
-        "customers": places["customer_id"].unique().to_list(),
-        "ids": places["id"].unique().to_list(),
+        "tenants": sorted({entry.tenant_id for entry in entries}),
+        "customers": sorted({entry.customer_id for entry in entries}),
+        "ids": sorted({entry.id for entry in entries}),
     }
     return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}
 
