@@ -14,6 +14,7 @@ from granian.constants import Interfaces
 
 from api.app import create_app
 from api.limits import parse_route_limits
+from rapport.garbage import collect_rarely
 from rapport.logs import configure_logs
 from rapport.settings import SettingsError, from_env
 
@@ -29,7 +30,9 @@ def build() -> Observed:
     """Make the application of one worker process, from the environment."""
     settings = from_env(os.environ)
     configure_logs(settings)
-    return create_app(settings)
+    app = create_app(settings)
+    collect_rarely()
+    return app
 
 
 def serve(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import structlog
 from pipeline.app import StreamApp, create_app
 from pipeline.health import serve_health
 from pipeline.retries import run_until_it_works
+from rapport.garbage import collect_rarely
 from rapport.kafka.topics import wait_for_topics
 from rapport.metrics import StreamMetrics
 from rapport.storage.client import Store, connect
@@ -76,6 +77,7 @@ async def _run_app(app: StreamApp, stop: asyncio.Event) -> int:
     crashed = asyncio.create_task(_crashed(app))
     stopped = asyncio.create_task(stop.wait())
     await app.start()
+    collect_rarely()
     log.info("worker started", topic=app.topic_name, consumer=app.settings.worker.consumer)
     endings: set[asyncio.Future[Any]] = {app.fatal, crashed, stopped}
     await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)

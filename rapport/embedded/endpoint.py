@@ -30,6 +30,7 @@ from rapport.embedded.child import die_with
 from rapport.embedded.engine import Engine
 from rapport.embedded.engine_errors import EngineError
 from rapport.embedded.http_handlers import Handlers
+from rapport.garbage import collect_rarely
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,6 +152,7 @@ async def _serve(engine: Engine, listener: socket.socket, options: EndpointOptio
     )
     await runner.setup()
     await web.SockSite(runner, listener).start()
+    collect_rarely()
     host, port = listener.getsockname()[:2]
     log.info("ClickHouse %s (chDB) on http://%s:%d, data in %s", engine.version, host, port, options.data_dir)
     await stopping.wait()

@@ -11,8 +11,9 @@ SQL_DIR: Final = Path(__file__).resolve().parents[2] / "sql"
 
 @cache
 def query(name: str) -> str:
-    """Load ``sql/queries/<name>.sql``, for example ``stream/read_progress``."""
-    return (SQL_DIR / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    """Load ``sql/queries/<name>.sql``, for example ``stream/read_progress``, without the lines that explain it."""
+    lines = (SQL_DIR / "queries" / f"{name}.sql").read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("--"))
 
 
 def migration_files() -> list[Path]:
