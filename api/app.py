@@ -32,10 +32,9 @@ from api.customers.schema_data import SchemaDataController
 from api.database import Database
 from api.decisions.circuits import Circuits
 from api.decisions.controller import DecisionController, TraceController
-from api.decisions.customers import CustomerSource
 from api.decisions.deciding import Decider
 from api.decisions.eligibility_controller import EligibilityController
-from api.decisions.facts import FactsReader
+from api.decisions.facts import FactsReader, load_asked
 from api.decisions.quota import DecisionQuota
 from api.decisions.recent import RecentDecisions
 from api.decisions.simulating_controller import SimulateController
@@ -79,8 +78,6 @@ from api.unified_profile.service import BUILT_IN, UnifiedProfiles
 from api.writing.gateway import STOP_S, EventGateway
 from api.writing.repetitions import Repetitions
 from rapport.profiles.sections import discover_sections
-from rapport.storage.customers import load_kept
-from rapport.storage.decision_facts import read_facts
 from rapport.storage.history import read_pages
 from rapport.storage.recorded import find_recorded
 from rapport.storage.segments import load_memberships
@@ -182,26 +179,18 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         clock=clock,
         decisions=RecentDecisions(database, clock),
         decider=Decider(
-            # A decision waits for several loaders: they keep each other's company, and larger queries cost little more.
             FactsReader(
+                # One at a time: larger queries cost little more, and decisions that come together keep company.
                 Loader(
-                    lambda requests: database.call(read_facts, requests),
+                    lambda asked: load_asked(database, asked),
                     max_batch=max_batch,
                     concurrent=1,
                     sizes=metrics.loaded.labels("facts"),
                 ),
-                CustomerSource(
-                    Loader(
-                        lambda keys: database.call(load_kept, keys),
-                        max_batch=max_batch,
-                        concurrent=1,
-                        sizes=metrics.loaded.labels("customers"),
-                    ),
-                    Loader(
-                        lambda keys: database.call(load_memberships, keys),
-                        max_batch=max_batch,
-                        sizes=metrics.loaded.labels("segments"),
-                    ),
+                Loader(
+                    lambda keys: database.call(load_memberships, keys),
+                    max_batch=max_batch,
+                    sizes=metrics.loaded.labels("segments"),
                 ),
                 TenantTotals(database),
                 watermark,

@@ -1,25 +1,30 @@
-"""Gathers what a decision needs to know."""
+"""Gathers what a decision needs to know. The one place that decisions learn it from."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from api.reservations.holds import Hold, sort_holds
-from rapport.deciding.gathering import facts_request, follows_customers
+from rapport.deciding.customers import know_customer, time_zone_of
+from rapport.deciding.gathering import facts_request
+from rapport.deciding.members import merge_kept, merge_memberships
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.records import WatermarkRecord
+from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.decision_facts import read_facts, read_summary_rows
 
 if TYPE_CHECKING:
-    from api.decisions.customers import CustomerSource
+    from api.database import Database
     from api.decisions.totals import TenantTotals
     from api.identity.cache import IdentityMap
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.storage.customers import KeptOfCustomer
     from rapport.storage.decision_facts import FactsRequest, LoadedFacts
     from rapport.storage.tenants import Tenant
 
@@ -38,19 +43,73 @@ class Facts:
     finished: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one decision asks of the tables.
+
+    Attributes:
+        facts: Without the customer's time zone, which may have to be looked up first.
+        tenant: Whose customer.
+        given: The attributes of the request.
+    """
+
+    facts: FactsRequest
+    tenant: Tenant
+    given: Mapping[str, Any]
+
+    @property
+    def keys(self) -> Sequence[CustomerKey]:
+        """All ids of the customer, the canonical one first."""
+        return [CustomerKey(*customer) for customer in self.facts.customers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the tables say.
+
+    Attributes:
+        kept: What is kept of the customer: of all ids together.
+    """
+
+    facts: LoadedFacts
+    kept: KeptOfCustomer
+
+
+async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answered]:
+    """Load what several decisions ask, each in its place.
+
+    What is kept of the customers is read while their summaries are; it tells their time zones, and those which part of
+    the history is needed.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    keys = list(dict.fromkeys(key for each in asked for key in each.keys))
+    rows, found = await asyncio.gather(
+        database.call(read_summary_rows, [each.facts for each in asked]), database.call(load_kept, keys)
+    )
+    by_key = dict(zip(keys, found, strict=True))
+    kept = [merge_kept([by_key[key] for key in each.keys], each.tenant.settings) for each in asked]
+    requests = [
+        replace(each.facts, customer_zone=time_zone_of(one, each.given)) for each, one in zip(asked, kept, strict=True)
+    ]
+    facts = await database.call(read_facts, requests, rows)
+    return [Answered(facts=facts_of_one, kept=one) for facts_of_one, one in zip(facts, kept, strict=True)]
+
+
 class FactsReader:
     """Reads facts; what several requests ask at the same time is one query."""
 
     def __init__(
         self,
-        loader: Loader[FactsRequest, LoadedFacts],
-        customers: CustomerSource,
+        loader: Loader[Asked, Answered],
+        memberships: Loader[CustomerKey, Mapping[str, int]],
         totals: TenantTotals,
         watermark: Watermark,
         identities: IdentityMap,
     ) -> None:
         self._loader = loader
-        self._customers = customers
+        self._memberships = memberships
         self._totals = totals
         self._watermark = watermark
         self._identities = identities
@@ -72,20 +131,23 @@ class FactsReader:
         """
         watermark = self.watermark()
         members = await self._identities.members(tenant.tenant_id, request.customer_id)
-        knowing = asyncio.create_task(self._customers.load(tenant, members, request.attributes, catalogue.segments))
-
         exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
-
-        async def load() -> LoadedFacts:
-            zone = (await knowing).time_zone if follows_customers(catalogue) else None
-            asked = facts_request(tenant, catalogue, request.customer_id, zone, now_ms, exposures, members)
-            return await self._loader.load(asked)
-
-        customer, tenant_facts, loaded = await asyncio.gather(
-            knowing, self._totals.of(tenant, catalogue, now_ms), load()
+        asked = Asked(
+            facts=facts_request(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
+            tenant=tenant,
+            given=request.attributes,
         )
+        found, member_of, tenant_facts = await asyncio.gather(
+            self._loader.load(asked),
+            asyncio.gather(*map(self._memberships.load, asked.keys if catalogue.segments else ())),
+            self._totals.of(tenant, catalogue, now_ms),
+        )
+        customer = know_customer(
+            tenant, found.kept, merge_memberships(member_of), catalogue.segments, request.attributes
+        )
+        loaded = found.facts
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
-        found = sort_holds(holds, loaded, now_ms, fresh_ms)
+        reserved = sort_holds(holds, loaded, now_ms, fresh_ms)
         return Facts(
             customer=CustomerFacts(
                 attributes=customer.attributes,
@@ -95,13 +157,13 @@ class FactsReader:
                 counts=loaded.counts,
                 last_contact_ms=loaded.last_contact_ms,
                 last_outcome_ms=loaded.last_outcome_ms,
-                reservations=found.reservations,
+                reservations=reserved.reservations,
                 withheld=customer.withheld,
                 objections=customer.objections,
             ),
             tenant=tenant_facts,
             watermark=watermark,
-            finished=found.finished,
+            finished=reserved.finished,
         )
 
     def watermark(self) -> WatermarkRecord:

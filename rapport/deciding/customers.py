@@ -59,10 +59,15 @@ def know_customer(
     return KnownCustomer(
         attributes=attributes,
         segments=frozenset(mine) | {segments[one] for one in mine},
-        time_zone=_zone_of(given) or _zone_of(kept.attributes or {}),
+        time_zone=time_zone_of(kept, given),
         withheld=withheld(recorded, attributes, tenant.settings),
         objections=kept.objections.reasons(),
     )
+
+
+def time_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any]) -> str | None:
+    """A customer's time zone, where it is known: what the request says counts more than what is kept."""
+    return _zone_of(given) or _zone_of(kept.attributes or {})
 
 
 def _zone_of(attributes: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,6 @@ from rapport.deciding.customers import know_customer
 from rapport.deciding.members import merge_kept, merge_memberships
 from rapport.deciding.totals import arrange_totals, needs_totals
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.windows import Zone
 from rapport.storage.customers import CustomerKey, load_kept
 from rapport.storage.decision_facts import FactsRequest, read_facts
 from rapport.storage.identity import read_merges
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
     from rapport.domain.profiles.identity import Merges
     from rapport.storage.client import Store
     from rapport.storage.tenants import Tenant
-
-
-def follows_customers(catalogue: Catalogue) -> bool:
-    """Whether contacts are counted by the customers' own clocks: only then their time zones have to be known first."""
-    return any(window.zone is Zone.CUSTOMER for window in catalogue.needs.windows)
 
 
 def facts_request(
@@ -46,7 +40,7 @@ def facts_request(
         tenant: Whose customer.
         catalogue: What it needs is asked for.
         customer_id: Who.
-        customer_zone: The customer's time zone, where it matters.
+        customer_zone: The customer's time zone, where it is known.
         now_ms: When the decision is made.
         exposures: Recommendations of which it is asked what the customer has seen.
         members: All ids of the customer, who is one person; empty if there is just the one.
@@ -111,8 +105,8 @@ def gather_facts(
     """
     merges = read_merges(store, tenant.tenant_id)
     customer = know_customers(store, tenant, catalogue.segments, [customer_id], merges)[customer_id]
-    zone = customer.time_zone if follows_customers(catalogue) else None
-    asked = facts_request(tenant, catalogue, customer_id, zone, now_ms, members=merges.members(customer_id))
+    members = merges.members(customer_id)
+    asked = facts_request(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
     (loaded,) = read_facts(store, [asked])
     facts = CustomerFacts(
         attributes=customer.attributes,

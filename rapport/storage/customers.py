@@ -122,6 +122,8 @@ def load_history(
 
 def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]:
     """Load what decisions must know of customers, each in its place: one query for all, two where profiles name one."""
+    if not keys:
+        return []
     attributes: dict[CustomerKey, Attributes] = {}
     consents: dict[CustomerKey, dict[str, str]] = {}
     named: set[CustomerKey] = set()

@@ -9,7 +9,7 @@ zone, outcomes and exposures then agree with the calendar windows, whatever the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
@@ -23,6 +23,7 @@ from rapport.storage.history import FIRST_ID, id_at
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
     from rapport.storage.client import Store
+    from rapport.storage.decision_summaries import SummaryRow
 
 _PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.DAY: PeriodType.DAILY,
@@ -108,10 +109,28 @@ class LoadedFacts:
         counts[subject] = counts.get(subject, _NO_COUNTS).plus(more)
 
 
-def read_facts(store: Store, requests: Sequence[FactsRequest]) -> list[LoadedFacts]:
-    """Load the facts of several customers, each in its place: with one query, or two where the history is needed."""
+def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[SummaryRow]:
+    """Load the summary rows of several customers with one query.
+
+    It asks for enough whatever the customers' time zones are, so that they may become known meanwhile.
+    """
+    numbers = _numbers_of(enumerate(requests))
+    periods = {key for request in requests for key in _by_period(replace(request, customer_zone=None))}
+    return read_newest(store, {**_parameters(numbers), "periods": sorted({ALLTIME_KEY, *periods})})
+
+
+def read_facts(
+    store: Store, requests: Sequence[FactsRequest], rows: Iterable[SummaryRow] | None = None
+) -> list[LoadedFacts]:
+    """Load the facts of several customers, each in its place: with one query, or two where the history is needed.
+
+    Args:
+        store: Where.
+        requests: Which.
+        rows: What :func:`read_summary_rows` has loaded for them, if it was called before.
+    """
     facts = [LoadedFacts() for _ in requests]
-    reach = _add_summaries(store, requests, facts)
+    reach = _add_summaries(requests, facts, read_summary_rows(store, requests) if rows is None else rows)
     _add_history(store, requests, facts, reach)
     return facts
 
@@ -124,13 +143,12 @@ def _numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[_Customer,
     return numbers
 
 
-def _add_summaries(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts]) -> _Reach:
+def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], rows: Iterable[SummaryRow]) -> _Reach:
     """Add what the summaries know; returns how far they reach."""
     wanted = [_by_period(request) for request in requests]
     numbers = _numbers_of(enumerate(requests))
-    periods = sorted({ALLTIME_KEY, *(key for each in wanted for key in each)})
     reach: _Reach = {}
-    for row in read_newest(store, {**_parameters(numbers), "periods": periods}):
+    for row in rows:
         customer = (row.tenant_id, row.customer_id)
         if customer not in numbers:
             continue
