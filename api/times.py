@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_WITHOUT_ZONE: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC by the Z that follows; far cheaper to write
+_EPOCH_DAY: Final = _EPOCH.toordinal()
+_DAY_MS: Final = 86_400_000
 
 
 def now_ms() -> int:
@@ -17,7 +19,15 @@ def now_ms() -> int:
 
 def iso(at_ms: int) -> str:
     """Write epoch milliseconds."""
-    return (_EPOCH_WITHOUT_ZONE + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds") + "Z"
+    days, at_ms = divmod(at_ms, _DAY_MS)
+    minutes, at_ms = divmod(at_ms, 60_000)
+    # Answers have many times: this takes half as long as datetime.isoformat, and % two thirds of an f-string.
+    return "%sT%02d:%02d:%02d.%03dZ" % (_day(days), minutes // 60, minutes % 60, at_ms // 1000, at_ms % 1000)  # noqa: UP031
+
+
+@lru_cache(4096)
+def _day(since_epoch: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + since_epoch).isoformat()
 
 
 def iso_or_none(at_ms: int | None) -> str | None:

@@ -61,6 +61,12 @@ class SummaryRequest:
     limit: int = 50
     members: tuple[str, ...] = ()
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether more than the customer is given."""
+        filters = self.period_type, self.offer_id, self.creative_id, self.channel_id, self.first_day, self.last_day
+        return any(filters)
+
 
 class SummaryRow(NamedTuple):
     """Counts of one scope, period, offer, creative and channel, and the last contact.
@@ -202,8 +208,10 @@ def _add_up(stored: Iterable[_StoredRow]) -> Iterator[SummaryRow]:
 
 
 def _page(rows: Iterable[SummaryRow], request: SummaryRequest) -> SummaryRows:
-    periods = {str(each): _bounds(each, request) for each in PeriodType if request.period_type in ("", each)}
-    matching = [row for row in rows if row.is_contact and _is_wanted(row, request, periods)]
+    matching = [row for row in rows if row.is_contact]
+    if request.is_narrow:
+        periods = {str(each): _bounds(each, request) for each in PeriodType if request.period_type in ("", each)}
+        matching = [row for row in matching if _is_wanted(row, request, periods)]
     # Of the periods the latest comes first, all else ascends. Sorting is stable.
     matching.sort(key=itemgetter(2, 3, 4, 5))
     matching.sort(key=itemgetter(1), reverse=True)
