@@ -49,7 +49,7 @@ class RateLimit(ASGIMiddleware):
     def __init__(self, settings: ApiSettings, tenants: TenantDirectory, redis: Redis | None) -> None:
         self._tenants = tenants
         # The library's asynchronous one copies a tenant's whole window at every request.
-        self._own = OwnRateLimiter(_OwnWindows())
+        self._own = OwnRateLimiter(OwnWindows())
         self._shared = (
             None
             if redis is None
@@ -113,7 +113,7 @@ class RateLimit(ASGIMiddleware):
         return is_allowed, stats.reset_time, stats.remaining
 
 
-class _OwnWindows(MemoryStorage):
+class OwnWindows(MemoryStorage):
     """Moving windows of this process, of which each request drops what has left its own.
 
     The library's own way is a new thread every 10 ms that copies the windows, under locks that requests wait for.

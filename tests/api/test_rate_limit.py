@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.limits import parse_route_limits
+from api.limits import OwnWindows, parse_route_limits
 from rapport.domain.api_keys import Role
 from rapport.settings import SettingsError
 from rapport.storage.tenants import change_tenant
@@ -141,3 +141,22 @@ def test_with_redis_processes_count_together_and_without_it_each_by_itself(
         patient = new_caller()
         here, there = patient.at(one), patient.at(another)
         wait_until(lambda: said(ask(here))[1] == said(ask(there))[1] + 1, "they count together again")
+
+
+def test_windows_of_this_process_move_and_vanish_when_nobody_asks_any_more(monkeypatch: pytest.MonkeyPatch):
+    now = 1_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    windows = OwnWindows()
+
+    def ask(key: str) -> bool:
+        return windows.acquire_entry(key, limit=2, expiry=60)
+
+    assert [ask("ann"), ask("bob")] == [True, True]
+    now += 30
+    assert [ask("ann"), ask("ann")] == [True, False]
+    assert windows.get_moving_window("ann", 2, 60) == (1_000_000.0, 2)
+    now += 31
+    assert [ask("ann"), ask("ann")] == [True, False], "only the first request has left the window"
+    now += 61
+    assert ask("cat")
+    assert set(windows.events) == {"cat"}
