@@ -57,6 +57,7 @@ SAME: Final = (
 """Routes that are made by the same code as those of offers."""
 
 
+@pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize(
     "options",
     [

@@ -88,8 +88,11 @@ def test_a_command_parses_with_its_parameters_bound(store: Store, name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_query_begins_by_saying_what_it_is_about(name: str):
-    assert re.match(r"-- [A-Z].{10,}\n", query(name))
+def test_a_file_begins_by_saying_what_its_query_is_about_and_the_query_without_it(name: str):
+    text = (SQL_DIR / "queries" / f"{name}.sql").read_text("utf-8")
+    assert re.match(r"-- [A-Z].{10,}\n", text)
+    assert text.endswith(query(name))
+    assert "-- " not in query(name)[:3]
 
 
 def test_no_query_formats_a_value_into_its_text():
