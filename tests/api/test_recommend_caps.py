@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.times import iso
+from api.times import iso, now_ms
 from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     from tests.fixtures.redis_server import RedisServer
 
 MINUTE_MS = 60_000
+DAY_MS = 1_440 * MINUTE_MS
 TOKYO = "Asia/Tokyo"
 
 
 def at(text: str, zone: str = TOKYO) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+
+
+def noon_of_yesterday() -> int:
+    """A time that is past, with its whole day around it."""
+    return (now_ms() // DAY_MS - 1) * DAY_MS + DAY_MS // 2
 
 
 def together(callers: list[Caller], times: int, **fields: Any) -> list[dict[str, Any]]:
@@ -43,9 +49,9 @@ def shown(bodies: list[dict[str, Any]]) -> int:
     return sum(offers_of(body).count("loan") for body in bodies)
 
 
-def report(caller: Caller, body: dict[str, Any]) -> None:
+def report(caller: Caller, body: dict[str, Any], **fields: Any) -> None:
     """Somebody saw the first of what was recommended."""
-    told = {"customerId": body["customerId"], "recommendationId": body["recommendationId"], "rank": 1}
+    told = {"customerId": body["customerId"], "recommendationId": body["recommendationId"], "rank": 1, **fields}
     answer = caller.post("/respond", {**told, "outcome": "impression", "idempotencyKey": body["recommendationId"]})
     assert answer.status_code == 201, answer.text
 
@@ -130,11 +136,10 @@ def test_a_reservation_lapses_if_no_impression_follows_and_only_then(api_world: 
     with api_with_clock(api_world, RAPPORT_API_RESERVATION_S="900") as (client, clock):
         here = caller.at(client)
         await_stream(here)
-        start = clock()
-        clock.at_ms = start - 60 * MINUTE_MS
+        clock.at_ms = noon_of_yesterday()
         seen, unseen = recommend(here), recommend(here)
         assert (shown([seen, unseen]), shown([recommend(here)])) == (2, 0)
-        report(here, seen)
+        report(here, seen, timestamp=iso(clock()))
         assert catch_up(here) == 1
         clock.at_ms += 14 * MINUTE_MS
         assert shown([recommend(here)]) == 0
