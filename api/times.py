@@ -9,7 +9,7 @@ from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
-_DAY_MS: Final = 86_400_000
+DAY_MS: Final = 86_400_000
 
 
 def now_ms() -> int:
@@ -19,7 +19,7 @@ def now_ms() -> int:
 
 def iso(at_ms: int) -> str:
     """Write epoch milliseconds."""
-    days, at_ms = divmod(at_ms, _DAY_MS)
+    days, at_ms = divmod(at_ms, DAY_MS)
     minutes, at_ms = divmod(at_ms, 60_000)
     # Answers have many times: this takes half as long as datetime.isoformat, and % two thirds of an f-string.
     return "%sT%02d:%02d:%02d.%03dZ" % (_day(days), minutes // 60, minutes % 60, at_ms // 1000, at_ms % 1000)  # noqa: UP031

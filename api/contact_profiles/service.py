@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from api.errors import ApiError, Fault, invalid
+from api.times import DAY_MS
 from rapport.domain.profiles.contact import (
     ContactProfile,
     absorb,
@@ -46,7 +47,6 @@ EXPIRE_EVERY: Final = 60
 EXPIRY_GRACE_MS: Final = 60_000
 """What is removed has expired for so long: by then every process has noted what it showed before."""
 MAX_MERGES: Final = 20
-_DAY_MS: Final = 86_400_000
 
 
 class ContactProfiles:
@@ -61,7 +61,7 @@ class ContactProfiles:
     def __init__(self, database: Database, clock: Callable[[], int], retention_days: float) -> None:
         self._database = database
         self._clock = clock
-        self._retention_ms = int(retention_days * _DAY_MS)
+        self._retention_ms = int(retention_days * DAY_MS)
         self._reads: dict[tuple[str, str], int] = {}
 
     async def create(self, tenant_id: str, key_id: str, body: NewContactProfile) -> ContactProfile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from api.reservations.holds import Hold, sort_holds
@@ -84,12 +85,16 @@ async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answere
     Raises:
         StorageError: ClickHouse does not answer.
     """
-    keys = list(dict.fromkeys(key for each in asked for key in each.keys))
+    keys_of_each = [each.keys for each in asked]
+    keys = list(dict.fromkeys(chain.from_iterable(keys_of_each)))
     rows, found = await asyncio.gather(
         database.call(read_summary_rows, [each.facts for each in asked]), database.call(load_kept, keys)
     )
     by_key = dict(zip(keys, found, strict=True))
-    kept = [merge_kept([by_key[key] for key in each.keys], each.tenant.settings) for each in asked]
+    kept = [
+        merge_kept([by_key[key] for key in own], each.tenant.settings)
+        for each, own in zip(asked, keys_of_each, strict=True)
+    ]
     requests = [
         replace(each.facts, customer_zone=time_zone_of(one, each.given)) for each, one in zip(asked, kept, strict=True)
     ]

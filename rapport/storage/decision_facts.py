@@ -9,7 +9,7 @@ zone, outcomes and exposures then agree with the calendar windows, whatever the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
@@ -112,10 +112,10 @@ class LoadedFacts:
 def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[SummaryRow]:
     """Load the summary rows of several customers with one query.
 
-    It asks for enough whatever the customers' time zones are, so that they may become known meanwhile.
+    While a customer's time zone is not known, it asks for enough whatever the zone turns out to be.
     """
     numbers = _numbers_of(enumerate(requests))
-    periods = {key for request in requests for key in _by_period(replace(request, customer_zone=None))}
+    periods = {key for request in requests for key in _by_period(request)}
     return read_newest(store, {**_parameters(numbers), "periods": sorted({ALLTIME_KEY, *periods})})
 
 

@@ -125,15 +125,14 @@ def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
     histories: dict[tuple[str, str], list[_Entry]] = {}
     for entry in {entry.id: entry for entry in map(_Entry._make, found.rows())}.values():
         histories.setdefault((entry.tenant_id, entry.customer_id), []).append(entry)
-    pages = [_cut(histories, request) for request in requests]
+    pages = [_cut(histories, request, bounds_of_one) for request, bounds_of_one in zip(requests, bounds, strict=True)]
     rows = _rows_of(store, [entry for entries, _ in pages for entry in entries])
     return [Page([rows[entry.place] for entry in entries], total) if entries else _NOTHING for entries, total in pages]
 
 
-def _cut(histories: _Histories, request: PageRequest) -> tuple[Sequence[_Entry], int]:
+def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any]) -> tuple[Sequence[_Entry], int]:
     """The interactions on a page, newest first, and how many there are on all pages."""
     wanted = request.wanted
-    bounds = wanted.parameters()
     matching = [
         entry
         for one in wanted.customer_ids

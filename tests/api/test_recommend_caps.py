@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.times import iso, now_ms
+from api.times import DAY_MS, iso, now_ms
 from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tests.fixtures.redis_server import RedisServer
 
 MINUTE_MS = 60_000
-DAY_MS = 1_440 * MINUTE_MS
 TOKYO = "Asia/Tokyo"
 
 
