@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,7 @@ from rapport.embedded.handles import Counts, Stream, quote_name, quote_text
 from rapport.embedded.statements import DataInsert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rapport.embedded.handles import Answer, Handle, Inserter
     from rapport.embedded.http_requests import QueryRequest
@@ -55,10 +54,15 @@ class Execution:
         self._handle: Handle | None = None
         self._running: Stream | Inserter | None = None
         self._undo: list[Callable[[], object]] = []
-        self._mark = uuid.uuid4().hex if request.ends_with_client else None
-        self._settings = {"log_comment": self._mark} | request.settings if self._mark else request.settings
+        # whether the handle serves this request, and whether it is to be killed: then it must serve no other
+        self._fate_lock = threading.Lock()
+        self._is_doomed = False
         # a request that is cancelled while a call runs closes from another thread: it must wait for the call
         self._lock = threading.Lock()
+
+    @property
+    def _wanted(self) -> tuple[str | None, Mapping[str, str]]:
+        return self._request.database, self._request.settings
 
     @property
     def is_open(self) -> bool:
@@ -144,13 +148,18 @@ class Execution:
 
     def kill(self) -> None:
         """Stop a call that runs on another thread, if the request asked for that; the call then fails."""
-        if self._mark is not None:
-            self._handles.engine.kill(self._mark)
+        with self._fate_lock:
+            handle = self._handle
+            if handle is None or not self._request.ends_with_client:
+                return
+            self._is_doomed = True
+        self._handles.engine.kill(handle.mark)
 
     def close(self) -> None:
         """End what still runs and give the handle back. Harmless when called again."""
         with self._lock:
-            handle, running, self._handle, self._running = self._handle, self._running, None, None
+            with self._fate_lock:
+                handle, running, self._handle, self._running = self._handle, self._running, None, None
             if isinstance(running, Stream):
                 running.close()
             elif running is not None:
@@ -159,8 +168,8 @@ class Execution:
                 return
             if self._session is not None:
                 self._restore(handle, self._session)
-            elif self._has_succeeded and self._leaves_nothing:
-                self._handles.give_back(handle, self._request.database, self._settings)
+            elif self._has_succeeded and self._leaves_nothing and not self._is_doomed:
+                self._handles.give_back(handle, *self._wanted, marks=self._request.ends_with_client)
             else:
                 handle.close()
 
@@ -180,7 +189,7 @@ class Execution:
     def _open(self) -> Handle:
         """Take the handle and prepare it: database, settings, external tables."""
         if self._session is None:
-            handle = self._handle = self._handles.take(self._request.database, self._settings)
+            handle = self._handle = self._handles.take(*self._wanted, marks=self._request.ends_with_client)
         else:
             handle = self._handle = self._handle_of(self._session)
             self._change(handle)
@@ -204,12 +213,15 @@ class Execution:
             (database,) = _column(handle, "SELECT currentDatabase()")
             self._undo.append(partial(handle.use, database))
             handle.use(self._request.database)
-        if self._settings:
-            self._remember_settings(handle)
-            handle.set(self._settings)
+        settings = self._request.settings
+        if self._request.ends_with_client:
+            settings = {"log_comment": handle.mark, **settings}
+        if settings:
+            self._remember(handle, settings)
+            handle.set(settings)
 
-    def _remember_settings(self, handle: Handle) -> None:
-        names = "[" + ",".join(map(quote_text, self._settings)) + "]"
+    def _remember(self, handle: Handle, settings: Iterable[str]) -> None:
+        names = "[" + ",".join(map(quote_text, settings)) + "]"
         before = _column(handle, _SETTINGS_SQL, {"names": names})
         if before:
             self._undo.append(partial(handle.query, "SET " + ", ".join(before), "Null"))
@@ -217,7 +229,7 @@ class Execution:
 
 def _leaves_nothing(request: QueryRequest, statement: Statement | DataInsert) -> bool:
     """Whether a handle is as good as new after this request: not with the tables or parameters an INSERT sets on it."""
-    if request.tables or request.ends_with_client:
+    if request.tables:
         return False
     return not request.parameters if isinstance(statement, DataInsert) else statement.is_select
 

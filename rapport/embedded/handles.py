@@ -7,6 +7,7 @@ thread. Its calls release the GIL.
 from __future__ import annotations
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -148,9 +149,14 @@ class Inserter:
 
 
 class Handle:
-    """One chDB handle. A context manager; not for two threads at once."""
+    """One chDB handle. A context manager; not for two threads at once.
+
+    Attributes:
+        mark: Its own value for the setting ``log_comment``, by which its queries can be found.
+    """
 
     def __init__(self, connection: Connection, on_close: Callable[[], object]) -> None:
+        self.mark = uuid.uuid4().hex
         self._connection = connection
         self._on_close = on_close
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KEPT: Final = 16
 """How many handles may wait; beyond that, the one that has waited longest is closed."""
 
-_Key = tuple[str, tuple[tuple[str, str], ...]]
+_Key = tuple[str, tuple[tuple[str, str], ...], bool]
 
 
 class PreparedHandles:
@@ -35,17 +35,18 @@ class PreparedHandles:
         self._waiting: list[tuple[_Key, Handle]] = []
         self._is_closed = False
 
-    def take(self, database: str | None, settings: Mapping[str, str]) -> Handle:
+    def take(self, database: str | None, settings: Mapping[str, str], *, marks: bool) -> Handle:
         """Return a handle for one request at a time.
 
         Args:
             database: Its current database, None for the default one.
             settings: What differs from the defaults.
+            marks: Whether its queries bear its mark.
 
         Raises:
             EngineError: 81 for an unknown database, 115 for an unknown setting, or what the engine says of a value.
         """
-        key = _key(database, settings)
+        key = _key(database, settings, marks=marks)
         with self._lock:
             for at in range(len(self._waiting) - 1, -1, -1):  # the last used first, so that surplus ones age
                 if self._waiting[at][0] == key:
@@ -54,18 +55,18 @@ class PreparedHandles:
         try:
             if key[0] != "default":
                 handle.use(key[0])
-            handle.set(settings)
+            handle.set({"log_comment": handle.mark, **settings} if marks else settings)
         except EngineError:
             handle.close()
             raise
         return handle
 
-    def give_back(self, handle: Handle, database: str | None, settings: Mapping[str, str]) -> None:
+    def give_back(self, handle: Handle, database: str | None, settings: Mapping[str, str], *, marks: bool) -> None:
         """Take a handle back that is as `take` gave it; no other must be given back."""
         with self._lock:
             surplus: Handle | None = handle
             if not self._is_closed:
-                self._waiting.append((_key(database, settings), handle))
+                self._waiting.append((_key(database, settings, marks=marks), handle))
                 surplus = self._waiting.pop(0)[1] if len(self._waiting) > KEPT else None
         if surplus is not None:
             surplus.close()
@@ -79,5 +80,5 @@ class PreparedHandles:
             handle.close()
 
 
-def _key(database: str | None, settings: Mapping[str, str]) -> _Key:
-    return database or "default", tuple(sorted(settings.items()))
+def _key(database: str | None, settings: Mapping[str, str], *, marks: bool) -> _Key:
+    return database or "default", tuple(sorted(settings.items())), marks

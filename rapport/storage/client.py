@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 QueryTimer = Callable[[str], AbstractContextManager[Any]]
 
-_TABLE_ALREADY_EXISTS: Final = 57
+_ALREADY_EXISTS: Final = (57, 15)  # a table, a column
 _ARROW_TYPES: Final[Mapping[Any, str]] = {
     pl.String: "String",
     pl.UInt64: "UInt64",
@@ -121,7 +121,7 @@ class Store:
         try:
             _translated(lambda: self.client.command(statement))
         except TerminalStorageError as error:
-            if not (tolerate_existing and error.code == _TABLE_ALREADY_EXISTS):
+            if not (tolerate_existing and error.code in _ALREADY_EXISTS):
                 raise
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ import polars as pl
 from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.errors import TransientStorageError
+from rapport.storage.of_customers import asked_arrays
 
 if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author
@@ -226,14 +227,6 @@ def _differs(before: Customer | None, wanted: Attributes | None) -> bool:
 def asked_frame(keys: Iterable[CustomerKey]) -> pl.DataFrame:
     """The customers that a query is about, to be sent along with it as ``asked_customers``."""
     return pl.DataFrame(list(keys), schema=dict(FRAMES["asked_customers"]), orient="row")
-
-
-def asked_arrays(keys: Collection[CustomerKey]) -> dict[str, list[str]]:
-    """The same as parameters, which cost less to plan than a table, for few customers; who asks pairs them again."""
-    return {
-        "tenants": sorted({key.tenant_id for key in keys}),
-        "customers": sorted({key.customer_id for key in keys}),
-    }
 
 
 def _customer_of(row: Mapping[str, Any]) -> Customer:

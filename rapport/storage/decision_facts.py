@@ -17,13 +17,16 @@ from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
 from rapport.domain.metrics import MetricEvent, has_contacts_only, measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
-from rapport.storage.decision_summaries import read_newest
-from rapport.storage.history import FIRST_ID, id_at
+from rapport.storage.event_rows import read_events
+from rapport.storage.history import AFTER_LAST_ID, FIRST_ID, id_at
+from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
     from rapport.storage.client import Store
-    from rapport.storage.decision_summaries import SummaryRow
+    from rapport.storage.event_rows import StoredEvent
+    from rapport.storage.of_customers import Customer
+    from rapport.storage.summary_rows import StoredSummary
 
 _PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.DAY: PeriodType.DAILY,
@@ -41,9 +44,7 @@ class Place(NamedTuple):
     customer_id: str
 
 
-_Customer = tuple[str, str]
-"""A tenant and one of its customers."""
-_Reach = dict[_Customer, dict[Place, int]]
+_Reach = dict["Customer", dict[Place, int]]
 """The offset up to which the summaries of each place of each customer count."""
 
 
@@ -82,7 +83,7 @@ class FactsRequest:
     members: tuple[str, ...] = ()
 
     @property
-    def customers(self) -> Iterator[_Customer]:
+    def customers(self) -> Iterator[Customer]:
         """Every id of the customer, with the tenant."""
         return ((self.tenant_id, member) for member in self.members or (self.customer_id,))
 
@@ -109,18 +110,18 @@ class LoadedFacts:
         counts[subject] = counts.get(subject, _NO_COUNTS).plus(more)
 
 
-def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[SummaryRow]:
+def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[StoredSummary]:
     """Load the summary rows of several customers with one query.
 
     While a customer's time zone is not known, it asks for enough whatever the zone turns out to be.
     """
     numbers = _numbers_of(enumerate(requests))
     periods = {key for request in requests for key in _by_period(request)}
-    return read_newest(store, {**_parameters(numbers), "periods": sorted({ALLTIME_KEY, *periods})})
+    return read_newest(store, numbers, {ALLTIME_KEY, *periods})
 
 
 def read_facts(
-    store: Store, requests: Sequence[FactsRequest], rows: Iterable[SummaryRow] | None = None
+    store: Store, requests: Sequence[FactsRequest], rows: Iterable[StoredSummary] | None = None
 ) -> list[LoadedFacts]:
     """Load the facts of several customers, each in its place: with one query, or two where the history is needed.
 
@@ -135,26 +136,24 @@ def read_facts(
     return facts
 
 
-def _numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[_Customer, list[int]]:
-    numbers: dict[_Customer, list[int]] = {}
+def _numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[Customer, list[int]]:
+    numbers: dict[Customer, list[int]] = {}
     for number, request in requests:
         for customer in request.customers:
             numbers.setdefault(customer, []).append(number)
     return numbers
 
 
-def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], rows: Iterable[SummaryRow]) -> _Reach:
+def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], rows: Iterable[StoredSummary]) -> _Reach:
     """Add what the summaries know; returns how far they reach."""
     wanted = [_by_period(request) for request in requests]
     numbers = _numbers_of(enumerate(requests))
     reach: _Reach = {}
     for row in rows:
         customer = (row.tenant_id, row.customer_id)
-        if customer not in numbers:
-            continue
         subject = Subject(row.offer_id, row.creative_id, row.channel_id)
         place = Place(subject, row.source, row.customer_id)
-        counts = row.counts
+        counts = Counts(row.impressions, row.positive, row.negative, row.neutral, row.converts)
         is_alltime = row.period_key == ALLTIME_KEY
         if is_alltime:
             reach.setdefault(customer, {})[place] = row.applied_offset
@@ -168,11 +167,6 @@ def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], r
             for window in wanted[number].get(row.period_key, ()):
                 facts[number].add(window, subject, counts)
     return reach
-
-
-def _parameters(customers: Iterable[_Customer]) -> dict[str, Any]:
-    listed = list(customers)
-    return {"tenants": sorted({tenant for tenant, _ in listed}), "customers": sorted({one for _, one in listed})}
 
 
 def _by_period(request: FactsRequest) -> dict[str, list[Window]]:
@@ -203,36 +197,36 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
     numbers = _numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
     if not numbers:
         return
-    parameters = {
-        **_parameters(numbers),
-        "first_id": min(from_id for windows in asked.values() for _, from_id, _ in windows),
-        "recommendations": not all(has_contacts_only(metric) for request in requests for metric in request.metrics),
-    }
-    found = store.select("decisions/events", parameters)
-    seen: set[str] = set()
+    events = read_events(
+        store,
+        numbers,
+        min(from_id for windows in asked.values() for _, from_id, _ in windows),
+        AFTER_LAST_ID,
+        recommendations=not all(has_contacts_only(metric) for request in requests for metric in request.metrics),
+    )
     measured: dict[int, list[MetricEvent]] = {}
-    for row in found.iter_rows(named=True) if not found.is_empty() else ():
-        customer = (row["tenant_id"], row["customer_id"])
-        if customer not in numbers or row["id"] in seen or not _is_counted(row, reach.get(customer, {})):
+    for event in events:
+        if not _is_counted(event, reach.get(event.customer, {})):
             continue
-        seen.add(row["id"])
-        event = MetricEvent(*(row[name] for name in MetricEvent._fields))
-        for number in numbers[customer]:
-            measured.setdefault(number, []).append(event)
-            if row["category"] != Category.RECOMMENDATION:
+        for number in numbers[event.customer]:
+            measured.setdefault(number, []).append(event.measured)
+            if event.category != Category.RECOMMENDATION:
                 for purpose, from_id, window in asked[number]:
-                    if row["id"] >= from_id:
-                        _add_event(facts[number], requests[number], purpose, window, row)
+                    if event.id >= from_id:
+                        _add_event(facts[number], requests[number], purpose, window, event)
     for number, windows in asked.items():
         if windows:
             facts[number].metrics = _measure(requests[number], measured.get(number, ()))
 
 
-def _is_counted(row: Mapping[str, Any], reach: Mapping[Place, int]) -> bool:
-    if row["category"] == Category.RECOMMENDATION:
+def _is_counted(event: StoredEvent, reach: Mapping[Place, int]) -> bool:
+    if event.category == Category.RECOMMENDATION:
         return True
-    place = Place(Subject(row["offer_id"], row["creative_id"], row["channel_id"]), row["source"], row["customer_id"])
-    return bool(row["offset"] <= reach.get(place, -1))
+    return event.offset <= reach.get(Place(_subject_of(event), event.source, event.customer_id), -1)
+
+
+def _subject_of(event: StoredEvent) -> Subject:
+    return Subject(event.offer_id, event.creative_id, event.channel_id)
 
 
 def _measure(request: FactsRequest, events: Sequence[MetricEvent]) -> dict[str, float]:
@@ -241,31 +235,30 @@ def _measure(request: FactsRequest, events: Sequence[MetricEvent]) -> dict[str, 
 
 
 def _add_event(
-    facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, row: Mapping[str, Any]
+    facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, event: StoredEvent
 ) -> None:
-    subject = Subject(row["offer_id"], row["creative_id"], row["channel_id"])
     if window is not None:
-        facts.add(window, subject, _counts_of(row))
+        facts.add(window, _subject_of(event), _counts_of(event))
     elif purpose == "outcomes":
-        if row["outcome"] in request.outcomes:
-            _keep_latest(facts.last_outcome_ms, (row["outcome"], subject), row["occurred_ms"])
+        if event.outcome in request.outcomes:
+            _keep_latest(facts.last_outcome_ms, (event.outcome, _subject_of(event)), event.occurred_ms)
     elif (
         purpose == "exposures"
-        and row["category"] == Category.IMPRESSION
-        and row["recommendation_id"] in request.exposures
+        and event.category == Category.IMPRESSION
+        and event.recommendation_id in request.exposures
     ):
-        facts.exposed.add(Exposure(row["recommendation_id"], row["rank"]))
+        facts.exposed.add(Exposure(event.recommendation_id, event.rank))
 
 
-def _counts_of(event: Mapping[str, Any]) -> Counts:
-    is_response = event["category"] == Category.RESPONSE
-    kind = event["classification"]
+def _counts_of(event: StoredEvent) -> Counts:
+    is_response = event.category == Category.RESPONSE
+    kind = event.classification
     return Counts(
-        impressions=int(event["category"] == Category.IMPRESSION),
+        impressions=int(event.category == Category.IMPRESSION),
         positive=int(is_response and kind == Classification.POSITIVE),
         negative=int(is_response and kind == Classification.NEGATIVE),
         neutral=int(is_response and kind == Classification.NEUTRAL),
-        converts=int(event["is_conversion"]),
+        converts=int(event.is_conversion),
     )
 
 

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from rapport.storage.event_rows import read_events
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
+    from rapport.storage.event_rows import StoredEvent
+    from rapport.storage.of_customers import Customer
 
 FIRST_ID: Final = ""
 AFTER_LAST_ID: Final = "g"
@@ -86,51 +90,30 @@ class Page:
     total: int
 
 
-class _Entry(NamedTuple):
-    """A row of the query ``history/ids``: an interaction, and what requests filter by."""
-
-    tenant_id: str
-    customer_id: str
-    id: str
-    offer_id: str
-    creative_id: str
-    channel_id: str
-    outcome: str
-    direction: str
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Where it is found."""
-        return self[:3]
-
-
-_Histories = Mapping[tuple[str, str], Sequence[_Entry]]
-"""By tenant and customer."""
-_FILTERS: Final = _Entry._fields[3:]
+_Histories = Mapping["Customer", Sequence["StoredEvent"]]
+_FILTERS: Final = ("offer_id", "creative_id", "channel_id", "outcome", "direction")
 _NOTHING: Final = Page((), 0)
 
 
 def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
     """Read the pages of several requests with two queries, each in its place."""
     bounds = [request.wanted.parameters() for request in requests]
-    found = store.select(
-        "history/ids",
-        {
-            "tenants": sorted({request.wanted.tenant_id for request in requests}),
-            "customers": sorted({one for request in requests for one in request.wanted.customer_ids}),
-            "from_id": min(each["from_id"] for each in bounds),
-            "before_id": max(each["before_id"] for each in bounds),
-        },
+    events = read_events(
+        store,
+        {(request.wanted.tenant_id, one) for request in requests for one in request.wanted.customer_ids},
+        min(each["from_id"] for each in bounds),
+        max(each["before_id"] for each in bounds),
+        recommendations=True,
     )
-    histories: dict[tuple[str, str], list[_Entry]] = {}
-    for entry in {entry.id: entry for entry in map(_Entry._make, found.rows())}.values():
-        histories.setdefault((entry.tenant_id, entry.customer_id), []).append(entry)
+    histories: dict[Customer, list[StoredEvent]] = {}
+    for event in events:
+        histories.setdefault(event.customer, []).append(event)
     pages = [_cut(histories, request, bounds_of_one) for request, bounds_of_one in zip(requests, bounds, strict=True)]
     rows = _rows_of(store, [entry for entries, _ in pages for entry in entries])
-    return [Page([rows[entry.place] for entry in entries], total) if entries else _NOTHING for entries, total in pages]
+    return [Page([rows[entry[:3]] for entry in entries], total) if entries else _NOTHING for entries, total in pages]
 
 
-def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any]) -> tuple[Sequence[_Entry], int]:
+def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any]) -> tuple[Sequence[StoredEvent], int]:
     """The interactions on a page, newest first, and how many there are on all pages."""
     wanted = request.wanted
     matching = [
@@ -146,7 +129,7 @@ def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any])
     return nlargest(request.limit, following, key=attrgetter("id")), len(matching)
 
 
-def _rows_of(store: Store, entries: Sequence[_Entry]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _rows_of(store: Store, entries: Sequence[StoredEvent]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Interactions in full, by their place."""
     if not entries:
         return {}

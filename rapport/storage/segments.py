@@ -16,10 +16,11 @@ import polars as pl
 
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
-from rapport.storage.customers import CustomerKey, asked_arrays
+from rapport.storage.customers import CustomerKey
 from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import first_id_of, metric_frames
+from rapport.storage.of_customers import asked_arrays
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from rapport.domain.periods import PeriodType, period_key
-from rapport.storage.versions import newest_versions
+from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
     from datetime import date
-    from decimal import Decimal
 
     from rapport.storage.client import Store
+    from rapport.storage.of_customers import Customer
+    from rapport.storage.summary_rows import StoredSummary
 
 
 Scope = Literal["offer", "channel"]
@@ -120,59 +121,14 @@ class SummaryRows:
 
 _Key = tuple[str, str, str, str, str, Scope]
 """As in :class:`SummaryKey`."""
-_Customer = tuple[str, str]
-"""A tenant and one of its customers."""
-
-
-class _StoredRow(NamedTuple):
-    """A row of the query ``summaries/of_customers``: what one source counts, in one version."""
-
-    tenant_id: str
-    customer_id: str
-    period_type: str
-    period_key: str
-    offer: str
-    creative: str
-    channel: str
-    source: str
-    applied_offset: int
-    stored_at_ms: int
-    impressions: int
-    positive: int
-    negative: int
-    neutral: int
-    converts: int
-    total_value: Decimal
-    last_contact_ms: int
-    last_outcome: str
-    last_direction: str
-
-    @property
-    def subject(self) -> tuple[str, str, str, str, str]:
-        """The period, and what was contacted with."""
-        return self[2:7]
-
-    @property
-    def counts(self) -> tuple[Any, ...]:
-        """What is added up."""
-        return self[10:16]
-
-    @property
-    def recency(self) -> tuple[int, str, str, str, str]:
-        """By this the last contact of several rows is chosen."""
-        return self.last_contact_ms, self.source, self.offer, self.creative, self.customer_id
 
 
 def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
     """Read what several requests want with one query, each in its place."""
     people = [[(request.tenant_id, one) for one in request.members or (request.customer_id,)] for request in requests]
     customers = {customer for person in people for customer in person}
-    found = store.select(
-        "summaries/of_customers",
-        {"tenants": sorted({tenant for tenant, _ in customers}), "customers": sorted({one for _, one in customers})},
-    )
-    stored: dict[_Customer, list[_StoredRow]] = {}
-    for row in newest_versions(map(_StoredRow._make, found.rows()), key_columns=8):
+    stored: dict[Customer, list[StoredSummary]] = {}
+    for row in read_newest(store, customers):
         stored.setdefault((row.tenant_id, row.customer_id), []).append(row)
     return [
         _page(_add_up(row for customer in person for row in stored.get(customer, ())), request)
@@ -180,18 +136,18 @@ def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[Sum
     ]
 
 
-def _add_up(stored: Iterable[_StoredRow]) -> Iterator[SummaryRow]:
+def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
     """The rows of one person: of all their ids and all sources together, and once more of all offers of a channel."""
-    groups: dict[_Key, list[_StoredRow]] = {}
+    groups: dict[_Key, list[StoredSummary]] = {}
     for row in stored:
-        period_type, period_key, offer, creative, channel = row.subject
-        groups.setdefault((period_type, period_key, offer, creative, channel, "offer"), []).append(row)
-        groups.setdefault((period_type, period_key, "", "", channel, "channel"), []).append(row)
+        period = row.period_type, row.period_key
+        groups.setdefault((*period, row.offer_id, row.creative_id, row.channel_id, "offer"), []).append(row)
+        groups.setdefault((*period, "", "", row.channel_id, "channel"), []).append(row)
     for key, rows in groups.items():
-        counts, latest = rows[0].counts, rows[0]
+        counts, latest = _counts_of(rows[0]), rows[0]
         if len(rows) > 1:
-            counts = tuple(sum(column) for column in zip(*(row.counts for row in rows), strict=True))
-            latest = max(rows, key=lambda row: row.recency)
+            counts = tuple(sum(column) for column in zip(*map(_counts_of, rows), strict=True))
+            latest = max(rows, key=_recency_of)
         impressions, positive, negative, neutral, converts, total_value = counts
         yield SummaryRow(
             *key,
@@ -205,6 +161,11 @@ def _add_up(stored: Iterable[_StoredRow]) -> Iterator[SummaryRow]:
             latest.last_outcome,
             latest.last_direction,
         )
+
+
+_counts_of: Final = attrgetter("impressions", "positive", "negative", "neutral", "converts", "total_value")
+_recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creative_id", "customer_id")
+"""By this the last contact of several rows is chosen."""
 
 
 def _page(rows: Iterable[SummaryRow], request: SummaryRequest) -> SummaryRows:

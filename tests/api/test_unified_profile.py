@@ -204,7 +204,7 @@ def test_consent_is_what_was_said_last_of_each_purpose(caller: Caller):
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ("interactions", {"history/ids", "history/rows"}),
+        ("interactions", {"history/of_customers", "history/rows"}),
         ("consent,experiments", {"consents/states", "experiments/of_customer", "profiles/known"}),
     ],
 )

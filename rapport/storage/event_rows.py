@@ -1,0 +1,88 @@
+"""Events of single customers, as far as decisions and pages need to know them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from rapport.domain.metrics import MetricEvent
+from rapport.storage.of_customers import Customer, asked_arrays, unpack
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+class StoredEvent(NamedTuple):
+    """An event; what it does not name is empty."""
+
+    tenant_id: str
+    customer_id: str
+    id: str
+    category: str
+    occurred_ms: int
+    outcome: str
+    classification: str
+    is_conversion: bool
+    direction: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    conversion_value: Decimal | None
+    recommendation_id: str
+    rank: int
+    source: str
+    offset: int
+
+    @property
+    def customer(self) -> Customer:
+        """Whose it is."""
+        return self[:2]
+
+    @property
+    def measured(self) -> MetricEvent:
+        """What metrics ask about it."""
+        return MetricEvent(
+            occurred_ms=self.occurred_ms,
+            outcome=self.outcome,
+            classification=self.classification,
+            category=self.category,
+            direction=self.direction,
+            offer_id=self.offer_id,
+            creative_id=self.creative_id,
+            channel_id=self.channel_id,
+            conversion_value=self.conversion_value,
+        )
+
+
+_Packed = tuple[
+    str, int, str, str, bool, str, str, str, str, Decimal | None, str, int, str, int
+]  # in the order of the column's expression
+_decoder: Final = msgspec.json.Decoder(list[_Packed], strict=False)  # as of summaries
+
+
+def read_events(
+    store: Store, customers: Collection[Customer], from_id: str, before_id: str, *, recommendations: bool
+) -> Iterator[StoredEvent]:
+    """Read events of some customers with one query, each once, in no order.
+
+    Args:
+        store: Where.
+        customers: Whose.
+        from_id: The smallest id.
+        before_id: All ids are smaller.
+        recommendations: Whether recommendations are wanted, too.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    asked = {"from_id": from_id, "before_id": before_id, "recommendations": recommendations}
+    found = store.select("history/of_customers", {**asked_arrays(customers), **asked})
+    wanted = set(customers)
+    seen: set[str] = set()
+    for event in map(StoredEvent._make, unpack(found, _decoder)):
+        if event.id not in seen and event.customer in wanted:
+            seen.add(event.id)
+            yield event

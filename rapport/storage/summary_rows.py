@@ -1,0 +1,66 @@
+"""Summary rows of single customers, as they are stored: one for each source."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from rapport.storage.of_customers import Customer, asked_arrays, unpack
+from rapport.storage.versions import newest_versions
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+
+class StoredSummary(NamedTuple):
+    """What one source counts in one period: its key, its version, its counts. A tuple, because there are many."""
+
+    tenant_id: str
+    customer_id: str
+    period_key: str
+    period_type: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    source: str
+    applied_offset: int
+    stored_at_ms: int
+    impressions: int
+    positive: int
+    negative: int
+    neutral: int
+    converts: int
+    total_value: Decimal
+    last_contact_ms: int
+    last_outcome: str
+    last_direction: str
+
+
+_KEY_COLUMNS: Final = 8
+_Packed = tuple[
+    str, str, str, str, str, str, int, int, int, int, int, int, int, Decimal, int, str, str
+]  # in the order of the column's expression
+# not strict: a profile may have 64-bit numbers quoted in JSON
+_decoder: Final = msgspec.json.Decoder(list[_Packed], strict=False)
+
+
+def read_newest(
+    store: Store, customers: Collection[Customer], periods: Collection[str] = ()
+) -> Iterable[StoredSummary]:
+    """Read each summary row of some customers in its newest version, with one query.
+
+    Args:
+        store: Where.
+        customers: Whose.
+        periods: Keys of periods; all if empty.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    found = store.select("summaries/of_customers", {**asked_arrays(customers), "periods": sorted(periods)})
+    wanted = set(customers)
+    rows = (row for row in map(StoredSummary._make, unpack(found, _decoder)) if row[:2] in wanted)
+    return newest_versions(rows, key_columns=_KEY_COLUMNS)
