@@ -1,4 +1,4 @@
-"""Plain reads of single customers: arrays as parameters, and the column ``packed`` instead of all others.
+"""Plain reads of single customers: arrays as parameters, and the column ``packed`` instead of many.
 
 Both are there for speed. The engine takes longer to plan a join than to read these rows, and reading costs what the
 columns that are read cost.

@@ -20,8 +20,8 @@ class StoredSummary(NamedTuple):
 
     tenant_id: str
     customer_id: str
-    period_key: str
     period_type: str
+    period_key: str
     offer_id: str
     creative_id: str
     channel_id: str
@@ -40,9 +40,7 @@ class StoredSummary(NamedTuple):
 
 
 _KEY_COLUMNS: Final = 8
-_Packed = tuple[
-    str, str, str, str, str, str, int, int, int, int, int, int, int, Decimal, int, str, str
-]  # in the order of the column's expression
+_Packed = tuple[int, int, int, int, int, int, int, Decimal, int, str, str]
 # not strict: a profile may have 64-bit numbers quoted in JSON
 _decoder: Final = msgspec.json.Decoder(list[_Packed], strict=False)
 
