@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import httpx
 import pytest
 from clickhouse_connect.driver.external import ExternalData
 
 from rapport.embedded.prepared import KEPT
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
-    import httpx
     from clickhouse_connect.driver.client import Client
 
 SQL: Final = "SELECT currentDatabase(), getSetting('max_block_size'), getSetting('log_comment')"
@@ -51,6 +52,32 @@ def test_external_data_is_gone_after_its_request(http: httpx.Client, clickhouse:
         data = ExternalData(file_name="mine", data=number, fmt="TSV", structure=["a Int8"])
         assert clickhouse.raw_query("SELECT a FROM mine FORMAT TSV", external_data=data) == number + b"\n"
         assert http.post("/", content="SELECT a FROM mine").status_code == 404
+
+
+def test_queries_that_are_to_end_with_their_client_use_handles_again_but_bear_a_mark(http: httpx.Client):
+    asked = {"cancel_http_readonly_queries_on_client_close": "1"}
+    mark = http.post("/", params=asked, content="SELECT getSetting('log_comment')").text
+    assert mark != "\n"
+    for _ in range(3):
+        assert http.post("/", content="SELECT getSetting('log_comment')").text == "\n"
+        assert http.post("/", params=asked, content="SELECT getSetting('log_comment')").text == mark
+
+
+def test_a_handle_whose_query_was_stopped_is_not_used_again(http: httpx.Client):
+    asked = {"cancel_http_readonly_queries_on_client_close": "1"}
+    running = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = {mark:String}"
+    mark = http.post("/", params=asked, content="SELECT getSetting('log_comment')").text.strip()
+    slow = {**asked, "wait_end_of_query": "1"}
+    with pytest.raises(httpx.ReadTimeout):
+        http.post(
+            "/",
+            params=slow,
+            content="SELECT sleepEachRow(1) FROM numbers(100) SETTINGS max_block_size = 1",
+            timeout=0.5,
+        )
+    wait_until(lambda: http.post("/", params={"param_mark": mark}, content=running).text == "0\n", "the query is gone")
+    for _ in range(KEPT):
+        assert http.post("/", params=asked, content="SELECT getSetting('log_comment')").text.strip() != mark
 
 
 def test_a_stream_that_breaks_off_disturbs_nobody(http: httpx.Client):

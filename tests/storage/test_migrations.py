@@ -130,12 +130,15 @@ def test_a_migration_numbered_below_one_that_is_applied_is_refused(empty: Store,
 
 
 @pytest.mark.parametrize("crashed_after", ["statement", "insert"])
-def test_a_crash_between_applying_and_recording_is_resumed(empty: Store, tmp_path: Path, crashed_after: str):
-    migrations = written(tmp_path, _0001_a=table("a"), _0002_b=table("b"))
+@pytest.mark.parametrize("at", [0, 1], ids=["table", "column"])
+def test_a_crash_between_applying_and_recording_is_resumed(empty: Store, tmp_path: Path, at: int, crashed_after: str):
+    column = "ALTER TABLE a ADD COLUMN y UInt8"
+    migrations = written(tmp_path, _0001_a=table("a"), _0002_a=column, _0003_b=table("b"))
     pending = plan(empty, migrations)
-    empty.execute(pending[0].statement)
+    apply(empty, pending[:at])
+    empty.execute(pending[at].statement)
     if crashed_after == "insert":
-        apply(empty, pending[:1])
+        apply(empty, pending[at : at + 1])
     apply(empty, plan(empty, migrations))
     assert tables(empty) == ["a", "b"]
     assert plan(empty, migrations) == []

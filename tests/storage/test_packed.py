@@ -1,0 +1,162 @@
+"""The column ``packed`` says what the other columns say, whoever wrote the row and when."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pipeline.fold import STATE_SCHEMA
+from rapport.storage.event_rows import StoredEvent, read_events
+from rapport.storage.history import AFTER_LAST_ID, FIRST_ID
+from rapport.storage.migrations import load_migrations
+from rapport.storage.stream import write_summaries
+from rapport.storage.summary_rows import read_newest
+from tests.storage.test_stream_store import read_state, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapport.storage.client import Store
+    from rapport.storage.summary_rows import StoredSummary
+
+ODD: Final = 'it\'s "odd",\t\\ 日本 [1]\n/'
+LARGEST: Final = 2**64 - 1
+EVENT: Final = StoredEvent(
+    tenant_id="acme",
+    customer_id=ODD,
+    id="018f",
+    category="response",
+    occurred_ms=1_773_585_000_008,
+    outcome=ODD,
+    classification="positive",
+    is_conversion=True,
+    direction="inbound",
+    offer_id=ODD,
+    creative_id="",
+    channel_id="web",
+    conversion_value=Decimal("12345678901.234567"),
+    recommendation_id=ODD,
+    rank=3,
+    source="cluster/interactions/0",
+    offset=LARGEST,
+)
+QUOTED: Final = {"output_format_json_quote_64bit_integers": 1}
+
+
+def write_event(store: Store, event: StoredEvent, settings: dict[str, Any]) -> None:
+    value = "NULL" if event.conversion_value is None else "toDecimal64({conversion_value:String}, 6)"
+    store.client.command(
+        f"""
+        INSERT INTO interactions (
+            tenant_id, customer_id, id, category, occurred_at, outcome, classification, is_conversion, direction,
+            offer_id, creative_id, channel_id, conversion_value, recommendation_id, rank, source, offset
+        )
+        SELECT {{tenant_id:String}}, {{customer_id:String}}, {{id:String}}, {{category:String}},
+            fromUnixTimestamp64Milli({{occurred_ms:Int64}}), {{outcome:String}}, {{classification:String}},
+            {{is_conversion:Bool}}, {{direction:String}}, {{offer_id:String}}, {{creative_id:String}},
+            {{channel_id:String}}, {value}, {{recommendation_id:String}}, {{rank:UInt16}}, {{source:String}},
+            {{offset:UInt64}}
+        """,
+        parameters={**event._asdict(), "conversion_value": str(event.conversion_value)},
+        settings=settings,
+    )
+
+
+def events_of(store: Store, *customers: str, recommendations: bool = True) -> list[StoredEvent]:
+    asked = {("acme", customer) for customer in customers}
+    return list(read_events(store, asked, FIRST_ID, AFTER_LAST_ID, recommendations=recommendations))
+
+
+def without_column(store: Store, table: str) -> str:
+    """Drop the column, as in a database before it; the statement that adds it."""
+    store.execute(f"ALTER TABLE {table} DROP COLUMN packed")
+    (adding,) = [one for one in load_migrations() if f"ALTER TABLE {table} ADD COLUMN packed" in one.statement]
+    return adding.statement
+
+
+@pytest.mark.parametrize("settings", [{}, QUOTED], ids=["plain", "quoted"])
+@pytest.mark.parametrize("event", [EVENT, EVENT._replace(conversion_value=None, rank=0, is_conversion=False)])
+def test_an_event_is_read_as_it_was_written(store: Store, event: StoredEvent, settings: dict[str, Any]):
+    write_event(store, event, settings)
+    assert events_of(store, ODD) == [event]
+    assert events_of(store, "ann") == []
+
+
+def test_recommendations_are_read_if_asked_for(store: Store):
+    recommendation = EVENT._replace(id="0190", category="recommendation")
+    for event in (EVENT, recommendation):
+        write_event(store, event, {})
+    assert sorted(events_of(store, ODD)) == [EVENT, recommendation]
+    assert events_of(store, ODD, recommendations=False) == [EVENT]
+
+
+def test_an_event_written_before_the_column_was_there_is_read_too(store: Store):
+    adding = without_column(store, "interactions")
+    write_event(store, EVENT, {})
+    store.execute(adding)
+    assert events_of(store, ODD) == [EVENT]
+
+
+ODD_ROW: Final = {
+    "customer_id": ODD,
+    "offer_id": ODD,
+    "total_value": Decimal("12345678901234567890123456789012.123456"),
+    "last_outcome": ODD,
+    "impressions": LARGEST,
+}
+
+
+def check_row(store: Store) -> None:
+    (row,) = read_newest(store, [("acme", ODD)])
+    (wanted,) = state(7, **ODD_ROW).rows(named=True)
+    named = {name.replace("last_contact_ms", "last_contact_at_ms"): value for name, value in row._asdict().items()}
+    assert named == {**wanted, "stored_at_ms": row.stored_at_ms}
+    found = read_state(store, customer_id=ODD, offer_id=ODD)
+    assert found.select(STATE_SCHEMA.names()).cast(STATE_SCHEMA).equals(state(7, **ODD_ROW))
+    assert found["stored_at_ms"].to_list() == [row.stored_at_ms]
+
+
+def test_a_summary_row_is_read_as_it_was_written(store: Store):
+    write_summaries(store, state(7, **ODD_ROW))
+    check_row(store)
+
+
+def test_a_summary_row_is_the_same_whatever_the_settings_of_who_wrote_it(store: Store):
+    write_summaries(store, state(7, **ODD_ROW))
+    columns = ", ".join(name.removesuffix("_ms") for name in STATE_SCHEMA.names())
+    store.client.command(
+        f"INSERT INTO interaction_summary_state ({columns}) SELECT {columns} FROM interaction_summary_state",
+        settings=QUOTED,
+    )
+    check_row(store)
+
+
+def test_a_summary_row_written_before_the_column_was_there_is_read_too(store: Store):
+    adding = without_column(store, "interaction_summary_state")
+    write_summaries(store, state(7, **ODD_ROW))
+    store.execute(adding)
+    check_row(store)
+
+
+def test_of_a_customer_some_periods_are_read_or_all(store: Store):
+    for key in ("alltime", "2026-03", "2026-04"):
+        write_summaries(store, state(7, period_key=key))
+    ann = [("acme", "ann")]
+    assert periods_of(read_newest(store, ann)) == ["2026-03", "2026-04", "alltime"]
+    assert periods_of(read_newest(store, ann, ["2026-04", "alltime", "2027-01"])) == ["2026-04", "alltime"]
+
+
+def periods_of(rows: Iterable[StoredSummary]) -> list[str]:
+    return sorted(row.period_key for row in rows)
+
+
+def test_whoever_is_asked_about_belongs_to_the_tenant_that_asks(store: Store):
+    for tenant, customer in (("acme", "ann"), ("acme", "bob"), ("globex", "ann")):
+        write_summaries(store, state(7, tenant_id=tenant, customer_id=customer))
+        write_event(store, EVENT._replace(tenant_id=tenant, customer_id=customer, id=f"{tenant}{customer}"), {})
+    asked = {("acme", "bob"), ("globex", "ann")}
+    assert {row[:2] for row in read_newest(store, asked)} == asked
+    found = read_events(store, asked, FIRST_ID, "h", recommendations=True)
+    assert {event.customer for event in found} == asked
