@@ -209,7 +209,8 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
         if not _is_counted(event, reach.get(event.customer, {})):
             continue
         for number in numbers[event.customer]:
-            measured.setdefault(number, []).append(event.measured)
+            if requests[number].metrics:
+                measured.setdefault(number, []).append(event.measured)
             if event.category != Category.RECOMMENDATION:
                 for purpose, from_id, window in asked[number]:
                     if event.id >= from_id:
