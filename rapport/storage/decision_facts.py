@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
-from rapport.domain.metrics import MetricEvent, has_contacts_only, measure, start_ms_of
+from rapport.domain.metrics import has_contacts_only, measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
 from rapport.storage.event_rows import read_events
@@ -204,20 +204,19 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
         AFTER_LAST_ID,
         recommendations=not all(has_contacts_only(metric) for request in requests for metric in request.metrics),
     )
-    measured: dict[int, list[MetricEvent]] = {}
+    known: dict[int, list[StoredEvent]] = {}
     for event in events:
         if not _is_counted(event, reach.get(event.customer, {})):
             continue
         for number in numbers[event.customer]:
-            if requests[number].metrics:
-                measured.setdefault(number, []).append(event.measured)
+            known.setdefault(number, []).append(event)
             if event.category != Category.RECOMMENDATION:
                 for purpose, from_id, window in asked[number]:
                     if event.id >= from_id:
                         _add_event(facts[number], requests[number], purpose, window, event)
     for number, windows in asked.items():
         if windows:
-            facts[number].metrics = _measure(requests[number], measured.get(number, ()))
+            facts[number].metrics = _measure(requests[number], known.get(number, ()))
 
 
 def _is_counted(event: StoredEvent, reach: Mapping[Place, int]) -> bool:
@@ -230,8 +229,9 @@ def _subject_of(event: StoredEvent) -> Subject:
     return Subject(event.offer_id, event.creative_id, event.channel_id)
 
 
-def _measure(request: FactsRequest, events: Sequence[MetricEvent]) -> dict[str, float]:
-    values = {definition.key: measure(definition, events, request.now_ms) for definition in request.metrics}
+def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, float]:
+    measured = [event.measured for event in events] if request.metrics else []
+    values = {definition.key: measure(definition, measured, request.now_ms) for definition in request.metrics}
     return {key: value for key, value in values.items() if value is not None}
 
 
