@@ -150,22 +150,20 @@ def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], r
     numbers = _numbers_of(enumerate(requests))
     reach: _Reach = {}
     for row in rows:
-        customer = (row.tenant_id, row.customer_id)
-        subject = Subject(row.offer_id, row.creative_id, row.channel_id)
-        place = Place(subject, row.source, row.customer_id)
+        place = _place_of(row)
         counts = Counts(row.impressions, row.positive, row.negative, row.neutral, row.converts)
         is_alltime = row.period_key == ALLTIME_KEY
         if is_alltime:
-            reach.setdefault(customer, {})[place] = row.applied_offset
-        for number in numbers[customer]:
+            reach.setdefault(row.customer, {})[place] = row.applied_offset
+        for number in numbers[row.customer]:
             if is_alltime:
                 facts[number].applied[place] = row.applied_offset
             if counts == _NO_COUNTS:  # a repair may leave nothing of a row
                 continue
             if is_alltime:
-                _keep_latest(facts[number].last_contact_ms, subject, row.last_contact_ms)
+                _keep_latest(facts[number].last_contact_ms, place.subject, row.last_contact_ms)
             for window in wanted[number].get(row.period_key, ()):
-                facts[number].add(window, subject, counts)
+                facts[number].add(window, place.subject, counts)
     return reach
 
 
@@ -222,11 +220,11 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
 def _is_counted(event: StoredEvent, reach: Mapping[Place, int]) -> bool:
     if event.category == Category.RECOMMENDATION:
         return True
-    return event.offset <= reach.get(Place(_subject_of(event), event.source, event.customer_id), -1)
+    return event.offset <= reach.get(_place_of(event), -1)
 
 
-def _subject_of(event: StoredEvent) -> Subject:
-    return Subject(event.offer_id, event.creative_id, event.channel_id)
+def _place_of(row: StoredEvent | StoredSummary) -> Place:
+    return Place(Subject(row.offer_id, row.creative_id, row.channel_id), row.source, row.customer_id)
 
 
 def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, float]:
@@ -238,11 +236,12 @@ def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, 
 def _add_event(
     facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, event: StoredEvent
 ) -> None:
+    subject = _place_of(event).subject
     if window is not None:
-        facts.add(window, _subject_of(event), _counts_of(event))
+        facts.add(window, subject, _counts_of(event))
     elif purpose == "outcomes":
         if event.outcome in request.outcomes:
-            _keep_latest(facts.last_outcome_ms, (event.outcome, _subject_of(event)), event.occurred_ms)
+            _keep_latest(facts.last_outcome_ms, (event.outcome, subject), event.occurred_ms)
     elif (
         purpose == "exposures"
         and event.category == Category.IMPRESSION

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport.storage.event_rows import read_events
+from rapport.storage.of_customers import asked_arrays
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -134,8 +135,7 @@ def _rows_of(store: Store, entries: Sequence[StoredEvent]) -> dict[tuple[str, st
     if not entries:
         return {}
     parameters = {
-        "tenants": sorted({entry.tenant_id for entry in entries}),
-        "customers": sorted({entry.customer_id for entry in entries}),
+        **asked_arrays([entry.customer for entry in entries]),
         "ids": sorted({entry.id for entry in entries}),
     }
     return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
+from rapport.storage.of_customers import asked_arrays
+
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
@@ -86,8 +88,7 @@ def _accepted(store: Store, claims: Sequence[dict[str, Any]]) -> dict[tuple[Any,
     if not claims:
         return {}
     parameters = {
-        "tenants": sorted({claim["tenant_id"] for claim in claims}),
-        "customers": sorted({claim["customer_id"] for claim in claims}),
+        **asked_arrays([(claim["tenant_id"], claim["customer_id"]) for claim in claims]),
         "offsets": sorted({claim["offset"] for claim in claims}),
     }
     found = store.rows("respond/accepted", parameters)

@@ -129,7 +129,7 @@ def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[Sum
     customers = {customer for person in people for customer in person}
     stored: dict[Customer, list[StoredSummary]] = {}
     for row in read_newest(store, customers):
-        stored.setdefault((row.tenant_id, row.customer_id), []).append(row)
+        stored.setdefault(row.customer, []).append(row)
     return [
         _page(_add_up(row for customer in person for row in stored.get(customer, ())), request)
         for request, person in zip(requests, people, strict=True)

@@ -38,6 +38,11 @@ class StoredSummary(NamedTuple):
     last_outcome: str
     last_direction: str
 
+    @property
+    def customer(self) -> Customer:
+        """Whose it is."""
+        return self[:2]
+
 
 _KEY_COLUMNS: Final = 8
 _Packed = tuple[int, int, int, int, int, int, int, Decimal, int, str, str]
@@ -60,5 +65,5 @@ def read_newest(
     """
     found = store.select("summaries/of_customers", {**asked_arrays(customers), "periods": sorted(periods)})
     wanted = set(customers)
-    rows = (row for row in map(StoredSummary._make, unpack(found, _decoder)) if row[:2] in wanted)
+    rows = (row for row in map(StoredSummary._make, unpack(found, _decoder)) if row.customer in wanted)
     return newest_versions(rows, key_columns=_KEY_COLUMNS)
