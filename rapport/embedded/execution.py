@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapport.embedded.engine_errors import EngineError
 from rapport.embedded.handles import Counts, Stream, quote_name, quote_text
+from rapport.embedded.prepared import Preparation
 from rapport.embedded.statements import DataInsert
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Execution:
     ) -> None:
         self._handles = handles
         self._request = request
+        self._preparation = Preparation.of(request)
         self._leaves_nothing = _leaves_nothing(request, statement)
         self._has_succeeded = False
         self._session = session
@@ -59,10 +61,6 @@ class Execution:
         self._is_doomed = False
         # a request that is cancelled while a call runs closes from another thread: it must wait for the call
         self._lock = threading.Lock()
-
-    @property
-    def _wanted(self) -> tuple[str | None, Mapping[str, str]]:
-        return self._request.database, self._request.settings
 
     @property
     def is_open(self) -> bool:
@@ -153,7 +151,8 @@ class Execution:
             if handle is None or not self._request.ends_with_client:
                 return
             self._is_doomed = True
-        self._handles.engine.kill(handle.mark)
+            mark = handle.mark
+        self._handles.engine.kill(mark)
 
     def close(self) -> None:
         """End what still runs and give the handle back. Harmless when called again."""
@@ -169,7 +168,7 @@ class Execution:
             if self._session is not None:
                 self._restore(handle, self._session)
             elif self._has_succeeded and self._leaves_nothing and not self._is_doomed:
-                self._handles.give_back(handle, *self._wanted, marks=self._request.ends_with_client)
+                self._handles.give_back(handle, self._preparation)
             else:
                 handle.close()
 
@@ -189,7 +188,7 @@ class Execution:
     def _open(self) -> Handle:
         """Take the handle and prepare it: database, settings, external tables."""
         if self._session is None:
-            handle = self._handle = self._handles.take(*self._wanted, marks=self._request.ends_with_client)
+            handle = self._handle = self._handles.take(self._preparation)
         else:
             handle = self._handle = self._handle_of(self._session)
             self._change(handle)
@@ -213,9 +212,8 @@ class Execution:
             (database,) = _column(handle, "SELECT currentDatabase()")
             self._undo.append(partial(handle.use, database))
             handle.use(self._request.database)
-        settings = self._request.settings
-        if self._request.ends_with_client:
-            settings = {"log_comment": handle.mark, **settings}
+        handle.renew_mark()  # a session's handle serves the next request even if this one is stopped
+        settings = self._preparation.settings_of(handle)
         if settings:
             self._remember(handle, settings)
             handle.set(settings)

@@ -156,7 +156,7 @@ class Handle:
     """
 
     def __init__(self, connection: Connection, on_close: Callable[[], object]) -> None:
-        self.mark = uuid.uuid4().hex
+        self.renew_mark()
         self._connection = connection
         self._on_close = on_close
 
@@ -217,6 +217,10 @@ class Handle:
             EngineError: 81 when there is none of that name.
         """
         self.query(f"USE {quote_name(database)}", "Null")
+
+    def renew_mark(self) -> None:
+        """Take another mark: whoever stops queries by the one before stops none of those to come."""
+        self.mark = uuid.uuid4().hex
 
     def set(self, settings: Mapping[str, str]) -> None:
         """Change settings of the handle; none of them when one is unknown or wrong.

@@ -63,6 +63,13 @@ def test_queries_that_are_to_end_with_their_client_use_handles_again_but_bear_a_
         assert http.post("/", params=asked, content="SELECT getSetting('log_comment')").text == mark
 
 
+def test_each_query_of_a_session_bears_a_mark_of_its_own(http: httpx.Client):
+    asked = {"cancel_http_readonly_queries_on_client_close": "1", "session_id": "marked"}
+    marks = {http.post("/", params=asked, content="SELECT getSetting('log_comment')").text for _ in range(3)}
+    assert len(marks) == 3
+    assert http.post("/", params={"session_id": "marked"}, content="SELECT getSetting('log_comment')").text == "\n"
+
+
 def test_a_handle_whose_query_was_stopped_is_not_used_again(http: httpx.Client):
     asked = {"cancel_http_readonly_queries_on_client_close": "1"}
     running = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = {mark:String}"
