@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from rapport.domain.periods import DAY_MS
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
-DAY_MS: Final = 86_400_000
 
 
 def now_ms() -> int:

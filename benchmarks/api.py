@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -20,6 +21,7 @@ from rich.table import Table
 from benchmarks.apis import loaded_database, running_api
 from benchmarks.load import Load, measure_at_rate, measure_saturation, request_bytes
 from benchmarks.stack import running_stack
+from benchmarks.workers import running_worker
 from benchmarks.workloads import CUSTOMERS, Workload, customer_id
 
 if TYPE_CHECKING:
@@ -40,11 +42,13 @@ class Result:
     Attributes:
         rate: Requests a second, or ``saturation``.
         loader: Whether reads that arrive together share one query.
+        worker: Whether a worker applies what is recorded, on the same cores.
     """
 
     route: str
     rate: str
     loader: bool
+    worker: bool
     load: Load
 
 
@@ -91,20 +95,22 @@ def measure(port: int, key: str, route: str, rate: str, seconds: float) -> Load:
 
 def print_results(console: Console, results: Sequence[Result]) -> None:
     """Print the table."""
-    table = Table(title="API, ClickHouse, broker, worker and load generator on one machine", title_justify="left")
-    table.add_column("route")
-    table.add_column("loader")
-    for name in ("rate", "requests/s", "p50 ms", "p95 ms", "p99 ms", "errors"):
+    table = Table(title="API, ClickHouse, broker and load generator on one machine", title_justify="left")
+    for name in ("route", "loader", "worker"):
+        table.add_column(name)
+    for name in ("rate", "requests/s", "p50 ms", "p95 ms", "p99 ms", "errors", "under way"):
         table.add_column(name, justify="right")
     for one in results:
         times = (f"{one.load.percentile_ms(share):,.1f}" for share in (0.5, 0.95, 0.99))
         table.add_row(
             one.route,
             "on" if one.loader else "off",
+            "beside" if one.worker else "",
             one.rate,
             f"{one.load.requests_per_s:,.0f}",
             *times,
             str(one.load.errors),
+            str(one.load.under_way or ""),
         )
     console.print(table)
 
@@ -116,11 +122,13 @@ def write_json(path: Path, results: Sequence[Result]) -> None:
             "route": one.route,
             "rate": one.rate if one.rate == SATURATION else int(one.rate),
             "loader": one.loader,
+            "worker": one.worker,
             "requests_per_s": round(one.load.requests_per_s, 1),
             "p50_ms": round(one.load.percentile_ms(0.5), 2),
             "p95_ms": round(one.load.percentile_ms(0.95), 2),
             "p99_ms": round(one.load.percentile_ms(0.99), 2),
             "errors": one.load.errors,
+            "under_way": one.load.under_way,
         }
         for one in results
     ]
@@ -154,12 +162,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loaded_database(stack, workload, runner) as (settings, key),
     ):
         console.print(f"{workload.events:,} events are applied")
-        for loader in (True, False):
-            with running_api(settings, stack.work_dir, RAPPORT_API_LOADER=str(loader).lower()) as port:
+        for loader, worker in ((True, True), (True, False), (False, False)):
+            with (
+                running_worker("rapport", settings, stack.work_dir) if worker else contextlib.nullcontext(),
+                running_api(settings, stack.work_dir, RAPPORT_API_LOADER=str(loader).lower()) as port,
+            ):
                 for route in given.route or ROUTES:
                     for rate in (*(f"{rate:g}" for rate in RATES), SATURATION):
                         load = measure(port, key, route, rate, seconds)
-                        results.append(Result(route=route, rate=rate, loader=loader, load=load))
+                        results.append(Result(route=route, rate=rate, loader=loader, worker=worker, load=load))
                         console.print(f"  {route} {rate}: {load.requests_per_s:,.0f}/s, {load.errors} errors")
     print_results(console, results)
     write_json(given.output, results)

@@ -1,4 +1,4 @@
-"""The measured API: a database with events behind it, a worker beside it, and itself as users run it."""
+"""The measured API: a database with events behind it, and itself as users run it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PROGRESS: Final = "SELECT sum(reached) FROM (SELECT max(next_offset) AS reached
 
 @contextlib.contextmanager
 def loaded_database(stack: Stack, workload: Workload, runner: asyncio.Runner) -> Iterator[tuple[Settings, str]]:
-    """A database in which a worker has applied a workload and goes on applying; and an API key for it.
+    """A database in which a worker has applied a workload and is stopped again; and an API key for it.
 
     Raises:
         BenchmarkError: The worker does not get through.
@@ -46,14 +46,13 @@ def loaded_database(stack: Stack, workload: Workload, runner: asyncio.Runner) ->
         with contextlib.closing(connect(settings.clickhouse)) as store:
             change_tenant(store, TENANT, requests_per_minute=10_000_000)
             key, _ = create_key(store, TENANT, Role.ADMIN, PEPPER, 1)
-        with running_worker("rapport", settings, stack.work_dir):
-            with contextlib.closing(stack.sql("api")) as sql:
-                deadline = time.monotonic() + LOAD_SECONDS
-                while sql.number(_PROGRESS) < workload.messages:
-                    if time.monotonic() > deadline:
-                        raise BenchmarkError(f"the events were not applied within {LOAD_SECONDS:.0f} s")
-                    time.sleep(0.2)
-            yield settings, key
+        with running_worker("rapport", settings, stack.work_dir), contextlib.closing(stack.sql("api")) as sql:
+            deadline = time.monotonic() + LOAD_SECONDS
+            while sql.number(_PROGRESS) < workload.messages:
+                if time.monotonic() > deadline:
+                    raise BenchmarkError(f"the events were not applied within {LOAD_SECONDS:.0f} s")
+                time.sleep(0.2)
+        yield settings, key
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from benchmarks.apis import loaded_database, running_api
 from benchmarks.catalogues import by_kind, make_catalogue, store_catalogue
 from benchmarks.load import Load, measure_at_rate, measure_saturation, request_bytes
 from benchmarks.stack import running_stack
+from benchmarks.workers import running_worker
 from benchmarks.workloads import TENANT, Workload, customer_id
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compiling import compile_catalogue
@@ -220,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         running_stack(given.broker) as stack,
         asyncio.Runner() as runner,
         loaded_database(stack, workload, runner) as (settings, key),
+        running_worker("rapport", settings, stack.work_dir),
     ):
         console.print(f"{workload.events:,} events of {CUSTOMERS:,} customers are applied")
         for size in sizes:

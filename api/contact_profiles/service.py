@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from api.errors import ApiError, Fault, invalid
-from api.times import DAY_MS
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.contact import (
     ContactProfile,
     absorb,

@@ -31,12 +31,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from rapport.domain.decisions.facts import Reservation, Subject
+from rapport.domain.periods import DAY_MS
 from rapport.storage.decision_facts import Exposure, LoadedFacts, Place
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.outcome import Item
 
-WAITS_FOR_STREAM_MS: Final = 86_400_000
+WAITS_FOR_STREAM_MS: Final = DAY_MS
 
 
 class HeldExposure(msgspec.Struct, frozen=True, array_like=True, gc=False):

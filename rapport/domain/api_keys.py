@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,7 +62,7 @@ class ApiKey:
 
 def hash_key(key: str, pepper: str) -> str:
     """HMAC-SHA256 of a key under the pepper, hexadecimal: what the database may know."""
-    return hmac.new(pepper.encode(), key.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper.encode(), key.encode(), "sha256").hex()
 
 
 def looks_like_key(text: str) -> bool:

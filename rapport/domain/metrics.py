@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rapport.domain.decisions.windows import DAY_MS
 from rapport.domain.outcomes import Category
+from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition

@@ -8,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 ALLTIME_KEY: Final = "alltime"
+DAY_MS: Final = 86_400_000
 
 
 class PeriodType(StrEnum):

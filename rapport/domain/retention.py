@@ -9,7 +9,6 @@ from typing import Final
 
 from rapport.domain.periods import PeriodType, period_key
 
-DAY_MS: Final = 86_400_000
 NEVER: Final = "~"
 """Sorts behind every period key: no period of that type can be proved any more."""
 _MARGIN: Final = timedelta(days=3)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
-from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
 from rapport.domain.metrics import has_contacts_only, measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
-from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
+from rapport.domain.periods import ALLTIME_KEY, DAY_MS, PeriodType, local_date, period_key
 from rapport.storage.event_rows import read_events
 from rapport.storage.history import AFTER_LAST_ID, FIRST_ID, id_at
 from rapport.storage.summary_rows import read_newest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 from rapport.storage.history import FIRST_ID, id_at
 
 if TYPE_CHECKING:

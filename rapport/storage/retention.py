@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.periods import PeriodType
-from rapport.domain.retention import DAY_MS, PERIOD_OF, DataClass, first_kept_period, first_provable_periods
+from rapport.domain.periods import DAY_MS, PeriodType
+from rapport.domain.retention import PERIOD_OF, DataClass, first_kept_period, first_provable_periods
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

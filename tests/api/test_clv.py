@@ -9,7 +9,7 @@ import pytest
 
 from api.times import iso
 from rapport.domain.api_keys import Role
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 from tests.api.shop import api_with_clock
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from api.times import iso, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import ContactPolicy, MetricDefinition, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 from tests.api.shop import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.times import DAY_MS, iso, now_ms
+from api.times import iso, now_ms
 from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
+from rapport.domain.periods import DAY_MS
 from rapport.embedded.ports import free_port
 from tests.api.shop import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api

@@ -12,7 +12,7 @@ from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Category
 from rapport.domain.catalogue.suppression import SuppressionRule
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from api.times import iso, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import Experiment, MetricDefinition, Model
-from rapport.domain.decisions.windows import DAY_MS
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.consent import Source, Statement, Status
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, record_consents

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.suppression import DEFAULT_SUPPRESSION_RULES, SuppressionRule, rules_in_force
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.facts import CustomerFacts, Subject
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.suppressions import Suppression, Trigger, suppressions_of
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import NOW_MS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pytest
 
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.clv import ClvRules, churn_probability, predict_revenue
 from rapport.storage.clv import compute_values, find_contacted, read_values
 

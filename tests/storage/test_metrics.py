@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
-from rapport.domain.decisions.windows import DAY_MS
 from rapport.domain.metrics import MetricEvent, measure
+from rapport.domain.periods import DAY_MS
 from rapport.storage.metrics import read_metrics
 from rapport.storage.stream import MILLIS
 

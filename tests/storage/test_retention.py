@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.periods import PeriodType, period_key
-from rapport.domain.retention import DAY_MS, DataClass, first_kept_period, first_provable_periods
+from rapport.domain.periods import DAY_MS, PeriodType, period_key
+from rapport.domain.retention import DataClass, first_kept_period, first_provable_periods
 from rapport.storage.erasure import find_traces
 from rapport.storage.erasure_places import Erased
 from rapport.storage.reconcile import reconcile, repair_drift

@@ -10,8 +10,7 @@ import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.conditions import Condition, compile_condition
-from rapport.domain.decisions.windows import DAY_MS
-from rapport.domain.periods import PeriodType, local_date, period_key
+from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
 from rapport.domain.profiles.identity import Statement
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author

@@ -22,7 +22,8 @@ from rapport.domain.decisions.policy_configs import (
     SegmentConfig,
 )
 from rapport.domain.decisions.verdicts import PASSED, Verdict
-from rapport.domain.decisions.windows import DAY_MS, Zone
+from rapport.domain.decisions.windows import Zone
+from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context

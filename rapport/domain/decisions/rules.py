@@ -14,7 +14,7 @@ from rapport.domain.decisions.conditions import Condition, Operator, asks_candid
 from rapport.domain.decisions.configs import Config, read_config
 from rapport.domain.decisions.scopes import Members, describe, find_scope_flaws, scopes_of, selection_for
 from rapport.domain.decisions.verdicts import PASSED, Verdict
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import QualificationRule

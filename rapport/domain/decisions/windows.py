@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-DAY_MS: Final = 86_400_000
+from rapport.domain.periods import DAY_MS
 
 
 class Unit(StrEnum):

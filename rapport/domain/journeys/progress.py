@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from rapport.domain.formulas.values import truth_of
 from rapport.domain.journeys.definition import DecideConfig, SendConfig, UpdateConfig, WaitConfig
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
-from rapport.domain.journeys.plan import DAY_MS, Plan, Step
+from rapport.domain.journeys.plan import Plan, Step
+from rapport.domain.periods import DAY_MS
 
 GONE: Final = "the journey has no such step"
 

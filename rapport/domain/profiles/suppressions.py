@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rapport.domain.decisions.windows import DAY_MS
+from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.suppression import SuppressionRule, SuppressionScope

@@ -21,7 +21,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.decisions.facts import Selection
-from rapport.domain.decisions.windows import DAY_MS, Kind, Unit, Window
+from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
