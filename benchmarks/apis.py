@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-    from benchmarks.stack import Stack
+    from benchmarks.stack import Sql, Stack
     from benchmarks.workloads import Workload
     from rapport.settings import Settings
 
 PEPPER: Final = "the-pepper-of-the-benchmarks"
 LOAD_SECONDS: Final = 300.0
+SETTLE_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 2.0
 START_SECONDS: Final = 60.0
 _ROOT: Final = Path(__file__).parents[1]
+_MERGES: Final = "SELECT count() FROM system.merges"
 _PROGRESS: Final = "SELECT sum(reached) FROM (SELECT max(next_offset) AS reached FROM stream_progress GROUP BY source)"
 
 
@@ -52,7 +55,18 @@ def loaded_database(stack: Stack, workload: Workload, runner: asyncio.Runner) ->
                 if time.monotonic() > deadline:
                     raise BenchmarkError(f"the events were not applied within {LOAD_SECONDS:.0f} s")
                 time.sleep(0.2)
+            _settle(sql)
         yield settings, key
+
+
+def _settle(sql: Sql) -> None:
+    """Wait until the merges of what was just loaded are over: they are no part of what is measured."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    quiet_since = time.monotonic()
+    while (now := time.monotonic()) < deadline and now - quiet_since < QUIET_SECONDS:
+        if sql.number(_MERGES):
+            quiet_since = now
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ UNDER_WAY: Final = (64, 256)
 """How many requests are under way at the same time at saturation: few, and many."""
 CONNECTIONS: Final = 64
 MOST_CONNECTIONS: Final = 512
-WARM_UP_SECONDS: Final = 2.0
+WARM_UP_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 _LENGTH: Final = b"content-length:"
 

@@ -78,7 +78,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     consumer: Literal["lean", "stock"] = "lean"
     batch_max_events: int = 20_000
     batch_max_bytes: int = 32 * 1024 * 1024
-    batch_max_age_ms: int = 250
+    batch_max_age_ms: int = 500
     dedup_horizon_hours: int = 168
     claim_timeout_s: float = 60.0
     refresh_s: float = 3.0
