@@ -55,6 +55,8 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     group_id: str = "rapport"
     idempotent_producer: bool = True
     """Off for the embedded broker, which does not know producer ids; the idempotency keys guard against repeats."""
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"
+    """Of what is written; events can be read however they were compressed."""
     session_timeout_s: float = 6.0
     rebalance_timeout_s: float = 4.0
     """Short on purpose: the embedded broker waits half of it at each join."""
@@ -114,7 +116,7 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a write waits for Kafka's acknowledgement before it answers 503."""
     loader: bool = True
     """Whether reads that arrive together share one query."""
-    loader_max_batch: int = 64
+    loader_max_batch: int = 128
     reservation_s: float = 900.0
     """How long an exposure that was decided counts before an impression is reported; then it lapses."""
     key_cache_s: float = 10.0

@@ -57,6 +57,7 @@ def producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=settings.idempotent_producer,
         max_request_size=MAX_REQUEST_BYTES,
+        compression_type=None if settings.compression == "none" else settings.compression,
         **{"linger_ms": 5, "max_batch_size": 256 * 1024, **options},
         **security_options(settings),
     )

@@ -32,6 +32,14 @@ def test_shuffled_and_late_events_land_in_their_own_periods(world: World, rng: r
     world.verify()
 
 
+def test_producers_may_compress_as_they_like(world: World, rng: random.Random) -> None:
+    world.start_worker()
+    for compression in ("gzip", "snappy", "lz4", "zstd"):
+        world.produce(make_events(rng, 150), compression=compression)
+    world.wait_applied()
+    world.verify()
+
+
 def test_one_customers_events_on_two_partitions_are_added_up(world: World, rng: random.Random) -> None:
     world.start_worker()
     for partition in (0, 1, 0, 2):

@@ -142,13 +142,20 @@ class World:
         self.workers.append(worker)
         return worker
 
-    def produce(self, events: Iterable[dict[str, Any]], *, partition: int | None = None, copies: int = 1) -> None:
+    def produce(
+        self,
+        events: Iterable[dict[str, Any]],
+        *,
+        partition: int | None = None,
+        copies: int = 1,
+        compression: str | None = None,
+    ) -> None:
         """Send events, each in a message of its own, and count them in the oracle."""
         listed = list(events)
         for event in listed:
             self.oracle.add(event)
         values = [(event["customerId"].encode(), encode(event), partition) for event in listed for _ in range(copies)]
-        self.produce_raw(values)
+        self.produce_raw(values, compression=compression)
 
     def produce_arrays(self, events: Sequence[dict[str, Any]], size: int) -> None:
         """Send events as arrays, each of one partition's events, and count them in the oracle."""
@@ -158,16 +165,24 @@ class World:
                 self.oracle.add(event)
             self.produce_raw([(b"array", encode(chunk), (start // size) % PARTITIONS)])
 
-    def produce_raw(self, messages: Sequence[tuple[bytes | None, bytes | None, int | None]]) -> list[tuple[int, int]]:
+    def produce_raw(
+        self, messages: Sequence[tuple[bytes | None, bytes | None, int | None]], *, compression: str | None = None
+    ) -> list[tuple[int, int]]:
         """Send (key, value, partition) as they are; returns (partition, offset) of each."""
-        return run_in_keeper(lambda: asyncio.run(self._send(messages)))
+        return run_in_keeper(lambda: asyncio.run(self._send(messages, compression)))
 
-    async def _send(self, messages: Sequence[tuple[bytes | None, bytes | None, int | None]]) -> list[tuple[int, int]]:
+    async def _send(
+        self, messages: Sequence[tuple[bytes | None, bytes | None, int | None]], compression: str | None
+    ) -> list[tuple[int, int]]:
         from rapport.kafka.topics import create_topics  # noqa: PLC0415 - after the environment is known
 
         await create_topics(self.settings.kafka)
         async with AIOKafkaProducer(
-            bootstrap_servers=self.env["KAFKA_BOOTSTRAP"], acks="all", max_request_size=8 << 20, linger_ms=2
+            bootstrap_servers=self.env["KAFKA_BOOTSTRAP"],
+            acks="all",
+            max_request_size=8 << 20,
+            linger_ms=2,
+            compression_type=compression,
         ) as producer:
             sent = [await producer.send(self.name, value, key=key, partition=p) for key, value, p in messages]
             places = [(m.partition, m.offset) for m in [await future for future in sent]]
