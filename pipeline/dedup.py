@@ -56,6 +56,15 @@ class Others:
     accepted: Callable[[pl.DataFrame], set[Place]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The claims of disputed keys as they were when it was decided; progress by source, and who has been accepted."""
+
+    claims: pl.DataFrame
+    progress: Mapping[str, int]
+    accepted: set[Place]
+
+
 def resolve(events: pl.DataFrame, others: Others, *, horizon_ms: int, claim_timeout_s: float) -> Resolution:
     """Decide which events of a batch count. The batch's own claims must have been written before the others were read.
 
@@ -68,7 +77,8 @@ def resolve(events: pl.DataFrame, others: Others, *, horizon_ms: int, claim_time
     disputed = _disputed(events, others.claims)
     if disputed.is_empty():
         return Resolution(events)
-    verdicts = _decide_all(disputed, others, horizon_ms, claim_timeout_s)
+    known = _look_again(disputed, others)
+    verdicts = _decide_all(disputed, known, horizon_ms, claim_timeout_s)
     waiting: dict[str, int] = {}
     for (source, offset, _), verdict in verdicts.items():
         if verdict is Verdict.WAIT:
@@ -87,7 +97,7 @@ def resolve(events: pl.DataFrame, others: Others, *, horizon_ms: int, claim_time
         accepted=kept.filter(judgement == Verdict.ACCEPT.value).drop("verdict"),
         duplicates=stood_back.height - conflicts.height,
         conflicts=list(conflicts.iter_rows()),
-        yielded=_with_foreign_claims(stood_back, disputed, others.claims),
+        yielded=_with_foreign_claims(stood_back, disputed, known.claims),
         waiting=waiting,
     )
 
@@ -102,11 +112,9 @@ def _disputed(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     return marked.filter(is_disputed | pl.col("is_claimed")).drop("is_claimed")
 
 
-def _decide_all(
-    disputed: pl.DataFrame, others: Others, horizon_ms: int, claim_timeout_s: float
-) -> dict[Place, Verdict]:
+def _decide_all(disputed: pl.DataFrame, known: _Known, horizon_ms: int, claim_timeout_s: float) -> dict[Place, Verdict]:
     by_key: dict[tuple[Any, ...], list[tuple[Claim, int]]] = defaultdict(list)
-    found, accepted = _claims_by_key(disputed, others, claim_timeout_s)
+    found, accepted = _claims_by_key(known, claim_timeout_s), known.accepted
     for row in disputed.select(*KEY, "source", "offset", "item", "payload_hash", "received_at_ms").iter_rows():
         source, offset, item, payload_hash, received_at_ms = row[3:]
         claim = Claim(source, offset, item, payload_hash, is_accepted=(source, offset, item) in accepted)
@@ -135,10 +143,8 @@ def _decide_key(own: list[tuple[Claim, int]], found: list[tuple[Claim, int]], ho
     return verdicts
 
 
-def _claims_by_key(
-    disputed: pl.DataFrame, others: Others, claim_timeout_s: float
-) -> tuple[Mapping[tuple[Any, ...], list[tuple[Claim, int]]], set[Place]]:
-    """The claims found in the store, by key, and which events of all have been accepted.
+def _look_again(disputed: pl.DataFrame, others: Others) -> _Known:
+    """What decides. Who yields to a claim found here must say so, even if it was not there at the first reading.
 
     Where several sources are involved the order of the reads matters: progress, then claims, then acceptances. A source
     that yields and moves on in between is then seen to have yielded.
@@ -152,24 +158,28 @@ def _claims_by_key(
         claims = others.read_again(disputed)
         places = [disputed.select(_PLACES), *([claims.select(_PLACES)] if claims.width else [])]
         accepted = others.accepted(pl.concat(places))
+    return _Known(claims, progress, accepted)
+
+
+def _claims_by_key(known: _Known, claim_timeout_s: float) -> Mapping[tuple[Any, ...], list[tuple[Claim, int]]]:
     by_key: dict[tuple[Any, ...], list[tuple[Claim, int]]] = defaultdict(list)
-    if not claims.width:
-        return by_key, accepted
+    if not known.claims.width:
+        return by_key
     columns = (*KEY, "source", "offset", "item", "payload_hash", "received_at_ms", "has_yielded", "age_s")
-    for row in claims.select(columns).iter_rows():
+    for row in known.claims.select(columns).iter_rows():
         source, offset, item, payload_hash, received_at_ms, yielded, age_s = row[3:]
         claim = Claim(
             source,
             offset,
             item,
             payload_hash,
-            is_accepted=(source, offset, item) in accepted,
-            is_settled=progress.get(source, 0) > offset,
+            is_accepted=(source, offset, item) in known.accepted,
+            is_settled=known.progress.get(source, 0) > offset,
             has_yielded=bool(yielded),
             is_abandoned=age_s > claim_timeout_s,
         )
         by_key[row[:3]].append((claim, received_at_ms))
-    return by_key, accepted
+    return by_key
 
 
 def _before(events: pl.DataFrame, waiting: Mapping[str, int]) -> pl.DataFrame:

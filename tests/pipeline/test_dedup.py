@@ -136,6 +136,15 @@ def test_a_higher_source_yields_to_a_lower_ones_claim():
     assert places(resolution.yielded) == [("z", 4, 0)]
 
 
+def test_who_yields_to_a_claim_that_was_not_there_at_the_first_reading_says_so():
+    repeated = [Event("m", 1), Event("m", 2)]
+    mine = [claimed(event) for event in repeated]
+    others = others_of(claimed(Event("a", 0, key=9)), all_claims=[*mine, claimed(Event("a", 1))])
+    resolution = resolved(repeated, others)
+    assert places(resolution.accepted) == []
+    assert ("m", 1, 0) in places(resolution.yielded)
+
+
 def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_applied():
     events = [
         Event("a", 4, key=4),
@@ -285,6 +294,7 @@ keys_of_a_log = st.lists(st.sampled_from([1, 1, 2]), min_size=1, max_size=3)
 @settings(max_examples=60, deadline=None)
 @given(logs=st.lists(keys_of_a_log, min_size=3, max_size=3), moves=st.binary(min_size=30, max_size=30))
 @example(logs=[[2], [2, 1], [1]], moves=b"\0\1\x18\x10\x10" + bytes(24) + b"\x14")
+@example(logs=[[2], [1, 2, 2], [1]], moves=bytes(21) + b"\x83\x11\x11\x11\x11\x18E\x00\x11")
 def test_of_all_events_with_one_key_exactly_one_counts_whoever_owns_their_sources(logs: list[list[int]], moves: bytes):
     keys = dict(zip("amz", logs, strict=True))
     named = {source: [Event(source, n, key=key) for n, key in enumerate(log)] for source, log in keys.items()}
