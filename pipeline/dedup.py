@@ -114,10 +114,10 @@ def _disputed(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
 
 def _decide_all(disputed: pl.DataFrame, known: _Known, horizon_ms: int, claim_timeout_s: float) -> dict[Place, Verdict]:
     by_key: dict[tuple[Any, ...], list[tuple[Claim, int]]] = defaultdict(list)
-    found, accepted = _claims_by_key(known, claim_timeout_s), known.accepted
+    found = _claims_by_key(known, claim_timeout_s)
     for row in disputed.select(*KEY, "source", "offset", "item", "payload_hash", "received_at_ms").iter_rows():
         source, offset, item, payload_hash, received_at_ms = row[3:]
-        claim = Claim(source, offset, item, payload_hash, is_accepted=(source, offset, item) in accepted)
+        claim = Claim(source, offset, item, payload_hash, is_accepted=(source, offset, item) in known.accepted)
         by_key[row[:3]].append((claim, received_at_ms))
     verdicts: dict[Place, Verdict] = {}
     for key, own in by_key.items():

@@ -17,6 +17,7 @@ import polars as pl
 from xxhash import xxh3_64_hexdigest
 
 from rapport.datasets.totals import Totals
+from rapport.domain.periods import DAY_MS
 from rapport.producing.feeds import Message
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _frame(spec: SyntheticSpec, customers: pl.Series, numbers: pl.Series) -> pl.
 def _times(spec: SyntheticSpec, numbers: pl.Series, late: pl.Series, jitter: pl.Series) -> pl.Series:
     """Spread the events over the days, in order but for some jitter and some that come late."""
     start_ms = int(datetime.combine(spec.first_day, datetime.min.time(), UTC).timestamp() * 1000)
-    span_ms = spec.days * 86_400_000
+    span_ms = spec.days * DAY_MS
     on_time = start_ms + (numbers.cast(pl.Float64) * (span_ms / max(spec.events, 1))).cast(pl.Int64)
     limit_ms = pl.select(
         pl.when(pl.lit(late) < LATE_SHARE)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from rapport.domain.periods import DAY_MS
 from rapport.domain.rejections import Rejection, RejectionCode
 
 TOPIC: Final = "interactions"
@@ -23,7 +24,7 @@ MAX_EVENT_BYTES: Final = 262_144
 """Largest free-form content (context, outcomeDetails, metadata together) of one event, in bytes."""
 MAX_CONVERSION_VALUE: Final = 1_000_000_000
 """Up to this value, six decimals of a JSON number are exact, and so are the sums."""
-MAX_FUTURE_MS: Final = 86_400_000
+MAX_FUTURE_MS: Final = DAY_MS
 """How far an event's time may lie ahead of the time the broker received it, in milliseconds."""
 
 EARLIEST_MS: Final = 86_400_000

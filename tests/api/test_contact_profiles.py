@@ -13,6 +13,7 @@ from api.contact_profiles.service import EXPIRY_GRACE_MS, ContactProfiles
 from api.database import Database
 from api.metrics import ApiMetrics
 from rapport.domain.api_keys import Role
+from rapport.domain.periods import DAY_MS
 from rapport.storage.contact_profiles import read_profiles
 from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.api import api_settings, check_error
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 MOUNTS: Final = ("/new/v2.0/profiles", "/api/v2.0/profiles")
 ROUTE: Final = MOUNTS[0]
-DAY_MS: Final = 86_400_000
 SEED: Final[Mapping[str, Any]] = {
     "profile": {
         "prevent_data_collection": True,

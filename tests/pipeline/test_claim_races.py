@@ -16,6 +16,7 @@ from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
+from rapport.domain.periods import DAY_MS
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
     from rapport.storage.stream import DeadLetter
 
-DAY_MS = 86_400_000
 LOWER, HIGHER = Partition("interactions", 0), Partition("interactions", 1)
 
 

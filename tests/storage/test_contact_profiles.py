@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.contact import (
     NO_OBJECTIONS,
     ContactProfile,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from rapport.storage.client import Store
 
-DAY_MS = 86_400_000
 NOW_MS = 20_000 * DAY_MS
 US = author_of("key_1")
 _numbers = itertools.count()

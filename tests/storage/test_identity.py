@@ -8,6 +8,7 @@ import pytest
 from rapport.deciding.members import merge_kept
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.facts import Counts
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.consent import withheld
 from rapport.domain.profiles.identity import Statement
 from rapport.domain.tenants import TenantSettings
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 ME = Author("tests")
-DAY_MS = 86_400_000
 
 
 def test_merges_and_their_undoing_are_kept_in_order_and_for_each_tenant_alone(store: Store):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from rapport.domain.periods import DAY_MS
 from rapport.storage import suppressions
 from rapport.storage.suppressions import read_triggers
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
     from rapport.storage.client import Store
 
-DAY_MS = 86_400_000
 START_MS = 1_773_000_000_000
 
 
