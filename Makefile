@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults test-kafka lint types fmt lock schema bench-stream bench-api bench-recommend clean
+.PHONY: demo test test-faults test-kafka test-contract lint types fmt lock schema bench-stream bench-api bench-recommend clean
 
 demo: $(READY)       ## the whole stack on this machine with demo data; ONCE=1 checks the totals and exits
 	$(BIN)/rapport demo $(if $(ONCE),--once)
@@ -17,6 +17,9 @@ test-faults: $(READY) ## every fault, seeded: kill -9, zombies, cut connections,
 
 test-kafka: $(READY) ## broker and fault tests on Apache Kafka itself (needs Java 17 and Maven)
 	RAPPORT_TEST_BROKER=kafka $(BIN)/pytest tests/broker tests/faults tests/kafka $(ARGS)
+
+test-contract: $(READY) ## the API against its own OpenAPI document at length: some ten minutes
+	$(BIN)/pytest -m slow tests/api/test_contract.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

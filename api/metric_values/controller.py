@@ -9,8 +9,9 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
+from api.consents.schemas import CustomerId
 from api.describing import answers
-from api.errors import ApiError, Fault, invalid
+from api.errors import ApiError
 from api.metric_values.schemas import CustomerMetrics, MetricValue, MetricValues
 from api.reading.freshness import READS
 from api.services import FromServices, Services
@@ -73,14 +74,17 @@ class MetricValueController(Controller):
         services: FromServices,
         entity_id: FromPath[str],
         customer_id: Annotated[
-            list[str] | None,
-            QueryParameter(name="customerId", description=f"Of these customers; once for each, up to {MAX_CUSTOMERS}."),
-        ] = None,
+            list[CustomerId],
+            QueryParameter(
+                name="customerId",
+                description=f"Of these customers; once for each, up to {MAX_CUSTOMERS}.",
+                min_items=1,
+                max_items=MAX_CUSTOMERS,
+            ),
+        ],
     ) -> MetricValues:
         """The metric is named by its key or its id. One that is not active can be tried out here, too."""
-        customers = list(dict.fromkeys(customer_id or ()))
-        if not (0 < len(customers) <= MAX_CUSTOMERS and all(0 < len(one) <= 256 for one in customers)):
-            raise invalid(Fault(field="customerId", message=f"must be given 1 to {MAX_CUSTOMERS} times"))
+        customers = list(dict.fromkeys(customer_id))
         tenant_id = request.user.tenant_id
         definition = await _find(services, tenant_id, entity_id)
         now_ms = services.clock()
