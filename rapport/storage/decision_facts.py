@@ -204,23 +204,17 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
     )
     known: dict[int, list[StoredEvent]] = {}
     for event in events:
-        if not _is_counted(event, reach.get(event.customer, {})):
+        is_contact, place = event.category != Category.RECOMMENDATION, _place_of(event)
+        if is_contact and event.offset > reach.get(event.customer, {}).get(place, -1):
             continue
         for number in numbers[event.customer]:
             known.setdefault(number, []).append(event)
-            if event.category != Category.RECOMMENDATION:
-                for purpose, from_id, window in asked[number]:
-                    if event.id >= from_id:
-                        _add_event(facts[number], requests[number], purpose, window, event)
+            for purpose, from_id, window in asked[number] if is_contact else ():
+                if event.id >= from_id:
+                    _add_event(facts[number], requests[number], purpose, window, event, place.subject)
     for number, windows in asked.items():
         if windows:
             facts[number].metrics = _measure(requests[number], known.get(number, ()))
-
-
-def _is_counted(event: StoredEvent, reach: Mapping[Place, int]) -> bool:
-    if event.category == Category.RECOMMENDATION:
-        return True
-    return event.offset <= reach.get(_place_of(event), -1)
 
 
 def _place_of(row: StoredEvent | StoredSummary) -> Place:
@@ -234,9 +228,13 @@ def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, 
 
 
 def _add_event(
-    facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, event: StoredEvent
+    facts: LoadedFacts,
+    request: FactsRequest,
+    purpose: str,
+    window: Window | None,
+    event: StoredEvent,
+    subject: Subject,
 ) -> None:
-    subject = _place_of(event).subject
     if window is not None:
         facts.add(window, subject, _counts_of(event))
     elif purpose == "outcomes":
