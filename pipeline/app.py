@@ -22,7 +22,7 @@ from pipeline.journeys import Applied, JourneyRunner
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
-from rapport.domain.events import encode_event, message_key
+from rapport.domain.events import message_key
 from rapport.storage.contact_profiles import uncollected_customers
 from rapport.storage.stream import DeadLetter
 from rapport.storage.tenants import load_tenants
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pipeline.commit import Committed
     from pipeline.prepare import Prepared
-    from rapport.domain.events import InteractionRecorded
+    from rapport.domain.events import Message
     from rapport.metrics import StreamMetrics
     from rapport.settings import KafkaSettings, Settings
     from rapport.storage.client import Store
@@ -220,8 +220,8 @@ def _declare_agent(app: StreamApp) -> None:
 def _declare_journeys(app: StreamApp, store: Store) -> None:
     events = app.topic(app.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
 
-    async def send(event: InteractionRecorded) -> None:
-        await (await events.send(key=message_key(event.tenant_id, event.customer_id), value=encode_event(event)))
+    async def send(message: Message) -> None:
+        await (await events.send(key=message.key, value=message.value))
 
     def recorded() -> Mapping[str, int]:
         return {app.positions.sources[p].name: offset for p, offset in app.positions.next_offset.items()}

@@ -33,7 +33,7 @@ from rapport.storage.journeys import (
 )
 
 if TYPE_CHECKING:
-    from rapport.domain.events import InteractionRecorded
+    from rapport.domain.events import Message
     from rapport.domain.journeys.entering import EntryEvent
     from rapport.storage.client import Store
 
@@ -75,7 +75,7 @@ class JourneyRunner:
     """Has customers enter journeys and moves them on.
 
     Attributes:
-        send: Puts an event into the stream and returns when Kafka has it.
+        send: Puts a message into the stream and returns when Kafka has it.
         recorded: How far each log that this worker owns is recorded, by source.
         is_mine: Whether this worker owns the partition of a customer, by tenant and customer. That two workers believe
             so does no harm.
@@ -83,7 +83,7 @@ class JourneyRunner:
     """
 
     store: Store
-    send: Callable[[InteractionRecorded], Awaitable[None]]
+    send: Callable[[Message], Awaitable[None]]
     recorded: Callable[[], Mapping[str, int]]
     is_mine: Callable[[str, str], bool]
     clock: Callable[[], int]
@@ -96,7 +96,7 @@ class JourneyRunner:
 
     def __post_init__(self) -> None:
         self.known = KnownJourneys(self.store, self.refresh_s)
-        self._mover = Mover(self.store, self.known, self.send, self.clock)
+        self._mover = Mover(self.store, self.known, self.send, self._positions, self.clock)
 
     def note(self, parts: Iterable[Applied], accepted: pl.DataFrame) -> None:
         """Remember what was accepted, until the timer comes.
@@ -153,6 +153,10 @@ class JourneyRunner:
             states = await asyncio.to_thread(load_enrollments, self.store, mine)
             moved = await self._mover.move(states)
             log.info("customers moved on in journeys", customers=len(states), states=moved)
+
+    def _positions(self) -> Mapping[str, int]:
+        """How far the partitions that this worker owns are recorded."""
+        return {source.rpartition("/")[2]: offset for source, offset in self.recorded().items()}
 
     def _enter(self, noted: Mapping[str, Sequence[_Noted]], recorded: Mapping[str, int]) -> None:
         reached = read_journey_progress(self.store, recorded.keys())

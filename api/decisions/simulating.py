@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 import msgspec
 
 from api.decisions.deciding import Made, Question
-from api.decisions.identifiers import make_recommendation_id
 from api.errors import ApiError, Fault, invalid
 from api.recommend.answers import answer, summarise
 from api.recommend.requests import Asked, understand
@@ -19,6 +18,7 @@ from api.reservations.book import CustomerKey
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
+from rapport.domain.decisions.identifiers import make_recommendation_id
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import JourneyFacts, Send, Update, enroll, leave
 from rapport.domain.journeys.simulating import SimulatedStep, simulate
 from rapport.domain.profiles.attributes import Form
-from rapport.journeys.effects import StepError, choose, contact_of
+from rapport.journeys.effects import StepError, choose, contact_of, offers_of
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import Configured
 from rapport.storage.errors import TransientStorageError
@@ -109,7 +109,7 @@ def _try_out(store: Store, known: Configured, plan: Plan, trial: JourneyTrial, n
             return trial.decisions[action.config.store_result_as]
         if trial.customer_id is None:
             return ()
-        return choose(store, known, customer_id, action, now_ms)
+        return offers_of(choose(store, known, customer_id, action, now_ms, {}, {}))
 
     facts = JourneyFacts()
     if trial.customer_id is not None:

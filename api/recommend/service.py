@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from api.decisions.deciding import Made, Question, counts_contacts
-from api.decisions.identifiers import make_recommendation_id
 from api.errors import unavailable
 from api.recommend.answers import answer
-from api.recommend.messages import FIRST_ITEM, encode_decision, implicit_channels, key_of
 from api.recommend.requests import name_customer, understand
 from api.recommend.schemas import Recommendation, Timing
 from api.reservations.book import CustomerKey, LockLostError
 from api.reservations.holds import Hold, make_hold
+from rapport.domain.decisions.identifiers import make_recommendation_id
+from rapport.domain.decisions.messages import FIRST_ITEM, encode_decision, implicit_channels
+from rapport.domain.events import message_key
 from rapport.kafka.sources import Source, event_id
 from rapport.storage.decisions import DecisionItem
 
@@ -99,7 +100,7 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
 
 
 def _log_of(services: Services, tenant_id: str, asked: Asked) -> tuple[int, Source]:
-    partition = services.gateway.partition_of(key_of(tenant_id, asked.request.customer_id))
+    partition = services.gateway.partition_of(message_key(tenant_id, asked.request.customer_id))
     source = services.watermark.sources.get(partition)
     if source is None:
         raise unavailable("Kafka has not said yet which logs there are; try again shortly.")
@@ -153,7 +154,7 @@ async def _write(services: Services, tenant_id: str, asked: Asked, reserved: _Re
     record = reserved.made.record
     try:
         value = encode_decision(tenant_id, record, asked.context, reserved.implicit)
-        return await services.gateway.send(partition, key_of(tenant_id, record.customer_id), value)
+        return await services.gateway.send(partition, message_key(tenant_id, record.customer_id), value)
     except BaseException:
         if reserved.hold is not None:
             await services.reservations.release(reserved.key, record.recommendation_id)

@@ -9,6 +9,7 @@ from rapport.deciding.customers import know_customer
 from rapport.deciding.members import merge_kept, merge_memberships
 from rapport.deciding.totals import arrange_totals, needs_totals
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+from rapport.domain.decisions.records import Looked
 from rapport.storage.customers import CustomerKey, load_kept
 from rapport.storage.decision_facts import FactsRequest, read_facts
 from rapport.storage.identity import read_merges
@@ -128,8 +129,8 @@ def _facts_of_tenant(store: Store, tenant: Tenant, catalogue: Catalogue, now_ms:
     return TenantFacts(
         tenant_id=tenant.tenant_id,
         time_zone=tenant.time_zone,
-        shown_today=totals.shown_today,
-        shown=totals.shown,
-        evidence=totals.evidence,
+        shown_today=Looked(totals.shown_today),
+        shown=Looked(totals.shown),
+        evidence=Looked(totals.evidence),
         holdout_percent=tenant.settings.holdout_percent,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -78,6 +78,13 @@ class DecisionMade(
     recommendation_id: Identifier
     timestamp: str | int | float | None = None
     decision: msgspec.Raw = NO_OBJECT
+
+
+class Message(NamedTuple):
+    """Events as Kafka gets them: of one customer, all or none."""
+
+    key: bytes
+    value: bytes
 
 
 Event = InteractionRecorded | DecisionMade

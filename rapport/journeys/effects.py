@@ -6,6 +6,7 @@ Each may be done again, under the same key and out of the same state, without a 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +14,17 @@ import msgspec
 
 from rapport.deciding.gathering import gather_facts, know_customers
 from rapport.domain.decisions.candidates import Request
+from rapport.domain.decisions.identifiers import make_recommendation_id
+from rapport.domain.decisions.messages import encode_decision
+from rapport.domain.decisions.records import (
+    DecisionRecord,
+    WatermarkRecord,
+    record_customer,
+    record_request,
+    record_tenant,
+)
 from rapport.domain.decisions.running import decide
-from rapport.domain.events import InteractionRecorded
+from rapport.domain.events import InteractionRecorded, Message, message_key
 from rapport.domain.profiles.attributes import complete
 from rapport.domain.profiles.consent import missing_for
 from rapport.storage.catalogue_changes import Author
@@ -39,17 +49,30 @@ class StepError(ValueError):
 
 
 def choose(
-    store: Store, known: Configured, customer_id: str, action: Decide, now_ms: int
-) -> Sequence[Mapping[str, Any]]:
+    store: Store,
+    known: Configured,
+    customer_id: str,
+    action: Decide,
+    now_ms: int,
+    context: Mapping[str, Any],
+    positions: Mapping[str, int],
+) -> DecisionRecord:
     """Have a decision flow choose offers for a customer.
 
-    Returns:
-        The offers, the best first.
+    Args:
+        store: Where facts are.
+        known: Of the tenant.
+        customer_id: Who.
+        action: What the step says.
+        now_ms: When, epoch milliseconds.
+        context: Of the request.
+        positions: Partition -> everything before this offset has been recorded.
 
     Raises:
         StepError: There is no such flow that may run.
         StorageError: ClickHouse does not answer.
     """
+    started = time.perf_counter()
     config = action.config
     flow = _flow_of(known.catalogue, config)
     customer, tenant = gather_facts(store, known.tenant, known.catalogue, customer_id, now_ms)
@@ -58,9 +81,27 @@ def choose(
         channel_id=config.channel_id,
         placement_id=config.placement_id,
         limit=config.max_offers,
+        context=context,
     )
     seed = int.from_bytes(hashlib.sha256(action.key.encode()).digest()[:SEED_BYTES])
     decision = decide(known.catalogue, flow, request, customer, tenant, now_ms=now_ms, seed=seed)
+    return DecisionRecord(
+        recommendation_id=make_recommendation_id(now_ms),
+        customer_id=customer_id,
+        decided_at_ms=now_ms,
+        request=record_request(request),
+        catalogue=known.catalogue.stamp,
+        seed=seed,
+        customer=record_customer(customer),
+        tenant=record_tenant(tenant),
+        watermark=WatermarkRecord(positions=positions),
+        decision=decision,
+        total_ms=round((time.perf_counter() - started) * 1000, 3),
+    )
+
+
+def offers_of(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
+    """The offers that a decision has chosen, the best first, as a journey keeps them."""
     return [
         {
             "rank": item.rank,
@@ -70,8 +111,20 @@ def choose(
             "channelId": item.channel_id,
             "score": item.score,
         }
-        for item in decision.items
+        for item in record.decision.items
     ]
+
+
+def decision_message(known: Configured, state: Enrollment, record: DecisionRecord) -> Message:
+    """The message of a decision. That something is shown is said by the step that sends, and by no channel."""
+    tenant_id = known.tenant.tenant_id
+    value = encode_decision(tenant_id, record, msgspec.Raw(msgspec.json.encode(place_of(state))), frozenset())
+    return Message(message_key(tenant_id, record.customer_id), value)
+
+
+def place_of(state: Enrollment) -> Mapping[str, Any]:
+    """Where in a journey something happens, as its events and decisions say it."""
+    return {"journey": {"journeyId": state.journey_id, "enrollmentId": state.id, "stepId": state.step}}
 
 
 def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> InteractionRecorded:
@@ -85,7 +138,6 @@ def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> Inter
         raise StepError(f"there is no active creative {action.creative_id!r} on an active channel")
     offer_id = action.offer_id or (creative.offer_id if creative else "")
     channel_id = action.channel_id or (creative.channel_id if creative else "")
-    where = {"journeyId": enrollment.journey_id, "enrollmentId": enrollment.id, "stepId": enrollment.step}
     return InteractionRecorded(
         tenant_id=known.tenant.tenant_id,
         customer_id=enrollment.customer_id,
@@ -96,7 +148,9 @@ def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> Inter
         channel_id=channel_id or None,
         direction="outbound",
         timestamp=action.at_ms,
-        metadata=msgspec.Raw(msgspec.json.encode({"journey": where})),
+        recommendation_id=action.recommendation_id or None,
+        rank=action.rank if action.recommendation_id else None,
+        metadata=msgspec.Raw(msgspec.json.encode(place_of(enrollment))),
     )
 
 

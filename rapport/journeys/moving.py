@@ -16,15 +16,24 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from msgspec.structs import replace
 
+from rapport.domain.events import Message, encode_event, message_key
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
 from rapport.domain.journeys.progress import Action, Decide, Send, advance, complete, fail, leave
-from rapport.journeys.effects import StepError, choose, contact_of, update, why_not_contact
+from rapport.journeys.effects import (
+    StepError,
+    choose,
+    contact_of,
+    decision_message,
+    offers_of,
+    place_of,
+    update,
+    why_not_contact,
+)
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import NoJourneyError
 from rapport.storage.journeys import Enrolled, append
 
 if TYPE_CHECKING:
-    from rapport.domain.events import InteractionRecorded
     from rapport.domain.journeys.plan import Plan
     from rapport.domain.journeys.progress import JourneyFacts
     from rapport.journeys.known import Configured, KnownJourneys
@@ -58,7 +67,8 @@ class Mover:
     Args:
         store: Where enrolments are.
         known: Journeys and catalogues.
-        send: Puts an event into the stream and returns when Kafka has it.
+        send: Puts a message into the stream and returns when Kafka has it.
+        positions: By partition: everything before this offset has been recorded.
         clock: Epoch milliseconds.
     """
 
@@ -66,12 +76,14 @@ class Mover:
         self,
         store: Store,
         known: KnownJourneys,
-        send: Callable[[InteractionRecorded], Awaitable[None]],
+        send: Callable[[Message], Awaitable[None]],
+        positions: Callable[[], Mapping[str, int]],
         clock: Callable[[], int],
     ) -> None:
         self._store = store
         self._known = known
         self._send = send
+        self._positions = positions
         self._clock = clock
 
     async def move(self, due: Sequence[Enrolled]) -> int:
@@ -167,9 +179,7 @@ class Mover:
         chosen: Sequence[Mapping[str, Any]] | None = None
         try:
             if isinstance(action, Decide):
-                chosen = await asyncio.to_thread(
-                    choose, self._store, turn.known, state.customer_id, action, self._clock()
-                )
+                chosen = await self._decide(turn, state, action)
             elif isinstance(action, Send):
                 await self._contact(turn, state, action)
             else:
@@ -181,13 +191,22 @@ class Mover:
             return fail(state, self._clock(), str(error))
         return complete(turn.plan, state, self._clock(), chosen=chosen)
 
+    async def _decide(self, turn: _Turn, state: Enrollment, action: Decide) -> Sequence[Mapping[str, Any]]:
+        """Decide, and have the decision recorded before the journey goes on with it."""
+        at, place = self._positions(), place_of(state)
+        record = await asyncio.to_thread(
+            choose, self._store, turn.known, state.customer_id, action, self._clock(), place, at
+        )
+        await self._send(decision_message(turn.known, state, record))
+        return [{**offer, "recommendationId": record.recommendation_id} for offer in offers_of(record)]
+
     async def _contact(self, turn: _Turn, state: Enrollment, action: Send) -> None:
         event = contact_of(turn.known, state, action)
         why_not = await asyncio.to_thread(why_not_contact, self._store, turn.known, event)
         if why_not:
             log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=why_not)
         else:
-            await self._send(event)
+            await self._send(Message(message_key(event.tenant_id, event.customer_id), encode_event(event)))
 
 
 def _next(enrolled: Enrolled, state: Enrollment) -> Enrolled:

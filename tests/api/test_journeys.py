@@ -54,6 +54,10 @@ def enrollments(caller: Caller, **parameters: Any) -> list[dict[str, Any]]:
     return list(page["data"])
 
 
+def sent(caller: Caller) -> list[dict[str, Any]]:
+    return list(caller.read("/interaction-history", params={"customerId": "ann", "type": "impression"})["data"])
+
+
 def test_a_customer_enters_is_moved_on_by_the_stream_and_is_taken_out(caller: Caller):
     stock(caller, *offer("loan"))
     define(caller)
@@ -65,11 +69,8 @@ def test_a_customer_enters_is_moved_on_by_the_stream_and_is_taken_out(caller: Ca
     again = caller.post("/journeys/jrn/enrollments", {"customerId": "ann"})
     assert (again.status_code, again.json()["id"]) == (200, found["id"])
 
-    def sent() -> list[dict[str, Any]]:
-        return list(caller.read("/interaction-history", params={"customerId": "ann"})["data"])
-
-    wait_until(sent, "what was sent is recorded", seconds=60)
-    (contact,) = sent()
+    wait_until(lambda: sent(caller), "what was sent is recorded", seconds=60)
+    (contact,) = sent(caller)
     assert (contact["offerId"], contact["creativeId"], contact["direction"]) == ("loan", "loan-web", "outbound")
     one = f"/journeys/jrn/enrollments/{found['id']}"
     left = caller.post(f"{one}/exit", {"reason": "asked to"})
@@ -78,6 +79,31 @@ def test_a_customer_enters_is_moved_on_by_the_stream_and_is_taken_out(caller: Ca
     (mine,) = caller.read("/customers/ann/journeys")["data"]
     assert (mine["journeyName"], mine["status"], mine["currentStep"]) == ("Welcome", "exited", "pause")
     assert mine["completedAt"] == left.json()["completedAt"]
+
+
+def test_what_a_journey_decided_can_be_explained_replayed_and_answered(caller: Caller):
+    stock(caller, *offer("loan"), *offer("card", priority=1))
+    choosing = {**STEPS[0], "config": {"storeResultAs": "best", "maxOffers": 2}}
+    define(caller, definition={"steps": [choosing, *STEPS[1:]]})
+    entered = caller.post("/journeys/jrn/enrollments", {"customerId": "ann"})
+    assert entered.status_code == 201, entered.text
+
+    def traces() -> list[dict[str, Any]]:
+        return list(caller.read("/decision-traces", params={"customerId": "ann"})["traces"])
+
+    wait_until(lambda: sent(caller) and traces(), "what was decided and sent is recorded", seconds=60)
+    (trace,), (contact,) = traces(), sent(caller)
+    name = trace["recommendationId"]
+    assert (contact["recommendationId"], contact["rank"]) == (name, 1)
+    full = caller.read(f"/decision-traces/{name}")
+    assert full["request"]["context"]["journey"]["enrollmentId"] == entered.json()["id"]
+    replayed = caller.post(f"/decisions/{name}/replay")
+    assert (replayed.status_code, replayed.json()["identical"]) == (200, True), replayed.text
+    answer = {"customerId": "ann", "recommendationId": name, "rank": 2, "outcome": "click", "idempotencyKey": "it"}
+    answered = caller.post("/respond", answer)
+    assert answered.status_code == 201, answered.text
+    clicked = caller.read("/interaction-history", params={"customerId": "ann", "type": "click"})["data"]
+    assert [one["offerId"] for one in clicked] == ["card"]
 
 
 def test_customers_enter_by_events(caller: Caller):

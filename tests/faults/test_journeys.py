@@ -87,6 +87,16 @@ def test_a_worker_killed_between_steps_loses_nobody_and_does_nothing_twice(world
     wait_until(lambda: world.sql(sent)[0, 1] == 2 * len(CUSTOMERS), "what was sent is recorded", seconds=60)
     assert world.sql(sent).row(0) == (2 * len(CUSTOMERS), 2 * len(CUSTOMERS))
     assert world.sql("SELECT count(), uniqExact(customer_id) FROM journey_enrollments").row(0) == (12, 12)
+    # The contact names the decision that the journey kept. A worker that died in between may have left another one.
+    linked = """
+        SELECT count(), countIf(e.state LIKE concat('%', h.recommendation_id, '%')), uniqExact(h.recommendation_id)
+        FROM interaction_history AS h
+        INNER JOIN decisions AS d FINAL ON d.customer_id = h.customer_id AND d.recommendation_id = h.recommendation_id
+        INNER JOIN journey_enrollments AS e ON e.customer_id = h.customer_id
+        WHERE endsWith(h.idempotency_key, ':offer') AND h.rank = 1
+    """
+    wait_until(lambda: world.sql(linked)[0, 0] == len(CUSTOMERS), "what was decided is recorded", seconds=60)
+    assert world.sql(linked).row(0) == (len(CUSTOMERS),) * 3
     assert world.dead_letters() == {}
     for name in CUSTOMERS:
         customer = find_customer(world.store, "acme", name)

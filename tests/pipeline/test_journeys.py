@@ -12,7 +12,10 @@ import pytest
 
 from pipeline.journeys import Applied, JourneyRunner
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
+from rapport.domain.decisions.records import DecisionRecord
+from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, message_key
 from rapport.domain.journeys.definition import Journey
+from rapport.domain.outcomes import RECOMMENDATION
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.consent import Statement, Status
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
@@ -26,7 +29,6 @@ from tests.storage.test_metrics import event, write
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Entity
-    from rapport.domain.events import InteractionRecorded
     from rapport.storage.client import Store
 
 SOURCE: Final = "cluster/interactions/0"
@@ -47,14 +49,22 @@ class World:
     """A store with a tenant, runners on it, and what they have sent."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.now_ms, self.sent, self.recorded = store, NOW, [], 0
+        self.store, self.now_ms, self.recorded = store, NOW, 0
+        self.sent: list[InteractionRecorded] = []
+        self.decided: list[DecisionMade] = []
         create_tenant(store, "acme")
         self.configure(*SHOP)
         self.runner = self.new_runner()
 
     def new_runner(self, *, is_mine: bool = True) -> JourneyRunner:
-        async def send(event: InteractionRecorded) -> None:
-            self.sent.append(event)
+        async def send(message: Message) -> None:
+            for one in decode_message(message.value):
+                assert isinstance(one, InteractionRecorded | DecisionMade)
+                assert message.key == message_key("acme", one.customer_id)
+                if isinstance(one, DecisionMade):
+                    self.decided.append(one)
+                elif one.outcome != RECOMMENDATION:
+                    self.sent.append(one)
 
         return JourneyRunner(
             self.store,
@@ -128,6 +138,26 @@ def test_a_customer_enters_by_an_event_and_gets_what_each_day_brings(world: Worl
     assert world.sent[1].idempotency_key.endswith(":offer")
     world.look(after_ms=DAY)
     assert len(world.sent) == 2
+
+
+def test_a_decision_is_recorded_in_full_and_the_contact_says_which_it_was(world: World):
+    world.journey(*STEPS)
+    world.happen("bob")
+    world.happen("ann", outcome="convert")
+    world.look()
+    assert world.decided == []
+    world.look(after_ms=3 * DAY)
+    (made,) = world.decided
+    record = msgspec.json.decode(made.decision, type=DecisionRecord)
+    assert (record.recommendation_id, record.customer_id) == (made.recommendation_id, "ann")
+    assert (record.decided_at_ms, record.watermark.positions) == (world.now_ms, {"0": 2})
+    (mine,) = enrollments_of(world.store, "acme", ["ann"])
+    where = {"journeyId": "jrn", "enrollmentId": mine.enrollment_id, "stepId": STEPS[2]["id"]}
+    assert record.request["context"] == {"journey": where}
+    assert [one.offer_id for one in record.decision.items] == ["loan"]
+    hello, offer = world.sent
+    assert (hello.recommendation_id, hello.rank) == (None, None)
+    assert (offer.recommendation_id, offer.rank, offer.offer_id) == (made.recommendation_id, 1, "loan")
 
 
 def test_an_event_that_was_noted_and_lost_is_found_in_the_history_and_nobody_enters_twice(world: World):

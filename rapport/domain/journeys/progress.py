@@ -51,6 +51,7 @@ class Send:
     Attributes:
         offer_id: Empty where the creative says it, or a decision chose an offer without one.
         at_ms: When the contact happens; the same however often it is tried.
+        recommendation_id: The decision that chose it; empty if none did. Then it has a ``rank`` there.
     """
 
     key: str
@@ -59,6 +60,8 @@ class Send:
     creative_id: str
     channel_id: str
     at_ms: int
+    recommendation_id: str = ""
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +224,8 @@ def _send(key: str, config: SendConfig, current: Enrollment) -> Send | None:
         creative_id=item.get("creativeId") or "",
         channel_id=config.channel_id or item.get("channelId") or "",
         at_ms=current.entered_at_ms,
+        recommendation_id=item.get("recommendationId", ""),
+        rank=item.get("rank"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from rapport.domain.decisions.records import encode_record
-from rapport.domain.events import DecisionMade, InteractionRecorded, encode_event, message_key
+from rapport.domain.events import DecisionMade, InteractionRecorded, encode_event
 from rapport.domain.outcomes import RECOMMENDATION
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ MAX_BYTES: Final = 1_000_000
 IMPRESSION: Final = "impression"
 FIRST_ITEM: Final = 1
 """Index of the first recommendation row in the message's array; the decision comes before."""
-
-
-def key_of(tenant_id: str, customer_id: str) -> bytes:
-    """The message's key."""
-    return message_key(tenant_id, customer_id)
 
 
 def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw, implicit: frozenset[str]) -> bytes:
