@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.decisions.identifiers import made_at_ms
+from rapport.deciding.identifiers import made_at_ms
 from rapport.storage.decisions import DecisionItem, find_decision_items
 
 if TYPE_CHECKING:

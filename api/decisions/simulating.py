@@ -15,10 +15,10 @@ from api.recommend.answers import answer, summarise
 from api.recommend.requests import Asked, understand
 from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
 from api.reservations.book import CustomerKey
+from rapport.deciding.identifiers import make_recommendation_id
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
-from rapport.domain.decisions.identifiers import make_recommendation_id
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from api.recommend.requests import name_customer, understand
 from api.recommend.schemas import Recommendation, Timing
 from api.reservations.book import CustomerKey, LockLostError
 from api.reservations.holds import Hold, make_hold
-from rapport.domain.decisions.identifiers import make_recommendation_id
+from rapport.deciding.identifiers import make_recommendation_id
 from rapport.domain.decisions.messages import FIRST_ITEM, encode_decision, implicit_channels
 from rapport.domain.events import message_key
 from rapport.kafka.sources import Source, event_id

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rapport.deciding.gathering import gather_facts, know_customers
+from rapport.deciding.identifiers import make_recommendation_id
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.identifiers import make_recommendation_id
 from rapport.domain.decisions.messages import encode_decision
 from rapport.domain.decisions.records import (
     DecisionRecord,
