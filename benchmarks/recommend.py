@@ -24,12 +24,14 @@ from benchmarks.apis import loaded_database, running_api
 from benchmarks.catalogues import by_kind, make_catalogue, store_catalogue
 from benchmarks.load import Load, measure_at_rate, measure_saturation, request_bytes
 from benchmarks.stack import running_stack
-from benchmarks.workers import running_worker
+from benchmarks.workers import BenchmarkError, running_worker
 from benchmarks.workloads import TENANT, Workload, customer_id
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compiling import compile_catalogue
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.running import decide
+from rapport.domain.decisions.windows import Unit
+from rapport.garbage import collect_rarely
 from rapport.storage.client import connect
 
 if TYPE_CHECKING:
@@ -119,34 +121,43 @@ def _stages(port: int) -> dict[str, tuple[float, float]]:
 
 
 def measure_pure(offers: int) -> Pure:
-    """Run the flow alone, with a customer who has been contacted about thirty offers."""
+    """Run the flow alone, with a customer who was contacted about thirty offers, about one of them lately.
+
+    So most offers go all the way, up to the ranking; only what the decision itself shows makes a cap stop the rest.
+
+    Raises:
+        BenchmarkError: Nothing was shown: then something else was measured.
+    """
     catalogue = compile_catalogue("bench", by_kind(make_catalogue(offers)))
     rng, now_ms = random.Random(1), 1_773_837_000_000
     numbers = rng.sample(range(offers), min(offers, 30))
     subjects = [Subject(f"offer-{n:02d}", f"creative-{n:02d}-0", "web") for n in numbers]
+    shown = dict.fromkeys(subjects, Counts(impressions=1))
+    lately = {subjects[0]: Counts(impressions=1)}
     customer = CustomerFacts(
         segments=frozenset(["known"]),
         metrics={"clicks_30d": 5.0},
-        counts={
-            window: {subject: Counts(impressions=rng.randint(0, 2)) for subject in subjects}
-            for window in catalogue.needs.windows
-        },
+        counts={window: shown if window.unit is Unit.ALL else lately for window in catalogue.needs.windows},
         last_contact_ms={subject: now_ms - rng.randint(3_600_001, 10**9) for subject in subjects},
     )
     request = Request(
         customer_id="ann",
         channel_id="web",
+        limit=3,
         segments=frozenset(["known"]),
         attributes={"age": 40, "lastLogin": "2026-01-01", "name": "Ann"},
     )
     flow = catalogue.flow_for(None, None, None)
     if flow is None:
         raise RuntimeError("there is no flow")
-    times: list[float] = []
+    tenant, times = TenantFacts(tenant_id=TENANT), list[float]()
+    collect_rarely()  # as the API does
     for seed in range(PURE_RUNS):
         started = time.perf_counter()
-        decide(catalogue, flow, request, customer, TenantFacts(tenant_id=TENANT), now_ms=now_ms, seed=seed)
+        decision = decide(catalogue, flow, request, customer, tenant, now_ms=now_ms, seed=seed)
         times.append((time.perf_counter() - started) * 1000)
+        if not decision.items:
+            raise BenchmarkError(f"nothing of {offers} offers was shown")
     ascending = sorted(times)
     return Pure(offers=offers, median_ms=statistics.median(times), p95_ms=ascending[int(len(ascending) * 0.95)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = tuple[str, str, str | None, str | None]
 """What decides which scopes cover a candidate: offer, creative; what it leaves open, the request's."""
+MAX_SCOPES: Final = 1_000_000
+"""More than any judge has."""
 MAX_KNOWN: Final = 200_000
 """Places; requests could name any number of them."""
 
@@ -56,19 +58,81 @@ def _asks_history_of_offer(binding: Binding) -> bool:
     )
 
 
+Placed: TypeAlias = tuple[int, Binding]
+"""A binding with its place in the order of all judges."""
+Blocked: TypeAlias = tuple[int, Binding, Verdict]
+"""A verdict that blocks, with its binding and its place."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """Bindings of candidates. Candidates with the same ones have the same object.
+
+    Attributes:
+        shared: Those that judge all candidates alike.
+        own: The others.
+    """
+
+    shared: Sequence[Placed]
+    own: Sequence[Placed]
+
+
+def _ask(placed: Iterable[Placed], candidate: Candidate, context: Context) -> Sequence[Blocked]:
+    known = context.verdicts
+    return [
+        (place, binding, verdict)
+        for place, binding in placed
+        if (verdict := known.get(binding) or binding.ask(candidate, context)).is_blocked
+    ]
+
+
+def _place_of(blocked: Blocked) -> int:
+    return blocked[0]
+
+
 @dataclass(slots=True)
 class Binder:
-    """Finds the bindings of candidates, in the order of their judges, and remembers them.
+    """Finds the bindings of candidates, and remembers them.
 
     Most customers were contacted about few offers, so that for the others what only asks for such contacts is left out.
+    What is left is the same for many candidates, and is asked once for all of them.
     """
 
     judges: Sequence[Policy | Rule]
-    _of_places: dict[Place, tuple[Sequence[Binding], Sequence[Binding]]] = field(default_factory=dict)
+    _of_places: dict[Place, tuple[Bound, Sequence[Placed]]] = field(default_factory=dict)
+    _bound: dict[tuple[Placed, ...], Bound] = field(default_factory=dict)
     _known: dict[tuple[str, Selection, frozenset[str] | None, str], Binding] = field(default_factory=dict)
 
-    def of(self, candidate: Candidate, context: Context) -> Sequence[Binding]:
-        """What may have something to say about a candidate."""
+    def ask(self, candidate: Candidate, context: Context) -> Sequence[Blocked]:
+        """What blocks a candidate, in the order of the judges."""
+        blocked, own = self._begin(candidate, context)
+        mine = _ask(own, candidate, context) if own else ()
+        return sorted((*blocked, *mine), key=_place_of) if mine else blocked
+
+    def first(self, candidate: Candidate, context: Context) -> Blocked | None:
+        """What blocks a candidate first; nothing that comes after is asked for the candidate alone."""
+        blocked, own = self._begin(candidate, context)
+        found = blocked[0] if blocked else None
+        for place, binding in own:
+            if found is not None and place > found[0]:
+                break
+            verdict = context.verdicts.get(binding) or binding.ask(candidate, context)
+            if verdict.is_blocked:
+                return place, binding, verdict
+        return found
+
+    def _begin(self, candidate: Candidate, context: Context) -> tuple[Sequence[Blocked], Sequence[Placed]]:
+        """What blocks this candidate and others alike, and what is to be asked for it alone."""
+        if not self.judges:
+            return (), ()
+        bound, own_of_known = self._of(candidate, context)
+        blocked = context.blocked.get(bound)
+        if blocked is None:
+            blocked = context.blocked[bound] = _ask(bound.shared, candidate, context)
+        return blocked, own_of_known if candidate.offer.id in context.tallies.known_offers else bound.own
+
+    def _of(self, candidate: Candidate, context: Context) -> tuple[Bound, Sequence[Placed]]:
+        """The bindings of a candidate, and those of its own if the customer knows the offer."""
         creative, request = candidate.creative, context.request
         place: Place = (
             candidate.offer.id,
@@ -80,10 +144,22 @@ class Binder:
         if found is None:
             if len(self._of_places) >= MAX_KNOWN:
                 self._of_places.clear()
-            bindings = [one for judge in self.judges for one in self._bind(judge, candidate, context)]
-            unknown = [one for one in bindings if not _asks_history_of_offer(one)]
-            found = self._of_places[place] = tuple(bindings), tuple(unknown)
-        return found[0 if candidate.offer.id in context.tallies.known_offers else 1]
+                self._bound.clear()
+            found = self._of_places[place] = self._sort(
+                (number * MAX_SCOPES + index, binding)
+                for number, judge in enumerate(self.judges)
+                for index, binding in enumerate(self._bind(judge, candidate, context))
+            )
+        return found
+
+    def _sort(self, placed: Iterable[Placed]) -> tuple[Bound, Sequence[Placed]]:
+        every = tuple(placed)
+        always = tuple(one for one in every if not _asks_history_of_offer(one[1]))
+        if always not in self._bound:
+            shared = tuple(one for one in always if one[1].judge.is_shared)
+            self._bound[always] = Bound(shared, tuple(one for one in always if not one[1].judge.is_shared))
+        bound = self._bound[always]
+        return bound, tuple(one for one in every if one not in bound.shared)
 
     def _bind(self, judge: Policy | Rule, candidate: Candidate, context: Context) -> list[Binding]:
         if isinstance(judge, Policy) and not judge.concerns(candidate.offer):

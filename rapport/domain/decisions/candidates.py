@@ -13,7 +13,7 @@ from rapport.domain.decisions.tallies import Tallies
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
-    from rapport.domain.decisions.bindings import Binding
+    from rapport.domain.decisions.bindings import Binding, Blocked, Bound
     from rapport.domain.decisions.verdicts import Verdict
     from rapport.domain.decisions.windows import Window
     from rapport.domain.scoring.scorers import Valuation
@@ -107,6 +107,7 @@ class Context:
     Attributes:
         begun: Tallies of the customer that were begun before.
         verdicts: Of rules and policies that judge all candidates in their scope alike.
+        blocked: Of these, what blocks candidates with the same bindings.
     """
 
     request: Request
@@ -117,6 +118,7 @@ class Context:
     tallies: Tallies = field(init=False)
     segments: frozenset[str] = field(init=False)
     verdicts: dict[Binding, Verdict] = field(init=False, default_factory=dict)
+    blocked: dict[Bound, Sequence[Blocked]] = field(init=False, default_factory=dict)
     _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self, begun: Tallies | None) -> None:

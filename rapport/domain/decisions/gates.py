@@ -67,13 +67,10 @@ def prepare_qualify(binder: Binder) -> Action:
     """Apply qualification rules; those of stage match make the score smaller instead of removing."""
 
     def act(run: Run) -> None:
-        context, known = run.context, run.context.verdicts
+        context = run.context
 
         def judge(candidate: Candidate) -> Objection | None:
-            for binding in binder.of(candidate, context):
-                verdict = known.get(binding) or binding.ask(candidate, context)
-                if not verdict.is_blocked:
-                    continue
+            for _, binding, verdict in binder.ask(candidate, context):
                 rule = binding.judge.entity
                 if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.MATCH:
                     return rule.id, rule.name, verdict
@@ -101,10 +98,10 @@ def prepare_policies(gate: Gate) -> Action:
             if gate.broken:
                 entity, fault = gate.broken[0]
                 return entity.id, entity.name, Verdict(True, f"the policy cannot be evaluated: {fault}")
-            for binding in gate.overrides.of(candidate, context):
-                if (context.verdicts.get(binding) or binding.ask(candidate, context)).is_blocked:
-                    candidate.explanation["override"] = binding.judge.entity.id
-                    return None
+            override = gate.overrides.first(candidate, context)
+            if override is not None:
+                candidate.explanation["override"] = override[1].judge.entity.id
+                return None
             return _objection(gate.blocking, candidate, context)
 
         run.keep("contact_policy", judge)
@@ -156,12 +153,11 @@ def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objecti
 
 
 def _objection(blocking: Binder, candidate: Candidate, context: Context) -> Objection | None:
-    is_mandatory, known = is_mandatory_now(candidate.offer, context.now_ms), context.verdicts
-    for binding in blocking.of(candidate, context):
-        verdict = known.get(binding) or binding.ask(candidate, context)
-        if verdict.is_blocked and not (is_mandatory and _spares_mandatory(binding)):
-            return binding.judge.entity.id, binding.judge.entity.name, verdict
-    return None
+    found = blocking.first(candidate, context)
+    if found is not None and is_mandatory_now(candidate.offer, context.now_ms):
+        heeded = (one for one in blocking.ask(candidate, context) if not _spares_mandatory(one[1]))
+        found = next(heeded, None)
+    return None if found is None else (found[1].judge.entity.id, found[1].judge.entity.name, found[2])
 
 
 def _spares_mandatory(binding: Binding) -> bool:
@@ -173,16 +169,16 @@ def own_limits(candidate: Candidate, context: Context) -> Verdict | None:
     offer, caps = candidate.offer, candidate.offer.frequency_caps
     if caps == NO_CAPS and offer.budget == NO_BUDGET:
         return None
-    mine = Selection(offers=frozenset((offer.id,)))
+    is_known = offer.id in context.tallies.known_offers
     for unit, most in ((Unit.DAY, caps.daily), (Unit.WEEK, caps.weekly), (Unit.MONTH, caps.monthly)):
         if most is None:
             continue
-        shown = context.count(_CALENDAR[unit], mine).impressions
+        shown = context.count(_CALENDAR[unit], Selection(frozenset((offer.id,)))).impressions if is_known else 0
         if shown >= most:
             return Verdict(
                 True, f"the offer's own cap is reached: {shown}/{most} a {unit}", {"max": most, "actual": shown}
             )
-    for budget, used, limit in budget_of(candidate, context):
+    for budget, used, limit in () if offer.budget == NO_BUDGET else budget_of(candidate, context):
         if limit is not None and used >= limit:
             spent = {"budgetField": budget, "threshold": limit, "actual": used}
             return Verdict(True, f"the offer's budget is used up: {budget} {used:g} of {limit:g}", spent)

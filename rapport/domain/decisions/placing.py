@@ -78,7 +78,7 @@ class _Filling:
     deduplicate: bool
     picked: list[Subject] = field(default_factory=list)
     _offers: set[str] = field(default_factory=set)
-    _contexts: dict[tuple[int, int], Context] = field(default_factory=dict)
+    _contexts: dict[int, Context] = field(default_factory=dict)
 
     def fill_from_the_top(self, slot: Slot) -> None:
         for candidate in slot.run.candidates:
@@ -117,11 +117,11 @@ class _Filling:
 
     def _is_fit(self, slot: Slot, candidate: Candidate) -> bool:
         if self.picked and slot.run.guards:
-            key = (id(slot), len(self.picked))
-            if key not in self._contexts:
-                self._contexts[key] = slot.run.context.after(tuple(self.picked))
+            context = self._contexts.get(id(slot))
+            if context is None:
+                context = self._contexts[id(slot)] = slot.run.context.after(tuple(self.picked))
             for guard in slot.run.guards:
-                objection = guard(candidate, self._contexts[key])
+                objection = guard(candidate, context)
                 if objection is not None:
                     slot.lose("contact_policy", candidate, objection)
                     return False

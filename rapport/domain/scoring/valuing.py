@@ -48,7 +48,7 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
         if shadows:
             explanation["shadowScores"] = shadows[index]
         _note(run, candidate, choice, explanation)
-        if not _is_below_floor(run, config, candidate, estimate):
+        if not (config.floor and _is_below_floor(run, config, candidate, estimate)):
             kept.append(candidate)
     run.candidates = kept
 

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.decisions.candidates import PlacementRequest
+from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, Selection, Subject, TenantFacts
 from rapport.domain.decisions.tallies import Tallies
 from rapport.domain.decisions.windows import Kind, Unit, Window
@@ -26,12 +26,19 @@ SCOPES = [
     ("channel", "*"),
     ("creative", "*"),
 ]
+VIPS = ("segment", "vip")
 POLICIES = [
     ("frequency_cap", {"maxPerDay": 2}),
     ("frequency_cap", {"maxContacts": 1, "windowHours": 3}),
     ("cooldown", {"cooldownHours": 2}),
     ("customer_total_cap", {"maxPerDay": 3}),
     ("mutual_exclusion", {"offerGroup": ["loan", "save"], "withinDays": 1}),
+]
+OTHERS = [
+    ("outcome_based", {"afterOutcome": "complaint", "suppressForDays": 1}),
+    ("category_suppression", {"suppressionDays": 1, "afterOutcome": ["complaint"]}),
+    ("segment_exclusion", {"excludeSegments": ["vip"]}),
+    ("allow_override", {"conditions": [{"field": "offer.priority", "operator": "gte", "value": 70}]}),
 ]
 policies = st.lists(st.tuples(st.sampled_from(POLICIES), st.sampled_from(SCOPES)), max_size=4)
 reservations = st.lists(
@@ -73,6 +80,40 @@ def test_what_is_excluded_is_not_shown_and_nothing_forbidden_takes_its_place(
     shown = set(offers_of(decided(catalogue, facts, excluded_offers=without)))
     assert not shown & without
     assert shown <= allowed(catalogue, contacts)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*POLICIES, *OTHERS]), st.sampled_from([*SCOPES, ("segment", "vip")])), max_size=6
+    ),
+    reservations,
+    st.dictionaries(st.tuples(st.just("complaint"), st.sampled_from(SUBJECTS)), st.just(NOW_MS - HOUR_MS), max_size=2),
+    st.frozensets(st.just("vip")),
+)
+def test_the_policies_of_a_flow_say_what_each_says_alone_and_the_first_counts(
+    given_: list[Any],
+    contacts: list[Reservation],
+    complaints: dict[tuple[str, Subject], int],
+    segments: frozenset[str],
+):
+    facts = CustomerFacts(reservations=contacts, last_outcome_ms=complaints, segments=segments)
+    catalogue = with_policies(given_)
+    decision = decided(catalogue, facts)
+    (stage,) = (one for one in decision.trace.stages if one.stage == "contact_policy")
+    by_policies = [one for one in decision.trace.removals if one.stage == "contact_policy"]
+    before = by_policies[: stage.candidates - stage.passed]  # others left because of what is shown before them
+    context = Context(Request(customer_id="ann", channel_id="web"), facts, TenantFacts(), NOW_MS)
+    expected: dict[str, tuple[str, str]] = {}
+    for offer_id in IDS:
+        (creative,) = (one for one in catalogue.creatives[offer_id] if one.channel_id == "web")
+        candidate = Candidate(catalogue.offers[offer_id], creative, catalogue.channels["web"])
+        said = [(policy, policy.judge(candidate, context)) for policy in catalogue.policies]
+        if any(policy.overrides for policy, verdict in said if verdict and verdict.is_blocked):
+            continue
+        blocked = [(policy.entity.id, verdict.reason) for policy, verdict in said if verdict and verdict.is_blocked]
+        if blocked:
+            expected[offer_id] = blocked[0]
+    assert {one.offer_id: (one.by, one.reason) for one in before} == expected
 
 
 @given(policies, reservations, st.integers(1, 5), st.sampled_from(["top_score", "diversity", "round_robin"]))
