@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Scope
     from rapport.domain.decisions.candidates import Candidate, Context
 
-Place: TypeAlias = tuple[str, str, str | None, str | None]
-"""What decides which scopes cover a candidate: offer, creative; what it leaves open, the request's."""
+Place: TypeAlias = str | tuple[str, str, str | None, str | None]
+"""What decides which scopes cover a candidate: its creative alone, or offer, creative, and the request's channel and
+placement where it leaves them open."""
 MAX_SCOPES: Final = 1_000_000
 """More than any judge has."""
 MAX_KNOWN: Final = 200_000
@@ -126,20 +127,22 @@ class Binder:
         if not self.judges:
             return (), ()
         bound, own_of_known = self._of(candidate, context)
-        blocked = context.blocked.get(bound)
-        if blocked is None:
-            blocked = context.blocked[bound] = _ask(bound.shared, candidate, context)
-        return blocked, own_of_known if candidate.offer.id in context.tallies.known_offers else bound.own
+        known = context.blocked.get(bound)
+        if known is None:
+            own = tuple(one for one in bound.own if not one[1].judge.is_quiet(context))
+            known = context.blocked[bound] = _ask(bound.shared, candidate, context), own
+        return (known[0], own_of_known) if candidate.offer.id in context.tallies.known_offers else known
 
     def _of(self, candidate: Candidate, context: Context) -> tuple[Bound, Sequence[Placed]]:
         """The bindings of a candidate, and those of its own if the customer knows the offer."""
         creative, request = candidate.creative, context.request
-        place: Place = (
-            candidate.offer.id,
-            creative.id if creative else "",
-            None if creative else request.channel_id,
-            None if creative and creative.placement_id else request.placement_id,
-        )
+        place: Place
+        if creative is None:
+            place = candidate.offer.id, "", request.channel_id, request.placement_id
+        elif creative.placement_id or request.placement_id is None:
+            place = creative.id
+        else:
+            place = candidate.offer.id, creative.id, None, request.placement_id
         found = self._of_places.get(place)
         if found is None:
             if len(self._of_places) >= MAX_KNOWN:

@@ -13,7 +13,7 @@ from rapport.domain.decisions.tallies import Tallies
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
-    from rapport.domain.decisions.bindings import Binding, Blocked, Bound
+    from rapport.domain.decisions.bindings import Binding, Blocked, Bound, Placed
     from rapport.domain.decisions.verdicts import Verdict
     from rapport.domain.decisions.windows import Window
     from rapport.domain.scoring.scorers import Valuation
@@ -107,7 +107,8 @@ class Context:
     Attributes:
         begun: Tallies of the customer that were begun before.
         verdicts: Of rules and policies that judge all candidates in their scope alike.
-        blocked: Of these, what blocks candidates with the same bindings.
+        blocked: Of these, what blocks candidates with the same bindings; and the bindings that are left to be asked for
+            each of them alone.
     """
 
     request: Request
@@ -118,7 +119,7 @@ class Context:
     tallies: Tallies = field(init=False)
     segments: frozenset[str] = field(init=False)
     verdicts: dict[Binding, Verdict] = field(init=False, default_factory=dict)
-    blocked: dict[Bound, Sequence[Blocked]] = field(init=False, default_factory=dict)
+    blocked: dict[Bound, tuple[Sequence[Blocked], Sequence[Placed]]] = field(init=False, default_factory=dict)
     _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self, begun: Tallies | None) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from random import Random
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.conditions import Condition, compile_condition
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rapport.domain.experiments.assignment import Assignment
 
 
+MAX_ASKED: Final = 1_000
+"""Channels and placements for which fitting creatives are remembered; requests could name any number of them."""
 Objection: TypeAlias = tuple[str, str, Verdict]
 """By whom, its name, why."""
 
@@ -141,17 +143,23 @@ def instant_ms(text: str | None) -> float | None:
 
 def prepare_match(config: MatchConfig) -> Action:
     """Make a candidate of each offer with each creative that fits the request."""
+    known: dict[tuple[str | None, str | None, str | None], dict[str, Sequence[Creative]]] = {}
 
     def act(run: Run) -> None:
+        request, channels = run.context.request, run.catalogue.channels
+        asked = request.channel_id, request.channel_type, request.placement_id
+        if asked not in known and len(known) >= MAX_ASKED:
+            known.clear()
+        of_offers = known.setdefault(asked, {})
         matched: list[Candidate] = []
         for candidate in run.candidates:
-            fitting = _fitting(candidate, run, config)
+            fitting = _fitting(candidate, run, config, of_offers)
             if fitting:
                 candidate.creative = fitting[0]
-                candidate.channel = run.catalogue.channels[fitting[0].channel_id]
+                candidate.channel = channels[fitting[0].channel_id]
                 matched.append(candidate)
                 matched += [
-                    Candidate(candidate.offer, creative, run.catalogue.channels[creative.channel_id], candidate.fit)
+                    Candidate(candidate.offer, creative, channels[creative.channel_id], candidate.fit)
                     for creative in fitting[1:]
                 ]
             elif config.require_creative:
@@ -165,12 +173,18 @@ def prepare_match(config: MatchConfig) -> Action:
     return act
 
 
-def _fitting(candidate: Candidate, run: Run, config: MatchConfig) -> list[Creative]:
+def _fitting(
+    candidate: Candidate, run: Run, config: MatchConfig, of_offers: dict[str, Sequence[Creative]]
+) -> Sequence[Creative]:
+    """The creatives of a candidate that fit; those of its offer are remembered for the next request that asks so."""
     excluded = run.context.request.excluded_creatives
-    creatives = run.catalogue.creatives.get(candidate.offer.id, ())
     if candidate.creative is not None:  # matched before, by a flow that calls this one
-        creatives = (candidate.creative,)
-    return [one for one in creatives if one.id not in excluded and _fits(one, run, config)]
+        return [one for one in (candidate.creative,) if one.id not in excluded and _fits(one, run, config)]
+    found = of_offers.get(candidate.offer.id)
+    if found is None:
+        creatives = run.catalogue.creatives.get(candidate.offer.id, ())
+        found = of_offers[candidate.offer.id] = [one for one in creatives if _fits(one, run, config)]
+    return [one for one in found if one.id not in excluded] if excluded else found
 
 
 def _fits(creative: Creative, run: Run, config: MatchConfig) -> bool:

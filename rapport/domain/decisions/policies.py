@@ -79,6 +79,10 @@ class Policy:
     concerns: Callable[[Offer], bool]
     limits_exposure: bool
 
+    def is_quiet(self, context: Context) -> bool:
+        """Whether it lets all candidates pass, because nothing that it asks for has happened to the customer."""
+        return bool(self.outcomes) and not context.customer.last_outcome_ms
+
     def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
         """What it says; None where it does not apply."""
         verdict: Verdict | None = None

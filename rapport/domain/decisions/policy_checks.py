@@ -205,8 +205,6 @@ def check_category(config: CategoryConfig, members: Members) -> Check:
     selections = {group: Selection(offers=offers) for group, offers in groups.items() if group}
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
-        if not context.customer.last_outcome_ms:
-            return PASSED
         own = candidate.offer.sub_category_id if by_subcategory else candidate.offer.category_id
         if not own or own not in selections or wanted not in (None, own):
             return PASSED

@@ -87,6 +87,10 @@ class Rule:
     members: Members
     is_shared: bool
 
+    def is_quiet(self, _context: Context) -> bool:
+        """Whether it lets all candidates pass whatever they are: there is no rule of which that is known."""
+        return False
+
     def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
         """What it says; None where it does not apply to the candidate."""
         for scope in self.scopes:

@@ -20,12 +20,12 @@ def choose_creatives(run: Run) -> None:
     (:func:`rapport.domain.experiments.assignment.pick_creative`); if all weights are 0, the one with the smallest id.
     Between channels the higher score decides, then the smaller id of the creative.
     """
+    if len({candidate.offer.id for candidate in run.candidates}) == len(run.candidates):
+        return
     offers: dict[str, dict[str, list[Candidate]]] = {}
     for candidate in run.candidates:
         channel_id = candidate.creative.channel_id if candidate.creative else ""
         offers.setdefault(candidate.offer.id, {}).setdefault(channel_id, []).append(candidate)
-    if len(offers) == len(run.candidates):
-        return
     chosen: dict[str, Candidate] = {}
     for offer_id, channels in offers.items():
         picked = [_pick(run, competing) for competing in channels.values()]

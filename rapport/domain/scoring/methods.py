@@ -47,7 +47,11 @@ def weight_of(candidate: Candidate) -> float:
 
 def weigh_priority(candidate: Candidate) -> Worth:
     """Priority times weight, both from 0 to 1."""
-    priority, weight = candidate.offer.priority, weight_of(candidate)
+    return _by_priority(candidate.offer.priority, weight_of(candidate))
+
+
+@lru_cache(maxsize=4_096)
+def _by_priority(priority: int, weight: float) -> Worth:
     score = priority / 100 * weight
     return Worth(lambda _propensity: score, {"priority": priority, "weight": weight})
 
