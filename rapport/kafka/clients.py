@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
 
 T = TypeVar("T")
+MAX_BATCH_BYTES: Final = 960 * 1024
+"""A full batch makes the next message wait until it is on its way, so several large ones have to fit. Below the
+1,048,588 bytes that a broker takes by default."""
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest message a client sends: a dead letter is a little larger than the message it holds."""
 FINISH_S: Final = 2.0
@@ -58,7 +61,7 @@ def producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
         enable_idempotence=settings.idempotent_producer,
         max_request_size=MAX_REQUEST_BYTES,
         compression_type=None if settings.compression == "none" else settings.compression,
-        **{"linger_ms": 5, "max_batch_size": 256 * 1024, **options},
+        **{"linger_ms": 5, "max_batch_size": MAX_BATCH_BYTES, **options},
         **security_options(settings),
     )
 
