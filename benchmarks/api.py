@@ -96,7 +96,8 @@ def measure(port: int, key: str, route: str, rate: str, seconds: float) -> Load:
 def print_results(console: Console, results: Sequence[Result]) -> None:
     """Print the table."""
     table = Table(title="API, ClickHouse, broker and load generator on one machine", title_justify="left")
-    for name in ("route", "loader", "worker"):
+    table.add_column("route", no_wrap=True, min_width=max(len(one.route) for one in results))
+    for name in ("loader", "worker"):
         table.add_column(name)
     for name in ("rate", "requests/s", "p50 ms", "p95 ms", "p99 ms", "errors", "under way"):
         table.add_column(name, justify="right")
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-api.json", help="the JSON file")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
-    console = Console(width=110) if not sys.stdout.isatty() else Console()
+    console = Console(width=128) if not sys.stdout.isatty() else Console()
     results: list[Result] = []
     workload = Workload(
         name="api-load",
