@@ -1,6 +1,7 @@
 """What steps of journeys do: choose offers, make the event that records a contact, change customers.
 
-Each may be done again, under the same key and out of the same state, without a second effect.
+Each may be done again, under the same key and out of the same state, without a second effect. A decision that is made
+again is recorded again, under an id of its own: the state, and the contact that comes of it, name the one that counts.
 """
 
 from __future__ import annotations
