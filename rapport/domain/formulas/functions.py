@@ -80,6 +80,7 @@ def _of_text(function: Callable[[str], str]) -> Apply:
 _EXACT: Final = DecimalContext(prec=1_000, rounding=ROUND_HALF_UP)
 _MOST_PLACES: Final = 400
 """More than any float has, before or after the point; `_EXACT` holds what is left."""
+_MOST_FIXED: Final = 20
 
 
 def _round(value: Value, places: Value = 0.0) -> Value:
@@ -89,6 +90,14 @@ def _round(value: Value, places: Value = 0.0) -> Value:
         return None
     step = _step(int(max(-_MOST_PLACES, min(_MOST_PLACES, digits))))
     return finite(float(Decimal(repr(number)).quantize(step, context=_EXACT)) + 0.0)
+
+
+def _fixed(value: Value, places: Value) -> Value:
+    """A number as text with so many digits after the point, rounded like `_round`: a price of 12.9 is 12.90."""
+    rounded, digits = number_of(_round(value, places)), number_of(places)
+    if rounded is None or digits is None:
+        return None
+    return f"{Decimal(repr(rounded)):.{int(max(0, min(_MOST_FIXED, digits)))}f}"
 
 
 @cache
@@ -116,6 +125,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "min": Function("min(a, b, ...)", 1, None, _of_numbers(min)),
     "max": Function("max(a, b, ...)", 1, None, _of_numbers(max)),
     "round": Function("round(number, places)", 1, 2, _round),
+    "fixed": Function("fixed(number, places)", 2, 2, _fixed),
     "floor": Function("floor(number)", 1, 1, _of_number(math.floor)),
     "ceil": Function("ceil(number)", 1, 1, _of_number(math.ceil)),
     "abs": Function("abs(number)", 1, 1, _of_number(abs)),
