@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.deciding.totals import Totals, arrange_totals, needs_totals
-from rapport.domain.decisions.facts import TenantFacts
-from rapport.domain.decisions.records import Looked
+from rapport.deciding.totals import Totals, arrange_totals, facts_of_tenant, needs_totals
 from rapport.domain.periods import local_date
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.offer_totals import OfferTotals, read_totals
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from api.database import Database
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.facts import TenantFacts
     from rapport.storage.tenants import Tenant
 
 log = structlog.get_logger(__name__)
@@ -68,22 +67,11 @@ class TenantTotals:
             StorageError: They were never read, or not today, and ClickHouse does not answer.
         """
         if not needs_totals(catalogue):
-            return TenantFacts(
-                tenant_id=tenant.tenant_id,
-                time_zone=tenant.time_zone,
-                holdout_percent=tenant.settings.holdout_percent,
-            )
+            return facts_of_tenant(tenant)
         known = await self._find(tenant, now_ms)
         if known.stamp != catalogue.stamp or known.facts is None:
             known.stamp, known.facts = catalogue.stamp, arrange_totals(known.totals, catalogue)
-        return TenantFacts(
-            tenant_id=tenant.tenant_id,
-            time_zone=tenant.time_zone,
-            shown_today=Looked(known.facts.shown_today),
-            shown=Looked(known.facts.shown),
-            evidence=Looked(known.facts.evidence),
-            holdout_percent=tenant.settings.holdout_percent,
-        )
+        return facts_of_tenant(tenant, known.facts)
 
     async def _find(self, tenant: Tenant, now_ms: int) -> _Known:
         known = self._known.get(tenant.tenant_id)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from rapport.deciding.customers import know_customer
 from rapport.deciding.members import merge_kept, merge_memberships
-from rapport.deciding.totals import arrange_totals, needs_totals
-from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.records import Looked
+from rapport.deciding.totals import NO_TOTALS, arrange_totals, facts_of_tenant, needs_totals
+from rapport.domain.decisions.facts import CustomerFacts
 from rapport.storage.customers import CustomerKey, load_kept
 from rapport.storage.decision_facts import FactsRequest, read_facts
 from rapport.storage.identity import read_merges
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from rapport.deciding.customers import KnownCustomer
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.facts import TenantFacts
     from rapport.domain.profiles.identity import Merges
     from rapport.storage.client import Store
     from rapport.storage.tenants import Tenant
@@ -120,17 +120,7 @@ def gather_facts(
         withheld=customer.withheld,
         objections=customer.objections,
     )
-    return facts, _facts_of_tenant(store, tenant, catalogue, now_ms)
-
-
-def _facts_of_tenant(store: Store, tenant: Tenant, catalogue: Catalogue, now_ms: int) -> TenantFacts:
-    read = read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms) if needs_totals(catalogue) else ()
-    totals = arrange_totals(read, catalogue)
-    return TenantFacts(
-        tenant_id=tenant.tenant_id,
-        time_zone=tenant.time_zone,
-        shown_today=Looked(totals.shown_today),
-        shown=Looked(totals.shown),
-        evidence=Looked(totals.evidence),
-        holdout_percent=tenant.settings.holdout_percent,
-    )
+    totals = NO_TOTALS
+    if needs_totals(catalogue):
+        totals = arrange_totals(read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
+    return facts, facts_of_tenant(tenant, totals)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.inventory import Budget
-from rapport.domain.decisions.facts import Evidence
+from rapport.domain.decisions.facts import Evidence, TenantFacts
+from rapport.domain.decisions.records import Looked
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Node
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.storage.offer_totals import OfferTotals
+    from rapport.storage.tenants import Tenant
 
 _NO_BUDGET: Final = Budget()
 _NONE: Final = Evidence()
@@ -25,6 +27,9 @@ class Totals:
     shown_today: Mapping[str, int]
     shown: Mapping[str, int]
     evidence: Mapping[tuple[str, str], Evidence]
+
+
+NO_TOTALS: Final = Totals(shown_today={}, shown={}, evidence={})
 
 
 def needs_totals(catalogue: Catalogue) -> bool:
@@ -53,6 +58,18 @@ def arrange_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Total
             before = evidence.get(key, _NONE)
             evidence[key] = Evidence(before.positive + one.positive, before.negative + one.negative)
     return Totals(shown_today=shown_today, shown=shown, evidence=evidence)
+
+
+def facts_of_tenant(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts:
+    """What one decision knows beyond the customer; what it looks at of the totals is remembered for its record."""
+    return TenantFacts(
+        tenant_id=tenant.tenant_id,
+        time_zone=tenant.time_zone,
+        shown_today=Looked(totals.shown_today),
+        shown=Looked(totals.shown),
+        evidence=Looked(totals.evidence),
+        holdout_percent=tenant.settings.holdout_percent,
+    )
 
 
 def _asks_evidence(nodes: Iterable[Node]) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.facts import EVERYTHING, Selection
@@ -42,6 +43,9 @@ class Binding:
 
     def ask(self, candidate: Candidate, context: Context) -> Verdict:
         """What it says; a pass where it does not apply. What it says about all alike is remembered in the context."""
+        known = context.verdicts.get(self)
+        if known is not None:
+            return known
         if self.segments is not None and self.segments.isdisjoint(context.segments):
             verdict = PASSED
         else:
@@ -61,8 +65,14 @@ def _asks_history_of_offer(binding: Binding) -> bool:
 
 Placed: TypeAlias = tuple[int, Binding]
 """A binding with its place in the order of all judges."""
-Blocked: TypeAlias = tuple[int, Binding, Verdict]
-"""A verdict that blocks, with its binding and its place."""
+
+
+class Blocked(NamedTuple):
+    """A verdict that blocks, with its binding and its place."""
+
+    place: int
+    binding: Binding
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,16 +89,11 @@ class Bound:
 
 
 def _ask(placed: Iterable[Placed], candidate: Candidate, context: Context) -> Sequence[Blocked]:
-    known = context.verdicts
     return [
-        (place, binding, verdict)
+        Blocked(place, binding, verdict)
         for place, binding in placed
-        if (verdict := known.get(binding) or binding.ask(candidate, context)).is_blocked
+        if (verdict := binding.ask(candidate, context)).is_blocked
     ]
-
-
-def _place_of(blocked: Blocked) -> int:
-    return blocked[0]
 
 
 @dataclass(slots=True)
@@ -108,18 +113,18 @@ class Binder:
         """What blocks a candidate, in the order of the judges."""
         blocked, own = self._begin(candidate, context)
         mine = _ask(own, candidate, context) if own else ()
-        return sorted((*blocked, *mine), key=_place_of) if mine else blocked
+        return sorted((*blocked, *mine), key=attrgetter("place")) if mine else blocked
 
     def first(self, candidate: Candidate, context: Context) -> Blocked | None:
         """What blocks a candidate first; nothing that comes after is asked for the candidate alone."""
         blocked, own = self._begin(candidate, context)
         found = blocked[0] if blocked else None
         for place, binding in own:
-            if found is not None and place > found[0]:
+            if found is not None and place > found.place:
                 break
-            verdict = context.verdicts.get(binding) or binding.ask(candidate, context)
+            verdict = binding.ask(candidate, context)
             if verdict.is_blocked:
-                return place, binding, verdict
+                return Blocked(place, binding, verdict)
         return found
 
     def _begin(self, candidate: Candidate, context: Context) -> tuple[Sequence[Blocked], Sequence[Placed]]:

@@ -100,7 +100,7 @@ def prepare_policies(gate: Gate) -> Action:
                 return entity.id, entity.name, Verdict(True, f"the policy cannot be evaluated: {fault}")
             override = gate.overrides.first(candidate, context)
             if override is not None:
-                candidate.explanation["override"] = override[1].judge.entity.id
+                candidate.explanation["override"] = override.binding.judge.entity.id
                 return None
             return _objection(gate.blocking, candidate, context)
 
@@ -155,9 +155,12 @@ def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objecti
 def _objection(blocking: Binder, candidate: Candidate, context: Context) -> Objection | None:
     found = blocking.first(candidate, context)
     if found is not None and is_mandatory_now(candidate.offer, context.now_ms):
-        heeded = (one for one in blocking.ask(candidate, context) if not _spares_mandatory(one[1]))
+        heeded = (one for one in blocking.ask(candidate, context) if not _spares_mandatory(one.binding))
         found = next(heeded, None)
-    return None if found is None else (found[1].judge.entity.id, found[1].judge.entity.name, found[2])
+    if found is None:
+        return None
+    entity = found.binding.judge.entity
+    return entity.id, entity.name, found.verdict
 
 
 def _spares_mandatory(binding: Binding) -> bool:
