@@ -48,6 +48,7 @@ from api.identity.cache import IdentityMap
 from api.identity.controller import IdentityController
 from api.ingest.controller import IngestController
 from api.journeys.controller import EnrollmentController
+from api.known_parameters import KnownParameters
 from api.limits import RateLimit
 from api.metric_values.controller import MetricValueController
 from api.metrics import ApiMetrics
@@ -221,6 +222,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         middleware=[
             Authentication(services.keyring, settings.api),
             RateLimit(settings.api, tenants, redis),
+            KnownParameters(),
             Freshness(services.watermark),
             AllowedMethods(),
         ],

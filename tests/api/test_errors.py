@@ -223,3 +223,32 @@ def test_a_database_that_refuses_is_500_and_shows_nothing_of_it(
         assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL_ERROR")
         assert answer.json()["traceId"] in answer.json()["detail"]
     world.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "message"),
+    [
+        (
+            "/interaction-summary?groupBy=offer&day=7",
+            "day",
+            "is not known; this route takes days, groupBy, limit, offset",
+        ),
+        ("/outcome-types/click?limit=1", "limit", "is not known; this route takes no parameters"),
+    ],
+)
+def test_a_parameter_that_a_route_does_not_take_is_refused_not_passed_over(
+    caller: Caller, path: str, field: str, message: str
+):
+    answer = caller.get(path)
+    assert (answer.status_code, answer.json()["details"]) == (400, [{"field": field, "message": message}])
+
+
+def test_all_unknown_parameters_are_named_at_once(caller: Caller):
+    answer = caller.get("/interaction-history?outcome=click&customerId=ann&outcome=&%C3%A9t%C3%A9=1")
+    assert answer.status_code == 400
+    assert [one["field"] for one in answer.json()["details"]] == ["outcome", "été"]
+
+
+@pytest.mark.parametrize("path", ["/docs/openapi.json?v=1", "/docs/assets/start.js?v=1"])
+def test_what_is_no_operation_is_served_with_any_parameters(api_client: TestClient[Any], path: str):
+    assert api_client.get(path).status_code == 200
