@@ -48,20 +48,20 @@ def measure(definition: MetricDefinition, events: Iterable[MetricEvent], now_ms:
     return _AGGREGATES[definition.aggregate_function](amounts)
 
 
-def has_contacts_only(definition: MetricDefinition) -> bool:
-    """Whether recommendations, which are no contacts, are left out: they have to be asked for."""
-    return definition.filter_conditions.keys().isdisjoint(("outcome", "category"))
-
-
 def start_ms_of(definition: MetricDefinition, now_ms: int) -> int:
     """When the metric's window begins; an event at that instant is inside."""
     return 0 if definition.window_days is None else now_ms - definition.window_days * DAY_MS
 
 
+def _has_contacts_only(definition: MetricDefinition) -> bool:
+    """Whether recommendations, which are no contacts, are left out: they have to be asked for."""
+    return definition.filter_conditions.keys().isdisjoint(("outcome", "category"))
+
+
 def _matches(definition: MetricDefinition, event: MetricEvent, now_ms: int) -> bool:
     if not start_ms_of(definition, now_ms) <= event.occurred_ms <= now_ms:
         return False
-    if event.category == Category.RECOMMENDATION and has_contacts_only(definition):
+    if event.category == Category.RECOMMENDATION and _has_contacts_only(definition):
         return False
     return all(
         name in _FIELDS and _FIELDS[name](event) in accepted for name, accepted in definition.filter_conditions.items()

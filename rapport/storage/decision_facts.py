@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
-from rapport.domain.metrics import has_contacts_only, measure, start_ms_of
+from rapport.domain.metrics import measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, DAY_MS, PeriodType, local_date, period_key
 from rapport.storage.event_rows import read_events
-from rapport.storage.history import AFTER_LAST_ID, FIRST_ID, id_at
+from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
@@ -189,19 +189,13 @@ def is_summarised(window: Window, request: FactsRequest) -> bool:
 def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], reach: _Reach) -> None:
     """Add what only the history knows: of it, exactly the events that the summaries count already.
 
-    Recommendations, which no summary counts, are for behavioral metrics that ask for them.
+    Recommendations, which no summary counts, only matter to behavioral metrics that ask for them.
     """
     asked = {number: list(_history_windows(request)) for number, request in enumerate(requests)}
     numbers = _numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
     if not numbers:
         return
-    events = read_events(
-        store,
-        numbers,
-        min(from_id for windows in asked.values() for _, from_id, _ in windows),
-        AFTER_LAST_ID,
-        recommendations=not all(has_contacts_only(metric) for request in requests for metric in request.metrics),
-    )
+    events = read_events(store, numbers, min(from_id for windows in asked.values() for _, from_id, _ in windows))
     known: dict[int, list[StoredEvent]] = {}
     for event in events:
         is_contact, place = event.category != Category.RECOMMENDATION, _place_of(event)

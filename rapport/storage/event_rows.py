@@ -63,23 +63,18 @@ _Packed = tuple[
 _decoder: Final = msgspec.json.Decoder(list[_Packed], strict=False)  # as of summaries
 
 
-def read_events(
-    store: Store, customers: Collection[Customer], from_id: str, before_id: str, *, recommendations: bool
-) -> Iterator[StoredEvent]:
+def read_events(store: Store, customers: Collection[Customer], from_id: str) -> Iterator[StoredEvent]:
     """Read events of some customers with one query, each once, in no order.
 
     Args:
         store: Where.
         customers: Whose.
         from_id: The smallest id.
-        before_id: All ids are smaller.
-        recommendations: Whether recommendations are wanted, too.
 
     Raises:
         StorageError: ClickHouse does not answer.
     """
-    asked = {"from_id": from_id, "before_id": before_id, "recommendations": recommendations}
-    found = store.select("history/of_customers", {**asked_arrays(customers), **asked})
+    found = store.select("history/of_customers", {**asked_arrays(customers), "from_id": from_id})
     wanted = set(customers)
     seen: set[str] = set()
     for event in map(StoredEvent._make, unpack(found, _decoder)):

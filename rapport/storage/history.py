@@ -103,8 +103,6 @@ def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
         store,
         {(request.wanted.tenant_id, one) for request in requests for one in request.wanted.customer_ids},
         min(each["from_id"] for each in bounds),
-        max(each["before_id"] for each in bounds),
-        recommendations=True,
     )
     histories: dict[Customer, list[StoredEvent]] = {}
     for event in events:

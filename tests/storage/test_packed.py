@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.fold import STATE_SCHEMA
 from rapport.storage.event_rows import StoredEvent, read_events
-from rapport.storage.history import AFTER_LAST_ID, FIRST_ID
+from rapport.storage.history import FIRST_ID
 from rapport.storage.migrations import load_migrations
 from rapport.storage.stream import write_summaries
 from rapport.storage.summary_rows import read_newest
@@ -64,9 +64,8 @@ def write_event(store: Store, event: StoredEvent, settings: dict[str, Any]) -> N
     )
 
 
-def events_of(store: Store, *customers: str, recommendations: bool = True) -> list[StoredEvent]:
-    asked = {("acme", customer) for customer in customers}
-    return list(read_events(store, asked, FIRST_ID, AFTER_LAST_ID, recommendations=recommendations))
+def events_of(store: Store, *customers: str, from_id: str = FIRST_ID) -> list[StoredEvent]:
+    return list(read_events(store, {("acme", customer) for customer in customers}, from_id))
 
 
 def without_column(store: Store, table: str) -> str:
@@ -84,12 +83,12 @@ def test_an_event_is_read_as_it_was_written(store: Store, event: StoredEvent, se
     assert events_of(store, "ann") == []
 
 
-def test_recommendations_are_read_if_asked_for(store: Store):
-    recommendation = EVENT._replace(id="0190", category="recommendation")
-    for event in (EVENT, recommendation):
+def test_events_are_read_from_an_id_on(store: Store):
+    later = EVENT._replace(id="0190", category="recommendation")
+    for event in (EVENT, later):
         write_event(store, event, {})
-    assert sorted(events_of(store, ODD)) == [EVENT, recommendation]
-    assert events_of(store, ODD, recommendations=False) == [EVENT]
+    assert sorted(events_of(store, ODD)) == [EVENT, later]
+    assert events_of(store, ODD, from_id=later.id) == [later]
 
 
 def test_an_event_written_before_the_column_was_there_is_read_too(store: Store):
@@ -158,5 +157,5 @@ def test_whoever_is_asked_about_belongs_to_the_tenant_that_asks(store: Store):
         write_event(store, EVENT._replace(tenant_id=tenant, customer_id=customer, id=f"{tenant}{customer}"), {})
     asked = {("acme", "bob"), ("globex", "ann")}
     assert {row[:2] for row in read_newest(store, asked)} == asked
-    found = read_events(store, asked, FIRST_ID, "h", recommendations=True)
+    found = read_events(store, asked, FIRST_ID)
     assert {event.customer for event in found} == asked
