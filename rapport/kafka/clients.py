@@ -78,7 +78,12 @@ async def uncut(doing: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        task.add_done_callback(_see_end)  # nobody else will
         await asyncio.wait([task], timeout=FINISH_S)
-        if not task.cancel() and not task.cancelled():
-            task.exception()  # seen
+        task.cancel()
         raise
+
+
+def _see_end(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
