@@ -222,10 +222,10 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         middleware=[
             Authentication(services.keyring, settings.api),
             RateLimit(settings.api, tenants, redis),
-            KnownParameters(),
             Freshness(services.watermark),
             AllowedMethods(),
         ],
+        before_request=KnownParameters(),
         exception_handlers=dict(EXCEPTION_HANDLERS),
         lifespan=[lambda _app: _running(services, redis)],
         openapi_config=openapi_config(),

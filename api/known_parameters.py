@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any
 
-from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
 from litestar.openapi.spec import Parameter, SecurityScheme
 
 from api.errors import Fault, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from litestar import Litestar, Request
     from litestar.openapi.spec import OpenAPI, Operation
-    from litestar.types import ASGIApp, Receive, Scope, Send
 
 _Names = frozenset[str]
+_Taken = dict[tuple[str, str], _Names]
 
 
-class KnownParameters(ASGIMiddleware):
-    """Holds requests against the OpenAPI document; what it does not describe may be asked with any parameters."""
+class KnownParameters:
+    """Holds requests against the OpenAPI document; what it does not describe may be asked with any parameters.
 
-    scopes = (ScopeType.HTTP,)
+    To be called before each request, when it is known that the caller may ask at all.
+    """
 
     def __init__(self) -> None:
-        self._taken: Mapping[tuple[str, str], _Names] | None = None
+        self._taken: _Taken | None = None
+        self._reading = asyncio.Lock()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Serve one request.
+    async def __call__(self, request: Request[Any, Any, Any]) -> None:
+        """Look at one request.
 
         Raises:
-            ApiError: 400; it names a parameter that the route does not take.
+            ApiError: 400; it names the parameters that the route does not take.
         """
-        if scope["query_string"]:
-            if self._taken is None:  # the first time, the document has to be put together
-                document = await asyncio.to_thread(lambda: scope["litestar_app"].openapi_schema)
-                self._taken = parameters_of(document)
-            taken = self._taken.get((str(scope.get("method")), scope["path_template"]))
+        if request.query_params:
+            taken = (await self._read(request.app)).get((request.method, request.scope["path_template"]))
             if taken is not None:
-                _check(scope["query_string"], taken)
-        await next_app(scope, receive, send)
+                _check(request.query_params, taken)
+
+    async def _read(self, app: Litestar) -> _Taken:
+        if self._taken is None:
+            async with self._reading:  # putting the document together takes long: once is enough
+                if self._taken is None:
+                    self._taken = parameters_of(await asyncio.to_thread(lambda: app.openapi_schema))
+        return self._taken
 
 
-def parameters_of(document: OpenAPI) -> dict[tuple[str, str], _Names]:
+def parameters_of(document: OpenAPI) -> _Taken:
     """The names of the query parameters of each operation, by method and path; keys that are sent so are among them."""
     schemes = document.components.security_schemes or {}
     keys = {
@@ -66,9 +69,8 @@ def _names_of(operation: Operation, keys: Mapping[str, str]) -> _Names:
     return frozenset(asked | {keys[name] for one in operation.security or () for name in one if name in keys})
 
 
-def _check(query: bytes, taken: _Names) -> None:
-    given = dict.fromkeys(name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
-    hint = f"this route takes {', '.join(sorted(taken))}" if taken else "this route takes no parameters"
-    faults = [Fault(field=name, message=f"is not known; {hint}") for name in given if name not in taken]
-    if faults:
-        raise invalid(*faults)
+def _check(given: Iterable[str], taken: _Names) -> None:
+    unknown = [name for name in dict.fromkeys(given) if name not in taken]
+    if unknown:
+        hint = f"this route takes {', '.join(sorted(taken))}" if taken else "this route takes no parameters"
+        raise invalid(*(Fault(field=name, message=f"is not known; {hint}") for name in unknown))
