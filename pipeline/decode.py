@@ -15,10 +15,10 @@ from rapport.domain.events import (
     DecisionMade,
     InteractionRecorded,
     decode_message,
-    encode_event,
     resolve_time,
     split_items,
 )
+from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.kafka.sources import event_id
 from rapport.storage.stream import DeadLetter
@@ -55,6 +55,7 @@ EVENT_SCHEMA: Final[Mapping[str, Any]] = {
     "idempotency_key": pl.String,
     "key_hash": pl.UInt64,
     "payload_hash": pl.UInt64,
+    "text_hash": pl.UInt64,
     "context": pl.String,
     "outcome_details": pl.String,
     "metadata": pl.String,
@@ -193,7 +194,7 @@ class _Run:
                 event.rank or 0,
                 event.idempotency_key,
                 xxh3_64_intdigest(event.idempotency_key.encode()),
-                xxh3_64_intdigest(encode_event(event)),
+                *hash_payload(event, occurred_at_ms),
                 _text(event.context),
                 _text(event.outcome_details),
                 _text(event.metadata),

@@ -115,9 +115,11 @@ def _disputed(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
 def _decide_all(disputed: pl.DataFrame, known: _Known, horizon_ms: int, claim_timeout_s: float) -> dict[Place, Verdict]:
     by_key: dict[tuple[Any, ...], list[tuple[Claim, int]]] = defaultdict(list)
     found = _claims_by_key(known, claim_timeout_s)
-    for row in disputed.select(*KEY, "source", "offset", "item", "payload_hash", "received_at_ms").iter_rows():
-        source, offset, item, payload_hash, received_at_ms = row[3:]
-        claim = Claim(source, offset, item, payload_hash, is_accepted=(source, offset, item) in known.accepted)
+    columns = (*KEY, "source", "offset", "item", "payload_hash", "text_hash", "received_at_ms")
+    for row in disputed.select(columns).iter_rows():
+        source, offset, item, payload_hash, text_hash, received_at_ms = row[3:]
+        is_accepted = (source, offset, item) in known.accepted
+        claim = Claim(source, offset, item, payload_hash, text_hash, is_accepted=is_accepted)
         by_key[row[:3]].append((claim, received_at_ms))
     verdicts: dict[Place, Verdict] = {}
     for key, own in by_key.items():

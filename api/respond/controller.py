@@ -18,6 +18,7 @@ from api.respond.service import respond
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 
+MAX_KEY_LENGTH: Final = 256
 _EXAMPLE: Final[Mapping[str, object]] = {
     "interactionId": "0199a1b2c3d40f1e2d3c4b000000002a00000",
     "duplicate": False,
@@ -56,7 +57,7 @@ class RespondController(Controller):
         data: RequestBody[Answer],
         header_key: Annotated[
             str | None,
-            HeaderParameter(name="Idempotency-Key", description="Instead of `idempotencyKey`.", max_length=256),
+            HeaderParameter(name="Idempotency-Key", description="Instead of `idempotencyKey`; UTF-8."),
         ] = None,
     ) -> Response[Acknowledged]:
         """201 means that Kafka has it on every in-sync replica.
@@ -70,11 +71,24 @@ class RespondController(Controller):
 
 
 def _key_of(answer: Answer, header_key: str | None) -> str:
-    given = {key for key in (answer.idempotency_key, header_key) if key}
+    given = {key for key in (answer.idempotency_key, _text_of(header_key)) if key}
     if not given:
         raise invalid(Fault(field="idempotencyKey", message="is required, here or in the header Idempotency-Key"))
     if len(given) > 1:
         raise invalid(
             Fault(field="Idempotency-Key", message="differs from the body's idempotencyKey; send one of them")
         )
-    return given.pop()
+    key = given.pop()
+    if len(key) > MAX_KEY_LENGTH:
+        raise invalid(Fault(field="Idempotency-Key", message=f"may have at most {MAX_KEY_LENGTH} characters"))
+    return key
+
+
+def _text_of(header: str | None) -> str | None:
+    """Read a header's bytes, which arrive one a character, as UTF-8; as Latin-1 only where they are not UTF-8."""
+    if header is None or header.isascii():
+        return header
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header

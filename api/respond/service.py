@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from xxhash import xxh3_64_intdigest
 
 from api.errors import ApiError, Fault, invalid, unavailable
 from api.respond.schemas import Acknowledged
@@ -15,6 +14,7 @@ from api.times import iso
 from api.writing.repetitions import WrittenEvent
 from rapport.domain.events import NO_OBJECT, InteractionRecorded, decode_event, encode_event, message_key, resolve_time
 from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction
+from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection
 from rapport.kafka.sources import event_id
 from rapport.storage.recorded import KeyOfEvent
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from api.respond.schemas import Answer
     from api.services import Services
+    from rapport.domain.payloads import PayloadHashes
     from rapport.storage.tenants import Tenant
 
 ROUTE = "/api/v1/respond"
@@ -45,7 +46,7 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
     tenant = await services.tenants.get(tenant_id)
     faults = find_faults(answer)
     outcome_type = await _find_outcome(services, tenant, answer.outcome, faults)
-    _check_time(answer.timestamp, faults)
+    occurred_at_ms = _resolve_time(answer.timestamp, faults)
     if faults or outcome_type is None:
         raise invalid(*faults)
     subject = await find_subject(services, tenant_id, answer, is_strict=tenant.settings.is_catalogue_strict)
@@ -59,7 +60,7 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
         channel_id=subject.channel_id,
         placement_id=subject.placement_id,
         direction=answer.direction,
-        # Without one the broker's time counts: what is sent again must be the same, to the byte.
+        # Without one the broker's time counts: what is sent again must not differ from what was sent first.
         timestamp=answer.timestamp,
         conversion_value=answer.conversion_value,
         recommendation_id=subject.recommendation_id,
@@ -72,10 +73,11 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
     as_read = decode_event(text)  # by the stream: what is acknowledged must be usable
     if isinstance(as_read, Rejection):
         raise invalid(Fault(field="body", message=as_read.detail))
+    payload = hash_payload(event, occurred_at_ms)
     written, is_duplicate = await services.repetitions.write_once(
         KeyOfEvent(tenant_id, answer.customer_id, key),
-        xxh3_64_intdigest(text),
-        lambda: _write(services, event, text),
+        payload,
+        lambda: _write(services, event, text, payload),
     )
     if not is_duplicate:
         services.metrics.accepted.labels(ROUTE).inc()
@@ -97,7 +99,7 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
     )
 
 
-async def _write(services: Services, event: InteractionRecorded, text: bytes) -> WrittenEvent:
+async def _write(services: Services, event: InteractionRecorded, text: bytes, payload: PayloadHashes) -> WrittenEvent:
     key = message_key(event.tenant_id, event.customer_id)
     partition = services.gateway.partition_of(key)
     source = services.watermark.sources.get(partition)
@@ -111,7 +113,7 @@ async def _write(services: Services, event: InteractionRecorded, text: bytes) ->
         interaction_id=event_id(occurred_at_ms, source, written.offset, 0),
         position=f"{partition}:{written.offset}",
         occurred_at_ms=occurred_at_ms,
-        payload_hash=xxh3_64_intdigest(text),
+        payload_hash=payload.payload_hash,
     )
 
 
@@ -135,11 +137,13 @@ def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:
     return [key for key, outcome_type in found if outcome_type and outcome_type.category is not Category.RECOMMENDATION]
 
 
-def _check_time(timestamp: str | None, faults: list[Fault]) -> None:
-    if timestamp is not None:
-        resolved = resolve_time(timestamp, time.time_ns() // 1_000_000)
-        if isinstance(resolved, Rejection):
-            faults.append(Fault(field="timestamp", message=resolved.detail))
+def _resolve_time(timestamp: str | None, faults: list[Fault]) -> int:
+    now_ms = time.time_ns() // 1_000_000
+    resolved = resolve_time(timestamp, now_ms)
+    if isinstance(resolved, Rejection):
+        faults.append(Fault(field="timestamp", message=resolved.detail))
+        return now_ms
+    return resolved
 
 
 def _raw(value: Mapping[str, Any] | None) -> msgspec.Raw:

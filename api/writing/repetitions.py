@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
+    from rapport.domain.payloads import PayloadHashes
     from rapport.storage.recorded import KeyOfEvent, Recorded
 
 log = structlog.get_logger(__name__)
@@ -81,7 +82,7 @@ class Repetitions:
         self._own: OrderedDict[KeyOfEvent, tuple[float, asyncio.Future[WrittenEvent]]] = OrderedDict()
 
     async def write_once(
-        self, key: KeyOfEvent, payload_hash: int, write: Callable[[], Awaitable[WrittenEvent]]
+        self, key: KeyOfEvent, payload: PayloadHashes, write: Callable[[], Awaitable[WrittenEvent]]
     ) -> tuple[WrittenEvent, bool]:
         """Write an event, or find the one that was written with its key.
 
@@ -98,7 +99,7 @@ class Repetitions:
                 if not known.done():
                     raise  # this request was cancelled, not the one that writes
                 continue  # it did not get through: now it is our turn
-            return _repeated(first, payload_hash), True
+            return _repeated(first, payload), True
         writing: asyncio.Future[WrittenEvent] = asyncio.get_running_loop().create_future()
         self._own[key] = (time.monotonic(), writing)
         try:
@@ -110,7 +111,7 @@ class Repetitions:
             raise
         writing.set_result(event)
         self._forget_old()
-        return (_repeated(event, payload_hash) if is_duplicate else event), is_duplicate
+        return (_repeated(event, payload) if is_duplicate else event), is_duplicate
 
     def customers(self) -> set[tuple[str, str]]:
         """Whose events are remembered: (tenant, customer)."""
@@ -178,8 +179,8 @@ class Repetitions:
         )
 
 
-def _repeated(first: WrittenEvent, payload_hash: int) -> WrittenEvent:
-    if first.payload_hash != payload_hash:
+def _repeated(first: WrittenEvent, payload: PayloadHashes) -> WrittenEvent:
+    if first.payload_hash not in payload:
         raise ApiError(
             409,
             "Another interaction of this customer was recorded with this idempotency key; use a new key for a new one.",

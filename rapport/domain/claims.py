@@ -29,6 +29,8 @@ class Claim:
     Attributes:
         source: The log the event is in; ``offset`` and ``item`` its place there.
         payload_hash: Tells a repetition from another event that reuses the key.
+        text_hash: The event's hash as claims have it that were written before values were compared; asked of the event
+            that is decided on.
         is_accepted: Its interaction has been written: it counts, for ever.
         is_settled: Its source's recorded progress has passed it.
         has_yielded: It stood back for another source's claim.
@@ -39,6 +41,7 @@ class Claim:
     offset: int
     item: int
     payload_hash: int
+    text_hash: int | None = None
     is_accepted: bool = False
     is_settled: bool = False
     has_yielded: bool = False
@@ -71,7 +74,8 @@ def decide(own: Claim, others: Sequence[Claim]) -> Verdict:
 
 
 def _same_or_conflict(own: Claim, other: Claim) -> Verdict:
-    return Verdict.DUPLICATE if own.payload_hash == other.payload_hash else Verdict.CONFLICT
+    is_same = other.payload_hash in (own.payload_hash, own.text_hash)
+    return Verdict.DUPLICATE if is_same else Verdict.CONFLICT
 
 
 def _place(claim: Claim) -> tuple[int, int]:

@@ -92,6 +92,20 @@ def test_sent_again_it_counts_once(caller: Caller):
     assert count(caller) == 5
 
 
+def test_sent_again_in_another_notation_it_counts_once_and_other_values_are_a_dead_letter(caller: Caller):
+    sent = event(timestamp="2026-03-15T14:30:00Z", metadata={"a": 1, "b": [1.0, {"c": None}]}, conversionValue=5)
+    again = {"metadata": {"b": [1, {"c": None}], "a": 1.0}, "conversionValue": 5.0, **sent, "timestamp": 1773585000000}
+    again["metadata"] = {"b": [1, {"c": None}], "a": 1.0}
+    other = {**again, "metadata": {"b": [2, {"c": None}], "a": 1.0}}
+    for body in (sent, again, other):
+        assert caller.post(ROUTE, body).status_code == 201
+    assert count(caller) == 1
+    letters = caller.store.client.query(
+        "SELECT code FROM dead_letters WHERE tenant_id = {tenant:String}", {"tenant": caller.tenant_id}
+    ).result_rows
+    assert letters == [("idempotency_conflict",)]
+
+
 def test_a_single_object_and_older_names_are_accepted(caller: Caller):
     body = event(treatmentId="cr_1", actionId="off_1")
     body["interactionType"] = body.pop("outcome")

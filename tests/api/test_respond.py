@@ -74,6 +74,35 @@ def test_the_key_may_come_as_a_header(caller: Caller):
     assert row["idempotencyKey"] == "k-1"
 
 
+def test_a_key_in_the_header_is_the_bodys_key_in_whatever_script(caller: Caller):
+    body = answer(idempotencyKey=None)
+    first = caller.post("/respond", {**body, "idempotencyKey": "köln-大-1"})
+    again = caller.post("/respond", body, headers={b"Idempotency-Key": "köln-大-1".encode()})
+    both = caller.post(
+        "/respond", {**body, "idempotencyKey": "köln-大-1"}, headers={b"Idempotency-Key": "köln-大-1".encode()}
+    )
+    assert [done.status_code for done in (first, again, both)] == [201, 200, 200]
+    longest = caller.post("/respond", body, headers={b"Idempotency-Key": ("大" * 256).encode()})
+    longer = caller.post("/respond", body, headers={b"Idempotency-Key": ("大" * 257).encode()})
+    assert (longest.status_code, longer.status_code) == (201, 400)
+
+
+def test_a_retry_that_serialises_anew_is_a_repetition_here_and_at_another_process(caller: Caller):
+    first = answer(timestamp="2026-03-15T14:30:00Z", conversionValue=1.0, metadata={"a": 1, "b": {"c": 1.0, "d": "é"}})
+    again = {name: first[name] for name in reversed(first)} | {
+        "timestamp": "2026-03-15T15:30:00.000+01:00",
+        "conversionValue": 1,
+        "metadata": {"b": {"d": "é", "c": 1}, "a": 1.0},
+        "context": None,
+    }
+    other = {**again, "metadata": {"b": {"d": "é", "c": 2}, "a": 1.0}}
+    assert caller.post("/respond", first).status_code == 201
+    assert len(history(caller)) == 1
+    with running_api(caller.world) as process:
+        for api in (caller, caller.at(process)):
+            assert [api.post("/respond", body).status_code for body in (again, other)] == [200, 409]
+
+
 @pytest.mark.parametrize(
     ("changes", "headers", "field"),
     [

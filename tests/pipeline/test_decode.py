@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
 from pipeline.directory import Directory
+from rapport.domain.events import InteractionRecorded, decode_event
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.payloads import hash_payload
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode
 from rapport.kafka.sources import source_of
@@ -177,6 +179,73 @@ def test_a_repetition_has_the_same_hashes_and_another_payload_another():
     keys, payloads = found["key_hash"].to_list(), found["payload_hash"].to_list()
     assert [keys.index(key) for key in keys] == [0, 0, 0, 3]
     assert [payloads.index(payload) for payload in payloads] == [0, 0, 2, 3]
+
+
+def test_a_free_form_value_that_cannot_be_read_is_compared_by_its_text():
+    huge = [b"1" * 5_000, b"1" * 5_000, b"1" * 4_999 + b"2"]
+    texts = [text_of({**CLICK, "metadata": {"n": 0}}).replace(b"0}", digits + b"}") for digits in huge]
+    hashes = [hash_payload(event, NOW) for event in map(decode_event, texts) if isinstance(event, InteractionRecorded)]
+    assert [hashes.index(found) for found in hashes] == [0, 0, 2]
+
+
+FULL = {
+    **CLICK,
+    "timestamp": "2026-03-01T12:00:00Z",
+    "conversionValue": 1,
+    "context": {"a": 1, "b": [1.0, 100, "é"], "c": {"x": None, "y": True}},
+    "metadata": {"id": 9_007_199_254_740_993, "price": 0.1},
+}
+NOON_MS = 1_772_366_400_000
+SAME_AS_FULL = [
+    json.dumps(FULL, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(),
+    json.dumps({name: FULL[name] for name in reversed(FULL)}, indent=2).encode(),
+    text_of({**FULL, "conversionValue": 1.0, "context": {"c": {"y": True, "x": None}, "b": [1, 1e2, "é"], "a": 1.0}}),
+    text_of({**FULL, "offerId": None, "channelId": "", "outcomeDetails": None, "type": "interaction.recorded.v1"}),
+    text_of({name: value for name, value in FULL.items() if name != "metadata"} | FULL["metadata"]),
+    *(
+        text_of({**FULL, "timestamp": at})
+        for at in ("2026-03-01T12:00:00.000+00:00", "2026-03-01T13:00:00+01:00", NOON_MS, float(NOON_MS))
+    ),
+    text_of(FULL).replace(b"0.1}", b"1.0E-1}").replace(b'"a":', b'"\\u0061":'),
+]
+OTHER_THAN_FULL = [
+    {**FULL, "timestamp": NOON_MS + 1},
+    {name: value for name, value in FULL.items() if name != "timestamp"},
+    {**FULL, "conversionValue": 2},
+    {**FULL, "offerId": "o"},
+    {**FULL, "metadata": {"id": 9_007_199_254_740_992, "price": 0.1}},
+    {**FULL, "metadata": {"id": "9007199254740993", "price": 0.1}},
+    {**FULL, "context": {"a": 1, "b": [100, 1, "é"], "c": {"x": None, "y": True}}},
+    {**FULL, "context": {"a": 1, "b": [1, 100, "é"], "c": {"y": True}}},
+    {**FULL, "outcomeDetails": FULL["context"], "context": None},
+]
+
+
+def test_a_plain_event_that_was_written_in_another_way_is_the_same_event():
+    texts = [CLICK, {**CLICK, "type": "interaction.recorded.v1"}, {**CLICK, "channelId": "", "metadata": None}]
+    assert decoded(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
+
+
+def test_an_event_that_was_written_in_another_way_is_the_same_event():
+    """AWS Powertools#638: a retry that serialises anew was taken for another request."""
+    texts = [text_of(FULL), *SAME_AS_FULL, *map(text_of, OTHER_THAN_FULL)]
+    found = decoded(*[record(text, offset) for offset, text in enumerate(texts)])
+    assert found.dead_letters == []
+    hashes = found.events["payload_hash"].to_list()
+    same = len(SAME_AS_FULL) + 1
+    assert [hashes.index(payload) for payload in hashes] == [0] * same + list(range(same, len(texts)))
+
+
+@LAW
+@given(value=st.dictionaries(st.text(max_size=8), json_values, max_size=4), data=st.data())
+def test_the_order_of_keys_makes_no_difference(value: dict[str, Any], data: st.DataObject):
+    def shuffled(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: shuffled(part[key]) for key in data.draw(st.permutations(list(part)))}
+        return [shuffled(item) for item in part] if isinstance(part, list) else part
+
+    texts = [{**CLICK, "metadata": value}, {"metadata": shuffled(value), **CLICK}]
+    assert decoded(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
 
 
 FAULTS = [

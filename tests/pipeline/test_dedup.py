@@ -27,6 +27,7 @@ EVENTS = {
     "offset": pl.UInt64,
     "item": pl.UInt32,
     "payload_hash": pl.UInt64,
+    "text_hash": pl.UInt64,
     "received_at_ms": pl.Int64,
 }
 CLAIMS = {**EVENTS, "has_yielded": pl.UInt8, "age_s": pl.Int64}
@@ -39,6 +40,7 @@ class Event:
     item: int = 0
     key: int = 1
     payload: int = 1
+    text: int = 0
     at_h: int = 0
     customer: str = "ann"
     tenant: str = "acme"
@@ -48,7 +50,7 @@ class Event:
         return self.source, self.offset, self.item
 
     def row(self) -> tuple[object, ...]:
-        return self.tenant, self.customer, self.key, *self.place, self.payload, self.at_h * HOUR_MS
+        return self.tenant, self.customer, self.key, *self.place, self.payload, self.text, self.at_h * HOUR_MS
 
 
 def frame_of(events: Iterable[Event]) -> pl.DataFrame:
@@ -121,6 +123,12 @@ def test_the_same_key_with_another_payload_is_a_conflict_and_no_duplicate():
     assert places(resolution.accepted) == [("a", 0, 0)]
     assert resolution.conflicts == [("acme", "a", 1, 0)]
     assert resolution.duplicates == 1
+
+
+def test_a_claim_from_before_values_were_compared_is_a_repetition_by_its_text():
+    others = others_of(claimed(Event("a", 3, payload=7), age_s=OLD))
+    resolution = resolved([Event("a", 8, payload=1, text=7), Event("a", 9, payload=1, text=6)], others)
+    assert (resolution.duplicates, resolution.conflicts) == (1, [("acme", "a", 9, 0)])
 
 
 def test_of_two_sources_in_one_batch_the_lower_counts_and_the_higher_says_that_it_stood_back():

@@ -70,6 +70,7 @@ def frame_of(contacts: Iterable[Contact]) -> pl.DataFrame:
             "idempotency_key": f"{c.source}:{c.offset}:{c.item}",
             "key_hash": 0,
             "payload_hash": 0,
+            "text_hash": 0,
             "context": "",
             "outcome_details": "",
             "metadata": "",
