@@ -20,6 +20,7 @@ from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
 from api.catalogue.resources import RESOURCES
 from api.catalogue_cache import CompiledCatalogues
+from api.client_address import ClientAddresses
 from api.clv.controller import ClvController
 from api.clv.service import CustomerValues
 from api.consents.bulk import ConsentsController
@@ -177,6 +178,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             redis,
             patience_s=settings.api.kafka_timeout_s + 2,
         ),
+        client_addresses=ClientAddresses(settings.api.trusted_proxies),
         clock=clock,
         decisions=RecentDecisions(database, clock),
         decider=Decider(

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 if TYPE_CHECKING:
     from api.auth.keyring import Keyring
     from api.catalogue_cache import CompiledCatalogues
+    from api.client_address import ClientAddresses
     from api.clv.service import CustomerValues
     from api.contact_profiles.service import ContactProfiles
     from api.database import Database
@@ -42,6 +43,7 @@ class Services:
 
     __slots__ = (
         "catalogues",
+        "client_addresses",
         "clock",
         "clv",
         "contact_profiles",
@@ -79,6 +81,7 @@ class Services:
         summaries: Loader[SummaryRequest, SummaryRows],
         history: Loader[PageRequest, Page],
         repetitions: Repetitions,
+        client_addresses: ClientAddresses,
         clock: Callable[[], int],
         decisions: RecentDecisions,
         decider: Decider,
@@ -101,6 +104,7 @@ class Services:
         self.summaries = summaries
         self.history = history
         self.repetitions = repetitions
+        self.client_addresses = client_addresses
         self.clock = clock
         self.decisions = decisions
         self.decider = decider

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -105,6 +106,9 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Keys are stored as HMAC-SHA256 under it; without it nobody is let in. At least 16 characters."""
     trusted_tenant: str = ""
     """For development, on loopback only: requests that name this tenant in X-Tenant-Id need no key."""
+    trusted_proxies: str = ""
+    """Networks, as CIDRs with commas between, whose X-Forwarded-For says where a visitor is. Without any, nobody is
+    recognised by address and browser."""
     shared_state: str = "memory"
     """Where processes keep what they must know of each other (rate limits, reservations, idempotency keys of the last
     minutes): memory, for one process, or redis://host:port."""
@@ -218,6 +222,7 @@ def _contradictions(settings: Settings) -> list[str]:
             api.shared_state == "memory" or api.shared_state.startswith(("redis://", "rediss://")),
             "RAPPORT_API_SHARED_STATE must be memory or redis://host:port",
         ),
+        (_are_networks(api.trusted_proxies), "RAPPORT_API_TRUSTED_PROXIES must be CIDRs such as 10.0.0.0/8, fd00::/8"),
         (api.max_body_bytes >= 1_024, "RAPPORT_API_MAX_BODY_BYTES must be at least 1024"),
         (api.max_bulk_bytes >= api.max_body_bytes, "RAPPORT_API_MAX_BULK_BYTES must not lie below MAX_BODY_BYTES"),
         (api.kafka_timeout_s > 0, "RAPPORT_API_KAFKA_TIMEOUT_S must be above 0"),
@@ -238,6 +243,23 @@ def _contradictions(settings: Settings) -> list[str]:
         ),
     ]
     return [message for holds, message in checks if not holds]
+
+
+def parse_networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Read networks as CIDRs, or single addresses, with commas between.
+
+    Raises:
+        ValueError: One of them is none, or has bits set beyond its length.
+    """
+    return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _are_networks(text: str) -> bool:
+    try:
+        parse_networks(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_http_url(text: str) -> bool:

@@ -119,6 +119,8 @@ def test_values_that_cannot_work_are_refused(variable: str, value: str):
         ("CLICKHOUSE_TIMEOUT_S", "-1"),
         ("RAPPORT_WORKER_CLAIM_TIMEOUT_S", "nan"),
         ("RAPPORT_WORKER_PORT", "70000"),
+        ("RAPPORT_API_TRUSTED_PROXIES", "10.0.0.7/8"),
+        ("RAPPORT_API_TRUSTED_PROXIES", "proxy.example"),
     ],
 )
 def test_values_that_fail_later_are_refused_at_once(variable: str, value: str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar.connection import ASGIConnection
@@ -10,6 +9,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 
 from api.auth.principal import Principal
+from api.client_address import is_forwarded, is_loopback
 from api.errors import ApiError
 from rapport.domain.api_keys import Role
 
@@ -88,14 +88,6 @@ def key_of(x_api_key: str, authorization: str, *in_query: str) -> str:
     return next(iter(keys), "")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _keys_in_query(request: ASGIConnection[Any, Any, Any, Any]) -> list[str]:
     return [key.strip() for key in request.query_params.getall("api_key", [])]
 
@@ -107,5 +99,4 @@ def _is_named_local(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
     """
     host = request.headers.get("host", "")
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    is_forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "origin"))
-    return is_loopback(name.strip("[]")) and not is_forwarded
+    return is_loopback(name.strip("[]")) and "origin" not in request.headers and not is_forwarded(request.headers)

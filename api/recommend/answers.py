@@ -36,6 +36,7 @@ def answer(
     *,
     interaction_ids: Sequence[str] = (),
     is_debugging: bool = False,
+    warnings: Sequence[str] = (),
 ) -> Recommendation:
     """Say what was decided.
 
@@ -45,6 +46,7 @@ def answer(
         timing: Where the time went.
         interaction_ids: Of the items' rows; none in a dry run.
         is_debugging: Whether to explain.
+        warnings: What to say before what the decision itself warns of.
     """
     decision = record.decision
     ids: Sequence[str | None] = interaction_ids or [None] * len(decision.items)
@@ -61,7 +63,7 @@ def answer(
             decided_at=iso(record.decided_at_ms),
             data_lag_ms=record.watermark.lag_ms,
             timing=timing,
-            warnings=decision.trace.problems,
+            warnings=[*warnings, *decision.trace.problems],
             funnel=decision.funnel if is_debugging else msgspec.UNSET,
         ),
         experiments=decision.experiments,

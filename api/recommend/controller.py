@@ -106,7 +106,6 @@ class RecommendController(Controller):
         quarter of an hour, so that simultaneous requests keep caps. Where nothing is to be offered the answer is 200
         with count 0. Older names are accepted: blueprintKey, decisionFlowId, maxOffers, trace.
         """
-        address = request.client.host if request.client else ""
-        caller = Caller(address, request.headers.get("user-agent", ""))
+        caller = Caller(services.client_addresses.find(request) or "", request.headers.get("user-agent", ""))
         done = await recommend(services, request.user.tenant_id, data, caller)
         return Response(done.body, headers={"X-Position": done.position})

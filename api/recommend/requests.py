@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MAX_CONTEXT_BYTES: Final = 8_192
 MAX_ATTRIBUTES_BYTES: Final = 65_536
+_ONE_OFF: Final = (
+    "nothing tells this visitor from others, so its customerId is used once and caps do not hold from one request to"
+    " the next: send customerId or sessionId, or have a trusted proxy say the visitor's address"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +43,13 @@ class Asked:
     problems: Sequence[str] = ()
 
 
-def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent: str) -> str:
-    """Whom a body is about; who is anonymous gets a stable id."""
+def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent: str) -> tuple[str, Sequence[str]]:
+    """Say whom a body is about, and what a caller should know about that; who is anonymous gets an id."""
     if body.customer_id and body.customer_id != ANONYMOUS:
-        return body.customer_id
-    return anonymous_id(tenant_id, body.session_id or "", address, user_agent)
+        return body.customer_id, ()
+    session_id = body.session_id or ""
+    warnings = () if session_id or address else (_ONE_OFF,)
+    return anonymous_id(tenant_id, session_id, address, user_agent), warnings
 
 
 def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue, flow: DecisionFlow | None = None) -> Asked:

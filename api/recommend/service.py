@@ -32,7 +32,11 @@ ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, for anonymous customers."""
+    """Who asks, for anonymous customers.
+
+    Attributes:
+        address: The visitor's; empty if it is not known.
+    """
 
     address: str
     user_agent: str
@@ -67,7 +71,8 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
     started = time.perf_counter()
     tenant = await services.tenants.get(tenant_id)
     catalogue = await services.catalogues.of(tenant_id)
-    asked = understand(body, name_customer(tenant_id, body, caller.address, caller.user_agent), catalogue)
+    customer_id, warnings = name_customer(tenant_id, body, caller.address, caller.user_agent)
+    asked = understand(body, customer_id, catalogue)
     partition, source = _log_of(services, tenant_id, asked)
     recommendation_id = make_recommendation_id(services.clock())
     await services.quota.take(tenant, recommendation_id)
@@ -95,7 +100,7 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
         event_id(made.record.decided_at_ms, source, written.offset, FIRST_ITEM + index)
         for index in range(len(made.record.decision.items))
     ]
-    found = answer(made.record, catalogue, timing, interaction_ids=ids, is_debugging=body.debug)
+    found = answer(made.record, catalogue, timing, interaction_ids=ids, is_debugging=body.debug, warnings=warnings)
     return Recommended(found, f"{partition}:{written.offset}")
 
 

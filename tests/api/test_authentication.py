@@ -12,7 +12,7 @@ from api.app import create_app
 from rapport.domain.api_keys import Role
 from rapport.embedded.ports import LOOPBACK
 from rapport.storage.tenants import change_tenant
-from tests.fixtures.api import CallerFactory, api_settings, check_error
+from tests.fixtures.api import CallerFactory, From, api_settings, check_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,22 +101,10 @@ def test_health_metrics_and_documents_need_no_key(caller: Caller, path: str):
     assert caller.client.get(path).status_code == 200
 
 
-class From:
-    """An application as clients at some address see it."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self.address: str | None = LOOPBACK
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        client = (self.address, 50_000) if self.address else None
-        await self._app(scope if scope["type"] == "lifespan" else {**scope, "client": client}, receive, send)
-
-
 @contextmanager
 def trusting(world: World, tenant_id: str) -> Iterator[tuple[TestClient[Any], From]]:
     """An API with the development switch on for a tenant, and from where it is asked."""
-    app = From(create_app(api_settings(world, RAPPORT_API_TRUSTED_TENANT=tenant_id)))
+    app = From(create_app(api_settings(world, RAPPORT_API_TRUSTED_TENANT=tenant_id)), LOOPBACK)
     with TestClient(app, raise_server_exceptions=False) as client:
         client.headers["Host"] = "localhost:3000"
         yield client, app
@@ -154,6 +142,10 @@ def test_under_the_development_switch_the_trusted_tenant_needs_no_key(trusted: T
         {"Origin": "http://localhost:3000"},
         {"X-Forwarded-For": "127.0.0.1"},
         {"Forwarded": "for=127.0.0.1"},
+        {"X-Forwarded-Host": "localhost"},
+        {"X-Real-IP": "127.0.0.1"},
+        {"Via": "1.1 proxy"},
+        {"CF-Connecting-IP": "127.0.0.1"},
     ],
 )
 def test_the_development_switch_refuses_what_was_forwarded_or_meant_for_another_host(

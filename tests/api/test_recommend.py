@@ -3,10 +3,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from litestar.testing import TestClient
 
+from api.app import create_app
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import PersonalizationVariable
 from tests.api.shop import offer, offers_of, recommend, stock
+from tests.fixtures.api import From, api_settings
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller, CallerFactory
@@ -125,15 +129,58 @@ def test_placements_are_filled_together(caller: Caller):
     assert offers_of(recommend(caller, placements=wanted, deduplicate=True)) == ["loan", "card"]
 
 
-def test_anonymous_customers_stay_the_same_by_their_session_and_by_their_browser(caller: Caller):
+def test_anonymous_customers_stay_the_same_by_their_session(caller: Caller):
     stock(caller, *offer("loan"))
-    sessions = [recommend(caller, "anonymous", sessionId=name)["customerId"] for name in ("s1", "s1", "s2")]
-    assert sessions[0] == sessions[1] != sessions[2]
-    browsers = [
-        caller.post("/recommend", {}, headers={"User-Agent": agent}).json()["customerId"] for agent in ("a", "a", "b")
-    ]
-    assert browsers[0] == browsers[1] != browsers[2]
-    assert all(name.startswith("anon_") for name in sessions + browsers)
+    sessions = [recommend(caller, "anonymous", sessionId=name) for name in ("s1", "s1", "s2")]
+    ids = [body["customerId"] for body in sessions]
+    assert ids[0] == ids[1] != ids[2]
+    assert all(name.startswith("anon_") for name in ids)
+    assert [body["meta"]["warnings"] for body in sessions] == [[], [], []]
+
+
+def test_anonymous_visitors_are_told_apart_by_an_address_only_where_a_trusted_proxy_says_it(caller: Caller):
+    """plausible#1166: behind a proxy, all visitors with one browser were one, and shared their caps."""
+    stock(caller, *offer("loan"))
+    key = caller.keys[Role.EDITOR]
+    app = From(create_app(api_settings(caller.world, RAPPORT_API_TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::/32")))
+
+    def id_of(peer: str | None, *forwarded: str, agent: str = "Firefox") -> tuple[str, bool]:
+        app.address = peer
+        headers = [("X-API-Key", key), ("User-Agent", agent), *(("X-Forwarded-For", line) for line in forwarded)]
+        body = client.post("/api/v1/recommend", json={}, headers=headers).json()
+        return body["customerId"], any("sessionId" in warning for warning in body["meta"]["warnings"])
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        wait_until(lambda: client.get("/health/ready").status_code == 200, "Kafka answers")
+        ann, _ = id_of("10.0.0.7", "203.0.113.9")
+        same = [
+            id_of("10.0.0.8", "203.0.113.9, 10.2.2.2"),
+            id_of("::ffff:10.0.0.8", "198.51.100.1, 203.0.113.9:4711"),
+            id_of("2001:db8::1", "198.51.100.1", "203.0.113.9"),
+        ]
+        assert same == [(ann, False)] * 3
+        others = [
+            id_of("10.0.0.7", "203.0.113.9", agent="Safari"),
+            id_of("10.0.0.7", "203.0.113.10"),
+            id_of("10.0.0.7", "203.0.113.9, 198.51.100.1"),
+        ]
+        assert [is_warned for _, is_warned in others] == [False] * 3
+        unknown = [
+            id_of("203.0.113.9"),
+            id_of("203.0.113.9"),
+            id_of("203.0.113.7", "203.0.113.9"),
+            id_of("10.0.0.7"),
+            id_of("10.0.0.7", "unknown"),
+            id_of("10.0.0.7", "203.0.113.9, nonsense"),
+            id_of(None, "203.0.113.9"),
+        ]
+        assert [is_warned for _, is_warned in unknown] == [True] * 7
+        assert len({ann, *(name for name, _ in others + unknown)}) == 11
+
+
+def test_without_trusted_proxies_no_visitor_is_taken_for_another(caller: Caller):
+    stock(caller, *offer("loan"))
+    assert len({recommend(caller, "anonymous")["customerId"] for _ in range(3)}) == 3
 
 
 @pytest.mark.parametrize(
