@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -28,12 +27,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_S: Final = 0.5
+LOOK_EVERY_S: Final = 0.2
 LOOK_FOR_WAITERS_EVERY_S: Final = 0.02
-KEPT_LOOKS: Final = 7_200
+IDLE_S: Final = 2.0
+"""How often the tables are read while everything in the log is known to be applied, and the topic while it is missing
+or was replaced."""
+KEPT_LOOKS: Final = 18_000
 """An hour of looks at the log; a stream further behind than that is reported as an hour behind, and growing."""
 REOPEN_AFTER_S: Final = 60.0
-"""How often it is asked anew which partitions there are."""
+"""How often it is asked anew what the topic is. That it has more partitions is noticed sooner."""
 
 
 class Watermark:
@@ -49,6 +51,7 @@ class Watermark:
         self._looks: deque[tuple[float, Mapping[int, int]]] = deque(maxlen=KEPT_LOOKS)
         self._fresh_at: float | None = None
         self._sources: dict[int, Source] = {}
+        self._replaced: frozenset[int] = frozenset()
         self._applied: dict[int, int] = {}
         self._waiters = 0
         self._moved = asyncio.Event()
@@ -96,20 +99,18 @@ class Watermark:
             self._waiters -= 1
 
     def _has_applied(self, offsets: Mapping[int, int]) -> bool:
+        if not self._replaced.isdisjoint(offsets):
+            return False
         return all(self._applied.get(partition, 0) > offset for partition, offset in offsets.items())
 
     async def _follow_log(self) -> None:
         delay_s = LOOK_EVERY_S
         while True:
             try:
-                async with AsyncExitStack() as stack:
-                    await self._learn_sources()
-                    reader = await stack.enter_async_context(open_log(self._kafka))
+                await self._learn_sources()
+                async with open_log(self._kafka) as reader:
                     delay_s = LOOK_EVERY_S
-                    until = time.monotonic() + REOPEN_AFTER_S
-                    while time.monotonic() < until:
-                        await self._look_at_log(reader)
-                        await asyncio.sleep(LOOK_EVERY_S)
+                    await self._look_while_sources_are_the_same(reader)
             except (KafkaError, OSError, StorageError) as error:
                 log.warning("the end of the log is not known", error=str(error))
                 await asyncio.sleep(delay_s)
@@ -122,34 +123,61 @@ class Watermark:
         sources = {number: source_of(cluster_id, self._kafka.topic, number, generation) for number in partitions}
         if sources != self._sources:
             self._looks.clear()  # of other logs
-            self._applied = {}
+            self._applied = {number: self._applied[number] for number in self._same(sources) if number in self._applied}
+            self._replaced = self._replaced & self._same(sources)
             self._sources = sources
 
+    def _same(self, sources: Mapping[int, Source]) -> frozenset[int]:
+        return frozenset(number for number, source in sources.items() if self._sources.get(number) == source)
+
+    async def _look_while_sources_are_the_same(self, reader: LogReader) -> None:
+        until = time.monotonic() + REOPEN_AFTER_S
+        while self._sources and time.monotonic() < until:
+            await self._look_at_log(reader)
+            if self._replaced or reader.partitions(self._kafka.topic) > self._sources.keys():
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+        if self._replaced or not self._sources:
+            await asyncio.sleep(IDLE_S)
+
     async def _look_at_log(self, reader: LogReader) -> None:
-        looked_at = time.time()
-        ranges = await uncut(reader.ranges([(self._kafka.topic, number) for number in self._sources]))
-        self._looks.append((looked_at, {number: held.end for (_, number), held in ranges.items()}))
+        looked_at, applied = time.time(), self._applied
+        found = await uncut(reader.ends([(self._kafka.topic, number) for number in self._sources]))
+        ends = {number: end for (_, number), end in found.items()}
+        self._replaced = frozenset(number for number, end in ends.items() if end < applied.get(number, 0))
+        if self._replaced:
+            log.warning("the log is shorter than what was applied: was the topic recreated?", ends=ends)
+            self._looks.clear()
+            return
+        self._looks.append((looked_at, ends))
+        self._note()
+        if self._looks:
+            self._wanted.set()
 
     async def _follow_tables(self) -> None:
         while True:
             try:
-                names = {source.name: number for number, source in self._sources.items()}
-                if names:
-                    progress = await self._database.call(read_progress, list(names))
-                    self._applied = {names[name]: offset for name, offset in progress.items()}
-                    self._note()
+                await self._read_progress()
             except StorageError as error:
                 log.warning("it is not known how far the stream is", error=str(error))
             self._moved.set()
             self._moved.clear()
-            if self._waiters:
-                await asyncio.sleep(LOOK_FOR_WAITERS_EVERY_S)
+            if self._waiters or self._looks:
+                await asyncio.sleep(LOOK_FOR_WAITERS_EVERY_S if self._waiters else LOOK_EVERY_S)
                 continue
             self._wanted.clear()
             try:
-                await asyncio.wait_for(self._wanted.wait(), LOOK_EVERY_S)
+                await asyncio.wait_for(self._wanted.wait(), IDLE_S)
             except TimeoutError:
                 continue
+
+    async def _read_progress(self) -> None:
+        sources = self._sources
+        names = {source.name: number for number, source in sources.items()}
+        progress = await self._database.call(read_progress, list(names)) if names else {}
+        if self._sources is sources:
+            self._applied = {names[name]: offset for name, offset in progress.items()}
+            self._note()
 
     def _note(self) -> None:
         """Find the latest moment whose log is applied; what is older is not needed any more."""

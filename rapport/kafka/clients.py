@@ -49,6 +49,8 @@ def log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="none",
         max_partition_fetch_bytes=MAX_REQUEST_BYTES,
+        fetch_max_wait_ms=25,  # whoever looks into a log wants to know what is there, not what will come
+        metadata_max_age_ms=10_000,
         **security_options(settings),
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from rapport.kafka.clients import log_reader, uncut
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
 
 READ_TIMEOUT_MS = 2_000
+LOOK_AGAIN_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,37 @@ class LogReader:
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
+        self._ends: dict[TopicPartition, tuple[int, int]] = {}
 
     async def ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], LogRange]:
-        """Where the logs begin and end.
+        """Return where the logs begin and end.
 
-        The end is looked up by reading the last batch, because the embedded broker answers the offset *after the first*
-        message of the last batch when asked for the end.
+        Raises:
+            KafkaError: The cluster does not answer.
+        """
+        begins = await self._consumer.beginning_offsets([TopicPartition(*partition) for partition in partitions])
+        ends = await self.ends(partitions)
+        return {partition: LogRange(begins[TopicPartition(*partition)], end) for partition, end in ends.items()}
+
+    async def ends(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offset behind the last message of each partition.
+
+        The embedded broker, asked for the end, answers the offset *after the first* message of the last batch. It tells
+        the high watermark with what is fetched, as Kafka does, so that is asked for where the answer is a new one.
+
+        Raises:
+            KafkaError: The cluster does not answer.
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
-        begins = await self._consumer.beginning_offsets(wanted)
-        ends = await self._consumer.end_offsets(wanted)
-        found: dict[tuple[str, int], LogRange] = {}
-        for partition in wanted:
-            end = ends[partition]
-            if end > begins[partition]:
-                end = max(end, await self._end_from(partition, end - 1))
-            found[partition.topic, partition.partition] = LogRange(begins[partition], end)
-        return found
+        listed: dict[TopicPartition, int] = await self._consumer.end_offsets(wanted)
+        moved = {tp: end for tp, end in listed.items() if end and self._ends.get(tp, (0, 0))[0] != end}
+        if moved:
+            self._ends |= {tp: (moved[tp], end) for tp, end in (await self._high_watermarks(moved)).items()}
+        return {(tp.topic, tp.partition): self._ends[tp][1] if listed[tp] else 0 for tp in wanted}
+
+    def partitions(self, topic: str) -> set[int]:
+        """Return the partitions of a topic that was looked at; a new one is known within ten seconds."""
+        return set(self._consumer.partitions_for_topic(topic) or ())
 
     async def first_at_or_after(self, partition: tuple[str, int], offset: int) -> int | None:
         """The lowest offset from ``offset`` on that holds a message; None if nothing follows."""
@@ -65,12 +80,20 @@ class LogReader:
         messages = found.get(at, [])
         return int(messages[0].offset) if messages else None
 
-    async def _end_from(self, partition: TopicPartition, offset: int) -> int:
-        self._consumer.assign([partition])
-        self._consumer.seek(partition, offset)
-        messages = (await self._consumer.getmany(partition, timeout_ms=READ_TIMEOUT_MS)).get(partition, [])
-        last = messages[-1].offset + 1 if messages else offset + 1
-        return int(max(last, self._consumer.highwater(partition) or 0))
+    async def _high_watermarks(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Fetch from these offsets on, all partitions at once, for the high watermarks that come along."""
+        self._consumer.assign(list(offsets))  # what is known of an earlier assignment is gone
+        for partition, offset in offsets.items():
+            self._consumer.seek(partition, offset)
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_MS / 1000):
+                while any(self._consumer.highwater(partition) is None for partition in offsets):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(LOOK_AGAIN_S)
+        except TimeoutError:
+            raise KafkaTimeoutError("the end of the log could not be fetched") from None
+        finally:
+            self._consumer.pause(*offsets)
+        return {tp: max(offset, int(self._consumer.highwater(tp) or 0)) for tp, offset in offsets.items()}
 
 
 @asynccontextmanager

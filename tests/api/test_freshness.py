@@ -36,6 +36,12 @@ def test_a_read_says_how_old_it_may_be(caller: Caller, path: str):
     assert int(caller.get(path).headers["x-data-lag-ms"]) >= 0
 
 
+def test_while_nothing_happens_reads_are_at_most_300_ms_old(caller: Caller):
+    caller.record(CLICK)
+    caller.read(READS[0])
+    wait_until(lambda: (_lag(caller) or 9_999) <= 300, "the age is the truth", seconds=20)
+
+
 def test_what_answers_nothing_from_the_tables_says_nothing_of_their_age(caller: Caller):
     assert "x-data-lag-ms" not in caller.get("/api-keys").headers
 
@@ -127,6 +133,32 @@ def test_while_no_worker_applies_anything_the_lag_grows_and_writes_are_not_yet_a
             caller.record(CLICK)
             fresh = _lag(caller) or 0
             wait_until(lambda: (_lag(caller) or 0) > fresh + 1_500, "the lag grows")
+    finally:
+        world.close()
+
+
+def test_a_log_that_is_shorter_than_what_was_applied_makes_nothing_fresh(
+    broker: BrokerServer, clickhouse_url: str, tmp_path: Path
+):
+    world = World(broker.bootstrap, clickhouse_url, f"anew{uuid.uuid4().hex[:10]}", tmp_path)
+    world.open(tenants=())
+    try:
+        with running_api(world) as client:
+            caller = CallerFactory(client, world)()
+            worker = world.start_worker()
+            caller.record(CLICK)
+            caller.read(READS[0])
+            worker.kill()
+            world.store.execute(
+                "INSERT INTO stream_progress SELECT * REPLACE (next_offset + 1000 AS next_offset) "
+                "FROM stream_progress FINAL"
+            )
+            caller.record(CLICK)
+            waiting = {"X-Min-Position": caller.position, "X-Max-Wait-Ms": "0"}
+            wait_until(lambda: caller.get(READS[0], headers=waiting).status_code == 409, "the API has noticed")
+            fresh = _lag(caller) or 0
+            wait_until(lambda: (_lag(caller) or 0) > fresh + 1_500, "the lag grows")
+            assert caller.get(READS[0], headers=waiting).status_code == 409
     finally:
         world.close()
 

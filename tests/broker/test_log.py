@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from rapport.kafka.log import LogRange, open_log
 from rapport.settings import KafkaSettings
@@ -34,6 +36,34 @@ def test_the_end_of_a_log_is_behind_its_last_message(broker: BrokerServer) -> No
             return empty, (await reader.ranges([(topic, 0)]))[topic, 0]
 
     assert asyncio.run(look()) == (LogRange(0, 0), LogRange(0, 12))
+
+
+def test_partitions_that_did_not_move_are_not_fetched_again(broker: BrokerServer) -> None:
+    topic = f"t{uuid.uuid4().hex[:10]}"
+    partitions = [(topic, number) for number in range(3)]
+    fetched: list[int] = []
+
+    async def look() -> list[dict[tuple[str, int], int]]:
+        await create_topic(broker.bootstrap, topic, partitions=3)
+        async with open_log(KafkaSettings(bootstrap=broker.bootstrap)) as reader:
+            fetch = reader._high_watermarks
+
+            def count(offsets: Mapping[TopicPartition, int]) -> Coroutine[Any, Any, dict[TopicPartition, int]]:
+                fetched.append(len(offsets))
+                return fetch(offsets)
+
+            reader._high_watermarks = count  # type: ignore[method-assign]
+            ends = [await reader.ends(partitions)]
+            for _ in range(2):
+                await write_batch(broker.bootstrap, topic, 7)
+                ends += [await reader.ends(partitions), await reader.ends(partitions)]
+            assert reader.partitions(topic) == {0, 1, 2}
+            return ends
+
+    ends = asyncio.run(look())
+    assert [end[topic, 0] for end in ends] == [0, 7, 7, 14, 14]
+    assert [end[topic, 1] for end in ends] == [0] * 5
+    assert fetched == [1, 1]
 
 
 def test_the_first_message_from_an_offset_on_is_found_or_there_is_none(broker: BrokerServer) -> None:

@@ -52,6 +52,25 @@ def test_a_sound_catalogue_gets_no_warning():
     assert lint_catalogue({}) == []
 
 
+LOOKS_AHEAD = {"attribute": "a", "operator": "regex", "value": "(?=a)"}
+
+
+def test_what_was_stored_with_a_pattern_of_another_dialect_is_named():
+    rule = {"id": "r", "name": "R", "ruleType": "attribute_condition", "scope": "global", "config": LOOKS_AHEAD}
+    found = lint_catalogue(
+        catalogue(
+            {
+                "qualification_rule": [rule, {**rule, "id": "off", "name": "Off", "status": "draft"}],
+                "decision_flow": [flow(filtering(("customer.a", "regex", "(?=a)")))],
+            }
+        )
+    )
+    unread = {one.id: one for one in found if one.code == "cannot_be_read"}
+    assert set(unread) == {"r", "f"}
+    assert unread["r"].message.startswith("nobody fulfils it: '(?=a)' is no pattern of RE2")
+    assert (unread["f"].kind, unread["f"].field) == ("decision_flow", "published.filter")
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -18,6 +18,7 @@ Code = Literal[
     "flow_shadowed",
     "node_does_nothing",
     "duplicate_name",
+    "cannot_be_read",
 ]
 
 

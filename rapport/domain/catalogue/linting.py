@@ -1,6 +1,7 @@
 """What a catalogue says that silently does nothing, or something else than is meant.
 
-Every warning is about entities that are right by themselves: nothing of it keeps a catalogue from being stored.
+Nothing of it keeps a catalogue from being stored. All but ``cannot_be_read`` is about entities that are right by
+themselves; that is about what was stored when other things were allowed.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Any, Final, TypeVar
 from rapport.domain.catalogue.inventory import Creative, Offer
 from rapport.domain.catalogue.lint_flows import Shown, lint_flows
 from rapport.domain.catalogue.lint_warnings import LintWarning
-from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
+from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, QualificationRule
 from rapport.domain.catalogue.validating import UNIQUE_NAMES, Entities
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind, Status
+from rapport.domain.decisions.entity_checks import find_entity_flaws
+from rapport.domain.decisions.flow_checks import find_flaws
 from rapport.domain.decisions.narrowing import instant_ms
 from rapport.domain.decisions.scopes import EACH, describe, find_scope_flaws, scopes_of
 
@@ -33,6 +36,7 @@ def lint_catalogue(entities: Entities) -> list[LintWarning]:
         *lint_flows(entities, shown),
         *_lint_offers(_active(entities, "offer", Offer), shown),
         *_lint_names(entities),
+        *_lint_unreadable(entities),
     ]
     return sorted(found, key=lambda one: (one.kind, one.id, one.code, one.field))
 
@@ -111,6 +115,26 @@ def _lint_offers(offers: Iterable[Offer], shown: Shown) -> Iterator[LintWarning]
         if budget.max_per_day is not None and budget.max_total is not None and budget.max_per_day > budget.max_total:
             message = f"{budget.max_per_day} is never reached: maxTotal is {budget.max_total}"
             yield LintWarning("contradictory_caps", "offer", offer.id, "budget.maxPerDay", message)
+
+
+def _lint_unreadable(entities: Entities) -> Iterator[LintWarning]:
+    """What is stored and active, and would not be taken as it is: such as a pattern in a dialect of old."""
+    for kind, effect in _EFFECTS.items():
+        for entity in _active(entities, kind, Entity):
+            for field, message in find_entity_flaws(kind, entity, {}):
+                if not field.startswith("scope"):  # said already
+                    yield LintWarning("cannot_be_read", kind, entity.id, field, f"{effect}: {message}")
+    for flow in _active(entities, "decision_flow", DecisionFlow):
+        for node, message in find_flaws(flow.published) if flow.published_version else ():
+            effect = "no request is decided by it"
+            yield LintWarning("cannot_be_read", "decision_flow", flow.id, f"published.{node}", f"{effect}: {message}")
+
+
+_EFFECTS: Final[Mapping[str, str]] = {
+    "qualification_rule": "nobody fulfils it",
+    "contact_policy": "it blocks everything it applies to",
+    "model": "it counts as failing",
+}
 
 
 def _instant(text: str | None) -> float | None:

@@ -90,7 +90,7 @@ def test_a_policy_that_would_do_nothing_or_too_much_is_named(changes: dict[str, 
         ),
         (
             {"ruleType": "attribute_condition", "config": {"attribute": "a", "operator": "regex", "value": "("}},
-            "config: '(' is no regular expression",
+            "config: '(' is no pattern",
         ),
     ],
 )

@@ -1,0 +1,70 @@
+"""Patterns that users write: RE2's dialect, in which no search takes longer than the text and the pattern are long.
+
+Python's own engine tries every way in which a pattern may match: ``^(a|a)*$`` takes years over 60 letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import re2
+
+MAX_LENGTH: Final = 200
+MAX_SIZE: Final = 3_000
+"""Instructions of a compiled pattern. A search takes at worst as many steps as the product of this and the text."""
+MAX_TEXT: Final = 1_000
+"""Characters of a value that are searched."""
+_MAX_BYTES: Final = 512 * 1024
+"""Memory of a compiled pattern and what it learns while it searches."""
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern ready to be searched for."""
+
+    text: str
+    _compiled: Any
+
+    def is_in(self, text: str) -> bool:
+        """Say whether the pattern occurs in the first 1,000 characters of a text."""
+        try:
+            return self._compiled.search(text[:MAX_TEXT]) is not None
+        except UnicodeEncodeError:  # half a character: JSON can say it, UTF-8 cannot
+            return self._compiled.search(text[:MAX_TEXT].encode(errors="replace").decode()) is not None
+
+
+def compile_pattern(text: str) -> Pattern:
+    """Prepare a pattern.
+
+    Raises:
+        PatternError: It is too long, no pattern of the dialect, or too large.
+    """
+    if len(text) > MAX_LENGTH:
+        raise PatternError(f"a pattern has at most {MAX_LENGTH} characters, not {len(text)}")
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MAX_BYTES
+    try:
+        compiled = re2.compile(text, options)
+    except UnicodeEncodeError:
+        raise PatternError(f"{text!r} has half a character in it") from None
+    except re2.error as error:
+        why = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
+        if "too large" in why:
+            raise _too_large(text) from error
+        raise PatternError(
+            f"{text!r} is no pattern of RE2 (https://github.com/google/re2/wiki/Syntax), "
+            f"which has no look-around and no back-references: {why}"
+        ) from error
+    if compiled._regexp.ProgramSize() > MAX_SIZE:  # noqa: SLF001 - the wrapper does not offer it
+        raise _too_large(text)
+    return Pattern(text, compiled)
+
+
+def _too_large(text: str) -> PatternError:
+    return PatternError(f"{text!r} is too large: repeat less often than its {{n,m}} say, or smaller groups")
