@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Final
 
 from rapport.domain.periods import DAY_MS
+from rapport.domain.times import EPOCH, InstantError, parse_instant
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY: Final = _EPOCH.toordinal()
+_EPOCH_DAY: Final = EPOCH.toordinal()
 
 
 def now_ms() -> int:
@@ -37,10 +37,8 @@ def iso_or_none(at_ms: int | None) -> str | None:
 
 
 def parse_time(text: str) -> int | None:
-    """Read ISO 8601 (UTC where it names no zone) as epoch milliseconds; None if it is none."""
+    """Read an instant as epoch milliseconds; None if it is none."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return parse_instant(text)
+    except InstantError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -10,7 +10,6 @@ import polars as pl
 from xxhash import xxh3_64_intdigest
 
 from rapport.domain.events import (
-    LATEST_MS,
     NO_OBJECT,
     DecisionMade,
     InteractionRecorded,
@@ -20,6 +19,7 @@ from rapport.domain.events import (
 )
 from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
+from rapport.domain.times import LATEST_MS
 from rapport.kafka.sources import event_id
 from rapport.storage.stream import DeadLetter
 

@@ -14,7 +14,7 @@ from api.auth.principal import Principal, requires
 from api.catalogue.shapes import Pagination
 from api.describing import answers
 from api.errors import Fault, invalid
-from api.reading.parameters import clamp, parse_instant, text_parameter
+from api.reading.parameters import clamp, read_instant, text_parameter
 from api.services import FromServices
 from api.times import iso
 from rapport.domain.api_keys import Role
@@ -96,8 +96,8 @@ class AuditController(Controller):
             entity_id=entity_id or "",
             action=action or "",
             actor=user_id or "",
-            from_ms=parse_instant("from", from_, faults) or 0,
-            to_ms=parse_instant("to", to, faults) or 0,
+            from_ms=read_instant("from", from_, faults) or 0,
+            to_ms=read_instant("to", to, faults) or 0,
         )
         if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
             faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))

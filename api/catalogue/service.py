@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from api.catalogue.bodies import Fields, entity_of, merged, renewed, slug_of
 from api.errors import ApiError, Fault, invalid
+from api.times import now_ms, parse_time
 from api.tracing import current_trace_id
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Offer
@@ -204,16 +203,13 @@ def _faults_of_mandate(offer: Offer, *, has_begun: bool) -> list[Fault]:
     faults = []
     if not offer.mandatory_reason:
         faults.append(Fault(field="mandatoryReason", message="is required of a mandatory offer"))
-    try:
-        ends_at = datetime.fromisoformat(offer.mandatory_expires_at or "")
-    except ValueError:
+    ends_at_ms = parse_time(offer.mandatory_expires_at or "")
+    if ends_at_ms is None:
         faults.append(
             Fault(field="mandatoryExpiresAt", message="is required of a mandatory offer; 2027-01-31T00:00:00Z")
         )
-    else:
-        ends_at = ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=UTC)
-        if not has_begun and ends_at.timestamp() <= time.time():
-            faults.append(Fault(field="mandatoryExpiresAt", message="must be a time in the future"))
+    elif not has_begun and ends_at_ms <= now_ms():
+        faults.append(Fault(field="mandatoryExpiresAt", message="must be a time in the future"))
     return faults
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from api.catalogue.service import author_of
 from api.consents.schemas import ConsentsView, StatementBody, view_of
 from api.errors import Fault, invalid
-from api.reading.parameters import MAX_MS, parse_instant
+from api.reading.parameters import read_instant
 from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, PURPOSES, Source, Statement, resolve
 from rapport.storage.consents import CustomerStatement, load_consents, record_consents
 from rapport.storage.customers import find_customer
@@ -80,7 +80,7 @@ def statement_of(
     at_ms: int | None = now_ms
     if given.stated_at is not None:
         found: list[Fault] = []
-        at_ms = parse_instant(f"{path}statedAt", str(given.stated_at), found)
+        at_ms = read_instant(f"{path}statedAt", given.stated_at, found)
         if at_ms is not None and at_ms > now_ms + CLOCK_SKEW_MS:
             found.append(Fault(field=f"{path}statedAt", message="must not lie in the future"))
         if found:
@@ -90,7 +90,7 @@ def statement_of(
         purpose=OTHER_NAMES.get(given.purpose, given.purpose),
         status=given.status,
         source=given.source or source,
-        stated_at_ms=min(at_ms or 0, MAX_MS),
+        stated_at_ms=at_ms or 0,
     )
 
 

@@ -15,9 +15,10 @@ from api.decisions.schemas import FullTrace, Replay, TracePage
 from api.describing import answers
 from api.errors import Fault, invalid
 from api.reading.freshness import READS
-from api.reading.parameters import MAX_MS, clamp, parse_instant, text_parameter
+from api.reading.parameters import clamp, read_instant, text_parameter
 from api.services import FromServices
 from rapport.domain.api_keys import Role
+from rapport.domain.times import LATEST_MS
 from rapport.storage.decisions import DecisionFilter, count_matching, list_decisions
 
 DEFAULT_LIMIT: Final = 50
@@ -64,8 +65,8 @@ class TraceController(Controller):
             tenant_id=request.user.tenant_id,
             customer_id=customer_id or "",
             recommendation_id=request_id or "",
-            from_ms=parse_instant("from", from_, faults) or 0,
-            before_ms=MAX_MS if (before_ms := parse_instant("to", to, faults)) is None else before_ms,
+            from_ms=read_instant("from", from_, faults) or 0,
+            before_ms=LATEST_MS if (before_ms := read_instant("to", to, faults)) is None else before_ms,
         )
         if faults:
             raise invalid(*faults)

@@ -14,7 +14,7 @@ from api.errors import ApiError, Fault, invalid
 from api.experiments.examples import CREATIVES, RESULTS
 from api.experiments.service import ALL_EXPERIMENTS, find_experiment, load_creatives, load_results
 from api.reading.freshness import READS
-from api.reading.parameters import one_of, parse_instant, text_parameter
+from api.reading.parameters import one_of, read_instant, text_parameter
 from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults
@@ -127,8 +127,8 @@ def _counting(services: Services, tenant_id: str, from_: str | None, to: str | N
     Raises:
         ApiError: 400 with these faults and those of the range.
     """
-    from_ms = parse_instant("from", from_, faults) or 0
-    to_ms = parse_instant("to", to, faults)
+    from_ms = read_instant("from", from_, faults) or 0
+    to_ms = read_instant("to", to, faults)
     if to_ms is not None and to_ms <= from_ms:
         faults.append(Fault(field="to", message="must be after from"))
     if faults:

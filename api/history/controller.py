@@ -14,7 +14,7 @@ from api.errors import Fault, invalid
 from api.history.schemas import InteractionPage
 from api.history.service import load_page
 from api.reading.freshness import READS
-from api.reading.parameters import clamp, one_of, parse_instant, same, text_parameter
+from api.reading.parameters import clamp, one_of, read_instant, same, text_parameter
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.history import HistoryFilter
@@ -101,8 +101,8 @@ class HistoryController(Controller):
             channel_id=channel_id or "",
             outcome=kind or "",
             direction=one_of("direction", direction, DIRECTIONS, faults),
-            from_ms=parse_instant("from", from_, faults),
-            to_ms=parse_instant("to", to, faults),
+            from_ms=read_instant("from", from_, faults),
+            to_ms=read_instant("to", to, faults),
         )
         if cursor and not (len(cursor) <= 64 and all(digit in "0123456789abcdef" for digit in cursor)):
             faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from litestar.params import QueryParameter
 
 from api.errors import Fault
-from api.times import parse_time
-
-MAX_MS: Final = 4_102_444_800_000
+from rapport.domain.times import LATEST_MS, InstantError, parse_instant
 
 
 def text_parameter(name: str, description: str) -> QueryParameter:
@@ -17,13 +13,17 @@ def text_parameter(name: str, description: str) -> QueryParameter:
     return QueryParameter(name=name, description=description, max_length=256)
 
 
-def parse_instant(name: str, text: str | None, faults: list[Fault]) -> int | None:
-    """Read ISO 8601 or epoch milliseconds; what cannot be read joins the faults."""
-    if text is None:
+def read_instant(name: str, given: str | int | None, faults: list[Fault]) -> int | None:
+    """Read an instant between 1970 and 2100 as epoch milliseconds; what cannot be read joins the faults."""
+    if given is None:
         return None
-    at_ms = int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else parse_time(text)
-    if at_ms is None or not 0 <= at_ms <= MAX_MS:
-        faults.append(Fault(field=name, message="must be ISO 8601, as 2026-03-15T14:30:00Z, or epoch milliseconds"))
+    try:
+        at_ms = parse_instant(given)
+    except InstantError as error:
+        faults.append(Fault(field=name, message=str(error)))
+        return None
+    if not 0 <= at_ms <= LATEST_MS:
+        faults.append(Fault(field=name, message="must lie between 1970 and 2100"))
         return None
     return at_ms
 

@@ -7,15 +7,14 @@ topic so that a customer's decisions and responses keep their order. Decoding an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from rapport.domain.periods import DAY_MS
 from rapport.domain.rejections import Rejection, RejectionCode
+from rapport.domain.times import LATEST_MS, InstantError, parse_instant
 
 TOPIC: Final = "interactions"
 DEAD_LETTER_TOPIC: Final = "interactions.dead-letter"
@@ -29,8 +28,6 @@ MAX_FUTURE_MS: Final = DAY_MS
 
 EARLIEST_MS: Final = 86_400_000
 """1970-01-02: a day on which it is 1970 in every time zone, which is where the tables' dates begin."""
-LATEST_MS: Final = 4_102_444_800_000
-"""2100-01-01: beyond it a producer's clock is broken, and soon after the tables' dates end."""
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 OptionalIdentifier = Annotated[str, msgspec.Meta(max_length=256)]
@@ -154,26 +151,14 @@ def resolve_time(timestamp: str | float | None, received_at_ms: int) -> int | Re
     """Turn an event's ``timestamp`` into epoch milliseconds, with the broker's time where there is none.
 
     Args:
-        timestamp: ISO 8601 text (UTC where it names no zone) or epoch milliseconds.
+        timestamp: As :func:`~rapport.domain.times.parse_instant` reads it.
         received_at_ms: The broker's timestamp of the message; the upper bound (plus a day) refers to it, so that a
             replay decides the same.
     """
-    if timestamp is None:
-        occurred_at_ms = received_at_ms
-    elif isinstance(timestamp, str):
-        try:
-            moment = datetime.fromisoformat(timestamp)
-        except ValueError:
-            return Rejection(
-                RejectionCode.INVALID_TIMESTAMP,
-                f"timestamp {timestamp[:64]!r} is neither ISO 8601 (2026-03-15T14:30:00.000Z) nor epoch milliseconds.",
-            )
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        occurred_at_ms = math.floor(moment.timestamp() * 1000 + 0.0005)
-    elif isinstance(timestamp, float) and not math.isfinite(timestamp):
-        return Rejection(RejectionCode.INVALID_TIMESTAMP, "timestamp must be a finite number of epoch milliseconds.")
-    else:
-        occurred_at_ms = int(max(min(timestamp, LATEST_MS + 1), -1))
+    try:
+        occurred_at_ms = received_at_ms if timestamp is None else parse_instant(timestamp)
+    except InstantError as error:
+        return Rejection(RejectionCode.INVALID_TIMESTAMP, f"timestamp: {error}.")
     if not EARLIEST_MS <= occurred_at_ms <= min(received_at_ms + MAX_FUTURE_MS, LATEST_MS):
         return Rejection(
             RejectionCode.TIMESTAMP_OUT_OF_RANGE,

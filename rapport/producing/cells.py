@@ -18,8 +18,6 @@ CellConverter: TypeAlias = Callable[[str, Any], Any]
 
 _FREE_FORM: Final = frozenset({"context", "outcomeDetails", "metadata", "decision"})
 _NOT_TEXT: Final = _FREE_FORM | {"timestamp", "conversionValue", "rank"}
-_SHORTEST_EPOCH_MS: Final = 11
-"""Shorter digits in a text file are a date (19970101) or seconds, and must not be taken for milliseconds of 1970."""
 
 FIELDS: Final[frozenset[str]] = frozenset(
     field.encode_name for struct in EVENT_TYPES.values() for field in msgspec.structs.fields(struct)
@@ -76,12 +74,7 @@ def _integer(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() else text
 
 
-def _timestamp(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() and len(text) >= _SHORTEST_EPOCH_MS else text
-
-
 _NUMBERS: Final[Mapping[str, Callable[[str], float | str]]] = {
     "conversionValue": _number,
     "rank": _integer,
-    "timestamp": _timestamp,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from rapport.domain.events import LATEST_MS
+from rapport.domain.times import LATEST_MS
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

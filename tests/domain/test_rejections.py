@@ -136,7 +136,8 @@ EVENT_FAULTS = [
 TIME_FAULTS = [
     ("yesterday", RejectionCode.INVALID_TIMESTAMP),
     ("", RejectionCode.INVALID_TIMESTAMP),
-    ("1773585000000", RejectionCode.INVALID_TIMESTAMP),
+    (1_773_585_000, RejectionCode.INVALID_TIMESTAMP),
+    ("202603151430", RejectionCode.INVALID_TIMESTAMP),
     ("2026-13-01", RejectionCode.INVALID_TIMESTAMP),
     ("2026-02-29T00:00:00Z", RejectionCode.INVALID_TIMESTAMP),
     (math.nan, RejectionCode.INVALID_TIMESTAMP),
@@ -146,7 +147,8 @@ TIME_FAULTS = [
     ("0001-01-01T00:00:00+23:59", RejectionCode.TIMESTAMP_OUT_OF_RANGE),
     ("9999-12-31T23:59:59-23:59", RejectionCode.TIMESTAMP_OUT_OF_RANGE),
     (NOW + MAX_FUTURE_MS + 1, RejectionCode.TIMESTAMP_OUT_OF_RANGE),
-    (1e300, RejectionCode.TIMESTAMP_OUT_OF_RANGE),
+    (1e300, RejectionCode.INVALID_TIMESTAMP),
+    (1_773_585_000_000_000, RejectionCode.TIMESTAMP_OUT_OF_RANGE),
 ]
 GIVEN_BY_THE_STREAM = {
     RejectionCode.UNKNOWN_TENANT,

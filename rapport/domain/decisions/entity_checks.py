@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from rapport.domain.catalogue.inventory import Category, Creative, Offer, SubCategory
@@ -21,12 +20,14 @@ from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
 from rapport.domain.decisions.entity_references import references_in_config, references_in_flow
 from rapport.domain.decisions.flow_checks import fault_of_formula, find_flaws
+from rapport.domain.decisions.narrowing import instant_ms
 from rapport.domain.decisions.policies import compile_policy
 from rapport.domain.decisions.rules import compile_rule
 from rapport.domain.decisions.scopes import EACH, Members, find_scope_flaws
 from rapport.domain.journeys.checks import find_journey_flaws
 from rapport.domain.profiles.segments import find_segment_flaws
 from rapport.domain.scoring.models import compile_model
+from rapport.domain.times import InstantError
 
 Flaw = tuple[str, str]
 """Path of a field, as in JSON; what is wrong with it and what would be right."""
@@ -126,8 +127,10 @@ def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
         "mandatoryExpiresAt": offer.mandatory_expires_at,
     }
     for path, text in moments.items():
-        if text and not _is_instant(text):
-            yield path, f"{text!r} is no time; 2026-03-18T09:00:00Z is one"
+        try:
+            instant_ms(text)
+        except InstantError as error:
+            yield path, str(error)
     caps = offer.frequency_caps
     for (inner, narrow), (outer, wide) in (
         (("daily", caps.daily), ("weekly", caps.weekly)),
@@ -135,14 +138,6 @@ def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
     ):
         if narrow is not None and wide is not None and narrow > wide:
             yield f"frequencyCaps.{inner}", f"{narrow} is more than {outer} allows, which is {wide}"
-
-
-def _is_instant(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -16,6 +15,7 @@ from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.conditions import Condition, compile_condition
 from rapport.domain.decisions.nodes import MAX_CANDIDATES, FilterConfig, InventoryConfig, MatchConfig, RankConfig
 from rapport.domain.decisions.verdicts import Verdict
+from rapport.domain.times import parse_instant
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative, Offer
@@ -129,16 +129,13 @@ def off_schedule(offer: Offer, now_ms: int) -> str:
 
 
 @lru_cache(maxsize=65_536)
-def instant_ms(text: str | None) -> float | None:
-    """ISO 8601 text as epoch milliseconds; None for none.
+def instant_ms(text: str | None) -> int | None:
+    """Read a time of an offer as epoch milliseconds; None for none.
 
     Raises:
-        ValueError: It is something else.
+        InstantError: It is no instant.
     """
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+    return parse_instant(text) if text else None
 
 
 def prepare_match(config: MatchConfig) -> Action:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ from rapport.domain.decisions.configs import Config, read_config
 from rapport.domain.decisions.scopes import Members, describe, find_scope_flaws, scopes_of, selection_for
 from rapport.domain.decisions.verdicts import PASSED, Verdict
 from rapport.domain.periods import DAY_MS
+from rapport.domain.times import InstantError, parse_instant
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import QualificationRule
@@ -188,7 +188,7 @@ def _recency(config: RecencyRule) -> Judge:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
 
     def check(candidate: Candidate, context: Context) -> Verdict:
-        at_ms = _moment_ms(context.lookup(name, candidate))
+        at_ms = _instant_ms(context.lookup(name, candidate))
         days = None if at_ms is None else (context.now_ms - at_ms) / DAY_MS
         if days is not None and days <= config.max_days:
             return PASSED
@@ -199,17 +199,11 @@ def _recency(config: RecencyRule) -> Judge:
     return check
 
 
-def _moment_ms(value: object) -> float | None:
-    """An instant from ISO 8601 text (UTC where it names no zone) or epoch milliseconds."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return float(value)
+def _instant_ms(value: object) -> int | None:
     try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        return parse_instant(value) if isinstance(value, str | int | float) else None
+    except InstantError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
 
 
 _TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any], Judge]]]] = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
+from rapport.domain.times import EPOCH, InstantError, parse_instant
 
 Attributes = Mapping[str, Any]
 ID_NAMES: Final = ("customerId", "customer_id")
@@ -210,11 +211,10 @@ def _no_date() -> str:
 def _datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
     """In UTC with milliseconds, so that texts sort as times do."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is not None:
-            utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError):
+        if isinstance(value, str) and not value.isdecimal():
+            moment = EPOCH + timedelta(milliseconds=parse_instant(value))
+            return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (InstantError, OverflowError):
         pass
     raise _WrongError("must be a time, as 2026-03-15T14:30:00Z")
 

@@ -102,7 +102,7 @@ def test_a_rule_that_cannot_be_evaluated_is_named(changes: dict[str, Any], flaw:
     ("kind", "fields", "flaw"),
     [
         ("offer", {"categoryId": "x"}, "categoryId: there is no category 'x'"),
-        ("offer", {"schedule": {"endAt": "tomorrow"}}, "schedule.endAt: 'tomorrow' is no time"),
+        ("offer", {"schedule": {"endAt": "tomorrow"}}, "schedule.endAt: 'tomorrow' is not ISO 8601"),
         ("offer", {"frequencyCaps": {"daily": 5, "weekly": 3}}, "frequencyCaps.daily: 5 is more than weekly allows"),
         ("creative", {"offerId": "loan", "channelId": "x"}, "channelId: there is no channel 'x'"),
         (
