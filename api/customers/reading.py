@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -15,6 +14,8 @@ from api.errors import ApiError, Fault, invalid
 from api.ingest.reading import PAUSE_EVERY, ItemReader, read_array, read_lines
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
 from rapport.domain.profiles.rows import Row, row_of
+from rapport.producing.csv_records import Record, read_records
+from rapport.producing.feeds import BadLine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -109,23 +110,23 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
     """
     body = b"".join([chunk async for chunk in chunks])
     try:
-        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        header = next(lines, [])
-        if fault := _fault_of_header(header):
-            raise invalid(Fault(field="body", message=fault))
-        for cells in lines:
-            if not cells:
-                continue
-            if len(cells) == len(header):
-                reader.take({name: cell for name, cell in zip(header, cells, strict=True) if cell})
-            else:
-                reader.take(AttributeFault("body", f"has {len(cells)} columns; the header has {len(header)}"))
-            if reader.count % PAUSE_EVERY == 0:
-                await asyncio.sleep(0)
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise invalid(Fault(field="body", message=f"is not UTF-8: byte {error.start} is invalid")) from error
-    except csv.Error as error:
-        raise invalid(Fault(field="body", message=f"is no CSV: {error}")) from error
+    records = read_records(io.StringIO(text, newline=""))
+    first = next(records, None)
+    header = first.cells if isinstance(first, Record) else []
+    if fault := first.detail if isinstance(first, BadLine) else _fault_of_header(header):
+        raise invalid(Fault(field="body", message=fault))
+    for record in records:
+        if isinstance(record, BadLine):
+            reader.take(AttributeFault("body", f"line {record.number}: {record.detail}"))
+        elif len(record.cells) == len(header):
+            reader.take({name: cell for name, cell in zip(header, record.cells, strict=True) if cell})
+        else:
+            reader.take(AttributeFault("body", f"has {len(record.cells)} columns; the header has {len(header)}"))
+        if reader.count % PAUSE_EVERY == 0:
+            await asyncio.sleep(0)
 
 
 def _fault_of_header(header: list[str]) -> str:

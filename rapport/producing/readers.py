@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import polars as pl
 from rapport.domain.events import decode_event, split_items
 from rapport.domain.rejections import Rejection
 from rapport.producing.cells import CellConverter, from_json, from_text, from_value
+from rapport.producing.csv_records import read_records
 from rapport.producing.feeds import CHUNK_EVENTS, BadLine, Chunk, Feed
 from rapport.producing.mapping import ColumnMapping, RowMapper
 
@@ -189,10 +189,10 @@ def _read_object(number: int, text: bytes) -> Row | BadLine:
 
 def _read_header(path: Path, separator: str) -> list[str]:
     with path.open("rb") as file, _decode(file) as text:
-        try:
-            header = next(csv.reader(text, delimiter=separator), [])
-        except csv.Error as error:
-            raise FileFaultError(f"{path.name}: the first line is no header: {error}") from error
+        first = next(read_records(text, separator), None)
+    if isinstance(first, BadLine):
+        raise FileFaultError(f"{path.name}: the first line is no header: {first.detail}")
+    header = first.cells if first and first.number == 1 else []
     if not any(header):
         raise FileFaultError(f"{path.name} has no header: its first line must name the columns")
     twice = sorted({name for name in header if header.count(name) > 1})
@@ -203,22 +203,14 @@ def _read_header(path: Path, separator: str) -> list[str]:
 
 def _read_csv(file: BinaryIO, separator: str, header: list[str]) -> _Rows:
     with _decode(file) as text:
-        lines = csv.reader(text, delimiter=separator)
-        next(lines)  # the header
-        while True:
-            number = lines.line_num + 1
-            try:
-                cells = next(lines)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield BadLine(number, "bad_csv", f"The line is no CSV: {error}.")
-                continue
-            if len(cells) == len(header):
-                yield Row(number, dict(zip(header, cells, strict=True)))
-            elif cells:
-                detail = f"The line has {len(cells)} columns; the header has {len(header)}."
-                yield BadLine(number, "wrong_column_count", detail)
+        for record in itertools.islice(read_records(text, separator), 1, None):  # behind the header
+            if isinstance(record, BadLine):
+                yield record
+            elif len(record.cells) == len(header):
+                yield Row(record.number, dict(zip(header, record.cells, strict=True)))
+            else:
+                detail = f"The line has {len(record.cells)} columns; the header has {len(header)}."
+                yield BadLine(record.number, "wrong_column_count", detail)
 
 
 def _decode(file: BinaryIO) -> io.TextIOWrapper:

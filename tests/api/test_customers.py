@@ -199,6 +199,15 @@ def test_what_is_wrong_is_named_by_its_place_and_the_rest_is_stored(schemed: Cal
     assert schemed.get("/customers/e").status_code == 404
 
 
+def test_an_unclosed_quote_costs_its_row_and_no_other(schemed: Caller):
+    table = 'customerId,tier\na,gold\nb,"blue\n' + "".join(f"c{number},red\n" for number in range(200))
+    done = upload(schemed, table, "text/csv").json()
+    assert (done["received"], done["created"], done["rejected"]) == (202, 201, 1)
+    (fault,) = done["errors"]
+    assert fault["index"] == 1
+    assert fault["message"].startswith("line 3: Column 2 begins with a quote that is not closed")
+
+
 @pytest.mark.parametrize(
     ("text", "media_type", "status"),
     [

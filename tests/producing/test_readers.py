@@ -96,11 +96,32 @@ def test_csv_records_are_numbered_by_their_first_line(tmp_path: Path, end: bytes
     assert json.loads(entries[1].value)["offerId"] == f'two{end.decode()}lines, one "record"'
 
 
-def test_an_unclosed_quote_does_not_lose_what_follows_it_silently(tmp_path: Path):
+@pytest.mark.parametrize("at_end", [True, False], ids=["closed by nothing", "closed by a later quote"])
+def test_an_unclosed_quote_costs_its_line_and_no_other(tmp_path: Path, *, at_end: bool):
+    """FastCSV#173: one quote that nothing closes swallowed the rest of the file."""
     lines = [f"t,c{number},click,o" for number in range(20_000)]
-    path = write(tmp_path / "e.csv", HEADER, 't,x,click,"', *lines)
-    codes = {code for _, code in (entry for entry in summary(read(path)) if isinstance(entry, tuple))}
-    assert codes & {"bad_csv", "wrong_column_count", "invalid_field"}
+    later = [] if at_end else ['t,z,click,"fine"']
+    path = write(tmp_path / "e.csv", HEADER, 't,x,click,"great service', *lines, *later)
+    bad, *good = read(path)
+    assert isinstance(bad, BadLine)
+    assert (bad.number, bad.code) == (2, "bad_csv")
+    assert "Column 4 begins with a quote that is not closed" in bad.detail
+    assert [entry for entry in good if isinstance(entry, BadLine)] == []
+    assert len(good) == 20_000 + len(later)
+
+
+def test_a_quote_escaped_with_a_backslash_is_a_bad_line(tmp_path: Path):
+    path = write(tmp_path / "e.csv", HEADER, 't,x,click,"say \\"hi\\" now"', "t,y,click,o", 't,z,click,"a\\"')
+    bad, *good = read(path)
+    assert isinstance(bad, BadLine)
+    assert bad.detail == "Column 4 has text behind its closing quote; a quote within a value is written twice."
+    assert summary(good) == ["e.csv:3", "e.csv:4"]
+
+
+def test_quotes_within_plain_values_are_what_they_are(tmp_path: Path):
+    (entry,) = read(write(tmp_path / "e.csv", HEADER, 't,x,click,5" pipe'))
+    assert isinstance(entry, Message)
+    assert json.loads(entry.value)["offerId"] == '5" pipe'
 
 
 def test_delimiters(tmp_path: Path):
