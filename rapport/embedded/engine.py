@@ -35,6 +35,7 @@ class Engine:
     """The engine of this process.
 
     Attributes:
+        data_dir: Its directory.
         version: ClickHouse's version, for example ``26.9.2.1``.
         timezone: The server time zone, always ``UTC``.
         content_types: HTTP content type by output format, format names in lower case.
@@ -52,7 +53,8 @@ class Engine:
         Raises:
             EngineError: When another process uses the directory or it cannot be read.
         """
-        self._path = str(data_dir.resolve())
+        self.data_dir = data_dir.resolve()
+        self._path = str(self.data_dir)
         if "?" in self._path:  # where chDB's options begin
             raise refuse(36, f"the name of the data directory {self._path} must not contain '?'")
         data_dir.mkdir(parents=True, exist_ok=True)

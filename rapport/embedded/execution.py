@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rapport.embedded.engine_errors import EngineError
 from rapport.embedded.handles import Counts, Stream, quote_name, quote_text
 from rapport.embedded.prepared import Preparation
+from rapport.embedded.spool import Spool
 from rapport.embedded.statements import DataInsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rapport.embedded.handles import Answer, Handle, Inserter
+    from rapport.embedded.handles import Answer, Handle
     from rapport.embedded.http_requests import QueryRequest
     from rapport.embedded.prepared import PreparedHandles
     from rapport.embedded.sessions import Session
@@ -54,7 +56,8 @@ class Execution:
         self._has_succeeded = False
         self._session = session
         self._handle: Handle | None = None
-        self._running: Stream | Inserter | None = None
+        self._running: Stream | None = None
+        self._spool: Spool | None = None
         self._undo: list[Callable[[], object]] = []
         # whether the handle serves this request, and whether it is to be killed: then it must serve no other
         self._fate_lock = threading.Lock()
@@ -65,7 +68,7 @@ class Execution:
     @property
     def is_open(self) -> bool:
         """Whether there is anything to close; not to be asked while a call may run."""
-        return self._handle is not None
+        return self._handle is not None or self._spool is not None
 
     def query(self, sql: bytes, output_format: str) -> Answer:
         """Run a statement to its end.
@@ -97,50 +100,29 @@ class Execution:
         with self._lock:
             return self._fetch()
 
-    def start_insert(self, statement: DataInsert) -> None:
-        """Start an INSERT.
-
-        Raises:
-            EngineError: When the statement is wrong.
-        """
-        with self._lock:
-            header = statement.header.decode(errors="replace")
-            self._running = self._open().insert(header, statement.input_format, self._request.parameters)
-
     def append(self, data: bytes) -> None:
-        """Give a started INSERT its next data.
+        """Keep the next data of an INSERT.
 
         Raises:
-            EngineError: When the data is wrong; nothing more is written then.
+            EngineError: 243 when there is no space for it.
         """
         with self._lock:
-            if data and self._running is not None and not isinstance(self._running, Stream):
-                self._running.append(data)
-
-    def finish_insert(self) -> Counts:
-        """Commit a started INSERT.
-
-        Raises:
-            EngineError: When the data is wrong.
-        """
-        with self._lock:
-            inserter, self._running = self._running, None
-            if inserter is None or isinstance(inserter, Stream):
-                return Counts()
-            counts = inserter.finish()
-            self._has_succeeded = True
-            return counts
+            if self._spool is None:
+                self._spool = self._new_spool()
+            self._spool.append(data)
 
     def insert(self, statement: DataInsert, data: bytes) -> Counts:
-        """Run an INSERT whose data is all here.
+        """Run an INSERT on what was appended and this last data.
 
         Raises:
-            EngineError: When it fails.
+            EngineError: When anything of it fails.
         """
         try:
-            self.start_insert(statement)
             self.append(data)
-            return self.finish_insert()
+            with self._lock:
+                counts = self._insert(self._open(), statement)
+                self._has_succeeded = True
+                return counts
         finally:
             self.close()
 
@@ -159,10 +141,11 @@ class Execution:
         with self._lock:
             with self._fate_lock:
                 handle, running, self._handle, self._running = self._handle, self._running, None, None
-            if isinstance(running, Stream):
+            if running is not None:
                 running.close()
-            elif running is not None:
-                running.cancel()
+            if self._spool is not None:
+                self._spool.close()
+                self._spool = None
             if handle is None:
                 return
             if self._session is not None:
@@ -181,7 +164,7 @@ class Execution:
             session.handle = None
 
     def _fetch(self) -> Answer | None:
-        piece = self._running.fetch() if isinstance(self._running, Stream) else None
+        piece = None if self._running is None else self._running.fetch()
         self._has_succeeded = piece is None
         return piece
 
@@ -196,10 +179,21 @@ class Execution:
             name = quote_name(table.name)
             handle.query(f"CREATE TEMPORARY TABLE {name} ({table.structure}) ENGINE = Memory", "Null")
             self._undo.append(partial(handle.query, f"DROP TEMPORARY TABLE {name}", "Null"))
-            inserter = handle.insert(f"INSERT INTO {name}", table.input_format)
-            inserter.append(table.data)
-            inserter.finish()
+            with closing(self._new_spool()) as spool:
+                spool.append(table.data)
+                statement = DataInsert(f"INSERT INTO {name}".encode(), b"", table.input_format, 0)
+                handle.query(statement.reading(spool.path), "Null")
         return handle
+
+    def _insert(self, handle: Handle, statement: DataInsert) -> Counts:
+        if self._spool is None:
+            return Counts()
+        answer = handle.query(statement.reading(self._spool.path), "Null", self._request.parameters)
+        rows, size = answer.counts.written_rows, answer.counts.written_bytes
+        return Counts(read_rows=rows, read_bytes=size, written_rows=rows, written_bytes=size)
+
+    def _new_spool(self) -> Spool:
+        return Spool(self._handles.engine.data_dir)
 
     def _handle_of(self, session: Session) -> Handle:
         if session.handle is None:
@@ -226,10 +220,8 @@ class Execution:
 
 
 def _leaves_nothing(request: QueryRequest, statement: Statement | DataInsert) -> bool:
-    """Whether a handle is as good as new after this request: not with the tables or parameters an INSERT sets on it."""
-    if request.tables:
-        return False
-    return not request.parameters if isinstance(statement, DataInsert) else statement.is_select
+    """Whether a handle is as good as new after this request: not with tables of its own."""
+    return not request.tables and (isinstance(statement, DataInsert) or statement.is_select)
 
 
 def _column(handle: Handle, sql: str, parameters: Mapping[str, str] | None = None) -> list[str]:

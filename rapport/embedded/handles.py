@@ -36,17 +36,6 @@ class _StreamingResult(Protocol):
     def close(self) -> None: ...
 
 
-class _InsertResult(Protocol):
-    rows_written: int
-    bytes_written: int
-
-
-class _StreamingInserter(Protocol):
-    def append(self, data: bytes) -> None: ...
-    def finish(self) -> _InsertResult: ...
-    def cancel(self) -> None: ...
-
-
 class Connection(Protocol):
     """chDB's own handle."""
 
@@ -55,9 +44,6 @@ class Connection(Protocol):
 
     def send_query(self, sql: bytes | str, output_format: str, /, *, params: Mapping[str, str]) -> _StreamingResult:
         """Start a SELECT."""
-
-    def send_insert(self, header: str, input_format: str, /) -> _StreamingInserter:
-        """Start an INSERT."""
 
     def close(self) -> None:
         """Close the handle."""
@@ -110,44 +96,6 @@ class Stream:
         self._result.close()
 
 
-class Inserter:
-    """An INSERT whose data is handed over in pieces; nothing is visible before ``finish``.
-
-    Data beyond ClickHouse's block size (`max_insert_block_size` rows, about a million) may be written before the end.
-    """
-
-    def __init__(self, inserter: _StreamingInserter) -> None:
-        self._inserter = inserter
-
-    def append(self, data: bytes) -> None:
-        """Hand over the next piece.
-
-        Raises:
-            EngineError: When the data cannot be read or written.
-        """
-        try:
-            self._inserter.append(data)
-        except Exception as error:
-            raise read_failure(str(error)) from error
-
-    def finish(self) -> Counts:
-        """Commit.
-
-        Raises:
-            EngineError: When the data cannot be read or written.
-        """
-        try:
-            done = self._inserter.finish()
-        except Exception as error:
-            raise read_failure(str(error)) from error
-        rows, size = int(done.rows_written), int(done.bytes_written)
-        return Counts(read_rows=rows, read_bytes=size, written_rows=rows, written_bytes=size)
-
-    def cancel(self) -> None:
-        """Give up; harmless after ``finish``."""
-        self._inserter.cancel()
-
-
 class Handle:
     """One chDB handle. A context manager; not for two threads at once.
 
@@ -190,23 +138,6 @@ class Handle:
         """
         try:
             return Stream(self._connection.send_query(sql, output_format, params=dict(parameters or {})))
-        except Exception as error:
-            raise read_failure(str(error)) from error
-
-    def insert(self, header: str, input_format: str, parameters: Mapping[str, str] | None = None) -> Inserter:
-        """Start an INSERT.
-
-        Args:
-            header: ``INSERT INTO t (a, b) SETTINGS ...``, without FORMAT or VALUES.
-            input_format: The format of the data to come.
-            parameters: As for ``query``; they apply to the header and to expressions in VALUES.
-
-        Raises:
-            EngineError: When the statement is wrong or its table unknown.
-        """
-        self.set({f"param_{name}": value for name, value in (parameters or {}).items()})
-        try:
-            return Inserter(self._connection.send_insert(header, input_format))
         except Exception as error:
             raise read_failure(str(error)) from error
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 MAX_TEXT_BYTES: Final = 64 << 20
 """Longest statement, an INSERT's data not counted, that `max_query_size` can allow."""
 APPEND_BYTES: Final = 1 << 20
-"""An INSERT's data is handed to the engine in pieces of about this size."""
+"""An INSERT's data is kept in pieces of about this size until it is whole."""
 _LOOK_SECONDS: Final = 0.5
 """How often to look whether the client of a slow query is still there."""
 
@@ -125,16 +125,11 @@ class Handlers:
     async def _insert(
         self, execution: Execution, body: Body, statement: DataInsert, data: bytearray, *, ended: bool
     ) -> Counts:
-        """Hand the body to the engine as it comes; a body that breaks off leaves nothing behind."""
-        if ended or await _read_onto(data, body, APPEND_BYTES):
-            return await self._call(execution.insert, statement, bytes(data))
-        await self._call(execution.start_insert, statement)
-        while not ended:
+        """Keep the body until it is whole, then have the engine read it: half a body stores nothing."""
+        while not (ended or await _read_onto(data, body, APPEND_BYTES)):
             await self._call(execution.append, bytes(data))
             data.clear()
-            ended = await _read_onto(data, body, APPEND_BYTES)
-        await self._call(execution.append, bytes(data))
-        return await self._call(execution.finish_insert)
+        return await self._call(execution.insert, statement, bytes(data))
 
     async def _stream(
         self, http: web.Request, replies: Replies, execution: Execution, statement: Statement, sql: bytes

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rapport.embedded.engine_errors import refuse
+from rapport.embedded.handles import quote_name, quote_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,14 +71,21 @@ class DataInsert:
     """An INSERT whose rows follow its text.
 
     Attributes:
-        header: The statement before FORMAT or VALUES.
+        target: The statement before SETTINGS, FORMAT or VALUES.
+        settings: Its SETTINGS clause, if any.
         input_format: The format of the data.
         data_at: Offset in the text at which the data begins.
     """
 
-    header: bytes
+    target: bytes
+    settings: bytes
     input_format: str
     data_at: int
+
+    def reading(self, path: str) -> bytes:
+        """Return the statement that reads its data from a file."""
+        source = f" FROM INFILE {quote_text(path)} COMPRESSION 'none' ".encode()
+        return self.target + source + self.settings + b" FORMAT " + quote_name(self.input_format).encode()
 
 
 class _Token(NamedTuple):
@@ -99,7 +107,7 @@ def parse(text: bytes) -> Statement | DataInsert:
     verb = _verb(text)
     if verb in (b"", b";"):
         raise refuse(62, "Empty query")
-    if verb == b"INSERT":
+    if verb == b"INSERT" or (verb == b"WITH" and _begins_insert(text)):
         return _parse_insert(text)
     return (_parse_plain_again if len(text) <= _LONGEST_REMEMBERED else _parse_plain)(text, verb)
 
@@ -127,16 +135,25 @@ def _tokens(text: bytes) -> Iterator[_Token]:
             yield _Token(token.upper() if kind == "word" else b"", match.start(), match.end())
 
 
+def _begins_insert(text: bytes) -> bool:
+    return b"INSERT" in text.upper() and (b"INSERT", b"INTO") in pairwise(token.text for token in _tokens(text))
+
+
 def _parse_insert(text: bytes) -> Statement | DataInsert:
     previous = b""
-    tokens = _tokens(text)
+    settings_at = None
+    tokens = dropwhile(lambda token: token.text != b"INSERT", _tokens(text))
     for token in tokens:
         if previous not in _NAMES_FOLLOW:
+            if token.text == b"SETTINGS" and settings_at is None:
+                settings_at = token.start
+            target_end = token.start if settings_at is None else settings_at
+            parts = text[:target_end], text[target_end : token.start]
             if token.text == b"VALUES":
-                return DataInsert(text[: token.start], "Values", token.end)
+                return DataInsert(*parts, "Values", token.end)
             if token.text == b"FORMAT" and (name := next(tokens, None)) is not None:
                 input_format = text[name.start : name.end].decode(errors="replace").strip('`"')
-                return DataInsert(text[: token.start], input_format, _data_start(text, name.end))
+                return DataInsert(*parts, input_format, _data_start(text, name.end))
             if token.text == b"INFILE":
                 raise refuse(78, "FROM INFILE reads a file of the client; send the data instead")
             if token.text in (b"SELECT", b"WITH"):
@@ -181,8 +198,6 @@ def _parse_plain(text: bytes, verb: bytes) -> Statement:
             name = tokens[at + 1]
             output_format = text[name.start : name.end].decode()
     has_totals = b"TOTALS" in text.upper()  # a false alarm only costs memory
-    if verb == b"WITH" and b"INSERT" in names:
-        verb = b"INSERT"
     return Statement(verb, output_format, has_totals)
 
 

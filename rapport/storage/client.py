@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import Error, OperationalError
 from clickhouse_connect.driver.external import ExternalData
 from urllib3.exceptions import HTTPError
 
-from rapport.storage.errors import TRANSIENT_CODES, TerminalStorageError, TransientStorageError
+from rapport.storage.errors import TerminalStorageError, TransientStorageError, is_transient
 from rapport.storage.queries import query
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _translated(call: Callable[[], T]) -> T:
     except OperationalError as error:
         raise TransientStorageError(str(error), error.code or 0) from error
     except Error as error:
-        kind = TransientStorageError if error.code in TRANSIENT_CODES else TerminalStorageError
+        kind = TransientStorageError if is_transient(error.code or 0, str(error)) else TerminalStorageError
         raise kind(str(error), error.code or 0) from error
     except (HTTPError, OSError) as error:
         raise TransientStorageError(str(error)) from error

@@ -32,6 +32,14 @@ TRANSIENT_CODES: Final = frozenset(
     }
 )
 
+_NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
+"""A full disk has many codes, by the call that met it, and always the system's text."""
+
+
+def is_transient(code: int, message: str) -> bool:
+    """Return whether the call that failed with this may succeed later; an unknown code may not."""
+    return code in TRANSIENT_CODES or any(text in message for text in _NO_SPACE)
+
 
 class StorageError(Exception):
     """A fault of the store. Never shown to a caller of the API: the text may hold SQL or hosts.

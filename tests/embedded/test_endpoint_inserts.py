@@ -133,6 +133,17 @@ def test_an_insert_may_select(http: httpx.Client, clickhouse: Client):
     assert rows_of(clickhouse) == [(0, "FORMAT"), (1, "FORMAT"), (2, "FORMAT")]
 
 
+@pytest.mark.parametrize("end", [b";", b";\n", b"\n\n", b"; SELECT 1\n", b"\x00", b"-- '", b"/*"])
+@pytest.mark.usefixtures("t")
+def test_data_may_look_like_the_end_of_a_statement(http: httpx.Client, clickhouse: Client, end: bytes):
+    texts = [b"a" + end + b"b" + end, end, b"last"]
+    rows = b"".join(number.to_bytes(8, "little") + bytes([len(text)]) + text for number, text in enumerate(texts))
+    for sql in ("INSERT INTO t FORMAT RowBinary", "WITH 1 AS one INSERT INTO t FORMAT RowBinary"):
+        assert http.post("/", params={"query": sql}, content=rows).status_code == 200
+    stored = [bytes.fromhex(text) for (text,) in clickhouse.query("SELECT hex(s) FROM t ORDER BY a").result_rows]
+    assert stored == [text for text in texts for _ in range(2)]
+
+
 def hundred_thousand() -> list[list[object]]:
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     return [[number, f"row {number}", at, [f"tag{number % 7}"], None] for number in range(ROWS)]

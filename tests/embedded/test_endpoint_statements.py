@@ -23,13 +23,22 @@ from rapport.embedded.statements import DataInsert, Statement, parse
         (b"INSERT INTO t SETTINGS a = 'VALUES' FORMAT CSV\n1", b"INSERT INTO t SETTINGS a = 'VALUES' ", "CSV", b"1"),
         (b"/* INSERT */ INSERT INTO t -- VALUES\nVALUES", b"/* INSERT */ INSERT INTO t -- VALUES\n", "Values", b""),
         (b"INSERT INTO FUNCTION null('a Int8') FORMAT CSV\n1", b"INSERT INTO FUNCTION null('a Int8') ", "CSV", b"1"),
+        (b"WITH 1 AS x INSERT INTO t FORMAT CSV\n1", b"WITH 1 AS x INSERT INTO t ", "CSV", b"1"),
         (b"INSERT INTO TABLE t (* EXCEPT (a)) VALUES(1)", b"INSERT INTO TABLE t (* EXCEPT (a)) ", "Values", b"(1)"),
     ],
 )
 def test_the_data_of_an_insert_is_found(text: bytes, header: bytes, input_format: str, data: bytes):
     found = parse(text)
     assert isinstance(found, DataInsert)
-    assert (found.header, found.input_format, text[found.data_at :]) == (header, input_format, data)
+    assert (found.target + found.settings, found.input_format, text[found.data_at :]) == (header, input_format, data)
+
+
+def test_the_settings_of_an_insert_follow_the_file_that_it_reads():
+    found = parse(b"INSERT INTO settings.settings (a) SETTINGS a = 1 FORMAT `CSV`\n1")
+    assert isinstance(found, DataInsert)
+    assert found.reading("/a'b") == (
+        b"INSERT INTO settings.settings (a)  FROM INFILE '/a\\'b' COMPRESSION 'none' SETTINGS a = 1  FORMAT `CSV`"
+    )
 
 
 @given(st.binary())

@@ -57,8 +57,8 @@ def ask(store: Store, tmp_path: Path) -> Callable[..., pl.DataFrame]:
     return run
 
 
-def throw(code: int) -> str:
-    return f"SELECT throwIf(true, 'broken', toInt16({code})) SETTINGS allow_custom_error_code_in_throwif = true"
+def throw(code: int, text: str = "broken") -> str:
+    return f"SELECT throwIf(true, '{text}', toInt16({code})) SETTINGS allow_custom_error_code_in_throwif = true"
 
 
 def test_text_parameters_arrive_as_they_were_sent(ask: Callable[..., pl.DataFrame]):
@@ -106,6 +106,13 @@ def test_what_may_work_later_is_transient(store: Store, code: int):
     with pytest.raises(TransientStorageError, match="broken") as caught:
         store.execute(throw(code))
     assert caught.value.code == code
+
+
+def test_a_full_disk_is_transient_under_any_code(store: Store):
+    text = "Cannot write to file /store/data.bin, errno: 28, strerror: No space left on device"
+    with pytest.raises(TransientStorageError, match="No space left") as caught:
+        store.execute(throw(75, text))
+    assert caught.value.code == 75
 
 
 @pytest.mark.parametrize(
