@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from litestar import Controller, Litestar, Router
 from litestar.di import Provide
 
+from api.admission import Admission
 from api.allowed_methods import AllowedMethods
 from api.api_keys.controller import ApiKeyController
 from api.audit.controller import AuditController
@@ -44,6 +45,7 @@ from api.documentation import asset_routes, openapi_config
 from api.errors import EXCEPTION_HANDLERS
 from api.experiments.controller import ExperimentResultsController
 from api.health.controller import HealthController
+from api.health.readiness import Readiness
 from api.history.controller import HistoryController
 from api.identity.cache import IdentityMap
 from api.identity.controller import IdentityController
@@ -203,6 +205,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             metrics,
         ),
         quota=DecisionQuota(database),
+        readiness=Readiness(database),
         clv=CustomerValues(database, identities, settings, clock),
         profiles=UnifiedProfiles(discover_sections(BUILT_IN), settings.api.profile_section_s),
         segments=SegmentRefresher(database, catalogues, tenants, clock, every_s=settings.api.segment_refresh_s),
@@ -234,7 +237,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         request_max_body_size=settings.api.max_body_bytes,
         logging_config=None,
     )
-    return Observed(litestar, metrics)
+    return Observed(Admission(litestar, settings.api), metrics)
 
 
 @asynccontextmanager

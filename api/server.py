@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 
 from api.app import create_app
 from api.limits import parse_route_limits
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from rapport.settings import Settings
 
 log = structlog.get_logger(__name__)
+KEPT_FILES: Final = 256
+"""Open files of a process that are no connections of clients."""
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -69,10 +73,28 @@ def serve(settings: Settings) -> None:
             respawn_failed_workers=True,
             workers_kill_timeout=20,
             backlog=2_048,
+            # By default it is the backlog divided by the workers, in connections: idle ones would lock everybody out.
+            backpressure=allowed_connections(api.max_connections),
+            # HTTP/2 is the proxy's business; its detection would wait for ever for a client that says nothing.
+            http=HTTPModes.http1,
+            websockets=False,
+            http1_settings=HTTP1Settings(header_read_timeout=int(api.idle_s * 1000)),
         ).serve()
     finally:
         if shared:
             shutil.rmtree(Path(shared), ignore_errors=True)
+
+
+def allowed_connections(wanted: int) -> int:
+    """Raise the limit of open files as far as the system lets us, and return how many connections fit below it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted + KEPT_FILES:
+        soft = wanted + KEPT_FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + KEPT_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    allowed = wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - KEPT_FILES), 16)
+    if allowed < wanted:
+        log.warning("the limit of open files allows fewer connections than wanted", allowed=allowed, wanted=wanted)
+    return allowed
 
 
 def check(settings: Settings) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from api.decisions.deciding import Decider
     from api.decisions.quota import DecisionQuota
     from api.decisions.recent import RecentDecisions
+    from api.health.readiness import Readiness
     from api.identity.cache import IdentityMap
     from api.metrics import ApiMetrics
     from api.reading.loader import Loader
@@ -57,6 +58,7 @@ class Services:
         "metrics",
         "profiles",
         "quota",
+        "readiness",
         "repetitions",
         "reservations",
         "segments",
@@ -86,6 +88,7 @@ class Services:
         decisions: RecentDecisions,
         decider: Decider,
         quota: DecisionQuota,
+        readiness: Readiness,
         clv: CustomerValues,
         profiles: UnifiedProfiles,
         reservations: Book,
@@ -109,6 +112,7 @@ class Services:
         self.decisions = decisions
         self.decider = decider
         self.quota = quota
+        self.readiness = readiness
         self.clv = clv
         self.profiles = profiles
         self.reservations = reservations

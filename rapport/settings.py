@@ -116,6 +116,14 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits below the tenant's, such as ``POST /api/v1/respond=600; GET /api/v1/interaction-history=60`` a minute."""
     max_body_bytes: int = 1_048_576
     max_bulk_bytes: int = 10_485_760
+    body_budget_bytes: int = 67_108_864
+    """Bytes of bodies that a process holds at the same time; a tenant's at most half of them."""
+    body_s: float = 30.0
+    """How long a body may take to arrive."""
+    idle_s: float = 30.0
+    """How long a connection may stay without a complete head of a request."""
+    max_connections: int = 10_000
+    """Of each process; fewer where the system allows fewer open files."""
     kafka_timeout_s: float = 5.0
     """How long a write waits for Kafka's acknowledgement before it answers 503."""
     loader: bool = True
@@ -225,6 +233,13 @@ def _contradictions(settings: Settings) -> list[str]:
         (_are_networks(api.trusted_proxies), "RAPPORT_API_TRUSTED_PROXIES must be CIDRs such as 10.0.0.0/8, fd00::/8"),
         (api.max_body_bytes >= 1_024, "RAPPORT_API_MAX_BODY_BYTES must be at least 1024"),
         (api.max_bulk_bytes >= api.max_body_bytes, "RAPPORT_API_MAX_BULK_BYTES must not lie below MAX_BODY_BYTES"),
+        (
+            api.body_budget_bytes >= 4 * api.max_bulk_bytes,
+            "RAPPORT_API_BODY_BUDGET_BYTES must be at least four times MAX_BULK_BYTES: a tenant gets half of it",
+        ),
+        (0 < api.body_s <= 600, "RAPPORT_API_BODY_S must lie above 0 and not above 600"),
+        (0.1 <= api.idle_s <= 600, "RAPPORT_API_IDLE_S must lie between 0.1 and 600"),
+        (16 <= api.max_connections <= 1_000_000, "RAPPORT_API_MAX_CONNECTIONS must lie between 16 and 1000000"),
         (api.kafka_timeout_s > 0, "RAPPORT_API_KAFKA_TIMEOUT_S must be above 0"),
         (0 < api.reservation_s <= 86_400, "RAPPORT_API_RESERVATION_S must lie above 0 and not above 86400"),
         (1 <= api.loader_max_batch <= 1_000, "RAPPORT_API_LOADER_MAX_BATCH must lie between 1 and 1000"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 MAX_ROWS: Final = 10_000
+MAX_COLUMNS: Final = 1_000
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -130,9 +132,10 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
 
 
 def _fault_of_header(header: list[str]) -> str:
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        return f"names the column {', '.join(twice)} twice"
+    if len(header) > MAX_COLUMNS:
+        return f"has {len(header):,} columns; {MAX_COLUMNS:,} are allowed"
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        return f"names the column {', '.join(sorted(twice))} twice"
     if not set(ID_NAMES).intersection(header):
         return f"must begin with a line that names the columns, {' or '.join(ID_NAMES)} among them"
     return ""

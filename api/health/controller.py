@@ -9,8 +9,6 @@ from litestar.openapi.spec import Example
 
 from api.auth.authentication import PUBLIC
 from api.services import FromServices
-from rapport.storage.errors import StorageError
-from rapport.storage.tenants import load_tenants
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +59,8 @@ class HealthController(Controller):
         },
     )
     async def ready(self, services: FromServices) -> Response[Ready]:
-        """200 when ClickHouse and Kafka answer, else 503, with which of them does."""
-        try:
-            await services.database.call(load_tenants)
-            has_tables = True
-        except StorageError:
-            has_tables = False
+        """200 when ClickHouse and Kafka answer, else 503, with which of them does; at most a second old."""
+        has_tables = await services.readiness.has_tables()
         takes_events = services.gateway.is_ready
         is_ready = has_tables and takes_events
         body = Ready(ready=is_ready, clickhouse=has_tables, kafka=takes_events, data_lag_ms=services.watermark.lag_ms)

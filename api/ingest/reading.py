@@ -128,12 +128,14 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
 
 async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     """Read one item a line; empty lines are passed over."""
-    rest = b""
+    rest: list[bytes] = []  # joined once a line: a long one comes in many pieces
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        first, *lines = chunk.split(b"\n")
+        rest.append(first)
         for line in lines:
-            await _take(line, reader)
-    await _take(rest, reader)
+            await _take(b"".join(rest), reader)
+            rest = [line]
+    await _take(b"".join(rest), reader)
 
 
 async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:

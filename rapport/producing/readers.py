@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -195,7 +196,7 @@ def _read_header(path: Path, separator: str) -> list[str]:
     header = first.cells if first and first.number == 1 else []
     if not any(header):
         raise FileFaultError(f"{path.name} has no header: its first line must name the columns")
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise FileFaultError(f"{path.name}: the header names {', '.join(twice)} twice")
     return header

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,43 +14,20 @@ import httpx
 import pytest
 
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import LOOPBACK, free_port
+from rapport.embedded.ports import free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tenants import change_tenant
 from tests.faults.proxy import running_proxy
-from tests.faults.world import ROOT, World
+from tests.faults.world import World
 from tests.fixtures.api import PEPPER
+from tests.fixtures.api_process import running_api_process
 from tests.fixtures.broker import choose_server
 from tests.fixtures.clickhouse import EndpointProcess
-from tests.fixtures.processes import ServerProcess
 from tests.fixtures.waiting import wait_until
 
 CLIENTS = 6
 KEYS = 150
-
-
-@contextmanager
-def running_api_process(world: World) -> Iterator[str]:
-    """The API as users run it; yields its address."""
-    port = free_port()
-    env = {**world.env, "RAPPORT_API_KEY_PEPPER": PEPPER, "RAPPORT_API_PORT": str(port)}
-    env["RAPPORT_API_KAFKA_TIMEOUT_S"] = "1"
-    url = f"http://{LOOPBACK}:{port}"
-    server = ServerProcess("api", world.work_dir / "api.log")
-
-    async def is_ready() -> bool:
-        async with httpx.AsyncClient() as client:
-            try:
-                return (await client.get(f"{url}/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
-    server.start([sys.executable, "-P", "-m", "rapport", "api"], is_ready, env=env, cwd=ROOT, seconds=60)
-    try:
-        yield url
-    finally:
-        server.stop()
 
 
 @dataclass
@@ -112,7 +86,7 @@ def test_every_acknowledged_response_is_in_the_history_once_whatever_goes_away(
             change_tenant(world.store, "acme", requests_per_minute=1_000_000)
             key, _ = create_key(world.store, "acme", Role.EDITOR, PEPPER, 1)
             world.start_worker()
-            with running_api_process(world) as url:
+            with running_api_process(world, RAPPORT_API_KAFKA_TIMEOUT_S="1") as url:
                 clients = [Client(url, key, f"k{n}", random.Random(rng.random())) for n in range(CLIENTS)]
                 threads = [threading.Thread(target=client.run) for client in clients]
                 for thread in threads:

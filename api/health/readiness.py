@@ -1,0 +1,43 @@
+"""Whether ClickHouse can be read, asked at most once a second however many want to know."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from rapport.storage.errors import StorageError
+from rapport.storage.tenants import load_tenants
+
+if TYPE_CHECKING:
+    from api.database import Database
+
+KEPT_S: Final = 1.0
+PATIENCE_S: Final = 2.0
+"""What takes longer to answer than this is taken for away."""
+
+
+class Readiness:
+    """Remembers the latest answer; whoever asks while it is looked up shares the look."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._look: asyncio.Task[bool] | None = None
+        self._begun_at = 0.0
+
+    async def has_tables(self) -> bool:
+        """Say whether ClickHouse answers and has the tables."""
+        if self._look is None or (self._look.done() and time.monotonic() - self._begun_at >= KEPT_S):
+            self._begun_at = time.monotonic()
+            self._look = asyncio.create_task(self._ask())
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._look), PATIENCE_S)
+        except TimeoutError:
+            return False
+
+    async def _ask(self) -> bool:
+        try:
+            await self._database.call(load_tenants)
+        except StorageError:
+            return False
+        return True
