@@ -56,6 +56,7 @@ def facts_request(
         windows=needs.windows,
         outcomes=needs.outcomes,
         outcome_days=needs.outcome_days,
+        contact_days=needs.contact_days,
         metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
         exposures=exposures,
         members=members,

@@ -19,7 +19,7 @@ class MetricEvent(NamedTuple):
     """What metrics ask about an event; empty where it names none.
 
     Attributes:
-        occurred_ms: Epoch milliseconds.
+        occurred_ms: Epoch milliseconds; when it was received, if it is dated later.
     """
 
     occurred_ms: int

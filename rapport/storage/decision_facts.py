@@ -4,21 +4,27 @@ All facts of one customer describe one state of the stream. The summary rows are
 far it reaches into the log of its source. The history is written before the summaries that count it, so of what is read
 from it afterwards exactly those events count that these rows reach: rolling windows, windows in the customer's own time
 zone, outcomes and exposures then agree with the calendar windows, whatever the stream writes meanwhile.
+
+An event counts at the latest when it was received (:attr:`rapport.storage.event_rows.StoredEvent.counted_ms`), while
+summaries go by the time that it names, up to a day later. So the rows of the period that follows count as well, and the
+history says which events of this period were received, and counted, in the one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.facts import Counts, Subject
-from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import Kind, Unit, Window, Zone, first_day
+from rapport.domain.events import MAX_FUTURE_MS
 from rapport.domain.metrics import measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import ALLTIME_KEY, DAY_MS, PeriodType, local_date, period_key
 from rapport.storage.event_rows import read_events
-from rapport.storage.history import FIRST_ID, id_at
+from rapport.storage.history import id_at
 from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ _PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.WEEK: PeriodType.WEEKLY,
     Unit.MONTH: PeriodType.MONTHLY,
 }
+_LONGEST_DAYS: Final[Mapping[Unit, int]] = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 31}
 _NO_COUNTS: Final = Counts()
 
 
@@ -65,6 +72,7 @@ class FactsRequest:
         now_ms: When the windows end, epoch milliseconds.
         outcomes: Whose latest times are wanted.
         outcome_days: As far as they reach back; what is older does not matter to whoever asks.
+        contact_days: As far as the latest contact matters.
         metrics: Definitions of the tenant.
         members: All ids of the customer, who is one person; empty if there is just the one.
         exposures: Recommendations of which it is asked what the customer has seen.
@@ -78,6 +86,7 @@ class FactsRequest:
     windows: frozenset[Window] = frozenset()
     outcomes: frozenset[str] = frozenset()
     outcome_days: float | None = None
+    contact_days: float = 0.0
     metrics: Sequence[MetricDefinition] = ()
     exposures: frozenset[str] = frozenset()
     members: tuple[str, ...] = ()
@@ -105,9 +114,11 @@ class LoadedFacts:
     exposed: set[Exposure] = field(default_factory=set)
 
     def add(self, window: Window, subject: Subject, more: Counts) -> None:
-        """Add contacts."""
+        """Add contacts, or take them away; what has none left is not there."""
         counts = self.counts.setdefault(window, {})
         counts[subject] = counts.get(subject, _NO_COUNTS).plus(more)
+        if counts[subject] == _NO_COUNTS:
+            del counts[subject]
 
 
 def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[StoredSummary]:
@@ -172,10 +183,20 @@ def _by_period(request: FactsRequest) -> dict[str, list[Window]]:
     today = local_date(request.now_ms, request.time_zone)
     periods: dict[str, list[Window]] = {}
     for window in request.windows:
-        if is_summarised(window, request):
-            key = ALLTIME_KEY if window.unit is Unit.ALL else period_key(_PERIODS[window.unit], today)
+        if not is_summarised(window, request):
+            continue
+        if window.unit is Unit.ALL:
+            keys = [ALLTIME_KEY]
+        else:
+            keys = [period_key(_PERIODS[window.unit], day) for day in (today, _next_period(today, window.unit))]
+        for key in keys:
             periods.setdefault(key, []).append(window)
     return periods
+
+
+def _next_period(day: date, unit: Unit) -> date:
+    """A day of the period after the one that a day lies in."""
+    return first_day(day, unit) + timedelta(days=_LONGEST_DAYS[unit])
 
 
 def is_summarised(window: Window, request: FactsRequest) -> bool:
@@ -191,24 +212,39 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
 
     Recommendations, which no summary counts, only matter to behavioral metrics that ask for them.
     """
-    asked = {number: list(_history_windows(request)) for number, request in enumerate(requests)}
+    asked = {number: list(_history_windows(one, facts[number])) for number, one in enumerate(requests)}
     numbers = _numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
     if not numbers:
         return
-    events = read_events(store, numbers, min(from_id for windows in asked.values() for _, from_id, _ in windows))
+    events = read_events(store, numbers, id_at(min(start for windows in asked.values() for _, start, _ in windows)))
     known: dict[int, list[StoredEvent]] = {}
+    contacts: dict[int, dict[Subject, int]] = {}
     for event in events:
         is_contact, place = event.category != Category.RECOMMENDATION, _place_of(event)
         if is_contact and event.offset > reach.get(event.customer, {}).get(place, -1):
             continue
+        counted_ms = event.counted_ms
         for number in numbers[event.customer]:
             known.setdefault(number, []).append(event)
-            for purpose, from_id, window in asked[number] if is_contact else ():
-                if event.id >= from_id:
-                    _add_event(facts[number], requests[number], purpose, window, event, place.subject)
+            if not is_contact:
+                continue
+            _keep_latest(contacts.setdefault(number, {}), place.subject, counted_ms)
+            for purpose, start_ms, window in asked[number]:
+                if counted_ms >= start_ms:
+                    _add_event(facts[number], requests[number], purpose, window, event)
+                elif purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
+                    facts[number].add(window, place.subject, _counts_of(event).negated())
     for number, windows in asked.items():
         if windows:
             facts[number].metrics = _measure(requests[number], known.get(number, ()))
+            _date_contacts(facts[number], requests[number], contacts.get(number, {}))
+
+
+def _date_contacts(facts: LoadedFacts, request: FactsRequest, counted: Mapping[Subject, int]) -> None:
+    """Put the latest contacts at the time when they count, as far back as the history was read for it."""
+    for subject, at_ms in facts.last_contact_ms.items():
+        if at_ms >= _first_contact_ms(request):
+            facts.last_contact_ms[subject] = min(at_ms, counted.get(subject, at_ms))
 
 
 def _place_of(row: StoredEvent | StoredSummary) -> Place:
@@ -222,18 +258,14 @@ def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, 
 
 
 def _add_event(
-    facts: LoadedFacts,
-    request: FactsRequest,
-    purpose: str,
-    window: Window | None,
-    event: StoredEvent,
-    subject: Subject,
+    facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, event: StoredEvent
 ) -> None:
-    if window is not None:
+    subject = _place_of(event).subject
+    if purpose == "counts" and window is not None:
         facts.add(window, subject, _counts_of(event))
     elif purpose == "outcomes":
         if event.outcome in request.outcomes:
-            _keep_latest(facts.last_outcome_ms, (event.outcome, subject), event.occurred_ms)
+            _keep_latest(facts.last_outcome_ms, (event.outcome, subject), event.counted_ms)
     elif (
         purpose == "exposures"
         and event.category == Category.IMPRESSION
@@ -254,24 +286,30 @@ def _counts_of(event: StoredEvent) -> Counts:
     )
 
 
-def _history_windows(request: FactsRequest) -> Iterator[tuple[str, str, Window | None]]:
-    """What is asked of the history: for what, from which id on, and the window that is counted."""
+def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[tuple[str, int, Window | None]]:
+    """What is asked of the history: for what, from which time on, and the window that is counted."""
     for window in sorted(request.windows, key=str):
+        zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
         if not is_summarised(window, request):
-            zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
-            yield "counts", id_at(window.start_ms(request.now_ms, zone)), window
+            yield "counts", window.start_ms(request.now_ms, zone), window
+        elif window.unit is not Unit.ALL and window in facts.counts:
+            yield "summarised", window.start_ms(request.now_ms, zone), window
     if request.outcomes:
-        yield "outcomes", _first_outcome_id(request), None
+        yield "outcomes", _days_before(request, request.outcome_days), None
     if request.exposures:
-        yield "exposures", FIRST_ID, None
+        yield "exposures", 0, None
+    if any(at_ms >= _first_contact_ms(request) for at_ms in facts.last_contact_ms.values()):
+        yield "contacts", max(0, _first_contact_ms(request) - MAX_FUTURE_MS), None
     for metric in request.metrics:
-        yield "metrics", id_at(max(0, start_ms_of(metric, request.now_ms))), None
+        yield "metrics", max(0, start_ms_of(metric, request.now_ms)), None
 
 
-def _first_outcome_id(request: FactsRequest) -> str:
-    if request.outcome_days is None:
-        return FIRST_ID
-    return id_at(max(0, request.now_ms - round(request.outcome_days * DAY_MS)))
+def _first_contact_ms(request: FactsRequest) -> int:
+    return _days_before(request, request.contact_days)
+
+
+def _days_before(request: FactsRequest, days: float | None) -> int:
+    return 0 if days is None else max(0, request.now_ms - round(days * DAY_MS))
 
 
 def _keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:

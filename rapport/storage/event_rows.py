@@ -21,6 +21,7 @@ class StoredEvent(NamedTuple):
     tenant_id: str
     customer_id: str
     id: str
+    received_ms: int
     category: str
     occurred_ms: int
     outcome: str
@@ -42,10 +43,18 @@ class StoredEvent(NamedTuple):
         return self[:2]
 
     @property
+    def counted_ms(self) -> int:
+        """When it counts for caps, metrics and all that follows from contacts: at the latest when it was received.
+
+        Events may be dated up to a day ahead, by a clock that is wrong; what is dated into tomorrow has happened today.
+        """
+        return min(self.occurred_ms, self.received_ms)
+
+    @property
     def measured(self) -> MetricEvent:
         """What metrics ask about it."""
         return MetricEvent(
-            occurred_ms=self.occurred_ms,
+            occurred_ms=self.counted_ms,
             outcome=self.outcome,
             classification=self.classification,
             category=self.category,

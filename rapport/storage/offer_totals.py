@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rapport.domain.periods import PeriodType, local_date, period_key
@@ -25,6 +26,11 @@ class OfferTotals:
 
 def read_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
     """Add up a tenant's summaries over all customers. Reads them all: keep the answer for a while."""
-    today = period_key(PeriodType.DAILY, local_date(now_ms, time_zone))
-    found = store.select("decisions/tenant", {"tenant_id": tenant_id, "today": today})
+    today = local_date(now_ms, time_zone)
+    parameters = {
+        "tenant_id": tenant_id,
+        "today": period_key(PeriodType.DAILY, today),
+        "tomorrow": period_key(PeriodType.DAILY, today + timedelta(days=1)),
+    }
+    found = store.select("decisions/tenant", parameters)
     return [OfferTotals(**row) for row in found.iter_rows(named=True)] if not found.is_empty() else []

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from api.times import iso, now_ms
@@ -198,6 +199,48 @@ def test_a_budget_over_all_customers_is_kept_to_within_seconds(caller: Caller):
     assert shown([recommend(caller, name) for name in ("ann", "bob")]) == 2
     caller.read("/interaction-history")
     wait_until(lambda: shown([recommend(caller, "cleo")]) == 0, "the budget is known to be used up")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"maxPerDay": 2},
+        {"maxPerDay": 2, "timeZone": "customer"},
+        {"maxPerDay": 2, "window": "rolling"},
+        {"maxPerWeek": 2},
+        {"maxContacts": 2, "windowHours": 1},
+    ],
+    ids=str,
+)
+def test_a_clock_that_is_ahead_switches_no_cap_off(caller: Caller, config: dict[str, Any]):
+    """PostHog#533: what is dated ahead counts when it was received."""
+    policy = cap(2)
+    stock(caller, *offer("loan"), msgspec.structs.replace(policy, config=config))
+    attributes = {"timeZone": TOKYO}
+    for _ in range(2):
+        body = recommend(caller, attributes=attributes)
+        assert shown([body]) == 1
+        report(caller, body, timestamp=iso(now_ms() + 20 * 60 * MINUTE_MS))
+        catch_up(caller)
+    assert shown([recommend(caller, attributes=attributes)]) == 0
+
+
+def test_a_clock_that_is_ahead_prolongs_no_cooldown(api_world: World, new_caller: CallerFactory):
+    caller = new_caller()
+    stock(caller, *offer("loan"), msgspec.structs.replace(cap(1), rule_type="cooldown", config={"cooldownHours": 2}))
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        received_ms = now_ms()
+        told = {"customerId": "ann", "offerId": "loan", "outcome": "impression"}
+        here.record(
+            {**told, "timestamp": iso(received_ms + 20 * 60 * MINUTE_MS)},
+            {**told, "timestamp": iso(received_ms - 60 * MINUTE_MS)},
+        )
+        assert catch_up(here) == 2
+        clock.at_ms = received_ms + 119 * MINUTE_MS
+        assert shown([recommend(here)]) == 0
+        clock.at_ms = received_ms + 125 * MINUTE_MS
+        assert shown([recommend(here)]) == 1
 
 
 class Model:

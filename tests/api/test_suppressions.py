@@ -66,6 +66,21 @@ def test_a_dismissed_offer_stays_away_for_seven_days(api_world: World, new_calle
         assert [one["isActive"] for one in suppressions(here)] == [False]
 
 
+def test_an_outcome_dated_ahead_suppresses_from_when_it_was_received(api_world: World, new_caller: CallerFactory):
+    caller = new_caller()
+    stock(caller, FUNDS, *OFFERS)
+    with api_with_clock(api_world) as (client, clock):
+        here = caller.at(client)
+        received_ms = time.time_ns() // 1_000_000
+        respond(here, "dismiss", received_ms + DAY_MS * 20 // 24)
+        clock.at_ms = received_ms + 7 * DAY_MS - 1
+        assert [one["isActive"] for one in suppressions(here)] == [True]
+        assert offers_of(recommend(here)) == ["card", "fund"]
+        clock.at_ms += DAY_MS // 24
+        assert [one["isActive"] for one in suppressions(here)] == [False]
+        assert offers_of(recommend(here)) == ["loan", "card", "fund"]
+
+
 @pytest.mark.parametrize(("outcome", "days", "left"), [("convert", 14, ["card", "fund"]), ("unsubscribe", 90, [])])
 def test_the_defaults_hold_as_long_as_documented(
     api_world: World, new_caller: CallerFactory, outcome: str, days: int, left: list[str]

@@ -43,11 +43,12 @@ WINDOWS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Happened:
     """One event, with what a contact does not know."""
 
     contact: Contact
+    received_at_ms: int
     recommendation_id: str = ""
     rank: int = 0
 
@@ -60,7 +61,13 @@ class Log:
     events: list[Happened] = field(default_factory=list)
 
     def add(
-        self, outcome: str = "impression", at_ms: int = NOW - HOUR_MS, *, source: str = "s/0", **fields: str
+        self,
+        outcome: str = "impression",
+        at_ms: int = NOW - HOUR_MS,
+        *,
+        received_at_ms: int | None = None,
+        source: str = "s/0",
+        **fields: str,
     ) -> None:
         recommendation_id, rank = fields.pop("recommendation", ""), int(fields.pop("rank", "0"))
         tenant_id = fields.get("tenant_id", "acme")
@@ -85,27 +92,34 @@ class Log:
                 **fields,
             },
         )
-        self.events.append(Happened(contact=contact, recommendation_id=recommendation_id, rank=rank))
+        received_at_ms = at_ms if received_at_ms is None else received_at_ms
+        self.events.append(Happened(contact, received_at_ms, recommendation_id, rank))
 
     def write(self, *, applied: float = 1.0) -> list[Contact]:
-        """Write all of the history, and the summaries of the first part of it; what these count."""
+        """Write all of the history, and the summaries of the first part of it; what these count, when it counts."""
         rows = [
             {
                 **{name: value for name, value in asdict(one.contact).items() if name != "local_day"},
                 "id": f"{one.contact.occurred_at_ms:012x}{number:026x}",
                 "recommendation_id": one.recommendation_id,
                 "rank": one.rank,
+                "received_at_ms": one.received_at_ms,
             }
             for number, one in enumerate(self.events)
         ]
-        moment = pl.col("occurred_at_ms").cast(MILLIS)
+        moment, received = pl.col("occurred_at_ms").cast(MILLIS), pl.col("received_at_ms").cast(MILLIS)
         frame = pl.DataFrame(rows, schema_overrides={"rank": pl.UInt16}).drop("conversion_value")
-        frame = frame.with_columns(occurred_at=moment, received_at=moment, local_date=moment.dt.date())
-        self.store.insert("interactions", frame.drop("occurred_at_ms"))
-        counted = [one.contact for one in self.events if one.contact.offset < applied * len(self.events) / 2]
-        summaries = [asdict(key) | asdict(value) for key, value in fold({}, counted).items()]
+        frame = frame.with_columns(occurred_at=moment, received_at=received, local_date=moment.dt.date())
+        self.store.insert("interactions", frame.drop("occurred_at_ms", "received_at_ms"))
+        applied_events = [one for one in self.events if one.contact.offset < applied * len(self.events) / 2]
+        folded = fold({}, [one.contact for one in applied_events])
+        summaries = [asdict(key) | asdict(value) for key, value in folded.items()]
         write_summaries(self.store, pl.DataFrame(summaries, schema=STATE_SCHEMA))
-        return [contact for contact in counted if contact.category.value != "recommendation"]
+        return [
+            replace(one.contact, occurred_at_ms=min(one.contact.occurred_at_ms, one.received_at_ms))
+            for one in applied_events
+            if one.contact.category.value != "recommendation"
+        ]
 
 
 def request(**changes: object) -> FactsRequest:
@@ -151,9 +165,11 @@ def test_facts_are_those_of_one_state_of_the_stream_however_far_the_history_is_a
     rng = random.Random(seed)
     log = Log(store)
     for _ in range(300):
+        received_at_ms = NOW - rng.choice([0, 1, 24, 36, 24 * 7, 24 * 40]) * HOUR_MS - rng.randrange(30 * HOUR_MS)
         log.add(
             rng.choice(["impression", "click", "dismiss", "convert", "recommendation"]),
-            NOW - rng.choice([0, 1, 24, 36, 24 * 7, 24 * 40]) * HOUR_MS - rng.randrange(-2, 30 * HOUR_MS),
+            received_at_ms + rng.randrange(-48, 25) * HOUR_MS * rng.randrange(2),
+            received_at_ms=received_at_ms,
             source=rng.choice(["s/0", "s/1"]),
             tenant_id=rng.choice(["acme", "kiwi"]),
             customer_id=rng.choice(["ann", "bob", "it's"]),
@@ -168,6 +184,7 @@ def test_facts_are_those_of_one_state_of_the_stream_however_far_the_history_is_a
             customer_id=customer_id,
             customer_zone=rng.choice([None, "Asia/Tokyo", ZONES[tenant_id]]),
             outcomes=frozenset(rng.sample(["click", "dismiss", "convert"], rng.randrange(3))),
+            contact_days=90.0,
         )
         for tenant_id in ZONES
         for customer_id in ("ann", "bob", "it's", "nobody")
@@ -204,5 +221,6 @@ def test_totals_of_a_tenant_count_today_in_its_time_zone(store: Store):
     log.add("click", offer_id="loan", channel_id="web")
     log.add("dismiss", offer_id="loan", channel_id="web")
     log.add(offer_id="loan", tenant_id="kiwi")
+    log.add(offer_id="loan", channel_id="web", at_ms=NOW + 23 * HOUR_MS, received_at_ms=NOW)  # dated into tomorrow
     log.write(applied=2)
-    assert read_totals(store, "acme", ZONES["acme"], NOW) == [OfferTotals("loan", "web", 1, 2, 1, 1)]
+    assert read_totals(store, "acme", ZONES["acme"], NOW) == [OfferTotals("loan", "web", 2, 3, 1, 1)]

@@ -52,13 +52,14 @@ def event(at_ms: int, *, outcome: str = "click", customer: str = "ann", tenant: 
         "creative_id": "",
         "channel_id": "",
         "conversion_value": None,
+        "ahead_ms": 0,
         **fields,
     }
 
 
 def write(store: Store, events: Sequence[Event]) -> None:
     frame = pl.DataFrame(
-        [{**one, "id": f"{one['at_ms']:012x}{number:026x}"} for number, one in enumerate(events)],
+        [{**one, "id": f"{one['at_ms'] + one['ahead_ms']:012x}{number:026x}"} for number, one in enumerate(events)],
         schema_overrides={"conversion_value": pl.Float64},
     )
     moment = pl.col("at_ms").cast(MILLIS)
@@ -66,10 +67,10 @@ def write(store: Store, events: Sequence[Event]) -> None:
         "interactions",
         frame.with_columns(
             pl.col("conversion_value").cast(pl.Decimal(18, 6)),
-            occurred_at=moment,
+            occurred_at=(pl.col("at_ms") + pl.col("ahead_ms")).cast(MILLIS),
             received_at=moment,
             local_date=moment.dt.date(),
-        ).drop("at_ms"),
+        ).drop("at_ms", "ahead_ms"),
     )
 
 
@@ -120,6 +121,7 @@ def random_event(rng: random.Random) -> Event:
         creative_id=rng.choice(["", "banner"]),
         channel_id=rng.choice(["", "web", "mail"]),
         conversion_value=rng.choice([None, 0.0, rng.randrange(10**6) / 64]),
+        ahead_ms=rng.choice([0, 0, rng.randrange(DAY_MS)]),
     )
 
 

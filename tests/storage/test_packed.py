@@ -27,6 +27,7 @@ EVENT: Final = StoredEvent(
     tenant_id="acme",
     customer_id=ODD,
     id="018f",
+    received_ms=1_773_585_000_007,
     category="response",
     occurred_ms=1_773_585_000_008,
     outcome=ODD,
@@ -50,10 +51,10 @@ def write_event(store: Store, event: StoredEvent, settings: dict[str, Any]) -> N
     store.client.command(
         f"""
         INSERT INTO interactions (
-            tenant_id, customer_id, id, category, occurred_at, outcome, classification, is_conversion, direction,
+            tenant_id, customer_id, id, received_at, category, occurred_at, outcome, classification, is_conversion, direction,
             offer_id, creative_id, channel_id, conversion_value, recommendation_id, rank, source, offset
         )
-        SELECT {{tenant_id:String}}, {{customer_id:String}}, {{id:String}}, {{category:String}},
+        SELECT {{tenant_id:String}}, {{customer_id:String}}, {{id:String}}, fromUnixTimestamp64Milli({{received_ms:Int64}}), {{category:String}},
             fromUnixTimestamp64Milli({{occurred_ms:Int64}}), {{outcome:String}}, {{classification:String}},
             {{is_conversion:Bool}}, {{direction:String}}, {{offer_id:String}}, {{creative_id:String}},
             {{channel_id:String}}, {value}, {{recommendation_id:String}}, {{rank:UInt16}}, {{source:String}},

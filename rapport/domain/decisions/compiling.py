@@ -51,12 +51,14 @@ class Needs:
         windows: In which contacts are counted.
         outcomes: Whose latest times are asked for.
         outcome_days: From so many days ago on.
+        contact_days: From so many days ago on the latest contacts are asked for.
         metrics: Keys of behavioral metrics.
     """
 
     windows: frozenset[Window] = frozenset()
     outcomes: frozenset[str] = frozenset()
     outcome_days: float = 0.0
+    contact_days: float = 0.0
     metrics: frozenset[str] = frozenset()
 
 
@@ -209,6 +211,7 @@ def _needs_of(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
         windows=frozenset(window for policy in policies for window in policy.windows) | _CALENDAR_PERIODS,
         outcomes=frozenset(outcome for policy in policies for outcome in policy.outcomes),
         outcome_days=max((policy.outcome_days for policy in policies), default=0.0),
+        contact_days=max((policy.contact_days for policy in policies), default=0.0),
         metrics=metrics,
     )
 

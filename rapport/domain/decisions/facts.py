@@ -37,6 +37,10 @@ class Counts(NamedTuple):
             self.converts + other.converts,
         )
 
+    def negated(self) -> Counts:
+        """What takes these contacts away when it is added."""
+        return Counts(*(-count for count in self))
+
 
 class Reservation(NamedTuple):
     """An exposure that a decision has promised itself and that the tables do not show yet."""

@@ -57,6 +57,7 @@ class Policy:
         windows: The windows it counts in.
         outcomes: The outcomes whose latest time it asks for.
         outcome_days: From so many days ago on.
+        contact_days: From so many days ago on it asks for the latest contact.
         is_shared: Whether it says the same about all candidates under the same scope.
         asks_history: Whether it asks for the contacts in its scope, and for nothing else: it passes where there are
             none. All others say the same whatever the scope is under which they apply.
@@ -73,6 +74,7 @@ class Policy:
     windows: frozenset[Window]
     outcomes: frozenset[str]
     outcome_days: float
+    contact_days: float
     members: Members
     is_shared: bool
     asks_history: bool
@@ -116,6 +118,7 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
         windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
         outcomes=_outcomes_of(config),
         outcome_days=_outcome_days(config),
+        contact_days=_contact_days(config),
         members=members,
         is_shared=_is_shared(config),
         asks_history=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
@@ -159,6 +162,13 @@ def _outcome_days(config: PolicyConfig) -> float:
     return config.suppression_days if isinstance(config, CategoryConfig) else 0.0
 
 
+def _contact_days(config: PolicyConfig) -> float:
+    if isinstance(config, CooldownConfig):
+        return config.cooldown_hours / _DAY_HOURS
+    return config.within_days if isinstance(config, ExclusionConfig) else 0.0
+
+
+_DAY_HOURS: Final = 24
 _TYPES: Final[Mapping[str, tuple[type[PolicyConfig], Callable[[Any, Members], Check]]]] = {
     "frequency_cap": (CapConfig, check_cap),
     "cooldown": (CooldownConfig, check_cooldown),

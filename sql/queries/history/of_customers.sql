@@ -5,6 +5,7 @@ SELECT
     toString(e.tenant_id) AS tenant_id,
     e.customer_id AS customer_id,
     e.id AS id,
+    toUnixTimestamp64Milli(e.received_at) AS received_ms,
     e.packed AS packed
 FROM interactions AS e
 WHERE e.tenant_id IN {tenants:Array(String)}

@@ -1,6 +1,6 @@
 -- A row is the value of one behavioral metric of one customer, as far as anything matches. An event matches a metric if it
 -- fulfils as many of its filters as it has; what is no contact (a recommendation) has to be asked for by outcome or category.
--- Windows are ranges of ids, because ids begin with the event time.
+-- Windows are ranges of ids, because ids begin with the event time; what is dated ahead counts when it was received.
 -- Frames: metric_customers (customer_id, member: one row for each id of a customer), metric_windows (number, aggregate, field, from_id, filters, contacts_only),
 -- metric_filters (number, field, accepted).
 SELECT
@@ -24,7 +24,7 @@ FROM
     (
         SELECT
             customer_id,
-            id,
+            least(id, concat(leftPad(lower(hex(toUnixTimestamp64Milli(received_at))), 12, '0'), substring(id, 13))) AS counted_id,
             conversion_value,
             CAST(outcome AS String) AS outcome,
             CAST(classification AS String) AS classification,
@@ -37,11 +37,11 @@ FROM
         WHERE tenant_id = {tenant_id:String}
             AND customer_id IN (SELECT member FROM metric_customers)
             AND id >= {first_id:String}
-            AND id < {before_id:String}
+            AND counted_id < {before_id:String}
     ) AS e
     INNER JOIN metric_customers AS c ON c.member = e.customer_id
     CROSS JOIN metric_windows AS m
-    WHERE e.id >= m.from_id
+    WHERE e.counted_id >= m.from_id
         AND (m.contacts_only = 0 OR e.category != 'recommendation')
         AND m.filters =
             ((m.number, 'outcome', e.outcome) IN metric_filters)

@@ -95,7 +95,7 @@ metric_values AS
         (
             SELECT
                 customer_id,
-                id,
+                least(id, concat(leftPad(lower(hex(toUnixTimestamp64Milli(received_at))), 12, '0'), substring(id, 13))) AS counted_id,
                 conversion_value,
                 CAST(outcome AS String) AS outcome,
                 CAST(classification AS String) AS classification,
@@ -107,12 +107,12 @@ metric_values AS
             FROM interactions FINAL
             WHERE tenant_id = {tenant_id:String}
                 AND id >= {first_id:String}
-                AND id < {before_id:String}
+                AND counted_id < {before_id:String}
                 AND {asks_metrics:Bool}
         ) AS e
         LEFT JOIN segment_people AS p ON p.customer_id = e.customer_id
         CROSS JOIN metric_windows AS m
-        WHERE e.id >= m.from_id
+        WHERE e.counted_id >= m.from_id
             AND (m.contacts_only = 0 OR e.category != 'recommendation')
             AND m.filters =
                 ((m.number, 'outcome', e.outcome) IN metric_filters)

@@ -1,10 +1,11 @@
 -- A row is one of the latest events of a customer with one of some outcomes, newest first: what suppressions follow from.
+-- An event dated ahead counts when it was received.
 SELECT
     customer_id,
     id,
     toString(outcome) AS outcome,
     offer_id,
-    toUnixTimestamp64Milli(occurred_at) AS at_ms
+    toUnixTimestamp64Milli(least(occurred_at, received_at)) AS at_ms
 FROM interactions FINAL
 WHERE tenant_id = {tenant_id:String}
     AND customer_id IN {customer_ids:Array(String)}
