@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.storage.customers import KeptOfCustomer
-    from rapport.storage.decision_facts import FactsRequest, LoadedFacts
+    from rapport.storage.facts_requests import FactsRequest, LoadedFacts
     from rapport.storage.tenants import Tenant
 
 

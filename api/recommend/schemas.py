@@ -48,7 +48,8 @@ class RecommendBody(Body, frozen=True):
         channel_id: A channel by its id.
         placement: A placement by its id or key.
         placements: Several placements at once; each is decided for itself.
-        deduplicate: Whether an offer may be in one of the placements only.
+        deduplicate: Whether an offer may be in one of the placements only. Without it that is so where the flow's
+            group node says ``optimal``, and not elsewhere.
         attributes: What formulas and rules call ``attributes.*`` and ``customer.*``. ``propensityScores`` among them
             are scores by offer id of models of your own; ``timeZone`` is the customer's time zone.
         segments: The customer's segments.
@@ -67,7 +68,7 @@ class RecommendBody(Body, frozen=True):
     channel_id: Text | None = None
     placement: Text | None = None
     placements: Annotated[Sequence[WantedPlacement], msgspec.Meta(max_length=MAX_PLACEMENTS)] = ()
-    deduplicate: bool = False
+    deduplicate: bool | None = None
     attributes: Mapping[str, Any] = {}
     segments: Sequence[Text] = ()
     context: Mapping[str, Any] = {}

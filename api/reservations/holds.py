@@ -32,7 +32,7 @@ import msgspec
 
 from rapport.domain.decisions.facts import Reservation, Subject
 from rapport.domain.periods import DAY_MS
-from rapport.storage.decision_facts import Exposure, LoadedFacts, Place
+from rapport.storage.facts_requests import Exposure, LoadedFacts, Place
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.outcome import Item

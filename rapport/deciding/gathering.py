@@ -10,7 +10,8 @@ from rapport.deciding.members import merge_kept, merge_memberships
 from rapport.deciding.totals import NO_TOTALS, arrange_totals, facts_of_tenant, needs_totals
 from rapport.domain.decisions.facts import CustomerFacts
 from rapport.storage.customers import CustomerKey, load_kept
-from rapport.storage.decision_facts import FactsRequest, read_facts
+from rapport.storage.decision_facts import read_facts
+from rapport.storage.facts_requests import FactsRequest
 from rapport.storage.identity import read_merges
 from rapport.storage.offer_totals import read_totals
 from rapport.storage.segments import load_memberships

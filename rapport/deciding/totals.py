@@ -26,26 +26,27 @@ class Totals:
 
     shown_today: Mapping[str, int]
     shown: Mapping[str, int]
+    mean_shown: float
     evidence: Mapping[tuple[str, str], Evidence]
 
 
-NO_TOTALS: Final = Totals(shown_today={}, shown={}, evidence={})
+NO_TOTALS: Final = Totals(shown_today={}, shown={}, mean_shown=1.0, evidence={})
 
 
 def needs_totals(catalogue: Catalogue) -> bool:
-    """Whether a catalogue has budgets, or a flow that looks at evidence."""
+    """Whether a catalogue has budgets, or a flow that looks at evidence or at how often offers were shown."""
     has_budget = any(offer.budget != _NO_BUDGET for offer in catalogue.offers.values())
-    return has_budget or bool(catalogue.models) or any(_asks_evidence(f.published) for f in catalogue.flows.values())
+    flows = catalogue.flows.values()
+    return has_budget or bool(catalogue.models) or any(_asks_totals((*f.published, *f.draft)) for f in flows)
 
 
 def arrange_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Totals:
     """Add totals up by what they are asked for; the catalogue says which category an offer is of."""
-    limited = {offer.id for offer in catalogue.offers.values() if offer.budget != _NO_BUDGET}
     shown_today: dict[str, int] = {}
     shown: dict[str, int] = {}
     evidence: dict[tuple[str, str], Evidence] = {}
     for one in totals:
-        if one.offer_id in limited:
+        if one.offer_id and one.shown:
             shown_today[one.offer_id] = shown_today.get(one.offer_id, 0) + one.shown_today
             shown[one.offer_id] = shown.get(one.offer_id, 0) + one.shown
         offer = catalogue.offers.get(one.offer_id)
@@ -57,7 +58,8 @@ def arrange_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Total
         for key in (*(level for level in levels if level[1]), ("global", "")):
             before = evidence.get(key, _NONE)
             evidence[key] = Evidence(before.positive + one.positive, before.negative + one.negative)
-    return Totals(shown_today=shown_today, shown=shown, evidence=evidence)
+    mean_shown = sum(shown.values()) / len(shown) if shown else 1.0
+    return Totals(shown_today=shown_today, shown=shown, mean_shown=mean_shown, evidence=evidence)
 
 
 def facts_of_tenant(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts:
@@ -67,12 +69,13 @@ def facts_of_tenant(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts:
         time_zone=tenant.time_zone,
         shown_today=Looked(totals.shown_today),
         shown=Looked(totals.shown),
+        mean_shown=totals.mean_shown,
         evidence=Looked(totals.evidence),
         holdout_percent=tenant.settings.holdout_percent,
     )
 
 
-def _asks_evidence(nodes: Iterable[Node]) -> bool:
+def _asks_totals(nodes: Iterable[Node]) -> bool:
     for node in nodes:
         if node.type == "optimize" or (node.type == "score" and node.config.get("method") in ("propensity", "formula")):
             return True

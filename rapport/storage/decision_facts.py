@@ -13,22 +13,21 @@ history says which events of this period were received, and counted, in the one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone, first_day
 from rapport.domain.events import MAX_FUTURE_MS
 from rapport.domain.metrics import measure, start_ms_of
 from rapport.domain.outcomes import Category, Classification
-from rapport.domain.periods import ALLTIME_KEY, DAY_MS, PeriodType, local_date, period_key
+from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
 from rapport.storage.event_rows import read_events
+from rapport.storage.facts_requests import NO_COUNTS, Exposure, FactsRequest, LoadedFacts, Place
 from rapport.storage.history import id_at
 from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
-    from rapport.domain.catalogue.strategy import MetricDefinition
     from rapport.storage.client import Store
     from rapport.storage.event_rows import StoredEvent
     from rapport.storage.of_customers import Customer
@@ -40,85 +39,12 @@ _PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.MONTH: PeriodType.MONTHLY,
 }
 _LONGEST_DAYS: Final[Mapping[Unit, int]] = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 31}
-_NO_COUNTS: Final = Counts()
 
 
-class Place(NamedTuple):
-    """One summary row over all time: what it is about, of which log, and of which of a customer's ids."""
-
-    subject: Subject
-    source: str
-    customer_id: str
-
-
+_Aim = tuple[str, int, "Window | None"]
+"""What is asked of the history: for what, from which time on, and the window that is counted."""
 _Reach = dict["Customer", dict[Place, int]]
 """The offset up to which the summaries of each place of each customer count."""
-
-
-class Exposure(NamedTuple):
-    """A rank of a recommendation that the customer has seen."""
-
-    recommendation_id: str
-    rank: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactsRequest:
-    """Which facts of which customer.
-
-    Attributes:
-        time_zone: The tenant's.
-        customer_zone: The customer's, where it is known.
-        now_ms: When the windows end, epoch milliseconds.
-        outcomes: Whose latest times are wanted.
-        outcome_days: As far as they reach back; what is older does not matter to whoever asks.
-        contact_days: As far as the latest contact matters.
-        metrics: Definitions of the tenant.
-        members: All ids of the customer, who is one person; empty if there is just the one.
-        exposures: Recommendations of which it is asked what the customer has seen.
-    """
-
-    tenant_id: str
-    customer_id: str
-    time_zone: str
-    now_ms: int
-    customer_zone: str | None = None
-    windows: frozenset[Window] = frozenset()
-    outcomes: frozenset[str] = frozenset()
-    outcome_days: float | None = None
-    contact_days: float = 0.0
-    metrics: Sequence[MetricDefinition] = ()
-    exposures: frozenset[str] = frozenset()
-    members: tuple[str, ...] = ()
-
-    @property
-    def customers(self) -> Iterator[Customer]:
-        """Every id of the customer, with the tenant."""
-        return ((self.tenant_id, member) for member in self.members or (self.customer_id,))
-
-
-@dataclass(slots=True, kw_only=True)
-class LoadedFacts:
-    """One customer's facts; the attributes are those of :class:`rapport.domain.decisions.facts.CustomerFacts`.
-
-    Attributes:
-        applied: The offset up to which each log's contacts are in these facts.
-        exposed: What of the recommendations asked for is counted as an impression.
-    """
-
-    counts: dict[Window, dict[Subject, Counts]] = field(default_factory=dict)
-    last_contact_ms: dict[Subject, int] = field(default_factory=dict)
-    last_outcome_ms: dict[tuple[str, Subject], int] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    applied: dict[Place, int] = field(default_factory=dict)
-    exposed: set[Exposure] = field(default_factory=set)
-
-    def add(self, window: Window, subject: Subject, more: Counts) -> None:
-        """Add contacts, or take them away; what has none left is not there."""
-        counts = self.counts.setdefault(window, {})
-        counts[subject] = counts.get(subject, _NO_COUNTS).plus(more)
-        if counts[subject] == _NO_COUNTS:
-            del counts[subject]
 
 
 def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[StoredSummary]:
@@ -169,7 +95,7 @@ def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], r
         for number in numbers[row.customer]:
             if is_alltime:
                 facts[number].applied[place] = row.applied_offset
-            if counts == _NO_COUNTS:  # a repair may leave nothing of a row
+            if counts == NO_COUNTS:  # a repair may leave nothing of a row
                 continue
             if is_alltime:
                 _keep_latest(facts[number].last_contact_ms, place.subject, row.last_contact_ms)
@@ -226,14 +152,10 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
         counted_ms = event.counted_ms
         for number in numbers[event.customer]:
             known.setdefault(number, []).append(event)
-            if not is_contact:
-                continue
-            _keep_latest(contacts.setdefault(number, {}), place.subject, counted_ms)
-            for purpose, start_ms, window in asked[number]:
-                if counted_ms >= start_ms:
-                    _add_event(facts[number], requests[number], purpose, window, event)
-                elif purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
-                    facts[number].add(window, place.subject, _counts_of(event).negated())
+            if is_contact:
+                _keep_latest(contacts.setdefault(number, {}), place.subject, counted_ms)
+                for aim in asked[number]:
+                    _add_event(facts[number], requests[number], aim, event, counted_ms)
     for number, windows in asked.items():
         if windows:
             facts[number].metrics = _measure(requests[number], known.get(number, ()))
@@ -243,7 +165,7 @@ def _add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Loa
 def _date_contacts(facts: LoadedFacts, request: FactsRequest, counted: Mapping[Subject, int]) -> None:
     """Put the latest contacts at the time when they count, as far back as the history was read for it."""
     for subject, at_ms in facts.last_contact_ms.items():
-        if at_ms >= _first_contact_ms(request):
+        if at_ms >= request.first_contact_ms:
             facts.last_contact_ms[subject] = min(at_ms, counted.get(subject, at_ms))
 
 
@@ -257,15 +179,17 @@ def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, 
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _add_event(
-    facts: LoadedFacts, request: FactsRequest, purpose: str, window: Window | None, event: StoredEvent
-) -> None:
+def _add_event(facts: LoadedFacts, request: FactsRequest, aim: _Aim, event: StoredEvent, counted_ms: int) -> None:
+    purpose, start_ms, window = aim
     subject = _place_of(event).subject
-    if purpose == "counts" and window is not None:
+    if counted_ms < start_ms:
+        if purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
+            facts.add(window, subject, _counts_of(event).negated())
+    elif purpose == "counts" and window is not None:
         facts.add(window, subject, _counts_of(event))
     elif purpose == "outcomes":
         if event.outcome in request.outcomes:
-            _keep_latest(facts.last_outcome_ms, (event.outcome, subject), event.counted_ms)
+            _keep_latest(facts.last_outcome_ms, (event.outcome, subject), counted_ms)
     elif (
         purpose == "exposures"
         and event.category == Category.IMPRESSION
@@ -286,8 +210,8 @@ def _counts_of(event: StoredEvent) -> Counts:
     )
 
 
-def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[tuple[str, int, Window | None]]:
-    """What is asked of the history: for what, from which time on, and the window that is counted."""
+def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[_Aim]:
+    """What a request asks of the history."""
     for window in sorted(request.windows, key=str):
         zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
         if not is_summarised(window, request):
@@ -295,21 +219,13 @@ def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[tupl
         elif window.unit is not Unit.ALL and window in facts.counts:
             yield "summarised", window.start_ms(request.now_ms, zone), window
     if request.outcomes:
-        yield "outcomes", _days_before(request, request.outcome_days), None
+        yield "outcomes", request.first_outcome_ms, None
     if request.exposures:
         yield "exposures", 0, None
-    if any(at_ms >= _first_contact_ms(request) for at_ms in facts.last_contact_ms.values()):
-        yield "contacts", max(0, _first_contact_ms(request) - MAX_FUTURE_MS), None
+    if any(at_ms >= request.first_contact_ms for at_ms in facts.last_contact_ms.values()):
+        yield "contacts", max(0, request.first_contact_ms - MAX_FUTURE_MS), None
     for metric in request.metrics:
         yield "metrics", max(0, start_ms_of(metric, request.now_ms)), None
-
-
-def _first_contact_ms(request: FactsRequest) -> int:
-    return _days_before(request, request.contact_days)
-
-
-def _days_before(request: FactsRequest, days: float | None) -> int:
-    return 0 if days is None else max(0, request.now_ms - round(days * DAY_MS))
 
 
 def _keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:

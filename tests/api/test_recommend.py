@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import PersonalizationVariable
+from rapport.domain.catalogue.strategy import DecisionFlow, Node
 from tests.api.shop import offer, offers_of, recommend, stock
 from tests.fixtures.api import From, api_settings
 from tests.fixtures.waiting import wait_until
@@ -127,6 +129,34 @@ def test_placements_are_filled_together(caller: Caller):
     assert offers_of(separate) == ["loan", "loan", "card"]
     assert [one["count"] for one in separate["placementResults"]] == [1, 2]
     assert offers_of(recommend(caller, placements=wanted, deduplicate=True)) == ["loan", "card"]
+
+
+def test_a_flow_that_allocates_optimally_deduplicates_without_being_asked(caller: Caller):
+    stock(caller, *offer("loan", priority=90), *offer("card", priority=50), _flow("spread", ("group", "optimal")))
+    wanted = {"placements": [{"placement": "hero"}, {"placement": "hero-1"}], "decisionFlowKey": "spread"}
+    assert sorted(offers_of(recommend(caller, **wanted))) == ["card", "loan"]
+    refused = recommend(caller, **wanted, deduplicate=False)
+    assert offers_of(refused) == ["loan", "loan"]
+    assert any("allocates optimally" in warning for warning in refused["meta"]["warnings"])
+
+
+def test_fairness_knows_what_was_shown_without_any_budget(caller: Caller):
+    fair = _flow("fair", ("optimize", {"weights": {"fairness": 1.0, "emphasis": 0.01}}))
+    stock(caller, *offer("loan", priority=90), *offer("card", priority=50), fair)
+    caller.record(*({"customerId": f"c{n}", "offerId": "loan", "outcome": "impression"} for n in range(3)))
+    caller.read("/interaction-summaries?customerId=c2")
+    assert offers_of(recommend(caller, "bob", decisionFlowKey="fair")) == ["card", "loan"]
+
+
+def _flow(key: str, node: tuple[str, Any]) -> DecisionFlow:
+    """A published flow with one node more than it needs."""
+    kind, config = node
+    types = ["inventory", "match_creatives", "score"]
+    extra = [{"id": kind, "type": kind, "config": config if isinstance(config, dict) else {"method": config}}]
+    nodes = [{"id": one, "type": one} for one in types]
+    before, after = (extra, []) if kind == "optimize" else ([], extra)
+    nodes = [*nodes, *before, {"id": "rank", "type": "rank"}, *after, {"id": "response", "type": "response"}]
+    return DecisionFlow(id=key, key=key, name=key, published=msgspec.convert(nodes, list[Node]), published_version=1)
 
 
 def test_anonymous_customers_stay_the_same_by_their_session(caller: Caller):

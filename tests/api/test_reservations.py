@@ -14,7 +14,7 @@ from api.reservations.shared import SharedBook
 from rapport.domain.decisions.facts import Reservation, Subject
 from rapport.domain.decisions.outcome import Decision, Funnel
 from rapport.domain.decisions.traces import ScoreRecord, Trace
-from rapport.storage.decision_facts import Exposure, LoadedFacts, Place
+from rapport.storage.facts_requests import Exposure, LoadedFacts, Place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,8 @@ from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.periods import local_date
 from rapport.domain.summaries import Contact, fold
-from rapport.storage.decision_facts import Exposure, FactsRequest, LoadedFacts, read_facts
+from rapport.storage.decision_facts import read_facts
+from rapport.storage.facts_requests import Exposure, FactsRequest, LoadedFacts
 from rapport.storage.offer_totals import OfferTotals, read_totals
 from rapport.storage.stream import MILLIS, write_summaries
 

@@ -14,7 +14,8 @@ from rapport.domain.profiles.identity import Statement
 from rapport.domain.tenants import TenantSettings
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import KeptOfCustomer
-from rapport.storage.decision_facts import FactsRequest, read_facts
+from rapport.storage.decision_facts import read_facts
+from rapport.storage.facts_requests import FactsRequest
 from rapport.storage.identity import (
     Identifier,
     append_links,

@@ -51,10 +51,11 @@ def write_event(store: Store, event: StoredEvent, settings: dict[str, Any]) -> N
     store.client.command(
         f"""
         INSERT INTO interactions (
-            tenant_id, customer_id, id, received_at, category, occurred_at, outcome, classification, is_conversion, direction,
-            offer_id, creative_id, channel_id, conversion_value, recommendation_id, rank, source, offset
+            tenant_id, customer_id, id, received_at, category, occurred_at, outcome, classification, is_conversion,
+            direction, offer_id, creative_id, channel_id, conversion_value, recommendation_id, rank, source, offset
         )
-        SELECT {{tenant_id:String}}, {{customer_id:String}}, {{id:String}}, fromUnixTimestamp64Milli({{received_ms:Int64}}), {{category:String}},
+        SELECT {{tenant_id:String}}, {{customer_id:String}}, {{id:String}},
+            fromUnixTimestamp64Milli({{received_ms:Int64}}), {{category:String}},
             fromUnixTimestamp64Milli({{occurred_ms:Int64}}), {{outcome:String}}, {{classification:String}},
             {{is_conversion:Bool}}, {{direction:String}}, {{offer_id:String}}, {{creative_id:String}},
             {{channel_id:String}}, {value}, {{recommendation_id:String}}, {{rank:UInt16}}, {{source:String}},

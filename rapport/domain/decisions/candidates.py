@@ -40,7 +40,7 @@ class Request:
     Attributes:
         limit: How many offers in all; of a request for placements each has its own.
         placements: Filled together; empty for a request for one, or for no placement in particular.
-        deduplicate: Whether an offer may be in one of the placements only.
+        deduplicate: Whether an offer may be in one of the placements only; None: where the flow allocates optimally.
         attributes: Of this request; what formulas call ``attributes.*``.
         segments: Given with the request, on top of what is known.
         propensities: Scores of the caller's own models by offer id.
@@ -53,7 +53,7 @@ class Request:
     placement_id: str | None = None
     limit: int = 5
     placements: Sequence[PlacementRequest] = ()
-    deduplicate: bool = True
+    deduplicate: bool | None = True
     attributes: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     segments: frozenset[str] = frozenset()

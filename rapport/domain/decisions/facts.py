@@ -94,6 +94,7 @@ class TenantFacts:
         time_zone: IANA name.
         shown_today: Impressions of an offer since the tenant's midnight, over all customers.
         shown: Impressions of an offer ever.
+        mean_shown: Impressions of an offer ever, on average over the offers that have any.
         evidence: By level and id: ("offer", id), ("category", id), ("channel", id), ("global", "").
         holdout_percent: Share of customers who get the fallback.
     """
@@ -102,6 +103,7 @@ class TenantFacts:
     time_zone: str = "UTC"
     shown_today: Mapping[str, int] = field(default_factory=dict)
     shown: Mapping[str, int] = field(default_factory=dict)
+    mean_shown: float = 1.0
     evidence: Mapping[tuple[str, str], Evidence] = field(default_factory=dict)
     holdout_percent: float = 0.0
 

@@ -118,6 +118,10 @@ class StrategyOverride(Config, frozen=True, kw_only=True):
     profile_id: str
 
 
+Amount = Annotated[float, msgspec.Meta(gt=0)]
+REFERENCE_VALUE: Final = 100.0
+
+
 class ScoreConfig(Config, frozen=True, kw_only=True):
     """How candidates are scored.
 
@@ -125,6 +129,7 @@ class ScoreConfig(Config, frozen=True, kw_only=True):
         expression: A formula that gives the score, for method ``formula``; without it the weights are used.
         floor: Candidates with a propensity below it are dropped.
         levers: Multipliers by offer or category id.
+        reference_value: The margin or revenue value at which impact is 0.5.
     """
 
     method: Literal["priority_weighted", "propensity", "formula"] = "priority_weighted"
@@ -137,13 +142,15 @@ class ScoreConfig(Config, frozen=True, kw_only=True):
     shadow_model_keys: Sequence[str] = ()
     floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     levers: Mapping[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    reference_value: Amount = REFERENCE_VALUE
 
 
 class OptimizeConfig(Config, frozen=True, kw_only=True):
-    """Replaces scores by the weighted objectives of a ranking profile."""
+    """Replaces scores by the weighted objectives of a ranking profile; ``reference_value`` as of the score node."""
 
     profile_id: str = ""
     weights: Mapping[str, Annotated[float, msgspec.Meta(ge=0, le=1)]] = {}
+    reference_value: Amount = REFERENCE_VALUE
 
 
 class RankConfig(Config, frozen=True, kw_only=True):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
     from rapport.domain.decisions.facts import Subject
 
+_NOTHING_TO_SPREAD: Final = (
+    "the flow allocates optimally, but the request does not deduplicate: each placement shows its best"
+)
 _TAKEN: Final = "the offer is shown in another placement"
 
 
@@ -54,14 +57,17 @@ class Slot:
         self.run.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
 
 
-def fill(slots: Sequence[Slot], program: Program, *, deduplicate: bool) -> None:
+def fill(slots: Sequence[Slot], program: Program, *, deduplicate: bool | None) -> None:
     """Choose what each placement shows, and make it ready to be shown.
 
     A candidate whose content lacks a value, or that a cap forbids after what the decision shows before it, gives its
     place to the next one.
     """
-    filling = _Filling(program, deduplicate)
-    if deduplicate and len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots):
+    is_optimal = len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots)
+    if is_optimal and deduplicate is False:
+        slots[0].run.recorder.problems.append(_NOTHING_TO_SPREAD)
+    filling = _Filling(program, is_optimal if deduplicate is None else deduplicate)
+    if filling.deduplicate and is_optimal:
         filling.fill_optimally(slots)
     else:
         for slot in slots:

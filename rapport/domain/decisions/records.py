@@ -85,6 +85,7 @@ class TenantRecord(_Part, frozen=True, kw_only=True):
     time_zone: str = "UTC"
     shown_today: Mapping[str, int] = {}
     shown: Mapping[str, int] = {}
+    mean_shown: float = 1.0
     evidence: Sequence[tuple[str, str, int, int]] = ()
     holdout_percent: float = 0.0
 
@@ -187,6 +188,7 @@ def record_tenant(facts: TenantFacts) -> TenantRecord:
         time_zone=facts.time_zone,
         shown_today=_looked_at(facts.shown_today),
         shown=_looked_at(facts.shown),
+        mean_shown=facts.mean_shown,
         evidence=[(*key, *answers) for key, answers in _looked_at(facts.evidence).items()],
         holdout_percent=facts.holdout_percent,
     )
@@ -199,6 +201,7 @@ def restore_tenant(record: TenantRecord) -> TenantFacts:
         time_zone=record.time_zone,
         shown_today=record.shown_today,
         shown=record.shown,
+        mean_shown=record.mean_shown,
         evidence={(row[0], row[1]): Evidence(row[2], row[3]) for row in record.evidence},
         holdout_percent=record.holdout_percent,
     )

@@ -6,12 +6,15 @@ relevance   How well the offer suits the customer now: the mean of the parts abo
             channel: 1 if the creative's channel is the customer's ``preferred_channel`` (id or type), else 0.5.
             segment: 1 if a tag of the offer names one of the customer's segments, else 0.5.
             product: 1 if the offer's product type is among the customer's ``interests``, else 0.5.
-impact      What the offer is worth: its business value; else its margin, else its revenue value, as a part of the
-            largest one among the candidates (below 0 counts as 0); 0.5 if it has none of them.
+impact      What the offer is worth: its business value; else its margin, else its revenue value, both as
+            ``amount / (amount + reference value)`` (below 0 counts as 0); 0.5 if it has none of them.
 emphasis    Its priority / 100.
-fairness    1 minus how often it was shown, as a part of the most shown candidate.
+fairness    ``1 / (1 + n / m)`` where n is how often it was shown, and m how often one of the tenant's offers was on
+            average, of those that ever were.
 fatigue     ``1 / (1 + n)`` where n is how often the customer saw it in this calendar week.
 ==========  ===========================================================================================================
+
+None of them depends on the other candidates: whether another offer competes turns no two round.
 """
 
 from __future__ import annotations
@@ -34,14 +37,16 @@ _WEEK: Final = Window(Kind.CALENDAR, Unit.WEEK)
 
 
 class Factors:
-    """Factors of the candidates of one decision."""
+    """Factors of the candidates of one decision.
 
-    def __init__(self, context: Context, candidates: Sequence[Candidate]) -> None:
+    Args:
+        context: What the decision knows.
+        reference_value: The margin or revenue value at which impact is 0.5.
+    """
+
+    def __init__(self, context: Context, reference_value: float) -> None:
         self._context = context
-        offers = [candidate.offer for candidate in candidates]
-        self._top_margin = max((offer.margin or 0.0 for offer in offers), default=0.0)
-        self._top_revenue = max((offer.revenue_value or 0.0 for offer in offers), default=0.0)
-        self._top_shown = max((context.tenant.shown.get(offer.id, 0) for offer in offers), default=0)
+        self._reference_value = reference_value
         attributes = context.customer.attributes
         self._preferred_channel = attributes.get("preferred_channel")
         interests = attributes.get("interests")
@@ -77,12 +82,15 @@ class Factors:
         return _UNKNOWN_IMPACT if offer.revenue_value is None else self.revenue(candidate)
 
     def margin(self, candidate: Candidate) -> float:
-        """The margin, as a part of the largest one."""
-        return max(0.0, (candidate.offer.margin or 0.0) / self._top_margin) if self._top_margin > 0 else 0.0
+        """The margin on the scale of impact; 0 without one."""
+        return self._scaled(candidate.offer.margin or 0.0)
 
     def revenue(self, candidate: Candidate) -> float:
-        """The revenue value, as a part of the largest one."""
-        return max(0.0, (candidate.offer.revenue_value or 0.0) / self._top_revenue) if self._top_revenue > 0 else 0.0
+        """The revenue value on the scale of impact; 0 without one."""
+        return self._scaled(candidate.offer.revenue_value or 0.0)
+
+    def _scaled(self, amount: float) -> float:
+        return 1 - self._reference_value / (max(0.0, amount) + self._reference_value)
 
     def emphasis(self, candidate: Candidate) -> float:
         """See the module."""
@@ -90,8 +98,9 @@ class Factors:
 
     def fairness(self, candidate: Candidate) -> float:
         """See the module."""
-        shown = self._context.tenant.shown.get(candidate.offer.id, 0)
-        return 1 - shown / self._top_shown if self._top_shown else 1.0
+        tenant = self._context.tenant
+        shown = tenant.shown.get(candidate.offer.id, 0)
+        return 1 / (1 + shown / tenant.mean_shown) if shown else 1.0
 
     def fatigue(self, candidate: Candidate) -> float:
         """See the module."""

@@ -37,7 +37,7 @@ def method_for(run: Run, config: ScoreConfig, name: str) -> Method:
         return _propensity
     if name == "priority_weighted":
         return weigh_priority
-    return _by_expression(run, config.expression) if config.expression else _by_factors(run, config)
+    return _by_expression(run, config) if config.expression else _by_factors(run, config)
 
 
 def weight_of(candidate: Candidate) -> float:
@@ -69,7 +69,7 @@ def _propensity(_candidate: Candidate) -> Worth:
 
 def _by_factors(run: Run, config: ScoreConfig) -> Method:
     """``P^Wp * R^Wr * I^Wi * E^We``: a factor of 0 makes the score 0, unless its weight is 0."""
-    factors, choose = Factors(run.context, run.candidates), exponents_for(run, config)
+    factors, choose = Factors(run.context, config.reference_value), exponents_for(run, config)
 
     def worth(candidate: Candidate) -> Worth:
         exponents = choose(candidate)
@@ -95,14 +95,15 @@ _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
 """Names of a score formula besides ``propensity`` and those of :meth:`Context.lookup`."""
 
 
-def _by_expression(run: Run, text: str) -> Method:
+def _by_expression(run: Run, config: ScoreConfig) -> Method:
     """A tenant's own formula; it is no propensity, so that it may exceed 1. Without a number, or below 0, it is 0."""
+    text = config.expression
     try:
         formula = _compiled(text)
     except FormulaError as error:
         run.recorder.problems.append(f"the formula of node {run.node} cannot be used: {error}")
         return weigh_priority
-    factors, context = Factors(run.context, run.candidates), run.context
+    factors, context = Factors(run.context, config.reference_value), run.context
     own = [name for name in _FACTORS if name in formula.names]
 
     def worth(candidate: Candidate) -> Worth:

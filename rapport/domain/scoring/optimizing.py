@@ -28,7 +28,7 @@ def optimize_candidates(run: Run, config: OptimizeConfig) -> None:
         run.recorder.problems.append(f"node {run.node} weighs none of {', '.join(OBJECTIVES)}: the scores stay")
         return
     of_propensity = sum(weight for name, weight in weights.items() if OBJECTIVES[name] is None) / total
-    factors, propensities = Factors(run.context, run.candidates), Propensities(run.context)
+    factors, propensities = Factors(run.context, config.reference_value), Propensities(run.context)
     for candidate in run.candidates:
         objectives = {
             name: measure(factors, candidate) for name in weights if (measure := OBJECTIVES[name]) is not None

@@ -53,6 +53,20 @@ def test_an_optimal_allocation_leaves_an_offer_to_the_placement_where_nothing_el
     assert places(decided(optimal, key="f", placements=placements)) == {"p-hero": ["card"], "p-side": ["loan"]}
 
 
+def test_a_flow_that_allocates_optimally_deduplicates_unless_the_request_says_otherwise():
+    placements = [HERO, PlacementRequest(placement_id="p-side")]
+    optimal = bank(creative=ONLY_LOAN_FITS_THE_SIDE, decision_flow=[flow(TOP, OPTIMAL)])
+    assert places(decided(optimal, key="f", placements=placements, deduplicate=None)) == {
+        "p-hero": ["card"],
+        "p-side": ["loan"],
+    }
+    refused = decided(optimal, key="f", placements=placements, deduplicate=False)
+    assert places(refused) == {"p-hero": ["loan"], "p-side": ["loan"]}
+    assert any("allocates optimally" in problem for problem in refused.trace.problems)
+    greedy = decided(bank(decision_flow=[flow(TOP)]), key="f", placements=[HERO, SIDE], deduplicate=None)
+    assert places(greedy) == {"p-hero": ["loan"], "p-side": ["loan", "card"]}
+
+
 def test_an_optimal_allocation_shows_mandatory_offers():
     offers = [{"id": "fund", "categoryId": "deposits", "priority": 1, "mandatory": True}]
     catalogue = bank(offer=offers, decision_flow=[flow(TOP, OPTIMAL)])

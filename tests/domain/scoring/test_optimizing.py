@@ -8,7 +8,7 @@ from tests.domain.scoring.arena import candidate, catalogue, offer, optimize, ru
 
 
 def test_optimize_replaces_scores_by_weighted_objectives_and_keeps_fit_and_levers():
-    tenant = TenantFacts(shown={"loan": 100, "card": 25})
+    tenant = TenantFacts(shown={"loan": 100, "card": 25}, mean_shown=50)
     loan, card = offer("loan", margin=40.0, priority=20), offer("card", margin=10.0, priority=60)
     profile = RankingProfile(id="p", name="p", key="p", weights={"propensity": 0.2, "margin": 0.4, "beauty": 1.0})
     run = run_of(
@@ -21,8 +21,8 @@ def test_optimize_replaces_scores_by_weighted_objectives_and_keeps_fit_and_lever
     )
     score(run)
     scores = optimize(run, profileId="p", weights={"margin": 0.5, "fairness": 0.3})
-    assert scores["loan"] == pytest.approx((0.2 * 0.3 + 0.5 * 1 + 0.3 * 0) * 0.5)
-    assert scores["card"] == pytest.approx((0.2 * 0.5 + 0.5 * 0.25 + 0.3 * 0.75) * 2)
+    assert scores["loan"] == pytest.approx((0.2 * 0.3 + 0.5 * 40 / 140 + 0.3 / 3) * 0.5)
+    assert scores["card"] == pytest.approx((0.2 * 0.5 + 0.5 * 10 / 110 + 0.3 / 1.5) * 2)
     assert "beauty" in run.recorder.problems[0]
 
 

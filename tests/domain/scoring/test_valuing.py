@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.strategy import Challenger, Experiment, RankingProfile, TrafficSplit
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, Subject, TenantFacts
+from rapport.domain.scoring.factors import OBJECTIVES
 from rapport.domain.scoring.scorers import Scored, Scorer, Verdicts
 from tests.domain.decisions.world import DAY_MS, NOW_MS
 from tests.domain.scoring.arena import (
@@ -50,9 +51,22 @@ def test_the_factors_of_the_formula_are_written_down():
     run = run_of(candidate(loan), candidate(card, channel="mail"), candidate(fund), customer=customer)
     score(run, method="formula")
     factors = {one: record_of(run, one).explanation["factors"] for one in ("loan", "card", "fund")}
-    assert factors["loan"] == pytest.approx({"relevance": (0.55 + 0.5 + 1 + 1) / 4, "impact": 0.5, "emphasis": 0.8})
-    assert factors["card"] == pytest.approx({"relevance": (1 + 1 + 0.5 + 0.5) / 4, "impact": 1.0, "emphasis": 0.5})
-    assert factors["fund"] == pytest.approx({"relevance": (1 + 0.5) / 2, "impact": 1.0, "emphasis": 0.5})
+    assert factors["loan"] == pytest.approx(
+        {"relevance": (0.55 + 0.5 + 1 + 1) / 4, "impact": 30 / 130, "emphasis": 0.8}
+    )
+    assert factors["card"] == pytest.approx({"relevance": (1 + 1 + 0.5 + 0.5) / 4, "impact": 60 / 160, "emphasis": 0.5})
+    assert factors["fund"] == pytest.approx({"relevance": (1 + 0.5) / 2, "impact": 5 / 105, "emphasis": 0.5})
+
+
+def test_a_business_value_and_an_amount_are_on_one_scale():
+    dear, cheap = candidate(offer("dear", business_value=0.9)), candidate(offer("cheap", margin=1.0))
+    alone = run_of(cheap)
+    score(alone, method="formula")
+    assert record_of(alone, "cheap").explanation["factors"]["impact"] == pytest.approx(1 / 101)
+    scores = score(run_of(dear, cheap), method="formula")
+    assert scores["dear"] > scores["cheap"]
+    scores = score(run_of(dear, cheap), method="formula", referenceValue=0.01)
+    assert scores["dear"] < scores["cheap"]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +281,23 @@ ANYTHING = st.builds(
     st.floats(0, 100),
     st.floats(0.1, 1),
 )
+
+
+@given(st.lists(ANYTHING, min_size=3, max_size=6, unique_by=lambda one: one.offer.id), st.data())
+def test_whether_another_offer_competes_changes_no_score(candidates: list[Candidate], data: st.DataObject):
+    shown = {one.offer.id: data.draw(st.integers(0, 10**6)) for one in candidates}
+    tenant = TenantFacts(shown=shown, mean_shown=1 + sum(shown.values()) / len(shown))
+    weights = dict.fromkeys(OBJECTIVES, 0.1)
+    all_formula = score(run_of(*candidates, tenant=tenant), method="formula")
+    all_weighed = optimize(run_of(*candidates, tenant=tenant), weights=weights)
+    some = data.draw(st.lists(st.sampled_from(candidates), min_size=1, unique_by=lambda one: one.offer.id))
+    names = {one.offer.id for one in some}
+    few_formula = score(run_of(*some, tenant=tenant), method="formula")
+    assert few_formula == {name: value for name, value in all_formula.items() if name in names}
+    few_weighed = optimize(run_of(*some, tenant=tenant), weights=weights)
+    assert few_weighed == {name: value for name, value in all_weighed.items() if name in names}
+
+
 CONFIGS = st.fixed_dictionaries(
     {"method": st.sampled_from(["priority_weighted", "propensity", "formula"])},
     optional={"modelKey": st.sampled_from(["two", "bandit", "greedy", "gone"])},
