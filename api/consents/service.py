@@ -9,7 +9,7 @@ from api.catalogue.service import author_of
 from api.consents.schemas import ConsentsView, StatementBody, view_of
 from api.errors import Fault, invalid
 from api.reading.parameters import read_instant
-from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, PURPOSES, Source, Statement, resolve
+from rapport.domain.profiles.consent import Source, Statement, resolve, statuses_of
 from rapport.storage.consents import CustomerStatement, load_consents, record_consents
 from rapport.storage.customers import find_customer
 
@@ -30,12 +30,11 @@ def read(store: Store, tenant_id: str, settings: TenantSettings, customer_id: st
     customer = find_customer(store, tenant_id, customer_id)
     attributes = customer.attributes if customer else {}
     falls_back = not consents and not settings.is_consent_record_canonical
-    says = any(attributes.get(ATTRIBUTE_PREFIX + purpose) is not None for purpose in PURPOSES)
     return ConsentsView(
         customer_id=customer_id,
         consents=[view_of(one) for one in consents],
         allowed=resolve({one.purpose: one.status for one in consents}, attributes, settings),
-        based_on="records" if consents else "attributes" if falls_back and says else "setting",
+        based_on="records" if consents else "attributes" if falls_back and statuses_of(attributes) else "setting",
     )
 
 

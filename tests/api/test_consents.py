@@ -135,6 +135,15 @@ def test_nothing_is_recommended_that_the_customer_has_not_consented_to(caller: C
     assert offers_of(recommend(caller, "bob", attributes={"consent_marketing": False})) == []
 
 
+@pytest.mark.parametrize("said", ["unsubscribed", "Opted-Out", "", 2])
+def test_a_word_that_is_no_yes_keeps_offers_back_wherever_it_was_said(caller: Caller, said: Any):
+    stock(caller, MAIL, *offer("loan", "mail"))
+    assert caller.ask("PUT", "/customers/ann", json={"attributes": {"consent_email": said}}).status_code < 300
+    assert offers_of(recommend(caller)) == []
+    assert offers_of(recommend(caller, "bob", attributes={"consent_email": said})) == []
+    assert offers_of(recommend(caller, "bob", attributes={"consent_email": "Yes"})) == ["loan"]
+
+
 def test_a_tenant_that_requires_consent_offers_nothing_without_it(new_caller: CallerFactory):
     strict = new_caller(requires_consent=True)
     stock(strict, *offer("loan"))

@@ -28,8 +28,25 @@ PURPOSE_OF_CHANNEL: Final[Mapping[str, Purpose]] = {
 }
 """What a type of channel needs besides marketing; other types need no more."""
 ATTRIBUTE_PREFIX: Final = "consent_"
-_REFUSALS: Final = frozenset({"", "0", "false", "n", "no", "off", "denied", "revoked", "pending", "opt_out"})
-"""Texts that are no consent, as files and older systems write them."""
+GRANTING_WORDS: Final = (
+    "true",
+    "t",
+    "yes",
+    "y",
+    "1",
+    "on",
+    "granted",
+    "given",
+    "accepted",
+    "agreed",
+    "allowed",
+    "consented",
+    "opt_in",
+    "opted_in",
+    "subscribed",
+)
+"""The texts that are consent in an attribute, as files and older systems write them; every other one is none."""
+_OTHER_NAMES: Final = {"thirdparty": "third_party"}
 
 
 class Status(StrEnum):
@@ -85,13 +102,18 @@ def resolve(
 
 
 def statuses_of(attributes: Mapping[str, Any]) -> Mapping[Purpose, Status]:
-    """What attributes say of consent, where nothing is recorded."""
-    said = {purpose: attributes.get(ATTRIBUTE_PREFIX + purpose) for purpose in PURPOSES}
-    return {
-        purpose: Status.GRANTED if _is_consent(value) else Status.REVOKED
-        for purpose, value in said.items()
-        if value is not None
-    }
+    """What attributes say of consent, where nothing is recorded: of several about one purpose, the strictest."""
+    said: dict[Purpose, Status] = {}
+    for name, value in attributes.items():
+        folded = name.casefold()
+        if value is None or not folded.startswith(ATTRIBUTE_PREFIX):
+            continue
+        purpose = folded.removeprefix(ATTRIBUTE_PREFIX)
+        purpose = _OTHER_NAMES.get(purpose, purpose)
+        if purpose in PURPOSES:
+            status = Status.GRANTED if _is_consent(value) else Status.REVOKED
+            said[purpose] = stricter_of(said.get(purpose, status), status)
+    return said
 
 
 def stricter_of(one: Status, other: Status) -> Status:
@@ -121,7 +143,10 @@ def missing_for(channel_type: str | None, withheld_purposes: frozenset[Purpose])
 
 
 def _is_consent(value: object) -> bool:
-    return value.strip().lower() not in _REFUSALS if isinstance(value, str) else bool(value)
+    """Whether a value of an attribute is consent: true, 1, or a text that says so in one of the words for it."""
+    if isinstance(value, str):
+        return value.strip().casefold().replace("-", "_").replace(" ", "_") in GRANTING_WORDS
+    return isinstance(value, bool | int | float) and value == 1
 
 
 _STRICTNESS: Final = {Status.GRANTED: 0, Status.PENDING: 1, Status.REVOKED: 2}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.profiles.consent import (
+    GRANTING_WORDS,
     MARKETING,
     PURPOSES,
     Source,
@@ -129,3 +132,33 @@ def test_a_channel_needs_marketing_and_its_own_purpose(
     channel_type: str | None, refused: set[str], missing: str | None
 ):
     assert missing_for(channel_type, frozenset(refused)) == missing
+
+
+@pytest.mark.parametrize(
+    "no",
+    [
+        *("unsubscribed", "opted_out", "opt-out", "WITHDRAWN", "declined", "none", "f", "null", "undefined"),
+        *("disabled", "blocked", "never", "cleaned", "bounced", "", "  ", "yes please", "not given", "nein"),
+        *(False, 0, 2, -1, 0.5, [], ["yes"], {"granted": True}, float("nan")),
+    ],
+    ids=repr,
+)
+def test_an_attribute_that_does_not_say_yes_says_no(no: object):
+    """keila#253: a list of words for no is never complete, so the words for yes are listed."""
+    assert "email" not in allowed({}, {"consent_email": no}, TenantSettings())
+
+
+@pytest.mark.parametrize("yes", [True, 1, 1.0, *GRANTING_WORDS, " Subscribed ", "OPT-IN", "opted in", "YES"], ids=repr)
+def test_the_words_that_grant_do_so_in_any_case(yes: object):
+    assert "email" in allowed({}, {"consent_email": yes}, TenantSettings(requires_consent=True))
+
+
+def test_the_words_that_grant_are_documented():
+    text = Path("docs/customers.md").read_text()
+    listed = text[text.index("True, 1 and these words consent") : text.index("Everything else is a no")]
+    assert tuple(re.findall(r"`(\w+)`", listed)) == GRANTING_WORDS
+
+
+def test_of_several_spellings_of_an_attribute_the_strictest_counts():
+    spelled = {"consent_thirdParty": False, "Consent_Email": "no", "consent_email": "yes"}
+    assert not {"third_party", "email"} & allowed({}, spelled, TenantSettings())
