@@ -24,6 +24,7 @@ from rapport.domain.decisions.narrowing import instant_ms
 from rapport.domain.decisions.policies import compile_policy
 from rapport.domain.decisions.rules import compile_rule
 from rapport.domain.decisions.scopes import EACH, Members, find_scope_flaws
+from rapport.domain.decisions.templates import fault_of_template
 from rapport.domain.journeys.checks import find_journey_flaws
 from rapport.domain.profiles.segments import find_segment_flaws
 from rapport.domain.scoring.models import compile_model
@@ -141,18 +142,23 @@ def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
 
 
 def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
-    names = [one.variable for one in creative.personalization]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield f"personalization[{index}].variable", f"{name} occurs twice"
+    seen: set[str] = set()
+    for index, variable in enumerate(creative.personalization):
+        if variable.variable in seen:
+            yield f"personalization[{index}].variable", f"{variable.variable} occurs twice"
+        seen.add(variable.variable)
+    for name, template in creative.content.items():
+        if fault := fault_of_template(template):
+            yield f"content.{name}", fault
 
 
 def _check_custom_fields(entity: Category | SubCategory, _known: Known) -> Iterator[Flaw]:
-    keys = [field.key for field in entity.custom_fields]
+    seen: set[str] = set()
     for index, field in enumerate(entity.custom_fields):
         path = f"customFields[{index}]"
-        if field.key in keys[:index]:
+        if field.key in seen:
             yield f"{path}.key", f"{field.key} occurs twice"
+        seen.add(field.key)
         if field.type == "select" and not field.options:
             yield f"{path}.options", "a field of type select needs options"
         if field.type == "computed" and (fault := fault_of_formula(field.formula)):

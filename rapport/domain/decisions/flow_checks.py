@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -32,9 +33,9 @@ def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[t
     """
     flaws: list[tuple[str, str]] = []
     if len(nodes) > MAX_NODES:
-        flaws.append(("", f"{len(nodes)} nodes are too many; {MAX_NODES} are allowed"))
-    ids = [node.id for node in all_nodes(nodes)]
-    flaws += [(one, "the id occurs twice") for one in sorted({one for one in ids if ids.count(one) > 1})]
+        return [("", f"{len(nodes)} nodes are too many; {MAX_NODES} are allowed")]
+    ids = Counter(node.id for node in all_nodes(nodes))
+    flaws += [(one, "the id occurs twice") for one, times in sorted(ids.items()) if times > 1]
     for node in all_nodes(nodes):
         flaws += [(node.id, flaw) for flaw in _flaws_of(node, frozenset(known_flows))]
     return flaws + list(_flaws_of_order(nodes))

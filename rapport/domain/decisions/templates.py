@@ -5,35 +5,35 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
+from rapport.domain.decisions.markup import Reader, find_regions
+
 Encode: TypeAlias = Callable[[str], str | None]
 """Writes a value so that it cannot change what the text around it means; None where no way of writing is safe."""
 
+EncoderAt: TypeAlias = Callable[[int], Encode | None]
+"""How to write a value at a place in a template; None inside code. Places are asked for in their order."""
+
+MAX_TEMPLATE: Final = 200_000
+MAX_PLACEHOLDERS: Final = 1_000
 _PLACEHOLDER: Final = re.compile(
     r"\\(?P<literal>\{\{[^{}]*\}\}|\{[A-Za-z0-9_.-]+\})"
     r"|\{\{(?P<double>[^{}]*)\}\}"
     r"|\{(?P<single>[A-Za-z0-9_.-]+)\}"
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
-_CODE_OR_TAG: Final = re.compile(
-    r"<(?P<code>script|style)\b.*?(?:</(?P=code)\s*>|\Z)|<[A-Za-z/{](?:[^\"'>]|\"[^\"]*\"|'[^']*')*+>",
-    re.IGNORECASE | re.DOTALL,
-)
-_UNCLOSED_TAG: Final = re.compile(r"<[A-Za-z/{][^>]*\Z")
 _ENTITY: Final = re.compile(r"&(?:[A-Za-z]+|#\w+);")
-_OPEN_ATTRIBUTE: Final = re.compile(
-    r"<[^\s\"'>]+(?:\s+[^\s\"'>=]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?)*"
-    r"\s+(?P<name>[^\s\"'>=]+)\s*=\s*(?:\"(?P<double>[^\"]*)|'(?P<single>[^']*))"
-)
 _ADDRESSES: Final = frozenset({"href", "src", "action", "formaction", "poster", "background", "xlink:href"})
 _CODE_ATTRIBUTES: Final = ("on", "style", "srcdoc")
 _SCRIPT: Final = re.compile(r"[\s\x00-\x20]*(?:javascript|data|vbscript)[\s\x00-\x20]*:", re.IGNORECASE)
+_JSON_QUOTE: Final = re.compile(r'\\.|(")')
 _JSON_WORD: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false")
 _SHOWN_AS_TEXT: Final = frozenset({"email_text", "push_notification", "sms_text", "whatsapp_template"})
 
@@ -83,10 +83,19 @@ def form_of(template_type: str, field: str, template: str) -> Form:
     if template_type in _SHOWN_AS_TEXT:
         return Form.PLAIN
     is_html = "html" in name or (template_type == "email_html" and name == "body")
-    return Form.HTML if is_html or _CODE_OR_TAG.search(template) or _ENTITY.search(template) else Form.PLAIN
+    is_html = is_html or next(find_regions(template), None) is not None or _ENTITY.search(template) is not None
+    return Form.HTML if is_html else Form.PLAIN
 
 
-@lru_cache(maxsize=4_096)
+def fault_of_template(template: str) -> str:
+    """Return what is wrong with the text of a field; empty for one that may be stored."""
+    if len(template) > MAX_TEMPLATE:
+        return f"has {len(template):,} characters; {MAX_TEMPLATE:,} are allowed"
+    count = sum(1 for _ in _PLACEHOLDER.finditer(template))
+    return f"has {count:,} placeholders; {MAX_PLACEHOLDERS:,} are allowed" if count > MAX_PLACEHOLDERS else ""
+
+
+@lru_cache(maxsize=1_024)
 def parse_template(template_type: str, field: str, template: str) -> Template:
     """Split the text of a field into text and slots."""
     return tuple(part for part in _parts(template, form_of(template_type, field, template)) if part)
@@ -94,8 +103,9 @@ def parse_template(template_type: str, field: str, template: str) -> Template:
 
 def _parts(template: str, form: Form) -> Iterator[str | Slot]:
     end = 0
+    encoder_at = _ENCODERS[form](template)
     for match in _PLACEHOLDER.finditer(template):
-        encode = _encoder(template, match.start(), form)
+        encode = encoder_at(match.start())
         if match["single"] is not None and encode is None:
             continue
         yield template[end : match.start()]
@@ -112,36 +122,52 @@ def _slot(match: re.Match[str], encode: Encode) -> Slot:
     return Slot(name or match[0], match[0], encode if _NAME.fullmatch(name) else _refuse)
 
 
-def _encoder(template: str, at: int, form: Form) -> Encode | None:
-    """How to write a value at a place in a template; None inside code."""
-    match form:
-        case Form.PLAIN:
-            return str
-        case Form.LINE:
-            return _one_line
-        case Form.HTML:
-            return _html_encoder(template, at)
-        case Form.JSON:
-            quotes = re.findall(r'\\.|(")', template[:at])
-            return _inside_json_text if quotes.count('"') % 2 else _json_value
-        case Form.ADDRESS:
-            return _inside_address if template[:at].strip() else _address
+def _plain_encoders(_template: str) -> EncoderAt:
+    return lambda _at: str
 
 
-def _html_encoder(template: str, at: int) -> Encode | None:
+def _line_encoders(_template: str) -> EncoderAt:
+    return lambda _at: _one_line
+
+
+def _json_encoders(template: str) -> EncoderAt:
+    quotes = [match.start() for match in _JSON_QUOTE.finditer(template) if match[1]]
+    return lambda at: _inside_json_text if bisect_left(quotes, at) % 2 else _json_value
+
+
+def _address_encoders(template: str) -> EncoderAt:
+    text_at = len(template) - len(template.lstrip())
+    return lambda at: _inside_address if at > text_at else _address
+
+
+def _html_encoders(template: str) -> EncoderAt:
+    reader = Reader(template)
+    return lambda at: _html_encoder(reader, at)
+
+
+def _html_encoder(reader: Reader, at: int) -> Encode | None:
     """Between tags and in quoted attributes a value is escaped; elsewhere in a tag none is safe."""
-    around = next((m for m in _CODE_OR_TAG.finditer(template) if m.start() < at < m.end()), None)
+    is_unclosed = reader.is_in_unclosed_tag(at)
+    around = reader.region_at(at)
     if around is None:
-        return _refuse if _UNCLOSED_TAG.search(template, 0, at) else html.escape
-    if around["code"]:
+        return _refuse if is_unclosed else html.escape
+    if around.is_code:
         return None
-    attribute = _OPEN_ATTRIBUTE.fullmatch(template, around.start(), at)
-    if attribute is None or attribute["name"].lower().startswith(_CODE_ATTRIBUTES):
+    attribute = reader.attribute_at(at)
+    if attribute is None or attribute.name.startswith(_CODE_ATTRIBUTES):
         return _refuse
-    if attribute["name"].lower() not in _ADDRESSES:
+    if attribute.name not in _ADDRESSES:
         return html.escape
-    begins = not (attribute["double"] or attribute["single"] or "").strip()
-    return _address_in_html if begins else _inside_address_in_html
+    return _address_in_html if at <= attribute.text_at else _inside_address_in_html
+
+
+_ENCODERS: Final[Mapping[Form, Callable[[str], EncoderAt]]] = {
+    Form.PLAIN: _plain_encoders,
+    Form.LINE: _line_encoders,
+    Form.HTML: _html_encoders,
+    Form.JSON: _json_encoders,
+    Form.ADDRESS: _address_encoders,
+}
 
 
 def _refuse(_text: str) -> None:

@@ -1,0 +1,149 @@
+"""Where in an HTML text a position lies: between tags, in code, in an attribute. Read once, from the left to the right.
+
+Templates are looked at for each of their placeholders, and are as long as users like: no text is read twice.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_OPENS: Final = re.compile(r"<[A-Za-z/{]")
+_CODE: Final = re.compile(r"<(script|style)\b", re.IGNORECASE)
+_END_OF_CODE: Final = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("script", "style")}
+_SPECIAL: Final = re.compile("[\"'>]")
+_TAG_NAME: Final = re.compile(r"<[^\s\"'>]+")
+_ATTRIBUTE: Final = re.compile(r"\s++(?P<name>[^\s\"'>=]++)(?P<gives>\s*+=\s*+)?")
+_UNQUOTED: Final = re.compile(r"[^\s\"'>]++")
+_SPACE: Final = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A tag, or a script or style with all that is in it."""
+
+    start: int
+    end: int
+    is_code: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A quoted value in a tag.
+
+    Attributes:
+        name: In lower case.
+        start: Of what is between the quotes; likewise ``end``.
+        text_at: Where its first character that is no space stands.
+    """
+
+    name: str
+    start: int
+    end: int
+    text_at: int
+
+
+def find_regions(text: str) -> Iterator[Region]:
+    """Find the tags and the code of a text, in their order. What is never closed is no tag."""
+    tag_end = _TagEnds(text)
+    match = _OPENS.search(text)
+    while match is not None:
+        start = match.start()
+        code = _CODE.match(text, start)
+        if code is not None:
+            closing = _END_OF_CODE[code[1].lower()].search(text, code.end())
+            end: int | None = len(text) if closing is None else closing.end()
+        else:
+            end = tag_end.after(start + 2)
+        if end is not None:
+            yield Region(start, end, code is not None)
+        match = _OPENS.search(text, start + 1 if end is None else end)
+
+
+def find_attributes(text: str, region: Region) -> Iterator[Attribute]:
+    """Find the quoted values of a tag, up to where it is none that can be understood."""
+    name = _TAG_NAME.match(text, region.start, region.end)
+    at = region.start if name is None else name.end()
+    while (match := _ATTRIBUTE.match(text, at, region.end)) is not None:
+        at = match.end()
+        if match["gives"] is None:
+            continue
+        quote = text[at : at + 1]
+        if quote in ('"', "'"):
+            end = text.find(quote, at + 1, region.end)
+            if end < 0:
+                return
+            spaces = _SPACE.match(text, at + 1, end)
+            yield Attribute(match["name"].lower(), at + 1, end, spaces.end() if spaces else at + 1)
+            at = end + 1
+        else:
+            value = _UNQUOTED.match(text, at, region.end)
+            if value is None:
+                return
+            at = value.end()
+
+
+class Reader:
+    """Tells of ascending positions of a text what they are in."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._regions = find_regions(text)
+        self._region = next(self._regions, None)
+        self._attributes: Iterator[Attribute] = iter(())
+        self._attribute: Attribute | None = None
+        self._inside: Region | None = None
+        self._read_to = 0
+        self._is_unclosed = False
+
+    def region_at(self, at: int) -> Region | None:
+        """Return the region that a position is inside of."""
+        while self._region is not None and self._region.end <= at:
+            self._region = next(self._regions, None)
+        return self._region if self._region is not None and self._region.start < at else None
+
+    def attribute_at(self, at: int) -> Attribute | None:
+        """Return the quoted value that a position is in, of the tag that it is in."""
+        region = self.region_at(at)
+        if region is None:
+            return None
+        if region is not self._inside:
+            self._inside = region
+            self._attributes = find_attributes(self._text, region)
+            self._attribute = next(self._attributes, None)
+        while self._attribute is not None and self._attribute.end < at:
+            self._attribute = next(self._attributes, None)
+        return self._attribute if self._attribute is not None and self._attribute.start <= at else None
+
+    def is_in_unclosed_tag(self, at: int) -> bool:
+        """Say whether a tag is begun before a position of which no end is seen."""
+        closed_at = self._text.rfind(">", self._read_to, at)
+        begin = max(self._read_to - 1, 0) if closed_at < 0 else closed_at + 1
+        opens = _OPENS.search(self._text, begin, at) is not None
+        self._is_unclosed = opens or (self._is_unclosed and closed_at < 0)
+        self._read_to = at
+        return self._is_unclosed
+
+
+class _TagEnds:
+    """Where a tag ends: at the first ``>`` that is in no quotes. Worked out from the right, once for all positions."""
+
+    def __init__(self, text: str) -> None:
+        self._at = [match.start() for match in _SPECIAL.finditer(text)]
+        self._ends: list[int | None] = [None] * (len(self._at) + 1)
+        following: dict[str, int] = {}
+        for index in range(len(self._at) - 1, -1, -1):
+            sign = text[self._at[index]]
+            if sign == ">":
+                self._ends[index] = self._at[index] + 1
+            elif sign in following:
+                self._ends[index] = self._ends[following[sign] + 1]
+            if sign != ">":
+                following[sign] = index
+
+    def after(self, position: int) -> int | None:
+        """Return the position behind the ``>`` that ends a tag; None if nothing does."""
+        return self._ends[bisect_left(self._at, position)]

@@ -1,0 +1,44 @@
+"""Templates are read once, whatever is in them: their places and how long it takes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.domain.decisions.markup import find_attributes, find_regions
+from rapport.domain.decisions.templates import MAX_PLACEHOLDERS, MAX_TEMPLATE, fault_of_template, parse_template
+
+PIECES = ["<a<", "<a b='", "<p>{x}</p>", '<a href="{x}" ', "<{x}", "<script>{x}", '"<a {x}', "<a 'x\"", "</script "]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_template_that_is_twice_as_long_takes_no_more_than_a_few_times_as_long(piece: str):
+    def seconds(times: int) -> float:
+        began = time.thread_time()
+        parse_template.__wrapped__("email_html", "body", piece * times)
+        return time.thread_time() - began
+
+    assert min(seconds(16_000) for _ in range(3)) < 12 * min(seconds(4_000) for _ in range(3)) + 0.01
+
+
+@given(
+    st.lists(st.sampled_from(["<a ", "<b", ">", '"', "'", "=", " ", "x", "<script>", "</script>", "{y}"])).map("".join)
+)
+def test_regions_and_attributes_lie_in_their_order_and_inside_each_other(text: str):
+    end = 0
+    for region in find_regions(text):
+        assert end <= region.start < region.end <= len(text)
+        end, inner = region.end, region.start
+        for attribute in () if region.is_code else find_attributes(text, region):
+            assert inner < attribute.start <= attribute.end < region.end
+            assert text[attribute.start - 1] == text[attribute.end] in "\"'"
+            inner = attribute.end
+
+
+def test_what_is_too_much_for_a_template_is_said():
+    assert fault_of_template("x" * MAX_TEMPLATE + "{y}" * MAX_PLACEHOLDERS).startswith("has 203,000 characters")
+    assert fault_of_template("{y}" * (MAX_PLACEHOLDERS + 1)) == "has 1,001 placeholders; 1,000 are allowed"
+    assert fault_of_template("{y}" * MAX_PLACEHOLDERS) == ""
