@@ -10,6 +10,7 @@ from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
 from api.errors import ApiError, Fault, invalid
+from rapport.domain.json_limits import JsonFault, find_json_fault
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -111,17 +112,16 @@ def decode_body(raw: bytes, struct: type[T]) -> T:
 
 def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
     """Decode a body, or say everything that is wrong with it."""
+    if fault := find_json_fault(raw):
+        return [fault_of_json(fault)]
     try:
-        raw.decode()  # free-form fields are kept as they came, so nothing later would notice
         return msgspec.json.decode(raw, type=struct)
-    except UnicodeDecodeError as fault:
-        return [Fault(field="body", message=f"is not UTF-8: byte {fault.start} is invalid")]
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.ValidationError:
         pass  # something about it is special: look at it field by field
-    fields = _fields_of(raw)
-    if isinstance(fields, Fault):
-        return [fields]
-    fields = _by_newest_name(fields, struct.ALIASES)
+    try:
+        fields = _by_newest_name(_decode_fields(raw), struct.ALIASES)
+    except msgspec.ValidationError:
+        return [Fault(field="body", message="must be a JSON object")]
     known = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     faults = _take_unknown(fields, known, struct.UNKNOWN_FIELDS_GO_TO)
     faults += [
@@ -140,16 +140,9 @@ def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
         return [Fault(field="body", message=str(fault))]
 
 
-def _fields_of(raw: bytes) -> dict[str, msgspec.Raw] | Fault:
-    try:
-        return _decode_fields(raw)
-    except msgspec.ValidationError:
-        problem = "must be a JSON object"
-    except msgspec.DecodeError as fault:
-        problem = f"is not JSON: {fault}"
-    except RecursionError:
-        problem = "is nested too deeply"
-    return Fault(field="body", message=problem)
+def fault_of_json(fault: JsonFault) -> Fault:
+    """Say of which field of a body, or that of the body itself, a limit of JSON is exceeded."""
+    return Fault(field=fault.field or "body", message=fault.message)
 
 
 def _by_newest_name(fields: dict[str, msgspec.Raw], aliases: Mapping[str, str]) -> dict[str, msgspec.Raw]:
@@ -179,6 +172,6 @@ def _take_unknown(fields: dict[str, msgspec.Raw], known: Mapping[str, Any], home
 def _why_not(value: msgspec.Raw, kind: Any) -> str:  # noqa: ANN401 - any type a struct may hold
     try:
         msgspec.json.decode(value, type=kind)
-    except (msgspec.ValidationError, RecursionError) as fault:
+    except msgspec.ValidationError as fault:
         return str(fault)
     return ""

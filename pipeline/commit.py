@@ -170,7 +170,9 @@ class Committer:
         waiting = resolution.waiting
         letters = [d for d in prepared.decoded.dead_letters if d.offset < waiting.get(d.source, d.offset + 1)]
         by_source = {self._positions.sources[p]: records for p, records in prepared.slices.items()}
-        return letters + self._privacy.letters(conflict_letters(resolution.conflicts, by_source))
+        return letters + self._privacy.letters(
+            conflict_letters(resolution.conflicts, by_source, prepared.decoded.items)
+        )
 
     def _progress_of(self, prepared: Prepared, resolution: Resolution) -> dict[Partition, Progress]:
         accepted = resolution.accepted

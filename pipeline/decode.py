@@ -15,7 +15,6 @@ from rapport.domain.events import (
     InteractionRecorded,
     decode_message,
     resolve_time,
-    split_items,
 )
 from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
@@ -82,11 +81,13 @@ class Decoded:
             order of each partition's log.
         decisions: Recommendations (``DECISION_SCHEMA``).
         dead_letters: What could not be used.
+        items: The JSON text of every event, by source and offset of its message, in the message's order.
     """
 
     events: pl.DataFrame
     decisions: pl.DataFrame
     dead_letters: list[DeadLetter]
+    items: Mapping[tuple[str, int], Sequence[bytes]]
 
 
 def decode_batch(
@@ -102,7 +103,8 @@ def decode_batch(
         for record in records:
             run.add_message(source, record)
     events = _frame(run.events, EVENT_SCHEMA).with_columns(conversion_value=pl.col("conversion_value").cast(VALUE))
-    return Decoded(_with_local_date(events, directory), _frame(run.decisions, DECISION_SCHEMA), run.dead_letters)
+    decisions = _frame(run.decisions, DECISION_SCHEMA)
+    return Decoded(_with_local_date(events, directory), decisions, run.dead_letters, run.items)
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
@@ -135,18 +137,20 @@ class _Run:
     events: list[tuple[Any, ...]] = field(default_factory=list)
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    items: dict[tuple[str, int], Sequence[bytes]] = field(default_factory=dict)
     has_looked_again: bool = False
 
     def add_message(self, source: Source, record: Record) -> None:
-        events = decode_message(record.value)
-        if not isinstance(events, Rejection) and not 0 <= record.timestamp <= LATEST_MS:
-            events = Rejection(
+        items = decode_message(record.value)
+        if not isinstance(items, Rejection) and not 0 <= record.timestamp <= LATEST_MS:
+            items = Rejection(
                 RejectionCode.TIMESTAMP_OUT_OF_RANGE, "The message's own timestamp must lie between 1970 and 2100."
             )
-        if isinstance(events, Rejection):
-            self.dead_letters.append(dead_letter(source, record, 0, record.value or b"", events))
+        if isinstance(items, Rejection):
+            self.dead_letters.append(dead_letter(source, record, 0, record.value or b"", items))
             return
-        for index, event in enumerate(events):
+        self.items[source.name, record.offset] = [text for text, _ in items]
+        for index, (text, event) in enumerate(items):
             if isinstance(event, InteractionRecorded):
                 rejection = self._add_interaction(source, record, index, event)
             elif isinstance(event, DecisionMade):
@@ -154,7 +158,7 @@ class _Run:
             else:
                 rejection = event
             if rejection is not None:
-                self.dead_letters.append(dead_letter(source, record, index, _raw_item(record, index), rejection))
+                self.dead_letters.append(dead_letter(source, record, index, text, rejection))
 
     def _add_interaction(
         self, source: Source, record: Record, index: int, event: InteractionRecorded
@@ -259,26 +263,23 @@ def dead_letter(source: Source, record: Record, index: int, item: bytes, rejecti
     )
 
 
-def conflict_letters(conflicts: Sequence[Conflict], slices: Mapping[Source, Sequence[Record]]) -> list[DeadLetter]:
-    """Describe events that reuse an idempotency key with other content."""
-    by_name = {source.name: (source, records) for source, records in slices.items()}
+def conflict_letters(
+    conflicts: Sequence[Conflict],
+    slices: Mapping[Source, Sequence[Record]],
+    items: Mapping[tuple[str, int], Sequence[bytes]],
+) -> list[DeadLetter]:
+    """Describe events that reuse an idempotency key with other content; ``items`` as :class:`Decoded` has them."""
+    places = {(source.name, one.offset): (source, one) for source, records in slices.items() for one in records}
     letters: list[DeadLetter] = []
     for tenant_id, source_name, offset, index in conflicts:
-        source, records = by_name[source_name]
-        record = next(r for r in records if r.offset == offset)
+        source, record = places[source_name, offset]
         rejection = Rejection(
             RejectionCode.IDEMPOTENCY_CONFLICT,
             "Another event with this idempotencyKey but other content was recorded before; use a new key.",
             tenant_id,
         )
-        letters.append(dead_letter(source, record, index, _raw_item(record, index), rejection))
+        letters.append(dead_letter(source, record, index, items[source_name, offset][index], rejection))
     return letters
-
-
-def _raw_item(record: Record, index: int) -> bytes:
-    """The JSON text of one event of a message; the whole value where it cannot be told apart."""
-    items = split_items(record.value)
-    return record.value or b"" if isinstance(items, Rejection) else items[index]
 
 
 def _text(raw: msgspec.Raw) -> str:

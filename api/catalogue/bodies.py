@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
-from api.bodies import Body, JsonBody, decode_or_faults, require_media_type
+from api.bodies import Body, JsonBody, decode_or_faults, fault_of_json, require_media_type
 from api.catalogue.shapes import COMPUTED, body_shape
 from api.errors import Fault, invalid
 from api.journeys.forms import reform_journey
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.json_limits import JsonFault, decode_json
 
 if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
@@ -46,12 +47,12 @@ class EntityBody(JsonBody[Given]):
         """
         given = self.asgi_connection.headers.get("content-type", "application/json")
         require_media_type(given, "application/json", "application/merge-patch+json")
-        try:
-            return Given(fields=msgspec.json.decode(value, type=Fields))
-        except msgspec.ValidationError:
-            raise invalid(Fault(field="body", message="must be a JSON object")) from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise invalid(Fault(field="body", message=f"is not JSON: {error}")) from error
+        fields = decode_json(value)
+        if isinstance(fields, JsonFault):
+            raise invalid(fault_of_json(fields))
+        if not isinstance(fields, dict):
+            raise invalid(Fault(field="body", message="must be a JSON object"))
+        return Given(fields=fields)
 
     @classmethod
     def create_openapi_schema(

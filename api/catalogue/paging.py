@@ -113,7 +113,7 @@ def _read_cursor(text: str) -> _Position:
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         position: _Position = msgspec.json.decode(raw, type=_Position)
-    except (Error, ValueError, msgspec.DecodeError):
+    except (Error, ValueError, RecursionError):  # those of msgspec are ValueErrors
         raise _bad_cursor() from None
     return position
 

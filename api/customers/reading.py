@@ -8,11 +8,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import msgspec
-
 from api.bulk import CSV, NDJSON
 from api.errors import ApiError, Fault, invalid
 from api.ingest.reading import PAUSE_EVERY, ItemReader, read_array, read_lines
+from rapport.domain.json_limits import JsonFault, decode_json
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
 from rapport.domain.profiles.rows import Row, row_of
 from rapport.producing.csv_records import Record, read_records
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 10_000
 MAX_COLUMNS: Final = 1_000
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(slots=True)
@@ -83,13 +81,10 @@ class JsonReader(ObjectReader, ItemReader, Protocol):
 
 def object_of(item: bytes) -> Mapping[str, Any] | AttributeFault:
     """Read a JSON object."""
-    try:
-        item.decode()  # free-form values are not looked at again
-        return _decode(item)
-    except UnicodeDecodeError as error:
-        return AttributeFault("body", f"is not UTF-8: byte {error.start} is invalid")
-    except (msgspec.DecodeError, RecursionError) as error:
-        return AttributeFault("body", f"is not a JSON object: {error}")
+    fields = decode_json(item)
+    if isinstance(fields, JsonFault):
+        return AttributeFault(fields.field or "body", fields.message)
+    return fields if isinstance(fields, dict) else AttributeFault("body", "must be a JSON object")
 
 
 async def read_rows(chunks: AsyncIterator[bytes], media_type: str, reader: JsonReader) -> None:

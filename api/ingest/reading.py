@@ -11,6 +11,7 @@ import msgspec
 from api.errors import ApiError, Fault, invalid
 from api.respond.schemas import ALIASES
 from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
+from rapport.domain.json_limits import JsonFault, split_array
 from rapport.domain.outcomes import Category, classify
 from rapport.domain.rejections import Rejection
 
@@ -23,7 +24,6 @@ MAX_EVENTS: Final = 10_000
 PAUSE_EVERY: Final = 500
 """Events after which other requests get their turn."""
 _ALIASES: Final = {alias.encode(): name for alias, name in ALIASES.items()}
-_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -63,11 +63,9 @@ class EventReader:
     def _read(self, item: bytes) -> InteractionRecorded | Fault:
         try:
             item.decode()  # free-form fields are kept as they came, so nothing later would notice
-            event = decode_event(self._with_tenant(item))
         except UnicodeDecodeError as error:
             return Fault(field="body", message=f"is not UTF-8: byte {error.start} is invalid")
-        except (msgspec.DecodeError, RecursionError) as error:
-            return Fault(field="body", message=f"is not a JSON object: {error}")
+        event = decode_event(self._with_tenant(item.strip()))
         return Fault(field="body", message=event.detail) if isinstance(event, Rejection) else self._check(event)
 
     def _check(self, event: Event) -> InteractionRecorded | Fault:
@@ -81,13 +79,15 @@ class EventReader:
         time_ms = resolve_time(event.timestamp, self.now_ms)
         return Fault(field="timestamp", message=time_ms.detail) if isinstance(time_ms, Rejection) else event
 
-    def _with_tenant(self, item: bytes) -> bytes:
-        """An event with its tenant, and with today's names for its fields."""
-        text = item.strip()
+    def _with_tenant(self, text: bytes) -> bytes:
+        """An event with its tenant, and with today's names for its fields; whatever is none stays as it is."""
         if not text.startswith(b"{"):
-            _decode_fields(text)  # raises, and says why
+            return text
         if any(alias in text for alias in _ALIASES):
-            fields = _decode_fields(text)
+            try:
+                fields = _decode_fields(text)
+            except (msgspec.DecodeError, RecursionError):
+                return text  # what is wrong with it is said when it is decoded as an event
             renamed = {name: value for name, value in fields.items() if name not in ALIASES}
             for alias, name in ALIASES.items():
                 if alias in fields:
@@ -148,12 +148,11 @@ async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     if body.lstrip().startswith(b"{"):
         await _take(body, reader)
         return
-    try:
-        items = _decode_items(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {error}")) from error
+    items = split_array(body)
+    if isinstance(items, JsonFault):
+        raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {items.message}"))
     for item in items:
-        await _take(bytes(item), reader)
+        await _take(item, reader)
 
 
 async def _take(item: bytes, reader: ItemReader) -> None:

@@ -105,11 +105,7 @@ def _check_free_form(body: RecommendBody) -> msgspec.Raw:
 
 
 def _encoded(name: str, value: Mapping[str, Any], most: int, faults: list[Fault]) -> bytes:
-    try:
-        text = msgspec.json.encode(value)
-    except OverflowError:
-        faults.append(Fault(field=name, message="holds a whole number beyond 64 bits"))
-        return b""
+    text = msgspec.json.encode(value)
     if len(text) > most:
         faults.append(Fault(field=name, message=f"holds {len(text):,} bytes; {most:,} are allowed"))
     return text

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import yaml
 
+from rapport.domain.json_limits import MAX_DEPTH, find_value_fault
+
 MAX_VALUES: Final = 1_000_000
 """Values of a file once its aliases are followed; a small file can stand for billions."""
 _MAP: Final = "tag:yaml.org,2002:map"
@@ -84,6 +86,11 @@ class Values:
         if id(node) in self._within:
             self.faults.append(FileFault(line_of(node), "", "contains itself"))
             return None
+        if len(self._within) > MAX_DEPTH and not isinstance(
+            node, yaml.ScalarNode
+        ):  # the list of entities and one of them
+            self.faults.append(FileFault(line_of(node), "", f"is nested deeper than {MAX_DEPTH} levels"))
+            return None
         self._within.add(id(node))
         try:
             return self._value_of(node)
@@ -101,10 +108,13 @@ class Values:
         if node.tag in _TEXTS:
             return node.value
         try:
-            return self._constructor.construct_object(node)
+            value = self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             self.faults.append(FileFault(line_of(node), "", f"cannot be read: {getattr(error, 'problem', error)}"))
             return None
+        if fault := find_value_fault(value):
+            self.faults.append(FileFault(line_of(node), "", fault.message))
+        return value
 
     def _mapping_of(self, node: yaml.MappingNode) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from rapport.domain.json_limits import MAX_DEPTH, JsonFault, find_json_fault, is_too_deep, split_array
 from rapport.domain.periods import DAY_MS
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS, InstantError, parse_instant
@@ -77,6 +78,13 @@ class DecisionMade(
     decision: msgspec.Raw = NO_OBJECT
 
 
+class Item(NamedTuple):
+    """One event of a message, with the JSON text that it came as; or why the text is none."""
+
+    text: bytes
+    event: Event | Rejection
+
+
 class Message(NamedTuple):
     """Events as Kafka gets them: of one customer, all or none."""
 
@@ -92,8 +100,6 @@ EVENT_TYPES: Final[Mapping[str, type[InteractionRecorded | DecisionMade]]] = {
 
 _decode_interaction = msgspec.json.Decoder(InteractionRecorded).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_interactions = msgspec.json.Decoder(list[InteractionRecorded]).decode
-_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _KNOWN_FIELDS: Final = {
     name: frozenset(msgspec.structs.fields(struct)[i].encode_name for i in range(len(msgspec.structs.fields(struct))))
     for name, struct in EVENT_TYPES.items()
@@ -113,25 +119,14 @@ def split_items(value: bytes | None) -> list[bytes] | Rejection:
         return [value]
     if start != b"[":
         return _why_not_json(value)
-    try:
-        return [bytes(item) for item in _decode_items(value)]
-    except msgspec.DecodeError as error:
-        return _syntax_rejection(error)
+    items = split_array(value)
+    return Rejection(items.code, items.described("The value")) if isinstance(items, JsonFault) else items
 
 
-def decode_message(value: bytes | None) -> Sequence[Event | Rejection] | Rejection:
+def decode_message(value: bytes | None) -> Sequence[Item] | Rejection:
     """Decode a message's value into its events, each in its place in the array; one for an object."""
-    if value and value[:1] == b"[":
-        try:
-            value.decode()
-            return [_check_free_form(event) for event in _decode_interactions(value)]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # something in it is special: look at the items one by one
-    try:
-        items = split_items(value)
-        return items if isinstance(items, Rejection) else [decode_event(item) for item in items]
-    except RecursionError:
-        return Rejection(RejectionCode.BAD_JSON, "The value is nested too deeply; a few hundred levels are readable.")
+    items = split_items(value)
+    return items if isinstance(items, Rejection) else [Item(text, decode_event(text)) for text in items]
 
 
 def decode_event(item: bytes) -> Event | Rejection:
@@ -142,8 +137,9 @@ def decode_event(item: bytes) -> Event | Rejection:
     """
     try:
         event = _decode_interaction(item)
-    except msgspec.DecodeError:
-        return _decode_carefully(item)
+    except (msgspec.DecodeError, RecursionError):
+        # The depth comes first: how deep the decoder gets depends on how deep the stack is already.
+        return _too_deep() if is_too_deep(item, MAX_DEPTH + 1) else _decode_carefully(item)
     return _check_free_form(event)
 
 
@@ -180,24 +176,25 @@ def message_key(tenant_id: str, customer_id: str) -> bytes:
 
 
 def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
-    size = 0
-    for name, raw in (
-        ("context", event.context),
-        ("outcomeDetails", event.outcome_details),
-        ("metadata", event.metadata),
-    ):
-        if raw is NO_OBJECT:
-            continue
-        text = bytes(raw)
-        size += len(text)
-        if text[:1] != b"{" and text != b"null":
-            return Rejection(RejectionCode.INVALID_FIELD, f"{name} must be a JSON object.", event.tenant_id)
+    given = [
+        (name, bytes(raw))
+        for name, raw in (
+            ("context", event.context),
+            ("outcomeDetails", event.outcome_details),
+            ("metadata", event.metadata),
+        )
+        if raw is not NO_OBJECT
+    ]
+    size = sum(len(text) for _, text in given)
     if size > MAX_EVENT_BYTES:
         return Rejection(
             RejectionCode.TOO_LARGE,
             f"context, outcomeDetails and metadata hold {size} bytes together; {MAX_EVENT_BYTES} are allowed.",
             event.tenant_id,
         )
+    for name, text in given:
+        if text != b"null" and (rejection := _check_object(name, text, event.tenant_id)):
+            return rejection
     value = event.conversion_value
     if value is not None and not 0 <= value <= MAX_CONVERSION_VALUE:
         return Rejection(
@@ -206,6 +203,21 @@ def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
             event.tenant_id,
         )
     return event
+
+
+def _check_object(name: str, text: bytes, tenant_id: str) -> Rejection | None:
+    if text[:1] != b"{":
+        return Rejection(RejectionCode.INVALID_FIELD, f"{name} must be a JSON object.", tenant_id)
+    fault = find_json_fault(text)
+    if fault is None:
+        return None
+    too_deep = fault.code is RejectionCode.TOO_DEEP
+    return _too_deep() if too_deep else Rejection(fault.code, fault.described(name), tenant_id)
+
+
+def _too_deep() -> Rejection:
+    """Say the same of every event that is too deep, whether or not it could be decoded before that was seen."""
+    return Rejection(RejectionCode.TOO_DEEP, f"A value of the event is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _decode_carefully(item: bytes) -> Event | Rejection:
@@ -233,9 +245,9 @@ def _decode_carefully(item: bytes) -> Event | Rejection:
         return Rejection(code, text, tenant_id)
     if isinstance(event, InteractionRecorded):
         return _check_free_form(event)
-    if event.decision is not NO_OBJECT and bytes(event.decision)[:1] != b"{":
-        return Rejection(RejectionCode.INVALID_FIELD, "decision must be a JSON object.", tenant_id)
-    return event
+    if event.decision is NO_OBJECT:
+        return event
+    return _check_object("decision", bytes(event.decision), tenant_id) or event
 
 
 def _merge_object(home: msgspec.Raw | None, unknown: Mapping[str, msgspec.Raw]) -> msgspec.Raw:

@@ -9,8 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
+from rapport.domain.json_limits import JsonFault, decode_json, find_value_fault
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault, Form
 from rapport.domain.profiles.rows import Row, row_of
 from rapport.producing.feeds import BadLine
@@ -164,8 +163,11 @@ def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any
             for column, cell in row.cells.items()
             if (value := convert(cell)) is not _ABSENT
         }
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+    except UnicodeEncodeError as error:
         return BadLine(row.number, "bad_value", f"A value cannot be read: {error}.")
+    for name, value in cells.items():
+        if isinstance(value, JsonFault):
+            return BadLine(row.number, value.code, value.described(name))
     for name in ID_NAMES:
         if isinstance(cells.get(name), int) and not isinstance(cells[name], bool):
             cells[name] = str(cells[name])
@@ -182,7 +184,7 @@ _ABSENT: Final = object()
 
 
 def _from_json(cell: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    return msgspec.json.decode(cell)
+    return decode_json(cell)
 
 
 def _from_text(cell: str) -> Any:  # noqa: ANN401 - a text, or nothing
@@ -193,7 +195,10 @@ def _from_text(cell: str) -> Any:  # noqa: ANN401 - a text, or nothing
 
 
 def _from_value(cell: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
-    return _ABSENT if cell is None else _plain(cell)
+    if cell is None:
+        return _ABSENT
+    value = _plain(cell)
+    return find_value_fault(value) or value
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds

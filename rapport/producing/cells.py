@@ -12,6 +12,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from rapport.domain.events import EVENT_TYPES
+from rapport.domain.json_limits import MAX_INTEGER_DIGITS, JsonFault, decode_json, find_json_fault
+from rapport.domain.rejections import RejectionCode
 
 CellConverter: TypeAlias = Callable[[str, Any], Any]
 """Takes a field's name and a cell; None means: leave the field out."""
@@ -46,7 +48,10 @@ def from_value(field: str, value: Any) -> Any:  # noqa: ANN401 - a JSON value
 
 def from_json(field: str, raw: Any) -> Any:  # noqa: ANN401 - a JSON value
     """Convert a JSON value that was mapped to a field whose type its producer did not have in mind."""
-    return _as_text_where_wanted(field, msgspec.json.decode(raw)) if field in FIELDS - _NOT_TEXT else raw
+    if field not in FIELDS - _NOT_TEXT:
+        return raw
+    value = decode_json(raw)
+    return raw if isinstance(value, JsonFault) else _as_text_where_wanted(field, value)
 
 
 def _as_text_where_wanted(field: str, value: Any) -> Any:  # noqa: ANN401 - a JSON value
@@ -55,11 +60,12 @@ def _as_text_where_wanted(field: str, value: Any) -> Any:  # noqa: ANN401 - a JS
 
 
 def _is_json(text: str) -> bool:
+    """Whether a cell is meant as JSON; the contract says so if it exceeds the limits of what is accepted."""
     try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        fault = find_json_fault(text.encode())
+    except UnicodeEncodeError:  # bytes that are no UTF-8 were kept, so that their line can be told
         return False
-    return True
+    return fault is None or fault.code is not RejectionCode.BAD_JSON
 
 
 def _number(text: str) -> float | str:
@@ -71,7 +77,7 @@ def _number(text: str) -> float | str:
 
 
 def _integer(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_INTEGER_DIGITS else text
 
 
 _NUMBERS: Final[Mapping[str, Callable[[str], float | str]]] = {

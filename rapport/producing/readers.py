@@ -182,7 +182,7 @@ def _read_object(number: int, text: bytes) -> Row | BadLine:
         return BadLine(number, "not_an_object", "Each line must be one JSON object, not an array.")
     try:
         return Row(number, _decode_fields(text))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         why = decode_event(text)
     detail = why.detail if isinstance(why, Rejection) else "The line is not a JSON object."
     return BadLine(number, why.code if isinstance(why, Rejection) else "bad_json", detail)

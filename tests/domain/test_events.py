@@ -76,7 +76,7 @@ def test_an_event_alone_and_in_an_array_are_the_same(event: Event):
 def test_the_events_of_an_array_are_what_its_items_are_one_by_one(texts: list[bytes]):
     found = decode_message(b"[" + b",".join(texts) + b"]")
     assert not isinstance(found, Rejection)
-    assert [shown(event) for event in found] == [shown(decode_event(text)) for text in texts]
+    assert [shown(event) for _, event in found] == [shown(decode_event(text)) for text in texts]
 
 
 @LAW

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,12 +14,14 @@ from rapport.domain.events import (
     MAX_FUTURE_MS,
     Event,
     InteractionRecorded,
+    Item,
     decode_event,
     decode_message,
     encode_event,
     resolve_time,
     split_items,
 )
+from rapport.domain.json_limits import MAX_DEPTH
 from rapport.domain.rejections import Rejection, RejectionCode
 from tests.fixtures.events import CLICK, DECISION, FIELDS, decisions, interactions, json_values, text_of
 
@@ -36,9 +39,10 @@ def without(fields: object, name: str) -> bytes:
 
 def read_wholly(value: bytes | None) -> list[Event | Rejection | int]:
     """Everything the stream does with a message's bytes before it looks anything up."""
-    events = decode_message(value)
-    if isinstance(events, Rejection):
-        return [events]
+    items = decode_message(value)
+    if isinstance(items, Rejection):
+        return [items]
+    events = [event for _, event in items]
     found: list[Event | Rejection | int] = list(events)
     found += [resolve_time(event.timestamp, NOW) for event in events if not isinstance(event, Rejection)]
     return found
@@ -86,6 +90,28 @@ def test_no_depth_of_nesting_raises(before: bytes, closing: bytes):
     assert any(isinstance(found, Rejection) for found in read_wholly(before + b"[" * 20_000 + closing + after))
 
 
+@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 500, 900, 950, 1_000, 30_000])
+@pytest.mark.parametrize("frames", [0, 300])
+def test_an_item_that_is_too_deep_harms_no_other_however_deep_it_and_the_stack_are(depth: int, frames: int):
+    def decode(frames: int) -> Sequence[Item] | Rejection:
+        return decode(frames - 1) if frames else decode_message(b"[" + b" , ".join(texts) + b"]")
+
+    texts = [click_with(idempotencyKey="1"), nested(depth), click_with(idempotencyKey="2"), b"7"]
+    items = decode(frames)
+    assert not isinstance(items, Rejection)
+    assert [text for text, _ in items] == texts
+    codes = [event.code if isinstance(event, Rejection) else None for _, event in items]
+    assert codes == [None, None if depth <= MAX_DEPTH else RejectionCode.TOO_DEEP, None, RejectionCode.NOT_AN_OBJECT]
+
+
+@pytest.mark.parametrize("array", ["[%s,]", "[%s", "[%s]]", "[%s][1]", "[%s] 1", "[{}}],%s", "[%s,{]"])
+def test_an_array_that_is_no_json_is_none_however_deep_its_items_are(array: str):
+    for depth in (1, 500, 30_000):
+        rejection = decode_message((array % nested(depth).decode()).encode())
+        assert isinstance(rejection, Rejection)
+        assert rejection.code is RejectionCode.BAD_JSON
+
+
 @pytest.mark.parametrize("field", ["timestamp", "conversionValue", "rank"])
 @pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 20, "9" * 100_000, "1e309", "1e-400", "0." + "9" * 400])
 def test_no_size_of_a_number_raises(field: str, number: str):
@@ -95,6 +121,14 @@ def test_no_size_of_a_number_raises(field: str, number: str):
 @pytest.mark.parametrize("digits", [309, 4_300])
 def test_no_length_of_a_timestamp_raises(digits: int):
     read_wholly(click_with()[:-1] + b',"timestamp":' + b"9" * digits + b"}")
+
+
+def nested(depth: int) -> bytes:
+    return click_with()[:-1] + b',"metadata":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+
+
+def numbered(number: str) -> bytes:
+    return click_with()[:-1] + f',"metadata":{{"sums":[1,{number}]}}}}'.encode()
 
 
 SPLIT_FAULTS = [
@@ -130,6 +164,8 @@ EVENT_FAULTS = [
     (click_with(type=None), RejectionCode.UNKNOWN_TYPE),
     (click_with(context={"a": "x" * MAX_EVENT_BYTES}), RejectionCode.TOO_LARGE),
     (click_with(unknown="x" * MAX_EVENT_BYTES), RejectionCode.TOO_LARGE),
+    *[(nested(depth), RejectionCode.TOO_DEEP) for depth in (MAX_DEPTH + 1, 500, 100_000)],
+    *[(numbered(number), RejectionCode.NUMBER_OUT_OF_RANGE) for number in ("1e999", "-1e999", "2" * 20, "9" * 5_000)],
     (click_with(conversionValue=-0.01), RejectionCode.INVALID_VALUE),
     (click_with(conversionValue=MAX_CONVERSION_VALUE + 1), RejectionCode.INVALID_VALUE),
 ]
@@ -206,6 +242,9 @@ def test_a_rejected_event_names_its_tenant(broken: dict[str, object]):
         (click_with(metadata=[]), "metadata"),
         (click_with(conversionValue=-1), "conversionValue"),
         (click_with(type="x"), "decision.made.v1"),
+        (numbered("1e999"), "metadata.sums[1] cannot hold 1e999"),
+        (click_with()[:-1] + b',"unknown":[-1e999]}', "metadata.unknown[0] cannot hold -1e999"),
+        (text_of(DECISION)[:-1] + b',"decision":{"n":1e999}}', "decision.n cannot hold 1e999"),
     ],
 )
 def test_a_reason_names_the_field_or_what_would_have_been_right(item: bytes, named: str):

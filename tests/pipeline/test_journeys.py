@@ -18,6 +18,7 @@ from rapport.domain.journeys.definition import Journey
 from rapport.domain.outcomes import RECOMMENDATION
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.consent import Statement, Status
+from rapport.domain.rejections import Rejection
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
@@ -58,7 +59,9 @@ class World:
 
     def new_runner(self, *, is_mine: bool = True) -> JourneyRunner:
         async def send(message: Message) -> None:
-            for one in decode_message(message.value):
+            items = decode_message(message.value)
+            assert not isinstance(items, Rejection)
+            for _, one in items:
                 assert isinstance(one, InteractionRecorded | DecisionMade)
                 assert message.key == message_key("acme", one.customer_id)
                 if isinstance(one, DecisionMade):

@@ -1,0 +1,233 @@
+"""The limits of every JSON text that comes in, by whichever way: what is accepted can be stored, compared and shown.
+
+* valid UTF-8, and JSON;
+* nested at most :data:`MAX_DEPTH` deep;
+* every number is one that the product can write back: finite as a double, and whole numbers (those without a point or
+  an exponent) from -2^63 to 2^64 - 1.
+
+Of the usual text a count of brackets proves the depth, one pass looks for long numbers, and the decoder sees to the
+rest. Everything is linear in the text, and nothing depends on how deep the caller's own stack is: the same bytes are
+judged alike in every thread and process.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from rapport.domain.rejections import RejectionCode
+
+MAX_DEPTH: Final = 64
+"""Objects and lists within each other, the outermost counted."""
+MIN_INTEGER: Final = -(2**63)
+MAX_INTEGER: Final = 2**64 - 1
+MAX_INTEGER_DIGITS: Final = 20
+"""Of the numbers between these two, without a sign."""
+_LOCATED_BYTES: Final = 16_384
+"""So far from its beginning a text is searched for the place of a fault: tokens are taken one by one for that."""
+_PATH_CHARACTERS: Final = 100
+
+_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_WIDE: Final = b"0" * 19
+"""Shorter whole numbers are within 64 bits."""
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_TOKEN: Final = re.compile(_STRING + rb'|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
+_STRUCTURE: Final = re.compile(_STRING + rb"|[\[\]{},]", re.DOTALL)
+_WIDE_NUMBER: Final = re.compile(
+    rb'(?:[^"0-9]++|' + _STRING + rb"|[0-9.eE+-]{1,18}+(?![0-9.eE+-]))*+([0-9][0-9.eE+-]*+)", re.DOTALL
+)
+"""Matches up to the next number of more than 18 characters; no step is ever taken back, so that it is linear."""
+_decode: Final = msgspec.json.Decoder().decode
+_decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class JsonFault(NamedTuple):
+    """Why a JSON text is not accepted.
+
+    Attributes:
+        code: As the stream's dead letters name it.
+        field: The path of the value, ``items[2].price``; empty for the text as a whole, or far inside a long one.
+        message: What is wrong and what would be right, to follow the field's name.
+    """
+
+    code: RejectionCode
+    field: str
+    message: str
+
+    def described(self, whole: str) -> str:
+        """Say it in one sentence; ``whole`` is what the text as a whole is called."""
+        between = "." if self.field and not self.field.startswith("[") else ""
+        return f"{whole}{between}{self.field} {self.message}."
+
+
+def decode_json(text: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Decode a text.
+
+    Returns:
+        Its value, or a :class:`JsonFault`.
+    """
+    text = bytes(text)
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return JsonFault(RejectionCode.BAD_UTF8, "", f"is not UTF-8: byte {error.start} is invalid")
+    if is_too_deep(text):
+        return _deep_fault(text)
+    try:
+        value = _decode(text)
+    except msgspec.ValidationError:  # of any JSON, only numbers can fail to be a value
+        return _number_fault(text)
+    except msgspec.DecodeError as error:
+        return JsonFault(RejectionCode.BAD_JSON, "", f"is not JSON: {error}")
+    if _WIDE in text.translate(_DIGITS) and not all(map(_is_number, _wide_numbers(text))):
+        return _number_fault(text)
+    return value
+
+
+def find_json_fault(text: bytes | msgspec.Raw) -> JsonFault | None:
+    """Find out why a text is not accepted; None if it is."""
+    found = decode_json(text)
+    return found if isinstance(found, JsonFault) else None
+
+
+def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFault | None:
+    """Hold a value that is to become JSON, of a file or a table, to the same limits; None if it keeps them."""
+    if isinstance(value, str | bool) or value is None:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, field, _why_no_number(str(value)))
+    if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
+        shown = str(value) if value.bit_length() < 1_000 else f"a whole number of {value.bit_length():,} bits"
+        return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, field, _why_no_number(shown))
+    members: Iterator[tuple[str, object]] = iter(())
+    if isinstance(value, Mapping):
+        members = ((f"{field}.{name}" if field else str(name), inner) for name, inner in value.items())
+    elif isinstance(value, list | tuple):
+        members = ((f"{field}[{index}]", inner) for index, inner in enumerate(value))
+    else:
+        return None
+    if depth == MAX_DEPTH:
+        return JsonFault(RejectionCode.TOO_DEEP, _shortened(field), _TOO_DEEP)
+    return next((fault for name, inner in members if (fault := find_value_fault(inner, name, depth + 1))), None)
+
+
+def is_too_deep(text: bytes, levels: int = MAX_DEPTH) -> bool:
+    """Whether brackets outside of strings nest deeper than so many levels, in any bytes, JSON or not."""
+    if len(text) <= 2 * levels or text.count(b"[") + text.count(b"{") <= levels:
+        return False
+    bare = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
+    steps = b"".join(bare.split(b'"')[::2]).translate(_STEPS, _NO_BRACKETS)
+    return max(accumulate(memoryview(steps).cast("b")), default=0) > levels
+
+
+def split_array(text: bytes) -> list[bytes] | JsonFault:
+    """Cut an array into the texts of its items. Those that are too deep to be decoded harm no others."""
+    try:
+        return [bytes(item) for item in _decode_items(text)]
+    except msgspec.ValidationError:
+        return JsonFault(RejectionCode.NOT_AN_OBJECT, "", "must be a JSON array")
+    except (msgspec.DecodeError, RecursionError) as error:
+        if not is_too_deep(text, MAX_DEPTH + 2):
+            return JsonFault(RejectionCode.BAD_JSON, "", f"is not JSON: {error}")
+    texts = _cut_at_commas(text)
+    if texts is None:
+        return JsonFault(RejectionCode.BAD_JSON, "", "is not JSON: its brackets do not enclose it")
+    deep = [is_too_deep(item, MAX_DEPTH + 1) for item in texts]
+    others = split_array(b"[%b]" % b",".join(b"0" if skip else item for item, skip in zip(texts, deep, strict=True)))
+    return others if isinstance(others, JsonFault) else texts
+
+
+def _cut_at_commas(text: bytes) -> list[bytes] | None:
+    """The texts between the commas of an array, which need not be JSON; None if brackets do not enclose the text."""
+    pieces: list[bytes] = []
+    depth, start = 0, 0
+    for match in _STRUCTURE.finditer(text):
+        token = match.group()
+        depth += (token in b"[{") - (token in b"]}")
+        if not pieces and not start and depth == 1:
+            start = match.end()
+        elif depth == 0 or (depth == 1 and token == b","):
+            pieces.append(text[start : match.start()].strip())
+            start = match.end()
+        if depth == 0:
+            return None if text[start:].strip() else pieces
+    return None
+
+
+def _deep_fault(text: bytes) -> JsonFault:
+    path = next((path for depth, path, _ in _tokens(text) if depth > MAX_DEPTH), "")
+    return JsonFault(RejectionCode.TOO_DEEP, _shortened(path), _TOO_DEEP)
+
+
+def _number_fault(text: bytes) -> JsonFault:
+    for _, path, token in _tokens(text):
+        if token[:1] in b"-0123456789" and not _is_number(token):
+            return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, _shortened(path), _why_no_number(token.decode()))
+    return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, "", _why_no_number("a number in it"))
+
+
+def _is_number(token: bytes) -> bool:
+    if token.lstrip(b"-").isdigit():
+        return len(token) <= MAX_INTEGER_DIGITS + 1 and MIN_INTEGER <= int(token) <= MAX_INTEGER
+    return math.isfinite(float(token))
+
+
+def _wide_numbers(text: bytes) -> Iterator[bytes]:
+    """Every number of a JSON text that is too long to be judged by its length."""
+    position = 0
+    while found := _WIDE_NUMBER.match(text, position):
+        start, position = found.span(1)
+        yield text[start - (text[start - 1 : start] == b"-") : position]
+
+
+_TOO_DEEP: Final = f"is nested deeper than {MAX_DEPTH} levels"
+
+
+def _why_no_number(shown: str) -> str:
+    shown = shown if len(shown) <= 32 else f"{shown[:24]}… ({len(shown):,} characters)"
+    return f"cannot hold {shown}: numbers must be finite, whole ones between -2^63 and 2^64 - 1"
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= _PATH_CHARACTERS else path[:_PATH_CHARACTERS] + "…"
+
+
+def _tokens(text: bytes) -> Iterator[tuple[int, str, bytes]]:
+    """Go through the values at the beginning of a text: their depth, their path, and the first token of each."""
+    names: list[str | int] = []
+    key = b""
+    for match in _TOKEN.finditer(text, 0, _LOCATED_BYTES):
+        if match.end() == _LOCATED_BYTES < len(text):
+            return  # the token may go on
+        token = match.group()
+        if token == b":":
+            names[-1:] = [_name_of(key)]
+        elif token == b",":
+            if names and isinstance(names[-1], int):
+                names[-1] += 1
+        elif token in (b"]", b"}"):
+            names[-1:] = []
+        else:
+            key = token
+            yield len(names) + (token in (b"[", b"{")), _path_of(names), token
+            if token in (b"[", b"{"):
+                names.append(0 if token == b"[" else "")
+
+
+def _name_of(token: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(token, type=str))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "?"
+
+
+def _path_of(names: list[str | int]) -> str:
+    text = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names[:32])
+    return text.removeprefix(".")
