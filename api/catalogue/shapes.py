@@ -10,6 +10,7 @@ import msgspec
 
 from api.bodies import Body
 from api.times import iso, iso_or_none
+from rapport.domain.catalogue.inventory import ChannelType
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.plain import full_fields
 from rapport.storage.catalogue import Record
@@ -57,6 +58,10 @@ COMPUTED: Final[Mapping[str, frozenset[str]]] = {
 """What answers have and bodies may have, without effect: whoever sends back what was answered, changed, is right."""
 
 
+_REQUIRED: Final[Mapping[tuple[str, str], Any]] = {("channel", "channel_type"): ChannelType}
+"""What bodies must say, although what was stored before may lack it."""
+
+
 class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Where a page stands.
 
@@ -81,7 +86,9 @@ def body_shape(kind: str) -> type[Body]:
     for field in msgspec.structs.fields(entity):
         if field.encode_name in COMPUTED[kind]:
             continue
-        if field.name in ("id", "key"):
+        if (kind, field.name) in _REQUIRED:
+            fields.append((field.name, _REQUIRED[kind, field.name]))
+        elif field.name in ("id", "key"):
             fields.append((field.name, field.type | msgspec.UnsetType, msgspec.UNSET))
         elif field.required:
             fields.append((field.name, field.type))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from api.decisions.deciding import Question
@@ -17,16 +18,37 @@ from api.decisions.eligibility_schemas import (
 )
 from api.decisions.past import NOT_REPLAYABLE, load_record, question_of
 from api.errors import ApiError
+from api.recommend.requests import understand
+from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.reservations.book import CustomerKey
 from api.times import iso
 from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.candidates import Context, Request
+from rapport.domain.decisions.candidates import Context
 from rapport.domain.decisions.explaining import Explanation, Ruling, explain
 from rapport.domain.decisions.records import DecisionRecord, restore_customer, restore_tenant
+from rapport.domain.decisions.running import Inquiry, inquire
 
 if TYPE_CHECKING:
     from api.services import Services
+    from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Whom and which request to explain.
+
+    Attributes:
+        recommendation_id: A past decision, whose request, facts and catalogue are taken.
+        channel: Of the request that is imagined, as Recommend takes it; likewise the placement and the flow.
+    """
+
+    customer_id: str
+    recommendation_id: str | None = None
+    channel: str | None = None
+    placement: str | None = None
+    decision_flow_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +56,43 @@ class _View:
     """A customer at some moment.
 
     Attributes:
+        inquiry: What the flow says.
+        problems: What the request names and what does not exist.
         record: The past decision that was asked for.
     """
 
     catalogue: Catalogue
     context: Context
+    inquiry: Inquiry
+    problems: Sequence[str] = ()
     record: DecisionRecord | None = None
 
+    def explain(self, offer: Offer) -> Explanation:
+        """Ask everything about an offer; a request that cannot be understood is shown nothing."""
+        found = explain(self.catalogue, self.context, offer, self.inquiry)
+        if not self.problems:
+            return found
+        return replace(found, others=[*self.problems, *found.others], is_eligible=False)
 
-async def list_eligibility(
-    services: Services, tenant_id: str, customer_id: str, recommendation_id: str | None
-) -> Eligibility:
+
+async def list_eligibility(services: Services, tenant_id: str, about: About) -> Eligibility:
     """What is to be said of all active offers.
 
     Raises:
-        ApiError: 404 for an unknown decision or one of another customer, 409 for one that cannot be explained.
+        ApiError: 404 for an unknown flow or decision, or one of another customer; 409 for a decision that cannot be
+            explained.
     """
-    view = await _look(services, tenant_id, customer_id, recommendation_id)
+    view = await _look(services, tenant_id, about)
     active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
-    explained = [explain(view.catalogue, view.context, one) for one in active]
+    explained = [view.explain(one) for one in active]
     explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))
     offers = [_offer(one, rank, view.catalogue) for rank, one in enumerate(explained, 1)]
     eligible = sum(one.eligible for one in offers)
     return Eligibility(
-        customer_id=customer_id,
+        customer_id=about.customer_id,
         customer=view.context.customer.attributes,
         evaluated_at=iso(view.context.now_ms),
-        recommendation_id=recommendation_id,
+        recommendation_id=about.recommendation_id,
         summary=EligibilitySummary(
             total_offers=len(offers),
             eligible_count=eligible,
@@ -74,29 +106,27 @@ async def list_eligibility(
     )
 
 
-async def explain_offer(
-    services: Services, tenant_id: str, customer_id: str, offer_id: str, recommendation_id: str | None
-) -> WhyNot:
+async def explain_offer(services: Services, tenant_id: str, about: About, offer_id: str) -> WhyNot:
     """Why a customer gets an offer, or does not.
 
     Raises:
-        ApiError: 404 for an unknown offer or decision, or a decision of another customer; 409 for a decision that
+        ApiError: 404 for an unknown offer, flow or decision, or a decision of another customer; 409 for a decision that
             cannot be explained.
     """
-    view = await _look(services, tenant_id, customer_id, recommendation_id)
+    view = await _look(services, tenant_id, about)
     offer = view.catalogue.offers.get(offer_id)
     if offer is None:
-        when = " at that decision" if recommendation_id else ""
+        when = " at that decision" if about.recommendation_id else ""
         raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
-    found = explain(view.catalogue, view.context, offer)
+    found = view.explain(offer)
     return WhyNot(
-        customer_id=customer_id,
+        customer_id=about.customer_id,
         offer_id=offer.id,
         offer_name=offer.name,
         offer_status=offer.status.value,
         creative_count=found.creatives,
         evaluated_at=iso(view.context.now_ms),
-        recommendation_id=recommendation_id,
+        recommendation_id=about.recommendation_id,
         verdict="eligible" if found.is_eligible else "blocked",
         summary=_summarise(found),
         objections=found.objections,
@@ -106,21 +136,23 @@ async def explain_offer(
     )
 
 
-async def _look(services: Services, tenant_id: str, customer_id: str, recommendation_id: str | None) -> _View:
-    if recommendation_id is not None:
-        return await _look_back(services, tenant_id, customer_id, recommendation_id)
+async def _look(services: Services, tenant_id: str, about: About) -> _View:
+    if about.recommendation_id is not None:
+        return await _look_back(services, tenant_id, about.customer_id, about.recommendation_id)
     tenant = await services.tenants.get(tenant_id)
     catalogue = await services.catalogues.of(tenant_id)
-    request = Request(customer_id=customer_id)
-    flow = catalogue.flow_for(None, None, None)
-    if flow is None:  # there is always the base flow
-        raise ApiError(404, "This tenant has no decision flow.")
+    body = RecommendBody(
+        channel=about.channel, placement=about.placement, decision_flow_key=about.decision_flow_key, limit=MAX_LIMIT
+    )
+    asked = understand(body, about.customer_id, catalogue)
     now_ms = services.clock()
-    canonical_id = (await services.identities.of(tenant_id)).canonical(customer_id)
+    canonical_id = (await services.identities.of(tenant_id)).canonical(about.customer_id)
     holds = await services.reservations.peek(CustomerKey(tenant_id, canonical_id))
-    question = Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request)
+    question = Question(
+        tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
+    )
     facts = await services.decider.read_facts(question, now_ms, holds)
-    return _View(catalogue, Context(request, facts.customer, facts.tenant, now_ms))
+    return _view(question, facts.customer, facts.tenant, now_ms, seed=0)
 
 
 async def _look_back(services: Services, tenant_id: str, customer_id: str, recommendation_id: str) -> _View:
@@ -130,10 +162,30 @@ async def _look_back(services: Services, tenant_id: str, customer_id: str, recom
     if record.customer is None:
         raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
     question = await question_of(services, tenant_id, record)
-    context = Context(
-        question.request, restore_customer(record.customer), restore_tenant(record.tenant), record.decided_at_ms
+    view = _view(
+        question,
+        restore_customer(record.customer),
+        restore_tenant(record.tenant),
+        record.decided_at_ms,
+        seed=record.seed,
+        open_circuits=frozenset(record.open_circuits),
     )
-    return _View(question.catalogue, context, record)
+    return replace(view, record=record)
+
+
+def _view(
+    question: Question,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    now_ms: int,
+    *,
+    seed: int,
+    open_circuits: frozenset[str] = frozenset(),
+) -> _View:
+    asked = question.catalogue, question.flow, question.request, customer, tenant
+    inquiry = inquire(*asked, now_ms=now_ms, seed=seed, open_circuits=open_circuits)
+    context = Context(question.request, customer, tenant, now_ms)
+    return _View(question.catalogue, context, inquiry, question.problems)
 
 
 def _at_decision(record: DecisionRecord, offer_id: str) -> AtDecision:
@@ -150,7 +202,7 @@ def _at_decision(record: DecisionRecord, offer_id: str) -> AtDecision:
 
 def _summarise(found: Explanation) -> str:
     if not found.is_eligible:
-        first, *others = found.objections
+        first, *others = found.objections or ["the flow does not show it"]
         return f"{found.offer.name} is blocked: {first}" + (f" (and {len(others)} more)" if others else "")
     past = f"; policy {found.overridden_by} lets it past the others" if found.overridden_by else ""
     shown = "" if found.creatives else "; it has no active creative"

@@ -8,7 +8,7 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.decisions.eligibility import explain_offer, list_eligibility
+from api.decisions.eligibility import About, explain_offer, list_eligibility
 from api.decisions.eligibility_schemas import Eligibility, WhyNot
 from api.decisions.examples import ELIGIBILITY, WHY_NOT
 from api.describing import answers
@@ -21,6 +21,23 @@ _At = Annotated[
     QueryParameter(
         name="recommendationId",
         description="A past decision: its facts and its catalogue are taken, instead of those of now.",
+        max_length=256,
+    ),
+]
+
+
+_Channel = Annotated[
+    str | None,
+    QueryParameter(name="channel", description="As Recommend takes it: a type, an id or a name.", max_length=256),
+]
+_Placement = Annotated[
+    str | None, QueryParameter(name="placement", description="A placement by its id or key.", max_length=256)
+]
+_Flow = Annotated[
+    str | None,
+    QueryParameter(
+        name="decisionFlowKey",
+        description="By default the flow that Recommend would take for the channel and the placement.",
         max_length=256,
     ),
 ]
@@ -41,9 +58,23 @@ class EligibilityController(Controller):
         services: FromServices,
         customer_id: FromPath[str],
         recommendation_id: _At = None,
+        channel: _Channel = None,
+        placement: _Placement = None,
+        decision_flow_key: _Flow = None,
     ) -> Eligibility:
-        """Every rule and every policy is asked about every active offer; the eligible come first, by priority."""
-        return await list_eligibility(services, request.user.tenant_id, customer_id, recommendation_id)
+        """The flow that Recommend would run is run, and goes on after each objection.
+
+        Every rule and every policy is asked about every active offer; the eligible come first, by priority. A request
+        that says attributes can fare otherwise: these are not known here.
+        """
+        about = About(
+            customer_id=customer_id,
+            recommendation_id=recommendation_id,
+            channel=channel,
+            placement=placement,
+            decision_flow_key=decision_flow_key,
+        )
+        return await list_eligibility(services, request.user.tenant_id, about)
 
     @get("/why-not/{offer_id:str}", summary="Explain one offer", responses=answers(200, WhyNot, WHY_NOT, 404, 409))
     async def why_not(
@@ -53,6 +84,16 @@ class EligibilityController(Controller):
         customer_id: FromPath[str],
         offer_id: FromPath[str],
         recommendation_id: _At = None,
+        channel: _Channel = None,
+        placement: _Placement = None,
+        decision_flow_key: _Flow = None,
     ) -> WhyNot:
-        """Every rule and every policy is asked, not only until one objects; what does not apply is skipped."""
-        return await explain_offer(services, request.user.tenant_id, customer_id, offer_id, recommendation_id)
+        """The flow is run as for `eligibility`; what it does not ask, or what does not apply, is skipped."""
+        about = About(
+            customer_id=customer_id,
+            recommendation_id=recommendation_id,
+            channel=channel,
+            placement=placement,
+            decision_flow_key=decision_flow_key,
+        )
+        return await explain_offer(services, request.user.tenant_id, about, offer_id)

@@ -109,7 +109,7 @@ class RecommendedChannel(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
     id: str
     name: str
-    channel_type: str
+    channel_type: str | None
     impression_tracking: str
 
 

@@ -9,7 +9,7 @@ from rapport.domain.api_keys import Role
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller
 
-CHANNEL = {"id": "ch", "name": "Email"}
+CHANNEL = {"id": "ch", "name": "Email", "channelType": "web"}
 
 
 def test_every_change_is_in_the_log_with_who_what_and_how(caller: Caller):
@@ -26,7 +26,7 @@ def test_every_change_is_in_the_log_with_who_what_and_how(caller: Caller):
         (1, "create", 1),
     ]
     update, create = page["logs"][2:]
-    assert update["changes"] == {"channelType": {"from": None, "to": "email"}}
+    assert update["changes"] == {"channelType": {"from": "web", "to": "email"}}
     assert (update["before"], update["after"]) == (CHANNEL, {**CHANNEL, "channelType": "email"})
     assert (create["entityType"], create["entityId"], create["entityName"]) == ("channel", "ch", "Email")
     assert create["requestId"] == made.headers["x-trace-id"]
@@ -44,7 +44,7 @@ def test_every_change_is_in_the_log_with_who_what_and_how(caller: Caller):
 
 def test_tampering_is_found(caller: Caller):
     for name in ("a", "b", "c"):
-        caller.post("/channels", {"name": name})
+        caller.post("/channels", {"name": name, "channelType": "web"})
     caller.store.execute(
         f"ALTER TABLE audit_log UPDATE after = '{{}}' WHERE tenant_id = '{caller.tenant_id}' AND seq = 2 "
         "SETTINGS mutations_sync = 2"
@@ -55,7 +55,7 @@ def test_tampering_is_found(caller: Caller):
 
 def test_the_log_is_filtered_and_paged(caller: Caller):
     for name in ("a", "b", "c"):
-        caller.post("/channels", {"id": name, "name": name})
+        caller.post("/channels", {"id": name, "name": name, "channelType": "web"})
     caller.post("/categories", {"name": "Cards"})
     pages: list[list[str]] = []
     cursor = None

@@ -32,6 +32,7 @@ CATALOGUE = """\
 channels:
   - id: web
     name: Web
+    channelType: web
   - {id: email, name: E-Mail, channelType: email, impressionTracking: implicit}
 offers:
   - id: loan
@@ -111,10 +112,8 @@ def test_a_dry_run_and_diff_say_what_would_change_and_change_nothing(run: Runs):
 
 FAULTY = """\
 channels:
-  - id: web
-    name: Web
-  - id: web
-    name: Other
+  - {id: web, name: Web, channelType: web}
+  - {id: web, name: Other, channelType: web}
 offers:
   - id: loan
     name: Loan

@@ -41,7 +41,7 @@ def own_outcomes(store: Store) -> dict[str, OutcomeRecord]:
 
 
 def test_own_outcome_types_are_applied_and_written_out_and_applying_that_changes_nothing(run: Runs):
-    said = run("apply", text=OUTCOMES + "channels: [{id: web, name: Web}]")
+    said = run("apply", text=OUTCOMES + "channels: [{id: web, name: Web, channelType: web}]")
     assert "3 made, 0 changed, 0 deleted" in said.stdout, said.output
     made = own_outcomes(run.store)
     assert (made["renewed"].name, made["renewed"].ordinal, made["renewed"].is_conversion) == ("Renewed", 18, True)

@@ -34,7 +34,7 @@ STEPS: Final[list[dict[str, Any]]] = [
 def configure(world: World) -> None:
     entities: list[tuple[str, Entity]] = [
         ("category", Category(id="cards", name="Cards")),
-        ("channel", Channel(id="web", name="Web")),
+        ("channel", Channel(id="web", name="Web", channel_type="web")),
         ("offer", Offer(id="card", name="Card", category_id="cards")),
         ("creative", Creative(id="cr_hello", name="Hello", offer_id="card", channel_id="web")),
     ]

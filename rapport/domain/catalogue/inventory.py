@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,8 @@ from rapport.domain.catalogue.values import (
     Share,
     Value,
 )
+
+ChannelType: TypeAlias = Literal["email", "push", "sms", "in_app", "web", "webhook", "whatsapp", "direct_mail"]
 
 
 class CustomField(Value, frozen=True):
@@ -52,11 +54,13 @@ class Channel(Entity, frozen=True):
     """A way to reach customers.
 
     Attributes:
+        channel_type: Says which consent it needs. Required; null only where an earlier release stored the channel
+            without one: it needs the consent of every type then.
         impression_tracking: explicit: somebody reports impressions; implicit: recommending is showing.
         coupling_mode: atomic: if one placement of the channel stays empty, all do.
     """
 
-    channel_type: Literal["email", "push", "sms", "in_app", "web", "webhook", "whatsapp", "direct_mail"] = "web"
+    channel_type: ChannelType | None = None
     impression_tracking: Literal["explicit", "implicit"] = "explicit"
     coupling_mode: Literal["partial", "atomic"] = "partial"
 

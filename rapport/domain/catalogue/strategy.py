@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -116,6 +116,11 @@ class Route(Value, frozen=True):
     placement_id: str | None = None
 
 
+Gate: TypeAlias = Literal["match_creatives", "qualify", "contact_policy"]
+"""A node without which a flow would show what it must not."""
+GATES: Final[Sequence[Gate]] = ("match_creatives", "qualify", "contact_policy")
+
+
 class DecisionFlow(Entity, frozen=True):
     """How a decision is made: nodes in three phases. A draft is worked on; requests take the published version.
 
@@ -125,6 +130,7 @@ class DecisionFlow(Entity, frozen=True):
         published: The nodes that requests run; empty until it is published.
         published_version: Ascends with each publishing; 0 until then.
         is_default: Taken by requests that neither name a flow nor match a route.
+        skip: Gates that the flow does without. One that is neither among its nodes nor here runs all the same.
     """
 
     key: Key
@@ -133,6 +139,7 @@ class DecisionFlow(Entity, frozen=True):
     published_version: int = 0
     routes: Sequence[Route] = ()
     is_default: bool = False
+    skip: Sequence[Gate] = ()
     coupling_override: Literal["partial", "atomic"] | None = None
 
 

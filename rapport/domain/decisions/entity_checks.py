@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from rapport.domain.catalogue.inventory import Category, Creative, Offer, SubCategory
+from rapport.domain.catalogue.inventory import Category, Channel, ChannelType, Creative, Offer, SubCategory
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
     DecisionFlow,
@@ -152,6 +152,11 @@ def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
             yield f"content.{name}", fault
 
 
+def _check_channel(channel: Channel, _known: Known) -> Iterator[Flaw]:
+    if channel.channel_type is None:
+        yield "channelType", f"is required, because consent hangs on it: one of {', '.join(get_args(ChannelType))}"
+
+
 def _check_custom_fields(entity: Category | SubCategory, _known: Known) -> Iterator[Flaw]:
     seen: set[str] = set()
     for index, field in enumerate(entity.custom_fields):
@@ -204,6 +209,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Known], Iterator[Flaw]]]] = {
     "qualification_rule": _check_rule,
     "contact_policy": _check_policy,
     "offer": _check_offer,
+    "channel": _check_channel,
     "creative": _check_creative,
     "category": _check_custom_fields,
     "sub_category": _check_custom_fields,

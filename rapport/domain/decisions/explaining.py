@@ -1,19 +1,20 @@
 """Why a customer gets an offer or does not: every rule and every policy is asked, not only until one objects.
 
-A decision stops at the first objection; what it would have heard after it is told here. An offer is eligible if at
-least one of its creatives is, and what is said of a rule or a policy is said of the creative that comes furthest.
+A decision stops at the first objection; what it would have heard after it is told here. An offer is eligible if the
+flow may show it with one of its creatives; what is said of a rule or a policy is said of the creative that comes
+furthest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate, Context
-from rapport.domain.decisions.gates import missing_consent, own_limits
+from rapport.domain.decisions.gates import OWN_LIMITS, missing_consent, own_limits
 from rapport.domain.decisions.narrowing import is_mandatory_now, off_schedule
 from rapport.domain.decisions.scopes import describe
 from rapport.domain.decisions.verdicts import Verdict
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.domain.decisions.policies import Policy
     from rapport.domain.decisions.rules import Rule
+    from rapport.domain.decisions.running import Inquiry
 
 Standing = Literal["passed", "blocked", "skipped"]
 """skipped: it does not apply, because its scope does not cover the offer or because something exempts the offer."""
-OWN_LIMITS: Final = "offer_limits"
 CONSENT: Final = "consent"
+_TOLD_OTHERWISE: Final = ("qualify", "contact_policy", "creative")
+"""Stages of which rulings tell more; that another creative was chosen is nothing against the offer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +63,13 @@ class Explanation:
     """An offer for a customer.
 
     Attributes:
-        status: Of the offer.
         off_schedule: Why it is not to be shown at this time; empty if it may be.
         creatives: How many active creatives it has.
         rules: All qualification rules, highest priority first.
         policies: Consent, the offer's own limits, suppressions, then all contact policies, highest priority first.
+        others: What the flow says against it beyond rules and policies: its inventory, filters, floors, what its
+            content lacks.
+        is_eligible: Whether the flow may show it.
         overridden_by: The policy that lets it past all others.
     """
 
@@ -73,39 +78,44 @@ class Explanation:
     creatives: int
     rules: Sequence[Ruling]
     policies: Sequence[Ruling]
+    others: Sequence[str]
+    is_eligible: bool
     overridden_by: str = ""
 
     @property
     def objections(self) -> Sequence[str]:
         """Why the customer does not get it; none if it is eligible."""
-        found = [] if self.offer.status is Status.ACTIVE else [f"the offer is {self.offer.status}"]
-        found += [self.off_schedule] if self.off_schedule else []
         rulings = (*self.rules, *self.policies)
-        return [*found, *(f"{one.name}: {one.reason}" for one in rulings if one.removes)]
-
-    @property
-    def is_eligible(self) -> bool:
-        """Whether a flow that applies all rules and policies may show it."""
-        return not self.objections
+        return [*self.others, *(f"{one.name}: {one.reason}" for one in rulings if one.removes)]
 
 
-def explain(catalogue: Catalogue, context: Context, offer: Offer) -> Explanation:
+def explain(catalogue: Catalogue, context: Context, offer: Offer, inquiry: Inquiry) -> Explanation:
     """Ask everything about one offer.
 
     Args:
         catalogue: Whose rules and policies.
         context: What is known of the customer, now or then.
         offer: Of the catalogue.
+        inquiry: What the flow says; rules and policies that it does not ask are skipped.
     """
     creatives = catalogue.creatives.get(offer.id, ())
-    candidates = [Candidate(offer, one, catalogue.channels.get(one.channel_id)) for one in creatives]
-    explained = [_explain(catalogue, context, one, len(creatives)) for one in candidates or [Candidate(offer)]]
-    return min(explained, key=lambda one: len(one.objections))
+    found = inquiry.candidates.get(offer.id, ())
+    others = [Candidate(offer, one, catalogue.channels.get(one.channel_id)) for one in creatives] or [Candidate(offer)]
+    explained = [_explain(catalogue, context, one, inquiry) for one in found or others]
+    return min(explained, key=lambda one: (not one.is_eligible, len(one.objections)))
 
 
-def _explain(catalogue: Catalogue, context: Context, candidate: Candidate, creatives: int) -> Explanation:
-    override = next((one for one in catalogue.policies if one.overrides and _is_blocked(one, candidate, context)), None)
-    policies = [_consent(candidate, context), _own(candidate, context)]
+def _explain(catalogue: Catalogue, context: Context, candidate: Candidate, inquiry: Inquiry) -> Explanation:
+    applied = inquiry.applied
+    override = next(
+        (
+            one
+            for one in catalogue.policies
+            if one.overrides and ("contact_policy", one.entity.id) in applied and _is_blocked(one, candidate, context)
+        ),
+        None,
+    )
+    policies = [_consent(candidate, context, catalogue), _own(candidate, context)]
     policies += [
         Ruling(
             id=entity.id,
@@ -121,14 +131,40 @@ def _explain(catalogue: Catalogue, context: Context, candidate: Candidate, creat
         _policy(one, candidate, context, None if one.binds_mandatory else override) for one in catalogue.suppressions
     ]
     policies += [_policy(one, candidate, context, override) for one in catalogue.policies]
+    always = {CONSENT, *(one.entity.id for one in catalogue.suppressions if one.binds_mandatory)}
     return Explanation(
         offer=candidate.offer,
         off_schedule=off_schedule(candidate.offer, context.now_ms),
-        creatives=creatives,
-        rules=[_rule(one, candidate, context) for one in catalogue.rules],
-        policies=policies,
+        creatives=len(catalogue.creatives.get(candidate.offer.id, ())),
+        rules=[_as_asked(_rule(one, candidate, context), "qualify", inquiry) for one in catalogue.rules],
+        policies=[one if one.id in always else _as_asked(one, "contact_policy", inquiry) for one in policies],
+        others=list(dict.fromkeys(_others(candidate, inquiry))),
+        is_eligible=id(candidate) in inquiry.passing,
         overridden_by=override.entity.id if override else "",
     )
+
+
+def _as_asked(ruling: Ruling, stage: str, inquiry: Inquiry) -> Ruling:
+    """A ruling as it counts: what the flow does not ask says nothing."""
+    if (stage, ruling.id) in inquiry.applied:
+        return ruling
+    return replace(ruling, standing="skipped", reason=f"flow {inquiry.flow.key} does not apply it", detail=None)
+
+
+def _others(candidate: Candidate, inquiry: Inquiry) -> Iterator[str]:
+    offer = candidate.offer
+    if offer.id not in inquiry.candidates:
+        is_active = offer.status is Status.ACTIVE
+        yield (
+            f"the inventory of flow {inquiry.flow.key} does not have it"
+            if is_active
+            else f"the offer is {offer.status}"
+        )
+    for one in inquiry.removals:
+        if one.offer_id != offer.id or one.stage in _TOLD_OTHERWISE:
+            continue
+        if one.creative_id in ("", candidate.subject.creative_id):
+            yield one.reason if one.stage == "inventory" else f"{one.stage}: {one.reason}"
 
 
 def _is_blocked(policy: Policy, candidate: Candidate, context: Context) -> bool:
@@ -174,8 +210,8 @@ def _policy(policy: Policy, candidate: Candidate, context: Context, override: Po
     )
 
 
-def _consent(candidate: Candidate, context: Context) -> Ruling:
-    verdict = missing_consent(candidate, context) or Verdict(is_blocked=False)
+def _consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> Ruling:
+    verdict = missing_consent(candidate, context, catalogue.channels) or Verdict(is_blocked=False)
     return Ruling(
         id=CONSENT,
         name="Consent",

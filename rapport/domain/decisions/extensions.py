@@ -32,7 +32,8 @@ def prepare_extension(config: ExtensionConfig) -> Action:
         known = {candidate.subject for candidate in run.candidates}
         removed = Verdict(True, f"removed by the extension at {config.point}")
         run.keep("extension_point", lambda one: None if one.subject in left else (run.node, "", removed))
-        run.candidates = [one for subject, one in left.items() if subject in known]
+        stay = [one for one in run.candidates if one.subject not in left]  # of an inquiry
+        run.candidates = [*(one for subject, one in left.items() if subject in known), *stay]
 
     return act
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from rapport.domain.catalogue.strategy import DecisionFlow, Node
+from rapport.domain.catalogue.strategy import GATES, DecisionFlow, Node
 from rapport.domain.decisions.bindings import Binder
 from rapport.domain.decisions.configs import ConfigError, read_config
 from rapport.domain.decisions.extensions import prepare_extension
+from rapport.domain.decisions.flow_checks import all_nodes
 from rapport.domain.decisions.gates import Gate, prepare_policies, prepare_qualify
 from rapport.domain.decisions.narrowing import (
     Action,
@@ -71,10 +72,12 @@ class Program:
 
     Attributes:
         phases: Steps by phase.
+        gates: Steps for the gates that the flow does not skip; for runs that end the first phase without them.
     """
 
     flow: DecisionFlow
     phases: Mapping[int, Sequence[Step]]
+    gates: Sequence[Step] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +124,23 @@ def compile_flow(flow: DecisionFlow, parts: Parts) -> Program:
     """
     phases: dict[int, list[Step]] = {NARROW: [], SCORE: [], OUTPUT: []}
     phase = NARROW
+    gates = {kind: _imply(kind, parts) for kind in GATES if kind not in flow.skip}
+    matches = any(node.type in ("match_creatives", "call_flow") for node in all_nodes(flow.published))
     for node in flow.published:
         phase = PHASES.get(node.type, phase)
         if node.type == "rank":
             phases[phase].append(_CHOOSE)
         phases[phase].append(_prepare(node, phase, parts))
+        if node.type == "inventory" and not matches and "match_creatives" in gates:
+            phases[phase].append(gates["match_creatives"])  # rules and policies may be about creatives and channels
     if not any(node.type == "rank" for node in flow.published):
         phases[SCORE] += [_CHOOSE, _prepare(_RANK, SCORE, parts)]
-    return Program(flow, phases)
+    return Program(flow, phases, list(gates.values()))
+
+
+def run_gates(run: Run, program: Program) -> None:
+    """Run the gates that the flow neither has run nor skips, so that leaving a node out lets nothing pass."""
+    run_steps(run, [step for step in program.gates if step.node.type not in run.gates])
 
 
 def run_steps(run: Run, steps: Iterable[Step]) -> None:
@@ -144,6 +156,14 @@ def run_steps(run: Run, steps: Iterable[Step]) -> None:
 _CHOOSE: Final = Step(Node(id="choose_creatives", type="choose_creatives"), choose_creatives)
 """One creative per offer: before the first ranking, because an offer is ranked once."""
 _RANK: Final = Node(id="rank", type="rank", config={"method": "top_score", "maxCandidates": MAX_CANDIDATES})
+
+
+def _imply(kind: str, parts: Parts) -> Step:
+    """Make a step for a gate that a flow does not name: with its default config, and without any where none applies."""
+    step = _prepare(Node(id=f"implied-{kind}", type=kind), NARROW, parts)
+    if kind != "match_creatives":
+        return step
+    return replace(step, act=lambda run: step.act(run) if run.catalogue.creatives else None)
 
 
 def _prepare(node: Node, phase: int, parts: Parts) -> Step:
@@ -181,7 +201,7 @@ def _refuse(run: Run, key: str, phase: int, why: str) -> None:
     reason = f"flow {key} {why}"
     run.recorder.problems.append(f"node {run.node}: {reason}")
     if phase == NARROW:
-        verdict = Verdict(True, reason)
+        verdict = Verdict(True, reason, is_fault=True)
         run.keep("call_flow", lambda _candidate: (run.node, "", verdict))
 
 

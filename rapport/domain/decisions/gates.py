@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,12 +16,15 @@ from rapport.domain.decisions.policies import Policy
 from rapport.domain.decisions.policy_checks import budget_of
 from rapport.domain.decisions.verdicts import Verdict
 from rapport.domain.decisions.windows import Kind, Unit, Window
-from rapport.domain.profiles.consent import missing_for
+from rapport.domain.profiles.consent import MARKETING, missing_for
 
 if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Channel
     from rapport.domain.catalogue.strategy import ContactPolicy
     from rapport.domain.decisions.candidates import Candidate, Context
 
+OWN_LIMITS: Final = "offer_limits"
+"""Stands for an offer's own caps and budget where rules and policies are named."""
 NO_CAPS: Final = FrequencyCaps()
 NO_BUDGET: Final = Budget()
 _CALENDAR: Final = {unit: Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH)}
@@ -44,6 +47,13 @@ class Gate:
     broken: Sequence[tuple[ContactPolicy, str]]
     firm: Binder
 
+    @property
+    def ids(self) -> Iterator[str]:
+        """Ids of all policies and suppressions."""
+        for binder in (self.overrides, self.blocking, self.firm):
+            yield from (judge.entity.id for judge in binder.judges)
+        yield from (entity.id for entity, _ in self.broken)
+
     @classmethod
     def of(
         cls,
@@ -65,9 +75,11 @@ class Gate:
 
 def prepare_qualify(binder: Binder) -> Action:
     """Apply qualification rules; those of stage match make the score smaller instead of removing."""
+    asked = {("qualify", judge.entity.id) for judge in binder.judges}
 
     def act(run: Run) -> None:
         context = run.context
+        run.applied |= asked
 
         def judge(candidate: Candidate) -> Objection | None:
             for _, binding, verdict in binder.ask(candidate, context):
@@ -85,8 +97,10 @@ def prepare_qualify(binder: Binder) -> Action:
 
 def prepare_policies(gate: Gate) -> Action:
     """Apply consent, suppressions, the offers' own caps and budgets, and contact policies, highest priority first."""
+    asked = {("contact_policy", entity_id) for entity_id in (OWN_LIMITS, *gate.ids)}
 
     def act(run: Run) -> None:
+        run.applied |= asked
         require_consent(run)
         keep_to_suppressions(run)
         context = run.context
@@ -97,7 +111,8 @@ def prepare_policies(gate: Gate) -> Action:
                 return candidate.offer.id, candidate.offer.name, own
             if gate.broken:
                 entity, fault = gate.broken[0]
-                return entity.id, entity.name, Verdict(True, f"the policy cannot be evaluated: {fault}")
+                verdict = Verdict(True, f"the policy cannot be evaluated: {fault}", is_fault=True)
+                return entity.id, entity.name, verdict
             override = gate.overrides.first(candidate, context)
             if override is not None:
                 candidate.explanation["override"] = override.binding.judge.entity.id
@@ -117,7 +132,7 @@ def require_consent(run: Run) -> None:
         return
 
     def judge(candidate: Candidate) -> Objection | None:
-        verdict = missing_consent(candidate, context)
+        verdict = missing_consent(candidate, context, run.catalogue.channels)
         return ("consent", "Consent", verdict) if verdict else None
 
     run.keep("contact_policy", judge)
@@ -133,15 +148,22 @@ def keep_to_suppressions(run: Run) -> None:
     run.gates.setdefault("contact_policy", len(run.candidates))
 
 
-def missing_consent(candidate: Candidate, context: Context) -> Verdict | None:
-    """Why the customer may not be contacted about a candidate on its channel; None if that is allowed."""
+def missing_consent(candidate: Candidate, context: Context, channels: Mapping[str, Channel]) -> Verdict | None:
+    """Say why the customer may not be contacted about a candidate; None if that is allowed.
+
+    A candidate without a creative goes to the channel of the request; if that names none either, the channel is not
+    known, and the contact needs the consent of every channel.
+    """
     for reason in context.customer.objections:
         return Verdict(True, reason)
-    channel_type = candidate.channel.channel_type if candidate.channel else None
+    request = context.request
+    channel = candidate.channel or channels.get(request.channel_id or "")
+    channel_type = channel.channel_type if channel else request.channel_type
     purpose = missing_for(channel_type, context.customer.withheld)
     if purpose is None:
         return None
-    return Verdict(True, f"the customer has not consented to {purpose}", {"purpose": purpose})
+    why = "" if channel_type or purpose == MARKETING else ", which the channel may need: its type is not known"
+    return Verdict(True, f"the customer has not consented to {purpose}{why}", {"purpose": purpose})
 
 
 def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objection | None:

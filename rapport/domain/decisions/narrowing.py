@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.conditions import Condition, compile_condition
+from rapport.domain.decisions.facts import Subject
 from rapport.domain.decisions.nodes import MAX_CANDIDATES, FilterConfig, InventoryConfig, MatchConfig, RankConfig
 from rapport.domain.decisions.verdicts import Verdict
 from rapport.domain.times import parse_instant
@@ -49,6 +50,9 @@ class Run:
         ranking: How it did.
         pool: What it ranked.
         guards: Judge candidates again, once it is known what is shown before them.
+        applied: Stage and id of each rule and policy that its gates asked.
+        is_inquiry: Whether candidates stay whatever is said about them, so that everything is said.
+        objected: In an inquiry, what would have left; a subject without a creative stands for the whole offer.
     """
 
     catalogue: Catalogue
@@ -69,17 +73,29 @@ class Run:
     ranking: RankConfig = field(default_factory=RankConfig)
     pool: Sequence[Candidate] = ()
     guards: list[Callable[[Candidate, Context], Objection | None]] = field(default_factory=list)
+    applied: set[tuple[str, str]] = field(default_factory=set)
+    is_inquiry: bool = False
+    objected: set[Subject] = field(default_factory=set)
+
+    def passes(self, candidate: Candidate) -> bool:
+        """Whether nothing was said against a candidate that is still there; outside of inquiries that is so."""
+        return not self.objected or self.objected.isdisjoint((candidate.subject, Subject(candidate.offer.id, "", "")))
+
+    def remove(self, stage: str, candidate: Candidate, objection: Objection) -> bool:
+        """Note what is said against a candidate, and say whether it leaves."""
+        by, name, verdict = objection
+        self.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
+        if self.is_inquiry:
+            self.objected.add(candidate.subject)
+        return not self.is_inquiry
 
     def keep(self, stage: str, judge: Callable[[Candidate], Objection | None]) -> None:
         """Keep the candidates that a judge says nothing about; he says: by whom, its name, the verdict."""
         kept: list[Candidate] = []
         for candidate in self.candidates:
             objection = judge(candidate)
-            if objection is None:
+            if objection is None or not self.remove(stage, candidate, objection):
                 kept.append(candidate)
-            else:
-                by, name, verdict = objection
-                self.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
         self.candidates = kept
 
 
@@ -100,9 +116,7 @@ def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> Actio
         for offer in in_scope:
             candidate = Candidate(offer)
             problem = "excluded by the request" if offer.id in excluded else off_schedule(offer, now_ms)
-            if problem:
-                run.recorder.note_removal("inventory", run.node, candidate, Verdict(True, problem))
-            else:
+            if not (problem and run.remove("inventory", candidate, (run.node, "", Verdict(True, problem)))):
                 run.candidates.append(candidate)
 
     return act
@@ -159,15 +173,18 @@ def prepare_match(config: MatchConfig) -> Action:
                     Candidate(candidate.offer, creative, channels[creative.channel_id], candidate.fit)
                     for creative in fitting[1:]
                 ]
-            elif config.require_creative:
-                reason = "no active creative fits the channel and the placement"
-                run.recorder.note_removal("match_creatives", run.node, candidate, Verdict(True, reason))
-            else:
+            elif not (config.require_creative and run.remove("match_creatives", candidate, _misfit(run, candidate))):
                 candidate.creative = candidate.channel = None
                 matched.append(candidate)
         run.candidates = matched
 
     return act
+
+
+def _misfit(run: Run, candidate: Candidate) -> Objection:
+    if candidate.offer.id in run.catalogue.creatives:
+        return run.node, "", Verdict(True, "no active creative fits the channel and the placement")
+    return run.node, "", Verdict(True, "it has no active creative on an active channel", is_fault=True)
 
 
 def _fitting(

@@ -131,7 +131,7 @@ class _Filling:
                 if objection is not None:
                     slot.lose("contact_policy", candidate, objection)
                     return False
-        return id(candidate) in slot.finished or _finish(slot, candidate, self.program)
+        return id(candidate) in slot.finished or finish(slot, candidate, self.program)
 
 
 def _left(slot: Slot) -> list[Candidate]:
@@ -150,7 +150,7 @@ def _worth(slot: Slot, places: int) -> list[tuple[str, float]]:
     ]
 
 
-def _finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
+def finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
     """Run the output phase for a candidate; whether its content is complete."""
     run = slot.run
     run.recorder.placement_id = slot.placement_id
@@ -164,7 +164,7 @@ def _finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
         rendered = render(candidate.creative, lookup)
         if rendered.unresolved:
             reason = f"its content has no value for {', '.join(rendered.unresolved)}"
-            verdict = Verdict(True, reason, {"unresolved": list(rendered.unresolved)})
+            verdict = Verdict(True, reason, {"unresolved": list(rendered.unresolved)}, is_fault=True)
             slot.lose("render", candidate, (candidate.creative.id, candidate.creative.name, verdict))
             return False
         candidate.content = rendered.content

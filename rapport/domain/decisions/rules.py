@@ -114,7 +114,7 @@ def compile_rule(rule: QualificationRule, members: Members) -> Rule:
 
 def blocking_rule(rule: QualificationRule, members: Members, fault: str) -> Rule:
     """What stands for a rule that cannot be read: nobody fulfils it, where its scopes say so or all over."""
-    verdict = Verdict(True, f"the rule cannot be evaluated: {fault}")
+    verdict = Verdict(True, f"the rule cannot be evaluated: {fault}", is_fault=True)
     scopes = [Scope()] if find_scope_flaws(rule) else scopes_of(rule)
     return Rule(rule, scopes, lambda *_: verdict, members, is_shared=True)
 

@@ -6,25 +6,43 @@ what a replay rests on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
-from rapport.domain.decisions.flows import Program, run_steps
+from rapport.domain.decisions.flows import Program, run_gates, run_steps
 from rapport.domain.decisions.gates import keep_to_suppressions, require_consent
 from rapport.domain.decisions.narrowing import Run
 from rapport.domain.decisions.nodes import NARROW, SCORE
 from rapport.domain.decisions.outcome import Decision, ExperimentRecord, Funnel, Item, PlacementResult
-from rapport.domain.decisions.placing import Slot, couple, fill
-from rapport.domain.decisions.traces import Recorder
+from rapport.domain.decisions.placing import Slot, couple, fill, finish
+from rapport.domain.decisions.traces import Recorder, Removal
 from rapport.domain.experiments.assignment import is_held_out
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import DecisionFlow
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What a flow has to say about every offer of its inventory, for one request.
+
+    Attributes:
+        candidates: By offer; of several creatives that pass, the one that would be chosen.
+        passing: What nothing was said against, by :func:`id`.
+        removals: Everything that was said.
+        applied: Stage and id of each rule and policy that the flow's gates asked.
+    """
+
+    flow: DecisionFlow
+    candidates: Mapping[str, Sequence[Candidate]]
+    passing: Collection[int]
+    removals: Sequence[Removal]
+    applied: Collection[tuple[str, str]]
 
 
 def decide(
@@ -58,18 +76,68 @@ def decide(
         ConditionError: Or a condition.
     """
     program = catalogue.program_of(flow)
-    context, recorder = Context(request, customer, tenant, now_ms), Recorder()
+    slots = _ranked_slots(catalogue, program, Context(request, customer, tenant, now_ms), seed, open_circuits)
+    fill(slots, program, deduplicate=request.deduplicate)
+    couple(slots if request.placements else (), override=flow.coupling_override)
+    return _conclude(flow, slots, seed)
+
+
+def inquire(
+    catalogue: Catalogue,
+    flow: DecisionFlow,
+    request: Request,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    *,
+    now_ms: int,
+    seed: int,
+    open_circuits: frozenset[str] = frozenset(),
+) -> Inquiry:
+    """Run a flow as :func:`decide` does, but go on after each objection, and choose nothing.
+
+    Arguments and exceptions are those of :func:`decide`, whose decision shows only what passes here.
+    """
+    program = catalogue.program_of(flow)
+    context = Context(request, customer, tenant, now_ms)
+    slots = _ranked_slots(catalogue, program, context, seed, open_circuits, is_inquiry=True)
+    for slot in slots:
+        for candidate in slot.run.candidates:
+            if not finish(slot, candidate, program):
+                slot.run.objected.add(candidate.subject)
+    runs = [slot.run for slot in slots]
+    candidates: dict[str, list[Candidate]] = {}
+    for run in runs:
+        for candidate in run.candidates:
+            candidates.setdefault(candidate.offer.id, []).append(candidate)
+    return Inquiry(
+        flow=flow,
+        candidates=candidates,
+        passing={id(candidate) for run in runs for candidate in run.candidates if run.passes(candidate)},
+        removals=slots[0].run.recorder.removals,
+        applied={asked for run in runs for asked in run.applied},
+    )
+
+
+def _ranked_slots(
+    catalogue: Catalogue,
+    program: Program,
+    context: Context,
+    seed: int,
+    open_circuits: frozenset[str],
+    *,
+    is_inquiry: bool = False,
+) -> list[Slot]:
+    """Run the first two phases for each placement."""
+    request, tenant, recorder = context.request, context.tenant, Recorder()
     fallback = is_held_out(tenant.tenant_id, request.customer_id, tenant.holdout_percent)
     slots: list[Slot] = []
     for number, wanted in enumerate(request.placements or (None,)):
         slot = _slot(catalogue, context, recorder, wanted)
         slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
-        slot.run.open_circuits, slot.run.is_fallback = open_circuits, fallback
+        slot.run.open_circuits, slot.run.is_fallback, slot.run.is_inquiry = open_circuits, fallback, is_inquiry
         _narrow_and_rank(slot, program)
         slots.append(slot)
-    fill(slots, program, deduplicate=request.deduplicate)
-    couple(slots if request.placements else (), override=flow.coupling_override)
-    return _conclude(flow, slots, recorder, seed)
+    return slots
 
 
 def _slot(catalogue: Catalogue, context: Context, recorder: Recorder, wanted: PlacementRequest | None) -> Slot:
@@ -87,13 +155,14 @@ def _slot(catalogue: Catalogue, context: Context, recorder: Recorder, wanted: Pl
 def _narrow_and_rank(slot: Slot, program: Program) -> None:
     slot.run.recorder.placement_id = slot.placement_id
     run_steps(slot.run, program.phases[NARROW])
+    run_gates(slot.run, program)
     require_consent(slot.run)
     keep_to_suppressions(slot.run)
     run_steps(slot.run, program.phases[SCORE])
     slot.limit = min(slot.limit, slot.run.most)
 
 
-def _conclude(flow: DecisionFlow, slots: Sequence[Slot], recorder: Recorder, seed: int) -> Decision:
+def _conclude(flow: DecisionFlow, slots: Sequence[Slot], seed: int) -> Decision:
     runs = [slot.run for slot in slots]
     chosen = [(slot, candidate) for slot in slots for candidate in slot.chosen]
     failed = sorted({key for run in runs for key in run.failed_models})
@@ -107,7 +176,7 @@ def _conclude(flow: DecisionFlow, slots: Sequence[Slot], recorder: Recorder, see
             for slot in slots
         ],
         experiments=list(_experiments(runs)),
-        trace=recorder.finish(),
+        trace=runs[0].recorder.finish(),
         control_group=any(run.is_fallback for run in runs),
         degraded_scoring=bool(failed),
         failed_models=failed,

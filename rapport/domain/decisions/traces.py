@@ -20,6 +20,7 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
         stage: The node's type.
         by: The rule's or policy's id, or the node's.
         detail: The numbers behind the reason.
+        is_fault: Whether a fault of the configuration took it, and no rule or policy that says so.
     """
 
     stage: str
@@ -30,6 +31,7 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     reason: str
     detail: Mapping[str, Any] = {}
     placement_id: str | None = None
+    is_fault: bool = False
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -123,6 +125,7 @@ class Recorder:
                 reason=verdict.reason,
                 detail=verdict.detail or {},
                 placement_id=self.placement_id,
+                is_fault=verdict.is_fault,
             )
         )
 

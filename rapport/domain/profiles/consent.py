@@ -135,10 +135,15 @@ def withheld(
 
 
 def missing_for(channel_type: str | None, withheld_purposes: frozenset[Purpose]) -> Purpose | None:
-    """The purpose for which consent is missing to contact somebody on a type of channel; None if none is."""
+    """The purpose for which consent is missing to contact somebody on a type of channel; None if none is.
+
+    Where the type is not known the contact may come by any channel, so that it needs the consent of all.
+    """
     if MARKETING in withheld_purposes:
         return MARKETING
-    needed = PURPOSE_OF_CHANNEL.get(channel_type or "")
+    if channel_type is None:
+        return next((purpose for purpose in PURPOSE_OF_CHANNEL.values() if purpose in withheld_purposes), None)
+    needed = PURPOSE_OF_CHANNEL.get(channel_type)
     return needed if needed in withheld_purposes else None
 
 

@@ -20,10 +20,11 @@ def choose_creatives(run: Run) -> None:
     (:func:`rapport.domain.experiments.assignment.pick_creative`); if all weights are 0, the one with the smallest id.
     Between channels the higher score decides, then the smaller id of the creative.
     """
-    if len({candidate.offer.id for candidate in run.candidates}) == len(run.candidates):
+    passing = [candidate for candidate in run.candidates if run.passes(candidate)]
+    if len({candidate.offer.id for candidate in passing}) == len(passing):
         return
     offers: dict[str, dict[str, list[Candidate]]] = {}
-    for candidate in run.candidates:
+    for candidate in passing:
         channel_id = candidate.creative.channel_id if candidate.creative else ""
         offers.setdefault(candidate.offer.id, {}).setdefault(channel_id, []).append(candidate)
     chosen: dict[str, Candidate] = {}
@@ -33,7 +34,8 @@ def choose_creatives(run: Run) -> None:
         for candidate in picked:
             if candidate is not best:
                 _note(run, candidate, f"creative {_id_of(best)} has the higher score on another channel")
-    run.candidates = [candidate for candidate in run.candidates if candidate is chosen[candidate.offer.id]]
+    lost = {id(candidate) for candidate in passing if candidate is not chosen[candidate.offer.id]}
+    run.candidates = [candidate for candidate in run.candidates if id(candidate) not in lost]
 
 
 def _pick(run: Run, competing: Sequence[Candidate]) -> Candidate:

@@ -48,7 +48,7 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
         if shadows:
             explanation["shadowScores"] = shadows[index]
         _note(run, candidate, choice, explanation)
-        if not (config.floor and _is_below_floor(run, config, candidate, estimate)):
+        if not (config.floor and _falls_below_floor(run, config, candidate, estimate)):
             kept.append(candidate)
     run.candidates = kept
 
@@ -137,7 +137,7 @@ def _levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
     return lever_of
 
 
-def _is_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, estimate: Estimate) -> bool:
+def _falls_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, estimate: Estimate) -> bool:
     """Whether a candidate leaves because of its propensity, noted if so. One that depends on a failed model stays."""
     if (
         estimate.value is None
@@ -147,8 +147,7 @@ def _is_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, estimat
         return False
     reason = f"propensity {estimate.value:.3f} is below the floor of {config.floor:g}"
     detail = {"floor": config.floor, **estimate.explanation, "actualScore": estimate.value}
-    run.recorder.note_removal("score", run.node, candidate, Verdict(True, reason, detail))
-    return True
+    return run.remove("score", candidate, (run.node, "", Verdict(True, reason, detail)))
 
 
 def _shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, float]]:

@@ -49,7 +49,7 @@ def flaws(kind: str, **fields: Any) -> list[str]:
         ),
         ("decision_flow", {"key": "f"}),
         ("decision_flow", {"key": "f", "draft": FLOW}),
-        ("channel", {}),
+        ("channel", {"channelType": "web"}),
     ],
 )
 def test_an_entity_that_is_right_has_no_flaws(kind: str, fields: dict[str, Any]):

@@ -92,7 +92,7 @@ def test_a_conditional_runs_one_of_its_branches(segments: list[str], shown: list
             "otherwise": [{"id": "some", "type": "contact_policy", "config": {"mode": "explicit", "ids": ["no-loan"]}}],
         },
     }
-    catalogue = bank(contact_policy=POLICIES, decision_flow=[flow(node, TOP)])
+    catalogue = bank(contact_policy=POLICIES, decision_flow=[flow(node, TOP, skip=["contact_policy"])])
     decision = decided(catalogue, CustomerFacts(segments=frozenset(segments)), key="f")
     assert offers_of(decision) == shown
     assert [stage.node for stage in decision.trace.stages if stage.node in ("only", "some")] == [

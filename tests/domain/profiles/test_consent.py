@@ -124,7 +124,8 @@ def test_attributes_are_read_as_people_write_them(given_: dict[str, Any], is_all
         ("web", {"email"}, None),
         ("web", {MARKETING}, MARKETING),
         ("whatsapp", {"phone"}, "phone"),
-        (None, {"email", "third_party"}, None),
+        (None, {"email", "third_party"}, "email"),
+        (None, {"third_party"}, None),
         ("sms", set(), None),
     ],
 )

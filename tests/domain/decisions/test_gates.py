@@ -1,0 +1,147 @@
+"""No flow gets around consent, caps and rules by leaving a node out, and explanations say what decisions do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rapport.domain.decisions.candidates import Context, Request
+from rapport.domain.decisions.compiling import Catalogue
+from rapport.domain.decisions.explaining import Explanation, explain
+from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
+from rapport.domain.decisions.running import inquire
+from rapport.domain.decisions.windows import Kind, Unit, Window
+from tests.domain.decisions.bank import CREATIVES, bank, decided, flow, offers_of, reasons_of
+from tests.domain.decisions.world import NOW_MS, shown
+
+TOP = {"type": "rank", "config": {"method": "top_score"}}
+SAVERS = {"id": "savers", "ruleType": "segment_required", "config": {"requiredSegments": ["saver"]}}
+HOURS = {"id": "hours", "ruleType": "time_window", "config": {"endHour": 1}, "scope": "offer", "scopeId": "loan"}
+
+
+def bare_flow(**fields: Any) -> dict[str, Any]:
+    """Inventory, score and answer: the shortest flow there is."""
+    nodes = [{"id": kind, "type": kind} for kind in ("inventory", "score", "response")]
+    return {"id": "f", "key": "f", "published": nodes, "publishedVersion": 1, **fields}
+
+
+def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> dict[str, Explanation]:
+    """What is said of each offer for the same request as a decision's."""
+    asked = Request(customer_id="ann", **{"channel_id": "web", **request})
+    chosen = catalogue.flow_for("f", None, None)
+    assert chosen is not None, catalogue.problems
+    inquiry = inquire(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
+    context = Context(asked, customer, TenantFacts(), NOW_MS)
+    return {offer.id: explain(catalogue, context, offer, inquiry) for offer in catalogue.offers.values()}
+
+
+def test_a_flow_without_gates_runs_them_all_the_same():
+    catalogue = bank(
+        qualification_rule=[{**SAVERS, "scope": "category", "scopeId": "deposits"}],
+        contact_policy=[HOURS],
+        creative=[{"id": "card-web", "offerId": "card", "channelId": "web", "status": "paused"}],
+        decision_flow=[bare_flow()],
+    )
+    decision = decided(catalogue, key="f")
+    assert offers_of(decision) == []
+    assert {offer: reason.split()[0] for offer, reason in reasons_of(decision).items()} == {
+        "loan": "contact_policy",
+        "card": "match_creatives",
+        "save": "qualify",
+        "fund": "qualify",
+    }
+
+
+@pytest.mark.parametrize(
+    ("skip", "left"),
+    [
+        (["match_creatives"], ["card"]),
+        (["qualify"], ["save", "fund"]),
+        (["contact_policy"], ["loan"]),
+        (["match_creatives", "qualify", "contact_policy"], ["loan", "card", "save", "fund"]),
+    ],
+)
+def test_a_flow_may_say_what_it_skips(skip: list[str], left: list[str]):
+    catalogue = bank(
+        qualification_rule=[{**SAVERS, "scope": "category", "scopeId": "deposits"}],
+        contact_policy=[HOURS],
+        creative=[{"id": "card-web", "offerId": "card", "channelId": "web", "status": "paused"}],
+        decision_flow=[bare_flow(skip=skip)],
+    )
+    assert offers_of(decided(catalogue, key="f")) == left
+    found = explained(catalogue, CustomerFacts())
+    assert sorted(one for one, said in found.items() if said.is_eligible) == sorted(left)
+
+
+def test_without_rules_and_creatives_a_flow_without_gates_lets_all_pass():
+    fields = {"creative": [{**one, "status": "paused"} for one in CREATIVES], "decision_flow": [bare_flow()]}
+    assert len(offers_of(decided(bank(**fields), key="f"))) == 4
+
+
+@pytest.mark.parametrize("skip", [[], ["match_creatives"], ["match_creatives", "qualify", "contact_policy"]])
+def test_consent_is_asked_for_the_channel_of_the_request(skip: list[str]):
+    """Whatever a flow skips; a candidate without a creative goes to the channel that is asked for."""
+    catalogue = bank(decision_flow=[bare_flow(skip=skip)])
+    customer = CustomerFacts(withheld=frozenset({"email"}))
+    assert offers_of(decided(catalogue, customer, key="f", channel_id="mail")) == []
+    assert offers_of(decided(catalogue, customer, key="f", channel_id=None, channel_type="email")) == []
+    assert len(offers_of(decided(catalogue, customer, key="f", channel_id="web"))) == 4
+
+
+def test_a_contact_by_an_unknown_channel_needs_the_consent_of_all():
+    catalogue = bank(decision_flow=[bare_flow(skip=["match_creatives"])])
+    customer = CustomerFacts(withheld=frozenset({"sms"}))
+    decision = decided(catalogue, customer, key="f", channel_id=None)
+    assert offers_of(decision) == []
+    assert "the customer has not consented to sms" in reasons_of(decision)["loan"]
+
+
+def test_a_channel_that_was_stored_without_a_type_needs_the_consent_of_all():
+    catalogue = bank(channel=[{"id": "web"}], decision_flow=[flow(TOP)])
+    assert offers_of(decided(catalogue, CustomerFacts(withheld=frozenset({"push"})), key="f")) == []
+    assert len(offers_of(decided(catalogue, key="f"))) == 4
+
+
+def test_caps_of_creatives_hold_in_a_flow_that_does_not_match_them():
+    cap = {"id": "cap", "ruleType": "frequency_cap", "config": {"maxPerDay": 1}, "scope": "creative", "scopeId": "*"}
+    seen = shown(Window(Kind.CALENDAR, Unit.DAY), Subject("loan", "loan-web", "web"))
+    catalogue = bank(contact_policy=[cap], decision_flow=[bare_flow()])
+    assert "loan" not in offers_of(decided(catalogue, seen, key="f"))
+    assert not explained(catalogue, seen)["loan"].is_eligible
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [],
+        [{"type": "qualify", "config": {"mode": "explicit", "ids": []}}, {"type": "contact_policy"}],
+        [{"type": "contact_policy", "config": {"mode": "explicit", "ids": ["other"]}}],
+        [{"type": "filter", "config": {"conditions": [{"field": "offer.priority", "operator": "lt", "value": 80}]}}],
+        [{"type": "call_flow", "config": {"flowKey": "gone"}}],
+        [{"type": "score", "config": {"floor": 0.6}}],
+        [{"type": "compute", "config": {"fields": [{"name": "price", "formula": "attributes.nothing + 1"}]}}],
+    ],
+)
+def test_explanations_agree_with_decisions(nodes: list[dict[str, Any]]):
+    """An offer is eligible if and only if a decision with room for all of them shows it; else there is a reason."""
+    fund = {"id": "fund-web", "offerId": "fund", "channelId": "web", "content": {"headline": "{price}"}}
+    catalogue = bank(
+        offer=[{"id": "old", "schedule": {"endAt": "2020-01-01"}}, {"id": "bare"}, {"id": "draft", "status": "draft"}],
+        creative=[fund],
+        qualification_rule=[{**SAVERS, "scope": "offer", "scopeId": "save"}],
+        contact_policy=[HOURS],
+        decision_flow=[flow(*nodes, *([] if any(one["type"] == "score" for one in nodes) else [TOP]))],
+    )
+    left = set(offers_of(decided(catalogue, key="f", limit=50)))
+    found = explained(catalogue, CustomerFacts(), limit=50)
+    assert {one for one, said in found.items() if said.is_eligible} == left
+    assert all(bool(said.objections) is not said.is_eligible for said in found.values()), found
+
+
+def test_what_the_flow_does_not_apply_is_skipped():
+    node = {"type": "contact_policy", "config": {"mode": "explicit", "ids": ["other"]}}
+    found = explained(bank(contact_policy=[HOURS], decision_flow=[flow(node, TOP)]), CustomerFacts())["loan"]
+    (ruling,) = [one for one in found.policies if one.id == "hours"]
+    assert (ruling.standing, ruling.reason, found.is_eligible) == ("skipped", "flow f does not apply it", True)
+
