@@ -188,6 +188,8 @@ def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: E
         return ()
     flaws = find_flaws([(kind, entity)], with_changes(before.entities, [(kind, entity)]))
     faults = [Fault(field=flaw.field, message=flaw.message) for flaw in flaws if not is_flaw_of_draft(flaw)]
+    if isinstance(entity, DecisionFlow):
+        _require_right_to_skip(principal, entity, known.entity if known is not None else None)
     if isinstance(entity, Offer) and entity.mandatory:
         was_mandatory = known is not None and isinstance(known.entity, Offer) and known.entity.mandatory
         if not was_mandatory and not principal.role.includes(Role.ADMIN):
@@ -196,6 +198,16 @@ def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: E
     if faults:
         raise invalid(*faults)
     return [Change(kind, entity)]
+
+
+def _require_right_to_skip(principal: Principal, flow: DecisionFlow, known: Entity | None) -> None:
+    """Rules and policies are written by admins, so that only they may say that a flow goes without."""
+    before = known.skip if isinstance(known, DecisionFlow) else ()
+    added = sorted({"qualify", "contact_policy"} & set(flow.skip) - set(before))
+    if added and not principal.role.includes(Role.ADMIN):
+        raise ApiError(
+            403, f"Skipping {' and '.join(added)} needs a key with role admin; this one is {principal.role}."
+        )
 
 
 def _faults_of_mandate(offer: Offer, *, has_begun: bool) -> list[Fault]:

@@ -23,7 +23,6 @@ from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.reservations.book import CustomerKey
 from api.times import iso
 from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.candidates import Context
 from rapport.domain.decisions.explaining import Explanation, Ruling, explain
 from rapport.domain.decisions.records import DecisionRecord, restore_customer, restore_tenant
 from rapport.domain.decisions.running import Inquiry, inquire
@@ -62,14 +61,13 @@ class _View:
     """
 
     catalogue: Catalogue
-    context: Context
     inquiry: Inquiry
     problems: Sequence[str] = ()
     record: DecisionRecord | None = None
 
     def explain(self, offer: Offer) -> Explanation:
         """Ask everything about an offer; a request that cannot be understood is shown nothing."""
-        found = explain(self.catalogue, self.context, offer, self.inquiry)
+        found = explain(self.catalogue, offer, self.inquiry)
         if not self.problems:
             return found
         return replace(found, others=[*self.problems, *found.others], is_eligible=False)
@@ -90,8 +88,8 @@ async def list_eligibility(services: Services, tenant_id: str, about: About) -> 
     eligible = sum(one.eligible for one in offers)
     return Eligibility(
         customer_id=about.customer_id,
-        customer=view.context.customer.attributes,
-        evaluated_at=iso(view.context.now_ms),
+        customer=view.inquiry.context.customer.attributes,
+        evaluated_at=iso(view.inquiry.context.now_ms),
         recommendation_id=about.recommendation_id,
         summary=EligibilitySummary(
             total_offers=len(offers),
@@ -125,7 +123,7 @@ async def explain_offer(services: Services, tenant_id: str, about: About, offer_
         offer_name=offer.name,
         offer_status=offer.status.value,
         creative_count=found.creatives,
-        evaluated_at=iso(view.context.now_ms),
+        evaluated_at=iso(view.inquiry.context.now_ms),
         recommendation_id=about.recommendation_id,
         verdict="eligible" if found.is_eligible else "blocked",
         summary=_summarise(found),
@@ -184,8 +182,7 @@ def _view(
 ) -> _View:
     asked = question.catalogue, question.flow, question.request, customer, tenant
     inquiry = inquire(*asked, now_ms=now_ms, seed=seed, open_circuits=open_circuits)
-    context = Context(question.request, customer, tenant, now_ms)
-    return _View(question.catalogue, context, inquiry, question.problems)
+    return _View(question.catalogue, inquiry, question.problems)
 
 
 def _at_decision(record: DecisionRecord, offer_id: str) -> AtDecision:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from api.reading.watermark import Watermark
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.storage.customers import KeptOfCustomer
     from rapport.storage.facts_requests import FactsRequest, LoadedFacts
     from rapport.storage.tenants import Tenant
@@ -52,11 +53,13 @@ class Asked:
         facts: Without the customer's time zone, which may have to be looked up first.
         tenant: Whose customer.
         given: The attributes of the request.
+        sources: Which of them count.
     """
 
     facts: FactsRequest
     tenant: Tenant
     given: Mapping[str, Any]
+    sources: AttributeSources
 
     @property
     def keys(self) -> Sequence[CustomerKey]:
@@ -96,7 +99,8 @@ async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answere
         for each, own in zip(asked, keys_of_each, strict=True)
     ]
     requests = [
-        replace(each.facts, customer_zone=time_zone_of(one, each.given)) for each, one in zip(asked, kept, strict=True)
+        replace(each.facts, customer_zone=time_zone_of(one, each.given, each.sources))
+        for each, one in zip(asked, kept, strict=True)
     ]
     facts = await database.call(read_facts, requests, rows)
     return [Answered(facts=facts_of_one, kept=one) for facts_of_one, one in zip(facts, kept, strict=True)]
@@ -141,6 +145,7 @@ class FactsReader:
             facts=facts_request(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
             tenant=tenant,
             given=request.attributes,
+            sources=catalogue.attribute_sources,
         )
         found, member_of, tenant_facts = await asyncio.gather(
             self._loader.load(asked),
@@ -148,7 +153,12 @@ class FactsReader:
             self._totals.of(tenant, catalogue, now_ms),
         )
         customer = know_customer(
-            tenant, found.kept, merge_memberships(member_of), catalogue.segments, request.attributes
+            tenant,
+            found.kept,
+            merge_memberships(member_of),
+            catalogue.segments,
+            request.attributes,
+            catalogue.attribute_sources,
         )
         loaded = found.facts
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
@@ -156,6 +166,7 @@ class FactsReader:
         return Facts(
             customer=CustomerFacts(
                 attributes=customer.attributes,
+                ignored=customer.ignored,
                 segments=customer.segments,
                 metrics=loaded.metrics,
                 time_zone=customer.time_zone,

@@ -8,14 +8,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
-from rapport.domain.profiles.consent import Status, withheld
+from rapport.domain.profiles.attribute_sources import TIME_ZONE, AttributeSources
+from rapport.domain.profiles.consent import Status, refusals_in, withheld
 
 if TYPE_CHECKING:
     from rapport.storage.customers import KeptOfCustomer
     from rapport.storage.tenants import Tenant
-
-TIME_ZONE: str = "timeZone"
-"""The attribute that names a customer's time zone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +22,7 @@ class KnownCustomer:
 
     Attributes:
         attributes: What formulas and conditions call ``customer.*``.
+        ignored: Names of attributes that the request sent and that were not taken.
         segments: Ids and names.
         time_zone: IANA name, where it is known.
         withheld: Purposes for which the customer may not be contacted.
@@ -31,6 +30,7 @@ class KnownCustomer:
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
     segments: frozenset[str] = frozenset()
     time_zone: str | None = None
     withheld: frozenset[str] = frozenset()
@@ -43,6 +43,7 @@ def know_customer(
     member_of: Mapping[str, int],
     segments: Mapping[str, str],
     given: Mapping[str, Any],
+    sources: AttributeSources,
 ) -> KnownCustomer:
     """Put together what is known of a customer.
 
@@ -51,23 +52,28 @@ def know_customer(
         kept: Attributes, consents and objections.
         member_of: Segments that the customer is in; those that are not in ``segments`` do not count.
         segments: Names of the active segments, by id.
-        given: Attributes of the request: where they say otherwise than what is kept, they count for this decision.
+        given: Attributes of the request.
+        sources: Which of them count. A refusal of consent always does.
     """
-    attributes = {**kept.attributes, **given} if kept.attributes else given
+    attributes, ignored = sources.put_together(kept.attributes or {}, given)
+    consents = {**attributes, **refusals_in(given)}
     recorded = {purpose: Status(status) for purpose, status in kept.consents.items()}
     mine = member_of.keys() & segments.keys()
     return KnownCustomer(
         attributes=attributes,
+        ignored=ignored,
         segments=frozenset(mine) | {segments[one] for one in mine},
-        time_zone=time_zone_of(kept, given),
-        withheld=withheld(recorded, attributes, tenant.settings),
+        time_zone=time_zone_of(kept, given, sources),
+        withheld=withheld(recorded, consents, tenant.settings),
         objections=kept.objections.reasons(),
     )
 
 
-def time_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any]) -> str | None:
-    """A customer's time zone, where it is known: what the request says counts more than what is kept."""
-    return _zone_of(given) or _zone_of(kept.attributes or {})
+def time_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> str | None:
+    """A customer's time zone, where it is known: of its source; of either, what the request says counts more."""
+    source = sources.source_of(TIME_ZONE)
+    sent = _zone_of(given) if source != "stored" else None
+    return sent or (_zone_of(kept.attributes or {}) if source != "request" else None)
 
 
 def _zone_of(attributes: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rapport.deciding.customers import KnownCustomer
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.domain.decisions.facts import TenantFacts
+    from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.domain.profiles.identity import Merges
     from rapport.storage.client import Store
     from rapport.storage.tenants import Tenant
@@ -65,7 +66,12 @@ def facts_request(
 
 
 def know_customers(
-    store: Store, tenant: Tenant, segments: Mapping[str, str], customer_ids: Sequence[str], merges: Merges
+    store: Store,
+    tenant: Tenant,
+    segments: Mapping[str, str],
+    customer_ids: Sequence[str],
+    merges: Merges,
+    sources: AttributeSources,
 ) -> dict[str, KnownCustomer]:
     """What is known of customers beyond their contacts.
 
@@ -75,6 +81,7 @@ def know_customers(
         segments: Names of the active segments, by id.
         customer_ids: Who.
         merges: Of the tenant.
+        sources: Of the tenant's attributes; nobody asks but the journey or decision itself, so that none is sent.
     """
     members = {customer_id: merges.members(customer_id) for customer_id in customer_ids}
     keys = [CustomerKey(tenant.tenant_id, one) for one in dict.fromkeys(chain.from_iterable(members.values()))]
@@ -91,6 +98,7 @@ def know_customers(
             merge_memberships([member_of[one] for one in ids]),
             segments,
             {},
+            sources,
         )
         for customer_id, ids in members.items()
     }
@@ -107,7 +115,8 @@ def gather_facts(
         StorageError: ClickHouse does not answer.
     """
     merges = read_merges(store, tenant.tenant_id)
-    customer = know_customers(store, tenant, catalogue.segments, [customer_id], merges)[customer_id]
+    sources = catalogue.attribute_sources
+    customer = know_customers(store, tenant, catalogue.segments, [customer_id], merges, sources)[customer_id]
     members = merges.members(customer_id)
     asked = facts_request(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
     (loaded,) = read_facts(store, [asked])

@@ -158,7 +158,8 @@ def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> Inter
 def why_not_contact(store: Store, known: Configured, event: InteractionRecorded) -> str:
     """Why a customer may not be contacted so; empty if that is allowed."""
     merges = read_merges(store, known.tenant.tenant_id)
-    customer = know_customers(store, known.tenant, {}, [event.customer_id], merges)[event.customer_id]
+    sources = known.catalogue.attribute_sources
+    customer = know_customers(store, known.tenant, {}, [event.customer_id], merges, sources)[event.customer_id]
     if customer.objections:
         return customer.objections[0]
     channel = known.catalogue.channels.get(event.channel_id or "")

@@ -37,7 +37,7 @@ def load_facts(
     """
     names = sorted(customers)
     merges = read_merges(store, tenant.tenant_id)
-    known = know_customers(store, tenant, catalogue.segments, names, merges)
+    known = know_customers(store, tenant, catalogue.segments, names, merges, catalogue.attribute_sources)
     definitions = [catalogue.metrics[key] for key in sorted(metrics) if key in catalogue.metrics]
     values = read_metrics(store, tenant.tenant_id, {name: merges.members(name) for name in names}, definitions, now_ms)
     return {

@@ -260,7 +260,8 @@ def test_rows_of_a_schema_are_added_listed_and_counted(schemed: Caller):
         assert schemed.get(f"/schemas/nothing/{path}").status_code == 404
 
 
-def test_decisions_know_customers_and_requests_have_the_last_word(caller: Caller):
+def test_a_request_cannot_send_the_attributes_that_decide(caller: Caller):
+    """Unless the schema says so; what was sent in vain is said, here and in the trace, and a replay is the same."""
     creative = {"content": {"headline": "{first_name}, take it"}}
     rule = {"name": "Gold", "ruleType": "attribute_condition"}
     rule |= {"config": {"attribute": "customer.tier", "operator": "eq", "value": "gold"}}
@@ -269,11 +270,36 @@ def test_decisions_know_customers_and_requests_have_the_last_word(caller: Caller
     put(caller, "ann", tier="gold", first_name="Ann")
     put(caller, "bob", tier="blue")
     assert offers_of(recommend(caller, "bob")) == []
-    shown = recommend(caller, "ann")
-    assert offers_of(shown) == ["loan"]
+    shown = recommend(caller, "ann", attributes={"tier": "gold"})
+    assert (offers_of(shown), shown["meta"]["warnings"]) == (["loan"], [])
     assert shown["decisions"][0]["content"]["headline"] == "Ann, take it"
-    assert offers_of(recommend(caller, "ann", attributes={"tier": "blue"})) == []
-    assert offers_of(recommend(caller, "bob", attributes={"tier": "gold", "first_name": "Bob"})) == ["loan"]
+    assert offers_of(recommend(caller, "ann", attributes={"tier": "blue"})) == ["loan"]
+    sent = {"attributes": {"tier": "gold", "first_name": "Bob"}}
+    for customer in ("bob", "cleo"):
+        refused = recommend(caller, customer, **sent)
+        tried = caller.post("/simulate", {"customerId": customer, **sent}).json()
+        assert offers_of(refused) == offers_of(tried) == []
+        assert "the request's attribute tier is not taken for customer.tier" in refused["meta"]["warnings"][0]
+        assert refused["meta"]["warnings"] == tried["meta"]["warnings"]
+        assert caller.read(f"/customers/{customer}/why-not/loan")["verdict"] == "blocked"
+    caller.read("/decision-traces")
+    trace = caller.get(f"/decision-traces/{refused['recommendationId']}").json()
+    assert trace["problems"] == refused["meta"]["warnings"]
+    assert caller.post(f"/decisions/{refused['recommendationId']}/replay", {}).json()["identical"]
+
+
+@pytest.mark.parametrize(("source", "shown"), [("stored", []), ("request", ["loan"]), ("either", ["loan"])])
+def test_a_schema_says_whose_word_counts(caller: Caller, source: str, shown: list[str]):
+    field = {"name": "tier", "source": source}
+    schema = {"name": "people", "displayName": "People", "fields": [field]}
+    assert caller.post("/schemas", schema).status_code == 201
+    rule = {"name": "Gold", "ruleType": "attribute_condition", "config": {"attribute": "tier", "value": "gold"}}
+    assert caller.post("/qualification-rules", rule).status_code == 201
+    stock(caller, *offer("loan"))
+    put(caller, "ann", tier="blue")
+    assert offers_of(recommend(caller, "ann", attributes={"tier": "gold"})) == shown
+    put(caller, "bob", tier="gold")
+    assert offers_of(recommend(caller, "bob")) == ([] if source == "request" else ["loan"])
 
 
 def test_caps_by_the_customers_clock_know_the_time_zone_that_is_kept(api_world: World, caller: Caller):

@@ -44,7 +44,7 @@ def test_on_a_channel_with_implicit_tracking_recommending_is_showing(caller: Cal
 
 
 def test_a_decision_says_what_it_offers_and_how(caller: Caller):
-    variables = [PersonalizationVariable(variable="name", source="customer.name", fallback="you")]
+    variables = [PersonalizationVariable(variable="name", source="attributes.name", fallback="you")]
     creative = {"content": {"headline": "{{name}}, take it"}, "personalization": variables}
     stock(caller, *offer("loan", priority=80, custom_fields={"rate": 4.5}, tags=["new"], creative=creative))
     (item,) = recommend(caller, attributes={"name": "Ann"})["decisions"]

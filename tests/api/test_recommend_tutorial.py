@@ -24,7 +24,7 @@ NODES = [
         type="compute",
         config={
             "fields": [
-                {"name": "personalized_rate", "formula": "base_rate - customer.loyalty_score * 0.01"},
+                {"name": "personalized_rate", "formula": "base_rate - attributes.loyalty_score * 0.01"},
                 {
                     "name": "greeting",
                     "formula": "attributes.tier == 'gold' ? 'Dear friend' : 'Hello'",

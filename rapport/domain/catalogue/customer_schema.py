@@ -10,6 +10,7 @@ import msgspec
 from rapport.domain.catalogue.values import Count, Entity, Key, Text, Value
 
 DataType = Literal["text", "number", "boolean", "date", "datetime"]
+AttributeSource = Literal["stored", "request", "either"]
 AttributeName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -23,6 +24,7 @@ class SchemaField(Value, frozen=True):
         is_predictor: Whether models may learn from it.
         max_length: Of a text, in characters.
         default_value: What a customer gets who is stored without it.
+        source: Whose word counts in decisions: what is stored, what the request says, or either, the request first.
     """
 
     name: AttributeName
@@ -33,6 +35,7 @@ class SchemaField(Value, frozen=True):
     is_predictor: bool = False
     max_length: Count | None = None
     default_value: str | float | bool | None = None
+    source: AttributeSource = "stored"
 
 
 class CustomerSchema(Entity, frozen=True):

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import msgspec
-
+from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, Placement, SubCategory
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
@@ -26,6 +25,7 @@ from rapport.domain.decisions.configs import ConfigError
 from rapport.domain.decisions.extensions import Extension
 from rapport.domain.decisions.flows import Parts, Program, compile_flow
 from rapport.domain.decisions.gates import Gate
+from rapport.domain.decisions.mentions import attributes_in, metrics_in
 from rapport.domain.decisions.nodes import BASE_NODES
 from rapport.domain.decisions.offer_fields import OfferFields, ready_offer
 from rapport.domain.decisions.policies import Policy, compile_policy
@@ -34,6 +34,7 @@ from rapport.domain.decisions.scopes import Members, find_scope_flaws
 from rapport.domain.decisions.suppressing import compile_suppressions
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from rapport.domain.formulas import Formula
+from rapport.domain.profiles.attribute_sources import AttributeSources
 from rapport.domain.scoring.models import compile_model
 from rapport.domain.scoring.scorers import Scorer
 
@@ -78,6 +79,7 @@ class Catalogue:
         programs: The same and the base flow, ready to run.
         scorers: Models ready to score, by key; without those that cannot be read.
         segments: Names of active segments by id.
+        attribute_sources: Whose word counts about customers' attributes.
         computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
         extensions: Plug-ins by extension point.
         problems: What was left out, and why.
@@ -103,6 +105,7 @@ class Catalogue:
     experiments: Mapping[str, Experiment]
     metrics: Mapping[str, MetricDefinition]
     segments: Mapping[str, str]
+    attribute_sources: AttributeSources
     computed: Mapping[str, Sequence[tuple[str, Formula]]]
     needs: Needs
     extensions: Mapping[str, Extension] = field(default_factory=dict)
@@ -195,8 +198,11 @@ def compile_catalogue(
         experiments={one.id: one for one in _active(_of(entities, "experiment", Experiment))},
         metrics={metric.key: metric for metric in metrics},
         segments={one.id: one.name for one in _active(entities.get("segment", ()))},
+        attribute_sources=AttributeSources.of(
+            _of(entities, "customer_schema", CustomerSchema), attributes_in(entities)
+        ),
         computed={offer.id: fields.computed_of(offer) for offer in offers},
-        needs=_needs_of([*policies, *suppressions], _mentioned(metrics, entities)),
+        needs=_needs_of([*policies, *suppressions], metrics_in(entities, metrics)),
         extensions=extensions or {},
         problems=problems,
     )
@@ -234,18 +240,6 @@ def _by_offer(creatives: Iterable[Creative], channels: Mapping[str, Channel]) ->
         if creative.channel_id in channels:
             by_offer.setdefault(creative.offer_id, []).append(creative)
     return by_offer
-
-
-def _mentioned(metrics: Iterable[MetricDefinition], entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
-    """The metrics whose keys stand anywhere in what may ask for them: too many at worst, never too few."""
-    text = b"\n".join(
-        msgspec.json.encode(entity)
-        for kind, of_kind in entities.items()
-        if kind != "metric"
-        for entity in of_kind
-        if entity.status is not Status.ARCHIVED
-    )
-    return frozenset(metric.key for metric in metrics if metric.key.encode() in text)
 
 
 def _compile_rules(rules: Iterable[QualificationRule], members: Members, problems: list[str]) -> list[Rule]:

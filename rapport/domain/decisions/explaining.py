@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.candidates import Candidate, Context
+from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.gates import OWN_LIMITS, missing_consent, own_limits
 from rapport.domain.decisions.narrowing import is_mandatory_now, off_schedule
 from rapport.domain.decisions.scopes import describe
@@ -21,6 +21,7 @@ from rapport.domain.decisions.verdicts import Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
+    from rapport.domain.decisions.candidates import Context
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.domain.decisions.policies import Policy
     from rapport.domain.decisions.rules import Rule
@@ -89,24 +90,23 @@ class Explanation:
         return [*self.others, *(f"{one.name}: {one.reason}" for one in rulings if one.removes)]
 
 
-def explain(catalogue: Catalogue, context: Context, offer: Offer, inquiry: Inquiry) -> Explanation:
+def explain(catalogue: Catalogue, offer: Offer, inquiry: Inquiry) -> Explanation:
     """Ask everything about one offer.
 
     Args:
         catalogue: Whose rules and policies.
-        context: What is known of the customer, now or then.
         offer: Of the catalogue.
         inquiry: What the flow says; rules and policies that it does not ask are skipped.
     """
     creatives = catalogue.creatives.get(offer.id, ())
     found = inquiry.candidates.get(offer.id, ())
     others = [Candidate(offer, one, catalogue.channels.get(one.channel_id)) for one in creatives] or [Candidate(offer)]
-    explained = [_explain(catalogue, context, one, inquiry) for one in found or others]
+    explained = [_explain(catalogue, one, inquiry) for one in found or others]
     return min(explained, key=lambda one: (not one.is_eligible, len(one.objections)))
 
 
-def _explain(catalogue: Catalogue, context: Context, candidate: Candidate, inquiry: Inquiry) -> Explanation:
-    applied = inquiry.applied
+def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: Inquiry) -> Explanation:
+    applied, context = inquiry.applied, inquiry.context
     override = next(
         (
             one

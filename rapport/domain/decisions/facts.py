@@ -62,6 +62,7 @@ class CustomerFacts:
 
     Attributes:
         attributes: By name; what formulas call ``customer.*``.
+        ignored: Names of attributes that the request sent and that were not taken for the customer's.
         segments: Ids or names of the segments the customer is in.
         metrics: Values of behavioral metrics by key.
         time_zone: IANA name; None where it is not known, and then the tenant's counts.
@@ -74,6 +75,7 @@ class CustomerFacts:
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
     segments: frozenset[str] = frozenset()
     metrics: Mapping[str, float] = field(default_factory=dict)
     time_zone: str | None = None

@@ -66,6 +66,7 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
     """
 
     attributes: Mapping[str, Any] = {}
+    ignored: Sequence[str] = ()
     segments: Sequence[str] = ()
     metrics: Mapping[str, float] = {}
     time_zone: str | None = None
@@ -141,6 +142,7 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
     """Write a customer's facts down."""
     return CustomerRecord(
         attributes=facts.attributes,
+        ignored=facts.ignored,
         segments=sorted(facts.segments),
         metrics=facts.metrics,
         time_zone=facts.time_zone,
@@ -166,6 +168,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
     """Read a customer's facts back."""
     return CustomerFacts(
         attributes=record.attributes,
+        ignored=tuple(record.ignored),
         segments=frozenset(record.segments),
         metrics=record.metrics,
         time_zone=record.time_zone,

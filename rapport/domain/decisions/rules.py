@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Scope
 from rapport.domain.decisions.conditions import Condition, Operator, asks_candidate, compile_condition
 from rapport.domain.decisions.configs import Config, read_config
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Check = Callable[["Candidate", "Context", "Selection", str], Verdict]
 """Judges a candidate, as those of policies do; a rule counts no contacts, so the last two do not matter to it."""
 Judge = Callable[["Candidate", "Context"], Verdict]
+OnMissing: TypeAlias = Literal["pass", "fail"]
 
 
 class SegmentRule(Config, frozen=True, kw_only=True):
@@ -32,40 +34,47 @@ class SegmentRule(Config, frozen=True, kw_only=True):
     required_segments: Sequence[str] = ()
 
 
-class AttributeRule(Config, frozen=True, kw_only=True):
-    """A condition on ``customer.*``, ``attributes.*`` or another field; a bare name is the customer's.
+class ValueRule(Config, frozen=True, kw_only=True):
+    """A rule about a value.
 
-    A customer without the attribute passes, unless the operator asks whether there is one.
+    Attributes:
+        on_missing: Whether who or what has no such value passes; None: what :func:`_on_missing` says.
     """
+
+    on_missing: OnMissing | None = None
+
+
+class AttributeRule(ValueRule, frozen=True, kw_only=True):
+    """A condition on ``customer.*``, ``attributes.*`` or another field; a bare name is the customer's."""
 
     attribute: str
     operator: Operator = "eq"
     value: Any = None
 
 
-class PropensityRule(Config, frozen=True, kw_only=True):
-    """The offer's propensity must reach a minimum; without any it counts as 0.5."""
+class PropensityRule(ValueRule, frozen=True, kw_only=True):
+    """The offer's propensity must reach a minimum."""
 
     min_score: Annotated[float, msgspec.Meta(ge=0, le=1)]
     model: str = ""
 
 
-class RecencyRule(Config, frozen=True, kw_only=True):
-    """A date of the customer must not lie further back than some days; without the date the rule fails."""
+class RecencyRule(ValueRule, frozen=True, kw_only=True):
+    """A date of the customer must not lie further back than some days."""
 
     attribute: str
     max_days: Annotated[float, msgspec.Meta(gt=0)]
 
 
-class MetricRule(Config, frozen=True, kw_only=True):
-    """A behavioral metric must fulfil a condition; without a value the rule fails."""
+class MetricRule(ValueRule, frozen=True, kw_only=True):
+    """A behavioral metric must fulfil a condition."""
 
     metric: str
     operator: Operator = "gte"
     value: Any = None
 
 
-class OfferRule(Config, frozen=True, kw_only=True):
+class OfferRule(ValueRule, frozen=True, kw_only=True):
     """A field of the offer must fulfil a condition."""
 
     attribute: str
@@ -109,7 +118,21 @@ def compile_rule(rule: QualificationRule, members: Members) -> Rule:
     """
     kind, make = _TYPES[rule.rule_type]
     config = read_config(rule.config, kind)
-    return Rule(rule, scopes_of(rule), _as_check(make(config)), members, _is_shared(config))
+    check = _as_check(make(config, _on_missing(config, rule.stage)))
+    return Rule(rule, scopes_of(rule), check, members, _is_shared(config))
+
+
+def _on_missing(config: Config, stage: RuleStage) -> OnMissing:
+    """Say what a rule does where its value is not known.
+
+    Who is eligible has to be known, so that a rule of stage eligibility does not. At the other stages, which are about
+    what suits, nothing is held against a customer of whom an attribute is not known. Dates, metrics and fields of
+    offers are asked for at every stage.
+    """
+    if isinstance(config, ValueRule) and config.on_missing is not None:
+        return config.on_missing
+    is_lenient = isinstance(config, AttributeRule | PropensityRule) and stage is not RuleStage.ELIGIBILITY
+    return "pass" if is_lenient else "fail"
 
 
 def blocking_rule(rule: QualificationRule, members: Members, fault: str) -> Rule:
@@ -129,7 +152,7 @@ def _is_shared(config: Config) -> bool:
     return isinstance(config, SegmentRule | MetricRule)
 
 
-def _segments(config: SegmentRule) -> Judge:
+def _segments(config: SegmentRule, _missing: OnMissing) -> Judge:
     required = frozenset(config.required_segments)
 
     def check(_candidate: Candidate, context: Context) -> Verdict:
@@ -142,55 +165,57 @@ def _segments(config: SegmentRule) -> Judge:
     return check
 
 
-def _attribute(config: AttributeRule) -> Judge:
+def _attribute(config: AttributeRule, missing: OnMissing) -> Judge:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
-    return _condition(name, config.attribute, config.operator, config.value, passes_without=True)
+    return _condition(name, config.attribute, config.operator, config.value, missing)
 
 
-def _offer(config: OfferRule) -> Judge:
+def _offer(config: OfferRule, missing: OnMissing) -> Judge:
     name = config.attribute if config.attribute.startswith("offer.") else f"offer.{config.attribute}"
-    return _condition(name, config.attribute, config.operator, config.value, passes_without=False)
+    return _condition(name, config.attribute, config.operator, config.value, missing)
 
 
-def _metric(config: MetricRule) -> Judge:
+def _metric(config: MetricRule, missing: OnMissing) -> Judge:
     name = f"metric.{config.metric}"
-    return _condition(name, config.metric, config.operator, config.value, passes_without=False)
+    return _condition(name, config.metric, config.operator, config.value, missing)
 
 
-def _condition(name: str, label: str, operator: Operator, value: object, *, passes_without: bool) -> Judge:
+def _condition(name: str, label: str, operator: Operator, value: object, missing: OnMissing) -> Judge:
     test = compile_condition(Condition(field=name, operator=operator, value=value))
 
     def check(candidate: Candidate, context: Context) -> Verdict:
         actual = context.lookup(name, candidate)
         if actual is None and not test.asks_for_presence:
-            if passes_without:
+            if missing == "pass":
                 return PASSED
         elif test.holds(actual):
             return PASSED
         detail = {"attribute": label, "operator": operator, "expected": value, "actual": actual}
-        return Verdict(True, f"{label} is {actual!r}, wanted is {operator} {value!r}", detail)
+        what = "is not known" if actual is None else f"is {actual!r}"
+        return Verdict(True, f"{label} {what}, wanted is {operator} {value!r}", detail)
 
     return check
 
 
-def _propensity(config: PropensityRule) -> Judge:
+def _propensity(config: PropensityRule, missing: OnMissing) -> Judge:
     def check(candidate: Candidate, context: Context) -> Verdict:
-        actual = context.request.propensities.get(candidate.offer.id, 0.5)
-        if actual >= config.min_score:
+        actual = context.request.propensities.get(candidate.offer.id)
+        if missing == "pass" if actual is None else actual >= config.min_score:
             return PASSED
         detail = {"model": config.model, "minScore": config.min_score, "actualScore": actual}
-        return Verdict(True, f"propensity {actual:.3f} is below {config.min_score:g}", detail)
+        what = "is not known" if actual is None else f"{actual:.3f} is below {config.min_score:g}"
+        return Verdict(True, f"propensity {what}", detail)
 
     return check
 
 
-def _recency(config: RecencyRule) -> Judge:
+def _recency(config: RecencyRule, missing: OnMissing) -> Judge:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
 
     def check(candidate: Candidate, context: Context) -> Verdict:
         at_ms = _instant_ms(context.lookup(name, candidate))
         days = None if at_ms is None else (context.now_ms - at_ms) / DAY_MS
-        if days is not None and days <= config.max_days:
+        if missing == "pass" if days is None else days <= config.max_days:
             return PASSED
         detail = {"attribute": config.attribute, "maxDays": config.max_days, "actualDays": days and round(days, 2)}
         what = "has no date" if days is None else f"lies {days:.1f} days back"
@@ -206,7 +231,7 @@ def _instant_ms(value: object) -> int | None:
         return None
 
 
-_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any], Judge]]]] = {
+_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any, OnMissing], Judge]]]] = {
     "segment_required": (SegmentRule, _segments),
     "attribute_condition": (AttributeRule, _attribute),
     "propensity_threshold": (PropensityRule, _propensity),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
 from rapport.domain.decisions.flows import Program, run_gates, run_steps
@@ -32,6 +32,7 @@ class Inquiry:
     """What a flow has to say about every offer of its inventory, for one request.
 
     Attributes:
+        context: What the flow knew.
         candidates: By offer; of several creatives that pass, the one that would be chosen.
         passing: What nothing was said against, by :func:`id`.
         removals: Everything that was said.
@@ -39,6 +40,7 @@ class Inquiry:
     """
 
     flow: DecisionFlow
+    context: Context
     candidates: Mapping[str, Sequence[Candidate]]
     passing: Collection[int]
     removals: Sequence[Removal]
@@ -76,7 +78,7 @@ def decide(
         ConditionError: Or a condition.
     """
     program = catalogue.program_of(flow)
-    slots = _ranked_slots(catalogue, program, Context(request, customer, tenant, now_ms), seed, open_circuits)
+    slots = _ranked_slots(program, _begin(catalogue, request, customer, tenant, now_ms), seed, open_circuits)
     fill(slots, program, deduplicate=request.deduplicate)
     couple(slots if request.placements else (), override=flow.coupling_override)
     return _conclude(flow, slots, seed)
@@ -98,8 +100,8 @@ def inquire(
     Arguments and exceptions are those of :func:`decide`, whose decision shows only what passes here.
     """
     program = catalogue.program_of(flow)
-    context = Context(request, customer, tenant, now_ms)
-    slots = _ranked_slots(catalogue, program, context, seed, open_circuits, is_inquiry=True)
+    begun = _begin(catalogue, request, customer, tenant, now_ms)
+    slots = _ranked_slots(program, begun, seed, open_circuits, is_inquiry=True)
     for slot in slots:
         for candidate in slot.run.candidates:
             if not finish(slot, candidate, program):
@@ -111,6 +113,7 @@ def inquire(
             candidates.setdefault(candidate.offer.id, []).append(candidate)
     return Inquiry(
         flow=flow,
+        context=begun.context,
         candidates=candidates,
         passing={id(candidate) for run in runs for candidate in run.candidates if run.passes(candidate)},
         removals=slots[0].run.recorder.removals,
@@ -118,21 +121,42 @@ def inquire(
     )
 
 
+class _Begun(NamedTuple):
+    catalogue: Catalogue
+    context: Context
+    recorder: Recorder
+
+
+def _begin(catalogue: Catalogue, request: Request, customer: CustomerFacts, tenant: TenantFacts, now_ms: int) -> _Begun:
+    """Put together what is known, and say which claims of the request do not count.
+
+    In the catalogue's own segments is who fulfils their filters; in others who a request says is.
+    """
+    recorder = Recorder()
+    recorder.problems += [
+        f"the request's attribute {name} is not taken for customer.{name}: the source of that is what is stored"
+        for name in customer.ignored
+    ]
+    own = {*catalogue.segments, *catalogue.segments.values()}
+    claims = sorted((request.segments & own) - customer.segments)
+    recorder.problems += [
+        f"the request's segment {name} does not count: the catalogue says who is in it, and the customer is not"
+        for name in claims
+    ]
+    if claims:
+        request = replace(request, segments=request.segments.difference(claims))
+    return _Begun(catalogue, Context(request, customer, tenant, now_ms), recorder)
+
+
 def _ranked_slots(
-    catalogue: Catalogue,
-    program: Program,
-    context: Context,
-    seed: int,
-    open_circuits: frozenset[str],
-    *,
-    is_inquiry: bool = False,
+    program: Program, begun: _Begun, seed: int, open_circuits: frozenset[str], *, is_inquiry: bool = False
 ) -> list[Slot]:
     """Run the first two phases for each placement."""
-    request, tenant, recorder = context.request, context.tenant, Recorder()
+    request, tenant = begun.context.request, begun.context.tenant
     fallback = is_held_out(tenant.tenant_id, request.customer_id, tenant.holdout_percent)
     slots: list[Slot] = []
     for number, wanted in enumerate(request.placements or (None,)):
-        slot = _slot(catalogue, context, recorder, wanted)
+        slot = _slot(*begun, wanted)
         slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
         slot.run.open_circuits, slot.run.is_fallback, slot.run.is_inquiry = open_circuits, fallback, is_inquiry
         _narrow_and_rank(slot, program)

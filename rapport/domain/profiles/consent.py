@@ -116,6 +116,12 @@ def statuses_of(attributes: Mapping[str, Any]) -> Mapping[Purpose, Status]:
     return said
 
 
+def refusals_in(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes that refuse consent."""
+    refused = (purpose for purpose, status in statuses_of(attributes).items() if status is Status.REVOKED)
+    return {ATTRIBUTE_PREFIX + purpose: attributes[ATTRIBUTE_PREFIX + purpose] for purpose in refused}
+
+
 def stricter_of(one: Status, other: Status) -> Status:
     """Which of two statuses allows less."""
     return max(one, other, key=strictness_of)

@@ -83,7 +83,7 @@ _OF_CANDIDATES: Final = ("offer", "creative", "channel")
 
 
 def read_field(name: str, candidate: Candidate, context: Context) -> object:
-    """A field that a model asks for. A bare name is the customer's, then the request's, then the offer's."""
+    """Find a field that a model asks for. A bare name is the customer's, then the offer's."""
     known = _bare(name, context)
     return context.lookup(name, candidate) if known is None else known
 
@@ -100,5 +100,4 @@ def _bare(name: str, context: Context) -> object:
     """The value of a bare name that is the same for all candidates; None for all others."""
     if "." in name:
         return None
-    known = context.customer.attributes.get(name)
-    return context.request.attributes.get(name) if known is None else known
+    return context.customer.attributes.get(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rapport.domain.decisions.candidates import Context, Request
+from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compiling import Catalogue
 from rapport.domain.decisions.explaining import Explanation, explain
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
@@ -32,8 +32,7 @@ def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> 
     chosen = catalogue.flow_for("f", None, None)
     assert chosen is not None, catalogue.problems
     inquiry = inquire(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
-    context = Context(asked, customer, TenantFacts(), NOW_MS)
-    return {offer.id: explain(catalogue, context, offer, inquiry) for offer in catalogue.offers.values()}
+    return {offer.id: explain(catalogue, offer, inquiry) for offer in catalogue.offers.values()}
 
 
 def test_a_flow_without_gates_runs_them_all_the_same():
@@ -144,4 +143,3 @@ def test_what_the_flow_does_not_apply_is_skipped():
     found = explained(bank(contact_policy=[HOURS], decision_flow=[flow(node, TOP)]), CustomerFacts())["loan"]
     (ruling,) = [one for one in found.policies if one.id == "hours"]
     assert (ruling.standing, ruling.reason, found.is_eligible) == ("skipped", "flow f does not apply it", True)
-

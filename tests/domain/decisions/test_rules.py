@@ -57,12 +57,40 @@ def test_texts_are_compared(operator: str, value: str, *, passes: bool):
     assert qualifies("attribute_condition", config, run) is passes
 
 
-def test_a_customer_without_the_attribute_passes_unless_asked_whether_there_is_one():
-    assert qualifies("attribute_condition", {"attribute": "age", "operator": "gte", "value": 18}, context())
+ADULT = {"attribute": "age", "operator": "gte", "value": 18}
+
+
+@pytest.mark.parametrize(
+    ("rule_type", "config"),
+    [
+        ("attribute_condition", ADULT),
+        ("attribute_condition", {**ADULT, "operator": "neq"}),
+        ("propensity_threshold", {"minScore": 0.4}),
+        ("recency_check", {"attribute": "last_login", "maxDays": 10}),
+        ("metric_condition", {"metric": "visits", "value": 5}),
+        ("offer_attribute", {"attribute": "nothing", "value": 5}),
+    ],
+)
+def test_what_is_not_known_does_not_make_eligible_unless_the_rule_says_so(rule_type: str, config: dict[str, Any]):
+    assert not qualifies(rule_type, config, context())
+    assert not qualifies(rule_type, {**config, "onMissing": "fail"}, context())
+    assert qualifies(rule_type, {**config, "onMissing": "pass"}, context())
+
+
+@pytest.mark.parametrize("stage", ["fit", "match"])
+def test_at_other_stages_an_attribute_that_is_not_known_is_not_held_against_the_customer(stage: str):
+    assert qualifies("attribute_condition", ADULT, context(), stage=stage)
+    assert not qualifies("attribute_condition", {**ADULT, "onMissing": "fail"}, context(), stage=stage)
+    assert qualifies("propensity_threshold", {"minScore": 0.4}, context(), stage=stage)
+    assert not qualifies("recency_check", {"attribute": "last_login", "maxDays": 10}, context(), stage=stage)
+
+
+def test_whether_there_is_a_value_can_be_asked():
     assert not qualifies("attribute_condition", {"attribute": "age", "operator": "exists"}, context())
+    assert qualifies("attribute_condition", {"attribute": "age", "operator": "not_exists"}, context())
 
 
-@pytest.mark.parametrize(("given", "passes"), [(None, True), (0.3, False), (0.4, True)])
+@pytest.mark.parametrize(("given", "passes"), [(None, False), (0.3, False), (0.4, True)])
 def test_a_propensity_must_reach_its_minimum(given: float | None, *, passes: bool):
     run = context(propensities={} if given is None else {"loan": given})
     assert qualifies("propensity_threshold", {"minScore": 0.4}, run) is passes

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rapport.domain.catalogue.inventory import Channel, Creative, Offer
-from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
+from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule, RuleStage
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.candidates import Candidate, Context, Request
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
@@ -97,6 +97,7 @@ def qualifies(
     *,
     scope: str = "global",
     scope_id: str | None = None,
+    stage: str = "eligibility",
 ) -> bool:
     """Whether a rule lets a candidate pass."""
     rule = QualificationRule(
@@ -106,6 +107,7 @@ def qualifies(
         config=config,
         scope=ScopeKind(scope),
         scope_id=scope_id,
+        stage=RuleStage(stage),
     )
     verdict = compile_rule(rule, MEMBERS).judge(candidate or loan(), run)
     return verdict is None or not verdict.is_blocked

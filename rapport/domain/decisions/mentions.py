@@ -1,0 +1,38 @@
+"""What a catalogue seems to ask for, by the names that stand in it: too many at worst, never too few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from rapport.domain.catalogue.strategy import MetricDefinition, QualificationRule
+from rapport.domain.catalogue.values import Entity, Status
+
+_ATTRIBUTE: Final = re.compile(rb"\bcustomer\.([A-Za-z_]\w*)")
+
+
+def metrics_in(entities: Mapping[str, Iterable[Entity]], metrics: Iterable[MetricDefinition]) -> frozenset[str]:
+    """Keys of the metrics that stand anywhere but among the metrics themselves."""
+    text = _text_of(entities, without="metric")
+    return frozenset(metric.key for metric in metrics if metric.key.encode() in text)
+
+
+def attributes_in(entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
+    """Names of customers' attributes: as ``customer.*`` anywhere, or bare in a rule."""
+    named = (name.decode() for name in _ATTRIBUTE.findall(_text_of(entities, without="customer_schema")))
+    rules = (one for one in entities.get("qualification_rule", ()) if isinstance(one, QualificationRule))
+    bare = (name for rule in rules if isinstance(name := rule.config.get("attribute"), str))
+    return frozenset((*named, *bare))
+
+
+def _text_of(entities: Mapping[str, Iterable[Entity]], *, without: str) -> bytes:
+    return b"\n".join(
+        msgspec.json.encode(entity)
+        for kind, of_kind in entities.items()
+        if kind != without
+        for entity in of_kind
+        if entity.status is not Status.ARCHIVED
+    )

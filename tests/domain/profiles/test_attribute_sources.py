@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
+from rapport.domain.catalogue.values import Status
+from rapport.domain.profiles.attribute_sources import AttributeSources
+
+FIELDS = [
+    SchemaField(name="income"),
+    SchemaField(name="device", source="request"),
+    SchemaField(name="city", source="either"),
+]
+SOURCES = AttributeSources.of([CustomerSchema(id="s", key="s", name="S", fields=FIELDS)], read=["vip"])
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "in_force", "ignored"),
+    [
+        ({"income": 1}, {"income": 9}, {"income": 1}, ("income",)),
+        ({}, {"income": 9}, {}, ("income",)),
+        ({"income": 1}, {"income": 1}, {"income": 1}, ()),
+        ({"device": "pc"}, {}, {}, ()),
+        ({"device": "pc"}, {"device": "tv"}, {"device": "tv"}, ()),
+        ({"city": "Bonn"}, {}, {"city": "Bonn"}, ()),
+        ({"city": "Bonn"}, {"city": "Rome"}, {"city": "Rome"}, ()),
+        ({}, {"vip": True}, {}, ("vip",)),  # no schema names it, but a rule asks for it
+        ({}, {"page": "home"}, {}, ()),  # nothing asks for it as the customer's
+        ({"page": "home"}, {"page": "cart"}, {"page": "home"}, ("page",)),
+        ({"timeZone": "Asia/Tokyo"}, {"timeZone": "UTC"}, {"timeZone": "UTC"}, ()),
+    ],
+)
+def test_each_attribute_comes_from_its_source(
+    stored: dict[str, Any], sent: dict[str, Any], in_force: dict[str, Any], ignored: tuple[str, ...]
+):
+    assert SOURCES.put_together(stored, sent) == (in_force, ignored)
+
+
+def test_a_schema_that_is_not_active_says_nothing():
+    draft = CustomerSchema(id="s", key="s", name="S", fields=FIELDS, status=Status.DRAFT)
+    assert AttributeSources.of([draft]).put_together({}, {"device": "tv"}) == ({}, ())
