@@ -42,6 +42,15 @@ class ApiMetrics:
         self.decision_seconds = Histogram(
             "rapport_api_decision_seconds", "Stages of decisions", ["stage"], registry=self.registry, buckets=_SECONDS
         )
+        self.offers_lost = Counter(
+            "rapport_offers_lost",
+            "Offers that recommendations did not show, by the stage that took them",
+            ["stage"],
+            registry=self.registry,
+        )
+        self.decisions_empty = Counter(
+            "rapport_decisions_empty", "Recommendations that showed nothing", ["reason"], registry=self.registry
+        )
         self.lag_ms = Gauge(
             "rapport_api_data_lag_ms", "How old reads may be", registry=self.registry, multiprocess_mode="mostrecent"
         )

@@ -19,6 +19,9 @@ from api.describing import answers
 from api.errors import ApiError, Fault, invalid
 from api.services import FromServices
 from rapport.domain.api_keys import Role
+from rapport.domain.catalogue.lint_flows import flows_in_use
+from rapport.domain.catalogue.lint_placeholders import lint_placeholders
+from rapport.domain.catalogue.linting import lint_catalogue
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.validating import find_flaws
@@ -26,6 +29,7 @@ from rapport.domain.decisions.compiling import BASE_FLOW, BASE_FLOW_KEY
 from rapport.storage.catalogue_changes import Change
 
 if TYPE_CHECKING:
+    from rapport.domain.catalogue.lint_warnings import LintWarning
     from rapport.storage.catalogue import Record, StoredCatalogue
     from rapport.storage.client import Store
 
@@ -71,11 +75,14 @@ class FlowController(Controller):
     async def publish(
         self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[Publication]
     ) -> Response[Any]:
-        """400 names every node that is wrong. Requests run it within 2 seconds."""
+        """400 names every node that is wrong. Requests run it within 2 seconds.
+
+        `warnings` says what of it silently does nothing, or which placeholders may have no value in it.
+        """
         if bool(data.id) == bool(data.key):
             raise invalid(Fault(field="key", message="name the flow by id or by key"))
-        record = await services.database.call(publish, request.user, data)
-        view = view_of(request.user.tenant_id, record)
+        record, warnings = await services.database.call(publish, request.user, data)
+        view = view_of(request.user.tenant_id, record) | {"warnings": warnings}
         return Response(view, headers={"ETag": service.etag_of(record)})
 
     @post(
@@ -93,8 +100,10 @@ class FlowController(Controller):
         return Response(BaseFlow(flow_id=flow_id, created=created), status_code=201 if created else 200)
 
 
-def publish(store: Store, principal: Principal, wanted: Publication) -> Record:
-    """Make the draft what requests run. What is published already is not published again.
+def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Record, Sequence[LintWarning]]:
+    """Make the draft what requests run, and say what is worth a second look of it.
+
+    What is published already is not published again.
 
     Raises:
         ApiError: 400 with every fault of the draft, 404, or 409 if the flow has changed since.
@@ -116,7 +125,12 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> Record:
         version = flow.published_version + 1
         return [Change(KIND, msgspec.structs.replace(flow, published=flow.draft, published_version=version))]
 
-    return service.change(store, principal, decide).records[KIND][found]
+    after = service.change(store, principal, decide)
+    record = after.records[KIND][found]
+    key = cast("DecisionFlow", record.entity).key
+    others = lint_placeholders(after.entities, [flow for flow in flows_in_use(after.entities) if flow.key == key])
+    own = (one for one in lint_catalogue(after.entities) if (one.kind, one.id) == (KIND, found))
+    return record, [*own, *others]
 
 
 def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:

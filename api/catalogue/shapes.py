@@ -12,6 +12,7 @@ from api.bodies import Body
 from api.times import iso, iso_or_none
 from rapport.domain.catalogue.inventory import ChannelType
 from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue.lint_warnings import LintWarning
 from rapport.domain.catalogue.plain import full_fields
 from rapport.storage.catalogue import Record
 
@@ -39,16 +40,26 @@ _EXTRAS: Final[Mapping[str, Sequence[Any]]] = {
         ("row_version", int),
         ("draft_config", Mapping[str, Any]),
         ("published_versions", Sequence[Publication] | msgspec.UnsetType, msgspec.UNSET),
+        ("warnings", Sequence[LintWarning] | msgspec.UnsetType, msgspec.UNSET),
     ),
     "qualification_rule": (("decisioning_stage", str),),
     "segment": (("customer_count", int | None), ("last_refreshed_at", str | None)),
 }
-"""Likewise, for some kinds; ``publishedVersions`` is only in the answer for a single flow."""
+"""Likewise, for some kinds; of a flow ``publishedVersions`` is only in the answer for a single one, and ``warnings`` in
+that to its publishing."""
 COMPUTED: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset({"tenantId", "changedBy", "createdAt", "updatedAt", "deletedAt"})
     | {
         "decision_flow": frozenset(
-            {"published", "publishedVersion", "publishedVersions", "autoAssembly", "draftConfig", "rowVersion"}
+            {
+                "published",
+                "publishedVersion",
+                "publishedVersions",
+                "autoAssembly",
+                "draftConfig",
+                "rowVersion",
+                "warnings",
+            }
         ),
         "qualification_rule": frozenset({"decisioningStage"}),
         "segment": frozenset({"customerCount", "lastRefreshedAt"}),

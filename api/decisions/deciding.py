@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from api.decisions.facts import Facts
 from api.tracing import current_trace_id
 from rapport.domain.catalogue.inventory import FrequencyCaps
+from rapport.domain.decisions.losses import last_removals, reason_for_nothing
 from rapport.domain.decisions.outcome import Decision, Funnel
 from rapport.domain.decisions.records import (
     DecisionRecord,
@@ -87,8 +89,12 @@ class Decider:
         return await self._facts.read(question.tenant, question.catalogue, question.request, now_ms, holds)
 
     def learn(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
-        """Note which models failed, so that they are left alone for a while."""
+        """Note which models failed, so that they are left alone for a while, and count what was not shown."""
         self._circuits.note(tenant_id, decision, now_ms)
+        for stage, number in Counter(one.stage for one in last_removals(decision).values()).items():
+            self._metrics.offers_lost.labels(stage).inc(number)
+        if (reason := reason_for_nothing(decision)) is not None:
+            self._metrics.decisions_empty.labels(reason).inc()
 
     async def decide(
         self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Hold] = ()

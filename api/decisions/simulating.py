@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
@@ -19,6 +20,7 @@ from rapport.deciding.identifiers import make_recommendation_id
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.decisions.conditions import ConditionError
 from rapport.domain.decisions.configs import ConfigError
+from rapport.domain.decisions.losses import EmptyReason, reason_for_nothing
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class SampleRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         reachable_customers: Who would be offered anything.
         average_score: Of all that would be offered.
         removed: How often each rule, policy or node would take a candidate out.
+        empty_reasons: For how many customers nothing would be shown, by the reason.
     """
 
     id: str
@@ -78,6 +81,7 @@ class SampleRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     average_score: float
     top_offers: Sequence[OfferCount]
     removed: Mapping[str, int]
+    empty_reasons: Mapping[EmptyReason, int]
     total_ms: float
 
 
@@ -174,6 +178,7 @@ def _add_up(services: Services, runs: Sequence[Made], total_ms: float) -> Sample
         average_score=sum(item.score for item in items) / len(items) if items else 0.0,
         top_offers=[OfferCount(offer_id=one, count=counts[one][0], first_count=counts[one][1]) for one in top],
         removed=dict(sorted(removed.items(), key=lambda one: (-one[1], one[0]))),
+        empty_reasons=Counter(reason for made in runs if (reason := reason_for_nothing(made.record.decision))),
         total_ms=round(total_ms, 3),
     )
 

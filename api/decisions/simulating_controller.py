@@ -23,6 +23,7 @@ _EXAMPLE: Final = {
     "averageScore": 0.61,
     "topOffers": [{"offerId": "off_abc123", "count": 71, "firstCount": 44}],
     "removed": {"daily-cap": 39},
+    "emptyReasons": {"contact_policy": 17},
     "totalMs": 412.0,
 }
 

@@ -19,6 +19,7 @@ from api.recommend.schemas import (
     TraceSummary,
 )
 from api.times import iso
+from rapport.domain.decisions.losses import group_losses, reason_for_nothing, warn_of_faults
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.compiling import Catalogue
@@ -49,6 +50,7 @@ def answer(
         warnings: What to say before what the decision itself warns of.
     """
     decision = record.decision
+    losses = group_losses(decision)
     ids: Sequence[str | None] = interaction_ids or [None] * len(decision.items)
     return Recommendation(
         recommendation_id=record.recommendation_id,
@@ -63,7 +65,9 @@ def answer(
             decided_at=iso(record.decided_at_ms),
             data_lag_ms=record.watermark.lag_ms,
             timing=timing,
-            warnings=[*warnings, *decision.trace.problems],
+            warnings=[*warnings, *decision.trace.problems, *warn_of_faults(losses)],
+            not_shown=losses,
+            empty_reason=reason_for_nothing(decision),
             funnel=decision.funnel if is_debugging else msgspec.UNSET,
         ),
         experiments=decision.experiments,

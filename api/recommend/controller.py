@@ -72,6 +72,18 @@ _EXAMPLE: Final[Mapping[str, object]] = {
         "dataLagMs": 310,
         "timing": {"factsMs": 7.1, "decideMs": 0.9, "writeMs": 2.2, "totalMs": 10.6},
         "warnings": [],
+        "notShown": [
+            {
+                "stage": "contact_policy",
+                "by": "cp_001",
+                "byName": "Daily cap",
+                "reason": "cap reached: 3/3 per day at scope offer off_def456",
+                "offers": 1,
+                "example": "off_def456",
+                "isFault": False,
+            }
+        ],
+        "emptyReason": None,
     },
     "experiments": [],
     "degradedScoring": False,
@@ -104,7 +116,8 @@ class RecommendController(Controller):
         Every decision becomes a row `recommendation` of the history; on channels with implicit impression tracking it
         counts as an impression at once. On others an exposure is reserved until its impression is reported, or for a
         quarter of an hour, so that simultaneous requests keep caps. Where nothing is to be offered the answer is 200
-        with count 0. Older names are accepted: blueprintKey, decisionFlowId, maxOffers, trace.
+        with count 0, and `meta.emptyReason` and `meta.notShown` say why. Older names are accepted: blueprintKey,
+        decisionFlowId, maxOffers, trace.
         """
         caller = Caller(services.client_addresses.find(request) or "", request.headers.get("user-agent", ""))
         done = await recommend(services, request.user.tenant_id, data, caller)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from api.bodies import Body
+from rapport.domain.decisions.losses import EmptyReason, NotShown
 from rapport.domain.decisions.outcome import ExperimentRecord, Funnel, PlacementResult
 from rapport.domain.decisions.traces import CouplingRecord
 
@@ -162,7 +163,9 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         catalogue: Stamp of the catalogue it was made by.
         data_lag_ms: How old the facts may have been; null where that is not known.
         funnel: How many candidates were left after each gate; with ``debug``.
-        warnings: What of the request, or of the catalogue, had no effect.
+        warnings: What of the request, or of the catalogue, had no effect; which offers a fault of the catalogue took.
+        not_shown: Offers that were not shown, by what took them: up to 20 groups, the largest first.
+        empty_reason: Why nothing is shown; null if something is. Of several stages, the one that took the last offer.
     """
 
     decision_flow_key: str
@@ -173,6 +176,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     data_lag_ms: int | None
     timing: Timing
     warnings: Sequence[str]
+    not_shown: Sequence[NotShown]
+    empty_reason: EmptyReason | None
     funnel: Funnel | msgspec.UnsetType = msgspec.UNSET
 
 

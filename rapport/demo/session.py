@@ -138,7 +138,8 @@ class Demo:
         show_verdict(self._console, self._faults, self._data.totals)
         api = ShopApi(self._plan.api_url, key)
         show_profile(self._console, await asyncio.to_thread(read_profile, api, found.example_id))
-        decisions = await asyncio.to_thread(decide_for, api, found.example_id)
+        loyal_id = found.top_customers[0]["customer_id"]
+        decisions = await asyncio.to_thread(decide_for, api, loyal_id)
         show_decisions(self._console, decisions)
         shop_faults = find_shop_faults(decisions)
         self._faults += shop_faults

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 CATALOGUE: Final = Path(__file__).parents[2] / "demo" / "catalogue.yaml"
 CAP: Final = 3
 POLICY: Final = "Each offer three times a day"
-NEW, LOYAL = 0, 12
-"""Purchases of a new customer and of a loyal one."""
+STRANGER: Final = "somebody-new"
+"""A customer who has never bought anything."""
+SAMPLE: Final = 100
+"""For so many customers it is checked that there is something to offer."""
 PATIENCE_S: Final = 30.0
 
 
@@ -47,12 +49,14 @@ class Decisions:
 
     Attributes:
         customer_id: About whom.
-        as_new: What the customer would be offered without any purchase,
-        as_loyal: and with a dozen.
+        as_new: What somebody is offered who has never bought anything,
+        as_loyal: and what the customer is, by the purchases in the history.
         clicked: What was answered to the first offer.
         capped: What is offered after the first offer has been shown as often as the cap allows,
         missing: the offer that is missing then,
         reason: and why, in the API's words.
+        sampled: How many customers were tried,
+        reached: and for how many of them there was something to offer.
     """
 
     customer_id: str
@@ -62,6 +66,8 @@ class Decisions:
     capped: Sequence[Offered] = field(default_factory=tuple)
     missing: str = ""
     reason: str = ""
+    sampled: int = 0
+    reached: int = 0
 
 
 class ShopApi:
@@ -105,15 +111,21 @@ def stock_shop(store: Store, tenant_id: str) -> None:
 
 
 def decide_for(api: ShopApi, customer_id: str) -> Decisions:
-    """Ask for recommendations as different customers would, answer one, and ask until the cap bites.
+    """Ask for recommendations for different customers, answer one, and ask until the cap bites.
+
+    Args:
+        api: Of the shop.
+        customer_id: A customer who has bought often.
 
     Raises:
         ReplayError: The API does not answer as it should.
     """
     found = Decisions(customer_id=customer_id)
     _wait_for_catalogue(api)
-    found.as_new = _offered(_recommend(api, f"{customer_id}-new", NEW))
-    first = _recommend(api, customer_id, LOYAL)
+    found.as_new = _offered(_recommend(api, STRANGER))
+    tried = api.post("/simulate", {"channel": "web", "sampleSize": SAMPLE})
+    found.sampled, found.reached = tried["sampleSize"], tried["reachableCustomers"]
+    first = _recommend(api, customer_id)
     found.as_loyal = _offered(first)
     top = found.as_loyal[0]
     answered = api.post(
@@ -128,10 +140,10 @@ def decide_for(api: ShopApi, customer_id: str) -> Decisions:
     )
     found.clicked = answered["offerId"]
     for _ in range(CAP - 1):
-        _recommend(api, customer_id, LOYAL)
-    found.capped = _offered(_recommend(api, customer_id, LOYAL))
+        _recommend(api, customer_id)
+    found.capped = _offered(_recommend(api, customer_id))
     found.missing = top.offer_id
-    removals = _recommend(api, customer_id, LOYAL)["traceSummary"]["removals"]
+    removals = _recommend(api, customer_id)["traceSummary"]["removals"]
     reasons = [f"{one.get('byName')}: {one['reason']}" for one in removals if one["offerId"] == top.offer_id]
     found.reason = reasons[0] if reasons else ""
     return found
@@ -146,24 +158,22 @@ def find_shop_faults(found: Decisions) -> list[str]:
         ("the cap leaves something else to offer", bool(found.capped)),
         (f"the cap of {CAP} a day holds", found.missing not in [one.offer_id for one in found.capped]),
         ("the trace names the policy", POLICY in found.reason),
+        (f"there is something to offer to each of {found.sampled} customers", found.reached == found.sampled > 0),
     ]
     return [f"not so: {what}" for what, holds in checks if not holds]
 
 
 def _wait_for_catalogue(api: ShopApi) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not api.get("/offers?limit=1")["data"] or not _recommend(api, "nobody", NEW)["count"]:
+    while not api.get("/offers?limit=1")["data"] or not _recommend(api, STRANGER)["count"]:
         if time.monotonic() > deadline:
             raise ReplayError("the API has not picked up the catalogue")
         time.sleep(0.1)
 
 
-def _recommend(api: ShopApi, customer_id: str, purchases: int) -> dict[str, Any]:
-    attributes = {"purchases": purchases, "name": "Ann"}
-    return api.post(
-        "/recommend",
-        {"customerId": customer_id, "channel": "web", "limit": 3, "attributes": attributes, "debug": True},
-    )
+def _recommend(api: ShopApi, customer_id: str) -> dict[str, Any]:
+    asked = {"customerId": customer_id, "channel": "web", "limit": 3, "attributes": {"name": "Ann"}, "debug": True}
+    return api.post("/recommend", asked)
 
 
 def _offered(answer: Mapping[str, Any]) -> list[Offered]:

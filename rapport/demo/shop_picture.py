@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from rapport.demo.shop import CAP, LOYAL
+from rapport.demo.shop import CAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def show_decisions(console: Console, found: Decisions) -> None:
     """Print what would be offered to a customer, and what changed it."""
     console.print(_offers("Recommended to somebody who has never bought anything", found.as_new))
-    console.print(_offers(f"The same formulas for {found.customer_id}, with {LOYAL} purchases", found.as_loyal))
+    console.print(_offers(f"The same formulas for {found.customer_id}, who has bought often", found.as_loyal))
     console.print(f"The customer clicks on {found.clicked}. After {CAP} recommendations on one day:\n", highlight=False)
     console.print(_offers(f"{found.missing} is missing", found.capped))
     console.print(f"Why not {found.missing}? [bold]{found.reason}[/]\n", highlight=False)

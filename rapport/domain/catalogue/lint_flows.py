@@ -49,10 +49,9 @@ class Shown:
         for one in entities.get("creative", ()):
             if isinstance(one, Creative) and one.status is Status.ACTIVE and one.channel_id in channels:
                 creatives.setdefault(one.offer_id, []).append(one)
-        flows = _runnable(entities) or [BASE_FLOW]
-        if not any(flow.is_default for flow in flows):
-            flows = [*flows, BASE_FLOW]
-        reached = {offer.id for flow in flows for offer in _returned(flow.published, all_offers, creatives)[0]}
+        reached = {
+            offer.id for flow in flows_in_use(entities) for offer in _returned(flow.published, all_offers, creatives)[0]
+        }
         return cls(
             offers=offers,
             all_offers=all_offers,
@@ -78,6 +77,12 @@ class Shown:
             ScopeKind.SUBCATEGORY: [one.sub_category_id for one in self.offers.values()],
         }
         return frozenset(groups[kind]) - {None}
+
+
+def flows_in_use(entities: Entities) -> Sequence[DecisionFlow]:
+    """The flows that requests can run; the base flow is one of them where no other is the default."""
+    flows = _runnable(entities)
+    return flows if any(flow.is_default for flow in flows) else [*flows, BASE_FLOW]
 
 
 def lint_flows(entities: Entities, shown: Shown) -> Iterator[LintWarning]:

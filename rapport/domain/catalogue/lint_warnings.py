@@ -18,6 +18,18 @@ Code = Literal[
     "flow_shadowed",
     "node_does_nothing",
     "duplicate_name",
+    "gate_left_out",
+    "gate_skipped",
+    "gate_too_early",
+    "channel_without_type",
+    "channel_without_creatives",
+    "experiment_never_asked",
+    "segment_without_filters",
+    "segment_unknown",
+    "missing_value_passes",
+    "request_decides",
+    "attribute_unknown",
+    "placeholder_may_be_null",
     "cannot_be_read",
 ]
 

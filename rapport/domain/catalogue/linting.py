@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from rapport.domain.catalogue.inventory import Creative, Offer
-from rapport.domain.catalogue.lint_flows import Shown, lint_flows
+from rapport.domain.catalogue.lint_flows import Shown, flows_in_use, lint_flows
+from rapport.domain.catalogue.lint_gates import lint_gates, lint_sources
+from rapport.domain.catalogue.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue.lint_warnings import LintWarning
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, QualificationRule
 from rapport.domain.catalogue.validating import UNIQUE_NAMES, Entities
@@ -28,12 +30,15 @@ _CAPS_IN_ALL: Final = ("maxPerDay", "maxPerWeek", "maxPerMonth")
 
 def lint_catalogue(entities: Entities) -> list[LintWarning]:
     """Everything that is worth a second look, ordered by kind and id."""
-    shown = Shown.of(entities)
+    shown, flows = Shown.of(entities), flows_in_use(entities)
     found = [
         *_lint_policies(_active(entities, "contact_policy", ContactPolicy), shown),
         *_lint_rules(_active(entities, "qualification_rule", QualificationRule), shown),
         *_lint_creatives(_active(entities, "creative", Creative), shown),
         *lint_flows(entities, shown),
+        *lint_gates(entities, flows),
+        *lint_sources(entities, flows),
+        *lint_placeholders(entities, flows),
         *_lint_offers(_active(entities, "offer", Offer), shown),
         *_lint_names(entities),
         *_lint_unreadable(entities),

@@ -1,0 +1,54 @@
+"""Whether a formula can be null because of a field that nothing guarantees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from rapport.domain.formulas.expressions import (
+    Binary,
+    Call,
+    Conditional,
+    Expression,
+    Name,
+    Null,
+    children_of,
+)
+
+Guarantees: TypeAlias = Callable[[str], bool]
+"""Whether the field of a dotted name always has a value."""
+
+
+def missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[str]:
+    """The fields without which an expression may be null; ``null`` itself among them where it is written.
+
+    Only fields are looked at: a division by 0 or a text that is no number can make null, too.
+    """
+    nothing = frozenset[str]()
+    match expression:
+        case Null():
+            missing = frozenset({"null"})
+        case Name(name):
+            missing = nothing if is_there(name) else frozenset({name})
+        case Binary("==" | "!=", left, right) if Null() in (left, right):
+            missing = nothing
+        case Conditional(condition, then, otherwise):
+            in_then, in_otherwise = _guarded(condition, is_there)
+            missing = missing_fields(then, in_then) | missing_fields(otherwise, in_otherwise)
+        case Call("coalesce", arguments):
+            of_each = [missing_fields(one, is_there) for one in arguments]
+            missing = nothing if nothing in of_each else nothing.union(*of_each)
+        case _:
+            missing = nothing.union(*(missing_fields(one, is_there) for one in children_of(expression)))
+    return missing
+
+
+def _guarded(condition: Expression, is_there: Guarantees) -> tuple[Guarantees, Guarantees]:
+    """What is there in both branches of a conditional that compares a field with null."""
+    match condition:
+        case Binary("!=", Name(name), Null()) | Binary("!=", Null(), Name(name)):
+            return lambda one: one == name or is_there(one), is_there
+        case Binary("==", Name(name), Null()) | Binary("==", Null(), Name(name)):
+            return is_there, lambda one: one == name or is_there(one)
+        case _:
+            return is_there, is_there
