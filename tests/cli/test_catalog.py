@@ -139,14 +139,14 @@ def test_all_faults_of_a_file_are_named_with_their_lines(run: Runs):
     text = str(refused.exception)
     lines = [line.split(": ")[:2] for line in text.splitlines()[1:]]
     assert lines == [
-        ["line 4", "channel web, id"],
-        ["line 9", "offer loan, priority"],
-        ["line 12", "offer loan, schedule.until"],
-        ["line 13", "offer Card, id"],
-        ["line 14", "offer Card, tags"],
-        ["line 15", "ofers"],
-        ["line 21", "decision_flow home, draft[0].type"],
-        ["line 21", "decision_flow home, published[0].type"],
+        ["line 3", "channel web, id"],
+        ["line 7", "offer loan, priority"],
+        ["line 10", "offer loan, schedule.until"],
+        ["line 11", "offer Card, id"],
+        ["line 12", "offer Card, tags"],
+        ["line 13", "ofers"],
+        ["line 19", "decision_flow home, draft[0].type"],
+        ["line 19", "decision_flow home, published[0].type"],
     ]
     assert "8 faults; nothing was changed" in text
     assert load_catalogue(run.store, "t1").revision == 0
