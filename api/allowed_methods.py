@@ -9,7 +9,15 @@ from litestar.middleware import ASGIMiddleware
 from litestar.routes import HTTPRoute
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+
+def name_methods(methods: Iterable[str]) -> str:
+    """Write the header ``Allow``: whatever answers GET answers HEAD."""
+    names = set(methods)
+    return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
 
 
 class AllowedMethods(ASGIMiddleware):
@@ -28,7 +36,7 @@ class AllowedMethods(ASGIMiddleware):
         async def send_complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 others = [pair for pair in message["headers"] if pair[0].lower() != b"allow"]
-                message["headers"] = [*others, (b"allow", ", ".join(sorted(allowed)).encode())]
+                message["headers"] = [*others, (b"allow", name_methods(allowed).encode())]
             await send(message)
 
         await next_app(scope, receive, send_complete)

@@ -57,6 +57,7 @@ from api.metric_values.controller import MetricValueController
 from api.metrics import ApiMetrics
 from api.observation import Observed
 from api.outcome_types.controller import OutcomeTypeController
+from api.paths import PathParameters
 from api.privacy.controller import DsarController, ErasureController
 from api.privacy.forgetting import Forgetting
 from api.privacy.requests import work_on_requests
@@ -229,6 +230,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             RateLimit(settings.api, tenants, redis),
             Freshness(services.watermark),
             AllowedMethods(),
+            PathParameters(),
         ],
         before_request=KnownParameters(),
         exception_handlers=dict(EXCEPTION_HANDLERS),

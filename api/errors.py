@@ -11,6 +11,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 
+from api.allowed_methods import name_methods
 from api.tracing import current_trace_id
 from rapport.storage.errors import StorageError, TransientStorageError
 
@@ -139,7 +140,8 @@ def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException)
         detail = f"There is nothing at {request.method} {request.url.path}."
         return _answer(request, ApiError(404, detail, headers=headers))
     if status == 405:
-        detail = f"{request.method} is not allowed here; allowed is {headers.get('Allow') or headers.get('allow')}."
+        headers = {"Allow": name_methods((headers.get("Allow") or headers.get("allow") or "").split(", "))}
+        detail = f"{request.method} is not allowed here; allowed is {headers['Allow']}."
         return _answer(request, ApiError(405, detail, headers=headers))
     if status >= 500:
         return answer_unexpected(request, error)

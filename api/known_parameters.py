@@ -1,4 +1,7 @@
-"""Refuses query parameters that a route does not take: a filter that is passed over in silence gives a wrong answer."""
+"""Refuses query parameters that a route does not take, and empty ones.
+
+A filter that is passed over in silence gives a wrong answer: ``customerId=`` would be everybody's history.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ class KnownParameters:
         """Look at one request.
 
         Raises:
-            ApiError: 400; it names the parameters that the route does not take.
+            ApiError: 400; it names the parameters that the route does not take, and those without a value.
         """
         if request.query_params:
             taken = (await self._read(request.app)).get((request.method, request.scope["path_template"]))
             if taken is not None:
-                _check(request.query_params, taken)
+                _check(request.query_params.multi_items(), taken)
 
     async def _read(self, app: Litestar) -> _Taken:
         if self._taken is None:
@@ -69,8 +72,12 @@ def _names_of(operation: Operation, keys: Mapping[str, str]) -> _Names:
     return frozenset(asked | {keys[name] for one in operation.security or () for name in one if name in keys})
 
 
-def _check(given: Iterable[str], taken: _Names) -> None:
-    unknown = [name for name in dict.fromkeys(given) if name not in taken]
-    if unknown:
-        hint = f"this route takes {', '.join(sorted(taken))}" if taken else "this route takes no parameters"
-        raise invalid(*(Fault(field=name, message=f"is not known; {hint}") for name in unknown))
+def _check(given: Iterable[tuple[str, str]], taken: _Names) -> None:
+    hint = f"this route takes {', '.join(sorted(taken))}" if taken else "this route takes no parameters"
+    faults = {
+        name: f"is not known; {hint}" if name not in taken else "must not be empty; leave it out if it says nothing"
+        for name, value in given
+        if name not in taken or not value
+    }
+    if faults:
+        raise invalid(*(Fault(field=name, message=message) for name, message in faults.items()))

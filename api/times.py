@@ -11,6 +11,8 @@ from rapport.domain.periods import DAY_MS
 from rapport.domain.times import EPOCH, InstantError, parse_instant
 
 _EPOCH_DAY: Final = EPOCH.toordinal()
+_FIRST_MS: Final = (date.min.toordinal() - _EPOCH_DAY) * DAY_MS
+_LAST_MS: Final = (date.max.toordinal() - _EPOCH_DAY + 1) * DAY_MS - 1
 
 
 def now_ms() -> int:
@@ -19,8 +21,8 @@ def now_ms() -> int:
 
 
 def iso(at_ms: int) -> str:
-    """Write epoch milliseconds."""
-    days, at_ms = divmod(at_ms, DAY_MS)
+    """Write epoch milliseconds; what lies outside of the years 1 to 9999 as the nearest time within."""
+    days, at_ms = divmod(min(max(at_ms, _FIRST_MS), _LAST_MS), DAY_MS)
     minutes, at_ms = divmod(at_ms, 60_000)
     # Answers have many times: this takes half as long as datetime.isoformat, and % two thirds of an f-string.
     return "%sT%02d:%02d:%02d.%03dZ" % (_day(days), minutes // 60, minutes % 60, at_ms // 1000, at_ms % 1000)  # noqa: UP031

@@ -17,7 +17,7 @@ from api.describing import answers
 from api.errors import ApiError, Fault, invalid
 from api.services import FromServices
 from api.times import iso, iso_or_none, parse_time
-from rapport.domain.api_keys import ApiKey, Role
+from rapport.domain.api_keys import ApiKey, Role, fault_of_expiry, fault_of_scopes
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 
 _KEY: Final[Mapping[str, object]] = {
@@ -64,11 +64,12 @@ class ApiKeyController(Controller):
     async def create_key(
         self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[NewKey]
     ) -> CreatedKey:
-        """The answer holds the key. It is not kept: what is lost is made anew."""
+        """The answer holds the key. It is not kept: what is lost is made anew.
+
+        No key makes one that may do more than itself: with scopes of its own or an end, the new one needs them too.
+        """
         now_ms = time.time_ns() // 1_000_000
-        expires_at_ms = None if data.expires_at is None else parse_time(data.expires_at)
-        if data.expires_at is not None and (expires_at_ms is None or expires_at_ms <= now_ms):
-            raise invalid(Fault(field="expiresAt", message="must be a time in the future, as 2027-01-31T00:00:00Z"))
+        expires_at_ms = _check(data, request.user, now_ms)
         key, stored = await services.database.call(
             create_key,
             request.user.tenant_id,
@@ -105,6 +106,31 @@ class ApiKeyController(Controller):
         if revoked is None:
             raise ApiError(404, f"There is no key {key_id!r}.")
         await services.database.call(audit_revoked_key, revoked, author_of(request.user), now_ms, reason=reason)
+
+
+def _check(new: NewKey, maker: Principal, now_ms: int) -> int | None:
+    """Check a key that is to be made, and that its maker may do all that it may; the expiry in epoch milliseconds.
+
+    Raises:
+        ApiError: 400 with every fault; 403 where it would have no limit that its maker has.
+    """
+    expires_at_ms = None if new.expires_at is None else parse_time(new.expires_at) or 0
+    faults = {"scopes": fault_of_scopes(new.scopes), "expiresAt": fault_of_expiry(expires_at_ms, now_ms)}
+    if any(faults.values()):
+        raise invalid(*(Fault(field=name, message=message) for name, message in faults.items() if message))
+    excess: list[Fault] = []
+    if maker.scopes and not (new.scopes and maker.scopes.issuperset(new.scopes)):
+        limits = ", ".join(sorted(maker.scopes))
+        excess.append(Fault(field="scopes", message=f"must be among those of the key that makes it: {limits}"))
+    if maker.expires_at_ms is not None and (expires_at_ms is None or expires_at_ms > maker.expires_at_ms):
+        ends_at = iso(maker.expires_at_ms)
+        excess.append(Fault(field="expiresAt", message=f"must not be after that of the key that makes it: {ends_at}"))
+    if not maker.role.includes(new.role):
+        excess.append(Fault(field="role", message=f"must not be above that of the key that makes it: {maker.role}"))
+    if excess:
+        detail = "; ".join(f"{fault.field} {fault.message}" for fault in excess)
+        raise ApiError(403, f"No key makes one that may do more: {detail}.", details=excess)
+    return expires_at_ms
 
 
 def _view(key: ApiKey) -> KeyView:

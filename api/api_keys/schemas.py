@@ -8,10 +8,9 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from api.bodies import Body
-from rapport.domain.api_keys import MAX_SCOPE_LENGTH, MAX_SCOPES, Role
+from rapport.domain.api_keys import SCOPES, Role
 
 WARNING: Final = "Store this key now: it is not kept and cannot be shown again."
-Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SCOPE_LENGTH)]
 
 
 class NewKey(Body, frozen=True):
@@ -20,8 +19,9 @@ class NewKey(Body, frozen=True):
     Attributes:
         name: For people; ``key-`` and the time if not given.
         role: What it may do.
-        expires_at: ISO 8601; from then on it is refused.
-        scopes: Where it may be used; empty for everywhere.
+        expires_at: ISO 8601, up to 2100-01-01; from then on it is refused.
+        scopes: Where it may be used, such as respond; empty for everywhere. A key that is limited itself makes only
+            keys with the same limits, or narrower ones.
     """
 
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"name": "web shop", "role": "editor", "scopes": ["respond"]}
@@ -29,7 +29,7 @@ class NewKey(Body, frozen=True):
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     role: Role = Role.VIEWER
     expires_at: str | None = None
-    scopes: Annotated[Sequence[Scope], msgspec.Meta(max_length=MAX_SCOPES)] = ()
+    scopes: Annotated[Sequence[str], msgspec.Meta(max_length=len(SCOPES))] = ()
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

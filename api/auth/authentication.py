@@ -62,6 +62,7 @@ class Authentication(ASGIMiddleware):
             key_id=found.key_id,
             key_prefix=found.prefix,
             scopes=frozenset(found.scopes),
+            expires_at_ms=found.expires_at_ms,
         )
 
     def _trust(self, request: ASGIConnection[Any, Any, Any, Any], named: str) -> Principal:

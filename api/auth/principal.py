@@ -23,6 +23,7 @@ class Principal:
         key_id: The key's id; empty under the development switch.
         key_prefix: How the key begins, for logs.
         scopes: Where the key may be used; empty for everywhere.
+        expires_at_ms: Until when; None for ever.
     """
 
     tenant_id: str
@@ -30,6 +31,7 @@ class Principal:
     key_id: str = ""
     key_prefix: str = ""
     scopes: frozenset[str] = frozenset()
+    expires_at_ms: int | None = None
 
 
 def requires(role: Role) -> Guard:

@@ -37,14 +37,14 @@ class SimulateBody(RecommendBody, frozen=True):
     """What is tried: as for Recommend, for one customer, or for several when ``customerId`` is left out.
 
     Attributes:
-        customer_ids: For these customers.
+        customer_ids: For these customers; left out, for a sample of all.
         sample_size: For so many of the customers who were ever contacted.
         draft: Whether the flow's draft is run instead of what is published.
     """
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
 
-    customer_ids: Annotated[Sequence[Text], msgspec.Meta(max_length=MAX_SAMPLE)] = ()
+    customer_ids: Annotated[Sequence[Text], msgspec.Meta(min_length=1, max_length=MAX_SAMPLE)] | None = None
     sample_size: Annotated[int, msgspec.Meta(ge=1, le=MAX_SAMPLE)] = 100
     draft: bool = False
 
@@ -126,7 +126,7 @@ async def _many(
     services: Services, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
 ) -> SampleRun:
     started = time.perf_counter()
-    customers = list(dict.fromkeys(body.customer_ids))
+    customers = list(dict.fromkeys(body.customer_ids or ()))
     if not customers:
         customers = await services.database.call(sample_customers, tenant.tenant_id, body.sample_size)
     places = asyncio.Semaphore(AT_ONCE)

@@ -62,7 +62,7 @@ class RecommendBody(Body, frozen=True):
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
 
-    customer_id: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    customer_id: Text | None = None
     decision_flow_key: Text | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 5
     channel: Text | None = None

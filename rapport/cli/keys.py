@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
-from rapport.domain.api_keys import Role
+from rapport.domain.api_keys import Role, fault_of_expiry, fault_of_scopes
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.tenants import load_tenants
@@ -32,8 +32,10 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
     if not pepper:
         raise CliError("RAPPORT_API_KEY_PEPPER must be set, and be the same as the API's.")
     expires_at_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
-    if expires_at_ms is not None and expires_at_ms <= time.time() * 1000:
-        raise CliError(f"--expires {expires} lies in the past.")
+    now_ms = int(time.time() * 1000)
+    for option, fault in (("--scope", fault_of_scopes(scopes)), ("--expires", fault_of_expiry(expires_at_ms, now_ms))):
+        if fault:
+            raise CliError(f"{option} {fault}.")
     with open_store(settings) as store:
         if tenant_id not in load_tenants(store):
             raise CliError(f"there is no tenant {tenant_id!r}; create it with `rapport tenant create {tenant_id}`.")
@@ -42,7 +44,7 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
             tenant_id,
             Role(role),
             pepper,
-            int(time.time() * 1000),
+            now_ms,
             name=name,
             scopes=scopes,
             expires_at_ms=expires_at_ms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -11,8 +12,28 @@ KEY_PREFIX: Final = "krn_"
 KEY_LENGTH: Final = len(KEY_PREFIX) + 40
 SHOWN_LENGTH: Final = 12
 """How much of a key is kept in the clear, to tell keys apart."""
-MAX_SCOPES: Final = 16
-MAX_SCOPE_LENGTH: Final = 64
+SCOPES: Final = (
+    "api-keys",
+    "audit",
+    "catalogue",
+    "contact-profiles",
+    "customers",
+    "experiments",
+    "history",
+    "interactions",
+    "journeys",
+    "metrics",
+    "outcome-types",
+    "privacy",
+    "recommend",
+    "respond",
+    "segments",
+    "summaries",
+    "traces",
+)
+"""The areas that a key may be limited to; each route belongs to one."""
+MAX_EXPIRY_MS: Final = 4_102_444_800_000
+"""2100-01-01: what is later is a mistake, and times beyond the year 9999 cannot be written."""
 
 
 class Role(StrEnum):
@@ -68,3 +89,16 @@ def hash_key(key: str, pepper: str) -> str:
 def looks_like_key(text: str) -> bool:
     """Whether a text could be a key at all; what could not is refused without asking the database."""
     return len(text) == KEY_LENGTH and text.startswith(KEY_PREFIX) and text.isascii() and text[4:].isalnum()
+
+
+def fault_of_scopes(scopes: Collection[str]) -> str:
+    """Say what is wrong with the scopes of a key that is to be made; empty if nothing is."""
+    unknown = sorted(set(scopes) - set(SCOPES))
+    return f"must be among {', '.join(SCOPES)}; {', '.join(map(repr, unknown))} would open nothing" if unknown else ""
+
+
+def fault_of_expiry(expires_at_ms: int | None, now_ms: int) -> str:
+    """Say what is wrong with the expiry of a key that is to be made; empty if nothing is, or if it has none."""
+    if expires_at_ms is None or now_ms < expires_at_ms <= MAX_EXPIRY_MS:
+        return ""
+    return "must be a time in the future, as 2027-01-31T00:00:00Z, before 2100-01-02; without one a key stays valid"

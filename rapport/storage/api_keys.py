@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from rapport.domain.api_keys import KEY_LENGTH, KEY_PREFIX, SHOWN_LENGTH, ApiKey, Role, hash_key
+from rapport.domain.api_keys import KEY_LENGTH, KEY_PREFIX, MAX_EXPIRY_MS, SHOWN_LENGTH, ApiKey, Role, hash_key
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.storage.audit import append_audit
 
@@ -137,6 +137,7 @@ def _told_of(key: ApiKey) -> dict[str, Any]:
 
 
 def _key_of(row: Mapping[str, Any]) -> ApiKey:
+    expires_at_ms = row["expires_at_ms"]  # once stored without a bound: one beyond it must not hide the others
     return ApiKey(
         key_id=row["key_id"],
         tenant_id=row["tenant_id"],
@@ -145,7 +146,7 @@ def _key_of(row: Mapping[str, Any]) -> ApiKey:
         prefix=row["prefix"],
         role=Role(row["role"]),
         scopes=tuple(row["scopes"]),
-        expires_at_ms=row["expires_at_ms"],
+        expires_at_ms=None if expires_at_ms is None else max(0, min(expires_at_ms, MAX_EXPIRY_MS)),
         created_at_ms=row["created_at_ms"],
         revoked_at_ms=row["revoked_at_ms"],
         last_used_at_ms=row["last_used_at_ms"],

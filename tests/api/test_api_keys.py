@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from api.auth.authentication import PUBLIC
 from api.auth.keyring import Keyring
 from api.database import Database
 from api.metrics import ApiMetrics
-from rapport.domain.api_keys import Role, hash_key
+from rapport.domain.api_keys import SCOPES, Role, hash_key
 from rapport.storage.api_keys import create_key, list_keys, revoke_key
 from tests.fixtures.api import PEPPER, api_settings, running_api
 from tests.fixtures.waiting import wait_until
@@ -103,19 +104,76 @@ def test_every_fault_of_a_body_is_named(caller: Caller):
     assert [fault["field"] for fault in answer.json()["details"]] == ["nam", "role", "scopes"]
 
 
-@pytest.mark.parametrize("scopes", [["s" * 65], [""], [f"s{n}" for n in range(17)], [1]])
-def test_scopes_have_1_to_64_characters_and_a_key_has_up_to_16(caller: Caller, scopes: list[Any]):
+@pytest.mark.parametrize("scopes", [["elsewhere"], [""], ["history", "History"], [1], "history", ["s" * 65]])
+def test_scopes_are_areas_of_the_api(caller: Caller, scopes: Any):
     answer = caller.post("/api-keys", {"scopes": scopes})
     assert [fault["field"] for fault in answer.json()["details"]] == ["scopes"]
-    assert made(caller, scopes=["s" * 64, *(f"s{n}" for n in range(15))])["id"]
+    assert made(caller, scopes=list(SCOPES))["id"]
+
+
+def test_every_route_with_a_key_belongs_to_an_area_that_a_key_can_be_limited_to(caller: Caller):
+    app: Any = caller.client.app
+    handlers = [handler for route in app._app.routes for handler in getattr(route, "route_handlers", ())]
+    closed = [one for one in handlers if not one.opt.get(PUBLIC) and "OPTIONS" not in one.http_methods]
+    areas = {one.opt.get("scope") for one in closed}
+    assert areas == set(SCOPES)
 
 
 def test_a_key_with_scopes_opens_only_what_belongs_to_them(caller: Caller):
-    key = made(caller, scopes=["history", "elsewhere"])["key"]
+    key = made(caller, scopes=["history", "traces"])["key"]
     assert read_with(caller, key).status_code == 200
     answer = read_with(caller, key, "/interaction-summaries?customerId=c")
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
-    assert "elsewhere, history" in answer.json()["detail"]
+    assert "history, traces" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "excess"),
+    [
+        ({"role": "admin", "expiresAt": "2099-01-01T00:00:00Z"}, ["scopes"]),
+        ({"scopes": [], "expiresAt": "2099-01-01T00:00:00Z"}, ["scopes"]),
+        ({"scopes": ["api-keys", "history", "respond"], "expiresAt": "2099-01-01T00:00:00Z"}, ["scopes"]),
+        ({"scopes": ["api-keys"]}, ["expiresAt"]),
+        ({"scopes": ["api-keys"], "expiresAt": "2099-01-01T00:00:01Z"}, ["expiresAt"]),
+        ({}, ["scopes", "expiresAt"]),
+    ],
+)
+def test_no_key_makes_one_that_may_do_more(caller: Caller, fields: Mapping[str, Any], excess: list[str]):
+    limits = {"role": "admin", "scopes": ["api-keys", "history"], "expiresAt": "2099-01-01T00:00:00Z"}
+    headers = {"X-API-Key": made(caller, **limits)["key"]}
+    count = len(listed(caller))
+    answer = caller.post("/api-keys", fields, headers=headers)
+    assert (answer.status_code, [fault["field"] for fault in answer.json()["details"]]) == (403, excess)
+    assert len(listed(caller)) == count
+    assert caller.post("/api-keys", {**limits, "scopes": ["history"]}, headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "expires_at",
+    [
+        "9999-12-31T23:59:59-05:00",
+        "9999-12-31T23:59:59Z",
+        "2100-01-01T00:00:00.001Z",
+        "0001-01-01T00:00:00+14:00",
+        "2300-01-01",
+        "12026-03-15T00:00:00Z",
+    ],
+)
+def test_a_key_expires_before_2100_or_never(caller: Caller, expires_at: str):
+    answer = caller.post("/api-keys", {"expiresAt": expires_at})
+    assert (answer.status_code, [fault["field"] for fault in answer.json()["details"]]) == (400, ["expiresAt"])
+    assert "2100-01-01" in answer.json()["detail"]
+
+
+def test_a_key_that_was_stored_with_any_expiry_hides_no_other(caller: Caller):
+    now_ms = int(time.time() * 1000)
+    for expires_at_ms in (253_402_318_799_999, -62_135_596_800_001, 1 << 52):
+        create_key(caller.store, caller.tenant_id, Role.VIEWER, PEPPER, now_ms, name="odd", expires_at_ms=expires_at_ms)
+    odd = [one for one in listed(caller) if one["name"] == "odd"]
+    assert len(odd) == 3
+    for one in odd:
+        assert caller.ask("DELETE", "/api-keys", params={"id": one["id"]}).status_code == 204
+    assert "odd" not in {one["name"] for one in listed(caller)}
 
 
 @pytest.mark.parametrize("expires_at", ["2020-01-01T00:00:00Z", "tomorrow", "", "9999999999999"])

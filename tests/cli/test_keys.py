@@ -96,3 +96,13 @@ def test_a_tenants_settings_change_one_by_one(run: Runs):
     settings = load_tenants(run.store)["t1"].settings
     assert (settings.requests_per_minute, settings.is_catalogue_strict) == (7, True)
     assert (settings.holdout_percent, settings.requires_consent) == (2.5, True)
+
+
+@pytest.mark.parametrize(
+    "options", [("--scope", "elsewhere"), ("--expires", "9999-12-31"), ("--expires", "2100-01-02"), ("--scope", "")]
+)
+def test_a_key_that_would_open_nothing_or_end_too_late_is_not_made(run: Runs, options: tuple[str, ...]):
+    result = run("key", "create", "t1", "--role", "viewer", *options)
+    assert isinstance(result.exception, CliError)
+    assert options[0] in str(result.exception)
+    assert run("key", "list", "t1").stdout == ""

@@ -193,9 +193,11 @@ def _check_model(model: Model, _known: Known) -> Iterator[Flaw]:
 def _check_metric(metric: MetricDefinition, _known: Known) -> Iterator[Flaw]:
     if metric.source_field == "*" and metric.aggregate_function != "count":
         yield "sourceField", f"{metric.aggregate_function} needs conversion_value; only count works on *"
-    for column in metric.filter_conditions:
+    for column, accepted in metric.filter_conditions.items():
         if column not in METRIC_FILTERS:
             yield f"filterConditions.{column}", f"is not known; known are {', '.join(METRIC_FILTERS)}"
+        elif not accepted:
+            yield f"filterConditions.{column}", "must name values; leave it out to count whatever it is"
 
 
 def _check_flow(flow: DecisionFlow, known: Known) -> Iterator[Flaw]:
