@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from rapport.terminal import visible
+
 if TYPE_CHECKING:
     from rapport.settings import Settings
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 def configure_logs(settings: Settings) -> None:
     """Send our logs and those of the libraries to stderr in one format. Called once, by process entry points."""
     is_console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
+    renderers: list[structlog.types.Processor] = (
+        [_show, structlog.dev.ConsoleRenderer()] if is_console else [structlog.processors.JSONRenderer()]
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -38,7 +40,7 @@ def configure_logs(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
@@ -48,3 +50,8 @@ def configure_logs(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     for repeated in ("clickhouse_connect", "urllib3"):  # their errors reach us as exceptions
         logging.getLogger(repeated).setLevel(logging.CRITICAL)
+
+
+def _show(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Take from the texts of a line what a terminal would obey."""
+    return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -19,6 +19,7 @@ from rapport.storage.catalogue import load_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.outcome_types import list_outcome_types, save_outcome_types
 from rapport.storage.tenants import load_tenants
+from rapport.terminal import echo
 
 if TYPE_CHECKING:
     from rapport.catalogue_files.outcome_types import OutcomeStep
@@ -94,7 +95,7 @@ def export(*, file: IO[str], tenant_id: str) -> None:
         stored = load_catalogue(store, tenant_id)
         outcome_types = list_outcome_types(store, tenant_id)
     for problem in stored.problems:
-        click.echo(f"left out, because it cannot be read: {problem}", err=True)
+        echo(f"left out, because it cannot be read: {problem}", err=True)
     file.write(write_catalogue(stored.entities, outcome_types))
 
 
@@ -142,14 +143,14 @@ def _show(planned: Plan, *, done: bool) -> None:
     steps: Sequence[Step | OutcomeStep] = [*planned.outcome_types, *planned.entities]
     for step in steps:
         for line in describe(step):
-            click.echo(line)
+            echo(line)
     made = sum(step.before is None for step in steps)
     deleted = sum(step.after is None for step in steps)
     summary = f"{made} made, {len(steps) - made - deleted} changed, {deleted} deleted"
-    click.echo(summary if done else f"would be: {summary}")
+    echo(summary if done else f"would be: {summary}")
     for one in lint_catalogue(planned.after):
         field = f", {one.field}" if one.field else ""
-        click.echo(f"warning: {one.kind} {one.id}{field}: {one.message} ({one.code})", err=True)
+        echo(f"warning: {one.kind} {one.id}{field}: {one.message} ({one.code})", err=True)
 
 
 def _require_tenant(store: Store, tenant_id: str) -> None:

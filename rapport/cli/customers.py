@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
-from rich.console import Console
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.catalogue.customer_schema import CustomerSchema
@@ -20,6 +19,7 @@ from rapport.storage.catalogue import load_catalogue
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import MAX_CUSTOMERS
 from rapport.storage.tenants import load_tenants
+from rapport.terminal import echo, make_console
 
 if TYPE_CHECKING:
     from rapport.producing.readers import Table
@@ -80,7 +80,7 @@ def load(
             loaded = _load(store, tenant_id, table, mapping, replaces=replaces, batch=batch)
     except (FileFaultError, MappingError, OSError) as error:
         raise CliError(str(error)) from error
-    click.echo(
+    echo(
         f"{table.name}: {loaded.rows:,} rows in {loaded.seconds:.1f} s ({loaded.rows_per_second:,.0f}/s); "
         f"{loaded.created:,} customers created, {loaded.changed:,} changed, {loaded.unchanged:,} as they were; "
         f"{count_bad(loaded.bad_lines)}"
@@ -96,5 +96,5 @@ def _load(
     schemas = load_catalogue(store, tenant_id).entities.get("customer_schema", ())
     form = Form.of(one for one in schemas if isinstance(one, CustomerSchema))
     into = Destination(store=store, tenant_id=tenant_id, author=AUTHOR, form=form)
-    with watch(table, Console(), Console(stderr=True), "customers") as watcher:
+    with watch(table, make_console(), make_console(stderr=True), "customers") as watcher:
         return load_customers_of(table, mapping, into, watcher, replaces=replaces, batch_rows=batch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
@@ -14,6 +13,7 @@ from rapport.settings import KafkaSettings
 from rapport.storage import dead_letters as letters
 from rapport.storage.client import Store
 from rapport.storage.dead_letters import StoredLetter
+from rapport.terminal import echo, make_console
 
 
 @click.group("dead-letters")
@@ -34,7 +34,7 @@ def list_(*, codes: tuple[str, ...], tenants: tuple[str, ...], with_replayed: bo
     for row in found.iter_rows(named=True):
         received = f"{row['received_at']:%Y-%m-%d %H:%M:%S}"
         table.add_row(row["id"], row["code"], row["tenant_id"], str(row["bytes"]), received, row["detail"])
-    Console(soft_wrap=True).print(table)
+    make_console(soft_wrap=True).print(table)
 
 
 @dead_letters.command()
@@ -43,9 +43,9 @@ def show(letter_id: str) -> None:
     """Show one dead letter with its raw value."""
     with open_store(settings_from_environment()) as store:
         letter = _find(store, [letter_id])[0]
-    click.echo(f"id      {letter.id}\ncode    {letter.code}\ndetail  {letter.detail}\ntenant  {letter.tenant_id}")
-    click.echo(f"key     {letter.key!r}\nvalue   {len(letter.value)} bytes")
-    click.echo(letter.value.decode(errors="backslashreplace"))
+    echo(f"id      {letter.id}\ncode    {letter.code}\ndetail  {letter.detail}\ntenant  {letter.tenant_id}")
+    echo(f"key     {letter.key!r}\nvalue   {len(letter.value)} bytes")
+    echo(letter.value.decode(errors="backslashreplace"))
 
 
 @dead_letters.command()
@@ -66,7 +66,7 @@ def replay(*, letter_ids: tuple[str, ...], codes: tuple[str, ...], limit: int) -
         asyncio.run(_send(settings.kafka, chosen))
         if chosen:
             letters.mark_replayed(store, [letter.id for letter in chosen])
-    click.echo(f"sent {len(chosen)} again")
+    echo(f"sent {len(chosen)} again")
 
 
 def _find(store: Store, ids: list[str]) -> list[StoredLetter]:

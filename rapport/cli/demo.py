@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from rapport.cli.environment import CliError
 from rapport.cli.stack import port_options
@@ -20,6 +19,7 @@ from rapport.embedded.errors import StackError
 from rapport.embedded.stack import StackPorts, free_stack_ports, plan_stack
 from rapport.logs import configure_logs
 from rapport.producing.sending import SendError
+from rapport.terminal import make_console
 
 DATA_DIR = Path(".rapport/demo")
 ONCE_DATA_DIR = Path(".rapport/demo-once")
@@ -49,7 +49,7 @@ def demo(
 
     It stays up until Ctrl-C. Meanwhile a file beside its directory (.rapport/demo.env) tells the shell how to reach it.
     """
-    console = Console()
+    console = make_console(markup=True)
     directory = data_dir or (ONCE_DATA_DIR if once else DATA_DIR)
     ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port)
     try:

@@ -15,6 +15,7 @@ from rapport.storage.erasure import sweep as sweep_tables
 from rapport.storage.erasure_places import Erased, read_places
 from rapport.storage.identity import read_merges
 from rapport.storage.tombstones import read_tombstones
+from rapport.terminal import echo
 
 
 @click.group()
@@ -36,8 +37,8 @@ def run(tenant_id: str, customer_ids: tuple[str, ...]) -> None:
         time.sleep(WORKERS_KNOW_AFTER_S)
         receipt = finish_erasure(store, erasing)
     for table, rows in sorted(receipt.deleted.items()):
-        click.echo(f"{table}\t{rows}")
-    click.echo(f"receipt {receipt.receipt_id}: {'verified' if receipt.is_verified else 'NOT VERIFIED; run it again'}")
+        echo(f"{table}\t{rows}")
+    echo(f"receipt {receipt.receipt_id}: {'verified' if receipt.is_verified else 'NOT VERIFIED; run it again'}")
     sys.exit(0 if receipt.is_verified else 1)
 
 
@@ -57,10 +58,10 @@ def verify(tenant_id: str, customer_id: str) -> None:
         traces = find_traces(store, Erased(tenant_id, (customer_id,), until_ms))
         places = len({place.table for place in read_places(store)})
     for table, rows in sorted(traces.items()):
-        click.echo(f"{table}\t{rows}")
+        echo(f"{table}\t{rows}")
     if erased_at_ms is None:
-        click.echo("there is no tombstone: a replay of the topic would bring this customer back", err=True)
-    click.echo(f"{places} tables, {sum(traces.values())} rows")
+        echo("there is no tombstone: a replay of the topic would bring this customer back", err=True)
+    echo(f"{places} tables, {sum(traces.values())} rows")
     sys.exit(1 if traces or erased_at_ms is None else 0)
 
 
@@ -70,5 +71,5 @@ def sweep() -> None:
     with open_store(settings_from_environment()) as store:
         deleted = sweep_tables(store)
     for table, rows in sorted(deleted.items()):
-        click.echo(f"{table}\t{rows}")
-    click.echo(f"{sum(deleted.values())} rows deleted")
+        echo(f"{table}\t{rows}")
+    echo(f"{sum(deleted.values())} rows deleted")

@@ -9,6 +9,7 @@ import click
 from rapport.domain.contract import asyncapi as asyncapi_document
 from rapport.domain.contract import event_schema
 from rapport.domain.events import EVENT_TYPES
+from rapport.terminal import echo
 
 
 @click.group()
@@ -19,11 +20,11 @@ def events() -> None:
 @events.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document of the topics."""
-    click.echo(json.dumps(asyncapi_document(), indent=2))
+    echo(json.dumps(asyncapi_document(), indent=2))
 
 
 @events.command()
 @click.argument("type_name", type=click.Choice(list(EVENT_TYPES)), default="interaction.recorded.v1")
 def schema(type_name: str) -> None:
     """Print the JSON Schema of an event type, for producers to validate with."""
-    click.echo(json.dumps(event_schema(type_name), indent=2))
+    echo(json.dumps(event_schema(type_name), indent=2))

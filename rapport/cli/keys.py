@@ -12,6 +12,7 @@ from rapport.domain.api_keys import Role, fault_of_expiry, fault_of_scopes
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.tenants import load_tenants
+from rapport.terminal import echo, echo_row
 
 
 @click.group()
@@ -50,7 +51,7 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
             expires_at_ms=expires_at_ms,
         )
         audit_created_key(store, stored, Author("rapport key create"))
-    click.echo(secret)
+    echo(secret)
 
 
 @key.command("list")
@@ -61,7 +62,7 @@ def list_all(tenant_id: str) -> None:
         for known in list_keys(store, tenant_id):
             expiry = _when(known.expires_at_ms) or "never expires"
             used = _when(known.last_used_at_ms) or "never used"
-            click.echo(f"{known.key_id}\t{known.prefix}\t{known.role}\t{known.name}\t{expiry}\t{used}")
+            echo_row(known.key_id, known.prefix, known.role, known.name, expiry, used)
 
 
 @key.command()
@@ -76,7 +77,7 @@ def revoke(*, tenant_id: str, key_id: str, reason: str) -> None:
         if revoked is None:
             raise CliError(f"tenant {tenant_id!r} has no valid key {key_id!r}; see `rapport key list {tenant_id}`.")
         audit_revoked_key(store, revoked, Author("rapport key revoke"), now_ms, reason=reason)
-    click.echo(f"{key_id} is revoked.")
+    echo(f"{key_id} is revoked.")
 
 
 def _when(at_ms: int | None) -> str:

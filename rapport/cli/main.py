@@ -28,6 +28,7 @@ from rapport.cli.topics import topic
 from rapport.cli.worker import worker
 from rapport.settings import SettingsError
 from rapport.storage.errors import StorageError
+from rapport.terminal import echo
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,7 +62,7 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except (CliError, SettingsError, StorageError) as error:
-        click.echo(f"rapport: {error}", err=True)
+        echo(f"rapport: {error}", err=True)
         if os.environ.get("RAPPORT_LOG_LEVEL") == "debug":
             raise
         sys.exit(1)

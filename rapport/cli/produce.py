@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
-from rich.console import Console
 
 from rapport.cli.environment import CliError, settings_from_environment
 from rapport.datasets.catalogue import NAMES, DatasetName, open_dataset
@@ -21,6 +20,7 @@ from rapport.producing.readers import FileFaultError, FileFormat, open_file
 from rapport.producing.reporting import describe, watch
 from rapport.producing.run import Produced, produce
 from rapport.producing.sending import SendError, open_sender
+from rapport.terminal import echo, make_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,14 +103,14 @@ def produce_command(
         spec = SyntheticSpec(events=events, customers=customers, skew=skew, seed=seed, tenant_id=tenant)
         feed = _open_dataset(dataset or "synthetic", spec)
     produced = asyncio.run(_send(feed, settings.kafka, batch=batch, is_strict=strict))
-    click.echo(f"{feed.name}: {describe(produced)}")
+    echo(f"{feed.name}: {describe(produced)}")
     sys.exit(1 if produced.bad_lines else 0)
 
 
 async def _send(feed: Feed, kafka: KafkaSettings, *, batch: int, is_strict: bool) -> Produced:
     try:
         async with open_sender(kafka, events_per_message=batch) as sender:
-            with watch(feed, Console(), Console(stderr=True)) as watcher:
+            with watch(feed, make_console(), make_console(stderr=True)) as watcher:
                 return await produce(feed, sender, watcher, is_strict=is_strict)
     except SendError as error:
         raise CliError(str(error)) from error

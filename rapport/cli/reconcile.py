@@ -11,6 +11,7 @@ from rich.table import Table
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.storage.reconcile import Reconciliation, repair_drift
 from rapport.storage.reconcile import reconcile as compare
+from rapport.terminal import make_console
 
 
 @click.command()
@@ -21,7 +22,7 @@ def reconcile(*, repair: bool, slices: int, show: int) -> None:
     """Compare every summary with the interaction history; exit code 1 if any differs."""
     settings = settings_from_environment()
     horizon_s = settings.worker.dedup_horizon_hours * 3600
-    console = Console()
+    console = make_console()
     with open_store(settings) as store:
         result = compare(store, slices=slices, horizon_s=horizon_s)
         _print(console, result, show)

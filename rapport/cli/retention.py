@@ -9,6 +9,7 @@ import click
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.domain.retention import DataClass
 from rapport.storage.retention import RetentionConfig, apply_retention, load_configs, save_config
+from rapport.terminal import echo
 
 
 @click.group()
@@ -31,7 +32,7 @@ def change(*, tenant_id: str, data_class: str, days: int, legal_hold: bool) -> N
     )
     with open_store(settings_from_environment()) as store:
         save_config(store, tenant_id, config)
-    click.echo(f"{data_class} of {tenant_id}: {_text(config)}")
+    echo(f"{data_class} of {tenant_id}: {_text(config)}")
 
 
 @retention.command("show")
@@ -40,7 +41,7 @@ def show(tenant_id: str) -> None:
     """Say how long a tenant keeps each class of data."""
     with open_store(settings_from_environment()) as store:
         for config in load_configs(store, tenant_id):
-            click.echo(f"{config.data_class}\t{_text(config)}")
+            echo(f"{config.data_class}\t{_text(config)}")
 
 
 @retention.command()
@@ -49,8 +50,8 @@ def apply() -> None:
     with open_store(settings_from_environment()) as store:
         deleted = apply_retention(store, time.time_ns() // 1_000_000)
     for (tenant_id, table), rows in sorted(deleted.items()):
-        click.echo(f"{tenant_id}\t{table}\t{rows}")
-    click.echo(f"{sum(deleted.values())} rows deleted")
+        echo(f"{tenant_id}\t{table}\t{rows}")
+    echo(f"{sum(deleted.values())} rows deleted")
 
 
 def _text(config: RetentionConfig) -> str:

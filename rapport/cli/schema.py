@@ -8,6 +8,7 @@ import click
 
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.storage import migrations
+from rapport.terminal import echo
 
 
 @click.command()
@@ -24,9 +25,9 @@ def migrate(*, only_plan: bool, write_schema: Path | None) -> None:
     else:
         pending = migrations.migrate(settings.clickhouse)
     for migration in pending:
-        click.echo(f"{'pending' if only_plan else 'applied'} {migration.name}")
+        echo(f"{'pending' if only_plan else 'applied'} {migration.name}")
     if not pending:
-        click.echo("the schema is current")
+        echo("the schema is current")
     if write_schema is not None:
         with open_store(settings) as store:
             write_schema.write_text(migrations.dump_schema(store), encoding="utf-8")

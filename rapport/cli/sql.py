@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.storage.adhoc import run_query
+from rapport.terminal import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @click.command()
@@ -28,8 +34,18 @@ def sql(query: str, output_format: str) -> None:
     """  # noqa: D301 - click reads it
     with open_store(settings_from_environment()) as store:
         try:
-            for piece in run_query(store, query, output_format):
-                sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+            _write(run_query(store, query, output_format))
         except BrokenPipeError:  # a reader like `head` has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(pieces: Iterable[bytes]) -> None:
+    """Write an answer byte for byte into a file or a pipe, and only what shows onto a terminal."""
+    if not sys.stdout.isatty():
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for piece in pieces:
+        echo(decoder.decode(piece), nl=False)

@@ -14,6 +14,7 @@ from rapport.embedded.errors import StackError
 from rapport.embedded.stack import StackPlan, StackPorts, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor import Stack
 from rapport.logs import configure_logs
+from rapport.terminal import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def up(
         stack = Stack(plan_children(plan), plan.data_dir)
 
         async def announce() -> None:
-            click.echo(describe_stack(plan, data_dir))
+            echo(describe_stack(plan, data_dir))
 
         asyncio.run(stack.run_until_stopped(announce))
     except StackError as error:

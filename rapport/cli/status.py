@@ -6,7 +6,6 @@ import asyncio
 
 import click
 from aiokafka.errors import KafkaError
-from rich.console import Console
 from rich.table import Table
 
 from rapport.cli.environment import open_store, settings_from_environment
@@ -14,13 +13,14 @@ from rapport.kafka.log import LogRange, open_log
 from rapport.kafka.topics import cluster_id_of
 from rapport.settings import KafkaSettings
 from rapport.storage.dead_letters import count_letters
+from rapport.terminal import make_console
 
 
 @click.command()
 def status() -> None:
     """Show the lag of every partition, the last batches, and the dead letters by code."""
     settings = settings_from_environment()
-    console = Console()
+    console = make_console()
     with open_store(settings) as store:
         rows = store.rows("status/sources")
         letters = count_letters(store)

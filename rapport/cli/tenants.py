@@ -13,6 +13,7 @@ from rapport.storage.tenants import (
     create_tenant,
     load_tenants,
 )
+from rapport.terminal import echo, echo_row
 
 
 @click.group()
@@ -31,7 +32,7 @@ def create(tenant_id: str, name: str, time_zone: str) -> None:
             create_tenant(store, tenant_id, name=name, time_zone=time_zone)
         except UnknownTimeZoneError as error:
             raise CliError(str(error)) from error
-    click.echo(f"tenant {tenant_id} is ready")
+    echo(f"tenant {tenant_id} is ready")
 
 
 @tenant.command("set")
@@ -75,7 +76,7 @@ def change(tenant_id: str, **settings: float | bool | None) -> None:
             change_tenant(store, tenant_id, **chosen)
         except UnknownTenantError as error:
             raise CliError(str(error)) from error
-    click.echo(f"tenant {tenant_id} is changed")
+    echo(f"tenant {tenant_id} is changed")
 
 
 @tenant.command("list")
@@ -83,4 +84,4 @@ def list_tenants() -> None:
     """List the active tenants."""
     with open_store(settings_from_environment()) as store:
         for known in load_tenants(store).values():
-            click.echo(f"{known.tenant_id}\t{known.time_zone}\t{known.name}")
+            echo_row(known.tenant_id, known.time_zone, known.name)

@@ -9,6 +9,7 @@ import click
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.kafka.topics import cluster_id_of, create_topics
 from rapport.storage.sources import begin_generation
+from rapport.terminal import echo
 
 
 @click.group()
@@ -21,7 +22,7 @@ def create() -> None:
     """Create the source and the dead-letter topic where they are missing."""
     settings = settings_from_environment()
     asyncio.run(create_topics(settings.kafka))
-    click.echo(f"{settings.kafka.topic} and {settings.kafka.dead_letter_topic} exist")
+    echo(f"{settings.kafka.topic} and {settings.kafka.dead_letter_topic} exist")
 
 
 @topic.command()
@@ -33,4 +34,4 @@ def recreated(name: str, reason: str) -> None:
     cluster_id = asyncio.run(cluster_id_of(settings.kafka))
     with open_store(settings) as store:
         generation = begin_generation(store, cluster_id, name, reason)
-    click.echo(f"{name} is in generation {generation} now; restart the workers")
+    echo(f"{name} is in generation {generation} now; restart the workers")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rapport.terminal import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +40,7 @@ class _BarWatcher:
         self._progress = progress
         self._errors = errors
         self._started_at = time.perf_counter()
-        self._task = progress.add_task(feed.name, total=feed.size, counts="")
+        self._task = progress.add_task(visible(feed.name), total=feed.size, counts="")
 
     def report_bad(self, line: BadLine) -> None:
         target = self._progress.console if self._errors.is_terminal else self._errors

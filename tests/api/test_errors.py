@@ -80,9 +80,9 @@ def test_a_wrong_method_is_405_and_says_which_are_allowed(caller: Caller, method
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/interaction-history", {"GET", "OPTIONS"}),
-        ("/api-keys", {"GET", "POST", "DELETE", "OPTIONS"}),
-        ("/offers/o1", {"GET", "PUT", "PATCH", "DELETE", "OPTIONS"}),
+        ("/interaction-history", {"GET", "HEAD", "OPTIONS"}),
+        ("/api-keys", {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}),
+        ("/offers/o1", {"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"}),
     ],
 )
 def test_options_says_which_methods_a_path_has(caller: Caller, path: str, allowed: set[str]):

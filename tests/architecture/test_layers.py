@@ -212,3 +212,10 @@ def test_every_library_that_is_imported_is_asked_for_by_the_project():
             ):
                 missing.add(f"{module_of(path)}: {name}")
     assert missing == set()
+
+
+def test_only_the_terminal_prints():
+    """Text of others must not move a cursor or be markup: :mod:`rapport.terminal` sees to it."""
+    prints = re.compile(r"(?<![\w.])(?:click\.s?echo|print|Console)\(")
+    allowed = {ROOT / "rapport" / "terminal.py"}
+    assert [path for path in CODE if path not in allowed and prints.search(path.read_text("utf-8"))] == []

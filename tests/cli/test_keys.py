@@ -74,7 +74,7 @@ def test_a_key_is_made_listed_and_revoked_and_the_audit_log_knows(run: Runs):
     ("arguments", "pepper", "reason"),
     [
         (("key", "create", "t1", "--role", "viewer"), "", "RAPPORT_API_KEY_PEPPER must be set"),
-        (("key", "create", "t1", "--role", "viewer", "--expires", "2020-01-01"), PEPPER, "lies in the past"),
+        (("key", "create", "t1", "--role", "viewer", "--expires", "2020-01-01"), PEPPER, "in the future"),
         (("key", "create", "t9", "--role", "viewer"), PEPPER, "`rapport tenant create t9`"),
         (("tenant", "set", "t9", "--decision-quota", "5"), PEPPER, "t9"),
         (("tenant", "set", "t1"), PEPPER, "nothing to change"),
