@@ -91,8 +91,7 @@ from rapport.storage.summaries import read_summaries
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from redis.asyncio import Redis
-
+    from api.shared_state import SharedState
     from rapport.settings import Settings
 
 CONTROLLERS: tuple[type[Controller], ...] = (
@@ -149,7 +148,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
     catalogues = CompiledCatalogues(database)
     identities = IdentityMap(database)
     watermark = Watermark(database, settings.kafka, metrics)
-    redis = connect_shared_state(settings.api)
+    shared = connect_shared_state(settings.api)
     max_batch = settings.api.loader_max_batch if settings.api.loader else 1
     services = Services(
         settings=settings,
@@ -178,7 +177,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                 sizes=metrics.loaded.labels("repetitions"),
             ),
             watermark,
-            redis,
+            shared,
             patience_s=settings.api.kafka_timeout_s + 2,
         ),
         client_addresses=ClientAddresses(settings.api.trusted_proxies),
@@ -210,7 +209,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         clv=CustomerValues(database, identities, settings, clock),
         profiles=UnifiedProfiles(discover_sections(BUILT_IN), settings.api.profile_section_s),
         segments=SegmentRefresher(database, catalogues, tenants, clock, every_s=settings.api.segment_refresh_s),
-        reservations=MemoryBook() if redis is None else SharedBook(redis, int(settings.api.reservation_s * 1000)),
+        reservations=MemoryBook() if shared is None else SharedBook(shared, int(settings.api.reservation_s * 1000)),
         contact_profiles=ContactProfiles(database, clock, settings.api.profile_retention_days),
     )
 
@@ -227,14 +226,14 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         dependencies={"services": Provide(provide_services)},
         middleware=[
             Authentication(services.keyring, settings.api),
-            RateLimit(settings.api, tenants, redis),
+            RateLimit(settings.api, tenants, shared),
             Freshness(services.watermark),
             AllowedMethods(),
             PathParameters(),
         ],
         before_request=KnownParameters(),
         exception_handlers=dict(EXCEPTION_HANDLERS),
-        lifespan=[lambda _app: _running(services, redis)],
+        lifespan=[lambda _app: _running(services, shared)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.api.max_body_bytes,
         logging_config=None,
@@ -243,7 +242,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
 
 
 @asynccontextmanager
-async def _running(services: Services, redis: Redis | None) -> AsyncIterator[None]:
+async def _running(services: Services, shared: SharedState | None) -> AsyncIterator[None]:
     """Run what goes on beside the requests."""
     beside = [
         asyncio.create_task(services.gateway.run()),
@@ -261,6 +260,6 @@ async def _running(services: Services, redis: Redis | None) -> AsyncIterator[Non
         yield
     finally:
         await end(beside, again_after_s=STOP_S + 2)
-        if redis is not None:
-            await redis.aclose()
+        if shared is not None:
+            await shared.redis.aclose()
         services.database.close()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
-import structlog
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -24,12 +25,10 @@ from rapport.settings import SettingsError
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
-    from redis.asyncio import Redis
 
+    from api.shared_state import SharedState
     from api.tenants import TenantDirectory
     from rapport.settings import ApiSettings
-
-log = structlog.get_logger(__name__)
 
 ROUTE_LIMITS: Final[Mapping[str, int]] = {"POST /api/v1/dsar": 10}
 """Requests a minute on single routes, unless the settings say otherwise."""
@@ -46,18 +45,19 @@ class RateLimit(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = PUBLIC
 
-    def __init__(self, settings: ApiSettings, tenants: TenantDirectory, redis: Redis | None) -> None:
+    def __init__(self, settings: ApiSettings, tenants: TenantDirectory, shared: SharedState | None) -> None:
         self._tenants = tenants
+        self._state = shared
         # The library's asynchronous one copies a tenant's whole window at every request.
         self._own = OwnRateLimiter(OwnWindows())
         self._shared = (
             None
-            if redis is None
+            if shared is None
             else MovingWindowRateLimiter(
                 RedisStorage(
                     f"async+{settings.shared_state}",
                     implementation="redispy",
-                    connection_pool=redis.connection_pool,  # type: ignore[arg-type] # handed on to redis-py
+                    connection_pool=shared.redis.connection_pool,  # type: ignore[arg-type] # handed on to redis-py
                 )
             )
         )
@@ -71,10 +71,11 @@ class RateLimit(ASGIMiddleware):
         """
         tenant_id = scope["user"].tenant_id
         tenant = await self._tenants.get(tenant_id)
-        windows: list[_Window] = [(RateLimitItemPerMinute(tenant.settings.requests_per_minute), (tenant_id,))]
+        name = quote(tenant_id, safe="")  # the library joins names with slashes
+        windows: list[_Window] = [(RateLimitItemPerMinute(tenant.settings.requests_per_minute), (name,))]
         route = f"{scope.get('method')} {scope.get('path_template')}"
         if route in self._routes:
-            windows.append((RateLimitItemPerMinute(self._routes[route]), (tenant_id, route)))
+            windows.append((RateLimitItemPerMinute(self._routes[route]), (name, route)))
         headers: dict[str, str] = {}
         for item, names in windows:
             is_allowed, reset_at, remaining = await self._hit(item, names)
@@ -103,11 +104,10 @@ class RateLimit(ASGIMiddleware):
 
     async def _hit(self, item: RateLimitItemPerMinute, names: tuple[str, ...]) -> tuple[bool, float, int]:
         """Count a request in one window: whether it is allowed, when the window has room again, and how much now."""
-        if self._shared is not None:
-            try:
-                return await _hit(self._shared, item, names)
-            except (RedisError, OSError) as error:
-                log.warning("the shared rate limit does not answer; this process counts by itself", error=str(error))
+        limiter = self._shared
+        if self._state is not None and limiter is not None:
+            with suppress(RedisError):  # this process counts by itself meanwhile
+                return await self._state.ask(lambda: _hit(limiter, item, names))
         is_allowed = self._own.hit(item, *names)
         stats = self._own.get_window_stats(item, *names)
         return is_allowed, stats.reset_time, stats.remaining

@@ -4,7 +4,7 @@ A customer is locked with a token that expires, so a process that dies locks nob
 may come back after its lock has expired; reserving therefore checks the token, in the same step: who has lost the lock
 reserves nothing and decides again.
 
-While Redis does not answer, each process knows its own reservations only, and says so in the log: caps then hold
+While Redis does not answer, each process knows its own reservations only, and the log says so: caps then hold
 within each process. To refuse instead would let an outage of Redis end all recommendations. Reservations made meanwhile
 stay in the process's memory and count there until they are shown or lapse.
 """
@@ -20,20 +20,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import msgspec
-import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.reservations.book import CustomerKey, LockLostError, MemoryBook, Reserving
 from api.reservations.holds import WAITS_FOR_STREAM_MS, Hold
+from api.shared_state import SharedState, name_of_customer
 
-log = structlog.get_logger(__name__)
 T = TypeVar("T")
 LOCK_MS: Final = 10_000
 """After so long a process that has a customer is taken for dead."""
 WAIT_S: Final = 5.0
-RETRY_AFTER_S: Final = 1.0
-"""For how long Redis is left alone after it has not answered."""
 
 # KEYS: lock, holds. ARGV: token, milliseconds. The holds if the lock is free, and then it is the caller's.
 _TAKE: Final = """
@@ -65,15 +61,15 @@ class SharedBook:
     """Reservations that several processes share.
 
     Args:
-        redis: Of the processes.
+        shared: Of the processes.
         held_for_ms: How long a hold lives at most before it lapses, in milliseconds.
     """
 
-    def __init__(self, redis: Redis, held_for_ms: int) -> None:
-        self._redis = redis
+    def __init__(self, shared: SharedState, held_for_ms: int) -> None:
+        self._shared = shared
+        self._redis = shared.redis
         self._keep_ms = held_for_ms + WAITS_FOR_STREAM_MS
         self._own = MemoryBook()
-        self._away_until = 0.0
 
     @asynccontextmanager
     async def customer(self, key: CustomerKey) -> AsyncIterator[Reserving]:
@@ -156,14 +152,10 @@ class SharedBook:
 
     async def _ask(self, ask: Callable[[], Awaitable[T]], missing: Any = None) -> Any:  # noqa: ANN401 - Redis' answer
         """Ask Redis; `missing` while it is away."""
-        if time.monotonic() < self._away_until:
-            return missing
         try:
-            return await ask()
-        except (RedisError, OSError) as error:
-            self._away_until = time.monotonic() + RETRY_AFTER_S
-            log.warning("the shared reservations do not answer; this process knows its own only", error=str(error))
-            return missing
+            return await self._shared.ask(ask)
+        except RedisError:
+            return missing  # this process knows its own reservations only
 
 
 class _Shared:
@@ -180,8 +172,8 @@ class _Shared:
 
 
 def _lock(key: CustomerKey) -> str:
-    return f"rapport:deciding:{{{key.tenant_id}:{key.customer_id}}}"
+    return f"rapport:deciding:{name_of_customer(key.tenant_id, key.customer_id)}"
 
 
 def _holds(key: CustomerKey) -> str:
-    return f"rapport:reservations:{{{key.tenant_id}:{key.customer_id}}}"
+    return f"rapport:reservations:{name_of_customer(key.tenant_id, key.customer_id)}"

@@ -28,10 +28,9 @@ from rapport.storage.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from redis.asyncio import Redis
-
     from api.reading.loader import Loader
     from api.reading.watermark import Watermark
+    from api.shared_state import SharedState
     from rapport.domain.payloads import PayloadHashes
     from rapport.storage.recorded import KeyOfEvent, Recorded
 
@@ -72,7 +71,7 @@ class Repetitions:
         self,
         recorded: Loader[KeyOfEvent, Recorded | None],
         watermark: Watermark,
-        shared: Redis | None,
+        shared: SharedState | None,
         *,
         patience_s: float,
     ) -> None:
@@ -140,8 +139,7 @@ class Repetitions:
             return await self._apply(key, write)
         try:
             claim = await self._shared.claim(key)
-        except (RedisError, OSError) as error:
-            log.warning("the shared state does not answer; this process keeps to itself", error=str(error))
+        except RedisError:  # this process keeps to itself meanwhile
             return await self._apply(key, write)
         if isinstance(claim, bytes):
             return msgspec.json.decode(claim, type=WrittenEvent), True

@@ -9,13 +9,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
+import msgspec
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from redis.asyncio import Redis
-
+    from api.shared_state import SharedState
     from rapport.storage.recorded import KeyOfEvent
 
 KEPT_S: Final = 3_600
@@ -30,8 +30,8 @@ return 0
 class Claim:
     """The right to write one event; given up on leaving unless it was fulfilled."""
 
-    def __init__(self, redis: Redis, name: str, token: bytes) -> None:
-        self._redis = redis
+    def __init__(self, shared: SharedState, name: str, token: bytes) -> None:
+        self._shared = shared
         self._name = name
         self._token = token
         self._result: bytes | None = None
@@ -46,23 +46,24 @@ class Claim:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with suppress(RedisError, OSError):  # the claim lapses by itself
-            if self._result is not None:
-                await self._redis.set(self._name, self._result, ex=KEPT_S)
+        redis, result = self._shared.redis, self._result
+        with suppress(RedisError):  # the claim lapses by itself
+            if result is not None:
+                await self._shared.ask(lambda: redis.set(self._name, result, ex=KEPT_S))
             else:
-                await self._redis.eval(_RELEASE, 1, self._name, self._token)
+                await self._shared.ask(lambda: redis.eval(_RELEASE, 1, self._name, self._token))
 
 
 class SharedWrites:
     """Lets one process write at a time.
 
     Args:
-        redis: Where they meet.
+        shared: Where they meet.
         patience_s: How long a process may take; then it is taken for dead.
     """
 
-    def __init__(self, redis: Redis, patience_s: float) -> None:
-        self._redis = redis
+    def __init__(self, shared: SharedState, patience_s: float) -> None:
+        self._shared = shared
         self._patience_s = patience_s
 
     async def claim(self, key: KeyOfEvent) -> Claim | bytes:
@@ -71,15 +72,16 @@ class SharedWrites:
         Raises:
             RedisError: It does not answer.
         """
-        name = "rapport:written:" + hashlib.sha256("\0".join(key).encode()).hexdigest()
+        name = "rapport:written:" + hashlib.sha256(msgspec.json.encode(list(key))).hexdigest()
+        redis, lasts_ms = self._shared.redis, int(self._patience_s * 1000)
         token = _PENDING + secrets.token_hex(8).encode()
         deadline = time.monotonic() + self._patience_s
         while True:
-            if await self._redis.set(name, token, nx=True, px=int(self._patience_s * 1000)):
-                return Claim(self._redis, name, token)
-            held = await self._redis.get(name)
+            if await self._shared.ask(lambda: redis.set(name, token, nx=True, px=lasts_ms)):
+                return Claim(self._shared, name, token)
+            held = await self._shared.ask(lambda: redis.get(name))
             if isinstance(held, bytes) and not held.startswith(_PENDING):
                 return held
             if time.monotonic() > deadline:
-                return Claim(self._redis, name, token)
+                return Claim(self._shared, name, token)
             await asyncio.sleep(LOOK_EVERY_S)

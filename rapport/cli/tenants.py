@@ -7,6 +7,7 @@ import click
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.tenants import MAX_REQUESTS_PER_MINUTE
 from rapport.storage.tenants import (
+    InvalidTenantIdError,
     UnknownTenantError,
     UnknownTimeZoneError,
     change_tenant,
@@ -30,7 +31,7 @@ def create(tenant_id: str, name: str, time_zone: str) -> None:
     with open_store(settings_from_environment()) as store:
         try:
             create_tenant(store, tenant_id, name=name, time_zone=time_zone)
-        except UnknownTimeZoneError as error:
+        except (InvalidTenantIdError, UnknownTimeZoneError) as error:
             raise CliError(str(error)) from error
     echo(f"tenant {tenant_id} is ready")
 

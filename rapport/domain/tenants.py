@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 REQUESTS_PER_MINUTE: Final = 1_000
 MAX_REQUESTS_PER_MINUTE: Final = 10_000_000
+MAX_ID: Final = 64
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+
+
+def fault_of_tenant_id(tenant_id: str) -> str:
+    """Say what is wrong with the id of a tenant that is to be created; empty if nothing is.
+
+    Without a colon, the first one in a message key ``tenant:customer`` ends the tenant, whatever customers are called.
+    """
+    if _ID.fullmatch(tenant_id) and len(tenant_id) <= MAX_ID:
+        return ""
+    return f"must be up to {MAX_ID} letters, digits, dots, hyphens and underscores of ASCII, a letter or digit first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from rapport.domain.outcomes import (
     default_name,
     versions_by_key,
 )
-from rapport.domain.tenants import TenantSettings
+from rapport.domain.tenants import TenantSettings, fault_of_tenant_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,10 @@ class UnknownTimeZoneError(ValueError):
     """The time zone is not an IANA name."""
 
 
+class InvalidTenantIdError(ValueError):
+    """An id that no tenant may have."""
+
+
 class UnknownTenantError(ValueError):
     """There is no such tenant."""
 
@@ -59,12 +63,15 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
     """Create a tenant with the default outcome types. Creating it again changes its name, and revives an inactive one.
 
     Raises:
+        InvalidTenantIdError: It is new, and its id is none that a tenant may have.
         UnknownTimeZoneError: ``time_zone`` is no IANA name.
     """
     if time_zone not in available_timezones() - _NOT_ZONES:
         raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
     existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
     if tenant_id not in existing:
+        if fault := fault_of_tenant_id(tenant_id):
+            raise InvalidTenantIdError(f"the id of a tenant {fault}; {tenant_id!r} is none")
         store.insert("outcome_types", _default_outcome_frame(tenant_id))
     row = existing.get(tenant_id, {"tenant_id": tenant_id, "time_zone": time_zone})
     _write_tenant(store, {**row, "name": name or tenant_id, "is_active": True})

@@ -11,6 +11,7 @@ from api.decisions.circuits import Circuits
 from api.reservations.book import CustomerKey, LockLostError, MemoryBook
 from api.reservations.holds import WAITS_FOR_STREAM_MS, HeldExposure, Hold, sort_holds
 from api.reservations.shared import SharedBook
+from api.shared_state import SharedState
 from rapport.domain.decisions.facts import Reservation, Subject
 from rapport.domain.decisions.outcome import Decision, Funnel
 from rapport.domain.decisions.traces import ScoreRecord, Trace
@@ -35,7 +36,7 @@ async def shared_books(url: str) -> AsyncIterator[list[SharedBook]]:
     """Two processes' books on one Redis."""
     clients = [Redis.from_url(url) for _ in range(2)]
     try:
-        yield [SharedBook(client, 100) for client in clients]
+        yield [SharedBook(SharedState(client), 100) for client in clients]
     finally:
         for client in clients:
             await client.aclose()

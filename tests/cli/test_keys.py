@@ -106,3 +106,11 @@ def test_a_key_that_would_open_nothing_or_end_too_late_is_not_made(run: Runs, op
     assert isinstance(result.exception, CliError)
     assert options[0] in str(result.exception)
     assert run("key", "list", "t1").stdout == ""
+
+
+@pytest.mark.parametrize("tenant_id", ["", "a:b", "a\x1b[2J", "a" * 65])
+def test_a_tenant_has_an_id_that_keys_and_paths_can_hold(run: Runs, tenant_id: str):
+    result = run("tenant", "create", "--", tenant_id)
+    assert isinstance(result.exception, CliError)
+    assert "letters, digits" in str(result.exception)
+    assert run("tenant", "list").stdout == "t1\tUTC\tt1\n"

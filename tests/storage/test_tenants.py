@@ -10,7 +10,14 @@ from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classificat
 from rapport.domain.tenants import TenantSettings
 from rapport.kafka.sources import source_of
 from rapport.storage.client import Store
-from rapport.storage.tenants import Tenant, UnknownTimeZoneError, change_tenant, create_tenant, load_tenants
+from rapport.storage.tenants import (
+    InvalidTenantIdError,
+    Tenant,
+    UnknownTimeZoneError,
+    change_tenant,
+    create_tenant,
+    load_tenants,
+)
 from tests.fixtures.events import CLICK, text_of
 
 OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
@@ -30,12 +37,22 @@ def test_a_tenant_starts_with_the_default_outcomes_in_utc(store: Store):
 
 
 def test_a_tenant_has_the_name_and_time_zone_it_was_given(store: Store):
-    create_tenant(store, "a'b\\", name='Ünïcode "Ltd"', time_zone="Europe/Berlin")
+    create_tenant(store, "A-b_2.x", name='Ünïcode "Ltd"', time_zone="Europe/Berlin")
     create_tenant(store, "globex")
     assert load_tenants(store) == {
-        "a'b\\": Tenant("a'b\\", 'Ünïcode "Ltd"', "Europe/Berlin", OUTCOMES),
+        "A-b_2.x": Tenant("A-b_2.x", 'Ünïcode "Ltd"', "Europe/Berlin", OUTCOMES),
         "globex": Tenant("globex", "globex", "UTC", OUTCOMES),
     }
+
+
+@pytest.mark.parametrize(
+    "tenant_id",
+    ["", " ", "a:b", "a/b", "a b", "../a", "-a", ".a", "_a", "é", "\uff11", "a\x1b[2J", "a\n", "a" * 65, "a\0"],
+)
+def test_an_id_that_keys_and_paths_could_mistake_is_refused(store: Store, tenant_id: str):
+    with pytest.raises(InvalidTenantIdError, match="letters, digits"):
+        create_tenant(store, tenant_id)
+    assert load_tenants(store) == {}
 
 
 def test_creating_a_tenant_again_changes_its_name_only(store: Store):
