@@ -117,7 +117,7 @@ def expected_version(if_match: str | None, fields: Fields) -> int | None:
     said = [fields["version"]] if "version" in fields else []
     if if_match is not None and if_match.strip() != "*":
         tag = if_match.strip().removeprefix("W/").strip('"')
-        if not (tag.isascii() and tag.isdigit()):
+        if not (tag.isascii() and tag.isdigit() and len(tag) <= MAX_VERSION_DIGITS):
             raise invalid(Fault(field="If-Match", message='must be the ETag of the entity, as "3"'))
         said.append(int(tag))
     if any(not isinstance(one, int) or isinstance(one, bool) for one in said):
@@ -207,6 +207,7 @@ def _with_name(fields: Fields, old: str, new: str) -> Fields:
     return {new: fields[old], **{name: value for name, value in fields.items() if name != old}}
 
 
+MAX_VERSION_DIGITS: Final = 18
 _DATA_TYPES: Final = {
     **dict.fromkeys(("varchar", "char", "character varying", "string", "str", "uuid"), "text"),
     **dict.fromkeys(

@@ -101,4 +101,4 @@ def fault_of_expiry(expires_at_ms: int | None, now_ms: int) -> str:
     """Say what is wrong with the expiry of a key that is to be made; empty if nothing is, or if it has none."""
     if expires_at_ms is None or now_ms < expires_at_ms <= MAX_EXPIRY_MS:
         return ""
-    return "must be a time in the future, as 2027-01-31T00:00:00Z, before 2100-01-02; without one a key stays valid"
+    return "must be a time in the future, as 2027-01-31T00:00:00Z, and not after 2100-01-01; without one a key stays"

@@ -13,6 +13,7 @@ import msgspec
 
 from rapport.domain.events import EVENT_TYPES
 from rapport.domain.json_limits import MAX_INTEGER_DIGITS, JsonFault, decode_json, find_json_fault
+from rapport.domain.number_text import number_of_text
 from rapport.domain.rejections import RejectionCode
 
 CellConverter: TypeAlias = Callable[[str, Any], Any]
@@ -69,11 +70,8 @@ def _is_json(text: str) -> bool:
 
 
 def _number(text: str) -> float | str:
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+    number = number_of_text(text)
+    return text if number is None else number
 
 
 def _integer(text: str) -> int | str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
+from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
 from rapport.storage.customers import CustomerKey
@@ -133,6 +134,7 @@ def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) 
             "needs_all": segment.combinator == "AND",
             "now_ms": now_ms,
             "asks_metrics": bool(definitions),
+            "number_pattern": NUMBER_PATTERN,
             "first_id": min(starts, default=FIRST_ID),
             "before_id": id_at(now_ms + 1),
         },

@@ -25,6 +25,7 @@ from rapport.storage.segments import (
     refresh_segment,
 )
 from rapport.storage.stream import MILLIS
+from tests.domain.test_number_text import NUMBERS, TEXTS
 from tests.storage.test_metrics import event, metric, write
 
 if TYPE_CHECKING:
@@ -205,6 +206,15 @@ def test_who_is_in_a_segment_is_what_plain_python_works_out(store: Store, seed: 
             if (all if one.combinator == "AND" else any)(verdicts):
                 expected.add(name)
         assert set(refreshed(store, one, whose=tenancy(*metrics))) == expected, (one.combinator, filters)
+
+
+def test_texts_are_numbers_for_segments_exactly_where_they_are_for_rules(store: Store):
+    texts = [*NUMBERS, *(text for text in TEXTS if text)]
+    keep(store, **{f"c{place}": {"a": text} for place, text in enumerate(texts)})
+    for operator in ("gte", "lt"):
+        found = set(refreshed(store, segment(("customer.a", operator, 0), name=operator)))
+        rule = compile_condition(Condition(field="customer.a", operator=operator, value=0))
+        assert found == {f"c{place}" for place, text in enumerate(texts) if rule.holds(text)}, operator
 
 
 def test_who_stays_keeps_the_time_and_who_comes_back_gets_a_new_one(store: Store):

@@ -10,6 +10,7 @@ import msgspec
 
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts
 from rapport.domain.decisions.tallies import Tallies
+from rapport.domain.number_text import index_of_text
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
@@ -204,6 +205,7 @@ def _within(values: object, path: str) -> object:
             return values[path]
         head, dot, rest = path.partition(".")
         return _within(values.get(head), rest) if dot else None
-    if isinstance(values, Sequence) and not isinstance(values, str) and path.isdigit():
-        return values[int(path)] if int(path) < len(values) else None
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        index = index_of_text(path)
+        return values[index] if index is not None and index < len(values) else None
     return None

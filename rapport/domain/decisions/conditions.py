@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from rapport.domain.number_text import number_of_text
 from rapport.domain.patterns import Pattern, PatternError, compile_pattern
 
 Operator = Literal[
@@ -106,10 +107,7 @@ def _number(value: object) -> float | None:
         return float(value)
     if isinstance(value, int | float):
         return float(value)
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return number_of_text(value) if isinstance(value, str) else None
 
 
 def _comparable(value: object) -> object:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from math import isfinite
 from typing import Final, cast
+
+from rapport.domain.number_text import number_of_text
 
 Items = list[object] | tuple[object, ...] | set[object] | frozenset[object]
 Scalar = float | str | bool | None
@@ -15,7 +16,6 @@ MAX_TEXT: Final = 10_000
 
 _LISTS: Final = (list, tuple, set, frozenset)
 _AS_THEY_ARE: Final = frozenset({bool, str, type(None), *_LISTS})
-_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,4})?\s*", re.ASCII)
 
 
 def value_of(raw: object) -> Value:
@@ -45,7 +45,7 @@ def number_of(value: Value) -> float | None:
         return value
     if isinstance(value, bool):
         return float(value)
-    return finite(float(value)) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+    return number_of_text(value) if isinstance(value, str) else None
 
 
 def text_of(value: Value) -> str | None:

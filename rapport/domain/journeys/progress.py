@@ -18,6 +18,7 @@ from rapport.domain.formulas.values import truth_of
 from rapport.domain.journeys.definition import DecideConfig, SendConfig, UpdateConfig, WaitConfig
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
 from rapport.domain.journeys.plan import Plan, Step
+from rapport.domain.number_text import index_of_text
 from rapport.domain.periods import DAY_MS
 
 GONE: Final = "the journey has no such step"
@@ -264,6 +265,7 @@ def _within(values: object, path: str) -> object:
         head, dot, rest = path.partition(".")
         if head == "count":
             return len(values)
-        item = values[int(head)] if head.isdigit() and int(head) < len(values) else None
+        index = index_of_text(head)
+        item = values[index] if index is not None and index < len(values) else None
         return _within(item, rest) if dot else item
     return None

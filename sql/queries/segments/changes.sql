@@ -159,8 +159,8 @@ fulfilled AS
         (kind = 'text' AND has(texts, words))
             OR (kind = 'number' AND has(numbers, amount))
             OR (kind = 'null' AND accepts_null) AS is_accepted,
-        multiIf(kind = 'number', amount, kind = 'text', toFloat64OrNull(trimBoth(words)), NULL) AS left,
-        if(notEmpty(numbers), numbers[1], toFloat64OrNull(trimBoth(texts[1]))) AS right,
+        multiIf(kind = 'number', amount, kind = 'text', toFloat64OrNull(extract(words, {number_pattern:String})), NULL) AS left,
+        if(notEmpty(numbers), numbers[1], toFloat64OrNull(extract(texts[1], {number_pattern:String}))) AS right,
         if(
             kind = 'text' AND notEmpty(texts),
             multiIf(words > texts[1], 1, words < texts[1], -1, 0),
