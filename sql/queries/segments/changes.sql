@@ -159,8 +159,10 @@ fulfilled AS
         (kind = 'text' AND has(texts, words))
             OR (kind = 'number' AND has(numbers, amount))
             OR (kind = 'null' AND accepts_null) AS is_accepted,
-        multiIf(kind = 'number', amount, kind = 'text', toFloat64OrNull(extract(words, {number_pattern:String})), NULL) AS left,
-        if(notEmpty(numbers), numbers[1], toFloat64OrNull(extract(texts[1], {number_pattern:String}))) AS right,
+        multiIf(kind = 'number', amount, kind = 'text', toFloat64OrNull(extract(words, {number_pattern:String})), NULL) AS left_number,
+        if(isFinite(left_number), left_number, NULL) AS left,
+        if(notEmpty(numbers), numbers[1], toFloat64OrNull(extract(texts[1], {number_pattern:String}))) AS right_number,
+        if(isFinite(right_number), right_number, NULL) AS right,
         if(
             kind = 'text' AND notEmpty(texts),
             multiIf(words > texts[1], 1, words < texts[1], -1, 0),
