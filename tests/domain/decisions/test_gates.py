@@ -143,3 +143,16 @@ def test_what_the_flow_does_not_apply_is_skipped():
     found = explained(bank(contact_policy=[HOURS], decision_flow=[flow(node, TOP)]), CustomerFacts())["loan"]
     (ruling,) = [one for one in found.policies if one.id == "hours"]
     assert (ruling.standing, ruling.reason, found.is_eligible) == ("skipped", "flow f does not apply it", True)
+
+
+@pytest.mark.parametrize(("claimed", "named"), [("vip", []), ("savers", ["savers"]), ("Savers", ["Savers"])])
+def test_a_request_cannot_claim_a_segment_of_the_catalogue(claimed: str, named: list[str]):
+    """Who is in it is worked out; groups that the catalogue does not have are the caller's own."""
+    saver = {"id": "savers", "name": "Savers", "filters": [{"field": "customer.balance", "operator": "gt", "value": 0}]}
+    rule = {"id": "r", "ruleType": "segment_required", "config": {"requiredSegments": [claimed]}}
+    catalogue = bank(segment=[saver], qualification_rule=[rule], decision_flow=[flow(TOP)])
+    decision = decided(catalogue, key="f", segments=frozenset({claimed}))
+    assert bool(decision.items) is not bool(named)
+    assert [problem.split()[3] for problem in decision.trace.problems] == named
+    member = CustomerFacts(segments=frozenset({claimed}))
+    assert decided(catalogue, member, key="f", segments=frozenset({claimed})).items
