@@ -51,9 +51,10 @@ class RecommendBody(Body, frozen=True):
         placements: Several placements at once; each is decided for itself.
         deduplicate: Whether an offer may be in one of the placements only. Without it that is so where the flow's
             group node says ``optimal``, and not elsewhere.
-        attributes: What formulas and rules call ``attributes.*`` and ``customer.*``. ``propensityScores`` among them
-            are scores by offer id of models of your own; ``timeZone`` is the customer's time zone.
-        segments: The customer's segments.
+        attributes: What formulas and rules call ``attributes.*``; ``customer.*`` where a schema's ``source`` says so.
+            ``propensityScores`` among them are scores by offer id of models of your own; ``timeZone`` is the
+            customer's time zone.
+        segments: Groups of your own that the customer is in; those of the catalogue are worked out.
         context: Kept with the interactions, up to 8 KiB.
         levers: Factors by offer or category id, for this request.
         session_id: Whose session it is, for anonymous customers.

@@ -72,6 +72,14 @@ def test_a_gate_before_the_creatives_are_known():
             {"qualification_rule": [rule(config={**ADULT, "attribute": "attributes.age"})]},
             ("request_decides", "r", "config.attribute"),
         ),
+        (
+            {
+                "contact_policy": [
+                    policy(ruleType="allow_override", config={"conditions": [{"field": "attributes.now"}]})
+                ]
+            },
+            ("request_decides", "p", "config.conditions[0].field"),
+        ),
     ],
 )
 def test_what_does_nothing_or_not_what_it_seems_to(parts: dict[str, list[Fields]], expected: tuple[str, str, str]):

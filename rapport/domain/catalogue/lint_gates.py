@@ -88,6 +88,7 @@ def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[
             yield LintWarning("segment_without_filters", "segment", segment.id, "filters", "nobody is in it")
     yield from _lint_segments_named(entities)
     yield from _lint_rules(entities)
+    yield from _lint_overrides(entities)
 
 
 def _lint_segments_named(entities: Entities) -> Iterator[LintWarning]:
@@ -126,6 +127,18 @@ def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
         elif "." not in name and sources.declared and name not in sources.declared:
             message = f"no active customer schema has a field {name!r}; whoever is stored without it is not eligible"
             yield LintWarning("attribute_unknown", "qualification_rule", rule.id, "config.attribute", message)
+
+
+def _lint_overrides(entities: Entities) -> Iterator[LintWarning]:
+    for policy in _active(entities, "contact_policy"):
+        if not isinstance(policy, ContactPolicy) or policy.rule_type != "allow_override":
+            continue
+        for index, condition in enumerate(policy.config.get("conditions", ())):
+            named = condition.get("field") if isinstance(condition, Mapping) else None
+            if isinstance(named, str) and named.startswith(_SENT):
+                path = f"config.conditions[{index}].field"
+                message = f"requests say what {named} is, so that whoever sends them lifts all contact policies"
+                yield LintWarning("request_decides", "contact_policy", policy.id, path, message)
 
 
 def _applying(entities: Entities, kind: str) -> int:
