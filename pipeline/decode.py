@@ -15,6 +15,7 @@ from rapport.domain.events import (
     InteractionRecorded,
     decode_message,
     resolve_time,
+    why_negative_is_refused,
 )
 from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
@@ -170,6 +171,10 @@ class _Run:
             meaning = self.directory.meaning(event.tenant_id, event.outcome, received_at_ms)
             if unknown is not None or meaning is None:
                 return unknown
+        if event.conversion_value is not None and event.conversion_value < 0:
+            refused = why_negative_is_refused(event.outcome, event.conversion_value, is_allowed=meaning[4])
+            if refused:
+                return Rejection(RejectionCode.INVALID_VALUE, refused, event.tenant_id)
         occurred_at_ms = resolve_time(event.timestamp, received_at_ms)
         if isinstance(occurred_at_ms, Rejection):
             return Rejection(occurred_at_ms.code, occurred_at_ms.detail, event.tenant_id)

@@ -17,6 +17,7 @@ class Meaning(NamedTuple):
     category: str
     is_conversion: bool
     default_direction: str
+    allows_negative_value: bool = False
 
 
 class Directory:
@@ -80,4 +81,5 @@ def _meaning_of(outcome_type: OutcomeType) -> Meaning:
         outcome_type.category.value,
         outcome_type.is_conversion,
         default_direction(outcome_type.category),
+        outcome_type.allows_negative_value,
     )

@@ -74,6 +74,7 @@ def _measures(contacts: pl.DataFrame) -> pl.DataFrame:
     """One row per contact with what it adds, ordered so that the last row of a group is the last contact."""
     is_response = pl.col("category") == Category.RESPONSE.value
     is_positive = pl.col("classification") == Classification.POSITIVE.value
+    is_refund = pl.col("conversion_value") < 0
     return contacts.sort("occurred_at_ms", "offset", "item").select(
         *_SUBJECT,
         "local_date",
@@ -83,7 +84,7 @@ def _measures(contacts: pl.DataFrame) -> pl.DataFrame:
         (is_response & (pl.col("classification") == Classification.NEGATIVE.value)).cast(pl.UInt64).alias("negative"),
         (is_response & (pl.col("classification") == Classification.NEUTRAL.value)).cast(pl.UInt64).alias("neutral"),
         pl.col("is_conversion").cast(pl.UInt64).alias("converts"),
-        pl.when(is_positive).then(pl.col("conversion_value")).fill_null(0).cast(VALUE).alias("total_value"),
+        pl.when(is_positive | is_refund).then(pl.col("conversion_value")).fill_null(0).cast(VALUE).alias("total_value"),
         pl.col("occurred_at_ms").alias("last_contact_at_ms"),
         pl.col("outcome").alias("last_outcome"),
         pl.col("direction").alias("last_direction"),

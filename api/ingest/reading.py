@@ -10,7 +10,7 @@ import msgspec
 
 from api.errors import ApiError, Fault, invalid
 from api.respond.schemas import ALIASES
-from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
+from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time, why_negative_is_refused
 from rapport.domain.json_limits import JsonFault, split_array
 from rapport.domain.outcomes import Category, classify
 from rapport.domain.rejections import Rejection
@@ -76,6 +76,11 @@ class EventReader:
         outcome_type = classify(event.outcome, self.now_ms, self.tenant.outcomes)
         if outcome_type is None or outcome_type.category is Category.RECOMMENDATION:
             return Fault(field="outcome", message=f"{event.outcome[:64]!r} is not one of the tenant's outcome types")
+        refused = why_negative_is_refused(
+            event.outcome, event.conversion_value, is_allowed=outcome_type.allows_negative_value
+        )
+        if refused:
+            return Fault(field="conversionValue", message=refused)
         time_ms = resolve_time(event.timestamp, self.now_ms)
         return Fault(field="timestamp", message=time_ms.detail) if isinstance(time_ms, Rejection) else event
 

@@ -29,6 +29,7 @@ _EXAMPLE: Final[Mapping[str, object]] = {
     "classification": "positive",
     "category": "response",
     "isConversion": True,
+    "allowsNegativeValue": False,
     "isSystem": False,
     "ordinal": 18,
     "status": "active",
@@ -94,6 +95,7 @@ class OutcomeTypeController(Controller):
             classification=data.classification,
             category=Category(data.category),
             is_conversion=data.is_conversion,
+            allows_negative_value=data.allows_negative_value,
             ordinal=_place(known, before) if data.ordinal is None else data.ordinal,
         )
         return await save(services, request.user, before, record)

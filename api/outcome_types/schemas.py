@@ -34,6 +34,7 @@ class NewOutcomeType(Body, frozen=True, kw_only=True):
         classification: Whether the customer liked it.
         category: Whether it is something the customer saw, or an answer.
         is_conversion: Whether it counts in ``converts``.
+        allows_negative_value: Whether its events may take value back, such as refunds.
         ordinal: Its place in lists; last if not given.
     """
 
@@ -45,6 +46,7 @@ class NewOutcomeType(Body, frozen=True, kw_only=True):
     classification: Classification
     category: OwnCategory = "response"
     is_conversion: bool = False
+    allows_negative_value: bool = False
     ordinal: OutcomeOrdinal | None = None
 
 
@@ -63,6 +65,7 @@ class ChangedOutcomeType(Body, frozen=True, kw_only=True):
     classification: Classification | None = None
     category: OwnCategory | None = None
     is_conversion: bool | None = None
+    allows_negative_value: bool | None = None
     ordinal: OutcomeOrdinal | None = None
     version: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
@@ -85,6 +88,7 @@ class OutcomeTypeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     classification: Classification
     category: Category
     is_conversion: bool
+    allows_negative_value: bool
     is_system: bool
     ordinal: int
     status: Literal["active", "deleted"]
@@ -107,6 +111,7 @@ def view_of(tenant_id: str, record: OutcomeRecord) -> OutcomeTypeView:
         classification=record.classification,
         category=record.category,
         is_conversion=record.is_conversion,
+        allows_negative_value=record.allows_negative_value,
         is_system=record.is_system,
         ordinal=record.ordinal,
         status="active" if record.is_active else "deleted",

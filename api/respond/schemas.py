@@ -36,7 +36,7 @@ class Answer(Body, frozen=True, kw_only=True):
         interaction_id: From Recommend too: one of its decisions.
         direction: By default outbound for what is shown, inbound for what is answered.
         timestamp: ISO 8601; by default now.
-        conversion_value: In the tenant's currency, exact to six decimals.
+        conversion_value: In the tenant's currency, exact to six decimals; negative for outcome types that allow it.
         metadata: Free-form; fields that are not known are kept here.
     """
 
@@ -62,7 +62,7 @@ class Answer(Body, frozen=True, kw_only=True):
     interaction_id: Text | None = None
     direction: Literal["inbound", "outbound"] | None = None
     timestamp: str | None = None
-    conversion_value: Annotated[float, msgspec.Meta(ge=0, le=MAX_CONVERSION_VALUE)] | None = None
+    conversion_value: Annotated[float, msgspec.Meta(ge=-MAX_CONVERSION_VALUE, le=MAX_CONVERSION_VALUE)] | None = None
     context: Mapping[str, Any] | None = None
     outcome_details: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] | None = None

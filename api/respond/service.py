@@ -12,7 +12,15 @@ from api.respond.schemas import Acknowledged
 from api.respond.subjects import find_faults, find_subject
 from api.times import iso
 from api.writing.repetitions import WrittenEvent
-from rapport.domain.events import NO_OBJECT, InteractionRecorded, decode_event, encode_event, message_key, resolve_time
+from rapport.domain.events import (
+    NO_OBJECT,
+    InteractionRecorded,
+    decode_event,
+    encode_event,
+    message_key,
+    resolve_time,
+    why_negative_is_refused,
+)
 from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction
 from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection
@@ -47,6 +55,8 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
     faults = find_faults(answer)
     outcome_type = await _find_outcome(services, tenant, answer.outcome, faults)
     occurred_at_ms = _resolve_time(answer.timestamp, faults)
+    if outcome_type is not None:
+        faults += _value_faults(answer, outcome_type)
     if faults or outcome_type is None:
         raise invalid(*faults)
     subject = await find_subject(services, tenant_id, answer, is_strict=tenant.settings.is_catalogue_strict)
@@ -135,6 +145,13 @@ def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:
     """What may be sent as outcome now."""
     found = ((key, classify(key, now_ms, tenant.outcomes)) for key in sorted(tenant.outcomes))
     return [key for key, outcome_type in found if outcome_type and outcome_type.category is not Category.RECOMMENDATION]
+
+
+def _value_faults(answer: Answer, outcome_type: OutcomeType) -> list[Fault]:
+    detail = why_negative_is_refused(
+        answer.outcome, answer.conversion_value, is_allowed=outcome_type.allows_negative_value
+    )
+    return [Fault(field="conversionValue", message=detail)] if detail else []
 
 
 def _resolve_time(timestamp: str | None, faults: list[Fault]) -> int:

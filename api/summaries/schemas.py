@@ -14,7 +14,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         scope: offer: of one offer, creative and channel; channel: of all offers of a channel together.
         offer_id: Null where the events name none, and in scope channel.
-        total_value: Sum of conversionValue over positive outcomes.
+        total_value: Sum of conversionValue over positive outcomes, less what was taken back.
         direction: Of the latest contact.
     """
 

@@ -44,6 +44,7 @@ class FileOutcomeType(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     classification: Classification
     category: OwnCategory = "response"
     is_conversion: bool = False
+    allows_negative_value: bool = False
     ordinal: OutcomeOrdinal | None = None
 
 

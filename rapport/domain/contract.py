@@ -23,7 +23,8 @@ _DESCRIPTIONS: Final = {
     "direction": "Outbound for what is shown, inbound for what is answered, if left out.",
     "timestamp": "When it happened: ISO 8601 (UTC where no zone is named) or epoch milliseconds; "
     "between 1970-01-02 and one day after it is received. The broker's time if left out.",
-    "conversionValue": f"In the tenant's currency, 0 to {MAX_CONVERSION_VALUE}, exact to six decimals.",
+    "conversionValue": f"In the tenant's currency, 0 to {MAX_CONVERSION_VALUE}, exact to six decimals; down to "
+    f"-{MAX_CONVERSION_VALUE} for outcome types with allowsNegativeValue, such as refunds.",
     "recommendationId": "The recommendation that it answers.",
     "rank": "Rank in that recommendation, from 1.",
     "context": "Free-form object.",

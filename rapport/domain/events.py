@@ -23,7 +23,7 @@ DEAD_LETTER_TOPIC: Final = "interactions.dead-letter"
 MAX_EVENT_BYTES: Final = 262_144
 """Largest free-form content (context, outcomeDetails, metadata together) of one event, in bytes."""
 MAX_CONVERSION_VALUE: Final = 1_000_000_000
-"""Up to this value, six decimals of a JSON number are exact, and so are the sums."""
+"""Up to this value, either way, six decimals of a JSON number are exact, and so are the sums."""
 MAX_FUTURE_MS: Final = DAY_MS
 """How far an event's time may lie ahead of the time the broker received it, in milliseconds."""
 
@@ -163,6 +163,22 @@ def resolve_time(timestamp: str | float | None, received_at_ms: int) -> int | Re
     return occurred_at_ms
 
 
+def why_negative_is_refused(outcome: str, conversion_value: float | None, *, is_allowed: bool) -> str:
+    """Say why an event may not carry its value; empty if it may.
+
+    Args:
+        outcome: Of the event.
+        conversion_value: Likewise.
+        is_allowed: Whether the outcome's type allows negative values.
+    """
+    if conversion_value is None or conversion_value >= 0 or is_allowed:
+        return ""
+    return (
+        f"conversionValue must not be negative for outcome {outcome[:64]!r}: its outcome type does not have"
+        " allowsNegativeValue."
+    )
+
+
 def encode_event(event: Event) -> bytes:
     """Encode an event as the JSON that :func:`decode_event` reads; absent fields are left out."""
     text = msgspec.json.encode(event)
@@ -196,10 +212,11 @@ def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
         if text != b"null" and (rejection := _check_object(name, text, event.tenant_id)):
             return rejection
     value = event.conversion_value
-    if value is not None and not 0 <= value <= MAX_CONVERSION_VALUE:
+    if value is not None and not -MAX_CONVERSION_VALUE <= value <= MAX_CONVERSION_VALUE:
         return Rejection(
             RejectionCode.INVALID_VALUE,
-            f"conversionValue must lie between 0 and {MAX_CONVERSION_VALUE}.",
+            f"conversionValue must lie between 0 and {MAX_CONVERSION_VALUE}, or down to -{MAX_CONVERSION_VALUE} for "
+            "outcome types that allow negative values.",
             event.tenant_id,
         )
     return event

@@ -45,6 +45,7 @@ class OutcomeType:
     Attributes:
         key: What producers send as ``outcome``.
         is_conversion: Counts in ``converts`` (and in ``positive`` by its classification).
+        allows_negative_value: Its events may carry a value below 0, such as a refund's; others are rejected for it.
         effective_at_ms: The broker time, epoch milliseconds, from which on this version applies. A change never
             reaches back: an event received before it is counted the old way, in a replay too.
         is_active: False for a deleted type: events from then on are rejected as unknown.
@@ -54,6 +55,7 @@ class OutcomeType:
     classification: Classification
     category: Category
     is_conversion: bool = False
+    allows_negative_value: bool = False
     effective_at_ms: int = 0
     is_active: bool = True
 

@@ -23,7 +23,7 @@ class Contact:
         source: The log it came from (cluster, topic and partition).
         offset: Its message's offset in that log; ``item`` is its index in an array message.
         local_day: The calendar day in the tenant's time zone.
-        conversion_value: Counted only where the outcome is positive.
+        conversion_value: Counted where the outcome is positive, and wherever it takes value back.
     """
 
     tenant_id: str
@@ -96,6 +96,7 @@ def add_contact(summary: Summary, contact: Contact) -> Summary:
     is_response = contact.category is Category.RESPONSE
     is_last = contact.occurred_at_ms >= summary.last_contact_at_ms
     is_positive = contact.classification is Classification.POSITIVE
+    is_refund = contact.conversion_value < 0
     return replace(
         summary,
         applied_offset=contact.offset,
@@ -104,7 +105,7 @@ def add_contact(summary: Summary, contact: Contact) -> Summary:
         negative=summary.negative + (is_response and contact.classification is Classification.NEGATIVE),
         neutral=summary.neutral + (is_response and contact.classification is Classification.NEUTRAL),
         converts=summary.converts + contact.is_conversion,
-        total_value=summary.total_value + (contact.conversion_value if is_positive else 0),
+        total_value=summary.total_value + (contact.conversion_value if is_positive or is_refund else 0),
         last_contact_at_ms=contact.occurred_at_ms if is_last else summary.last_contact_at_ms,
         last_outcome=contact.outcome if is_last else summary.last_outcome,
         last_direction=contact.direction if is_last else summary.last_direction,

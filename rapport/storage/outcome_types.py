@@ -37,6 +37,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     classification: Classification
     category: Category
     is_conversion: bool
+    allows_negative_value: bool = False
     is_system: bool = False
     ordinal: int
     is_active: bool = True

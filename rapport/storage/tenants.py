@@ -120,6 +120,7 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
                 classification=Classification(row["classification"]),
                 category=Category(row["category"]),
                 is_conversion=bool(row["is_conversion"]),
+                allows_negative_value=bool(row["allows_negative_value"]),
                 effective_at_ms=row["effective_at_ms"],
                 is_active=bool(row["is_active"]),
             )
@@ -157,6 +158,7 @@ def _default_outcome_frame(tenant_id: str) -> pl.DataFrame:
                 "classification": outcome_type.classification.value,
                 "category": outcome_type.category.value,
                 "is_conversion": outcome_type.is_conversion,
+                "allows_negative_value": outcome_type.allows_negative_value,
                 "is_system": True,
                 "ordinal": ordinal,
                 "effective_at": 0,

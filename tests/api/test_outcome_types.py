@@ -56,6 +56,41 @@ def test_a_new_one_counts_at_once(caller: Caller):
     assert caller.read(ROUTE)[-1] == made.json()
 
 
+def test_a_refund_takes_back_what_its_type_allows_and_totals_follow_exactly(caller: Caller):
+    """matomo#11615: an order could not be taken back."""
+    refund = {"key": "refund", "classification": "negative", "allowsNegativeValue": True}
+    assert caller.post(ROUTE, refund).json()["allowsNegativeValue"] is True
+    (sold, returned) = (
+        {"customerId": "ann", "outcome": name, "offerId": "o", "channelId": "web"} for name in ("convert", "refund")
+    )
+    keys = (f"k-{number}" for number in range(100))
+    respond_to = {"creativeId": "c", "channelId": "web", "offerId": "o", "customerId": "ann"}
+    values = [19.99, 0.1, 0.2]
+    for value in values:
+        body = {**respond_to, "outcome": "convert", "conversionValue": value, "idempotencyKey": next(keys)}
+        assert caller.post("/respond", body).status_code == 201
+        body = {**respond_to, "outcome": "refund", "conversionValue": -value, "idempotencyKey": next(keys)}
+        assert caller.post("/respond", body).status_code == 201
+    assert (counts(caller)["totalValue"], counts(caller)["converts"], counts(caller)["negative"]) == (0, 3, 3)
+    bulk = [{**sold, "conversionValue": 5}, {**returned, "conversionValue": -7.25}, {**sold, "conversionValue": -1}]
+    done = caller.post("/interactions", [{**event, "idempotencyKey": next(keys)} for event in bulk])
+    assert done.status_code == 207
+    assert [(fault["index"], fault["field"]) for fault in done.json()["errors"]] == [(2, "conversionValue")]
+    body = {**respond_to, "outcome": "convert", "conversionValue": -1, "idempotencyKey": next(keys)}
+    refused = caller.post("/respond", body)
+    assert (refused.status_code, refused.json()["details"][0]["field"]) == (400, "conversionValue")
+    caller.record({**sold, "conversionValue": -1}, {**returned, "conversionValue": -0.75})
+    rows = caller.read("/interaction-summaries?customerId=ann&periodType=alltime")["data"]
+    assert sum(row["totalValue"] for row in rows if row["scope"] == "offer") == -3
+    assert [row["totalValue"] for row in rows if row["scope"] == "channel"] == [-3]
+    letters = caller.store.client.query(
+        "SELECT code FROM dead_letters WHERE tenant_id = {tenant:String}", {"tenant": caller.tenant_id}
+    ).result_rows
+    assert letters == [("invalid_value",)]
+    worth = caller.read("/customers/ann/clv")
+    assert (worth["rfmMonetary"], worth["predictedRevenue"]) == (-3, 0)
+
+
 def test_a_change_of_meaning_applies_later_and_to_later_events_only(caller: Caller):
     caller.post(ROUTE, RENEWED)
     assert respond(caller, "renewed") == 201

@@ -171,7 +171,7 @@ def test_an_unknown_outcome_is_refused_with_the_valid_ones(caller: Caller):
 def test_all_faults_of_a_response_are_named_at_once(caller: Caller):
     refused = caller.post(
         "/respond",
-        {"outcome": 7, "rank": 0, "conversionValue": -1, "direction": "up", "context": [], "creativeId": "c"},
+        {"outcome": 7, "rank": 0, "conversionValue": 1e10, "direction": "up", "context": [], "creativeId": "c"},
     )
     assert refused.status_code == 400
     assert {fault["field"] for fault in refused.json()["details"]} == {

@@ -52,6 +52,15 @@ def test_own_outcome_types_are_applied_and_written_out_and_applying_that_changes
     assert own_outcomes(run.store) == made
 
 
+def test_an_outcome_type_says_whether_it_takes_value_back(run: Runs):
+    run("apply", text="outcome-types: [{key: refund, classification: negative, allowsNegativeValue: true}]")
+    assert own_outcomes(run.store)["refund"].allows_negative_value
+    assert run("export").exit_code == 0
+    assert yaml.safe_load(run.file)["outcome-types"][0]["allowsNegativeValue"] is True
+    run("apply", text="outcome-types: [{key: refund, classification: negative}]")
+    assert not own_outcomes(run.store)["refund"].allows_negative_value
+
+
 def test_outcome_types_change_and_end_later_and_can_be_made_again(run: Runs):
     run("apply", text=OUTCOMES)
     first = own_outcomes(run.store)["renewed"]

@@ -129,8 +129,8 @@ def test_content_of_exactly_the_allowed_size_is_accepted():
     assert len(bytes(decoded(text_of({**CLICK, "context": content}), InteractionRecorded).context)) == MAX_EVENT_BYTES
 
 
-@pytest.mark.parametrize("value", [0, 0.000001, 7, MAX_CONVERSION_VALUE])
-def test_conversion_values_from_zero_to_a_billion_are_accepted(value: float):
+@pytest.mark.parametrize("value", [0, 0.000001, 7, MAX_CONVERSION_VALUE, -0.01, -MAX_CONVERSION_VALUE])
+def test_conversion_values_up_to_a_billion_either_way_are_accepted(value: float):
     event = decoded(text_of({**CLICK, "conversionValue": value}), InteractionRecorded)
     assert event.conversion_value == value
 

@@ -79,8 +79,9 @@ class Oracle:
             row.negative += outcome in NEGATIVE
             row.neutral += outcome in NEUTRAL
             row.converts += outcome in CONVERSIONS
-            if outcome in POSITIVE:
-                row.total_value += Decimal(str(event.get("conversionValue") or 0))
+            value = Decimal(str(event.get("conversionValue") or 0))
+            if outcome in POSITIVE or value < 0:
+                row.total_value += value
             place = (event["timestamp"], len(self.history))
             if place > row.last:
                 row.last = place

@@ -35,7 +35,10 @@ LAW = settings(max_examples=50, deadline=None)
 NOW = 1_773_585_000_000
 P0, P1 = Partition("interactions", 0), Partition("interactions", 1)
 SOURCES = {partition: source_of("cluster", *partition, 0) for partition in (P0, P1)}
-OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+REFUND = OutcomeType(
+    key="refund", classification=Classification.NEUTRAL, category=Category.RESPONSE, allows_negative_value=True
+)
+OUTCOMES = versions_by_key([*DEFAULT_OUTCOME_TYPES, REFUND])
 TENANTS = {tenant: Tenant(tenant, tenant, zone, OUTCOMES) for tenant, zone in ZONES.items()}
 
 
@@ -110,10 +113,10 @@ def test_everything_an_event_says_is_kept():
 
 
 @LAW
-@given(micros=st.integers(0, 10**15))
+@given(micros=st.integers(-(10**15), 10**15))
 def test_values_are_exact_to_six_decimals(micros: int):
     value = Decimal(micros) / 1_000_000
-    text = text_of(CLICK)[:-1] + f',"conversionValue":{value:f}}}'.encode()
+    text = text_of({**CLICK, "outcome": "refund"})[:-1] + f',"conversionValue":{value:f}}}'.encode()
     assert decoded(record(text)).events["conversion_value"].item() == value
 
 

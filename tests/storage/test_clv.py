@@ -71,6 +71,16 @@ def test_all_that_is_known_of_a_customer_is_added_up(store: Store):
     assert (value.recency_days, value.frequency, value.monetary, value.score) == (3, 5, 11, 50)
 
 
+def test_what_was_taken_back_is_worth_less_than_nothing(store: Store):
+    contacted(store, "kept", 1, 1, 20)
+    contacted(store, "nothing", 1, 1, 0)
+    contacted(store, "returned", 1, 1, -20.5)
+    compute_values(store, "acme", NOW_MS)
+    values = read_values(store, "acme", ["kept", "nothing", "returned"])
+    assert values["returned"].monetary == -20.5
+    assert values["returned"].score < values["nothing"].score < values["kept"].score
+
+
 def test_segments_are_by_quartiles_and_whoever_was_not_contacted_for_long_is_at_risk(store: Store):
     for number in range(1, 9):
         contacted(store, f"c{number}", 0, number)
@@ -99,6 +109,7 @@ def test_a_tenant_without_customers_has_no_values(store: Store):
 
 def test_revenue_and_churn_are_those_of_the_documented_examples():
     assert predict_revenue(360) == 1440
+    assert predict_revenue(-5) == 0
     assert churn_probability(5) == pytest.approx(0.119, abs=5e-4)
     assert churn_probability(30) == 0.5
     assert churn_probability(10**9) == 1

@@ -173,7 +173,7 @@ def test_the_files_are_numbered_from_one_without_a_hole():
 @pytest.mark.parametrize("path", migration_files(), ids=lambda path: path.stem)
 def test_a_migration_is_one_statement_about_the_object_in_its_name_and_says_what_a_row_is_or_why(path: Path):
     comment, statement = re.fullmatch(r"((?:--[^\n]*\n)+)(.*)", path.read_text("utf-8"), re.DOTALL).groups()
-    if re.match(rf"CREATE (TABLE|VIEW|MATERIALIZED VIEW) {path.stem[5:]}\n", statement):
+    if re.match(rf"CREATE (TABLE|(OR REPLACE )?VIEW|MATERIALIZED VIEW) {path.stem[5:]}\n", statement):
         assert re.match(r"-- One row is ", comment)
     else:
         assert re.match(rf"ALTER TABLE {path.stem[5:]} ", statement)

@@ -10,7 +10,7 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.directory import Directory
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
-from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.kafka.sources import source_of
 from rapport.storage.reconcile import Reconciliation, reconcile
 from rapport.storage.repairs import pending_repairs, repair, request_repairs
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from rapport.storage.client import Store
 
-OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+REFUND = OutcomeType(
+    key="refund", classification=Classification.NEGATIVE, category=Category.RESPONSE, allows_negative_value=True
+)
+OUTCOMES = versions_by_key([*DEFAULT_OUTCOME_TYPES, REFUND])
 TENANTS = {name: Tenant(name, name, zone, OUTCOMES) for name, zone in (("acme", "UTC"), ("kiwi", "Pacific/Auckland"))}
 SOURCES = ["cluster/interactions/0", "cluster/interactions/1"]
 HOUR_MS = 3_600_000
@@ -148,6 +151,20 @@ def test_what_was_applied_agrees_with_the_history(applied: Store):
     assert dict(found.totals.select("period_type", "contacts").iter_rows()) == dict.fromkeys(
         ("daily", "weekly", "monthly", "alltime"), 8
     )
+
+
+def test_what_was_taken_back_agrees_with_the_history_and_is_repaired(applied: Store):
+    back = {"offerId": "loan", "outcome": "refund", "conversionValue": -3.750001, "timestamp": NOW}
+    apply_messages(applied, [back, {"offerId": "loan", "outcome": "dismiss", "conversionValue": 9}], first_offset=6)
+    assert compared(applied).is_clean
+    right = rows_of(applied)
+    tamper(applied, applied_offset=7, negative=3, total_value=Decimal("3.75"), last_outcome="dismiss")
+    found = compared(applied)
+    assert found.drift["value_off"].to_list() == [Decimal("3.750001")]
+    request_repairs(applied, "r1", found.drift)
+    repair(applied, "r1", {SOURCES[0]: len(LOG) + 2, SOURCES[1]: 3})
+    assert compared(applied).is_clean
+    assert rows_of(applied).equals(right)
 
 
 def test_a_row_written_again_as_it_was_is_no_drift(applied: Store):

@@ -26,7 +26,7 @@ class ClvRules(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         recency_weight: Of 100 points, as the other weights; the fewer days since the last contact, the better.
         frequency_weight: Of contacts: impressions and responses.
-        monetary_weight: Of the value of positive outcomes.
+        monetary_weight: Of the value of positive outcomes, less what was taken back.
         at_risk_days: Whoever was last contacted so many days ago or more is at risk, whatever the score.
         horizon_months: For which revenue is predicted.
         observed_months: In which the monetary value is taken to have come about.
@@ -82,8 +82,8 @@ def worthless(now_ms: int) -> CustomerValue:
 
 
 def predict_revenue(monetary: float, rules: ClvRules = DEFAULT_RULES) -> float:
-    """What a customer will spend within the horizon, if it goes on as it was."""
-    return monetary / rules.observed_months * rules.horizon_months
+    """What a customer will spend within the horizon, if it goes on as it was; nothing if more was taken back."""
+    return max(monetary, 0.0) / rules.observed_months * rules.horizon_months
 
 
 def churn_probability(recency_days: int | None, rules: ClvRules = DEFAULT_RULES) -> float | None:

@@ -12,7 +12,8 @@ SELECT
     newest.9 AS is_active,
     toUnixTimestamp64Milli(newest.10) AS effective_at_ms,
     toUnixTimestamp64Milli(first_at) AS created_at_ms,
-    toUnixTimestamp64Milli(newest.11) AS updated_at_ms
+    toUnixTimestamp64Milli(newest.11) AS updated_at_ms,
+    newest.12 AS allows_negative_value
 FROM
 (
     SELECT
@@ -21,7 +22,7 @@ FROM
         argMax(
             (
                 o.version, o.name, o.description, toString(o.classification), toString(o.category), o.is_conversion,
-                o.is_system, o.ordinal, o.is_active, o.effective_at, o.created_at
+                o.is_system, o.ordinal, o.is_active, o.effective_at, o.created_at, o.allows_negative_value
             ),
             (o.version, o.created_at)
         ) AS newest

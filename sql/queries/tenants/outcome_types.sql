@@ -5,6 +5,7 @@ SELECT
     classification,
     category,
     is_conversion,
+    allows_negative_value,
     is_active,
     toUnixTimestamp64Milli(effective_at) AS effective_at_ms
 FROM outcome_types FINAL
