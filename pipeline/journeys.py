@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from rapport.journeys.entering import enter
 from rapport.journeys.known import KnownJourneys
 from rapport.journeys.moving import Mover
+from rapport.journeys.people import leave_twins
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.journeys import (
     Stretch,
@@ -151,6 +152,7 @@ class JourneyRunner:
         mine = [key for key in due if self.is_mine(key[0], key[1])][:MAX_MOVED]
         if mine:
             states = await asyncio.to_thread(load_enrollments, self.store, mine)
+            states = await asyncio.to_thread(leave_twins, self.store, self.known, states, now_ms)
             moved = await self._mover.move(states)
             log.info("customers moved on in journeys", customers=len(states), states=moved)
 

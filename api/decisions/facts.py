@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from api.reservations.holds import Hold, sort_holds
 from rapport.deciding.customers import know_customer, time_zone_of
 from rapport.deciding.gathering import facts_request
-from rapport.deciding.members import merge_kept, merge_memberships
+from rapport.deciding.members import merge_kept, merge_memberships, person_id_of
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.records import WatermarkRecord
 from rapport.storage.customers import CustomerKey, load_kept
@@ -165,6 +165,7 @@ class FactsReader:
         reserved = sort_holds(holds, loaded, now_ms, fresh_ms)
         return Facts(
             customer=CustomerFacts(
+                person_id=person_id_of(members, request.customer_id),
                 attributes=customer.attributes,
                 ignored=customer.ignored,
                 segments=customer.segments,

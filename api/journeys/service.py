@@ -22,6 +22,7 @@ from rapport.journeys.effects import StepError, choose, contact_of, offers_of
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import Configured
 from rapport.storage.errors import TransientStorageError
+from rapport.storage.identity import read_merges
 from rapport.storage.journeys import Enrolled, append, find_enrollment, list_enrollments
 
 if TYPE_CHECKING:
@@ -48,16 +49,18 @@ async def find_plan(services: Services, tenant_id: str, journey_id: str) -> tupl
 
 
 def enter(store: Store, tenant_id: str, plan: Plan, wanted: NewEnrollment, now_ms: int) -> tuple[Enrollment, bool]:
-    """Have a customer enter a journey.
+    """Have a customer enter a journey, by the canonical id of the person.
 
     Returns:
         The enrolment, and whether it is new: a customer who is in the journey, or may not enter again, is not enrolled.
     """
-    customer_id = wanted.customer_id
+    members = read_merges(store, tenant_id).members(wanted.customer_id)
+    customer_id = members[0]
     status = EnrollmentStatus.ACTIVE.value if plan.allows_reentry else ""
-    known, _ = list_enrollments(store, tenant_id, plan.journey_id, limit=1, customer_id=customer_id, status=status)
-    if known:
-        return known[0], False
+    for member in members:
+        known, _ = list_enrollments(store, tenant_id, plan.journey_id, limit=1, customer_id=member, status=status)
+        if known:
+            return known[0], False
     told_apart_by = f"api:{wanted.idempotency_key or secrets.token_hex(16)}" if plan.allows_reentry else ""
     name = enrollment_id(tenant_id, plan.journey_id, customer_id, told_apart_by)
     enrolled = enroll(plan, name, customer_id, wanted.entry, now_ms)

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rapport.deciding.customers import know_customer
-from rapport.deciding.members import merge_kept, merge_memberships
+from rapport.deciding.members import merge_kept, merge_memberships, person_id_of
 from rapport.deciding.totals import NO_TOTALS, arrange_totals, facts_of_tenant, needs_totals
 from rapport.domain.decisions.facts import CustomerFacts
 from rapport.storage.customers import CustomerKey, load_kept
@@ -121,6 +121,7 @@ def gather_facts(
     asked = facts_request(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
     (loaded,) = read_facts(store, [asked])
     facts = CustomerFacts(
+        person_id=person_id_of(members, customer_id),
         attributes=customer.attributes,
         segments=customer.segments,
         metrics=loaded.metrics,

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from rapport.domain.tenants import TenantSettings
 
 
+def person_id_of(members: Sequence[str], customer_id: str) -> str:
+    """Return the canonical id of a person as :class:`~rapport.domain.decisions.facts.CustomerFacts` has it.
+
+    Args:
+        members: All ids of the person, the canonical one first.
+        customer_id: The one that is asked for; empty is returned where it is the canonical one itself.
+    """
+    return "" if members[0] == customer_id else members[0]
+
+
 def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> KeptOfCustomer:
     """What is kept of one person: the attributes of the canonical id win, of consents the strictest, all objections.
 

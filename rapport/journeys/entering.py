@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from rapport.domain.formulas.values import truth_of
@@ -11,7 +12,8 @@ from rapport.domain.journeys.entering import EntryEvent, matches
 from rapport.domain.journeys.progress import enroll, look_up
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import Entry
-from rapport.storage.journeys import Enrolled, append, count_active
+from rapport.journeys.people import People
+from rapport.storage.journeys import Enrolled, append
 from rapport.storage.tombstones import read_erasures
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 def enter(store: Store, known: KnownJourneys, events: Iterable[EntryEvent], now_ms: int) -> int:
     """Have customers enter the journeys whose entry conditions some events fulfil.
 
-    The same events again let nobody enter again, and what happened before an erasure lets the erased enter nowhere.
-    Where a journey allows re-entry, two events that two workers see at the same moment may both let a customer in.
+    The same events again let nobody enter again, a person who goes by several ids enters once, and what happened before
+    an erasure lets the erased enter nowhere. Where a journey allows re-entry, two events that two workers see at the
+    same moment may both let a customer in.
 
     Args:
         store: Where.
@@ -52,7 +55,9 @@ def enter(store: Store, known: KnownJourneys, events: Iterable[EntryEvent], now_
         for one in meant
         if one.event.received_at_ms > erasures.get((one.event.tenant_id, one.event.customer_id), -1)
     ]
-    before = count_active(store, list({one.enrolled(now_ms).key for one in meant}))
+    people = People(store, {one.event.tenant_id for one in meant})
+    meant = [one.of(people) for one in meant]
+    before = people.count_active({one.who for one in meant})
     allowed = [one for one in meant if one.may_enter(before)]
     chosen: dict[tuple[str, str, str], Meant] = {}
     for one in _fulfilled(store, known, allowed, now_ms):
@@ -70,6 +75,14 @@ class Meant(NamedTuple):
     def who(self) -> tuple[str, str, str]:
         """Tenant, customer and journey."""
         return self.event.tenant_id, self.event.customer_id, self.entry.plan.journey_id
+
+    def of(self, people: People) -> Meant:
+        """The same by the person's canonical id, who enters once whichever ids the person goes by."""
+        event = self.event
+        canonical_id = people.members(event.tenant_id, event.customer_id)[0]
+        return (
+            self if canonical_id == event.customer_id else self._replace(event=replace(event, customer_id=canonical_id))
+        )
 
     def may_enter(self, active: Mapping[tuple[str, str, str], int]) -> bool:
         """Whether the customer is not in the journey, and where it allows no re-entry never was."""

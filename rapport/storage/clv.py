@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from rapport.domain.profiles.clv import DEFAULT_RULES, SEGMENTS, ClvRules, CustomerValue
-from rapport.storage.identity import read_merges
+from rapport.storage.identity import read_aliases
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -26,11 +26,9 @@ def compute_values(store: Store, tenant_id: str, now_ms: int, rules: ClvRules = 
     Returns:
         How many customers are in each segment.
     """
-    aliases = {"": "", **read_merges(store, tenant_id).aliases}  # the engine wants to see one at least
     parameters = {
         "tenant_id": tenant_id,
-        "aliases": list(aliases),
-        "canonical_ids": list(aliases.values()),
+        **read_aliases(store, tenant_id),
         "now_ms": now_ms,
         "recency_weight": rules.recency_weight,
         "frequency_weight": rules.frequency_weight,

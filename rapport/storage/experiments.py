@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rapport.domain.experiments.statistics import Sample
+from rapport.storage.identity import read_aliases
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -32,11 +33,11 @@ class Counting:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Customers and conversions.
+    """People and conversions. Ids that were merged are one person.
 
     Attributes:
         samples: By variant, or by creative; those without customers are missing.
-        switched: Customers who were in several of them; they count for the first.
+        switched: People who were in several of them; they count for the first.
     """
 
     samples: Mapping[str, Sample]
@@ -44,28 +45,31 @@ class Counted:
 
 
 def count_variants(store: Store, experiment_id: str, counting: Counting) -> Counted:
-    """Count the customers in each arm of an experiment, and how many of them converted afterwards."""
+    """Count the people in each arm of an experiment, and how many of them converted on it."""
     return _counted(
         store.rows(
             "experiments/variants",
-            {**_parameters(counting), "experiment_id": experiment_id, "only_offered": counting.only_offered},
+            {**_parameters(store, counting), "experiment_id": experiment_id, "only_offered": counting.only_offered},
         )
     )
 
 
 def count_creatives(store: Store, experiment_id: str, counting: Counting) -> Counted:
-    """Count the customers whom each creative of an offer was recommended to, and how many converted afterwards.
+    """Count the people to whom each creative of an offer was recommended, and how many converted on it.
 
     Args:
         store: The database.
         experiment_id: Only its recommendations; empty: all.
         counting: Names the offer.
     """
-    return _counted(store.rows("experiments/creatives", {**_parameters(counting), "experiment_id": experiment_id}))
+    return _counted(
+        store.rows("experiments/creatives", {**_parameters(store, counting), "experiment_id": experiment_id})
+    )
 
 
-def _parameters(counting: Counting) -> dict[str, Any]:
+def _parameters(store: Store, counting: Counting) -> dict[str, Any]:
     return {
+        **read_aliases(store, counting.tenant_id),
         "tenant_id": counting.tenant_id,
         "offer_id": counting.offer_id,
         "from_ms": counting.from_ms,

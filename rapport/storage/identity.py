@@ -48,6 +48,16 @@ def read_merges(store: Store, tenant_id: str) -> Merges:
     return Merges.of(Statement(**{**row, "is_undone": bool(row["is_undone"])}) for row in rows)
 
 
+def read_aliases(store: Store, tenant_id: str) -> dict[str, list[str]]:
+    """Read the canonical ids of merged customers as parameters of a query that counts people.
+
+    Returns:
+        ``aliases``, and in the same places ``canonical_ids``, for ``transform(customer_id, …, customer_id)``.
+    """
+    aliases = {"": "", **read_merges(store, tenant_id).aliases}  # the engine wants to see one at least
+    return {"aliases": list(aliases), "canonical_ids": list(aliases.values())}
+
+
 def append_statement(store: Store, tenant_id: str, statement: Statement, author: Author) -> None:
     """Note a merge, or that it is undone."""
     row = {

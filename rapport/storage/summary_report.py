@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rapport.storage.identity import read_aliases
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -18,7 +20,7 @@ def read_report(
     Args:
         store: The database.
         tenant_id: Whose.
-        group_by: offer, creative, channel or customer.
+        group_by: offer, creative, channel or customer, whose merged ids are one.
         first_day: From this day on.
         limit: At most so many groups.
         offset: After so many.
@@ -28,6 +30,7 @@ def read_report(
     """
     parameters = {
         "tenant_id": tenant_id,
+        **read_aliases(store, tenant_id),
         "group_by": group_by,
         "first_day": first_day,
         "limit": limit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -132,7 +133,8 @@ def tallied(groups: Mapping[str, str], converters: Iterable[str]) -> dict[str, t
     }
 
 
-def test_recommendations_and_responses_show_up_in_the_arms_that_customers_were_assigned_to(caller: Caller):
+def stock_experiment(caller: Caller) -> Experiment:
+    """Have a tenant try two models, with a holdout, for an offer with two creatives."""
     experiment = Experiment(
         id="exp1",
         name="exp1",
@@ -150,7 +152,11 @@ def test_recommendations_and_responses_show_up_in_the_arms_that_customers_were_a
     models = [Model(id=one, name=one, key=one, model_type="scorecard", config={"rules": []}) for one in ("old", "neu")]
     flow = DecisionFlow(id="f1", name="f1", key="f1", published=nodes, published_version=1, is_default=True)
     stock(caller, loan, banner, video, *models, experiment, flow)
+    return experiment
 
+
+def test_recommendations_and_responses_show_up_in_the_arms_that_customers_were_assigned_to(caller: Caller):
+    experiment = stock_experiment(caller)
     customers = [f"c{number}" for number in range(24)]
     converters = customers[::3]
     for customer in customers:
@@ -211,3 +217,37 @@ def test_creatives_need_an_offer(caller: Caller):
 def test_the_examples_of_the_documentation_are_results():
     assert msgspec.convert(RESULTS, ExperimentResults).uplift is not None
     assert len(msgspec.convert(CREATIVES, CreativeResults).comparisons) == 1
+
+
+def test_who_was_anonymous_when_shown_and_is_known_when_buying_has_converted_in_the_first_arm(caller: Caller):
+    """vanity#140, growthbook#1043: merged later, and dated by the day alone."""
+    experiment = stock_experiment(caller)
+    people = range(8)
+    shown = {n: recommend(caller, f"web-{n}") for n in people}
+    for n in people:
+        merged = {"action": "merge", "sourceId": f"web-{n}", "targetId": f"ann-{n}"}
+        assert caller.post("/identity", merged).status_code == 200
+    for n in people:
+        told = {
+            "customerId": f"ann-{n}",
+            "recommendationId": shown[n]["recommendationId"],
+            "rank": 1,
+            "offerId": "loan",
+        }
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        done = caller.post(
+            "/interactions", [{**told, "outcome": "convert", "idempotencyKey": f"order-{n}", "timestamp": day}]
+        )
+        assert done.status_code == 201, done.text
+    arms = {n: assign(experiment, f"web-{n}").variant for n in people}
+    assert counts(results(caller)) | counts(results(caller, conversions="offered")) == tallied(arms, list(people))
+
+    by_person = {n: [recommend(caller, f"{name}-{n}") for name in ("web", "ann")] for n in people}
+    for n, bodies in by_person.items():
+        assert [one["experiments"][0]["variant"] for one in bodies] == [assign(experiment, f"ann-{n}").variant] * 2
+        assert len({one["decisions"][0]["creative"]["id"] for one in bodies}) == 1
+    switched = sum(assign(experiment, f"ann-{n}").variant != arms[n] for n in people)
+    whole = results(caller)
+    assert (counts(whole), whole["switched"]) == (tallied(arms, list(people)), switched)
+    report = caller.read("/interaction-summary?groupBy=customer&days=2")["summary"]
+    assert sorted(row["id"] for row in report) == [f"ann-{n}" for n in people]

@@ -17,11 +17,13 @@ from rapport.domain.events import DecisionMade, InteractionRecorded, Message, de
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.outcomes import RECOMMENDATION
 from rapport.domain.privacy import hash_customer
+from rapport.domain.profiles import identity
 from rapport.domain.profiles.consent import Statement, Status
 from rapport.domain.rejections import Rejection
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
+from rapport.storage.identity import append_statement
 from rapport.storage.journeys import enrollments_of, read_journey_progress
 from rapport.storage.tenants import create_tenant
 from rapport.storage.tombstones import write_tombstones
@@ -115,6 +117,10 @@ class World:
 
         asyncio.run(look())
 
+    def merge(self, source: str, target: str) -> None:
+        merge = identity.Statement(f"{source}>{target}", source, target)
+        append_statement(self.store, "acme", merge, Author("tests"))
+
     def state(self, customer: str = "ann") -> list[tuple[str, str]]:
         return [(one.status.value, one.current_step) for one in enrollments_of(self.store, "acme", [customer])]
 
@@ -178,6 +184,43 @@ def test_an_event_that_was_noted_and_lost_is_found_in_the_history_and_nobody_ent
     world.look()
     assert world.state("ann") == [("active", "pause")]
     assert len(world.sent) == 3
+
+
+@pytest.mark.parametrize("fields", [{}, {"allowsReentry": True}])
+def test_a_person_of_several_ids_enters_once(world: World, fields: dict[str, Any]):
+    world.journey(*STEPS, **fields)
+    world.merge("web-7", "ann")
+    world.happen("web-7", "ann", "web-7", outcome="convert")
+    world.look()
+    assert (world.state("ann"), world.state("web-7")) == ([("active", "pause")], [])
+    world.happen("web-7", outcome="convert")
+    world.look()
+    assert [one.customer_id for one in world.sent] == ["ann"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"allowsReentry": True}])
+def test_who_came_in_by_two_ids_that_are_merged_later_gets_no_second_mail(world: World, fields: dict[str, Any]):
+    """mautic#6079: merged contacts were in a campaign twice."""
+    world.journey(*STEPS, **fields)
+    world.happen("bob", "web-7", "ann", outcome="convert")
+    world.look()
+    world.merge("web-7", "ann")
+    world.look(after_ms=3 * DAY)
+    assert sorted(one.customer_id for one in world.sent[3:]) == ["ann", "bob"]
+    assert (world.state("ann"), world.state("web-7")) == ([("completed", "offer")], [("exited", "pause")])
+
+
+def test_who_was_through_a_journey_before_a_merge_is_not_in_it_by_the_other_id(world: World):
+    world.journey(*STEPS)
+    world.happen("web-7", outcome="convert")
+    world.look()
+    world.happen("ann", outcome="convert")
+    world.look(after_ms=DAY)
+    world.look(after_ms=2 * DAY)
+    world.merge("web-7", "ann")
+    world.look(after_ms=DAY)
+    assert [one.customer_id for one in world.sent] == ["web-7", "ann", "web-7"]
+    assert (world.state("ann"), world.state("web-7")) == ([("exited", "pause")], [("completed", "offer")])
 
 
 def test_what_happened_before_a_journey_was_active_lets_nobody_enter(world: World):

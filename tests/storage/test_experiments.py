@@ -11,7 +11,10 @@ import polars as pl
 import pytest
 
 from rapport.domain.experiments.statistics import Sample
+from rapport.domain.profiles.identity import Statement
+from rapport.storage.catalogue_changes import Author
 from rapport.storage.experiments import Counted, Counting, count_creatives, count_variants
+from rapport.storage.identity import append_statement
 from rapport.storage.stream import MILLIS, write_decisions
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class Converted(NamedTuple):
     offer: str = ""
     outcome: str = "conversion"
     tenant: str = "acme"
+    recommendation: str = ""
 
 
 def record_of(decision: Decided) -> str:
@@ -88,7 +92,18 @@ def write(store: Store, decisions: Sequence[Decided], responses: Sequence[Conver
         for rank, item in enumerate(one.items, 1)
     ]
     responded = [
-        (one.tenant, one.customer, one.at_ms, one.at_ms, "response", one.outcome == "conversion", "", 0, one.offer, "")
+        (
+            one.tenant,
+            one.customer,
+            one.at_ms,
+            one.at_ms,
+            "response",
+            one.outcome == "conversion",
+            one.recommendation,
+            0,
+            one.offer,
+            "",
+        )
         for one in responses
     ]
     history = [(f"{row[2]:012x}{number:026x}", *row) for number, row in enumerate(offered + responded)]
@@ -114,6 +129,46 @@ def test_a_customer_in_several_variants_counts_for_the_first(store: Store):
     assert count_variants(store, "e1", EVER) == counted({"a": (1, 1)}, switched=1)
     later = replace(EVER, from_ms=START + 2, to_ms=START + 9)
     assert count_variants(store, "e1", later) == counted({"b": (0, 1)})
+
+
+def test_a_response_that_names_its_recommendation_counts_whatever_its_clock_says(store: Store):
+    """growthbook#1043: a conversion that was dated before its exposure was lost."""
+    write(
+        store,
+        [
+            Decided(START, "ann", "r1", {"e1": "a"}, [("loan", "c1")]),
+            Decided(START, "bob", "r2", {"e1": "b"}, [("loan", "c1")]),
+            Decided(START, "cid", "r3", {}, [("loan", "c1")]),
+            Decided(START, "cid", "r4", {"e1": "b"}, [("card", "c2")]),
+        ],
+        [
+            Converted(START - 3_000, "ann", "loan", recommendation="r1"),
+            Converted(START - 3_000, "bob", "loan", recommendation="r1"),
+            Converted(START - 3_000, "cid", "loan", recommendation="r3"),
+            Converted(START - 3_000, "cid", "loan", recommendation="r4"),
+        ],
+    )
+    assert count_variants(store, "e1", EVER) == counted({"a": (1, 1), "b": (1, 2)})
+    assert count_variants(store, "e1", replace(EVER, only_offered=True)) == counted({"a": (1, 1), "b": (0, 2)})
+    assert count_creatives(store, "", replace(EVER, offer_id="loan")) == counted({"c1": (2, 3)})
+
+
+def test_ids_that_were_merged_are_one_person_in_the_arm_of_the_first(store: Store):
+    """vanity#140: whoever was anonymous when the offer was shown and known when it was bought was no conversion."""
+    people = range(10)
+    write(
+        store,
+        [Decided(START + 5, f"anon{n}", f"r{n}", {"e1": "ab"[n % 2]}, [("loan", f"c{n % 2}")]) for n in people]
+        + [Decided(START + 9, "ann0", "r99", {"e1": "b"}, [("loan", "c1")])],
+        [Converted(START + 9, f"ann{n}", "loan") for n in people],
+    )
+    assert count_variants(store, "e1", EVER).samples["a"].conversions == 0
+    for n in people:
+        merge(store, f"anon{n}", f"ann{n}")
+    assert count_variants(store, "e1", EVER) == counted({"a": (5, 5), "b": (5, 5)}, switched=1)
+    loan = replace(EVER, offer_id="loan")
+    assert count_creatives(store, "e1", loan) == counted({"c0": (5, 5), "c1": (5, 5)}, switched=1)
+    assert count_variants(store, "e1", replace(EVER, only_offered=True)).samples["b"].conversions == 5
 
 
 def test_conversions_can_be_limited_to_an_offer_and_to_offers_that_were_recommended_before(store: Store):
@@ -145,21 +200,34 @@ def test_a_decision_of_another_form_is_in_no_experiment(store: Store):
     assert store.client.query("SELECT count() FROM variant_assignments").result_rows == [(0,)]
 
 
-def by_hand(decisions: Iterable[Decided], responses: Sequence[Converted], counting: Counting) -> Counted:
-    """Variants of experiment e1, one customer after the other."""
+def merge(store: Store, source: str, target: str) -> None:
+    append_statement(store, "acme", Statement(f"{source}>{target}", source, target), Author("tests", ""))
+
+
+def by_hand(
+    decisions: Iterable[Decided], responses: Sequence[Converted], counting: Counting, aliases: Mapping[str, str]
+) -> Counted:
+    """Variants of experiment e1, one person after the other."""
+
+    def person_of(customer: str) -> str:
+        return aliases.get(customer, customer)
+
     members: dict[str, list[Decided]] = defaultdict(list)
     for one in sorted(decisions):
         if one.tenant == "acme" and "e1" in one.arms and counting.from_ms <= one.at_ms < counting.to_ms:
-            members[one.customer].append(one)
+            members[person_of(one.customer)].append(one)
     samples: dict[str, Sample] = defaultdict(lambda: Sample(0, 0))
     for customer, own in members.items():
         has_converted = False
         for response in responses:
             offered = [one.at_ms for one in own if response.offer in dict(one.items)]
             since = min(offered, default=counting.to_ms) if counting.only_offered else own[0].at_ms
+            named = [one for one in own if one.recommendation == response.recommendation]
+            is_named = any(not counting.only_offered or response.offer in dict(one.items) for one in named)
             has_converted |= (
-                (response.tenant, response.customer, response.outcome) == ("acme", customer, "conversion")
-                and since <= response.at_ms < counting.to_ms
+                (response.tenant, person_of(response.customer), response.outcome) == ("acme", customer, "conversion")
+                and (is_named or since <= response.at_ms)
+                and response.at_ms < counting.to_ms
                 and counting.offer_id in ("", response.offer)
             )
         variant = own[0].arms["e1"]
@@ -171,6 +239,9 @@ def by_hand(decisions: Iterable[Decided], responses: Sequence[Converted], counti
 def test_counts_are_what_plain_python_counts_in_the_same_events(store: Store, seed: int):
     rng = random.Random(seed)
     customers, offers = [f"c{number}" for number in range(60)], ["loan", "card", ""]
+    aliases = {f"c{number}": f"c{number - 30}" for number in range(30, 40)}
+    for source, target in aliases.items():
+        merge(store, source, target)
     decisions = [
         Decided(
             START + rng.randrange(100),
@@ -189,6 +260,7 @@ def test_counts_are_what_plain_python_counts_in_the_same_events(store: Store, se
             rng.choice(offers),
             rng.choice(["conversion", "click"]),
             rng.choice(["acme", "other"]),
+            rng.choice(["", f"r{rng.randrange(150):03}"]),
         )
         for _ in range(150)
     ]
@@ -197,7 +269,7 @@ def test_counts_are_what_plain_python_counts_in_the_same_events(store: Store, se
     ranges = ((0, EVER.to_ms), (START + 20, START + 70))
     for offer, only_offered, (from_ms, to_ms) in product(("", "loan"), (False, True), ranges):
         counting = replace(EVER, offer_id=offer, only_offered=only_offered, from_ms=from_ms, to_ms=to_ms)
-        assert count_variants(store, "e1", counting) == by_hand(decisions, responses, counting)
+        assert count_variants(store, "e1", counting) == by_hand(decisions, responses, counting, aliases)
 
 
 def test_a_customer_counts_for_the_creative_of_the_offer_that_was_recommended_first(store: Store):

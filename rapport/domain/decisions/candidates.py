@@ -133,6 +133,11 @@ class Context:
             "request": self.request.context,
         }
 
+    @property
+    def person_id(self) -> str:
+        """Whom chance is drawn for: one id for all that a person goes by, so that each gets the same."""
+        return self.customer.person_id or self.request.customer_id
+
     def asked(self, request: Request) -> Context:
         """The same run for another request of the same customer."""
         return Context(request, self.customer, self.tenant, self.now_ms, self.tallies)

@@ -61,6 +61,7 @@ class CustomerFacts:
     """One customer, as far as a decision needs.
 
     Attributes:
+        person_id: The canonical id, which stands for all ids of the person; empty where that is the one asked for.
         attributes: By name; what formulas call ``customer.*``.
         ignored: Names of attributes that the request sent and that were not taken for the customer's.
         segments: Ids or names of the segments the customer is in.
@@ -74,6 +75,7 @@ class CustomerFacts:
         objections: Why the customer may not be contacted at all, as the contact profiles say.
     """
 
+    person_id: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     segments: frozenset[str] = frozenset()

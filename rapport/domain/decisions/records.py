@@ -65,6 +65,7 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
         has_consent: In older records: whether the customer might be contacted at all.
     """
 
+    person_id: str = ""
     attributes: Mapping[str, Any] = {}
     ignored: Sequence[str] = ()
     segments: Sequence[str] = ()
@@ -141,6 +142,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 def record_customer(facts: CustomerFacts) -> CustomerRecord:
     """Write a customer's facts down."""
     return CustomerRecord(
+        person_id=facts.person_id,
         attributes=facts.attributes,
         ignored=facts.ignored,
         segments=sorted(facts.segments),
@@ -167,6 +169,7 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
 def restore_customer(record: CustomerRecord) -> CustomerFacts:
     """Read a customer's facts back."""
     return CustomerFacts(
+        person_id=record.person_id,
         attributes=record.attributes,
         ignored=tuple(record.ignored),
         segments=frozenset(record.segments),

@@ -153,7 +153,7 @@ def _ranked_slots(
 ) -> list[Slot]:
     """Run the first two phases for each placement."""
     request, tenant = begun.context.request, begun.context.tenant
-    fallback = is_held_out(tenant.tenant_id, request.customer_id, tenant.holdout_percent)
+    fallback = is_held_out(tenant.tenant_id, begun.context.person_id, tenant.holdout_percent)
     slots: list[Slot] = []
     for number, wanted in enumerate(request.placements or (None,)):
         slot = _slot(*begun, wanted)

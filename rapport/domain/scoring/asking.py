@@ -93,7 +93,7 @@ def choose_model(run: Run, config: ScoreConfig) -> ModelChoice:
 
 
 def _by_experiment(run: Run, experiment: Experiment) -> ModelChoice:
-    assignment = assign(experiment, run.context.request.customer_id)
+    assignment = assign(experiment, run.context.person_id)
     if assignment not in run.assignments:
         run.assignments.append(assignment)
     if assignment.model_id is None:
@@ -117,6 +117,6 @@ def _by_weights(run: Run, split: ChampionChallengerConfig) -> ModelChoice | None
         traffic_split=TrafficSplit(champion_pct=champion.weight / total * 100),
         challengers=[Challenger(model_id=m.model_key, traffic_pct=m.weight / total * 100) for m in challengers],
     )
-    assignment = assign(own, run.context.request.customer_id)
+    assignment = assign(own, run.context.person_id)
     variant = CHAMPION if assignment.variant == CHAMPION else (assignment.model_id or "")
     return ModelChoice(assignment.model_id or champion.model_key, variant, assignment.share)

@@ -43,7 +43,7 @@ def _pick(run: Run, competing: Sequence[Candidate]) -> Candidate:
         return competing[0]
     by_id = {_id_of(candidate): candidate for candidate in competing}
     weighted = [(creative_id, c.creative.weight if c.creative else 0.0) for creative_id, c in by_id.items()]
-    choice = pick_creative(competing[0].offer.id, weighted, run.context.request.customer_id)
+    choice = pick_creative(competing[0].offer.id, weighted, run.context.person_id)
     picked_id, share = choice or (min(by_id), 1.0)
     for creative_id, candidate in by_id.items():
         if creative_id != picked_id:

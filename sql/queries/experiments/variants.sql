@@ -1,10 +1,16 @@
--- A row is one variant of one experiment: how many customers are in it, how many of them have converted, and how many
--- were in other variants later. A customer is in the variant of the first recommendation of the range, and has converted
--- if there is a conversion (of one offer, if one is named) at or after that recommendation and before the range ends.
--- With only_offered a conversion counts only at or after a recommendation of its own offer in this experiment.
+-- A row is one variant of one experiment: how many people are in it, how many of them have converted, and how many were
+-- in other variants later. Ids that were merged are one person. A person is in the variant of the first recommendation of
+-- the range, and has converted if there is a conversion (of one offer, if one is named) before the range ends that names
+-- one of these recommendations, whatever its time says, or happened at or after the first of them. With only_offered a
+-- conversion has to name a recommendation of its own offer in this experiment, or to happen at or after one.
 WITH assigned AS
 (
-    SELECT customer_id, recommendation_id, CAST(variant AS String) AS arm, decided_at
+    SELECT
+        customer_id,
+        transform(customer_id, {aliases:Array(String)}, {canonical_ids:Array(String)}, customer_id) AS person,
+        recommendation_id,
+        CAST(variant AS String) AS arm,
+        decided_at
     FROM variant_assignments
     WHERE tenant_id = {tenant_id:String}
         AND experiment_id = {experiment_id:String}
@@ -14,47 +20,70 @@ WITH assigned AS
 members AS
 (
     SELECT
-        customer_id,
+        person,
         argMin(arm, (decided_at, recommendation_id)) AS variant,
         min(decided_at) AS since,
         uniqExact(arm) > 1 AS has_switched
     FROM assigned
-    GROUP BY customer_id
+    GROUP BY person
 ),
-conversions AS
+offers AS
 (
-    SELECT customer_id, offer_id, max(occurred_at) AS latest_at
-    FROM interactions
-    WHERE tenant_id = {tenant_id:String}
-        AND is_conversion
-        AND customer_id IN (SELECT customer_id FROM members)
-        AND occurred_at < fromUnixTimestamp64Milli(toInt64({to_ms:UInt64}), 'UTC')
-        AND ({offer_id:String} = '' OR offer_id = {offer_id:String})
-    GROUP BY customer_id, offer_id
-),
-offered AS
-(
-    SELECT customer_id, offer_id, min(occurred_at) AS since
+    SELECT
+        transform(customer_id, {aliases:Array(String)}, {canonical_ids:Array(String)}, customer_id) AS person,
+        recommendation_id,
+        offer_id,
+        occurred_at
     FROM interactions
     WHERE {only_offered:Bool}
         AND tenant_id = {tenant_id:String}
         AND category = 'recommendation'
         AND (customer_id, recommendation_id) IN (SELECT customer_id, recommendation_id FROM assigned)
-    GROUP BY customer_id, offer_id
+),
+offered AS
+(
+    SELECT person, offer_id, min(occurred_at) AS since
+    FROM offers
+    GROUP BY person, offer_id
+),
+conversions AS
+(
+    SELECT
+        transform(i.customer_id, {aliases:Array(String)}, {canonical_ids:Array(String)}, i.customer_id) AS person,
+        i.offer_id AS offer_id,
+        max(i.occurred_at) AS latest_at,
+        max((person, i.recommendation_id) IN (SELECT person, recommendation_id FROM assigned)) AS names_any,
+        max((person, i.recommendation_id, offer_id) IN (SELECT person, recommendation_id, offer_id FROM offers))
+            AS names_own
+    FROM interactions AS i
+    WHERE i.tenant_id = {tenant_id:String}
+        AND i.is_conversion
+        AND i.customer_id IN
+        (
+            SELECT customer_id FROM assigned
+            UNION ALL
+            SELECT arrayJoin(arrayConcat({aliases:Array(String)}, {canonical_ids:Array(String)}))
+        )
+        AND i.occurred_at < fromUnixTimestamp64Milli(toInt64({to_ms:UInt64}), 'UTC')
+        AND ({offer_id:String} = '' OR i.offer_id = {offer_id:String})
+    GROUP BY person, offer_id
 ),
 converted AS
 (
-    SELECT c.customer_id AS customer_id
+    SELECT c.person AS person
     FROM conversions AS c
-    INNER JOIN members AS m ON m.customer_id = c.customer_id
-    LEFT JOIN offered AS o ON o.customer_id = c.customer_id AND o.offer_id = c.offer_id
-    WHERE c.latest_at >= m.since
-        AND (NOT {only_offered:Bool} OR (o.customer_id != '' AND c.latest_at >= o.since))
+    INNER JOIN members AS m ON m.person = c.person
+    LEFT JOIN offered AS o ON o.person = c.person AND o.offer_id = c.offer_id
+    WHERE if(
+        {only_offered:Bool},
+        c.names_own OR (o.person != '' AND c.latest_at >= o.since),
+        c.names_any OR c.latest_at >= m.since
+    )
 )
 SELECT
     variant,
     count() AS customers,
-    countIf(customer_id IN (SELECT customer_id FROM converted)) AS conversions,
+    countIf(person IN (SELECT person FROM converted)) AS conversions,
     countIf(has_switched) AS switched
 FROM members
 GROUP BY variant

@@ -1,5 +1,5 @@
 -- A row is one offer, creative, channel or customer with what it was answered with since a day, the largest first.
--- matching is how many rows there are in all. Read from the history, because summaries do not keep single outcomes.
+-- Customers who were merged are one, by the canonical id. matching is how many rows there are in all. Read from the history, because summaries do not keep single outcomes.
 SELECT
     group_id,
     countIf(outcome = 'impression') AS impression,
@@ -19,7 +19,7 @@ FROM
             {group_by:String} = 'offer', i.offer_id,
             {group_by:String} = 'creative', i.creative_id,
             {group_by:String} = 'channel', i.channel_id,
-            i.customer_id
+            transform(i.customer_id, {aliases:Array(String)}, {canonical_ids:Array(String)}, i.customer_id)
         ) AS group_id,
         outcome,
         category,
