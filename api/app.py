@@ -16,6 +16,7 @@ from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
 from api.background import end
+from api.body_encoding import BodyEncoding
 from api.catalogue.controller import controller_of
 from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
@@ -238,7 +239,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         request_max_body_size=settings.api.max_body_bytes,
         logging_config=None,
     )
-    return Observed(Admission(litestar, settings.api), metrics)
+    return Observed(BodyEncoding(Admission(litestar, settings.api)), metrics)
 
 
 @asynccontextmanager

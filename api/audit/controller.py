@@ -18,10 +18,11 @@ from api.reading.parameters import clamp, read_instant, text_parameter
 from api.services import FromServices
 from api.times import iso
 from rapport.domain.api_keys import Role
+from rapport.domain.audit import parse_anchor
 from rapport.storage.audit import AuditFilter, audit_catalogue, read_audit, verify_audit
 
 if TYPE_CHECKING:
-    from rapport.domain.audit import AuditEntry
+    from rapport.domain.audit import Anchor, AuditEntry
     from rapport.storage.audit import Verdict
     from rapport.storage.client import Store
 
@@ -57,6 +58,7 @@ _VERDICT: Final[Mapping[str, object]] = {
     "firstBroken": None,
     "reason": None,
     "intact": True,
+    "head": "2:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 }
 
 
@@ -115,10 +117,24 @@ class AuditController(Controller):
             logs=[_row_of(entry) for entry in shown], total=total, page=page, limit=limit, pagination=pagination
         )
 
-    @get("/verify", summary="Check the chain of hashes", responses=answers(200, AuditVerdict, _VERDICT))
-    async def verify(self, request: Request[Principal, Any, Any], services: FromServices) -> AuditVerdict:
-        """All of the tenant's entries are read and their hashes worked out anew."""
-        verdict = await services.database.call(_verify, request.user.tenant_id)
+    @get("/verify", summary="Check the chain of hashes", responses=answers(200, AuditVerdict, _VERDICT, 400))
+    async def verify(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        anchor: Annotated[
+            str | None, text_parameter("anchor", "`head` of an earlier answer: is the chain still that one?")
+        ] = None,
+    ) -> AuditVerdict:
+        """All of the tenant's entries are read and their hashes worked out anew.
+
+        A chain that was cut off at its end, or written anew, is whole in itself: keep `head` elsewhere and send it as
+        `anchor` the next time.
+        """
+        kept = None if anchor is None else parse_anchor(anchor)
+        if anchor is not None and kept is None:
+            raise invalid(Fault(field="anchor", message="must be the `head` of an earlier answer, as 42:9f86d081…"))
+        verdict = await services.database.call(_verify, request.user.tenant_id, kept)
         is_whole = verdict.broken_at is None
         return AuditVerdict(
             valid=is_whole,
@@ -126,6 +142,7 @@ class AuditController(Controller):
             first_broken=verdict.broken_at,
             reason=verdict.reason,
             intact=is_whole,
+            head=None if verdict.head is None else str(verdict.head),
         )
 
 
@@ -139,9 +156,9 @@ def _read(
     return entries, total
 
 
-def _verify(store: Store, tenant_id: str) -> Verdict:
+def _verify(store: Store, tenant_id: str, anchor: Anchor | None) -> Verdict:
     audit_catalogue(store, tenant_id)
-    return verify_audit(store, tenant_id)
+    return verify_audit(store, tenant_id, anchor)
 
 
 def _row_of(entry: AuditEntry) -> AuditRow:

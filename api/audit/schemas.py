@@ -68,8 +68,11 @@ class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         valid: Whether every entry continues the one before it.
         checked: How many entries were looked at.
         first_broken: The id of the first that does not; null if all do.
-        reason: hash_mismatch: the entry itself was changed; chain_link_mismatch: one before it is missing or was added.
+        reason: hash_mismatch: the entry itself was changed; chain_link_mismatch: one before it is missing or was added;
+            anchor_missing: entries are cut off at the end, from this one on; anchor_mismatch: the chain was written
+            anew, at this entry or before it.
         intact: As `valid`, by its older name.
+        head: The anchor of the newest entry, to be kept elsewhere; null if there is none or the chain is broken.
     """
 
     valid: bool
@@ -77,3 +80,4 @@ class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     first_broken: int | None
     reason: Reason | None
     intact: bool
+    head: str | None

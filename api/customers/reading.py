@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -14,7 +13,7 @@ from api.ingest.reading import PAUSE_EVERY, ItemReader, read_array, read_lines
 from rapport.domain.json_limits import JsonFault, decode_json
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
 from rapport.domain.profiles.rows import Row, row_of
-from rapport.producing.csv_records import Record, read_records
+from rapport.producing.csv_records import Record, fault_of_header, read_records
 from rapport.producing.feeds import BadLine
 
 if TYPE_CHECKING:
@@ -129,8 +128,8 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
 def _fault_of_header(header: list[str]) -> str:
     if len(header) > MAX_COLUMNS:
         return f"has {len(header):,} columns; {MAX_COLUMNS:,} are allowed"
-    if twice := [name for name, count in Counter(header).items() if count > 1]:
-        return f"names the column {', '.join(sorted(twice))} twice"
+    if fault := fault_of_header(header):
+        return f"is no table: {fault}"
     if not set(ID_NAMES).intersection(header):
         return f"must begin with a line that names the columns, {' or '.join(ID_NAMES)} among them"
     return ""

@@ -31,6 +31,7 @@ _REPLAY: Final = {
     "catalogue": "42",
     "identical": True,
     "differences": [],
+    "softwareDifferences": [],
     "decisions": [],
 }
 

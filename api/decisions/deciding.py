@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.decisions.facts import Facts
 from api.tracing import current_trace_id
+from rapport.deciding.software import software_of
 from rapport.domain.catalogue.inventory import FrequencyCaps
 from rapport.domain.decisions.losses import last_removals, reason_for_nothing
 from rapport.domain.decisions.outcome import Decision, Funnel
@@ -134,6 +135,7 @@ class Decider:
             decision=decision,
             problems=question.problems,
             trace_id=current_trace_id(),
+            software=software_of(question.catalogue),
             total_ms=round((decided - started) * 1000, 3),
         )
         return Made(

@@ -81,6 +81,7 @@ FULL_TRACE: Final[Mapping[str, Any]] = {
     "watermark": {"lagMs": 120, "positions": {"2": 1042}},
     "isReplayable": True,
     "traceId": "9b2c1de04f1a4b7f8f0c2c3d4e5f6071",
+    "software": {"rapport": "0.1.0", "python": "3.11.9"},
 }
 _RULE: Final[Mapping[str, Any]] = {
     "ruleId": "adults",

@@ -19,6 +19,7 @@ from api.decisions.schemas import (
 )
 from api.errors import ApiError
 from api.times import iso
+from rapport.deciding.software import software_of
 from rapport.domain.decisions.records import DecisionRecord, restore_customer, restore_tenant
 from rapport.storage.decisions import StoredDecision, find_decision
 
@@ -83,6 +84,7 @@ def show(record: DecisionRecord) -> FullTrace:
         watermark=record.watermark,
         is_replayable=record.customer is not None,
         trace_id=record.trace_id,
+        software=record.software,
     )
 
 
@@ -148,8 +150,9 @@ async def replay(services: Services, tenant_id: str, recommendation_id: str) -> 
     record = await load_record(services, tenant_id, recommendation_id)
     if record.customer is None:
         raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
+    question = await question_of(services, tenant_id, record)
     decision = run(
-        await question_of(services, tenant_id, record),
+        question,
         restore_customer(record.customer),
         restore_tenant(record.tenant),
         now_ms=record.decided_at_ms,
@@ -164,8 +167,16 @@ async def replay(services: Services, tenant_id: str, recommendation_id: str) -> 
         catalogue=record.catalogue,
         identical=not found,
         differences=found[:MAX_DIFFERENCES],
+        software_differences=_software_differences(record, question),
         decisions=decision.items,
     )
+
+
+def _software_differences(record: DecisionRecord, question: Question) -> list[Difference]:
+    if not record.software:
+        return []
+    then, now = dict(record.software), dict(software_of(question.catalogue))
+    return list(_differences("", then, now))
 
 
 def _compare(record: DecisionRecord, decision: Decision) -> Iterator[Difference]:

@@ -83,6 +83,7 @@ class FullTrace(Trace, frozen=True, kw_only=True):
         watermark: How far the tables were.
         is_replayable: Whether the facts were kept.
         trace_id: Of the HTTP request, as in the logs.
+        software: Version by name of what decided: rapport, python, plug-ins; empty where it was not noted yet.
     """
 
     qualification_results: Sequence[Removal]
@@ -104,6 +105,7 @@ class FullTrace(Trace, frozen=True, kw_only=True):
     watermark: WatermarkRecord
     is_replayable: bool
     trace_id: str
+    software: Mapping[str, str]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -120,6 +122,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         identical: Whether it came to the same.
         differences: Where not.
+        software_differences: What decided then in another version than now, where that was noted.
         decisions: What it came to now.
     """
 
@@ -129,4 +132,5 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     catalogue: str
     identical: bool
     differences: Sequence[Difference]
+    software_differences: Sequence[Difference]
     decisions: Sequence[Item]

@@ -8,6 +8,7 @@ import sys
 import click
 
 from rapport.cli.api import api
+from rapport.cli.audit import audit
 from rapport.cli.catalog import catalog
 from rapport.cli.customers import customers
 from rapport.cli.dead_letters import dead_letters
@@ -38,6 +39,7 @@ def cli() -> None:
 
 
 cli.add_command(api)
+cli.add_command(audit)
 cli.add_command(catalog)
 cli.add_command(customers)
 cli.add_command(dead_letters)

@@ -1,19 +1,21 @@
 """The audit log: a chain of entries, each of which vouches for the one before it.
 
 An entry's hash covers all of it and the hash of its predecessor. So an entry that is changed, removed, added or moved
-breaks the chain there; only entries cut off at the end leave a chain that is whole, and shorter. Whoever wants to
-notice that keeps the newest hash elsewhere now and then.
+breaks the chain there. Two things leave a chain that is whole in itself: entries cut off at the end, and a chain that
+is written anew from some entry on. An :class:`Anchor`, the place and hash of an entry that was kept elsewhere, shows
+both, up to that entry.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-Reason = Literal["hash_mismatch", "chain_link_mismatch"]
+Reason = Literal["hash_mismatch", "chain_link_mismatch", "anchor_missing", "anchor_mismatch"]
 
 
 class AuditDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,28 @@ class AuditEntry(AuditDraft, frozen=True, kw_only=True):
     hash: str = ""
 
 
+class Anchor(NamedTuple):
+    """An entry that was in a chain once, as somebody has kept it outside of the database.
+
+    Attributes:
+        seq: Its place.
+        hash: Its hash.
+    """
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+def parse_anchor(text: str) -> Anchor | None:
+    """Read what an anchor writes; None if it is none."""
+    found = _ANCHOR.fullmatch(text)
+    return Anchor(int(found[1]), found[2]) if found else None
+
+
+_ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", re.ASCII)
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from rapport.deciding.gathering import gather_facts, know_customers
 from rapport.deciding.identifiers import make_recommendation_id
+from rapport.deciding.software import software_of
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.messages import encode_decision
 from rapport.domain.decisions.records import (
@@ -97,6 +98,7 @@ def choose(
         tenant=record_tenant(tenant),
         watermark=WatermarkRecord(positions=positions),
         decision=decision,
+        software=software_of(known.catalogue),
         total_ms=round((time.perf_counter() - started) * 1000, 3),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rapport.producing.feeds import BadLine
@@ -115,3 +115,15 @@ def _end_of_quoted(text: str, at: int) -> int:
             return quote + 1
         at = quote + 2
     return -1
+
+
+def fault_of_header(names: Sequence[str]) -> str:
+    """Say what is wrong with the names of a table's columns; empty if nothing is."""
+    unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
+    if len(unnamed) == len(names):
+        return "there is no header: the first line must name the columns"
+    if unnamed:
+        columns = f"column {unnamed[0]}" if len(unnamed) == 1 else f"columns {', '.join(unnamed[:20])}"
+        return f"the header gives no name to {columns} of {len(names)}; name every column, or take it out"
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    return f"the header names {', '.join(twice)} twice; give every column a name of its own" if twice else ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ import polars as pl
 from rapport.domain.events import decode_event, split_items
 from rapport.domain.rejections import Rejection
 from rapport.producing.cells import CellConverter, from_json, from_text, from_value
-from rapport.producing.csv_records import read_records
+from rapport.producing.csv_records import fault_of_header, read_records
 from rapport.producing.feeds import CHUNK_EVENTS, BadLine, Chunk, Feed
 from rapport.producing.mapping import ColumnMapping, RowMapper
 
@@ -138,6 +138,7 @@ def open_table(path: Path, *, file_format: FileFormat | None = None, delimiter: 
     name = path.name.encode(errors="surrogateescape").decode(errors="replace")
     if kind == "parquet":
         return _open_parquet(path, name)
+    _require_utf_8(path)
     size = path.stat().st_size
     if kind == "ndjson":
         return Table(name, kind, size, None, _chunks_of_text(path, size, _read_ndjson))
@@ -188,17 +189,23 @@ def _read_object(number: int, text: bytes) -> Row | BadLine:
     return BadLine(number, why.code if isinstance(why, Rejection) else "bad_json", detail)
 
 
+def _require_utf_8(path: Path) -> None:
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    if b"\0" in beginning or beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise FileFaultError(
+            f"{path.name} is UTF-16 or UTF-32; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`, in Excel: CSV UTF-8)"
+        )
+
+
 def _read_header(path: Path, separator: str) -> list[str]:
     with path.open("rb") as file, _decode(file) as text:
         first = next(read_records(text, separator), None)
     if isinstance(first, BadLine):
         raise FileFaultError(f"{path.name}: the first line is no header: {first.detail}")
     header = first.cells if first and first.number == 1 else []
-    if not any(header):
-        raise FileFaultError(f"{path.name} has no header: its first line must name the columns")
-    twice = sorted(name for name, count in Counter(header).items() if count > 1)
-    if twice:
-        raise FileFaultError(f"{path.name}: the header names {', '.join(twice)} twice")
+    if fault := fault_of_header(header):
+        raise FileFaultError(f"{path.name}: {fault}")
     return header
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.audit import AuditDraft, AuditEntry, Reason, canonical_json, find_break, link
+from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, canonical_json, find_break, link
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ class Verdict:
         checked: How many entries were looked at.
         broken_at: Place of the first entry that is not right; None if all are.
         reason: What is wrong with it.
+        head: The newest entry, to be kept elsewhere; None if there is none, or the chain is broken.
     """
 
     checked: int
     broken_at: int | None = None
     reason: Reason | None = None
+    head: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +132,23 @@ def read_audit(
     return [_entry_of(tenant_id, row) for row in rows], rows[0]["total"] if rows else 0
 
 
-def verify_audit(store: Store, tenant_id: str) -> Verdict:
-    """Check the whole chain of a tenant."""
+def verify_audit(store: Store, tenant_id: str, anchor: Anchor | None = None) -> Verdict:
+    """Check the whole chain of a tenant, and that it still has an entry that it once had."""
     seq, last_hash = 0, ""
     while True:
         parameters = {"tenant_id": tenant_id, "after_seq": seq, "limit": CHUNK}
         entries = [_entry_of(tenant_id, row) for row in store.rows("audit/chain", parameters)]
         if broken := find_break(seq, last_hash, entries):
             return Verdict(seq + sum(entry.seq <= broken[0] for entry in entries), *broken)
+        if anchor is not None and any(entry.seq == anchor.seq and entry.hash != anchor.hash for entry in entries):
+            return Verdict(anchor.seq, anchor.seq, "anchor_mismatch")
+        if entries:
+            seq, last_hash = entries[-1].seq, entries[-1].hash
         if len(entries) < CHUNK:
-            return Verdict(seq + len(entries))
-        seq, last_hash = entries[-1].seq, entries[-1].hash
+            break
+    if anchor is not None and seq < anchor.seq:
+        return Verdict(seq, seq + 1, "anchor_missing")
+    return Verdict(seq, head=Anchor(seq, last_hash) if seq else None)
 
 
 def _head(store: Store, tenant_id: str) -> _Head:

@@ -39,6 +39,7 @@ def test_every_change_is_in_the_log_with_who_what_and_how(caller: Caller):
         "firstBroken": None,
         "reason": None,
         "intact": True,
+        "head": f"4:{caller.get('/audit-logs').json()['logs'][0]['integrityHash']}",
     }
 
 
@@ -51,6 +52,26 @@ def test_tampering_is_found(caller: Caller):
     )
     verdict = caller.get("/audit-logs/verify").json()
     assert (verdict["valid"], verdict["firstBroken"], verdict["reason"]) == (False, 2, "hash_mismatch")
+
+
+def test_an_anchor_that_was_kept_shows_what_is_cut_off_or_written_anew(caller: Caller):
+    for name in ("a", "b", "c"):
+        caller.post("/outcome-types", {"key": name, "classification": "positive"})
+    head = caller.get("/audit-logs/verify").json()["head"]
+    caller.post("/outcome-types", {"key": "d", "classification": "positive"})
+    assert caller.get("/audit-logs/verify", params={"anchor": head}).json()["valid"]
+    caller.store.execute(
+        f"ALTER TABLE audit_log DELETE WHERE tenant_id = '{caller.tenant_id}' AND seq >= 2 SETTINGS mutations_sync = 2"
+    )
+    assert caller.get("/audit-logs/verify").json()["valid"]  # in itself
+    verdict = caller.get("/audit-logs/verify", params={"anchor": head}).json()
+    assert (verdict["valid"], verdict["firstBroken"], verdict["reason"]) == (False, 2, "anchor_missing")
+    for name in ("e", "f", "g"):
+        caller.post("/outcome-types", {"key": name, "classification": "positive"})
+    verdict = caller.get("/audit-logs/verify", params={"anchor": head}).json()
+    assert (verdict["valid"], verdict["firstBroken"], verdict["reason"]) == (False, 3, "anchor_mismatch")
+    refused = caller.get("/audit-logs/verify", params={"anchor": "3"})
+    assert [fault["field"] for fault in refused.json()["details"]] == ["anchor"]
 
 
 def test_the_log_is_filtered_and_paged(caller: Caller):

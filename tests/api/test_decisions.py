@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,6 +97,20 @@ def test_traces_are_listed_newest_first_by_customer_and_time(caller: Caller):
 def test_an_unknown_decision_is_404(caller: Caller, path: str):
     assert caller.get(path).status_code == 404
     assert caller.post(f"/decisions/{path.rpartition('/')[2]}/replay").status_code == 404
+
+
+def test_a_decision_names_what_decided_and_a_replay_what_is_another_today(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+):
+    stock(caller, *offer("loan"))
+    made = recommend(caller)["recommendationId"]
+    software = caller.read(f"/decision-traces/{made}")["software"]
+    assert software == {"rapport": version("rapport"), "python": platform.python_version()}
+    assert caller.post(f"/decisions/{made}/replay").json()["softwareDifferences"] == []
+    monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
+    replayed = caller.post(f"/decisions/{made}/replay").json()
+    changed = {"path": "python", "recorded": software["python"], "replayed": "3.99.0"}
+    assert (replayed["identical"], replayed["softwareDifferences"]) == (True, [changed])
 
 
 def test_a_decision_of_another_producer_is_listed_nowhere_and_not_replayed(caller: Caller):

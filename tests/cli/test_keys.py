@@ -114,3 +114,14 @@ def test_a_tenant_has_an_id_that_keys_and_paths_can_hold(run: Runs, tenant_id: s
     assert isinstance(result.exception, CliError)
     assert "letters, digits" in str(result.exception)
     assert run("tenant", "list").stdout == "t1\tUTC\tt1\n"
+
+
+def test_an_audit_log_is_checked_against_an_anchor(run: Runs):
+    run("key", "create", "t1", "--role", "viewer")
+    anchor = run("audit", "verify", "t1").stdout.strip()
+    assert anchor.startswith("1:")
+    run("key", "create", "t1", "--role", "viewer")
+    assert run("audit", "verify", "t1", "--anchor", anchor).exit_code == 0
+    cut = run("audit", "verify", "t1", "--anchor", f"9:{anchor[2:]}")
+    assert (cut.exit_code, cut.stderr) == (1, "broken at entry 3: anchor_missing\n")
+    assert isinstance(run("audit", "verify", "t1", "--anchor", "nonsense").exception, CliError)

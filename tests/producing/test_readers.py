@@ -132,7 +132,15 @@ def test_delimiters(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "says"), [((), "no header"), (("a,b,a", "1,2,3"), "names a twice"), (("", "x"), "no header")]
+    ("lines", "says"),
+    [
+        ((), "no header"),
+        (("a,b,a", "1,2,3"), "names a twice"),
+        (("", "x"), "no header"),
+        (("a,,b, ", "1,2,3,4"), "no name to columns 2, 4 of 4"),
+        ((",a,b", "1,2,3"), "no name to column 1 of 3"),
+        ((",,", "1,2,3"), "no header"),
+    ],
 )
 def test_a_csv_file_needs_a_header(tmp_path: Path, lines: tuple[str, ...], says: str):
     with pytest.raises(FileFaultError, match=says):
@@ -204,3 +212,19 @@ def test_reading_is_lazy(tmp_path: Path):
     first = next(feed.chunks)
     assert len(first.entries) == CHUNK_EVENTS
     assert first.position < feed.size
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["events.csv", "events.ndjson"])
+def test_a_file_in_utf_16_is_named_and_utf_8_asked_for(tmp_path: Path, name: str, encoding: str):
+    path = tmp_path / name
+    path.write_text(f"{HEADER}\n" if name.endswith("csv") else '{"customerId": "c"}\n', encoding)
+    with pytest.raises(FileFaultError, match="save it as UTF-8"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["events.csv", "events.ndjson"])
+def test_a_byte_order_mark_costs_no_row_and_renames_no_column(tmp_path: Path, name: str):
+    rows = {"tenantId": "t", "customerId": "c", "outcome": "click", "offerId": "o", "idempotencyKey": "k"}
+    text = f"{','.join(rows)}\n{','.join(rows.values())}\n" if name.endswith("csv") else json.dumps(rows)
+    assert summary(read(write(tmp_path / name, b"\xef\xbb\xbf" + text.encode()))) == ["k"]

@@ -119,6 +119,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
         trace_id: Of the HTTP request.
         total_ms: How long the decision took, with reading the facts.
         trimmed: What of the trace was left out, and how much of it.
+        software: Version by name: of Rapport, Python and plug-ins; empty in older records.
     """
 
     form: int = 1
@@ -137,6 +138,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     trace_id: str = ""
     total_ms: float = 0.0
     trimmed: Mapping[str, int] = {}
+    software: Mapping[str, str] = {}
 
 
 def record_customer(facts: CustomerFacts) -> CustomerRecord:
