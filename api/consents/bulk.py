@@ -24,6 +24,7 @@ from api.errors import ApiError, Fault, invalid
 from api.ingest.reading import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.profiles.attributes import AttributeFault
 from rapport.domain.profiles.consent import Source, Status
 from rapport.storage.consents import CustomerStatement, record_consents
@@ -76,6 +77,9 @@ class StatementReader:
         row = decode_or_faults(msgspec.json.encode(fields), RowBody)
         if isinstance(row, list):
             self.faults += [Fault(field=one.field, message=one.message, index=index) for one in row]
+            return
+        if nobody := why_no_id(row.customer_id):
+            self.faults.append(Fault(field="customerId", message=nobody, index=index))
             return
         statement = statement_of(row, Source.IMPORT, self.now_ms, "", self.faults, index)
         if statement is not None:

@@ -9,6 +9,7 @@ from api.catalogue.service import author_of
 from api.consents.schemas import ConsentsView, StatementBody, view_of
 from api.errors import Fault, invalid
 from api.reading.parameters import read_instant
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.profiles.consent import Source, Statement, resolve, statuses_of
 from rapport.storage.consents import CustomerStatement, load_consents, record_consents
 from rapport.storage.customers import find_customer
@@ -47,6 +48,8 @@ async def record(services: Services, principal: Principal, customer_id: str, giv
     now_ms, faults = services.clock(), list[Fault]()
     if not 1 <= len(customer_id) <= 256:
         faults.append(Fault(field="customerId", message="must have 1 to 256 characters"))
+    elif nobody := why_no_id(customer_id):
+        faults.append(Fault(field="customerId", message=nobody))
     statements = []
     for number, one in enumerate(given):
         statement = statement_of(one, Source.API, now_ms, f"consents[{number}].", faults)

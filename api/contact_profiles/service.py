@@ -21,7 +21,7 @@ from rapport.domain.profiles.contact import (
     follow,
     profile_id_of,
 )
-from rapport.domain.profiles.contact_fields import check, merge_patch
+from rapport.domain.profiles.contact_fields import check, check_names, merge_patch
 from rapport.storage.contact_profiles import (
     ContestedProfileError,
     StoredProfile,
@@ -70,6 +70,7 @@ class ContactProfiles:
         Raises:
             ApiError: 400; naming every fault of its fields.
         """
+        _require_names(body.profile, body.contact_ids)
         _require_sound(body.profile, body.contact_ids)
         now_ms, author = self._clock(), author_of(key_id)
         profile = begin(
@@ -124,6 +125,7 @@ class ContactProfiles:
             if not self._lives(tenant_id, found):
                 return None
             before = found.profile
+            _require_names(body.profile, body.contact_ids or ())
             fields = merge_patch(before.fields, body.profile)
             contact_ids = before.contact_ids if body.contact_ids is None else tuple(dict.fromkeys(body.contact_ids))
             _require_sound(fields, contact_ids)
@@ -251,6 +253,12 @@ class ContactProfiles:
     def _note(self, profile_ids: Iterable[str], tenant_id: str) -> None:
         now_ms = self._clock()
         self._reads.update({(tenant_id, one): now_ms for one in profile_ids})
+
+
+def _require_names(fields: Mapping[str, Any], contact_ids: Iterable[str]) -> None:
+    problems = check_names(fields.get("email"), list(contact_ids))
+    if problems:
+        raise invalid(*(Fault(field=one.field, message=one.message) for one in problems))
 
 
 def _require_sound(fields: Mapping[str, Any], contact_ids: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from api.catalogue.service import author_of
 from api.errors import ApiError, Fault, invalid
 from api.identity.schemas import ClusterView, IdentifierView, IdentityAnswer, IdentityBody, IdentityView
 from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.identity import MAX_MEMBERS, Statement
 from rapport.storage.audit import append_audit
@@ -79,8 +80,18 @@ def _check(body: IdentityBody) -> None:
             for number, one in enumerate(body.identifiers)
             if one.type == CUSTOMER_ID
         ]
+    faults += _nobodies(body)
     if faults:
         raise invalid(*faults)
+
+
+def _nobodies(body: IdentityBody) -> list[Fault]:
+    """Ids that name nobody, where they would link somebody; what was linked by them before may be undone."""
+    if body.action not in ("link", "merge"):
+        return []
+    named = {"canonicalId": body.canonical_id, "sourceId": body.source_id, "targetId": body.target_id}
+    named |= {f"identifiers[{number}].value": one.value for number, one in enumerate(body.identifiers)}
+    return [Fault(field=name, message=why) for name, text in named.items() if text and (why := why_no_id(text))]
 
 
 async def _resolve(services: Services, tenant_id: str, body: IdentityBody) -> IdentityAnswer:

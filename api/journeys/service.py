@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec.structs import replace as replaced
 
-from api.errors import ApiError
+from api.errors import ApiError, Fault, invalid
 from api.journeys.schemas import JourneyTried, TriedStep
 from api.times import iso
 from rapport.domain.catalogue.values import Status
@@ -17,6 +17,7 @@ from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enr
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import JourneyFacts, Send, Update, enroll, leave
 from rapport.domain.journeys.simulating import SimulatedStep, simulate
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.profiles.attributes import Form
 from rapport.journeys.effects import StepError, choose, contact_of, offers_of
 from rapport.journeys.facts import load_facts
@@ -54,6 +55,8 @@ def enter(store: Store, tenant_id: str, plan: Plan, wanted: NewEnrollment, now_m
     Returns:
         The enrolment, and whether it is new: a customer who is in the journey, or may not enter again, is not enrolled.
     """
+    if nobody := why_no_id(wanted.customer_id):
+        raise invalid(Fault(field="customerId", message=nobody))
     members = read_merges(store, tenant_id).members(wanted.customer_id)
     customer_id = members[0]
     status = EnrollmentStatus.ACTIVE.value if plan.allows_reentry else ""

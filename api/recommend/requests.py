@@ -14,6 +14,7 @@ from api.recommend.schemas import MAX_LIMIT
 from rapport.domain.decisions.candidates import PlacementRequest, Request
 from rapport.domain.decisions.resolving import resolve_request
 from rapport.domain.events import NO_OBJECT
+from rapport.domain.placeholders import is_placeholder, why_no_id
 
 if TYPE_CHECKING:
     from api.recommend.schemas import RecommendBody, WantedPlacement
@@ -45,10 +46,14 @@ class Asked:
 
 def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent: str) -> tuple[str, Sequence[str]]:
     """Say whom a body is about, and what a caller should know about that; who is anonymous gets an id."""
-    if body.customer_id and body.customer_id != ANONYMOUS:
+    if body.customer_id and not is_placeholder(body.customer_id):
         return body.customer_id, ()
+    warnings = []
+    if body.customer_id and body.customer_id != ANONYMOUS:
+        warnings.append(f"customerId {why_no_id(body.customer_id)}; the visitor is taken for anonymous")
     session_id = body.session_id or ""
-    warnings = () if session_id or address else (_ONE_OFF,)
+    if not (session_id or address):
+        warnings.append(_ONE_OFF)
     return anonymous_id(tenant_id, session_id, address, user_agent), warnings
 
 

@@ -23,6 +23,7 @@ from rapport.domain.events import (
 )
 from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction
 from rapport.domain.payloads import hash_payload
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.rejections import Rejection
 from rapport.kafka.sources import event_id
 from rapport.storage.recorded import KeyOfEvent
@@ -53,6 +54,8 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
     """
     tenant = await services.tenants.get(tenant_id)
     faults = find_faults(answer)
+    if nobody := why_no_id(answer.customer_id):
+        faults.append(Fault(field="customerId", message=nobody))
     outcome_type = await _find_outcome(services, tenant, answer.outcome, faults)
     occurred_at_ms = _resolve_time(answer.timestamp, faults)
     if outcome_type is not None:

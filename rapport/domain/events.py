@@ -14,6 +14,7 @@ import msgspec
 
 from rapport.domain.json_limits import MAX_DEPTH, JsonFault, find_json_fault, is_too_deep, split_array
 from rapport.domain.periods import DAY_MS
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS, InstantError, parse_instant
 
@@ -192,6 +193,8 @@ def message_key(tenant_id: str, customer_id: str) -> bytes:
 
 
 def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
+    if nobody := why_no_id(event.customer_id):
+        return Rejection(RejectionCode.INVALID_FIELD, f"customerId {nobody}.", event.tenant_id)
     given = [
         (name, bytes(raw))
         for name, raw in (

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 import polars as pl
 
+from rapport.domain.placeholders import is_placeholder
 from rapport.storage.contact_profiles import profiles_of_customers
 from rapport.storage.dead_letters import get_letters
-from rapport.storage.erasure_places import Erased, Kind, find_letters, read_places
+from rapport.storage.erasure_places import Erased, Kind, find_letters, linking_ids, read_places
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -90,7 +91,8 @@ def forget_states(store: Store, request: DsarRequest) -> None:
 def customers_with_email(store: Store, tenant_id: str, email: str) -> tuple[str, ...]:
     """The customers that contact profiles with an e-mail address speak for; the address itself may be one."""
     profiles = profiles_of_customers(store, tenant_id, [email])
-    return tuple(dict.fromkeys([email, *(name for one in profiles for name in one.profile.contact_ids)]))
+    names = (name for one in profiles for name in one.profile.contact_ids if not is_placeholder(name))
+    return tuple(dict.fromkeys([email, *names]))
 
 
 def export_customers(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -104,7 +106,8 @@ def export_customers(store: Store, tenant_id: str, customer_ids: Sequence[str]) 
             rows = _letters(store, Erased(tenant_id, tuple(customer_ids), _FOREVER_MS))
         else:
             name = "privacy/rows_in_arrays" if place.kind is Kind.ARRAY else "privacy/rows"
-            rows = store.rows(name, {**who, "table": place.table, "column": place.column})
+            own = {**who, "customer_ids": linking_ids(customer_ids)} if place.kind is Kind.ARRAY else who
+            rows = store.rows(name, {**own, "table": place.table, "column": place.column})
         if rows:
             exported.setdefault(place.table, []).extend(rows)
     return exported

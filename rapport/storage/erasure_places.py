@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from rapport.domain.placeholders import is_placeholder
 from rapport.domain.privacy import hash_customer, mentions, named_customers, names_other_tenant, spellings
 from rapport.storage.reconcile import find_drift
 
@@ -116,6 +117,7 @@ def read_places(store: Store) -> list[Place]:
 
 def count_rows(store: Store, place: Place, erased: Erased) -> int:
     """Count the rows that name somebody of whom nothing may be left. Where nothing says when a row came, it counts."""
+    erased = _as_named_in(place, erased)
     who, at = erased.who, {**place.names, "until_ms": _until_ms(place, erased)}
     if place.kind is Kind.LETTERS:
         return len(find_letters(store, erased))
@@ -138,6 +140,7 @@ def count_summaries(store: Store, erased: Erased) -> int:
 
 def delete_rows(store: Store, place: Place, erased: Erased) -> None:
     """Delete them, and return when they are gone. Summaries are left to :mod:`rapport.storage.summary_erasure`."""
+    erased = _as_named_in(place, erased)
     until = {"until_ms": _until_ms(place, erased)}
     who, names = erased.whose_hashes, place.names
     if place.kind is Kind.LETTERS:
@@ -170,9 +173,20 @@ def find_letters(store: Store, erased: Erased) -> list[str]:
         if row["tenant_id"] == "" and names_other_tenant(erased.tenant_id, value):
             continue
         is_named = not customers.isdisjoint(named_customers(key, value, [erased.tenant_id]))
-        if is_named or any(mentions(customer_id, texts) for customer_id in erased.customer_ids):
+        if is_named or any(mentions(customer_id, texts) for customer_id in linking_ids(erased.customer_ids)):
             found.append(row["id"])
     return found
+
+
+def linking_ids(customer_ids: Sequence[str]) -> list[str]:
+    """Return the ids by which a row that names several may be of a person: a placeholder says nothing of the others."""
+    return [customer_id for customer_id in customer_ids if not is_placeholder(customer_id)]
+
+
+def _as_named_in(place: Place, erased: Erased) -> Erased:
+    if place.kind is not Kind.ARRAY:
+        return erased
+    return replace(erased, customer_ids=tuple(linking_ids(erased.customer_ids)))
 
 
 def _kind_of(table: str, *, is_array: bool) -> Kind:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from rapport.domain.placeholders import is_placeholder
 from rapport.domain.profiles.identity import Merges, Statement
 from rapport.storage.contact_profiles import profiles_of_customers
 
@@ -94,16 +95,18 @@ def find_customer_of(store: Store, tenant_id: str, kind: str, value: str) -> str
 
     Of a contact profile with several contact ids, the first stands for the person.
     """
+    if is_placeholder(value):
+        return None
     rows = store.rows("identity/links", {"tenant_id": tenant_id, "names": [value]})
     linked = next((row["customer_id"] for row in rows if (row["type"], row["value"]) == (kind, value)), None)
-    if linked is not None:
+    if linked is not None and not is_placeholder(linked):
         return str(linked)
     if kind not in ("email", "contact_id"):
         return None
     for found in profiles_of_customers(store, tenant_id, [value]):
         profile = found.profile
         if value in (profile.contact_ids if kind == "contact_id" else [profile.email]):
-            return next(iter(profile.contact_ids), value)
+            return next((one for one in profile.contact_ids if not is_placeholder(one)), value)
     return None
 
 
@@ -117,5 +120,6 @@ def identifiers_of(store: Store, tenant_id: str, members: Collection[str]) -> li
     found += [Identifier("contact_id", contact_id, 1.0) for one in profiles for contact_id in one.contact_ids]
     named: dict[tuple[str, str], Identifier] = {}
     for identifier in found:
-        named.setdefault((identifier.type, identifier.value), identifier)
+        if identifier.type == CUSTOMER_ID or not is_placeholder(identifier.value):
+            named.setdefault((identifier.type, identifier.value), identifier)
     return list(named.values())

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from rapport.domain.api_keys import Role
+from rapport.domain.profiles.contact import ContactProfile
+from rapport.domain.profiles.identity import Statement
 from rapport.storage.audit import AuditFilter, read_audit
+from rapport.storage.catalogue_changes import Author
+from rapport.storage.contact_profiles import append_profile
 from rapport.storage.erasure import find_traces
 from rapport.storage.erasure_places import Erased
+from rapport.storage.identity import Identifier, append_links, append_statement
 from tests.api.shop import cap, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
@@ -171,6 +176,88 @@ def test_identifiers_are_linked_resolved_and_listed_with_what_contact_profiles_s
 def test_what_cannot_be_done_says_why(caller: Caller, fields: dict[str, Any], status: int, named: set[str]):
     answer = caller.post("/identity", fields)
     assert (answer.status_code, {one["field"] for one in answer.json()["details"]}) == (status, named)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/identity", {"action": "merge", "sourceId": "undefined", "targetId": "ann"}, "sourceId"),
+        ("POST", "/identity", {"action": "merge", "sourceId": "ann", "targetId": "[object Object]"}, "targetId"),
+        (
+            "POST",
+            "/identity",
+            {"action": "link", "canonicalId": "ann", "identifiers": [{"type": "device", "value": "0"}]},
+            "identifiers[0].value",
+        ),
+        (
+            "POST",
+            "/identity",
+            {"action": "link", "canonicalId": "null", "identifiers": [{"type": "device", "value": "d1"}]},
+            "canonicalId",
+        ),
+        (
+            "POST",
+            "/respond",
+            {"customerId": "NaN", "creativeId": "c", "channelId": "web", "outcome": "click"},
+            "customerId",
+        ),
+        ("POST", "/interactions", [{"customerId": "anonymous", "outcome": "click", "idempotencyKey": "k"}], "body"),
+        ("PUT", "/customers/undefined", {"attributes": {"tier": "gold"}}, "customerId"),
+        ("POST", "/customers", [{"customerId": "none", "tier": "gold"}], "customerId"),
+        ("PUT", "/customers/null/consents", {"consents": [{"purpose": "email", "status": "granted"}]}, "customerId"),
+        ("POST", "/consents", [{"customerId": "-", "purpose": "email", "status": "granted"}], "customerId"),
+        (
+            "POST",
+            "/new/v2.0/profiles",
+            {"profile": {"firstname": "Ann"}, "contactIds": ["ann", "undefined"]},
+            "contactIds[1]",
+        ),
+        ("POST", "/new/v2.0/profiles", {"profile": {"email": "null"}}, "profile.email"),
+    ],
+)
+def test_an_id_that_names_nobody_links_nobody(caller: Caller, method: str, path: str, body: Any, field: str):
+    """PostHog#5527: everybody whose id was undefined was one person."""
+    if path == "/respond":
+        body = {**body, "idempotencyKey": "k"}
+    root = "" if path.startswith("/new/") else "/api/v1"
+    headers = {"X-API-Key": caller.keys[Role.ADMIN]}
+    answer = caller.client.request(method, root + path, json=body, headers=headers)
+    assert answer.status_code == 400, answer.text
+    (fault,) = answer.json()["details"]
+    assert fault["field"] == field
+    assert "names nobody" in fault["message"]
+
+
+def test_an_event_of_nobody_is_a_dead_letter_and_a_request_of_nobody_an_anonymous_one(caller: Caller):
+    stock(caller, *offer("loan"))
+    caller.record({"customerId": "undefined", "outcome": "click"}, {"customerId": "ann", "outcome": "click"})
+    assert caller.read("/interaction-history?customerId=ann")["pagination"]["total"] == 1
+    letters = "SELECT code, detail FROM dead_letters WHERE tenant_id = {tenant:String}"
+    ((code, detail),) = caller.store.client.query(letters, {"tenant": caller.tenant_id}).result_rows
+    assert (code, "customerId is 'undefined'" in detail) == ("invalid_field", True)
+    bodies = [recommend(caller, "undefined") for _ in range(2)]
+    assert len({body["customerId"] for body in bodies}) == 2
+    assert all("names nobody" in body["meta"]["warnings"][0] for body in bodies)
+
+
+def test_strangers_who_were_linked_by_nobody_before_are_strangers_and_erasing_nobody_erases_nobody(caller: Caller):
+    for who in ("ann", "bob"):
+        merge = Statement(f"m-{who}", who, "undefined")
+        append_statement(caller.store, caller.tenant_id, merge, Author("tests"))
+        caller.record({"customerId": who, "outcome": "click"})
+    phone = [Identifier("phone", "+49 1", 1.0)]
+    append_links(caller.store, caller.tenant_id, "undefined", phone, Author("tests"))
+    at = {"created_at_ms": 1, "changed_at_ms": 2**40, "created_by": "tests", "changed_by": "tests"}
+    profile = ContactProfile(id="a" * 24, fields={"email": "ann@example.com"}, contact_ids=("undefined", "ann"), **at)
+    append_profile(caller.store, caller.tenant_id, profile)
+    assert cluster(caller, "ann")[0] == "ann"
+    assert canonical(caller, "email", "ann@example.com") == "ann"
+    assert act(caller, "resolve", identifier={"type": "phone", "value": "+49 1"}).status_code == 404
+    erased = caller.post("/gdpr/erasure", {"customerId": "undefined"})
+    assert (erased.status_code, erased.json()["verified"]) == (200, True)
+    for who in ("ann", "bob"):
+        assert caller.read(f"/interaction-history?customerId={who}")["pagination"]["total"] == 1
+    assert canonical(caller, "email", "ann@example.com") == "ann"
 
 
 def test_viewers_read_and_do_not_merge(caller: Caller):

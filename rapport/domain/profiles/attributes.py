@@ -12,6 +12,7 @@ import msgspec
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
+from rapport.domain.placeholders import why_no_id
 from rapport.domain.times import EPOCH, InstantError, parse_instant
 
 Attributes = Mapping[str, Any]
@@ -110,7 +111,7 @@ def fault_of_id(customer_id: object) -> str:
     """Why something is no id of a customer; empty if it is one."""
     if not isinstance(customer_id, str) or not customer_id:
         return "is required, as a text"
-    return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else ""
+    return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else why_no_id(customer_id)
 
 
 def find_schema_flaws(schema: CustomerSchema, others: Iterable[CustomerSchema]) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from rapport.domain.placeholders import is_placeholder
+
 MAX_SECONDS: Final = 2**31 - 1
 ID_PATTERN: Final = "^[a-z0-9]{24}$"
 
@@ -49,8 +51,9 @@ class ContactProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def customer_ids(self) -> tuple[str, ...]:
-        """The customers that the profile speaks for."""
-        return tuple(dict.fromkeys((*self.contact_ids, self.email) if self.email else self.contact_ids))
+        """The customers that the profile speaks for; an id that names nobody is none."""
+        named = (*self.contact_ids, self.email) if self.email else self.contact_ids
+        return tuple(dict.fromkeys(one for one in named if not is_placeholder(one)))
 
     @property
     def prevents_collection(self) -> bool:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from rapport.domain.placeholders import why_no_id
+
 MAX_NUMBER: Final = 2**53 - 1
 """Numbers beyond it are not read exactly by every JSON reader."""
 MAX_DEPTH: Final = 16
@@ -80,6 +82,16 @@ def check(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[Problem
     elif len(contact_ids) > MAX_CONTACT_IDS:
         problems.append(Problem("contactIds", f"has {len(contact_ids):,} items; {MAX_CONTACT_IDS:,} are allowed"))
     return problems
+
+
+def check_names(email: object, contact_ids: Sequence[str]) -> list[Problem]:
+    """Say which of the names that a request gives a person names nobody; what a profile has from before may stay."""
+    named = {"profile.email": email, **{f"contactIds[{number}]": one for number, one in enumerate(contact_ids)}}
+    return [
+        Problem(field, why)
+        for field, text in named.items()
+        if isinstance(text, str) and text and (why := why_no_id(text))
+    ]
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

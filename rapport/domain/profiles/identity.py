@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from rapport.domain.placeholders import is_placeholder
+
 MAX_MEMBERS: Final = 100
 """Ids of one person; more are a mistake of whoever merges, and every read would pay for it."""
 
@@ -52,11 +54,14 @@ class Merges:
         """Work out a log.
 
         The target of a merge keeps its canonical id, and all ids that were one with the source go along. A merge of two
-        ids that are one already adds nothing; it counts once they are held together by it alone.
+        ids that are one already adds nothing; it counts once they are held together by it alone. One with an id that
+        names nobody adds nothing ever.
         """
         in_force: dict[str, Statement] = {}
         changed_at_ms: dict[str, int] = {}
         for statement in log:
+            if is_placeholder(statement.source_id) or is_placeholder(statement.target_id):
+                continue  # strangers, made one before such ids were refused
             for one in (statement.source_id, statement.target_id):
                 changed_at_ms[one] = max(statement.at_ms, changed_at_ms.get(one, 0))
             if statement.is_undone:

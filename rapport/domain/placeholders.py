@@ -1,0 +1,60 @@
+"""Texts that stand for "nobody" where an id should be: two who have one of them in common have nothing in common.
+
+They are what code writes where it has no id: JavaScript's ``undefined`` and ``[object Object]``, a database's ``NULL``,
+the zero of a missing number. Whoever links by them makes one person of strangers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+PLACEHOLDERS: Final = frozenset(
+    {
+        "undefined",
+        "null",
+        "nil",
+        "none",
+        "nan",
+        "n/a",
+        "na",
+        "anonymous",
+        "guest",
+        "unknown",
+        "not set",
+        "not_set",
+        "not_authenticated",
+        "true",
+        "false",
+        "[object object]",
+        "object object",
+        "-1",
+        "id",
+        "distinct_id",
+        "distinctid",
+        "customer_id",
+        "customerid",
+        "user_id",
+        "userid",
+        "email",
+    }
+)
+_EMPTY: Final = re.compile(r"[\s0.\-_?*]*")
+"""Nothing but spaces, zeros and signs: ``0``, ``-``, ``00000000-0000-0000-0000-000000000000``."""
+_LONGEST: Final = 40
+_AROUND: Final = " \t\r\n\"'`()<>{}"
+
+
+def is_placeholder(customer_id: str) -> bool:
+    """Whether an id names nobody, in whatever case and quotes or brackets it is written."""
+    if len(customer_id) > _LONGEST:
+        return False
+    bare = customer_id.strip(_AROUND).lower()
+    return bare in PLACEHOLDERS or _EMPTY.fullmatch(bare) is not None
+
+
+def why_no_id(customer_id: str) -> str:
+    """Say why an id is refused; empty if it may be somebody's."""
+    if not is_placeholder(customer_id):
+        return ""
+    return f"is {customer_id!r}, which names nobody: whoever was linked by it would be one person with strangers"
