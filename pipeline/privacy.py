@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from rapport.domain.privacy import Tombstone, hash_customer, named_customers, without_attributes, without_free_form
+from rapport.domain.addresses import fold_address
+from rapport.domain.privacy import Tombstone, hashes_of, named_customers, without_attributes, without_free_form
 
 if TYPE_CHECKING:
     from pipeline.decode import Decoded
@@ -69,9 +70,16 @@ class _Known:
     tenants: frozenset[str] = frozenset()
     uncollected: Mapping[Customer, int] = field(default_factory=dict)
 
+    def tombstone(self, customer: Customer) -> Tombstone | None:
+        found = [one for name in hashes_of(*customer) if (one := self.tombstones.get(name)) is not None]
+        return max(found, key=lambda one: one.erased_at_ms, default=None)
+
     def erased_at_ms(self, customer: Customer) -> int | None:
-        tombstone = self.tombstones.get(hash_customer(*customer))
+        tombstone = self.tombstone(customer)
         return tombstone.erased_at_ms if tombstone else None
+
+    def uncollected_since_ms(self, customer: Customer) -> int | None:
+        return self.uncollected.get((customer[0], fold_address(customer[1])))
 
 
 class Privacy:
@@ -194,7 +202,7 @@ class Privacy:
         known = self._known
         found: list[tuple[str, str, int]] = []
         for tenant_id, customer_id in _customers(rows) if known.tombstones else ():
-            tombstone = known.tombstones.get(hash_customer(tenant_id, customer_id))
+            tombstone = known.tombstone((tenant_id, customer_id))
             if tombstone and (tombstone.completed_at_ms is None or tombstone.completed_at_ms > since_ms - SETTLES_MS):
                 found.append((tenant_id, customer_id, tombstone.erased_at_ms))
         return pl.DataFrame(found, schema=_ERASED_SCHEMA, orient="row")
@@ -219,7 +227,8 @@ def _letters(letters: Sequence[DeadLetter], known: _Known) -> list[DeadLetter]:
         named = set(named_customers(letter.key, letter.value, known.tenants)) if known.tenants else ()
         if any((at := known.erased_at_ms(one)) is not None and letter.received_at_ms <= at for one in named):
             continue
-        is_short = any(letter.received_at_ms >= known.uncollected.get(one, float("inf")) for one in named)
+        since = [at for one in named if (at := known.uncollected_since_ms(one)) is not None]
+        is_short = any(letter.received_at_ms >= at for at in since)
         kept.append(replace(letter, value=without_free_form(letter.value)) if is_short else letter)
     return kept
 
@@ -244,7 +253,8 @@ def _without_attributes(decisions: pl.DataFrame, known: _Known) -> pl.DataFrame:
 
 
 def _changed_for_uncollected(rows: pl.DataFrame, known: _Known, *changes: pl.Expr) -> pl.DataFrame:
-    since = [(*one, known.uncollected[one]) for one in _customers(rows) if one in known.uncollected]
+    customers = _customers(rows) if known.uncollected else []
+    since = [(*one, at) for one in customers if (at := known.uncollected_since_ms(one)) is not None]
     if not since:
         return rows
     frame = pl.DataFrame(since, schema=_SINCE_SCHEMA, orient="row")

@@ -45,6 +45,7 @@ _ERASED: Final[Mapping[str, object]] = {
     "receiptId": "era-7f9c2ba4e88f827d616045507605853e",
     "deletedCounts": _COUNTS,
     "totalDeleted": 110,
+    "nothingFound": False,
     "verified": True,
     **_TIMES,
 }
@@ -53,6 +54,7 @@ _RECEIPT: Final[Mapping[str, object]] = {
     "customerHashes": ["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"],
     "deletedCounts": _COUNTS,
     "totalDeleted": 110,
+    "nothingFound": False,
     "verified": True,
     **_TIMES,
     "requestedBy": "key-1",
@@ -168,7 +170,9 @@ class DsarController(Controller):
     @get(
         "/{request_id:str}",
         summary="Get a request of a customer, with what it came to",
-        responses=answers(200, DsarDetail, {**_REQUEST, "result": {"interactions": [{"id": "01J"}]}}, 404),
+        responses=answers(
+            200, DsarDetail, {**_REQUEST, "result": {"interactions": [{"id": "01J"}]}, "nothingFound": False}, 404
+        ),
     )
     async def get_request(self, request: _Asking, services: FromServices, request_id: FromPath[str]) -> DsarDetail:
         """An export holds every row of every table that names the customer."""

@@ -10,25 +10,15 @@ from api.reservations.book import CustomerKey
 from api.tracing import current_trace_id
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.storage.audit import append_audit
+from rapport.storage.dsar import person_of
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, finish_erasure
 from rapport.storage.erasure_places import Erased
-from rapport.storage.identity import read_merges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.services import Services
     from rapport.storage.receipts import Receipt
-
-
-async def person_of(services: Services, tenant_id: str, customer_ids: Sequence[str]) -> tuple[str, ...]:
-    """Some customers with all who were merged with them.
-
-    Raises:
-        StorageError: The database does not answer.
-    """
-    merges = await services.database.call(read_merges, tenant_id)
-    return tuple(dict.fromkeys(member for one in customer_ids for member in merges.members(one)))
 
 
 async def erase(
@@ -39,19 +29,19 @@ async def erase(
     Args:
         services: Of the process.
         tenant_id: Whose.
-        customer_ids: Ids of the person; those that were merged with them go along.
+        customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
         requested_by: The key, or the request, that asked for it.
         keep_request: The request about the person's data that is being answered; others go.
 
     Raises:
         StorageError: The database does not answer; what is not deleted is by asking again, or by the daily sweep.
     """
-    customer_ids = await person_of(services, tenant_id, customer_ids)
-    erased = Erased(tenant_id, customer_ids, services.clock(), keep_request=keep_request)
+    person = await services.database.call(person_of, tenant_id, customer_ids)
+    erased = Erased(tenant_id, person, services.clock(), keep_request=keep_request)
     erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", requested_by)
     await services.database.call(begin_erasure, erasing)
     await asyncio.sleep(WORKERS_KNOW_AFTER_S)
-    for customer_id in customer_ids:
+    for customer_id in person:
         await services.reservations.forget(CustomerKey(tenant_id, customer_id))
     receipt = await services.database.call(finish_erasure, erasing, clock=services.clock)
     draft = AuditDraft(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from api.privacy.erasing import erase, person_of
+from api.privacy.erasing import erase
 from api.privacy.schemas import receipt_view
 from rapport.domain.privacy import hash_customer
 from rapport.storage.dsar import (
@@ -23,6 +23,7 @@ from rapport.storage.dsar import (
     export_customers,
     forget_states,
     open_requests,
+    person_of,
     write_request,
 )
 from rapport.storage.errors import StorageError
@@ -83,7 +84,7 @@ async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ..
     named: tuple[str, ...] = (request.subject_id,)
     if request.subject_type == "email":
         named = await services.database.call(customers_with_email, request.tenant_id, request.subject_id)
-    return await person_of(services, request.tenant_id, named)
+    return await services.database.call(person_of, request.tenant_id, named)
 
 
 async def _export(services: Services, request: DsarRequest) -> DsarRequest:

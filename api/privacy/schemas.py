@@ -43,6 +43,7 @@ class ErasureView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         receipt_id: Names the receipt, which can be read later.
         deleted_counts: Rows by what they are: the documented names, and each other table by its own.
         verified: Whether every table was looked through afterwards and nothing was found.
+        nothing_found: Whether no table held anything of the customer, so that nothing was deleted.
         erased_at: What Kafka received up to then does not count any more, in any replay.
     """
 
@@ -51,6 +52,7 @@ class ErasureView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     receipt_id: str
     deleted_counts: Mapping[str, int]
     total_deleted: int
+    nothing_found: bool
     verified: bool
     erased_at: str
     completed_at: str
@@ -68,6 +70,7 @@ class ReceiptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     customer_hashes: Sequence[str]
     deleted_counts: Mapping[str, int]
     total_deleted: int
+    nothing_found: bool
     verified: bool
     erased_at: str
     completed_at: str
@@ -123,9 +126,11 @@ class DsarDetail(DsarView, frozen=True, kw_only=True):
 
     Attributes:
         result: Of an export, rows by table; of a deletion, its receipt; of one that failed, why. Null until then.
+        nothing_found: Whether it is completed, and no table held anything of the subject: the id may be another one.
     """
 
     result: Mapping[str, Any] | None
+    nothing_found: bool
 
 
 class DsarList(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +157,7 @@ def erasure_view(customer_id: str, receipt: Receipt) -> ErasureView:
         receipt_id=receipt.receipt_id,
         deleted_counts=counts_of(receipt.deleted),
         total_deleted=sum(receipt.deleted.values()),
+        nothing_found=not receipt.deleted,
         verified=receipt.is_verified,
         erased_at=iso(receipt.erased_at_ms),
         completed_at=iso(receipt.completed_at_ms),
@@ -165,6 +171,7 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
         customer_hashes=receipt.customer_hashes,
         deleted_counts=counts_of(receipt.deleted),
         total_deleted=sum(receipt.deleted.values()),
+        nothing_found=not receipt.deleted,
         verified=receipt.is_verified,
         erased_at=iso(receipt.erased_at_ms),
         completed_at=iso(receipt.completed_at_ms),
@@ -180,7 +187,8 @@ def dsar_view(request: DsarRequest) -> DsarView:
 def dsar_detail(request: DsarRequest) -> DsarDetail:
     """A request by itself."""
     result = msgspec.json.decode(request.result, type=dict[str, Any]) if request.result else None
-    return DsarDetail(**_fields(request), result=result)
+    is_empty = request.status == "completed" and not (result or {}).get("totalDeleted", result)
+    return DsarDetail(**_fields(request), result=result, nothing_found=is_empty)
 
 
 def _fields(request: DsarRequest) -> dict[str, Any]:

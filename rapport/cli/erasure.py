@@ -10,10 +10,10 @@ import click
 
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.domain.privacy import hash_customer
+from rapport.storage.dsar import person_of
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure
 from rapport.storage.erasure import sweep as sweep_tables
 from rapport.storage.erasure_places import Erased, read_places
-from rapport.storage.identity import read_merges
 from rapport.storage.tombstones import read_tombstones
 from rapport.terminal import echo
 
@@ -29,15 +29,15 @@ def erasure() -> None:
 def run(tenant_id: str, customer_ids: tuple[str, ...]) -> None:
     """Erase a customer, with all who were merged; several ids if they are one person besides. Workers may run."""
     with open_store(settings_from_environment()) as store:
-        merges = read_merges(store, tenant_id)
-        person = tuple(dict.fromkeys(member for one in customer_ids for member in merges.members(one)))
-        erased = Erased(tenant_id, person, time.time_ns() // 1_000_000)
+        erased = Erased(tenant_id, person_of(store, tenant_id, customer_ids), time.time_ns() // 1_000_000)
         erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", "rapport erasure run")
         begin_erasure(store, erasing)
         time.sleep(WORKERS_KNOW_AFTER_S)
         receipt = finish_erasure(store, erasing)
     for table, rows in sorted(receipt.deleted.items()):
         echo(f"{table}\t{rows}")
+    if not receipt.deleted:
+        echo("nothing was found of this customer: is the id right, and is it an id?", err=True)
     echo(f"receipt {receipt.receipt_id}: {'verified' if receipt.is_verified else 'NOT VERIFIED; run it again'}")
     sys.exit(0 if receipt.is_verified else 1)
 

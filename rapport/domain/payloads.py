@@ -6,7 +6,6 @@ instant in another notation. So what is compared is the value, and never its tex
 
 from __future__ import annotations
 
-import math
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +35,8 @@ def hash_payload(event: InteractionRecorded, occurred_at_ms: int) -> PayloadHash
     """Hash an event by its values, with its text's hash beside it.
 
     Args:
-        event: The event.
+        event: As :func:`~rapport.domain.events.decode_event` accepts it: nothing in it is too deep or too large to be
+            read.
         occurred_at_ms: Its time as :func:`~rapport.domain.events.resolve_time` has it. It counts where the event names
             a time: one that names none happens when it is received, which differs from one sending to the next.
     """
@@ -82,17 +82,12 @@ def _canonical_objects(event: InteractionRecorded) -> bytes:
     objects = b"[%b,%b,%b]" % (event.context or b"null", event.outcome_details or b"null", event.metadata or b"null")
     if objects == b"[null,null,null]":
         return b""
-    try:
-        return _encode(_decode(objects))
-    except (msgspec.DecodeError, RecursionError, ArithmeticError, ValueError):
-        return objects  # it cannot be read as values; then its text is all there is to compare
+    return _encode(_decode(objects))
 
 
-def _whole_or_float(text: str) -> int | float | str:
+def _whole_or_float(text: str) -> int | float:
     number = float(text)
-    if not number.is_integer():
-        return number if math.isfinite(number) else text
-    return int(Decimal(text))
+    return int(Decimal(text)) if number.is_integer() else number
 
 
 _decode: Final = msgspec.json.Decoder(Any, float_hook=_whole_or_float).decode

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from rapport.domain.addresses import fold_address
+
 _PERSONAL: Final = ("attributes", "context")
 _NAMES: Final = re.compile(rb'"(tenantId|customerId)"\s*:\s*("(?:[^"\\]|\\.)*")')
 _CONTRACT: Final = ("type", "tenantId", "customerId", "outcome", "idempotencyKey", "recommendationId", "timestamp")
@@ -35,6 +37,13 @@ class Tombstone:
 def hash_customer(tenant_id: str, customer_id: str) -> str:
     """SHA-256 over tenant and customer, hexadecimal; ``sql/queries/privacy`` computes the same."""
     return hashlib.sha256(f"{tenant_id}\0{customer_id}".encode()).hexdigest()
+
+
+def hashes_of(tenant_id: str, customer_id: str) -> tuple[str, ...]:
+    """The hashes under which a customer may have been erased: as the id is, and an address as it is compared, too."""
+    folded = fold_address(customer_id)
+    own = hash_customer(tenant_id, customer_id)
+    return (own,) if folded == customer_id else (own, hash_customer(tenant_id, folded))
 
 
 def named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterator[tuple[str, str]]:

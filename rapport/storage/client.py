@@ -27,6 +27,7 @@ T = TypeVar("T")
 QueryTimer = Callable[[str], AbstractContextManager[Any]]
 
 _ALREADY_EXISTS: Final = (57, 15)  # a table, a column
+_ILLEGAL_COLUMN: Final = 44  # among others, an index that exists
 _ARROW_TYPES: Final[Mapping[Any, str]] = {
     pl.String: "String",
     pl.UInt64: "UInt64",
@@ -121,7 +122,8 @@ class Store:
         try:
             _translated(lambda: self.client.command(statement))
         except TerminalStorageError as error:
-            if not (tolerate_existing and error.code in _ALREADY_EXISTS):
+            is_index = error.code == _ILLEGAL_COLUMN and "index with this name already exists" in str(error)
+            if not (tolerate_existing and (error.code in _ALREADY_EXISTS or is_index)):
                 raise
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
+from rapport.domain.addresses import fold_address
 from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactProfile, Objections, end
 
 if TYPE_CHECKING:
@@ -190,7 +191,10 @@ def note_reads(store: Store, reads: Mapping[tuple[str, str], int]) -> None:
 
 
 def uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
-    """Customers of whom nothing personal may be collected: since when (epoch ms), by tenant and customer id."""
+    """Customers of whom nothing personal may be collected: since when (epoch ms), by tenant and customer id.
+
+    Addresses are folded (:func:`~rapport.domain.addresses.fold_address`).
+    """
     rows = store.select("contact_profiles/uncollected")
     if rows.is_empty():
         return {}
@@ -202,7 +206,7 @@ def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[
     """What contact profiles say against addressing customers, each named by tenant and id; in their order."""
     parameters = {
         "tenant_ids": sorted({tenant_id for tenant_id, _ in customers}),
-        "customer_ids": sorted({customer_id for _, customer_id in customers}),
+        "customer_ids": sorted({fold_address(customer_id) for _, customer_id in customers}),
     }
     found = {
         (row["tenant_id"], row["customer_id"]): Objections(
@@ -212,12 +216,12 @@ def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[
         )
         for row in store.rows("contact_profiles/objections", parameters)
     }
-    return [found.get((tenant_id, customer_id), NO_OBJECTIONS) for tenant_id, customer_id in customers]
+    return [found.get((tenant_id, fold_address(customer_id)), NO_OBJECTIONS) for tenant_id, customer_id in customers]
 
 
 def profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:
     """The profiles that speak for customers, the newest first, expired ones not yet removed among them."""
-    asked = {"tenant_id": tenant_id, "customer_ids": list(customer_ids)}
+    asked = {"tenant_id": tenant_id, "customer_ids": [fold_address(one) for one in customer_ids]}
     ids = [row["profile_id"] for row in store.rows("contact_profiles/of_customers", asked)]
     return read_profiles(store, tenant_id, ids) if ids else []
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
+from rapport.domain.addresses import fold_address
 from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.errors import TransientStorageError
@@ -128,8 +129,10 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
     attributes: dict[CustomerKey, Attributes] = {}
     consents: dict[CustomerKey, dict[str, str]] = {}
     named: set[CustomerKey] = set()
+    folded = {key: CustomerKey(key.tenant_id, fold_address(key.customer_id)) for key in keys}
+    parameters = {**asked_arrays(keys), "folded": sorted({key.customer_id for key in folded.values()})}
     for tenant_id, customer_id, about, purpose, value in store.select(
-        "customers/with_consents", asked_arrays(keys)
+        "customers/with_consents", parameters
     ).iter_rows():
         key = CustomerKey(tenant_id, customer_id)
         if about == "consent":
@@ -138,7 +141,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
             named.add(key)
         elif value:
             attributes[key] = _decode(value)
-    asked = [key for key in dict.fromkeys(keys) if key in named]
+    asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
     objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
     return [
         KeptOfCustomer(attributes.get(key), consents.get(key, {}), objections.get(key, NO_OBJECTIONS)) for key in keys

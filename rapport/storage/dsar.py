@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import polars as pl
 
+from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 from rapport.storage.contact_profiles import profiles_of_customers
 from rapport.storage.dead_letters import get_letters
 from rapport.storage.erasure_places import Erased, Kind, find_letters, linking_ids, read_places
+from rapport.storage.identity import read_merges
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -86,6 +88,32 @@ def forget_states(store: Store, request: DsarRequest) -> None:
     """Delete what a request said before its newest state."""
     names = {"tenant_id": request.tenant_id, "request_id": request.request_id, "revision": request.revision}
     store.command("dsar/delete_states", names)
+
+
+def find_spellings(store: Store, tenant_id: str, customer_ids: Iterable[str]) -> tuple[str, ...]:
+    """Find every way in which e-mail addresses among some ids are written in the tables, and how they are compared.
+
+    Reads a column of every table that names customers: for erasures and exports.
+    """
+    addresses = sorted({fold_address(one) for one in customer_ids if is_address(one)})
+    if not addresses:
+        return ()
+    found = dict.fromkeys(addresses)
+    for place in read_places(store):
+        if place.kind in (Kind.LETTERS, Kind.REQUESTS):
+            continue
+        name = "privacy/spellings_in_arrays" if place.kind is Kind.ARRAY else "privacy/spellings"
+        asked = {"tenant_id": tenant_id, "addresses": addresses, "table": place.table, "column": place.column}
+        found |= dict.fromkeys(row["customer_id"] for row in store.rows(name, asked))
+    return tuple(found)
+
+
+def person_of(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> tuple[str, ...]:
+    """Some customers with all ids of theirs: those that were merged, and addresses however they are written."""
+    merges = read_merges(store, tenant_id)
+    named = dict.fromkeys(member for one in customer_ids for member in merges.members(one))
+    spelled = find_spellings(store, tenant_id, named)
+    return tuple(named | dict.fromkeys(member for one in spelled for member in merges.members(one)))
 
 
 def customers_with_email(store: Store, tenant_id: str, email: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 from rapport.domain.profiles.identity import Merges, Statement
 from rapport.storage.contact_profiles import profiles_of_customers
@@ -97,17 +98,26 @@ def find_customer_of(store: Store, tenant_id: str, kind: str, value: str) -> str
     """
     if is_placeholder(value):
         return None
-    rows = store.rows("identity/links", {"tenant_id": tenant_id, "names": [value]})
-    linked = next((row["customer_id"] for row in rows if (row["type"], row["value"]) == (kind, value)), None)
+    linked = _linked_to(store, tenant_id, kind, value)
     if linked is not None and not is_placeholder(linked):
         return str(linked)
     if kind not in ("email", "contact_id"):
         return None
     for found in profiles_of_customers(store, tenant_id, [value]):
         profile = found.profile
-        if value in (profile.contact_ids if kind == "contact_id" else [profile.email]):
+        named = profile.contact_ids if kind == "contact_id" else [profile.email]
+        if fold_address(value) in map(fold_address, named):
             return next((one for one in profile.contact_ids if not is_placeholder(one)), value)
     return None
+
+
+def _linked_to(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
+    if is_address(value):
+        asked = {"tenant_id": tenant_id, "identifier_type": kind, "address": fold_address(value)}
+        found = store.rows("identity/links_of_address", asked)
+        return str(found[0]["customer_id"]) if found else None
+    rows = store.rows("identity/links", {"tenant_id": tenant_id, "names": [value]})
+    return next((row["customer_id"] for row in rows if (row["type"], row["value"]) == (kind, value)), None)
 
 
 def identifiers_of(store: Store, tenant_id: str, members: Collection[str]) -> list[Identifier]:
@@ -121,5 +131,5 @@ def identifiers_of(store: Store, tenant_id: str, members: Collection[str]) -> li
     named: dict[tuple[str, str], Identifier] = {}
     for identifier in found:
         if identifier.type == CUSTOMER_ID or not is_placeholder(identifier.value):
-            named.setdefault((identifier.type, identifier.value), identifier)
+            named.setdefault((identifier.type, fold_address(identifier.value)), identifier)
     return list(named.values())

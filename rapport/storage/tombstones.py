@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from rapport.domain.privacy import Tombstone, hash_customer
+from rapport.domain.privacy import Tombstone, hashes_of
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -50,15 +50,19 @@ def read_erasures(store: Store, customers: Collection[tuple[str, str]]) -> dict[
     """When those of some customers, each named by tenant and id, who were erased were so last: epoch milliseconds."""
     if not customers:
         return {}
-    hashes = {(tenant_id, hash_customer(tenant_id, one)): (tenant_id, one) for tenant_id, one in customers}
+    hashes: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for tenant_id, one in customers:
+        for name in hashes_of(tenant_id, one):
+            hashes.setdefault((tenant_id, name), []).append((tenant_id, one))
     asked = {
         "tenants": sorted({tenant_id for tenant_id, _ in hashes}),
         "hashes": sorted({customer_hash for _, customer_hash in hashes}),
     }
-    found = (
-        (row["tenant_id"], row["customer_hash"], row["erased_at_ms"]) for row in store.rows("privacy/erased_at", asked)
-    )
-    return {hashes[tenant_id, one]: at_ms for tenant_id, one, at_ms in found if (tenant_id, one) in hashes}
+    erased: dict[tuple[str, str], int] = {}
+    for row in store.rows("privacy/erased_at", asked):
+        for customer in hashes.get((row["tenant_id"], row["customer_hash"]), ()):
+            erased[customer] = max(row["erased_at_ms"], erased.get(customer, row["erased_at_ms"]))
+    return erased
 
 
 def write_tombstones(

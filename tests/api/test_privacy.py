@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rapport.domain.api_keys import Role
 from rapport.domain.privacy import hash_customer
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.dsar import DsarRequest, list_requests, write_request
 from rapport.storage.erasure import find_traces
 from rapport.storage.erasure_places import Erased
+from tests.api.shop import offer, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
 
@@ -54,7 +56,8 @@ def test_an_erasure_says_what_it_deleted_and_leaves_nothing(caller: Caller):
     happen(caller, "ann", "bob")
     body = erase(caller, "ann")
     assert body.keys() == {
-        "success", "customerId", "receiptId", "deletedCounts", "totalDeleted", "verified", "erasedAt", "completedAt"
+        "success", "customerId", "receiptId", "deletedCounts", "totalDeleted", "nothingFound", "verified", "erasedAt",
+        "completedAt",
     }  # fmt: skip
     assert (body["success"], body["verified"], body["customerId"]) == (True, True, "ann")
     counts = body["deletedCounts"]
@@ -165,3 +168,59 @@ def test_how_long_data_is_kept_is_said_per_class_and_audited(caller: Caller, new
     assert entry.entity_id == "interactions"
     for wrong in ({**body, "retentionDays": 0}, {**body, "dataClass": "audit"}, {}):
         assert caller.ask("PUT", "/admin/retention-configs", json=wrong).status_code == 400
+
+
+UPPER, LOWER = "Max.Muster@Example.com", "max.muster@example.com"
+
+
+def profile(caller: Caller, **fields: Any) -> None:
+    headers = {"X-API-Key": caller.keys[Role.ADMIN]}
+    made = caller.client.post("/new/v2.0/profiles", json={"profile": fields}, headers=headers)
+    assert made.status_code == 201, made.text
+
+
+def test_whoever_prevents_collection_does_so_by_the_address_in_any_case(caller: Caller):
+    """plunk#403: one address was two contacts, and the objection of one was not heard for the other."""
+    stock(caller, *offer("loan"))
+    profile(caller, email=UPPER, prevent_data_collection=True)
+
+    def details() -> list[Any]:
+        caller.record({"customerId": LOWER, "outcome": "click", "metadata": {"secret": 1}})
+        rows = caller.read("/interaction-history", params={"customerId": LOWER})["data"]
+        return [row["response"] for row in rows][:1]
+
+    wait_until(lambda: details() in ([None], [{}]), "the worker knows", seconds=30)
+    body = caller.post("/recommend", {"customerId": LOWER}).json()
+    assert body["count"] == 0
+    for customer in (LOWER, UPPER):
+        answer = caller.read(f"/customers/{customer}/why-not/loan")
+        assert "prevents data collection" in json.dumps(answer)
+        resolved = caller.post("/identity", {"action": "resolve", "identifier": {"type": "email", "value": customer}})
+        assert (resolved.status_code, resolved.json()["canonicalId"]) == (200, customer)
+    linked = [{"type": "email", "value": "Eve@Example.com"}]
+    caller.post("/identity", {"action": "link", "canonicalId": "eve", "identifiers": linked})
+    resolved = caller.post(
+        "/identity", {"action": "resolve", "identifier": {"type": "email", "value": "eve@EXAMPLE.com"}}
+    )
+    assert resolved.json()["canonicalId"] == "eve"
+
+
+def test_a_deletion_by_an_address_finds_every_spelling_and_says_if_it_found_nothing(caller: Caller):
+    profile(caller, email=UPPER)
+    caller.record(
+        {"customerId": UPPER, "outcome": "click"}, {"customerId": "MAX.muster@example.com", "outcome": "click"}
+    )
+    assert caller.ask("PUT", f"/customers/{LOWER}", json={"attributes": {"age": 41}}).status_code < 300
+    caller.read("/interaction-history", params={"customerId": UPPER})
+    exported = request_of(caller, requestType="export", subjectType="email", subjectId=LOWER)
+    assert {row["customer_id"] for row in exported["result"]["interactions"]} == {UPPER, "MAX.muster@example.com"}
+    done = request_of(caller, requestType="delete", subjectType="email", subjectId="max.MUSTER@example.com")
+    assert (done["status"], done["nothingFound"]) == ("completed", False)
+    counts = done["result"]["deletedCounts"]
+    assert (counts["interactionHistory"], counts["dynamicSchemaRows"], counts["contactProfileVersions"]) == (2, 1, 1)
+    spellings = (UPPER, LOWER, "MAX.muster@example.com")
+    assert find_traces(caller.store, Erased(caller.tenant_id, spellings, FOREVER_MS, only_old=False)) == {}
+    for request_type in ("delete", "export"):
+        nothing = request_of(caller, requestType=request_type, subjectType="email", subjectId="nobody@example.com")
+        assert (nothing["status"], nothing["nothingFound"]) == ("completed", True)
+    assert erase(caller, "nobody-at-all")["nothingFound"] is True

@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
 from pipeline.directory import Directory
-from rapport.domain.events import InteractionRecorded, decode_event
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
-from rapport.domain.payloads import hash_payload
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode
 from rapport.kafka.sources import source_of
@@ -182,13 +180,6 @@ def test_a_repetition_has_the_same_hashes_and_another_payload_another():
     keys, payloads = found["key_hash"].to_list(), found["payload_hash"].to_list()
     assert [keys.index(key) for key in keys] == [0, 0, 0, 3]
     assert [payloads.index(payload) for payload in payloads] == [0, 0, 2, 3]
-
-
-def test_a_free_form_value_that_cannot_be_read_is_compared_by_its_text():
-    huge = [b"1" * 5_000, b"1" * 5_000, b"1" * 4_999 + b"2"]
-    texts = [text_of({**CLICK, "metadata": {"n": 0}}).replace(b"0}", digits + b"}") for digits in huge]
-    hashes = [hash_payload(event, NOW) for event in map(decode_event, texts) if isinstance(event, InteractionRecorded)]
-    assert [hashes.index(found) for found in hashes] == [0, 0, 2]
 
 
 FULL = {

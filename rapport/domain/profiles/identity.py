@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 
 MAX_MEMBERS: Final = 100
@@ -37,7 +38,7 @@ class Merges:
         in_force: Those that were not undone, in their order.
     """
 
-    __slots__ = ("_changed_at_ms", "_members", "in_force")
+    __slots__ = ("_addresses", "_changed_at_ms", "_members", "in_force")
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Merges:
     ) -> None:
         self.in_force = in_force
         self._members = members
+        self._addresses = {fold_address(member): member for member in members if is_address(member)}
         self._changed_at_ms = changed_at_ms
 
     @classmethod
@@ -80,8 +82,12 @@ class Merges:
         return self.members(customer_id)[0]
 
     def members(self, customer_id: str) -> tuple[str, ...]:
-        """All ids of a person: the canonical one first, the others in order."""
-        return self._members.get(customer_id) or (customer_id,)
+        """All ids of a person: the canonical one first, the others in order; an address in any case."""
+        found = self._members.get(customer_id)
+        if found is None and is_address(customer_id):
+            written = self._addresses.get(fold_address(customer_id))
+            return (customer_id,) if written is None else (*self._members[written], customer_id)
+        return found or (customer_id,)
 
     @property
     def aliases(self) -> Mapping[str, str]:

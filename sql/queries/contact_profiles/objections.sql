@@ -11,20 +11,20 @@ FROM
 (
     SELECT
         tenant_id,
-        arrayJoin(customer_ids) AS customer_id,
+        arrayJoin(folded_ids) AS customer_id,
         prevents_collection,
         refuses_gdpr,
         is_active,
         ended = '' AS is_living
     FROM
     (
-        SELECT tenant_id, customer_ids, prevents_collection, refuses_gdpr, is_active, ended
+        SELECT tenant_id, folded_ids, prevents_collection, refuses_gdpr, is_active, ended
         FROM contact_profile_versions
         WHERE (tenant_id, profile_id) IN
         (
             SELECT tenant_id, profile_id
             FROM contact_profile_versions
-            WHERE tenant_id IN {tenant_ids:Array(String)} AND hasAny(customer_ids, {customer_ids:Array(String)})
+            WHERE tenant_id IN {tenant_ids:Array(String)} AND hasAny(folded_ids, {customer_ids:Array(String)})
         )
         ORDER BY tenant_id, profile_id, version DESC, _block_number
         LIMIT 1 BY tenant_id, profile_id

@@ -2,16 +2,16 @@
 SELECT profile_id
 FROM
 (
-    SELECT profile_id, customer_ids, ended
+    SELECT profile_id, folded_ids, ended
     FROM contact_profile_versions
     WHERE tenant_id = {tenant_id:String} AND profile_id IN
     (
         SELECT profile_id
         FROM contact_profile_versions
-        WHERE tenant_id = {tenant_id:String} AND hasAny(customer_ids, {customer_ids:Array(String)})
+        WHERE tenant_id = {tenant_id:String} AND hasAny(folded_ids, {customer_ids:Array(String)})
     )
     ORDER BY profile_id, version DESC, _block_number
     LIMIT 1 BY profile_id
 )
-WHERE ended = '' AND hasAny(customer_ids, {customer_ids:Array(String)})
+WHERE ended = '' AND hasAny(folded_ids, {customer_ids:Array(String)})
 ORDER BY profile_id DESC

@@ -24,6 +24,6 @@ LEFT JOIN
 WHERE p.ended = ''
     AND greatest(p.changed_at, r.last_read_at) >= {touched_since:DateTime64(3, 'UTC')}
     AND ({contact_id:String} = '' OR has(p.contact_ids, {contact_id:String}))
-    AND ({email:String} = '' OR lower(p.email) = lower({email:String}))
+    AND ({email:String} = '' OR lowerUTF8(p.email) = lowerUTF8({email:String}))
     AND ({project_id:String} = '' OR p.project_id = {project_id:String})
     AND ({activity:String} = '' OR p.is_active = ({activity:String} = 'active'))

@@ -5,11 +5,11 @@ FROM
 (
     SELECT
         tenant_id,
-        arrayJoin(customer_ids) AS customer_id,
+        arrayJoin(folded_ids) AS customer_id,
         if(countIf(ended = '') > 0, minIf(uncollected_since, ended = ''), min(uncollected_since)) AS since
     FROM
     (
-        SELECT tenant_id, customer_ids, uncollected_since, ended
+        SELECT tenant_id, folded_ids, uncollected_since, ended
         FROM contact_profile_versions
         ORDER BY tenant_id, profile_id, version DESC, _block_number
         LIMIT 1 BY tenant_id, profile_id

@@ -1,6 +1,6 @@
 -- A row is what a decision must know of one customer: the attributes, the consent to a purpose, or that a contact profile has
 -- named the customer, whose objections are then worth a look; about says which.
--- The caller pairs tenants with customers.
+-- The caller pairs tenants with customers. Contact profiles name customers with addresses folded.
 SELECT
     toString(v.tenant_id) AS tenant_id,
     v.customer_id AS customer_id,
@@ -25,11 +25,11 @@ GROUP BY c.tenant_id, c.customer_id, c.purpose
 UNION ALL
 SELECT DISTINCT
     toString(p.tenant_id) AS tenant_id,
-    arrayJoin(arrayIntersect(p.customer_ids, {customers:Array(String)})) AS customer_id,
+    arrayJoin(arrayIntersect(p.folded_ids, {folded:Array(String)})) AS customer_id,
     'contact profile' AS about,
     '' AS purpose,
     '' AS value
 FROM contact_profile_versions AS p
 WHERE p.tenant_id IN {tenants:Array(String)}
-    AND hasAny(p.customer_ids, {customers:Array(String)})
+    AND hasAny(p.folded_ids, {folded:Array(String)})
 SETTINGS max_threads = 1

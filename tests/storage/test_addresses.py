@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rapport.domain.addresses import fold_address
+from rapport.domain.privacy import hash_customer, hashes_of
+from rapport.domain.profiles.identity import Merges, Statement
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+
+SAME = ["Max.Muster@Example.com", "max.muster@example.com", "MAX.MUSTER@EXAMPLE.COM"]
+OTHERS = ["ACME", "ACME/4711", "@Ann", "Ann@", "A@b@C", "Max Muster@example.com", "", "Straße"]
+LETTERS = ["ÄÖÜẞ@ÉCOLE.fr", "ΣΊΣΥΦΟΣ@ΠΑΡΆΔΕΙΓΜΑ.ελ", "ДМИТРИЙ@ПРИМЕР.рф", "Đặng@Ví-Dụ.vn"]
+
+
+def test_an_address_is_one_in_whatever_case_and_any_other_id_is_as_it_is():
+    assert {fold_address(text) for text in SAME} == {"max.muster@example.com"}
+    assert [fold_address(text) for text in OTHERS] == OTHERS
+
+
+@pytest.mark.parametrize("text", [*SAME, *OTHERS, *LETTERS])
+def test_the_database_folds_as_python_does(store: Store, text: str):
+    row = {"tenant": "acme", "ids": [text]}
+    store.client.command(
+        "INSERT INTO contact_profile_versions (tenant_id, profile_id, version, customer_ids) "
+        "VALUES ({tenant:String}, 'p', 1, {ids:Array(String)})",
+        parameters=row,
+    )
+    assert store.client.query("SELECT folded_ids FROM contact_profile_versions").result_rows == [
+        ([fold_address(text)],)
+    ]
+    assert fold_address(fold_address(text)) == fold_address(text)
+
+
+def test_whoever_was_erased_by_one_spelling_is_erased_by_another():
+    erased = hash_customer("acme", "max.muster@example.com")
+    assert all(erased in hashes_of("acme", text) for text in SAME)
+    assert hashes_of("acme", "ACME/4711") == (hash_customer("acme", "ACME/4711"),)
+
+
+def test_an_address_that_was_merged_is_the_persons_in_any_case():
+    merges = Merges.of([Statement("m1", SAME[0], "crm-7")])
+    assert merges.members(SAME[1]) == ("crm-7", SAME[0], SAME[1])
+    assert merges.canonical(SAME[2]) == "crm-7"
+    assert merges.members("max.muster@example.org") == ("max.muster@example.org",)
