@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from pipeline.applier import Applier
 from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
 from pipeline.consumer import ProgressConsumer, ProgressTransport
+from pipeline.dead_letter_topic import dead_letter_sender
 from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.journeys import Applied, JourneyRunner
@@ -23,8 +24,8 @@ from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
 from rapport.domain.events import message_key
+from rapport.kafka.clients import MAX_REQUEST_BYTES
 from rapport.storage.contact_profiles import uncollected_customers
-from rapport.storage.stream import DeadLetter
 from rapport.storage.tenants import load_tenants
 from rapport.storage.tombstones import read_tombstones
 
@@ -154,7 +155,8 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         web_enabled=False,
         datadir=Path(tempfile.gettempdir()) / f"rapport-{kafka.group_id}",
         autodiscover=False,
-        producer_max_request_size=8 << 20,
+        producer_max_request_size=MAX_REQUEST_BYTES,
+        producer_compression_type=None if kafka.compression == "none" else kafka.compression,
     )
     app.settings = settings
     app.topic_name = kafka.topic
@@ -167,12 +169,7 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         metrics,
         refresh_s=settings.worker.refresh_s,
     )
-    letters = app.topic(kafka.dead_letter_topic, value_type=bytes, key_type=bytes, value_serializer="raw")
-
-    async def send_dead_letters(dead: Sequence[DeadLetter]) -> None:
-        sent = [await letters.send(key=d.key, value=d.value, headers=_letter_headers(d), partition=0) for d in dead]
-        await asyncio.gather(*sent)
-
+    send_dead_letters = dead_letter_sender(app, kafka.dead_letter_topic)
     reach = kill_at(settings.worker.fail_at)
     app.applier = Applier(
         store,
@@ -183,6 +180,7 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         app.is_stale,
         lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
         app.note_committed,
+        reach,
     )
     _declare_agent(app)
     _declare_journeys(app, store)
@@ -248,16 +246,6 @@ def _batch_of(events: Iterable[EventT[bytes]], generation: int) -> Batch:
     for partition, records in by_partition.items():
         batch.take({partition: sorted(records, key=lambda record: record.offset)})
     return batch
-
-
-def _letter_headers(letter: DeadLetter) -> Mapping[str, bytes]:
-    return {
-        "code": letter.code.encode(),
-        "detail": letter.detail.encode(),
-        "source": letter.source.encode(),
-        "offset": str(letter.offset).encode(),
-        "item": str(letter.item).encode(),
-    }
 
 
 def _credentials(kafka: KafkaSettings) -> object:

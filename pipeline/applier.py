@@ -12,6 +12,7 @@ import polars as pl
 import structlog
 
 from pipeline.commit import Committed, Committer
+from pipeline.isolation import OUTSIDE, Isolation, StaleBatchError
 from pipeline.prepare import Prepared, Preparer
 from pipeline.privacy import OutdatedBatchError
 from pipeline.repairs import repair_own_sources
@@ -22,6 +23,7 @@ from rapport.storage.stream import DeadLetter
 
 if TYPE_CHECKING:
     from pipeline.batch import Batch, Partition
+    from pipeline.faults import Step
     from pipeline.positions import Positions
     from rapport.kafka.sources import Source
     from rapport.metrics import StreamMetrics
@@ -31,10 +33,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 REWIND_DELAY_S = 0.05
 """What an event waits for, or what is missing, is a moment away."""
-
-
-class StaleBatchError(Exception):
-    """The batch belongs to an older generation of the group; its partitions may be someone else's."""
 
 
 class Applier:
@@ -59,6 +57,7 @@ class Applier:
         is_stale: Callable[[Batch], bool],
         rewind: Callable[[Mapping[Partition, int]], Awaitable[None]],
         on_committed: Callable[[Prepared, Committed], None] = lambda _prepared, _committed: None,
+        reach: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         self._store = store
         self._positions = positions
@@ -74,6 +73,7 @@ class Applier:
         self._lock = asyncio.Lock()
         self._epoch = 0
         self._just_written = pl.DataFrame()
+        self._isolation = Isolation(positions, preparer.set_aside, reach)
 
     @property
     def last_committed_at(self) -> float | None:
@@ -100,7 +100,17 @@ class Applier:
         self.is_preparing = True
         try:
             await self._look_up_unknown(batch)
-            prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
+            if self._isolation.is_suspect(batch):
+                await self._apply_in_parts(batch)
+                return
+            try:
+                prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
+            except OUTSIDE:
+                raise
+            except Exception as error:  # noqa: BLE001 - a message of the batch causes it, whatever it is
+                self._isolation.suspect(batch, error)
+                await self._apply_in_parts(batch)
+                return
             await self.settle()
         except StaleBatchError:
             self.give_up_prepared()
@@ -108,7 +118,7 @@ class Applier:
         finally:
             self.is_preparing = False
             self._last_active_at = time.monotonic()
-        self._committing = asyncio.create_task(self._commit(batch, prepared))
+        self._committing = asyncio.create_task(self._commit_or_suspect(batch, prepared))
         self._committing.add_done_callback(lambda task: _report(task, on_error))
 
     async def settle(self) -> None:
@@ -128,6 +138,26 @@ class Applier:
             if await repair_own_sources(self._store, owned, self._positions.sources, self._metrics):
                 self._begin_epoch()
 
+    async def _apply_in_parts(self, batch: Batch) -> None:
+        await self.settle()
+        await self._isolation.apply_in_parts(batch, self._apply_alone)
+
+    async def _apply_alone(self, batch: Batch) -> None:
+        """Apply a batch while no other is worked on."""
+        self.give_up_prepared()
+        prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
+        await self._commit(batch, prepared)
+
+    async def _commit_or_suspect(self, batch: Batch, prepared: Prepared) -> None:
+        """Commit; if a message of the batch causes an error, have the batch read again and applied in parts."""
+        try:
+            await self._commit(batch, prepared)
+        except OUTSIDE:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._isolation.suspect(batch, error)
+            await self._read_again(batch, self._starts_of(prepared))
+
     async def _commit(self, batch: Batch, prepared: Prepared) -> None:
         async with self._lock:
             if self._is_stale(batch) or not self._committer.is_next(prepared):
@@ -143,11 +173,14 @@ class Applier:
                     log.info("somebody was erased meanwhile: reading the batch again")
                     committed = Committed(self._starts_of(prepared))
         self._last_active_at = time.monotonic()
-        if committed.rewind:
+        await self._read_again(batch, committed.rewind)
+
+    async def _read_again(self, batch: Batch, starts: Mapping[Partition, int]) -> None:
+        if starts:
             self.give_up_prepared()
             await asyncio.sleep(REWIND_DELAY_S)
             if not self._is_stale(batch):
-                await self._rewind(committed.rewind)
+                await self._rewind(starts)
 
     async def _commit_or_redo(self, batch: Batch, prepared: Prepared) -> Committed:
         async def commit() -> Committed:

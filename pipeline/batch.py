@@ -83,6 +83,18 @@ class Batch:
                 left_over[partition] = records[taken:]
         return left_over
 
+    def halves(self) -> Sequence[Batch]:
+        """Two batches of half the messages each, each partition's in order; none if there is one message at most."""
+        messages = [(partition, record) for partition, records in self.slices.items() for record in records]
+        middle = len(messages) // 2
+        if not middle:
+            return ()
+        halves = Batch(self.generation), Batch(self.generation)
+        for half, part in zip(halves, (messages[:middle], messages[middle:]), strict=True):
+            for partition, record in part:
+                half.slices.setdefault(partition, []).append(record)
+        return halves
+
     def _count(self, records: Sequence[Record]) -> int:
         """Count messages in until the batch is full, and say how many fit."""
         for taken, record in enumerate(records):

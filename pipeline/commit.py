@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 import structlog
 
-from pipeline.decode import conflict_letters
+from pipeline.dead_letters import conflict_letters
 from pipeline.dedup import Others, Resolution, resolve
 from pipeline.faults import Step
 from pipeline.fold import contacts_of, fold_batch
@@ -107,7 +107,8 @@ class Committer:
         resolution, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
         self._reach(Step.FOLDED)
         committed = Committed(dict(prepared.rewind), resolution=resolution, rows=rows)
-        committed.dead_letters = self._letters(prepared, resolution)
+        committed.dead_letters = await asyncio.to_thread(self._letters, prepared, resolution)
+        committed.progress = self._progress_of(prepared, resolution)
         await self._check_privacy(prepared)
         if committed.dead_letters:
             await self._call(stream.write_dead_letters, committed.dead_letters)
@@ -122,7 +123,6 @@ class Committer:
         await self._check_privacy(prepared)
         await self._call(stream.write_summaries, rows)
         self._reach(Step.SUMMARIES)
-        committed.progress = self._progress_of(prepared, resolution)
         await self._call(stream.write_progress, list(committed.progress.values()))
         self._reach(Step.PROGRESS)
         self._move_on(prepared, committed)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
+from pipeline.dead_letters import dead_letter
 from rapport.domain.events import (
     NO_OBJECT,
     DecisionMade,
@@ -21,15 +23,15 @@ from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS
 from rapport.kafka.sources import event_id
-from rapport.storage.stream import DeadLetter
+from rapport.kafka.unpacking import rejection_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.batch import Partition, Record
-    from pipeline.dedup import Conflict
     from pipeline.directory import Directory
     from rapport.kafka.sources import Source
+    from rapport.storage.stream import DeadLetter
 
 EVENT_SCHEMA: Final[Mapping[str, Any]] = {
     "tenant_id": pl.String,
@@ -92,17 +94,26 @@ class Decoded:
 
 
 def decode_batch(
-    slices: Mapping[Partition, Sequence[Record]], sources: Mapping[Partition, Source], directory: Directory
+    slices: Mapping[Partition, Sequence[Record]],
+    sources: Mapping[Partition, Source],
+    directory: Directory,
+    set_aside: Mapping[tuple[Partition, int], Rejection] = MappingProxyType({}),
 ) -> Decoded:
     """Decode and classify every message of a batch.
 
     An unknown tenant or outcome is looked up once more in the store before it counts as unknown.
+
+    Args:
+        slices: The messages, by partition.
+        sources: The names of the partitions' logs.
+        directory: The tenants and their outcomes.
+        set_aside: Why some messages, by partition and offset, are not to be looked into.
     """
     run = _Run(directory)
     for partition, records in slices.items():
         source = sources[partition]
         for record in records:
-            run.add_message(source, record)
+            run.add_message(source, record, set_aside.get((partition, record.offset)))
     events = _frame(run.events, EVENT_SCHEMA).with_columns(conversion_value=pl.col("conversion_value").cast(VALUE))
     decisions = _frame(run.decisions, DECISION_SCHEMA)
     return Decoded(_with_local_date(events, directory), decisions, run.dead_letters, run.items)
@@ -141,8 +152,8 @@ class _Run:
     items: dict[tuple[str, int], Sequence[bytes]] = field(default_factory=dict)
     has_looked_again: bool = False
 
-    def add_message(self, source: Source, record: Record) -> None:
-        items = decode_message(record.value)
+    def add_message(self, source: Source, record: Record, rejection: Rejection | None = None) -> None:
+        items = rejection or rejection_of(record.value) or decode_message(record.value)
         if not isinstance(items, Rejection) and not 0 <= record.timestamp <= LATEST_MS:
             items = Rejection(
                 RejectionCode.TIMESTAMP_OUT_OF_RANGE, "The message's own timestamp must lie between 1970 and 2100."
@@ -153,13 +164,13 @@ class _Run:
         self.items[source.name, record.offset] = [text for text, _ in items]
         for index, (text, event) in enumerate(items):
             if isinstance(event, InteractionRecorded):
-                rejection = self._add_interaction(source, record, index, event)
+                why = self._add_interaction(source, record, index, event)
             elif isinstance(event, DecisionMade):
-                rejection = self._add_decision(source, record, event)
+                why = self._add_decision(source, record, event)
             else:
-                rejection = event
-            if rejection is not None:
-                self.dead_letters.append(dead_letter(source, record, index, text, rejection))
+                why = event
+            if why is not None:
+                self.dead_letters.append(dead_letter(source, record, index, text, why))
 
     def _add_interaction(
         self, source: Source, record: Record, index: int, event: InteractionRecorded
@@ -248,43 +259,6 @@ class _Run:
             valid = ", ".join(self.directory.valid_outcomes(tenant_id))
             return Rejection(RejectionCode.UNKNOWN_OUTCOME, f"outcome {outcome!r} is not one of: {valid}.", tenant_id)
         return None
-
-
-def dead_letter(source: Source, record: Record, index: int, item: bytes, rejection: Rejection) -> DeadLetter:
-    """Describe one message, or one item of it, that could not be used."""
-    return DeadLetter(
-        tenant_id=rejection.tenant_id,
-        code=rejection.code.value,
-        detail=rejection.detail,
-        cluster_id=source.cluster_id,
-        topic=source.topic,
-        partition=source.partition,
-        source=source.name,
-        offset=record.offset,
-        item=index,
-        key=record.key or b"",
-        value=item,
-        received_at_ms=min(max(record.timestamp, 0), LATEST_MS),
-    )
-
-
-def conflict_letters(
-    conflicts: Sequence[Conflict],
-    slices: Mapping[Source, Sequence[Record]],
-    items: Mapping[tuple[str, int], Sequence[bytes]],
-) -> list[DeadLetter]:
-    """Describe events that reuse an idempotency key with other content; ``items`` as :class:`Decoded` has them."""
-    places = {(source.name, one.offset): (source, one) for source, records in slices.items() for one in records}
-    letters: list[DeadLetter] = []
-    for tenant_id, source_name, offset, index in conflicts:
-        source, record = places[source_name, offset]
-        rejection = Rejection(
-            RejectionCode.IDEMPOTENCY_CONFLICT,
-            "Another event with this idempotencyKey but other content was recorded before; use a new key.",
-            tenant_id,
-        )
-        letters.append(dead_letter(source, record, index, items[source_name, offset][index], rejection))
-    return letters
 
 
 def _text(raw: msgspec.Raw) -> str:

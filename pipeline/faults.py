@@ -21,6 +21,8 @@ class Step(StrEnum):
     SUMMARIES = "summaries"
     PROGRESS = "progress"
     ACKNOWLEDGED = "acknowledged"
+    SET_ASIDE = "set_aside"
+    """A message that causes an error was found, alone, and its dead letter is about to be written."""
 
 
 def kill_at(fail_at: str) -> Callable[[Step], None]:

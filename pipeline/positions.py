@@ -10,8 +10,10 @@ import structlog
 
 from pipeline.batch import Partition
 from pipeline.retries import run_until_it_works
+from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.kafka.log import LogRange, open_log
 from rapport.kafka.sources import Source, source_of
+from rapport.storage.sources import read_skips
 from rapport.storage.stream import read_generation, read_progress
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Positions:
         next_offset: Where each continues. A partition that is missing here is not to be touched.
         refused: Partitions that must not be processed, and why.
         lost: Ranges (from, to) that retention deleted before they were read, by partition.
+        skipped: Messages that an operator has named to be skipped, by partition and offset, with the reason.
     """
 
     def __init__(self, store: Store, kafka: KafkaSettings, cluster_id: str, metrics: StreamMetrics) -> None:
@@ -41,6 +44,7 @@ class Positions:
         self.next_offset: dict[Partition, int] = {}
         self.refused: dict[Partition, str] = {}
         self.lost: dict[Partition, tuple[int, int]] = {}
+        self.skipped: dict[tuple[Partition, int], Rejection] = {}
 
     def advance(self, partition: Partition, next_offset: int) -> None:
         """Move on in an owned partition; never back, and never in one that has been given away."""
@@ -52,6 +56,7 @@ class Positions:
         self.next_offset.clear()
         self.refused.clear()
         self.lost.clear()
+        self.skipped.clear()
         self._metrics.refused.set(0)
 
     async def load(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -65,6 +70,13 @@ class Positions:
         if not wanted:
             return {}
         sources, recorded, ranges = await run_until_it_works(lambda: self._look_up(wanted), "positions")
+        skips = await run_until_it_works(
+            lambda: asyncio.to_thread(read_skips, self._store, [source.name for source in sources.values()]), "skips"
+        )
+        by_name = {source.name: partition for partition, source in sources.items()}
+        for (name, offset), reason in skips.items():
+            detail = f"An operator had it skipped: {reason}"
+            self.skipped[by_name[name], offset] = Rejection(RejectionCode.SKIPPED, detail)
         for partition in wanted:
             self._settle(partition, sources[partition], recorded.get(sources[partition].name), ranges[partition])
         self._metrics.refused.set(len(self.refused))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.directory import Directory
     from pipeline.positions import Positions
     from pipeline.privacy import Privacy
+    from rapport.domain.rejections import Rejection
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings
     from rapport.storage.client import Store
@@ -67,6 +68,8 @@ class Preparer:
     Attributes:
         ahead: Where each partition continues once everything that was prepared is committed. Cleared whenever a
             prepared batch is given up.
+        set_aside: Why some messages, by partition and offset, become dead letters unread: they cause an error. Known
+            to this process only; the next owner of a partition finds out anew.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Preparer:
         self._metrics = metrics
         self._reach = reach
         self.ahead: dict[Partition, int] = {}
+        self.set_aside: dict[tuple[Partition, int], Rejection] = {}
 
     async def prepare(self, batch: Batch, epoch: int) -> Prepared:
         """Do everything for a batch that needs nothing of the batch before.
@@ -131,7 +135,8 @@ class Preparer:
 
     def _decode(self, slices: Mapping[Partition, Sequence[Record]]) -> Decoded:
         self._directory.refresh()
-        return decode_batch(slices, self._positions.sources, self._directory)
+        set_aside = {**self.set_aside, **self._positions.skipped}
+        return decode_batch(slices, self._positions.sources, self._directory, set_aside)
 
     async def renew_claims(self, prepared: Prepared) -> None:
         """Claim once more what was claimed so long ago that others will take it for abandoned.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 from litestar import Controller, Request, get
 from litestar.params import QueryParameter
 
@@ -19,6 +18,7 @@ from api.services import FromServices
 from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.audit import parse_anchor
+from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.audit import AuditFilter, audit_catalogue, read_audit, verify_audit
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _verify(store: Store, tenant_id: str, anchor: Anchor | None) -> Verdict:
 
 
 def _row_of(entry: AuditEntry) -> AuditRow:
-    before, after = (msgspec.json.decode(text) if text else None for text in (entry.before, entry.after))
+    before, after = (decode_stored_object(text) if text else None for text in (entry.before, entry.after))
     return AuditRow(
         id=entry.seq,
         tenant_id=entry.tenant_id,

@@ -21,6 +21,7 @@ from api.errors import ApiError
 from api.times import iso
 from rapport.deciding.software import software_of
 from rapport.domain.decisions.records import DecisionRecord, restore_customer, restore_tenant
+from rapport.domain.json_limits import is_too_deep
 from rapport.storage.decisions import StoredDecision, find_decision
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ async def load_record(services: Services, tenant_id: str, recommendation_id: str
 def read_record(stored: StoredDecision) -> DecisionRecord | None:
     """Decode a stored decision; None if it has another form."""
     try:
-        return _decode(stored.decision)
+        return None if is_too_deep(stored.decision.encode()) else _decode(stored.decision)
     except msgspec.DecodeError:
         return None
 

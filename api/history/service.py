@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from api.catalogue_names import Names
 from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer, Pagination
 from api.times import iso
+from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.history import HistoryFilter, PageRequest, count_interactions, read_page
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def interaction_of(row: Mapping[str, Any], names: Names) -> Interaction:
 
 
 def _object(text: str) -> Mapping[str, Any]:
-    return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
+    return decode_stored_object(text) if text else {}
 
 
 def _offer(offer_id: str | None, names: Names) -> NamedOffer | None:

@@ -28,6 +28,7 @@ MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 MAX_INTEGER_DIGITS: Final = 20
 """Of the numbers between these two, without a sign."""
+UNREADABLE: Final = "_unreadable"
 _LOCATED_BYTES: Final = 16_384
 """So far from its beginning a text is searched for the place of a fault: tokens are taken one by one for that."""
 _PATH_CHARACTERS: Final = 100
@@ -95,6 +96,22 @@ def find_json_fault(text: bytes | msgspec.Raw) -> JsonFault | None:
     """Find out why a text is not accepted; None if it is."""
     found = decode_json(text)
     return found if isinstance(found, JsonFault) else None
+
+
+def decode_stored(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Decode a text that was stored, perhaps before the limits held; one that cannot be a value comes as the text."""
+    if is_too_deep(text.encode(), 2 * MAX_DEPTH):
+        return text
+    try:
+        return _decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def decode_stored_object(text: str) -> dict[str, Any]:
+    """Decode the text of an object, like :func:`decode_stored`; the text is the member :data:`UNREADABLE` then."""
+    found = decode_stored(text)
+    return found if isinstance(found, dict) else {UNREADABLE: text}
 
 
 def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFault | None:

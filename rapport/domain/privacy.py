@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from rapport.domain.addresses import fold_address
+from rapport.domain.json_limits import decode_json
 
 _PERSONAL: Final = ("attributes", "context")
 _NAMES: Final = re.compile(rb'"(tenantId|customerId)"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -99,18 +100,16 @@ def without_free_form(value: bytes) -> bytes:
     Returns:
         The event's identifying fields as JSON; nothing if it is no JSON object.
     """
-    try:
-        fields: Mapping[str, Any] = msgspec.json.decode(value, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    fields = decode_json(value)
+    if not isinstance(fields, dict):
         return b""
     return msgspec.json.encode({name: fields[name] for name in _CONTRACT if name in fields})
 
 
 def without_attributes(decision: str) -> str:
     """A recorded decision without what the request, or the tenant's tables, said about the customer."""
-    try:
-        record = msgspec.json.decode(decision, type=dict[str, Any])
-    except msgspec.DecodeError:
+    record = decode_json(decision.encode())
+    if not isinstance(record, dict):
         return ""
     kept = {name: value for name, value in record.items() if name not in _PERSONAL}
     if isinstance(kept.get("customer"), dict):

@@ -26,6 +26,9 @@ class RejectionCode(StrEnum):
     UNKNOWN_OUTCOME = "unknown_outcome"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     LOST_TO_RETENTION = "lost_to_retention"
+    UNPROCESSABLE = "unprocessable"
+    UNREADABLE_BATCH = "unreadable_batch"
+    SKIPPED = "skipped_by_operator"
 
 
 @dataclass(frozen=True, slots=True)

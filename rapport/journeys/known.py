@@ -166,7 +166,7 @@ class KnownJourneys:
     def _keep(self, key: tuple[str, str, int], body: str) -> None:
         try:
             self._plans[key] = compile_journey(msgspec.json.decode(body, type=Journey), key[2])
-        except (msgspec.DecodeError, ConfigError, FormulaError) as error:
+        except (msgspec.DecodeError, RecursionError, ConfigError, FormulaError) as error:
             raise NoJourneyError(f"the journey cannot be read: {error}") from error
         while len(self._plans) > MAX_PLANS:
             self._plans.popitem(last=False)

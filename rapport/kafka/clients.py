@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from rapport.kafka.unpacking import bound_unpacking
+
 if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
 
@@ -44,6 +46,7 @@ def admin_client(settings: KafkaSettings) -> AIOKafkaAdminClient:
 
 def log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
     """A consumer outside any group, for looking into a log; not yet started."""
+    bound_unpacking()
     return AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap,
         enable_auto_commit=False,

@@ -80,6 +80,19 @@ class LogReader:
         messages = found.get(at, [])
         return int(messages[0].offset) if messages else None
 
+    async def message_at(self, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes] | None:
+        """The key and the value of the message at an offset; None if there is none.
+
+        Raises:
+            KafkaError: The cluster does not answer, or the message cannot be read.
+        """
+        at = TopicPartition(*partition)
+        self._consumer.assign([at])
+        self._consumer.seek(at, offset)
+        messages = (await self._consumer.getmany(at, timeout_ms=READ_TIMEOUT_MS, max_records=1)).get(at, [])
+        found = next((message for message in messages if message.offset == offset), None)
+        return (found.key or b"", found.value or b"") if found else None
+
     async def _high_watermarks(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Fetch from these offsets on, all partitions at once, for the high watermarks that come along."""
         self._consumer.assign(list(offsets))  # what is known of an earlier assignment is gone

@@ -21,6 +21,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, canonical_json, find_break, link
+from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -175,8 +176,8 @@ def _step_aside(attempt: int) -> None:
 def _draft_of(row: Mapping[str, Any]) -> AuditDraft:
     """A version of an entity as something to be noted."""
     existed = row["version"] > 1 and not row["was_deleted"]
-    before = msgspec.json.decode(row["body_before"]) if existed and row["body_before"] else None
-    after = None if row["is_deleted"] else msgspec.json.decode(row["body"])
+    before = decode_stored_object(row["body_before"]) if existed and row["body_before"] else None
+    after = None if row["is_deleted"] else decode_stored_object(row["body"])
     return AuditDraft(
         at_ms=row["stored_at_ms"],
         actor=row["changed_by"],

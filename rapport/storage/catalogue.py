@@ -10,6 +10,7 @@ import msgspec
 
 from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.json_limits import MAX_DEPTH, is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,6 +131,8 @@ def read_entity(kind: str, body: str) -> tuple[Entity | None, str]:
     """An entity of its JSON, or why it cannot be had."""
     if kind not in KINDS:
         return None, f"the kind {kind!r} is not known"
+    if is_too_deep(body.encode()):
+        return None, f"it is nested deeper than {MAX_DEPTH} levels"
     try:
         return msgspec.json.decode(body, type=KINDS[kind]), ""
     except msgspec.DecodeError as error:

@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.addresses import fold_address
+from rapport.domain.json_limits import decode_stored_object
 from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactProfile, Objections, end
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def _profile_of(row: Mapping[str, Any]) -> StoredProfile:
     profile = ContactProfile(
         id=row["profile_id"],
         version=row["version"],
-        fields=msgspec.json.decode(row["profile"], type=dict[str, Any]),
+        fields=decode_stored_object(row["profile"]),
         is_active=row["is_active"],
         contact_ids=tuple(row["contact_ids"]),
         project_id=row["project_id"],

@@ -19,6 +19,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.addresses import fold_address
+from rapport.domain.json_limits import decode_stored_object
 from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.errors import TransientStorageError
@@ -38,7 +39,6 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """The tables sent along with the queries."""
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class CustomerKey(NamedTuple):
@@ -140,7 +140,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
         elif about == "contact profile":
             named.add(key)
         elif value:
-            attributes[key] = _decode(value)
+            attributes[key] = decode_stored_object(value)
     asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
     objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
     return [
@@ -236,7 +236,7 @@ def _customer_of(row: Mapping[str, Any]) -> Customer:
     return Customer(
         customer_id=row["customer_id"],
         version=row["version"],
-        attributes=_decode(row["attributes"]),
+        attributes=decode_stored_object(row["attributes"]),
         is_deleted=bool(row["is_deleted"]),
         changed_by=row["changed_by"],
         created_at_ms=row["created_at_ms"],

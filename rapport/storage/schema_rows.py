@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from rapport.domain.json_limits import decode_stored_object
+
 if TYPE_CHECKING:
     from rapport.storage.client import Store
-
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SchemaRow(NamedTuple):
@@ -67,5 +67,5 @@ def read_stats(store: Store, tenant_id: str, names: Collection[str]) -> dict[str
 
 
 def _chosen(attributes: str, names: Collection[str]) -> dict[str, Any]:
-    decoded = _decode(attributes)
+    decoded = decode_stored_object(attributes)
     return {name: decoded[name] for name in names if name in decoded}

@@ -191,6 +191,9 @@ GIVEN_BY_THE_STREAM = {
     RejectionCode.UNKNOWN_OUTCOME,
     RejectionCode.IDEMPOTENCY_CONFLICT,
     RejectionCode.LOST_TO_RETENTION,
+    RejectionCode.UNPROCESSABLE,
+    RejectionCode.UNREADABLE_BATCH,
+    RejectionCode.SKIPPED,
 }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 
 import pytest
 
+from pipeline.dead_letter_topic import MAX_VALUE_BYTES
+from rapport.kafka.unpacking import MAX_UNPACKED_BYTES
 from tests.faults.events import START_MS, encode, make_events
 from tests.faults.world import PARTITIONS, World
 
@@ -111,3 +114,52 @@ def test_poison_between_good_events_is_found_in_the_dead_letters(world: World, r
     ).result_rows
     lengths = {row[:3]: row[3] for row in raw}
     assert all(lengths[place] > 0 or code == "empty_value" for place, code in expected.items())
+
+
+def test_two_messages_of_one_key_that_are_nested_deep_stop_nobody(world: World, rng: random.Random) -> None:
+    good = make_events(rng, 60)
+    deep = '{"a":' * 971 + "%d" + "}" * 971
+    spoilt = encode({**good[0], "idempotencyKey": "deep"})[:-1]
+    world.start_worker()
+    world.produce(good[:30])
+    places = world.produce_raw([(b"k", b'%b,"metadata":%b}' % (spoilt, (deep % n).encode()), 0) for n in (1, 2)])
+    world.produce(good[30:])
+    world.wait_applied()
+    world.verify()
+    assert world.dead_letters() == {(partition, offset, 0): "too_deep" for partition, offset in places}
+
+
+def test_a_message_larger_than_the_producer_takes_is_whole_in_the_table_and_cut_on_the_topic(
+    world: World, rng: random.Random
+) -> None:
+    good = make_events(rng, 60)
+    garbage = b"{" + rng.randbytes(1_000) * 9_000
+    world.start_worker()
+    world.produce(good[:30])
+    [(partition, offset)] = world.produce_raw([(b"k" * 200_000, garbage, 1)], compression="gzip")
+    world.produce(good[30:])
+    world.wait_applied()
+    world.verify()
+    assert world.dead_letters() == {(partition, offset, 0): "bad_utf8"}
+    sql = "SELECT length(key), length(value), hex(MD5(value)) FROM dead_letters FINAL"
+    assert world.store.client.query(sql, column_formats={}).result_rows == [
+        (200_000, len(garbage), hashlib.md5(garbage).hexdigest().upper())  # noqa: S324 - compares, protects nothing
+    ]
+    letter = world.read_dead_letter_topic()[-1]
+    headers = dict(letter.headers)
+    assert garbage.startswith(letter.value)
+    assert len(letter.value) == MAX_VALUE_BYTES
+    assert (headers["value-bytes"], headers["key-bytes"]) == (str(len(garbage)).encode(), b"200000")
+
+
+def test_a_batch_that_unpacks_to_too_much_is_one_dead_letter_and_the_partition_goes_on(
+    world: World, rng: random.Random
+) -> None:
+    good = make_events(rng, 60)
+    world.start_worker()
+    world.produce(good[:30], partition=0)
+    [(partition, offset)] = world.produce_raw([(b"k", b"x" * (MAX_UNPACKED_BYTES + 1), 0)], compression="zstd")
+    world.produce(good[30:], partition=0)
+    world.wait_applied()
+    world.verify()
+    assert world.dead_letters() == {(partition, offset, 0): "unreadable_batch"}

@@ -25,7 +25,8 @@ def test_a_crash_between_history_and_summaries_changes_no_total(world: World, rn
 @pytest.mark.slow
 def test_a_crash_after_each_step_changes_no_total(world: World, rng: random.Random) -> None:
     world.produce_raw([(b"poison", b"not json", 0)])
-    for step in Step:
+    steps = [step for step in Step if step is not Step.SET_ASIDE]  # no message is known that causes an error
+    for step in steps:
         world.produce(make_events(rng, 400))
         world.produce_raw([(b"poison", b"not json", 1)])
         worker = world.start_worker(RAPPORT_WORKER_FAIL_AT=f"{step}:{rng.randrange(1, 3)}")
@@ -34,7 +35,7 @@ def test_a_crash_after_each_step_changes_no_total(world: World, rng: random.Rand
     world.wait_applied()
     world.verify()
     assert set(world.dead_letters().values()) == {"bad_json"}
-    assert len(world.dead_letters()) == 1 + len(Step)
+    assert len(world.dead_letters()) == 1 + len(steps)
 
 
 @pytest.mark.slow

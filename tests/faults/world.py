@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from rapport.embedded.ports import free_port
+from rapport.kafka.clients import log_reader
 from rapport.settings import Settings, from_env
 from rapport.storage.client import Store, connect
 from rapport.storage.migrations import migrate
@@ -180,7 +181,7 @@ class World:
         async with AIOKafkaProducer(
             bootstrap_servers=self.env["KAFKA_BOOTSTRAP"],
             acks="all",
-            max_request_size=8 << 20,
+            max_request_size=512 << 20,
             linger_ms=2,
             compression_type=compression,
         ) as producer:
@@ -189,6 +190,17 @@ class World:
         for partition, offset in places:
             self.produced[partition] = max(offset + 1, self.produced.get(partition, 0))
         return places
+
+    def read_dead_letter_topic(self) -> list[ConsumerRecord]:
+        """What is on the dead-letter topic."""
+        return run_in_keeper(lambda: asyncio.run(self._read_dead_letter_topic()))
+
+    async def _read_dead_letter_topic(self) -> list[ConsumerRecord]:
+        place = TopicPartition(self.env["KAFKA_DEAD_LETTER_TOPIC"], 0)
+        async with log_reader(self.settings.kafka) as consumer:
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            return list((await consumer.getmany(place, timeout_ms=10_000)).get(place, []))
 
     def applied(self) -> dict[int, int]:
         """The recorded progress by partition."""

@@ -25,6 +25,7 @@ GLOBAL_TABLES = {
     "journey_progress": "source",  # logs belong to no tenant
     "schema_migrations": "version",
     "stream_progress": "source",  # logs belong to no tenant
+    "stream_skips": "source, offset",
     "stream_sources": "cluster_id, topic",
 }
 FIRST_STORED_COUNTS = {

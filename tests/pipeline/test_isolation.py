@@ -1,0 +1,253 @@
+"""Whatever a message is, and whatever it causes, the messages around it count, and it is found in the dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import pipeline.commit
+import pipeline.decode
+import pipeline.prepare
+from pipeline.applier import Applier
+from pipeline.batch import Batch, FetchedRecord, Partition
+from pipeline.commit import Committer
+from pipeline.directory import Directory
+from pipeline.faults import Step
+from pipeline.positions import Positions
+from pipeline.prepare import Preparer
+from pipeline.privacy import Privacy
+from rapport.kafka.sources import source_of
+from rapport.metrics import StreamMetrics
+from rapport.settings import Settings
+from rapport.storage.errors import TerminalStorageError
+from rapport.storage.reconcile import reconcile
+from rapport.storage.tenants import create_tenant, load_tenants
+from tests.fixtures.events import CLICK, json_values, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import polars as pl
+
+    from rapport.storage.client import Store
+    from rapport.storage.stream import DeadLetter
+
+numbers = itertools.count()
+NOW_MS = time.time_ns() // 1_000_000
+DEEP = b'{"a":' * 971 + b"1" + b"}" * 971
+CORPUS = [
+    b"",
+    b"\x00" * 100,
+    b"\xef\xbb\xbf{}",
+    b'{"tenantId":"\xff"}',
+    b"[" * 100_000,
+    b"[" + b"[]," * 50_000 + b"{}]",
+    b'{"tenantId":"acme","customerId":"' + b"\\" * 300_001 + b'"}',
+    b'{"tenantId": 1e999}',
+    b"[" + b"9" * 5_000 + b"]",
+    *[
+        text_of({**CLICK, "idempotencyKey": "same"})[:-1] + b',"metadata":{"n":%d,"d":%b}}' % (n, value)
+        for n, value in enumerate((DEEP, DEEP, b"1e999", b"1" * 5_000, b'"\\ud800"', b"[" * 64 + b"]" * 64))
+    ],
+    b'[{"tenantId":"acme"},' + DEEP + b"]",
+    b"x" * 2_000_000,
+]
+
+
+def holds_something(value: bytes) -> bool:
+    return value != b"[]"
+
+
+class Stream:
+    """A log of its own, and a worker's batches on it, on a real database."""
+
+    def __init__(self, store: Store, reach: Callable[[Step], None] = lambda _step: None, number: int = -1) -> None:
+        self.store = store
+        self.number = next(numbers) if number < 0 else number
+        self.partition = Partition("interactions", self.number)
+        self.letters: list[DeadLetter] = []
+        self.log: list[bytes] = []
+        configured, metrics = Settings(), StreamMetrics()
+        self.positions = Positions(store, configured.kafka, "cluster", metrics)
+        self.positions.sources[self.partition] = source_of("cluster", *self.partition, 0)
+        self.positions.next_offset[self.partition] = 0
+        directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
+        privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
+        shared = (configured, store, self.positions)
+        self.applier = Applier(
+            store,
+            self.positions,
+            metrics,
+            Preparer(*shared, directory, privacy, metrics, reach),
+            Committer(*shared, privacy, metrics, reach, self._send),
+            lambda _batch: False,
+            self._rewind,
+            reach=reach,
+        )
+
+    def click(self, customer: str, **fields: Any) -> None:
+        """Append a click that counts."""
+        key = f"{self.number}-{len(self.log)}"
+        self.log.append(text_of({**CLICK, "customerId": f"{customer}-{self.number}", "idempotencyKey": key, **fields}))
+
+    def apply_all(self, batch_size: int = 1_000) -> None:
+        """Apply the log as a worker does: from the recorded progress on, until its end."""
+        asyncio.run(asyncio.wait_for(self._apply_all(batch_size), 120))
+
+    async def _apply_all(self, batch_size: int) -> None:
+        errors: list[BaseException] = []
+        while (start := self.positions.next_offset[self.partition]) < len(self.log):
+            values = self.log[start : start + batch_size]
+            batch = Batch(generation=1)
+            records = [FetchedRecord(start + n, NOW_MS, b"k", value) for n, value in enumerate(values)]
+            batch.take({self.partition: records})
+            await self.applier.apply(batch, errors.append)
+            await self.applier.settle()
+            await asyncio.sleep(0)
+            if errors:
+                raise errors[0]
+
+    def clicks(self) -> dict[str, int]:
+        """What the summaries count, by customer."""
+        sql = (
+            "SELECT customer_id, sum(positive) FROM interaction_summaries "
+            "WHERE scope = 'offer' AND period_type = 'alltime' AND endsWith(customer_id, {end:String}) GROUP BY 1"
+        )
+        rows = self.store.client.query(sql, parameters={"end": f"-{self.number}"}).result_rows
+        return {customer.split("-")[0]: count for customer, count in rows}
+
+    async def _rewind(self, starts: Mapping[Partition, int]) -> None:
+        assert starts == {self.partition: self.positions.next_offset[self.partition]}
+
+    async def _send(self, letters: Sequence[DeadLetter]) -> None:
+        self.letters += letters
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(poison=st.lists((st.binary() | json_values.map(text_of)).filter(holds_something), min_size=1, max_size=12))
+@example(poison=CORPUS)
+def test_the_messages_around_any_bytes_are_applied(store: Store, poison: list[bytes]):
+    if "acme" not in load_tenants(store):
+        create_tenant(store, "acme")
+    stream = Stream(store)
+    for value in poison:
+        stream.click("ann")
+        stream.log.append(value)
+    stream.click("ann")
+    stream.apply_all()
+    assert stream.clicks() == {"ann": len(poison) + 1}
+    assert {letter.offset for letter in stream.letters} == {at * 2 + 1 for at in range(len(poison))}
+
+
+def fail_for_boom(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+    """Have a function of the worker raise when it comes to customer `boom`."""
+    original = getattr(module, name)
+
+    def raising(*arguments: Any, **options: Any) -> Any:
+        if any(_names_boom(one) for one in (*arguments, *options.values())):
+            raise ZeroDivisionError("nobody thought of boom")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, name, raising)
+
+
+def _names_boom(argument: Any) -> bool:
+    if isinstance(argument, str | bytes):
+        return "boom" in str(argument)
+    frame: pl.DataFrame | None = argument if hasattr(argument, "columns") else None
+    return frame is not None and "customer_id" in frame.columns and frame["customer_id"].str.contains("boom").any()
+
+
+PLACES = [
+    (pipeline.decode, "decode_message"),
+    (pipeline.prepare, "contacts_of"),
+    (pipeline.commit, "resolve"),
+    (pipeline.commit, "fold_batch"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), PLACES, ids=lambda part: str(part).split()[-1])
+def test_a_message_that_causes_an_error_is_found_and_no_other_suffers(
+    store: Store, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+):
+    create_tenant(store, "acme")
+    reached: list[Step] = []
+    stream = Stream(store, reached.append)
+    for customer in ("ann", "boom", "ann", "bob", "ann", "bob", "boom"):
+        stream.click(customer)
+    fail_for_boom(monkeypatch, module, name)
+    stream.apply_all()
+    assert stream.clicks() == {"ann": 3, "bob": 2}
+    assert [(one.offset, one.code) for one in stream.letters] == [(1, "unprocessable"), (6, "unprocessable")]
+    assert [one.value for one in stream.letters] == [stream.log[1], stream.log[6]]
+    assert "ZeroDivisionError: nobody thought of boom" in stream.letters[0].detail
+    assert reached.count(Step.SET_ASIDE) == 2
+    assert reconcile(store).is_clean
+
+
+@pytest.mark.parametrize("step", [Step.SET_ASIDE, Step.DEAD_LETTERS, Step.INTERACTIONS, Step.SUMMARIES])
+def test_a_crash_while_a_message_is_being_found_changes_no_total(
+    store: Store, monkeypatch: pytest.MonkeyPatch, step: Step
+):
+    create_tenant(store, "acme")
+    fail_for_boom(monkeypatch, pipeline.commit, "fold_batch")
+    log: list[bytes] = []
+    number = next(numbers)
+    for nth in range(1, 5):
+        remaining = itertools.count(nth, -1)
+
+        def die(reached: Step, remaining: itertools.count[int] = remaining) -> None:
+            if reached is step and next(remaining) == 1:
+                raise KeyboardInterrupt
+
+        stream = Stream(store, die, number)
+        stream.log = log
+        if not log:
+            for customer in ("ann", "boom", "bob", "ann", "bob"):
+                stream.click(customer)
+        recorded = store.rows("stream/progress", {"sources": [stream.positions.sources[stream.partition].name]})
+        stream.positions.next_offset[stream.partition] = recorded[0]["next_offset"] if recorded else 0
+        try:
+            stream.apply_all()
+        except KeyboardInterrupt:
+            continue
+        break
+    else:
+        stream.positions.next_offset[stream.partition] = 0
+    assert stream.positions.next_offset[stream.partition] == len(log)
+    assert stream.clicks() == {"ann": 2, "bob": 2}
+    letters = store.client.query("SELECT offset, code FROM dead_letters FINAL").result_rows
+    assert letters == [(1, "unprocessable")]
+    assert reconcile(store).is_clean
+
+
+def test_what_fails_outside_of_a_batch_makes_no_dead_letter(store: Store, monkeypatch: pytest.MonkeyPatch):
+    create_tenant(store, "acme")
+    stream = Stream(store)
+    stream.click("ann")
+
+    def refuse(*_arguments: Any) -> None:
+        raise TerminalStorageError("no such table", 60)
+
+    monkeypatch.setattr(pipeline.commit.stream, "write_summaries", refuse)
+    with pytest.raises(TerminalStorageError):
+        stream.apply_all()
+    assert not stream.letters
+    assert stream.positions.next_offset[stream.partition] == 0
+
+
+def test_a_conflict_within_an_array_is_shown_with_its_own_text(store: Store):
+    create_tenant(store, "acme")
+    stream = Stream(store)
+    one, other = ({**CLICK, "idempotencyKey": "k", "metadata": {"n": n}} for n in (1, 2))
+    stream.log.append(b"[ " + text_of(one) + b" , " + text_of(other) + b" ]")
+    stream.apply_all()
+    (letter,) = stream.letters
+    assert (letter.code, letter.item, json.loads(letter.value)) == ("idempotency_conflict", 1, other)
