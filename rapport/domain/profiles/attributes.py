@@ -12,6 +12,7 @@ import msgspec
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
+from rapport.domain.number_text import EXPECTED, number_of_text
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.times import EPOCH, InstantError, parse_instant
 
@@ -178,14 +179,10 @@ def _text(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001 - one si
 def _number(value: object, is_text: bool) -> float:  # noqa: FBT001
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return value
-    if is_text and isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isfinite(number):
-            return int(value) if value.strip().removeprefix("-").isdecimal() and abs(number) < 1 << 53 else number
-    raise _WrongError("must be a number")
+    number = number_of_text(value) if is_text and isinstance(value, str) else None
+    if number is not None and isinstance(value, str):
+        return int(value) if value.strip().removeprefix("-").isdecimal() and abs(number) < 1 << 53 else number
+    raise _WrongError(f"must be {EXPECTED if is_text else 'a number'}")
 
 
 def _boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001

@@ -39,8 +39,11 @@ def value_of(name: str, value: Any, *, is_text: bool = False) -> Any:
         ("age", "33.0", 33.0),
         ("age", "1e3", 1000.0),
         ("age", "99999999999999999999", 1e20),
-        ("age", "nan", "must be a number"),
-        ("age", "", "must be a number"),
+        ("age", " 33 ", 33),
+        *(
+            ("age", text, "must be a number in plain digits, as 1234.5")
+            for text in ("nan", "", "1_000", "\uff13", "\xa07")
+        ),
         ("vip", "Yes", True),
         ("vip", "0", False),
         ("vip", "2", "must be true or false"),
