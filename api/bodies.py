@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
-from api.errors import ApiError, Fault, invalid
+from api.errors import MAX_FAULTS, ApiError, Fault, invalid
 from rapport.domain.json_limits import JsonFault, find_json_fault
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def _take_unknown(fields: dict[str, msgspec.Raw], known: Mapping[str, Any], home
     if not unknown:
         return []
     if not home:
-        return [Fault(field=name, message=f"is not known; known are {', '.join(known)}") for name in unknown]
+        message = f"is not known; known are {', '.join(known)}"
+        return [Fault(field=name, message=message) for name in islice(unknown, MAX_FAULTS)]
     try:
         kept = _decode_fields(fields[home]) if home in fields else {}
     except msgspec.DecodeError:

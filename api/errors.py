@@ -21,6 +21,11 @@ PROBLEM_JSON: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 2
 """What a client is told to wait when ClickHouse or Kafka is away."""
 
+MAX_FAULTS: Final = 1_000
+"""So many faults of a request are listed."""
+MAX_TOLD: Final = 100
+"""So many are in the one sentence that tells them."""
+
 CODES: Final[Mapping[int, str]] = {
     400: "VALIDATION_ERROR",
     401: "UNAUTHORIZED",
@@ -116,8 +121,10 @@ class ApiError(Exception):
 
 
 def invalid(*faults: Fault) -> ApiError:
-    """A request with faults: 400 that names them all."""
-    return ApiError(400, "; ".join(f"{fault.field}: {fault.message}" for fault in faults), details=faults)
+    """A request with faults: 400 that names them all, up to a thousand."""
+    told = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:MAX_TOLD])
+    more = "; and more" if len(faults) > MAX_TOLD else ""
+    return ApiError(400, told + more, details=faults[:MAX_FAULTS])
 
 
 def unavailable(detail: str) -> ApiError:

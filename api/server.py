@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rapport.settings import Settings
 
 log = structlog.get_logger(__name__)
+TURN_S: Final = 0.001
+"""How long a thread that computes may keep the loop waiting for the interpreter; Python's own is five times that."""
 KEPT_FILES: Final = 256
 """Open files of a process that are no connections of clients."""
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -36,6 +39,7 @@ def build() -> Observed:
     configure_logs(settings)
     app = create_app(settings)
     collect_rarely()
+    sys.setswitchinterval(TURN_S)
     return app
 
 

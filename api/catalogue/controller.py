@@ -9,6 +9,7 @@ from litestar import Controller, Request, Response, delete, get, patch, post, pu
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter, RequestBody
 
+from api.aside import aside
 from api.auth.principal import Principal, requires
 from api.catalogue import service
 from api.catalogue.bodies import Given, documented_as, expected_version
@@ -211,12 +212,16 @@ async def _views(
     resource: Resource, request: _Asking, services: Services, records: Iterable[Record]
 ) -> list[dict[str, Any]]:
     tenant_id = request.user.tenant_id
-    shown = [view_of(tenant_id, record) for record in records if record.entity is not None]
+    shown = await aside(_shown, tenant_id, list(records))
     if resource.extras and shown:
         ids = [view["id"] for view in shown]
         extras = await services.database.call(resource.extras.load, tenant_id, ids)
         shown = [view | dict(extras[view["id"]]) for view in shown]
     return shown
+
+
+def _shown(tenant_id: str, records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [view_of(tenant_id, record) for record in records if record.entity is not None]
 
 
 async def _answer(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Controller, Request, get
 
+from api.aside import aside
 from api.auth.principal import Principal, requires
 from api.describing import answers
 from api.services import FromServices
@@ -63,6 +64,6 @@ class LintController(Controller):
         ready = await services.catalogues.of(request.user.tenant_id)
         return LintReport(
             stamp=stored.stamp,
-            warnings=lint_catalogue(stored.entities),
+            warnings=await aside(lint_catalogue, stored.entities),
             problems=[*stored.problems, *ready.problems],
         )

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
+from typing import Final
 
 from mimeparse import MimeTypeParseException, best_match, parse_media_range
 
-from api.errors import ApiError, Fault
+from api.errors import ApiError, Fault, invalid
+
+MAX_ACCEPT: Final = 4_096
+"""Characters of all ``Accept`` headers together."""
 
 
 class Format(StrEnum):
@@ -28,11 +32,13 @@ def choose_format(accept: Iterable[str]) -> Format:
     be read are passed over; without any header it is JSON.
 
     Raises:
-        ApiError: 406; none is wanted.
+        ApiError: 406; none is wanted. 400; there is too much to read.
     """
     given = ",".join(accept)
     if not given.strip():
         return Format.JSON
+    if len(given) > MAX_ACCEPT:
+        raise invalid(Fault(field="Accept", message=f"has {len(given):,} characters; {MAX_ACCEPT:,} are allowed"))
     wanted = best_match(list(reversed(Format)), ",".join(_readable(given.lower())))  # what it prefers comes last
     if not wanted:
         available = ", ".join(Format)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from api.bulk import CSV, NDJSON
 from api.errors import ApiError, Fault, invalid
-from api.ingest.reading import PAUSE_EVERY, ItemReader, read_array, read_lines
+from api.ingest.reading import ItemReader, read_array, read_lines
+from api.turns import Turns
 from rapport.domain.json_limits import JsonFault, decode_json
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
 from rapport.domain.profiles.rows import Row, row_of
@@ -17,10 +17,11 @@ from rapport.producing.csv_records import Record, fault_of_header, read_records
 from rapport.producing.feeds import BadLine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 MAX_ROWS: Final = 10_000
 MAX_COLUMNS: Final = 1_000
+MAX_LINE: Final = 262_144
 
 
 @dataclass(slots=True)
@@ -109,11 +110,12 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise invalid(Fault(field="body", message=f"is not UTF-8: byte {error.start} is invalid")) from error
-    records = read_records(io.StringIO(text, newline=""))
+    records = read_records(_lines_of(text))
     first = next(records, None)
     header = first.cells if isinstance(first, Record) else []
     if fault := first.detail if isinstance(first, BadLine) else _fault_of_header(header):
         raise invalid(Fault(field="body", message=fault))
+    turns = Turns()
     for record in records:
         if isinstance(record, BadLine):
             reader.take(AttributeFault("body", f"line {record.number}: {record.detail}"))
@@ -121,8 +123,17 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
             reader.take({name: cell for name, cell in zip(header, record.cells, strict=True) if cell})
         else:
             reader.take(AttributeFault("body", f"has {len(record.cells)} columns; the header has {len(header)}"))
-        if reader.count % PAUSE_EVERY == 0:
-            await asyncio.sleep(0)
+        if turns.is_over:
+            await turns.give()
+
+
+def _lines_of(text: str) -> Iterator[str]:
+    """Go through the lines of a table; one is taken apart in one go, so that it must not be too long."""
+    for number, line in enumerate(io.StringIO(text, newline=""), 1):
+        if len(line) > MAX_LINE:
+            message = f"line {number} has {len(line):,} characters; {MAX_LINE:,} are allowed"
+            raise invalid(Fault(field="body", message=message))
+        yield line
 
 
 def _fault_of_header(header: list[str]) -> str:

@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from api.aside import aside
 from api.decisions.facts import Facts
 from api.tracing import current_trace_id
 from rapport.deciding.software import software_of
@@ -117,7 +119,9 @@ class Decider:
         seed = secrets.randbits(SEED_BITS)
         tenant_id = question.tenant.tenant_id
         circuits = self._circuits.open_of(tenant_id, now_ms)
-        decision = run(question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
+        given = (question, facts.customer, facts.tenant)
+        make = partial(run, *given, now_ms=now_ms, seed=seed, open_circuits=circuits)
+        decision = make() if question.catalogue.is_light else await aside(make)
         decided = time.perf_counter()
         self._metrics.decision_seconds.labels("facts").observe(read - started)
         self._metrics.decision_seconds.labels("decide").observe(decided - read)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from api.aside import aside
 from api.decisions.deciding import Question
 from api.decisions.eligibility_schemas import (
     AtDecision,
@@ -81,10 +82,7 @@ async def list_eligibility(services: Services, tenant_id: str, about: About) -> 
             explained.
     """
     view = await _look(services, tenant_id, about)
-    active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
-    explained = [view.explain(one) for one in active]
-    explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))
-    offers = [_offer(one, rank, view.catalogue) for rank, one in enumerate(explained, 1)]
+    offers = await aside(_explain_all, view)
     eligible = sum(one.eligible for one in offers)
     return Eligibility(
         customer_id=about.customer_id,
@@ -104,6 +102,14 @@ async def list_eligibility(services: Services, tenant_id: str, about: About) -> 
     )
 
 
+def _explain_all(view: _View) -> list[OfferEligibility]:
+    """What is to be said of the active offers, the best first."""
+    active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
+    explained = [view.explain(one) for one in active]
+    explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))
+    return [_offer(one, rank, view.catalogue) for rank, one in enumerate(explained, 1)]
+
+
 async def explain_offer(services: Services, tenant_id: str, about: About, offer_id: str) -> WhyNot:
     """Why a customer gets an offer, or does not.
 
@@ -116,7 +122,7 @@ async def explain_offer(services: Services, tenant_id: str, about: About, offer_
     if offer is None:
         when = " at that decision" if about.recommendation_id else ""
         raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
-    found = view.explain(offer)
+    found = await aside(view.explain, offer)
     return WhyNot(
         customer_id=about.customer_id,
         offer_id=offer.id,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from api.aside import aside
 from api.decisions.deciding import Question, restore, run
 from api.decisions.schemas import (
     Difference,
@@ -152,7 +153,8 @@ async def replay(services: Services, tenant_id: str, recommendation_id: str) -> 
     if record.customer is None:
         raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
     question = await question_of(services, tenant_id, record)
-    decision = run(
+    decision = await aside(
+        run,
         question,
         restore_customer(record.customer),
         restore_tenant(record.tenant),

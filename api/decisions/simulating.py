@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
@@ -26,6 +27,7 @@ from rapport.storage.decisions import sample_customers
 if TYPE_CHECKING:
     from api.services import Services
     from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.outcome import Decision
     from rapport.storage.tenants import Tenant
 
 MAX_SAMPLE: Final = 1_000
@@ -131,12 +133,15 @@ async def _many(
         customers = await services.database.call(sample_customers, tenant.tenant_id, body.sample_size)
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def try_one(customer_id: str) -> Made:
-        async with places:
-            return await _try(services, tenant, catalogue, body, customer_id, flow)
+    tally = _Tally()
 
-    runs = await asyncio.gather(*(try_one(customer_id) for customer_id in customers))
-    return _add_up(services, runs, (time.perf_counter() - started) * 1000)
+    async def try_one(customer_id: str) -> None:
+        async with places:
+            tally.add((await _try(services, tenant, catalogue, body, customer_id, flow)).record.decision)
+            await asyncio.sleep(0)  # decisions that shared a query come together
+
+    await asyncio.gather(*(try_one(customer_id) for customer_id in customers))
+    return tally.result(make_recommendation_id(services.clock()), (time.perf_counter() - started) * 1000)
 
 
 async def _try(
@@ -157,30 +162,45 @@ async def _try(
     return await services.decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
 
 
-def _add_up(services: Services, runs: Sequence[Made], total_ms: float) -> SampleRun:
-    items = [item for made in runs for item in made.record.decision.items]
-    counts: dict[str, list[int]] = {}
-    for item in items:
-        count = counts.setdefault(item.offer_id, [0, 0])
-        count[0] += 1
-        count[1] += item.rank == 1
-    removed: dict[str, int] = {}
-    for made in runs:
-        for removal in made.record.decision.trace.removals:
-            removed[removal.by] = removed.get(removal.by, 0) + 1
-    top = sorted(counts, key=lambda offer_id: (-counts[offer_id][0], offer_id))[:TOP_OFFERS]
-    return SampleRun(
-        id=make_recommendation_id(services.clock()),
-        status="completed",
-        sample_size=len(runs),
-        reachable_customers=sum(bool(made.record.decision.items) for made in runs),
-        offers_delivered=len(items),
-        average_score=sum(item.score for item in items) / len(items) if items else 0.0,
-        top_offers=[OfferCount(offer_id=one, count=counts[one][0], first_count=counts[one][1]) for one in top],
-        removed=dict(sorted(removed.items(), key=lambda one: (-one[1], one[0]))),
-        empty_reasons=Counter(reason for made in runs if (reason := reason_for_nothing(made.record.decision))),
-        total_ms=round(total_ms, 3),
-    )
+@dataclass(slots=True)
+class _Tally:
+    """Adds decisions up as they are made; none is kept."""
+
+    runs: int = 0
+    reached: int = 0
+    delivered: int = 0
+    total_score: float = 0.0
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    removed: Counter[str] = field(default_factory=Counter)
+    empty_reasons: Counter[EmptyReason] = field(default_factory=Counter)
+
+    def add(self, decision: Decision) -> None:
+        self.runs += 1
+        self.reached += bool(decision.items)
+        self.delivered += len(decision.items)
+        for item in decision.items:
+            self.total_score += item.score
+            count = self.counts.setdefault(item.offer_id, [0, 0])
+            count[0] += 1
+            count[1] += item.rank == 1
+        if reason := reason_for_nothing(decision):
+            self.empty_reasons[reason] += 1
+        self.removed.update(removal.by for removal in decision.trace.removals)
+
+    def result(self, run_id: str, total_ms: float) -> SampleRun:
+        top = sorted(self.counts.items(), key=lambda one: (-one[1][0], one[0]))[:TOP_OFFERS]
+        return SampleRun(
+            id=run_id,
+            status="completed",
+            sample_size=self.runs,
+            reachable_customers=self.reached,
+            offers_delivered=self.delivered,
+            average_score=self.total_score / self.delivered if self.delivered else 0.0,
+            top_offers=[OfferCount(offer_id=one, count=many, first_count=first) for one, (many, first) in top],
+            removed=dict(sorted(self.removed.items(), key=lambda one: (-one[1], one[0]))),
+            empty_reasons=self.empty_reasons,
+            total_ms=round(total_ms, 3),
+        )
 
 
 async def _draft_of(services: Services, tenant_id: str, body: SimulateBody) -> DecisionFlow:

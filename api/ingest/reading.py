@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -10,6 +9,7 @@ import msgspec
 
 from api.errors import ApiError, Fault, invalid
 from api.respond.schemas import ALIASES
+from api.turns import Turns
 from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time, why_negative_is_refused
 from rapport.domain.json_limits import JsonFault, split_array
 from rapport.domain.outcomes import Category, classify
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from rapport.storage.tenants import Tenant
 
 MAX_EVENTS: Final = 10_000
-PAUSE_EVERY: Final = 500
-"""Events after which other requests get their turn."""
+MAX_ITEM_BYTES: Final = 1_048_576
+MAX_LINES: Final = 100_000
+"""Empty ones counted."""
+PIECE_BYTES: Final = 65_536
+MAX_VALUES: Final = 500_000
+"""Of an array with all that is in it; commas are counted."""
 _ALIASES: Final = {alias.encode(): name for alias, name in ALIASES.items()}
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -134,13 +138,20 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
 async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     """Read one item a line; empty lines are passed over."""
     rest: list[bytes] = []  # joined once a line: a long one comes in many pieces
+    turns, left = Turns(), MAX_LINES
     async for chunk in chunks:
-        first, *lines = chunk.split(b"\n")
-        rest.append(first)
-        for line in lines:
-            await _take(b"".join(rest), reader)
-            rest = [line]
-    await _take(b"".join(rest), reader)
+        for at in range(0, len(chunk), PIECE_BYTES):
+            first, *lines = chunk[at : at + PIECE_BYTES].split(b"\n")
+            rest.append(first)
+            left -= len(lines)
+            if left < 0:
+                raise ApiError(413, f"The body has more than {MAX_LINES:,} lines; send the rest with another request.")
+            for line in lines:
+                _take(b"".join(rest), reader)
+                rest = [line]
+                if turns.is_over:
+                    await turns.give()
+    _take(b"".join(rest), reader)
 
 
 async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
@@ -151,17 +162,22 @@ async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     """
     body = b"".join([chunk async for chunk in chunks])
     if body.lstrip().startswith(b"{"):
-        await _take(body, reader)
+        _take(body, reader)
         return
+    if body.count(b",") > MAX_VALUES:
+        raise ApiError(413, f"The body has more than {MAX_VALUES:,} values; send the rest with another request.")
     items = split_array(body)
     if isinstance(items, JsonFault):
         raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {items.message}"))
+    turns = Turns()
     for item in items:
-        await _take(item, reader)
+        _take(item, reader)
+        if turns.is_over:
+            await turns.give()
 
 
-async def _take(item: bytes, reader: ItemReader) -> None:
-    if item.strip():
+def _take(item: bytes, reader: ItemReader) -> None:
+    if len(item) > MAX_ITEM_BYTES:
+        raise ApiError(413, f"An item may have at most {MAX_ITEM_BYTES:,} bytes, not {len(item):,}.")
+    if item and not item.isspace():
         reader.add(item)
-        if reader.count % PAUSE_EVERY == 0:
-            await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.ingest.schemas import Ingested
 from api.reading.positions import format_position
+from api.turns import Turns
 from rapport.domain.events import encode_event, message_key
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ async def ingest(services: Services, events: Sequence[InteractionRecorded], faul
     """
     messages: dict[int, list[list[bytes]]] = {}
     sizes: dict[int, int] = {}
+    turns = Turns()
     for event in events:
+        if turns.is_over:
+            await turns.give()
         partition = services.gateway.partition_of(message_key(event.tenant_id, event.customer_id))
         text = encode_event(event)
         if partition not in messages or sizes[partition] > MAX_MESSAGE_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 def full_fields(value: Any) -> Any:  # noqa: ANN401 - an entity, or whatever is in it
     """With every field, also those that have their defaults; lists are lists, whatever they were."""
     if isinstance(value, msgspec.Struct):
-        return {field.encode_name: full_fields(getattr(value, field.name)) for field in msgspec.structs.fields(value)}
+        return {field.encode_name: full_fields(getattr(value, field.name)) for field in _fields_of(type(value))}
     if isinstance(value, Mapping):
         return {name: full_fields(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -25,7 +26,7 @@ def sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
     if isinstance(value, msgspec.Struct):
         return {
             field.encode_name: sparse_fields(getattr(value, field.name))
-            for field in msgspec.structs.fields(value)
+            for field in _fields_of(type(value))
             if field.required or full_fields(getattr(value, field.name)) != full_fields(_default_of(field))
         }
     if isinstance(value, Mapping):
@@ -33,6 +34,10 @@ def sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
     if isinstance(value, list | tuple):
         return [sparse_fields(inner) for inner in value]
     return value.value if isinstance(value, Enum) else value
+
+
+_fields_of = cache(msgspec.structs.fields)
+"""Of a type; the library works them out anew each time."""
 
 
 def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has

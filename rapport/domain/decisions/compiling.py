@@ -25,7 +25,7 @@ from rapport.domain.decisions.configs import ConfigError
 from rapport.domain.decisions.extensions import Extension
 from rapport.domain.decisions.flows import Parts, Program, compile_flow
 from rapport.domain.decisions.gates import Gate
-from rapport.domain.decisions.mentions import attributes_in, metrics_in
+from rapport.domain.decisions.mentions import attributes_in, is_light, metrics_in
 from rapport.domain.decisions.nodes import BASE_NODES
 from rapport.domain.decisions.offer_fields import OfferFields, ready_offer
 from rapport.domain.decisions.policies import Policy, compile_policy
@@ -83,6 +83,7 @@ class Catalogue:
         computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
         extensions: Plug-ins by extension point.
         problems: What was left out, and why.
+        is_light: Whether a decision over all of it takes no more than a few milliseconds, whatever the request.
     """
 
     stamp: str
@@ -110,6 +111,7 @@ class Catalogue:
     needs: Needs
     extensions: Mapping[str, Extension] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    is_light: bool = False
 
     def program_of(self, flow: DecisionFlow) -> Program:
         """A flow ready to run: one of the catalogue's, or another that is made ready now.
@@ -205,6 +207,7 @@ def compile_catalogue(
         needs=_needs_of([*policies, *suppressions], metrics_in(entities, metrics)),
         extensions=extensions or {},
         problems=problems,
+        is_light=is_light(len(offers), entities),
     )
 
 

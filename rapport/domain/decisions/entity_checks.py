@@ -24,7 +24,7 @@ from rapport.domain.decisions.narrowing import instant_ms
 from rapport.domain.decisions.policies import compile_policy
 from rapport.domain.decisions.rules import compile_rule
 from rapport.domain.decisions.scopes import EACH, Members, find_scope_flaws
-from rapport.domain.decisions.templates import fault_of_template
+from rapport.domain.decisions.templates import MAX_PLACEHOLDERS, fault_of_template
 from rapport.domain.journeys.checks import find_journey_flaws
 from rapport.domain.profiles.segments import find_segment_flaws
 from rapport.domain.scoring.models import compile_model
@@ -142,6 +142,9 @@ def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
 
 
 def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
+    if len(creative.personalization) > MAX_PLACEHOLDERS:
+        yield "personalization", f"has {len(creative.personalization):,} variables; {MAX_PLACEHOLDERS:,} are allowed"
+        return
     seen: set[str] = set()
     for index, variable in enumerate(creative.personalization):
         if variable.variable in seen:

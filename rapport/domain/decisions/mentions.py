@@ -11,6 +11,10 @@ import msgspec
 from rapport.domain.catalogue.strategy import MetricDefinition, QualificationRule
 from rapport.domain.catalogue.values import Entity, Status
 
+LIGHT_OFFERS: Final = 64
+LIGHT_BYTES: Final = 128 * 1024
+LIGHT_FORMULAS: Final = 256
+"""Formulas times offers."""
 _ATTRIBUTE: Final = re.compile(rb"\bcustomer\.([A-Za-z_]\w*)")
 
 
@@ -26,6 +30,14 @@ def attributes_in(entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
     rules = (one for one in entities.get("qualification_rule", ()) if isinstance(one, QualificationRule))
     bare = (name for rule in rules if isinstance(name := rule.config.get("attribute"), str))
     return frozenset((*named, *bare))
+
+
+def is_light(offers: int, entities: Mapping[str, Iterable[Entity]]) -> bool:
+    """Judge whether decisions take long: over many offers, much of anything, patterns, or formulas for each offer."""
+    text = _text_of(entities, without="metric")
+    formulas = text.count(b'"formula":"') + text.count(b'"expression":"')
+    is_small = offers <= LIGHT_OFFERS and len(text) <= LIGHT_BYTES
+    return is_small and b'"regex"' not in text and offers * formulas <= LIGHT_FORMULAS
 
 
 def _text_of(entities: Mapping[str, Iterable[Entity]], *, without: str) -> bytes:
