@@ -240,14 +240,17 @@ def test_who_was_anonymous_when_shown_and_is_known_when_buying_has_converted_in_
         )
         assert done.status_code == 201, done.text
     arms = {n: assign(experiment, f"web-{n}").variant for n in people}
-    assert counts(results(caller)) | counts(results(caller, conversions="offered")) == tallied(arms, list(people))
+    expected = tallied(arms, list(people))
+    for parameters in ({}, {"conversions": "offered"}):
+        assert {arm: one for arm, one in counts(results(caller, **parameters)).items() if one[1]} == expected
 
     by_person = {n: [recommend(caller, f"{name}-{n}") for name in ("web", "ann")] for n in people}
     for n, bodies in by_person.items():
         assert [one["experiments"][0]["variant"] for one in bodies] == [assign(experiment, f"ann-{n}").variant] * 2
-        assert len({one["decisions"][0]["creative"]["id"] for one in bodies}) == 1
+        assert len({item["creative"]["id"] for one in bodies for item in one["decisions"]}) <= 1
     switched = sum(assign(experiment, f"ann-{n}").variant != arms[n] for n in people)
     whole = results(caller)
-    assert (counts(whole), whole["switched"]) == (tallied(arms, list(people)), switched)
+    assert {arm: one for arm, one in counts(whole).items() if one[1]} == expected
+    assert whole["switched"] == switched
     report = caller.read("/interaction-summary?groupBy=customer&days=2")["summary"]
     assert sorted(row["id"] for row in report) == [f"ann-{n}" for n in people]
