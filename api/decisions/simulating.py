@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 MAX_SAMPLE: Final = 1_000
 TOP_OFFERS: Final = 20
-AT_ONCE: Final = 64
+AT_ONCE: Final = 16
+"""Decisions that share a query also come back together, and each takes a part of the loop's turn."""
 
 
 class SimulateBody(RecommendBody, frozen=True):
