@@ -103,7 +103,11 @@ class World:
         write(self.store, rows)
         if is_noted:
             ids = [f"{row['at_ms']:012x}{number:026x}" for number, row in enumerate(rows)]
-            frame = pl.DataFrame(rows).with_columns(pl.Series("id", ids), received_at_ms=pl.col("at_ms"))
+            frame = pl.DataFrame(rows).with_columns(
+                pl.Series("id", ids),
+                received_at_ms=pl.col("at_ms"),
+                occurred_at_ms=pl.col("at_ms") + pl.col("ahead_ms"),
+            )
             self.runner.note([Applied(SOURCE, start, self.recorded)], frame)
 
     def look(self, *runners: JourneyRunner, after_ms: int = 0) -> None:
@@ -221,6 +225,30 @@ def test_who_was_through_a_journey_before_a_merge_is_not_in_it_by_the_other_id(w
     world.look(after_ms=DAY)
     assert [one.customer_id for one in world.sent] == ["web-7", "ann", "web-7"]
     assert (world.state("ann"), world.state("web-7")) == ([("exited", "pause")], [("completed", "offer")])
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_imported_history_starts_no_journey_unless_the_journey_wants_it(world: World, *, is_noted: bool):
+    """zammad#3006: importing old tickets sent today's mails."""
+    world.journey(*STEPS)
+    late = 'entry.timestamp >= "2096-01-01" && entry.timestamp < "2097-01-01"'
+    world.journey(*STEPS, id="old", entryCondition={
+        "outcomes": ["convert"], "maxEventAgeHours": 100 * 24, "expression": late
+    })  # fmt: skip
+    for customer, days in (("ann", 3), ("bob", 3.001), ("cid", 99), ("dot", 101)):
+        world.happen(customer, outcome="convert", is_noted=is_noted, ahead_ms=-round(days * DAY))
+    world.look()
+    entered = {
+        customer: [one.journey_id for one in enrollments_of(world.store, "acme", [customer])]
+        for customer in ("ann", "bob", "cid", "dot")
+    }
+    assert {name: sorted(ids) for name, ids in entered.items()} == {
+        "ann": ["jrn", "old"],
+        "bob": ["old"],
+        "cid": ["old"],
+        "dot": [],
+    }
+    assert {one.customer_id for one in world.sent} == {"ann", "bob", "cid"}
 
 
 def test_what_happened_before_a_journey_was_active_lets_nobody_enter(world: World):

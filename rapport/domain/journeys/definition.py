@@ -12,6 +12,9 @@ from rapport.domain.decisions.configs import Config
 
 MAX_STEPS: Final = 200
 MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+MAX_AGE_HOURS: Final = 1_000_000
+"""More than a century: whoever wants history to start journeys can have it."""
 UNIT_MS: Final[Mapping[str, int]] = {"minutes": MINUTE_MS, "hours": 60 * MINUTE_MS, "days": 1_440 * MINUTE_MS}
 
 
@@ -134,6 +137,7 @@ class EntryCondition(Value, frozen=True):
         outcomes: One of these; at least one.
         offer_ids: About one of these offers; none: about any, likewise the others.
         expression: A formula that must be true, too; see docs/journeys.md for what it can ask.
+        max_event_age_hours: What had happened longer before it was received lets nobody enter: it is imported history.
     """
 
     outcomes: Annotated[Sequence[Key], msgspec.Meta(min_length=1, max_length=50)]
@@ -141,6 +145,7 @@ class EntryCondition(Value, frozen=True):
     creative_ids: Annotated[Sequence[str], msgspec.Meta(max_length=1_000)] = ()
     channel_ids: Annotated[Sequence[str], msgspec.Meta(max_length=1_000)] = ()
     expression: str = ""
+    max_event_age_hours: Annotated[float, msgspec.Meta(gt=0, le=MAX_AGE_HOURS)] = 72
 
 
 class Journey(Entity, frozen=True):

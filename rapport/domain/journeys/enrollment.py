@@ -37,7 +37,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         entered_at_ms: When the customer came to the step.
         due_at_ms: When there is something to do.
         visits: How often the customer has come to each step.
-        entry: The event by which the customer entered: outcome, offerId, creativeId, channelId, value.
+        entry: The event by which the customer entered: outcome, offerId, creativeId, channelId, value, timestamp.
         results: What decisions chose, by the names under which they are stored.
         pending: What the update of this step writes, worked out once: it is the same however often it is tried.
         reason: Why it ended, where that needs one.

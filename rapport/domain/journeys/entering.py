@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from rapport.domain.journeys.definition import HOUR_MS
 
 if TYPE_CHECKING:
     from rapport.domain.journeys.definition import EntryCondition
@@ -16,12 +19,14 @@ class EntryEvent:
 
     Attributes:
         id: Made of its time and its place in the log; the same however often the log is read.
+        occurred_at_ms: When it happened, epoch milliseconds.
         received_at_ms: When the broker got it.
     """
 
     tenant_id: str
     customer_id: str
     id: str
+    occurred_at_ms: int
     received_at_ms: int
     outcome: str
     offer_id: str = ""
@@ -38,15 +43,26 @@ class EntryEvent:
             "creativeId": self.creative_id,
             "channelId": self.channel_id,
             "value": self.conversion_value,
+            "timestamp": _iso(self.occurred_at_ms),
         }
         return {name: value for name, value in known.items() if value not in ("", None)}
 
 
 def matches(condition: EntryCondition, event: EntryEvent) -> bool:
-    """Whether an event is one by which customers enter, apart from the formula."""
+    """Whether an event is one by which customers enter, apart from the formula.
+
+    Its age when the broker got it counts, not its age now: so reading it again later decides the same.
+    """
+    age_ms = event.received_at_ms - event.occurred_at_ms
     return (
-        event.outcome in condition.outcomes
+        age_ms <= condition.max_event_age_hours * HOUR_MS
+        and event.outcome in condition.outcomes
         and (not condition.offer_ids or event.offer_id in condition.offer_ids)
         and (not condition.creative_ids or event.creative_id in condition.creative_ids)
         and (not condition.channel_ids or event.channel_id in condition.channel_ids)
     )
+
+
+def _iso(at_ms: int) -> str:
+    """In UTC with milliseconds, so that texts sort as times do."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,6 +4,7 @@ SELECT
     toString(i.tenant_id) AS tenant_id,
     i.customer_id AS customer_id,
     i.id AS id,
+    toUnixTimestamp64Milli(i.occurred_at) AS occurred_at_ms,
     toUnixTimestamp64Milli(i.received_at) AS received_at_ms,
     toString(i.outcome) AS outcome,
     i.offer_id AS offer_id,
