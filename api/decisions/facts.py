@@ -177,6 +177,7 @@ class FactsReader:
                 reservations=reserved.reservations,
                 withheld=customer.withheld,
                 objections=customer.objections,
+                endings=customer.endings,
             ),
             tenant=tenant_facts,
             watermark=watermark,

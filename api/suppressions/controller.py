@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from litestar import Controller, Request, get
-from litestar.params import FromPath
+from litestar import Controller, Request, get, post
+from litestar.params import FromPath, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.bodies import JsonBody
 from api.describing import answers
 from api.reading.freshness import READS
 from api.services import FromServices
-from api.suppressions.schemas import Suppressions
-from api.suppressions.service import list_suppressions
+from api.suppressions.schemas import LiftBody, Suppressions, SuppressionView
+from api.suppressions.service import lift_suppression, list_suppressions
 from rapport.domain.api_keys import Role
 
 EXAMPLE: Final[Mapping[str, object]] = {
@@ -26,8 +27,17 @@ EXAMPLE: Final[Mapping[str, object]] = {
     "reason": "Cooldown 2160h after unsubscribe",
     "triggerCount": 1,
     "expiresAt": "2026-06-13T14:30:00.000Z",
+    "endedBy": None,
     "createdAt": "2026-03-15T14:30:00.000Z",
     "isActive": True,
+}
+
+
+_LIFTED: Final[Mapping[str, object]] = {
+    **EXAMPLE,
+    "expiresAt": "2026-03-16T09:00:00.000Z",
+    "endedBy": "lifted by an operator",
+    "isActive": False,
 }
 
 
@@ -51,3 +61,23 @@ class SuppressionController(Controller):
         They are worked out of the history by the suppression rules, or by the defaults where a tenant has none.
         """
         return Suppressions(data=await list_suppressions(services, request.user.tenant_id, customer_id))
+
+    @post(
+        "/customers/{customer_id:str}/suppressions/{suppression_id:str}/lift",
+        dto=JsonBody[LiftBody],
+        return_dto=None,
+        status_code=200,
+        guards=[requires(Role.EDITOR)],
+        summary="Lift a customer's suppression",
+        responses=answers(200, SuppressionView, _LIFTED, 400, 404, 409, 413, 415),
+    )
+    async def lift(
+        self,
+        request: Request[Principal, Any, Any],
+        services: FromServices,
+        customer_id: FromPath[str],
+        suppression_id: FromPath[str],
+        data: RequestBody[LiftBody],
+    ) -> SuppressionView:
+        """It ends now, until an outcome suppresses anew. The audit log says who lifted it, and why."""
+        return await lift_suppression(services, request.user, customer_id, suppression_id, data.reason)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from api.bodies import Body
 from api.times import iso
 from rapport.domain.catalogue.suppression import SuppressionScope
 
@@ -25,6 +26,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
         reason: For people.
         trigger_count: How many outcomes have prolonged it, the first included.
         expires_at: From then on it does not hold.
+        ended_by: The outcome, the consent or the operator that ended it; null if time does.
         created_at: When the first of these outcomes happened.
     """
 
@@ -37,8 +39,19 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     reason: str
     trigger_count: int
     expires_at: str
+    ended_by: str | None
     created_at: str
     is_active: bool
+
+
+class LiftBody(Body, frozen=True, kw_only=True):
+    """Why a suppression is lifted.
+
+    Attributes:
+        reason: For the audit log; no personal data.
+    """
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
 class Suppressions(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +73,7 @@ def view_of(suppression: Suppression, catalogue: Catalogue, now_ms: int) -> Supp
         reason=suppression.reason,
         trigger_count=suppression.trigger_count,
         expires_at=iso(suppression.expires_at_ms),
+        ended_by=suppression.ended_by or None,
         created_at=iso(suppression.created_at_ms),
         is_active=suppression.is_active(now_ms),
     )

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 from rapport.domain.profiles.attribute_sources import TIME_ZONE, AttributeSources
 from rapport.domain.profiles.consent import Status, refusals_in, withheld
+from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
 
 if TYPE_CHECKING:
     from rapport.storage.customers import KeptOfCustomer
@@ -27,6 +28,7 @@ class KnownCustomer:
         time_zone: IANA name, where it is known.
         withheld: Purposes for which the customer may not be contacted.
         objections: Why the customer may not be contacted at all.
+        endings: What ends suppressions besides time.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class KnownCustomer:
     time_zone: str | None = None
     withheld: frozenset[str] = frozenset()
     objections: tuple[str, ...] = ()
+    endings: Endings = NO_ENDINGS
 
 
 def know_customer(
@@ -66,6 +69,7 @@ def know_customer(
         time_zone=time_zone_of(kept, given, sources),
         withheld=withheld(recorded, consents, tenant.settings),
         objections=kept.objections.reasons(),
+        endings=kept.endings,
     )
 
 

@@ -131,6 +131,7 @@ def gather_facts(
         last_outcome_ms=loaded.last_outcome_ms,
         withheld=customer.withheld,
         objections=customer.objections,
+        endings=customer.endings,
     )
     totals = NO_TOTALS
     if needs_totals(catalogue):

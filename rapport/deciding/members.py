@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, Status, statuses_of, stricter_of
 from rapport.domain.profiles.contact import Objections
+from rapport.domain.profiles.suppressions import Endings
 from rapport.storage.customers import KeptOfCustomer
 
 if TYPE_CHECKING:
@@ -43,10 +44,24 @@ def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> Kep
         for purpose, status in said.items():
             strictest[purpose] = stricter_of(strictest.get(purpose, status), status)
     objections = merge_objections([part.objections for part in parts])
+    endings = _merge_endings([part.endings for part in parts], strictest)
     if any(part.consents for part in parts):
-        return KeptOfCustomer(attributes or None, strictest, objections)
+        return KeptOfCustomer(attributes or None, strictest, objections, endings)
     refused = {ATTRIBUTE_PREFIX + purpose: False for purpose, status in strictest.items() if status is Status.REVOKED}
-    return KeptOfCustomer({**attributes, **refused} or None, {}, objections)
+    return KeptOfCustomer({**attributes, **refused} or None, {}, objections, endings)
+
+
+def _merge_endings(parts: Sequence[Endings], consents: Mapping[str, Status]) -> Endings:
+    """What ends a suppression for one of the ids, ends it for the person; consent, where no other id withholds it."""
+    granted: dict[str, int] = {}
+    lifted: dict[tuple[str, str], int] = {}
+    for part in parts:
+        for purpose, at_ms in part.granted_ms.items():
+            if consents.get(purpose) is Status.GRANTED:
+                granted[purpose] = max(at_ms, granted.get(purpose, at_ms))
+        for key, at_ms in part.lifted_ms.items():
+            lifted[key] = max(at_ms, lifted.get(key, at_ms))
+    return Endings(granted_ms=granted, lifted_ms=lifted)
 
 
 def merge_objections(parts: Sequence[Objections]) -> Objections:

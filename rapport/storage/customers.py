@@ -20,7 +20,9 @@ import polars as pl
 
 from rapport.domain.addresses import fold_address
 from rapport.domain.json_limits import decode_stored_object
+from rapport.domain.profiles.consent import Status
 from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
+from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.of_customers import asked_arrays
@@ -73,11 +75,13 @@ class KeptOfCustomer(NamedTuple):
         attributes: None if nothing is kept.
         consents: Status by purpose, of those that were ever stated.
         objections: What contact profiles say against addressing the customer.
+        endings: What ends the customer's suppressions besides time.
     """
 
     attributes: Attributes | None
     consents: Mapping[str, str]
     objections: Objections = NO_OBJECTIONS
+    endings: Endings = NO_ENDINGS
 
 
 Before = Mapping[str, Customer | None]
@@ -128,15 +132,21 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
         return []
     attributes: dict[CustomerKey, Attributes] = {}
     consents: dict[CustomerKey, dict[str, str]] = {}
+    granted: dict[CustomerKey, dict[str, int]] = {}
+    lifted: dict[CustomerKey, dict[tuple[str, str], int]] = {}
     named: set[CustomerKey] = set()
     folded = {key: CustomerKey(key.tenant_id, fold_address(key.customer_id)) for key in keys}
     parameters = {**asked_arrays(keys), "folded": sorted({key.customer_id for key in folded.values()})}
-    for tenant_id, customer_id, about, purpose, value in store.select(
+    for tenant_id, customer_id, about, purpose, at_ms, value in store.select(
         "customers/with_consents", parameters
     ).iter_rows():
         key = CustomerKey(tenant_id, customer_id)
         if about == "consent":
             consents.setdefault(key, {})[purpose] = value
+            if value == Status.GRANTED:
+                granted.setdefault(key, {})[purpose] = at_ms
+        elif about == "lift":
+            lifted.setdefault(key, {})[value, purpose] = at_ms
         elif about == "contact profile":
             named.add(key)
         elif value:
@@ -144,7 +154,13 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
     asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
     objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
     return [
-        KeptOfCustomer(attributes.get(key), consents.get(key, {}), objections.get(key, NO_OBJECTIONS)) for key in keys
+        KeptOfCustomer(
+            attributes.get(key),
+            consents.get(key, {}),
+            objections.get(key, NO_OBJECTIONS),
+            Endings(granted_ms=granted.get(key, {}), lifted_ms=lifted.get(key, {})),
+        )
+        for key in keys
     ]
 
 

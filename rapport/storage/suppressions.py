@@ -1,13 +1,16 @@
-"""The events that suppressions follow from."""
+"""The events that suppressions follow from, and what operators lifted of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.profiles.suppressions import Trigger
+import polars as pl
+
+from rapport.domain.profiles.suppressions import Suppression, Trigger
 
 if TYPE_CHECKING:
+    from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
 
 MAX_TRIGGERS: Final = 1_000
@@ -40,3 +43,28 @@ def read_triggers(
     for row in store.select("suppressions/triggers", parameters).iter_rows(named=True):
         found[row["customer_id"]].append(Trigger(row["id"], row["outcome"], row["offer_id"], row["at_ms"]))
     return found
+
+
+def record_lift(
+    store: Store,
+    tenant_id: str,
+    customer_id: str,
+    suppression: Suppression,
+    *,
+    at_ms: int,
+    reason: str,
+    author: Author,
+) -> None:
+    """Record that a suppression of a customer is lifted from a time on."""
+    row = {
+        "tenant_id": tenant_id,
+        "customer_id": customer_id,
+        "rule_id": suppression.rule_id,
+        "scope_id": suppression.scope_id,
+        "lifted_at": at_ms,
+        "reason": reason,
+        "changed_by": author.name,
+        "request_id": author.request_id,
+    }
+    frame = pl.DataFrame([row]).with_columns(pl.col("lifted_at").cast(pl.Datetime("ms", "UTC")))
+    store.insert("suppression_lifts", frame)

@@ -58,6 +58,7 @@ def test_a_dismissed_offer_stays_away_for_seven_days(api_world: World, new_calle
             "reason": "Cooldown 168h after dismiss",
             "triggerCount": 1,
             "expiresAt": iso(dismissed_ms + 7 * DAY_MS),
+            "endedBy": None,
             "createdAt": iso(dismissed_ms),
             "isActive": True,
         }
@@ -79,6 +80,50 @@ def test_an_outcome_dated_ahead_suppresses_from_when_it_was_received(api_world: 
         clock.at_ms += DAY_MS // 24
         assert [one["isActive"] for one in suppressions(here)] == [False]
         assert offers_of(recommend(here)) == ["loan", "card", "fund"]
+
+
+def test_a_later_grant_ends_what_an_unsubscribing_began_and_an_earlier_one_does_not(caller: Caller):
+    """mautic#5313"""
+    stock(caller, FUNDS, *OFFERS)
+    now_ms = time.time_ns() // 1_000_000
+    consents = [{"purpose": "marketing", "status": "granted", "statedAt": iso(now_ms - 2 * DAY_MS)}]
+    assert caller.ask("PUT", "/customers/ann/consents", json={"consents": consents}).status_code == 200
+    respond(caller, "unsubscribe", now_ms - DAY_MS)
+    assert [one["isActive"] for one in suppressions(caller)] == [True]
+    assert offers_of(recommend(caller)) == []
+    assert caller.ask(
+        "PUT", "/customers/ann/consents", json={"consents": [{"purpose": "marketing", "status": "granted"}]}
+    ).is_success
+    (ended,) = suppressions(caller)
+    assert (ended["isActive"], ended["endedBy"]) == (False, "consent to marketing")
+    assert offers_of(recommend(caller)) == ["loan", "card", "fund"]
+    assert caller.read("/customers/ann/why-not/loan")["eligible"]
+    respond(caller, "unsubscribe")
+    assert [one["isActive"] for one in suppressions(caller)] == [True, False]
+    assert offers_of(recommend(caller)) == []
+
+
+def test_an_operator_lifts_a_suppression_and_the_audit_log_says_why(caller: Caller):
+    stock(caller, FUNDS, *OFFERS)
+    respond(caller, "dismiss")
+    respond(caller, "dismiss", creativeId="card-web")
+    assert offers_of(recommend(caller)) == ["fund"]
+    path = next(
+        f"/customers/ann/suppressions/{one['id']}/lift" for one in suppressions(caller) if one["scopeId"] == "loan"
+    )
+    assert caller.post(path, {"reason": "by mistake"}, role=Role.VIEWER).status_code == 403
+    assert caller.post(path, {}).json()["details"][0]["field"] == "reason"
+    assert caller.post(path.replace("sup_", "sup_0"), {"reason": "x"}).status_code == 404
+    lifted = caller.post(path, {"reason": "by mistake"}).json()
+    assert (lifted["isActive"], lifted["endedBy"]) == (False, "lifted by an operator")
+    assert caller.post(path, {"reason": "again"}).json()["expiresAt"] == lifted["expiresAt"]
+    assert offers_of(recommend(caller)) == ["loan", "fund"]
+    (entry,) = caller.read("/audit-logs?entityType=suppression", role=Role.ADMIN)["data"]
+    assert (entry["action"], entry["entityId"]) == ("lift", lifted["id"])
+    assert "by mistake" in str(entry)
+    assert "ann" not in str(entry)
+    respond(caller, "dismiss")
+    assert offers_of(recommend(caller)) == ["fund"]
 
 
 @pytest.mark.parametrize(("outcome", "days", "left"), [("convert", 14, ["card", "fund"]), ("unsubscribe", 90, [])])

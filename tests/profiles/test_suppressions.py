@@ -12,7 +12,7 @@ from rapport.domain.catalogue.suppression import DEFAULT_SUPPRESSION_RULES, Supp
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.facts import CustomerFacts, Subject
 from rapport.domain.periods import DAY_MS
-from rapport.domain.profiles.suppressions import Suppression, Trigger, suppressions_of
+from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings, Suppression, Trigger, suppressions_of
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import NOW_MS
 
@@ -31,16 +31,16 @@ def ago(days: float, outcome: str = "dismiss", offer: str = "loan") -> Trigger:
     return Trigger(f"{at_ms:014d}-{outcome}-{offer}", outcome, offer, at_ms)
 
 
-def of(rules: list[SuppressionRule], *triggers: Trigger) -> list[Suppression]:
-    return list(suppressions_of(rules, triggers, CATEGORIES, NOW_MS))
+def of(rules: list[SuppressionRule], *triggers: Trigger, endings: Endings = NO_ENDINGS) -> list[Suppression]:
+    return list(suppressions_of(rules, triggers, CATEGORIES, NOW_MS, endings))
 
 
-def facts_of(triggers: list[Trigger]) -> CustomerFacts:
+def facts_of(triggers: list[Trigger], endings: Endings = NO_ENDINGS) -> CustomerFacts:
     latest: dict[tuple[str, Subject], int] = {}
     for one in triggers:
         key = one.outcome, Subject(one.offer_id, f"{one.offer_id}-web", "web")
         latest[key] = max(one.at_ms, latest.get(key, one.at_ms))
-    return CustomerFacts(last_outcome_ms=latest)
+    return CustomerFacts(last_outcome_ms=latest, endings=endings)
 
 
 def test_an_outcome_suppresses_its_offer_for_the_days_of_the_rule():
@@ -73,6 +73,25 @@ def test_an_outcome_while_it_holds_prolongs_it_and_a_later_one_begins_another():
     assert found[0].reason == "Cooldown 180h after dismiss"
 
 
+@pytest.mark.parametrize(
+    ("after", "endings", "ended_by"),
+    [
+        ([ago(1, "opt_in", "")], NO_ENDINGS, "opt_in"),
+        ([], Endings(granted_ms={"email": NOW_MS - DAY_MS}), "consent to email"),
+        ([], Endings(lifted_ms={("default-unsubscribe", "all"): NOW_MS - DAY_MS}), "lifted by an operator"),
+    ],
+)
+def test_who_subscribes_again_is_left_alone_no_longer(after: list[Trigger], endings: Endings, ended_by: str):
+    """mautic#5313: who had unsubscribed stayed so, however often they subscribed again."""
+    rules = list(DEFAULT_SUPPRESSION_RULES)
+    (ended,) = of(rules, ago(2, "unsubscribe"), *after, endings=endings)
+    assert (ended.ended_by, ended.expires_at_ms, ended.is_active(NOW_MS)) == (ended_by, NOW_MS - DAY_MS, False)
+    anew, before = of(rules, ago(2, "unsubscribe"), *after, ago(0.5, "unsubscribe"), endings=endings)
+    assert (anew.is_active(NOW_MS), anew.ended_by, before.ended_by) == (True, "", ended_by)
+    (held,) = of(rules, ago(0.5, "unsubscribe"), *after, endings=endings)
+    assert held.is_active(NOW_MS)
+
+
 def test_those_that_hold_come_first_then_the_latest():
     found = of([rule(7), rule(90, "global", "opt_out", id="g")], ago(80, "opt_out"), ago(30), ago(20, offer="card"))
     assert [(one.rule_id, one.scope_id) for one in found] == [("g", "all"), ("r", "card"), ("r", "loan")]
@@ -95,7 +114,7 @@ triggers = st.lists(
     st.builds(
         ago,
         st.floats(0, 20).map(lambda days: round(days, 3)),
-        st.sampled_from(["dismiss", "convert", "opt_out"]),
+        st.sampled_from(["dismiss", "convert", "opt_out", "opt_in"]),
         st.sampled_from(["loan", "card", "save", "fund", ""]),
     ),
     max_size=8,
@@ -107,6 +126,8 @@ rule_sets = st.lists(
         st.sampled_from(["global", "offer", "category"]),
         st.sampled_from(["dismiss", "convert", "opt_out"]),
         id=st.sampled_from("abcd"),
+        ended_by=st.lists(st.sampled_from(["convert", "opt_in"]), max_size=2, unique=True),
+        ended_by_consent=st.lists(st.sampled_from(["marketing", "email"]), max_size=2, unique=True),
         bypassable=st.booleans(),
     ),
     min_size=1,
@@ -115,8 +136,18 @@ rule_sets = st.lists(
 )
 
 
-@given(rule_sets, triggers)
-def test_a_decision_shows_what_no_suppression_that_holds_covers(rules: list[SuppressionRule], happened: list[Trigger]):
+_past = st.floats(0, 20).map(lambda days: NOW_MS - round(days * DAY_MS))
+some_endings = st.builds(
+    Endings,
+    granted_ms=st.dictionaries(st.sampled_from(["marketing", "email", "sms"]), _past),
+    lifted_ms=st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from(["all", "loan", "credit"])), _past),
+)
+
+
+@given(rule_sets, triggers, some_endings)
+def test_a_decision_shows_what_no_suppression_that_holds_covers(
+    rules: list[SuppressionRule], happened: list[Trigger], endings: Endings
+):
     catalogue = bank(
         suppression_rule=[
             {
@@ -125,15 +156,17 @@ def test_a_decision_shows_what_no_suppression_that_holds_covers(rules: list[Supp
                 "scope": one.scope,
                 "days": one.days,
                 "bypassable": one.bypassable,
+                "endedBy": list(one.ended_by),
+                "endedByConsent": list(one.ended_by_consent),
             }
             for one in rules
         ]
     )
     covered: set[str] = set()
-    for one in of(rules, *happened):
+    for one in of(rules, *happened, endings=endings):
         if one.is_active(NOW_MS):
             covered |= {offer for offer in EVERYTHING if one.scope_id in ("all", offer, CATEGORIES[offer])}
-    assert set(offers_of(decided(catalogue, facts_of(happened)))) == EVERYTHING - covered
+    assert set(offers_of(decided(catalogue, facts_of(happened, endings)))) == EVERYTHING - covered
 
 
 @given(rule_sets, triggers, st.randoms())

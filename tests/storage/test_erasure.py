@@ -126,6 +126,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "summary_repairs": {"repair_id": "p", "source": SOURCE},
     "customer_versions": {"version": 1, "attributes": "{}"},
     "consents": {"purpose": "email", "stated_at": NOW, "status": "granted"},
+    "suppression_lifts": {"rule_id": "r", "scope_id": "all", "lifted_at": NOW, "reason": "pressed by mistake"},
     "segment_members": {"segment_id": "s", "is_member": 1, "refreshed_at": NOW},
     "clv_scores": {"score": 1, "computed_at": NOW},
 }

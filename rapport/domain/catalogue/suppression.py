@@ -20,12 +20,16 @@ class SuppressionRule(Entity, frozen=True, kw_only=True):
         outcomes: Any of them begins a suppression, or prolongs the one there is.
         scope: What is suppressed: everything, the offer that the outcome was about, or all offers of its category.
         days: From the latest of these outcomes on.
+        ended_by: Any of these outcomes, later and in the same scope, ends it before.
+        ended_by_consent: So does a later grant of consent to any of these purposes.
         bypassable: Whether contact policies of type allow_override and mandatory offers get past it.
     """
 
     outcomes: Annotated[Sequence[Key], msgspec.Meta(min_length=1, max_length=50)]
     scope: SuppressionScope = "offer"
     days: Annotated[float, msgspec.Meta(gt=0, le=MAX_DAYS)]
+    ended_by: Annotated[Sequence[Key], msgspec.Meta(max_length=50)] = ()
+    ended_by_consent: Annotated[Sequence[str], msgspec.Meta(max_length=50)] = ()
     bypassable: bool = False
 
 
@@ -36,6 +40,8 @@ DEFAULT_SUPPRESSION_RULES: Final[Sequence[SuppressionRule]] = (
         outcomes=("unsubscribe", "unsubscribed", "opt_out"),
         scope="global",
         days=90,
+        ended_by=("subscribe", "subscribed", "resubscribe", "opt_in"),
+        ended_by_consent=("marketing", "email"),
     ),
     SuppressionRule(id="default-dismiss", name="Dismissed", outcomes=("dismiss",), days=7, bypassable=True),
     SuppressionRule(

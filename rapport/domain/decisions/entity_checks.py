@@ -69,8 +69,8 @@ def _references(kind: str, entity: Entity) -> Iterator[tuple[str, str, str]]:
     elif isinstance(entity, DecisionFlow):
         yield from references_in_flow(entity)
     elif isinstance(entity, SuppressionRule):
-        for index, outcome in enumerate(entity.outcomes):
-            yield f"outcomes[{index}]", "outcome", outcome
+        for field, outcomes in (("outcomes", entity.outcomes), ("endedBy", entity.ended_by)):
+            yield from ((f"{field}[{index}]", "outcome", outcome) for index, outcome in enumerate(outcomes))
 
 
 _PLAIN_REFERENCES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {

@@ -23,6 +23,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "excludeSegments": "segment",
     "requiredSegments": "segment",
     "afterOutcome": "outcome",
+    "endedBy": "outcome",
     "model": "model",
     "modelKey": "model",
     "shadowModelKeys": "model",

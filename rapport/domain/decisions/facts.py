@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
+
 if TYPE_CHECKING:
     from rapport.domain.decisions.windows import Window
 
@@ -73,6 +75,7 @@ class CustomerFacts:
         reservations: Exposures that are not in the counts.
         withheld: Purposes for which the customer may not be contacted, see :mod:`rapport.domain.profiles.consent`.
         objections: Why the customer may not be contacted at all, as the contact profiles say.
+        endings: What ends suppressions besides time.
     """
 
     person_id: str = ""
@@ -87,6 +90,7 @@ class CustomerFacts:
     reservations: Sequence[Reservation] = ()
     withheld: frozenset[str] = frozenset()
     objections: tuple[str, ...] = ()
+    endings: Endings = NO_ENDINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

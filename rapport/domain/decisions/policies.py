@@ -152,7 +152,7 @@ def _check_maximum(config: CapConfig) -> None:
 
 def _outcomes_of(config: PolicyConfig) -> frozenset[str]:
     if isinstance(config, OutcomeConfig):
-        return frozenset(config.outcomes)
+        return frozenset((*config.outcomes, *config.ended_by))
     return frozenset(config.after_outcome) if isinstance(config, CategoryConfig) else frozenset()
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Check = Callable[["Candidate", "Context", Selection, str], Verdict]
 """Judges a candidate: with the contacts that count, and the scope in words."""
+Lifted = Callable[["Candidate", "Context"], int]
+"""When an operator last lifted what a rule does to a candidate, epoch milliseconds; 0 for never."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -108,18 +110,27 @@ def budget_of(candidate: Candidate, context: Context) -> Sequence[tuple[str, flo
     )
 
 
-def check_outcome(config: OutcomeConfig, _members: Members) -> Check:
-    """Too little time has passed since some outcome."""
+def check_outcome(config: OutcomeConfig, _members: Members, lifted_ms: Lifted | None = None) -> Check:
+    """Too little time has passed since some outcome, and nothing has ended it since."""
 
-    def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
-        return _after(context, config.outcomes, selection, config.suppress_for_days, scope)
+    def check(candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
+        granted_ms = context.customer.endings.granted_ms
+        ended = context.tallies.latest_outcome(config.ended_by, selection)
+        ended_ms = max(
+            0 if ended is None else ended[1],
+            0 if lifted_ms is None else lifted_ms(candidate, context),
+            *(granted_ms.get(purpose, 0) for purpose in config.ended_by_consent),
+        )
+        return _after(context, config.outcomes, selection, config.suppress_for_days, scope, ended_ms)
 
     return check
 
 
-def _after(context: Context, outcomes: Sequence[str], selection: Selection, days: float, scope: str) -> Verdict:
+def _after(
+    context: Context, outcomes: Sequence[str], selection: Selection, days: float, scope: str, ended_ms: int = 0
+) -> Verdict:
     found = context.tallies.latest_outcome(outcomes, selection)
-    if found is None or context.now_ms - found[1] >= days * DAY_MS:
+    if found is None or context.now_ms - found[1] >= days * DAY_MS or found[1] < ended_ms <= context.now_ms:
         return PASSED
     since = (context.now_ms - found[1]) / DAY_MS
     detail = {"afterOutcome": found[0], "suppressForDays": days, "daysSince": round(since, 2)}

@@ -74,9 +74,16 @@ class BudgetConfig(PolicyConfig, frozen=True, kw_only=True):
 
 
 class OutcomeConfig(PolicyConfig, frozen=True, kw_only=True):
-    """For how long a customer is left alone after some outcome; ``preset`` complaints names the usual ones."""
+    """For how long a customer is left alone after some outcome; ``preset`` complaints names the usual ones.
+
+    Attributes:
+        ended_by: Any of these outcomes, later and in the same scope, ends it before.
+        ended_by_consent: So does a later grant of consent to any of these purposes.
+    """
 
     after_outcome: str | Sequence[str] = ()
+    ended_by: Sequence[str] = ()
+    ended_by_consent: Sequence[str] = ()
     preset: Literal["complaints"] | None = None
     suppress_for_days: _Days = 30.0
 

@@ -17,6 +17,7 @@ from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, Rese
 from rapport.domain.decisions.outcome import Decision
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
 from rapport.domain.profiles.consent import MARKETING
+from rapport.domain.profiles.suppressions import Endings
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -78,6 +79,8 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
     has_consent: bool = True
     withheld: Sequence[str] = ()
     objections: Sequence[str] = ()
+    granted: Mapping[str, int] = {}
+    lifted: Sequence[tuple[str, str, int]] = ()
 
 
 class TenantRecord(_Part, frozen=True, kw_only=True):
@@ -165,6 +168,8 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
         reservations=[(*one.subject, one.at_ms) for one in facts.reservations],
         withheld=sorted(facts.withheld),
         objections=list(facts.objections),
+        granted=facts.endings.granted_ms,
+        lifted=[(*key, at_ms) for key, at_ms in facts.endings.lifted_ms.items()],
     )
 
 
@@ -186,6 +191,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         reservations=[Reservation(Subject(*row[:3]), row[3]) for row in record.reservations],
         withheld=frozenset(record.withheld) | (frozenset() if record.has_consent else {MARKETING}),
         objections=tuple(record.objections),
+        endings=Endings(granted_ms=record.granted, lifted_ms={(row[0], row[1]): row[2] for row in record.lifted}),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,13 +13,14 @@ from rapport.domain.periods import DAY_MS
 if TYPE_CHECKING:
     from rapport.domain.catalogue.suppression import SuppressionRule, SuppressionScope
 
+LIFTED: Final = "lifted by an operator"
 EVERYTHING: Final = "all"
 """The scope id of a suppression that is global."""
 _HOURS_OF_DAY: Final = 24
 
 
 class Trigger(NamedTuple):
-    """An event that may begin a suppression.
+    """An event that may begin a suppression, or end one.
 
     Attributes:
         id: Of the event.
@@ -33,6 +34,30 @@ class Trigger(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """What ends a customer's suppressions besides time and outcomes, epoch milliseconds.
+
+    Attributes:
+        granted_ms: Since when there is consent, by purpose; only what is recorded, and in force.
+        lifted_ms: When an operator last lifted them, by rule and scope id.
+    """
+
+    granted_ms: Mapping[str, int] = field(default_factory=dict)
+    lifted_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def ends(self, rule: SuppressionRule, scope_id: str) -> Iterator[tuple[int, str]]:
+        """When suppressions of a rule and a scope end, and by what."""
+        for purpose in rule.ended_by_consent:
+            if purpose in self.granted_ms:
+                yield self.granted_ms[purpose], f"consent to {purpose}"
+        if (rule.id, scope_id) in self.lifted_ms:
+            yield self.lifted_ms[rule.id, scope_id], LIFTED
+
+
+NO_ENDINGS: Final = Endings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suppression:
     """For some time a customer gets no offers of a scope.
 
@@ -43,6 +68,7 @@ class Suppression:
         trigger_count: How many events have prolonged it, the first included.
         created_at_ms: When the first of them happened, epoch milliseconds.
         expires_at_ms: From then on it does not hold.
+        ended_by: The outcome, the consent or the operator that ended it; empty if time does.
     """
 
     id: str
@@ -53,6 +79,7 @@ class Suppression:
     trigger_count: int
     created_at_ms: int
     expires_at_ms: int
+    ended_by: str = ""
 
     def is_active(self, now_ms: int) -> bool:
         """Whether it holds."""
@@ -64,45 +91,57 @@ def suppressions_of(
     triggers: Iterable[Trigger],
     category_of: Mapping[str, str | None],
     now_ms: int,
+    endings: Endings = NO_ENDINGS,
 ) -> Sequence[Suppression]:
     """Work out the suppressions of one customer.
 
     An outcome while a suppression holds prolongs it: it then lasts from that outcome on. One after its end begins
     another. An outcome that names no offer suppresses none, and one whose offer has no category suppresses no category.
+    What ends a suppression must be later than the last outcome that prolonged it.
 
     Args:
         rules: Those in force.
-        triggers: Of the customer, in any order.
+        triggers: Of the customer, in any order; also the outcomes that end something.
         category_of: Category by offer, as the catalogue has it now.
         now_ms: Decides which ones hold, epoch milliseconds.
+        endings: Of the customer.
 
     Returns:
         Those that hold first, then those that have ended; the latest first in both.
     """
     ordered = sorted(triggers, key=lambda one: (one.at_ms, one.id))
-    found = [one for rule in rules for one in _of_rule(rule, ordered, category_of)]
+    found = [one for rule in rules for one in _of_rule(rule, ordered, category_of, endings)]
     found.sort(key=attrgetter("created_at_ms", "id"), reverse=True)
     return sorted(found, key=lambda one: not one.is_active(now_ms))
 
 
 def _of_rule(
-    rule: SuppressionRule, ordered: Iterable[Trigger], category_of: Mapping[str, str | None]
+    rule: SuppressionRule, ordered: Iterable[Trigger], category_of: Mapping[str, str | None], endings: Endings
 ) -> Iterator[Suppression]:
     by_scope: dict[str, list[Trigger]] = {}
+    ends: dict[str, list[tuple[int, str]]] = {}
     for trigger in ordered:
         scope_id = _scope_id(rule, trigger, category_of)
         if scope_id and trigger.outcome in rule.outcomes:
             by_scope.setdefault(scope_id, []).append(trigger)
-    lasts_ms = round(rule.days * DAY_MS)
+        elif scope_id and trigger.outcome in rule.ended_by:
+            ends.setdefault(scope_id, []).append((trigger.at_ms, trigger.outcome))
     for scope_id, of_scope in by_scope.items():
+        of_ends = sorted([*ends.get(scope_id, ()), *endings.ends(rule, scope_id)])
         begun = [of_scope[0]]
         for trigger in of_scope[1:]:
-            if trigger.at_ms < begun[-1].at_ms + lasts_ms:
+            if trigger.at_ms < _end_of(rule, begun[-1], of_ends)[0]:
                 begun.append(trigger)
             else:
-                yield _suppression(rule, scope_id, begun)
+                yield _suppression(rule, scope_id, begun, of_ends)
                 begun = [trigger]
-        yield _suppression(rule, scope_id, begun)
+        yield _suppression(rule, scope_id, begun, of_ends)
+
+
+def _end_of(rule: SuppressionRule, last: Trigger, ends: Sequence[tuple[int, str]]) -> tuple[int, str]:
+    """When a suppression ends that a trigger was the last to prolong, and by what if not by time."""
+    expires_ms = last.at_ms + round(rule.days * DAY_MS)
+    return next((end for end in ends if last.at_ms < end[0] < expires_ms), (expires_ms, ""))
 
 
 def _scope_id(rule: SuppressionRule, trigger: Trigger, category_of: Mapping[str, str | None]) -> str | None:
@@ -111,7 +150,10 @@ def _scope_id(rule: SuppressionRule, trigger: Trigger, category_of: Mapping[str,
     return trigger.offer_id if rule.scope == "offer" else category_of.get(trigger.offer_id)
 
 
-def _suppression(rule: SuppressionRule, scope_id: str, triggers: Sequence[Trigger]) -> Suppression:
+def _suppression(
+    rule: SuppressionRule, scope_id: str, triggers: Sequence[Trigger], ends: Sequence[tuple[int, str]]
+) -> Suppression:
+    ends_at_ms, ended_by = _end_of(rule, triggers[-1], ends)
     identity = f"{rule.id}\n{rule.scope}\n{scope_id}\n{triggers[0].id}"
     return Suppression(
         id=f"sup_{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
@@ -121,5 +163,6 @@ def _suppression(rule: SuppressionRule, scope_id: str, triggers: Sequence[Trigge
         reason=f"Cooldown {rule.days * _HOURS_OF_DAY:g}h after {triggers[-1].outcome}",
         trigger_count=len(triggers),
         created_at_ms=triggers[0].at_ms,
-        expires_at_ms=triggers[-1].at_ms + round(rule.days * DAY_MS),
+        expires_at_ms=ends_at_ms,
+        ended_by=ended_by,
     )
