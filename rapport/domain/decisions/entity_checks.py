@@ -151,7 +151,7 @@ def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
             yield f"personalization[{index}].variable", f"{variable.variable} occurs twice"
         seen.add(variable.variable)
     for name, template in creative.content.items():
-        if fault := fault_of_template(template):
+        if fault := fault_of_template(creative.template_type, name, template):
             yield f"content.{name}", fault
 
 

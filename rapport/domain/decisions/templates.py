@@ -9,11 +9,18 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, TypeAlias
-from urllib.parse import quote
 
-from rapport.domain.decisions.markup import Reader, find_regions
+from rapport.domain.decisions.addresses import (
+    ADDRESS_ATTRIBUTES,
+    TEXT_ATTRIBUTES,
+    TEXT_PREFIXES,
+    fault_of_address,
+    position_of,
+    writer_for,
+)
+from rapport.domain.decisions.markup import Reader, find_attributes, find_regions
 
 Encode: TypeAlias = Callable[[str], str | None]
 """Writes a value so that it cannot change what the text around it means; None where no way of writing is safe."""
@@ -23,6 +30,7 @@ EncoderAt: TypeAlias = Callable[[int], Encode | None]
 
 MAX_TEMPLATE: Final = 200_000
 MAX_PLACEHOLDERS: Final = 1_000
+MAX_ADDRESS: Final = 8_192
 _PLACEHOLDER: Final = re.compile(
     r"\\(?P<literal>\{\{[^{}]*\}\}|\{[A-Za-z0-9_.-]+\})"
     r"|\{\{(?P<double>[^{}]*)\}\}"
@@ -30,9 +38,8 @@ _PLACEHOLDER: Final = re.compile(
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _ENTITY: Final = re.compile(r"&(?:[A-Za-z]+|#\w+);")
-_ADDRESSES: Final = frozenset({"href", "src", "action", "formaction", "poster", "background", "xlink:href"})
-_CODE_ATTRIBUTES: Final = ("on", "style", "srcdoc")
-_SCRIPT: Final = re.compile(r"[\s\x00-\x20]*(?:javascript|data|vbscript)[\s\x00-\x20]*:", re.IGNORECASE)
+_ADDRESS_NAMES: Final = ("url", "link", "uri", "href", "src")
+_HOLE: Final = "\0"
 _JSON_QUOTE: Final = re.compile(r'\\.|(")')
 _JSON_WORD: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false")
 _SHOWN_AS_TEXT: Final = frozenset({"email_text", "push_notification", "sms_text", "whatsapp_template"})
@@ -46,6 +53,25 @@ class Form(Enum):
     HTML = auto()
     JSON = auto()
     ADDRESS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The encoder of a place where no value is safe.
+
+    Attributes:
+        reason: Why, of the placeholder; empty where the place is right and the placeholder is none.
+    """
+
+    reason: str = ""
+
+    def __call__(self, _text: str) -> None:
+        """Write nothing."""
+        return
+
+
+_IN_CODE: Final = Refusal("stands in a script or a style sheet, where no value is safe")
+_IN_TAG: Final = Refusal("stands in a tag, but in no quoted attribute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +95,12 @@ Template: TypeAlias = tuple[str | Slot, ...]
 def form_of(template_type: str, field: str, template: str) -> Form:
     """Tell what a field's text is.
 
-    Addresses are fields whose name ends in url or link. A webhook's field that begins like JSON is JSON. HTML is the
-    body of an HTML e-mail, a field with html in its name, and every text with a tag or an entity in it, unless the
-    template is of a kind that is shown as plain text. A subject is one line.
+    Addresses are fields whose name ends in url, uri, link, href or src. A webhook's field that begins like JSON is
+    JSON. HTML is the body of an HTML e-mail, a field with html in its name, and every text with a tag or an entity in
+    it, unless the template is of a kind that is shown as plain text. A subject is one line.
     """
     name = field.lower()
-    if name.endswith(("url", "link")):
+    if name.endswith(_ADDRESS_NAMES):
         return Form.ADDRESS
     if template_type == "webhook_payload" and template.lstrip().startswith(("{", "[")):
         return Form.JSON
@@ -87,12 +113,26 @@ def form_of(template_type: str, field: str, template: str) -> Form:
     return Form.HTML if is_html else Form.PLAIN
 
 
-def fault_of_template(template: str) -> str:
+def fault_of_template(template_type: str, field: str, template: str) -> str:
     """Return what is wrong with the text of a field; empty for one that may be stored."""
     if len(template) > MAX_TEMPLATE:
         return f"has {len(template):,} characters; {MAX_TEMPLATE:,} are allowed"
     count = sum(1 for _ in _PLACEHOLDER.finditer(template))
-    return f"has {count:,} placeholders; {MAX_PLACEHOLDERS:,} are allowed" if count > MAX_PLACEHOLDERS else ""
+    if count > MAX_PLACEHOLDERS:
+        return f"has {count:,} placeholders; {MAX_PLACEHOLDERS:,} are allowed"
+    for part in parse_template(template_type, field, template):
+        if isinstance(part, Slot) and isinstance(part.encode, Refusal) and part.encode.reason:
+            return f"{part.written} {part.encode.reason}"
+    form = form_of(template_type, field, template)
+    addresses = [template] if form is Form.ADDRESS else _addresses_in(template) if form is Form.HTML else ()
+    return next((fault for address in addresses if (fault := fault_of_address(address))), "")
+
+
+def _addresses_in(template: str) -> Iterator[str]:
+    for region in find_regions(template):
+        for attribute in () if region.is_code else find_attributes(template, region):
+            if attribute.name in ADDRESS_ATTRIBUTES:
+                yield html.unescape(template[attribute.start : attribute.end])
 
 
 @lru_cache(maxsize=1_024)
@@ -110,7 +150,7 @@ def _parts(template: str, form: Form) -> Iterator[str | Slot]:
             continue
         yield template[end : match.start()]
         end = match.end()
-        yield match["literal"] or _slot(match, encode or _refuse)
+        yield match["literal"] or _slot(match, encode or _IN_CODE)
     yield template[end:]
 
 
@@ -119,7 +159,7 @@ def _slot(match: re.Match[str], encode: Encode) -> Slot:
         name = match["single"]
         return Slot(name, match[0], encode, only_declared=not (name[0].isalpha() or name[0] == "_"))
     name = match["double"].strip()
-    return Slot(name or match[0], match[0], encode if _NAME.fullmatch(name) else _refuse)
+    return Slot(name or match[0], match[0], encode if _NAME.fullmatch(name) else Refusal())
 
 
 def _plain_encoders(_template: str) -> EncoderAt:
@@ -136,29 +176,50 @@ def _json_encoders(template: str) -> EncoderAt:
 
 
 def _address_encoders(template: str) -> EncoderAt:
-    text_at = len(template) - len(template.lstrip())
-    return lambda at: _inside_address if at > text_at else _address
+    return lambda at: _address_encoder(template, 0, at, len(template), lambda text: text)
+
+
+def _address_encoder(template: str, start: int, at: int, end: int, read: Callable[[str], str]) -> Encode:
+    """How to write a value into an address.
+
+    Args:
+        template: Holds the address.
+        start: Where it begins.
+        at: Where the placeholder does.
+        end: Where the address ends.
+        read: What the text of the address is to whoever follows it.
+    """
+    if end - start > MAX_ADDRESS:
+        return Refusal(f"stands in an address of more than {MAX_ADDRESS:,} characters")
+    before = read(_PLACEHOLDER.sub(_HOLE, template[start:at]))
+    placeholder = _PLACEHOLDER.match(template, at)
+    after = read(_PLACEHOLDER.sub(_HOLE, template[placeholder.end() if placeholder else at : end]))
+    position = position_of(before, after)
+    return Refusal(position.fault) if position.fault else writer_for(position.part, before, after)
 
 
 def _html_encoders(template: str) -> EncoderAt:
     reader = Reader(template)
-    return lambda at: _html_encoder(reader, at)
+    return lambda at: _html_encoder(template, reader, at)
 
 
-def _html_encoder(reader: Reader, at: int) -> Encode | None:
+def _html_encoder(template: str, reader: Reader, at: int) -> Encode | None:
     """Between tags and in quoted attributes a value is escaped; elsewhere in a tag none is safe."""
     is_unclosed = reader.is_in_unclosed_tag(at)
     around = reader.region_at(at)
     if around is None:
-        return _refuse if is_unclosed else html.escape
+        return _IN_TAG if is_unclosed else html.escape
     if around.is_code:
         return None
     attribute = reader.attribute_at(at)
-    if attribute is None or attribute.name.startswith(_CODE_ATTRIBUTES):
-        return _refuse
-    if attribute.name not in _ADDRESSES:
+    if attribute is None:
+        return _IN_TAG
+    if attribute.name in TEXT_ATTRIBUTES or attribute.name.startswith(TEXT_PREFIXES):
         return html.escape
-    return _address_in_html if at <= attribute.text_at else _inside_address_in_html
+    if attribute.name not in ADDRESS_ATTRIBUTES:
+        return Refusal(f"stands in the attribute {attribute.name}, where a value could run or load something")
+    encode = _address_encoder(template, attribute.start, at, attribute.end, html.unescape)
+    return encode if isinstance(encode, Refusal) else partial(_in_html, encode)
 
 
 _ENCODERS: Final[Mapping[Form, Callable[[str], EncoderAt]]] = {
@@ -168,10 +229,6 @@ _ENCODERS: Final[Mapping[Form, Callable[[str], EncoderAt]]] = {
     Form.JSON: _json_encoders,
     Form.ADDRESS: _address_encoders,
 }
-
-
-def _refuse(_text: str) -> None:
-    return None
 
 
 def _one_line(text: str) -> str:
@@ -186,18 +243,6 @@ def _inside_json_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def _address(text: str) -> str | None:
-    """A value that begins an address is one, unless it would run as a script."""
-    return None if _SCRIPT.match(text) else text
-
-
-def _address_in_html(text: str) -> str | None:
-    return None if _SCRIPT.match(text) else html.escape(text)
-
-
-def _inside_address(text: str) -> str:
-    return quote(text, safe="/", errors="replace")
-
-
-def _inside_address_in_html(text: str) -> str:
-    return html.escape(_inside_address(text))
+def _in_html(encode: Encode, text: str) -> str | None:
+    written = encode(text)
+    return None if written is None else html.escape(written)

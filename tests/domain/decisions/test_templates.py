@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rapport.domain.decisions.markup import find_attributes, find_regions
 from rapport.domain.decisions.templates import MAX_PLACEHOLDERS, MAX_TEMPLATE, fault_of_template, parse_template
 
+PLAIN = ("sms_text", "body")
 PIECES = ["<a<", "<a b='", "<p>{x}</p>", '<a href="{x}" ', "<{x}", "<script>{x}", '"<a {x}', "<a 'x\"", "</script "]
 
 
@@ -39,6 +40,6 @@ def test_regions_and_attributes_lie_in_their_order_and_inside_each_other(text: s
 
 
 def test_what_is_too_much_for_a_template_is_said():
-    assert fault_of_template("x" * MAX_TEMPLATE + "{y}" * MAX_PLACEHOLDERS).startswith("has 203,000 characters")
-    assert fault_of_template("{y}" * (MAX_PLACEHOLDERS + 1)) == "has 1,001 placeholders; 1,000 are allowed"
-    assert fault_of_template("{y}" * MAX_PLACEHOLDERS) == ""
+    assert fault_of_template(*PLAIN, "x" * MAX_TEMPLATE + "{y}" * MAX_PLACEHOLDERS).startswith("has 203,000 characters")
+    assert fault_of_template(*PLAIN, "{y}" * (MAX_PLACEHOLDERS + 1)) == "has 1,001 placeholders; 1,000 are allowed"
+    assert fault_of_template(*PLAIN, "{y}" * MAX_PLACEHOLDERS) == ""
