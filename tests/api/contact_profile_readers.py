@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import Any, Final
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -30,7 +31,7 @@ def read_csv(text: bytes) -> list[dict[str, Any]]:
     entities = []
     for row in rows:
         entity: dict[str, Any] = {"profile": {}}
-        for name, cell in zip(header, row, strict=True):
+        for name, cell in zip(map(_without_apostrophes, header), row, strict=True):
             if cell:
                 home = entity["profile"] if name.startswith(PERSON) else entity
                 home[name.removeprefix(PERSON)] = _cell(cell)
@@ -74,8 +75,20 @@ def _value(element: Element) -> Any:
             raise ValueError(other)
 
 
-def _cell(cell: str) -> Any:
+def _without_apostrophes(cell: str) -> str:
+    """A cell without the apostrophes that keep spreadsheets from reading formulas."""
+    parts, end = [], 0
     cell = cell.removeprefix("'")
+    for run in re.finditer(r"[;|\s\x00-\x1f\"'\u200b-\u200f\u2060\ufeff]+", cell):
+        is_before_sign = cell.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"), run.end())
+        if is_before_sign and run[0].endswith("'") and (run.start() == 0 or re.search(r"[;|\t\r\n]", run[0])):
+            parts.append(cell[end : run.end() - 1])
+            end = run.end()
+    return "".join([*parts, cell[end:]])
+
+
+def _cell(cell: str) -> Any:
+    cell = _without_apostrophes(cell)
     try:
         return msgspec.json.decode(cell)
     except msgspec.DecodeError:

