@@ -171,6 +171,7 @@ class FactsReader:
                 segments=customer.segments,
                 metrics=loaded.metrics,
                 time_zone=customer.time_zone,
+                unknown_zone=customer.unknown_zone,
                 counts=loaded.counts,
                 last_contact_ms=loaded.last_contact_ms,
                 last_outcome_ms=loaded.last_outcome_ms,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
-from zoneinfo import available_timezones
 
-from rapport.domain.profiles.attribute_sources import TIME_ZONE, AttributeSources
+from rapport.domain.profiles.attribute_sources import AttributeSources
 from rapport.domain.profiles.consent import Status, refusals_in, withheld
 from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
+from rapport.domain.time_zones import MAX_NAME, TIME_ZONE, resolve_zone
 
 if TYPE_CHECKING:
     from rapport.storage.customers import KeptOfCustomer
@@ -26,6 +25,7 @@ class KnownCustomer:
         ignored: Names of attributes that the request sent and that were not taken.
         segments: Ids and names.
         time_zone: IANA name, where it is known.
+        unknown_zone: What it is said to be, where that is none.
         withheld: Purposes for which the customer may not be contacted.
         objections: Why the customer may not be contacted at all.
         endings: What ends suppressions besides time.
@@ -35,6 +35,7 @@ class KnownCustomer:
     ignored: tuple[str, ...] = ()
     segments: frozenset[str] = frozenset()
     time_zone: str | None = None
+    unknown_zone: str = ""
     withheld: frozenset[str] = frozenset()
     objections: tuple[str, ...] = ()
     endings: Endings = NO_ENDINGS
@@ -67,6 +68,7 @@ def know_customer(
         ignored=ignored,
         segments=frozenset(mine) | {segments[one] for one in mine},
         time_zone=time_zone_of(kept, given, sources),
+        unknown_zone=unknown_zone_of(kept, given, sources),
         withheld=withheld(recorded, consents, tenant.settings),
         objections=kept.objections.reasons(),
         endings=kept.endings,
@@ -75,16 +77,19 @@ def know_customer(
 
 def time_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> str | None:
     """A customer's time zone, where it is known: of its source; of either, what the request says counts more."""
+    zones = (resolve_zone(zone) for zone in _zones_named(kept, given, sources) if isinstance(zone, str))
+    return next((zone for zone in zones if zone is not None), None)
+
+
+def unknown_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> str:
+    """What a customer's time zone is said to be, where that is none; empty otherwise."""
+    said = _zones_named(kept, given, sources)
+    return str(said[0])[:MAX_NAME] if said and time_zone_of(kept, given, sources) is None else ""
+
+
+def _zones_named(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> Sequence[object]:
+    """What the request says, then what is stored, as far as their word counts."""
     source = sources.source_of(TIME_ZONE)
-    sent = _zone_of(given) if source != "stored" else None
-    return sent or (_zone_of(kept.attributes or {}) if source != "request" else None)
-
-
-def _zone_of(attributes: Mapping[str, Any]) -> str | None:
-    zone = attributes.get(TIME_ZONE)
-    return zone if isinstance(zone, str) and zone in _zones() else None
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    sent = given.get(TIME_ZONE) if source != "stored" else None
+    stored = (kept.attributes or {}).get(TIME_ZONE) if source != "request" else None
+    return [zone for zone in (sent, stored) if zone is not None]

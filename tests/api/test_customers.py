@@ -305,16 +305,23 @@ def test_a_schema_says_whose_word_counts(caller: Caller, source: str, shown: lis
 def test_caps_by_the_customers_clock_know_the_time_zone_that_is_kept(api_world: World, caller: Caller):
     stock(caller, *offer("loan"), cap(1, config={"timeZone": "customer"}))
     put(caller, "ann", timeZone="Asia/Tokyo")
-    put(caller, "bob", timeZone="Nowhere")
+    assert put(caller, "bob", timeZone="Nowhere").json()["details"][0]["field"] == "timeZone"
+    assert put(caller, "eve", timeZone="UTC+9").status_code == 201
+    assert attributes_of(caller, "eve") == {"timeZone": "Etc/GMT-9"}
     seen = {"outcome": "impression", "offerId": "loan", "timestamp": "2026-03-01T20:00:00Z"}
-    caller.record(*({"customerId": name, **seen} for name in ("ann", "bob")))
+    caller.record(*({"customerId": name, **seen} for name in ("ann", "bob", "eve")))
     caller.read("/interaction-history")
     with api_with_clock(api_world) as (client, clock):
         here = caller.at(client)
         clock.at_ms = 1_772_413_200_000  # one o'clock on 2 March in UTC, where another day has begun; ten in Tokyo
         wait_until(lambda: offers_of(recommend(here, "bob")) == ["loan"], "the catalogue is known")
         assert offers_of(recommend(here, "ann")) == []
+        assert offers_of(recommend(here, "eve")) == []
         assert offers_of(recommend(here, "ann", attributes={"timeZone": "UTC"})) == ["loan"]
+        assert offers_of(recommend(here, "bob", attributes={"timeZone": "tokyo standard TIME"})) == []
+        unknown = recommend(here, "bob", attributes={"timeZone": "CST"})
+        assert offers_of(unknown) == ["loan"]
+        assert "the customer's time zone 'CST' is not known: the tenant's counts" in unknown["meta"]["warnings"]
 
 
 def test_tenants_have_their_own_customers_and_editors_write_them(new_caller: CallerFactory):

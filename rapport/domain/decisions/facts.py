@@ -69,6 +69,7 @@ class CustomerFacts:
         segments: Ids or names of the segments the customer is in.
         metrics: Values of behavioral metrics by key.
         time_zone: IANA name; None where it is not known, and then the tenant's counts.
+        unknown_zone: What it is said to be, where that is none.
         counts: Contacts per window and subject.
         last_contact_ms: The latest contact per subject.
         last_outcome_ms: The latest event per outcome and subject.
@@ -84,6 +85,7 @@ class CustomerFacts:
     segments: frozenset[str] = frozenset()
     metrics: Mapping[str, float] = field(default_factory=dict)
     time_zone: str | None = None
+    unknown_zone: str = ""
     counts: Mapping[Window, Mapping[Subject, Counts]] = field(default_factory=dict)
     last_contact_ms: Mapping[Subject, int] = field(default_factory=dict)
     last_outcome_ms: Mapping[tuple[str, Subject], int] = field(default_factory=dict)

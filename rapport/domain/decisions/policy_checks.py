@@ -158,6 +158,9 @@ def check_hours(config: HoursConfig, _members: Members) -> Check:
     def check(_candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
         zone = context.tenant.time_zone
         if config.time_zone is Zone.CUSTOMER:
+            unknown = context.customer.unknown_zone
+            if unknown:
+                return Verdict(True, f"no contacts while the customer's time zone {unknown!r} is not known")
             zone = context.customer.time_zone or zone
         now = datetime.fromtimestamp(context.now_ms / 1000, UTC).astimezone(ZoneInfo(zone))
         spans_midnight = config.start_hour >= config.end_hour

@@ -72,6 +72,7 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
     segments: Sequence[str] = ()
     metrics: Mapping[str, float] = {}
     time_zone: str | None = None
+    unknown_zone: str = ""
     windows: Sequence[WindowRecord] = ()
     last_contacts: Sequence[tuple[str, str, str, int]] = ()
     last_outcomes: Sequence[tuple[str, str, str, str, int]] = ()
@@ -153,6 +154,7 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
         segments=sorted(facts.segments),
         metrics=facts.metrics,
         time_zone=facts.time_zone,
+        unknown_zone=facts.unknown_zone,
         windows=[
             WindowRecord(
                 kind=window.kind,
@@ -182,6 +184,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         segments=frozenset(record.segments),
         metrics=record.metrics,
         time_zone=record.time_zone,
+        unknown_zone=record.unknown_zone,
         counts={
             Window(one.kind, one.unit, one.zone, one.count): {Subject(*row[:3]): Counts(*row[3:]) for row in one.counts}
             for one in record.windows

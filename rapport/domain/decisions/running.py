@@ -137,6 +137,9 @@ def _begin(catalogue: Catalogue, request: Request, customer: CustomerFacts, tena
         f"the request's attribute {name} is not taken for customer.{name}: the source of that is what is stored"
         for name in customer.ignored
     ]
+    if customer.unknown_zone:
+        zone = customer.unknown_zone
+        recorder.problems.append(f"the customer's time zone {zone!r} is not known: the tenant's counts")
     own = {*catalogue.segments, *catalogue.segments.values()}
     claims = sorted((request.segments & own) - customer.segments)
     recorder.problems += [

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.catalogue.values import Status
+from rapport.domain.time_zones import TIME_ZONE
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.customer_schema import AttributeSource, CustomerSchema
 
-TIME_ZONE: Final = "timeZone"
-"""The attribute that names a customer's time zone."""
 _BY_DEFAULT: Final[Mapping[str, AttributeSource]] = {TIME_ZONE: "either"}
 """A device knows best where its customer is."""
 

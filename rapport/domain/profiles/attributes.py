@@ -14,6 +14,7 @@ from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
 from rapport.domain.number_text import EXPECTED, number_of_text
 from rapport.domain.placeholders import why_no_id
+from rapport.domain.time_zones import TIME_ZONE, WANTED_ZONE, resolve_zone
 from rapport.domain.times import EPOCH, InstantError, parse_instant
 
 Attributes = Mapping[str, Any]
@@ -150,6 +151,8 @@ def default_of(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own ty
 
 
 def _kept(form: Form, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
+    if name == TIME_ZONE:
+        value = _zone(value)
     one = form.fields.get(name)
     if one is not None:
         return _convert(one, value, is_text=is_text)
@@ -160,6 +163,14 @@ def _kept(form: Form, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN
     if isinstance(value, str) and len(value) > MAX_TEXT:
         raise _WrongError(f"may have {MAX_TEXT:,} characters")
     return value
+
+
+def _zone(value: object) -> str:
+    """The IANA name that a time zone is kept by, so that every reader knows it."""
+    zone = resolve_zone(value) if isinstance(value, str) else None
+    if zone is None:
+        raise _WrongError(WANTED_ZONE)
+    return zone
 
 
 def _convert(one: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: ANN401 - whatever JSON holds

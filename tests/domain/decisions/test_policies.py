@@ -198,6 +198,8 @@ def test_hours_may_follow_the_customers_clock():
     config = {"startHour": 21, "endHour": 22, "timeZone": "customer"}
     assert not is_blocked("time_window", config, context(CustomerFacts(time_zone="Asia/Tokyo")))
     assert is_blocked("time_window", config, context(CustomerFacts()))
+    assert is_blocked("time_window", {"timeZone": "customer"}, context(CustomerFacts(unknown_zone="CST")))
+    assert not is_blocked("time_window", {}, context(CustomerFacts(unknown_zone="CST")))
 
 
 def test_of_a_group_one_offer_is_shown():
