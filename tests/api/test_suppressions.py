@@ -116,7 +116,7 @@ def test_an_operator_lifts_a_suppression_and_the_audit_log_says_why(caller: Call
     assert (lifted["isActive"], lifted["endedBy"]) == (False, "lifted by an operator")
     assert caller.post(path, {"reason": "again"}).json()["expiresAt"] == lifted["expiresAt"]
     assert offers_of(recommend(caller)) == ["loan", "fund"]
-    (entry,) = caller.read("/audit-logs?entityType=suppression", role=Role.ADMIN)["data"]
+    (entry,) = caller.get("/audit-logs?entityType=suppression", role=Role.ADMIN).json()["logs"]
     assert (entry["action"], entry["entityId"]) == ("lift", lifted["id"])
     assert "by mistake" in str(entry)
     assert "ann" not in str(entry)
