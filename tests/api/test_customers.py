@@ -309,7 +309,7 @@ def test_caps_by_the_customers_clock_know_the_time_zone_that_is_kept(api_world: 
     assert put(caller, "eve", timeZone="UTC+9").status_code == 201
     assert attributes_of(caller, "eve") == {"timeZone": "Etc/GMT-9"}
     seen = {"outcome": "impression", "offerId": "loan", "timestamp": "2026-03-01T20:00:00Z"}
-    caller.record(*({"customerId": name, **seen} for name in ("ann", "bob", "eve")))
+    caller.record(*({"customerId": name, **seen} for name in ("ann", "bob", "cid", "dot", "eve")))
     caller.read("/interaction-history")
     with api_with_clock(api_world) as (client, clock):
         here = caller.at(client)
@@ -318,8 +318,8 @@ def test_caps_by_the_customers_clock_know_the_time_zone_that_is_kept(api_world: 
         assert offers_of(recommend(here, "ann")) == []
         assert offers_of(recommend(here, "eve")) == []
         assert offers_of(recommend(here, "ann", attributes={"timeZone": "UTC"})) == ["loan"]
-        assert offers_of(recommend(here, "bob", attributes={"timeZone": "tokyo standard TIME"})) == []
-        unknown = recommend(here, "bob", attributes={"timeZone": "CST"})
+        assert offers_of(recommend(here, "cid", attributes={"timeZone": "tokyo standard TIME"})) == []
+        unknown = recommend(here, "dot", attributes={"timeZone": "CST"})
         assert offers_of(unknown) == ["loan"]
         assert "the customer's time zone 'CST' is not known: the tenant's counts" in unknown["meta"]["warnings"]
 
