@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from litestar import Controller, Litestar, Router
@@ -15,7 +16,7 @@ from api.api_keys.controller import ApiKeyController
 from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
-from api.background import end
+from api.background import background_jobs
 from api.body_encoding import BodyEncoding
 from api.catalogue.controller import controller_of
 from api.catalogue.flows import FlowController
@@ -51,6 +52,7 @@ from api.history.controller import HistoryController
 from api.identity.cache import IdentityMap
 from api.identity.controller import IdentityController
 from api.ingest.controller import IngestController
+from api.jobs.controller import JobController
 from api.journeys.controller import EnrollmentController
 from api.known_parameters import KnownParameters
 from api.limits import RateLimit
@@ -60,10 +62,7 @@ from api.observation import Observed
 from api.outcome_types.controller import OutcomeTypeController
 from api.paths import PathParameters
 from api.privacy.controller import DsarController, ErasureController
-from api.privacy.forgetting import Forgetting
-from api.privacy.requests import work_on_requests
 from api.privacy.retention import RetentionController
-from api.privacy.upkeep import keep_clean
 from api.reading.freshness import Freshness
 from api.reading.loader import Loader
 from api.reading.watermark import Watermark
@@ -81,8 +80,9 @@ from api.tenants import TenantDirectory
 from api.times import now_ms
 from api.unified_profile.controller import UnifiedProfileController
 from api.unified_profile.service import BUILT_IN, UnifiedProfiles
-from api.writing.gateway import STOP_S, EventGateway
+from api.writing.gateway import EventGateway
 from api.writing.repetitions import Repetitions
+from rapport.jobs import STOP_S, Jobs, end
 from rapport.profiles.sections import discover_sections
 from rapport.storage.history import read_pages
 from rapport.storage.recorded import find_recorded
@@ -115,6 +115,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EligibilityController,
     EnrollmentController,
     IngestController,
+    JobController,
     MetricValueController,
     OutcomeTypeController,
     RecommendController,
@@ -164,17 +165,20 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         summaries=Loader(
             lambda requests: database.call(read_summaries, requests),
             max_batch=max_batch,
+            tenant_of=attrgetter("tenant_id"),
             sizes=metrics.loaded.labels("summaries"),
         ),
         history=Loader(
             lambda requests: database.call(read_pages, requests),
             max_batch=max_batch,
+            tenant_of=attrgetter("wanted.tenant_id"),
             sizes=metrics.loaded.labels("history"),
         ),
         repetitions=Repetitions(
             Loader(
                 lambda keys: database.call(find_recorded, keys, settings.worker.dedup_horizon_hours),
                 max_batch=max_batch,
+                tenant_of=attrgetter("tenant_id"),
                 sizes=metrics.loaded.labels("repetitions"),
             ),
             watermark,
@@ -190,12 +194,14 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
                 Loader(
                     lambda asked: load_asked(database, asked),
                     max_batch=max_batch,
+                    tenant_of=attrgetter("facts.tenant_id"),
                     concurrent=1,
                     sizes=metrics.loaded.labels("facts"),
                 ),
                 Loader(
                     lambda keys: database.call(load_memberships, keys),
                     max_batch=max_batch,
+                    tenant_of=attrgetter("tenant_id"),
                     sizes=metrics.loaded.labels("segments"),
                 ),
                 TenantTotals(database),
@@ -214,8 +220,13 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         contact_profiles=ContactProfiles(database, clock, settings.api.profile_retention_days),
     )
 
+    jobs = background_jobs(services)
+
     async def provide_services() -> Services:
         return services
+
+    async def provide_jobs() -> Jobs:
+        return jobs
 
     litestar = Litestar(
         route_handlers=[
@@ -224,7 +235,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
             Router("/api/v1", route_handlers=list(CONTROLLERS)),
             *contact_profile_routes(),
         ],
-        dependencies={"services": Provide(provide_services)},
+        dependencies={"services": Provide(provide_services), "jobs": Provide(provide_jobs)},
         middleware=[
             Authentication(services.keyring, settings.api),
             RateLimit(settings.api, tenants, shared),
@@ -234,7 +245,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         ],
         before_request=KnownParameters(),
         exception_handlers=dict(EXCEPTION_HANDLERS),
-        lifespan=[lambda _app: _running(services, shared)],
+        lifespan=[lambda _app: _running(services, jobs, shared)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.api.max_body_bytes,
         logging_config=None,
@@ -243,24 +254,13 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
 
 
 @asynccontextmanager
-async def _running(services: Services, shared: SharedState | None) -> AsyncIterator[None]:
+async def _running(services: Services, jobs: Jobs, shared: SharedState | None) -> AsyncIterator[None]:
     """Run what goes on beside the requests."""
-    beside = [
-        asyncio.create_task(services.gateway.run()),
-        asyncio.create_task(services.watermark.run()),
-        asyncio.create_task(services.keyring.note_uses()),
-        asyncio.create_task(
-            Forgetting(services.database, services.decisions, services.repetitions, services.reservations).run()
-        ),
-        asyncio.create_task(work_on_requests(services)),
-        asyncio.create_task(keep_clean(services)),
-        asyncio.create_task(services.segments.run()),
-        asyncio.create_task(services.contact_profiles.run()),
-    ]
+    beside = asyncio.create_task(jobs.run())
     try:
         yield
     finally:
-        await end(beside, again_after_s=STOP_S + 2)
+        await end([beside], again_after_s=2 * STOP_S)
         if shared is not None:
             await shared.redis.aclose()
         services.database.close()

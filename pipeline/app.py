@@ -1,4 +1,4 @@
-"""The Faust application: an agent that applies batches, a timer that repairs and reports, and one for journeys."""
+"""The Faust application: an agent that applies batches, and a task for what is done beside them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
 from rapport.domain.events import message_key
+from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES
 from rapport.storage.contact_profiles import uncollected_customers
 from rapport.storage.tenants import load_tenants
@@ -55,6 +56,7 @@ class StreamApp(faust.App):
         batches: The channel from the lean consumer to the agent; holds one batch while the agent applies another.
         applier: Applies batches.
         journeys: Has customers enter journeys and moves them on.
+        jobs: What is done beside the stream.
         fatal: Why the worker must stop, if it must.
     """
 
@@ -64,6 +66,7 @@ class StreamApp(faust.App):
     batches: Any
     applier: Applier
     journeys: JourneyRunner
+    jobs: Jobs
     metrics: StreamMetrics
     fatal: asyncio.Future[BaseException]
 
@@ -185,12 +188,7 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     _declare_agent(app)
     _declare_journeys(app, store)
 
-    @app.timer(settings.worker.refresh_s)  # type: ignore[untyped-decorator]
-    async def look_around() -> None:
-        """Recompute what ``rapport reconcile --repair`` asked for, between two batches; see what is behind."""
-        await app.applier.repair()
-        await app.watch()
-
+    _declare_jobs(app)
     return app
 
 
@@ -229,10 +227,21 @@ def _declare_journeys(app: StreamApp, store: Store) -> None:
         store, send, recorded, app.is_mine, lambda: time.time_ns() // 1_000_000, limits.refresh_s
     )
 
-    @app.timer(limits.journeys_s)  # type: ignore[untyped-decorator]
-    async def move_journeys() -> None:
-        """Let customers enter journeys, and move on those whose wait is over."""
-        await app.journeys.look()
+
+def _declare_jobs(app: StreamApp) -> None:
+    limits = app.settings.worker
+    look_s, journeys_s = limits.refresh_s, limits.journeys_s
+    jobs = [
+        Job(name="repairs", work=app.applier.repair, every_s=look_s, first_after_s=look_s),
+        Job(name="lag", work=app.watch, every_s=look_s, first_after_s=look_s),
+        Job(name="journeys", work=app.journeys.look, every_s=journeys_s, first_after_s=journeys_s),
+    ]
+    app.jobs = Jobs(jobs, app.metrics.jobs)
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def work_beside_the_stream() -> None:
+        """Do what was asked for by ``rapport reconcile --repair``, report the lag, and see to journeys."""
+        await app.jobs.run()
 
 
 def _batch_of(events: Iterable[EventT[bytes]], generation: int) -> Batch:

@@ -132,11 +132,19 @@ class Applier:
         self._begin_epoch()
 
     async def repair(self) -> None:
-        """Do the repairs that wait for this worker's partitions, while nothing is being committed."""
+        """Do the repairs that wait for this worker's partitions, while nothing is being committed.
+
+        Raises:
+            StorageError: ClickHouse does not answer, or refuses; what is left is done the next time.
+        """
         async with self._lock:
             owned = dict(self._positions.next_offset)
-            if await repair_own_sources(self._store, owned, self._positions.sources, self._metrics):
-                self._begin_epoch()
+            is_changed = True
+            try:
+                is_changed = await repair_own_sources(self._store, owned, self._positions.sources, self._metrics) > 0
+            finally:
+                if is_changed:
+                    self._begin_epoch()
 
     async def _apply_in_parts(self, batch: Batch) -> None:
         await self.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -39,6 +40,7 @@ async def serve_health(settings: WorkerSettings, metrics: StreamMetrics, app: St
             "ready": is_ready,
             "partitions": {str(p.partition): offset for p, offset in positions.next_offset.items()},
             "refused": {str(p.partition): reason for p, reason in positions.refused.items()},
+            "jobs": [asdict(state) for state in app.jobs.states],
             "secondsSinceBatch": app.applier.last_committed_at
             and round(time.time() - app.applier.last_committed_at, 3),
         }

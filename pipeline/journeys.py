@@ -1,9 +1,9 @@
-"""Journeys in the worker: customers enter them by accepted events, and are moved on by a timer.
+"""Journeys in the worker: customers enter them by accepted events, and are moved on by a job.
 
-Nothing here holds up a batch. When a batch has been recorded, what it accepted is noted in memory; the timer looks at
-it. How far each log has been looked through is kept in ``journey_progress``: what was noted and lost, in a crash or
-because there was too much of it, is read from the history instead. Looking again at the same events lets nobody enter
-twice, so that it may be done by whoever owns the partition, at any time.
+Nothing here holds up a batch. When a batch has been recorded, what it accepted is noted in memory; a job looks at it.
+How far each log has been looked through is kept in ``journey_progress``: what was noted and lost, in a crash or because
+there was too much of it, is read from the history instead. Looking again at the same events lets nobody enter twice, so
+that it may be done by whoever owns the partition, at any time.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 import structlog
-from aiokafka.errors import KafkaError
 
+from rapport.jobs import see_to_each
 from rapport.journeys.entering import enter
 from rapport.journeys.known import KnownJourneys
 from rapport.journeys.moving import Mover
 from rapport.journeys.people import leave_twins
-from rapport.storage.errors import TransientStorageError
 from rapport.storage.journeys import (
     Stretch,
     entry_of,
@@ -120,15 +119,13 @@ class JourneyRunner:
             self._count += len(found[part.source])
 
     async def look(self) -> None:
-        """Let customers enter, and move on those who have something to do. Called by a timer."""
-        try:
-            await asyncio.to_thread(self.known.refresh)
-            await self.enter()
-            await self.move()
-        except (TransientStorageError, KafkaError, OSError) as error:
-            log.warning("journeys are put off", error=str(error)[:500])
-        except Exception:  # whatever it is, the stream goes on
-            log.exception("journeys are put off")
+        """Let customers enter, and move on those who have something to do: that one fails does not stop the other.
+
+        Raises:
+            SetbackError: With what kept some of them from it.
+        """
+        await asyncio.to_thread(self.known.refresh)
+        await see_to_each([self.enter, self.move], lambda work: work())
 
     async def enter(self) -> None:
         """Let customers enter by what has been recorded since the last look.
@@ -149,7 +146,7 @@ class JourneyRunner:
         due = await asyncio.to_thread(
             find_due, self.store, self.known.tenants.keys(), self.known.held, now_ms, MAX_FOUND
         )
-        mine = [key for key in due if self.is_mine(key[0], key[1])][:MAX_MOVED]
+        mine = [key for key in due if self.is_mine(key[0], key[1])][:MAX_MOVED]  # tenants take turns in it
         if mine:
             states = await asyncio.to_thread(load_enrollments, self.store, mine)
             states = await asyncio.to_thread(leave_twins, self.store, self.known, states, now_ms)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rapport.storage.errors import TransientStorageError
 from rapport.storage.repairs import pending_repairs, repair
 
 if TYPE_CHECKING:
@@ -34,17 +33,17 @@ async def repair_own_sources(
 
     Returns:
         How many customers were recomputed, one per source.
+
+    Raises:
+        StorageError: ClickHouse does not answer, or refuses. Some customers may have been recomputed.
     """
     owned = {sources[partition].name: offset for partition, offset in next_offset.items()}
     if not owned:
         return 0
     done = 0
-    try:
-        for repair_id, source, customers in await asyncio.to_thread(pending_repairs, store, owned):
-            await asyncio.to_thread(repair, store, repair_id, {source: owned[source]})
-            done += customers
-            metrics.repaired.inc(customers)
-            log.info("summaries recomputed from history", repair_id=repair_id, source=source, customers=customers)
-    except TransientStorageError as error:
-        log.warning("repairs are put off", error=str(error)[:500])
+    for repair_id, source, customers in await asyncio.to_thread(pending_repairs, store, owned):
+        await asyncio.to_thread(repair, store, repair_id, {source: owned[source]})
+        done += customers
+        metrics.repaired.inc(customers)
+        log.info("summaries recomputed from history", repair_id=repair_id, source=source, customers=customers)
     return done

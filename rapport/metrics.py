@@ -9,6 +9,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from rapport.jobs import JobMetrics
+
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -55,6 +57,7 @@ class StreamMetrics:
         self.repaired = Counter(
             "rapport_stream_repaired_customers", "Customers recomputed from history", registry=self.registry
         )
+        self.jobs = JobMetrics(self.registry)
         self._queries = Histogram(
             "rapport_query_seconds", "ClickHouse calls", ["query"], registry=self.registry, buckets=_SECONDS
         )

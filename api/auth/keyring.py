@@ -7,11 +7,8 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from rapport.domain.api_keys import ApiKey, hash_key, looks_like_key
 from rapport.storage.api_keys import find_key, note_uses
-from rapport.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +16,9 @@ if TYPE_CHECKING:
     from api.database import Database
     from rapport.settings import ApiSettings
 
-log = structlog.get_logger(__name__)
-
 MAX_KNOWN: Final = 10_000
 UNKNOWN_FOR_S: Final = 1.0
 """How long a key that does not exist is refused without asking again; a key just made works after it at the latest."""
-NOTE_USES_EVERY_S: Final = 10.0
 
 
 class Keyring:
@@ -60,23 +54,19 @@ class Keyring:
         return found
 
     async def note_uses(self) -> None:
-        """Write when keys were used, every few seconds, until cancelled; and then once more."""
-        try:
-            while True:
-                await asyncio.sleep(NOTE_USES_EVERY_S)
-                await self._write_uses()
-        finally:
-            await asyncio.shield(self._write_uses())
+        """Write when keys were used since the last time.
 
-    async def _write_uses(self) -> None:
+        Raises:
+            StorageError: ClickHouse does not answer; it is written the next time.
+        """
         uses, self._uses = self._uses, {}
         if not uses:
             return
         try:
             await self._database.call(note_uses, uses)
-        except StorageError as error:
+        except BaseException:
             self._uses = {**uses, **self._uses}
-            log.warning("the use of keys could not be noted", error=str(error))
+            raise
 
     async def _find(self, key_hash: str) -> ApiKey | None:
         known = self._known.get(key_hash)

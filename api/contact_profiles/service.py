@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -33,7 +32,6 @@ from rapport.storage.contact_profiles import (
     read_profiles,
     remove_ended,
 )
-from rapport.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from api.contact_profiles.schemas import ChangedContactProfile, NewContactProfile
@@ -41,9 +39,6 @@ if TYPE_CHECKING:
     from rapport.storage.contact_profiles import ProfilePage
 
 log = structlog.get_logger(__name__)
-NOTE_READS_EVERY_S: Final = 10.0
-EXPIRE_EVERY: Final = 60
-"""Once in so many times that reads are noted, expired profiles are removed."""
 EXPIRY_GRACE_MS: Final = 60_000
 """What is removed has expired for so long: by then every process has noted what it showed before."""
 MAX_MERGES: Final = 20
@@ -194,43 +189,32 @@ class ContactProfiles:
         raise _contested()
 
     async def expire(self) -> int:
-        """Remove the profiles of every tenant that expired a while ago; how many."""
+        """Remove the profiles of every tenant that expired a while ago; how many.
+
+        Raises:
+            StorageError: ClickHouse does not answer, and what was read could not be noted before.
+        """
         if not self._retention_ms:
             return 0
-        return await self._database.call(
+        await self.note_reads()
+        count = await self._database.call(
             expire_profiles,
             untouched_since_ms=self._expires_before_ms() - EXPIRY_GRACE_MS,
             now_ms=self._clock(),
             author=author_of("expiry"),
         )
+        if count:
+            log.info("contact profiles that nobody touched are removed", count=count)
+        return count
 
     async def note_reads(self) -> None:
         """Write what was read since the last time."""
         reads, self._reads = self._reads, {}
         try:
             await self._database.call(note_reads, reads)
-        except StorageError:
+        except BaseException:
             self._reads = {**reads, **self._reads}
             raise
-
-    async def run(self) -> None:
-        """Note what was read, and remove what has expired, until cancelled; and then note once more."""
-        rounds = 0
-        try:
-            while True:
-                await asyncio.sleep(NOTE_READS_EVERY_S)
-                await self._tend(is_expiring=rounds % EXPIRE_EVERY == 0)
-                rounds += 1
-        finally:
-            await asyncio.shield(self._tend(is_expiring=False))
-
-    async def _tend(self, *, is_expiring: bool) -> None:
-        try:
-            await self.note_reads()
-            if is_expiring and (count := await self.expire()):
-                log.info("contact profiles that nobody touched are removed", count=count)
-        except (StorageError, ContestedProfileError) as error:
-            log.warning("contact profiles could not be tended", error=str(error))
 
     async def _change(
         self, tenant_id: str, profile_id: str, change: Callable[[StoredProfile], ContactProfile | None]

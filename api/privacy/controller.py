@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from litestar import Controller, Request, get, post
+from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
+from litestar.response import Stream
 
 from api.auth.principal import Principal, requires
 from api.bodies import JsonBody
 from api.describing import answers
 from api.errors import ApiError
 from api.privacy.erasing import erase
+from api.privacy.exports import stream_export
 from api.privacy.schemas import (
     DsarBody,
     DsarDetail,
@@ -174,9 +176,13 @@ class DsarController(Controller):
             200, DsarDetail, {**_REQUEST, "result": {"interactions": [{"id": "01J"}]}, "nothingFound": False}, 404
         ),
     )
-    async def get_request(self, request: _Asking, services: FromServices, request_id: FromPath[str]) -> DsarDetail:
-        """An export holds every row of every table that names the customer."""
+    async def get_request(
+        self, request: _Asking, services: FromServices, request_id: FromPath[str]
+    ) -> Response[DsarDetail] | Stream:
+        """An export holds every row of every table that names the customer; it may be large and comes bit by bit."""
         found = await services.database.call(list_requests, request.user.tenant_id, request_id=request_id, limit=1)
         if not found or not request_id:
             raise ApiError(404, f"There is no request {request_id!r}.")
-        return dsar_detail(found[0])
+        if found[0].request_type == "export" and found[0].status == "completed" and not found[0].result:
+            return Stream(stream_export(services, found[0]), media_type="application/json")
+        return Response(dsar_detail(found[0]))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from rapport.domain.privacy import hashes_of
-from rapport.storage.errors import StorageError
 from rapport.storage.tombstones import read_tombstones
 
 if TYPE_CHECKING:
@@ -35,17 +34,12 @@ class Forgetting:
         self._seen: dict[str, int] = {}
         self._newest_ms: int | None = None
 
-    async def run(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except StorageError as error:
-                log.warning("erasures cannot be looked up; what this process remembers stays", error=str(error)[:200])
-            await asyncio.sleep(EVERY_S)
-
     async def look(self) -> None:
-        """Forget whoever was erased since the last look. What was erased before the first is not remembered anyway."""
+        """Forget whoever was erased since the last look. What was erased before the first is not remembered anyway.
+
+        Raises:
+            StorageError: ClickHouse does not answer; what this process remembers stays.
+        """
         found = await self._database.call(read_tombstones, self._newest_ms or 0)
         new = {
             one.customer_hash: one.tombstone.erased_at_ms

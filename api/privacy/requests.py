@@ -1,13 +1,13 @@
 """Works on requests of customers about their data, one after the other, beside the requests of the API.
 
 A request is in the database before it is acknowledged. Whichever process looks first takes it up, and says so there;
-one that dies is not heard of any more, and another takes the request up after :data:`TAKEN_FOR_S`. Two that take one up
+one that dies is not heard of any more, and another takes the request up after :data:`TAKEN_FOR_S`. One that failed is
+taken up again after a while, the longer the more often it has: others do not wait for it. Two that take one up
 at the same moment do the same work twice, which does no harm.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,67 +16,55 @@ import structlog
 from api.privacy.erasing import erase
 from api.privacy.schemas import receipt_view
 from rapport.domain.privacy import hash_customer
+from rapport.jobs import see_to_each
 from rapport.storage.dsar import (
     DsarRequest,
     customers_with_email,
-    encode_export,
-    export_customers,
     forget_states,
     open_requests,
     person_of,
     write_request,
 )
-from rapport.storage.errors import StorageError
+from rapport.storage.dsar_exports import IncompleteExportError, write_export
 
 if TYPE_CHECKING:
     from api.services import Services
 
 log = structlog.get_logger(__name__)
-EVERY_S: Final = 1.0
 TAKEN_FOR_S: Final = 300.0
 """Longer than a request takes; who has taken one up before that is taken for dead."""
 MAX_ATTEMPTS: Final = 5
 
 
 async def work_on_requests(services: Services) -> None:
-    """Work on what waits, until cancelled."""
-    while True:
-        try:
-            while await work_on_next(services):
-                pass
-        except StorageError as error:
-            log.warning("requests about customers' data have to wait", error=str(error)[:200])
-        await asyncio.sleep(EVERY_S)
-
-
-async def work_on_next(services: Services) -> bool:
-    """Work on the oldest request that waits; whether there was one, and the next may be worked on at once.
+    """Work on what waits: on one request of each tenant, and on one of each again, until nothing does.
 
     Raises:
         StorageError: The database does not answer.
+        SetbackError: It did not for some of the requests.
     """
-    now_ms = services.clock()
-    waiting = await services.database.call(open_requests, now_ms - int(TAKEN_FOR_S * 1000))
-    if not waiting:
-        return False
+    while waiting := await services.database.call(open_requests, services.clock(), int(TAKEN_FOR_S * 1000)):
+        await see_to_each(waiting, lambda request: _work_on(services, request))
+
+
+async def _work_on(services: Services, request: DsarRequest) -> None:
     taken = msgspec.structs.replace(
-        waiting[0],
+        request,
         status="processing",
-        attempts=waiting[0].attempts + 1,
-        taken_at_ms=now_ms,
-        revision=waiting[0].revision + 1,
+        attempts=request.attempts + 1,
+        taken_at_ms=services.clock(),
+        revision=request.revision + 1,
     )
     await services.database.call(write_request, taken)
     try:
         done = await (_export(services, taken) if taken.request_type == "export" else _delete(services, taken))
     except Exception as error:  # whatever it is, the next request must not wait for it
         log.warning("a request about a customer's data failed", request_id=taken.request_id, exc_info=error)
-        done = _failed(taken)
+        done = _failed(taken, str(error) if isinstance(error, IncompleteExportError) else "")
     await services.database.call(write_request, done)
     if done.status == "completed" and taken.request_type == "delete":
         await services.database.call(forget_states, done)
     log.info("request about a customer's data", request_id=done.request_id, status=done.status)
-    return done.status == "completed"
 
 
 async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ...]:
@@ -89,9 +77,9 @@ async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ..
 
 async def _export(services: Services, request: DsarRequest) -> DsarRequest:
     customers = await subjects_of(services, request)
-    exported = await services.database.call(export_customers, request.tenant_id, customers)
-    result = encode_export(exported)
-    return _next(request, status="completed", result=result, completed_at_ms=services.clock())
+    rows = await services.database.call(write_export, request, customers)
+    log.info("export of a customer's data", request_id=request.request_id, rows=sum(rows.values()))
+    return _next(request, status="completed", result="", completed_at_ms=services.clock())
 
 
 async def _delete(services: Services, request: DsarRequest) -> DsarRequest:
@@ -108,10 +96,12 @@ async def _delete(services: Services, request: DsarRequest) -> DsarRequest:
     )
 
 
-def _failed(request: DsarRequest) -> DsarRequest:
+def _failed(request: DsarRequest, why: str = "") -> DsarRequest:
+    """The state after an attempt that failed; which says why, whether it is tried again or not."""
+    reason = {"reason": f"{why} It is tried again.".lstrip()}
     if request.attempts < MAX_ATTEMPTS:
-        return _next(request, status="queued")
-    reason = {"reason": "It was tried several times; the logs of the API say what went wrong. Ask again."}
+        return _next(request, status="queued", result=msgspec.json.encode(reason).decode())
+    reason = {"reason": f"{why} It was tried several times; the logs of the API say more. Ask again.".lstrip()}
     return _next(request, status="failed", result=msgspec.json.encode(reason).decode())
 
 

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
+from rapport.jobs import see_to_each
 from rapport.storage.erasure import sweep
-from rapport.storage.errors import StorageError
-from rapport.storage.retention import apply_retention
+from rapport.storage.retention import apply_retention, tenants_with_retention
 
 if TYPE_CHECKING:
     from api.services import Services
 
 log = structlog.get_logger(__name__)
-FIRST_AFTER_S: Final = 600.0
-"""Not at once: a process that starts has other things to do."""
-EVERY_S: Final = 86_400.0
 
 
-async def keep_clean(services: Services) -> None:
-    """Do it again and again, until cancelled. Several processes may do it at once."""
-    await asyncio.sleep(FIRST_AFTER_S)
-    while True:
-        try:
-            late = await services.database.call(sweep)
-            old = await services.database.call(apply_retention, services.clock())
-            log.info("daily deletions", late_rows=sum(late.values()), old_rows=sum(old.values()))
-        except StorageError as error:
-            log.warning("daily deletions failed; they are tried again tomorrow", error=str(error)[:200])
-        await asyncio.sleep(EVERY_S)
+async def sweep_erased(services: Services) -> None:
+    """Delete what was written late of erased customers. Several processes may do it at once.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    late = await services.database.call(sweep)
+    log.info("what was written late of erased customers is deleted", rows=sum(late.values()))
+
+
+async def delete_old(services: Services) -> None:
+    """Delete what each tenant does not keep any more. Several processes may do it at once.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+        SetbackError: For some tenants it could not be done.
+    """
+
+    async def delete_of(tenant_id: str) -> None:
+        deleted = await services.database.call(apply_retention, tenant_id, services.clock())
+        log.info("what is too old is deleted", tenant_id=tenant_id, rows=sum(deleted.values()))
+
+    await see_to_each(await services.database.call(tenants_with_retention), delete_of)

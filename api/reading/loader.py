@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from rapport.fairness import take_turns
+from rapport.storage.errors import is_away
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
@@ -19,12 +22,17 @@ CONCURRENT: Final = 2
 class Loader(Generic[K, V]):
     """Collects keys while queries run and has them fetched together.
 
+    Tenants take turns in a query that cannot hold all who wait. A query that fails although the database is there is
+    asked again for each tenant alone, and for one tenant in halves: other tenants have their answers after the second
+    query, and the key that is at fault fails alone.
+
     The first key after a pause is fetched at once: waiting for company only pays where there is any, and then what is
     waited for are the queries that run.
 
     Args:
         fetch: Answers keys, each in its place. What it raises, everybody who waits gets.
         max_batch: Keys of one query; 1 switches the collecting off.
+        tenant_of: Whose a key is.
         concurrent: Queries that run at the same time; what arrives meanwhile goes into the next.
         sizes: Observes how many keys a query had.
     """
@@ -34,11 +42,13 @@ class Loader(Generic[K, V]):
         fetch: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
         *,
         max_batch: int,
+        tenant_of: Callable[[K], Hashable] = lambda _key: "",
         concurrent: int = CONCURRENT,
         sizes: Histogram | None = None,
     ) -> None:
         self._fetch = fetch
         self._max_batch = max_batch
+        self._tenant_of = tenant_of
         self._concurrent = concurrent if max_batch > 1 else 1 << 30
         self._sizes = sizes
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
@@ -53,6 +63,8 @@ class Loader(Generic[K, V]):
 
     def _start(self) -> None:
         while self._waiting and len(self._running) < self._concurrent:
+            if len(self._waiting) > self._max_batch:
+                self._waiting = list(take_turns(self._waiting, lambda one: self._tenant_of(one[0])))
             batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
             task = asyncio.create_task(self._answer(batch))
             self._running.add(task)
@@ -71,6 +83,9 @@ class Loader(Generic[K, V]):
         try:
             values = await self._fetch([key for key, _ in wanted])
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            if len(wanted) > 1 and isinstance(error, Exception) and not is_away(error):
+                await asyncio.gather(*map(self._answer, self._parts(wanted)))
+                return
             for _, future in wanted:
                 if not future.done():
                     future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
@@ -78,3 +93,11 @@ class Loader(Generic[K, V]):
         for (_, future), value in zip(wanted, values, strict=True):
             if not future.done():
                 future.set_result(value)
+
+    def _parts(self, wanted: Sequence[tuple[K, asyncio.Future[V]]]) -> Sequence[Sequence[tuple[K, asyncio.Future[V]]]]:
+        """What is asked again of a query that failed: by tenant, or the halves of one tenant's."""
+        of_tenant: dict[Hashable, list[tuple[K, asyncio.Future[V]]]] = {}
+        for one in wanted:
+            of_tenant.setdefault(self._tenant_of(one[0]), []).append(one)
+        middle = len(wanted) // 2
+        return list(of_tenant.values()) if len(of_tenant) > 1 else [wanted[:middle], wanted[middle:]]

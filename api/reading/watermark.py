@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 
-from api.background import end
-from rapport.kafka.clients import FINISH_S, uncut
+from rapport.kafka.clients import uncut
 from rapport.kafka.log import LogReader, open_log
 from rapport.kafka.sources import Source, source_of
 from rapport.kafka.topics import cluster_id_of, partitions_of
-from rapport.storage.errors import StorageError
 from rapport.storage.stream import read_generation, read_progress
 
 if TYPE_CHECKING:
@@ -72,14 +70,6 @@ class Watermark:
         """By partition: everything before this offset is in the tables."""
         return self._applied
 
-    async def run(self) -> None:
-        """Look until cancelled."""
-        loops = [asyncio.create_task(self._follow_log()), asyncio.create_task(self._follow_tables())]
-        try:
-            await asyncio.gather(*loops)
-        finally:
-            await end(loops, again_after_s=FINISH_S + 1)
-
     async def wait_for(self, offsets: Mapping[int, int], timeout_s: float) -> bool:
         """Wait until every offset, by partition, has been applied; False if that takes longer than allowed."""
         deadline = time.monotonic() + timeout_s
@@ -103,18 +93,16 @@ class Watermark:
             return False
         return all(self._applied.get(partition, 0) > offset for partition, offset in offsets.items())
 
-    async def _follow_log(self) -> None:
-        delay_s = LOOK_EVERY_S
-        while True:
-            try:
-                await self._learn_sources()
-                async with open_log(self._kafka) as reader:
-                    delay_s = LOOK_EVERY_S
-                    await self._look_while_sources_are_the_same(reader)
-            except (KafkaError, OSError, StorageError) as error:
-                log.warning("the end of the log is not known", error=str(error))
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, 5.0)
+    async def follow_log(self) -> None:
+        """Look at the log for a minute, or until it is to be asked anew what the topic is.
+
+        Raises:
+            KafkaError: Kafka does not answer; OSError likewise.
+            StorageError: ClickHouse does not.
+        """
+        await self._learn_sources()
+        async with open_log(self._kafka) as reader:
+            await self._look_while_sources_are_the_same(reader)
 
     async def _learn_sources(self) -> None:
         cluster_id = await cluster_id_of(self._kafka)
@@ -154,22 +142,23 @@ class Watermark:
         if self._looks:
             self._wanted.set()
 
-    async def _follow_tables(self) -> None:
-        while True:
-            try:
-                await self._read_progress()
-            except StorageError as error:
-                log.warning("it is not known how far the stream is", error=str(error))
+    async def follow_tables(self) -> None:
+        """Look once how far the stream is, and then wait until it is time to look again, or somebody waits for it.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        try:
+            await self._read_progress()
+        finally:
             self._moved.set()
             self._moved.clear()
-            if self._waiters or self._looks:
-                await asyncio.sleep(LOOK_FOR_WAITERS_EVERY_S if self._waiters else LOOK_EVERY_S)
-                continue
-            self._wanted.clear()
-            try:
-                await asyncio.wait_for(self._wanted.wait(), IDLE_S)
-            except TimeoutError:
-                continue
+        if self._waiters or self._looks:
+            await asyncio.sleep(LOOK_FOR_WAITERS_EVERY_S if self._waiters else LOOK_EVERY_S)
+            return
+        self._wanted.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), IDLE_S)
 
     async def _read_progress(self) -> None:
         sources = self._sources

@@ -14,6 +14,7 @@ from api.recommend.schemas import MAX_LIMIT
 from rapport.domain.decisions.candidates import PlacementRequest, Request
 from rapport.domain.decisions.resolving import resolve_request
 from rapport.domain.events import NO_OBJECT
+from rapport.domain.numbers import BEYOND, find_inexact
 from rapport.domain.placeholders import is_placeholder, why_no_id
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def _check_free_form(body: RecommendBody) -> msgspec.Raw:
     faults: list[Fault] = []
     context = _encoded("context", body.context, MAX_CONTEXT_BYTES, faults)
     _encoded("attributes", body.attributes, MAX_ATTRIBUTES_BYTES, faults)
+    faults += [Fault(field=path, message=BEYOND) for path in find_inexact(body.attributes, "attributes")]
     scores = body.attributes.get("propensityScores", {})
     if not isinstance(scores, Mapping) or not all(_is_score(score) for score in scores.values()):
         faults.append(Fault(field="attributes.propensityScores", message="must be numbers from 0 to 1 by offer id"))

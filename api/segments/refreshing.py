@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import structlog
 
 from api.errors import ApiError
 from rapport.domain.catalogue.values import Status
 from rapport.domain.profiles.segments import Segment
+from rapport.fairness import Backoff, take_turns
+from rapport.jobs import SetbackError, try_each
 from rapport.storage.catalogue import load_catalogue
-from rapport.storage.errors import StorageError
 from rapport.storage.segments import Tenancy, load_due_tenants, load_refreshes, refresh_segment
 
 if TYPE_CHECKING:
@@ -27,8 +28,14 @@ if TYPE_CHECKING:
     from rapport.storage.segments import Refresh
 
 log = structlog.get_logger(__name__)
-LOOK_EVERY_S: Final = 5.0
-"""How often it is looked whether a segment is due, with some chance in it, so that processes do not keep step."""
+FIRST_RETRY_S: Final = 10.0
+LONGEST_RETRY_S: Final = 3_600.0
+
+
+class _Due(NamedTuple):
+    tenant_id: str
+    stored: StoredCatalogue
+    record: Record
 
 
 class SegmentRefresher:
@@ -55,31 +62,44 @@ class SegmentRefresher:
         self._tenants = tenants
         self._clock = clock
         self._every_ms = round(every_s * 1000)
+        self._backoff = Backoff[tuple[str, str]](first_s=FIRST_RETRY_S, longest_s=LONGEST_RETRY_S)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def run(self) -> None:
-        """Refresh what is due, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            try:
-                await self.refresh_due()
-            except (StorageError, ApiError) as error:
-                log.warning("segments could not be refreshed; it is tried again", error=str(error))
-
     async def refresh_due(self) -> None:
-        """Refresh every active segment that is too old or whose definition has changed.
+        """Refresh every active segment that is too old or whose definition has changed; tenants take turns.
+
+        A segment that could not be refreshed is left alone for a while, the longer the more often that happened.
 
         Raises:
             StorageError: ClickHouse does not answer.
-            ApiError: A tenant has ended meanwhile.
+            SetbackError: Some segments could not be refreshed, or some catalogues not be read.
         """
         before_ms = self._clock() - self._every_ms
-        for tenant_id in await self._database.call(load_due_tenants, before_ms):
+        due: list[_Due] = []
+
+        async def find(tenant_id: str) -> None:
             stored = await self._database.call(load_catalogue, tenant_id)
             known = await self._database.call(load_refreshes, tenant_id)
-            for record in stored.records["segment"].values():
-                if _is_due(record, known.get(record.id), before_ms):
-                    await self._refresh(tenant_id, stored, record)
+            due.extend(
+                _Due(tenant_id, stored, record)
+                for record in stored.records["segment"].values()
+                if _is_due(record, known.get(record.id), before_ms) and self._backoff.is_due((tenant_id, record.id))
+            )
+
+        async def refresh(one: _Due) -> None:
+            key = one.tenant_id, one.record.id
+            try:
+                await self._refresh(*one)
+            except Exception as error:
+                log.warning("a segment could not be refreshed", tenant_id=key[0], segment_id=key[1], error=repr(error))
+                self._backoff.note_failure(key)
+                raise
+            self._backoff.note_success(key)
+
+        setbacks = await try_each(await self._database.call(load_due_tenants, before_ms), find)
+        setbacks += await try_each(take_turns(due, attrgetter("tenant_id")), refresh)
+        if setbacks:
+            raise SetbackError(setbacks)
 
     async def refresh(self, tenant_id: str, segment_id: str) -> tuple[Segment, Refresh]:
         """Refresh one segment now, whatever its status.

@@ -40,7 +40,7 @@ class Written:
 
 
 class EventGateway:
-    """Sends messages to the topic of interactions. Connects in the background, again and again until it works."""
+    """Sends messages to the topic of interactions. Connects beside the requests."""
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
@@ -55,15 +55,12 @@ class EventGateway:
         return self._producer is not None
 
     async def run(self) -> None:
-        """Connect, and disconnect when cancelled: what was accepted until then is sent first."""
-        delay_s = 0.2
-        while self._producer is None:
-            try:
-                self._producer = await self._connect()
-            except (KafkaError, OSError) as error:
-                log.warning("kafka does not answer", bootstrap=self._kafka.bootstrap, error=str(error))
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, 5.0)
+        """Connect, and disconnect when cancelled: what was accepted until then is sent first.
+
+        Raises:
+            KafkaError: Kafka does not answer; OSError likewise.
+        """
+        self._producer = await self._connect()
         try:
             await asyncio.Event().wait()
         finally:

@@ -8,7 +8,13 @@ import click
 
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.domain.retention import DataClass
-from rapport.storage.retention import RetentionConfig, apply_retention, load_configs, save_config
+from rapport.storage.retention import (
+    RetentionConfig,
+    apply_retention,
+    load_configs,
+    save_config,
+    tenants_with_retention,
+)
 from rapport.terminal import echo
 
 
@@ -48,7 +54,12 @@ def show(tenant_id: str) -> None:
 def apply() -> None:
     """Delete what is too old, of every tenant; the API does it once a day."""
     with open_store(settings_from_environment()) as store:
-        deleted = apply_retention(store, time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        deleted = {
+            (tenant_id, table): rows
+            for tenant_id in tenants_with_retention(store)
+            for table, rows in apply_retention(store, tenant_id, now_ms).items()
+        }
     for (tenant_id, table), rows in sorted(deleted.items()):
         echo(f"{tenant_id}\t{table}\t{rows}")
     echo(f"{sum(deleted.values())} rows deleted")

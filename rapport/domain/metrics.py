@@ -48,6 +48,44 @@ def measure(definition: MetricDefinition, events: Iterable[MetricEvent], now_ms:
     return _AGGREGATES[definition.aggregate_function](amounts)
 
 
+class MetricGroup(NamedTuple):
+    """Events that are alike in all that metrics ask: counted, and their values put together.
+
+    Attributes:
+        event: What they have in common; its time and its value do not matter.
+        events: How many.
+        values: How many have a value.
+        total: Of the values; likewise the least and the most, where there are any.
+    """
+
+    event: MetricEvent
+    events: int
+    values: int
+    total: Decimal
+    least: Decimal
+    most: Decimal
+
+
+def measure_groups(definition: MetricDefinition, groups: Iterable[MetricGroup]) -> float | None:
+    """The value of a metric out of groups of events that lie in its window: what :func:`measure` says of the events."""
+    matching = [group for group in groups if _is_meant(definition, group.event)]
+    if definition.source_field == "*":
+        return float(sum(group.events for group in matching))
+    valued = [group for group in matching if group.values]
+    total, count = sum(group.total for group in valued), sum(group.values for group in valued)
+    match definition.aggregate_function:
+        case "count":
+            return float(count)
+        case "sum":
+            return float(total)
+        case "avg":
+            return float(total) / count if count else None
+        case "min":
+            return float(min(group.least for group in valued)) if valued else None
+        case _:
+            return float(max(group.most for group in valued)) if valued else None
+
+
 def start_ms_of(definition: MetricDefinition, now_ms: int) -> int:
     """When the metric's window begins; an event at that instant is inside."""
     return 0 if definition.window_days is None else now_ms - definition.window_days * DAY_MS
@@ -59,8 +97,11 @@ def _has_contacts_only(definition: MetricDefinition) -> bool:
 
 
 def _matches(definition: MetricDefinition, event: MetricEvent, now_ms: int) -> bool:
-    if not start_ms_of(definition, now_ms) <= event.occurred_ms <= now_ms:
-        return False
+    return start_ms_of(definition, now_ms) <= event.occurred_ms <= now_ms and _is_meant(definition, event)
+
+
+def _is_meant(definition: MetricDefinition, event: MetricEvent) -> bool:
+    """Whether an event is one that a metric asks about, whenever it happened."""
     if event.category == Category.RECOMMENDATION and _has_contacts_only(definition):
         return False
     return all(

@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
+
 from rapport.domain.formulas.values import truth_of
 from rapport.domain.journeys.enrollment import enrollment_id
 from rapport.domain.journeys.entering import EntryEvent, matches
@@ -13,6 +15,7 @@ from rapport.domain.journeys.progress import enroll, look_up
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import Entry
 from rapport.journeys.people import People
+from rapport.storage.errors import TransientStorageError
 from rapport.storage.journeys import Enrolled, append
 from rapport.storage.tombstones import read_erasures
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from rapport.domain.journeys.progress import JourneyFacts
     from rapport.journeys.known import KnownJourneys
     from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
 
 
 def enter(store: Store, known: KnownJourneys, events: Iterable[EntryEvent], now_ms: int) -> int:
@@ -102,12 +107,24 @@ def _fulfilled(store: Store, known: KnownJourneys, meant: Sequence[Meant], now_m
     asked = [one for one in meant if one.entry.plan.entry is not None]
     for tenant_id in {one.event.tenant_id for one in asked}:
         mine = [one for one in asked if one.event.tenant_id == tenant_id]
-        configured = known.configured(tenant_id)
-        customers = {one.event.customer_id for one in mine}
-        metrics = {key for one in mine for key in one.entry.plan.metrics}
-        found = load_facts(store, configured.tenant, configured.catalogue, customers, metrics, now_ms)
-        facts |= {(tenant_id, name): each for name, each in found.items()}
+        try:
+            facts |= _facts_of(store, known, tenant_id, mine, now_ms)
+        except TransientStorageError:
+            raise
+        except Exception:
+            log.exception("customers do not enter journeys", tenant_id=tenant_id, customers=len(mine))
+            meant = [one for one in meant if one not in mine]
     return [one for one in meant if _is_fulfilled(one, facts, now_ms)]
+
+
+def _facts_of(
+    store: Store, known: KnownJourneys, tenant_id: str, meant: Sequence[Meant], now_ms: int
+) -> Mapping[tuple[str, str], JourneyFacts]:
+    configured = known.configured(tenant_id)
+    customers = {one.event.customer_id for one in meant}
+    metrics = {key for one in meant for key in one.entry.plan.metrics}
+    found = load_facts(store, configured.tenant, configured.catalogue, customers, metrics, now_ms)
+    return {(tenant_id, name): each for name, each in found.items()}
 
 
 def _is_fulfilled(one: Meant, facts: Mapping[tuple[str, str], JourneyFacts], now_ms: int) -> bool:

@@ -11,14 +11,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
+from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from rapport.domain.events import Message, encode_event, message_key
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
-from rapport.domain.journeys.progress import Action, Decide, Send, advance, complete, fail, leave
+from rapport.domain.journeys.progress import Action, Decide, Send, advance, complete, fail, leave, put_off
+from rapport.fairness import take_turns
 from rapport.journeys.effects import (
     StepError,
     choose,
@@ -31,6 +33,7 @@ from rapport.journeys.effects import (
 )
 from rapport.journeys.facts import load_facts
 from rapport.journeys.known import NoJourneyError
+from rapport.storage.errors import is_away as is_store_away
 from rapport.storage.journeys import Enrolled, append
 
 if TYPE_CHECKING:
@@ -61,6 +64,14 @@ class _Turn:
     facts: JourneyFacts
 
 
+class _Asked(NamedTuple):
+    """What is to be done for a customer, who stands at the step by then."""
+
+    turn: _Turn
+    state: Enrolled
+    action: Action
+
+
 class Mover:
     """Moves customers on.
 
@@ -89,7 +100,8 @@ class Mover:
     async def move(self, due: Sequence[Enrolled]) -> int:
         """Move customers on as far as that goes now.
 
-        What cannot be done because ClickHouse or Kafka is away is left for the next look.
+        What cannot be done because ClickHouse or Kafka is away is left for the next look; what fails otherwise is put
+        off, longer each time, and its enrolment says so. Nobody else waits for it.
 
         Returns:
             How many states were written.
@@ -109,70 +121,98 @@ class Mover:
     async def _round(self, states: Sequence[Enrolled]) -> tuple[int, list[Enrolled]]:
         """Returns how many states were written, and who can go on at once."""
         now_ms = self._clock()
-        turns, ended = await asyncio.to_thread(self._prepare, states, now_ms)
-        asked: dict[str, tuple[_Turn, Enrolled, Action]] = {}
-        changed = list(ended)
-        for turn in turns:
+        turns, changed = await asyncio.to_thread(self._prepare, states, now_ms)
+        asked: dict[str, _Asked] = {}
+        for turn in take_turns(turns, lambda turn: turn.enrolled.tenant_id):
             before = turn.enrolled.enrollment
-            after, actions = advance(turn.plan, before, turn.facts, now_ms)
+            try:
+                after, actions = advance(turn.plan, before, turn.facts, now_ms)
+            except Exception as error:  # noqa: BLE001 - whatever it is, others go on
+                changed.append(_put_off(turn.enrolled, now_ms, error))
+                continue
             state = turn.enrolled if after == before else _next(turn.enrolled, after)
             if after != before:
                 changed.append(state)
             for action in actions:
-                asked[after.id] = (turn, state, action)
+                asked[after.id] = _Asked(turn, state, action)
         won = await asyncio.to_thread(append, self._store, changed)
         lost = {one.enrollment.id for one in changed} - won
-        done, errors = await self._act([one for name, one in asked.items() if name not in lost])
+        done = await self._act([one for name, one in asked.items() if name not in lost])
         finished = await asyncio.to_thread(append, self._store, done)
-        if errors:
-            raise errors[0]
-        going_on = [one for one in done if one.enrollment.id in finished and _is_active(one)]
+        going_on = [one for one in done if one.enrollment.id in finished and _is_going_on(one)]
         return len(won) + len(finished), going_on
 
     def _prepare(self, states: Sequence[Enrolled], now_ms: int) -> tuple[list[_Turn], list[Enrolled]]:
-        """Everybody whose turn it is, and those who leave because their journey, or what it needs, is not there."""
+        """Everybody whose turn it is, and the others: what their journey needs is not there, or cannot be read."""
         plans: dict[str, Plan] = {}
-        ended: list[Enrolled] = []
+        others: list[Enrolled] = []
         by_tenant: defaultdict[str, list[Enrolled]] = defaultdict(list)
         for one in states:
             state = one.enrollment
             try:
                 if (one.tenant_id, state.journey_id) in self._known.ended:
-                    ended.append(_next(one, leave(state, now_ms, "the journey has ended")))
+                    others.append(_next(one, leave(state, now_ms, "the journey has ended")))
                     continue
                 plans[state.id] = self._known.plan_of(one.tenant_id, state.journey_id, state.journey_version)
             except NoJourneyError as error:
-                ended.append(_next(one, fail(state, now_ms, str(error))))
+                others.append(_next(one, fail(state, now_ms, str(error))))
                 continue
             by_tenant[one.tenant_id].append(one)
         turns: list[_Turn] = []
-        for tenant_id, mine in by_tenant.items():
-            if tenant_id not in self._known.tenants:
-                continue  # it may be activated again
-            known = self._known.configured(tenant_id)
-            metrics = {key for one in mine for key in plans[one.enrollment.id].metrics}
-            customers = {one.enrollment.customer_id for one in mine}
-            facts = load_facts(self._store, known.tenant, known.catalogue, customers, metrics, now_ms)
-            turns += [
-                _Turn(enrolled=one, plan=plans[one.enrollment.id], known=known, facts=facts[one.enrollment.customer_id])
-                for one in mine
-            ]
-        return turns, ended
+        left = [(tenant_id, mine) for tenant_id, mine in by_tenant.items() if tenant_id in self._known.tenants]
+        while left:  # who is of a tenant that is not active waits: it may be activated again
+            tenant_id, mine = left.pop()
+            try:
+                turns += self._turns_of(tenant_id, mine, plans, now_ms)
+            except Exception as error:
+                if len(mine) > 1:  # find out whose fault it is
+                    middle = len(mine) // 2
+                    left += [(tenant_id, mine[:middle]), (tenant_id, mine[middle:])]
+                elif _is_away(error):
+                    raise
+                else:
+                    others.append(_put_off(mine[0], now_ms, error))
+        return turns, others
 
-    async def _act(self, asked: Sequence[tuple[_Turn, Enrolled, Action]]) -> tuple[list[Enrolled], list[Exception]]:
-        """See to effects; returns the states after those that are done, and what kept others from being done."""
+    def _turns_of(
+        self, tenant_id: str, mine: Sequence[Enrolled], plans: Mapping[str, Plan], now_ms: int
+    ) -> list[_Turn]:
+        known = self._known.configured(tenant_id)
+        metrics = {key for one in mine for key in plans[one.enrollment.id].metrics}
+        customers = {one.enrollment.customer_id for one in mine}
+        facts = load_facts(self._store, known.tenant, known.catalogue, customers, metrics, now_ms)
+        return [
+            _Turn(enrolled=one, plan=plans[one.enrollment.id], known=known, facts=facts[one.enrollment.customer_id])
+            for one in mine
+        ]
+
+    async def _act(self, asked: Sequence[_Asked]) -> list[Enrolled]:
+        """See to effects; the states after them. What fails while something works is put off.
+
+        Raises:
+            StorageError: Nothing works, because ClickHouse does not answer.
+            KafkaError: Or Kafka.
+        """
         slots = asyncio.Semaphore(AT_ONCE)
 
-        async def act(turn: _Turn, state: Enrolled, action: Action) -> Enrolled:
+        async def act(one: _Asked) -> Enrolled:
             async with slots:
-                return _next(state, await self._done(turn, state.enrollment, action))
+                return _next(one.state, await self._done(one.turn, one.state.enrollment, one.action))
 
-        found = await asyncio.gather(*(act(*one) for one in asked), return_exceptions=True)
-        done = [one for one in found if isinstance(one, Enrolled)]
-        for one in found:
-            if isinstance(one, BaseException) and not isinstance(one, Exception):
-                raise one
-        return done, [one for one in found if isinstance(one, Exception)]
+        found = await asyncio.gather(*map(act, asked), return_exceptions=True)
+        states: list[Enrolled] = []
+        errors: list[Exception] = []
+        for one, after in zip(asked, found, strict=True):
+            if isinstance(after, Enrolled):
+                states.append(after)
+            elif isinstance(after, Exception):
+                errors.append(after)
+                states.append(_put_off(one.state, self._clock(), after))
+            else:
+                raise after
+        if errors and len(errors) == len(asked) and all(map(_is_away, errors)):
+            raise errors[0]
+        return states
 
     async def _done(self, turn: _Turn, state: Enrollment, action: Action) -> Enrollment:
         """See to one effect; the state after it."""
@@ -214,5 +254,26 @@ def _next(enrolled: Enrolled, state: Enrollment) -> Enrolled:
     return enrolled._replace(enrollment=replace(state, version=enrolled.enrollment.version + 1))
 
 
-def _is_active(one: Enrolled) -> bool:
-    return one.enrollment.status is EnrollmentStatus.ACTIVE
+def _put_off(enrolled: Enrolled, now_ms: int, error: Exception) -> Enrolled:
+    """The version after one whose step has failed unexpectedly."""
+    state = enrolled.enrollment
+    log.warning(
+        "a step of a journey failed; it is tried again",
+        tenant_id=enrolled.tenant_id,
+        journey_id=state.journey_id,
+        enrollment_id=state.id,
+        step=state.step,
+        error=repr(error)[:500],
+    )
+    reason = f"step {state.step!r} failed unexpectedly ({type(error).__name__}) and is tried again"
+    return _next(enrolled, put_off(state, now_ms, reason))
+
+
+def _is_going_on(one: Enrolled) -> bool:
+    return one.enrollment.status is EnrollmentStatus.ACTIVE and not one.enrollment.setbacks
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether an error says that ClickHouse or Kafka is away, which is nobody's fault."""
+    is_kafka_away = isinstance(error, KafkaError) and bool(error.retriable)
+    return is_kafka_away or is_store_away(error) or isinstance(error, OSError)

@@ -10,16 +10,18 @@ newest. A change of many customers holds this for each of them, not for all toge
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 import polars as pl
 
 from rapport.domain.addresses import fold_address
 from rapport.domain.json_limits import decode_stored_object
+from rapport.domain.numbers import texts_of_long_numbers
 from rapport.domain.profiles.consent import Status
 from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
 from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
@@ -40,6 +42,8 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "tried_versions": {"customer_id": pl.String, "version": pl.UInt32},
 }
 """The tables sent along with the queries."""
+_LONG: Final = re.compile("[0-9]{19}")
+"""In a number that may be beyond 64 bits."""
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -150,7 +154,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
         elif about == "contact profile":
             named.add(key)
         elif value:
-            attributes[key] = decode_stored_object(value)
+            attributes[key] = _attributes_of(value)
     asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
     objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
     return [
@@ -248,11 +252,17 @@ def asked_frame(keys: Iterable[CustomerKey]) -> pl.DataFrame:
     return pl.DataFrame(list(keys), schema=dict(FRAMES["asked_customers"]), orient="row")
 
 
+def _attributes_of(text: str) -> Attributes:
+    """Read attributes; whole numbers beyond 64 bits, which were stored once, are texts, as ClickHouse reads them."""
+    attributes: Attributes = decode_stored_object(text)
+    return cast("Attributes", texts_of_long_numbers(attributes)) if _LONG.search(text) else attributes
+
+
 def _customer_of(row: Mapping[str, Any]) -> Customer:
     return Customer(
         customer_id=row["customer_id"],
         version=row["version"],
-        attributes=decode_stored_object(row["attributes"]),
+        attributes=_attributes_of(row["attributes"]),
         is_deleted=bool(row["is_deleted"]),
         changed_by=row["changed_by"],
         created_at_ms=row["created_at_ms"],

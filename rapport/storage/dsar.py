@@ -1,9 +1,8 @@
-"""Requests of customers about their own data: kept until somebody has worked on them, and what is exported."""
+"""Requests of customers about their own data: kept until somebody has worked on them."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -12,18 +11,14 @@ import polars as pl
 from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 from rapport.storage.contact_profiles import profiles_of_customers
-from rapport.storage.dead_letters import get_letters
-from rapport.storage.erasure_places import Erased, Kind, find_letters, linking_ids, read_places
+from rapport.storage.erasure_places import Kind, read_places
 from rapport.storage.identity import read_merges
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
-MAX_ROWS: Final = 100_000
-"""Of one table in one export."""
 _TIMES: Final = ("requested_at", "taken_at", "completed_at")
 _MILLIS: Final = pl.Datetime("ms", "UTC")
-_FOREVER_MS: Final = 4_102_444_800_000
 
 RequestType = Literal["export", "delete"]
 SubjectType = Literal["customer_id", "email"]
@@ -37,7 +32,7 @@ class DsarRequest(msgspec.Struct, frozen=True, kw_only=True):
         subject_id: ``sha256:…`` once the subject was erased.
         attempts: How often a process has taken it up.
         taken_at_ms: When a process last did.
-        result: JSON; left out of lists.
+        result: JSON; left out of lists. Of an export that is complete it is empty: its rows are in ``dsar_exports``.
         revision: Ascends with every state.
     """
 
@@ -79,9 +74,10 @@ def list_requests(
     return [DsarRequest(**row) for row in store.rows("dsar/requests", {"tenant_id": tenant_id, **wanted})]
 
 
-def open_requests(store: Store, taken_before_ms: int) -> list[DsarRequest]:
-    """Some requests of any tenant that wait, or that a process took up before a time and has not finished."""
-    return [DsarRequest(**row) for row in store.rows("dsar/open", {"taken_before_ms": taken_before_ms})]
+def open_requests(store: Store, now_ms: int, taken_for_ms: int) -> list[DsarRequest]:
+    """The oldest request of each tenant that waits, or that a process took up so long ago and has not finished."""
+    asked = {"now_ms": now_ms, "taken_for_ms": taken_for_ms}
+    return [DsarRequest(**row) for row in store.rows("dsar/open", asked)]
 
 
 def forget_states(store: Store, request: DsarRequest) -> None:
@@ -121,41 +117,3 @@ def customers_with_email(store: Store, tenant_id: str, email: str) -> tuple[str,
     profiles = profiles_of_customers(store, tenant_id, [email])
     names = (name for one in profiles for name in one.profile.contact_ids if not is_placeholder(name))
     return tuple(dict.fromkeys([email, *names]))
-
-
-def export_customers(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Everything that the tables hold of some customers who are one person: rows by table, where there are any."""
-    who = {"tenant_id": tenant_id, "customer_ids": list(customer_ids), "limit": MAX_ROWS}
-    exported: dict[str, list[dict[str, Any]]] = {}
-    for place in read_places(store):
-        if place.kind is Kind.REQUESTS:
-            continue
-        if place.kind is Kind.LETTERS:
-            rows = _letters(store, Erased(tenant_id, tuple(customer_ids), _FOREVER_MS))
-        else:
-            name = "privacy/rows_in_arrays" if place.kind is Kind.ARRAY else "privacy/rows"
-            own = {**who, "customer_ids": linking_ids(customer_ids)} if place.kind is Kind.ARRAY else who
-            rows = store.rows(name, {**own, "table": place.table, "column": place.column})
-        if rows:
-            exported.setdefault(place.table, []).extend(rows)
-    return exported
-
-
-def encode_export(exported: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Write an export as JSON; decimals are texts, so that no digit is lost."""
-    return msgspec.json.encode(exported, enc_hook=str, order="sorted").decode()
-
-
-def _letters(store: Store, whose: Erased) -> list[dict[str, Any]]:
-    letters = get_letters(store, find_letters(store, whose))
-    return [
-        {"id": one.id, "code": one.code, "detail": one.detail, "value": _text(one.value), "key": _text(one.key)}
-        for one in letters
-    ]
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return "base64:" + base64.b64encode(raw).decode()

@@ -41,6 +41,9 @@ def is_transient(code: int, message: str) -> bool:
     return code in TRANSIENT_CODES or any(text in message for text in _NO_SPACE)
 
 
+_OF_THE_QUERY: Final = frozenset({159, 241})  # TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED
+
+
 class StorageError(Exception):
     """A fault of the store. Never shown to a caller of the API: the text may hold SQL or hosts.
 
@@ -59,3 +62,8 @@ class TransientStorageError(StorageError):
 
 class TerminalStorageError(StorageError):
     """The call can never succeed as it is, or the code is unknown: do not repeat it."""
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error says that the store is away for everybody, and not only that one query was too much for it."""
+    return isinstance(error, TransientStorageError) and error.code not in _OF_THE_QUERY

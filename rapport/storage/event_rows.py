@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+import polars as pl
 
 from rapport.domain.metrics import MetricEvent
 from rapport.storage.of_customers import Customer, asked_arrays, unpack
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
+
+
+LONG_HISTORY: Final = 5_000
+"""Events of one customer that are read as they are; of more, what is asked is worked out by the engine."""
 
 
 class StoredEvent(NamedTuple):
@@ -72,8 +77,20 @@ _Packed = tuple[
 _decoder: Final = msgspec.json.Decoder(list[_Packed], strict=False)  # as of summaries
 
 
-def read_events(store: Store, customers: Collection[Customer], from_id: str) -> Iterator[StoredEvent]:
-    """Read events of some customers with one query, each once, in no order.
+class EventsOfCustomers(NamedTuple):
+    """Events of some customers.
+
+    Attributes:
+        events: Each once, in no order; none of those with long histories.
+        long: Customers with more than :data:`LONG_HISTORY` events: the engine counts theirs, and cuts their pages.
+    """
+
+    events: Sequence[StoredEvent]
+    long: frozenset[Customer]
+
+
+def read_events(store: Store, customers: Collection[Customer], from_id: str) -> EventsOfCustomers:
+    """Read events of some customers with one query.
 
     Args:
         store: Where.
@@ -83,10 +100,15 @@ def read_events(store: Store, customers: Collection[Customer], from_id: str) -> 
     Raises:
         StorageError: ClickHouse does not answer.
     """
-    found = store.select("history/of_customers", {**asked_arrays(customers), "from_id": from_id})
-    wanted = set(customers)
-    seen: set[str] = set()
+    asked = {**asked_arrays(customers), "from_id": from_id, "most": LONG_HISTORY + 1}
+    found = store.select("history/of_customers", asked)
+    wanted, long = set(customers), frozenset[Customer]()
+    if found.height > LONG_HISTORY:
+        rows = found.group_by("tenant_id", "customer_id").len().filter(pl.col("len") > LONG_HISTORY)
+        long = frozenset(rows["tenant_id", "customer_id"].iter_rows())
+        found = found.join(rows, on=["tenant_id", "customer_id"], how="anti")
+    events: dict[str, StoredEvent] = {}
     for event in map(StoredEvent._make, unpack(found, _decoder)):
-        if event.id not in seen and event.customer in wanted:
-            seen.add(event.id)
-            yield event
+        if event.customer in wanted:
+            events.setdefault(event.id, event)
+    return EventsOfCustomers(list(events.values()), long & wanted)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.storage.event_rows import read_events
 from rapport.storage.of_customers import asked_arrays
@@ -97,9 +97,9 @@ _NOTHING: Final = Page((), 0)
 
 
 def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
-    """Read the pages of several requests with two queries, each in its place."""
+    """Read the pages of several requests with two queries, each in its place; of long histories with some more."""
     bounds = [request.wanted.parameters() for request in requests]
-    events = read_events(
+    events, long = read_events(
         store,
         {(request.wanted.tenant_id, one) for request in requests for one in request.wanted.customer_ids},
         min(each["from_id"] for each in bounds),
@@ -107,12 +107,43 @@ def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
     histories: dict[Customer, list[StoredEvent]] = {}
     for event in events:
         histories.setdefault(event.customer, []).append(event)
-    pages = [_cut(histories, request, bounds_of_one) for request, bounds_of_one in zip(requests, bounds, strict=True)]
-    rows = _rows_of(store, [entry for entries, _ in pages for entry in entries])
-    return [Page([rows[entry[:3]] for entry in entries], total) if entries else _NOTHING for entries, total in pages]
+    pages = [
+        _Cut((), 0) if _is_long(request, long) else _cut(histories, request, bounds_of_one)
+        for request, bounds_of_one in zip(requests, bounds, strict=True)
+    ]
+    rows = _rows_of(store, [entry[:3] for cut in pages for entry in cut.entries])
+    return [
+        _read_long_page(store, request)
+        if _is_long(request, long)
+        else Page([rows[entry[:3]] for entry in cut.entries], cut.total)
+        if cut.entries
+        else _NOTHING
+        for request, cut in zip(requests, pages, strict=True)
+    ]
 
 
-def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any]) -> tuple[Sequence[StoredEvent], int]:
+class _Cut(NamedTuple):
+    entries: Sequence[StoredEvent]
+    total: int
+
+
+def _is_long(request: PageRequest, long: frozenset[Customer]) -> bool:
+    return not long.isdisjoint((request.wanted.tenant_id, one) for one in request.wanted.customer_ids)
+
+
+def _read_long_page(store: Store, request: PageRequest) -> Page:
+    """A page of a long history, cut and counted by the engine."""
+    wanted = request.wanted
+    found = store.select("history/page_of_customer", {**wanted.parameters(request.cursor), "limit": request.limit})
+    keys = [(wanted.tenant_id, customer_id, event_id) for customer_id, event_id in found.iter_rows()]
+    if not keys:
+        return _NOTHING
+    rows = _rows_of(store, keys)
+    total = store.rows("history/total_of_customer", wanted.parameters())[0]["total"]
+    return Page([rows[key] for key in keys], total)
+
+
+def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any]) -> _Cut:
     """The interactions on a page, newest first, and how many there are on all pages."""
     wanted = request.wanted
     matching = [
@@ -125,17 +156,14 @@ def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any])
         if value := getattr(wanted, name):
             matching = [entry for entry in matching if getattr(entry, name) == value]
     following = [entry for entry in matching if entry.id < request.cursor] if request.cursor else matching
-    return nlargest(request.limit, following, key=attrgetter("id")), len(matching)
+    return _Cut(nlargest(request.limit, following, key=attrgetter("id")), len(matching))
 
 
-def _rows_of(store: Store, entries: Sequence[StoredEvent]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Interactions in full, by their place."""
-    if not entries:
+def _rows_of(store: Store, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Interactions in full, by tenant, customer and id."""
+    if not keys:
         return {}
-    parameters = {
-        **asked_arrays([entry.customer for entry in entries]),
-        "ids": sorted({entry.id for entry in entries}),
-    }
+    parameters = {**asked_arrays([key[:2] for key in keys]), "ids": sorted({key[2] for key in keys})}
     return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}
 
 
@@ -161,4 +189,5 @@ def read_page(store: Store, wanted: HistoryFilter, cursor: str, limit: int) -> l
 
 def count_interactions(store: Store, wanted: HistoryFilter) -> int:
     """How many interactions there are, each counted once."""
-    return int(store.rows("history/total", wanted.parameters())[0]["total"])
+    name = "history/total_of_customer" if wanted.customer_ids else "history/total"
+    return int(store.rows(name, wanted.parameters())[0]["total"])

@@ -154,7 +154,7 @@ def _remove_erased(store: Store, states: Sequence[Enrolled]) -> set[str]:
 def find_due(
     store: Store, tenants: Collection[str], held: Collection[tuple[str, str]], now_ms: int, limit: int
 ) -> list[tuple[str, str, str, str]]:
-    """Find enrolments in which there is something to do, the longest waiting first.
+    """Find enrolments in which there is something to do: tenants take turns, the longest waiting of each first.
 
     Args:
         store: Where.

@@ -28,7 +28,7 @@ _TABLES: Final[Mapping[DataClass, Mapping[str, str]]] = {
         "variant_assignments": "decided_at",
     },
     DataClass.DEAD_LETTERS: {"dead_letters": "received_at"},
-    DataClass.DSAR_REQUESTS: {"dsar_requests": "requested_at"},
+    DataClass.DSAR_REQUESTS: {"dsar_requests": "requested_at", "dsar_exports": "requested_at"},
 }
 """The tables of a class, and the column that says how old a row is."""
 
@@ -66,18 +66,22 @@ def save_config(store: Store, tenant_id: str, config: RetentionConfig) -> None:
     store.insert("retention_configs", pl.DataFrame([row], schema_overrides={"retention_days": pl.UInt32}))
 
 
-def apply_retention(store: Store, now_ms: int) -> dict[tuple[str, str], int]:
-    """Delete what is too old, of every tenant. May be repeated, and run in several processes at once.
+def tenants_with_retention(store: Store) -> list[str]:
+    """The tenants that have said how long anything is kept."""
+    return sorted(_configs(store, ""))
+
+
+def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]:
+    """Delete what is too old of a tenant. May be repeated, and run in several processes at once.
 
     Returns:
-        Rows deleted, by tenant and table.
+        Rows deleted, by table.
     """
-    deleted: dict[tuple[str, str], int] = {}
-    for tenant_id, configs in _configs(store, "").items():
-        for config in configs.values():
-            if config.retention_days and not config.legal_hold:
-                for table, rows in _apply(store, tenant_id, config, now_ms).items():
-                    deleted[tenant_id, table] = deleted.get((tenant_id, table), 0) + rows
+    deleted: dict[str, int] = {}
+    for config in _configs(store, tenant_id).get(tenant_id, {}).values():
+        if config.retention_days and not config.legal_hold:
+            for table, rows in _apply(store, tenant_id, config, now_ms).items():
+                deleted[table] = deleted.get(table, 0) + rows
     return deleted
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import polars as pl
+import structlog
 
+from rapport.domain.decisions.conditions import Condition, ConditionError, compile_condition
 from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from rapport.domain.profiles.segments import Segment, SegmentFilter
     from rapport.storage.client import Store
 
+log = structlog.get_logger(__name__)
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "segment_filters": {
         "number": pl.UInt32,
@@ -212,12 +215,17 @@ def _note(store: Store, tenant_id: str, refresh: Refresh) -> None:
 def _filters(
     segment: Segment, periods: Mapping[PeriodType, str], definitions: Sequence[MetricDefinition]
 ) -> pl.DataFrame:
-    """One row per value of each filter. A filter whose field cannot be read sees no value, like any that is missing."""
+    """One row per value of each filter.
+
+    A filter whose field cannot be read sees no value, like any that is missing; one whose condition cannot be evaluated
+    has no operator, and so holds for nobody.
+    """
     numbers = {definition.key: number for number, definition in enumerate(definitions)}
     rows: list[tuple[Any, ...]] = []
     for number, one in enumerate(segment.filters):
         field = read_field(one.field)
         name, source, path, fallback = one.field, "", "", ""
+        operator, values = (one.operator, _values(one)) if _can_be_evaluated(one) else ("", [("", "", "")])
         if isinstance(field, SegmentField):
             source, path = field.source.value, field.name
             if field.source is Source.SUMMARY:
@@ -226,7 +234,7 @@ def _filters(
                 name = f"metric.{numbers[field.name]}"
                 is_zero = definitions[numbers[field.name]].aggregate_function in _WITHOUT_EVENTS
                 fallback = "0" if is_zero else ""
-        rows += [(number, name, source, path, one.operator, fallback, *value) for value in _values(one)]
+        rows += [(number, name, source, path, operator, fallback, *value) for value in values]
     return pl.DataFrame(rows, schema=dict(FRAMES["segment_filters"]), orient="row")
 
 
@@ -235,6 +243,15 @@ def _people(merges: Merges) -> pl.DataFrame:
     people = dict.fromkeys(merges.members(one) for one in merges.aliases)
     rows = [(one, members[0], place) for members in people for place, one in enumerate(members)]
     return pl.DataFrame(rows, schema=dict(FRAMES["segment_people"]), orient="row")
+
+
+def _can_be_evaluated(one: SegmentFilter) -> bool:
+    try:
+        compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
+    except ConditionError as error:
+        log.warning("a filter of a segment cannot be evaluated and holds for nobody", field=one.field, error=str(error))
+        return False
+    return True
 
 
 def _values(one: SegmentFilter) -> list[tuple[str, str, str]]:

@@ -1,26 +1,95 @@
-"""Ending what runs beside the requests."""
+"""What goes on beside the requests goes on whatever happens, and every process says how it goes."""
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING, Any
 
-from api.background import end
+from rapport.domain.api_keys import Role
+from rapport.storage.segments import refresh_segment
+from tests.api.test_segments import define, keep, members, tier
+from tests.fixtures.api import running_api
+from tests.fixtures.waiting import wait_until
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.faults.world import World
+    from tests.fixtures.api import Caller
+
+WORK = [
+    "api.segments.refreshing.load_due_tenants",
+    "api.reading.watermark.read_progress",
+    "api.reading.watermark.open_log",
+    "api.writing.gateway.make_producer",
+    "api.auth.keyring.note_uses",
+    "api.privacy.forgetting.read_tombstones",
+    "api.privacy.requests.open_requests",
+    "api.contact_profiles.service.note_reads",
+]
+"""What the jobs of an API process call first."""
 
 
-def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same():
-    async def deaf() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            await asyncio.Event().wait()
+def jobs_of(caller: Caller) -> dict[str, dict[str, Any]]:
+    answer = caller.get("/jobs")
+    assert answer.status_code == 200, answer.text
+    return {one["name"]: one for one in answer.json()["data"]}
 
-    async def failing() -> None:
-        raise ValueError
 
-    async def check() -> None:
-        tasks = [asyncio.create_task(deaf()), asyncio.create_task(failing())]
-        await asyncio.sleep(0)
-        await end(tasks, again_after_s=0.01)
-        assert all(task.done() for task in tasks)
+def test_every_job_survives_an_unexpected_error_and_says_so(
+    api_world: World, caller: Caller, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_args: Any, **_options: Any) -> Any:
+        raise OverflowError("int too large to convert to float")
 
-    asyncio.run(check())
+    with monkeypatch.context() as patched:
+        for name in WORK:
+            patched.setattr(name, broken)
+        with running_api(api_world) as client:
+            here = caller.at(client)
+            frequent = {"kafka", "log-end", "segments", "forgetting", "data-requests"}
+            wait_until(
+                lambda: frequent <= {name for name, job in jobs_of(here).items() if job["lastError"]},
+                "the jobs have failed",
+                seconds=90,
+            )
+            failed = jobs_of(here)
+            assert {failed[name]["lastError"] for name in frequent} == {"OverflowError"}
+            assert {failed[name]["status"] for name in frequent} == {"failing"}
+            patched.undo()
+            keep(here, ann={"tier": "gold"})
+            define(here, "gold", tier("gold"))
+            wait_until(lambda: members(here, "gold"), "the segment is refreshed", seconds=90)
+            wait_until(lambda: jobs_of(here)["segments"]["status"] == "ok", "it says so", seconds=60)
+            event = {"customerId": "ann", "outcome": "click", "idempotencyKey": "k"}
+            assert here.post("/interactions", event).status_code == 201
+            shown = client.get("/metrics").text
+            assert 'rapport_job_failures_total{job="segments"}' in shown
+            assert 'rapport_job_last_success_timestamp_seconds{job="segments"}' in shown
+
+
+def test_jobs_are_for_admins(caller: Caller):
+    assert caller.get("/jobs", role=Role.EDITOR).status_code == 403
+    assert {"segments", "data-requests", "retention"} <= jobs_of(caller).keys()
+
+
+def test_a_tenant_whose_segments_fail_keeps_no_other_from_its_own(
+    caller: Caller, new_caller: Any, monkeypatch: pytest.MonkeyPatch
+):
+    other = new_caller()
+    for one in (caller, other):
+        keep(one, ann={"tier": "gold"})
+    done: list[str] = []
+
+    def refresh(store: Any, tenancy: Any, segment: Any, *rest: Any) -> Any:
+        if tenancy.tenant_id == caller.tenant_id:
+            done.append(segment.id)
+            raise OverflowError
+        return refresh_segment(store, tenancy, segment, *rest)
+
+    monkeypatch.setattr("api.segments.refreshing.refresh_segment", refresh)
+    for number in range(5):
+        define(caller, f"s{number}", tier("gold"))
+    define(other, "gold", tier("gold"))
+    wait_until(lambda: members(other, "gold"), "the other's segment is refreshed", seconds=60)
+    wait_until(lambda: jobs_of(other)["segments"]["lastError"] == "OverflowError", "it is told", seconds=60)
+    assert len(done) == len(set(done)), "a segment that failed is left alone for a while"

@@ -10,6 +10,7 @@ import pytest
 
 from api.reading.loader import CONCURRENT, Loader
 from rapport.domain.api_keys import Role
+from rapport.storage.errors import TransientStorageError
 from tests.fixtures.api import running_api
 
 if TYPE_CHECKING:
@@ -83,18 +84,56 @@ def test_switched_off_each_read_has_a_query_of_its_own_at_once():
     asyncio.run(check())
 
 
-def test_a_query_that_fails_fails_its_own_reads_only():
+def test_a_read_that_makes_a_query_fail_fails_alone():
     async def check() -> None:
         source = Source()
         source.may_answer.set()
-        loader = Loader(source.fetch, max_batch=2)
-        answers = await asyncio.gather(*map(loader.load, (1, 2, -1, 3, 4)), return_exceptions=True)
-        assert [type(answer) if isinstance(answer, Exception) else answer for answer in answers] == [
-            *(2, 4),
-            *(LookupError, LookupError),
-            8,
-        ]
+        loader = Loader(source.fetch, max_batch=64)
+        answers = await asyncio.gather(*map(loader.load, (*range(16), -1, *range(16, 32))), return_exceptions=True)
+        assert isinstance(answers.pop(16), LookupError)
+        assert answers == [number * 2 for number in range(32)]
+        assert len(source.batches) <= 2 * 7  # halves of 33
         assert await loader.load(7) == 14
+
+    asyncio.run(check())
+
+
+def test_reads_of_other_tenants_have_their_answers_after_the_second_query():
+    async def check() -> None:
+        source = Source()
+        source.may_answer.set()
+        loader = Loader(source.fetch, max_batch=64, tenant_of=lambda key: abs(key) // 100)
+        keys = [*range(20), -1, *range(100, 110), *range(200, 210)]
+        answers = await asyncio.gather(*map(loader.load, keys), return_exceptions=True)
+        assert [key for key, answer in zip(keys, answers, strict=True) if isinstance(answer, Exception)] == [-1]
+        assert source.batches[1:4] == [[*range(20), -1], [*range(100, 110)], [*range(200, 210)]]
+
+    asyncio.run(check())
+
+
+def test_while_the_database_is_away_nobody_asks_it_again_and_again():
+    async def check() -> None:
+        asked: list[int] = []
+
+        async def away(keys: Sequence[int]) -> list[int]:
+            asked.append(len(keys))
+            raise TransientStorageError("away")
+
+        loader = Loader(away, max_batch=64)
+        answers = await asyncio.gather(*map(loader.load, range(32)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {TransientStorageError}
+        assert asked == [32]
+
+    asyncio.run(check())
+
+
+def test_a_tenant_that_asks_for_a_lot_has_no_more_than_its_share_of_a_query():
+    async def check() -> None:
+        source = Source()
+        source.may_answer.set()
+        loader = Loader(source.fetch, max_batch=8, tenant_of=lambda key: key >= 1_000)
+        await asyncio.gather(*map(loader.load, (*range(100), 1_000, 1_001, 1_002, 1_003)))
+        assert source.batches[0] == [0, 1_000, 1, 1_001, 2, 1_002, 3, 1_003]
 
     asyncio.run(check())
 

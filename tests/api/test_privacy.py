@@ -9,6 +9,7 @@ import msgspec
 
 from rapport.domain.api_keys import Role
 from rapport.domain.privacy import hash_customer
+from rapport.storage import dsar_exports
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.dsar import DsarRequest, list_requests, write_request
 from rapport.storage.erasure import find_traces
@@ -16,11 +17,17 @@ from rapport.storage.erasure_places import Erased
 from tests.api.shop import offer, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
+from tests.storage.test_metrics import event, write
 
 if TYPE_CHECKING:
+    import pytest
+
+    from rapport.storage.client import Store
+    from rapport.storage.erasure_places import Place
     from tests.fixtures.api import Caller, CallerFactory
 
 FOREVER_MS = 4_102_444_800_000
+NOW = 1_773_585_000_000
 
 
 def happen(caller: Caller, *customers: str) -> None:
@@ -112,6 +119,39 @@ def test_an_export_holds_every_row_about_the_customer_and_a_deletion_forgets_who
         parameters={"t": caller.tenant_id},
     ).result_rows
     assert states == [(0,)]
+
+
+def test_an_export_is_whole_however_large_and_comes_in_pages(caller: Caller, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("rapport.storage.dsar_exports.PAGE_ROWS", 70)
+    write(caller.store, [event(NOW + number, tenant=caller.tenant_id) for number in range(1_234)])
+    write(caller.store, [event(NOW, tenant=caller.tenant_id, customer="bob")])
+    exported = request_of(caller, requestType="export", subjectId="ann", subjectType="customer_id")
+    events = exported["result"]["interactions"]
+    assert len({row["id"] for row in events}) == len(events) == 1_234
+    assert {row["customer_id"] for row in events} == {"ann"}
+    assert exported["id"].startswith("dsar-")
+    assert exported["completedAt"]
+
+
+def test_an_export_that_lacks_rows_is_not_complete_says_so_and_is_tried_again(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+):
+    write(caller.store, [event(NOW, tenant=caller.tenant_id)])
+    copy_all = dsar_exports._copy
+
+    def copy_less(store: Store, place: Place, *rest: Any) -> int:
+        return copy_all(store, place, *rest) + (place.table == "interactions")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dsar_exports, "_copy", copy_less)
+        asked = {"requestType": "export", "subjectId": "ann", "subjectType": "customer_id"}
+        path = f"/dsar/{caller.post('/dsar', asked).json()['requestId']}"
+        wait_until(lambda: caller.get(path).json()["result"], "an attempt has failed", seconds=60)
+        unfinished = caller.get(path).json()
+        assert "only 1 of 2 rows of interactions" in unfinished["result"]["reason"]
+        assert unfinished["status"] in ("queued", "processing")
+    wait_until(lambda: caller.get(path).json()["status"] == "completed", "it is whole", seconds=90)
+    assert len(caller.get(path).json()["result"]["interactions"]) == 1
 
 
 def test_requests_are_listed_by_status_and_type_and_are_the_tenants_own(caller: Caller, new_caller: CallerFactory):

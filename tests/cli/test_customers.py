@@ -101,6 +101,17 @@ def test_lines_change_what_they_name_or_replace_all(load: Loads):
     assert "p.ndjson:3: invalid_customer: age: must be a number; tier: is required" in done.stderr
 
 
+@pytest.mark.parametrize("number", ["9" * 400, "9" * 5_000, "1e999", "-9007199254740992"])
+def test_a_line_with_a_number_that_is_not_exact_is_told_and_the_others_are_stored(load: Loads, number: str):
+    lines = [f'{{"customerId": "{n}", "tier": "gold", "{name}": {age}}}' for n, name, age in (
+        (1, "age", "1"), (2, "age", number), (3, "other", f"[{number}]"), (4, "age", "4")
+    )]  # fmt: skip
+    done = load("p.ndjson", "\n".join(lines))
+    assert done.exit_code == 1
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == ["p.ndjson:2", "p.ndjson:3"]
+    assert [load.attributes_of(str(n)) is not None for n in range(1, 5)] == [True, False, False, True]
+
+
 def test_typed_columns_keep_their_types(load: Loads):
     frame = pl.DataFrame(
         {

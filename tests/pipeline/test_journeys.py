@@ -15,16 +15,20 @@ from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offe
 from rapport.domain.decisions.records import DecisionRecord
 from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, message_key
 from rapport.domain.journeys.definition import Journey
+from rapport.domain.journeys.plan import compile_journey
+from rapport.domain.journeys.progress import enroll
 from rapport.domain.outcomes import RECOMMENDATION
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles import identity
 from rapport.domain.profiles.consent import Statement, Status
 from rapport.domain.rejections import Rejection
+from rapport.journeys.effects import choose
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
+from rapport.storage.errors import TransientStorageError
 from rapport.storage.identity import append_statement
-from rapport.storage.journeys import enrollments_of, read_journey_progress
+from rapport.storage.journeys import Enrolled, append, enrollments_of, list_enrollments, read_journey_progress
 from rapport.storage.tenants import create_tenant
 from rapport.storage.tombstones import write_tombstones
 from tests.domain.journeys.plans import DAY, MINUTE, WELCOME
@@ -65,7 +69,7 @@ class World:
             assert not isinstance(items, Rejection)
             for _, one in items:
                 assert isinstance(one, InteractionRecorded | DecisionMade)
-                assert message.key == message_key("acme", one.customer_id)
+                assert message.key == message_key(one.tenant_id, one.customer_id)
                 if isinstance(one, DecisionMade):
                     self.decided.append(one)
                 elif one.outcome != RECOMMENDATION:
@@ -371,3 +375,78 @@ def test_a_step_that_cannot_be_done_ends_the_enrolment_and_holds_up_nobody(world
     world.happen("ann", outcome="convert")
     world.look()
     assert (world.state(), world.sent) == ([("failed", "hello")], [])
+
+
+def break_decisions_of(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list[str]:
+    """Have decisions about some customers fail in a way that nobody foresaw; all decisions, as they come."""
+    asked: list[str] = []
+
+    def decide(store: Store, known: Any, customer_id: str, *rest: Any) -> Any:
+        asked.append(customer_id)
+        if customer_id in customers:
+            raise OverflowError("int too large to convert to float")
+        return choose(store, known, customer_id, *rest)
+
+    monkeypatch.setattr("rapport.journeys.moving.choose", decide)
+    return asked
+
+
+def test_a_step_that_fails_unexpectedly_is_put_off_and_says_so_and_others_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    asked = break_decisions_of(monkeypatch, "ann")
+    world.journey(*STEPS[2:])
+    world.happen("ann", "bob", outcome="convert")
+    world.look()
+    assert (world.state("ann"), world.state("bob")) == ([("active", "choose")], [("completed", "offer")])
+    ((stuck,), _) = list_enrollments(world.store, "acme", "jrn", limit=9, customer_id="ann")
+    assert "OverflowError" in stuck.reason
+    assert stuck.due_at_ms - NOW == MINUTE
+    world.look(after_ms=MINUTE - 1)
+    assert asked.count("ann") == 1
+    world.look(after_ms=1)
+    world.look(after_ms=2 * MINUTE - 1)
+    assert asked.count("ann") == 2
+    monkeypatch.undo()
+    world.look(after_ms=1)
+    assert world.state("ann") == [("completed", "offer")]
+    ((done,), _) = list_enrollments(world.store, "acme", "jrn", limit=9, customer_id="ann")
+    assert (done.reason, done.setbacks) == ("", 0)
+
+
+def test_a_tenant_whose_customers_all_fail_or_crowd_in_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pipeline.journeys.MAX_MOVED", 6)
+    monkeypatch.setattr("pipeline.journeys.MAX_FOUND", 12)
+    crowd = [f"c{number:02}" for number in range(40)]
+    world.journey(*STEPS[2:])
+    world.happen(*crowd, outcome="convert")
+    asyncio.run(world.runner.enter())
+    create_tenant(world.store, "small")
+    changes = [Change(kind, entity) for kind, entity in SHOP]
+    journey = msgspec.convert({"id": "jrn", "name": "W", "definition": {"steps": STEPS[2:]}}, Journey)
+    changes.append(Change("journey", journey))
+    change_catalogue(world.store, "small", Author("tests"), lambda _before: changes)
+    world.now_ms += DAY
+    made = [enroll(compile_journey(journey, 1), f"enr{name}", name, {}, world.now_ms) for name in ("x", "y")]
+    append(world.store, [Enrolled("small", one) for one in made])
+    asked = break_decisions_of(monkeypatch, *crowd)
+    world.look()
+    assert sorted(asked)[-2:] == ["x", "y"]
+    assert len(asked) == 6
+    assert [one.status.value for one in enrollments_of(world.store, "small", ["x", "y"])] == ["completed"] * 2
+
+
+def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    def away(*_: Any) -> Any:
+        raise TransientStorageError("away")
+
+    monkeypatch.setattr("rapport.journeys.moving.choose", away)
+    world.journey(*STEPS[2:])
+    world.happen("ann", "bob", outcome="convert")
+    with pytest.raises(TransientStorageError):
+        world.look()
+    monkeypatch.undo()
+    world.look()
+    assert world.state("ann") == world.state("bob") == [("completed", "offer")]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -11,6 +12,7 @@ from pipeline.fold import STATE_SCHEMA
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
+from rapport.domain.metrics import MetricEvent, measure
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.periods import local_date
 from rapport.domain.summaries import Contact, fold
@@ -18,6 +20,8 @@ from rapport.storage.decision_facts import read_facts
 from rapport.storage.facts_requests import Exposure, FactsRequest, LoadedFacts
 from rapport.storage.offer_totals import OfferTotals, read_totals
 from rapport.storage.stream import MILLIS, write_summaries
+from tests.storage.test_metrics import event, write
+from tests.storage.test_segments import contact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +46,13 @@ WINDOWS: Final = frozenset(
         (Kind.CALENDAR, Unit.ALL, Zone.TENANT, 1),
     ]
 )
+
+
+@pytest.fixture(params=["read", "counted by the engine"], autouse=True)
+def long_history(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short histories are read, long ones counted by the engine: both say the same."""
+    if request.param != "read":
+        monkeypatch.setattr("rapport.storage.event_rows.LONG_HISTORY", 0)
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,50 @@ def test_metrics_come_with_the_facts_of_those_who_want_them(store: Store):
     clicks = MetricDefinition(id="m", name="m", key="clicks", filter_conditions={"outcome": ["click"]})
     with_metric, without = read_facts(store, [request(metrics=[clicks]), request(customer_id="bob")])
     assert (with_metric.metrics, without.metrics) == ({"clicks": 1.0}, {})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_are_those_of_the_events_that_the_summaries_count(store: Store, seed: int):
+    rng = random.Random(seed)
+    rows = [
+        event(
+            NOW - rng.choice([-3, 0, 1, 20, 50]) * 24 * HOUR_MS - rng.randrange(HOUR_MS),
+            outcome=rng.choice(["impression", "click", "dismiss", "recommendation"]),
+            offer_id=rng.choice(["loan", "card"]),
+            conversion_value=rng.choice([None, 0.5, 7.25, -3.0]),
+            source="s/0",
+            offset=number,
+        )
+        for number in range(200)
+    ]
+    write(store, rows)
+    counted = {name: rng.randrange(100, 200) for name in ("loan", "card")}
+    places = [{"offer_id": name, "applied_offset": offset, "impressions": 1} for name, offset in counted.items()]
+    contact(store, *({"customer_id": "ann", "period_type": "alltime", "source": "s/0", **one} for one in places))
+    metrics = [
+        MetricDefinition(
+            id="m",
+            name="m",
+            key=f"m{number}",
+            aggregate_function=aggregate,
+            source_field="*" if aggregate == "count" and rng.random() < 0.5 else "conversion_value",
+            window_days=rng.choice([None, 1, 30]),
+            filter_conditions=rng.choice([{}, {"outcome": ["click", "recommendation"]}, {"offerId": ["loan"]}]),
+        )
+        for number, aggregate in enumerate(["count", "sum", "avg", "min", "max"] * 3)
+    ]
+    (facts,) = read_facts(store, [request(metrics=metrics)])
+    known = [
+        MetricEvent(
+            occurred_ms=one["at_ms"],
+            **{name: one[name] for name in MetricEvent._fields if name in one and name != "conversion_value"},
+            conversion_value=None if one["conversion_value"] is None else Decimal(str(one["conversion_value"])),
+        )
+        for one in rows
+        if one["category"] == "recommendation" or one["offset"] <= counted[one["offer_id"]]
+    ]
+    expected = {one.key: measure(one, known, NOW) for one in metrics}
+    assert facts.metrics == {key: value for key, value in expected.items() if value is not None}
 
 
 def test_totals_of_a_tenant_count_today_in_its_time_zone(store: Store):

@@ -67,7 +67,7 @@ def write_event(store: Store, event: StoredEvent, settings: dict[str, Any]) -> N
 
 
 def events_of(store: Store, *customers: str, from_id: str = FIRST_ID) -> list[StoredEvent]:
-    return list(read_events(store, {("acme", customer) for customer in customers}, from_id))
+    return list(read_events(store, {("acme", customer) for customer in customers}, from_id).events)
 
 
 def without_column(store: Store, table: str) -> str:
@@ -159,5 +159,5 @@ def test_whoever_is_asked_about_belongs_to_the_tenant_that_asks(store: Store):
         write_event(store, EVENT._replace(tenant_id=tenant, customer_id=customer, id=f"{tenant}{customer}"), {})
     asked = {("acme", "bob"), ("globex", "ann")}
     assert {row[:2] for row in read_newest(store, asked)} == asked
-    found = read_events(store, asked, FIRST_ID)
+    found = read_events(store, asked, FIRST_ID).events
     assert {event.customer for event in found} == asked

@@ -67,7 +67,7 @@ def is_clean(store: Store) -> bool:
 def test_without_a_word_everything_is_kept(store: Store):
     fill(store)
     before = counts(store)
-    assert apply_retention(store, NOW) == {}
+    assert apply_retention(store, "acme", NOW) == {}
     assert counts(store) == before
     assert {one.retention_days for one in load_configs(store, "acme")} == {0}
 
@@ -76,19 +76,19 @@ def test_summaries_outlive_their_interactions_and_reconcile_stays_clean(store: S
     fill(store)
     before = counts(store)
     keep(store, DataClass.INTERACTIONS, 100)
-    assert apply_retention(store, NOW) == {("acme", "interactions"): 19}
+    assert apply_retention(store, "acme", NOW) == {"interactions": 19}
     assert counts(store) == {**before, "events": 21}
     assert counts(store, "other") == before
     assert impressions(store) == DAYS // STEP
     assert is_clean(store)
     assert find_traces(store, Erased("acme", ("ann",), 0)) == {}
-    assert apply_retention(store, NOW) == {}
+    assert apply_retention(store, "acme", NOW) == {}
 
 
 def test_a_repair_after_retention_mends_what_the_history_proves_and_leaves_the_rest(store: Store):
     fill(store)
     keep(store, DataClass.INTERACTIONS, 100)
-    apply_retention(store, NOW)
+    apply_retention(store, "acme", NOW)
     store.execute(f"""
         INSERT INTO interaction_summary_state
         SELECT * REPLACE (impressions + 7 AS impressions, {DAYS + 1} AS applied_offset)
@@ -107,7 +107,7 @@ def test_old_summaries_go_by_their_period_and_are_not_missed(store: Store):
     fill(store)
     keep(store, DataClass.SUMMARIES_DAILY, 30)
     keep(store, DataClass.SUMMARIES_WEEKLY, 60)
-    apply_retention(store, NOW)
+    apply_retention(store, "acme", NOW)
     left = counts(store)
     assert (left["daily"], left["events"], left["alltime"]) == (7, DAYS // STEP, 1)
     assert left["weekly"] < counts(store, "other")["weekly"]
@@ -117,14 +117,14 @@ def test_old_summaries_go_by_their_period_and_are_not_missed(store: Store):
 def test_a_legal_hold_keeps_everything(store: Store):
     fill(store)
     keep(store, DataClass.INTERACTIONS, 1, legal_hold=True)
-    assert apply_retention(store, NOW) == {}
+    assert apply_retention(store, "acme", NOW) == {}
 
 
 @pytest.mark.parametrize("data_class", list(DataClass))
 def test_every_class_of_data_can_be_applied(store: Store, data_class: DataClass):
     fill(store)
     keep(store, data_class, 3_650)
-    assert apply_retention(store, NOW) == {}
+    assert apply_retention(store, "acme", NOW) == {}
 
 
 @given(st.integers(0, 40_000), st.sampled_from([PeriodType.DAILY, PeriodType.WEEKLY, PeriodType.MONTHLY]))

@@ -10,11 +10,12 @@ import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.conditions import Condition, compile_condition
+from rapport.domain.numbers import MAX_NUMBER
 from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
 from rapport.domain.profiles.identity import Statement
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author
-from rapport.storage.customers import CustomerKey, change_customers
+from rapport.storage.customers import CustomerKey, change_customers, load_customers
 from rapport.storage.identity import append_statement
 from rapport.storage.segments import (
     Tenancy,
@@ -277,3 +278,36 @@ def test_members_are_listed_page_after_page(store: Store):
     rest = list_members(store, "acme", "s", after=first[-1].customer_id, limit=3)
     assert [one.customer_id for one in (*first, *rest)] == [f"c{n}" for n in range(5)]
     assert {one.member_since_ms for one in first} == {NOW}
+
+
+EDGES: Final = (
+    *(sign * number for sign in (1, -1) for number in (2**53 - 2, 2**53 - 1, 2**53, 2**53 + 1, 2**63 + 1, 2**64 - 1)),
+    *(1e17, -1.5e300, 2**64, 10**30, 10**400, -(10**400)),
+    *("9007199254740993", "9" * 400, "1e999", "-1e999", "nan", "inf", "-Infinity"),
+)
+"""What was stored before numbers had a limit, and texts that look like such numbers."""
+
+
+def test_numbers_of_any_size_that_are_stored_compare_in_segments_as_they_do_in_rules(store: Store):
+    keep(store, **{f"c{number}": {"n": value, "other": "here"} for number, value in enumerate(EDGES)})
+    names = [f"c{number}" for number in range(len(EDGES))]
+    stored = {name: one.attributes["n"] for name, one in load_customers(store, "acme", names).items()}
+    asked = [
+        (operator, value)
+        for value in (MAX_NUMBER, -MAX_NUMBER, 0, 0.5, "9007199254740993", "nan", "1e999", "5")
+        for operator in ("eq", "neq", "gt", "gte", "lt", "lte")
+    ]
+    asked += [("in", [MAX_NUMBER, "nan"]), ("not_in", [MAX_NUMBER - 1]), ("exists", None), ("contains", "9")]
+    for number, (operator, value) in enumerate(asked):
+        holds = compile_condition(Condition(field="customer.n", operator=operator, value=value)).holds
+        expected = {name for name, kept in stored.items() if holds(kept)}
+        found = refreshed(store, segment(("customer.n", operator, value), name=f"s{number}"))
+        assert set(found) == expected, (operator, value)
+    assert set(refreshed(store, segment(("customer.other", "eq", "here"), name="other"))) == set(stored)
+
+
+@pytest.mark.parametrize("operator", ["eq", "neq", "gt", "in", "not_in", "lte"])
+def test_a_stored_filter_by_a_number_that_is_too_long_holds_for_nobody(store: Store, operator: Any):
+    keep(store, ann={"n": 1}, bob={})
+    value = [10**400] if operator in ("in", "not_in") else 10**400
+    assert refreshed(store, segment(("customer.n", operator, value))) == {}

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rapport.domain.number_text import number_of_text
+from rapport.domain.numbers import BEYOND, find_inexact, is_exact
 from rapport.domain.patterns import Pattern, PatternError, compile_pattern
 
 Operator = Literal[
@@ -69,6 +70,8 @@ def compile_condition(condition: Condition) -> Test:
         raise ConditionError(f"{operator} needs a list of values, not {value!r}")
     if operator in ("gt", "gte", "lt", "lte") and not isinstance(value, int | float | str):
         raise ConditionError(f"{operator} needs a number or a text, not {value!r}")
+    if next(find_inexact(value), None) is not None:
+        raise ConditionError(f"the value {BEYOND}")
     asks = operator in ("exists", "not_exists", "is_null", "is_not_null")
     return Test(condition.field, operator, value, _predicate(operator, value), asks)
 
@@ -95,28 +98,26 @@ def _pattern(value: object) -> Pattern:
 
 
 def _ordered(actual: object, value: object, accept: Callable[[Any, Any], bool]) -> bool:
-    """Compare numbers with numbers and texts with texts; nothing else has an order."""
+    """Compare numbers with numbers and texts with texts; nothing else has an order.
+
+    What is compared with is exact, also where a text says it; then segments, which compare doubles, say the same.
+    """
     if isinstance(actual, str) and isinstance(value, str):
         return accept(actual, value)
     left, right = _number(actual), _number(value)
-    return left is not None and right is not None and accept(left, right)
+    return left is not None and right is not None and is_exact(right) and accept(left, right)
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool):
-        return float(value)
+    """A number as it is, so that whole numbers of any length compare exactly, or that of a text."""
     if isinstance(value, int | float):
-        return float(value)
+        return value
     return number_of_text(value) if isinstance(value, str) else None
 
 
 def _comparable(value: object) -> object:
     """Something that equal values have in common: 1, 1.0 and true are equal, 1 and "1" are not."""
-    if isinstance(value, bool):
-        return float(value)
-    if isinstance(value, int | float):
-        return float(value)
-    return value if isinstance(value, str) or value is None else repr(value)
+    return value if isinstance(value, int | float | str) or value is None else repr(value)
 
 
 def _contains(actual: object, value: object) -> bool:

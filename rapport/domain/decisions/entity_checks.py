@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, get_args
 
 from rapport.domain.catalogue.inventory import Category, Channel, ChannelType, Creative, Offer, SubCategory
+from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
     DecisionFlow,
@@ -26,6 +27,7 @@ from rapport.domain.decisions.rules import compile_rule
 from rapport.domain.decisions.scopes import EACH, Members, find_scope_flaws
 from rapport.domain.decisions.templates import MAX_PLACEHOLDERS, fault_of_template
 from rapport.domain.journeys.checks import find_journey_flaws
+from rapport.domain.numbers import BEYOND, find_inexact
 from rapport.domain.profiles.segments import find_segment_flaws
 from rapport.domain.scoring.models import compile_model
 from rapport.domain.times import InstantError
@@ -45,6 +47,8 @@ def find_entity_flaws(kind: str, entity: Entity, known: Known) -> list[Flaw]:
         known: What may be referred to, by kind: ids, and keys where entities of the kind have one. References to
             kinds that are not in it are not checked; besides the catalogue's these are ``segment`` and ``outcome``.
     """
+    if beyond := [(path, BEYOND) for path in find_inexact(full_fields(entity))]:
+        return beyond  # what else is wrong with it cannot be worked out with such numbers
     flaws = [
         (path, f"there is no {target.replace('_', '-')} {wanted!r}")
         for path, target, wanted in _references(kind, entity)

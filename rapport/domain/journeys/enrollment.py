@@ -40,7 +40,8 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         entry: The event by which the customer entered: outcome, offerId, creativeId, channelId, value, timestamp.
         results: What decisions chose, by the names under which they are stored.
         pending: What the update of this step writes, worked out once: it is the same however often it is tried.
-        reason: Why it ended, where that needs one.
+        setbacks: How often in a row what there is to do at the step has failed unexpectedly.
+        reason: Why it ended, where that needs one; of an active one, what its latest setback was.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     entry: Mapping[str, Any] = {}
     results: Mapping[str, Sequence[Mapping[str, Any]]] = {}
     pending: Mapping[str, Any] | None = None
+    setbacks: int = 0
     reason: str = ""
 
 

@@ -73,6 +73,7 @@ class Update:
     attributes: Mapping[str, Any]
 
 
+FIRST_RETRY_MS: Final = 60_000
 Action: TypeAlias = Decide | Send | Update
 
 
@@ -170,6 +171,13 @@ def fail(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
     return _end(enrollment, EnrollmentStatus.FAILED, now_ms, reason)
 
 
+def put_off(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
+    """Try a step that failed unexpectedly again later: after a minute, twice as long each time, a day at most."""
+    pause_ms = min(FIRST_RETRY_MS * 2 ** min(enrollment.setbacks, 20), DAY_MS)
+    due_at_ms = min(now_ms + pause_ms, max(enrollment.expires_at_ms, now_ms))
+    return replace(enrollment, setbacks=enrollment.setbacks + 1, due_at_ms=due_at_ms, reason=reason)
+
+
 def look_up(name: str, enrollment: Enrollment, facts: JourneyFacts, now_ms: int) -> object:
     """A field of a formula; None where there is none."""
     namespace, _, rest = name.partition(".")
@@ -247,7 +255,9 @@ def _move(current: Enrollment, target: str | None, now_ms: int) -> Enrollment:
     if target is None:
         return _end(current, EnrollmentStatus.COMPLETED, now_ms)
     visits = {**current.visits, target: current.visits.get(target, 0) + 1}
-    return replace(current, step=target, entered_at_ms=now_ms, due_at_ms=now_ms, visits=visits, pending=None)
+    return replace(
+        current, step=target, entered_at_ms=now_ms, due_at_ms=now_ms, visits=visits, pending=None, setbacks=0, reason=""
+    )
 
 
 def _end(current: Enrollment, status: EnrollmentStatus, now_ms: int, reason: str = "") -> Enrollment:

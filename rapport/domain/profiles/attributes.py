@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -13,6 +12,7 @@ import msgspec
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
 from rapport.domain.number_text import EXPECTED, number_of_text
+from rapport.domain.numbers import BEYOND, find_inexact, is_exact
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.time_zones import TIME_ZONE, WANTED_ZONE, resolve_zone
 from rapport.domain.times import EPOCH, InstantError, parse_instant
@@ -162,6 +162,8 @@ def _kept(form: Form, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN
         raise _WrongError(f"is no name of an attribute: up to {MAX_NAME} characters that can be printed")
     if isinstance(value, str) and len(value) > MAX_TEXT:
         raise _WrongError(f"may have {MAX_TEXT:,} characters")
+    if next(find_inexact(value), None) is not None:
+        raise _WrongError(BEYOND)
     return value
 
 
@@ -188,11 +190,15 @@ def _text(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001 - one si
 
 
 def _number(value: object, is_text: bool) -> float:  # noqa: FBT001
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
-    number = number_of_text(value) if is_text and isinstance(value, str) else None
-    if number is not None and isinstance(value, str):
-        return int(value) if value.strip().removeprefix("-").isdecimal() and abs(number) < 1 << 53 else number
+    number: float | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif is_text and isinstance(value, str) and (number := number_of_text(value)) is not None:
+        number = int(value) if value.strip().removeprefix("-").isdecimal() else number
+    if number is not None and is_exact(number):
+        return number
+    if number is not None and number == number:  # noqa: PLR0124 - not a number
+        raise _WrongError(BEYOND)
     raise _WrongError(f"must be {EXPECTED if is_text else 'a number'}")
 
 

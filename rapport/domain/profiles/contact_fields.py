@@ -7,10 +7,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from rapport.domain.numbers import BEYOND, is_exact
 from rapport.domain.placeholders import why_no_id
 
-MAX_NUMBER: Final = 2**53 - 1
-"""Numbers beyond it are not read exactly by every JSON reader."""
 MAX_DEPTH: Final = 16
 MAX_CONTACT_IDS: Final = 1_000
 
@@ -127,8 +126,8 @@ def _faults_of(value: object, depth: int) -> Iterator[str]:
     """What is wrong with a value, however deep inside it is."""
     if depth > MAX_DEPTH:
         yield f"is nested deeper than {MAX_DEPTH} levels"
-    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > MAX_NUMBER:
-        yield f"holds a number beyond {MAX_NUMBER}"
+    elif isinstance(value, int | float) and not is_exact(value):
+        yield BEYOND
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from _faults_of(inner, depth + 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rapport.domain.decisions.configs import Config, ConfigError
+from rapport.domain.numbers import finite_of
 from rapport.domain.scoring.scorecard import sigmoid
 from rapport.domain.scoring.scorers import Scored, Scorer, Verdicts, read_field
 
@@ -55,7 +56,7 @@ def compile_logistic(config: LogisticConfig) -> Scorer:
 
 def _part_of_number(name: str, weight: float, candidate: Candidate, context: Context) -> dict[str, Any]:
     value = read_field(name, candidate, context)
-    number = float(value) if isinstance(value, int | float) else None
+    number = finite_of(value) if isinstance(value, int | float) else None
     contribution = 0.0 if number is None else weight * number
     return {"field": name, "value": number, "weight": weight, "contribution": contribution}
 

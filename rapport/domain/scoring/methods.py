@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
+from rapport.domain.numbers import MAX_NUMBER
 from rapport.domain.scoring.exponents import exponents_for
 from rapport.domain.scoring.factors import Factors
 
@@ -96,7 +97,10 @@ _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
 
 
 def _by_expression(run: Run, config: ScoreConfig) -> Method:
-    """A tenant's own formula; it is no propensity, so that it may exceed 1. Without a number, or below 0, it is 0."""
+    """A tenant's own formula; it is no propensity, so that it may exceed 1.
+
+    Without a number, or below 0, it is 0; beyond :data:`MAX_NUMBER` it is that, so that no factor makes it infinite.
+    """
     text = config.expression
     try:
         formula = _compiled(text)
@@ -112,7 +116,7 @@ def _by_expression(run: Run, config: ScoreConfig) -> Method:
         def score(propensity: float) -> float:
             values: Mapping[str, object] = {**known, "propensity": propensity}
             found = formula.evaluate(lambda name: values[name] if name in values else context.lookup(name, candidate))
-            return max(0.0, found) if isinstance(found, float) else 0.0
+            return min(max(0.0, found), MAX_NUMBER) if isinstance(found, float) else 0.0
 
         return Worth(score, {"expression": text, "factors": known})
 

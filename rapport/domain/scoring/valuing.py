@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rapport.domain.decisions.narrowing import is_mandatory_now
 from rapport.domain.decisions.traces import ScoreRecord
 from rapport.domain.decisions.verdicts import Verdict
+from rapport.domain.numbers import MAX_NUMBER
 from rapport.domain.scoring.asking import ModelChoice, choose_model, prepare
 from rapport.domain.scoring.methods import Worth, method_for, weigh_priority, weight_of
 from rapport.domain.scoring.propensity import DEFAULT, Estimate, Propensities
@@ -121,18 +122,22 @@ def _note(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict
 
 
 def _levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
-    """The product of an offer's levers and those of its category; what is no number from 0 up does not count."""
+    """The product of an offer's levers and those of its category; what is no number from 0 up does not count.
+
+    No product is larger than :data:`MAX_NUMBER`, so that scores stay finite.
+    """
     levers: dict[str, float] = {}
     for mapping in given:
         for key, lever in mapping.items():
             if math.isfinite(lever) and lever >= 0:
-                levers[key] = levers.get(key, 1.0) * lever
+                levers[key] = min(levers.get(key, 1.0) * lever, MAX_NUMBER)
     if not levers:
         return lambda _candidate: 1.0
 
     def lever_of(candidate: Candidate) -> float:
         offer = candidate.offer
-        return levers.get(offer.id, 1.0) * (levers.get(offer.category_id, 1.0) if offer.category_id else 1.0)
+        of_category = levers.get(offer.category_id, 1.0) if offer.category_id else 1.0
+        return min(levers.get(offer.id, 1.0) * of_category, MAX_NUMBER)
 
     return lever_of
 

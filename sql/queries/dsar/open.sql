@@ -1,4 +1,5 @@
--- A row is one request, of any tenant, that waits or whose process has not been heard of for a while; the oldest first.
+-- A row is the oldest request of a tenant that waits or whose process has not been heard of for a while; the oldest first.
+-- One that has failed waits for twice as long after each attempt, from two seconds on: others of its tenant come first.
 SELECT
     tenant_id,
     request_id,
@@ -14,7 +15,7 @@ SELECT
     result,
     revision
 FROM dsar_requests FINAL
-WHERE status = 'queued'
-    OR (status = 'processing' AND taken_at < fromUnixTimestamp64Milli({taken_before_ms:Int64}, 'UTC'))
+WHERE (status = 'queued' AND (attempts = 0 OR taken_at_ms + 1000 * pow(2, attempts) <= {now_ms:Int64}))
+    OR (status = 'processing' AND taken_at_ms + {taken_for_ms:Int64} <= {now_ms:Int64})
 ORDER BY requested_at, request_id
-LIMIT 10
+LIMIT 1 BY tenant_id

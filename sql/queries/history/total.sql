@@ -1,8 +1,7 @@
--- One row: how many interactions fulfil some filters, each counted once.
+-- One row: how many interactions of a tenant fulfil some filters, each counted once.
 SELECT uniqExact(id) AS total
 FROM interactions
 WHERE tenant_id = {tenant_id:String}
-    AND (empty({customer_ids:Array(String)}) OR customer_id IN {customer_ids:Array(String)})
     AND ({offer_id:String} = '' OR offer_id = {offer_id:String})
     AND ({creative_id:String} = '' OR creative_id = {creative_id:String})
     AND ({channel_id:String} = '' OR channel_id = {channel_id:String})

@@ -1,4 +1,5 @@
--- A row is an enrolment in which there is something to do, of all tenants, the longest waiting first.
+-- A row is an enrolment in which there is something to do, of all tenants: the longest waiting one of each, then the second
+-- of each, and so on, so that no tenant's crowd keeps another's few waiting.
 -- Frame: held_journeys (tenant_id, journey_id), in which everybody waits.
 SELECT
     toString(tenant_id) AS tenant_id,
@@ -18,5 +19,5 @@ FROM
     GROUP BY tenant_id, customer_id, journey_id, enrollment_id
 )
 WHERE newest.1 = 'active' AND newest.2 <= {now:DateTime64(3, 'UTC')}
-ORDER BY newest.2, enrollment_id
+ORDER BY row_number() OVER (PARTITION BY tenant_id ORDER BY newest.2, enrollment_id), newest.2, enrollment_id
 LIMIT {limit:UInt32}

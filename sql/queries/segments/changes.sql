@@ -162,7 +162,7 @@ fulfilled AS
         multiIf(kind = 'number', amount, kind = 'text', toFloat64OrNull(extract(words, {number_pattern:String})), NULL) AS left_number,
         if(isFinite(left_number), left_number, NULL) AS left,
         if(notEmpty(numbers), numbers[1], toFloat64OrNull(extract(texts[1], {number_pattern:String}))) AS right_number,
-        if(isFinite(right_number), right_number, NULL) AS right,
+        if(abs(right_number) <= 9007199254740991, right_number, NULL) AS right,
         if(
             kind = 'text' AND notEmpty(texts),
             multiIf(words > texts[1], 1, words < texts[1], -1, 0),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
+from rapport.domain.numbers import BEYOND, MAX_NUMBER
 from rapport.domain.profiles.attributes import MAX_BYTES, AttributeFault, Form, complete
 from rapport.domain.profiles.rows import Row, apply_rows
 
@@ -21,7 +22,9 @@ FIELDS = (
 PEOPLE = CustomerSchema(id="people", key="people", name="People", fields=FIELDS)
 FORM = Form.of([PEOPLE])
 GOLD = {"tier": "gold"}
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+scalars = (
+    st.none() | st.booleans() | st.integers(-MAX_NUMBER, MAX_NUMBER) | st.floats(-MAX_NUMBER, MAX_NUMBER) | st.text()
+)
 anything = st.dictionaries(st.sampled_from(["tier", "age", "vip", "born", "seen", "shoe", "note"]), scalars)
 
 
@@ -38,11 +41,13 @@ def value_of(name: str, value: Any, *, is_text: bool = False) -> Any:
         ("age", "-3", -3),
         ("age", "33.0", 33.0),
         ("age", "1e3", 1000.0),
-        ("age", "99999999999999999999", 1e20),
+        ("age", "9007199254740991", MAX_NUMBER),
+        ("age", "9007199254740992", BEYOND),
+        ("age", "99999999999999999999", BEYOND),
         ("age", " 33 ", 33),
         *(
             ("age", text, "must be a number in plain digits, as 1234.5")
-            for text in ("nan", "", "1_000", "\uff13", "\xa07")
+            for text in ("nan", "", "1_000", "\uff13", "\xa07", "1e999")
         ),
         ("vip", "Yes", True),
         ("vip", "0", False),

@@ -1,6 +1,5 @@
--- A row is a row of any table that names one of some customers among others.
-SELECT *
+-- One row: how many rows of a table names one of some customers among others, each in its newest version.
+SELECT count() AS rows
 FROM {table:Identifier}
 WHERE tenant_id = {tenant_id:String} AND hasAny({column:Identifier}, {customer_ids:Array(String)})
-LIMIT {limit:UInt32}
 SETTINGS final = 1

@@ -1,0 +1,52 @@
+"""Which numbers every reader of JSON, Python and ClickHouse take for the same.
+
+Beyond 2^53 a double no longer tells two whole numbers apart, and of a longer one some readers keep nothing at all. So
+a number that is stored, or that something is compared with, lies within :data:`MAX_NUMBER`; what is longer is a text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rapport.domain.json_limits import MAX_INTEGER, MIN_INTEGER
+
+MAX_NUMBER: Final = 2**53 - 1
+BEYOND: Final = f"holds a number beyond {MAX_NUMBER:,}, up to which numbers are exact; send it as a text"
+
+
+def is_exact(number: float) -> bool:
+    """Whether a number is finite and within :data:`MAX_NUMBER`, on either side of 0."""
+    return abs(number) <= MAX_NUMBER
+
+
+def find_inexact(value: object, path: str = "") -> Iterator[str]:
+    """Find the numbers in a value of JSON that are not exact, however deep they are in it; their paths."""
+    left: list[tuple[str, object]] = [(path, value)]
+    while left:
+        where, inner = left.pop()
+        if isinstance(inner, Mapping):
+            left += [(f"{where}.{name}" if where else str(name), one) for name, one in inner.items()]
+        elif isinstance(inner, list | tuple):
+            left += [(f"{where}[{index}]", one) for index, one in enumerate(inner)]
+        elif isinstance(inner, int | float) and not is_exact(inner):
+            yield where
+
+
+def finite_of(value: object) -> float | None:
+    """A value as a finite double; None if it is no number, or none that a double can hold."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (OverflowError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def texts_of_long_numbers(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """A value of JSON in which whole numbers beyond 64 bits are texts, as ClickHouse's functions of JSON read them."""
+    if isinstance(value, Mapping):
+        return {name: texts_of_long_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [texts_of_long_numbers(inner) for inner in value]
+    return str(value) if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER else value

@@ -1,0 +1,63 @@
+"""Turns: no tenant waits for more than one piece of work of each other before each piece of its own."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import chain, zip_longest
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+_NOTHING: Final = object()
+
+
+def take_turns(items: Iterable[T], tenant_of: Callable[[T], Hashable]) -> Iterator[T]:
+    """Order items so that tenants take turns; those of one tenant stay in their order."""
+    of_tenant: dict[Hashable, list[T]] = {}
+    for item in items:
+        of_tenant.setdefault(tenant_of(item), []).append(item)
+    turns = zip_longest(*of_tenant.values(), fillvalue=_NOTHING)
+    return (item for item in chain.from_iterable(turns) if item is not _NOTHING)  # type: ignore[misc]
+
+
+class Backoff(Generic[K]):
+    """Remembers what failed, and leaves it alone the longer the more often it has.
+
+    Args:
+        first_s: After the first failure; it doubles with each further one in a row.
+        longest_s: As far as it grows.
+        most: Keys that are remembered; beyond, the oldest are forgotten.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_s: float,
+        longest_s: float,
+        most: int = 100_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._most = most
+        self._clock = clock
+        self._failures: OrderedDict[K, tuple[int, float]] = OrderedDict()
+
+    def is_due(self, key: K) -> bool:
+        """Whether it may be tried."""
+        return self._failures.get(key, (0, 0.0))[1] <= self._clock()
+
+    def note_failure(self, key: K) -> None:
+        """Leave it alone for a while."""
+        failures = self._failures.pop(key, (0, 0.0))[0] + 1
+        pause_s = min(self._first_s * 2.0 ** min(failures - 1, 30), self._longest_s)
+        self._failures[key] = failures, self._clock() + pause_s
+        while len(self._failures) > self._most:
+            self._failures.popitem(last=False)
+
+    def note_success(self, key: K) -> None:
+        """Forget that it ever failed."""
+        self._failures.pop(key, None)

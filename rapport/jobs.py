@@ -1,0 +1,231 @@
+"""Background work that goes on whatever happens, and says how it goes.
+
+A job is one pass of work that is done again and again. Whatever a pass raises is logged, counted and shown; the next
+one comes later the more passes in a row have failed. Each pass should see to all tenants as far as it can and raise at
+its end what kept it from some of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+SPREAD: Final = 0.1
+"""By what part of itself a pause is longer or shorter at random, so that processes do not keep step."""
+STOP_S: Final = 12.0
+"""Longer than a job takes to clean up after it was cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be done again and again.
+
+    Attributes:
+        name: In logs, metrics and lists.
+        work: One pass; or what never returns until it is cancelled.
+        every_s: From the end of one pass to the next.
+        first_after_s: From the start of the process to the first pass.
+        retry_s: The pause after a pass that failed; it doubles with each further one in a row.
+        longest_retry_s: As far as it grows.
+        at_end: Done once more after the last pass.
+    """
+
+    name: str
+    work: Callable[[], Awaitable[object]]
+    every_s: float
+    first_after_s: float = 0.0
+    retry_s: float = 1.0
+    longest_retry_s: float = 30.0
+    at_end: Callable[[], Awaitable[object]] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class JobState:
+    """How it goes with a job; times in Unix seconds.
+
+    Attributes:
+        started_at: The latest pass.
+        succeeded_at: The end of the latest pass that succeeded.
+        failed_at: Likewise, that failed.
+        error: The type of what that one raised; the logs have its text, which may name what no caller should see.
+        failures: Passes that have failed since the last one that succeeded.
+        due_at: The next pass; None while one runs.
+    """
+
+    name: str
+    every_s: float
+    started_at: float | None = None
+    succeeded_at: float | None = None
+    failed_at: float | None = None
+    error: str | None = None
+    failures: int = 0
+    due_at: float | None = None
+
+
+class SetbackError(Exception):
+    """A pass has seen to everything, and some of it failed: that is shown, and the next pass comes when it is due.
+
+    Attributes:
+        errors: What was raised.
+    """
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        super().__init__("; ".join(f"{type(error).__name__}: {error}"[:300] for error in errors[:5]))
+        self.errors = errors
+
+
+class JobMetrics:
+    """What Prometheus sees of jobs; several processes of one machine are put together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.failures = Counter("rapport_job_failures", "Passes that failed", ["job"], registry=registry)
+        self.succeeded_at = _gauge("rapport_job_last_success_timestamp_seconds", "The latest success", registry)
+        self.due_at = _gauge("rapport_job_due_timestamp_seconds", "When the next pass is due", registry)
+
+
+def _gauge(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, meaning, ["job"], registry=registry, multiprocess_mode="max")
+
+
+class Jobs:
+    """Runs jobs beside each other.
+
+    Args:
+        jobs: Their names differ.
+        metrics: Where passes are counted.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, jobs: Iterable[Job], metrics: JobMetrics, clock: Callable[[], float] = time.time) -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._metrics = metrics
+        self._clock = clock
+        self._states = {job.name: JobState(name=job.name, every_s=job.every_s) for job in self._jobs.values()}
+
+    @property
+    def states(self) -> Sequence[JobState]:
+        """How it goes with each."""
+        return list(self._states.values())
+
+    async def run(self) -> None:
+        """Work until cancelled, and then clean up."""
+        tasks = [asyncio.create_task(self._keep(job), name=job.name) for job in self._jobs.values()]
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await end(tasks, again_after_s=STOP_S)
+
+    async def _keep(self, job: Job) -> None:
+        pause_s = job.first_after_s
+        try:
+            while True:
+                await self._pause(job, pause_s)
+                pause_s = await self._pass(job)
+        finally:
+            if job.at_end is not None:
+                await asyncio.shield(self._finish(job, job.at_end))
+
+    async def _pause(self, job: Job, pause_s: float) -> None:
+        pause_s *= random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - no secret
+        due_at = self._clock() + pause_s
+        self._states[job.name].due_at = due_at
+        self._metrics.due_at.labels(job.name).set(due_at)
+        await asyncio.sleep(pause_s)
+
+    async def _pass(self, job: Job) -> float:
+        """Do one pass; the pause after it."""
+        state = self._states[job.name]
+        state.started_at, state.due_at = self._clock(), None
+        try:
+            await job.work()
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            state.failures += 1
+            state.failed_at, state.error = self._clock(), _name_of(error)
+            self._metrics.failures.labels(job.name).inc()
+            pause_s = job.every_s
+            if not isinstance(error, SetbackError):
+                pause_s = min(job.retry_s * 2.0 ** min(state.failures - 1, 30), job.longest_retry_s)
+            is_new = state.failures == 1  # the same traceback again and again helps nobody
+            shown = {"exc_info": _cause_of(error)} if is_new else {"error": str(error)[:500]}
+            log.warning("a job failed; it is done again", job=job.name, in_s=pause_s, failures=state.failures, **shown)
+            return pause_s
+        state.failures, state.succeeded_at = 0, self._clock()
+        self._metrics.succeeded_at.labels(job.name).set(state.succeeded_at)
+        return job.every_s
+
+    async def _finish(self, job: Job, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            log.warning("a job could not be ended as it should", job=job.name, exc_info=error)
+
+
+async def see_to_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
+    """Work on items one after the other; one that fails keeps no other from being worked on.
+
+    Raises:
+        SetbackError: With what those that failed have raised.
+    """
+    if errors := await try_each(items, work):
+        raise SetbackError(errors)
+
+
+async def try_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> list[Exception]:
+    """Like :func:`see_to_each`; returns what was raised."""
+    errors: list[Exception] = []
+    for item in items:
+        try:
+            await work(item)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next item must not wait for it
+            errors.append(error)
+    return errors
+
+
+def _name_of(error: BaseException) -> str:
+    errors: Sequence[BaseException] = error.errors if isinstance(error, SetbackError) else [error]
+    return ", ".join(sorted({type(one).__name__ for one in errors}))
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    return error.errors[0] if isinstance(error, SetbackError) else error
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end, and not only what it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]], *, again_after_s: float) -> None:
+    """Cancel tasks, again and again until they have ended, and forget what they raised.
+
+    Before Python 3.12 ``asyncio.wait_for``, which Kafka's client is full of, may lose a cancellation.
+
+    Args:
+        tasks: What to end.
+        again_after_s: How long a task may take to clean up before it is cancelled once more.
+    """
+    asked = set(tasks)
+    pending = asked
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=again_after_s)
+    for task in asked:
+        if not task.cancelled():
+            task.exception()

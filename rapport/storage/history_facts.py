@@ -1,0 +1,208 @@
+"""What of decisions' facts only the history knows: rolling windows, outcomes, exposures and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rapport.domain.decisions.facts import Counts, Subject
+from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.events import MAX_FUTURE_MS
+from rapport.domain.metrics import measure, measure_groups, start_ms_of
+from rapport.domain.outcomes import Category, Classification
+from rapport.domain.periods import PeriodType
+from rapport.storage.event_rows import read_events
+from rapport.storage.facts_requests import Exposure, FactsRequest, LoadedFacts, Place
+from rapport.storage.history import id_at
+from rapport.storage.long_histories import read_exposures, read_groups
+
+if TYPE_CHECKING:
+    from rapport.storage.client import Store
+    from rapport.storage.event_rows import StoredEvent
+    from rapport.storage.long_histories import EventGroup
+    from rapport.storage.of_customers import Customer
+    from rapport.storage.summary_rows import StoredSummary
+
+PERIODS: Final[Mapping[Unit, PeriodType]] = {
+    Unit.DAY: PeriodType.DAILY,
+    Unit.WEEK: PeriodType.WEEKLY,
+    Unit.MONTH: PeriodType.MONTHLY,
+}
+Aim = tuple[str, int, "Window | None"]
+"""What is asked of the history: for what, from which time on, and the window that is counted."""
+Reach = dict["Customer", dict[Place, int]]
+"""The offset up to which the summaries of each place of each customer count."""
+
+
+def add_history(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], reach: Reach) -> None:
+    """Add what only the history knows: of it, exactly the events that the summaries count already.
+
+    Recommendations, which no summary counts, only matter to behavioral metrics that ask for them.
+    """
+    asked = {number: list(_history_windows(one, facts[number])) for number, one in enumerate(requests)}
+    numbers = numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
+    if not numbers:
+        return
+    first_id = id_at(min(start for windows in asked.values() for _, start, _ in windows))
+    events, long = read_events(store, numbers, first_id)
+    is_long = {number for customer in long for number in numbers[customer]}
+    for number in is_long:
+        _add_long_history(store, requests[number], facts[number], asked[number], reach)
+    known: dict[int, list[StoredEvent]] = {number: [] for number, windows in asked.items() if windows}
+    for event in events:
+        is_contact = event.category != Category.RECOMMENDATION
+        if is_contact and event.offset > reach.get(event.customer, {}).get(place_of(event), -1):
+            continue
+        for number in numbers[event.customer]:
+            known[number].append(event)
+    for number in known.keys() - is_long:
+        _add_events(requests[number], facts[number], asked[number], known[number])
+
+
+def _add_events(request: FactsRequest, facts: LoadedFacts, asked: Sequence[Aim], events: Sequence[StoredEvent]) -> None:
+    contacts: dict[Subject, int] = {}
+    for event in events:
+        if event.category == Category.RECOMMENDATION:
+            continue
+        counted_ms = event.counted_ms
+        keep_latest(contacts, place_of(event).subject, counted_ms)
+        for aim in asked:
+            _add_event(facts, request, aim, event, counted_ms)
+    facts.metrics = _measure(request, events)
+    _date_contacts(facts, request, contacts)
+
+
+def _add_long_history(
+    store: Store, request: FactsRequest, facts: LoadedFacts, asked: Sequence[Aim], reach: Reach
+) -> None:
+    """The same of one customer whose history is long: the engine counts, and what it counts is not read."""
+    members = request.members or (request.customer_id,)
+    reached = [
+        (place.customer_id, *place.subject, place.source, offset)
+        for customer in request.customers
+        for place, offset in reach.get(customer, {}).items()
+    ]
+    if request.exposures:
+        seen = read_exposures(store, request.tenant_id, members, reached, request.exposures)
+        facts.exposed |= {Exposure(*one) for one in seen}
+    later_ms = request.now_ms + 1
+    asked = [aim for aim in asked if aim[0] != "exposures"]
+    starts = sorted({later_ms, *(start_ms for _, start_ms, _ in asked)})
+    bucket_of = {start_ms: number for number, start_ms in enumerate(starts, 1)}
+    groups = read_groups(store, request.tenant_id, members, reached, starts)
+    contacts: dict[Subject, int] = {}
+    for group in groups:
+        if group.category != Category.RECOMMENDATION:
+            keep_latest(contacts, group.subject, group.latest_ms)
+            for purpose, start_ms, window in asked:
+                _add_group(facts, request, (purpose, bucket_of[start_ms], window), group)
+    _date_contacts(facts, request, contacts)
+    values = {
+        metric.key: measure_groups(
+            metric, (one.metric for one in groups if bucket_of[start_ms] <= one.bucket < bucket_of[later_ms])
+        )
+        for metric in request.metrics
+        for start_ms in [max(0, start_ms_of(metric, request.now_ms))]
+    }
+    facts.metrics = {key: value for key, value in values.items() if value is not None}
+
+
+def _add_group(facts: LoadedFacts, request: FactsRequest, aim: Aim, group: EventGroup) -> None:
+    """What :func:`_add_event` does with each event of a group; times are numbers of buckets."""
+    purpose, first_bucket, window = aim
+    if group.bucket < first_bucket:
+        if purpose == "summarised" and window is not None and group.named_bucket >= first_bucket:
+            facts.add(window, group.subject, _counts_of(group, group.events).negated())
+    elif purpose == "counts" and window is not None:
+        facts.add(window, group.subject, _counts_of(group, group.events))
+    elif purpose == "outcomes" and group.outcome in request.outcomes:
+        keep_latest(facts.last_outcome_ms, (group.outcome, group.subject), group.latest_ms)
+
+
+def _date_contacts(facts: LoadedFacts, request: FactsRequest, counted: Mapping[Subject, int]) -> None:
+    """Put the latest contacts at the time when they count, as far back as the history was read for it."""
+    for subject, at_ms in facts.last_contact_ms.items():
+        if at_ms >= request.first_contact_ms:
+            facts.last_contact_ms[subject] = min(at_ms, counted.get(subject, at_ms))
+
+
+def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, float]:
+    measured = [event.measured for event in events] if request.metrics else []
+    values = {definition.key: measure(definition, measured, request.now_ms) for definition in request.metrics}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _add_event(facts: LoadedFacts, request: FactsRequest, aim: Aim, event: StoredEvent, counted_ms: int) -> None:
+    purpose, start_ms, window = aim
+    subject = place_of(event).subject
+    if counted_ms < start_ms:
+        if purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
+            facts.add(window, subject, _counts_of(event).negated())
+    elif purpose == "counts" and window is not None:
+        facts.add(window, subject, _counts_of(event))
+    elif purpose == "outcomes":
+        if event.outcome in request.outcomes:
+            keep_latest(facts.last_outcome_ms, (event.outcome, subject), counted_ms)
+    elif (
+        purpose == "exposures"
+        and event.category == Category.IMPRESSION
+        and event.recommendation_id in request.exposures
+    ):
+        facts.exposed.add(Exposure(event.recommendation_id, event.rank))
+
+
+def _counts_of(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
+    is_response = event.category == Category.RESPONSE
+    kind = event.classification
+    return Counts(
+        impressions=events * (event.category == Category.IMPRESSION),
+        positive=events * (is_response and kind == Classification.POSITIVE),
+        negative=events * (is_response and kind == Classification.NEGATIVE),
+        neutral=events * (is_response and kind == Classification.NEUTRAL),
+        converts=events * event.is_conversion,
+    )
+
+
+def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[Aim]:
+    """What a request asks of the history."""
+    for window in sorted(request.windows, key=str):
+        zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
+        if not is_summarised(window, request):
+            yield "counts", window.start_ms(request.now_ms, zone), window
+        elif window.unit is not Unit.ALL and window in facts.counts:
+            yield "summarised", window.start_ms(request.now_ms, zone), window
+    if request.outcomes:
+        yield "outcomes", request.first_outcome_ms, None
+    if request.exposures:
+        yield "exposures", 0, None
+    if any(at_ms >= request.first_contact_ms for at_ms in facts.last_contact_ms.values()):
+        yield "contacts", max(0, request.first_contact_ms - MAX_FUTURE_MS), None
+    for metric in request.metrics:
+        yield "metrics", max(0, start_ms_of(metric, request.now_ms)), None
+
+
+def is_summarised(window: Window, request: FactsRequest) -> bool:
+    """Whether summaries count a window; of the others, only the history knows."""
+    if window.unit is Unit.ALL:
+        return True
+    is_tenants = window.zone is Zone.TENANT or request.customer_zone in (None, request.time_zone)
+    return window.kind is Kind.CALENDAR and window.unit in PERIODS and is_tenants
+
+
+def numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[Customer, list[int]]:
+    """The requests that are about a customer, by each of the ids."""
+    numbers: dict[Customer, list[int]] = {}
+    for number, request in requests:
+        for customer in request.customers:
+            numbers.setdefault(customer, []).append(number)
+    return numbers
+
+
+def place_of(row: StoredEvent | StoredSummary) -> Place:
+    """Where a row counts."""
+    return Place(Subject(row.offer_id, row.creative_id, row.channel_id), row.source, row.customer_id)
+
+
+def keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:
+    """Remember the latest time of a key."""
+    times[key] = max(at_ms, times.get(key, at_ms))

@@ -1,0 +1,35 @@
+-- A row is how often something happened to a customer with a long history: events that are alike in all that decisions ask.
+-- bucket says how many of the instants asked for, which ascend, an event does not count before, and named_bucket the same by
+-- the time that it names: so one reading answers all windows. An event counts at the latest when it was received.
+-- Of contacts exactly those count that the summary rows reach; recommendations, which no summary counts, all do.
+-- Frame: reached_places (customer_id, offer_id, creative_id, channel_id, source, reached: offset).
+WITH arrayMap(at -> fromUnixTimestamp64Milli(at, 'UTC'), {starts:Array(Int64)}) AS starts
+SELECT
+    e.offer_id AS offer_id,
+    e.creative_id AS creative_id,
+    e.channel_id AS channel_id,
+    toString(e.outcome) AS outcome,
+    toString(e.classification) AS classification,
+    toString(e.category) AS category,
+    e.is_conversion AS is_conversion,
+    toString(e.direction) AS direction,
+    toUInt32(arrayCount(start -> least(e.occurred_at, e.received_at) >= start, starts)) AS bucket,
+    toUInt32(arrayCount(start -> e.occurred_at >= start, starts)) AS named_bucket,
+    count() AS events,
+    toUnixTimestamp64Milli(max(least(e.occurred_at, e.received_at))) AS latest_ms,
+    count(e.conversion_value) AS values,
+    toString(sum(e.conversion_value)) AS total,
+    toString(min(e.conversion_value)) AS least,
+    toString(max(e.conversion_value)) AS most
+FROM interactions AS e FINAL
+LEFT JOIN reached_places AS r
+    ON r.customer_id = e.customer_id
+    AND r.offer_id = e.offer_id
+    AND r.creative_id = e.creative_id
+    AND r.channel_id = e.channel_id
+    AND r.source = toString(e.source)
+WHERE e.tenant_id = {tenant_id:String}
+    AND e.customer_id IN {customer_ids:Array(String)}
+    AND e.id >= {from_id:String}
+    AND (e.category = 'recommendation' OR (r.source != '' AND e.offset <= r.reached))
+GROUP BY offer_id, creative_id, channel_id, outcome, classification, category, is_conversion, direction, bucket, named_bucket

@@ -1,0 +1,171 @@
+"""Background work survives whatever its passes raise, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from rapport.fairness import Backoff, take_turns
+from rapport.jobs import Job, JobMetrics, Jobs, SetbackError, end, see_to_each
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class Passes:
+    """Work whose passes raise what they are told to, and then succeed."""
+
+    def __init__(self, *raised: BaseException) -> None:
+        self.raised = list(raised)
+        self.count = 0
+        self.succeeded = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.count += 1
+        if self.raised:
+            raise self.raised.pop(0)
+        self.succeeded.set()
+
+
+async def run(*jobs: Job, until: Callable[[Jobs], Awaitable[object]]) -> tuple[Jobs, CollectorRegistry]:
+    registry = CollectorRegistry()
+    made = Jobs(jobs, JobMetrics(registry))
+    running = asyncio.create_task(made.run())
+    await asyncio.wait_for(until(made), 30)
+    await end([running], again_after_s=5)
+    return made, registry
+
+
+@pytest.mark.parametrize(
+    "error", [OverflowError("int too large"), RecursionError(), KeyError("x"), asyncio.CancelledError(), TimeoutError()]
+)
+def test_a_job_goes_on_after_whatever_its_work_raises_and_says_what_it_was(error: BaseException):
+    async def check() -> None:
+        work, beside = Passes(error, error), Passes()
+        jobs, registry = await run(
+            Job(name="broken", work=work, every_s=60, retry_s=0.001),
+            Job(name="beside", work=beside, every_s=0.001),
+            until=lambda _jobs: work.succeeded.wait(),
+        )
+        state, other = jobs.states
+        assert (work.count, state.failures, state.error) == (3, 0, type(error).__name__)
+        assert state.succeeded_at is not None
+        assert state.failed_at is not None
+        assert state.due_at is not None
+        assert state.due_at - state.succeeded_at > 50
+        assert (other.failures, other.error) == (0, None)
+        assert registry.get_sample_value("rapport_job_failures_total", {"job": "broken"}) == 2
+        assert registry.get_sample_value("rapport_job_due_timestamp_seconds", {"job": "broken"}) == state.due_at
+        seen = registry.get_sample_value("rapport_job_last_success_timestamp_seconds", {"job": "broken"})
+        assert seen == state.succeeded_at
+
+    asyncio.run(check())
+
+
+def test_a_job_that_keeps_failing_is_left_alone_longer_each_time_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
+    pauses: list[float] = []
+
+    async def check() -> None:
+        work = Passes(*(ValueError() for _ in range(6)))
+        sleep = asyncio.sleep
+
+        async def note(seconds: float) -> None:
+            pauses.append(round(seconds))
+            await sleep(0)
+
+        monkeypatch.setattr("rapport.jobs.asyncio.sleep", note)
+        monkeypatch.setattr("rapport.jobs.SPREAD", 0.0)
+        job = Job(name="j", work=work, every_s=60, retry_s=2, longest_retry_s=20)
+        await run(job, until=lambda _jobs: work.succeeded.wait())
+
+    asyncio.run(check())
+    assert pauses[:8] == [0, 2, 4, 8, 16, 20, 20, 60]
+
+
+def test_what_fails_for_one_keeps_no_other_from_being_seen_to_and_does_not_slow_the_job():
+    seen: list[str] = []
+
+    async def work(tenant_id: str) -> None:
+        if tenant_id == "bad":
+            raise OverflowError
+        seen.append(tenant_id)
+
+    async def check() -> None:
+        rounds = asyncio.Semaphore(0)
+
+        async def look() -> None:
+            rounds.release()
+            await see_to_each(["bad", "good", "fine"], work)
+
+        async def twice(_jobs: Jobs) -> None:
+            for _ in range(3):
+                await rounds.acquire()
+
+        jobs, _ = await run(Job(name="j", work=look, every_s=0.001, retry_s=1e9), until=twice)
+        (state,) = jobs.states
+        assert (state.error, state.failures >= 2) == ("OverflowError", True)
+
+    asyncio.run(check())
+    assert seen[:4] == ["good", "fine"] * 2
+    with pytest.raises(SetbackError, match="OverflowError"):
+        asyncio.run(see_to_each(["bad"], work))
+
+
+def test_a_job_that_is_ended_does_its_last_work_even_if_a_pass_hangs():
+    async def check() -> None:
+        started, last = asyncio.Event(), Passes()
+
+        async def hang() -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        await run(Job(name="j", work=hang, every_s=1, at_end=last), until=lambda _jobs: started.wait())
+        assert last.count == 1
+
+    asyncio.run(check())
+
+
+def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same():
+    async def deaf() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async def failing() -> None:
+        raise ValueError
+
+    async def check() -> None:
+        tasks = [asyncio.create_task(deaf()), asyncio.create_task(failing())]
+        await asyncio.sleep(0)
+        await end(tasks, again_after_s=0.01)
+        assert all(task.done() for task in tasks)
+
+    asyncio.run(check())
+
+
+def test_tenants_take_turns_however_much_one_of_them_brings():
+    items = [("big", number) for number in range(1_000)] + [("small", 0), ("small", 1), ("other", 0)]
+    ordered = list(take_turns(items, lambda item: item[0]))
+    assert sorted(ordered) == sorted(items)
+    assert ordered[:5] == [("big", 0), ("small", 0), ("other", 0), ("big", 1), ("small", 1)]
+    assert [number for tenant, number in ordered if tenant == "big"] == list(range(1_000))
+
+
+def test_what_failed_is_tried_again_later_each_time_and_at_once_after_a_success():
+    now_s = 0.0
+    backoff = Backoff[str](first_s=10, longest_s=35, clock=lambda: now_s)
+    pauses = []
+    for _ in range(4):
+        backoff.note_failure("a")
+        began_s = now_s
+        while not backoff.is_due("a"):
+            now_s += 1
+        pauses.append(now_s - began_s)
+    assert (pauses, backoff.is_due("b")) == ([10, 20, 35, 35], True)
+    backoff.note_failure("a")
+    backoff.note_success("a")
+    assert backoff.is_due("a")
