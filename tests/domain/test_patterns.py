@@ -42,7 +42,7 @@ def test_what_takes_other_engines_years_takes_a_moment(pattern: str, text: str):
         ("(", "missing )"),
         ("a" * (MAX_LENGTH + 1), f"at most {MAX_LENGTH} characters"),
         (r"\pL{1,500}", "too large"),
-        (r"((a{0,100}){0,10}){0,1}b", "too large"),
+        (".{1,500}", "too large"),
         ("\ud800", "half a character"),
     ],
 )
