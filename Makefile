@@ -42,11 +42,13 @@ bench-api: $(READY)  ## requests/s and latencies of the API; BROKER=kafka for Ap
 bench-recommend: $(READY) ## decisions/s and latencies of Recommend; BROKER=kafka for Apache Kafka
 	$(BIN)/python -m benchmarks.recommend --broker $(or $(BROKER),embedded) $(ARGS)
 
-lock: $(READY)       ## pin every dependency with hashes: all of them, and what the image needs
+lock: $(READY)       ## pin every dependency with hashes: all of them, and what the image needs to run and to build
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --upgrade -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --constraints requirements.lock -o requirements.runtime.lock
+	echo hatchling | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --constraints requirements.lock -o requirements.build.lock
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Rapport needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'

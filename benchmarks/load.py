@@ -15,6 +15,8 @@ CONNECTIONS: Final = 64
 MOST_CONNECTIONS: Final = 512
 WARM_UP_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
+_NOT_NOW: Final = (0, 429, 503)
+"""No answer in time, and the answers of a server that has too much to do."""
 _LENGTH: Final = b"content-length:"
 
 MakeRequest = Callable[[], bytes]
@@ -32,19 +34,31 @@ class Load:
     Attributes:
         seconds: From the first request counted to the last answer.
         latencies_ms: Of every answer, from the moment the request was due.
-        errors: Answers that were no success, and requests without one.
+        errors: Answers that were wrong: neither a success nor "not now".
+        lost: Requests without an answer in time, or answered 429 or 503: the rate could not be reached.
         under_way: Requests at the same time; 0 at a fixed rate.
     """
 
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     errors: int = 0
+    lost: int = 0
     under_way: int = 0
 
     @property
     def requests_per_s(self) -> float:
         """Successes per second."""
-        return (len(self.latencies_ms) - self.errors) / self.seconds if self.seconds else 0.0
+        return (self.offered - self.errors - self.lost) / self.seconds if self.seconds else 0.0
+
+    @property
+    def offered(self) -> int:
+        """Requests that were due."""
+        return len(self.latencies_ms)
+
+    @property
+    def outcome(self) -> str:
+        """All of it on one line."""
+        return f"{self.requests_per_s:,.0f}/s of {self.offered:,} offered, {self.lost:,} lost, {self.errors:,} errors"
 
     def percentile_ms(self, share: float) -> float:
         """A percentile of the latencies; `share` from 0 to 1."""
@@ -150,7 +164,9 @@ async def _ask(connection: _Connection, request: bytes, due_at: float, load: Loa
     status = 0
     with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
         status = await _within(connection.ask(request))
-    if not 200 <= status < 300:
+    if status in _NOT_NOW:
+        load.lost += 1
+    elif not 200 <= status < 300:
         load.errors += 1
     if not status:
         connection.close()

@@ -40,14 +40,25 @@ def die_with(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def heed_every_signal() -> None:
+    """Give every signal its default action and let every one through.
+
+    What is ignored or blocked stays so in the command: by Python itself (SIGPIPE), by `nohup` (SIGHUP), by a shell that
+    runs something in the background (SIGINT). The supervisor stops its children by signals.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def main(arguments: Sequence[str]) -> NoReturn:
     """Become the command after `--`; exit with 127 when it cannot be run."""
     parent_pid, separator, *argv = arguments
     if separator != "--" or not argv:
         sys.exit("usage: child.py PARENT_PID -- COMMAND ARGUMENTS...")
     die_with(int(parent_pid))
-    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):  # an ignored signal would stay so in the command
-        signal.signal(ignored_by_python, signal.SIG_DFL)
+    heed_every_signal()
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - the command is our own list, and no shell is wanted
     except OSError as error:

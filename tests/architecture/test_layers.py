@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path for package in ("rapport", "pipeline", "api") for path in (ROOT / package).rglob("*.py"))
 DOMAIN = [path for path in CODE if "domain" in path.parts]
-PURE = {"lark", "msgspec", "re2", "typing_extensions", "rapport", *sys.stdlib_module_names}
+PURE = {"lark", "msgspec", "typing_extensions", "rapport", *sys.stdlib_module_names}
 
 ONLY_HERE = {
     "clickhouse_connect": "rapport.storage",
@@ -169,13 +169,23 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements.runtime.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements.runtime.lock", "requirements.build.lock"])
 def test_a_lock_names_no_index_and_pins_every_package_with_hashes(name: str):
     text = (ROOT / name).read_text("utf-8")
     assert not re.search(r"https?:|file:|git\+|--(extra-)?index-url|--find-links|--trusted-host", text)
     for package, entry in lock_entries(name).items():
         assert re.match(r"[\w.-]+(\[[\w,-]+\])?==[\w.!+]+", entry), package
         assert re.findall(r"--hash=sha256:[0-9a-f]{64}", entry), package
+
+
+def test_the_image_is_built_and_run_with_pinned_packages_only():
+    everything = lock_entries("requirements.lock")
+    build = lock_entries("requirements.build.lock")
+    assert {name: everything[name] for name in build} == build
+    for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines():
+        if " pip " in line:
+            assert "--require-hashes" in line or ("--no-index" in line and "--no-deps" in line), line
+        assert " pip wheel" not in line or "--no-build-isolation" in line
 
 
 def test_the_lock_pins_everything_the_project_asks_for():
@@ -200,7 +210,6 @@ def test_every_library_that_is_imported_is_asked_for_by_the_project():
         "urllib3": "clickhouse-connect",
         "backports": "backports-zstd",
         "mimeparse": "python-mimeparse",
-        "re2": "google-re2",
         "yaml": "pyyaml",
     }
     missing = set()

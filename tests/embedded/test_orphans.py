@@ -99,12 +99,15 @@ def test_a_command_whose_parent_died_before_it_could_run_does_not_run(tmp_path: 
     assert not touched.exists()
 
 
-def test_the_command_becomes_the_child_with_default_signals(tmp_path: Path):
-    status = ["sh", "-c", "echo $$; grep SigIgn /proc/self/status"]
-    with subprocess.Popen(wrap(status, os.getpid()), stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+@pytest.mark.parametrize("inherited", ["", "trap '' HUP INT QUIT TERM USR1 USR2 CHLD"])
+def test_the_command_becomes_the_child_with_default_signals(tmp_path: Path, inherited: str):
+    status = ["sh", "-c", "echo $$; grep -E 'Sig(Ign|Blk)' /proc/self/status"]
+    argv = ["sh", "-c", f'{inherited or ":"}; exec "$@"', "sh", *wrap(status, os.getpid())]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         output, _ = process.communicate()
-    pid, _, ignored = output.split()
+    pid, _, blocked, _, ignored = output.split()
     assert pid == str(process.pid)
+    assert int(blocked, 16) == 0
     # Signals 32 and 33 belong to the C library: no program can set them, so whatever was inherited stays.
     assert int(ignored, 16) & 0x7FFF_FFFF == 0
 
