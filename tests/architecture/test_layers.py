@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path for package in ("rapport", "pipeline", "api") for path in (ROOT / package).rglob("*.py"))
 DOMAIN = [path for path in CODE if "domain" in path.parts]
-PURE = {"lark", "msgspec", "typing_extensions", "rapport", *sys.stdlib_module_names}
+PURE = {"lark", "msgspec", "re2", "typing_extensions", "rapport", *sys.stdlib_module_names}
 
 ONLY_HERE = {
     "clickhouse_connect": "rapport.storage",
@@ -210,6 +210,7 @@ def test_every_library_that_is_imported_is_asked_for_by_the_project():
         "urllib3": "clickhouse-connect",
         "backports": "backports-zstd",
         "mimeparse": "python-mimeparse",
+        "re2": "google-re2",
         "yaml": "pyyaml",
     }
     missing = set()
