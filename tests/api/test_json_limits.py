@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from rapport.domain.json_limits import MAX_DEPTH, UNREADABLE
+from rapport.domain.json_limits import MAX_DEPTH
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller
@@ -61,35 +61,6 @@ def test_what_is_accepted_is_shown_as_it_came(caller: Caller):
     assert row["response"] == {"unknown": value}
     assert caller.ask("PUT", "/customers/ann", json={"attributes": {"a": value}}).status_code == 201
     assert json.loads(caller.get("/customers/ann").text)["attributes"] == {"a": value}
-
-
-STORED: Final = ('{"n": 1e999}', '{"n": %s}' % ("9" * 5_000), '{"a":' * 971 + "1" + "}" * 971)
-
-
-def test_what_was_stored_before_is_shown_as_text(caller: Caller):
-    caller.record({"customerId": "ann", "outcome": "click"})
-    assert caller.read("/interaction-history?customerId=ann")["pagination"]["total"] == 1
-    assert caller.ask("PUT", "/customers/ann", json={"attributes": {"tier": "gold"}}).status_code == 201
-    for number, text in enumerate(STORED, 1):
-        values = {"tenant": caller.tenant_id, "number": number, "text": text}
-        for statement in (
-            (
-                "INSERT INTO interactions SELECT * REPLACE (concat(left(id, 37), toString({number:UInt8})) AS id, "
-                "{text:String} AS metadata) FROM interactions "
-                "WHERE tenant_id = {tenant:String} AND metadata = '' LIMIT 1 SETTINGS prefer_column_name_to_alias = 1"
-            ),
-            (
-                "INSERT INTO customer_versions SELECT * REPLACE (concat('b', toString({number:UInt8})) AS customer_id, "
-                "{text:String} AS attributes) FROM customer_versions WHERE tenant_id = {tenant:String} "
-                "AND customer_id = 'ann' LIMIT 1 SETTINGS prefer_column_name_to_alias = 1"
-            ),
-        ):
-            caller.store.client.command(statement, parameters=values)
-    rows = caller.read("/interaction-history?customerId=ann")["data"]
-    assert {row["response"].get(UNREADABLE) for row in rows} == {None, *STORED}
-    shown = {caller.get(f"/customers/b{n}").json()["attributes"][UNREADABLE] for n in range(1, len(STORED) + 1)}
-    assert shown == set(STORED)
-    assert caller.get("/customers").status_code == 200
 
 
 def test_a_list_of_the_catalogue_is_read_whatever_one_entity_of_it_is(caller: Caller):

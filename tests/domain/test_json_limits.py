@@ -12,8 +12,10 @@ from rapport.domain.json_limits import (
     MAX_DEPTH,
     MAX_INTEGER,
     MIN_INTEGER,
+    UNREADABLE,
     JsonFault,
     decode_json,
+    decode_stored_object,
     find_json_fault,
     find_value_fault,
     is_too_deep,
@@ -144,3 +146,11 @@ def test_work_grows_no_faster_than_the_text(unit: bytes):
     text = b"[" + unit * (1_000_000 // len(unit)) + b"1e999]"
     assert find_json_fault(text) is not None
     split_array(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"n": 1e999}', '{"n": %s}' % ("9" * 5_000), '{"a":' * 971 + "1" + "}" * 971, "[1]", "no JSON"]
+)
+def test_what_was_stored_before_and_cannot_be_read_is_shown_as_text(text: str):
+    assert decode_stored_object(text) == {UNREADABLE: text}
+    assert decode_stored_object('{"n": 1}') == {"n": 1}
