@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, read_enrollment
 from rapport.domain.journeys.entering import EntryEvent
 from rapport.domain.privacy import hash_customer
 from rapport.storage.tombstones import read_erasures
@@ -43,7 +43,6 @@ _TYPES: Final[Mapping[str, Any]] = {
     "enrolled_at": _MILLIS,
     "ended_at": _MILLIS,
 }
-_decode: Final = msgspec.json.Decoder(Enrollment).decode
 
 
 class Enrolled(NamedTuple):
@@ -179,7 +178,8 @@ def load_enrollments(store: Store, keys: Collection[tuple[str, ...]]) -> list[En
     if not keys:
         return []
     rows = store.select("journeys/states", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
-    by_key = {one.key: one for one in (Enrolled(tenant_id, _decode(state)) for tenant_id, state in rows.iter_rows())}
+    found = (Enrolled(row["tenant_id"], read_enrollment(row["state"], row)) for row in rows.iter_rows(named=True))
+    by_key = {one.key: one for one in found}
     return [by_key[key] for key in keys if key in by_key]
 
 
@@ -187,7 +187,7 @@ def find_enrollment(store: Store, tenant_id: str, journey_id: str, enrollment: s
     """Find an enrolment by its id."""
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrollment}
     rows = store.rows("journeys/by_id", asked)
-    return _decode(rows[0]["state"]) if rows else None
+    return read_enrollment(rows[0]["state"], rows[0]) if rows else None
 
 
 def count_active(store: Store, keys: Collection[tuple[str, ...]]) -> dict[tuple[str, str, str], int]:
@@ -221,7 +221,7 @@ def list_enrollments(
     """
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "customer_id": customer_id, "status": status}
     rows = store.rows("journeys/page", {**asked, "limit": limit, "offset": offset})
-    return [_decode(row["state"]) for row in rows], rows[0]["total"] if rows else 0
+    return [read_enrollment(row["state"], row) for row in rows], rows[0]["total"] if rows else 0
 
 
 def enrollments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[CustomerEnrollment]:

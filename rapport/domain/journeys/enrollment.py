@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from rapport.domain.json_limits import MAX_DEPTH, UNREADABLE, is_too_deep
+from rapport.domain.times import LATEST_MS
 
 
 class EnrollmentStatus(StrEnum):
@@ -75,3 +78,35 @@ def enrollment_id(tenant_id: str, journey_id: str, customer_id: str, entry: str)
     """
     text = f"{tenant_id}\0{journey_id}\0{customer_id}\0{entry}"
     return f"enr_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def read_enrollment(state: str, columns: Mapping[str, Any]) -> Enrollment:
+    """Decode a stored state; of one that cannot be read, ``entry`` holds the text, and columns tell where it stands.
+
+    Args:
+        state: As JSON, perhaps from before there were limits.
+        columns: Of its row, named as in table ``journey_enrollment_versions``, times as epoch milliseconds.
+    """
+    try:
+        if not is_too_deep(state.encode(), 2 * MAX_DEPTH):
+            return _decode(state)
+    except msgspec.DecodeError:
+        pass
+    return Enrollment(
+        id=columns["enrollment_id"],
+        journey_id=columns["journey_id"],
+        journey_version=columns["journey_version"],
+        customer_id=columns["customer_id"],
+        version=columns["version"],
+        status=EnrollmentStatus(columns["status"]),
+        step=columns["step"],
+        entered_at_ms=columns["enrolled_at_ms"],
+        due_at_ms=columns["due_at_ms"],
+        enrolled_at_ms=columns["enrolled_at_ms"],
+        expires_at_ms=LATEST_MS,
+        ended_at_ms=columns["ended_at_ms"],
+        entry={UNREADABLE: state},
+    )
+
+
+_decode: Final = msgspec.json.Decoder(Enrollment).decode

@@ -18,10 +18,12 @@ from rapport.domain.formulas.values import truth_of
 from rapport.domain.journeys.definition import DecideConfig, SendConfig, UpdateConfig, WaitConfig
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
 from rapport.domain.journeys.plan import Plan, Step
+from rapport.domain.json_limits import UNREADABLE
 from rapport.domain.number_text import index_of_text
 from rapport.domain.periods import DAY_MS
 
 GONE: Final = "the journey has no such step"
+LOST: Final = "the stored state cannot be read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +130,9 @@ def take_step(plan: Plan, current: Enrollment, facts: JourneyFacts, now_ms: int)
     if now_ms >= current.expires_at_ms:
         return _end(current, EnrollmentStatus.EXPIRED, current.expires_at_ms), None
     step = plan.steps.get(current.step)
-    if step is None:
-        return _end(current, EnrollmentStatus.FAILED, now_ms, GONE), None
+    is_lost = UNREADABLE in current.entry  # nothing may be done again, and what is done already is not known
+    if step is None or is_lost:
+        return _end(current, EnrollmentStatus.FAILED, now_ms, LOST if is_lost else GONE), None
     if isinstance(step.config, WaitConfig):
         due_at_ms = current.entered_at_ms + step.config.length_ms
         if now_ms < due_at_ms:

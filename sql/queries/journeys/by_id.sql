@@ -1,6 +1,17 @@
--- The row is one enrolment of a journey, as it stands now.
-SELECT state
-FROM journey_enrollments
-WHERE tenant_id = {tenant_id:String}
-    AND journey_id = {journey_id:String}
-    AND enrollment_id = {enrollment_id:String}
+-- The row is one enrolment of a journey, as it stands now. As in states.
+SELECT
+    customer_id,
+    toString(journey_id) AS journey_id,
+    enrollment_id,
+    version,
+    journey_version,
+    toString(status) AS status,
+    step,
+    toUnixTimestamp64Milli(due_at) AS due_at_ms,
+    toUnixTimestamp64Milli(enrolled_at) AS enrolled_at_ms,
+    toUnixTimestamp64Milli(ended_at) AS ended_at_ms,
+    state
+FROM journey_enrollments AS e
+WHERE e.tenant_id = {tenant_id:String}
+    AND e.journey_id = {journey_id:String}
+    AND e.enrollment_id = {enrollment_id:String}

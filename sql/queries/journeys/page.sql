@@ -1,11 +1,21 @@
--- A row is an enrolment in one journey, the latest first; with how many there are on all pages.
+-- A row is an enrolment in one journey, the latest first; with how many there are on all pages. As in states.
 SELECT
+    customer_id,
+    toString(journey_id) AS journey_id,
+    enrollment_id,
+    version,
+    journey_version,
+    toString(status) AS status,
+    step,
+    toUnixTimestamp64Milli(due_at) AS due_at_ms,
+    toUnixTimestamp64Milli(enrolled_at) AS enrolled_at_ms,
+    toUnixTimestamp64Milli(ended_at) AS ended_at_ms,
     state,
     count() OVER () AS total
-FROM journey_enrollments
-WHERE tenant_id = {tenant_id:String}
-    AND journey_id = {journey_id:String}
-    AND ({customer_id:String} = '' OR customer_id = {customer_id:String})
-    AND ({status:String} = '' OR status = {status:String})
-ORDER BY enrolled_at DESC, enrollment_id
+FROM journey_enrollments AS e
+WHERE e.tenant_id = {tenant_id:String}
+    AND e.journey_id = {journey_id:String}
+    AND ({customer_id:String} = '' OR e.customer_id = {customer_id:String})
+    AND ({status:String} = '' OR e.status = {status:String})
+ORDER BY e.enrolled_at DESC, enrollment_id
 LIMIT {limit:UInt32} OFFSET {offset:UInt32}

@@ -1,10 +1,42 @@
--- A row is one of the enrolments asked for, as it stands now.
+-- A row is one of the enrolments asked for, as it stands now: its state, and what of it is told by columns, for a state that
+-- cannot be read.
 -- Frame: asked_enrollments (tenant_id, customer_id, journey_id, enrollment_id).
 SELECT
     toString(tenant_id) AS tenant_id,
-    argMax(state, (version, -toInt64(_block_number))) AS state
-FROM journey_enrollment_versions
-WHERE (tenant_id, customer_id, journey_id, enrollment_id) IN (
-    SELECT tenant_id, customer_id, journey_id, enrollment_id FROM asked_enrollments
+    customer_id,
+    toString(journey_id) AS journey_id,
+    enrollment_id,
+    newest.1 AS version,
+    newest.2 AS journey_version,
+    newest.3 AS status,
+    newest.4 AS step,
+    newest.5 AS due_at_ms,
+    newest.6 AS enrolled_at_ms,
+    newest.7 AS ended_at_ms,
+    newest.8 AS state
+FROM
+(
+    SELECT
+        tenant_id,
+        customer_id,
+        journey_id,
+        enrollment_id,
+        argMax(
+            (
+                version,
+                journey_version,
+                toString(status),
+                step,
+                toUnixTimestamp64Milli(due_at),
+                toUnixTimestamp64Milli(enrolled_at),
+                toUnixTimestamp64Milli(ended_at),
+                state
+            ),
+            (version, -toInt64(_block_number))
+        ) AS newest
+    FROM journey_enrollment_versions
+    WHERE (tenant_id, customer_id, journey_id, enrollment_id) IN (
+        SELECT tenant_id, customer_id, journey_id, enrollment_id FROM asked_enrollments
+    )
+    GROUP BY tenant_id, customer_id, journey_id, enrollment_id
 )
-GROUP BY tenant_id, customer_id, journey_id, enrollment_id
