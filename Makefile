@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults test-kafka test-contract lint types fmt lock schema bench-stream bench-api bench-recommend clean
+.PHONY: demo test test-faults test-kafka test-contract test-attack lint types fmt lock schema bench-stream bench-api bench-recommend clean
 
 demo: $(READY)       ## the whole stack on this machine with demo data; ONCE=1 checks the totals and exits
 	$(BIN)/rapport demo $(if $(ONCE),--once)
@@ -20,6 +20,9 @@ test-kafka: $(READY) ## broker and fault tests on Apache Kafka itself (needs Jav
 
 test-contract: $(READY) ## the API against its own OpenAPI document at length: some ten minutes
 	$(BIN)/pytest -m slow tests/api/test_contract.py $(ARGS)
+
+test-attack: $(READY) ## attacks on a running stack, beside a neighbour whose answers are watched; ARGS=--quick for a part
+	$(BIN)/pytest tests/attack tests/api/test_neighbours.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

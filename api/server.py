@@ -17,6 +17,7 @@ from granian.http import HTTP1Settings
 
 from api.app import create_app
 from api.limits import parse_route_limits
+from rapport.embedded.child import die_with
 from rapport.garbage import collect_rarely
 from rapport.logs import configure_logs
 from rapport.settings import SettingsError, from_env
@@ -34,7 +35,11 @@ MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def build() -> Observed:
-    """Make the application of one worker process, from the environment."""
+    """Make the application of one worker process, from the environment.
+
+    It dies with the process that started it: a worker left behind by a kill -9 would go on serving the port.
+    """
+    die_with(os.getppid())
     settings = from_env(os.environ)
     configure_logs(settings)
     app = create_app(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
+from tests.embedded.toys import is_alive
 from tests.fixtures.api import CallerFactory
 from tests.fixtures.api_process import running_api_process
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,3 +136,14 @@ def test_many_that_ask_whether_it_is_ready_wait_for_one_look(url: str):
 def _looks(url: str) -> float:
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(LOOKS))
+
+
+def test_no_worker_of_the_api_is_left_by_a_kill(api_world: World):
+    with running_api_process(api_world) as url:
+        port = url.rpartition(":")[2]
+        ours = psutil.Process().children(recursive=True)
+        family = [process for process in ours if process.environ().get("RAPPORT_API_PORT") == port]
+        (server,) = [process for process in family if process.ppid() == os.getpid()]
+        assert len(family) > 1
+        server.kill()
+        wait_until(lambda: not any(is_alive(process.pid) for process in family), "no process of the API is left")

@@ -1,0 +1,109 @@
+"""``make test-attack``: a running stack, an attacker, and a neighbour who is watched all the while."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.attack.neighbour import Neighbour
+from tests.attack.stack import AttackedStack, running_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.attack.neighbour import Observation
+
+
+@dataclass(slots=True)
+class Figures:
+    """What is printed at the end.
+
+    Attributes:
+        inputs: Tried, by attack.
+        faults: Processes that were killed and came back.
+        neighbour: What the neighbour saw, by attack.
+    """
+
+    inputs: dict[str, int] = field(default_factory=dict)
+    faults: int = 0
+    neighbour: dict[str, Observation] = field(default_factory=dict)
+
+
+_FIGURES: Final = Figures()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--quick``."""
+    parser.addoption("--quick", action="store_true", help="a part of each attack, for every change")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the attacks out of ``make test``."""
+    for item in items:
+        if "tests/attack/" in item.nodeid and item.path.name == "test_attacks.py":
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def is_quick(request: pytest.FixtureRequest) -> bool:
+    """Whether a part of each attack is enough."""
+    return bool(request.config.getoption("--quick", default=True))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedStack]:
+    """The stack."""
+    with running_stack(tmp_path_factory.mktemp("attack")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def running_neighbour(stack: AttackedStack) -> Iterator[Neighbour]:
+    """The neighbour, from the first attack to the last."""
+    with Neighbour(stack) as neighbour:
+        yield neighbour
+
+
+@pytest.fixture
+def neighbour(running_neighbour: Neighbour, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
+    """The neighbour, watched during one attack: no answer of its is wrong, and none is missing."""
+    running_neighbour.observe()
+    yield running_neighbour
+    seen = running_neighbour.observe()
+    _FIGURES.neighbour[request.node.name] = seen
+    assert not seen.wrong, seen.wrong[:5]
+    if "faults" not in request.keywords:
+        assert seen.unavailable == 0, f"{seen.unavailable} of {seen.unavailable + seen.count} were turned away"
+    assert seen.count
+
+
+@pytest.fixture
+def figures() -> Figures:
+    """Where attacks say what they have tried."""
+    return _FIGURES
+
+
+@pytest.fixture
+def seeded(request: pytest.FixtureRequest) -> random.Random:
+    """Randomness of the test; its seed is printed."""
+    seed = f"{request.node.name}-{uuid.uuid4().hex[:8]}"
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was tried and how the neighbour fared."""
+    if not _FIGURES.neighbour:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("attack")
+    write(f"inputs tried: {sum(_FIGURES.inputs.values()):,}; processes killed that came back: {_FIGURES.faults}")
+    write(f"{'attack':44} {'inputs':>8} {'answers':>8} {'p50 ms':>8} {'p99 ms':>8} {'live p99':>9} {'away':>5}")
+    for name, seen in _FIGURES.neighbour.items():
+        times = [seen.quantile(0.5), seen.quantile(0.99), seen.quantile(0.99, "live")]
+        shown = " ".join(f"{1000 * seconds:8.0f}" for seconds in times)
+        write(f"{name[5:49]:44} {_FIGURES.inputs.get(name, 0):8,} {seen.count:8,} {shown}  {seen.unavailable:5}")
