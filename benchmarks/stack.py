@@ -41,6 +41,7 @@ class Sql:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or LOOPBACK, parts.port, timeout=_REQUEST_SECONDS)
         self._database = database
+        self._headers = {"X-ClickHouse-User": parts.username or "default", "X-ClickHouse-Key": parts.password or ""}
 
     def ask(self, statement: str) -> list[list[str]]:
         """Run a statement and return the rows of its answer, as text.
@@ -49,7 +50,7 @@ class Sql:
             RuntimeError: ClickHouse refuses.
         """
         path = "/?" + urlencode({"database": self._database, "default_format": "TabSeparated"})
-        self._connection.request("POST", path, statement.encode())
+        self._connection.request("POST", path, statement.encode(), self._headers)
         response = self._connection.getresponse()
         text = response.read().decode()
         if response.status != http.HTTPStatus.OK:

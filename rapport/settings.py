@@ -67,6 +67,7 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach ClickHouse."""
 
     url: str = "http://127.0.0.1:8123"
+    """May name a user and a password, which then count before those below."""
     user: str = "default"
     password: Secret = Secret("")
     database: str = "rapport"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,32 +67,35 @@ def up(
         if fresh:
             wipe(plan.data_dir)
         stack = Stack(plan_children(plan), plan.data_dir)
+        env_file = plan.data_dir.with_name(f"{plan.data_dir.name}.env")
+        with ExitStack() as at_the_end:
 
-        async def announce() -> None:
-            echo(describe_stack(plan, data_dir))
+            async def announce() -> None:
+                plan.write_env_file(env_file)
+                at_the_end.callback(env_file.unlink, missing_ok=True)
+                echo(describe_stack(plan, data_dir, env_file))
 
-        asyncio.run(stack.run_until_stopped(announce))
+            asyncio.run(stack.run_until_stopped(announce))
     except StackError as error:
         raise CliError(str(error)) from error
 
 
-def describe_stack(plan: StackPlan, data_dir: Path) -> str:
-    """Say what runs where, and what to do with it."""
-    exports = "\n".join(f"  export {name}={value}" for name, value in plan.connection.items())
+def describe_stack(plan: StackPlan, data_dir: Path, env_file: Path) -> str:
+    """Say what runs where, and what to do with it. Nothing secret: the terminal may be watched or logged."""
     return f"""
 The stack is up.
 
   broker      {plan.environment["KAFKA_BOOTSTRAP"]}, topic {plan.settings.kafka.topic} with \
 {plan.settings.kafka.partitions} partitions. Its log is in memory only:
               what workers have not applied is gone after a stop. The summaries stay in ClickHouse.
-  ClickHouse  {plan.environment["CLICKHOUSE_URL"]}, database {plan.settings.clickhouse.database}
+  ClickHouse  {plan.environment["CLICKHOUSE_URL"]}, database {plan.settings.clickhouse.database}, password in {env_file}
   workers     {", ".join(plan.metrics_urls)}; also /health/ready
   API         {plan.api_url}, described at {plan.api_url}/docs
   logs, data  {data_dir}
 
 To talk to it from another terminal:
 
-{exports}
+  . {shlex.quote(str(env_file))}
   rapport tenant create demo
   rapport key create demo --role admin
   rapport produce --dataset cdnow

@@ -33,7 +33,6 @@ class NextSteps:
         command: How the user calls ``rapport``.
         worker: The worker to kill,
         worker_pid: and its process id.
-        api_key: Opens the API.
         customer_id: Somebody to ask about.
     """
 
@@ -41,7 +40,6 @@ class NextSteps:
     command: str
     worker: str
     worker_pid: str
-    api_key: str
     customer_id: str
 
 
@@ -96,21 +94,21 @@ In another terminal:
 
 Ask the API:
 
-  [cyan]curl -H "X-API-Key: {steps.api_key}" \\
+  [cyan]curl -H "X-API-Key: $RAPPORT_API_KEY" \\
     "{plan.api_url}/api/v1/interaction-summaries?customerId={steps.customer_id}&periodType=monthly"[/]
-  [cyan]curl -H "X-API-Key: {steps.api_key}" \\
+  [cyan]curl -H "X-API-Key: $RAPPORT_API_KEY" \\
     "{plan.api_url}/api/v1/interaction-history?customerId={steps.customer_id}&limit=3"[/]
-  [cyan]curl -H "X-API-Key: {steps.api_key}" \\
+  [cyan]curl -H "X-API-Key: $RAPPORT_API_KEY" \\
     "{plan.api_url}/api/v1/customers/{steps.customer_id}/unified-profile"[/]
-  [cyan]curl -H "X-API-Key: {steps.api_key}" -H "Content-Type: application/json" {plan.api_url}/api/v1/respond \\
+  [cyan]curl -H "X-API-Key: $RAPPORT_API_KEY" -H "Content-Type: application/json" {plan.api_url}/api/v1/respond \\
     -d '{{"customerId": "{steps.customer_id}", "creativeId": "newsletter", "channelId": "email", \
 "outcome": "click", "idempotencyKey": "my-first-click"}}'[/]
 
 What would you offer now, and why not something else?
 
-  [cyan]curl -H "X-API-Key: {steps.api_key}" -H "Content-Type: application/json" {plan.api_url}/api/v1/recommend \\
+  [cyan]curl -H "X-API-Key: $RAPPORT_API_KEY" -H "Content-Type: application/json" {plan.api_url}/api/v1/recommend \\
     -d '{{"customerId": "me", "channel": "web", "attributes": {{"purchases": 3}}, "debug": true}}'[/]
-  [cyan]curl -H "X-API-Key: {steps.api_key}" {plan.api_url}/api/v1/customers/me/why-not/club[/]
+  [cyan]curl -H "X-API-Key: $RAPPORT_API_KEY" {plan.api_url}/api/v1/customers/me/why-not/club[/]
 
 Kill {steps.worker} while more events flow. It is restarted here, and the totals stay exact:
 

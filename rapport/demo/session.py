@@ -153,7 +153,6 @@ class Demo:
             command=self._command,
             worker=self._worker,
             worker_pid=self._worker_pid(),
-            api_key=key,
             customer_id=found.example_id,
         )
         show_next_steps(self._console, self._plan, steps)
@@ -165,16 +164,8 @@ class Demo:
             return "PID"
 
     def _write_env_file(self, path: Path, key: str) -> None:
-        variables = {
-            "RAPPORT_TENANT": TENANT,
-            "RAPPORT_URL": self._plan.api_url,
-            "RAPPORT_API_KEY": key,
-            **self._plan.connection,
-        }
-        draft = path.with_name(f"{path.name}.draft")
-        draft.touch(mode=0o600)
-        draft.write_text("".join(f"export {name}={value}\n" for name, value in variables.items()), encoding="utf-8")
-        draft.replace(path)  # whoever waits for the file finds it complete
+        own = {"RAPPORT_TENANT": TENANT, "RAPPORT_URL": self._plan.api_url, "RAPPORT_API_KEY": key}
+        self._plan.write_env_file(path, own)
 
     def _remove_env_file(self) -> None:
         if self._env_file is not None:

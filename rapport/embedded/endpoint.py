@@ -1,8 +1,9 @@
 """A ClickHouse HTTP endpoint over chDB, for the local stack: `python -m rapport.embedded.endpoint`.
 
 One process, one data directory, one port on loopback. It speaks the part of ClickHouse's HTTP interface that
-clickhouse-connect, curl and BI tools use; the engine is ClickHouse's own. It has no users and no TLS: **any
-credentials are accepted**, so it refuses to listen anywhere but on loopback.
+clickhouse-connect, curl and BI tools use; the engine is ClickHouse's own. It has one user, `default`, whose password is
+in a file, and no TLS, so it refuses to listen anywhere but on loopback. See `rapport.embedded.access` for who may ask,
+and engine.xml for what may be asked.
 
 What it does not do: KILL QUERY by a client's query id (the engine gives its own, see `system.processes`), the native
 compression of `compress=1`, INSERT ... SELECT FROM input(), replicas, the Kafka engine.
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
-import ipaddress
 import logging
 import os
 import signal
@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from rapport.embedded.access import Access, is_loopback
 from rapport.embedded.child import die_with
+from rapport.embedded.confinement import confine
 from rapport.embedded.engine import Engine
 from rapport.embedded.engine_errors import EngineError
 from rapport.embedded.http_handlers import Handlers
@@ -46,6 +48,7 @@ class EndpointOptions:
 
     Attributes:
         data_dir: The engine's directory.
+        password_file: Holds the password, so that neither the process list nor the environment does.
         port: TCP port; 0 takes a free one, which the log names.
         host: A loopback address or ``localhost``.
         memory_ratio: Share of the machine's memory for all queries together.
@@ -54,6 +57,7 @@ class EndpointOptions:
     """
 
     data_dir: Path
+    password_file: Path
     port: int
     host: str = "127.0.0.1"
     memory_ratio: float = 0.5
@@ -68,10 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         die_with(os.getppid())
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
+        access = Access(options.password_file.read_text("utf-8").strip())
         with _bind(options.host, options.port) as listener:
+            _confine(options.data_dir)
             engine = Engine(options.data_dir, memory_ratio=options.memory_ratio)
-            asyncio.run(_serve(engine, listener, options))
-    except (OSError, EngineError) as error:
+            asyncio.run(_serve(engine, access, listener, options))
+    except (OSError, ValueError, EngineError) as error:
         log.error("clickhouse endpoint: %s", error)  # noqa: TRY400 - for whoever typed the command, not a traceback
         return 2
     if not engine.wait_idle(1.0):
@@ -87,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> tuple[EndpointOptions, bool]:
     parser = argparse.ArgumentParser(prog="rapport.embedded.endpoint", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="the engine's directory, created when missing")
+    parser.add_argument("--password-file", type=Path, required=True, help="holds the password of the user default")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
     parser.add_argument("--memory-ratio", type=float, default=0.5, help="share of memory for queries (%(default)s)")
@@ -96,21 +103,20 @@ def _parse(arguments: Sequence[str] | None) -> tuple[EndpointOptions, bool]:
     given = vars(parser.parse_args(arguments))
     dies_with_parent = given.pop("die_with_parent")
     options = EndpointOptions(**given)
-    if not _is_loopback(options.host):
+    if not is_loopback(options.host):
         parser.error(
-            f"--host {options.host} is not a loopback address. This endpoint has no users, no passwords and no TLS: "
-            "it is for this machine only. Run a ClickHouse server where others must reach it."
+            f"--host {options.host} is not a loopback address. This endpoint has one user and no TLS: it is for this "
+            "machine only. Run a ClickHouse server where others must reach it."
         )
     return options, dies_with_parent
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _confine(data_dir: Path) -> None:
+    temporary = data_dir.resolve() / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["TMPDIR"] = str(temporary)  # chDB makes a directory there while it is imported
+    if not confine(data_dir):
+        log.warning("this system cannot confine the engine: SQL can read the files that this user can, by file()")
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -134,14 +140,14 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _serve(engine: Engine, listener: socket.socket, options: EndpointOptions) -> None:
+async def _serve(engine: Engine, access: Access, listener: socket.socket, options: EndpointOptions) -> None:
     """Answer requests until a signal comes, then those in flight, for `stop_seconds` at most."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     threads = ThreadPoolExecutor(options.threads, thread_name_prefix="engine")
     handlers = Handlers(engine, threads)
-    app = web.Application()
+    app = web.Application(middlewares=[access.middleware(engine.version)])
     app.add_routes(handlers.routes())
     runner = web.AppRunner(
         app,

@@ -13,17 +13,19 @@ from __future__ import annotations
 import os
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, urlencode
 
 from rapport.embedded.engine_errors import refuse
 from rapport.embedded.handles import Handle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rapport.embedded.handles import Connection
 
+_RIGHTS = Path(__file__).with_name("engine.xml")
 _FORMATS_SQL = "SELECT name, content_type FROM system.formats WHERE is_output"
 _DEFAULTS_SQL = (
     "SELECT toString(value) FROM system.settings "
@@ -57,12 +59,18 @@ class Engine:
         self._path = str(self.data_dir)
         if "?" in self._path:  # where chDB's options begin
             raise refuse(36, f"the name of the data directory {self._path} must not contain '?'")
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data_dir.chmod(0o700)
         self._connect = _load()
+        options = {
+            "max_server_memory_usage_to_ram_ratio": memory_ratio,
+            "config-file": _RIGHTS,
+            "users_config": _RIGHTS,
+        }
         self._open_handles = 0
         self._changed = threading.Condition()
         try:
-            self._root = self._connect(f"{self._path}?max_server_memory_usage_to_ram_ratio={memory_ratio}")
+            self._root = self._connect(f"{self._path}?{urlencode(options, quote_via=quote)}")
         except Exception as error:
             raise refuse(1002, f"cannot open {data_dir}, is another process using it? {error}") from error
         with self.open_handle() as handle:

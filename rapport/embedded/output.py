@@ -50,7 +50,8 @@ class LogFile:
     def __init__(self, path: Path, *, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
         self.path = path
         self._limit_bytes = limit_bytes
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.chmod(0o700)
         self._file = path.open("ab", buffering=0)
 
     def write(self, line: bytes) -> None:

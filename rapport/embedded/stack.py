@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import shlex
 import shutil
 import sys
 import urllib.request
@@ -28,9 +30,14 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S: Final = 5.0
 CLICKHOUSE_DIR: Final = "clickhouse"
 LOG_DIR: Final = "logs"
+USER: Final = "CLICKHOUSE_USER"
 PEPPER: Final = "RAPPORT_API_KEY_PEPPER"
 PEPPER_FILE: Final = "api-key-pepper"
+PASSWORD: Final = "CLICKHOUSE_PASSWORD"  # noqa: S105 - a name
+PASSWORD_FILE: Final = "clickhouse-password"  # noqa: S105 - a name
 _KEPT_VARIABLES: Final = frozenset({"KAFKA_PARTITIONS", "KAFKA_TOPIC", "KAFKA_DEAD_LETTER_TOPIC", "KAFKA_GROUP_ID"})
+_ENDPOINT_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH"})
+"""What ClickHouse's process inherits: no secret of the others, in case a query reads its environment."""
 _PATIENCE: Final = Restart(limit=20)
 """More than the default: people kill these processes to see what happens."""
 
@@ -76,7 +83,12 @@ class StackPlan:
     @property
     def connection(self) -> dict[str, str]:
         """The variables that another command needs to talk to this stack."""
-        return {name: self.environment[name] for name in (*_connection_of(self.ports), PEPPER)}
+        return {name: self.environment[name] for name in (*_connection_of(self.ports), USER, PASSWORD, PEPPER)}
+
+    def write_env_file(self, path: Path, more: Mapping[str, str] | None = None) -> None:
+        """Write what a shell needs to talk to this stack, and these variables, for the owner's eyes only."""
+        variables = {**(more or {}), **self.connection}
+        write_secret(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
 
 def plan_stack(
@@ -101,7 +113,8 @@ def plan_stack(
         if name in _KEPT_VARIABLES or not name.startswith(("KAFKA_", "CLICKHOUSE_"))
     }
     environment = inherited | _connection_of(ports) | {"RAPPORT_API_TRUSTED_TENANT": trusted_tenant}
-    environment.setdefault(PEPPER, _own_pepper(data_dir))
+    environment |= {USER: "default", PASSWORD: _own_secret(data_dir / PASSWORD_FILE)}
+    environment.setdefault(PEPPER, _own_secret(data_dir / PEPPER_FILE))
     settings = from_env(environment)
     partitions = settings.kafka.partitions
     if workers > partitions:
@@ -164,8 +177,9 @@ def _clickhouse(plan: StackPlan) -> Child:
         argv=[
             *(sys.executable, "-P", "-m", "rapport.embedded.endpoint"),
             *("--data-dir", str(data_dir), "--port", str(port)),
+            *("--password-file", str(plan.data_dir / PASSWORD_FILE)),
         ],
-        env=plan.environment,
+        env={name: value for name, value in plan.environment.items() if name in _ENDPOINT_VARIABLES},
         is_ready=_SchemaCheck(plan.settings.clickhouse).is_ready,
         ready_within_seconds=60.0,
         stop_within_seconds=15.0,
@@ -202,16 +216,21 @@ def _api(plan: StackPlan) -> Child:
     )
 
 
-def _own_pepper(data_dir: Path) -> str:
-    """The pepper of a stack's own keys, made once: they are in its database and outlive a restart."""
-    path = data_dir / PEPPER_FILE
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _own_secret(path: Path) -> str:
+    """A secret of the stack's own, made once: its database and its users' shells outlive a restart."""
     if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{PEPPER_FILE}.draft")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_hex(32), encoding="ascii")
-        draft.replace(path)
-    return path.read_text("ascii")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_secret(path, secrets.token_hex(32))
+    return path.read_text("utf-8")
 
 
 class _SchemaCheck:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 import polars as pl
@@ -150,8 +150,8 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timer:
             interface=url.scheme,
             host=url.hostname or "127.0.0.1",
             port=url.port or (8443 if url.scheme == "https" else 8123),
-            username=settings.user,
-            password=settings.password.reveal(),
+            username=unquote(url.username) if url.username else settings.user,
+            password=unquote(url.password) if url.password is not None else settings.password.reveal(),
             database=settings.database if database is None else database,
             send_receive_timeout=settings.timeout_s,
             connect_timeout=min(10, settings.timeout_s),
@@ -165,7 +165,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timer:
         client = _translated(open_client)
     except TransientStorageError as error:
         raise TransientStorageError(
-            f"ClickHouse at {settings.url} does not answer; is it running?", error.code
+            f"ClickHouse at {url.scheme}://{url.netloc.rpartition('@')[2]} does not answer; is it running?", error.code
         ) from error
     quorum = {"insert_quorum": settings.insert_quorum} if settings.insert_quorum else {}
     return Store(

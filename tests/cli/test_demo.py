@@ -67,15 +67,19 @@ def test_it_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
     with running(*arguments, env=env, cwd=tmp_path) as demo:
         demo.wait_for("drift 0")
         written = dict(line.removeprefix("export ").split("=", 1) for line in env_file.read_text().splitlines())
-        assert written.pop("RAPPORT_API_KEY").startswith("krn_")
-        assert len(written.pop("RAPPORT_API_KEY_PEPPER")) == 64
+        secrets = [written.pop(name) for name in ("RAPPORT_API_KEY", "RAPPORT_API_KEY_PEPPER", "CLICKHOUSE_PASSWORD")]
+        assert secrets[0].startswith("krn_")
+        assert [len(secret) for secret in secrets[1:]] == [64, 64]
+        assert env_file.stat().st_mode & 0o777 == 0o600
         assert written == {
             "RAPPORT_TENANT": "demo",
             "RAPPORT_URL": f"http://127.0.0.1:{ports.api}",
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{ports.kafka}",
             "KAFKA_IDEMPOTENT_PRODUCER": "false",
             "CLICKHOUSE_URL": f"http://127.0.0.1:{ports.clickhouse}",
+            "CLICKHOUSE_USER": "default",
         }
+        assert not [secret for secret in secrets if secret in demo.output]
         _kill_worker(demo.output)
         demo.wait_for("worker was killed by SIGKILL; restarting it")
         demo.wait_for("worker is ready", times=2)

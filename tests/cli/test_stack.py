@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from rapport.embedded.errors import DataDirInUseError, StackError
@@ -43,8 +45,12 @@ def test_events_flow_and_their_summaries_outlive_the_stack(tmp_path: Path):
     up = ["up", "--data-dir", "data", *port_arguments(ports)]
     with running(*up, env=environment(KAFKA_BOOTSTRAP="elsewhere:1"), cwd=tmp_path) as stack:
         stack.wait_for("Ctrl-C stops everything")
-        for name, value in plan_stack(tmp_path / "data", ports, 1, {}).connection.items():
-            assert f"export {name}={value}" in stack.output
+        lines = (tmp_path / "data.env").read_text().splitlines()
+        told = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        assert told == plan_stack(tmp_path / "data", ports, 1, {}).connection
+        _assert_private(tmp_path, told)
+        for secret in (told["CLICKHOUSE_PASSWORD"], told["RAPPORT_API_KEY_PEPPER"]):
+            assert secret not in stack.output
         assert "in memory only" in stack.output
         assert run("tenant", "create", "demo", env=env, cwd=tmp_path).returncode == 0
         assert run("produce", "--dataset", "synthetic", "--events", "500", env=env, cwd=tmp_path).returncode == 0
@@ -56,7 +62,21 @@ def test_events_flow_and_their_summaries_outlive_the_stack(tmp_path: Path):
         again = run(*up, env=environment(), cwd=tmp_path)
         assert again.returncode == 1
         assert "is in use by another stack" in again.stderr
+        assert (tmp_path / "data.env").exists()
         assert stack.stop(signal.SIGINT) == 0
+    assert not (tmp_path / "data.env").exists()
+
+
+def _assert_private(directory: Path, told: Mapping[str, str]) -> None:
+    """Others can neither read the files of a stack nor see a secret in the list of processes."""
+    for path in (directory / "data", directory / "data" / "logs", directory / "data" / "clickhouse"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    for name in ("data.env", "data/clickhouse-password", "data/api-key-pepper"):
+        assert (directory / name).stat().st_mode & 0o077 == 0, name
+    secrets = [told["CLICKHOUSE_PASSWORD"], told["RAPPORT_API_KEY_PEPPER"]]
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    logs = [path.read_text("utf-8", "replace") for path in (directory / "data" / "logs").iterdir()]
+    assert not [text for text in (*commands, *logs) if any(secret in text for secret in secrets)]
 
 
 def test_a_port_in_use_is_named_with_the_option_that_changes_it(tmp_path: Path):
@@ -86,10 +106,20 @@ def test_the_stack_has_its_own_connections_and_inherits_the_rest(tmp_path: Path)
     assert plan.settings.kafka.partitions == 8
     assert plan.settings.worker.batch_max_events == 7
     assert plan.environment["PATH"] == "/bin"
-    assert "CLICKHOUSE_PASSWORD" not in plan.environment
+    assert plan.environment["CLICKHOUSE_PASSWORD"] != environ["CLICKHOUSE_PASSWORD"]
     children = plan_children(plan)
     assert [child.name for child in children] == ["broker", "clickhouse", "worker-1", "worker-2", "api"]
     assert [claim.number for child in children for claim in child.ports] == [1, 2, 3, 4, 5]
+
+
+def test_a_shell_reads_the_environment_file_as_it_was_meant(tmp_path: Path):
+    pepper = "32 characters; $(touch ran) `id` 'a'"
+    plan = plan_stack(tmp_path / "data", StackPorts(), 1, {"RAPPORT_API_KEY_PEPPER": pepper})
+    plan.write_env_file(tmp_path / "data.env")
+    script = '. ./data.env; printf %s "$RAPPORT_API_KEY_PEPPER"'
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (pepper, "")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_more_workers_than_partitions_are_refused(tmp_path: Path):

@@ -22,7 +22,8 @@ def customers(demo: RunningDemo) -> Sequence[str]:
     query = (
         "SELECT DISTINCT customer_id FROM interaction_history WHERE tenant_id = 'demo' AND offer_id = 'compact-discs'"
     )
-    return sorted(demo.shell(f'curl -s "$CLICKHOUSE_URL/?database=rapport" -d "{query}"').stdout.split())
+    curl = 'curl -s -u "$CLICKHOUSE_USER:$CLICKHOUSE_PASSWORD" "$CLICKHOUSE_URL/?database=rapport"'
+    return sorted(demo.shell(f'{curl} -d "{query}"').stdout.split())
 
 
 def check(demo: RunningDemo, some: Sequence[str]) -> None:

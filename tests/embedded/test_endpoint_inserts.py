@@ -232,7 +232,7 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
 ):
     rows = b"1\tx\n" * 300_000  # more than one piece for the engine, less than one block
     address = urlsplit(clickhouse_url)
-    target = f"/?database={database}&query={quote('INSERT INTO t FORMAT TSV')}"
+    target = f"/?password={address.password or ''}&database={database}&query={quote('INSERT INTO t FORMAT TSV')}"
     length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(rows) * 2}"
     chunk = b"%x\r\n%b\r\n" % (len(rows), rows) if is_chunked else rows
     head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n"

@@ -88,16 +88,17 @@ def test_a_full_disk_fails_inserts_large_and_small_and_no_query(tmp_path: Path):
         endpoint.start()
         try:
             with connect(endpoint.url) as client:
-                client.command(f"CREATE TABLE t (a UInt64) {MERGE_TREE}")
-                client.insert("t", [[1]], column_names=["a"])
+                client.command("CREATE DATABASE d")
+                client.command(f"CREATE TABLE d.t (a UInt64) {MERGE_TREE}")
+                client.insert("d.t", [[1]], column_names=["a"])
                 disk.fill()
                 for count in (1, MANY):
                     with pytest.raises(DatabaseError) as caught:
-                        client.insert("t", [[number] for number in range(count)], column_names=["a"])
+                        client.insert("d.t", [[number] for number in range(count)], column_names=["a"])
                     assert caught.value.code == 243
-                assert client.query("SELECT a FROM t").result_rows == [(1,)]
+                assert client.query("SELECT a FROM d.t").result_rows == [(1,)]
                 disk.free()
-                client.insert("t", [[2]], column_names=["a"])
-                assert client.query("SELECT a FROM t ORDER BY a").result_rows == [(1,), (2,)]
+                client.insert("d.t", [[2]], column_names=["a"])
+                assert client.query("SELECT a FROM d.t ORDER BY a").result_rows == [(1,), (2,)]
         finally:
             endpoint.kill()

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import polars as pl
 import pytest
@@ -187,6 +188,25 @@ def test_every_call_is_timed_under_the_name_of_its_query_even_if_it_fails(store:
 def test_a_server_that_does_not_answer_is_transient():
     with pytest.raises(TransientStorageError, match="does not answer"):
         connect(ClickHouseSettings(url=f"http://127.0.0.1:{free_port()}", password=Secret("hush"), timeout_s=1))
+
+
+def test_credentials_in_the_address_count_and_are_not_shown(tmp_path: Path):
+    endpoint = EndpointProcess(tmp_path / "clickhouse")
+    endpoint.password = "a%40:/@ü"  # noqa: S105 - what an address must quote
+    endpoint.start()
+    try:
+        place = f"127.0.0.1:{endpoint.port}"
+        address = f"http://default:{quote(endpoint.password, safe='')}@{place}"
+        right = ClickHouseSettings(url=address, user="x", password=Secret("x"), database="default")
+        connect(right).close()
+        beside = ClickHouseSettings(url=f"http://{place}", password=Secret(endpoint.password), database="default")
+        connect(beside).close()
+        with pytest.raises(TerminalStorageError):
+            connect(ClickHouseSettings(url=f"http://{place}", password=Secret("x"), database="default"))
+    finally:
+        endpoint.stop()
+    with pytest.raises(TransientStorageError, match=f"at http://{place} does not answer"):
+        connect(right)
 
 
 def test_a_database_that_does_not_exist_is_terminal(clickhouse_url: str):
