@@ -25,6 +25,8 @@ MAX_FAULTS: Final = 1_000
 """So many faults of a request are listed."""
 MAX_TOLD: Final = 100
 """So many are in the one sentence that tells them."""
+MAX_PATH: Final = 256
+"""Characters of a path that an error repeats."""
 
 CODES: Final[Mapping[int, str]] = {
     400: "VALIDATION_ERROR",
@@ -74,7 +76,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         title: The status in words.
         status: The HTTP status.
         detail: What is wrong this time, for a person.
-        instance: The path that was asked for.
+        instance: The path that was asked for, or how it begins.
         code: Stable; programs match on it.
         trace_id: Finds the request in the logs.
         details: All faults of the request, where they can be told apart.
@@ -144,7 +146,7 @@ def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException)
     if isinstance(error, ValidationException):
         return _answer(request, _invalid_parameters(request, error))
     if status == 404:
-        detail = f"There is nothing at {request.method} {request.url.path}."
+        detail = f"There is nothing at {request.method} {_path_of(request)}."
         return _answer(request, ApiError(404, detail, headers=headers))
     if status == 405:
         headers = {"Allow": name_methods((headers.get("Allow") or headers.get("allow") or "").split(", "))}
@@ -198,10 +200,16 @@ def body_of(error: ApiError, path: str) -> ErrorBody:
     )
 
 
+def _path_of(request: Request[Any, Any, Any]) -> str:
+    """The path that was asked for, cut where it is too long to be repeated."""
+    path = request.url.path
+    return path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…"
+
+
 def _answer(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorBody]:
     headers = {name: value for name, value in error.headers.items() if name.lower() != "content-type"}
     return Response(
-        body_of(error, request.url.path), status_code=error.status, headers=headers, media_type=PROBLEM_JSON
+        body_of(error, _path_of(request)), status_code=error.status, headers=headers, media_type=PROBLEM_JSON
     )
 
 

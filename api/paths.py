@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _EMPTY: Final = "%"
 """Stands for an empty segment: no text is encoded like that, and the framework would leave the segment out."""
+MAX_ID: Final = 1_024
+"""Characters of an id in a path. No id is that long; answers that name it stay short."""
 _NO_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -40,12 +42,13 @@ class PathParameters(ASGIMiddleware):
         """Serve one request.
 
         Raises:
-            ApiError: 400 for what is no encoded UTF-8, 404 where an id is empty or followed by a slash.
+            ApiError: 400 for what is no encoded UTF-8, 404 where an id is empty, too long or followed by a slash.
         """
         if encoded := scope["path_params"]:
             _check_escapes(_path_of(scope))
             _check_slashes(_path_of(scope), scope["path_template"], encoded)
             scope["path_params"] = {name: unquote(value) for name, value in encoded.items()}
+            _check_lengths(scope["path_params"])
         await next_app(scope, receive, send)
 
 
@@ -73,3 +76,9 @@ def _check_escapes(raw: bytes) -> None:
 def _check_slashes(raw: bytes, template: str, encoded: Mapping[str, Any]) -> None:
     if _EMPTY in encoded.values() or (raw.endswith(b"/") and template.endswith("}")):
         raise ApiError(404, "There is nothing at an empty id; a slash in an id is written %2F.")
+
+
+def _check_lengths(parameters: Mapping[str, str]) -> None:
+    longest = max(map(len, parameters.values()))
+    if longest > MAX_ID:
+        raise ApiError(404, f"There is nothing by an id of {longest:,} characters; {MAX_ID:,} are the most.")

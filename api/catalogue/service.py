@@ -18,6 +18,7 @@ from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.plain import sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.validating import find_flaws, is_flaw_of_draft, is_same, with_changes
+from rapport.domain.decisions.flow_checks import fault_of_size
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.errors import StorageError
@@ -190,6 +191,8 @@ def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: E
     faults = [Fault(field=flaw.field, message=flaw.message) for flaw in flaws if not is_flaw_of_draft(flaw)]
     if isinstance(entity, DecisionFlow):
         _require_right_to_skip(principal, entity, known.entity if known is not None else None)
+        if fault := fault_of_size(entity.draft):
+            faults.append(Fault(field="draft", message=fault))
     if isinstance(entity, Offer) and entity.mandatory:
         was_mandatory = known is not None and isinstance(known.entity, Offer) and known.entity.mandatory
         if not was_mandatory and not principal.role.includes(Role.ADMIN):

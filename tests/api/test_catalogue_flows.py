@@ -16,6 +16,8 @@ NODES = [
     {"id": "response", "type": "response", "config": {}},
 ]
 
+CONDITIONS = [{"field": "customer.tier", "operator": "eq", "value": "gold"}]
+
 
 @pytest.fixture
 def flow(caller: Caller) -> dict[str, Any]:
@@ -63,6 +65,19 @@ def test_publishing_names_every_node_that_is_wrong(caller: Caller):
     assert caller.get("/decision-flows/f1").json()["publishedVersion"] == 0
     caller.ask("PATCH", "/decision-flows/f1", json={"draft": []})
     assert [one["field"] for one in caller.post("/decision-flows/publish", {"id": "f1"}).json()["details"]] == ["draft"]
+
+
+def test_a_draft_is_no_larger_than_what_can_be_published(caller: Caller):
+    def draft(inside: int) -> dict[str, Any]:
+        inner = [{"id": f"n{n}", "type": "qualify"} for n in range(inside)]
+        first = {"id": "if", "type": "conditional", "config": {"conditions": CONDITIONS, "then": inner}}
+        return {"name": f"F{inside}", "draft": [NODES[0], first, *NODES[1:]]}
+
+    assert caller.post("/decision-flows", draft(96)).status_code == 201
+    for many in (97, 9_000):
+        refused = caller.post("/decision-flows", draft(many))
+        assert (refused.status_code, refused.json()["details"][0]["field"]) == (400, "draft"), refused.text
+        assert "more than 100 nodes" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

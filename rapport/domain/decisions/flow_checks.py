@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -31,14 +32,20 @@ def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[t
         nodes: In their order.
         known_flows: Keys that ``call_flow`` may name.
     """
+    if fault := fault_of_size(nodes):
+        return [("", fault)]
     flaws: list[tuple[str, str]] = []
-    if len(nodes) > MAX_NODES:
-        return [("", f"{len(nodes)} nodes are too many; {MAX_NODES} are allowed")]
     ids = Counter(node.id for node in all_nodes(nodes))
     flaws += [(one, "the id occurs twice") for one, times in sorted(ids.items()) if times > 1]
     for node in all_nodes(nodes):
         flaws += [(node.id, flaw) for flaw in _flaws_of(node, frozenset(known_flows))]
     return flaws + list(_flaws_of_order(nodes))
+
+
+def fault_of_size(nodes: Sequence[Node]) -> str:
+    """Say that there are too many nodes, those inside conditionals included; empty if there are not."""
+    is_small = len(nodes) <= MAX_NODES and not any(islice(all_nodes(nodes), MAX_NODES, None))
+    return "" if is_small else f"has more than {MAX_NODES} nodes, those inside conditionals included; split the flow"
 
 
 def all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
