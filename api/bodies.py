@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
 from api.errors import MAX_FAULTS, ApiError, Fault, invalid
-from rapport.domain.json_limits import JsonFault, find_json_fault
+from rapport.domain.json_limits import JsonFault, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from litestar.openapi.spec import Reference, Schema
 
 T = TypeVar("T", bound="Body")
+MAX_FIELDS: Final = 1_000
+"""Of a body itself, known or not; what is inside of them is bounded by its size."""
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -113,8 +115,8 @@ def decode_body(raw: bytes, struct: type[T]) -> T:
 
 def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
     """Decode a body, or say everything that is wrong with it."""
-    if fault := find_json_fault(raw):
-        return [fault_of_json(fault)]
+    if fault := _fault_of_text(raw):
+        return [fault]
     try:
         return msgspec.json.decode(raw, type=struct)
     except msgspec.ValidationError:
@@ -139,6 +141,16 @@ def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
         return msgspec.json.decode(msgspec.json.encode(fields), type=struct)
     except msgspec.ValidationError as fault:
         return [Fault(field="body", message=str(fault))]
+
+
+def _fault_of_text(raw: bytes) -> Fault | None:
+    """Say why a body is not looked at any closer."""
+    found = decode_json(raw)
+    if isinstance(found, JsonFault):
+        return fault_of_json(found)
+    if isinstance(found, dict) and len(found) > MAX_FIELDS:
+        return Fault(field="body", message=f"has {len(found):,} fields; {MAX_FIELDS:,} are allowed")
+    return None
 
 
 def fault_of_json(fault: JsonFault) -> Fault:

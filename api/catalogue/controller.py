@@ -212,7 +212,7 @@ async def _views(
     resource: Resource, request: _Asking, services: Services, records: Iterable[Record]
 ) -> list[dict[str, Any]]:
     tenant_id = request.user.tenant_id
-    shown = await aside(_shown, tenant_id, list(records))
+    shown = await aside(tenant_id, _shown, tenant_id, list(records))
     if resource.extras and shown:
         ids = [view["id"] for view in shown]
         extras = await services.database.call(resource.extras.load, tenant_id, ids)

@@ -64,6 +64,6 @@ class LintController(Controller):
         ready = await services.catalogues.of(request.user.tenant_id)
         return LintReport(
             stamp=stored.stamp,
-            warnings=await aside(lint_catalogue, stored.entities),
+            warnings=await aside(request.user.tenant_id, lint_catalogue, stored.entities),
             problems=[*stored.problems, *ready.problems],
         )

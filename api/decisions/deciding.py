@@ -117,11 +117,8 @@ class Decider:
         facts = await self.read_facts(question, now_ms, holds)
         read = time.perf_counter()
         seed = secrets.randbits(SEED_BITS)
-        tenant_id = question.tenant.tenant_id
-        circuits = self._circuits.open_of(tenant_id, now_ms)
-        given = (question, facts.customer, facts.tenant)
-        make = partial(run, *given, now_ms=now_ms, seed=seed, open_circuits=circuits)
-        decision = make() if question.catalogue.is_light else await aside(make)
+        circuits = self._circuits.open_of(question.tenant.tenant_id, now_ms)
+        decision = await self._run(question, facts, now_ms, seed, circuits)
         decided = time.perf_counter()
         self._metrics.decision_seconds.labels("facts").observe(read - started)
         self._metrics.decision_seconds.labels("decide").observe(decided - read)
@@ -148,6 +145,22 @@ class Decider:
             facts_ms=(read - started) * 1000,
             decide_ms=(decided - read) * 1000,
         )
+
+    async def try_out(self, question: Question, now_ms: int, holds: Collection[Hold] = ()) -> Decision:
+        """Decide without writing down what it was decided by.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        facts = await self.read_facts(question, now_ms, holds)
+        circuits = self._circuits.open_of(question.tenant.tenant_id, now_ms)
+        return await self._run(question, facts, now_ms, secrets.randbits(SEED_BITS), circuits)
+
+    async def _run(
+        self, question: Question, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
+    ) -> Decision:
+        make = partial(run, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
+        return make() if question.catalogue.is_light else await aside(question.tenant.tenant_id, make)
 
 
 def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Question | None:

@@ -51,20 +51,46 @@ class About:
     decision_flow_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """A customer at some moment, and what is asked then.
+
+    Attributes:
+        record: The past decision that was asked for.
+    """
+
+    question: Question
+    customer: CustomerFacts
+    tenant: TenantFacts
+    now_ms: int
+    seed: int = 0
+    open_circuits: frozenset[str] = frozenset()
+    record: DecisionRecord | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """By which is decided."""
+        return self.question.catalogue
+
+    def view(self) -> _View:
+        """Ask the flow."""
+        asked = self.catalogue, self.question.flow, self.question.request, self.customer, self.tenant
+        inquiry = inquire(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
+        return _View(self.catalogue, inquiry, self.question.problems)
+
+
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A customer at some moment.
+    """What the flow says of a customer at some moment.
 
     Attributes:
         inquiry: What the flow says.
         problems: What the request names and what does not exist.
-        record: The past decision that was asked for.
     """
 
     catalogue: Catalogue
     inquiry: Inquiry
     problems: Sequence[str] = ()
-    record: DecisionRecord | None = None
 
     def explain(self, offer: Offer) -> Explanation:
         """Ask everything about an offer; a request that cannot be understood is shown nothing."""
@@ -81,13 +107,13 @@ async def list_eligibility(services: Services, tenant_id: str, about: About) -> 
         ApiError: 404 for an unknown flow or decision, or one of another customer; 409 for a decision that cannot be
             explained.
     """
-    view = await _look(services, tenant_id, about)
-    offers = await aside(_explain_all, view)
+    moment = await _look(services, tenant_id, about)
+    offers = await aside(tenant_id, _explain_all, moment)
     eligible = sum(one.eligible for one in offers)
     return Eligibility(
         customer_id=about.customer_id,
-        customer=view.inquiry.context.customer.attributes,
-        evaluated_at=iso(view.inquiry.context.now_ms),
+        customer=moment.customer.attributes,
+        evaluated_at=iso(moment.now_ms),
         recommendation_id=about.recommendation_id,
         summary=EligibilitySummary(
             total_offers=len(offers),
@@ -102,8 +128,9 @@ async def list_eligibility(services: Services, tenant_id: str, about: About) -> 
     )
 
 
-def _explain_all(view: _View) -> list[OfferEligibility]:
+def _explain_all(moment: _Moment) -> list[OfferEligibility]:
     """What is to be said of the active offers, the best first."""
+    view = moment.view()
     active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
     explained = [view.explain(one) for one in active]
     explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))
@@ -117,30 +144,30 @@ async def explain_offer(services: Services, tenant_id: str, about: About, offer_
         ApiError: 404 for an unknown offer, flow or decision, or a decision of another customer; 409 for a decision that
             cannot be explained.
     """
-    view = await _look(services, tenant_id, about)
-    offer = view.catalogue.offers.get(offer_id)
+    moment = await _look(services, tenant_id, about)
+    offer = moment.catalogue.offers.get(offer_id)
     if offer is None:
         when = " at that decision" if about.recommendation_id else ""
         raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
-    found = await aside(view.explain, offer)
+    found = await aside(tenant_id, lambda: moment.view().explain(offer))
     return WhyNot(
         customer_id=about.customer_id,
         offer_id=offer.id,
         offer_name=offer.name,
         offer_status=offer.status.value,
         creative_count=found.creatives,
-        evaluated_at=iso(view.inquiry.context.now_ms),
+        evaluated_at=iso(moment.now_ms),
         recommendation_id=about.recommendation_id,
         verdict="eligible" if found.is_eligible else "blocked",
         summary=_summarise(found),
         objections=found.objections,
         qualification=[_rule(one) for one in found.rules],
         contact_policy=[_policy(one) for one in found.policies],
-        decision=_at_decision(view.record, offer_id) if view.record else None,
+        decision=_at_decision(moment.record, offer_id) if moment.record else None,
     )
 
 
-async def _look(services: Services, tenant_id: str, about: About) -> _View:
+async def _look(services: Services, tenant_id: str, about: About) -> _Moment:
     if about.recommendation_id is not None:
         return await _look_back(services, tenant_id, about.customer_id, about.recommendation_id)
     tenant = await services.tenants.get(tenant_id)
@@ -156,39 +183,25 @@ async def _look(services: Services, tenant_id: str, about: About) -> _View:
         tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
     )
     facts = await services.decider.read_facts(question, now_ms, holds)
-    return _view(question, facts.customer, facts.tenant, now_ms, seed=0)
+    return _Moment(question=question, customer=facts.customer, tenant=facts.tenant, now_ms=now_ms)
 
 
-async def _look_back(services: Services, tenant_id: str, customer_id: str, recommendation_id: str) -> _View:
+async def _look_back(services: Services, tenant_id: str, customer_id: str, recommendation_id: str) -> _Moment:
     record = await load_record(services, tenant_id, recommendation_id)
     if record.customer_id != customer_id:
         raise ApiError(404, f"Decision {recommendation_id!r} was not made for customer {customer_id!r}.")
     if record.customer is None:
         raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
     question = await question_of(services, tenant_id, record)
-    view = _view(
-        question,
-        restore_customer(record.customer),
-        restore_tenant(record.tenant),
-        record.decided_at_ms,
+    return _Moment(
+        question=question,
+        customer=restore_customer(record.customer),
+        tenant=restore_tenant(record.tenant),
+        now_ms=record.decided_at_ms,
         seed=record.seed,
         open_circuits=frozenset(record.open_circuits),
+        record=record,
     )
-    return replace(view, record=record)
-
-
-def _view(
-    question: Question,
-    customer: CustomerFacts,
-    tenant: TenantFacts,
-    now_ms: int,
-    *,
-    seed: int,
-    open_circuits: frozenset[str] = frozenset(),
-) -> _View:
-    asked = question.catalogue, question.flow, question.request, customer, tenant
-    inquiry = inquire(*asked, now_ms=now_ms, seed=seed, open_circuits=open_circuits)
-    return _View(question.catalogue, inquiry, question.problems)
 
 
 def _at_decision(record: DecisionRecord, offer_id: str) -> AtDecision:

@@ -28,6 +28,7 @@ from rapport.storage.decisions import StoredDecision, find_decision
 if TYPE_CHECKING:
     from api.services import Services
     from rapport.domain.decisions.outcome import Decision
+    from rapport.domain.decisions.records import CustomerRecord
 
 MAX_DIFFERENCES: Final = 50
 NOT_REPLAYABLE: Final = "NOT_REPLAYABLE"
@@ -153,16 +154,7 @@ async def replay(services: Services, tenant_id: str, recommendation_id: str) -> 
     if record.customer is None:
         raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
     question = await question_of(services, tenant_id, record)
-    decision = await aside(
-        run,
-        question,
-        restore_customer(record.customer),
-        restore_tenant(record.tenant),
-        now_ms=record.decided_at_ms,
-        seed=record.seed,
-        open_circuits=frozenset(record.open_circuits),
-    )
-    found = list(_compare(record, decision))
+    decision, found = await aside(tenant_id, _decide_again, record, record.customer, question)
     return Replay(
         recommendation_id=record.recommendation_id,
         customer_id=record.customer_id,
@@ -173,6 +165,21 @@ async def replay(services: Services, tenant_id: str, recommendation_id: str) -> 
         software_differences=_software_differences(record, question),
         decisions=decision.items,
     )
+
+
+def _decide_again(
+    record: DecisionRecord, customer: CustomerRecord, question: Question
+) -> tuple[Decision, list[Difference]]:
+    """Make a decision anew, and say where it differs from what is written down."""
+    decision = run(
+        question,
+        restore_customer(customer),
+        restore_tenant(record.tenant),
+        now_ms=record.decided_at_ms,
+        seed=record.seed,
+        open_circuits=frozenset(record.open_circuits),
+    )
+    return decision, list(_compare(record, decision))
 
 
 def _software_differences(record: DecisionRecord, question: Question) -> list[Difference]:

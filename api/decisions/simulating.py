@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
 
-from api.decisions.deciding import Made, Question
+from api.decisions.deciding import Question
 from api.errors import ApiError, Fault, invalid
 from api.recommend.answers import answer, summarise
 from api.recommend.requests import Asked, understand
@@ -25,6 +25,7 @@ from rapport.domain.decisions.losses import EmptyReason, reason_for_nothing
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:
+    from api.reservations.holds import Hold
     from api.services import Services
     from rapport.domain.decisions.compiling import Catalogue
     from rapport.domain.decisions.outcome import Decision
@@ -112,7 +113,11 @@ async def _one(
     services: Services, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
 ) -> DryRun:
     started = time.perf_counter()
-    made = await _try(services, tenant, catalogue, body, body.customer_id or "", flow)
+    customer_id = body.customer_id or ""
+    question = _about(customer_id, understand(body, customer_id, catalogue, flow), tenant, catalogue)
+    now_ms = services.clock()
+    holds = await _holds_of(services, question)
+    made = await services.decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
     timing = Timing(
         facts_ms=round(made.facts_ms, 3),
         decide_ms=round(made.decide_ms, 3),
@@ -132,35 +137,36 @@ async def _many(
     customers = list(dict.fromkeys(body.customer_ids or ()))
     if not customers:
         customers = await services.database.call(sample_customers, tenant.tenant_id, body.sample_size)
-    places = asyncio.Semaphore(AT_ONCE)
-
+    asked = understand(body, "", catalogue, flow)
+    waiting = iter(customers)
     tally = _Tally()
 
-    async def try_one(customer_id: str) -> None:
-        async with places:
-            tally.add((await _try(services, tenant, catalogue, body, customer_id, flow)).record.decision)
+    async def try_some() -> None:
+        for customer_id in waiting:
+            question = _about(customer_id, asked, tenant, catalogue)
+            holds = await _holds_of(services, question)
+            tally.add(await services.decider.try_out(question, services.clock(), holds))
             await asyncio.sleep(0)  # decisions that shared a query come together
 
-    await asyncio.gather(*(try_one(customer_id) for customer_id in customers))
+    try:
+        async with asyncio.TaskGroup() as group:  # ends the others when one fails
+            for _ in range(AT_ONCE):
+                group.create_task(try_some())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     return tally.result(make_recommendation_id(services.clock()), (time.perf_counter() - started) * 1000)
 
 
-async def _try(
-    services: Services,
-    tenant: Tenant,
-    catalogue: Catalogue,
-    body: SimulateBody,
-    customer_id: str,
-    flow: DecisionFlow | None,
-) -> Made:
-    asked: Asked = understand(body, customer_id, catalogue, flow)
-    question = Question(
-        tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
-    )
-    canonical_id = (await services.identities.of(tenant.tenant_id)).canonical(customer_id)
-    holds = await services.reservations.peek(CustomerKey(tenant.tenant_id, canonical_id))
-    now_ms = services.clock()
-    return await services.decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
+def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue) -> Question:
+    """The question of a body about one customer: it is understood once for all of them."""
+    request = replace(asked.request, customer_id=customer_id)
+    return Question(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
+
+
+async def _holds_of(services: Services, question: Question) -> Collection[Hold]:
+    tenant_id = question.tenant.tenant_id
+    canonical_id = (await services.identities.of(tenant_id)).canonical(question.request.customer_id)
+    return await services.reservations.peek(CustomerKey(tenant_id, canonical_id))
 
 
 @dataclass(slots=True)

@@ -102,7 +102,8 @@ def _check_free_form(body: RecommendBody) -> msgspec.Raw:
     faults: list[Fault] = []
     context = _encoded("context", body.context, MAX_CONTEXT_BYTES, faults)
     _encoded("attributes", body.attributes, MAX_ATTRIBUTES_BYTES, faults)
-    faults += [Fault(field=path, message=BEYOND) for path in find_inexact(body.attributes, "attributes")]
+    if not faults:  # there may be too many to be looked at one by one
+        faults += [Fault(field=path, message=BEYOND) for path in find_inexact(body.attributes, "attributes")]
     scores = body.attributes.get("propensityScores", {})
     if not isinstance(scores, Mapping) or not all(_is_score(score) for score in scores.values()):
         faults.append(Fault(field="attributes.propensityScores", message="must be numbers from 0 to 1 by offer id"))
