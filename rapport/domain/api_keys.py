@@ -21,6 +21,7 @@ SCOPES: Final = (
     "experiments",
     "history",
     "interactions",
+    "jobs",
     "journeys",
     "metrics",
     "outcome-types",

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiokafka.consumer.fetcher
 import cramjam
@@ -24,8 +24,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from rapport.domain.rejections import Rejection, RejectionCode
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
+Packed: TypeAlias = bytes | bytearray | memoryview
 
 MAX_UNPACKED_BYTES: Final = 32 * 1024 * 1024
 """Of one batch. Producers make batches of a megabyte at most unless told otherwise, and brokers take no larger ones."""
@@ -120,7 +119,7 @@ class _Messages:
         return _DefaultRecordPy(batch.next_offset - 1, batch.max_timestamp, batch.timestamp_type, None, value, [])
 
 
-def _unpack_gzip(payload: Buffer) -> bytes:
+def _unpack_gzip(payload: Packed) -> bytes:
     packed, parts, room = bytes(payload), [], MAX_UNPACKED_BYTES
     while packed:
         member = zlib.decompressobj(wbits=31)
@@ -135,8 +134,8 @@ def _unpack_gzip(payload: Buffer) -> bytes:
     return b"".join(parts)
 
 
-def _unpack_with(codec_module: Any) -> Callable[[Buffer], bytes]:  # noqa: ANN401 - cramjam's modules
-    def unpack(payload: Buffer) -> bytes:
+def _unpack_with(codec_module: Any) -> Callable[[Packed], bytes]:  # noqa: ANN401 - cramjam's modules
+    def unpack(payload: Packed) -> bytes:
         packed = bytes(payload)
         size = min(max(len(packed) * _FIRST_GUESS, 1 << 16), MAX_UNPACKED_BYTES)
         while True:
@@ -153,7 +152,7 @@ def _unpack_with(codec_module: Any) -> Callable[[Buffer], bytes]:  # noqa: ANN40
     return unpack
 
 
-def _unpack_snappy(payload: Buffer) -> bytes:
+def _unpack_snappy(payload: Packed) -> bytes:
     packed = bytes(payload)
     blocks = list(_xerial_blocks(packed)) if codec._detect_xerial_stream(packed) else [packed]  # noqa: SLF001
     if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_UNPACKED_BYTES:

@@ -16,7 +16,7 @@ PATHS = {resource.kind: resource.path for resource in RESOURCES}
 RESOURCES_BY_KIND = {resource.kind: resource for resource in RESOURCES}
 ALL_KINDS = pytest.mark.parametrize("kind", list(PATHS))
 NEEDS = {
-    "placement": [("channel", {"id": "ch_web", "name": "Web"})],
+    "placement": [("channel", {"id": "ch_web", "name": "Web", "channelType": "web"})],
     "sub_category": [("category", RESOURCES_BY_KIND["category"].fields)],
     "offer": [("category", RESOURCES_BY_KIND["category"].fields)],
     "creative": [
@@ -24,7 +24,7 @@ NEEDS = {
         ("offer", RESOURCES_BY_KIND["offer"].fields),
         ("channel", RESOURCES_BY_KIND["channel"].fields),
     ],
-    "decision_flow": [("channel", {"id": "ch_web", "name": "Web"})],
+    "decision_flow": [("channel", {"id": "ch_web", "name": "Web", "channelType": "web"})],
     "experiment": [
         ("model", RESOURCES_BY_KIND["model"].fields),
         ("model", {**RESOURCES_BY_KIND["model"].fields, "id": "mod_b", "key": "b", "name": "B"}),

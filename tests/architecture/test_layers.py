@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path for package in ("rapport", "pipeline", "api") for path in (ROOT / package).rglob("*.py"))
 DOMAIN = [path for path in CODE if "domain" in path.parts]
-PURE = {"lark", "msgspec", "re2", "typing_extensions", "rapport", *sys.stdlib_module_names}
+PURE = {"lark", "msgspec", "re2", "typing_extensions", "xxhash", "rapport", *sys.stdlib_module_names}
 
 ONLY_HERE = {
     "clickhouse_connect": "rapport.storage",
