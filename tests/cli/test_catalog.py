@@ -245,7 +245,7 @@ def test_the_documented_file_can_be_applied():
     page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text("utf-8")
     (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     file = read_catalogue(text)
-    assert [one.outcome_type.key for one in file.outcome_types] == ["renewed"]
+    assert [one.outcome_type.key for one in file.outcome_types] == ["renewed", "refund"]
     steps, after = plan(file, {}, prune=False)
     assert [step.kind for step in steps] == ["channel", "offer", "creative", "decision_flow"]
     assert lint_catalogue(after) == []
