@@ -113,7 +113,7 @@ def decode_batch(
     for partition, records in slices.items():
         source = sources[partition]
         for record in records:
-            run.add_message(source, record, set_aside.get((partition, record.offset)))
+            run.add_message(source, record, set_aside.get((partition, record.offset)) if set_aside else None)
     events = _frame(run.events, EVENT_SCHEMA).with_columns(conversion_value=pl.col("conversion_value").cast(VALUE))
     decisions = _frame(run.decisions, DECISION_SCHEMA)
     return Decoded(_with_local_date(events, directory), decisions, run.dead_letters, run.items)

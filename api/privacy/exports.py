@@ -34,4 +34,4 @@ async def stream_export(services: Services, request: DsarRequest) -> AsyncIterat
             parts.append(body)
             after = (table, position)
         yield "".join(parts).encode()
-    yield b"]}}" if after[0] else b"}}"
+    yield b'%b},"nothingFound":%b}' % (b"]" if after[0] else b"", b"false" if after[0] else b"true")

@@ -195,25 +195,9 @@ def message_key(tenant_id: str, customer_id: str) -> bytes:
 def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
     if nobody := why_no_id(event.customer_id):
         return Rejection(RejectionCode.INVALID_FIELD, f"customerId {nobody}.", event.tenant_id)
-    given = [
-        (name, bytes(raw))
-        for name, raw in (
-            ("context", event.context),
-            ("outcomeDetails", event.outcome_details),
-            ("metadata", event.metadata),
-        )
-        if raw is not NO_OBJECT
-    ]
-    size = sum(len(text) for _, text in given)
-    if size > MAX_EVENT_BYTES:
-        return Rejection(
-            RejectionCode.TOO_LARGE,
-            f"context, outcomeDetails and metadata hold {size} bytes together; {MAX_EVENT_BYTES} are allowed.",
-            event.tenant_id,
-        )
-    for name, text in given:
-        if text != b"null" and (rejection := _check_object(name, text, event.tenant_id)):
-            return rejection
+    is_plain = event.context is NO_OBJECT and event.outcome_details is NO_OBJECT and event.metadata is NO_OBJECT
+    if not is_plain and (rejection := _check_objects(event)):
+        return rejection
     value = event.conversion_value
     if value is not None and not -MAX_CONVERSION_VALUE <= value <= MAX_CONVERSION_VALUE:
         return Rejection(
@@ -223,6 +207,20 @@ def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
             event.tenant_id,
         )
     return event
+
+
+def _check_objects(event: InteractionRecorded) -> Rejection | None:
+    fields = (("context", event.context), ("outcomeDetails", event.outcome_details), ("metadata", event.metadata))
+    given = [(name, bytes(raw)) for name, raw in fields if raw is not NO_OBJECT]
+    size = sum(len(text) for _, text in given)
+    if size > MAX_EVENT_BYTES:
+        return Rejection(
+            RejectionCode.TOO_LARGE,
+            f"context, outcomeDetails and metadata hold {size} bytes together; {MAX_EVENT_BYTES} are allowed.",
+            event.tenant_id,
+        )
+    checks = (_check_object(name, text, event.tenant_id) for name, text in given if text != b"null")
+    return next(filter(None, checks), None)
 
 
 def _check_object(name: str, text: bytes, tenant_id: str) -> Rejection | None:

@@ -50,7 +50,7 @@ def is_placeholder(customer_id: str) -> bool:
     if len(customer_id) > _LONGEST:
         return False
     bare = customer_id.strip(_AROUND).lower()
-    return bare in PLACEHOLDERS or _EMPTY.fullmatch(bare) is not None
+    return bare in PLACEHOLDERS or (not bare[:1].isalpha() and _EMPTY.fullmatch(bare) is not None)
 
 
 def why_no_id(customer_id: str) -> str:

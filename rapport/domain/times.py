@@ -44,6 +44,8 @@ def parse_instant(value: str | float) -> int:
     Raises:
         InstantError: It is neither; or it is a number that may be meant as seconds or as a date without separators.
     """
+    if type(value) is int and 10**12 <= value < 10**13:  # nearly every event's
+        return value
     if isinstance(value, str):
         if value.isascii() and value.isdigit() and len(value) != 8 and len(value) <= _MOST_DIGITS:
             return _check_epoch(int(value))

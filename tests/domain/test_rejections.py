@@ -166,7 +166,7 @@ EVENT_FAULTS = [
     (click_with(unknown="x" * MAX_EVENT_BYTES), RejectionCode.TOO_LARGE),
     *[(nested(depth), RejectionCode.TOO_DEEP) for depth in (MAX_DEPTH + 1, 500, 100_000)],
     *[(numbered(number), RejectionCode.NUMBER_OUT_OF_RANGE) for number in ("1e999", "-1e999", "2" * 20, "9" * 5_000)],
-    (click_with(conversionValue=-0.01), RejectionCode.INVALID_VALUE),
+    (click_with(conversionValue=-MAX_CONVERSION_VALUE - 1), RejectionCode.INVALID_VALUE),
     (click_with(conversionValue=MAX_CONVERSION_VALUE + 1), RejectionCode.INVALID_VALUE),
 ]
 TIME_FAULTS = [
@@ -228,7 +228,7 @@ def test_every_reason_code_has_an_example_here_or_is_given_by_the_stream():
 
 
 @pytest.mark.parametrize(
-    "broken", [{"outcome": None}, {"type": "x"}, {"conversionValue": -1}, {"context": 1}, {"rank": "first"}], ids=repr
+    "broken", [{"outcome": None}, {"type": "x"}, {"conversionValue": "x"}, {"context": 1}, {"rank": "first"}], ids=repr
 )
 def test_a_rejected_event_names_its_tenant(broken: dict[str, object]):
     rejection = decode_event(click_with(**broken))
@@ -243,7 +243,7 @@ def test_a_rejected_event_names_its_tenant(broken: dict[str, object]):
         (click_with(rank=0), "$.rank"),
         (click_with(direction="sideways"), "$.direction"),
         (click_with(metadata=[]), "metadata"),
-        (click_with(conversionValue=-1), "conversionValue"),
+        (click_with(conversionValue=2e9), "conversionValue"),
         (click_with(type="x"), "decision.made.v1"),
         (numbered("1e999"), "metadata.sums[1] cannot hold 1e999"),
         (click_with()[:-1] + b',"unknown":[-1e999]}', "metadata.unknown[0] cannot hold -1e999"),

@@ -132,7 +132,7 @@ def test_an_assignment_is_given_once():
         ("conversionValue", "1,5", "invalid_field"),
         ("conversionValue", "nan", "invalid_field"),
         ("conversionValue", "1e999", "invalid_field"),
-        ("conversionValue", "-1", "invalid_value"),
+        ("conversionValue", "-1e10", "invalid_value"),
         ("rank", "0", "invalid_field"),
         ("rank", "first", "invalid_field"),
         ("direction", "up", "invalid_field"),
@@ -191,7 +191,7 @@ def test_a_decision_is_given_no_idempotency_key():
     st.builds(
         InteractionRecorded,
         tenant_id=st.text(min_size=1, max_size=20),
-        customer_id=st.text(min_size=1, max_size=20),
+        customer_id=st.text(min_size=1, max_size=20).map("c{}".format),
         outcome=st.sampled_from(["click", "convert"]),
         idempotency_key=st.text(min_size=1, max_size=20),
         offer_id=st.none() | st.text(max_size=5),

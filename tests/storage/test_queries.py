@@ -10,6 +10,7 @@ import pytest
 from rapport.storage.client import _external_data
 from rapport.storage.customers import FRAMES as CUSTOMER_FRAMES
 from rapport.storage.journeys import FRAMES as JOURNEY_FRAMES
+from rapport.storage.long_histories import FRAMES as LONG_HISTORY_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.metrics import CUSTOMERS as METRIC_CUSTOMERS
 from rapport.storage.queries import SQL_DIR, query
@@ -31,12 +32,14 @@ VALUES: Mapping[str, Any] = {
     "UInt64": 1,
     "Int64": 1,
     "Array(UInt64)": [7],
+    "Array(Int64)": [7],
     "Bool": True,
     "Identifier": "schema_migrations",
     "Date": "2026-01-01",
     "DateTime64(3, 'UTC')": "2026-01-01 00:00:00.000",
 }
 ANY_TABLE = {"table": "decisions", "column": "customer_id", "since": "received_at"}
+ALL_FRAMES = CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES | LONG_HISTORY_FRAMES
 CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
 FRAMES = {
     "batch_keys": {"source": pl.String, "key_hash": pl.UInt64},
@@ -51,7 +54,7 @@ FRAMES = {
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
     "suspects": CUSTOMERS,
-    **{name: dict(schema) for name, schema in (CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES).items()},
+    **{name: dict(schema) for name, schema in ALL_FRAMES.items()},
 }
 ROWS = 100_000
 CUSTOMER_COUNT = 20_000
@@ -159,6 +162,8 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
             "ids": [f"{7:016X}"],
             "recommendations": False,
             "before_id": "g",
+            "most": 100,
+            "folded": ["c7"],
         },
         external_data=_external_data(tables) if tables else None,
         fmt="TSVRaw",
