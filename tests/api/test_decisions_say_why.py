@@ -10,6 +10,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Channel
 from rapport.domain.catalogue.values import Status
 from tests.api.shop import cap, offer, offers_of, recommend, stock
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller
@@ -64,6 +65,7 @@ def test_only_an_admin_lets_a_flow_skip_rules_and_policies(caller: Caller):
     path = f"/decision-flows/{caller.get('/decision-flows').json()['data'][0]['id']}"
     assert caller.ask("PATCH", path, json={"skip": ["contact_policy"]}).status_code == 200
     assert caller.post("/decision-flows/publish", {"key": "f"}).json()["warnings"][-1]["code"] == "gate_skipped"
+    wait_until(lambda: recommend(caller)["meta"]["decisionFlowKey"] == "f", "the flow is picked up")
     for _ in range(3):
         assert offers_of(recommend(caller)) == ["card"]
     assert verdicts(caller) == {"card": True}

@@ -117,7 +117,7 @@ def test_customers_enter_by_events(caller: Caller):
     caller.record(*events)
     wait_until(lambda: enrollments(caller), "ann has entered", seconds=60)
     (ann,) = enrollments(caller)
-    assert (ann["customerId"], ann["entry"]) == ("ann", {"outcome": "convert", "value": 10.0})
+    assert (ann["customerId"], ann["entry"]) == ("ann", {"outcome": "convert", "value": 10.0, "timestamp": now})
 
 
 def test_a_journey_is_tried_out_without_effects(caller: Caller):
