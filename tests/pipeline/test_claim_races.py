@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOWER, HIGHER = Partition("interactions", 0), Partition("interactions", 1)
 
 
-class WorkerDied(Exception):  # noqa: N818 - no error, an event
+class WorkerDied(BaseException):  # no error that a message causes, but the end of the process
     """Ends a batch where a killed process would."""
 
 
