@@ -1,4 +1,4 @@
-"""What goes on beside the requests."""
+"""Background jobs of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a request comes from: the one notion of it that authentication and anonymous visitors share."""
+"""The client address of a request: the one notion that authentication and anonymous visitors share."""
 
 from __future__ import annotations
 

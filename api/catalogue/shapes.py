@@ -70,7 +70,7 @@ COMPUTED: Final[Mapping[str, frozenset[str]]] = {
 
 
 _REQUIRED: Final[Mapping[tuple[str, str], Any]] = {("channel", "channel_type"): ChannelType}
-"""What bodies must say, although what was stored before may lack it."""
+"""Fields that bodies must have, although entities stored before may lack them."""
 
 
 class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -23,10 +23,10 @@ COLUMNS: Final = ("_id", "active", "contactIds", "createdAt", "createdBy", "last
 """Of every file; what a person has more comes behind them."""
 PERSON: Final = "profile"
 _SIGNS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How formulas begin, in full width too."""
+"""Characters that begin formulas, in full width too."""
 _DANGEROUS: Final = (*_SIGNS, "\t", "\r", "\n", "'")
 _RUN: Final = re.compile(r"[;|\s\x00-\x1f\"'\u200b-\u200f\u2060\ufeff]++")
-"""What spreadsheets may leave out at the beginning of a cell, and what may be the end of one."""
+"""Characters that spreadsheets may leave out at the beginning of a cell, or take for its end."""
 _ENDS_CELL: Final = re.compile(r"[;|\t\r\n]")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0
-"""What takes longer to answer than this is taken for away."""
+"""A database that takes longer to answer than this counts as away."""
 
 
 class Readiness:

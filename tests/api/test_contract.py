@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import httpx
 import pytest
 
 from api.catalogue.resources import RESOURCES
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import LOOPBACK, free_port
-from tests.fixtures.api import PEPPER
-from tests.fixtures.processes import ServerProcess
+from tests.fixtures.api_process import running_api_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,26 +26,10 @@ SECONDS: Final = 900.0
 
 
 @pytest.fixture(scope="module")
-def api_url(api_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the API answers: one process, as in production."""
-    url = f"http://{LOOPBACK}:{(port := free_port())}"
-    server = ServerProcess("api", tmp_path_factory.mktemp("server") / "api.log")
-
-    async def is_ready() -> bool:
-        async with httpx.AsyncClient() as client:
-            try:
-                return (await client.get(f"{url}/health/ready")).status_code == 200
-            except httpx.HTTPError:
-                await asyncio.sleep(0)
-                return False
-
-    argv = [sys.executable, "-m", "rapport", "api", "--port", str(port)]
-    env = {**api_world.env, "RAPPORT_API_KEY_PEPPER": PEPPER, "RAPPORT_API_ROUTE_LIMITS": "POST /api/v1/dsar=1000000"}
-    server.start(argv, is_ready, env=env, cwd=ROOT, seconds=30)
-    try:
+def api_url(api_world: World) -> Iterator[str]:
+    """The address of an API in a process of its own, as in production."""
+    with running_api_process(api_world, RAPPORT_API_ROUTE_LIMITS="POST /api/v1/dsar=1000000") as url:
         yield url
-    finally:
-        server.stop()
 
 
 SAME: Final = (

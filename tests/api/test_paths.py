@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -14,9 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import LOOPBACK, free_port
-from tests.fixtures.api import PEPPER
-from tests.fixtures.processes import ServerProcess
+from tests.fixtures.api_process import running_api_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,25 +104,10 @@ def test_a_slash_at_the_end_that_belongs_to_no_id_is_passed_over(caller: Caller,
 
 
 @pytest.fixture(scope="module")
-def api_url(api_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the API answers as in production: the server itself hands paths over decoded."""
-    url = f"http://{LOOPBACK}:{(port := free_port())}"
-    server = ServerProcess("api", tmp_path_factory.mktemp("server") / "api.log")
-
-    async def is_ready() -> bool:
-        async with httpx.AsyncClient() as client:
-            try:
-                return (await client.get(f"{url}/health/ready")).status_code == 200
-            except httpx.HTTPError:
-                await asyncio.sleep(0)
-                return False
-
-    argv = [sys.executable, "-m", "rapport", "api", "--port", str(port)]
-    server.start(argv, is_ready, env={**api_world.env, "RAPPORT_API_KEY_PEPPER": PEPPER}, cwd=ROOT, seconds=60)
-    try:
+def api_url(api_world: World) -> Iterator[str]:
+    """The address of an API as in production: the server itself hands paths over decoded."""
+    with running_api_process(api_world) as url:
         yield url
-    finally:
-        server.stop()
 
 
 def test_a_server_passes_ids_and_head_on_as_they_were_sent(api_url: str, caller: Caller):
