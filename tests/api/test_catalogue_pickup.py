@@ -123,7 +123,8 @@ def test_while_clickhouse_is_away_the_last_known_catalogue_holds(store: Store, s
     assert address.port is not None
     with running_proxy(free_port()) as proxy:
         proxy.target_port = address.port
-        through = msgspec.structs.replace(settings, url=f"http://{proxy.address}")
+        netloc = f"{address.username}:{address.password}@{proxy.address}"
+        through = msgspec.structs.replace(settings, url=address._replace(netloc=netloc).geturl())
         with closing(Catalogues(through)) as catalogues:
             asyncio.run(use(catalogues, proxy.cut, proxy.mend))
 

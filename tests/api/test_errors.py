@@ -246,7 +246,7 @@ def test_a_parameter_that_a_route_does_not_take_is_refused_not_passed_over(
 def test_all_unknown_parameters_are_named_at_once(caller: Caller):
     answer = caller.get("/interaction-history?outcome=click&customerId=ann&outcome=&%C3%A9t%C3%A9=1")
     assert answer.status_code == 400
-    assert [one["field"] for one in answer.json()["details"]] == ["outcome", "été"]
+    assert sorted(one["field"] for one in answer.json()["details"]) == ["outcome", "été"]
 
 
 @pytest.mark.parametrize("path", ["/docs/openapi.json?v=1", "/docs/assets/start.js?v=1"])
