@@ -17,8 +17,8 @@ from rapport.domain.events import (
     InteractionRecorded,
     decode_message,
     resolve_time,
-    why_negative_is_refused,
 )
+from rapport.domain.outcomes import why_negative_is_refused
 from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS

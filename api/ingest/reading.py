@@ -10,9 +10,9 @@ import msgspec
 from api.errors import ApiError, Fault, invalid
 from api.respond.schemas import ALIASES
 from api.turns import Turns
-from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time, why_negative_is_refused
+from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
 from rapport.domain.json_limits import JsonFault, split_array
-from rapport.domain.outcomes import Category, classify
+from rapport.domain.outcomes import Category, classify, why_negative_is_refused
 from rapport.domain.rejections import Rejection
 
 if TYPE_CHECKING:

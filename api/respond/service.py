@@ -19,9 +19,8 @@ from rapport.domain.events import (
     encode_event,
     message_key,
     resolve_time,
-    why_negative_is_refused,
 )
-from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction
+from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction, why_negative_is_refused
 from rapport.domain.payloads import hash_payload
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.rejections import Rejection

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from rapport.domain.json_limits import MAX_DEPTH, JsonFault, find_json_fault, is_too_deep, split_array
+from rapport.domain.json_limits import MAX_DEPTH, JsonFault, decode_json, find_json_fault, is_too_deep, split_array
 from rapport.domain.periods import DAY_MS
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.rejections import Rejection, RejectionCode
@@ -102,9 +102,10 @@ EVENT_TYPES: Final[Mapping[str, type[InteractionRecorded | DecisionMade]]] = {
 _decode_interaction = msgspec.json.Decoder(InteractionRecorded).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _KNOWN_FIELDS: Final = {
-    name: frozenset(msgspec.structs.fields(struct)[i].encode_name for i in range(len(msgspec.structs.fields(struct))))
+    name: frozenset(field.encode_name for field in msgspec.structs.fields(struct))
     for name, struct in EVENT_TYPES.items()
 }
+_OBJECT_TYPES: Final = {dict, type(None)}
 
 
 def split_items(value: bytes | None) -> list[bytes] | Rejection:
@@ -164,22 +165,6 @@ def resolve_time(timestamp: str | float | None, received_at_ms: int) -> int | Re
     return occurred_at_ms
 
 
-def why_negative_is_refused(outcome: str, conversion_value: float | None, *, is_allowed: bool) -> str:
-    """Say why an event may not carry its value; empty if it may.
-
-    Args:
-        outcome: Of the event.
-        conversion_value: Likewise.
-        is_allowed: Whether the outcome's type allows negative values.
-    """
-    if conversion_value is None or conversion_value >= 0 or is_allowed:
-        return ""
-    return (
-        f"conversionValue must not be negative for outcome {outcome[:64]!r}: its outcome type does not have"
-        " allowsNegativeValue."
-    )
-
-
 def encode_event(event: Event) -> bytes:
     """Encode an event as the JSON that :func:`decode_event` reads; absent fields are left out."""
     text = msgspec.json.encode(event)
@@ -209,7 +194,16 @@ def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
     return event
 
 
+def objects_text(event: InteractionRecorded) -> bytes:
+    """The event's free-form objects as one list; ``null`` for one that was left out."""
+    return b"[%b,%b,%b]" % (event.context or b"null", event.outcome_details or b"null", event.metadata or b"null")
+
+
 def _check_objects(event: InteractionRecorded) -> Rejection | None:
+    text = objects_text(event)
+    objects = decode_json(text, MAX_DEPTH + 1)  # all at once: one by one is for those that are to be told what is wrong
+    if type(objects) is list and len(text) <= MAX_EVENT_BYTES and {*map(type, objects)} <= _OBJECT_TYPES:
+        return None
     fields = (("context", event.context), ("outcomeDetails", event.outcome_details), ("metadata", event.metadata))
     given = [(name, bytes(raw)) for name, raw in fields if raw is not NO_OBJECT]
     size = sum(len(text) for _, text in given)

@@ -68,8 +68,8 @@ class JsonFault(NamedTuple):
         return f"{whole}{between}{self.field} {self.message}."
 
 
-def decode_json(text: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Decode a text.
+def decode_json(text: bytes | msgspec.Raw, levels: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Decode a text that may be nested so many levels deep.
 
     Returns:
         Its value, or a :class:`JsonFault`.
@@ -79,7 +79,7 @@ def decode_json(text: bytes | msgspec.Raw) -> Any:  # noqa: ANN401 - whatever JS
         text.decode()
     except UnicodeDecodeError as error:
         return JsonFault(RejectionCode.BAD_UTF8, "", f"is not UTF-8: byte {error.start} is invalid")
-    if is_too_deep(text):
+    if is_too_deep(text, levels):
         return _deep_fault(text)
     try:
         value = _decode(text)

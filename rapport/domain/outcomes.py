@@ -141,5 +141,21 @@ def default_direction(category: Category) -> str:
     return "inbound" if category is Category.RESPONSE else "outbound"
 
 
+def why_negative_is_refused(outcome: str, conversion_value: float | None, *, is_allowed: bool) -> str:
+    """Say why an event may not carry its value; empty if it may.
+
+    Args:
+        outcome: Of the event.
+        conversion_value: Likewise.
+        is_allowed: Whether the outcome's type allows negative values.
+    """
+    if conversion_value is None or conversion_value >= 0 or is_allowed:
+        return ""
+    return (
+        f"conversionValue must not be negative for outcome {outcome[:64]!r}: its outcome type does not have"
+        " allowsNegativeValue."
+    )
+
+
 def _effective_at(outcome_type: OutcomeType) -> int:
     return outcome_type.effective_at_ms

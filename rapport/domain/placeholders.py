@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+_WITH_A_DIGIT: Final = "-1"
+"""The only one of them that has a digit other than zero: most ids have one, and are told by it."""
 PLACEHOLDERS: Final = frozenset(
     {
         "undefined",
@@ -28,7 +30,7 @@ PLACEHOLDERS: Final = frozenset(
         "false",
         "[object object]",
         "object object",
-        "-1",
+        _WITH_A_DIGIT,
         "id",
         "distinct_id",
         "distinctid",
@@ -41,6 +43,7 @@ PLACEHOLDERS: Final = frozenset(
 )
 _EMPTY: Final = re.compile(r"[\s0.\-_?*]*")
 """Nothing but spaces, zeros and signs: ``0``, ``-``, ``00000000-0000-0000-0000-000000000000``."""
+_DIGIT: Final = re.compile("[1-9]")
 _LONGEST: Final = 40
 _AROUND: Final = " \t\r\n\"'`()<>{}"
 
@@ -49,6 +52,8 @@ def is_placeholder(customer_id: str) -> bool:
     """Whether an id names nobody, in whatever case and quotes or brackets it is written."""
     if len(customer_id) > _LONGEST:
         return False
+    if _DIGIT.search(customer_id):
+        return customer_id.strip(_AROUND) == _WITH_A_DIGIT
     bare = customer_id.strip(_AROUND).lower()
     return bare in PLACEHOLDERS or (not bare[:1].isalpha() and _EMPTY.fullmatch(bare) is not None)
 
