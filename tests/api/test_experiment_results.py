@@ -227,6 +227,10 @@ def test_who_was_anonymous_when_shown_and_is_known_when_buying_has_converted_in_
     for n in people:
         merged = {"action": "merge", "sourceId": f"web-{n}", "targetId": f"ann-{n}"}
         assert caller.post("/identity", merged).status_code == 200
+    by_person = {n: [recommend(caller, f"{name}-{n}") for name in ("web", "ann")] for n in people}
+    for n, bodies in by_person.items():
+        assert [one["experiments"][0]["variant"] for one in bodies] == [assign(experiment, f"ann-{n}").variant] * 2
+        assert len({item["creative"]["id"] for one in bodies for item in one["decisions"]}) == 1
     for n in people:
         told = {
             "customerId": f"ann-{n}",
@@ -244,10 +248,8 @@ def test_who_was_anonymous_when_shown_and_is_known_when_buying_has_converted_in_
     for parameters in ({}, {"conversions": "offered"}):
         assert {arm: one for arm, one in counts(results(caller, **parameters)).items() if one[1]} == expected
 
-    by_person = {n: [recommend(caller, f"{name}-{n}") for name in ("web", "ann")] for n in people}
-    for n, bodies in by_person.items():
-        assert [one["experiments"][0]["variant"] for one in bodies] == [assign(experiment, f"ann-{n}").variant] * 2
-        assert len({item["creative"]["id"] for one in bodies for item in one["decisions"]}) <= 1
+    for name in ("web", "ann"):
+        assert recommend(caller, f"{name}-0")["meta"]["notShown"][0]["by"] == "default-convert"
     switched = sum(assign(experiment, f"ann-{n}").variant != arms[n] for n in people)
     whole = results(caller)
     assert {arm: one for arm, one in counts(whole).items() if one[1]} == expected
