@@ -107,23 +107,30 @@ def _fulfilled(store: Store, known: KnownJourneys, meant: Sequence[Meant], now_m
     asked = [one for one in meant if one.entry.plan.entry is not None]
     for tenant_id in {one.event.tenant_id for one in asked}:
         mine = [one for one in asked if one.event.tenant_id == tenant_id]
-        try:
-            facts |= _facts_of(store, known, tenant_id, mine, now_ms)
-        except TransientStorageError:
-            raise
-        except Exception:
-            log.exception("customers do not enter journeys", tenant_id=tenant_id, customers=len(mine))
-            meant = [one for one in meant if one not in mine]
+        customers = sorted({one.event.customer_id for one in mine})
+        metrics = {key for one in mine for key in one.entry.plan.metrics}
+        facts |= _read_facts(store, known, tenant_id, customers, metrics, now_ms)
     return [one for one in meant if _is_fulfilled(one, facts, now_ms)]
 
 
-def _facts_of(
-    store: Store, known: KnownJourneys, tenant_id: str, meant: Sequence[Meant], now_ms: int
-) -> Mapping[tuple[str, str], JourneyFacts]:
-    configured = known.configured(tenant_id)
-    customers = {one.event.customer_id for one in meant}
-    metrics = {key for one in meant for key in one.entry.plan.metrics}
-    found = load_facts(store, configured.tenant, configured.catalogue, customers, metrics, now_ms)
+def _read_facts(
+    store: Store, known: KnownJourneys, tenant_id: str, customers: Sequence[str], metrics: set[str], now_ms: int
+) -> dict[tuple[str, str], JourneyFacts]:
+    """Read what is known of customers; those of whom it cannot be read are found by halving, and left out."""
+    try:
+        configured = known.configured(tenant_id)
+        found = load_facts(store, configured.tenant, configured.catalogue, customers, metrics, now_ms)
+    except TransientStorageError:
+        raise
+    except Exception:
+        if len(customers) == 1:
+            log.exception("a customer does not enter journeys: nothing can be read of it", tenant_id=tenant_id)
+            return {}
+        half = len(customers) // 2
+        first, second = customers[:half], customers[half:]
+        return _read_facts(store, known, tenant_id, first, metrics, now_ms) | _read_facts(
+            store, known, tenant_id, second, metrics, now_ms
+        )
     return {(tenant_id, name): each for name, each in found.items()}
 
 
@@ -131,5 +138,7 @@ def _is_fulfilled(one: Meant, facts: Mapping[tuple[str, str], JourneyFacts], now
     formula = one.entry.plan.entry
     if formula is None:
         return True
-    state, known = one.enrolled(now_ms).enrollment, facts[one.event.tenant_id, one.event.customer_id]
+    state, known = one.enrolled(now_ms).enrollment, facts.get((one.event.tenant_id, one.event.customer_id))
+    if known is None:
+        return False
     return bool(truth_of(formula.evaluate(lambda name: look_up(name, state, known, now_ms))))

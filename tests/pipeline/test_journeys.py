@@ -23,6 +23,7 @@ from rapport.domain.profiles import identity
 from rapport.domain.profiles.consent import Statement, Status
 from rapport.domain.rejections import Rejection
 from rapport.journeys.effects import choose
+from rapport.journeys.facts import load_facts
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
@@ -450,3 +451,17 @@ def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
     monkeypatch.undo()
     world.look()
     assert world.state("ann") == world.state("bob") == [("completed", "offer")]
+
+
+def test_customers_of_whom_nothing_can_be_read_keep_no_others_out(world: World, monkeypatch: pytest.MonkeyPatch):
+    def load(store: Store, tenant: Any, catalogue: Any, customers: Any, metrics: Any, now_ms: int) -> Any:
+        if {"bob", "eve"} & set(customers):
+            raise OverflowError("a number of 400 digits")
+        return load_facts(store, tenant, catalogue, customers, metrics, now_ms)
+
+    monkeypatch.setattr("rapport.journeys.entering.load_facts", load)
+    world.journey(*STEPS[1:2], entryCondition={"outcomes": ["convert"], "expression": "coalesce(customer.age, 1) == 1"})
+    people = ["ann", "bob", "cid", "dan", "eve", "fay"]
+    world.happen(*people, outcome="convert")
+    world.look()
+    assert [name for name in people if world.state(name)] == ["ann", "cid", "dan", "fay"]
