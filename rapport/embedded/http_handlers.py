@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 MAX_TEXT_BYTES: Final = 64 << 20
 """Longest statement, an INSERT's data not counted, that `max_query_size` can allow."""
+_MOST_DIGITS: Final = 20
+"""Python reads no numbers of thousands; more digits than these mean the most that is allowed."""
 APPEND_BYTES: Final = 1 << 20
 """An INSERT's data is kept in pieces of about this size until it is whole."""
 _LOOK_SECONDS: Final = 0.5
@@ -120,7 +122,9 @@ class Handlers:
 
     def _max_query_bytes(self, request: QueryRequest) -> int:
         asked = request.settings.get("max_query_size", "")
-        return min(int(asked) or MAX_TEXT_BYTES, MAX_TEXT_BYTES) if asked.isdecimal() else self._engine.max_query_bytes
+        if not asked.isdecimal():
+            return self._engine.max_query_bytes
+        return min(int(asked[:_MOST_DIGITS]) or MAX_TEXT_BYTES, MAX_TEXT_BYTES)
 
     async def _insert(
         self, execution: Execution, body: Body, statement: DataInsert, data: bytearray, *, ended: bool

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_FORM_BYTES: Final = 256 << 20
 _MAX_SESSION_SECONDS: Final = 3600
+_MOST_DIGITS: Final = 20
 _IGNORED: Final = frozenset(
     {
         # users, quotas and roles: there are none
@@ -182,7 +183,7 @@ def _session(arguments: dict[str, str]) -> SessionRequest | None:
     if not arguments.get("session_id"):
         return None
     timeout = arguments.get("session_timeout", "60")
-    if not timeout.isdecimal() or int(timeout) > _MAX_SESSION_SECONDS:
+    if not timeout.isdecimal() or len(timeout) > _MOST_DIGITS or int(timeout) > _MAX_SESSION_SECONDS:
         raise refuse(374, f"Invalid session timeout: '{timeout}'. At most {_MAX_SESSION_SECONDS} seconds are kept")
     return SessionRequest(
         session_id=arguments["session_id"],

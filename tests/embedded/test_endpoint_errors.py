@@ -53,6 +53,7 @@ def test_a_failure_has_a_code_a_status_and_a_text(http: httpx.Client, sql: str, 
         ({"default_format": "Missing"}, 73, 404),
         ({"session_id": "never", "session_check": "1"}, 372, 500),
         ({"session_id": "s", "session_timeout": "1e3"}, 374, 500),
+        ({"session_id": "s", "session_timeout": "9" * 5_000}, 374, 500),
         ({"param_p": "x", "query": "SELECT {p:Int8}, "}, 457, 500),
     ],
 )
