@@ -10,20 +10,14 @@ from typing import TYPE_CHECKING
 from litestar import Controller, Litestar, Router
 from litestar.di import Provide
 
-from api.admission import Admission
-from api.allowed_methods import AllowedMethods
 from api.api_keys.controller import ApiKeyController
 from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
-from api.background import background_jobs
-from api.body_encoding import BodyEncoding
 from api.catalogue.controller import controller_of
 from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
 from api.catalogue.resources import RESOURCES
-from api.catalogue_cache import CompiledCatalogues
-from api.client_address import ClientAddresses
 from api.clv.controller import ClvController
 from api.clv.service import CustomerValues
 from api.consents.bulk import ConsentsController
@@ -33,66 +27,72 @@ from api.contact_profiles.service import ContactProfiles
 from api.customers.bulk import CustomersController
 from api.customers.controller import CustomerController
 from api.customers.schema_data import SchemaDataController
-from api.database import Database
-from api.decisions.circuits import Circuits
-from api.decisions.controller import DecisionController, TraceController
-from api.decisions.deciding import Decider
-from api.decisions.eligibility_controller import EligibilityController
-from api.decisions.facts import FactsReader, load_asked
-from api.decisions.quota import DecisionQuota
-from api.decisions.recent import RecentDecisions
-from api.decisions.simulating_controller import SimulateController
-from api.decisions.totals import TenantTotals
-from api.documentation import asset_routes, openapi_config
-from api.errors import EXCEPTION_HANDLERS
+from api.decision_traces.controller import DecisionController, TraceController
+from api.eligibility.controller import EligibilityController
 from api.experiments.controller import ExperimentResultsController
 from api.health.controller import HealthController
 from api.health.readiness import Readiness
 from api.history.controller import HistoryController
-from api.identity.cache import IdentityMap
+from api.http.access_log import Observed
+from api.http.admission import Admission
+from api.http.allowed_methods import AllowedMethods
+from api.http.body_encoding import BodyEncoding
+from api.http.client_address import ClientAddresses
+from api.http.errors import EXCEPTION_HANDLERS
+from api.http.openapi import asset_routes, openapi_config
+from api.http.paths import PathParameters
+from api.http.rate_limit import RateLimit
+from api.http.times import now_ms
+from api.http.unknown_parameters import KnownParameters
 from api.identity.controller import IdentityController
 from api.ingest.controller import IngestController
 from api.jobs.controller import JobController
 from api.journeys.controller import EnrollmentController
-from api.known_parameters import KnownParameters
-from api.limits import RateLimit
 from api.metric_values.controller import MetricValueController
-from api.metrics import ApiMetrics
-from api.observation import Observed
 from api.outcome_types.controller import OutcomeTypeController
-from api.paths import PathParameters
 from api.privacy.controller import DsarController, ErasureController
 from api.privacy.retention import RetentionController
-from api.reading.freshness import Freshness
-from api.reading.loader import Loader
-from api.reading.watermark import Watermark
+from api.recommend.circuit_breakers import Circuits
 from api.recommend.controller import RecommendController
-from api.reservations.book import MemoryBook
-from api.reservations.shared import SharedBook
+from api.recommend.decider import Decider
+from api.recommend.facts import FactsReader, load_asked
+from api.recommend.quota import DecisionQuota
+from api.recommend.recent_decisions import RecentDecisions
+from api.recommend.reservation_store import MemoryBook
+from api.recommend.reservation_store_redis import SharedBook
+from api.recommend.tenant_totals import TenantTotals
 from api.respond.controller import RespondController
+from api.runtime.background import background_jobs
+from api.runtime.catalogue_cache import CompiledCatalogues
+from api.runtime.database import Database
+from api.runtime.event_producer import EventGateway
+from api.runtime.freshness import Freshness
+from api.runtime.idempotency import Repetitions
+from api.runtime.identity_cache import IdentityMap
+from api.runtime.loader import Loader
+from api.runtime.metrics import ApiMetrics
+from api.runtime.shared_state import connect_shared_state
+from api.runtime.tenants import TenantDirectory
+from api.runtime.watermark import Watermark
 from api.segments.controller import SegmentMemberController
-from api.segments.refreshing import SegmentRefresher
+from api.segments.refresh import SegmentRefresher
 from api.services import Services
-from api.shared_state import connect_shared_state
+from api.simulate.controller import SimulateController
 from api.summaries.controller import SummaryController
 from api.suppressions.controller import SuppressionController
-from api.tenants import TenantDirectory
-from api.times import now_ms
 from api.unified_profile.controller import UnifiedProfileController
 from api.unified_profile.service import BUILT_IN, UnifiedProfiles
-from api.writing.gateway import EventGateway
-from api.writing.repetitions import Repetitions
+from rapport.application.profiles.sections import discover_sections
 from rapport.jobs import STOP_S, Jobs, end
-from rapport.profiles.sections import discover_sections
 from rapport.storage.history import read_pages
-from rapport.storage.recorded import find_recorded
+from rapport.storage.recorded_events import find_recorded
 from rapport.storage.segments import load_memberships
 from rapport.storage.summaries import read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from api.shared_state import SharedState
+    from api.runtime.shared_state import SharedState
     from rapport.settings import Settings
 
 CONTROLLERS: tuple[type[Controller], ...] = (

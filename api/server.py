@@ -16,14 +16,14 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from api.app import create_app
-from api.limits import parse_route_limits
-from rapport.embedded.child import die_with
+from api.http.rate_limit import parse_route_limits
+from rapport.embedded.supervisor.child import die_with
 from rapport.garbage import collect_rarely
 from rapport.logs import configure_logs
 from rapport.settings import SettingsError, from_env
 
 if TYPE_CHECKING:
-    from api.observation import Observed
+    from api.http.access_log import Observed
     from rapport.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -9,25 +9,25 @@ from litestar.di import NamedDependency
 
 if TYPE_CHECKING:
     from api.auth.keyring import Keyring
-    from api.catalogue_cache import CompiledCatalogues
-    from api.client_address import ClientAddresses
     from api.clv.service import CustomerValues
     from api.contact_profiles.service import ContactProfiles
-    from api.database import Database
-    from api.decisions.deciding import Decider
-    from api.decisions.quota import DecisionQuota
-    from api.decisions.recent import RecentDecisions
     from api.health.readiness import Readiness
-    from api.identity.cache import IdentityMap
-    from api.metrics import ApiMetrics
-    from api.reading.loader import Loader
-    from api.reading.watermark import Watermark
-    from api.reservations.book import Book
-    from api.segments.refreshing import SegmentRefresher
-    from api.tenants import TenantDirectory
+    from api.http.client_address import ClientAddresses
+    from api.recommend.decider import Decider
+    from api.recommend.quota import DecisionQuota
+    from api.recommend.recent_decisions import RecentDecisions
+    from api.recommend.reservation_store import Book
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
+    from api.runtime.event_producer import EventGateway
+    from api.runtime.idempotency import Repetitions
+    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.loader import Loader
+    from api.runtime.metrics import ApiMetrics
+    from api.runtime.tenants import TenantDirectory
+    from api.runtime.watermark import Watermark
+    from api.segments.refresh import SegmentRefresher
     from api.unified_profile.service import UnifiedProfiles
-    from api.writing.gateway import EventGateway
-    from api.writing.repetitions import Repetitions
     from rapport.settings import Settings
     from rapport.storage.history import Page, PageRequest
     from rapport.storage.summaries import SummaryRequest, SummaryRows

@@ -13,7 +13,7 @@ from benchmarks.stack import environment_of, fill_topic
 from benchmarks.workers import BenchmarkError, running_worker
 from benchmarks.workloads import TENANT
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.client import connect
 from rapport.storage.tenants import change_tenant

@@ -13,9 +13,9 @@ from rapport.domain.catalogue.inventory import (
     Offer,
     PersonalizationVariable,
 )
-from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.strategy import ContactPolicy, MetricDefinition, QualificationRule, RuleStage
 from rapport.domain.catalogue.values import Entity, ScopeKind
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from benchmarks.stack import running_stack
 from benchmarks.workers import BenchmarkError, running_worker
 from benchmarks.workloads import TENANT, Workload, customer_id
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.compiling import compile_catalogue
+from rapport.domain.decisions.compile import compile_catalogue
+from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
-from rapport.domain.decisions.running import decide
 from rapport.domain.decisions.windows import Unit
 from rapport.garbage import collect_rarely
 from rapport.storage.client import connect

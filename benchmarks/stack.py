@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from benchmarks.workloads import PARTITIONS, TENANT, messages_of
-from rapport.embedded.ports import LOOPBACK
+from rapport.embedded.supervisor.ports import LOOPBACK
 from rapport.kafka.clients import producer
 from rapport.kafka.topics import create_topics
 from rapport.settings import ClickHouseSettings, KafkaSettings, Settings

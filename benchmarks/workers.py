@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks import bare, textbook
 from benchmarks.stack import environment_of
-from rapport.embedded.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, free_port
 from tests.fixtures.processes import ServerProcess
 
 if TYPE_CHECKING:

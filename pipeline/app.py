@@ -17,12 +17,12 @@ from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
 from pipeline.consumer import ProgressConsumer, ProgressTransport
 from pipeline.dead_letter_topic import dead_letter_sender
-from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.journeys import Applied, JourneyRunner
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
+from pipeline.tenant_cache import Directory
 from rapport.domain.events import message_key
 from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES

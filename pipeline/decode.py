@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.batch import Partition, Record
-    from pipeline.directory import Directory
+    from pipeline.tenant_cache import Directory
     from rapport.kafka.sources import Source
     from rapport.storage.stream import DeadLetter
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 import structlog
 
+from rapport.application.journeys.advance import Mover
+from rapport.application.journeys.enroll import enter
+from rapport.application.journeys.journey_cache import KnownJourneys
+from rapport.application.journeys.person import leave_twins
 from rapport.jobs import see_to_each
-from rapport.journeys.entering import enter
-from rapport.journeys.known import KnownJourneys
-from rapport.journeys.moving import Mover
-from rapport.journeys.people import leave_twins
 from rapport.storage.journeys import (
     Stretch,
     entry_of,
@@ -34,7 +34,7 @@ from rapport.storage.journeys import (
 
 if TYPE_CHECKING:
     from rapport.domain.events import Message
-    from rapport.domain.journeys.entering import EntryEvent
+    from rapport.domain.journeys.entry import EntryEvent
     from rapport.storage.client import Store
 
 log = structlog.get_logger(__name__)

@@ -22,9 +22,9 @@ from rapport.storage import stream
 
 if TYPE_CHECKING:
     from pipeline.batch import Batch, Partition, Record
-    from pipeline.directory import Directory
     from pipeline.positions import Positions
     from pipeline.privacy import Privacy
+    from pipeline.tenant_cache import Directory
     from rapport.domain.rejections import Rejection
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings

@@ -11,12 +11,12 @@ from litestar.params import FromQuery, QueryParameter, RequestBody
 
 from api.api_keys.schemas import CreatedKey, KeyList, KeyView, NewKey
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
 from api.catalogue.service import author_of
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
+from api.http.bodies import JsonBody
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.times import iso, iso_or_none, parse_time
 from api.services import FromServices
-from api.times import iso, iso_or_none, parse_time
 from rapport.domain.api_keys import ApiKey, Role, fault_of_expiry, fault_of_scopes
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 

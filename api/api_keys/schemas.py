@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from api.bodies import Body
+from api.http.bodies import Body
 from rapport.domain.api_keys import SCOPES, Role
 
 WARNING: Final = "Store this key now: it is not kept and cannot be shown again."

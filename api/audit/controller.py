@@ -11,11 +11,11 @@ from litestar.params import QueryParameter
 from api.audit.schemas import AuditPage, AuditRow, AuditVerdict, FieldChange
 from api.auth.principal import Principal, requires
 from api.catalogue.shapes import Pagination
-from api.describing import answers
-from api.errors import Fault, invalid
-from api.reading.parameters import clamp, read_instant, text_parameter
+from api.http.errors import Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp, read_instant, text_parameter
+from api.http.times import iso
 from api.services import FromServices
-from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.audit import parse_anchor
 from rapport.domain.json_limits import decode_stored_object

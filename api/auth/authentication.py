@@ -9,8 +9,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 
 from api.auth.principal import Principal
-from api.client_address import is_forwarded, is_loopback
-from api.errors import ApiError
+from api.http.client_address import is_forwarded, is_loopback
+from api.http.errors import ApiError
 from rapport.domain.api_keys import Role
 
 if TYPE_CHECKING:

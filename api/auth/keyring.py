@@ -13,7 +13,7 @@ from rapport.storage.api_keys import find_key, note_uses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.database import Database
+    from api.runtime.database import Database
     from rapport.settings import ApiSettings
 
 MAX_KNOWN: Final = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from api.errors import ApiError
+from api.http.errors import ApiError
 from rapport.domain.api_keys import Role
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
-from api.bodies import Body, JsonBody, decode_or_faults, fault_of_json, require_media_type
 from api.catalogue.shapes import COMPUTED, body_shape
-from api.errors import Fault, invalid
+from api.http.bodies import Body, JsonBody, decode_or_faults, fault_of_json, require_media_type
+from api.http.errors import Fault, invalid
 from api.journeys.forms import reform_journey
-from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.json_limits import JsonFault, decode_json
 
 if TYPE_CHECKING:

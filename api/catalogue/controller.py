@@ -9,20 +9,20 @@ from litestar import Controller, Request, Response, delete, get, patch, post, pu
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter, RequestBody
 
-from api.aside import aside
 from api.auth.principal import Principal, requires
 from api.catalogue import service
 from api.catalogue.bodies import Given, documented_as, expected_version
 from api.catalogue.filters import Filters
-from api.catalogue.paging import Wanted, page_of
+from api.catalogue.page import Wanted, page_of
 from api.catalogue.resource import Resource
 from api.catalogue.shapes import Pagination, body_shape, page_shape, patch_shape, publications, view_of, view_shape
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
-from api.reading.parameters import clamp, one_of
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp, one_of
+from api.runtime.compute_threads import aside
 from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue import Record, load_history
 
 DEFAULT_LIMIT: Final = 25

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from api.errors import Fault, invalid
-from api.reading.parameters import one_of, same, text_parameter
+from api.http.errors import Fault, invalid
+from api.http.parameters import one_of, same, text_parameter
 
 Filters = dict[str, str]
 """Attribute -> value."""

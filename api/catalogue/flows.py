@@ -11,25 +11,25 @@ from litestar import Controller, Request, Response, post
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import Body, JsonBody
 from api.catalogue import service
 from api.catalogue.resources import RESOURCES
 from api.catalogue.shapes import view_of, view_shape
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
+from api.http.bodies import Body, JsonBody
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.lint_flows import flows_in_use
-from rapport.domain.catalogue.lint_placeholders import lint_placeholders
-from rapport.domain.catalogue.linting import lint_catalogue
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
-from rapport.domain.catalogue.validating import find_flaws
-from rapport.domain.decisions.compiling import BASE_FLOW, BASE_FLOW_KEY
+from rapport.domain.catalogue_checks.lint import lint_catalogue
+from rapport.domain.catalogue_checks.lint_flows import flows_in_use
+from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
+from rapport.domain.catalogue_checks.validate import find_flaws
+from rapport.domain.decisions.compile import BASE_FLOW, BASE_FLOW_KEY
 from rapport.storage.catalogue_changes import Change
 
 if TYPE_CHECKING:
-    from rapport.domain.catalogue.lint_warnings import LintWarning
+    from rapport.domain.catalogue_checks.warnings import LintWarning
     from rapport.storage.catalogue import Record, StoredCatalogue
     from rapport.storage.client import Store
 

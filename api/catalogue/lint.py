@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 from litestar import Controller, Request, get
 
-from api.aside import aside
 from api.auth.principal import Principal, requires
-from api.describing import answers
+from api.http.openapi_responses import answers
+from api.runtime.compute_threads import aside
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.lint_warnings import LintWarning
-from rapport.domain.catalogue.linting import lint_catalogue
+from rapport.domain.catalogue_checks.lint import lint_catalogue
+from rapport.domain.catalogue_checks.warnings import LintWarning
 
 _EXAMPLE: Final[Mapping[str, object]] = {
     "stamp": "42",

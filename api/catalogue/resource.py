@@ -10,7 +10,7 @@ import msgspec
 
 from api.catalogue.filters import Filters
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue import Record
 from rapport.storage.client import Store
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from api.catalogue.bodies import Fields, entity_of, merged, renewed, slug_of
-from api.errors import ApiError, Fault, invalid
-from api.times import now_ms, parse_time
-from api.tracing import current_trace_id
+from api.http.errors import ApiError, Fault, invalid
+from api.http.times import now_ms, parse_time
+from api.http.tracing import current_trace_id
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Offer
-from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.plain import sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
-from rapport.domain.catalogue.validating import find_flaws, is_flaw_of_draft, is_same, with_changes
-from rapport.domain.decisions.flow_checks import fault_of_size
+from rapport.domain.catalogue_checks.flow_checks import fault_of_size
+from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.domain.catalogue_checks.validate import find_flaws, is_flaw_of_draft, is_same, with_changes
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.errors import StorageError

@@ -8,12 +8,12 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from api.bodies import Body
-from api.times import iso, iso_or_none
+from api.http.bodies import Body
+from api.http.times import iso, iso_or_none
 from rapport.domain.catalogue.inventory import ChannelType
-from rapport.domain.catalogue.kinds import KINDS
-from rapport.domain.catalogue.lint_warnings import LintWarning
 from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.storage.catalogue import Record
 
 _VERSIONED: Final[Sequence[tuple[str, Any]]] = (

@@ -11,10 +11,10 @@ from litestar.params import FromPath
 
 from api.auth.principal import Principal, requires
 from api.clv.schemas import ClvRun, ClvView, SegmentSizes
-from api.describing import answers
-from api.reading.freshness import READS
+from api.http.openapi_responses import answers
+from api.http.times import iso
+from api.runtime.freshness import READS
 from api.services import FromServices
-from api.times import iso
 from rapport.domain.api_keys import Role
 
 EXAMPLE: Final[Mapping[str, object]] = {

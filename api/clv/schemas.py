@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from api.times import iso
+from api.http.times import iso
 from rapport.domain.profiles.clv import ClvRules, CustomerValue, SegmentName, churn_probability, predict_revenue
 
 Source = Literal["cached", "computed"]

@@ -14,8 +14,8 @@ from rapport.storage.clv import compute_values, find_contacted, read_values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.database import Database
-    from api.identity.cache import IdentityMap
+    from api.runtime.database import Database
+    from api.runtime.identity_cache import IdentityMap
     from rapport.domain.profiles.clv import CustomerValue
     from rapport.settings import Settings
 

@@ -13,15 +13,15 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.bodies import decode_or_faults, require_media_type
-from api.bulk import CSV, NDJSON, bulk_operation
 from api.catalogue.service import author_of
 from api.consents.schemas import IMPORTED_EXAMPLE, PURPOSE_PATTERN, ImportedView, RowBody
 from api.consents.service import statement_of
-from api.customers.reading import object_of, read_rows
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
-from api.ingest.reading import bounded
+from api.customers.body_rows import object_of, read_rows
+from api.http.bodies import decode_or_faults, require_media_type
+from api.http.bulk import CSV, NDJSON, bulk_operation
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.ingest.body_items import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.placeholders import why_no_id

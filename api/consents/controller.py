@@ -8,7 +8,6 @@ from litestar import Controller, Request, get, put
 from litestar.params import FromPath, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
 from api.consents.schemas import (
     EXAMPLE,
     HISTORY_EXAMPLE,
@@ -18,7 +17,8 @@ from api.consents.schemas import (
     statement_view,
 )
 from api.consents.service import read, record
-from api.describing import answers
+from api.http.bodies import JsonBody
+from api.http.openapi_responses import answers
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.consents import load_statements

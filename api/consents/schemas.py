@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
-from api.bodies import Body
-from api.errors import Fault
-from api.times import iso, iso_or_none
+from api.http.bodies import Body
+from api.http.errors import Fault
+from api.http.times import iso, iso_or_none
 from rapport.domain.profiles.consent import PURPOSES, Source, Status
 from rapport.storage.consents import Consent, Recorded
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from api.catalogue.service import author_of
 from api.consents.schemas import ConsentsView, StatementBody, view_of
-from api.errors import Fault, invalid
-from api.reading.parameters import read_instant
+from api.http.errors import Fault, invalid
+from api.http.parameters import read_instant
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.profiles.consent import Source, Statement, resolve, statuses_of
 from rapport.storage.consents import CustomerStatement, load_consents, record_consents

@@ -12,7 +12,8 @@ from litestar.params import FromPath, PathParameter, QueryParameter, RequestBody
 
 from api.auth.authentication import KEY_IN_QUERY
 from api.auth.principal import Principal, requires
-from api.contact_profiles.answering import (
+from api.contact_profiles.formats import Format, choose_format
+from api.contact_profiles.response_format import (
     Page,
     answer_entity,
     answer_page,
@@ -22,7 +23,6 @@ from api.contact_profiles.answering import (
     write_page,
     write_schema,
 )
-from api.contact_profiles.formats import Format, choose_format
 from api.contact_profiles.schemas import (
     ENTITY,
     ChangedContactProfile,
@@ -34,10 +34,10 @@ from api.contact_profiles.schemas import (
     PersonBody,
     plain,
 )
-from api.describing import answers
-from api.errors import Fault, invalid
 from api.history.schemas import Pagination
-from api.reading.parameters import clamp, one_of
+from api.http.errors import Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp, one_of
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.contact import ID_PATTERN

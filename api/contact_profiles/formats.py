@@ -9,7 +9,7 @@ from typing import Final
 
 from mimeparse import MimeTypeParseException, best_match, parse_media_range
 
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
 
 MAX_ACCEPT: Final = 4_096
 """Characters of all ``Accept`` headers together."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Type
 import msgspec
 from litestar.typing import FieldDefinition
 
-from api.bodies import Body, JsonBody
 from api.history.schemas import Pagination
+from api.http.bodies import Body, JsonBody
 from rapport.domain.profiles.contact import ID_PATTERN, ContactProfile, seconds_of
 from rapport.domain.profiles.contact_fields import ContactId, PersonFields
 

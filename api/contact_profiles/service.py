@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.contact import (
     ContactProfile,
@@ -35,7 +35,7 @@ from rapport.storage.contact_profiles import (
 
 if TYPE_CHECKING:
     from api.contact_profiles.schemas import ChangedContactProfile, NewContactProfile
-    from api.database import Database
+    from api.runtime.database import Database
     from rapport.storage.contact_profiles import ProfilePage
 
 log = structlog.get_logger(__name__)

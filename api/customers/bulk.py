@@ -9,15 +9,15 @@ from litestar.openapi.spec import Schema
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.bodies import require_media_type
-from api.bulk import CSV, NDJSON, bulk_operation
-from api.customers.reading import MAX_ROWS, RowReader, read_rows
+from api.customers.body_rows import MAX_ROWS, RowReader, read_rows
 from api.customers.schemas import UPSERTED_EXAMPLE, UpsertedView
 from api.customers.service import faults_of, form_of, store_rows
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
-from api.ingest.reading import bounded
-from api.reading.parameters import one_of
+from api.http.bodies import require_media_type
+from api.http.bulk import CSV, NDJSON, bulk_operation
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import one_of
+from api.ingest.body_items import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.customer_rows import Upserted, Way

@@ -8,7 +8,6 @@ from litestar import Controller, Request, Response, delete, get, patch, put
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
 from api.catalogue.bodies import expected_version
 from api.catalogue.shapes import Pagination
 from api.customers.schemas import (
@@ -21,9 +20,10 @@ from api.customers.schemas import (
     view_of,
 )
 from api.customers.service import Wanted, end, etag_of, find, form_of, save, unknown
-from api.describing import answers
-from api.errors import Fault, invalid
-from api.reading.parameters import clamp
+from api.http.bodies import JsonBody
+from api.http.errors import Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.customers import load_history

@@ -10,12 +10,12 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import Body, JsonBody
-from api.customers.reading import MAX_ROWS
+from api.customers.body_rows import MAX_ROWS
 from api.customers.service import schemas_of, store_rows
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
-from api.reading.parameters import clamp
+from api.http.bodies import Body, JsonBody
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.customer_schema import CustomerSchema, DataType

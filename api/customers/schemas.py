@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from api.bodies import Body, JsonBody, decode_body, require_media_type
 from api.catalogue.shapes import Pagination
-from api.errors import Fault
-from api.times import iso
+from api.http.bodies import Body, JsonBody, decode_body, require_media_type
+from api.http.errors import Fault
+from api.http.times import iso
 from rapport.storage.customers import Customer
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from api.catalogue.service import author_of
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.profiles.attributes import AttributeFault, Attributes, Form, complete, fault_of_id
 from rapport.storage.customer_rows import FaultyRowsError, Upserted, Way, upsert_rows

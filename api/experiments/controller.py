@@ -9,12 +9,12 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
 from api.experiments.examples import CREATIVES, RESULTS
 from api.experiments.service import ALL_EXPERIMENTS, find_experiment, load_creatives, load_results
-from api.reading.freshness import READS
-from api.reading.parameters import one_of, read_instant, text_parameter
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import one_of, read_instant, text_parameter
+from api.runtime.freshness import READS
 from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults

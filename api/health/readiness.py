@@ -10,7 +10,7 @@ from rapport.storage.errors import StorageError
 from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
-    from api.database import Database
+    from api.runtime.database import Database
 
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0

@@ -9,12 +9,12 @@ from litestar import Controller, Request, get
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.describing import answers
-from api.errors import Fault, invalid
 from api.history.schemas import InteractionPage
 from api.history.service import load_page
-from api.reading.freshness import READS
-from api.reading.parameters import clamp, one_of, read_instant, same, text_parameter
+from api.http.errors import Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp, one_of, read_instant, same, text_parameter
+from api.runtime.freshness import READS
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.history import HistoryFilter

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from api.catalogue_names import Names
 from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer, Pagination
-from api.times import iso
+from api.http.times import iso
+from api.runtime.catalogue_names import Names
 from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.history import HistoryFilter, PageRequest, count_interactions, read_page
 

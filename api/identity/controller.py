@@ -8,9 +8,9 @@ from litestar import Controller, Request, get, post
 from litestar.params import QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.errors import Fault, invalid
+from api.http.bodies import JsonBody
+from api.http.errors import Fault, invalid
+from api.http.openapi_responses import answers
 from api.identity.schemas import EXAMPLE, IdentityAnswer, IdentityBody, IdentityView
 from api.identity.service import act, show
 from api.services import FromServices

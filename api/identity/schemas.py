@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.bodies import Body
+from api.http.bodies import Body
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Confidence = Annotated[float, msgspec.Meta(ge=0, le=1)]

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from api.catalogue.service import author_of
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
 from api.identity.schemas import ClusterView, IdentifierView, IdentityAnswer, IdentityBody, IdentityView
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.domain.placeholders import why_no_id

@@ -12,11 +12,11 @@ from litestar.openapi.spec import Schema
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.bodies import require_media_type
-from api.bulk import NDJSON, bulk_operation
-from api.describing import answers
-from api.errors import ApiError, invalid
-from api.ingest.reading import MAX_EVENTS, EventReader, bounded, read_array, read_lines
+from api.http.bodies import require_media_type
+from api.http.bulk import NDJSON, bulk_operation
+from api.http.errors import ApiError, invalid
+from api.http.openapi_responses import answers
+from api.ingest.body_items import MAX_EVENTS, EventReader, bounded, read_array, read_lines
 from api.ingest.schemas import Ingested
 from api.ingest.service import ingest
 from api.services import FromServices

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from api.errors import Fault
+from api.http.errors import Fault
 
 
 class Ingested(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

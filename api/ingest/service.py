@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from api.ingest.schemas import Ingested
-from api.reading.positions import format_position
-from api.turns import Turns
+from api.runtime.event_loop import Turns
+from api.runtime.positions import format_position
 from rapport.domain.events import encode_event, message_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from api.errors import Fault
+    from api.http.errors import Fault
     from api.services import Services
     from rapport.domain.events import InteractionRecorded
 

@@ -10,8 +10,8 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from api.auth.principal import requires
-from api.describing import answers
-from api.times import iso
+from api.http.openapi_responses import answers
+from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.jobs import Jobs, JobState
 

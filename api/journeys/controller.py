@@ -9,9 +9,10 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
+from api.http.bodies import JsonBody
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp, one_of
 from api.journeys.schemas import (
     CustomerJourneys,
     EnrollmentPage,
@@ -25,7 +26,6 @@ from api.journeys.schemas import (
     view_of,
 )
 from api.journeys.service import enter, find_plan, take_out, try_out
-from api.reading.parameters import clamp, one_of
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.values import Status

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec.structs import replace as replaced
 
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
+from api.http.times import iso
 from api.journeys.schemas import JourneyTried, TriedStep
-from api.times import iso
+from rapport.application.journeys.effects import StepError, choose, contact_of, offers_of
+from rapport.application.journeys.journey_cache import Configured
+from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.values import Status
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import JourneyFacts, Send, Update, enroll, leave
-from rapport.domain.journeys.simulating import SimulatedStep, simulate
+from rapport.domain.journeys.simulate import SimulatedStep, simulate
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.profiles.attributes import Form
-from rapport.journeys.effects import StepError, choose, contact_of, offers_of
-from rapport.journeys.facts import load_facts
-from rapport.journeys.known import Configured
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.identity import read_merges
 from rapport.storage.journeys import Enrolled, append, find_enrollment, list_enrollments

@@ -10,12 +10,12 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.consents.schemas import CustomerId
-from api.describing import answers
-from api.errors import ApiError
+from api.http.errors import ApiError
+from api.http.openapi_responses import answers
+from api.http.times import iso
 from api.metric_values.schemas import CustomerMetrics, MetricValue, MetricValues
-from api.reading.freshness import READS
+from api.runtime.freshness import READS
 from api.services import FromServices, Services
-from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.storage.metrics import read_metrics
 

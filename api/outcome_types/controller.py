@@ -10,9 +10,9 @@ from litestar import Controller, Request, delete, get, post, put
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.errors import ApiError
+from api.http.bodies import JsonBody
+from api.http.errors import ApiError
+from api.http.openapi_responses import answers
 from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeType, OutcomeTypeView, view_of
 from api.outcome_types.service import find, list_all, save
 from api.services import FromServices

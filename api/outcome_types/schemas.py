@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
-from api.bodies import Body
-from api.times import iso
+from api.http.bodies import Body
+from api.http.times import iso
 from rapport.domain.outcomes import (
     Category,
     Classification,

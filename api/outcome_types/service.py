@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.catalogue.service import author_of
-from api.errors import ApiError
+from api.http.errors import ApiError
 from api.outcome_types.schemas import OutcomeTypeView, view_of
 from rapport.storage.outcome_types import OutcomeRecord, list_outcome_types, save_outcome_types
 

@@ -11,10 +11,11 @@ from litestar.params import FromPath, QueryParameter, RequestBody
 from litestar.response import Stream
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.errors import ApiError
-from api.privacy.erasing import erase
+from api.http.bodies import JsonBody
+from api.http.errors import ApiError
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp
+from api.privacy.erasure import erase
 from api.privacy.exports import stream_export
 from api.privacy.schemas import (
     DsarBody,
@@ -30,7 +31,6 @@ from api.privacy.schemas import (
     erasure_view,
     receipt_view,
 )
-from api.reading.parameters import clamp
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.dsar import DsarRequest, Status, list_requests, write_request

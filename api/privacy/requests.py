@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from api.privacy.erasing import erase
+from api.privacy.erasure import erase
 from api.privacy.schemas import receipt_view
 from rapport.domain.privacy import hash_customer
 from rapport.jobs import see_to_each

@@ -10,11 +10,11 @@ from litestar import Controller, Request, get, put
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import Body, JsonBody
-from api.describing import answers
+from api.http.bodies import Body, JsonBody
+from api.http.openapi_responses import answers
+from api.http.times import iso_or_none
+from api.http.tracing import current_trace_id
 from api.services import FromServices
-from api.times import iso_or_none
-from api.tracing import current_trace_id
 from rapport.domain.api_keys import Role
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.domain.retention import DataClass

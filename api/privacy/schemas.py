@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from api.bodies import Body
-from api.times import iso, iso_or_none
+from api.http.bodies import Body
+from api.http.times import iso, iso_or_none
 from rapport.storage.dsar import DsarRequest, RequestType, Status, SubjectType
 from rapport.storage.receipts import Receipt
 

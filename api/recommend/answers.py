@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from api.http.times import iso
 from api.recommend.schemas import (
     Meta,
     Recommendation,
@@ -18,13 +19,12 @@ from api.recommend.schemas import (
     TopScore,
     TraceSummary,
 )
-from api.times import iso
-from rapport.domain.decisions.losses import group_losses, reason_for_nothing, warn_of_faults
+from rapport.domain.decisions.not_shown import group_losses, reason_for_nothing, warn_of_faults
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.compiling import Catalogue
-    from rapport.domain.decisions.outcome import Decision, Item
-    from rapport.domain.decisions.records import DecisionRecord
+    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.decision import Decision, Item
+    from rapport.domain.decisions.record import DecisionRecord
 
 TOP_SCORES: Final = 10
 SHOWN_REMOVALS: Final = 200

@@ -9,8 +9,8 @@ from litestar import Controller, Request, Response, post
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
+from api.http.bodies import JsonBody
+from api.http.openapi_responses import answers
 from api.recommend.schemas import Recommendation, RecommendBody
 from api.recommend.service import Caller, recommend
 from api.services import FromServices

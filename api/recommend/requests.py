@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from api.decisions.identifiers import ANONYMOUS, anonymous_id
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
+from api.recommend.anonymous_id import ANONYMOUS, anonymous_id
 from api.recommend.schemas import MAX_LIMIT
 from rapport.domain.decisions.candidates import PlacementRequest, Request
-from rapport.domain.decisions.resolving import resolve_request
+from rapport.domain.decisions.request_resolution import resolve_request
 from rapport.domain.events import NO_OBJECT
 from rapport.domain.numbers import BEYOND, find_inexact
 from rapport.domain.placeholders import is_placeholder, why_no_id
@@ -20,7 +20,7 @@ from rapport.domain.placeholders import is_placeholder, why_no_id
 if TYPE_CHECKING:
     from api.recommend.schemas import RecommendBody, WantedPlacement
     from rapport.domain.catalogue.strategy import DecisionFlow
-    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.compile import Catalogue
 
 MAX_CONTEXT_BYTES: Final = 8_192
 MAX_ATTRIBUTES_BYTES: Final = 65_536

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from api.bodies import Body
-from rapport.domain.decisions.losses import EmptyReason, NotShown
-from rapport.domain.decisions.outcome import ExperimentRecord, Funnel, PlacementResult
-from rapport.domain.decisions.traces import CouplingRecord
+from api.http.bodies import Body
+from rapport.domain.decisions.decision import ExperimentRecord, Funnel, PlacementResult
+from rapport.domain.decisions.not_shown import EmptyReason, NotShown
+from rapport.domain.decisions.trace import CouplingRecord
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 MAX_LIMIT: Final = 50

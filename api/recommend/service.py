@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from api.decisions.deciding import Made, Question, counts_contacts
-from api.errors import unavailable
+from api.http.errors import unavailable
 from api.recommend.answers import answer
+from api.recommend.decider import Made, Question, counts_contacts
 from api.recommend.requests import name_customer, understand
+from api.recommend.reservation_store import CustomerKey, LockLostError
 from api.recommend.schemas import Recommendation, Timing
-from api.reservations.book import CustomerKey, LockLostError
-from api.reservations.holds import Hold, make_hold
-from rapport.deciding.identifiers import make_recommendation_id
-from rapport.domain.decisions.messages import FIRST_ITEM, encode_decision, implicit_channels
+from rapport.application.decisions.recommendation_id import make_recommendation_id
+from rapport.domain.decisions.message import FIRST_ITEM, encode_decision, implicit_channels
+from rapport.domain.decisions.reservations import Hold, make_hold
 from rapport.domain.events import message_key
 from rapport.kafka.sources import Source, event_id
 from rapport.storage.decisions import DecisionItem
@@ -24,8 +24,8 @@ from rapport.storage.decisions import DecisionItem
 if TYPE_CHECKING:
     from api.recommend.requests import Asked
     from api.recommend.schemas import RecommendBody
+    from api.runtime.event_producer import Written
     from api.services import Services
-    from api.writing.gateway import Written
 
 ATTEMPTS: Final = 3
 

@@ -10,9 +10,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.errors import Fault, invalid
+from api.http.bodies import JsonBody
+from api.http.errors import Fault, invalid
+from api.http.openapi_responses import answers
 from api.respond.schemas import Acknowledged, Answer
 from api.respond.service import respond
 from api.services import FromServices

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
-from api.bodies import Body
+from api.http.bodies import Body
 from rapport.domain.events import MAX_CONVERSION_VALUE
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from api.errors import ApiError, Fault, invalid, unavailable
+from api.http.errors import ApiError, Fault, invalid, unavailable
+from api.http.times import iso
 from api.respond.schemas import Acknowledged
 from api.respond.subjects import find_faults, find_subject
-from api.times import iso
-from api.writing.repetitions import WrittenEvent
+from api.runtime.idempotency import WrittenEvent
 from rapport.domain.events import (
     NO_OBJECT,
     InteractionRecorded,
@@ -25,7 +25,7 @@ from rapport.domain.payloads import hash_payload
 from rapport.domain.placeholders import why_no_id
 from rapport.domain.rejections import Rejection
 from rapport.kafka.sources import event_id
-from rapport.storage.recorded import KeyOfEvent
+from rapport.storage.recorded_events import KeyOfEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

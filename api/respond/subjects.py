@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from api.catalogue_names import NO_NAMES, Names
-from api.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, Fault, invalid
 from api.respond.schemas import Caution
+from api.runtime.catalogue_names import NO_NAMES, Names
 from rapport.storage.errors import StorageError
-from rapport.storage.recorded import find_interaction
+from rapport.storage.recorded_events import find_interaction
 
 if TYPE_CHECKING:
     from api.respond.schemas import Answer

@@ -9,10 +9,11 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
-from api.reading.parameters import clamp
+from api.http.bodies import JsonBody
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp
+from api.http.times import iso
 from api.segments.overlap import report_overlap
 from api.segments.schemas import (
     MemberPagination,
@@ -23,7 +24,6 @@ from api.segments.schemas import (
     SegmentRefreshed,
 )
 from api.services import FromServices, Services
-from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.storage.segments import count_overlaps, list_members, load_refreshes
 

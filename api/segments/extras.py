@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from api.times import iso
+from api.http.times import iso
 from rapport.storage.segments import load_refreshes
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from api.bodies import Body
+from api.http.bodies import Body
 
 
 class SegmentRefreshed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -13,16 +13,16 @@ from litestar.params import QueryParameter
 from msgspec import UNSET
 
 from api.auth.principal import Principal, requires
-from api.catalogue_names import Names
-from api.describing import answers
-from api.errors import ApiError, Fault, invalid
-from api.reading.freshness import READS
-from api.reading.parameters import clamp, one_of
+from api.http.errors import ApiError, Fault, invalid
+from api.http.openapi_responses import answers
+from api.http.parameters import clamp, one_of
+from api.http.times import iso
+from api.runtime.catalogue_names import Names
+from api.runtime.freshness import READS
 from api.services import FromServices
 from api.summaries.cursors import decode_cursor, encode_cursor
 from api.summaries.report import GROUPS, row_of
 from api.summaries.schemas import Report, Summary, SummaryList
-from api.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import PeriodType
 from rapport.storage.summaries import SummaryKey, SummaryRequest, SummaryRow, SummaryRows

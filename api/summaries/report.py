@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from api.catalogue_names import DELETED
+from api.runtime.catalogue_names import DELETED
 from api.summaries.schemas import ReportRow
 
 if TYPE_CHECKING:
-    from api.catalogue_names import Names
+    from api.runtime.catalogue_names import Names
 
 _About = tuple[str | None, dict[str, Any]]
 """The name of something, and what else the catalogue knows of it."""

@@ -9,9 +9,9 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.bodies import JsonBody
-from api.describing import answers
-from api.reading.freshness import READS
+from api.http.bodies import JsonBody
+from api.http.openapi_responses import answers
+from api.runtime.freshness import READS
 from api.services import FromServices
 from api.suppressions.schemas import LiftBody, Suppressions, SuppressionView
 from api.suppressions.service import lift_suppression, list_suppressions

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from api.bodies import Body
-from api.times import iso
+from api.http.bodies import Body
+from api.http.times import iso
 from rapport.domain.catalogue.suppression import SuppressionScope
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.compiling import Catalogue
+    from rapport.domain.decisions.compile import Catalogue
     from rapport.domain.profiles.suppressions import Suppression
 
 

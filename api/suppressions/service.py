@@ -6,12 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from api.catalogue.service import author_of
-from api.errors import ApiError
+from api.http.errors import ApiError
+from api.http.times import iso
 from api.suppressions.schemas import SuppressionView, view_of
-from api.times import iso
-from rapport.deciding.members import merge_kept
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.domain.catalogue.suppression import SuppressionRule, rules_in_force
+from rapport.domain.customers.merge import merge_kept
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.suppressions import Suppression, suppressions_of
 from rapport.storage.audit import append_audit

@@ -8,8 +8,8 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.errors import Fault, invalid
-from api.reading.freshness import READS
+from api.http.errors import Fault, invalid
+from api.runtime.freshness import READS
 from api.services import FromServices
 from api.unified_profile.examples import ANSWERS
 from api.unified_profile.schemas import StructuredProfile, UnifiedProfile

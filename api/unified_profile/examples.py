@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
 from api.clv.controller import EXAMPLE as VALUE
-from api.describing import answers
+from api.http.openapi_responses import answers
 from api.suppressions.controller import EXAMPLE as SUPPRESSION
 from api.unified_profile.schemas import StructuredProfile, UnifiedProfile
 

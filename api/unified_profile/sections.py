@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from api.times import iso, iso_or_none
+from api.http.times import iso, iso_or_none
 from api.unified_profile.schemas import RecentInteraction
 from rapport.domain.profiles.consent import strictness_of
 from rapport.storage.consents import load_consents
@@ -16,7 +16,7 @@ from rapport.storage.journeys import enrollments_of
 from rapport.storage.segments import segments_of
 
 if TYPE_CHECKING:
-    from api.unified_profile.loading import Asked, Load
+    from api.unified_profile.section_loader import Asked, Load
 
 RECENT: Final = 20
 """Interactions of a profile."""

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from api.errors import ApiError, Fault, invalid, unavailable
-from api.times import iso
-from api.unified_profile.loading import Asked, Load, Loaded, load_sections
+from api.http.errors import ApiError, Fault, invalid, unavailable
+from api.http.times import iso
 from api.unified_profile.schemas import (
     Demographics,
     Interactions,
@@ -17,10 +16,11 @@ from api.unified_profile.schemas import (
     StructuredProfile,
     UnifiedProfile,
 )
+from api.unified_profile.section_loader import Asked, Load, Loaded, load_sections
 from api.unified_profile.sections import SECTIONS
 from api.unified_profile.structured import SECTIONS as FIELDS
-from rapport.profiles.isolation import Isolated
-from rapport.profiles.sections import Section, SectionContext
+from rapport.application.profiles.isolation import Isolated
+from rapport.application.profiles.sections import Section, SectionContext
 from rapport.storage.customer_profiles import is_known
 
 if TYPE_CHECKING:

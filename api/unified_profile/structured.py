@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from api.http.times import iso
 from api.suppressions.service import list_suppressions
-from api.times import iso
 from api.unified_profile.schemas import Contacts, Demographics, Interactions
 from api.unified_profile.sections import load_interactions
 from rapport.storage.contact_profiles import profiles_of_customers
@@ -20,7 +20,7 @@ from rapport.storage.metrics import read_metrics
 if TYPE_CHECKING:
     from api.clv.schemas import ClvView
     from api.suppressions.schemas import SuppressionView
-    from api.unified_profile.loading import Asked, Load
+    from api.unified_profile.section_loader import Asked, Load
 
 
 async def load_demographics(asked: Asked) -> Demographics:

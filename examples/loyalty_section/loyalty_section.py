@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from rapport.profiles.sections import SectionContext, profile_section
+from rapport.application.profiles.sections import SectionContext, profile_section
 from rapport.storage.customer_profiles import read_contact_totals
 
 Tier = Literal["bronze", "silver", "gold"]

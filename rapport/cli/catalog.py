@@ -8,12 +8,12 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from rapport.catalogue_files.places import CatalogueFileError
-from rapport.catalogue_files.planning import Plan, Step, describe, plan, plan_all
-from rapport.catalogue_files.reading import CatalogueFile, read_catalogue
-from rapport.catalogue_files.writing import write_catalogue
+from rapport.application.catalogue_files.line_numbers import CatalogueFileError
+from rapport.application.catalogue_files.plan import Plan, Step, describe, plan, plan_all
+from rapport.application.catalogue_files.reader import CatalogueFile, read_catalogue
+from rapport.application.catalogue_files.writer import write_catalogue
 from rapport.cli.environment import CliError, open_store, settings_from_environment
-from rapport.domain.catalogue.linting import lint_catalogue
+from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
@@ -22,7 +22,7 @@ from rapport.storage.tenants import load_tenants
 from rapport.terminal import echo
 
 if TYPE_CHECKING:
-    from rapport.catalogue_files.outcome_types import OutcomeStep
+    from rapport.application.catalogue_files.outcome_types import OutcomeStep
     from rapport.storage.catalogue import StoredCatalogue
     from rapport.storage.client import Store
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from rapport.application.imports.customers import BATCH_ROWS, AttributeMapping, Destination, Loaded, load_customers_of
+from rapport.application.imports.mapping import MappingError, parse_assignments
+from rapport.application.imports.readers import FileFaultError, FileFormat, open_table
+from rapport.application.imports.reporting import count_bad, watch
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.profiles.attributes import Form
-from rapport.loading.customers import BATCH_ROWS, AttributeMapping, Destination, Loaded, load_customers_of
-from rapport.producing.mapping import MappingError, parse_assignments
-from rapport.producing.readers import FileFaultError, FileFormat, open_table
-from rapport.producing.reporting import count_bad, watch
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import MAX_CUSTOMERS
@@ -22,7 +22,7 @@ from rapport.storage.tenants import load_tenants
 from rapport.terminal import echo, make_console
 
 if TYPE_CHECKING:
-    from rapport.producing.readers import Table
+    from rapport.application.imports.readers import Table
     from rapport.storage.client import Store
 
 AUTHOR = Author("rapport customers load")

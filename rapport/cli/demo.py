@@ -10,15 +10,15 @@ from pathlib import Path
 
 import click
 
+from rapport.application.imports.sending import SendError
 from rapport.cli.environment import CliError
 from rapport.cli.stack import port_options
 from rapport.datasets.wheels import DatasetError, cache_dir
 from rapport.demo.replay import ReplayError
 from rapport.demo.session import TENANT, Demo, load_data
-from rapport.embedded.errors import StackError
-from rapport.embedded.stack import StackPorts, free_stack_ports, plan_stack
+from rapport.embedded.supervisor.errors import StackError
+from rapport.embedded.supervisor.stack import StackPorts, free_stack_ports, plan_stack
 from rapport.logs import configure_logs
-from rapport.producing.sending import SendError
 from rapport.terminal import make_console
 
 DATA_DIR = Path(".rapport/demo")

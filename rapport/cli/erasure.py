@@ -13,7 +13,7 @@ from rapport.domain.privacy import hash_customer
 from rapport.storage.dsar import person_of
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure
 from rapport.storage.erasure import sweep as sweep_tables
-from rapport.storage.erasure_places import Erased, read_places
+from rapport.storage.personal_data import Erased, read_places
 from rapport.storage.tombstones import read_tombstones
 from rapport.terminal import echo
 

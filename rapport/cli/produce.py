@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from rapport.application.imports.mapping import ColumnMapping, MappingError, parse_assignments
+from rapport.application.imports.readers import FileFaultError, FileFormat, open_file
+from rapport.application.imports.reporting import describe, watch
+from rapport.application.imports.run import Produced, produce
+from rapport.application.imports.sending import SendError, open_sender
 from rapport.cli.environment import CliError, settings_from_environment
 from rapport.datasets.catalogue import NAMES, DatasetName, open_dataset
 from rapport.datasets.synthetic import SyntheticSpec
 from rapport.datasets.wheels import DatasetError, cache_dir
-from rapport.producing.mapping import ColumnMapping, MappingError, parse_assignments
-from rapport.producing.readers import FileFaultError, FileFormat, open_file
-from rapport.producing.reporting import describe, watch
-from rapport.producing.run import Produced, produce
-from rapport.producing.sending import SendError, open_sender
 from rapport.terminal import echo, make_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rapport.producing.feeds import Feed
+    from rapport.application.imports.feeds import Feed
     from rapport.settings import KafkaSettings
 
 DEFAULTS = SyntheticSpec()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from rapport.application.imports.feeds import Feed, Message, feed_of, message_of
 from rapport.datasets import cdnow, open_bandit, synthetic
 from rapport.datasets.wheels import fetch, read_member
-from rapport.producing.feeds import Feed, Message, feed_of, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

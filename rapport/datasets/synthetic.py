@@ -16,9 +16,9 @@ import msgspec
 import polars as pl
 from xxhash import xxh3_64_hexdigest
 
+from rapport.application.imports.feeds import Message
 from rapport.datasets.totals import Totals
 from rapport.domain.periods import DAY_MS
-from rapport.producing.feeds import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rapport.application.imports.run import produce
+from rapport.application.imports.sending import open_sender
 from rapport.kafka.topics import cluster_id_of
-from rapport.producing.run import produce
-from rapport.producing.sending import open_sender
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rapport.producing.feeds import BadLine, Feed
+    from rapport.application.imports.feeds import BadLine, Feed
     from rapport.settings import Settings
     from rapport.storage.client import Store
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rapport.catalogue_files.planning import plan
-from rapport.catalogue_files.reading import read_catalogue
+from rapport.application.catalogue_files.plan import plan
+from rapport.application.catalogue_files.reader import read_catalogue
 from rapport.demo.replay import ReplayError
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue

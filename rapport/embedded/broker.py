@@ -19,9 +19,9 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rapport.embedded.children import Child, EndStack
-from rapport.embedded.errors import BrokerNotInstalledError
-from rapport.embedded.ports import LOOPBACK, PortClaim
+from rapport.embedded.supervisor.children import Child, EndStack
+from rapport.embedded.supervisor.errors import BrokerNotInstalledError
+from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim
 
 _REQUEST_TIMEOUT_MS = 2_000
 

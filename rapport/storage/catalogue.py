@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.json_limits import MAX_DEPTH, is_too_deep
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from rapport.domain.profiles.consent import Status
 from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
 from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
 from rapport.storage.contact_profiles import read_objections
+from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.errors import TransientStorageError
-from rapport.storage.of_customers import asked_arrays
 
 if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author

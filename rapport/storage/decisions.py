@@ -38,7 +38,7 @@ class StoredDecision:
     """A row of table ``decisions``.
 
     Attributes:
-        decision: JSON; see :mod:`rapport.domain.decisions.records`. Another producer's may be anything.
+        decision: JSON; see :mod:`rapport.domain.decisions.record`. Another producer's may be anything.
     """
 
     customer_id: str

@@ -11,8 +11,8 @@ import polars as pl
 from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 from rapport.storage.contact_profiles import profiles_of_customers
-from rapport.storage.erasure_places import Kind, read_places
 from rapport.storage.identity import read_merges
+from rapport.storage.personal_data import Kind, read_places
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

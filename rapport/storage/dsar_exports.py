@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from rapport.storage.dead_letters import get_letters
-from rapport.storage.erasure_places import Erased, Kind, Place, find_letters, linking_ids, read_places
+from rapport.storage.personal_data import Erased, Kind, Place, find_letters, linking_ids, read_places
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.privacy import hash_customer
-from rapport.storage.erasure_places import (
+from rapport.storage.personal_data import (
     HISTORY,
     Erased,
     Kind,

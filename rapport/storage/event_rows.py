@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.metrics import MetricEvent
-from rapport.storage.of_customers import Customer, asked_arrays, unpack
+from rapport.storage.customer_reads import Customer, asked_arrays, unpack
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

@@ -12,7 +12,7 @@ from rapport.domain.periods import DAY_MS
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
     from rapport.domain.decisions.windows import Window
-    from rapport.storage.of_customers import Customer
+    from rapport.storage.customer_reads import Customer
 
 NO_COUNTS: Final = Counts()
 

@@ -8,13 +8,13 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.event_rows import read_events
-from rapport.storage.of_customers import asked_arrays
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
+    from rapport.storage.customer_reads import Customer
     from rapport.storage.event_rows import StoredEvent
-    from rapport.storage.of_customers import Customer
 
 FIRST_ID: Final = ""
 AFTER_LAST_ID: Final = "g"

@@ -18,9 +18,9 @@ from rapport.storage.long_histories import read_exposures, read_groups
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
+    from rapport.storage.customer_reads import Customer
     from rapport.storage.event_rows import StoredEvent
     from rapport.storage.long_histories import EventGroup
-    from rapport.storage.of_customers import Customer
     from rapport.storage.summary_rows import StoredSummary
 
 PERIODS: Final[Mapping[Unit, PeriodType]] = {

@@ -20,7 +20,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, read_enrollment
-from rapport.domain.journeys.entering import EntryEvent
+from rapport.domain.journeys.entry import EntryEvent
 from rapport.domain.privacy import hash_customer
 from rapport.storage.tombstones import read_erasures
 

@@ -15,15 +15,15 @@ import msgspec
 import polars as pl
 import structlog
 
-from rapport.domain.decisions.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.conditions import Condition, ConditionError, compile_condition
 from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
+from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.customers import CustomerKey
 from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import first_id_of, metric_frames
-from rapport.storage.of_customers import asked_arrays
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from rapport.storage.client import Store
-    from rapport.storage.of_customers import Customer
+    from rapport.storage.customer_reads import Customer
     from rapport.storage.summary_rows import StoredSummary
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from rapport.storage.erasure_places import SUMMARIES, Erased
+from rapport.storage.personal_data import SUMMARIES, Erased
 from rapport.storage.reconcile import find_drift
 from rapport.storage.stream import read_progress
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from rapport.storage.of_customers import Customer, asked_arrays, unpack
+from rapport.storage.customer_reads import Customer, asked_arrays, unpack
 from rapport.storage.versions import newest_versions
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, Placement
-from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import Entity, ScopeKind
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from tests.fixtures.api import api_settings
 from tests.fixtures.waiting import wait_until

@@ -7,7 +7,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from api.aside import THREADS, Threads
+from api.runtime.compute_threads import THREADS, Threads
 
 PATIENCE_S = 30
 

@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import LOOPBACK
+from rapport.embedded.supervisor.ports import LOOPBACK
 from rapport.storage.tenants import change_tenant
 from tests.fixtures.api import CallerFactory, From, api_settings, check_error
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from tests.fixtures.api import Caller
 
 WORK = [
-    "api.segments.refreshing.load_due_tenants",
-    "api.reading.watermark.read_progress",
-    "api.reading.watermark.open_log",
-    "api.writing.gateway.make_producer",
+    "api.segments.refresh.load_due_tenants",
+    "api.runtime.watermark.read_progress",
+    "api.runtime.watermark.open_log",
+    "api.runtime.event_producer.make_producer",
     "api.auth.keyring.note_uses",
-    "api.privacy.forgetting.read_tombstones",
+    "api.privacy.erased_customers.read_tombstones",
     "api.privacy.requests.open_requests",
     "api.contact_profiles.service.note_reads",
 ]
@@ -86,7 +86,7 @@ def test_a_tenant_whose_segments_fail_keeps_no_other_from_its_own(
             raise OverflowError
         return refresh_segment(store, tenancy, segment, *rest)
 
-    monkeypatch.setattr("api.segments.refreshing.refresh_segment", refresh)
+    monkeypatch.setattr("api.segments.refresh.refresh_segment", refresh)
     for number in range(5):
         define(caller, f"s{number}", tier("gold"))
     define(other, "gold", tier("gold"))

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from api.catalogue_cache import CompiledCatalogues
-from api.database import Database
+from api.runtime.catalogue_cache import CompiledCatalogues
+from api.runtime.database import Database
 from rapport.domain.catalogue.inventory import Offer
-from rapport.embedded.ports import free_port
+from rapport.embedded.supervisor.ports import free_port
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.errors import TransientStorageError
 from tests.faults.proxy import running_proxy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.times import iso
+from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import DAY_MS
 from tests.api.shop import api_with_clock

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from api.describing import ALWAYS
+from api.http.openapi_responses import ALWAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.errors import ApiError
-from api.reading.positions import MAX_PARTITIONS, format_position, parse_position
+from api.http.errors import ApiError
+from api.runtime.positions import MAX_PARTITIONS, format_position, parse_position
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
 from tests.fixtures.waiting import wait_until

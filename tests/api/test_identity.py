@@ -16,8 +16,8 @@ from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.contact_profiles import append_profile
 from rapport.storage.erasure import find_traces
-from rapport.storage.erasure_places import Erased
 from rapport.storage.identity import Identifier, append_links, append_statement
+from rapport.storage.personal_data import Erased
 from tests.api.shop import cap, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:

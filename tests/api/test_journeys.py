@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from api.times import iso
+from api.http.times import iso
 from rapport.domain.api_keys import Role
 from tests.api.shop import offer, stock
 from tests.fixtures.waiting import wait_until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.reading.loader import CONCURRENT, Loader
+from api.runtime.loader import CONCURRENT, Loader
 from rapport.domain.api_keys import Role
 from rapport.storage.errors import TransientStorageError
 from tests.fixtures.api import running_api

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.times import iso, parse_time
+from api.http.times import iso, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import ContactPolicy, MetricDefinition, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind

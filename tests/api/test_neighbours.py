@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from tests.api.attacks import ATTACKS, Attack
 from tests.fixtures.api_process import running_api_process

@@ -69,7 +69,7 @@ def test_every_route_with_an_id_takes_it_whole(caller: Caller, monkeypatch: pyte
         for value in ("a/consents", "a/", "../b", "%2F"):
             path = re.sub(r"\{\w+\}", encoded(value), template)
             logger = CapturingLogger()
-            monkeypatch.setattr("api.observation.log", logger)
+            monkeypatch.setattr("api.http.access_log.log", logger)
             caller.client.request(method.upper(), path, headers={"X-API-Key": caller.keys[Role.VIEWER]})
             (line,) = [call.kwargs for call in logger.calls if call.args == ("request",)]
             assert line["route"] == template, path

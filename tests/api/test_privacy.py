@@ -13,7 +13,7 @@ from rapport.storage import dsar_exports
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.dsar import DsarRequest, list_requests, write_request
 from rapport.storage.erasure import find_traces
-from rapport.storage.erasure_places import Erased
+from rapport.storage.personal_data import Erased
 from tests.api.shop import offer, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pytest
 
     from rapport.storage.client import Store
-    from rapport.storage.erasure_places import Place
+    from rapport.storage.personal_data import Place
     from tests.fixtures.api import Caller, CallerFactory
 
 FOREVER_MS = 4_102_444_800_000

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from api.times import iso, now_ms
+from api.http.times import iso, now_ms
 from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.periods import DAY_MS
-from rapport.embedded.ports import free_port
+from rapport.embedded.supervisor.ports import free_port
 from tests.api.shop import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from api.decisions.circuits import Circuits
-from api.reservations.book import CustomerKey, LockLostError, MemoryBook
-from api.reservations.holds import WAITS_FOR_STREAM_MS, HeldExposure, Hold, sort_holds
-from api.reservations.shared import SharedBook
-from api.shared_state import SharedState
+from api.recommend.circuit_breakers import Circuits
+from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook
+from api.recommend.reservation_store_redis import SharedBook
+from api.runtime.shared_state import SharedState
+from rapport.domain.decisions.decision import Decision, Funnel
 from rapport.domain.decisions.facts import Reservation, Subject
-from rapport.domain.decisions.outcome import Decision, Funnel
-from rapport.domain.decisions.traces import ScoreRecord, Trace
+from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, HeldExposure, Hold, sort_holds
+from rapport.domain.decisions.trace import ScoreRecord, Trace
 from rapport.storage.facts_requests import Exposure, LoadedFacts, Place
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from api.times import iso
+from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.times import iso
+from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Category
 from rapport.domain.catalogue.suppression import SuppressionRule

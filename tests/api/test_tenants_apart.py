@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.kinds import KINDS
+from rapport.domain.catalogue_checks.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

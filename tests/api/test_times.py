@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.times import iso, parse_time
+from api.http.times import iso, parse_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 times = st.datetimes(timezones=st.just(UTC)).map(lambda moment: (moment - EPOCH) // timedelta(milliseconds=1))

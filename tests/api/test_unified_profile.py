@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from api.times import iso, parse_time
+from api.http.times import iso, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import Experiment, MetricDefinition, Model
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus

@@ -13,8 +13,8 @@ import httpx
 
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
-from rapport.domain.catalogue.kinds import KINDS
-from rapport.embedded.ports import LOOPBACK, free_port
+from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.embedded.supervisor.ports import LOOPBACK, free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.tenants import change_tenant

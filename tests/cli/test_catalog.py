@@ -11,13 +11,13 @@ import msgspec
 import pytest
 import yaml
 
-from rapport.catalogue_files.places import CatalogueFileError
-from rapport.catalogue_files.planning import plan
-from rapport.catalogue_files.reading import SECTIONS, CatalogueFile, read_catalogue
-from rapport.catalogue_files.writing import write_catalogue
-from rapport.domain.catalogue.kinds import KINDS
-from rapport.domain.catalogue.linting import lint_catalogue
+from rapport.application.catalogue_files.line_numbers import CatalogueFileError
+from rapport.application.catalogue_files.plan import plan
+from rapport.application.catalogue_files.reader import SECTIONS, CatalogueFile, read_catalogue
+from rapport.application.catalogue_files.writer import write_catalogue
 from rapport.domain.catalogue.strategy import DecisionFlow
+from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue import load_catalogue
 from tests.cli.catalogue_runs import Runs
@@ -26,7 +26,7 @@ from tests.fixtures.store import settings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rapport.domain.catalogue.validating import Entities
+    from rapport.domain.catalogue_checks.validate import Entities
 
 CATALOGUE = """\
 channels:

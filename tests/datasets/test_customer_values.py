@@ -10,10 +10,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from rapport.application.imports.feeds import Message
 from rapport.datasets import cdnow
 from rapport.datasets.catalogue import open_cdnow
 from rapport.domain.profiles.clv import ClvRules
-from rapport.producing.feeds import Message
 from rapport.storage.clv import compute_values, read_values
 from rapport.storage.repairs import repair, request_repairs
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rapport.application.imports.feeds import Feed, Message
 from rapport.datasets import cdnow, open_bandit
 from rapport.datasets.catalogue import open_cdnow, open_open_bandit
-from rapport.producing.feeds import Feed, Message
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from rapport.domain.catalogue.kinds import KINDS
-from rapport.domain.catalogue.linting import lint_catalogue
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.domain.catalogue_checks.lint import lint_catalogue
 
 Fields = dict[str, Any]
 WEB = {"channel": [{"id": "web", "name": "Web", "channelType": "web"}]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rapport.domain.catalogue.linting import lint_catalogue
+from rapport.domain.catalogue_checks.lint import lint_catalogue
 from tests.domain.test_catalogue_linting import END, Fields, catalogue, flow, policy
 
 WEB = [{"id": "web", "name": "Web", "channelType": "web"}]

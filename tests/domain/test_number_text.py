@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.decisions.conditions import Condition, compile_condition
+from rapport.application.imports.cells import from_text
+from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.formulas.values import number_of
 from rapport.domain.number_text import index_of_text, number_of_text
-from rapport.producing.cells import from_text
 
 NUMBERS = {"12": 12, "-0.5": -0.5, "+7": 7, ".5": 0.5, "5.": 5, "1e-3": 0.001, "007": 7, "  12 ": 12, "9" * 40: 1e40}
 TEXTS = (

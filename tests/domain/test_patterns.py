@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.decisions.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.conditions import Condition, ConditionError, compile_condition
 from rapport.domain.patterns import MAX_LENGTH, MAX_TEXT, PatternError, compile_pattern
 
 SLOW_ELSEWHERE = [

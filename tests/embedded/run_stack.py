@@ -5,8 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
-from rapport.embedded.errors import StackError
-from rapport.embedded.supervisor import Stack
+from rapport.embedded.supervisor.errors import StackError
+from rapport.embedded.supervisor.supervisor import Stack
 from tests.embedded.toys import toy
 
 

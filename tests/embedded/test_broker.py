@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rapport.embedded.broker import EmbeddedBroker, read_cluster_id
-from rapport.embedded.errors import BrokerNotInstalledError, ChildFailedError
-from rapport.embedded.ports import free_port
-from rapport.embedded.supervisor import Stack
+from rapport.embedded.supervisor.errors import BrokerNotInstalledError, ChildFailedError
+from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.supervisor import Stack
 from tests.fixtures.kafka import TansuServer
 from tests.fixtures.messages import consume, create_topic, list_topics, produce
 

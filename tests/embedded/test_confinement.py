@@ -12,8 +12,8 @@ import httpx
 import pytest
 from clickhouse_connect.driver.external import ExternalData
 
-from rapport.embedded import confinement
-from rapport.embedded.endpoint import _confine
+from rapport.embedded.clickhouse import confinement
+from rapport.embedded.clickhouse.endpoint import _confine
 from tests.fixtures.clickhouse import ROOT, EndpointProcess, connect
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_what_is_confined_reads_its_directory_and_starts_nothing(tmp_path: Path)
     (own / "program").chmod(0o700)
     script = """
 import os, pathlib, sys
-from rapport.embedded.confinement import confine
+from rapport.embedded.clickhouse.confinement import confine
 own = pathlib.Path(sys.argv[1])
 assert confine(own)
 for path in (own / "program", pathlib.Path("/bin/true")):

@@ -10,8 +10,8 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.embedded.compression import PIECE_BYTES, choose_encoding, open_decoder, open_encoder
-from rapport.embedded.engine_errors import EngineError
+from rapport.embedded.clickhouse.compression import PIECE_BYTES, choose_encoding, open_decoder, open_encoder
+from rapport.embedded.clickhouse.engine_errors import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

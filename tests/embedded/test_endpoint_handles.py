@@ -8,7 +8,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.external import ExternalData
 
-from rapport.embedded.prepared import KEPT
+from rapport.embedded.clickhouse.prepared import KEPT
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from clickhouse_connect.driver.exceptions import Error
 
-from rapport.embedded.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, free_port
 from tests.fixtures.clickhouse import EndpointProcess, connect
 from tests.fixtures.waiting import wait_until
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSWORD_FILE = Path(__file__)  # any text will do
-MODULE = [sys.executable, "-m", "rapport.embedded.endpoint"]
+MODULE = [sys.executable, "-m", "rapport.embedded.clickhouse.endpoint"]
 SLOW = "SELECT sleepEachRow(0.5) FROM numbers({rows}) SETTINGS max_block_size = 1"
 
 

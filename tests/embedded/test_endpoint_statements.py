@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.embedded.engine_errors import EngineError
-from rapport.embedded.statements import DataInsert, Statement, parse
+from rapport.embedded.clickhouse.engine_errors import EngineError
+from rapport.embedded.clickhouse.statements import DataInsert, Statement, parse
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from rapport.embedded.child import wrap
+from rapport.embedded.supervisor.child import wrap
 from tests.embedded.toys import is_alive, read_events, read_pid
 from tests.fixtures.waiting import wait_until
 

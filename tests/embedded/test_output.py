@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rapport.embedded.lines import LogLine, read_line
-from rapport.embedded.output import ChildOutput, LogFile, Terminal
+from rapport.embedded.supervisor.lines import LogLine, read_line
+from rapport.embedded.supervisor.output import ChildOutput, LogFile, Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path

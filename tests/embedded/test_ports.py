@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from rapport.embedded.errors import PortInUseError
-from rapport.embedded.ports import FREE_PORTS, LOOPBACK, PortClaim, check_ports, free_port, free_ports
+from rapport.embedded.supervisor.errors import PortInUseError
+from rapport.embedded.supervisor.ports import FREE_PORTS, LOOPBACK, PortClaim, check_ports, free_port, free_ports
 
 
 def test_free_ports_differ_and_lie_below_those_of_outgoing_connections():

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rapport.embedded.children import Child, EndStack, Health, Restart
-from rapport.embedded.errors import ChildFailedError, DataDirInUseError, PortInUseError, StackError
-from rapport.embedded.ports import LOOPBACK, PortClaim
-from rapport.embedded.supervisor import Stack
+from rapport.embedded.supervisor.children import Child, EndStack, Health, Restart
+from rapport.embedded.supervisor.errors import ChildFailedError, DataDirInUseError, PortInUseError, StackError
+from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim
+from rapport.embedded.supervisor.supervisor import Stack
 from tests.embedded.toys import is_alive, read_events, read_pid, toy
 from tests.fixtures.waiting import until
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from rapport.embedded.children import Child
+from rapport.embedded.supervisor.children import Child
 
 TOY = Path(__file__).with_name("toy_child.py")
 

@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from rapport.embedded.ports import LOOPBACK
+from rapport.embedded.supervisor.ports import LOOPBACK
 
 
 class CuttableProxy:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import free_port
+from rapport.embedded.supervisor.ports import free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tenants import change_tenant

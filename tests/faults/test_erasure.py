@@ -12,7 +12,7 @@ import pytest
 from pipeline.faults import Step
 from rapport.domain.privacy import hash_customer
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure, sweep
-from rapport.storage.erasure_places import Erased
+from rapport.storage.personal_data import Erased
 from rapport.storage.tombstones import write_tombstones
 from tests.faults.events import encode, make_events
 from tests.faults.oracle import Oracle

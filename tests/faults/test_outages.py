@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rapport.embedded.ports import free_port
+from rapport.embedded.supervisor.ports import free_port
 from tests.faults.events import make_events
 from tests.faults.proxy import running_proxy
 from tests.faults.world import World

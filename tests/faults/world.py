@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from rapport.embedded.ports import free_port
+from rapport.embedded.supervisor.ports import free_port
 from rapport.kafka.clients import log_reader
 from rapport.settings import Settings, from_env
 from rapport.storage.client import Store, connect

@@ -12,11 +12,11 @@ from pipeline import continuity
 from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
 from pipeline.continuity import Continuation, ascending, continue_from, find_gap
-from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Prepared, Preparer
 from pipeline.privacy import Privacy
+from pipeline.tenant_cache import Directory
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import KafkaSettings, Settings

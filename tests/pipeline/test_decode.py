@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
-from pipeline.directory import Directory
+from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode

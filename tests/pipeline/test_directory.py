@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pipeline.directory import Directory, Meaning
+from pipeline.tenant_cache import Directory, Meaning
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.storage.tenants import Tenant
 

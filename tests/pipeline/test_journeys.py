@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 from pipeline.journeys import Applied, JourneyRunner
+from rapport.application.journeys.effects import choose
+from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
-from rapport.domain.decisions.records import DecisionRecord
+from rapport.domain.decisions.record import DecisionRecord
 from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, message_key
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.journeys.plan import compile_journey
@@ -22,8 +24,6 @@ from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles import identity
 from rapport.domain.profiles.consent import Statement, Status
 from rapport.domain.rejections import Rejection
-from rapport.journeys.effects import choose
-from rapport.journeys.facts import load_facts
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
@@ -388,7 +388,7 @@ def break_decisions_of(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list
             raise OverflowError("int too large to convert to float")
         return choose(store, known, customer_id, *rest)
 
-    monkeypatch.setattr("rapport.journeys.moving.choose", decide)
+    monkeypatch.setattr("rapport.application.journeys.advance.choose", decide)
     return asked
 
 
@@ -443,7 +443,7 @@ def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
     def away(*_: Any) -> Any:
         raise TransientStorageError("away")
 
-    monkeypatch.setattr("rapport.journeys.moving.choose", away)
+    monkeypatch.setattr("rapport.application.journeys.advance.choose", away)
     world.journey(*STEPS[2:])
     world.happen("ann", "bob", outcome="convert")
     with pytest.raises(TransientStorageError):
@@ -459,7 +459,7 @@ def test_customers_of_whom_nothing_can_be_read_keep_no_others_out(world: World, 
             raise OverflowError("a number of 400 digits")
         return load_facts(store, tenant, catalogue, customers, metrics, now_ms)
 
-    monkeypatch.setattr("rapport.journeys.entering.load_facts", load)
+    monkeypatch.setattr("rapport.application.journeys.enroll.load_facts", load)
     world.journey(*STEPS[1:2], entryCondition={"outcomes": ["convert"], "expression": "coalesce(customer.age, 1) == 1"})
     people = ["ann", "bob", "cid", "dan", "eve", "fay"]
     world.happen(*people, outcome="convert")

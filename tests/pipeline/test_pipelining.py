@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from pipeline.applier import Applier
 from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committed, Committer
-from pipeline.directory import Directory
 from pipeline.faults import kill_at
 from pipeline.positions import Positions
 from pipeline.prepare import Prepared, Preparer
 from pipeline.privacy import Privacy
+from pipeline.tenant_cache import Directory
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings

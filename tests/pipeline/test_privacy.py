@@ -14,11 +14,11 @@ import pytest
 from pipeline.applier import Applier
 from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
-from pipeline.directory import Directory
 from pipeline.faults import Step
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
+from pipeline.tenant_cache import Directory
 from rapport.domain.privacy import hash_customer
 from rapport.kafka.sources import source_of
 from rapport.metrics import StreamMetrics

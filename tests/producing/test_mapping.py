@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapport.application.imports.cells import CellConverter, from_json, from_text, from_value
+from rapport.application.imports.feeds import BadLine, Message
+from rapport.application.imports.mapping import ColumnMapping, MappingError, RowMapper, parse_assignments
 from rapport.domain.events import InteractionRecorded, decode_event, encode_event
-from rapport.producing.cells import CellConverter, from_json, from_text, from_value
-from rapport.producing.feeds import BadLine, Message
-from rapport.producing.mapping import ColumnMapping, MappingError, RowMapper, parse_assignments
 
 NOW_MS = 1_750_000_000_000
 ROW = {"tenantId": "t", "customerId": "c", "outcome": "click"}

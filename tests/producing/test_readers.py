@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from rapport.producing.feeds import CHUNK_EVENTS, BadLine, Message
-from rapport.producing.mapping import ColumnMapping, MappingError
-from rapport.producing.readers import MAX_LINE_BYTES, FileFaultError, FileFormat, open_file
+from rapport.application.imports.feeds import CHUNK_EVENTS, BadLine, Message
+from rapport.application.imports.mapping import ColumnMapping, MappingError
+from rapport.application.imports.readers import MAX_LINE_BYTES, FileFaultError, FileFormat, open_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from rich.console import Console
 
-from rapport.producing.feeds import BadLine, Chunk, Feed, Message, feed_of
-from rapport.producing.reporting import describe, watch
-from rapport.producing.run import Produced, produce
+from rapport.application.imports.feeds import BadLine, Chunk, Feed, Message, feed_of
+from rapport.application.imports.reporting import describe, watch
+from rapport.application.imports.run import Produced, produce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rapport.producing.sending import EventSender
+    from rapport.application.imports.sending import EventSender
 
 
 class Recorder:

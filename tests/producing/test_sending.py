@@ -13,9 +13,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
+from rapport.application.imports.feeds import Message
+from rapport.application.imports.sending import MAX_ARRAY_BYTES, SendError, open_sender
 from rapport.kafka.clients import producer
-from rapport.producing.feeds import Message
-from rapport.producing.sending import MAX_ARRAY_BYTES, SendError, open_sender
 from rapport.settings import KafkaSettings
 
 if TYPE_CHECKING:

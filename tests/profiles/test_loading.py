@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from api.unified_profile.loading import Asked, Load, load_sections
-from rapport.profiles import isolation
-from rapport.profiles.isolation import Isolated
-from rapport.profiles.sections import SectionContext, profile_section
+from api.unified_profile.section_loader import Asked, Load, load_sections
+from rapport.application.profiles import isolation
+from rapport.application.profiles.isolation import Isolated
+from rapport.application.profiles.sections import SectionContext, profile_section
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from api.services import Services
-    from rapport.profiles.sections import Section
+    from rapport.application.profiles.sections import Section
     from rapport.storage.client import Store
 
 NOBODY = Asked(

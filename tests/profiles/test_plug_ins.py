@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from rapport.application.profiles import sections
+from rapport.application.profiles.sections import discover_sections
 from rapport.domain.api_keys import Role
-from rapport.embedded.ports import free_port
-from rapport.profiles import sections
-from rapport.profiles.sections import discover_sections
+from rapport.embedded.supervisor.ports import free_port
 from tests.fixtures.api import PEPPER
 from tests.fixtures.processes import ServerProcess
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EXAMPLE = Path(__file__).parents[2] / "examples" / "loyalty_section"
 HANGING = """
 import threading
-from rapport.profiles.sections import profile_section
+from rapport.application.profiles.sections import profile_section
 
 @profile_section("hanging")
 async def hanging(context):
@@ -113,7 +113,7 @@ def test_an_installed_section_is_in_profiles_and_a_troublesome_one_only_fails_it
 
 
 def test_what_cannot_be_loaded_or_takes_a_name_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    text = "from rapport.profiles.sections import profile_section\n\n"
+    text = "from rapport.application.profiles.sections import profile_section\n\n"
     text += "def of(name):\n    return profile_section(name)(lambda context: [])\n\n"
     text += "a, b, twin, consent, other = of('a'), of('b'), of('b'), of('consent'), 1\n"
     (tmp_path / "sections_of_a_test.py").write_text(text, "utf-8")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rapport.embedded.ports import free_port
+from rapport.embedded.supervisor.ports import free_port
 from rapport.settings import ClickHouseSettings, Secret
 from rapport.storage.client import Store, connect
 from rapport.storage.errors import TRANSIENT_CODES, StorageError, TerminalStorageError, TransientStorageError

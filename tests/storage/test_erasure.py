@@ -18,7 +18,7 @@ from rapport.storage.erasure import (
     finish_erasure,
     sweep,
 )
-from rapport.storage.erasure_places import Erased
+from rapport.storage.personal_data import Erased
 from rapport.storage.receipts import find_receipt
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tombstones import read_tombstones

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rapport.deciding.members import merge_kept
 from rapport.domain.catalogue.strategy import MetricDefinition
+from rapport.domain.customers.merge import merge_kept
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.consent import withheld

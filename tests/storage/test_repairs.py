@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
-from pipeline.directory import Directory
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
+from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.kafka.sources import source_of
 from rapport.storage.reconcile import Reconciliation, reconcile

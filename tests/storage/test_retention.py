@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rapport.domain.periods import DAY_MS, PeriodType, period_key
 from rapport.domain.retention import DataClass, first_kept_period, first_provable_periods
 from rapport.storage.erasure import find_traces
-from rapport.storage.erasure_places import Erased
+from rapport.storage.personal_data import Erased
 from rapport.storage.reconcile import reconcile, repair_drift
 from rapport.storage.retention import RetentionConfig, apply_retention, load_configs, save_config
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
-from rapport.domain.decisions.conditions import Condition, compile_condition
+from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.numbers import MAX_NUMBER
 from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
 from rapport.domain.profiles.identity import Statement

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import Decoded, decode_batch
-from pipeline.directory import Directory
 from pipeline.fold import STATE_SCHEMA
+from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
 from rapport.kafka.sources import source_of
 from rapport.storage.sources import begin_generation

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
-from pipeline.directory import Directory
+from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.domain.tenants import TenantSettings
 from rapport.kafka.sources import source_of

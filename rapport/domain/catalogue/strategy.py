@@ -35,7 +35,7 @@ class QualificationRule(Entity, frozen=True):
 
     Attributes:
         scopes: What it applies to; where there are none, ``scope`` and ``scope_id`` say it.
-        config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.rules`.
+        config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.eligibility.rules`.
         multiplier: What the score is multiplied with when a rule of stage match fails.
     """
 
@@ -76,7 +76,7 @@ class ContactPolicy(Entity, frozen=True):
     """When a customer is left alone.
 
     Attributes:
-        config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.policies`.
+        config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.eligibility.policies`.
         scopes: What it applies to; where there are none, ``scope`` and ``scope_id`` say it.
     """
 
@@ -102,7 +102,7 @@ class ContactPolicy(Entity, frozen=True):
 
 
 class Node(Value, frozen=True):
-    """One step of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.nodes`."""
+    """One step of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.flow.node_types`."""
 
     id: Key
     type: str
@@ -165,7 +165,7 @@ class Model(Entity, frozen=True):
     """Something that scores offers from 0 to 1.
 
     Attributes:
-        config: Depends on ``model_type``; see :mod:`rapport.domain.scoring.models`.
+        config: Depends on ``model_type``; see :mod:`rapport.domain.decisions.scoring.models.compile`.
     """
 
     key: Key

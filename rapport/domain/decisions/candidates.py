@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rapport.domain.decisions.contact_counts import Tallies
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts
-from rapport.domain.decisions.tallies import Tallies
 from rapport.domain.number_text import index_of_text
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
-    from rapport.domain.decisions.bindings import Binding, Blocked, Bound, Placed
-    from rapport.domain.decisions.verdicts import Verdict
+    from rapport.domain.decisions.eligibility.rule_index import Binding, Blocked, Bound, Placed
+    from rapport.domain.decisions.eligibility.verdict import Verdict
+    from rapport.domain.decisions.scoring.models.model import Valuation
     from rapport.domain.decisions.windows import Window
-    from rapport.domain.scoring.scorers import Valuation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,6 @@ executes no text. docs/formulas.md says what the language means.
 
 from rapport.domain.formulas.errors import FormulaError
 from rapport.domain.formulas.formula import Formula, compile_formula
-from rapport.domain.formulas.printing import print_expression
+from rapport.domain.formulas.printer import print_expression
 
 __all__ = ["Formula", "FormulaError", "compile_formula", "print_expression"]

@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from rapport.domain.formulas.compiling import Closure, Lookup, compile_expression
+from rapport.domain.formulas.compile import Closure, Lookup, compile_expression
 from rapport.domain.formulas.errors import FormulaError
 from rapport.domain.formulas.expressions import Expression, Name, walk
-from rapport.domain.formulas.parsing import parse
+from rapport.domain.formulas.parser import parse
 from rapport.domain.formulas.values import Scalar
 
 MAX_LENGTH: Final = 4_000

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from rapport.domain.catalogue.values import Entity, Id, Key, Value
-from rapport.domain.decisions.configs import Config
+from rapport.domain.configs import Config
 
 MAX_STEPS: Final = 200
 MINUTE_MS: Final = 60_000

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.decisions.configs import ConfigError, read_config
+from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 from rapport.domain.journeys.definition import CONFIGS, BranchConfig, EndConfig, UpdateConfig
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.configs import Config
+    from rapport.domain.configs import Config
     from rapport.domain.journeys.definition import EntryCondition, Journey, JourneyStep
 
 METRIC: Final = "metric."

@@ -1,7 +1,7 @@
 """Segments: groups of customers, by what is kept of them, what they did, and their behavioral metrics.
 
 A filter holds for a customer exactly where the same condition would hold in a rule (see
-:mod:`rapport.domain.decisions.conditions`), except that patterns are not known here.
+:mod:`rapport.domain.conditions`), except that patterns are not known here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from rapport.domain.catalogue.values import Entity, Value
-from rapport.domain.decisions.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.conditions import Condition, ConditionError, compile_condition
 from rapport.domain.periods import PeriodType
 
 MAX_FILTERS: Final = 50

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from rapport.domain.catalogue.kinds import KINDS
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.values import Entity
+from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.compiling import Catalogue, compile_catalogue
-from rapport.domain.decisions.extensions import Extension
+from rapport.domain.decisions.compile import Catalogue, compile_catalogue
+from rapport.domain.decisions.decision import Decision
+from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.outcome import Decision
-from rapport.domain.decisions.running import decide
+from rapport.domain.decisions.flow.extension_node import Extension
 from tests.domain.decisions.world import NOW_MS
 
 CHANNELS = [

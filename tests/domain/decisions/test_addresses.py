@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Creative
-from rapport.domain.decisions.entity_checks import find_entity_flaws
-from rapport.domain.decisions.rendering import Rendered, render
+from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
+from rapport.domain.decisions.output.rendering import Rendered, render
 
 RUNNING = [
     "javascript:alert(1)",

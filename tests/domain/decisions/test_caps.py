@@ -11,8 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, Subject, TenantFacts
-from rapport.domain.decisions.outcome import Decision
 from rapport.domain.decisions.windows import Window
 from tests.domain.decisions.bank import bank, decided, flow, offers_of
 from tests.domain.decisions.world import HOUR_MS

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from rapport.domain.decisions.facts import CustomerFacts, Reservation, TenantFacts
-from rapport.domain.decisions.traces import Stage
+from rapport.domain.decisions.trace import Stage
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import DAY_MS, HOUR_MS, NOW_MS, Subject
 

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from rapport.domain.catalogue.kinds import KINDS
-from rapport.domain.decisions.entity_checks import find_entity_flaws
+from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
+from rapport.domain.catalogue_checks.kinds import KINDS
 
 KNOWN = {
     "category": {"credit"},

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.compiling import Catalogue
-from rapport.domain.decisions.explaining import Explanation, explain
+from rapport.domain.decisions.compile import Catalogue
+from rapport.domain.decisions.eligibility.explain import Explanation, explain
+from rapport.domain.decisions.engine import inquire
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
-from rapport.domain.decisions.running import inquire
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from tests.domain.decisions.bank import CREATIVES, bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import NOW_MS, shown

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
+from rapport.domain.decisions.contact_counts import Tallies
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, Selection, Subject, TenantFacts
-from rapport.domain.decisions.tallies import Tallies
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from tests.domain.decisions.bank import CREATIVES, OFFERS, bank, decided, flow, offers_of
 from tests.domain.decisions.world import HOUR_MS, NOW_MS

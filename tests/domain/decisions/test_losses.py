@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.decisions.facts import CustomerFacts
-from rapport.domain.decisions.losses import group_losses, reason_for_nothing, warn_of_faults
+from rapport.domain.decisions.not_shown import group_losses, reason_for_nothing, warn_of_faults
 from tests.domain.decisions.bank import bank, decided, flow
 
 TOP = {"type": "rank", "config": {"method": "top_score"}}

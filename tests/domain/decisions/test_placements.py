@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from rapport.domain.decisions.candidates import PlacementRequest, Request
-from rapport.domain.decisions.outcome import Decision
-from rapport.domain.decisions.resolving import resolve_request
+from rapport.domain.decisions.decision import Decision
+from rapport.domain.decisions.request_resolution import resolve_request
 from tests.domain.decisions.bank import CREATIVES, bank, decided, flow
 
 HERO = PlacementRequest(placement_id="p-hero")

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Budget, Offer
 from rapport.domain.catalogue.strategy import POLICY_TYPES, ContactPolicy
+from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.candidates import Candidate
-from rapport.domain.decisions.configs import ConfigError
+from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, TenantFacts
-from rapport.domain.decisions.policies import compile_policy
 from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
 from tests.domain.decisions.world import (
     CARD_ON_WEB,

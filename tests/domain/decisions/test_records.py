@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.decisions.candidates import PlacementRequest, Request
+from rapport.domain.decisions.decision import Decision, Funnel
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, Reservation, Subject, TenantFacts
-from rapport.domain.decisions.outcome import Decision, Funnel
-from rapport.domain.decisions.records import (
+from rapport.domain.decisions.record import (
     CustomerRecord,
     DecisionRecord,
     Looked,
@@ -23,7 +23,7 @@ from rapport.domain.decisions.records import (
     restore_request,
     restore_tenant,
 )
-from rapport.domain.decisions.traces import Removal, ScoreRecord, Trace
+from rapport.domain.decisions.trace import Removal, ScoreRecord, Trace
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
 
 names = st.text("ab:'é", max_size=4)

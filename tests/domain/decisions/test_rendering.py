@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Creative, PersonalizationVariable
-from rapport.domain.decisions.rendering import Rendered, render
-from rapport.domain.decisions.templates import Form, form_of
+from rapport.domain.decisions.output.rendering import Rendered, render
+from rapport.domain.decisions.output.templates import Form, form_of
 from tests.domain.decisions.world import CustomerFacts, context, loan
 
 LAW = settings(max_examples=200, deadline=None)

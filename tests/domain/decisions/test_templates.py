@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.decisions.markup import find_attributes, find_regions
-from rapport.domain.decisions.templates import MAX_PLACEHOLDERS, MAX_TEMPLATE, fault_of_template, parse_template
+from rapport.domain.decisions.output.markup import find_attributes, find_regions
+from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, MAX_TEMPLATE, fault_of_template, parse_template
 
 PLAIN = ("sms_text", "body")
 PIECES = ["<a<", "<a b='", "<p>{x}</p>", '<a href="{x}" ', "<{x}", "<script>{x}", '"<a {x}', "<a 'x\"", "</script "]

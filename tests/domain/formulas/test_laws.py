@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapport.domain.formulas import Formula, FormulaError, compile_formula, print_expression
-from rapport.domain.formulas.compiling import compile_expression
+from rapport.domain.formulas.compile import compile_expression
 from rapport.domain.formulas.expressions import Expression
 from rapport.domain.formulas.formula import MAX_DEPTH, MAX_LENGTH
-from rapport.domain.formulas.parsing import parse
+from rapport.domain.formulas.parser import parse
 from tests.domain.formulas.trees import expressions, fields, texts
 
 LAW = settings(max_examples=300, deadline=None)

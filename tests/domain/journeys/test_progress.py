@@ -14,7 +14,7 @@ from rapport.domain.journeys.checks import find_journey_flaws
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import Decide, JourneyFacts, Send, Update, advance, complete, fail, leave
-from rapport.domain.journeys.simulating import simulate
+from rapport.domain.journeys.simulate import simulate
 from tests.domain.journeys.plans import DAY, MINUTE, NOW, WELCOME, entered, journey, plan
 
 if TYPE_CHECKING:

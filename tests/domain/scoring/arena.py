@@ -12,15 +12,15 @@ import msgspec
 from rapport.domain.catalogue.inventory import Channel, Creative, Offer
 from rapport.domain.catalogue.strategy import Experiment, Model, RankingProfile
 from rapport.domain.decisions.candidates import Candidate, Context, Request
-from rapport.domain.decisions.compiling import Catalogue, compile_catalogue
+from rapport.domain.decisions.compile import Catalogue, compile_catalogue
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.narrowing import Run
-from rapport.domain.decisions.nodes import OptimizeConfig, RankConfig, ScoreConfig
-from rapport.domain.decisions.traces import Recorder, ScoreRecord
-from rapport.domain.scoring.optimizing import optimize_candidates
-from rapport.domain.scoring.ranking import rank_candidates
-from rapport.domain.scoring.scorers import Scorer
-from rapport.domain.scoring.valuing import score_candidates
+from rapport.domain.decisions.flow.inventory_nodes import Run
+from rapport.domain.decisions.flow.node_types import OptimizeConfig, RankConfig, ScoreConfig
+from rapport.domain.decisions.scoring.models.model import Scorer
+from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
+from rapport.domain.decisions.scoring.rank_node import rank_candidates
+from rapport.domain.decisions.scoring.score_node import score_candidates
+from rapport.domain.decisions.trace import Recorder, ScoreRecord
 from tests.domain.decisions.world import NOW_MS
 
 WEB = Channel(id="web", name="Web", channel_type="web")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from rapport.domain.scoring.circuits import CircuitState
+from rapport.domain.decisions.scoring.circuit_breaker import CircuitState
 
 
 def failed(times: int, now_ms: int = 0) -> CircuitState:

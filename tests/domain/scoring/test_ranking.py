@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Offer
-from rapport.domain.scoring.creatives import choose_creatives
+from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from tests.domain.scoring.arena import candidate, offer, rank, run_of, with_scores
 
 METHODS = ["top_score", "diversity", "round_robin"]

@@ -1,0 +1,122 @@
+"""Which entities a list shows, in which order, from where on."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from api.catalogue.shapes import Pagination
+from api.http.errors import Fault, invalid
+from rapport.storage.catalogue import Record, StoredCatalogue
+
+_Position = tuple[float | str, float | str, str]
+"""What a list is ordered by, ascending; the id comes last, so that no two are equal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which entities are wanted.
+
+    Attributes:
+        status: With this status; empty for any.
+        search: With this text in their names, ids, keys or descriptions, whatever its case.
+        name: Called exactly so.
+        fields: Attribute -> value, for some kinds.
+        with_deleted: Whether deleted ones are wanted, too.
+    """
+
+    status: str = ""
+    search: str = ""
+    name: str = ""
+    fields: Mapping[str, str]
+    with_deleted: bool = False
+
+
+def page_of(
+    catalogue: StoredCatalogue, kind: str, wanted: Wanted, cursor: str, limit: int
+) -> tuple[Sequence[Record], Pagination]:
+    """One page of a kind.
+
+    Raises:
+        ApiError: 400; the cursor is none.
+    """
+    position = _ORDERS.get(kind, _newest_first)
+    after = _read_cursor(cursor) if cursor else None
+    fitting = sorted(
+        (record for record in catalogue.records.get(kind, {}).values() if _fits(record, wanted)), key=position
+    )
+    try:
+        rest = [record for record in fitting if after is None or position(record) > after]
+    except TypeError:  # of a list with another order
+        raise _bad_cursor() from None
+    shown, has_more = rest[:limit], len(rest) > limit
+    following = _write_cursor(position(shown[-1])) if has_more else None
+    return shown, Pagination(
+        total=len(fitting), limit=limit, has_more=has_more, next_cursor=following, cursor=following
+    )
+
+
+def _fits(record: Record, wanted: Wanted) -> bool:
+    entity = record.entity
+    if entity is None or (record.is_deleted and not wanted.with_deleted):
+        return False
+    if wanted.status and entity.status != wanted.status:
+        return False
+    if wanted.name and entity.name != wanted.name:
+        return False
+    if wanted.search:
+        texts = (entity.name, entity.id, getattr(entity, "key", ""), entity.description)
+        if not any(wanted.search.casefold() in text.casefold() for text in texts):
+            return False
+    return all(_holds(getattr(entity, name), value) for name, value in wanted.fields.items())
+
+
+def _holds(actual: object, value: str) -> bool:
+    return value in actual if isinstance(actual, list | tuple) else actual == value
+
+
+def _newest_first(record: Record) -> _Position:
+    return -record.created_at_ms, "", record.id
+
+
+def _by_ordinal(record: Record) -> _Position:
+    return getattr(record.entity, "ordinal", 0), "", record.id
+
+
+def _by_priority(record: Record) -> _Position:
+    return -getattr(record.entity, "priority", 0), -record.created_at_ms, record.id
+
+
+def _by_status(record: Record) -> _Position:
+    return record.entity.status.value if record.entity else "", -record.updated_at_ms, record.id
+
+
+_ORDERS: Final[Mapping[str, Callable[[Record], _Position]]] = {
+    "category": _by_ordinal,
+    "sub_category": _by_ordinal,
+    "contact_policy": _by_priority,
+    "qualification_rule": _by_priority,
+    "decision_flow": _by_status,
+}
+
+
+def _write_cursor(position: _Position) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> _Position:
+    try:
+        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        position: _Position = msgspec.json.decode(raw, type=_Position)
+    except (Error, ValueError, RecursionError):  # those of msgspec are ValueErrors
+        raise _bad_cursor() from None
+    return position
+
+
+def _bad_cursor() -> Exception:
+    return invalid(Fault(field="cursor", message="must be the nextCursor of a page of this list"))

@@ -1,0 +1,64 @@
+"""Has a process forget erased customers, whichever process they were erased by."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from rapport.domain.privacy import hashes_of
+from rapport.storage.tombstones import read_tombstones
+
+if TYPE_CHECKING:
+    from api.recommend.recent_decisions import RecentDecisions
+    from api.recommend.reservation_store import Book
+    from api.runtime.database import Database
+    from api.runtime.idempotency import Repetitions
+
+log = structlog.get_logger(__name__)
+EVERY_S: Final = 1.0
+"""Sooner than an erasure is complete."""
+
+
+class Forgetting:
+    """Looks for new tombstones and empties what the process remembers of those customers."""
+
+    def __init__(
+        self, database: Database, decisions: RecentDecisions, repetitions: Repetitions, reservations: Book
+    ) -> None:
+        self._database = database
+        self._decisions = decisions
+        self._repetitions = repetitions
+        self._reservations = reservations
+        self._seen: dict[str, int] = {}
+        self._newest_ms: int | None = None
+
+    async def look(self) -> None:
+        """Forget whoever was erased since the last look. What was erased before the first is not remembered anyway.
+
+        Raises:
+            StorageError: ClickHouse does not answer; what this process remembers stays.
+        """
+        found = await self._database.call(read_tombstones, self._newest_ms or 0)
+        new = {
+            one.customer_hash: one.tombstone.erased_at_ms
+            for one in found
+            if self._seen.get(one.customer_hash) != one.tombstone.erased_at_ms
+        }
+        is_first, self._newest_ms = (
+            self._newest_ms is None,
+            max((one.stored_at_ms for one in found), default=self._newest_ms or 0),
+        )
+        self._seen |= new
+        if new and not is_first:
+            await self._forget(frozenset(new))
+
+    async def _forget(self, hashes: frozenset[str]) -> None:
+        known = {*self._decisions.customers(), *self._repetitions.customers(), *self._reservations.customers()}
+        erased = await asyncio.to_thread(lambda: {one for one in known if not hashes.isdisjoint(hashes_of(*one))})
+        if erased:
+            self._decisions.forget(erased)
+            self._repetitions.forget(erased)
+            self._reservations.forget_own(erased)
+            log.info("erased customers are forgotten", customers=len(erased))

@@ -1,0 +1,57 @@
+"""Erases customers: tombstone, wait, delete, look; and notes it without saying who it was."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING
+
+from api.http.tracing import current_trace_id
+from api.recommend.reservation_store import CustomerKey
+from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.storage.audit import append_audit
+from rapport.storage.dsar import person_of
+from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, finish_erasure
+from rapport.storage.personal_data import Erased
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from api.services import Services
+    from rapport.storage.receipts import Receipt
+
+
+async def erase(
+    services: Services, tenant_id: str, customer_ids: Sequence[str], requested_by: str, *, keep_request: str = ""
+) -> Receipt:
+    """Erase customers who are one person, which takes some seconds: every worker must know of it first.
+
+    Args:
+        services: Of the process.
+        tenant_id: Whose.
+        customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
+        requested_by: The key, or the request, that asked for it.
+        keep_request: The request about the person's data that is being answered; others go.
+
+    Raises:
+        StorageError: The database does not answer; what is not deleted is by asking again, or by the daily sweep.
+    """
+    person = await services.database.call(person_of, tenant_id, customer_ids)
+    erased = Erased(tenant_id, person, services.clock(), keep_request=keep_request)
+    erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", requested_by)
+    await services.database.call(begin_erasure, erasing)
+    await asyncio.sleep(WORKERS_KNOW_AFTER_S)
+    for customer_id in person:
+        await services.reservations.forget(CustomerKey(tenant_id, customer_id))
+    receipt = await services.database.call(finish_erasure, erasing, clock=services.clock)
+    draft = AuditDraft(
+        at_ms=receipt.completed_at_ms,
+        actor=requested_by,
+        action="erase",
+        entity_type="customer_erasure",
+        entity_id=receipt.receipt_id,
+        after=canonical_json({"customerHashes": list(receipt.customer_hashes), "deleted": dict(receipt.deleted)}),
+        request_id=current_trace_id(),
+    )
+    await services.database.call(append_audit, tenant_id, [draft])
+    return receipt

@@ -1,0 +1,46 @@
+"""Which models are left alone because they failed lately. Each process finds out for itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rapport.domain.decisions.scoring.circuit_breaker import CircuitState
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.decision import Decision
+
+log = structlog.get_logger(__name__)
+
+
+class Circuits:
+    """The circuits of all tenants' models."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[str, str], CircuitState] = {}
+
+    def open_of(self, tenant_id: str, now_ms: int) -> frozenset[str]:
+        """Keys of the models that a decision does not ask."""
+        if not self._states:
+            return frozenset()
+        return frozenset(
+            key for (owner, key), state in self._states.items() if owner == tenant_id and state.is_open(now_ms)
+        )
+
+    def note(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
+        """Learn from a decision: which models failed, and which of those that had failed before gave scores."""
+        failed = frozenset(decision.failed_models)
+        for key in failed:
+            before = self._states.get((tenant_id, key), CircuitState())
+            after = self._states[tenant_id, key] = before.after_failure(now_ms)
+            if after.is_open(now_ms) and not before.is_open(now_ms):
+                log.warning("a model fails and is left alone for a while", tenant_id=tenant_id, model=key)
+        if self._states:
+            for key in _models_that_scored(decision) - failed:
+                self._states.pop((tenant_id, key), None)
+
+
+def _models_that_scored(decision: Decision) -> frozenset[str]:
+    named = (score.explanation.get("propensity", score.explanation) for score in decision.trace.scores)
+    return frozenset(str(one["model"]) for one in named if isinstance(one, dict) and "model" in one)

@@ -1,0 +1,221 @@
+"""Makes decisions: gathers facts, runs the flow, writes down what is needed to explain it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from api.http.tracing import current_trace_id
+from api.recommend.facts import Facts
+from api.runtime.compute_threads import aside
+from rapport.application.decisions.software_versions import software_of
+from rapport.domain.catalogue.inventory import FrequencyCaps
+from rapport.domain.decisions.decision import Decision, Funnel
+from rapport.domain.decisions.engine import decide
+from rapport.domain.decisions.not_shown import last_removals, reason_for_nothing
+from rapport.domain.decisions.record import (
+    DecisionRecord,
+    record_customer,
+    record_request,
+    record_tenant,
+    restore_request,
+)
+from rapport.domain.decisions.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from api.recommend.circuit_breakers import Circuits
+    from api.recommend.facts import FactsReader
+    from api.runtime.metrics import ApiMetrics
+    from rapport.domain.catalogue.strategy import DecisionFlow
+    from rapport.domain.decisions.candidates import Request
+    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+    from rapport.domain.decisions.reservations import Hold
+    from rapport.storage.tenants import Tenant
+
+SEED_BITS: Final = 48
+"""A seed is a whole number that every JSON reader reads exactly."""
+_NO_CAPS: Final = FrequencyCaps()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be decided.
+
+    Attributes:
+        problems: Why nothing can be decided; empty if it can.
+    """
+
+    tenant: Tenant
+    catalogue: Catalogue
+    flow: DecisionFlow
+    request: Request
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A decision.
+
+    Attributes:
+        finished: Reservations that need not be kept any more.
+        facts_ms: How long reading the facts took, milliseconds; likewise deciding.
+    """
+
+    record: DecisionRecord
+    finished: frozenset[str]
+    facts_ms: float
+    decide_ms: float
+
+
+class Decider:
+    """Makes decisions. They have no effects: what becomes of them, :meth:`learn` included, is up to the caller."""
+
+    def __init__(self, facts: FactsReader, circuits: Circuits, metrics: ApiMetrics) -> None:
+        self._facts = facts
+        self._circuits = circuits
+        self._metrics = metrics
+
+    async def read_facts(self, question: Question, now_ms: int, holds: Collection[Hold] = ()) -> Facts:
+        """What a decision would know.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        return await self._facts.read(question.tenant, question.catalogue, question.request, now_ms, holds)
+
+    def learn(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
+        """Note which models failed, so that they are left alone for a while, and count what was not shown."""
+        self._circuits.note(tenant_id, decision, now_ms)
+        for stage, number in Counter(one.stage for one in last_removals(decision).values()).items():
+            self._metrics.offers_lost.labels(stage).inc(number)
+        if (reason := reason_for_nothing(decision)) is not None:
+            self._metrics.decisions_empty.labels(reason).inc()
+
+    async def decide(
+        self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Hold] = ()
+    ) -> Made:
+        """Decide.
+
+        Args:
+            question: What.
+            recommendation_id: Names the decision.
+            now_ms: When, epoch milliseconds.
+            holds: Reservations of the customer.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        started = time.perf_counter()
+        facts = await self.read_facts(question, now_ms, holds)
+        read = time.perf_counter()
+        seed = secrets.randbits(SEED_BITS)
+        circuits = self._circuits.open_of(question.tenant.tenant_id, now_ms)
+        decision = await self._run(question, facts, now_ms, seed, circuits)
+        decided = time.perf_counter()
+        self._metrics.decision_seconds.labels("facts").observe(read - started)
+        self._metrics.decision_seconds.labels("decide").observe(decided - read)
+        record = DecisionRecord(
+            recommendation_id=recommendation_id,
+            customer_id=question.request.customer_id,
+            decided_at_ms=now_ms,
+            request=record_request(question.request),
+            catalogue=question.catalogue.stamp,
+            seed=seed,
+            open_circuits=sorted(circuits),
+            customer=record_customer(facts.customer),
+            tenant=record_tenant(facts.tenant),
+            watermark=facts.watermark,
+            decision=decision,
+            problems=question.problems,
+            trace_id=current_trace_id(),
+            software=software_of(question.catalogue),
+            total_ms=round((decided - started) * 1000, 3),
+        )
+        return Made(
+            record=record,
+            finished=facts.finished,
+            facts_ms=(read - started) * 1000,
+            decide_ms=(decided - read) * 1000,
+        )
+
+    async def try_out(self, question: Question, now_ms: int, holds: Collection[Hold] = ()) -> Decision:
+        """Decide without writing down what it was decided by.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        facts = await self.read_facts(question, now_ms, holds)
+        circuits = self._circuits.open_of(question.tenant.tenant_id, now_ms)
+        return await self._run(question, facts, now_ms, secrets.randbits(SEED_BITS), circuits)
+
+    async def _run(
+        self, question: Question, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
+    ) -> Decision:
+        make = partial(run, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
+        return make() if question.catalogue.is_light else await aside(question.tenant.tenant_id, make)
+
+
+def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Question | None:
+    """The question that a past decision answered; None if its catalogue has no such flow.
+
+    Args:
+        tenant: Whose decision.
+        catalogue: As it was then.
+        record: Of the decision.
+
+    Raises:
+        msgspec.ValidationError: The request was written in a form that is not known any more.
+    """
+    flow = catalogue.flow_for(record.decision.flow_key, None, None)
+    if flow is None:
+        return None
+    request = restore_request(record.request)
+    return Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request, problems=record.problems)
+
+
+def counts_contacts(catalogue: Catalogue) -> bool:
+    """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
+    return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
+        offer.frequency_caps != _NO_CAPS for offer in catalogue.offers.values()
+    )
+
+
+def run(
+    question: Question,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    *,
+    now_ms: int,
+    seed: int,
+    open_circuits: frozenset[str],
+) -> Decision:
+    """Run the flow; a question with problems is answered with nothing."""
+    if question.problems:
+        return Decision(
+            flow_key=question.flow.key,
+            flow_version=question.flow.published_version,
+            items=(),
+            funnel=Funnel(candidate_count=0, after_qualification=0, after_contact_policy=0, final_count=0),
+            placement_results=(),
+            experiments=(),
+            trace=Trace(stages=(), removals=(), scores=(), problems=question.problems),
+            seed=seed,
+        )
+    return decide(
+        question.catalogue,
+        question.flow,
+        question.request,
+        customer,
+        tenant,
+        now_ms=now_ms,
+        seed=seed,
+        open_circuits=open_circuits,
+    )

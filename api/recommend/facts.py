@@ -1,0 +1,193 @@
+"""Gathers what a decision needs to know. The one place that decisions learn it from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from rapport.application.decisions.load_facts import facts_request
+from rapport.domain.customers.customer import know_customer, time_zone_of
+from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
+from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+from rapport.domain.decisions.record import WatermarkRecord
+from rapport.domain.decisions.reservations import Hold, sort_holds
+from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.decision_facts import read_facts, read_summary_rows
+
+if TYPE_CHECKING:
+    from api.recommend.tenant_totals import TenantTotals
+    from api.runtime.database import Database
+    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.loader import Loader
+    from api.runtime.watermark import Watermark
+    from rapport.domain.decisions.candidates import Request
+    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.profiles.attribute_sources import AttributeSources
+    from rapport.storage.customers import KeptOfCustomer
+    from rapport.storage.facts_requests import FactsRequest, LoadedFacts
+    from rapport.storage.tenants import Tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What one decision knows.
+
+    Attributes:
+        finished: Recommendations whose reservations are shown in these facts, or have lapsed.
+    """
+
+    customer: CustomerFacts
+    tenant: TenantFacts
+    watermark: WatermarkRecord
+    finished: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one decision asks of the tables.
+
+    Attributes:
+        facts: Without the customer's time zone, which may have to be looked up first.
+        tenant: Whose customer.
+        given: The attributes of the request.
+        sources: Which of them count.
+    """
+
+    facts: FactsRequest
+    tenant: Tenant
+    given: Mapping[str, Any]
+    sources: AttributeSources
+
+    @property
+    def keys(self) -> Sequence[CustomerKey]:
+        """All ids of the customer, the canonical one first."""
+        return [CustomerKey(*customer) for customer in self.facts.customers]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What the tables say.
+
+    Attributes:
+        kept: What is kept of the customer: of all ids together.
+    """
+
+    facts: LoadedFacts
+    kept: KeptOfCustomer
+
+
+async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answered]:
+    """Load what several decisions ask, each in its place.
+
+    What is kept of the customers is read while their summaries are; it tells their time zones, and those which part of
+    the history is needed.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    keys_of_each = [each.keys for each in asked]
+    keys = list(dict.fromkeys(chain.from_iterable(keys_of_each)))
+    rows, found = await asyncio.gather(
+        database.call(read_summary_rows, [each.facts for each in asked]), database.call(load_kept, keys)
+    )
+    by_key = dict(zip(keys, found, strict=True))
+    kept = [
+        merge_kept([by_key[key] for key in own], each.tenant.settings)
+        for each, own in zip(asked, keys_of_each, strict=True)
+    ]
+    requests = [
+        replace(each.facts, customer_zone=time_zone_of(one, each.given, each.sources))
+        for each, one in zip(asked, kept, strict=True)
+    ]
+    facts = await database.call(read_facts, requests, rows)
+    return [Answered(facts=facts_of_one, kept=one) for facts_of_one, one in zip(facts, kept, strict=True)]
+
+
+class FactsReader:
+    """Reads facts; what several requests ask at the same time is one query."""
+
+    def __init__(
+        self,
+        loader: Loader[Asked, Answered],
+        memberships: Loader[CustomerKey, Mapping[str, int]],
+        totals: TenantTotals,
+        watermark: Watermark,
+        identities: IdentityMap,
+    ) -> None:
+        self._loader = loader
+        self._memberships = memberships
+        self._totals = totals
+        self._watermark = watermark
+        self._identities = identities
+
+    async def read(
+        self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Hold] = ()
+    ) -> Facts:
+        """Facts about a customer for a catalogue's decisions.
+
+        Args:
+            tenant: Whose customer.
+            catalogue: What it needs is read.
+            request: Names the customer.
+            now_ms: When the decision is made.
+            holds: Reservations of the customer, read before.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        watermark = self.watermark()
+        members = await self._identities.members(tenant.tenant_id, request.customer_id)
+        exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
+        asked = Asked(
+            facts=facts_request(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
+            tenant=tenant,
+            given=request.attributes,
+            sources=catalogue.attribute_sources,
+        )
+        found, member_of, tenant_facts = await asyncio.gather(
+            self._loader.load(asked),
+            asyncio.gather(*map(self._memberships.load, asked.keys if catalogue.segments else ())),
+            self._totals.of(tenant, catalogue, now_ms),
+        )
+        customer = know_customer(
+            tenant,
+            found.kept,
+            merge_memberships(member_of),
+            catalogue.segments,
+            request.attributes,
+            catalogue.attribute_sources,
+        )
+        loaded = found.facts
+        fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
+        reserved = sort_holds(holds, loaded, now_ms, fresh_ms)
+        return Facts(
+            customer=CustomerFacts(
+                person_id=person_id_of(members, request.customer_id),
+                attributes=customer.attributes,
+                ignored=customer.ignored,
+                segments=customer.segments,
+                metrics=loaded.metrics,
+                time_zone=customer.time_zone,
+                unknown_zone=customer.unknown_zone,
+                counts=loaded.counts,
+                last_contact_ms=loaded.last_contact_ms,
+                last_outcome_ms=loaded.last_outcome_ms,
+                reservations=reserved.reservations,
+                withheld=customer.withheld,
+                objections=customer.objections,
+                endings=customer.endings,
+            ),
+            tenant=tenant_facts,
+            watermark=watermark,
+            finished=reserved.finished,
+        )
+
+    def watermark(self) -> WatermarkRecord:
+        """How far the tables are at least."""
+        applied = self._watermark.applied
+        return WatermarkRecord(
+            lag_ms=self._watermark.lag_ms, positions={str(number): offset for number, offset in applied.items()}
+        )

@@ -1,0 +1,165 @@
+"""Where reservations are kept, and what gives a decision a customer for itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.reservations import Hold
+
+
+class CustomerKey(NamedTuple):
+    """A customer of a tenant."""
+
+    tenant_id: str
+    customer_id: str
+
+
+class LockLostError(Exception):
+    """The customer was held for too long and belongs to another process by now: decide again."""
+
+
+class Reserving(Protocol):
+    """A customer whom one decision has for itself.
+
+    Attributes:
+        holds: What is reserved.
+    """
+
+    holds: Collection[Hold]
+
+    async def exchange(self, new: Hold | None, finished: Collection[str]) -> None:
+        """Reserve, and forget what is finished.
+
+        Raises:
+            LockLostError: Nothing was changed.
+        """
+
+
+class Book(Protocol):
+    """Keeps reservations."""
+
+    def customer(self, key: CustomerKey) -> AbstractAsyncContextManager[Reserving]:
+        """Wait until nobody else decides about a customer, and keep it so inside the context.
+
+        Raises:
+            TimeoutError: Others keep the customer for too long.
+        """
+
+    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+        """What is reserved for a customer at the moment."""
+
+    async def replace(self, key: CustomerKey, hold: Hold) -> None:
+        """Write a hold anew: Kafka has told its place."""
+
+    async def release(self, key: CustomerKey, recommendation_id: str) -> None:
+        """Forget a hold: its decision did not take place."""
+
+    async def forget(self, key: CustomerKey) -> None:
+        """Forget everything that is reserved for a customer, in every process."""
+
+    def customers(self) -> Collection[tuple[str, str]]:
+        """For whom this process has reserved something: (tenant, customer)."""
+
+    def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
+        """Forget what this process has reserved for some customers."""
+
+    def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
+        """Forget what has lapsed, of customers who do not come back."""
+
+
+class MemoryBook:
+    """Reservations of one process."""
+
+    def __init__(self) -> None:
+        self._holds: dict[CustomerKey, dict[str, Hold]] = {}
+        self._queue: deque[tuple[CustomerKey, str]] = deque()
+        self._locks: dict[CustomerKey, tuple[asyncio.Lock, list[None]]] = {}
+
+    @asynccontextmanager
+    async def customer(self, key: CustomerKey) -> AsyncIterator[Reserving]:
+        """See :meth:`Book.customer`."""
+        async with self.lock(key):
+            yield _Remembering(self, key)
+
+    @asynccontextmanager
+    async def lock(self, key: CustomerKey) -> AsyncIterator[None]:
+        """Have a customer for oneself in this process."""
+        lock, waiting = self._locks.setdefault(key, (asyncio.Lock(), []))
+        waiting.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            waiting.pop()
+            if not waiting:
+                del self._locks[key]
+
+    def holds_of(self, key: CustomerKey) -> Mapping[str, Hold]:
+        """What is reserved for a customer, by recommendation."""
+        return self._holds.get(key, {})
+
+    def exchange(self, key: CustomerKey, new: Hold | None, finished: Collection[str]) -> None:
+        """See :meth:`Reserving.exchange`."""
+        holds = self._holds.setdefault(key, {})
+        for recommendation_id in finished:
+            holds.pop(recommendation_id, None)
+        if new is not None:
+            holds[new.recommendation_id] = new
+            self._queue.append((key, new.recommendation_id))
+        if not holds:
+            del self._holds[key]
+
+    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+        """See :meth:`Book.peek`."""
+        return tuple(self.holds_of(key).values())
+
+    async def replace(self, key: CustomerKey, hold: Hold) -> None:
+        """See :meth:`Book.replace`."""
+        if hold.recommendation_id in self._holds.get(key, {}):
+            self._holds[key][hold.recommendation_id] = hold
+
+    async def release(self, key: CustomerKey, recommendation_id: str) -> None:
+        """See :meth:`Book.release`."""
+        self.exchange(key, None, (recommendation_id,))
+
+    async def forget(self, key: CustomerKey) -> None:
+        """See :meth:`Book.forget`."""
+        self.forget_own([key])
+
+    def customers(self) -> Collection[tuple[str, str]]:
+        """See :meth:`Book.customers`."""
+        return set(self._holds) | {key for key, _ in self._queue}
+
+    def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
+        """See :meth:`Book.forget_own`."""
+        for customer in customers:
+            self._holds.pop(CustomerKey(*customer), None)
+        self._queue = deque(one for one in self._queue if one[0] not in customers)
+
+    def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
+        """See :meth:`Book.sweep`; the oldest come first, so it looks at one more than it forgets."""
+        while self._queue:
+            key, recommendation_id = self._queue[0]
+            hold = self._holds.get(key, {}).get(recommendation_id)
+            if hold is not None and not hold.has_lapsed(now_ms, fresh_ms):
+                return
+            self._queue.popleft()
+            if hold is not None:
+                self.exchange(key, None, (recommendation_id,))
+
+
+class _Remembering:
+    """A customer in one process's memory."""
+
+    def __init__(self, book: MemoryBook, key: CustomerKey) -> None:
+        self._book = book
+        self._key = key
+        self.holds: Collection[Hold] = tuple(book.holds_of(key).values())
+
+    async def exchange(self, new: Hold | None, finished: Collection[str]) -> None:
+        self._book.exchange(self._key, new, finished)

@@ -1,0 +1,179 @@
+"""Reservations of several processes, in Redis or Valkey.
+
+A customer is locked with a token that expires, so a process that dies locks nobody out for long. One that merely stalls
+may come back after its lock has expired; reserving therefore checks the token, in the same step: who has lost the lock
+reserves nothing and decides again.
+
+While Redis does not answer, each process knows its own reservations only, and the log says so: caps then hold
+within each process. To refuse instead would let an outage of Redis end all recommendations. Reservations made meanwhile
+stay in the process's memory and count there until they are shown or lapse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import msgspec
+from redis.exceptions import RedisError
+
+from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook, Reserving
+from api.runtime.shared_state import SharedState, name_of_customer
+from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Hold
+
+T = TypeVar("T")
+LOCK_MS: Final = 10_000
+"""After so long a process that has a customer is taken for dead."""
+WAIT_S: Final = 5.0
+
+# KEYS: lock, holds. ARGV: token, milliseconds. The holds if the lock is free, and then it is the caller's.
+_TAKE: Final = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return redis.call('HVALS', KEYS[2]) end
+return false
+"""
+# KEYS: lock, holds. ARGV: token, milliseconds the holds are kept, id and text of the new hold or two empty texts, the
+# ids that are finished. 0 if the lock is not the caller's any more.
+_EXCHANGE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 5, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
+if ARGV[3] ~= '' then
+    redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
+    if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end
+end
+return 1
+"""
+# KEYS: lock. ARGV: token.
+_LEAVE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+# KEYS: holds. ARGV: id, text. Only what is still held is replaced.
+_REPLACE: Final = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
+"""
+_decode_hold: Final = msgspec.json.Decoder(Hold).decode
+
+
+class SharedBook:
+    """Reservations that several processes share.
+
+    Args:
+        shared: Of the processes.
+        held_for_ms: How long a hold lives at most before it lapses, in milliseconds.
+    """
+
+    def __init__(self, shared: SharedState, held_for_ms: int) -> None:
+        self._shared = shared
+        self._redis = shared.redis
+        self._keep_ms = held_for_ms + WAITS_FOR_STREAM_MS
+        self._own = MemoryBook()
+
+    @asynccontextmanager
+    async def customer(self, key: CustomerKey) -> AsyncIterator[Reserving]:
+        """See :meth:`Book.customer`."""
+        async with self._own.lock(key):
+            token = secrets.token_hex(16)
+            found = await self._take(key, token)
+            try:
+                yield _Shared(self, key, token, found)
+            finally:
+                if found is not None:
+                    await self._ask(lambda: self._run(_LEAVE, [_lock(key)], [token]))
+
+    async def exchange(self, key: CustomerKey, token: str, new: Hold | None, finished: Collection[str]) -> None:
+        """See :meth:`Reserving.exchange`."""
+        added = ("", "") if new is None else (new.recommendation_id, msgspec.json.encode(new))
+        if new is not None or finished:
+            names, values = [_lock(key), _holds(key)], [token, self._keep_ms, *added, *finished]
+            if await self._ask(lambda: self._run(_EXCHANGE, names, values)) == 0:
+                raise LockLostError
+        self._own.exchange(key, new, finished)
+
+    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+        """See :meth:`Book.peek`."""
+        return self.holds_of(key, await self._ask(lambda: self._redis.hvals(_holds(key)), missing=()))
+
+    async def replace(self, key: CustomerKey, hold: Hold) -> None:
+        """See :meth:`Book.replace`."""
+        await self._own.replace(key, hold)
+        values = [hold.recommendation_id, msgspec.json.encode(hold)]
+        await self._ask(lambda: self._run(_REPLACE, [_holds(key)], values))
+
+    async def release(self, key: CustomerKey, recommendation_id: str) -> None:
+        """See :meth:`Book.release`."""
+        await self._own.release(key, recommendation_id)
+        await self._ask(lambda: self._redis.hdel(_holds(key), recommendation_id))
+
+    async def forget(self, key: CustomerKey) -> None:
+        """See :meth:`Book.forget`; while Redis is away, what it holds lapses by itself."""
+        await self._own.forget(key)
+        await self._ask(lambda: self._redis.delete(_holds(key)))
+
+    def customers(self) -> Collection[tuple[str, str]]:
+        """See :meth:`Book.customers`."""
+        return self._own.customers()
+
+    def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
+        """See :meth:`Book.forget_own`."""
+        self._own.forget_own(customers)
+
+    def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
+        """See :meth:`Book.sweep`; in Redis they expire."""
+        self._own.sweep(now_ms, fresh_ms)
+
+    def holds_of(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Hold]:
+        """What all processes have reserved, and what this one did while Redis was away."""
+        shared = (_decode_hold(text) for text in texts)
+        return {**self._own.holds_of(key), **{hold.recommendation_id: hold for hold in shared}}.values()
+
+    async def _take(self, key: CustomerKey, token: str) -> Collection[bytes] | None:
+        """Lock a customer; the holds, or None while Redis is away.
+
+        Raises:
+            TimeoutError: Other processes keep it.
+        """
+        deadline = time.monotonic() + WAIT_S
+        pause_s = 0.002
+        while True:
+            found = await self._ask(lambda: self._run(_TAKE, [_lock(key), _holds(key)], [token, LOCK_MS]), missing=())
+            if found is None:
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads those who wait
+                pause_s = min(pause_s * 1.5, 0.05)
+                continue
+            return None if found == () else found
+
+    async def _run(self, script: str, names: list[str], values: list[Any]) -> Any:  # noqa: ANN401 - Redis' answer
+        return await self._redis.eval(script, len(names), *names, *values)
+
+    async def _ask(self, ask: Callable[[], Awaitable[T]], missing: Any = None) -> Any:  # noqa: ANN401 - Redis' answer
+        """Ask Redis; `missing` while it is away."""
+        try:
+            return await self._shared.ask(ask)
+        except RedisError:
+            return missing  # this process knows its own reservations only
+
+
+class _Shared:
+    """A customer whom this process has for itself, as long as its token is the lock's."""
+
+    def __init__(self, book: SharedBook, key: CustomerKey, token: str, texts: Collection[bytes] | None) -> None:
+        self._book = book
+        self._key = key
+        self._token = token
+        self.holds: Collection[Hold] = book.holds_of(key, texts or ())
+
+    async def exchange(self, new: Hold | None, finished: Collection[str]) -> None:
+        await self._book.exchange(self._key, self._token, new, finished)
+
+
+def _lock(key: CustomerKey) -> str:
+    return f"rapport:deciding:{name_of_customer(key.tenant_id, key.customer_id)}"
+
+
+def _holds(key: CustomerKey) -> str:
+    return f"rapport:reservations:{name_of_customer(key.tenant_id, key.customer_id)}"

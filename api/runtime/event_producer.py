@@ -1,0 +1,118 @@
+"""The way into Kafka. A write is acknowledged when the log of every in-sync replica has it, and not before."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+
+from api.http.errors import ApiError, unavailable
+from rapport.kafka.clients import producer as make_producer
+from rapport.kafka.clients import uncut
+from rapport.kafka.topics import create_topics
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+    from rapport.settings import Settings
+
+log = structlog.get_logger(__name__)
+LINGER_MS: Final = 1
+STOP_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a message is in the log.
+
+    Attributes:
+        timestamp_ms: The message's own time, epoch milliseconds; events that name no time happened then.
+    """
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class EventGateway:
+    """Sends messages to the topic of interactions. Connects beside the requests."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka
+        self._timeout_s = settings.api.kafka_timeout_s
+        self._producer: AIOKafkaProducer | None = None
+        self._partitions: list[int] = []
+        self._partitioner = DefaultPartitioner()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has connected."""
+        return self._producer is not None
+
+    async def run(self) -> None:
+        """Connect, and disconnect when cancelled: what was accepted until then is sent first.
+
+        Raises:
+            KafkaError: Kafka does not answer; OSError likewise.
+        """
+        self._producer = await self._connect()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            producer, self._producer = self._producer, None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), STOP_S)
+
+    def partition_of(self, key: bytes) -> int:
+        """Where messages with a key go.
+
+        Raises:
+            ApiError: 503; Kafka has not answered yet.
+        """
+        if not self._partitions:
+            raise _away()
+        return int(self._partitioner(key, self._partitions, self._partitions))
+
+    async def send(self, partition: int, key: bytes | None, value: bytes) -> Written:
+        """Send one message and wait until Kafka has it.
+
+        Raises:
+            ApiError: 503; it is not known to be in the log. Sending it again is safe: its events keep their
+                idempotency keys.
+        """
+        if self._producer is None:
+            raise _away()
+        try:
+            async with asyncio.timeout(self._timeout_s + 1):
+                sent = await self._producer.send(self._kafka.topic, value, key=key, partition=partition)
+                done = await asyncio.shield(sent)
+        except (KafkaError, TimeoutError, OSError) as error:
+            log.warning("kafka did not take a message", error=repr(error))
+            raise _away() from error
+        return Written(done.partition, done.offset, done.timestamp)
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = make_producer(
+            self._kafka, linger_ms=LINGER_MS, request_timeout_ms=max(int(self._timeout_s * 1000), 1)
+        )
+        try:
+            if self._kafka.create_topics:
+                await create_topics(self._kafka)
+            await uncut(producer.start())
+            self._partitions = sorted(await uncut(producer.partitions_for(self._kafka.topic)))
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+
+def _away() -> ApiError:
+    return unavailable(
+        "Kafka does not take events at the moment. Send the request again with the same idempotency keys: whatever was "
+        "taken of it counts once."
+    )

@@ -1,0 +1,187 @@
+"""Sees to it that an event sent again is answered with what came of it the first time.
+
+The stream counts a key once whatever happens here; this is about the answer. Who is asked, in this order:
+
+1. This process: what it has written in the last hour, and what it is writing now.
+2. Redis, where processes share one: the same of all of them.
+3. The tables: everything that has been applied within the horizon of duplicates.
+
+So without Redis, two processes that get the same key within the moment the stream needs may both answer 201. What does
+not answer is left out: a response that is lost is worse than one that is acknowledged twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from api.http.errors import ApiError
+from api.runtime.idempotency_redis import SharedWrites
+from rapport.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from api.runtime.loader import Loader
+    from api.runtime.shared_state import SharedState
+    from api.runtime.watermark import Watermark
+    from rapport.domain.payloads import PayloadHashes
+    from rapport.storage.recorded_events import KeyOfEvent, Recorded
+
+log = structlog.get_logger(__name__)
+
+KEPT: Final = 200_000
+KEPT_S: Final = 3_600.0
+APPLIED_WITHIN_S: Final = 2.0
+"""How long an event that is being applied is waited for."""
+
+
+class WrittenEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in the log.
+
+    Attributes:
+        position: ``partition:offset``; empty where the log is another one by now.
+        occurred_at_ms: Epoch milliseconds.
+        payload_hash: Tells a repetition from another event with the same key.
+    """
+
+    interaction_id: str
+    position: str
+    occurred_at_ms: int
+    payload_hash: int
+
+
+class Repetitions:
+    """Writes each event once.
+
+    Args:
+        recorded: Looks keys up in the tables.
+        watermark: Knows the logs.
+        shared: Redis, if processes share one.
+        patience_s: How long another process may take to write.
+    """
+
+    def __init__(
+        self,
+        recorded: Loader[KeyOfEvent, Recorded | None],
+        watermark: Watermark,
+        shared: SharedState | None,
+        *,
+        patience_s: float,
+    ) -> None:
+        self._recorded = recorded
+        self._watermark = watermark
+        self._shared = SharedWrites(shared, patience_s) if shared else None
+        self._own: OrderedDict[KeyOfEvent, tuple[float, asyncio.Future[WrittenEvent]]] = OrderedDict()
+
+    async def write_once(
+        self, key: KeyOfEvent, payload: PayloadHashes, write: Callable[[], Awaitable[WrittenEvent]]
+    ) -> tuple[WrittenEvent, bool]:
+        """Write an event, or find the one that was written with its key.
+
+        Returns:
+            The event in the log, and whether it was there before.
+
+        Raises:
+            ApiError: 409 if the key was used for another event; whatever ``write`` raises.
+        """
+        while (known := self._known(key)) is not None:
+            try:
+                first = await asyncio.shield(known)
+            except (ApiError, asyncio.CancelledError):
+                if not known.done():
+                    raise  # this request was cancelled, not the one that writes
+                continue  # it did not get through: now it is our turn
+            return _repeated(first, payload), True
+        writing: asyncio.Future[WrittenEvent] = asyncio.get_running_loop().create_future()
+        self._own[key] = (time.monotonic(), writing)
+        try:
+            event, is_duplicate = await self._find_or_write(key, write)
+        except BaseException as error:
+            self._own.pop(key, None)
+            writing.set_exception(error if isinstance(error, ApiError) else asyncio.CancelledError())
+            writing.exception()  # whoever waits sees it; nobody may
+            raise
+        writing.set_result(event)
+        self._forget_old()
+        return (_repeated(event, payload) if is_duplicate else event), is_duplicate
+
+    def customers(self) -> set[tuple[str, str]]:
+        """Whose events are remembered: (tenant, customer)."""
+        return {(key.tenant_id, key.customer_id) for key in self._own}
+
+    def forget(self, customers: Collection[tuple[str, str]]) -> None:
+        """Forget the events of some customers, but for those that are being written. In Redis only hashes are kept."""
+        for key, (_, event) in list(self._own.items()):
+            if (key.tenant_id, key.customer_id) in customers and event.done():
+                del self._own[key]
+
+    def _known(self, key: KeyOfEvent) -> asyncio.Future[WrittenEvent] | None:
+        entry = self._own.get(key)
+        if entry is None or time.monotonic() - entry[0] > KEPT_S:
+            return None
+        return entry[1]
+
+    def _forget_old(self) -> None:
+        while len(self._own) > KEPT and next(iter(self._own.values()))[1].done():
+            self._own.popitem(last=False)
+
+    async def _find_or_write(
+        self, key: KeyOfEvent, write: Callable[[], Awaitable[WrittenEvent]]
+    ) -> tuple[WrittenEvent, bool]:
+        if self._shared is None:
+            return await self._apply(key, write)
+        try:
+            claim = await self._shared.claim(key)
+        except RedisError:  # this process keeps to itself meanwhile
+            return await self._apply(key, write)
+        if isinstance(claim, bytes):
+            return msgspec.json.decode(claim, type=WrittenEvent), True
+        async with claim:
+            event, is_duplicate = await self._apply(key, write)
+            claim.fulfil(msgspec.json.encode(event))
+            return event, is_duplicate
+
+    async def _apply(self, key: KeyOfEvent, write: Callable[[], Awaitable[WrittenEvent]]) -> tuple[WrittenEvent, bool]:
+        recorded = await self._find_recorded(key)
+        return (await write(), False) if recorded is None else (self._event_of(recorded), True)
+
+    async def _find_recorded(self, key: KeyOfEvent) -> Recorded | None:
+        deadline = time.monotonic() + APPLIED_WITHIN_S
+        try:
+            while True:
+                recorded = await self._recorded.load(key)
+                if recorded is None or recorded.interaction_id:
+                    return recorded
+                if time.monotonic() > deadline:
+                    return None  # the stream will tell whether it is a repetition
+                await asyncio.sleep(0.05)
+        except StorageError as error:
+            log.warning("repetitions cannot be looked up; the stream will tell", error=str(error))
+            return None
+
+    def _event_of(self, recorded: Recorded) -> WrittenEvent:
+        partitions = {source.name: number for number, source in self._watermark.sources.items()}
+        partition = partitions.get(recorded.source)
+        return WrittenEvent(
+            interaction_id=recorded.interaction_id,
+            position="" if partition is None else f"{partition}:{recorded.offset}",
+            occurred_at_ms=recorded.occurred_at_ms,
+            payload_hash=recorded.payload_hash,
+        )
+
+
+def _repeated(first: WrittenEvent, payload: PayloadHashes) -> WrittenEvent:
+    if first.payload_hash not in payload:
+        raise ApiError(
+            409,
+            "Another interaction of this customer was recorded with this idempotency key; use a new key for a new one.",
+            code="IDEMPOTENCY_CONFLICT",
+        )
+    return first

@@ -1,0 +1,80 @@
+"""Loads sections in parallel, each by itself: one that fails or dawdles is reported, and the others are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from api.http.tracing import current_trace_id
+from api.unified_profile.schemas import SectionError
+from rapport.application.profiles.isolation import BusyError, UnfitDataError
+from rapport.storage.errors import TransientStorageError
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Whose profile.
+
+    Attributes:
+        customer_id: As it was asked for.
+        customer_ids: All ids of the same person, that one included.
+        now_ms: When the profile is made, epoch milliseconds.
+    """
+
+    services: Services
+    tenant_id: str
+    customer_id: str
+    customer_ids: tuple[str, ...]
+    now_ms: int
+
+
+Load = Callable[[Asked], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A section, or why it is not there."""
+
+    name: str
+    value: Any
+    error: SectionError | None
+
+
+async def load_sections(loads: Mapping[str, Load], asked: Asked, limit_s: float) -> Sequence[Loaded]:
+    """Load sections, in the order of ``loads``.
+
+    Args:
+        loads: By name.
+        asked: Whose.
+        limit_s: For each of them, in seconds.
+    """
+    return await asyncio.gather(*(_load(name, load, asked, limit_s) for name, load in loads.items()))
+
+
+async def _load(name: str, load: Load, asked: Asked, limit_s: float) -> Loaded:
+    try:
+        return Loaded(name, await asyncio.wait_for(load(asked), limit_s), None)
+    except TimeoutError:
+        error = SectionError(code="TIMEOUT", message=f"It was not there within {limit_s:g} s.")
+    except TransientStorageError as fault:
+        log.warning("storage is away", section=name, error=str(fault))
+        error = SectionError(code="UNAVAILABLE", message="The database does not answer at the moment.")
+    except BusyError:
+        error = SectionError(code="BUSY", message="Too many earlier requests of it have not come back yet.")
+    except UnfitDataError as fault:
+        log.warning("a profile section does not fit its schema", section=name, error=str(fault))
+        error = SectionError(code="INVALID_DATA", message="Its data does not fit its schema.")
+    except Exception:  # whatever it is, the other sections are there
+        log.exception("a profile section failed", section=name)
+        trace_id = current_trace_id()
+        error = SectionError(code="FAILED", message=f"An internal error; it is in the logs under trace {trace_id}.")
+    return Loaded(name, None, error)

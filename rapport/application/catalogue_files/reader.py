@@ -1,0 +1,183 @@
+"""A catalogue file, read: entities with their places, or every fault of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from rapport.application.catalogue_files.checks import find_type_faults
+from rapport.application.catalogue_files.line_numbers import (
+    CatalogueFileError,
+    FileFault,
+    Values,
+    compose,
+    find_line,
+    line_of,
+    members_of,
+)
+from rapport.application.catalogue_files.outcome_types import OUTCOME_TYPE, FileOutcomeType, PlacedOutcomeType
+from rapport.domain.catalogue_checks.kinds import KINDS
+
+if TYPE_CHECKING:
+    import yaml
+
+    from rapport.domain.catalogue.values import Entity
+
+SECTIONS: Final[Mapping[str, str]] = {
+    "categories": "category",
+    "sub-categories": "sub_category",
+    "channels": "channel",
+    "placements": "placement",
+    "offers": "offer",
+    "creatives": "creative",
+    "qualification-rules": "qualification_rule",
+    "contact-policies": "contact_policy",
+    "suppression-rules": "suppression_rule",
+    "ranking-profiles": "ranking_profile",
+    "algorithm-models": "model",
+    "experiments": "experiment",
+    "behavioral-metrics": "metric",
+    "decision-flows": "decision_flow",
+    "schemas": "customer_schema",
+    "segments": "segment",
+    "journeys": "journey",
+}
+"""What the parts of a file are called, as on the API, and the kind that each holds; in the order of KINDS."""
+OUTCOME_TYPES: Final = "outcome-types"
+"""What the part is called that holds no entities but outcome types."""
+PARTS: Final = (OUTCOME_TYPES, *SECTIONS)
+NODES: Final = "nodes"
+"""What a file calls the nodes of a flow that are both its draft and published."""
+_GIVEN_BY_THE_CATALOGUE: Final = "publishedVersion"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entity and where it stands.
+
+    Attributes:
+        publishes: Whether the file says what is published of a flow.
+        node: Of the entity in the file.
+    """
+
+    kind: str
+    entity: Entity
+    publishes: bool
+    node: yaml.Node
+
+    def fault(self, field: str, message: str) -> FileFault:
+        """Something that is wrong with a field of it; of a flow, ``draft`` is what is published."""
+        names = {name for name, _, _ in members_of(self.node)}
+        renamed = {"draft": NODES if NODES in names else "published" if self.publishes else "draft"}
+        where = f"{self.kind} {self.entity.id}" + (f", {field}" if field else "")
+        return FileFault(find_line(self.node, field, renamed), where, message)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFile:
+    """What a file holds."""
+
+    entities: Sequence[Placed] = ()
+    outcome_types: Sequence[PlacedOutcomeType] = ()
+
+
+def read_catalogue(text: str) -> CatalogueFile:
+    """Read a catalogue file.
+
+    Raises:
+        CatalogueFileError: With every fault that can be told without the catalogue that it is to become part of.
+    """
+    root = compose(text)
+    if root is None:
+        return CatalogueFile()
+    if not list(members_of(root)):
+        raise CatalogueFileError([FileFault(line_of(root), "", f"must have parts; known are {', '.join(PARTS)}")])
+    values = Values()
+    found: list[Placed | PlacedOutcomeType | FileFault] = []
+    for section, key, node in members_of(root):
+        if section not in PARTS:
+            found.append(FileFault(line_of(key), section, f"is not known; known are {', '.join(PARTS)}"))
+            continue
+        items = values.of(node)
+        if items is None:
+            continue
+        if not isinstance(items, list):
+            found.append(FileFault(line_of(key), section, "must be a list"))
+            continue
+        for value, item in zip(items, node.value, strict=True):
+            found += _read_item(section, value, item)
+    placed = [one for one in found if isinstance(one, Placed)]
+    types = [one for one in found if isinstance(one, PlacedOutcomeType)]
+    faults = [one for one in found if isinstance(one, FileFault)]
+    faults += [*values.faults, *_find_twins(placed), *_find_type_twins(types)]
+    if faults:
+        raise CatalogueFileError(sorted(set(faults)))
+    return CatalogueFile(placed, types)
+
+
+def _read_item(section: str, value: Any, node: yaml.Node) -> Sequence[Placed | PlacedOutcomeType | FileFault]:  # noqa: ANN401 - of a file
+    return _read_outcome_type(value, node) if section == OUTCOME_TYPES else _read_entity(SECTIONS[section], value, node)
+
+
+def _read_outcome_type(value: Any, node: yaml.Node) -> Sequence[PlacedOutcomeType | FileFault]:  # noqa: ANN401 - of a file
+    faults = list(find_type_faults(value, FileOutcomeType))
+    if not faults:
+        return [PlacedOutcomeType(msgspec.convert(value, FileOutcomeType), node)]
+    name = value.get("key") or value.get("name") if isinstance(value, Mapping) else None
+    return list(_located(OUTCOME_TYPE, name, faults, node))
+
+
+def _read_entity(kind: str, value: Any, node: yaml.Node) -> Sequence[Placed | FileFault]:  # noqa: ANN401 - of a file
+    fields, publishes = _as_stored(kind, value)
+    faults = list(find_type_faults(fields, KINDS[kind]))
+    if isinstance(value, Mapping) and _GIVEN_BY_THE_CATALOGUE in value:
+        faults.append((_GIVEN_BY_THE_CATALOGUE, "is counted by the catalogue; leave it out"))
+    if isinstance(value, Mapping) and NODES in value and {"draft", "published"} & value.keys():
+        faults.append((NODES, "is both the draft and what is published; leave it out, or these"))
+    if not faults:
+        return [Placed(kind, msgspec.convert(fields, KINDS[kind]), publishes, node)]
+    name = value.get("id") or value.get("name") if isinstance(value, Mapping) else None
+    renamed = {"draft": NODES, "published": NODES} if isinstance(value, Mapping) and NODES in value else {}
+    return list(_located(kind, name, faults, node, renamed))
+
+
+def _located(
+    kind: str,
+    name: object,
+    faults: Sequence[tuple[str, str]],
+    node: yaml.Node,
+    renamed: Mapping[str, str] | None = None,
+) -> Iterator[FileFault]:
+    """Faults of the fields of something, with their lines."""
+    title = f"{kind} {name}" if isinstance(name, str) else kind
+    for field, message in dict.fromkeys(faults):
+        yield FileFault(find_line(node, field, renamed), f"{title}, {field}" if field else title, message)
+
+
+def _as_stored(kind: str, value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of a file
+    """A flow's ``nodes`` as its draft and what is published of it."""
+    if kind != "decision_flow" or not isinstance(value, Mapping):
+        return value, False
+    fields = {name: inner for name, inner in value.items() if name != NODES}
+    if NODES in value:
+        fields |= {"draft": value[NODES], "published": value[NODES]}
+    return fields, "published" in fields
+
+
+def _find_twins(placed: Sequence[Placed]) -> Iterator[FileFault]:
+    seen: set[tuple[str, str]] = set()
+    for one in placed:
+        if (one.kind, one.entity.id) in seen:
+            yield one.fault("id", f"{one.entity.id} stands in the file twice")
+        seen.add((one.kind, one.entity.id))
+
+
+def _find_type_twins(types: Sequence[PlacedOutcomeType]) -> Iterator[FileFault]:
+    seen: set[str] = set()
+    for one in types:
+        if one.outcome_type.key in seen:
+            yield one.fault("key", f"{one.outcome_type.key} stands in the file twice")
+        seen.add(one.outcome_type.key)

@@ -1,0 +1,140 @@
+"""Gathers what a decision needs to know, for those who make few decisions at a time."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from rapport.domain.customers.customer import know_customer
+from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
+from rapport.domain.decisions.facts import CustomerFacts
+from rapport.domain.decisions.tenant_totals import NO_TOTALS, arrange_totals, facts_of_tenant, needs_totals
+from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.decision_facts import read_facts
+from rapport.storage.facts_requests import FactsRequest
+from rapport.storage.identity import read_merges
+from rapport.storage.offer_totals import read_totals
+from rapport.storage.segments import load_memberships
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rapport.domain.customers.customer import KnownCustomer
+    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.facts import TenantFacts
+    from rapport.domain.profiles.attribute_sources import AttributeSources
+    from rapport.domain.profiles.identity import Merges
+    from rapport.storage.client import Store
+    from rapport.storage.tenants import Tenant
+
+
+def facts_request(
+    tenant: Tenant,
+    catalogue: Catalogue,
+    customer_id: str,
+    customer_zone: str | None,
+    now_ms: int,
+    exposures: frozenset[str] = frozenset(),
+    members: tuple[str, ...] = (),
+) -> FactsRequest:
+    """Ask for the facts that a catalogue's decisions need.
+
+    Args:
+        tenant: Whose customer.
+        catalogue: What it needs is asked for.
+        customer_id: Who.
+        customer_zone: The customer's time zone, where it is known.
+        now_ms: When the decision is made.
+        exposures: Recommendations of which it is asked what the customer has seen.
+        members: All ids of the customer, who is one person; empty if there is just the one.
+    """
+    needs = catalogue.needs
+    return FactsRequest(
+        tenant_id=tenant.tenant_id,
+        customer_id=customer_id,
+        time_zone=tenant.time_zone,
+        customer_zone=customer_zone,
+        now_ms=now_ms,
+        windows=needs.windows,
+        outcomes=needs.outcomes,
+        outcome_days=needs.outcome_days,
+        contact_days=needs.contact_days,
+        metrics=[catalogue.metrics[key] for key in sorted(needs.metrics) if key in catalogue.metrics],
+        exposures=exposures,
+        members=members,
+    )
+
+
+def know_customers(
+    store: Store,
+    tenant: Tenant,
+    segments: Mapping[str, str],
+    customer_ids: Sequence[str],
+    merges: Merges,
+    sources: AttributeSources,
+) -> dict[str, KnownCustomer]:
+    """What is known of customers beyond their contacts.
+
+    Args:
+        store: Where.
+        tenant: Whose.
+        segments: Names of the active segments, by id.
+        customer_ids: Who.
+        merges: Of the tenant.
+        sources: Of the tenant's attributes; nobody asks but the journey or decision itself, so that none is sent.
+    """
+    members = {customer_id: merges.members(customer_id) for customer_id in customer_ids}
+    keys = [CustomerKey(tenant.tenant_id, one) for one in dict.fromkeys(chain.from_iterable(members.values()))]
+    if not keys:
+        return {}
+    memberships: Sequence[Mapping[str, int]] = load_memberships(store, keys) if segments else [{} for _ in keys]
+    names = [key.customer_id for key in keys]
+    kept = dict(zip(names, load_kept(store, keys), strict=True))
+    member_of = dict(zip(names, memberships, strict=True))
+    return {
+        customer_id: know_customer(
+            tenant,
+            merge_kept([kept[one] for one in ids], tenant.settings),
+            merge_memberships([member_of[one] for one in ids]),
+            segments,
+            {},
+            sources,
+        )
+        for customer_id, ids in members.items()
+    }
+
+
+def gather_facts(
+    store: Store, tenant: Tenant, catalogue: Catalogue, customer_id: str, now_ms: int
+) -> tuple[CustomerFacts, TenantFacts]:
+    """Read all that a decision about a customer needs.
+
+    Exposures that other decisions have promised themselves and that the tables do not show yet are not among it.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    merges = read_merges(store, tenant.tenant_id)
+    sources = catalogue.attribute_sources
+    customer = know_customers(store, tenant, catalogue.segments, [customer_id], merges, sources)[customer_id]
+    members = merges.members(customer_id)
+    asked = facts_request(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
+    (loaded,) = read_facts(store, [asked])
+    facts = CustomerFacts(
+        person_id=person_id_of(members, customer_id),
+        attributes=customer.attributes,
+        segments=customer.segments,
+        metrics=loaded.metrics,
+        time_zone=customer.time_zone,
+        unknown_zone=customer.unknown_zone,
+        counts=loaded.counts,
+        last_contact_ms=loaded.last_contact_ms,
+        last_outcome_ms=loaded.last_outcome_ms,
+        withheld=customer.withheld,
+        objections=customer.objections,
+        endings=customer.endings,
+    )
+    totals = NO_TOTALS
+    if needs_totals(catalogue):
+        totals = arrange_totals(read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
+    return facts, facts_of_tenant(tenant, totals)

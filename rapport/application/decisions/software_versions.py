@@ -1,0 +1,33 @@
+"""Which software decides: noted with each decision, so that a replay can say what is another one today."""
+
+from __future__ import annotations
+
+import platform
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rapport.domain.decisions.compile import Catalogue
+
+
+def software_of(catalogue: Catalogue) -> Mapping[str, str]:
+    """Return the versions of Rapport, Python and the plug-ins of a catalogue, these by ``extension.<point>``."""
+    plug_ins = {
+        f"extension.{point}": _version_of(getattr(extension, "__module__", None) or type(extension).__module__)
+        for point, extension in sorted(catalogue.extensions.items())
+    }
+    return {"rapport": _version_of("rapport"), "python": platform.python_version(), **plug_ins}
+
+
+@lru_cache
+def _version_of(module: str) -> str:
+    """Return a module's package with its version; its name alone where it was not installed as one."""
+    package = module.partition(".")[0]
+    try:
+        found = version(package)
+    except PackageNotFoundError:
+        return module
+    return found if package == "rapport" else f"{package} {found}"

@@ -1,0 +1,223 @@
+"""Loads a file of customers: NDJSON, CSV or Parquet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from rapport.application.imports.feeds import BadLine
+from rapport.application.imports.mapping import MappingError
+from rapport.domain.json_limits import JsonFault, decode_json, find_value_fault
+from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault, Form
+from rapport.domain.profiles.rows import Row, row_of
+from rapport.storage.customer_rows import Way, upsert_rows
+
+if TYPE_CHECKING:
+    from rapport.application.imports.readers import Row as FileRow
+    from rapport.application.imports.readers import Table
+    from rapport.application.imports.run import Watcher
+    from rapport.storage.catalogue_changes import Author
+    from rapport.storage.client import Store
+
+BATCH_ROWS: Final = 10_000
+_ID: Final = ID_NAMES[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeMapping:
+    """Which columns say what. Those that are not named are attributes by their own names.
+
+    Attributes:
+        columns: Column by attribute.
+        key: The column with the ids; empty for ``customerId`` or ``customer_id``.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+
+    def check_columns(self, available: Sequence[str]) -> None:
+        """Check that a file has the columns.
+
+        Raises:
+            MappingError: Naming those it does not have, and those it has.
+        """
+        missing = sorted({*self.columns.values(), *([self.key] if self.key else [])} - set(available))
+        if not self.key and not set(ID_NAMES).intersection(available):
+            missing.append(" or ".join(ID_NAMES))
+        if missing:
+            has = ", ".join(available)
+            raise MappingError(f"the file has no column {', '.join(missing)}; it has {has}. See --key and --map.")
+
+    def names(self) -> Mapping[str, str]:
+        """Attribute by column, of those that are named; the id is ``customerId``."""
+        named = {column: attribute for attribute, column in self.columns.items()}
+        return named | ({self.key: _ID} if self.key else {})
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a run did.
+
+    Attributes:
+        rows: That were right.
+        created: Customers who are new.
+        changed: Customers who are otherwise now.
+        unchanged: Customers of whom the file says nothing new.
+        bad_lines: That changed nothing.
+        seconds: From the first line read to the last one stored.
+    """
+
+    rows: int = 0
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    bad_lines: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rows_per_second(self) -> float:
+        """The rate over the whole run."""
+        return self.rows / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where customers go.
+
+    Attributes:
+        form: What the tenant's schemas want of them.
+    """
+
+    store: Store
+    tenant_id: str
+    author: Author
+    form: Form
+
+
+def load_customers_of(
+    table: Table,
+    mapping: AttributeMapping,
+    into: Destination,
+    watcher: Watcher,
+    *,
+    replaces: bool = False,
+    batch_rows: int = BATCH_ROWS,
+) -> Loaded:
+    """Load the customers of a file. Loading it again changes nothing.
+
+    Args:
+        table: The file.
+        mapping: What its columns are.
+        into: Where they go.
+        watcher: Who is told how it goes.
+        replaces: Whether a row says everything there is of a customer, or only what changes.
+        batch_rows: Rows that are stored together.
+
+    Raises:
+        MappingError: The file has not the columns it should.
+        StorageError: The database does not answer, or refuses; what was stored stays.
+    """
+    if table.columns is not None:
+        mapping.check_columns(table.columns)
+    way = Way(replaces=replaces, is_text=table.kind == "csv")
+    loaded, started_at = Loaded(), time.perf_counter()
+    for entries, position in _batches(table, mapping, batch_rows):
+        rows = [one for one in entries if isinstance(one, Row)]
+        bad = [one for one in entries if isinstance(one, BadLine)]
+        done = upsert_rows(into.store, into.tenant_id, into.author, into.form, rows, way)
+        bad += [_bad(number, faults) for number, faults in done.faults.items()]
+        for line in sorted(bad):
+            watcher.report_bad(line)
+        loaded.rows += len(rows) - len(done.faults)
+        loaded.created += done.created
+        loaded.changed += done.changed
+        loaded.unchanged += done.unchanged
+        loaded.bad_lines += len(bad)
+        watcher.report_position(position, loaded.rows, loaded.bad_lines)
+    loaded.seconds = time.perf_counter() - started_at
+    return loaded
+
+
+def _batches(table: Table, mapping: AttributeMapping, batch_rows: int) -> Iterator[tuple[Sequence[Row | BadLine], int]]:
+    names, convert = mapping.names(), _CONVERTERS[table.kind]
+    pending: list[Row | BadLine] = []
+    position = 0
+    for chunk in table.chunks:
+        pending += [one if isinstance(one, BadLine) else _row_of(one, names, convert) for one in chunk.rows]
+        position = chunk.position
+        while len(pending) >= batch_rows:
+            yield pending[:batch_rows], position
+            pending = pending[batch_rows:]
+    if pending:
+        yield pending, position
+
+
+def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any]) -> Row | BadLine:
+    try:
+        cells = {
+            names.get(column, column): value
+            for column, cell in row.cells.items()
+            if (value := convert(cell)) is not _ABSENT
+        }
+    except UnicodeEncodeError as error:
+        return BadLine(row.number, "bad_value", f"A value cannot be read: {error}.")
+    for name, value in cells.items():
+        if isinstance(value, JsonFault):
+            return BadLine(row.number, value.code, value.described(name))
+    for name in ID_NAMES:
+        if isinstance(cells.get(name), int) and not isinstance(cells[name], bool):
+            cells[name] = str(cells[name])
+    found = row_of(row.number, cells)
+    return found if isinstance(found, Row) else _bad(row.number, [found])
+
+
+def _bad(number: int, faults: Sequence[AttributeFault]) -> BadLine:
+    return BadLine(number, "invalid_customer", "; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+
+
+_ABSENT: Final = object()
+"""A cell that says nothing."""
+
+
+def _from_json(cell: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    return decode_json(cell)
+
+
+def _from_text(cell: str) -> Any:  # noqa: ANN401 - a text, or nothing
+    if not cell:
+        return _ABSENT
+    cell.encode()  # bytes that are no UTF-8 were kept, so that their line can be told
+    return cell
+
+
+def _from_value(cell: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
+    if cell is None:
+        return _ABSENT
+    value = _plain(cell)
+    return find_value_fault(value) or value
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
+    """A value as JSON holds it."""
+    if isinstance(value, date):  # times are dates, too
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - not a number: JSON has none
+        return None
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    return value if isinstance(value, str | int | float) or value is None else str(value)
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "ndjson": _from_json,
+    "csv": _from_text,
+    "parquet": _from_value,
+}

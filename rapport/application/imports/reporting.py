@@ -1,0 +1,110 @@
+"""How a run looks: a progress bar on a terminal, a line now and then elsewhere, bad lines where errors go."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from rapport.terminal import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from rapport.application.imports.feeds import BadLine
+    from rapport.application.imports.run import Produced, Watcher
+
+PLAIN_INTERVAL_S = 5.0
+
+
+class Sized(Protocol):
+    """What a run reads."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def size(self) -> int:
+        """In the unit in which its progress is reported."""
+
+
+class _BarWatcher:
+    def __init__(self, feed: Sized, progress: Progress, errors: Console, noun: str) -> None:
+        self._name = feed.name
+        self._noun = noun
+        self._progress = progress
+        self._errors = errors
+        self._started_at = time.perf_counter()
+        self._task = progress.add_task(visible(feed.name), total=feed.size, counts="")
+
+    def report_bad(self, line: BadLine) -> None:
+        target = self._progress.console if self._errors.is_terminal else self._errors
+        target.print(describe_bad(self._name, line), style="red", markup=False, highlight=False, soft_wrap=True)
+
+    def report_position(self, position: int, sent: int, bad: int) -> None:
+        rate = sent / max(time.perf_counter() - self._started_at, 1e-9)
+        counts = f"{sent:,} {self._noun}, {rate:,.0f}/s" + (f", [red]{bad:,} bad[/red]" if bad else "")
+        self._progress.update(self._task, completed=position, counts=counts)
+
+
+class _PlainWatcher:
+    def __init__(self, feed: Sized, output: Console, errors: Console, noun: str) -> None:
+        self._feed = feed
+        self._noun = noun
+        self._output = output
+        self._errors = errors
+        self._next_at = time.monotonic() + PLAIN_INTERVAL_S
+
+    def report_bad(self, line: BadLine) -> None:
+        text = describe_bad(self._feed.name, line)
+        self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def report_position(self, position: int, sent: int, bad: int) -> None:
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + PLAIN_INTERVAL_S
+        share = position / self._feed.size if self._feed.size else 1.0
+        text = f"{self._feed.name}: {share:.0%}, {sent:,} {self._noun}, {count_bad(bad)}"
+        self._output.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def watch(feed: Sized, output: Console, errors: Console, noun: str = "events") -> Iterator[Watcher]:
+    """Show how a run goes, for as long as it takes; ``noun`` is what it deals with."""
+    if not output.is_terminal:
+        yield _PlainWatcher(feed, output, errors, noun)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=output) as progress:
+        yield _BarWatcher(feed, progress, errors, noun)
+
+
+def describe_bad(name: str, line: BadLine) -> str:
+    """Say which line is wrong and why, as compilers do."""
+    return f"{name}:{line.number}: {line.code}: {line.detail}"
+
+
+def describe(produced: Produced) -> str:
+    """Sum a run up in one line."""
+    text = (
+        f"{produced.events:,} events sent in {produced.seconds:.1f} s "
+        f"({produced.events_per_second:,.0f}/s), {count_bad(produced.bad_lines)}"
+    )
+    return f"{text}; stopped at the first, the rest was not read" if produced.stopped_early else text
+
+
+def count_bad(lines: int) -> str:
+    """How many lines were bad, in words."""
+    return "1 bad line" if lines == 1 else f"{lines:,} bad lines"

@@ -1,0 +1,217 @@
+"""Sends events to Kafka: in batches of our own, few of them on the way, each acknowledged by every replica."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+
+from rapport.kafka.clients import producer as make_producer
+from rapport.kafka.topics import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from aiokafka import AIOKafkaProducer
+
+    from rapport.application.imports.feeds import Message
+    from rapport.settings import KafkaSettings
+
+MAX_ARRAY_BYTES: Final = 512 * 1024
+"""Where an array message ends however few events it holds: brokers take messages of 1 MB by default."""
+PATIENCE_S: Final = 60.0
+STOP_S: Final = 10.0
+
+
+class SendError(Exception):
+    """Kafka does not take the events; the text says why and what would help."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    """What waits to be sent to one partition."""
+
+    batch: Any
+    batch_events: int = 0
+    array: list[bytes] = field(default_factory=list)
+    array_bytes: int = 0
+
+    def append(self, key: bytes | None, value: bytes, events: int) -> bool:
+        """Add a message to the batch; False when it is full. The first one always fits."""
+        if self.batch.append(timestamp=None, key=key, value=value) is None:
+            return False
+        self.batch_events += events
+        return True
+
+
+class EventSender:
+    """Sends events to the partitions of one topic, in order within each.
+
+    Appending to batches of our own costs a fraction of ``AIOKafkaProducer.send``, which makes a future and a lookup an
+    event. Per partition one batch is filled, one is queued and one on the way; whoever adds more waits.
+
+    Args:
+        producer: Started.
+        topic: The topic.
+        partitions: How many it has.
+        events_per_message: Above 1, that many events of a partition travel as one array. Such a message has no key: it
+            holds several customers, all of which belong to its partition.
+        patience_s: How long Kafka may leave everything unacknowledged at the end.
+
+    Attributes:
+        acknowledged_events: How many events are in the log for certain.
+        next_offsets: By partition, the offset after the last acknowledged message.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        partitions: list[int],
+        *,
+        events_per_message: int = 1,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._events_per_message = events_per_message
+        self._patience_s = patience_s
+        self._open = {partition: _Partition(producer.create_batch()) for partition in partitions}
+        self._on_the_way: set[asyncio.Future[Any]] = set()
+        self._failure: BaseException | None = None
+        partitioner = DefaultPartitioner()
+        ordered = sorted(partitions)
+        # the hash is computed in Python, and customers come back
+        self._partition_of = lru_cache(maxsize=1 << 18)(lambda key: partitioner(key, ordered, ordered))
+        self.acknowledged_events = 0
+        self.next_offsets: dict[int, int] = {}
+
+    async def add(self, messages: Iterable[Message]) -> None:
+        """Take events; waits while too much is on the way.
+
+        Raises:
+            SendError: An earlier batch was not taken.
+        """
+        for key, value in messages:
+            number = self._partition_of(key)
+            partition = self._open[number]
+            if self._events_per_message == 1:
+                if not partition.append(key, value, 1):
+                    await self._dispatch(number, partition)
+                    partition.append(key, value, 1)
+                continue
+            if partition.array_bytes + len(value) > MAX_ARRAY_BYTES:
+                await self._close_array(number, partition)
+            partition.array.append(value)
+            partition.array_bytes += len(value) + 1
+            if len(partition.array) == self._events_per_message:
+                await self._close_array(number, partition)
+        await asyncio.sleep(0)  # a feed that is read without waiting would otherwise starve the connection
+
+    async def flush(self) -> None:
+        """Send what is left and wait until everything is acknowledged.
+
+        Raises:
+            SendError: Something was not taken.
+        """
+        for number, partition in self._open.items():
+            await self._close_array(number, partition)
+            await self._dispatch(number, partition)
+        while self._on_the_way:
+            done, _ = await asyncio.wait(
+                self._on_the_way, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:  # an idempotent producer would try for ever
+                raise self._describe(TimeoutError(f"no answer for {self._patience_s:g} s"))
+        self._raise_failure()
+
+    async def _close_array(self, number: int, partition: _Partition) -> None:
+        events = len(partition.array)
+        if events:
+            value = b"[" + b",".join(partition.array) + b"]"
+            partition.array, partition.array_bytes = [], 0
+            if not partition.append(None, value, events):
+                await self._dispatch(number, partition)
+                partition.append(None, value, events)
+
+    async def _dispatch(self, number: int, partition: _Partition) -> None:
+        batch, events = partition.batch, partition.batch_events
+        messages = batch.record_count()
+        if not messages:
+            return
+        partition.batch, partition.batch_events = self._producer.create_batch(), 0
+        self._raise_failure()
+        try:
+            sent = await self._producer.send_batch(batch, self._topic, partition=number)
+        except KafkaError as error:
+            raise self._describe(error) from error
+        self._on_the_way.add(sent)
+        sent.add_done_callback(lambda future: self._note(future, number, messages, events))
+
+    def _note(self, sent: asyncio.Future[Any], number: int, messages: int, events: int) -> None:
+        self._on_the_way.discard(sent)
+        failure = asyncio.CancelledError() if sent.cancelled() else sent.exception()
+        if failure is not None:
+            self._failure = self._failure or failure
+            return
+        self.acknowledged_events += events
+        self.next_offsets[number] = max(self.next_offsets.get(number, 0), sent.result().offset + messages)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._describe(self._failure) from self._failure
+
+    def _describe(self, failure: BaseException) -> SendError:
+        return SendError(
+            f"Kafka takes no more events: {failure}\n{self.acknowledged_events:,} had been acknowledged; "
+            "sending all of them again is safe, as they keep their idempotency keys."
+        )
+
+
+@asynccontextmanager
+async def open_sender(
+    settings: KafkaSettings, *, events_per_message: int = 1, patience_s: float = PATIENCE_S
+) -> AsyncIterator[EventSender]:
+    """Connect to Kafka, with the topics created where they are missing and may be.
+
+    Raises:
+        SendError: The cluster does not answer or refuses.
+    """
+    producer = make_producer(settings)
+    try:
+        try:
+            if settings.create_topics:
+                await create_topics(settings)
+            await producer.start()
+            partitions = sorted(await producer.partitions_for(settings.topic))
+        except KafkaError as error:
+            raise _no_connection(error, settings) from error
+        yield EventSender(
+            producer,
+            settings.topic,
+            partitions,
+            events_per_message=events_per_message,
+            patience_s=patience_s,
+        )
+    finally:
+        await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer, also one that has events left which Kafka does not take."""
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_S)
+    except TimeoutError:
+        await producer.client.close()
+
+
+def _no_connection(error: KafkaError, settings: KafkaSettings) -> SendError:
+    text = f"Kafka at {settings.bootstrap} cannot be used: {error}"
+    if settings.idempotent_producer and not isinstance(error, KafkaConnectionError):
+        text += "\nThe embedded broker needs KAFKA_IDEMPOTENT_PRODUCER=false."
+    return SendError(text)

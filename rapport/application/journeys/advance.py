@@ -1,0 +1,279 @@
+"""Moves customers on in their journeys, many at a time.
+
+A round moves everybody on to where there is something to do, writes that down, does it, and writes down that it is
+done; rounds follow each other until nothing is left. What another worker has written first, it has done: its customers
+are left to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
+from aiokafka.errors import KafkaError
+from msgspec.structs import replace
+
+from rapport.application.journeys.effects import (
+    StepError,
+    choose,
+    contact_of,
+    decision_message,
+    offers_of,
+    place_of,
+    update,
+    why_not_contact,
+)
+from rapport.application.journeys.journey_cache import NoJourneyError
+from rapport.application.journeys.load_facts import load_facts
+from rapport.domain.events import Message, encode_event, message_key
+from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.progress import Action, Decide, Send, advance, complete, fail, leave, put_off
+from rapport.fairness import take_turns
+from rapport.storage.errors import is_away as is_store_away
+from rapport.storage.journeys import Enrolled, append
+
+if TYPE_CHECKING:
+    from rapport.application.journeys.journey_cache import Configured, KnownJourneys
+    from rapport.domain.journeys.plan import Plan
+    from rapport.domain.journeys.progress import JourneyFacts
+    from rapport.storage.client import Store
+
+log = structlog.get_logger(__name__)
+MAX_ROUNDS: Final = 100
+"""Of one look; the next one goes on."""
+AT_ONCE: Final = 8
+"""Effects that are seen to at the same time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """A customer whose turn it is.
+
+    Attributes:
+        known: Of the tenant.
+        facts: Of the customer.
+    """
+
+    enrolled: Enrolled
+    plan: Plan
+    known: Configured
+    facts: JourneyFacts
+
+
+class _Asked(NamedTuple):
+    """What is to be done for a customer, who stands at the step by then."""
+
+    turn: _Turn
+    state: Enrolled
+    action: Action
+
+
+class Mover:
+    """Moves customers on.
+
+    Args:
+        store: Where enrolments are.
+        known: Journeys and catalogues.
+        send: Puts a message into the stream and returns when Kafka has it.
+        positions: By partition: everything before this offset has been recorded.
+        clock: Epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        known: KnownJourneys,
+        send: Callable[[Message], Awaitable[None]],
+        positions: Callable[[], Mapping[str, int]],
+        clock: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._known = known
+        self._send = send
+        self._positions = positions
+        self._clock = clock
+
+    async def move(self, due: Sequence[Enrolled]) -> int:
+        """Move customers on as far as that goes now.
+
+        What cannot be done because ClickHouse or Kafka is away is left for the next look; what fails otherwise is put
+        off, longer each time, and its enrolment says so. Nobody else waits for it.
+
+        Returns:
+            How many states were written.
+
+        Raises:
+            StorageError: ClickHouse does not answer, or refuses.
+            KafkaError: Kafka does not take what is sent. What was done until then is written down.
+        """
+        moved, left = 0, list(due)
+        for _ in range(MAX_ROUNDS):
+            if not left:
+                break
+            written, left = await self._round(left)
+            moved += written
+        return moved
+
+    async def _round(self, states: Sequence[Enrolled]) -> tuple[int, list[Enrolled]]:
+        """Returns how many states were written, and who can go on at once."""
+        now_ms = self._clock()
+        turns, changed = await asyncio.to_thread(self._prepare, states, now_ms)
+        asked: dict[str, _Asked] = {}
+        for turn in take_turns(turns, lambda turn: turn.enrolled.tenant_id):
+            before = turn.enrolled.enrollment
+            try:
+                after, actions = advance(turn.plan, before, turn.facts, now_ms)
+            except Exception as error:  # noqa: BLE001 - whatever it is, others go on
+                changed.append(_put_off(turn.enrolled, now_ms, error))
+                continue
+            state = turn.enrolled if after == before else _next(turn.enrolled, after)
+            if after != before:
+                changed.append(state)
+            for action in actions:
+                asked[after.id] = _Asked(turn, state, action)
+        won = await asyncio.to_thread(append, self._store, changed)
+        lost = {one.enrollment.id for one in changed} - won
+        done = await self._act([one for name, one in asked.items() if name not in lost])
+        finished = await asyncio.to_thread(append, self._store, done)
+        going_on = [one for one in done if one.enrollment.id in finished and _is_going_on(one)]
+        return len(won) + len(finished), going_on
+
+    def _prepare(self, states: Sequence[Enrolled], now_ms: int) -> tuple[list[_Turn], list[Enrolled]]:
+        """Everybody whose turn it is, and the others: what their journey needs is not there, or cannot be read."""
+        plans: dict[str, Plan] = {}
+        others: list[Enrolled] = []
+        by_tenant: defaultdict[str, list[Enrolled]] = defaultdict(list)
+        for one in states:
+            state = one.enrollment
+            try:
+                if (one.tenant_id, state.journey_id) in self._known.ended:
+                    others.append(_next(one, leave(state, now_ms, "the journey has ended")))
+                    continue
+                plans[state.id] = self._known.plan_of(one.tenant_id, state.journey_id, state.journey_version)
+            except NoJourneyError as error:
+                others.append(_next(one, fail(state, now_ms, str(error))))
+                continue
+            by_tenant[one.tenant_id].append(one)
+        turns: list[_Turn] = []
+        left = [(tenant_id, mine) for tenant_id, mine in by_tenant.items() if tenant_id in self._known.tenants]
+        while left:  # who is of a tenant that is not active waits: it may be activated again
+            tenant_id, mine = left.pop()
+            try:
+                turns += self._turns_of(tenant_id, mine, plans, now_ms)
+            except Exception as error:
+                if len(mine) > 1:  # find out whose fault it is
+                    middle = len(mine) // 2
+                    left += [(tenant_id, mine[:middle]), (tenant_id, mine[middle:])]
+                elif _is_away(error):
+                    raise
+                else:
+                    others.append(_put_off(mine[0], now_ms, error))
+        return turns, others
+
+    def _turns_of(
+        self, tenant_id: str, mine: Sequence[Enrolled], plans: Mapping[str, Plan], now_ms: int
+    ) -> list[_Turn]:
+        known = self._known.configured(tenant_id)
+        metrics = {key for one in mine for key in plans[one.enrollment.id].metrics}
+        customers = {one.enrollment.customer_id for one in mine}
+        facts = load_facts(self._store, known.tenant, known.catalogue, customers, metrics, now_ms)
+        return [
+            _Turn(enrolled=one, plan=plans[one.enrollment.id], known=known, facts=facts[one.enrollment.customer_id])
+            for one in mine
+        ]
+
+    async def _act(self, asked: Sequence[_Asked]) -> list[Enrolled]:
+        """See to effects; the states after them. What fails while something works is put off.
+
+        Raises:
+            StorageError: Nothing works, because ClickHouse does not answer.
+            KafkaError: Or Kafka.
+        """
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def act(one: _Asked) -> Enrolled:
+            async with slots:
+                return _next(one.state, await self._done(one.turn, one.state.enrollment, one.action))
+
+        found = await asyncio.gather(*map(act, asked), return_exceptions=True)
+        states: list[Enrolled] = []
+        errors: list[Exception] = []
+        for one, after in zip(asked, found, strict=True):
+            if isinstance(after, Enrolled):
+                states.append(after)
+            elif isinstance(after, Exception):
+                errors.append(after)
+                states.append(_put_off(one.state, self._clock(), after))
+            else:
+                raise after
+        if errors and len(errors) == len(asked) and all(map(_is_away, errors)):
+            raise errors[0]
+        return states
+
+    async def _done(self, turn: _Turn, state: Enrollment, action: Action) -> Enrollment:
+        """See to one effect; the state after it."""
+        chosen: Sequence[Mapping[str, Any]] | None = None
+        try:
+            if isinstance(action, Decide):
+                chosen = await self._decide(turn, state, action)
+            elif isinstance(action, Send):
+                await self._contact(turn, state, action)
+            else:
+                await asyncio.to_thread(update, self._store, turn.known, state, action)
+        except StepError as error:
+            log.warning(
+                "a step of a journey cannot be done", journey_id=state.journey_id, step=state.step, why=str(error)
+            )
+            return fail(state, self._clock(), str(error))
+        return complete(turn.plan, state, self._clock(), chosen=chosen)
+
+    async def _decide(self, turn: _Turn, state: Enrollment, action: Decide) -> Sequence[Mapping[str, Any]]:
+        """Decide, and have the decision recorded before the journey goes on with it."""
+        at, place = self._positions(), place_of(state)
+        record = await asyncio.to_thread(
+            choose, self._store, turn.known, state.customer_id, action, self._clock(), place, at
+        )
+        await self._send(decision_message(turn.known, state, record))
+        return [{**offer, "recommendationId": record.recommendation_id} for offer in offers_of(record)]
+
+    async def _contact(self, turn: _Turn, state: Enrollment, action: Send) -> None:
+        event = contact_of(turn.known, state, action)
+        why_not = await asyncio.to_thread(why_not_contact, self._store, turn.known, event)
+        if why_not:
+            log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=why_not)
+        else:
+            await self._send(Message(message_key(event.tenant_id, event.customer_id), encode_event(event)))
+
+
+def _next(enrolled: Enrolled, state: Enrollment) -> Enrolled:
+    """The version after the one that was read."""
+    return enrolled._replace(enrollment=replace(state, version=enrolled.enrollment.version + 1))
+
+
+def _put_off(enrolled: Enrolled, now_ms: int, error: Exception) -> Enrolled:
+    """The version after one whose step has failed unexpectedly."""
+    state = enrolled.enrollment
+    log.warning(
+        "a step of a journey failed; it is tried again",
+        tenant_id=enrolled.tenant_id,
+        journey_id=state.journey_id,
+        enrollment_id=state.id,
+        step=state.step,
+        error=repr(error)[:500],
+    )
+    reason = f"step {state.step!r} failed unexpectedly ({type(error).__name__}) and is tried again"
+    return _next(enrolled, put_off(state, now_ms, reason))
+
+
+def _is_going_on(one: Enrolled) -> bool:
+    return one.enrollment.status is EnrollmentStatus.ACTIVE and not one.enrollment.setbacks
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether an error says that ClickHouse or Kafka is away, which is nobody's fault."""
+    is_kafka_away = isinstance(error, KafkaError) and bool(error.retriable)
+    return is_kafka_away or is_store_away(error) or isinstance(error, OSError)

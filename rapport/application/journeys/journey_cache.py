@@ -1,0 +1,184 @@
+"""The journeys and catalogues of all tenants, as of some seconds ago."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from rapport.domain.configs import ConfigError
+from rapport.domain.decisions.compile import Catalogue, compile_catalogue
+from rapport.domain.formulas import FormulaError
+from rapport.domain.journeys.definition import Journey
+from rapport.domain.journeys.plan import Plan, compile_journey
+from rapport.domain.profiles.attributes import Form
+from rapport.storage.catalogue import catalogue_stamp, load_catalogue
+from rapport.storage.journeys import load_body, load_journeys
+from rapport.storage.tenants import load_tenants
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.customer_schema import CustomerSchema
+    from rapport.domain.catalogue.inventory import Creative
+    from rapport.storage.client import Store
+    from rapport.storage.journeys import StoredJourney
+    from rapport.storage.tenants import Tenant
+
+log = structlog.get_logger(__name__)
+MAX_PLANS: Final = 10_000
+MAX_CATALOGUES: Final = 200
+
+
+class NoJourneyError(ValueError):
+    """A version of a journey cannot be had; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A journey that customers enter by events.
+
+    Attributes:
+        since_ms: Events that the broker received before do not count.
+    """
+
+    tenant_id: str
+    plan: Plan
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """What a tenant has configured, as far as journeys need it.
+
+    Attributes:
+        creatives: Active ones on active channels, by id.
+        form: What attributes of customers have to be like.
+    """
+
+    tenant: Tenant
+    catalogue: Catalogue
+    creatives: Mapping[str, Creative]
+    form: Form
+
+
+@dataclass(slots=True)
+class KnownJourneys:
+    """What is known of journeys. Not thread-safe: used by one look at a time.
+
+    Attributes:
+        entries: Active journeys with an entry condition.
+        held: Journeys that are neither active nor ended: who is in them waits.
+        ended: Journeys that were archived or deleted: who is in them leaves.
+        wanted: (Tenant, outcome) of all entries.
+    """
+
+    store: Store
+    refresh_s: float
+    monotonic: Callable[[], float] = time.monotonic
+    entries: Sequence[Entry] = ()
+    held: frozenset[tuple[str, str]] = frozenset()
+    ended: frozenset[tuple[str, str]] = frozenset()
+    wanted: frozenset[tuple[str, str]] = frozenset()
+    tenants: Mapping[str, Tenant] = field(default_factory=dict)
+    _loaded_at: float = -float("inf")
+    _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
+    _plans: OrderedDict[tuple[str, str, int], Plan] = field(default_factory=OrderedDict)
+    _configured: OrderedDict[str, Configured] = field(default_factory=OrderedDict)
+
+    def refresh(self, *, at_once: bool = False) -> None:
+        """Load again what is older than the refresh interval, or whatever its age.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        if not at_once and self.monotonic() - self._loaded_at < self.refresh_s:
+            return
+        self.tenants = load_tenants(self.store)
+        journeys = load_journeys(self.store)
+        names = {True: set[tuple[str, str]](), False: set[tuple[str, str]]()}
+        entries = []
+        for one in journeys:
+            has_ended = one.is_deleted or one.status == "archived"
+            if has_ended or one.status != "active":
+                names[has_ended].add((one.tenant_id, one.journey_id))
+            elif (entry := self._entry_of(one)) is not None:
+                entries.append(entry)
+        self.entries, self.ended, self.held = entries, frozenset(names[True]), frozenset(names[False])
+        self.wanted = frozenset(
+            (entry.tenant_id, outcome)
+            for entry in entries
+            if entry.plan.condition
+            for outcome in entry.plan.condition.outcomes
+        )
+        self._loaded_at = self.monotonic()
+
+    def plan_of(self, tenant_id: str, journey_id: str, version: int) -> Plan:
+        """One version of a journey, ready.
+
+        Raises:
+            NoJourneyError: There is none, or it cannot be read any more.
+            StorageError: ClickHouse does not answer.
+        """
+        key = (tenant_id, journey_id, version)
+        if key not in self._plans:
+            body = load_body(self.store, tenant_id, journey_id, version)
+            if body is None:
+                raise NoJourneyError(f"version {version} of the journey is not there")
+            self._keep(key, body)
+        return self._plans[key]
+
+    def configured(self, tenant_id: str) -> Configured:
+        """What a tenant has configured now.
+
+        Raises:
+            NoJourneyError: The tenant is not active any more.
+            StorageError: ClickHouse does not answer.
+        """
+        tenant = self.tenants.get(tenant_id)
+        if tenant is None:
+            raise NoJourneyError("the tenant is not active")
+        stamp = catalogue_stamp(self.store, tenant_id)
+        known = self._configured.get(tenant_id)
+        if known is None or known.catalogue.stamp != stamp or known.tenant is not tenant:
+            known = self._configured[tenant_id] = _configure(self.store, tenant, stamp)
+            self._configured.move_to_end(tenant_id)
+            while len(self._configured) > MAX_CATALOGUES:
+                self._configured.popitem(last=False)
+        return known
+
+    def _entry_of(self, one: StoredJourney) -> Entry | None:
+        key = (one.tenant_id, one.journey_id, one.version)
+        try:
+            if key not in self._plans:
+                self._keep(key, one.body)
+        except NoJourneyError as error:
+            if key not in self._unreadable:
+                self._unreadable.add(key)
+                log.warning("a journey is left out", tenant_id=key[0], journey_id=key[1], error=str(error))
+            return None
+        plan = self._plans[key]
+        return Entry(tenant_id=one.tenant_id, plan=plan, since_ms=one.active_since_ms) if plan.condition else None
+
+    def _keep(self, key: tuple[str, str, int], body: str) -> None:
+        try:
+            self._plans[key] = compile_journey(msgspec.json.decode(body, type=Journey), key[2])
+        except (msgspec.DecodeError, RecursionError, ConfigError, FormulaError) as error:
+            raise NoJourneyError(f"the journey cannot be read: {error}") from error
+        while len(self._plans) > MAX_PLANS:
+            self._plans.popitem(last=False)
+
+
+def _configure(store: Store, tenant: Tenant, stamp: str) -> Configured:
+    stored = load_catalogue(store, tenant.tenant_id, stamp)
+    catalogue = compile_catalogue(stamp, stored.entities)
+    schemas: Sequence[CustomerSchema] = stored.entities.get("customer_schema", ())  # type: ignore[assignment]
+    return Configured(
+        tenant=tenant,
+        catalogue=catalogue,
+        creatives={one.id: one for some in catalogue.creatives.values() for one in some},
+        form=Form.of(schemas),
+    )

@@ -1,0 +1,48 @@
+"""What formulas of journeys know of customers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rapport.application.decisions.load_facts import know_customers
+from rapport.domain.journeys.progress import JourneyFacts
+from rapport.storage.identity import read_merges
+from rapport.storage.metrics import read_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from rapport.domain.decisions.compile import Catalogue
+    from rapport.storage.client import Store
+    from rapport.storage.tenants import Tenant
+
+
+def load_facts(
+    store: Store,
+    tenant: Tenant,
+    catalogue: Catalogue,
+    customers: Collection[str],
+    metrics: Collection[str],
+    now_ms: int,
+) -> Mapping[str, JourneyFacts]:
+    """Load the facts of some customers, with a few queries.
+
+    Args:
+        store: Where.
+        tenant: Whose.
+        catalogue: Names the active segments and defines the metrics.
+        customers: Who.
+        metrics: Keys of those that are asked for; unknown ones have no value.
+        now_ms: When the windows of metrics end.
+    """
+    names = sorted(customers)
+    merges = read_merges(store, tenant.tenant_id)
+    known = know_customers(store, tenant, catalogue.segments, names, merges, catalogue.attribute_sources)
+    definitions = [catalogue.metrics[key] for key in sorted(metrics) if key in catalogue.metrics]
+    values = read_metrics(store, tenant.tenant_id, {name: merges.members(name) for name in names}, definitions, now_ms)
+    return {
+        name: JourneyFacts(
+            attributes=known[name].attributes, segments=known[name].segments, metrics=values.get(name, {})
+        )
+        for name in names
+    }

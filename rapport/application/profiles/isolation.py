@@ -1,0 +1,95 @@
+"""Runs loaders of other packages where they can do no harm: in threads of their own, within a time limit.
+
+A thread cannot be ended from outside. One that hangs is left behind, and once too many of a section do, the section is
+not asked any more until one of them returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rapport.application.profiles.sections import Section, SectionContext
+
+MAX_RUNNING: Final = 8
+"""Calls of one section that run at the same time."""
+
+
+class BusyError(Exception):
+    """Earlier calls of the section have not returned yet."""
+
+
+class UnfitDataError(Exception):
+    """What a section loaded does not fit its schema; the text says where."""
+
+
+class Isolated:
+    """A section that is called from an event loop, and never on it."""
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+        self._free = threading.Semaphore(MAX_RUNNING)
+
+    async def load(self, context: SectionContext) -> Sequence[Any]:
+        """The items, as plain JSON values.
+
+        Cancelling this, as a time limit does, leaves the call to itself.
+
+        Raises:
+            BusyError: It was not called.
+            UnfitDataError: Its data is wrong.
+            Exception: Whatever it raises.
+        """
+        if not self._free.acquire(blocking=False):
+            raise BusyError
+        done: Future[Sequence[Any]] = Future()
+        name = f"profile-section-{self.section.name}"
+        # a daemon, so that one that hangs does not keep the process from ending
+        thread = threading.Thread(target=self._run, args=(context, done), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more threads
+            self._free.release()
+            raise BusyError from None
+        return await asyncio.wrap_future(done)
+
+    def _run(self, context: SectionContext, done: Future[Sequence[Any]]) -> None:
+        try:
+            items = load_plainly(self.section, context)
+        except Exception as error:  # noqa: BLE001 - told to whoever waits
+            with suppress(InvalidStateError):  # nobody waits any more
+                done.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - sys.exit() in a loader is a fault like others
+            with suppress(InvalidStateError):
+                done.set_exception(RuntimeError(repr(error)))
+        else:
+            with suppress(InvalidStateError):
+                done.set_result(items)
+        finally:
+            self._free.release()
+
+
+def load_plainly(section: Section, context: SectionContext) -> Sequence[Any]:
+    """Load the items of a section in this thread, as plain JSON values.
+
+    Raises:
+        UnfitDataError: They do not fit the section's schema, or are no JSON.
+        Exception: Whatever the section raises.
+    """
+    loaded = section.load(context)
+    if inspect.iscoroutine(loaded):
+        loaded = asyncio.run(cast("Coroutine[Any, Any, Sequence[Any]]", loaded))
+    try:
+        plain = msgspec.json.decode(msgspec.json.encode(loaded), type=list[Any])
+        msgspec.convert(plain, list[section.schema])  # type: ignore[name-defined]
+    except (TypeError, ValueError, RecursionError) as error:  # those of msgspec are ValueErrors
+        raise UnfitDataError(str(error)) from error
+    return plain

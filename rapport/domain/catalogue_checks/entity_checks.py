@@ -1,0 +1,231 @@
+"""What is wrong with an entity of the catalogue beyond its type: checked when it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, get_args
+
+from rapport.domain.catalogue.inventory import Category, Channel, ChannelType, Creative, Offer, SubCategory
+from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.strategy import (
+    ContactPolicy,
+    DecisionFlow,
+    Experiment,
+    MetricDefinition,
+    Model,
+    QualificationRule,
+)
+from rapport.domain.catalogue.suppression import SuppressionRule
+from rapport.domain.catalogue.values import Entity, Scope, ScopeKind
+from rapport.domain.catalogue_checks.entity_references import references_in_config, references_in_flow
+from rapport.domain.catalogue_checks.flow_checks import fault_of_formula, find_flaws
+from rapport.domain.conditions import ConditionError
+from rapport.domain.configs import ConfigError
+from rapport.domain.decisions.eligibility.policies import compile_policy
+from rapport.domain.decisions.eligibility.rules import compile_rule
+from rapport.domain.decisions.eligibility.scopes import EACH, Members, find_scope_flaws
+from rapport.domain.decisions.flow.inventory_nodes import instant_ms
+from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, fault_of_template
+from rapport.domain.decisions.scoring.models.compile import compile_model
+from rapport.domain.journeys.checks import find_journey_flaws
+from rapport.domain.numbers import BEYOND, find_inexact
+from rapport.domain.profiles.segments import find_segment_flaws
+from rapport.domain.times import InstantError
+
+Flaw = tuple[str, str]
+"""Path of a field, as in JSON; what is wrong with it and what would be right."""
+Known = Mapping[str, Collection[str]]
+METRIC_FILTERS: Final = ("outcome", "classification", "category", "offerId", "creativeId", "channelId", "direction")
+
+
+def find_entity_flaws(kind: str, entity: Entity, known: Known) -> list[Flaw]:
+    """Everything that is wrong with an entity.
+
+    Args:
+        kind: One of :data:`rapport.domain.catalogue_checks.kinds.KINDS`.
+        entity: Right by its type.
+        known: What may be referred to, by kind: ids, and keys where entities of the kind have one. References to
+            kinds that are not in it are not checked; besides the catalogue's these are ``segment`` and ``outcome``.
+    """
+    if beyond := [(path, BEYOND) for path in find_inexact(full_fields(entity))]:
+        return beyond  # what else is wrong with it cannot be worked out with such numbers
+    flaws = [
+        (path, f"there is no {target.replace('_', '-')} {wanted!r}")
+        for path, target, wanted in _references(kind, entity)
+        if target in known and wanted not in known[target]
+    ]
+    check = _CHECKS.get(kind)
+    return flaws + (list(check(entity, known)) if check else [])
+
+
+def _references(kind: str, entity: Entity) -> Iterator[tuple[str, str, str]]:
+    """(Path, kind referred to, id or key)."""
+    for attribute, path, target in _PLAIN_REFERENCES.get(kind, ()):
+        wanted = getattr(entity, attribute)
+        if wanted:
+            yield path, target, wanted
+    if isinstance(entity, ContactPolicy | QualificationRule):
+        yield from _scope_references(entity)
+        yield from references_in_config(entity)
+    elif isinstance(entity, Experiment):
+        for index, challenger in enumerate(entity.challengers):
+            yield f"challengers[{index}].modelId", "model", challenger.model_id
+    elif isinstance(entity, DecisionFlow):
+        yield from references_in_flow(entity)
+    elif isinstance(entity, SuppressionRule):
+        for field, outcomes in (("outcomes", entity.outcomes), ("endedBy", entity.ended_by)):
+            yield from ((f"{field}[{index}]", "outcome", outcome) for index, outcome in enumerate(outcomes))
+
+
+_PLAIN_REFERENCES: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
+    "sub_category": (("category_id", "categoryId", "category"),),
+    "placement": (("channel_id", "channelId", "channel"),),
+    "offer": (("category_id", "categoryId", "category"), ("sub_category_id", "subCategoryId", "sub_category")),
+    "creative": (
+        ("offer_id", "offerId", "offer"),
+        ("channel_id", "channelId", "channel"),
+        ("placement_id", "placementId", "placement"),
+    ),
+    "experiment": (("champion_model_id", "championModelId", "model"),),
+}
+_KIND_OF_SCOPE: Final = {kind: str(kind) for kind in ScopeKind if kind is not ScopeKind.GLOBAL} | {
+    ScopeKind.SUBCATEGORY: "sub_category"
+}
+
+
+def _scope_references(entity: ContactPolicy | QualificationRule) -> Iterator[tuple[str, str, str]]:
+    named: list[tuple[str, Scope]] = [(f"scopes[{i}].scopeId", scope) for i, scope in enumerate(entity.scopes)]
+    for path, scope in named or [("scopeId", Scope(scope=entity.scope, scope_id=entity.scope_id))]:
+        if scope.scope_id and scope.scope_id != EACH and scope.scope in _KIND_OF_SCOPE:
+            yield path, _KIND_OF_SCOPE[scope.scope], scope.scope_id
+
+
+def _check_rule(rule: QualificationRule, _known: Known) -> Iterator[Flaw]:
+    yield from find_scope_flaws(rule)
+    try:
+        compile_rule(rule, Members())
+    except ConfigError as error:
+        yield from _in_config(error)
+    except ConditionError as error:
+        yield "config", str(error)
+
+
+def _check_policy(policy: ContactPolicy, _known: Known) -> Iterator[Flaw]:
+    yield from find_scope_flaws(policy)
+    try:
+        compile_policy(policy, Members())
+    except ConfigError as error:
+        yield from _in_config(error)
+    except ConditionError as error:
+        yield "config", str(error)
+
+
+def _in_config(error: ConfigError) -> Iterator[Flaw]:
+    for field, fault in error.faults:
+        yield f"config.{field}" if field else "config", fault
+
+
+def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
+    moments = {
+        "schedule.startAt": offer.schedule.start_at,
+        "schedule.endAt": offer.schedule.end_at,
+        "mandatoryExpiresAt": offer.mandatory_expires_at,
+    }
+    for path, text in moments.items():
+        try:
+            instant_ms(text)
+        except InstantError as error:
+            yield path, str(error)
+    caps = offer.frequency_caps
+    for (inner, narrow), (outer, wide) in (
+        (("daily", caps.daily), ("weekly", caps.weekly)),
+        (("weekly", caps.weekly), ("monthly", caps.monthly)),
+    ):
+        if narrow is not None and wide is not None and narrow > wide:
+            yield f"frequencyCaps.{inner}", f"{narrow} is more than {outer} allows, which is {wide}"
+
+
+def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
+    if len(creative.personalization) > MAX_PLACEHOLDERS:
+        yield "personalization", f"has {len(creative.personalization):,} variables; {MAX_PLACEHOLDERS:,} are allowed"
+        return
+    seen: set[str] = set()
+    for index, variable in enumerate(creative.personalization):
+        if variable.variable in seen:
+            yield f"personalization[{index}].variable", f"{variable.variable} occurs twice"
+        seen.add(variable.variable)
+    for name, template in creative.content.items():
+        if fault := fault_of_template(creative.template_type, name, template):
+            yield f"content.{name}", fault
+
+
+def _check_channel(channel: Channel, _known: Known) -> Iterator[Flaw]:
+    if channel.channel_type is None:
+        yield "channelType", f"is required, because consent hangs on it: one of {', '.join(get_args(ChannelType))}"
+
+
+def _check_custom_fields(entity: Category | SubCategory, _known: Known) -> Iterator[Flaw]:
+    seen: set[str] = set()
+    for index, field in enumerate(entity.custom_fields):
+        path = f"customFields[{index}]"
+        if field.key in seen:
+            yield f"{path}.key", f"{field.key} occurs twice"
+        seen.add(field.key)
+        if field.type == "select" and not field.options:
+            yield f"{path}.options", "a field of type select needs options"
+        if field.type == "computed" and (fault := fault_of_formula(field.formula)):
+            yield f"{path}.formula", fault if field.formula else "a computed field needs a formula"
+
+
+def _check_experiment(experiment: Experiment, _known: Known) -> Iterator[Flaw]:
+    total = experiment.traffic_split.champion_pct + sum(one.traffic_pct for one in experiment.challengers)
+    if abs(total - 100) > 1e-6:
+        yield "trafficSplit.championPct", f"the shares of champion and challengers add up to {total:g}, not to 100"
+    seen = {experiment.champion_model_id}
+    for index, challenger in enumerate(experiment.challengers):
+        if challenger.model_id in seen:
+            yield f"challengers[{index}].modelId", f"{challenger.model_id} takes part twice"
+        seen.add(challenger.model_id)
+
+
+def _check_model(model: Model, _known: Known) -> Iterator[Flaw]:
+    try:
+        compile_model(model)
+    except ConfigError as error:
+        yield from _in_config(error)
+    except ConditionError as error:
+        yield "config", str(error)
+
+
+def _check_metric(metric: MetricDefinition, _known: Known) -> Iterator[Flaw]:
+    if metric.source_field == "*" and metric.aggregate_function != "count":
+        yield "sourceField", f"{metric.aggregate_function} needs conversion_value; only count works on *"
+    for column, accepted in metric.filter_conditions.items():
+        if column not in METRIC_FILTERS:
+            yield f"filterConditions.{column}", f"is not known; known are {', '.join(METRIC_FILTERS)}"
+        elif not accepted:
+            yield f"filterConditions.{column}", "must name values; leave it out to count whatever it is"
+
+
+def _check_flow(flow: DecisionFlow, known: Known) -> Iterator[Flaw]:
+    if not flow.draft:
+        return
+    for node, fault in find_flaws(flow.draft, known.get("decision_flow", ())):
+        yield f"draft.{node}" if node else "draft", fault
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any, Known], Iterator[Flaw]]]] = {
+    "qualification_rule": _check_rule,
+    "contact_policy": _check_policy,
+    "offer": _check_offer,
+    "channel": _check_channel,
+    "creative": _check_creative,
+    "category": _check_custom_fields,
+    "sub_category": _check_custom_fields,
+    "experiment": _check_experiment,
+    "metric": _check_metric,
+    "model": _check_model,
+    "decision_flow": _check_flow,
+    "segment": find_segment_flaws,
+    "journey": find_journey_flaws,
+}

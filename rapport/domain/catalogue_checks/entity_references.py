@@ -1,0 +1,83 @@
+"""What the free-form configs of rules, policies and flow nodes refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, Node, QualificationRule
+from rapport.domain.catalogue_checks.flow_checks import all_nodes
+
+Reference = tuple[str, str, str]
+"""Path of a field, kind that it refers to, id or key."""
+METRIC: Final = "metric."
+"""Fields of conditions that begin so are behavioral metrics."""
+_KINDS: Final[Mapping[str, str]] = {
+    "metric": "metric",
+    "offerGroup": "offer",
+    "offerIds": "offer",
+    "categoryId": "category",
+    "categoryIds": "category",
+    "subCategoryId": "sub_category",
+    "subCategoryIds": "sub_category",
+    "excludeSegments": "segment",
+    "requiredSegments": "segment",
+    "afterOutcome": "outcome",
+    "endedBy": "outcome",
+    "model": "model",
+    "modelKey": "model",
+    "shadowModelKeys": "model",
+    "strategyProfileId": "ranking_profile",
+    "profileId": "ranking_profile",
+    "experimentId": "experiment",
+}
+"""Fields of configs, at any depth."""
+_IDS_OF_MODE: Final[Mapping[str, str]] = {"qualify": "qualification_rule", "contact_policy": "contact_policy"}
+
+
+def references_in_config(entity: ContactPolicy | QualificationRule) -> Iterator[Reference]:
+    """What the config of a rule or a policy refers to."""
+    yield from _within("config", entity.config)
+
+
+def references_in_flow(flow: DecisionFlow) -> Iterator[Reference]:
+    """What the routes and the draft of a flow refer to."""
+    for index, route in enumerate(flow.routes):
+        yield f"routes[{index}].channelId", "channel", route.channel_id
+        if route.placement_id is not None:
+            yield f"routes[{index}].placementId", "placement", route.placement_id
+    for node in all_nodes(flow.draft):
+        yield from references_in_node(node, f"draft.{node.id}")
+
+
+def references_in_node(node: Node, path: str) -> Iterator[Reference]:
+    """What the config of a node refers to, without the nodes inside it."""
+    if node.type in _IDS_OF_MODE:
+        yield from _texts(f"{path}.ids", _IDS_OF_MODE[node.type], node.config.get("ids", ()))
+    elif node.type == "conditional":
+        yield from _within(f"{path}.conditions", node.config.get("conditions", ()))
+    elif node.type != "set_properties":  # whose properties may be called anything
+        yield from _within(path, node.config)
+
+
+def _within(path: str, value: object) -> Iterator[Reference]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name in _KINDS:
+                yield from _texts(f"{path}.{name}", _KINDS[name], inner)
+            elif name in ("field", "attribute") and isinstance(inner, str) and inner.startswith(METRIC):
+                yield f"{path}.{name}", "metric", inner.removeprefix(METRIC)
+            else:
+                yield from _within(f"{path}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _within(f"{path}[{index}]", inner)
+
+
+def _texts(path: str, kind: str, value: object) -> Iterator[Reference]:
+    """One text, or each of a list of them; anything else is said elsewhere."""
+    if isinstance(value, str) and value:
+        yield path, kind, value
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _texts(f"{path}[{index}]", kind, inner)

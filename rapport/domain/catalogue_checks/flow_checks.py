@@ -1,0 +1,137 @@
+"""What makes a decision flow valid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from rapport.domain.catalogue.strategy import Node
+from rapport.domain.conditions import ConditionError, compile_condition
+from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.decisions.flow.node_types import (
+    CONFIGS,
+    MAX_DEPTH,
+    MAX_NODES,
+    NARROW,
+    PHASES,
+    CallConfig,
+    ComputeConfig,
+    ConditionalConfig,
+    ScoreConfig,
+)
+from rapport.domain.formulas import FormulaError, compile_formula
+
+
+def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Everything that is wrong with a flow: (id of the node, what is wrong and what would be right).
+
+    Args:
+        nodes: In their order.
+        known_flows: Keys that ``call_flow`` may name.
+    """
+    if fault := fault_of_size(nodes):
+        return [("", fault)]
+    flaws: list[tuple[str, str]] = []
+    ids = Counter(node.id for node in all_nodes(nodes))
+    flaws += [(one, "the id occurs twice") for one, times in sorted(ids.items()) if times > 1]
+    for node in all_nodes(nodes):
+        flaws += [(node.id, flaw) for flaw in _flaws_of(node, frozenset(known_flows))]
+    return flaws + list(_flaws_of_order(nodes))
+
+
+def fault_of_size(nodes: Sequence[Node]) -> str:
+    """Say that there are too many nodes, those inside conditionals included; empty if there are not."""
+    is_small = len(nodes) <= MAX_NODES and not any(islice(all_nodes(nodes), MAX_NODES, None))
+    return "" if is_small else f"has more than {MAX_NODES} nodes, those inside conditionals included; split the flow"
+
+
+def all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
+    """Nodes with those inside their conditionals."""
+    for node in nodes:
+        yield node
+        if node.type == "conditional" and depth < MAX_DEPTH:
+            for branch in ("then", "otherwise"):
+                inner = node.config.get(branch, ())
+                try:
+                    yield from all_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
+                except msgspec.ValidationError:
+                    continue  # said of the conditional itself
+
+
+def _flaws_of(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
+    if node.type not in CONFIGS:
+        yield f"type {node.type!r} is not known; known are {', '.join(CONFIGS)}"
+        return
+    try:
+        config = read_config(node.config, CONFIGS[node.type])
+    except ConfigError as error:
+        yield str(error)
+        return
+    for condition in getattr(config, "conditions", ()):
+        try:
+            compile_condition(condition)
+        except ConditionError as error:
+            yield str(error)
+    if isinstance(config, ConditionalConfig):
+        yield from (
+            f"{inner.type} does not belong into a conditional of the first phase"
+            for inner in (*config.then, *config.otherwise)
+            if PHASES.get(inner.type, NARROW) != NARROW or inner.type == "inventory"
+        )
+    if isinstance(config, ComputeConfig):
+        yield from (f"{one.name}: {fault}" for one in config.fields if (fault := fault_of_formula(one.formula)))
+    if isinstance(config, CallConfig) and known_flows and config.flow_key not in known_flows:
+        yield f"there is no flow {config.flow_key!r}; known are {', '.join(sorted(known_flows))}"
+    if isinstance(config, ScoreConfig):
+        yield from _flaws_of_scoring(config)
+
+
+def fault_of_formula(text: str) -> str:
+    """What is wrong with a formula and where; empty for one that can be compiled."""
+    try:
+        compile_formula(text)
+    except FormulaError as error:
+        return str(error)
+    return ""
+
+
+def _flaws_of_scoring(config: ScoreConfig) -> Iterator[str]:
+    if config.expression and (fault := fault_of_formula(config.expression)):
+        yield f"expression: {fault}"
+    if config.formula is not None:
+        total = sum(getattr(config.formula, field.name) for field in msgspec.structs.fields(config.formula))
+        if abs(total - 1) > 1e-6:
+            yield f"the weights of the formula add up to {total:g}, not to 1"
+    contest = config.champion_challenger
+    if contest is None or not contest.enabled or contest.experiment_id:
+        return
+    if contest.champion is None:
+        yield "championChallenger needs an experimentId, or a champion"
+        return
+    share = sum(model.weight for model in (contest.champion, *contest.challengers))
+    if abs(share - 100) > 1e-6:
+        yield f"the weights of champion and challengers add up to {share:g}, not to 100"
+
+
+def _flaws_of_order(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+    if not nodes or nodes[0].type != "inventory":
+        yield (nodes[0].id if nodes else "", "a flow begins with an inventory node")
+    for kind in ("inventory", "response"):
+        found = [node.id for node in nodes if node.type == kind]
+        if len(found) != 1:
+            yield (found[1] if found else "", f"a flow has exactly one {kind} node, this one has {len(found)}")
+    if nodes and nodes[-1].type != "response":
+        yield (nodes[-1].id, "a flow ends with its response node")
+    reached = NARROW
+    for node in nodes:
+        phase = PHASES.get(node.type)
+        if phase is None:
+            continue
+        if phase < reached:
+            yield (node.id, f"{node.type} belongs before the nodes of a later phase")
+        reached = max(reached, phase)
+    if not any(node.type == "score" for node in nodes):
+        yield ("", "a flow has a score node")

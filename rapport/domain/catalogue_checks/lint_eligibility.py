@@ -1,0 +1,167 @@
+"""Gates that flows leave out or skip, and what decides who passes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.catalogue.customer_schema import CustomerSchema
+from rapport.domain.catalogue.inventory import Budget, Channel, Creative, FrequencyCaps, Offer
+from rapport.domain.catalogue.strategy import (
+    GATES,
+    ContactPolicy,
+    DecisionFlow,
+    Experiment,
+    QualificationRule,
+    RuleStage,
+)
+from rapport.domain.catalogue.values import ScopeKind, Status
+from rapport.domain.catalogue_checks.flow_checks import all_nodes
+from rapport.domain.catalogue_checks.warnings import LintWarning
+from rapport.domain.decisions.eligibility.scopes import EACH, scopes_of
+from rapport.domain.decisions.flow.node_types import MAX_DEPTH
+from rapport.domain.profiles.attribute_sources import AttributeSources
+from rapport.domain.profiles.segments import Segment
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.values import Entity
+    from rapport.domain.catalogue_checks.validate import Entities
+
+_WORDS: Final = {
+    "match_creatives": "active creatives",
+    "qualify": "active qualification rules",
+    "contact_policy": "active contact policies, caps and budgets",
+}
+_SENT: Final = ("attributes.", "request.")
+
+
+def lint_gates(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
+    """Find gates that flows leave out or skip although something active would apply, or run too early."""
+    applying = {kind: _applying(entities, kind) for kind in GATES}
+    by_key = {flow.key: flow for flow in flows}
+    for flow in flows:
+        if flow.id == "base" and flow not in entities.get("decision_flow", ()):
+            continue
+        types = [node.type for node in all_nodes(flow.published)]
+        reached = set(_types_of(flow, by_key, 0))
+        for kind in GATES:
+            if not applying[kind]:
+                continue
+            what = f"{applying[kind]} {_WORDS[kind]}"
+            if kind in flow.skip:
+                message = f"{what} do not hold in this flow, because skip names {kind}"
+                yield LintWarning("gate_skipped", "decision_flow", flow.id, "skip", message)
+            elif kind not in reached:
+                message = f"it has no {kind} node although there are {what}: they hold all the same, before scoring"
+                yield LintWarning("gate_left_out", "decision_flow", flow.id, "published", message)
+        early = [kind for kind in ("qualify", "contact_policy") if kind in types and "match_creatives" in types]
+        for kind in early:
+            if types.index(kind) < types.index("match_creatives"):
+                message = (
+                    f"{kind} comes before match_creatives: what is about creatives and channels does not hold in it"
+                )
+                yield LintWarning("gate_too_early", "decision_flow", flow.id, "published", message)
+
+
+def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
+    """Find channels, experiments, segments and rules that do not do what they seem to do."""
+    creatives = [one for one in _active(entities, "creative") if isinstance(one, Creative)]
+    for channel in _active(entities, "channel"):
+        if isinstance(channel, Channel) and channel.channel_type is None:
+            message = "it has no type: it is shown only to customers who have consented to every type of channel"
+            yield LintWarning("channel_without_type", "channel", channel.id, "channelType", message)
+        if not any(one.channel_id == channel.id for one in creatives):
+            message = "no active creative is for it, so that nothing can be shown on it"
+            yield LintWarning("channel_without_creatives", "channel", channel.id, "", message)
+    asked = {
+        node.config["championChallenger"].get("experimentId")
+        for flow in flows
+        for node in all_nodes(flow.published)
+        if isinstance(node.config.get("championChallenger"), Mapping)
+    }
+    for experiment in _active(entities, "experiment"):
+        if isinstance(experiment, Experiment) and asked.isdisjoint((experiment.id, experiment.key)):
+            message = "no score node of a flow that requests can run asks it, so that nobody takes part"
+            yield LintWarning("experiment_never_asked", "experiment", experiment.id, "", message)
+    for segment in _active(entities, "segment"):
+        if isinstance(segment, Segment) and not segment.filters:
+            yield LintWarning("segment_without_filters", "segment", segment.id, "filters", "nobody is in it")
+    yield from _lint_segments_named(entities)
+    yield from _lint_rules(entities)
+    yield from _lint_overrides(entities)
+
+
+def _lint_segments_named(entities: Entities) -> Iterator[LintWarning]:
+    known = {name for one in _active(entities, "segment") for name in (one.id, one.name)}
+    for kind, config_field in (("qualification_rule", "requiredSegments"), ("contact_policy", "excludeSegments")):
+        for entity in _active(entities, kind):
+            if not isinstance(entity, QualificationRule | ContactPolicy):
+                continue
+            listed = entity.config.get(config_field, ())
+            named = {one: f"config.{config_field}" for one in listed if isinstance(one, str)} if listed else {}
+            for scope in scopes_of(entity):
+                if scope.scope is ScopeKind.SEGMENT and scope.scope_id and scope.scope_id != EACH:
+                    named[scope.scope_id] = "scopes" if entity.scopes else "scopeId"
+            for name, path in named.items():
+                if name not in known:
+                    message = f"there is no active segment {name!r}: only who is in it by a request's own word is"
+                    yield LintWarning("segment_unknown", kind, entity.id, path, message)
+
+
+def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
+    schemas = [one for one in _active(entities, "customer_schema") if isinstance(one, CustomerSchema)]
+    sources = AttributeSources.of(schemas)
+    for rule in _active(entities, "qualification_rule"):
+        if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.ELIGIBILITY:
+            continue
+        if rule.config.get("onMissing") == "pass":
+            message = "who has no such value is eligible: what is not known passes"
+            yield LintWarning("missing_value_passes", "qualification_rule", rule.id, "config.onMissing", message)
+        named = rule.config.get("attribute") if rule.rule_type in ("attribute_condition", "recency_check") else None
+        if not isinstance(named, str):
+            continue
+        name = named.removeprefix("customer.")
+        if named.startswith(_SENT) or ("." not in name and sources.source_of(name) != "stored"):
+            message = f"requests say what {named} is, so that whoever sends them decides who is eligible"
+            yield LintWarning("request_decides", "qualification_rule", rule.id, "config.attribute", message)
+        elif "." not in name and sources.declared and name not in sources.declared:
+            message = f"no active customer schema has a field {name!r}; whoever is stored without it is not eligible"
+            yield LintWarning("attribute_unknown", "qualification_rule", rule.id, "config.attribute", message)
+
+
+def _lint_overrides(entities: Entities) -> Iterator[LintWarning]:
+    for policy in _active(entities, "contact_policy"):
+        if not isinstance(policy, ContactPolicy) or policy.rule_type != "allow_override":
+            continue
+        for index, condition in enumerate(policy.config.get("conditions", ())):
+            named = condition.get("field") if isinstance(condition, Mapping) else None
+            if isinstance(named, str) and named.startswith(_SENT):
+                path = f"config.conditions[{index}].field"
+                message = f"requests say what {named} is, so that whoever sends them lifts all contact policies"
+                yield LintWarning("request_decides", "contact_policy", policy.id, path, message)
+
+
+def _applying(entities: Entities, kind: str) -> int:
+    if kind == "match_creatives":
+        return len(_active(entities, "creative"))
+    if kind == "qualify":
+        return len(_active(entities, "qualification_rule"))
+    limited = (
+        one
+        for one in _active(entities, "offer")
+        if isinstance(one, Offer) and (one.frequency_caps != FrequencyCaps() or one.budget != Budget())
+    )
+    return len(_active(entities, "contact_policy")) + sum(1 for _ in limited)
+
+
+def _types_of(flow: DecisionFlow, flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[str]:
+    """The types of all nodes that a flow may run, of flows that it calls, too."""
+    for node in all_nodes(flow.published):
+        yield node.type
+        called = flows.get(str(node.config.get("flowKey"))) if node.type == "call_flow" else None
+        if called is not None and depth < MAX_DEPTH:
+            yield from _types_of(called, flows, depth + 1)
+
+
+def _active(entities: Entities, kind: str) -> list[Entity]:
+    return [one for one in entities.get(kind, ()) if one.status is Status.ACTIVE]

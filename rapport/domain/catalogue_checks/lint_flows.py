@@ -1,0 +1,237 @@
+"""Which offers flows can ever return, and what keeps a flow from returning anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from rapport.domain.catalogue.inventory import Channel, Creative, Offer, Placement
+from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.strategy import DecisionFlow, Node
+from rapport.domain.catalogue.values import ScopeKind, Status
+from rapport.domain.catalogue_checks.validate import Entities
+from rapport.domain.catalogue_checks.warnings import LintWarning
+from rapport.domain.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.decisions.compile import BASE_FLOW
+from rapport.domain.decisions.flow.node_types import CONFIGS, FilterConfig, InventoryConfig, MatchConfig, ModeConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What can be shown at all: the active part of a catalogue.
+
+    Attributes:
+        offers: Active ones.
+        all_offers: Whatever their status.
+        creatives_of: Active creatives on active channels, by active offer.
+        reached: Offers that some flow can return.
+    """
+
+    offers: Mapping[str, Offer]
+    all_offers: Sequence[Offer]
+    creatives_of: Mapping[str, Sequence[Creative]]
+    channels: Mapping[str, Channel]
+    all_channels: frozenset[str]
+    placements: Mapping[str, Placement]
+    reached: frozenset[str]
+
+    @classmethod
+    def of(cls, entities: Entities) -> Shown:
+        """Gather it."""
+        all_offers = [one for one in entities.get("offer", ()) if isinstance(one, Offer)]
+        offers = {one.id: one for one in all_offers if one.status is Status.ACTIVE}
+        all_channels = [one for one in entities.get("channel", ()) if isinstance(one, Channel)]
+        channels = {one.id: one for one in all_channels if one.status is Status.ACTIVE}
+        creatives: dict[str, list[Creative]] = {}
+        for one in entities.get("creative", ()):
+            if isinstance(one, Creative) and one.status is Status.ACTIVE and one.channel_id in channels:
+                creatives.setdefault(one.offer_id, []).append(one)
+        reached = {
+            offer.id for flow in flows_in_use(entities) for offer in _returned(flow.published, all_offers, creatives)[0]
+        }
+        return cls(
+            offers=offers,
+            all_offers=all_offers,
+            creatives_of=creatives,
+            channels=channels,
+            all_channels=frozenset(one.id for one in all_channels),
+            placements={
+                one.id: one
+                for one in entities.get("placement", ())
+                if isinstance(one, Placement) and one.status is Status.ACTIVE
+            },
+            reached=frozenset(reached),
+        )
+
+    def ids_of_scope(self, kind: ScopeKind) -> frozenset[str | None]:
+        """What a scope of a kind may name so that something active belongs to it."""
+        groups: Mapping[ScopeKind, Iterable[str | None]] = {
+            ScopeKind.OFFER: self.offers,
+            ScopeKind.CREATIVE: [one.id for some in self.creatives_of.values() for one in some],
+            ScopeKind.CHANNEL: self.channels,
+            ScopeKind.PLACEMENT: self.placements,
+            ScopeKind.CATEGORY: [one.category_id for one in self.offers.values()],
+            ScopeKind.SUBCATEGORY: [one.sub_category_id for one in self.offers.values()],
+        }
+        return frozenset(groups[kind]) - {None}
+
+
+def flows_in_use(entities: Entities) -> Sequence[DecisionFlow]:
+    """The flows that requests can run; the base flow is one of them where no other is the default."""
+    flows = _runnable(entities)
+    return flows if any(flow.is_default for flow in flows) else [*flows, BASE_FLOW]
+
+
+def lint_flows(entities: Entities, shown: Shown) -> Iterator[LintWarning]:
+    """What is worth a second look in flows."""
+    for flow in entities.get("decision_flow", ()):
+        if not isinstance(flow, DecisionFlow) or flow.status is not Status.ACTIVE:
+            continue
+        if not flow.published_version:
+            message = "it is active but was never published, so that no request can run it"
+            yield LintWarning("flow_not_published", "decision_flow", flow.id, "", message)
+            continue
+        left, why, node = _returned(flow.published, shown.all_offers, shown.creatives_of)
+        if not left:
+            yield LintWarning(
+                "flow_returns_nothing", "decision_flow", flow.id, f"published.{node}" if node else "", why
+            )
+        for node_id, why in _idle_nodes(flow.published):
+            yield LintWarning("node_does_nothing", "decision_flow", flow.id, f"published.{node_id}", why)
+    yield from _shadowed(_runnable(entities))
+
+
+def _runnable(entities: Entities) -> list[DecisionFlow]:
+    return [
+        flow
+        for flow in entities.get("decision_flow", ())
+        if isinstance(flow, DecisionFlow) and flow.status is Status.ACTIVE and flow.published_version
+    ]
+
+
+def _shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
+    """Flows that another one, first by id, is always taken instead of."""
+    taken: dict[object, str] = {}
+    for flow in sorted(flows, key=lambda one: one.id):
+        claims: list[tuple[str, object, str]] = [
+            (f"routes[{index}]", (route.channel_id, route.placement_id), "this route")
+            for index, route in enumerate(flow.routes)
+        ]
+        claims += [("isDefault", "default", "requests that match no route")] if flow.is_default else []
+        for field, claim, words in claims:
+            other = taken.setdefault(claim, flow.id)
+            if other != flow.id:
+                message = f"{other!r} takes {words} already"
+                yield LintWarning("flow_shadowed", "decision_flow", flow.id, field, message)
+
+
+def _returned(
+    nodes: Sequence[Node], offers: Iterable[Offer], creatives: Mapping[str, Sequence[Creative]]
+) -> tuple[list[Offer], str, str]:
+    """The offers that may get through a flow; if none, why, and the node that lets none through.
+
+    Only what does not depend on the request or the customer is worked out; everything else is taken to let offers
+    through.
+    """
+    left = list(offers)
+    for node in nodes:
+        config = _config_of(node)
+        if isinstance(config, InventoryConfig):
+            left = [offer for offer in left if _is_in_inventory(offer, config)]
+            why = "no offer is in its inventory"
+        elif isinstance(config, MatchConfig) and config.require_creative:
+            left = [offer for offer in left if offer.id in creatives]
+            why = "it requires creatives, and no offer that gets here has an active one on an active channel"
+        elif isinstance(config, FilterConfig):
+            if config.combinator == "AND" and (clash := _contradiction(config.conditions)):
+                return [], f"its conditions can never hold at once: {clash}", node.id
+            left = [offer for offer in left if _may_pass(offer, config)]
+            why = "no offer that gets here fulfils its conditions"
+        else:
+            continue
+        if not left:
+            return [], why, node.id
+    return left, "", ""
+
+
+def _config_of(node: Node) -> object:
+    try:
+        return read_config(node.config, CONFIGS[node.type])
+    except (ConfigError, KeyError):  # said when it was published
+        return None
+
+
+def _is_in_inventory(offer: Offer, config: InventoryConfig) -> bool:
+    if offer.status.value not in config.include_statuses:
+        return False
+    if offer.id in config.offer_ids:
+        return True
+    if config.scope == "category":
+        return offer.category_id in config.category_ids
+    if config.scope == "subcategory":
+        return offer.sub_category_id in config.sub_category_ids
+    return config.scope == "all"
+
+
+def _may_pass(offer: Offer, config: FilterConfig) -> bool:
+    verdicts = [_verdict(offer, condition) for condition in config.conditions]
+    return any(verdict is not False for verdict in verdicts) if config.combinator == "OR" else False not in verdicts
+
+
+def _verdict(offer: Offer, condition: Condition) -> bool | None:
+    """Whether an offer fulfils a condition; None if that depends on more than the offer."""
+    namespace, _, path = condition.field.partition(".")
+    if namespace != "offer":
+        return None
+    try:
+        return compile_condition(condition).holds(_field_of(offer, path))
+    except ConditionError:
+        return None
+
+
+def _field_of(offer: Offer, path: str) -> Any:  # noqa: ANN401 - whatever offers hold
+    value: Any = full_fields(offer)
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            return offer.custom_fields.get(path)
+        value = value[name]
+    return value
+
+
+def _contradiction(conditions: Sequence[Condition]) -> str:
+    """Two conditions on one field that exclude each other, in words; empty if there are none."""
+    for one, other in combinations(conditions, 2):
+        if one.field == other.field and (_excludes(one, other) or _excludes(other, one)):
+            return f"{_words(one)} and {_words(other)}"
+    return ""
+
+
+def _excludes(one: Condition, other: Condition) -> bool:
+    """Whether every value that fulfils the first fails the second, as far as that is seen from the two alone."""
+    if one.operator in ("is_null", "not_exists"):
+        return other.operator in ("is_not_null", "exists", "eq", "gt", "gte", "lt", "lte", "in", "contains")
+    values = [one.value] if one.operator == "eq" else one.value if one.operator == "in" else None
+    try:
+        if isinstance(values, list | tuple):
+            test = compile_condition(other)
+            return not any(test.holds(value) for value in values)
+        if one.operator in ("gt", "gte") and other.operator in ("lt", "lte"):
+            strict = one.operator == "gt" or other.operator == "lt"
+            return bool(one.value >= other.value if strict else one.value > other.value)
+    except (ConditionError, TypeError):
+        return False
+    return False
+
+
+def _words(condition: Condition) -> str:
+    return f"{condition.field} {condition.operator} {condition.value!r}"
+
+
+def _idle_nodes(nodes: Iterable[Node]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        config = _config_of(node)
+        if isinstance(config, ModeConfig) and config.mode == "explicit" and not config.ids:
+            yield node.id, "mode is explicit and ids is empty, so that nothing is applied"

@@ -1,0 +1,164 @@
+"""Placeholders of creatives that may be without a value, so that their offers are not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from rapport.domain.catalogue.inventory import Category, Creative, Offer, SubCategory
+from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.strategy import DecisionFlow, MetricDefinition, Node
+from rapport.domain.catalogue.values import Entity, Status
+from rapport.domain.catalogue_checks.warnings import LintWarning
+from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.decisions.computed_fields import OfferFields
+from rapport.domain.decisions.flow.node_types import MAX_DEPTH, CallConfig, ComputeConfig, SetConfig
+from rapport.domain.decisions.output.templates import Slot, parse_template
+from rapport.domain.formulas import FormulaError, compile_formula
+from rapport.domain.formulas.guarantees import missing_fields
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue_checks.validate import Entities
+    from rapport.domain.formulas.expressions import Expression
+
+E = TypeVar("E", bound=Entity)
+_ALWAYS: Final = (
+    "request.customerId",
+    "request.limit",
+    *(f"channel.{name}" for name in ("id", "name", "status", "channelType")),
+)
+_KINDS: Final[Mapping[str, type[Any]]] = {
+    "compute": ComputeConfig,
+    "set_properties": SetConfig,
+    "call_flow": CallConfig,
+}
+
+
+class _Values:
+    """The values that a candidate has for sure, and those that depend on fields.
+
+    Args:
+        fixed: Dotted names that always have a value.
+        computed: Names with their formulas, in the order in which they are worked out.
+    """
+
+    def __init__(self, fixed: frozenset[str], computed: Iterable[tuple[str, Expression]]) -> None:
+        self._missing: dict[str, frozenset[str]] = dict.fromkeys(fixed, frozenset())
+        for name, formula in computed:
+            direct = missing_fields(formula, lambda one: not self.missing(one))
+            self._missing[name] = frozenset[str]().union(*map(self.missing, direct))
+
+    def missing(self, name: str) -> frozenset[str]:
+        """The fields without which a name may have no value; none if it always has one."""
+        return self._missing.get(name, frozenset({name}))
+
+
+class _Outputs(NamedTuple):
+    """What a flow adds to its candidates: properties by name, and computed values."""
+
+    properties: frozenset[str]
+    computed: Sequence[tuple[str, Expression]]
+
+
+def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
+    """Find the placeholders without which an offer may not be shown, of active creatives of active offers.
+
+    What is known of customers is never guaranteed: a customer of whom nothing is stored gets decisions, too.
+
+    Args:
+        entities: The catalogue.
+        flows: Those that requests can run.
+    """
+    offers = {one.id: one for one in _active(entities, "offer", Offer)}
+    categories = {one.id: one for one in entities.get("category", ()) if isinstance(one, Category)}
+    parts = {one.id: one for one in entities.get("sub_category", ()) if isinstance(one, SubCategory)}
+    fields = OfferFields.of(categories, parts, [])
+    metrics = _metrics_with_values(entities)
+    outputs = [(flow, _outputs_of(flow, {one.key: one for one in flows})) for flow in flows]
+    for creative in _active(entities, "creative", Creative):
+        offer = offers.get(creative.offer_id)
+        if offer is None:
+            continue
+        fixed = _names_with_values(creative, offer, fields) | metrics
+        of_offer = [(name, formula.expression) for name, formula in fields.computed_of(offer)]
+        for flow, added in outputs:
+            channels = {one.channel_id for one in flow.routes}
+            if flow.is_default or not channels or creative.channel_id in channels:
+                values = _Values(fixed | added.properties, [*of_offer, *added.computed])
+                yield from _lint_creative(creative, flow, values)
+
+
+def _active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
+    return [one for one in entities.get(kind, ()) if isinstance(one, expected) and one.status is Status.ACTIVE]
+
+
+def _metrics_with_values(entities: Entities) -> frozenset[str]:
+    """Counts and sums are 0 where there is nothing; the other metrics have no value then."""
+    metrics = _active(entities, "metric", MetricDefinition)
+    return frozenset(f"metric.{one.key}" for one in metrics if one.aggregate_function in ("count", "sum"))
+
+
+def _names_with_values(creative: Creative, offer: Offer, fields: OfferFields) -> frozenset[str]:
+    own = {**fields.defaults_of(offer), **offer.custom_fields}
+    return frozenset(
+        (
+            *_ALWAYS,
+            *(name for name, value in own.items() if value is not None),
+            *(f"offer.{name}" for name, value in {**own, **full_fields(offer)}.items() if value is not None),
+            *(f"creative.{name}" for name, value in full_fields(creative).items() if value is not None),
+        )
+    )
+
+
+def _lint_creative(creative: Creative, flow: DecisionFlow, values: _Values) -> Iterator[LintWarning]:
+    declared = {one.variable: one for one in creative.personalization}
+    said: set[str] = set()
+    for content_field, template in creative.content.items():
+        for part in parse_template(creative.template_type, content_field, template):
+            if not isinstance(part, Slot) or part.name in said or (part.only_declared and part.name not in declared):
+                continue
+            variable = declared.get(part.name)
+            if variable is not None and variable.fallback is not None:
+                continue
+            missing = values.missing(part.name)
+            if missing and variable is not None and variable.source:
+                missing = values.missing(variable.source)
+            if not missing:
+                continue
+            said.add(part.name)
+            message = (
+                f"in flow {flow.key!r} {part.written} may have no value, since nothing guarantees "
+                f"{', '.join(sorted(missing))}; the offer is not shown then. "
+                "Give the variable a fallback, or its formula a coalesce()"
+            )
+            yield LintWarning("placeholder_may_be_null", "creative", creative.id, f"content.{content_field}", message)
+
+
+def _outputs_of(flow: DecisionFlow, flows: Mapping[str, DecisionFlow]) -> _Outputs:
+    properties: set[str] = set()
+    computed: list[tuple[str, Expression]] = []
+    for config in _configs_of(flow.published, flows, 0):
+        if isinstance(config, SetConfig):
+            properties |= {name for name, value in config.properties.items() if value is not None}
+        elif isinstance(config, ComputeConfig):
+            for one in config.fields:
+                with suppress(FormulaError):  # said when it was published
+                    computed.append((one.name, compile_formula(one.formula).expression))
+    return _Outputs(frozenset(properties), computed)
+
+
+def _configs_of(nodes: Iterable[Node], flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[object]:
+    for node in nodes:
+        if node.type not in _KINDS:
+            continue
+        try:
+            config = read_config(node.config, _KINDS[node.type])
+        except ConfigError:  # likewise
+            continue
+        if isinstance(config, CallConfig):
+            called = flows.get(config.flow_key)
+            if called is not None and depth < MAX_DEPTH:
+                yield from _configs_of(called.published, flows, depth + 1)
+        else:
+            yield config

@@ -1,0 +1,297 @@
+"""A tenant's catalogue made ready for decisions: once per version of it, not once per request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rapport.domain.catalogue.customer_schema import CustomerSchema
+from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer, Placement, SubCategory
+from rapport.domain.catalogue.strategy import (
+    ContactPolicy,
+    DecisionFlow,
+    Experiment,
+    MetricDefinition,
+    Model,
+    QualificationRule,
+    RankingProfile,
+)
+from rapport.domain.catalogue.suppression import SuppressionRule
+from rapport.domain.catalogue.values import Entity, Status
+from rapport.domain.conditions import ConditionError
+from rapport.domain.configs import ConfigError
+from rapport.domain.decisions.compile_flow import Parts, Program, compile_flow
+from rapport.domain.decisions.computed_fields import OfferFields, ready_offer
+from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
+from rapport.domain.decisions.eligibility.rule_index import Binder
+from rapport.domain.decisions.eligibility.rules import Rule, blocking_rule, compile_rule
+from rapport.domain.decisions.eligibility.scopes import Members, find_scope_flaws
+from rapport.domain.decisions.eligibility.suppressions import compile_suppressions
+from rapport.domain.decisions.field_references import attributes_in, is_light, metrics_in
+from rapport.domain.decisions.flow.eligibility_nodes import Gate
+from rapport.domain.decisions.flow.extension_node import Extension
+from rapport.domain.decisions.flow.node_types import BASE_NODES
+from rapport.domain.decisions.scoring.models.compile import compile_model
+from rapport.domain.decisions.scoring.models.model import Scorer
+from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.formulas import Formula
+from rapport.domain.profiles.attribute_sources import AttributeSources
+
+E = TypeVar("E", bound=Entity)
+BASE_FLOW_KEY = "base"
+_CALENDAR_PERIODS = frozenset(Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH))
+"""The caps of offers count in them, and the fatigue of scoring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What must be known of a customer before this catalogue can decide.
+
+    Attributes:
+        windows: In which contacts are counted.
+        outcomes: Whose latest times are asked for.
+        outcome_days: From so many days ago on.
+        contact_days: From so many days ago on the latest contacts are asked for.
+        metrics: Keys of behavioral metrics.
+    """
+
+    windows: frozenset[Window] = frozenset()
+    outcomes: frozenset[str] = frozenset()
+    outcome_days: float = 0.0
+    contact_days: float = 0.0
+    metrics: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """A tenant's configuration, ready.
+
+    Attributes:
+        stamp: Tells versions of the whole catalogue apart.
+        offers: All that exist, whatever their status, by id.
+        creatives: The active ones, by offer, ordered by id.
+        rules: Active ones, highest priority first.
+        policies: Likewise.
+        broken: Policies that cannot be read: whatever they might block, they do.
+        suppressions: What follows from outcomes: the tenant's rules, or the defaults.
+        flows: Those that may run, by key.
+        programs: The same and the base flow, ready to run.
+        scorers: Models ready to score, by key; without those that cannot be read.
+        segments: Names of active segments by id.
+        attribute_sources: Whose word counts about customers' attributes.
+        computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
+        extensions: Plug-ins by extension point.
+        problems: What was left out, and why.
+        is_light: Whether a decision over all of it takes no more than a few milliseconds, whatever the request.
+    """
+
+    stamp: str
+    offers: Mapping[str, Offer]
+    creatives: Mapping[str, Sequence[Creative]]
+    channels: Mapping[str, Channel]
+    placements: Mapping[str, Placement]
+    categories: Mapping[str, Category]
+    sub_categories: Mapping[str, SubCategory]
+    rules: Sequence[Rule]
+    policies: Sequence[Policy]
+    broken: Sequence[tuple[ContactPolicy, str]]
+    suppressions: Sequence[Policy]
+    flows: Mapping[str, DecisionFlow]
+    programs: Mapping[str, Program]
+    parts: Parts
+    models: Mapping[str, Model]
+    scorers: Mapping[str, Scorer]
+    profiles: Mapping[str, RankingProfile]
+    experiments: Mapping[str, Experiment]
+    metrics: Mapping[str, MetricDefinition]
+    segments: Mapping[str, str]
+    attribute_sources: AttributeSources
+    computed: Mapping[str, Sequence[tuple[str, Formula]]]
+    needs: Needs
+    extensions: Mapping[str, Extension] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    is_light: bool = False
+
+    def program_of(self, flow: DecisionFlow) -> Program:
+        """A flow ready to run: one of the catalogue's, or another that is made ready now.
+
+        Raises:
+            ConfigError: A node's config cannot be used.
+            ConditionError: A condition in it cannot be evaluated.
+        """
+        known = self.programs.get(flow.key)
+        if known is not None and (known.flow is flow or known.flow == flow):
+            return known
+        return compile_flow(flow, self.parts)
+
+    def flow_for(self, key: str | None, channel_id: str | None, placement_id: str | None) -> DecisionFlow | None:
+        """The flow of a request: by key, else by channel and placement, by channel, the default, the base flow.
+
+        Returns:
+            None if a key is given that no flow has which may run.
+        """
+        if key is not None:
+            return BASE_FLOW if key == BASE_FLOW_KEY and key not in self.flows else self.flows.get(key)
+        routed = [(flow, route) for flow in self.flows.values() for route in flow.routes]
+        for wanted in (placement_id, None):
+            found = [
+                flow
+                for flow, route in routed
+                if channel_id is not None and route.channel_id == channel_id and route.placement_id == wanted
+            ]
+            if found:
+                return min(found, key=lambda flow: flow.id)
+        defaults = [flow for flow in self.flows.values() if flow.is_default]
+        return min(defaults, key=lambda flow: flow.id) if defaults else BASE_FLOW
+
+
+BASE_FLOW = DecisionFlow(
+    id="base", key=BASE_FLOW_KEY, name="Base NBA Flow", published=BASE_NODES, published_version=1, is_default=True
+)
+"""What a tenant without flows decides by."""
+
+
+def compile_catalogue(
+    stamp: str, entities: Mapping[str, Iterable[Entity]], extensions: Mapping[str, Extension] | None = None
+) -> Catalogue:
+    """Make a catalogue ready.
+
+    Args:
+        stamp: Of this version.
+        entities: By kind (:data:`rapport.domain.catalogue_checks.kinds.KINDS`); deleted ones left out.
+        extensions: Plug-ins by extension point.
+    """
+    problems: list[str] = []
+    channels = {one.id: one for one in _active(_of(entities, "channel", Channel))}
+    categories = {one.id: one for one in _of(entities, "category", Category)}
+    sub_categories = {one.id: one for one in _of(entities, "sub_category", SubCategory)}
+    fields = OfferFields.of(categories, sub_categories, problems)
+    offers = [ready_offer(one, fields, problems) for one in sorted(_of(entities, "offer", Offer), key=_by_id)]
+    creatives = _of(entities, "creative", Creative)
+    members = Members.of(offers, creatives)
+    rules = _compile_rules(_of(entities, "qualification_rule", QualificationRule), members, problems)
+    policies, broken = _compile_policies(_of(entities, "contact_policy", ContactPolicy), members, problems)
+    suppressions = compile_suppressions(_of(entities, "suppression_rule", SuppressionRule), members)
+    gate = Gate.of(policies, broken, suppressions)
+    parts = Parts(offers, rules, policies, broken, Binder(rules), gate, suppressions)
+    flows = [flow for flow in _active(_of(entities, "decision_flow", DecisionFlow)) if flow.published_version]
+    programs = _compile_flows([BASE_FLOW, *flows], parts, problems)
+    models = {model.key: model for model in _active(_of(entities, "model", Model))}
+    metrics = _active(_of(entities, "metric", MetricDefinition))
+    return Catalogue(
+        stamp=stamp,
+        offers={offer.id: offer for offer in offers},
+        creatives=_by_offer(creatives, channels),
+        channels=channels,
+        placements={one.id: one for one in _active(_of(entities, "placement", Placement))},
+        categories=categories,
+        sub_categories=sub_categories,
+        rules=rules,
+        policies=policies,
+        broken=broken,
+        suppressions=suppressions,
+        flows={flow.key: flow for flow in flows if flow.key in programs},
+        programs=programs,
+        parts=parts,
+        models=models,
+        scorers=_compile_models(models.values(), problems),
+        profiles={one.id: one for one in _active(_of(entities, "ranking_profile", RankingProfile))},
+        experiments={one.id: one for one in _active(_of(entities, "experiment", Experiment))},
+        metrics={metric.key: metric for metric in metrics},
+        segments={one.id: one.name for one in _active(entities.get("segment", ()))},
+        attribute_sources=AttributeSources.of(
+            _of(entities, "customer_schema", CustomerSchema), attributes_in(entities)
+        ),
+        computed={offer.id: fields.computed_of(offer) for offer in offers},
+        needs=_needs_of([*policies, *suppressions], metrics_in(entities, metrics)),
+        extensions=extensions or {},
+        problems=problems,
+        is_light=is_light(len(offers), entities),
+    )
+
+
+def _of(entities: Mapping[str, Iterable[Entity]], kind: str, expected: type[E]) -> list[E]:
+    return [one for one in entities.get(kind, ()) if isinstance(one, expected)]
+
+
+def _needs_of(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
+    return Needs(
+        windows=frozenset(window for policy in policies for window in policy.windows) | _CALENDAR_PERIODS,
+        outcomes=frozenset(outcome for policy in policies for outcome in policy.outcomes),
+        outcome_days=max((policy.outcome_days for policy in policies), default=0.0),
+        contact_days=max((policy.contact_days for policy in policies), default=0.0),
+        metrics=metrics,
+    )
+
+
+def _active(entities: Iterable[E]) -> list[E]:
+    return [one for one in entities if one.status is Status.ACTIVE]
+
+
+def _by_id(entity: Entity) -> str:
+    return entity.id
+
+
+def _by_priority(entity: ContactPolicy | QualificationRule) -> tuple[int, str]:
+    return -entity.priority, entity.id
+
+
+def _by_offer(creatives: Iterable[Creative], channels: Mapping[str, Channel]) -> Mapping[str, Sequence[Creative]]:
+    by_offer: dict[str, list[Creative]] = {}
+    for creative in sorted(_active(creatives), key=_by_id):
+        if creative.channel_id in channels:
+            by_offer.setdefault(creative.offer_id, []).append(creative)
+    return by_offer
+
+
+def _compile_rules(rules: Iterable[QualificationRule], members: Members, problems: list[str]) -> list[Rule]:
+    compiled: list[Rule] = []
+    for rule in sorted(_active(rules), key=_by_priority):
+        try:
+            _check_scopes(rule)
+            compiled.append(compile_rule(rule, members))
+        except (ConfigError, ConditionError) as error:
+            compiled.append(blocking_rule(rule, members, str(error)))
+            problems.append(f"qualification rule {rule.id} cannot be read and nobody fulfils it: {error}")
+    return compiled
+
+
+def _compile_policies(
+    policies: Iterable[ContactPolicy], members: Members, problems: list[str]
+) -> tuple[list[Policy], list[tuple[ContactPolicy, str]]]:
+    compiled: list[Policy] = []
+    broken: list[tuple[ContactPolicy, str]] = []
+    for policy in sorted(_active(policies), key=_by_priority):
+        try:
+            _check_scopes(policy)
+            compiled.append(compile_policy(policy, members))
+        except (ConfigError, ConditionError) as error:
+            broken.append((policy, str(error)))
+            problems.append(f"contact policy {policy.id} cannot be read and blocks everything: {error}")
+    return compiled, broken
+
+
+def _check_scopes(entity: ContactPolicy | QualificationRule) -> None:
+    if flaws := find_scope_flaws(entity):
+        raise ConfigError(*flaws)
+
+
+def _compile_flows(flows: Iterable[DecisionFlow], parts: Parts, problems: list[str]) -> dict[str, Program]:
+    programs: dict[str, Program] = {}
+    for flow in flows:
+        try:
+            programs[flow.key] = compile_flow(flow, parts)
+        except (ConfigError, ConditionError) as error:
+            problems.append(f"flow {flow.key} cannot be run: {error}")
+    return programs
+
+
+def _compile_models(models: Iterable[Model], problems: list[str]) -> dict[str, Scorer]:
+    scorers: dict[str, Scorer] = {}
+    for model in models:
+        try:
+            scorers[model.key] = compile_model(model)
+        except (ConfigError, ConditionError) as error:
+            problems.append(f"model {model.key} cannot be asked and counts as failing: {error}")
+    return scorers

@@ -1,0 +1,290 @@
+"""Flows made ready to run: configs read, conditions and formulas compiled, rules and policies sorted out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from rapport.domain.catalogue.strategy import GATES, DecisionFlow, Node
+from rapport.domain.catalogue_checks.flow_checks import all_nodes
+from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.decisions.eligibility.rule_index import Binder
+from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.flow.eligibility_nodes import Gate, prepare_policies, prepare_qualify
+from rapport.domain.decisions.flow.extension_node import prepare_extension
+from rapport.domain.decisions.flow.inventory_nodes import (
+    Action,
+    Run,
+    compile_all,
+    prepare_filter,
+    prepare_inventory,
+    prepare_match,
+)
+from rapport.domain.decisions.flow.node_types import (
+    CONFIGS,
+    MAX_CANDIDATES,
+    MAX_DEPTH,
+    NARROW,
+    OUTPUT,
+    PHASES,
+    SCORE,
+    CallConfig,
+    ComputeConfig,
+    ConditionalConfig,
+    GroupConfig,
+    ModeConfig,
+    OptimizeConfig,
+    RankConfig,
+    ScoreConfig,
+    SetConfig,
+)
+from rapport.domain.decisions.scoring.creative_choice import choose_creatives
+from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
+from rapport.domain.decisions.scoring.rank_node import rank_candidates
+from rapport.domain.decisions.scoring.score_node import score_candidates
+from rapport.domain.formulas import FormulaError, compile_formula
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Offer
+    from rapport.domain.catalogue.strategy import ContactPolicy
+    from rapport.domain.decisions.eligibility.policies import Policy
+    from rapport.domain.decisions.eligibility.rules import Rule
+
+_EVERYTHING: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node ready to run."""
+
+    node: Node
+    act: Action
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A flow ready to run.
+
+    Attributes:
+        phases: Steps by phase.
+        gates: Steps for the gates that the flow does not skip; for runs that end the first phase without them.
+    """
+
+    flow: DecisionFlow
+    phases: Mapping[int, Sequence[Step]]
+    gates: Sequence[Step] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What nodes are prepared with.
+
+    Attributes:
+        offers: In the order that candidates are to have.
+        rules: Highest priority first.
+        policies: Likewise.
+        binder: Of all rules, shared by the flows that apply all.
+        gate: Of all policies, likewise.
+        suppressions: Apply whatever policies a node has chosen.
+    """
+
+    offers: Sequence[Offer]
+    rules: Sequence[Rule]
+    policies: Sequence[Policy]
+    broken: Sequence[tuple[ContactPolicy, str]]
+    binder: Binder
+    gate: Gate
+    suppressions: Sequence[Policy] = ()
+
+    def binder_for(self, config: ModeConfig) -> Binder:
+        """The rules that a node applies."""
+        if config.mode == "all":
+            return self.binder
+        return Binder([rule for rule in self.rules if rule.entity.id in config.ids])
+
+    def gate_for(self, config: ModeConfig) -> Gate:
+        """The policies that a node applies."""
+        if config.mode == "all":
+            return self.gate
+        policies = [policy for policy in self.policies if policy.entity.id in config.ids]
+        return Gate.of(policies, [one for one in self.broken if one[0].id in config.ids], self.suppressions)
+
+
+def compile_flow(flow: DecisionFlow, parts: Parts) -> Program:
+    """Make a flow's published nodes ready to run.
+
+    Raises:
+        ConfigError: A node's config cannot be used.
+        ConditionError: A condition in it cannot be evaluated.
+    """
+    phases: dict[int, list[Step]] = {NARROW: [], SCORE: [], OUTPUT: []}
+    phase = NARROW
+    gates = {kind: _imply(kind, parts) for kind in GATES if kind not in flow.skip}
+    matches = any(node.type in ("match_creatives", "call_flow") for node in all_nodes(flow.published))
+    for node in flow.published:
+        phase = PHASES.get(node.type, phase)
+        if node.type == "rank":
+            phases[phase].append(_CHOOSE)
+        phases[phase].append(_prepare(node, phase, parts))
+        if node.type == "inventory" and not matches and "match_creatives" in gates:
+            phases[phase].append(gates["match_creatives"])  # rules and policies may be about creatives and channels
+    if not any(node.type == "rank" for node in flow.published):
+        phases[SCORE] += [_CHOOSE, _prepare(_RANK, SCORE, parts)]
+    return Program(flow, phases, list(gates.values()))
+
+
+def run_gates(run: Run, program: Program) -> None:
+    """Run the gates that the flow neither has run nor skips, so that leaving a node out lets nothing pass."""
+    run_steps(run, [step for step in program.gates if step.node.type not in run.gates])
+
+
+def run_steps(run: Run, steps: Iterable[Step]) -> None:
+    """Run nodes one after the other."""
+    for step in steps:
+        run.node = step.node.id
+        before = len(run.candidates)
+        step.act(run)
+        run.gates[step.node.type] = len(run.candidates)
+        run.recorder.note_stage(step.node.type, step.node.id, before, run.candidates, method=step.method)
+
+
+_CHOOSE: Final = Step(Node(id="choose_creatives", type="choose_creatives"), choose_creatives)
+"""One creative per offer: before the first ranking, because an offer is ranked once."""
+_RANK: Final = Node(id="rank", type="rank", config={"method": "top_score", "maxCandidates": MAX_CANDIDATES})
+
+
+def _imply(kind: str, parts: Parts) -> Step:
+    """Make a step for a gate that a flow does not name: with its default config, and without any where none applies."""
+    step = _prepare(Node(id=f"implied-{kind}", type=kind), NARROW, parts)
+    if kind != "match_creatives":
+        return step
+    return replace(step, act=lambda run: step.act(run) if run.catalogue.creatives else None)
+
+
+def _prepare(node: Node, phase: int, parts: Parts) -> Step:
+    if node.type not in CONFIGS:
+        raise ConfigError(("type", f"{node.type!r} of node {node.id} is not known"))
+    try:
+        config = read_config(node.config, CONFIGS[node.type])
+        return Step(node, _MAKE[node.type](config, phase, parts), getattr(config, "method", ""))
+    except ConfigError as error:
+        raise ConfigError(*((f"{node.id}.{field}", fault) for field, fault in error.faults)) from error
+
+
+def _conditional(config: ConditionalConfig, phase: int, parts: Parts) -> Action:
+    holds = compile_all(config.conditions, config.combinator)
+    then = [_prepare(node, phase, parts) for node in config.then]
+    otherwise = [_prepare(node, phase, parts) for node in config.otherwise]
+    return lambda run: run_steps(run, then if holds(run.context.lookup) else otherwise)
+
+
+def _call(config: CallConfig, phase: int, _parts: Parts) -> Action:
+    def act(run: Run) -> None:
+        program = run.catalogue.programs.get(config.flow_key)
+        if program is None or run.depth >= MAX_DEPTH:
+            _refuse(run, config.flow_key, phase, "is not active" if program is None else "is called too deep")
+            return
+        run.depth += 1
+        run_steps(run, [step for step in program.phases[phase] if step.node.type != "inventory"])
+        run.depth -= 1
+
+    return act
+
+
+def _refuse(run: Run, key: str, phase: int, why: str) -> None:
+    """What a flow that cannot be called would have let pass is not known, so that nothing passes."""
+    reason = f"flow {key} {why}"
+    run.recorder.problems.append(f"node {run.node}: {reason}")
+    if phase == NARROW:
+        verdict = Verdict(True, reason, is_fault=True)
+        run.keep("call_flow", lambda _candidate: (run.node, "", verdict))
+
+
+def _score(config: ScoreConfig, _phase: int, _parts: Parts) -> Action:
+    def act(run: Run) -> None:
+        if run.is_fallback:
+            for candidate in run.candidates:
+                candidate.fit = 1.0
+            score_candidates(run, ScoreConfig())
+            return
+        score_candidates(run, config)
+        run.is_fallback = any(assignment.is_held_out for assignment in run.assignments)
+
+    return act
+
+
+def _optimize(config: OptimizeConfig, _phase: int, _parts: Parts) -> Action:
+    return lambda run: None if run.is_fallback else optimize_candidates(run, config)
+
+
+def _rank(config: RankConfig, _phase: int, _parts: Parts) -> Action:
+    """Rank all: who stays is decided when it is known what can be shown."""
+    everything = msgspec.structs.replace(config, max_candidates=_EVERYTHING)
+    fallback = msgspec.structs.replace(everything, method="top_score")
+
+    def act(run: Run) -> None:
+        run.most = min(run.most, config.max_candidates)
+        run.ranked_by, run.pool = run.node, list(run.candidates)
+        run.ranking = fallback if run.is_fallback else everything
+        rank_candidates(run, run.ranking)
+
+    return act
+
+
+def _group(config: GroupConfig, _phase: int, _parts: Parts) -> Action:
+    def act(run: Run) -> None:
+        run.allocation = config.method
+
+    return act
+
+
+def _compute(config: ComputeConfig, _phase: int, _parts: Parts) -> Action:
+    try:
+        formulas = [(one.name, compile_formula(one.formula)) for one in config.fields]
+    except FormulaError as error:
+        raise ConfigError(("fields", str(error))) from error
+
+    def act(run: Run) -> None:
+        for candidate in run.candidates:
+            for name, formula in formulas:
+                value = formula.evaluate(partial(run.context.lookup, candidate=candidate))
+                candidate.personalization[name] = value
+
+    return act
+
+
+def _set(config: SetConfig, _phase: int, _parts: Parts) -> Action:
+    def act(run: Run) -> None:
+        for candidate in run.candidates:
+            candidate.properties.update(config.properties)
+
+    return act
+
+
+def _nothing(_run: Run) -> None:
+    """Facts are loaded before a flow runs, and there is one form of answer."""
+
+
+_MAKE: Final[Mapping[str, Callable[[Any, int, Parts], Action]]] = {
+    "inventory": lambda config, _phase, parts: prepare_inventory(config, parts.offers),
+    "match_creatives": lambda config, _phase, _parts: prepare_match(config),
+    "enrich": lambda _config, _phase, _parts: _nothing,
+    "qualify": lambda config, _phase, parts: prepare_qualify(parts.binder_for(config)),
+    "contact_policy": lambda config, _phase, parts: prepare_policies(parts.gate_for(config)),
+    "filter": lambda config, _phase, _parts: prepare_filter(config),
+    "conditional": _conditional,
+    "call_flow": _call,
+    "score": _score,
+    "optimize": _optimize,
+    "rank": _rank,
+    "group": _group,
+    "compute": _compute,
+    "set_properties": _set,
+    "response": lambda _config, _phase, _parts: _nothing,
+    "extension_point": lambda config, _phase, _parts: prepare_extension(config),
+}

@@ -1,0 +1,185 @@
+"""Contact policies: when a customer is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rapport.domain.catalogue.inventory import Budget
+from rapport.domain.conditions import asks_candidate
+from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.decisions.eligibility.policy_checks import (
+    Check,
+    check_budget,
+    check_cap,
+    check_cap_over_everything,
+    check_category,
+    check_cooldown,
+    check_exclusion,
+    check_hours,
+    check_metric,
+    check_outcome,
+    check_override,
+    check_segments,
+)
+from rapport.domain.decisions.eligibility.policy_configs import (
+    BudgetConfig,
+    CapConfig,
+    CategoryConfig,
+    CooldownConfig,
+    ExclusionConfig,
+    HoursConfig,
+    MetricConfig,
+    OutcomeConfig,
+    OverrideConfig,
+    PolicyConfig,
+    SegmentConfig,
+)
+from rapport.domain.decisions.eligibility.scopes import Members, describe, scopes_of, selection_for
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Offer
+    from rapport.domain.catalogue.strategy import ContactPolicy
+    from rapport.domain.catalogue.values import Scope
+    from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.eligibility.verdict import Verdict
+    from rapport.domain.decisions.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy ready to be applied.
+
+    Attributes:
+        overrides: Whether it lets candidates past all others instead of blocking.
+        binds_mandatory: Whether mandatory offers respect it.
+        windows: The windows it counts in.
+        outcomes: The outcomes whose latest time it asks for.
+        outcome_days: From so many days ago on.
+        contact_days: From so many days ago on it asks for the latest contact.
+        is_shared: Whether it says the same about all candidates under the same scope.
+        asks_history: Whether it asks for the contacts in its scope, and for nothing else: it passes where there are
+            none. All others say the same whatever the scope is under which they apply.
+        concerns: Whether it can ever have something to say about an offer.
+        limits_exposure: Whether what a decision shows itself can make it block more of the same decision. A cooldown
+            does not: what is shown together is one contact.
+    """
+
+    entity: ContactPolicy
+    scopes: Sequence[Scope]
+    check: Check
+    overrides: bool
+    binds_mandatory: bool
+    windows: frozenset[Window]
+    outcomes: frozenset[str]
+    outcome_days: float
+    contact_days: float
+    members: Members
+    is_shared: bool
+    asks_history: bool
+    concerns: Callable[[Offer], bool]
+    limits_exposure: bool
+
+    def is_quiet(self, context: Context) -> bool:
+        """Whether it lets all candidates pass, because nothing that it asks for has happened to the customer."""
+        return bool(self.outcomes) and not context.customer.last_outcome_ms
+
+    def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
+        """What it says; None where it does not apply."""
+        verdict: Verdict | None = None
+        for scope in self.scopes:
+            selection = selection_for(scope, candidate, context, self.members)
+            if selection is None:
+                continue
+            verdict = self.check(candidate, context, selection, describe(scope))
+            if verdict.is_blocked:
+                return verdict
+        return verdict
+
+
+def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
+    """Prepare a policy.
+
+    Raises:
+        ConfigError: Its config does not fit its type, or it is a cap without a maximum.
+        ConditionError: A condition in it cannot be evaluated.
+    """
+    kind, make = _TYPES[policy.rule_type]
+    config = read_config(policy.config, kind)
+    if isinstance(config, CapConfig):
+        _check_maximum(config)
+    return Policy(
+        entity=policy,
+        scopes=scopes_of(policy),
+        check=make(config, members),
+        overrides=policy.rule_type == "allow_override",
+        binds_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
+        windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
+        outcomes=_outcomes_of(config),
+        outcome_days=_outcome_days(config),
+        contact_days=_contact_days(config),
+        members=members,
+        is_shared=_is_shared(config),
+        asks_history=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
+        concerns=_concerns(config),
+        limits_exposure=isinstance(config, ExclusionConfig)
+        or (isinstance(config, CapConfig) and config.counts in ("impressions", "contacts")),
+    )
+
+
+def _is_shared(config: PolicyConfig) -> bool:
+    if isinstance(config, OverrideConfig):
+        return not any(asks_candidate(condition.field) for condition in config.conditions)
+    return not isinstance(config, BudgetConfig | ExclusionConfig | CategoryConfig)
+
+
+def _concerns(config: PolicyConfig) -> Callable[[Offer], bool]:
+    if isinstance(config, ExclusionConfig):
+        return lambda offer: offer.id in config.offer_group
+    if isinstance(config, BudgetConfig):
+        return lambda offer: offer.budget != Budget()
+    return lambda _offer: True
+
+
+def _check_maximum(config: CapConfig) -> None:
+    if not config.limits():
+        known = "maxPerDay, maxPerWeek, maxPerMonth, maxTotal, maxContacts"
+        raise ConfigError(("", f"a cap needs a maximum: one of {known}"))
+    if config.max_contacts is None and (config.window_days or config.window_hours):
+        raise ConfigError(("maxContacts", "is required with windowDays or windowHours"))
+
+
+def _outcomes_of(config: PolicyConfig) -> frozenset[str]:
+    if isinstance(config, OutcomeConfig):
+        return frozenset((*config.outcomes, *config.ended_by))
+    return frozenset(config.after_outcome) if isinstance(config, CategoryConfig) else frozenset()
+
+
+def _outcome_days(config: PolicyConfig) -> float:
+    if isinstance(config, OutcomeConfig):
+        return config.suppress_for_days
+    return config.suppression_days if isinstance(config, CategoryConfig) else 0.0
+
+
+def _contact_days(config: PolicyConfig) -> float:
+    if isinstance(config, CooldownConfig):
+        return config.cooldown_hours / _DAY_HOURS
+    return config.within_days if isinstance(config, ExclusionConfig) else 0.0
+
+
+_DAY_HOURS: Final = 24
+_TYPES: Final[Mapping[str, tuple[type[PolicyConfig], Callable[[Any, Members], Check]]]] = {
+    "frequency_cap": (CapConfig, check_cap),
+    "cooldown": (CooldownConfig, check_cooldown),
+    "budget_exhausted": (BudgetConfig, check_budget),
+    "outcome_based": (OutcomeConfig, check_outcome),
+    "segment_exclusion": (SegmentConfig, check_segments),
+    "time_window": (HoursConfig, check_hours),
+    "mutual_exclusion": (ExclusionConfig, check_exclusion),
+    "cross_channel_cap": (CapConfig, check_cap_over_everything),
+    "customer_total_cap": (CapConfig, check_cap_over_everything),
+    "allow_override": (OverrideConfig, check_override),
+    "category_suppression": (CategoryConfig, check_category),
+    "metric_condition": (MetricConfig, check_metric),
+}

@@ -1,0 +1,139 @@
+"""What contact policies can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from rapport.domain.conditions import Condition, Operator
+from rapport.domain.configs import Config
+from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
+
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+_Days = Annotated[float, msgspec.Meta(gt=0, le=3_650)]
+COMPLAINTS: Final = ("complaint", "unsubscribe", "unsubscribed", "opt_out", "hard_bounce", "spam_report")
+REFUSALS: Final = ("dismiss", "not_interested", "complaint", "opt_out")
+
+
+class PolicyConfig(Config, frozen=True, kw_only=True):
+    """What every policy may say.
+
+    Attributes:
+        bypassable: Whether mandatory offers get past it.
+    """
+
+    bypassable: bool = True
+
+
+class CapConfig(PolicyConfig, frozen=True, kw_only=True):
+    """How often is too often. At least one maximum is given.
+
+    Attributes:
+        window: calendar: the day, ISO week or month; rolling: 24 hours, 7 days or 30 days.
+        time_zone: Whose clock calendar windows follow.
+        counts: impressions; contacts: these and all responses; responses; positive; converts.
+        max_contacts: In ``window_days`` or ``window_hours``, rolling.
+    """
+
+    max_per_day: _Positive | None = None
+    max_per_week: _Positive | None = None
+    max_per_month: _Positive | None = None
+    max_total: _Positive | None = None
+    max_contacts: _Positive | None = None
+    window_days: _Positive | None = None
+    window_hours: _Positive | None = None
+    window: Kind = Kind.CALENDAR
+    time_zone: Zone = Zone.TENANT
+    counts: Literal["impressions", "contacts", "responses", "positive", "converts"] = "impressions"
+
+    def limits(self) -> list[tuple[Window, int]]:
+        """Every window with its maximum."""
+        given = ((self.max_per_day, Unit.DAY), (self.max_per_week, Unit.WEEK), (self.max_per_month, Unit.MONTH))
+        limits = [(Window(self.window, unit, self.time_zone), most) for most, unit in given if most is not None]
+        if self.max_total is not None:
+            limits.append((ALL_TIME, self.max_total))
+        if self.max_contacts is not None:
+            unit = Unit.HOUR if self.window_hours else Unit.DAY
+            length = self.window_hours or self.window_days or 1
+            limits.append((Window(Kind.ROLLING, unit, count=length), self.max_contacts))
+        return limits
+
+
+class CooldownConfig(PolicyConfig, frozen=True, kw_only=True):
+    """How long after a contact the next one may follow."""
+
+    cooldown_hours: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class BudgetConfig(PolicyConfig, frozen=True, kw_only=True):
+    """The offer's own budget; ``threshold`` is the share of it at which it counts as used up."""
+
+    threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+
+
+class OutcomeConfig(PolicyConfig, frozen=True, kw_only=True):
+    """For how long a customer is left alone after some outcome; ``preset`` complaints names the usual ones.
+
+    Attributes:
+        ended_by: Any of these outcomes, later and in the same scope, ends it before.
+        ended_by_consent: So does a later grant of consent to any of these purposes.
+    """
+
+    after_outcome: str | Sequence[str] = ()
+    ended_by: Sequence[str] = ()
+    ended_by_consent: Sequence[str] = ()
+    preset: Literal["complaints"] | None = None
+    suppress_for_days: _Days = 30.0
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """All outcomes meant."""
+        named = (self.after_outcome,) if isinstance(self.after_outcome, str) else tuple(self.after_outcome)
+        return named + (COMPLAINTS if self.preset else ())
+
+
+class SegmentConfig(PolicyConfig, frozen=True, kw_only=True):
+    """Who is never contacted."""
+
+    exclude_segments: Annotated[Sequence[str], msgspec.Meta(min_length=1)]
+
+
+class HoursConfig(PolicyConfig, frozen=True, kw_only=True):
+    """When contacts are allowed: ISO weekdays (1 Monday) and hours, the end not included; 22 to 6 spans midnight."""
+
+    allowed_days: Sequence[Annotated[int, msgspec.Meta(ge=1, le=7)]] = (1, 2, 3, 4, 5, 6, 7)
+    start_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 0
+    end_hour: Annotated[int, msgspec.Meta(ge=0, le=24)] = 24
+    time_zone: Zone = Zone.TENANT
+
+
+class ExclusionConfig(PolicyConfig, frozen=True, kw_only=True):
+    """Offers of which a customer sees one only, within some days."""
+
+    offer_group: Annotated[Sequence[str], msgspec.Meta(min_length=2)]
+    within_days: _Days = 30.0
+
+
+class OverrideConfig(PolicyConfig, frozen=True, kw_only=True):
+    """When candidates get past every policy; without conditions always."""
+
+    conditions: Sequence[Condition] = ()
+
+
+class CategoryConfig(PolicyConfig, frozen=True, kw_only=True):
+    """A category that is left alone after a customer refused one of its offers."""
+
+    category_id: str | None = None
+    sub_category_id: str | None = None
+    suppression_days: _Days = 30.0
+    after_outcome: Sequence[str] = REFUSALS
+
+
+class MetricConfig(PolicyConfig, frozen=True, kw_only=True):
+    """Blocks while a metric fulfils a condition; a customer without a value is not blocked."""
+
+    metric: str
+    operator: Operator = "gte"
+    value: Any = None

@@ -1,0 +1,199 @@
+"""Which rules and policies apply to which candidate: found out once per catalogue, not once per request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from rapport.domain.catalogue.values import ScopeKind
+from rapport.domain.decisions.eligibility.policies import Policy
+from rapport.domain.decisions.eligibility.rules import Rule
+from rapport.domain.decisions.eligibility.scopes import describe, id_of, select
+from rapport.domain.decisions.eligibility.verdict import PASSED, Verdict
+from rapport.domain.decisions.facts import EVERYTHING, Selection
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.values import Scope
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+Place: TypeAlias = str | tuple[str, str, str | None, str | None]
+"""What decides which scopes cover a candidate: its creative alone, or offer, creative, and the request's channel and
+placement where it leaves them open."""
+MAX_SCOPES: Final = 1_000_000
+"""More than any judge has."""
+MAX_KNOWN: Final = 200_000
+"""Places; requests could name any number of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """A policy or a rule under one of its scopes. There is one object for all candidates that it judges alike.
+
+    Attributes:
+        segments: It applies to customers who are in one of these; None: to all.
+        scope: In words.
+    """
+
+    judge: Policy | Rule
+    segments: frozenset[str] | None
+    selection: Selection
+    scope: str
+
+    def ask(self, candidate: Candidate, context: Context) -> Verdict:
+        """What it says; a pass where it does not apply. What it says about all alike is remembered in the context."""
+        known = context.verdicts.get(self)
+        if known is not None:
+            return known
+        if self.segments is not None and self.segments.isdisjoint(context.segments):
+            verdict = PASSED
+        else:
+            verdict = self.judge.check(candidate, context, self.selection, self.scope)
+        if self.judge.is_shared:
+            context.verdicts[self] = verdict
+        return verdict
+
+
+def _asks_history_of_offer(binding: Binding) -> bool:
+    """Whether it has nothing to say to customers who were never contacted about the offer."""
+    selection, judge = binding.selection, binding.judge
+    return (
+        isinstance(judge, Policy) and judge.asks_history and selection.offers is not None and len(selection.offers) == 1
+    )
+
+
+Placed: TypeAlias = tuple[int, Binding]
+"""A binding with its place in the order of all judges."""
+
+
+class Blocked(NamedTuple):
+    """A verdict that blocks, with its binding and its place."""
+
+    place: int
+    binding: Binding
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """Bindings of candidates. Candidates with the same ones have the same object.
+
+    Attributes:
+        shared: Those that judge all candidates alike.
+        own: The others.
+    """
+
+    shared: Sequence[Placed]
+    own: Sequence[Placed]
+
+
+def _ask(placed: Iterable[Placed], candidate: Candidate, context: Context) -> Sequence[Blocked]:
+    return [
+        Blocked(place, binding, verdict)
+        for place, binding in placed
+        if (verdict := binding.ask(candidate, context)).is_blocked
+    ]
+
+
+@dataclass(slots=True)
+class Binder:
+    """Finds the bindings of candidates, and remembers them.
+
+    Most customers were contacted about few offers, so that for the others what only asks for such contacts is left out.
+    What is left is the same for many candidates, and is asked once for all of them.
+    """
+
+    judges: Sequence[Policy | Rule]
+    _of_places: dict[Place, tuple[Bound, Sequence[Placed]]] = field(default_factory=dict)
+    _bound: dict[tuple[Placed, ...], Bound] = field(default_factory=dict)
+    _known: dict[tuple[str, Selection, frozenset[str] | None, str], Binding] = field(default_factory=dict)
+
+    def ask(self, candidate: Candidate, context: Context) -> Sequence[Blocked]:
+        """What blocks a candidate, in the order of the judges."""
+        blocked, own = self._begin(candidate, context)
+        mine = _ask(own, candidate, context) if own else ()
+        return sorted((*blocked, *mine), key=attrgetter("place")) if mine else blocked
+
+    def first(self, candidate: Candidate, context: Context) -> Blocked | None:
+        """What blocks a candidate first; nothing that comes after is asked for the candidate alone."""
+        blocked, own = self._begin(candidate, context)
+        found = blocked[0] if blocked else None
+        for place, binding in own:
+            if found is not None and place > found.place:
+                break
+            verdict = binding.ask(candidate, context)
+            if verdict.is_blocked:
+                return Blocked(place, binding, verdict)
+        return found
+
+    def _begin(self, candidate: Candidate, context: Context) -> tuple[Sequence[Blocked], Sequence[Placed]]:
+        """What blocks this candidate and others alike, and what is to be asked for it alone."""
+        if not self.judges:
+            return (), ()
+        bound, own_of_known = self._of(candidate, context)
+        known = context.blocked.get(bound)
+        if known is None:
+            own = tuple(one for one in bound.own if not one[1].judge.is_quiet(context))
+            known = context.blocked[bound] = _ask(bound.shared, candidate, context), own
+        return (known[0], own_of_known) if candidate.offer.id in context.tallies.known_offers else known
+
+    def _of(self, candidate: Candidate, context: Context) -> tuple[Bound, Sequence[Placed]]:
+        """The bindings of a candidate, and those of its own if the customer knows the offer."""
+        creative, request = candidate.creative, context.request
+        place: Place
+        if creative is None:
+            place = candidate.offer.id, "", request.channel_id, request.placement_id
+        elif creative.placement_id or request.placement_id is None:
+            place = creative.id
+        else:
+            place = candidate.offer.id, creative.id, None, request.placement_id
+        found = self._of_places.get(place)
+        if found is None:
+            if len(self._of_places) >= MAX_KNOWN:
+                self._of_places.clear()
+                self._bound.clear()
+            found = self._of_places[place] = self._sort(
+                (number * MAX_SCOPES + index, binding)
+                for number, judge in enumerate(self.judges)
+                for index, binding in enumerate(self._bind(judge, candidate, context))
+            )
+        return found
+
+    def _sort(self, placed: Iterable[Placed]) -> tuple[Bound, Sequence[Placed]]:
+        every = tuple(placed)
+        always = tuple(one for one in every if not _asks_history_of_offer(one[1]))
+        if always not in self._bound:
+            shared = tuple(one for one in always if one[1].judge.is_shared)
+            self._bound[always] = Bound(shared, tuple(one for one in always if not one[1].judge.is_shared))
+        bound = self._bound[always]
+        return bound, tuple(one for one in every if one not in bound.shared)
+
+    def _bind(self, judge: Policy | Rule, candidate: Candidate, context: Context) -> list[Binding]:
+        if isinstance(judge, Policy) and not judge.concerns(candidate.offer):
+            return []
+        bindings = [one for scope in judge.scopes if (one := self._under(judge, scope, candidate, context))]
+        if len(bindings) < 2 or (isinstance(judge, Policy) and judge.asks_history):
+            return bindings
+        # The others say the same under each of their scopes, and are to say it once.
+        plain = [one for one in bindings if one.segments is None]
+        segments = frozenset(name for one in bindings for name in one.segments or ())
+        return [plain[0] if plain else self._intern(judge, EVERYTHING, segments, "")]
+
+    def _under(self, judge: Policy | Rule, scope: Scope, candidate: Candidate, context: Context) -> Binding | None:
+        if scope.scope is ScopeKind.SEGMENT:
+            return self._intern(judge, EVERYTHING, frozenset((scope.scope_id or "",)), describe(scope))
+        selection = select(scope, id_of(scope.scope, candidate, context), judge.members)
+        if selection is None:
+            return None
+        if isinstance(judge, Policy) and judge.asks_history:
+            return self._intern(judge, selection, None, describe(scope))
+        return self._intern(judge, EVERYTHING, None, "")  # which scope it is does not change what it says
+
+    def _intern(
+        self, judge: Policy | Rule, selection: Selection, segments: frozenset[str] | None, scope: str
+    ) -> Binding:
+        key = (judge.entity.id, selection, segments, scope)
+        if key not in self._known:
+            self._known[key] = Binding(judge, segments, selection, scope)
+        return self._known[key]

@@ -1,0 +1,241 @@
+"""Qualification rules: who may get an offer, and for whom it fits less well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from rapport.domain.catalogue.strategy import RuleStage
+from rapport.domain.catalogue.values import Scope
+from rapport.domain.conditions import Condition, Operator, asks_candidate, compile_condition
+from rapport.domain.configs import Config, read_config
+from rapport.domain.decisions.eligibility.scopes import Members, describe, find_scope_flaws, scopes_of, selection_for
+from rapport.domain.decisions.eligibility.verdict import PASSED, Verdict
+from rapport.domain.periods import DAY_MS
+from rapport.domain.times import InstantError, parse_instant
+
+if TYPE_CHECKING:
+    from rapport.domain.catalogue.strategy import QualificationRule
+    from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.facts import Selection
+
+Check = Callable[["Candidate", "Context", "Selection", str], Verdict]
+"""Judges a candidate, as those of policies do; a rule counts no contacts, so the last two do not matter to it."""
+Judge = Callable[["Candidate", "Context"], Verdict]
+OnMissing: TypeAlias = Literal["pass", "fail"]
+
+
+class SegmentRule(Config, frozen=True, kw_only=True):
+    """The customer must be in all of these segments; none is no requirement."""
+
+    required_segments: Sequence[str] = ()
+
+
+class ValueRule(Config, frozen=True, kw_only=True):
+    """A rule about a value.
+
+    Attributes:
+        on_missing: Whether who or what has no such value passes; None: what :func:`_on_missing` says.
+    """
+
+    on_missing: OnMissing | None = None
+
+
+class AttributeRule(ValueRule, frozen=True, kw_only=True):
+    """A condition on ``customer.*``, ``attributes.*`` or another field; a bare name is the customer's."""
+
+    attribute: str
+    operator: Operator = "eq"
+    value: Any = None
+
+
+class PropensityRule(ValueRule, frozen=True, kw_only=True):
+    """The offer's propensity must reach a minimum."""
+
+    min_score: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    model: str = ""
+
+
+class RecencyRule(ValueRule, frozen=True, kw_only=True):
+    """A date of the customer must not lie further back than some days."""
+
+    attribute: str
+    max_days: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class MetricRule(ValueRule, frozen=True, kw_only=True):
+    """A behavioral metric must fulfil a condition."""
+
+    metric: str
+    operator: Operator = "gte"
+    value: Any = None
+
+
+class OfferRule(ValueRule, frozen=True, kw_only=True):
+    """A field of the offer must fulfil a condition."""
+
+    attribute: str
+    operator: Operator = "eq"
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule ready to be applied.
+
+    Attributes:
+        is_shared: Whether it says the same about all candidates under the same scope.
+    """
+
+    entity: QualificationRule
+    scopes: Sequence[Scope]
+    check: Check
+    members: Members
+    is_shared: bool
+
+    def is_quiet(self, _context: Context) -> bool:
+        """Whether it lets all candidates pass whatever they are: there is no rule of which that is known."""
+        return False
+
+    def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
+        """What it says; None where it does not apply to the candidate."""
+        for scope in self.scopes:
+            selection = selection_for(scope, candidate, context, self.members)
+            if selection is not None:
+                return self.check(candidate, context, selection, describe(scope))
+        return None
+
+
+def compile_rule(rule: QualificationRule, members: Members) -> Rule:
+    """Prepare a rule.
+
+    Raises:
+        ConfigError: Its config does not fit its type.
+        ConditionError: Its condition cannot be evaluated.
+    """
+    kind, make = _TYPES[rule.rule_type]
+    config = read_config(rule.config, kind)
+    check = _as_check(make(config, _on_missing(config, rule.stage)))
+    return Rule(rule, scopes_of(rule), check, members, _is_shared(config))
+
+
+def _on_missing(config: Config, stage: RuleStage) -> OnMissing:
+    """Say what a rule does where its value is not known.
+
+    Who is eligible has to be known, so that a rule of stage eligibility does not. At the other stages, which are about
+    what suits, nothing is held against a customer of whom an attribute is not known. Dates, metrics and fields of
+    offers are asked for at every stage.
+    """
+    if isinstance(config, ValueRule) and config.on_missing is not None:
+        return config.on_missing
+    is_lenient = isinstance(config, AttributeRule | PropensityRule) and stage is not RuleStage.ELIGIBILITY
+    return "pass" if is_lenient else "fail"
+
+
+def blocking_rule(rule: QualificationRule, members: Members, fault: str) -> Rule:
+    """What stands for a rule that cannot be read: nobody fulfils it, where its scopes say so or all over."""
+    verdict = Verdict(True, f"the rule cannot be evaluated: {fault}", is_fault=True)
+    scopes = [Scope()] if find_scope_flaws(rule) else scopes_of(rule)
+    return Rule(rule, scopes, lambda *_: verdict, members, is_shared=True)
+
+
+def _as_check(judge: Judge) -> Check:
+    return lambda candidate, context, _selection, _scope: judge(candidate, context)
+
+
+def _is_shared(config: Config) -> bool:
+    if isinstance(config, AttributeRule | RecencyRule):
+        return "." not in config.attribute or not asks_candidate(config.attribute)
+    return isinstance(config, SegmentRule | MetricRule)
+
+
+def _segments(config: SegmentRule, _missing: OnMissing) -> Judge:
+    required = frozenset(config.required_segments)
+
+    def check(_candidate: Candidate, context: Context) -> Verdict:
+        missing = sorted(required - context.segments)
+        if not missing:
+            return PASSED
+        detail = {"required": sorted(required), "actual": sorted(context.segments)}
+        return Verdict(True, f"Missing required segments: {', '.join(missing)}", detail)
+
+    return check
+
+
+def _attribute(config: AttributeRule, missing: OnMissing) -> Judge:
+    name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
+    return _condition(name, config.attribute, config.operator, config.value, missing)
+
+
+def _offer(config: OfferRule, missing: OnMissing) -> Judge:
+    name = config.attribute if config.attribute.startswith("offer.") else f"offer.{config.attribute}"
+    return _condition(name, config.attribute, config.operator, config.value, missing)
+
+
+def _metric(config: MetricRule, missing: OnMissing) -> Judge:
+    name = f"metric.{config.metric}"
+    return _condition(name, config.metric, config.operator, config.value, missing)
+
+
+def _condition(name: str, label: str, operator: Operator, value: object, missing: OnMissing) -> Judge:
+    test = compile_condition(Condition(field=name, operator=operator, value=value))
+
+    def check(candidate: Candidate, context: Context) -> Verdict:
+        actual = context.lookup(name, candidate)
+        if actual is None and not test.asks_for_presence:
+            if missing == "pass":
+                return PASSED
+        elif test.holds(actual):
+            return PASSED
+        detail = {"attribute": label, "operator": operator, "expected": value, "actual": actual}
+        what = "is not known" if actual is None else f"is {actual!r}"
+        return Verdict(True, f"{label} {what}, wanted is {operator} {value!r}", detail)
+
+    return check
+
+
+def _propensity(config: PropensityRule, missing: OnMissing) -> Judge:
+    def check(candidate: Candidate, context: Context) -> Verdict:
+        actual = context.request.propensities.get(candidate.offer.id)
+        if missing == "pass" if actual is None else actual >= config.min_score:
+            return PASSED
+        detail = {"model": config.model, "minScore": config.min_score, "actualScore": actual}
+        what = "is not known" if actual is None else f"{actual:.3f} is below {config.min_score:g}"
+        return Verdict(True, f"propensity {what}", detail)
+
+    return check
+
+
+def _recency(config: RecencyRule, missing: OnMissing) -> Judge:
+    name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
+
+    def check(candidate: Candidate, context: Context) -> Verdict:
+        at_ms = _instant_ms(context.lookup(name, candidate))
+        days = None if at_ms is None else (context.now_ms - at_ms) / DAY_MS
+        if missing == "pass" if days is None else days <= config.max_days:
+            return PASSED
+        detail = {"attribute": config.attribute, "maxDays": config.max_days, "actualDays": days and round(days, 2)}
+        what = "has no date" if days is None else f"lies {days:.1f} days back"
+        return Verdict(True, f"{config.attribute} {what}, at most {config.max_days:g} days are wanted", detail)
+
+    return check
+
+
+def _instant_ms(value: object) -> int | None:
+    try:
+        return parse_instant(value) if isinstance(value, str | int | float) else None
+    except InstantError:
+        return None
+
+
+_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any, OnMissing], Judge]]]] = {
+    "segment_required": (SegmentRule, _segments),
+    "attribute_condition": (AttributeRule, _attribute),
+    "propensity_threshold": (PropensityRule, _propensity),
+    "recency_check": (RecencyRule, _recency),
+    "metric_condition": (MetricRule, _metric),
+    "offer_attribute": (OfferRule, _offer),
+}

@@ -1,0 +1,47 @@
+"""Plug-ins at the extension points of flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from rapport.domain.decisions.candidates import Candidate, Context
+from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.flow.inventory_nodes import Action, Run
+from rapport.domain.decisions.flow.node_types import ExtensionConfig
+
+Extension: TypeAlias = Callable[[Sequence[Candidate], Context], Iterable[Candidate]]
+"""Gets copies of the candidates and gives back those that stay, in their order, with other scores or properties if it
+likes. It must be pure, or decisions cannot be replayed."""
+
+
+def prepare_extension(config: ExtensionConfig) -> Action:
+    """Let the plug-in of a point act, if there is one. It can add no candidate, and its failure harms nobody."""
+
+    def act(run: Run) -> None:
+        extension = run.catalogue.extensions.get(config.point)
+        if extension is None or run.is_fallback:
+            return
+        try:
+            left = {one.subject: one for one in extension([_copy(one) for one in run.candidates], run.context)}
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in does, the decision goes on without it
+            fault = f"{type(error).__name__}: {error}"
+            run.recorder.problems.append(f"the extension at {config.point} failed and was left out: {fault}")
+            return
+        known = {candidate.subject for candidate in run.candidates}
+        removed = Verdict(True, f"removed by the extension at {config.point}")
+        run.keep("extension_point", lambda one: None if one.subject in left else (run.node, "", removed))
+        stay = [one for one in run.candidates if one.subject not in left]  # of an inquiry
+        run.candidates = [*(one for subject, one in left.items() if subject in known), *stay]
+
+    return act
+
+
+def _copy(candidate: Candidate) -> Candidate:
+    return replace(
+        candidate,
+        properties=dict(candidate.properties),
+        personalization=dict(candidate.personalization),
+        explanation=dict(candidate.explanation),
+    )

@@ -1,0 +1,214 @@
+"""The last phase: what is shown of the ranked candidates, placement by placement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rapport.domain.decisions.compile_flow import Program, run_steps
+from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.flow.inventory_nodes import Objection, Run, is_mandatory_now
+from rapport.domain.decisions.flow.node_types import OUTPUT
+from rapport.domain.decisions.output.allocation import allocate_optimally
+from rapport.domain.decisions.output.rendering import render
+from rapport.domain.decisions.scoring.selection_probability import selection_probabilities
+from rapport.domain.decisions.trace import CouplingRecord
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.facts import Subject
+
+_NOTHING_TO_SPREAD: Final = (
+    "the flow allocates optimally, but the request does not deduplicate: each placement shows its best"
+)
+_TAKEN: Final = "the offer is shown in another placement"
+
+
+@dataclass(slots=True)
+class Slot:
+    """A placement while it is filled.
+
+    Attributes:
+        run: Its candidates are ranked.
+        limit: How many it takes.
+        channel_id: Of the placement; None without a placement.
+        chosen: What it shows.
+        lost: What it cannot show, by :func:`id`; the reasons are in the trace.
+        finished: What is ready to be shown, likewise.
+        probabilities: Of each candidate to be shown.
+    """
+
+    run: Run
+    limit: int
+    placement_id: str | None = None
+    channel_id: str | None = None
+    chosen: list[Candidate] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
+    probabilities: dict[Subject, float] = field(default_factory=dict)
+
+    def lose(self, stage: str, candidate: Candidate, objection: Objection) -> None:
+        """Note that a candidate cannot be shown."""
+        by, name, verdict = objection
+        self.lost.add(id(candidate))
+        self.run.recorder.placement_id = self.placement_id
+        self.run.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
+
+
+def fill(slots: Sequence[Slot], program: Program, *, deduplicate: bool | None) -> None:
+    """Choose what each placement shows, and make it ready to be shown.
+
+    A candidate whose content lacks a value, or that a cap forbids after what the decision shows before it, gives its
+    place to the next one.
+    """
+    is_optimal = len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots)
+    if is_optimal and deduplicate is False:
+        slots[0].run.recorder.problems.append(_NOTHING_TO_SPREAD)
+    filling = _Filling(program, is_optimal if deduplicate is None else deduplicate)
+    if filling.deduplicate and is_optimal:
+        filling.fill_optimally(slots)
+    else:
+        for slot in slots:
+            filling.fill_from_the_top(slot)
+    for slot in slots:
+        _note_rest(slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen})
+        pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.lost]
+        slot.probabilities = dict(selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
+
+
+@dataclass(slots=True)
+class _Filling:
+    program: Program
+    deduplicate: bool
+    picked: list[Subject] = field(default_factory=list)
+    _offers: set[str] = field(default_factory=set)
+    _contexts: dict[int, Context] = field(default_factory=dict)
+
+    def fill_from_the_top(self, slot: Slot) -> None:
+        for candidate in slot.run.candidates:
+            if len(slot.chosen) == slot.limit:
+                return
+            if self.deduplicate and candidate.offer.id in self._offers:
+                slot.lose("group", candidate, (slot.run.node, "", Verdict(True, _TAKEN)))
+            elif self._is_fit(slot, candidate):
+                slot.chosen.append(candidate)
+                self._pick(candidate)
+
+    def fill_optimally(self, slots: Sequence[Slot]) -> None:
+        """As :func:`allocate_optimally` says, again without those that turn out not to be fit, until all are."""
+        places = sum(slot.limit for slot in slots)
+        numbered = {str(number): slot for number, slot in enumerate(slots)}
+        while True:
+            self.picked.clear()
+            ranked = {number: _worth(slot, places) for number, slot in numbered.items()}
+            filled = allocate_optimally(ranked, {number: slot.limit for number, slot in numbered.items()})
+            for number, slot in numbered.items():
+                of_offers = {candidate.offer.id: candidate for candidate in _left(slot)}
+                slot.chosen = [of_offers[offer_id] for offer_id in filled[number]]
+            if all(self._confirm(slot, candidate) for slot in slots for candidate in slot.chosen):
+                return
+
+    def _confirm(self, slot: Slot, candidate: Candidate) -> bool:
+        is_fit = self._is_fit(slot, candidate)
+        if is_fit:
+            self._pick(candidate)
+        return is_fit
+
+    def _pick(self, candidate: Candidate) -> None:
+        self.picked.append(candidate.subject)
+        self._offers.add(candidate.offer.id)
+        self._contexts.clear()
+
+    def _is_fit(self, slot: Slot, candidate: Candidate) -> bool:
+        if self.picked and slot.run.guards:
+            context = self._contexts.get(id(slot))
+            if context is None:
+                context = self._contexts[id(slot)] = slot.run.context.after(tuple(self.picked))
+            for guard in slot.run.guards:
+                objection = guard(candidate, context)
+                if objection is not None:
+                    slot.lose("contact_policy", candidate, objection)
+                    return False
+        return id(candidate) in slot.finished or finish(slot, candidate, self.program)
+
+
+def _left(slot: Slot) -> list[Candidate]:
+    return [candidate for candidate in slot.run.candidates if id(candidate) not in slot.lost]
+
+
+def _worth(slot: Slot, places: int) -> list[tuple[str, float]]:
+    """The offers that may be in an optimal allocation: no placement needs more than there are places in all.
+
+    A mandatory offer is worth more than all others together.
+    """
+    left, now_ms = _left(slot)[:places], slot.run.context.now_ms
+    bonus = 1 + places * max((candidate.score or 0.0 for candidate in left), default=0.0)
+    return [
+        (one.offer.id, (one.score or 0.0) + (bonus if is_mandatory_now(one.offer, now_ms) else 0.0)) for one in left
+    ]
+
+
+def finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
+    """Run the output phase for a candidate; whether its content is complete."""
+    run = slot.run
+    run.recorder.placement_id = slot.placement_id
+    lookup = partial(run.context.lookup, candidate=candidate)
+    for name, formula in run.catalogue.computed.get(candidate.offer.id, ()):
+        candidate.personalization[name] = formula.evaluate(lookup)
+    ranked, run.candidates = run.candidates, [candidate]
+    run_steps(run, program.phases[OUTPUT])
+    run.candidates = ranked
+    if candidate.creative is not None:
+        rendered = render(candidate.creative, lookup)
+        if rendered.unresolved:
+            reason = f"its content has no value for {', '.join(rendered.unresolved)}"
+            verdict = Verdict(True, reason, {"unresolved": list(rendered.unresolved)}, is_fault=True)
+            slot.lose("render", candidate, (candidate.creative.id, candidate.creative.name, verdict))
+            return False
+        candidate.content = rendered.content
+    slot.finished.add(id(candidate))
+    return True
+
+
+def _note_rest(slot: Slot, shown_elsewhere: set[str]) -> None:
+    """Say of what is left why it is not shown."""
+    chosen = set(map(id, slot.chosen))
+    behind = Verdict(True, f"ranked behind the first {slot.limit}")
+    slot.run.recorder.placement_id = slot.placement_id
+    for candidate in slot.run.candidates:
+        if id(candidate) in chosen or id(candidate) in slot.lost:
+            continue
+        is_taken = len(chosen) < slot.limit and candidate.offer.id in shown_elsewhere
+        verdict = Verdict(True, _TAKEN) if is_taken else behind
+        slot.run.recorder.note_removal("rank", slot.run.ranked_by, candidate, verdict)
+
+
+def couple(slots: Sequence[Slot], *, override: str | None) -> None:
+    """Empty all placements of an atomic channel of which one stayed empty.
+
+    Args:
+        slots: Filled.
+        override: The flow's own mode, which comes before the channels'.
+    """
+    for slot in slots:
+        channel = slot.run.catalogue.channels.get(slot.channel_id or "")
+        if channel is None or (override or channel.coupling_mode) != "atomic":
+            continue
+        siblings = [other for other in slots if other.channel_id == slot.channel_id]
+        if not slot.chosen and any(other.chosen for other in siblings):
+            _cascade(slot, siblings)
+
+
+def _cascade(empty: Slot, siblings: Sequence[Slot]) -> None:
+    recorder = empty.run.recorder
+    for slot in siblings:
+        record = CouplingRecord(
+            channel_id=slot.channel_id or "", placement=slot.placement_id or "", cascaded=bool(slot.chosen)
+        )
+        recorder.coupling.append(record)
+        verdict = Verdict(True, f"placement {empty.placement_id} of the same atomic channel stayed empty")
+        for candidate in slot.chosen:
+            slot.lose("group", candidate, (slot.channel_id or "", "", verdict))
+        slot.chosen.clear()

@@ -1,0 +1,60 @@
+"""Which creative of an offer is shown, where several could be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.experiments.assignment import pick_creative
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate
+    from rapport.domain.decisions.flow.inventory_nodes import Run
+
+
+def choose_creatives(run: Run) -> None:
+    """Leave one candidate of each offer. Comes after scoring and before ranking.
+
+    Creatives of one channel stand in an A/B test: each customer gets the same one each time, by their weights
+    (:func:`rapport.domain.experiments.assignment.pick_creative`); if all weights are 0, the one with the smallest id.
+    Between channels the higher score decides, then the smaller id of the creative.
+    """
+    passing = [candidate for candidate in run.candidates if run.passes(candidate)]
+    if len({candidate.offer.id for candidate in passing}) == len(passing):
+        return
+    offers: dict[str, dict[str, list[Candidate]]] = {}
+    for candidate in passing:
+        channel_id = candidate.creative.channel_id if candidate.creative else ""
+        offers.setdefault(candidate.offer.id, {}).setdefault(channel_id, []).append(candidate)
+    chosen: dict[str, Candidate] = {}
+    for offer_id, channels in offers.items():
+        picked = [_pick(run, competing) for competing in channels.values()]
+        best = chosen[offer_id] = min(picked, key=lambda one: (-(one.score or 0.0), _id_of(one)))
+        for candidate in picked:
+            if candidate is not best:
+                _note(run, candidate, f"creative {_id_of(best)} has the higher score on another channel")
+    lost = {id(candidate) for candidate in passing if candidate is not chosen[candidate.offer.id]}
+    run.candidates = [candidate for candidate in run.candidates if id(candidate) not in lost]
+
+
+def _pick(run: Run, competing: Sequence[Candidate]) -> Candidate:
+    if len(competing) == 1:
+        return competing[0]
+    by_id = {_id_of(candidate): candidate for candidate in competing}
+    weighted = [(creative_id, c.creative.weight if c.creative else 0.0) for creative_id, c in by_id.items()]
+    choice = pick_creative(competing[0].offer.id, weighted, run.context.person_id)
+    picked_id, share = choice or (min(by_id), 1.0)
+    for creative_id, candidate in by_id.items():
+        if creative_id != picked_id:
+            _note(run, candidate, f"the customer is in the share of {share:.0%} who get creative {picked_id}")
+    by_id[picked_id].share *= share
+    return by_id[picked_id]
+
+
+def _note(run: Run, candidate: Candidate, reason: str) -> None:
+    run.recorder.note_removal("creative", run.node, candidate, Verdict(True, reason))
+
+
+def _id_of(candidate: Candidate) -> str:
+    return candidate.creative.id if candidate.creative else ""

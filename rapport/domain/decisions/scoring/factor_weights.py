@@ -1,0 +1,89 @@
+"""With which exponents the four factors go into a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rapport.domain.decisions.flow.node_types import FormulaWeights, ScoreConfig, StrategyOverride
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate
+    from rapport.domain.decisions.flow.inventory_nodes import Run
+
+
+class Exponents(NamedTuple):
+    """They add up to 1."""
+
+    propensity: float
+    relevance: float
+    impact: float
+    emphasis: float
+
+
+STANDING_FOR: Final[Mapping[str, str]] = {
+    "propensity": "propensity",
+    "conversion": "propensity",
+    "relevance": "relevance",
+    "recency": "relevance",
+    "fatigue": "relevance",
+    "impact": "impact",
+    "margin": "impact",
+    "revenue": "impact",
+    "emphasis": "emphasis",
+    "fairness": "emphasis",
+}
+"""Which factor an objective of a ranking profile stands for; where several stand for one, their weights add up."""
+
+
+def exponents_for(run: Run, config: ScoreConfig) -> Callable[[Candidate], Exponents]:
+    """The exponents of each candidate: of the first override that covers it, else of the node's profile or weights."""
+    usual = _of_profile(run, config.strategy_profile_id) or _of_weights(config.formula or FormulaWeights())
+    overrides = [
+        (override, exponents)
+        for override in config.strategy_overrides
+        if (exponents := _of_profile(run, override.profile_id)) is not None
+    ]
+
+    def choose(candidate: Candidate) -> Exponents:
+        for override, exponents in overrides:
+            if _covers(override, candidate):
+                return exponents
+        return usual
+
+    return choose
+
+
+def _covers(override: StrategyOverride, candidate: Candidate) -> bool:
+    if override.scope == "category":
+        return candidate.offer.category_id == override.value
+    if override.scope == "productType":
+        return candidate.offer.product_type == override.value
+    return candidate.channel is not None and override.value in (candidate.channel.id, candidate.channel.channel_type)
+
+
+def _of_weights(weights: FormulaWeights) -> Exponents:
+    return Exponents(
+        weights.propensity_weight, weights.relevance_weight, weights.impact_weight, weights.emphasis_weight
+    )
+
+
+def _of_profile(run: Run, profile_id: str) -> Exponents | None:
+    """A profile's weights, added up by factor and scaled to a sum of 1; None if it cannot be used."""
+    if not profile_id:
+        return None
+    profile = run.catalogue.profiles.get(profile_id)
+    if profile is None:
+        run.recorder.problems.append(f"ranking profile {profile_id} of node {run.node} is not active")
+        return None
+    sums = dict.fromkeys(Exponents._fields, 0.0)
+    for objective, weight in profile.weights.items():
+        if objective in STANDING_FOR:
+            sums[STANDING_FOR[objective]] += weight
+    total = sum(sums.values())
+    if not total:
+        run.recorder.problems.append(
+            f"ranking profile {profile_id} weighs none of {', '.join(STANDING_FOR)}: node {run.node} goes without it"
+        )
+        return None
+    return Exponents(**{factor: weight / total for factor, weight in sums.items()})

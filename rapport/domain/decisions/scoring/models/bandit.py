@@ -1,0 +1,126 @@
+"""Bandits: models that learn from the answers of all customers, and try out what they know little about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from random import Random
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+import msgspec
+
+from rapport.domain.configs import Config
+from rapport.domain.decisions.facts import Evidence
+from rapport.domain.decisions.scoring.models.model import DRAWS, Prospects, Scored, Scorer, Verdicts
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+NO_EVIDENCE: Final = Evidence()
+Pseudocount = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+
+
+class Beta(Config, frozen=True, kw_only=True):
+    """What is believed about the rate of positive answers: Beta(alpha, beta)."""
+
+    alpha: Pseudocount = 1.0
+    beta: Pseudocount = 1.0
+
+
+class ThompsonConfig(Config, frozen=True, kw_only=True):
+    """Thompson sampling: the score of an offer is one draw from what is believed about it.
+
+    Attributes:
+        prior: Of every offer.
+        arms: By offer id, what takes the place of the prior. All evidence comes on top of it.
+    """
+
+    prior: Beta = Beta()
+    arms: Mapping[str, Beta] = {}
+
+
+class EpsilonConfig(Config, frozen=True, kw_only=True):
+    """With probability ``epsilon`` a decision scores all offers at random, otherwise by their expected rates."""
+
+    epsilon: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
+    prior: Beta = Beta()
+    arms: Mapping[str, Beta] = {}
+
+
+class _Posterior(NamedTuple):
+    offer_id: str
+    alpha: float
+    beta: float
+
+    @property
+    def mean(self) -> float:
+        return self.alpha / (self.alpha + self.beta)
+
+    def explain(self) -> dict[str, float]:
+        return {"alpha": self.alpha, "beta": self.beta, "mean": self.mean}
+
+
+def compile_thompson(config: ThompsonConfig) -> Scorer:
+    """Prepare Thompson sampling. An offer has one draw a decision, whichever of its creatives are candidates."""
+
+    def begin(context: Context, random: Random) -> Verdicts:
+        drawn: dict[str, Scored] = {}
+
+        def score(candidate: Candidate) -> Scored:
+            offer_id = candidate.offer.id
+            if offer_id not in drawn:
+                posterior = _posterior(offer_id, config, context)
+                draw, turn = random.betavariate(posterior.alpha, posterior.beta), random.randrange(DRAWS)
+                explanation = {**posterior.explain(), "draw": draw}
+                drawn[offer_id] = Scored(draw, explanation, lambda: _prospects(posterior, draw, turn))
+            return drawn[offer_id]
+
+        return score
+
+    return Scorer(learns=True, begin=begin)
+
+
+def _posterior(offer_id: str, config: ThompsonConfig | EpsilonConfig, context: Context) -> _Posterior:
+    before = config.arms.get(offer_id, config.prior)
+    evidence = context.tenant.evidence.get(("offer", offer_id), NO_EVIDENCE)
+    return _Posterior(offer_id, before.alpha + evidence.positive, before.beta + evidence.negative)
+
+
+def _prospects(posterior: _Posterior, draw: float, turn: int) -> Prospects:
+    """The draw that was made, as one of equally probable ones. ``turn`` meets the others with new ones each time."""
+    others = _sample(posterior)
+    return Prospects((1 / (DRAWS + 1),) * (DRAWS + 1), (draw, *others[turn:], *others[:turn]))
+
+
+@lru_cache(maxsize=2_048)
+def _sample(posterior: _Posterior) -> tuple[float, ...]:
+    """Draws are dear (3 us), and beliefs are the same for all customers until the next evidence."""
+    random = Random(repr(posterior))  # noqa: S311 - a sample for an estimate, not a secret
+    return tuple(random.betavariate(posterior.alpha, posterior.beta) for _ in range(DRAWS))
+
+
+def compile_epsilon(config: EpsilonConfig) -> Scorer:
+    """Prepare epsilon-greedy."""
+    weights = (1 - config.epsilon, *(config.epsilon / DRAWS for _ in range(DRAWS)))
+
+    def begin(context: Context, random: Random) -> Verdicts:
+        explores = random.random() < config.epsilon
+        drawn: dict[str, Scored] = {}
+
+        def score(candidate: Candidate) -> Scored:
+            offer_id = candidate.offer.id
+            if offer_id not in drawn:
+                posterior, seed, draw = _posterior(offer_id, config, context), random.getrandbits(64), random.random()
+
+                def prospects() -> Prospects:
+                    others = Random(seed)  # noqa: S311 - as above
+                    first = draw if explores else others.random()  # the draw that was made is one of them
+                    return Prospects(weights, (posterior.mean, first, *(others.random() for _ in range(DRAWS - 1))))
+
+                explanation = {**posterior.explain(), "explores": explores}
+                drawn[offer_id] = Scored(draw if explores else posterior.mean, explanation, prospects)
+            return drawn[offer_id]
+
+        return score
+
+    return Scorer(learns=True, begin=begin)

@@ -1,0 +1,77 @@
+"""Logistic regression with given weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rapport.domain.configs import Config, ConfigError
+from rapport.domain.decisions.scoring.models.model import Scored, Scorer, Verdicts, read_field
+from rapport.domain.decisions.scoring.models.scorecard import sigmoid
+from rapport.domain.numbers import finite_of
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+
+class LogisticConfig(Config, frozen=True, kw_only=True):
+    """A score of ``sigmoid(bias + sum of weight times value)``.
+
+    Attributes:
+        weights: By field; its value is a number, or true for 1 and false for 0. Without a value it adds nothing.
+        categories: By field and value of it: what having this value adds (one-hot). Other values add nothing.
+    """
+
+    bias: float = 0.0
+    weights: Mapping[str, float] = {}
+    categories: Mapping[str, Mapping[str, float]] = {}
+
+
+def compile_logistic(config: LogisticConfig) -> Scorer:
+    """Prepare a regression.
+
+    Raises:
+        ConfigError: A field is both a number and a category, or there is none at all.
+    """
+    faults = [(f"categories.{name}", "is in weights, too") for name in config.categories if name in config.weights]
+    if not config.weights and not config.categories:
+        faults.append(("weights", "there must be at least one field, here or in categories"))
+    if faults:
+        raise ConfigError(*faults)
+
+    def begin(context: Context, _random: Random) -> Verdicts:
+        def score(candidate: Candidate) -> Scored:
+            parts = [_part_of_number(name, weight, candidate, context) for name, weight in config.weights.items()]
+            parts += [_part_of_category(name, of, candidate, context) for name, of in config.categories.items()]
+            z = config.bias + sum(part["contribution"] for part in parts)
+            parts.sort(key=lambda part: -abs(part["contribution"]))
+            return Scored(sigmoid(z), {"z": z, "bias": config.bias, "explanations": parts})
+
+        return score
+
+    return Scorer(learns=False, begin=begin)
+
+
+def _part_of_number(name: str, weight: float, candidate: Candidate, context: Context) -> dict[str, Any]:
+    value = read_field(name, candidate, context)
+    number = finite_of(value) if isinstance(value, int | float) else None
+    contribution = 0.0 if number is None else weight * number
+    return {"field": name, "value": number, "weight": weight, "contribution": contribution}
+
+
+def _part_of_category(
+    name: str, weights: Mapping[str, float], candidate: Candidate, context: Context
+) -> dict[str, Any]:
+    value = read_field(name, candidate, context)
+    key = None if value is None else _category(value)
+    weight = 0.0 if key is None else weights.get(key, 0.0)
+    return {"field": name, "value": key, "weight": weight, "contribution": weight}
+
+
+def _category(value: object) -> str:
+    """How a value is written as a key of JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,128 @@
+"""Scorecards: points for conditions that hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+
+from rapport.domain.catalogue.strategy import ScorecardRule
+from rapport.domain.conditions import Condition, ConditionError, Test, compile_condition
+from rapport.domain.configs import Config, ConfigError
+from rapport.domain.decisions.scoring.models.model import Scored, Scorer, Verdicts, is_of_candidates, read_field
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from rapport.domain.decisions.candidates import Candidate, Context
+
+
+class ScorecardConfig(Config, frozen=True, kw_only=True):
+    """A base score and rules that add points to it.
+
+    Attributes:
+        min_score: Where the scale of raw scores begins.
+        max_score: Where it ends.
+        normalization: How a raw score gets between 0 and 1. sigmoid: ``1 / (1 + e^-x)`` with x = 6 times the distance
+            from the middle of the scale, in lengths of it; linear: the place on the scale, cut off at its ends.
+        rules: Each a :class:`~rapport.domain.catalogue.strategy.ScorecardRule`; read one by one, to find every fault.
+    """
+
+    name: str = ""
+    base_score: float = 50.0
+    min_score: float = 0.0
+    max_score: float = 100.0
+    normalization: Literal["sigmoid", "linear"] = "sigmoid"
+    rules: Sequence[Mapping[str, Any]] = ()
+
+
+class _Rule(NamedTuple):
+    field: str
+    test: Test
+    points: float
+    hit: Mapping[str, Any]
+    miss: Mapping[str, Any]
+
+    def holds(self, candidate: Candidate, context: Context) -> bool:
+        """A field without a value fulfils nothing."""
+        value = read_field(self.field, candidate, context)
+        return value is not None and self.test.holds(value)
+
+
+def compile_scorecard(config: ScorecardConfig) -> Scorer:
+    """Prepare a scorecard.
+
+    Raises:
+        ConfigError: With every fault.
+    """
+    rules = _compile_rules(config)
+    normalize = _sigmoid(config) if config.normalization == "sigmoid" else _linear(config)
+
+    def begin(context: Context, _random: Random) -> Verdicts:
+        own = frozenset(rule.field for rule in rules if is_of_candidates(rule.field, context))
+        shared: dict[int, bool] = {}
+
+        def score(candidate: Candidate) -> Scored:
+            raw = config.base_score
+            explanations: list[Mapping[str, Any]] = []
+            for index, rule in enumerate(rules):
+                holds = shared.get(index)
+                if holds is None:
+                    holds = rule.holds(candidate, context)
+                    if rule.field not in own:
+                        shared[index] = holds
+                raw += rule.points if holds else 0.0
+                explanations.append(rule.hit if holds else rule.miss)
+            return Scored(normalize(raw), {"rawScore": raw, "explanations": explanations})
+
+        return score
+
+    return Scorer(learns=False, begin=begin)
+
+
+def _compile_rules(config: ScorecardConfig) -> list[_Rule]:
+    faults: list[tuple[str, str]] = []
+    if config.max_score <= config.min_score:
+        faults.append(("maxScore", f"{config.max_score:g} must be above minScore, {config.min_score:g}"))
+    rules: list[_Rule] = []
+    seen: set[str] = set()
+    for index, given in enumerate(config.rules):
+        try:
+            rule = msgspec.convert(given, ScorecardRule)
+            rules.append(_compile_rule(rule))
+        except (msgspec.ValidationError, ConditionError) as error:
+            faults.append((f"rules[{index}]", str(error).replace("`$.", "`")))
+            continue
+        if rule.id in seen:
+            faults.append((f"rules[{index}].id", f"{rule.id} occurs twice"))
+        seen.add(rule.id)
+    if faults:
+        raise ConfigError(*faults)
+    return rules
+
+
+def _compile_rule(rule: ScorecardRule) -> _Rule:
+    test = compile_condition(Condition(field=rule.field, operator=rule.operator, value=rule.value))
+    about = {"id": rule.id, "field": rule.field, "description": rule.description}
+    hit = {**about, "matched": True, "points": rule.points}
+    return _Rule(rule.field, test, rule.points, hit, {**about, "matched": False, "points": 0.0})
+
+
+def _sigmoid(config: ScorecardConfig) -> Callable[[float], float]:
+    middle, length = (config.max_score + config.min_score) / 2, config.max_score - config.min_score
+    return lambda raw: sigmoid((raw - middle) / length * 6)
+
+
+def _linear(config: ScorecardConfig) -> Callable[[float], float]:
+    low, length = config.min_score, config.max_score - config.min_score
+    return lambda raw: min(1.0, max(0.0, (raw - low) / length))
+
+
+def sigmoid(x: float) -> float:
+    """``1 / (1 + e^-x)``, also far from 0."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    small = math.exp(x)
+    return small / (1 + small)

@@ -1,0 +1,85 @@
+"""The optimize node: scores by the weighted objectives of a ranking profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rapport.domain.decisions.scoring.factors import OBJECTIVES, Factors
+from rapport.domain.decisions.scoring.models.model import Valuation
+from rapport.domain.decisions.scoring.propensity import DEFAULT, Propensities
+from rapport.domain.decisions.trace import ScoreRecord
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate
+    from rapport.domain.decisions.flow.inventory_nodes import Run
+    from rapport.domain.decisions.flow.node_types import OptimizeConfig
+
+
+def optimize_candidates(run: Run, config: OptimizeConfig) -> None:
+    """Score every candidate by the weighted mean of its objectives, times its fit, times its levers.
+
+    The node's own weights come on top of the profile's and take their places. Objectives that are not known
+    (:data:`rapport.domain.decisions.scoring.factors.OBJECTIVES`) are left out and noted; without any the scores stay.
+    """
+    weights = _weights(run, config)
+    total = sum(weights.values())
+    if not total:
+        run.recorder.problems.append(f"node {run.node} weighs none of {', '.join(OBJECTIVES)}: the scores stay")
+        return
+    of_propensity = sum(weight for name, weight in weights.items() if OBJECTIVES[name] is None) / total
+    factors, propensities = Factors(run.context, config.reference_value), Propensities(run.context)
+    for candidate in run.candidates:
+        objectives = {
+            name: measure(factors, candidate) for name in weights if (measure := OBJECTIVES[name]) is not None
+        }
+        others = sum(weights[name] * value for name, value in objectives.items()) / total
+        if of_propensity:
+            propensity = _propensity(candidate, propensities)
+            objectives |= {name: propensity for name in weights if OBJECTIVES[name] is None}
+        else:
+            propensity = DEFAULT
+        _revalue(candidate, others, of_propensity, propensity)
+        _record(run, candidate, {"method": "optimize", "objectives": objectives, "weights": weights})
+
+
+def _weights(run: Run, config: OptimizeConfig) -> dict[str, float]:
+    given = dict(config.weights)
+    if config.profile_id:
+        profile = run.catalogue.profiles.get(config.profile_id)
+        if profile is None:
+            run.recorder.problems.append(f"ranking profile {config.profile_id} of node {run.node} is not active")
+        else:
+            given = {**profile.weights, **given}
+    unknown = sorted(given.keys() - OBJECTIVES.keys())
+    if unknown:
+        run.recorder.problems.append(f"node {run.node} leaves out unknown objectives: {', '.join(unknown)}")
+    return {name: weight for name, weight in given.items() if name in OBJECTIVES}
+
+
+def _propensity(candidate: Candidate, propensities: Propensities) -> float:
+    if candidate.valuation is not None and candidate.valuation.propensity is not None:
+        return candidate.valuation.propensity
+    value = propensities.estimate(candidate).value
+    return DEFAULT if value is None else value
+
+
+def _revalue(candidate: Candidate, others: float, of_propensity: float, propensity: float) -> None:
+    before = candidate.valuation
+    factor = before.factor if before else candidate.fit
+
+    def worth(value: float) -> float:
+        return others + of_propensity * value
+
+    prospects = before.prospects if before and of_propensity else None
+    candidate.score = worth(propensity) * factor
+    candidate.valuation = Valuation(propensity, worth, factor, prospects)
+
+
+def _record(run: Run, candidate: Candidate, explanation: Mapping[str, object]) -> None:
+    creative_id = candidate.creative.id if candidate.creative else ""
+    run.recorder.scores.append(
+        ScoreRecord(
+            offer_id=candidate.offer.id, creative_id=creative_id, score=candidate.score or 0.0, explanation=explanation
+        )
+    )

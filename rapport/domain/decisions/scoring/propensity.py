@@ -1,0 +1,117 @@
+"""How probable a positive answer is: from the caller, from a model that must decide, from evidence, else from a model.
+
+The order, and what the trace calls each level:
+
+1. ``request``: the caller's own model scored this offer for this customer (``attributes.propensityScores``).
+2. ``model``, where it must decide: it is a bandit, which has the evidence in itself already, or one that an experiment
+   or a champion/challenger split gave to this customer, which could not be compared if evidence took its place.
+3. ``offer``: 50 or more answers about the offer: their positive rate.
+4. ``blend``: 1 to 49 answers: ``(n * rate + 10 * fallback) / (n + 10)``, where the fallback is the first of 5 to 8.
+5. ``category``: the rate of the offer's category, from 20 answers.
+6. ``channel``: that of the channel, from 20 answers.
+7. ``global``: that of all offers, from 10 answers.
+8. ``model``: the model that the node names; ``default``: 0.5 where it names none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from rapport.domain.decisions.scoring.models.bandit import NO_EVIDENCE
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.scoring.model_choice import Asked
+    from rapport.domain.decisions.scoring.models.model import Prospects
+
+OFFER_THRESHOLD: Final = 50
+CATEGORY_THRESHOLD: Final = 20
+CHANNEL_THRESHOLD: Final = 20
+GLOBAL_THRESHOLD: Final = 10
+SMOOTHING_WEIGHT: Final = 10
+DEFAULT: Final = 0.5
+
+
+class Estimate(NamedTuple):
+    """A propensity.
+
+    Attributes:
+        value: None where it depends on a model that failed.
+        explanation: Its level, and the numbers it was worked out of.
+    """
+
+    value: float | None
+    explanation: Mapping[str, Any]
+    prospects: Callable[[], Prospects] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Propensities:
+    """Propensities of one decision's candidates.
+
+    Attributes:
+        model: None where the node names none.
+        must_decide: Whether the model comes before evidence.
+    """
+
+    context: Context
+    model: Asked | None = None
+    must_decide: bool = False
+
+    def estimate(self, candidate: Candidate) -> Estimate:
+        """The propensity of a candidate."""
+        given = self.context.request.propensities.get(candidate.offer.id)
+        if given is not None and math.isfinite(given):
+            return Estimate(min(1.0, max(0.0, given)), {"level": "request"})
+        if self.model is not None and self.must_decide:
+            return self._from_model(candidate)
+        return self._from_evidence(candidate)
+
+    def _from_evidence(self, candidate: Candidate) -> Estimate:
+        positive, negative = self.context.tenant.evidence.get(("offer", candidate.offer.id), NO_EVIDENCE)
+        answers = positive + negative
+        if answers >= OFFER_THRESHOLD:
+            return _rate("offer", positive, negative)
+        fallback = self._from_others(candidate)
+        if not answers or fallback.value is None:
+            return fallback
+        value = (positive + SMOOTHING_WEIGHT * fallback.value) / (answers + SMOOTHING_WEIGHT)
+        explanation = {
+            "level": "blend",
+            "positive": positive,
+            "negative": negative,
+            "smoothingWeight": SMOOTHING_WEIGHT,
+            "fallback": {**fallback.explanation, "value": fallback.value},
+        }
+        return Estimate(value, explanation)
+
+    def _from_others(self, candidate: Candidate) -> Estimate:
+        channel_id = candidate.creative.channel_id if candidate.creative else self.context.request.channel_id
+        evidence = self.context.tenant.evidence
+        for level, key, least in (
+            ("category", candidate.offer.category_id, CATEGORY_THRESHOLD),
+            ("channel", channel_id, CHANNEL_THRESHOLD),
+            ("global", "", GLOBAL_THRESHOLD),
+        ):
+            if key is not None:
+                positive, negative = evidence.get((level, key), NO_EVIDENCE)
+                if positive + negative >= least:
+                    return _rate(level, positive, negative)
+        return self._from_model(candidate)
+
+    def _from_model(self, candidate: Candidate) -> Estimate:
+        if self.model is None:
+            return Estimate(DEFAULT, {"level": "default"})
+        scored = self.model.ask(candidate)
+        if scored is None:
+            return Estimate(None, {"level": "model", "model": self.model.key, "failed": True})
+        return Estimate(
+            scored.score, {"level": "model", "model": self.model.key, **scored.explanation}, scored.prospects
+        )
+
+
+def _rate(level: str, positive: int, negative: int) -> Estimate:
+    return Estimate(positive / (positive + negative), {"level": level, "positive": positive, "negative": negative})

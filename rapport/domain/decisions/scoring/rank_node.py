@@ -1,0 +1,108 @@
+"""The rank node: in which order candidates go, and how many stay.
+
+Mandatory offers go first, by score. Then, by method:
+
+top_score    the highest score next.
+diversity    the highest ``score / 2^n`` next, where n candidates of its category (mandatory ones too) went before.
+round_robin  the categories take turns, in the order of their best scores; each gives its highest score next.
+
+Offers without a category make one of their own together. Of equal scores the higher priority goes first, then the
+smaller id of the offer, then of the creative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.flow.inventory_nodes import is_mandatory_now
+
+if TYPE_CHECKING:
+    from rapport.domain.decisions.candidates import Candidate
+    from rapport.domain.decisions.flow.inventory_nodes import Run
+    from rapport.domain.decisions.flow.node_types import RankConfig
+
+
+def rank_candidates(run: Run, config: RankConfig) -> None:
+    """Order the candidates, and keep the first ones."""
+    field = Field.of(run.candidates, run.context.now_ms)
+    order = field.arrange(
+        [candidate.score or 0.0 for candidate in field.candidates], config.method, config.max_candidates
+    )
+    kept = frozenset(order)
+    for index, candidate in enumerate(field.candidates):
+        if index not in kept:
+            reason = f"ranked behind the first {config.max_candidates}"
+            detail = {"score": candidate.score, "method": config.method, "maxCandidates": config.max_candidates}
+            run.recorder.note_removal("rank", run.node, candidate, Verdict(True, reason, detail))
+    run.candidates = [field.candidates[index] for index in order]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Candidates of a ranking, in the order that equal scores have.
+
+    Attributes:
+        categories: Of each candidate, as a number.
+        mandatory: How many go first; they lead the list.
+    """
+
+    candidates: Sequence[Candidate]
+    categories: Sequence[int]
+    mandatory: int
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], now_ms: int) -> Field:
+        """Prepare candidates."""
+        ordered = sorted(candidates, key=_tie_break)
+        first = [one for one in ordered if one.offer.mandatory and is_mandatory_now(one.offer, now_ms)]
+        if first:
+            leading = {one.offer.id for one in first}
+            ordered = first + [one for one in ordered if one.offer.id not in leading]
+        numbers: dict[str | None, int] = {}
+        categories = [numbers.setdefault(candidate.offer.category_id, len(numbers)) for candidate in ordered]
+        return cls(ordered, categories, len(first))
+
+    def arrange(self, scores: Sequence[float], method: str, places: int) -> list[int]:
+        """The candidates that get the places, in their order, as indices.
+
+        Args:
+            scores: Of the candidates, index by index.
+            method: Of the rank node.
+            places: At most so many.
+        """
+        first = sorted(range(self.mandatory), key=scores.__getitem__, reverse=True)[:places]
+        others = sorted(range(self.mandatory, len(scores)), key=scores.__getitem__, reverse=True)
+        if method == "diversity":
+            others = self._spread(others, scores, first)
+        elif method == "round_robin":
+            others = self._take_turns(others)
+        return first + others[: places - len(first)]
+
+    def _spread(self, others: Sequence[int], scores: Sequence[float], first: Sequence[int]) -> list[int]:
+        """Each candidate's score is halved once for every better one of its category; so it goes where it belongs."""
+        halving: dict[int, float] = {}
+        for index in first:
+            category = self.categories[index]
+            halving[category] = halving.get(category, 1.0) / 2
+        halved: list[tuple[float, int]] = []
+        for index in others:
+            category = self.categories[index]
+            part = halving.get(category, 1.0)
+            halved.append((-scores[index] * part, index))
+            halving[category] = part / 2
+        halved.sort()
+        return [index for _, index in halved]
+
+    def _take_turns(self, others: Sequence[int]) -> list[int]:
+        queues: dict[int, list[int]] = {}
+        for index in others:
+            queues.setdefault(self.categories[index], []).append(index)
+        return [index for turn in zip_longest(*queues.values()) for index in turn if index is not None]
+
+
+def _tie_break(candidate: Candidate) -> tuple[int, str, str]:
+    return -candidate.offer.priority, candidate.offer.id, candidate.creative.id if candidate.creative else ""

@@ -1,0 +1,267 @@
+"""The local stack: broker, ClickHouse with the schema, workers, API. What differs from production is in here only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rapport.embedded.broker import EmbeddedBroker
+from rapport.embedded.supervisor.children import Child, Restart
+from rapport.embedded.supervisor.errors import StackError
+from rapport.embedded.supervisor.lock import DataDirLock
+from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim, free_ports
+from rapport.settings import from_env
+from rapport.storage.errors import TransientStorageError
+from rapport.storage.migrations import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rapport.settings import ClickHouseSettings, Settings
+
+ANSWER_TIMEOUT_S: Final = 5.0
+CLICKHOUSE_DIR: Final = "clickhouse"
+LOG_DIR: Final = "logs"
+USER: Final = "CLICKHOUSE_USER"
+PEPPER: Final = "RAPPORT_API_KEY_PEPPER"
+PEPPER_FILE: Final = "api-key-pepper"
+PASSWORD: Final = "CLICKHOUSE_PASSWORD"  # noqa: S105 - a name
+PASSWORD_FILE: Final = "clickhouse-password"  # noqa: S105 - a name
+_KEPT_VARIABLES: Final = frozenset({"KAFKA_PARTITIONS", "KAFKA_TOPIC", "KAFKA_DEAD_LETTER_TOPIC", "KAFKA_GROUP_ID"})
+_ENDPOINT_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH"})
+"""What ClickHouse's process inherits: no secret of the others, in case a query reads its environment."""
+_PATIENCE: Final = Restart(limit=20)
+"""More than the default: people kill these processes to see what happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPorts:
+    """Where the stack listens, on loopback. Worker number ``i`` (from 0) takes ``worker + i``."""
+
+    kafka: int = 9092
+    clickhouse: int = 8123
+    worker: int = 9180
+    api: int = 3000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPlan:
+    """One local stack.
+
+    Attributes:
+        data_dir: Holds ClickHouse's data, the logs and the lock.
+        ports: Where it listens.
+        workers: How many.
+        environment: The variables that its processes, and commands that talk to it, need.
+        settings: What these variables mean.
+    """
+
+    data_dir: Path
+    ports: StackPorts
+    workers: int
+    environment: Mapping[str, str]
+    settings: Settings
+
+    @property
+    def metrics_urls(self) -> list[str]:
+        """Where the workers serve their metrics."""
+        return [f"http://{LOOPBACK}:{self.ports.worker + index}/metrics" for index in range(self.workers)]
+
+    @property
+    def api_url(self) -> str:
+        """Where the API answers."""
+        return f"http://{LOOPBACK}:{self.ports.api}"
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """The variables that another command needs to talk to this stack."""
+        return {name: self.environment[name] for name in (*_connection_of(self.ports), USER, PASSWORD, PEPPER)}
+
+    def write_env_file(self, path: Path, more: Mapping[str, str] | None = None) -> None:
+        """Write what a shell needs to talk to this stack, and these variables, for the owner's eyes only."""
+        variables = {**(more or {}), **self.connection}
+        write_secret(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+
+
+def plan_stack(
+    data_dir: Path, ports: StackPorts, workers: int, environ: Mapping[str, str], *, trusted_tenant: str = ""
+) -> StackPlan:
+    """Plan a stack.
+
+    Args:
+        data_dir: Its directory.
+        ports: Its ports.
+        workers: How many workers.
+        environ: The environment to build on. How it reaches Kafka and ClickHouse is left out: this stack has its own.
+        trusted_tenant: The tenant that requests from this machine may name instead of sending a key.
+
+    Raises:
+        StackError: More workers than partitions.
+        SettingsError: Other settings in the environment are wrong.
+    """
+    inherited = {
+        name: value
+        for name, value in environ.items()
+        if name in _KEPT_VARIABLES or not name.startswith(("KAFKA_", "CLICKHOUSE_"))
+    }
+    environment = inherited | _connection_of(ports) | {"RAPPORT_API_TRUSTED_TENANT": trusted_tenant}
+    environment |= {USER: "default", PASSWORD: _own_secret(data_dir / PASSWORD_FILE)}
+    environment.setdefault(PEPPER, _own_secret(data_dir / PEPPER_FILE))
+    settings = from_env(environment)
+    partitions = settings.kafka.partitions
+    if workers > partitions:
+        raise StackError(
+            f"{workers} workers need at least as many partitions, and topic {settings.kafka.topic} has {partitions}: "
+            "set KAFKA_PARTITIONS, or start fewer with --workers."
+        )
+    return StackPlan(
+        data_dir=data_dir.resolve(), ports=ports, workers=workers, environment=environment, settings=settings
+    )
+
+
+def free_stack_ports(workers: int) -> StackPorts:
+    """Choose ports that nothing uses now.
+
+    Raises:
+        PortInUseError: There are none.
+    """
+    while True:
+        kafka, clickhouse, api, worker = free_ports(4)
+        if not {kafka, clickhouse, api} & set(range(worker, worker + workers)):
+            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api)
+
+
+def plan_children(plan: StackPlan) -> list[Child]:
+    """List the processes in the order in which they start."""
+    broker = EmbeddedBroker(plan.ports.kafka).child(option="--kafka-port")
+    return [broker, _clickhouse(plan), *(_worker(plan, index) for index in range(plan.workers)), _api(plan)]
+
+
+def wipe(data_dir: Path) -> None:
+    """Remove the data and the logs of an earlier stack, and nothing else that may be in the directory.
+
+    Raises:
+        DataDirInUseError: One still runs there. Nothing is removed.
+    """
+    lock = DataDirLock(data_dir)
+    lock.acquire()
+    try:
+        for name in (CLICKHOUSE_DIR, LOG_DIR):
+            if (data_dir / name).exists():
+                shutil.rmtree(data_dir / name)
+    finally:
+        lock.release()
+
+
+def _connection_of(ports: StackPorts) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP": f"{LOOPBACK}:{ports.kafka}",
+        "KAFKA_IDEMPOTENT_PRODUCER": "false",
+        "CLICKHOUSE_URL": f"http://{LOOPBACK}:{ports.clickhouse}",
+    }
+
+
+def _clickhouse(plan: StackPlan) -> Child:
+    data_dir = plan.data_dir / CLICKHOUSE_DIR
+    port = plan.ports.clickhouse
+    return Child(
+        name="clickhouse",
+        argv=[
+            *(sys.executable, "-P", "-m", "rapport.embedded.clickhouse.endpoint"),
+            *("--data-dir", str(data_dir), "--port", str(port)),
+            *("--password-file", str(plan.data_dir / PASSWORD_FILE)),
+        ],
+        env={name: value for name, value in plan.environment.items() if name in _ENDPOINT_VARIABLES},
+        is_ready=_SchemaCheck(plan.settings.clickhouse).is_ready,
+        ready_within_seconds=60.0,
+        stop_within_seconds=15.0,
+        on_death=_PATIENCE,
+        ports=(PortClaim(port, "ClickHouse", "--clickhouse-port"),),
+    )
+
+
+def _worker(plan: StackPlan, index: int) -> Child:
+    port = plan.ports.worker + index
+    return Child(
+        name="worker" if plan.workers == 1 else f"worker-{index + 1}",
+        argv=[sys.executable, "-P", "-m", "rapport", "worker"],
+        env={**plan.environment, "RAPPORT_WORKER_HOST": LOOPBACK, "RAPPORT_WORKER_PORT": str(port)},
+        is_ready=lambda: _answers(f"http://{LOOPBACK}:{port}/health/ready"),
+        ready_within_seconds=60.0,
+        stop_within_seconds=25.0,
+        on_death=_PATIENCE,
+        ports=(PortClaim(port, "a worker's metrics", "--worker-port"),),
+    )
+
+
+def _api(plan: StackPlan) -> Child:
+    port = plan.ports.api
+    return Child(
+        name="api",
+        argv=[sys.executable, "-P", "-m", "rapport", "api"],
+        env={**plan.environment, "RAPPORT_API_HOST": LOOPBACK, "RAPPORT_API_PORT": str(port)},
+        is_ready=lambda: _answers(f"http://{LOOPBACK}:{port}/health/ready"),
+        ready_within_seconds=60.0,
+        stop_within_seconds=25.0,
+        on_death=_PATIENCE,
+        ports=(PortClaim(port, "the API", "--api-port"),),
+    )
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _own_secret(path: Path) -> str:
+    """A secret of the stack's own, made once: its database and its users' shells outlive a restart."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_secret(path, secrets.token_hex(32))
+    return path.read_text("utf-8")
+
+
+class _SchemaCheck:
+    """ClickHouse is ready for the others once it answers and, the first time, has the newest schema."""
+
+    def __init__(self, settings: ClickHouseSettings) -> None:
+        self._settings = settings
+        self._is_current = False
+
+    async def is_ready(self) -> bool:
+        """Say whether it is.
+
+        Raises:
+            StorageError: The schema cannot be brought up to date.
+        """
+        if not await _answers(f"{self._settings.url}/ping"):
+            return False
+        if not self._is_current:
+            try:
+                await asyncio.to_thread(migrate, self._settings)
+            except TransientStorageError:
+                return False
+            self._is_current = True
+        return True
+
+
+async def _answers(url: str) -> bool:
+    """Ask for a page of our own; an answer that is not 200 raises HTTPError, which is an OSError: not ready."""
+
+    def ask() -> bool:
+        with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - our own http URL
+            return bool(answer.status == 200)
+
+    return await asyncio.to_thread(ask)
