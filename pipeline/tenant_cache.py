@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from rapport.domain.outcomes import OutcomeType, classify, default_direction
-from rapport.storage.tenants import Tenant
+from rapport.domain.tenants import Tenant
 
 
 class Meaning(NamedTuple):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from api.catalogue.service import author_of
 from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.catalogue.customer_schema import CustomerSchema
+from rapport.domain.customers.stored_customer import Customer
 from rapport.domain.profiles.attributes import AttributeFault, Attributes, Form, complete, fault_of_id
 from rapport.storage.customer_rows import FaultyRowsError, Upserted, Way, upsert_rows
-from rapport.storage.customers import Before, Customer, change_customers, find_customer, load_history
+from rapport.storage.customers import Before, change_customers, find_customer, load_history
 
 if TYPE_CHECKING:
     from api.auth.principal import Principal

@@ -18,8 +18,8 @@ from api.decision_traces.schemas import (
 )
 from api.http.errors import ApiError
 from api.http.times import iso
-from api.recommend.decider import Question, restore, run
 from api.runtime.compute_threads import aside
+from rapport.application.decisions.decide import Question, restore, run
 from rapport.application.decisions.software_versions import software_of
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 from rapport.domain.json_limits import is_too_deep

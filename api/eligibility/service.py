@@ -18,11 +18,11 @@ from api.eligibility.schemas import (
 )
 from api.http.errors import ApiError
 from api.http.times import iso
-from api.recommend.decider import Question
 from api.recommend.requests import understand
 from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.runtime.compute_threads import aside
+from rapport.application.decisions.decide import Question
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.eligibility.explain import Explanation, Ruling, explain
 from rapport.domain.decisions.engine import Inquiry, inquire

@@ -18,7 +18,7 @@ from rapport.domain.rejections import Rejection
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.tenants import Tenant
 
 MAX_EVENTS: Final = 10_000
 MAX_ITEM_BYTES: Final = 1_048_576

@@ -13,51 +13,25 @@ from typing import TYPE_CHECKING, Final
 from api.http.tracing import current_trace_id
 from api.recommend.facts import Facts
 from api.runtime.compute_threads import aside
+from rapport.application.decisions.decide import Question, run
 from rapport.application.decisions.software_versions import software_of
-from rapport.domain.catalogue.inventory import FrequencyCaps
-from rapport.domain.decisions.decision import Decision, Funnel
-from rapport.domain.decisions.engine import decide
+from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.not_shown import last_removals, reason_for_nothing
 from rapport.domain.decisions.record import (
     DecisionRecord,
     record_customer,
     record_request,
     record_tenant,
-    restore_request,
 )
-from rapport.domain.decisions.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from api.recommend.circuit_breakers import Circuits
     from api.recommend.facts import FactsReader
     from api.runtime.metrics import ApiMetrics
-    from rapport.domain.catalogue.strategy import DecisionFlow
-    from rapport.domain.decisions.candidates import Request
-    from rapport.domain.decisions.compile import Catalogue
-    from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
     from rapport.domain.decisions.reservations import Hold
-    from rapport.storage.tenants import Tenant
 
 SEED_BITS: Final = 48
 """A seed is a whole number that every JSON reader reads exactly."""
-_NO_CAPS: Final = FrequencyCaps()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is to be decided.
-
-    Attributes:
-        problems: Why nothing can be decided; empty if it can.
-    """
-
-    tenant: Tenant
-    catalogue: Catalogue
-    flow: DecisionFlow
-    request: Request
-    problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,61 +135,3 @@ class Decider:
     ) -> Decision:
         make = partial(run, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
         return make() if question.catalogue.is_light else await aside(question.tenant.tenant_id, make)
-
-
-def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Question | None:
-    """The question that a past decision answered; None if its catalogue has no such flow.
-
-    Args:
-        tenant: Whose decision.
-        catalogue: As it was then.
-        record: Of the decision.
-
-    Raises:
-        msgspec.ValidationError: The request was written in a form that is not known any more.
-    """
-    flow = catalogue.flow_for(record.decision.flow_key, None, None)
-    if flow is None:
-        return None
-    request = restore_request(record.request)
-    return Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request, problems=record.problems)
-
-
-def counts_contacts(catalogue: Catalogue) -> bool:
-    """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
-    return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
-        offer.frequency_caps != _NO_CAPS for offer in catalogue.offers.values()
-    )
-
-
-def run(
-    question: Question,
-    customer: CustomerFacts,
-    tenant: TenantFacts,
-    *,
-    now_ms: int,
-    seed: int,
-    open_circuits: frozenset[str],
-) -> Decision:
-    """Run the flow; a question with problems is answered with nothing."""
-    if question.problems:
-        return Decision(
-            flow_key=question.flow.key,
-            flow_version=question.flow.published_version,
-            items=(),
-            funnel=Funnel(candidate_count=0, after_qualification=0, after_contact_policy=0, final_count=0),
-            placement_results=(),
-            experiments=(),
-            trace=Trace(stages=(), removals=(), scores=(), problems=question.problems),
-            seed=seed,
-        )
-    return decide(
-        question.catalogue,
-        question.flow,
-        question.request,
-        customer,
-        tenant,
-        now_ms=now_ms,
-        seed=seed,
-        open_circuits=open_circuits,
-    )

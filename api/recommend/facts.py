@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rapport.application.decisions.load_facts import facts_request
 from rapport.domain.customers.customer import know_customer, time_zone_of
 from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
+from rapport.domain.customers.stored_customer import CustomerKey
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.record import WatermarkRecord
 from rapport.domain.decisions.reservations import Hold, sort_holds
-from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts, read_summary_rows
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from api.runtime.identity_cache import IdentityMap
     from api.runtime.loader import Loader
     from api.runtime.watermark import Watermark
+    from rapport.domain.customers.stored_customer import KeptOfCustomer
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.contact_facts import FactsRequest, LoadedFacts
     from rapport.domain.profiles.attribute_sources import AttributeSources
-    from rapport.storage.customers import KeptOfCustomer
-    from rapport.storage.facts_requests import FactsRequest, LoadedFacts
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.tenants import Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from rapport.storage.decisions import count_decisions
 
 if TYPE_CHECKING:
     from api.runtime.database import Database
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.tenants import Tenant
 
 RECOUNT_S: Final = 2.0
 CODE: Final = "PLAYGROUND_QUOTA_EXCEEDED"

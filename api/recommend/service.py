@@ -10,10 +10,11 @@ import msgspec
 
 from api.http.errors import unavailable
 from api.recommend.answers import answer
-from api.recommend.decider import Made, Question, counts_contacts
+from api.recommend.decider import Made
 from api.recommend.requests import name_customer, understand
 from api.recommend.reservation_store import CustomerKey, LockLostError
 from api.recommend.schemas import Recommendation, Timing
+from rapport.application.decisions.decide import Question, counts_contacts
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.decisions.message import FIRST_ITEM, encode_decision, implicit_channels
 from rapport.domain.decisions.reservations import Hold, make_hold

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.domain.decisions.tenant_totals import Totals, arrange_totals, facts_of_tenant, needs_totals
+from rapport.domain.decisions.tenant_totals import OfferTotals, Totals, arrange_totals, facts_of_tenant, needs_totals
 from rapport.domain.periods import local_date
 from rapport.storage.errors import TransientStorageError
-from rapport.storage.offer_totals import OfferTotals, read_totals
+from rapport.storage.offer_totals import read_totals
 
 if TYPE_CHECKING:
     from datetime import date
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from api.runtime.database import Database
     from rapport.domain.decisions.compile import Catalogue
     from rapport.domain.decisions.facts import TenantFacts
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.tenants import Tenant
 
 log = structlog.get_logger(__name__)
 REFRESH_S: Final = 2.0

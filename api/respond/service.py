@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from api.respond.schemas import Answer
     from api.services import Services
     from rapport.domain.payloads import PayloadHashes
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.tenants import Tenant
 
 ROUTE = "/api/v1/respond"
 

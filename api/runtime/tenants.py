@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from api.http.errors import ApiError
+from rapport.domain.tenants import Tenant
 from rapport.storage.errors import TransientStorageError
-from rapport.storage.tenants import Tenant, load_tenants
+from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
     from api.runtime.database import Database

@@ -13,10 +13,10 @@ import msgspec
 
 from api.http.errors import ApiError, Fault, invalid
 from api.recommend.answers import answer, summarise
-from api.recommend.decider import Question
 from api.recommend.requests import Asked, understand
 from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
+from rapport.application.decisions.decide import Question
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.conditions import ConditionError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.compile import Catalogue
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.reservations import Hold
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.tenants import Tenant
 
 MAX_SAMPLE: Final = 1_000
 TOP_OFFERS: Final = 20

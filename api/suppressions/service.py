@@ -12,10 +12,11 @@ from api.suppressions.schemas import SuppressionView, view_of
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.domain.catalogue.suppression import SuppressionRule, rules_in_force
 from rapport.domain.customers.merge import merge_kept
+from rapport.domain.customers.stored_customer import CustomerKey
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.suppressions import Suppression, suppressions_of
 from rapport.storage.audit import append_audit
-from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.customers import load_kept
 from rapport.storage.suppressions import read_triggers, record_lift
 
 if TYPE_CHECKING:

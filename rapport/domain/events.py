@@ -290,3 +290,11 @@ def _syntax_rejection(error: msgspec.DecodeError) -> Rejection:
     if isinstance(error, msgspec.ValidationError):
         return Rejection(RejectionCode.NOT_AN_OBJECT, "Each event must be a JSON object.")
     return Rejection(RejectionCode.BAD_JSON, f"The value is not JSON: {error}")
+
+
+FIRST_ID: Final = ""
+
+
+def id_at(at_ms: int) -> str:
+    """The smallest id an interaction at an instant can have: ids begin with their event time."""
+    return f"{max(at_ms, 0):012x}"

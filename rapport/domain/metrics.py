@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rapport.domain.customers.stored_customer import CustomerRef
 from rapport.domain.outcomes import Category
 from rapport.domain.periods import DAY_MS
 
@@ -125,3 +126,54 @@ _AGGREGATES: Final[Mapping[str, Callable[[Sequence[Decimal]], float | None]]] = 
     "min": lambda amounts: float(min(amounts)) if amounts else None,
     "max": lambda amounts: float(max(amounts)) if amounts else None,
 }
+
+
+class StoredEvent(NamedTuple):
+    """An event; what it does not name is empty."""
+
+    tenant_id: str
+    customer_id: str
+    id: str
+    received_ms: int
+    category: str
+    occurred_ms: int
+    outcome: str
+    classification: str
+    is_conversion: bool
+    direction: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    conversion_value: Decimal | None
+    recommendation_id: str
+    rank: int
+    source: str
+    offset: int
+
+    @property
+    def customer(self) -> CustomerRef:
+        """Whose it is."""
+        return self[:2]
+
+    @property
+    def counted_ms(self) -> int:
+        """When it counts for caps, metrics and all that follows from contacts: at the latest when it was received.
+
+        Events may be dated up to a day ahead, by a clock that is wrong; what is dated into tomorrow has happened today.
+        """
+        return min(self.occurred_ms, self.received_ms)
+
+    @property
+    def measured(self) -> MetricEvent:
+        """What metrics ask about it."""
+        return MetricEvent(
+            occurred_ms=self.counted_ms,
+            outcome=self.outcome,
+            classification=self.classification,
+            category=self.category,
+            direction=self.direction,
+            offer_id=self.offer_id,
+            creative_id=self.creative_id,
+            channel_id=self.channel_id,
+            conversion_value=self.conversion_value,
+        )

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
+from rapport.domain.customers.stored_customer import CustomerRef
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import PeriodType, period_key
 
@@ -132,3 +133,32 @@ def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> di
             current = changed.get(key) or before or Summary(applied_offset=contact.offset)
             changed[key] = add_contact(current, contact)
     return changed
+
+
+class StoredSummary(NamedTuple):
+    """What one source counts in one period: its key, its version, its counts. A tuple, because there are many."""
+
+    tenant_id: str
+    customer_id: str
+    period_type: str
+    period_key: str
+    offer_id: str
+    creative_id: str
+    channel_id: str
+    source: str
+    applied_offset: int
+    stored_at_ms: int
+    impressions: int
+    positive: int
+    negative: int
+    neutral: int
+    converts: int
+    total_value: Decimal
+    last_contact_ms: int
+    last_outcome: str
+    last_direction: str
+
+    @property
+    def customer(self) -> CustomerRef:
+        """Whose it is."""
+        return self[:2]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from rapport.domain.outcomes import OutcomeVersions
 
 REQUESTS_PER_MINUTE: Final = 1_000
 MAX_REQUESTS_PER_MINUTE: Final = 10_000_000
@@ -42,3 +44,20 @@ class TenantSettings:
     holdout_percent: float = 0.0
     requires_consent: bool = False
     is_consent_record_canonical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A tenant as the stream and the API see it.
+
+    Attributes:
+        time_zone: IANA name; calendar periods start at local midnight there.
+        outcomes: Its outcome types with their versions.
+        settings: How the API treats it.
+    """
+
+    tenant_id: str
+    name: str
+    time_zone: str
+    outcomes: OutcomeVersions
+    settings: TenantSettings = field(default_factory=TenantSettings)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import msgspec
 import polars as pl
 
+from rapport.domain.customers.stored_customer import CustomerKey
 from rapport.domain.profiles.consent import Source, Statement, Status
-from rapport.storage.customers import CustomerKey, asked_frame
+from rapport.storage.customers import asked_frame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     import msgspec
     import polars as pl
 
-Customer = tuple[str, str]
-"""A tenant and one of its customers."""
+    from rapport.domain.customers.stored_customer import CustomerRef
 
 
-def asked_arrays(customers: Collection[Customer]) -> dict[str, list[str]]:
+def asked_arrays(customers: Collection[CustomerRef]) -> dict[str, list[str]]:
     """The parameters of a query about some customers; whoever asks pairs tenants with customers again."""
     return {
         "tenants": sorted({tenant for tenant, _ in customers}),

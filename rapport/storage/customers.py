@@ -14,17 +14,18 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import polars as pl
 
 from rapport.domain.addresses import fold_address
+from rapport.domain.customers.stored_customer import Attributes, Customer, CustomerKey, KeptOfCustomer
 from rapport.domain.json_limits import decode_stored_object
 from rapport.domain.numbers import texts_of_long_numbers
 from rapport.domain.profiles.consent import Status
-from rapport.domain.profiles.contact import NO_OBJECTIONS, Objections
-from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
+from rapport.domain.profiles.contact import NO_OBJECTIONS
+from rapport.domain.profiles.suppressions import Endings
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.errors import TransientStorageError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
 
-Attributes = Mapping[str, Any]
 MAX_ATTEMPTS: Final = 100
 MAX_CUSTOMERS: Final = 20_000
 """Customers of one change; the engine stores more of them in several steps."""
@@ -45,47 +45,6 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
 _LONG: Final = re.compile("[0-9]{19}")
 """In a number that may be beyond 64 bits."""
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
-
-
-class CustomerKey(NamedTuple):
-    """Whose customer, and which."""
-
-    tenant_id: str
-    customer_id: str
-
-
-class Customer(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a customer.
-
-    Attributes:
-        attributes: Value by name; empty if the version ended the customer.
-        created_at_ms: When the first version was made.
-        updated_at_ms: When this one was.
-    """
-
-    customer_id: str
-    version: int
-    attributes: Attributes
-    is_deleted: bool
-    changed_by: str
-    created_at_ms: int
-    updated_at_ms: int
-
-
-class KeptOfCustomer(NamedTuple):
-    """What is kept of a customer whom a decision is about.
-
-    Attributes:
-        attributes: None if nothing is kept.
-        consents: Status by purpose, of those that were ever stated.
-        objections: What contact profiles say against addressing the customer.
-        endings: What ends the customer's suppressions besides time.
-    """
-
-    attributes: Attributes | None
-    consents: Mapping[str, str]
-    objections: Objections = NO_OBJECTIONS
-    endings: Endings = NO_ENDINGS
 
 
 Before = Mapping[str, Customer | None]

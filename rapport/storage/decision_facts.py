@@ -5,7 +5,7 @@ far it reaches into the log of its source. The history is written before the sum
 from it afterwards exactly those events count that these rows reach: rolling windows, windows in the customer's own time
 zone, outcomes and exposures then agree with the calendar windows, whatever the stream writes meanwhile.
 
-An event counts at the latest when it was received (:attr:`rapport.storage.event_rows.StoredEvent.counted_ms`), while
+An event counts at the latest when it was received (:attr:`rapport.domain.metrics.StoredEvent.counted_ms`), while
 summaries go by the time that it names, up to a day later. So the rows of the period that follows count as well, and the
 history says which events of this period were received, and counted, in the one before.
 """
@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
+from rapport.domain.decisions.contact_facts import NO_COUNTS, FactsRequest, LoadedFacts
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.decisions.windows import Unit, Window, first_day
 from rapport.domain.periods import ALLTIME_KEY, local_date, period_key
-from rapport.storage.facts_requests import NO_COUNTS, FactsRequest, LoadedFacts
 from rapport.storage.history_facts import (
     PERIODS,
     Reach,
@@ -32,8 +32,8 @@ from rapport.storage.history_facts import (
 from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
+    from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
-    from rapport.storage.summary_rows import StoredSummary
 
 _LONGEST_DAYS: Final[Mapping[Unit, int]] = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 31}
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from rapport.domain.metrics import MetricEvent
-from rapport.storage.customer_reads import Customer, asked_arrays, unpack
+from rapport.domain.customers.stored_customer import CustomerRef
+from rapport.domain.metrics import StoredEvent
+from rapport.storage.customer_reads import asked_arrays, unpack
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -18,57 +19,6 @@ if TYPE_CHECKING:
 
 LONG_HISTORY: Final = 5_000
 """Events of one customer that are read as they are; of more, what is asked is worked out by the engine."""
-
-
-class StoredEvent(NamedTuple):
-    """An event; what it does not name is empty."""
-
-    tenant_id: str
-    customer_id: str
-    id: str
-    received_ms: int
-    category: str
-    occurred_ms: int
-    outcome: str
-    classification: str
-    is_conversion: bool
-    direction: str
-    offer_id: str
-    creative_id: str
-    channel_id: str
-    conversion_value: Decimal | None
-    recommendation_id: str
-    rank: int
-    source: str
-    offset: int
-
-    @property
-    def customer(self) -> Customer:
-        """Whose it is."""
-        return self[:2]
-
-    @property
-    def counted_ms(self) -> int:
-        """When it counts for caps, metrics and all that follows from contacts: at the latest when it was received.
-
-        Events may be dated up to a day ahead, by a clock that is wrong; what is dated into tomorrow has happened today.
-        """
-        return min(self.occurred_ms, self.received_ms)
-
-    @property
-    def measured(self) -> MetricEvent:
-        """What metrics ask about it."""
-        return MetricEvent(
-            occurred_ms=self.counted_ms,
-            outcome=self.outcome,
-            classification=self.classification,
-            category=self.category,
-            direction=self.direction,
-            offer_id=self.offer_id,
-            creative_id=self.creative_id,
-            channel_id=self.channel_id,
-            conversion_value=self.conversion_value,
-        )
 
 
 _Packed = tuple[
@@ -86,10 +36,10 @@ class EventsOfCustomers(NamedTuple):
     """
 
     events: Sequence[StoredEvent]
-    long: frozenset[Customer]
+    long: frozenset[CustomerRef]
 
 
-def read_events(store: Store, customers: Collection[Customer], from_id: str) -> EventsOfCustomers:
+def read_events(store: Store, customers: Collection[CustomerRef], from_id: str) -> EventsOfCustomers:
     """Read events of some customers with one query.
 
     Args:
@@ -102,7 +52,7 @@ def read_events(store: Store, customers: Collection[Customer], from_id: str) -> 
     """
     asked = {**asked_arrays(customers), "from_id": from_id, "most": LONG_HISTORY + 1}
     found = store.select("history/of_customers", asked)
-    wanted, long = set(customers), frozenset[Customer]()
+    wanted, long = set(customers), frozenset[CustomerRef]()
     if found.height > LONG_HISTORY:
         rows = found.group_by("tenant_id", "customer_id").len().filter(pl.col("len") > LONG_HISTORY)
         long = frozenset(rows["tenant_id", "customer_id"].iter_rows())

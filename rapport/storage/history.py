@@ -8,15 +8,15 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from rapport.domain.events import FIRST_ID, id_at
 from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.event_rows import read_events
 
 if TYPE_CHECKING:
+    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.metrics import StoredEvent
     from rapport.storage.client import Store
-    from rapport.storage.customer_reads import Customer
-    from rapport.storage.event_rows import StoredEvent
 
-FIRST_ID: Final = ""
 AFTER_LAST_ID: Final = "g"
 """Ids are hexadecimal: every one is smaller."""
 
@@ -91,7 +91,7 @@ class Page:
     total: int
 
 
-_Histories = Mapping["Customer", Sequence["StoredEvent"]]
+_Histories = Mapping["CustomerRef", Sequence["StoredEvent"]]
 _FILTERS: Final = ("offer_id", "creative_id", "channel_id", "outcome", "direction")
 _NOTHING: Final = Page((), 0)
 
@@ -104,7 +104,7 @@ def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
         {(request.wanted.tenant_id, one) for request in requests for one in request.wanted.customer_ids},
         min(each["from_id"] for each in bounds),
     )
-    histories: dict[Customer, list[StoredEvent]] = {}
+    histories: dict[CustomerRef, list[StoredEvent]] = {}
     for event in events:
         histories.setdefault(event.customer, []).append(event)
     pages = [
@@ -127,7 +127,7 @@ class _Cut(NamedTuple):
     total: int
 
 
-def _is_long(request: PageRequest, long: frozenset[Customer]) -> bool:
+def _is_long(request: PageRequest, long: frozenset[CustomerRef]) -> bool:
     return not long.isdisjoint((request.wanted.tenant_id, one) for one in request.wanted.customer_ids)
 
 
@@ -165,11 +165,6 @@ def _rows_of(store: Store, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[s
         return {}
     parameters = {**asked_arrays([key[:2] for key in keys]), "ids": sorted({key[2] for key in keys})}
     return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}
-
-
-def id_at(at_ms: int) -> str:
-    """The smallest id an interaction at an instant can have: ids begin with their event time."""
-    return f"{max(at_ms, 0):012x}"
 
 
 def read_page(store: Store, wanted: HistoryFilter, cursor: str, limit: int) -> list[dict[str, Any]]:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rapport.domain.decisions.contact_facts import Exposure, FactsRequest, LoadedFacts, Place
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
-from rapport.domain.events import MAX_FUTURE_MS
+from rapport.domain.events import MAX_FUTURE_MS, id_at
 from rapport.domain.metrics import measure, measure_groups, start_ms_of
 from rapport.domain.outcomes import Category, Classification
 from rapport.domain.periods import PeriodType
 from rapport.storage.event_rows import read_events
-from rapport.storage.facts_requests import Exposure, FactsRequest, LoadedFacts, Place
-from rapport.storage.history import id_at
 from rapport.storage.long_histories import read_exposures, read_groups
 
 if TYPE_CHECKING:
+    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.metrics import StoredEvent
+    from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
-    from rapport.storage.customer_reads import Customer
-    from rapport.storage.event_rows import StoredEvent
     from rapport.storage.long_histories import EventGroup
-    from rapport.storage.summary_rows import StoredSummary
 
 PERIODS: Final[Mapping[Unit, PeriodType]] = {
     Unit.DAY: PeriodType.DAILY,
@@ -30,7 +29,7 @@ PERIODS: Final[Mapping[Unit, PeriodType]] = {
 }
 Aim = tuple[str, int, "Window | None"]
 """What is asked of the history: for what, from which time on, and the window that is counted."""
-Reach = dict["Customer", dict[Place, int]]
+Reach = dict["CustomerRef", dict[Place, int]]
 """The offset up to which the summaries of each place of each customer count."""
 
 
@@ -189,9 +188,9 @@ def is_summarised(window: Window, request: FactsRequest) -> bool:
     return window.kind is Kind.CALENDAR and window.unit in PERIODS and is_tenants
 
 
-def numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[Customer, list[int]]:
+def numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[CustomerRef, list[int]]:
     """The requests that are about a customer, by each of the ids."""
-    numbers: dict[Customer, list[int]] = {}
+    numbers: dict[CustomerRef, list[int]] = {}
     for number, request in requests:
         for customer in request.customers:
             numbers.setdefault(customer, []).append(number)

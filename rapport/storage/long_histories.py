@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from rapport.domain.decisions.facts import Subject
+from rapport.domain.events import id_at
 from rapport.domain.metrics import MetricEvent, MetricGroup
-from rapport.storage.history import id_at
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

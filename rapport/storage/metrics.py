@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from rapport.domain.events import FIRST_ID, id_at
 from rapport.domain.periods import DAY_MS
-from rapport.storage.history import FIRST_ID, id_at
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition

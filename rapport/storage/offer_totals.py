@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rapport.domain.decisions.tenant_totals import OfferTotals
 from rapport.domain.periods import PeriodType, local_date, period_key
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
-
-
-@dataclass(frozen=True, slots=True)
-class OfferTotals:
-    """What all customers together did with one offer on one channel; ``shown_today`` in the tenant's calendar day."""
-
-    offer_id: str
-    channel_id: str
-    shown_today: int
-    shown: int
-    positive: int
-    negative: int
 
 
 def read_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:

@@ -16,12 +16,12 @@ import polars as pl
 import structlog
 
 from rapport.domain.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.customers.stored_customer import CustomerKey
+from rapport.domain.events import FIRST_ID, id_at
 from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
 from rapport.storage.customer_reads import asked_arrays
-from rapport.storage.customers import CustomerKey
-from rapport.storage.history import FIRST_ID, id_at
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import first_id_of, metric_frames
 

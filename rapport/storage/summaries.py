@@ -13,9 +13,9 @@ from rapport.storage.summary_rows import read_newest
 if TYPE_CHECKING:
     from datetime import date
 
+    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
-    from rapport.storage.customer_reads import Customer
-    from rapport.storage.summary_rows import StoredSummary
 
 
 Scope = Literal["offer", "channel"]
@@ -127,7 +127,7 @@ def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[Sum
     """Read what several requests want with one query, each in its place."""
     people = [[(request.tenant_id, one) for one in request.members or (request.customer_id,)] for request in requests]
     customers = {customer for person in people for customer in person}
-    stored: dict[Customer, list[StoredSummary]] = {}
+    stored: dict[CustomerRef, list[StoredSummary]] = {}
     for row in read_newest(store, customers):
         stored.setdefault(row.customer, []).append(row)
     return [

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from rapport.storage.customer_reads import Customer, asked_arrays, unpack
+from rapport.domain.customers.stored_customer import CustomerRef
+from rapport.domain.summaries import StoredSummary
+from rapport.storage.customer_reads import asked_arrays, unpack
 from rapport.storage.versions import newest_versions
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
-
-
-class StoredSummary(NamedTuple):
-    """What one source counts in one period: its key, its version, its counts. A tuple, because there are many."""
-
-    tenant_id: str
-    customer_id: str
-    period_type: str
-    period_key: str
-    offer_id: str
-    creative_id: str
-    channel_id: str
-    source: str
-    applied_offset: int
-    stored_at_ms: int
-    impressions: int
-    positive: int
-    negative: int
-    neutral: int
-    converts: int
-    total_value: Decimal
-    last_contact_ms: int
-    last_outcome: str
-    last_direction: str
-
-    @property
-    def customer(self) -> Customer:
-        """Whose it is."""
-        return self[:2]
 
 
 _KEY_COLUMNS: Final = 8
@@ -51,7 +24,7 @@ _decoder: Final = msgspec.json.Decoder(list[_Packed], strict=False)
 
 
 def read_newest(
-    store: Store, customers: Collection[Customer], periods: Collection[str] = ()
+    store: Store, customers: Collection[CustomerRef], periods: Collection[str] = ()
 ) -> Iterable[StoredSummary]:
     """Read each summary row of some customers in its newest version, with one query.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import available_timezones
 
@@ -14,11 +14,10 @@ from rapport.domain.outcomes import (
     Category,
     Classification,
     OutcomeType,
-    OutcomeVersions,
     default_name,
     versions_by_key,
 )
-from rapport.domain.tenants import TenantSettings, fault_of_tenant_id
+from rapport.domain.tenants import Tenant, TenantSettings, fault_of_tenant_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,23 +27,6 @@ if TYPE_CHECKING:
 
 _NOT_ZONES: Final = {"Factory", "localtime"}
 """Names in the time zone database that are no zones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """A tenant as the stream and the API see it.
-
-    Attributes:
-        time_zone: IANA name; calendar periods start at local midnight there.
-        outcomes: Its outcome types with their versions.
-        settings: How the API treats it.
-    """
-
-    tenant_id: str
-    name: str
-    time_zone: str
-    outcomes: OutcomeVersions
-    settings: TenantSettings = field(default_factory=TenantSettings)
 
 
 class UnknownTimeZoneError(ValueError):

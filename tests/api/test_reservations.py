@@ -11,11 +11,11 @@ from api.recommend.circuit_breakers import Circuits
 from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook
 from api.recommend.reservation_store_redis import SharedBook
 from api.runtime.shared_state import SharedState
+from rapport.domain.decisions.contact_facts import Exposure, LoadedFacts, Place
 from rapport.domain.decisions.decision import Decision, Funnel
 from rapport.domain.decisions.facts import Reservation, Subject
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, HeldExposure, Hold, sort_holds
 from rapport.domain.decisions.trace import ScoreRecord, Trace
-from rapport.storage.facts_requests import Exposure, LoadedFacts, Place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

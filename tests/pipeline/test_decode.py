@@ -18,9 +18,9 @@ from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode
+from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import source_of
 from rapport.storage.stream import write_interactions
-from rapport.storage.tenants import Tenant
 from tests.fixtures.contacts import ZONES
 from tests.fixtures.events import CLICK, DECISION, json_values, text_of
 

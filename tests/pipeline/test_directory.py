@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.tenant_cache import Directory, Meaning
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
-from rapport.storage.tenants import Tenant
+from rapport.domain.tenants import Tenant
 
 ACME = Tenant("acme", "Acme", "Europe/Berlin", versions_by_key(DEFAULT_OUTCOME_TYPES))
 CLICK = Meaning("positive", "response", is_conversion=False, default_direction="inbound")

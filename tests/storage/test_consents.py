@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rapport.domain.customers.stored_customer import CustomerKey
 from rapport.domain.profiles.consent import Source, Statement, Status
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, load_consents, load_statements, record_consents
-from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.customers import load_kept
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rapport.domain.customers.stored_customer import Attributes, CustomerKey
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import (
     MAX_CUSTOMERS,
-    Attributes,
     Before,
-    CustomerKey,
     change_customers,
     find_customer,
     load_customers,

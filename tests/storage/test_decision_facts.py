@@ -10,15 +10,16 @@ import pytest
 
 from pipeline.fold import STATE_SCHEMA
 from rapport.domain.catalogue.strategy import MetricDefinition
+from rapport.domain.decisions.contact_facts import Exposure, FactsRequest, LoadedFacts
 from rapport.domain.decisions.facts import Counts, Subject
+from rapport.domain.decisions.tenant_totals import OfferTotals
 from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
 from rapport.domain.metrics import MetricEvent, measure
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.periods import local_date
 from rapport.domain.summaries import Contact, fold
 from rapport.storage.decision_facts import read_facts
-from rapport.storage.facts_requests import Exposure, FactsRequest, LoadedFacts
-from rapport.storage.offer_totals import OfferTotals, read_totals
+from rapport.storage.offer_totals import read_totals
 from rapport.storage.stream import MILLIS, write_summaries
 from tests.storage.test_metrics import event, write
 from tests.storage.test_segments import contact

@@ -7,15 +7,15 @@ import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.customers.merge import merge_kept
+from rapport.domain.customers.stored_customer import KeptOfCustomer
+from rapport.domain.decisions.contact_facts import FactsRequest
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.consent import withheld
 from rapport.domain.profiles.identity import Statement
 from rapport.domain.tenants import TenantSettings
 from rapport.storage.catalogue_changes import Author
-from rapport.storage.customers import KeptOfCustomer
 from rapport.storage.decision_facts import read_facts
-from rapport.storage.facts_requests import FactsRequest
 from rapport.storage.identity import (
     Identifier,
     append_links,

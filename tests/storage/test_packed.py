@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pipeline.fold import STATE_SCHEMA
-from rapport.storage.event_rows import StoredEvent, read_events
-from rapport.storage.history import FIRST_ID
+from rapport.domain.events import FIRST_ID
+from rapport.domain.metrics import StoredEvent
+from rapport.storage.event_rows import read_events
 from rapport.storage.migrations import load_migrations
 from rapport.storage.stream import write_summaries
 from rapport.storage.summary_rows import read_newest
@@ -18,8 +19,8 @@ from tests.storage.test_stream_store import read_state, state
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
-    from rapport.storage.summary_rows import StoredSummary
 
 ODD: Final = 'it\'s "odd",\t\\ 日本 [1]\n/'
 LARGEST: Final = 2**64 - 1

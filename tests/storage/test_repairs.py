@@ -11,6 +11,7 @@ from pipeline.decode import decode_batch
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
 from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import source_of
 from rapport.storage.reconcile import Reconciliation, reconcile
 from rapport.storage.repairs import pending_repairs, repair, request_repairs
@@ -22,7 +23,6 @@ from rapport.storage.stream import (
     write_progress,
     write_summaries,
 )
-from rapport.storage.tenants import Tenant
 from tests.fixtures.events import CLICK, text_of
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.conditions import Condition, compile_condition
+from rapport.domain.customers.stored_customer import CustomerKey
 from rapport.domain.numbers import MAX_NUMBER
 from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
 from rapport.domain.profiles.identity import Statement
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author
-from rapport.storage.customers import CustomerKey, change_customers, load_customers
+from rapport.storage.customers import change_customers, load_customers
 from rapport.storage.identity import append_statement
 from rapport.storage.segments import (
     Tenancy,

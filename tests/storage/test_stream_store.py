@@ -14,6 +14,7 @@ from pipeline.decode import Decoded, decode_batch
 from pipeline.fold import STATE_SCHEMA
 from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import source_of
 from rapport.storage.sources import begin_generation
 from rapport.storage.stream import (
@@ -32,7 +33,6 @@ from rapport.storage.stream import (
     write_progress,
     write_summaries,
 )
-from rapport.storage.tenants import Tenant
 from tests.fixtures.events import CLICK, DECISION, text_of
 
 if TYPE_CHECKING:

@@ -7,12 +7,11 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.tenant_cache import Directory
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
-from rapport.domain.tenants import TenantSettings
+from rapport.domain.tenants import Tenant, TenantSettings
 from rapport.kafka.sources import source_of
 from rapport.storage.client import Store
 from rapport.storage.tenants import (
     InvalidTenantIdError,
-    Tenant,
     UnknownTimeZoneError,
     change_tenant,
     create_tenant,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from rapport.domain.customers.customer import know_customer
 from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
+from rapport.domain.customers.stored_customer import CustomerKey
+from rapport.domain.decisions.contact_facts import FactsRequest
 from rapport.domain.decisions.facts import CustomerFacts
 from rapport.domain.decisions.tenant_totals import NO_TOTALS, arrange_totals, facts_of_tenant, needs_totals
-from rapport.storage.customers import CustomerKey, load_kept
+from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
-from rapport.storage.facts_requests import FactsRequest
 from rapport.storage.identity import read_merges
 from rapport.storage.offer_totals import read_totals
 from rapport.storage.segments import load_memberships
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.facts import TenantFacts
     from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.domain.profiles.identity import Merges
+    from rapport.domain.tenants import Tenant
     from rapport.storage.client import Store
-    from rapport.storage.tenants import Tenant
 
 
 def facts_request(

@@ -24,9 +24,9 @@ from rapport.storage.tenants import load_tenants
 if TYPE_CHECKING:
     from rapport.domain.catalogue.customer_schema import CustomerSchema
     from rapport.domain.catalogue.inventory import Creative
+    from rapport.domain.tenants import Tenant
     from rapport.storage.client import Store
     from rapport.storage.journeys import StoredJourney
-    from rapport.storage.tenants import Tenant
 
 log = structlog.get_logger(__name__)
 MAX_PLANS: Final = 10_000

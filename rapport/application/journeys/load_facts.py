@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.tenants import Tenant
     from rapport.storage.client import Store
-    from rapport.storage.tenants import Tenant
 
 
 def load_facts(

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from rapport.domain.catalogue.inventory import Category, Channel, ChannelType, Creative, Offer, SubCategory
 from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
     DecisionFlow,
@@ -24,7 +25,6 @@ from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.eligibility.rules import compile_rule
 from rapport.domain.decisions.eligibility.scopes import EACH, Members, find_scope_flaws
-from rapport.domain.decisions.flow.inventory_nodes import instant_ms
 from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, fault_of_template
 from rapport.domain.decisions.scoring.models.compile import compile_model
 from rapport.domain.journeys.checks import find_journey_flaws

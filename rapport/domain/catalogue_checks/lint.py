@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from rapport.domain.catalogue.inventory import Creative, Offer
+from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, QualificationRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind, Status
 from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
@@ -21,7 +22,6 @@ from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import UNIQUE_NAMES, Entities
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.decisions.eligibility.scopes import EACH, describe, find_scope_flaws, scopes_of
-from rapport.domain.decisions.flow.inventory_nodes import instant_ms
 
 E = TypeVar("E", bound=Entity)
 _CAPS: Final = (("maxPerDay", "maxPerWeek"), ("maxPerWeek", "maxPerMonth"), ("maxPerDay", "maxPerMonth"))

@@ -12,8 +12,8 @@ from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
 from rapport.domain.time_zones import MAX_NAME, TIME_ZONE, resolve_zone
 
 if TYPE_CHECKING:
-    from rapport.storage.customers import KeptOfCustomer
-    from rapport.storage.tenants import Tenant
+    from rapport.domain.customers.stored_customer import KeptOfCustomer
+    from rapport.domain.tenants import Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

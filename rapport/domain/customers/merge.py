@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rapport.domain.customers.stored_customer import KeptOfCustomer
 from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, Status, statuses_of, stricter_of
 from rapport.domain.profiles.contact import Objections
 from rapport.domain.profiles.suppressions import Endings
-from rapport.storage.customers import KeptOfCustomer
 
 if TYPE_CHECKING:
     from rapport.domain.tenants import TenantSettings

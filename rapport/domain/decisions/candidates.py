@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
     from rapport.domain.decisions.eligibility.rule_index import Binding, Blocked, Bound, Placed
     from rapport.domain.decisions.eligibility.verdict import Verdict
-    from rapport.domain.decisions.scoring.models.model import Valuation
+    from rapport.domain.decisions.scoring.valuation import Valuation
     from rapport.domain.decisions.windows import Window
 
 

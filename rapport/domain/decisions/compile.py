@@ -30,8 +30,8 @@ from rapport.domain.decisions.eligibility.scopes import Members, find_scope_flaw
 from rapport.domain.decisions.eligibility.suppressions import compile_suppressions
 from rapport.domain.decisions.field_references import attributes_in, is_light, metrics_in
 from rapport.domain.decisions.flow.eligibility_nodes import Gate
-from rapport.domain.decisions.flow.extension_node import Extension
 from rapport.domain.decisions.flow.node_types import BASE_NODES
+from rapport.domain.decisions.run import Extension
 from rapport.domain.decisions.scoring.models.compile import compile_model
 from rapport.domain.decisions.scoring.models.model import Scorer
 from rapport.domain.decisions.windows import Kind, Unit, Window

@@ -16,14 +16,7 @@ from rapport.domain.decisions.eligibility.rule_index import Binder
 from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.flow.eligibility_nodes import Gate, prepare_policies, prepare_qualify
 from rapport.domain.decisions.flow.extension_node import prepare_extension
-from rapport.domain.decisions.flow.inventory_nodes import (
-    Action,
-    Run,
-    compile_all,
-    prepare_filter,
-    prepare_inventory,
-    prepare_match,
-)
+from rapport.domain.decisions.flow.inventory_nodes import compile_all, prepare_filter, prepare_inventory, prepare_match
 from rapport.domain.decisions.flow.node_types import (
     CONFIGS,
     MAX_CANDIDATES,
@@ -42,6 +35,7 @@ from rapport.domain.decisions.flow.node_types import (
     ScoreConfig,
     SetConfig,
 )
+from rapport.domain.decisions.run import Action, Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates

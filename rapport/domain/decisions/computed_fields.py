@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from rapport.domain.catalogue.inventory import Category, CustomField, Offer, SubCategory
+from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.flow.inventory_nodes import instant_ms
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 
 Computed = Sequence[tuple[str, Formula]]

@@ -15,9 +15,9 @@ from rapport.domain.decisions.candidates import Candidate, Context, PlacementReq
 from rapport.domain.decisions.compile_flow import Program, run_gates, run_steps
 from rapport.domain.decisions.decision import Decision, ExperimentRecord, Funnel, Item, PlacementResult
 from rapport.domain.decisions.flow.eligibility_nodes import keep_to_suppressions, require_consent
-from rapport.domain.decisions.flow.inventory_nodes import Run
 from rapport.domain.decisions.flow.node_types import NARROW, SCORE
 from rapport.domain.decisions.output.placements import Slot, couple, fill, finish
+from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.trace import Recorder, Removal
 from rapport.domain.experiments.assignment import is_held_out
 

@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from rapport.domain.decisions.contact_facts import Exposure, LoadedFacts, Place
 from rapport.domain.decisions.facts import Reservation, Subject
 from rapport.domain.periods import DAY_MS
-from rapport.storage.facts_requests import Exposure, LoadedFacts, Place
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.decision import Item

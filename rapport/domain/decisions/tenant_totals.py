@@ -13,8 +13,9 @@ from rapport.domain.decisions.record import Looked
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Node
     from rapport.domain.decisions.compile import Catalogue
-    from rapport.storage.offer_totals import OfferTotals
-    from rapport.storage.tenants import Tenant
+
+    # MOVED
+    from rapport.domain.tenants import Tenant
 
 _NO_BUDGET: Final = Budget()
 _NONE: Final = Evidence()
@@ -84,3 +85,15 @@ def _asks_totals(nodes: Iterable[Node]) -> bool:
         if node.type == "conditional":  # its branches are nodes as they were written
             return True
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTotals:
+    """What all customers together did with one offer on one channel; ``shown_today`` in the tenant's calendar day."""
+
+    offer_id: str
+    channel_id: str
+    shown_today: int
+    shown: int
+    positive: int
+    negative: int

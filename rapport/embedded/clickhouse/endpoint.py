@@ -2,8 +2,8 @@
 
 One process, one data directory, one port on loopback. It speaks the part of ClickHouse's HTTP interface that
 clickhouse-connect, curl and BI tools use; the engine is ClickHouse's own. It has one user, `default`, whose password is
-in a file, and no TLS, so it refuses to listen anywhere but on loopback. See `rapport.embedded.clickhouse.access` for who may ask,
-and engine.xml for what may be asked.
+in a file, and no TLS, so it refuses to listen anywhere but on loopback. See `rapport.embedded.clickhouse.access` for
+who may ask, and engine.xml for what may be asked.
 
 What it does not do: KILL QUERY by a client's query id (the engine gives its own, see `system.processes`), the native
 compression of `compress=1`, INSERT ... SELECT FROM input(), replicas, the Kafka engine.

@@ -5,7 +5,8 @@ its parent's death, then becomes the command (same process id, no process in bet
 isolated interpreter without site packages and so imports the standard library only; it takes some 10 ms.
 
 On Linux the "parent" of that request is the *thread* that started the child: start children from a thread that lives
-as long as they should. The request does not pass on to the command's own children; see `rapport.embedded.supervisor.guard`.
+as long as they should. The request does not pass on to the command's own children; see
+`rapport.embedded.supervisor.guard`.
 """
 
 from __future__ import annotations

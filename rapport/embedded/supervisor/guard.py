@@ -1,9 +1,9 @@
 """A process that outlives a killed supervisor for a moment, and takes what is left of its children along.
 
-`rapport.embedded.supervisor.child` makes the kernel kill each child with the supervisor, but not what those children started (a
-web server's workers, say). The supervisor tells this process the process groups of its children through a pipe; when
-the pipe ends, whatever the reason, every group still on the list is killed. It runs as a script in an isolated
-interpreter and imports the standard library only.
+`rapport.embedded.supervisor.child` makes the kernel kill each child with the supervisor, but not what those children
+started (a web server's workers, say). The supervisor tells this process the process groups of its children through a
+pipe; when the pipe ends, whatever the reason, every group still on the list is killed. It runs as a script in an
+isolated interpreter and imports the standard library only.
 """
 
 from __future__ import annotations

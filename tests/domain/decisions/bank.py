@@ -15,7 +15,7 @@ from rapport.domain.decisions.compile import Catalogue, compile_catalogue
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.flow.extension_node import Extension
+from rapport.domain.decisions.run import Extension
 from tests.domain.decisions.world import NOW_MS
 
 CHANNELS = [

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from rapport.domain.decisions.facts import Evidence, Subject, TenantFacts
-from rapport.domain.decisions.flow.inventory_nodes import Run
 from rapport.domain.decisions.flow.node_types import RankConfig
+from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.selection_probability import selection_probabilities
 from tests.domain.scoring.arena import candidate, catalogue, model, offer, optimize, rank, run_of, score

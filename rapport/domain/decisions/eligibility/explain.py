@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from rapport.domain.catalogue.schedule import is_mandatory_now, off_schedule
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.eligibility.scopes import describe
 from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.flow.eligibility_nodes import OWN_LIMITS, missing_consent, own_limits
-from rapport.domain.decisions.flow.inventory_nodes import is_mandatory_now, off_schedule
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer

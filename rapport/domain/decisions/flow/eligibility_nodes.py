@@ -8,13 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.inventory import Budget, FrequencyCaps
+from rapport.domain.catalogue.schedule import is_mandatory_now
 from rapport.domain.catalogue.strategy import QualificationRule, RuleStage
 from rapport.domain.decisions.eligibility.policies import Policy
 from rapport.domain.decisions.eligibility.policy_checks import budget_of
 from rapport.domain.decisions.eligibility.rule_index import Binder, Binding
 from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.facts import Selection
-from rapport.domain.decisions.flow.inventory_nodes import Action, Objection, Run, is_mandatory_now
+from rapport.domain.decisions.run import Action, Objection, Run
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from rapport.domain.profiles.consent import MARKETING, missing_for
 

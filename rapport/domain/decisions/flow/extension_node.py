@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
-from rapport.domain.decisions.candidates import Candidate, Context
+from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.eligibility.verdict import Verdict
-from rapport.domain.decisions.flow.inventory_nodes import Action, Run
 from rapport.domain.decisions.flow.node_types import ExtensionConfig
-
-Extension: TypeAlias = Callable[[Sequence[Candidate], Context], Iterable[Candidate]]
-"""Gets copies of the candidates and gives back those that stay, in their order, with other scores or properties if it
-likes. It must be pure, or decisions cannot be replayed."""
+from rapport.domain.decisions.run import Action, Run
 
 
 def prepare_extension(config: ExtensionConfig) -> Action:

@@ -10,7 +10,7 @@ from rapport.domain.experiments.assignment import pick_creative
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.inventory_nodes import Run
+    from rapport.domain.decisions.run import Run
 
 
 def choose_creatives(run: Run) -> None:

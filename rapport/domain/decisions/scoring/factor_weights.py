@@ -9,7 +9,7 @@ from rapport.domain.decisions.flow.node_types import FormulaWeights, ScoreConfig
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.inventory_nodes import Run
+    from rapport.domain.decisions.run import Run
 
 
 class Exponents(NamedTuple):

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.scoring.factors import OBJECTIVES, Factors
-from rapport.domain.decisions.scoring.models.model import Valuation
 from rapport.domain.decisions.scoring.propensity import DEFAULT, Propensities
+from rapport.domain.decisions.scoring.valuation import Valuation
 from rapport.domain.decisions.trace import ScoreRecord
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.inventory_nodes import Run
     from rapport.domain.decisions.flow.node_types import OptimizeConfig
+    from rapport.domain.decisions.run import Run
 
 
 def optimize_candidates(run: Run, config: OptimizeConfig) -> None:

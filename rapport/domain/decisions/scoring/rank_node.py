@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from rapport.domain.catalogue.schedule import is_mandatory_now
 from rapport.domain.decisions.eligibility.verdict import Verdict
-from rapport.domain.decisions.flow.inventory_nodes import is_mandatory_now
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.inventory_nodes import Run
     from rapport.domain.decisions.flow.node_types import RankConfig
+    from rapport.domain.decisions.run import Run
 
 
 def rank_candidates(run: Run, config: RankConfig) -> None:

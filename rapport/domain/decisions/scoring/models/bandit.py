@@ -11,7 +11,8 @@ import msgspec
 
 from rapport.domain.configs import Config
 from rapport.domain.decisions.facts import Evidence
-from rapport.domain.decisions.scoring.models.model import DRAWS, Prospects, Scored, Scorer, Verdicts
+from rapport.domain.decisions.scoring.models.model import DRAWS, Scored, Scorer, Verdicts
+from rapport.domain.decisions.scoring.valuation import Prospects
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from rapport.domain.decisions.scoring.valuation import Prospects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,18 +16,6 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 100
 """How many draws stand for a model's chance: an estimated probability has a standard error of at most 0.05."""
-
-
-class Prospects(NamedTuple):
-    """The scores that a model which leaves something to chance might have given.
-
-    Attributes:
-        weights: How probable each case is; they add up to 1, and all candidates of one decision have the same ones.
-        scores: Of one candidate, case by case.
-    """
-
-    weights: Sequence[float]
-    scores: Sequence[float]
 
 
 class Scored(NamedTuple):
@@ -60,23 +50,6 @@ class Scorer:
     def score(self, candidate: Candidate, context: Context, random: Random) -> Scored:
         """Score one candidate."""
         return self.begin(context, random)(candidate)
-
-
-@dataclass(frozen=True, slots=True)
-class Valuation:
-    """Where a candidate's score comes from.
-
-    Attributes:
-        propensity: The probability of a positive answer; None where nobody asked for it.
-        worth: What the method makes of a propensity.
-        factor: Fit times levers.
-        prospects: What chance might have made of the propensity; None where it had no part.
-    """
-
-    propensity: float | None
-    worth: Callable[[float], float]
-    factor: float
-    prospects: Callable[[], Prospects] | None = None
 
 
 _OF_CANDIDATES: Final = ("offer", "creative", "channel")

@@ -11,8 +11,8 @@ from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
+    from rapport.domain.customers.stored_customer import CustomerRef
     from rapport.domain.decisions.windows import Window
-    from rapport.storage.customer_reads import Customer
 
 NO_COUNTS: Final = Counts()
 
@@ -62,7 +62,7 @@ class FactsRequest:
     members: tuple[str, ...] = ()
 
     @property
-    def customers(self) -> Iterator[Customer]:
+    def customers(self) -> Iterator[CustomerRef]:
         """Every id of the customer, with the tenant."""
         return ((self.tenant_id, member) for member in self.members or (self.customer_id,))
 

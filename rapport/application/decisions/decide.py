@@ -1,0 +1,93 @@
+"""One way to make a decision, for Recommend, journeys, simulations, eligibility and replay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rapport.domain.catalogue.inventory import FrequencyCaps
+from rapport.domain.catalogue.strategy import DecisionFlow
+from rapport.domain.decisions.candidates import Request
+from rapport.domain.decisions.compile import Catalogue
+from rapport.domain.decisions.decision import Decision, Funnel
+from rapport.domain.decisions.engine import decide
+from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
+from rapport.domain.decisions.record import DecisionRecord, restore_request
+from rapport.domain.decisions.trace import Trace
+from rapport.domain.tenants import Tenant
+
+_NO_CAPS: Final = FrequencyCaps()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be decided.
+
+    Attributes:
+        problems: Why nothing can be decided; empty if it can.
+    """
+
+    tenant: Tenant
+    catalogue: Catalogue
+    flow: DecisionFlow
+    request: Request
+    problems: Sequence[str] = ()
+
+
+def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Question | None:
+    """The question that a past decision answered; None if its catalogue has no such flow.
+
+    Args:
+        tenant: Whose decision.
+        catalogue: As it was then.
+        record: Of the decision.
+
+    Raises:
+        msgspec.ValidationError: The request was written in a form that is not known any more.
+    """
+    flow = catalogue.flow_for(record.decision.flow_key, None, None)
+    if flow is None:
+        return None
+    request = restore_request(record.request)
+    return Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request, problems=record.problems)
+
+
+def counts_contacts(catalogue: Catalogue) -> bool:
+    """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
+    return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
+        offer.frequency_caps != _NO_CAPS for offer in catalogue.offers.values()
+    )
+
+
+def run(
+    question: Question,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    *,
+    now_ms: int,
+    seed: int,
+    open_circuits: frozenset[str],
+) -> Decision:
+    """Run the flow; a question with problems is answered with nothing."""
+    if question.problems:
+        return Decision(
+            flow_key=question.flow.key,
+            flow_version=question.flow.published_version,
+            items=(),
+            funnel=Funnel(candidate_count=0, after_qualification=0, after_contact_policy=0, final_count=0),
+            placement_results=(),
+            experiments=(),
+            trace=Trace(stages=(), removals=(), scores=(), problems=question.problems),
+            seed=seed,
+        )
+    return decide(
+        question.catalogue,
+        question.flow,
+        question.request,
+        customer,
+        tenant,
+        now_ms=now_ms,
+        seed=seed,
+        open_circuits=open_circuits,
+    )

@@ -1,0 +1,34 @@
+"""Schedules of offers and creatives: when one is active."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rapport.domain.catalogue.inventory import Offer
+from rapport.domain.times import parse_instant
+
+
+def off_schedule(offer: Offer, now_ms: int) -> str:
+    """Why an offer is not to be shown at this time; empty if it may be."""
+    start_ms, end_ms = instant_ms(offer.schedule.start_at), instant_ms(offer.schedule.end_at)
+    if start_ms is not None and now_ms < start_ms:
+        return f"its schedule begins at {offer.schedule.start_at}"
+    if end_ms is not None and now_ms >= end_ms:
+        return f"its schedule ended at {offer.schedule.end_at}"
+    return ""
+
+
+@lru_cache(maxsize=65_536)
+def instant_ms(text: str | None) -> int | None:
+    """Read a time of an offer as epoch milliseconds; None for none.
+
+    Raises:
+        InstantError: It is no instant.
+    """
+    return parse_instant(text) if text else None
+
+
+def is_mandatory_now(offer: Offer, now_ms: int) -> bool:
+    """Whether an offer goes first: it is mandatory, and that has not expired."""
+    expires_ms = instant_ms(offer.mandatory_expires_at)
+    return offer.mandatory and (expires_ms is None or now_ms < expires_ms)
