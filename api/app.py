@@ -14,6 +14,8 @@ from api.api_keys.controller import ApiKeyController
 from api.audit.controller import AuditController
 from api.auth.authentication import Authentication
 from api.auth.keyring import Keyring
+from api.auth.rate_limit import RateLimit
+from api.background import background_jobs
 from api.catalogue.controller import controller_of
 from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
@@ -39,9 +41,9 @@ from api.http.allowed_methods import AllowedMethods
 from api.http.body_encoding import BodyEncoding
 from api.http.client_address import ClientAddresses
 from api.http.errors import EXCEPTION_HANDLERS
+from api.http.metrics import ApiMetrics
 from api.http.openapi import asset_routes, openapi_config
 from api.http.paths import PathParameters
-from api.http.rate_limit import RateLimit
 from api.http.times import now_ms
 from api.http.unknown_parameters import KnownParameters
 from api.identity.controller import IdentityController
@@ -62,7 +64,6 @@ from api.recommend.reservation_store import MemoryBook
 from api.recommend.reservation_store_redis import SharedBook
 from api.recommend.tenant_totals import TenantTotals
 from api.respond.controller import RespondController
-from api.runtime.background import background_jobs
 from api.runtime.catalogue_cache import CompiledCatalogues
 from api.runtime.database import Database
 from api.runtime.event_producer import EventGateway
@@ -70,7 +71,6 @@ from api.runtime.freshness import Freshness
 from api.runtime.idempotency import Repetitions
 from api.runtime.identity_cache import IdentityMap
 from api.runtime.loader import Loader
-from api.runtime.metrics import ApiMetrics
 from api.runtime.shared_state import connect_shared_state
 from api.runtime.tenants import TenantDirectory
 from api.runtime.watermark import Watermark

@@ -16,7 +16,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from api.app import create_app
-from api.http.rate_limit import parse_route_limits
+from api.auth.rate_limit import parse_route_limits
 from rapport.embedded.supervisor.child import die_with
 from rapport.garbage import collect_rarely
 from rapport.logs import configure_logs

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from api.contact_profiles.service import ContactProfiles
     from api.health.readiness import Readiness
     from api.http.client_address import ClientAddresses
+    from api.http.metrics import ApiMetrics
     from api.recommend.decider import Decider
     from api.recommend.quota import DecisionQuota
     from api.recommend.recent_decisions import RecentDecisions
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from api.runtime.idempotency import Repetitions
     from api.runtime.identity_cache import IdentityMap
     from api.runtime.loader import Loader
-    from api.runtime.metrics import ApiMetrics
     from api.runtime.tenants import TenantDirectory
     from api.runtime.watermark import Watermark
     from api.segments.refresh import SegmentRefresher

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import faust
 import structlog
@@ -22,6 +22,7 @@ from pipeline.journeys import Applied, JourneyRunner
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
+from pipeline.state import StreamState
 from pipeline.tenant_cache import Directory
 from rapport.domain.events import message_key
 from rapport.jobs import Job, Jobs
@@ -50,21 +51,13 @@ class StreamApp(faust.App):
     """Faust's application plus what our consumer and agent share.
 
     Attributes:
-        settings: How this worker was configured.
-        topic_name: The source topic.
-        positions: Where the assigned partitions continue.
-        batches: The channel from the lean consumer to the agent; holds one batch while the agent applies another.
-        applier: Applies batches.
+        shared: State that it has in common with the consumer.
         journeys: Has customers enter journeys and moves them on.
         jobs: What is done beside the stream.
         fatal: Why the worker must stop, if it must.
     """
 
-    settings: Settings
-    topic_name: str
-    positions: Positions
-    batches: Any
-    applier: Applier
+    shared: StreamState
     journeys: JourneyRunner
     jobs: Jobs
     metrics: StreamMetrics
@@ -85,7 +78,7 @@ class StreamApp(faust.App):
     async def apply(self, batch: Batch) -> None:
         """Apply a batch. What goes wrong for good stops the worker loudly, and nothing is acknowledged."""
         try:
-            await self.applier.apply(batch, self.give_up)
+            await self.shared.applier.apply(batch, self.give_up)
         except Exception as error:  # noqa: BLE001 - whatever it is
             self.give_up(error)
 
@@ -94,12 +87,6 @@ class StreamApp(faust.App):
         log.error("cannot go on: the batch is not acknowledged and will be read again", exc_info=error)
         if not self.fatal.done():
             self.fatal.set_result(error)
-
-    @property
-    def is_ready_for_batch(self) -> bool:
-        """Whether the agent has taken every batch that was put into the channel and prepares none."""
-        waiting = any(not channel.queue.empty() for channel in self.batches._subscribers)  # noqa: SLF001 - no other way
-        return not waiting and not self.applier.is_preparing
 
     def note_committed(self, prepared: Prepared, committed: Committed) -> None:
         """Tell journeys what a batch has recorded."""
@@ -111,18 +98,19 @@ class StreamApp(faust.App):
 
     def is_mine(self, tenant_id: str, customer_id: str) -> bool:
         """Whether this worker owns the partition that a customer's events are written to."""
-        if not self.positions.next_offset:
+        topic, owned = self.shared.topic_name, self.shared.positions.next_offset
+        if not owned:
             return False
-        partition = self.consumer.key_partition(self.topic_name, message_key(tenant_id, customer_id))
-        return partition is not None and Partition(self.topic_name, partition) in self.positions.next_offset
+        partition = self.consumer.key_partition(topic, message_key(tenant_id, customer_id))
+        return partition is not None and Partition(topic, partition) in owned
 
     async def watch(self) -> None:
         """Report the lag, and read again what lies in the log but never came: a fetch lost in a rebalance."""
         behind = self.progress_consumer.messages_behind()
         for partition, count in behind.items():
             self.metrics.lag.labels(partition.topic, partition.partition).set(count)
-        waiting = {p: self.positions.next_offset[p] for p, count in behind.items() if count}
-        if waiting and self.applier.idle_s > STALLED_AFTER_S:
+        waiting = {p: self.shared.positions.next_offset[p] for p, count in behind.items() if count}
+        if waiting and self.shared.applier.idle_s > STALLED_AFTER_S:
             log.warning("messages in the log were not delivered: reading them again", partitions=sorted(waiting))
             self.metrics.holes.inc(len(waiting))
             await self.progress_consumer.rewind(waiting)
@@ -161,10 +149,8 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         producer_max_request_size=MAX_REQUEST_BYTES,
         producer_compression_type=None if kafka.compression == "none" else kafka.compression,
     )
-    app.settings = settings
-    app.topic_name = kafka.topic
     app.metrics = metrics
-    app.positions = Positions(store, kafka, cluster_id, metrics)
+    positions = Positions(store, kafka, cluster_id, metrics)
     directory = Directory(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
     privacy = Privacy(
         lambda since_ms: read_tombstones(store, since_ms),
@@ -174,17 +160,18 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     )
     send_dead_letters = dead_letter_sender(app, kafka.dead_letter_topic)
     reach = kill_at(settings.worker.fail_at)
-    app.applier = Applier(
+    applier = Applier(
         store,
-        app.positions,
+        positions,
         metrics,
-        Preparer(settings, store, app.positions, directory, privacy, metrics, reach),
-        Committer(settings, store, app.positions, privacy, metrics, reach, send_dead_letters),
+        Preparer(settings, store, positions, directory, privacy, metrics, reach),
+        Committer(settings, store, positions, privacy, metrics, reach, send_dead_letters),
         app.is_stale,
         lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
         app.note_committed,
         reach,
     )
+    app.shared = StreamState(settings=settings, topic_name=kafka.topic, positions=positions, applier=applier)
     _declare_agent(app)
     _declare_journeys(app, store)
 
@@ -193,13 +180,13 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
 
 
 def _declare_agent(app: StreamApp) -> None:
-    source = app.topic(app.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
-    limits = app.settings.worker
+    source = app.topic(app.shared.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
+    limits = app.shared.settings.worker
     if limits.consumer == "lean":
-        app.batches = app.channel(maxsize=0)  # bounded by is_ready_for_batch
+        app.shared.batches = app.channel(maxsize=0)  # bounded by is_ready_for_batch
         app.topics.add(source)  # subscribes; the lean consumer delivers past the conductor
 
-        @app.agent(app.batches, name="apply-batches")
+        @app.agent(app.shared.batches, name="apply-batches")
         async def apply_batches(batches: StreamT[Batch]) -> None:
             async for batch in batches:
                 await app.apply(batch)
@@ -214,25 +201,25 @@ def _declare_agent(app: StreamApp) -> None:
 
 
 def _declare_journeys(app: StreamApp, store: Store) -> None:
-    events = app.topic(app.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
+    events = app.topic(app.shared.topic_name, value_type=bytes, key_type=bytes, value_serializer="raw")
 
     async def send(message: Message) -> None:
         await (await events.send(key=message.key, value=message.value))
 
     def recorded() -> Mapping[str, int]:
-        return {app.positions.sources[p].name: offset for p, offset in app.positions.next_offset.items()}
+        return {app.shared.positions.sources[p].name: offset for p, offset in app.shared.positions.next_offset.items()}
 
-    limits = app.settings.worker
+    limits = app.shared.settings.worker
     app.journeys = JourneyRunner(
         store, send, recorded, app.is_mine, lambda: time.time_ns() // 1_000_000, limits.refresh_s
     )
 
 
 def _declare_jobs(app: StreamApp) -> None:
-    limits = app.settings.worker
+    limits = app.shared.settings.worker
     look_s, journeys_s = limits.refresh_s, limits.journeys_s
     jobs = [
-        Job(name="repairs", work=app.applier.repair, every_s=look_s, first_after_s=look_s),
+        Job(name="repairs", work=app.shared.applier.repair, every_s=look_s, first_after_s=look_s),
         Job(name="lag", work=app.watch, every_s=look_s, first_after_s=look_s),
         Job(name="journeys", work=app.journeys.look, every_s=journeys_s, first_after_s=journeys_s),
     ]

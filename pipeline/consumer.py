@@ -26,7 +26,7 @@ from rapport.kafka.unpacking import bound_unpacking
 if TYPE_CHECKING:
     from mode import ServiceT
 
-    from pipeline.app import StreamApp
+    from pipeline.state import StreamState
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +76,9 @@ class ProgressConsumer(driver.Consumer):
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
-    def stream(self) -> StreamApp:
-        """The application, by its own type."""
-        return cast("StreamApp", self.app)
+    def stream(self) -> StreamState:
+        """State that is shared with the application."""
+        return cast("StreamState", cast("Any", self.app).shared)
 
     async def perform_seek(self) -> None:
         """Seek every assigned partition to its recorded progress. Called by Faust once a rebalance is over."""

@@ -34,15 +34,15 @@ async def serve_health(settings: WorkerSettings, metrics: StreamMetrics, app: St
         return web.json_response({"live": is_live}, status=200 if is_live else 503)
 
     async def ready(_request: web.Request) -> web.Response:
-        positions = app.positions
+        positions = app.shared.positions
         is_ready = bool(positions.next_offset) and not positions.refused and not app.fatal.done()
         body = {
             "ready": is_ready,
             "partitions": {str(p.partition): offset for p, offset in positions.next_offset.items()},
             "refused": {str(p.partition): reason for p, reason in positions.refused.items()},
             "jobs": [asdict(state) for state in app.jobs.states],
-            "secondsSinceBatch": app.applier.last_committed_at
-            and round(time.time() - app.applier.last_committed_at, 3),
+            "secondsSinceBatch": app.shared.applier.last_committed_at
+            and round(time.time() - app.shared.applier.last_committed_at, 3),
         }
         return web.json_response(body, status=200 if is_ready else 503)
 

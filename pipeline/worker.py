@@ -78,7 +78,7 @@ async def _run_app(app: StreamApp, stop: asyncio.Event) -> int:
     stopped = asyncio.create_task(stop.wait())
     await app.start()
     collect_rarely()
-    log.info("worker started", topic=app.topic_name, consumer=app.settings.worker.consumer)
+    log.info("worker started", topic=app.shared.topic_name, consumer=app.shared.settings.worker.consumer)
     endings: set[asyncio.Future[Any]] = {app.fatal, crashed, stopped}
     await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stop.is_set() else 1

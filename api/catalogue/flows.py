@@ -25,7 +25,7 @@ from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.domain.catalogue_checks.lint_flows import flows_in_use
 from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import find_flaws
-from rapport.domain.decisions.compile import BASE_FLOW, BASE_FLOW_KEY
+from rapport.domain.decisions.catalogue import BASE_FLOW, BASE_FLOW_KEY
 from rapport.storage.catalogue_changes import Change
 
 if TYPE_CHECKING:

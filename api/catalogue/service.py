@@ -16,9 +16,9 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Offer
 from rapport.domain.catalogue.plain import sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
-from rapport.domain.catalogue_checks.flow_checks import fault_of_size
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.validate import find_flaws, is_flaw_of_draft, is_same, with_changes
+from rapport.domain.decisions.flow_checks import fault_of_size
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.errors import StorageError

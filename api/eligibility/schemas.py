@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from rapport.domain.decisions.eligibility.explain import Standing
+from rapport.domain.decisions.explain import Standing
 from rapport.domain.decisions.trace import Removal
 
 

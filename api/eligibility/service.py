@@ -24,14 +24,14 @@ from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.runtime.compute_threads import aside
 from rapport.application.decisions.decide import Question
 from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.eligibility.explain import Explanation, Ruling, explain
 from rapport.domain.decisions.engine import Inquiry, inquire
+from rapport.domain.decisions.explain import Explanation, Ruling, explain
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 
 if TYPE_CHECKING:
     from api.services import Services
     from rapport.domain.catalogue.inventory import Offer
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 
 

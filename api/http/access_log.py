@@ -14,7 +14,7 @@ from api.http.tracing import begin_trace
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-    from api.runtime.metrics import ApiMetrics
+    from api.http.metrics import ApiMetrics
 
 log = structlog.get_logger("api.access")
 

@@ -22,7 +22,7 @@ from api.recommend.schemas import (
 from rapport.domain.decisions.not_shown import group_losses, reason_for_nothing, warn_of_faults
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.decision import Decision, Item
     from rapport.domain.decisions.record import DecisionRecord
 

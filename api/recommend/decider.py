@@ -25,9 +25,9 @@ from rapport.domain.decisions.record import (
 )
 
 if TYPE_CHECKING:
+    from api.http.metrics import ApiMetrics
     from api.recommend.circuit_breakers import Circuits
     from api.recommend.facts import FactsReader
-    from api.runtime.metrics import ApiMetrics
     from rapport.domain.decisions.reservations import Hold
 
 SEED_BITS: Final = 48

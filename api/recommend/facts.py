@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from api.runtime.watermark import Watermark
     from rapport.domain.customers.stored_customer import KeptOfCustomer
     from rapport.domain.decisions.candidates import Request
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.contact_facts import FactsRequest, LoadedFacts
     from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.domain.tenants import Tenant

@@ -20,7 +20,7 @@ from rapport.domain.placeholders import is_placeholder, why_no_id
 if TYPE_CHECKING:
     from api.recommend.schemas import RecommendBody, WantedPlacement
     from rapport.domain.catalogue.strategy import DecisionFlow
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
 
 MAX_CONTEXT_BYTES: Final = 8_192
 MAX_ATTRIBUTES_BYTES: Final = 65_536

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from api.runtime.database import Database
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import TenantFacts
     from rapport.domain.tenants import Tenant
 

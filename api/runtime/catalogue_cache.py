@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.domain.decisions.compile import Catalogue, compile_catalogue
+from rapport.domain.decisions.catalogue import Catalogue
+from rapport.domain.decisions.compile import compile_catalogue
 from rapport.storage.catalogue import catalogue_stamp, load_catalogue
 from rapport.storage.errors import TransientStorageError
 

@@ -19,8 +19,8 @@ from rapport.storage.stream import read_generation, read_progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from api.http.metrics import ApiMetrics
     from api.runtime.database import Database
-    from api.runtime.metrics import ApiMetrics
     from rapport.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)

@@ -26,7 +26,7 @@ from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:
     from api.services import Services
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.reservations import Hold
     from rapport.domain.tenants import Tenant

@@ -12,7 +12,7 @@ from api.http.times import iso
 from rapport.domain.catalogue.suppression import SuppressionScope
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.profiles.suppressions import Suppression
 
 

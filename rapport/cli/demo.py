@@ -16,8 +16,8 @@ from rapport.cli.stack import port_options
 from rapport.datasets.wheels import DatasetError, cache_dir
 from rapport.demo.replay import ReplayError
 from rapport.demo.session import TENANT, Demo, load_data
+from rapport.embedded.stack import StackPorts, free_stack_ports, plan_stack
 from rapport.embedded.supervisor.errors import StackError
-from rapport.embedded.supervisor.stack import StackPorts, free_stack_ports, plan_stack
 from rapport.logs import configure_logs
 from rapport.terminal import make_console
 

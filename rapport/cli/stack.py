@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rapport.cli.environment import CliError
+from rapport.embedded.stack import StackPlan, StackPorts, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor.errors import StackError
-from rapport.embedded.supervisor.stack import StackPlan, StackPorts, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor.supervisor import Stack
 from rapport.logs import configure_logs
 from rapport.terminal import echo

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rapport.datasets.totals import Totals
     from rapport.demo.findings import Findings
     from rapport.demo.replay import Replay
-    from rapport.embedded.supervisor.stack import StackPlan
+    from rapport.embedded.stack import StackPlan
 
 EXAMPLE_QUERY = (
     "SELECT customer_id, converts, total_value, last_contact_at FROM interaction_summaries "

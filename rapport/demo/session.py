@@ -20,8 +20,8 @@ from rapport.demo.replay import replay
 from rapport.demo.shop import ShopApi, decide_for, find_shop_faults, stock_shop
 from rapport.demo.shop_picture import show_decisions
 from rapport.domain.api_keys import Role
+from rapport.embedded.stack import plan_children, wipe
 from rapport.embedded.supervisor.errors import StackError
-from rapport.embedded.supervisor.stack import plan_children, wipe
 from rapport.embedded.supervisor.supervisor import Stack
 from rapport.storage.api_keys import create_key
 from rapport.storage.client import connect
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from rapport.application.imports.feeds import Feed
     from rapport.datasets.totals import Totals
-    from rapport.embedded.supervisor.stack import StackPlan
+    from rapport.embedded.stack import StackPlan
 
 TENANT: Final = "demo"
 STAND_IN: Final = SyntheticSpec(events=70_000, customers=23_500, skew=1.1, seed=1997, tenant_id=TENANT)

@@ -13,8 +13,8 @@ import pytest
 from api.app import create_app
 from api.auth.authentication import PUBLIC
 from api.auth.keyring import Keyring
+from api.http.metrics import ApiMetrics
 from api.runtime.database import Database
-from api.runtime.metrics import ApiMetrics
 from rapport.domain.api_keys import SCOPES, Role, hash_key
 from rapport.storage.api_keys import create_key, list_keys, revoke_key
 from tests.fixtures.api import PEPPER, api_settings, running_api

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from api.contact_profiles.service import EXPIRY_GRACE_MS, ContactProfiles
+from api.http.metrics import ApiMetrics
 from api.runtime.database import Database
-from api.runtime.metrics import ApiMetrics
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import DAY_MS
 from rapport.storage.contact_profiles import read_profiles

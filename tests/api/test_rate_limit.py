@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.http.rate_limit import OwnWindows, parse_route_limits
+from api.auth.rate_limit import OwnWindows, parse_route_limits
 from rapport.domain.api_keys import Role
 from rapport.settings import SettingsError
 from rapport.storage.tenants import change_tenant
@@ -75,7 +75,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time by which requests are counted."""
     clock = Clock()
-    for module in ("limits.storage.memory.time", "api.http.rate_limit.time"):
+    for module in ("limits.storage.memory.time", "api.auth.rate_limit.time"):
         monkeypatch.setattr(module, SimpleNamespace(time=clock.time))
     return clock
 

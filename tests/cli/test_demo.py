@@ -22,7 +22,7 @@ from rapport.datasets.synthetic import SyntheticSpec, compute_totals
 from rapport.datasets.totals import Totals
 from rapport.demo.findings import Findings, PeriodTotals, find_faults
 from rapport.demo.session import Demo, DemoData
-from rapport.embedded.supervisor.stack import free_stack_ports, plan_stack
+from rapport.embedded.stack import free_stack_ports, plan_stack
 from tests.cli.commands import environment, run, running
 from tests.cli.test_stack import port_arguments
 from tests.fixtures.waiting import wait_until

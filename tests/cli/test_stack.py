@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from rapport.embedded.stack import StackPorts, free_stack_ports, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor.errors import DataDirInUseError, StackError
 from rapport.embedded.supervisor.lock import DataDirLock
-from rapport.embedded.supervisor.stack import StackPorts, free_stack_ports, plan_children, plan_stack, wipe
 from tests.cli.commands import environment, run, running
 from tests.fixtures.waiting import wait_until
 

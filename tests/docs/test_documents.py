@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from api.runtime.metrics import ApiMetrics
+from api.http.metrics import ApiMetrics
 from api.server import check
 from rapport.domain.contract import asyncapi
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES

@@ -9,7 +9,7 @@ from typing import Final
 from rapport.domain.catalogue.inventory import FrequencyCaps
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.compile import Catalogue
+from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.decision import Decision, Funnel
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts

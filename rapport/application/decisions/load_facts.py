@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapport.domain.customers.customer import KnownCustomer
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import TenantFacts
     from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.domain.profiles.identity import Merges

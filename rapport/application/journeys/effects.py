@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rapport.application.journeys.journey_cache import Configured
     from rapport.domain.catalogue.strategy import DecisionFlow
     from rapport.domain.customers.stored_customer import Attributes
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.journeys.definition import DecideConfig
     from rapport.domain.journeys.enrollment import Enrollment
     from rapport.domain.journeys.progress import Decide, Send, Update

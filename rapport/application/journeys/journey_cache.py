@@ -12,7 +12,8 @@ import msgspec
 import structlog
 
 from rapport.domain.configs import ConfigError
-from rapport.domain.decisions.compile import Catalogue, compile_catalogue
+from rapport.domain.decisions.catalogue import Catalogue
+from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.formulas import FormulaError
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.journeys.plan import Plan, compile_journey

@@ -12,7 +12,7 @@ from rapport.storage.metrics import read_metrics
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.tenants import Tenant
     from rapport.storage.client import Store
 

@@ -102,7 +102,7 @@ class ContactPolicy(Entity, frozen=True):
 
 
 class Node(Value, frozen=True):
-    """One step of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.flow.node_types`."""
+    """One step of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.node_types`."""
 
     id: Key
     type: str

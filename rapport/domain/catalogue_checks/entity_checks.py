@@ -19,12 +19,12 @@ from rapport.domain.catalogue.strategy import (
 from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind
 from rapport.domain.catalogue_checks.entity_references import references_in_config, references_in_flow
-from rapport.domain.catalogue_checks.flow_checks import fault_of_formula, find_flaws
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.eligibility.rules import compile_rule
 from rapport.domain.decisions.eligibility.scopes import EACH, Members, find_scope_flaws
+from rapport.domain.decisions.flow_checks import fault_of_formula, find_flaws
 from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, fault_of_template
 from rapport.domain.decisions.scoring.models.compile import compile_model
 from rapport.domain.journeys.checks import find_journey_flaws

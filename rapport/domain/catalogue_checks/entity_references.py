@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, Node, QualificationRule
-from rapport.domain.catalogue_checks.flow_checks import all_nodes
+from rapport.domain.decisions.flow_checks import all_nodes
 
 Reference = tuple[str, str, str]
 """Path of a field, kind that it refers to, id or key."""

@@ -15,13 +15,13 @@ from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, QualificationRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind, Status
 from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
-from rapport.domain.catalogue_checks.flow_checks import find_flaws
 from rapport.domain.catalogue_checks.lint_eligibility import lint_gates, lint_sources
 from rapport.domain.catalogue_checks.lint_flows import Shown, flows_in_use, lint_flows
 from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import UNIQUE_NAMES, Entities
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.decisions.eligibility.scopes import EACH, describe, find_scope_flaws, scopes_of
+from rapport.domain.decisions.flow_checks import find_flaws
 
 E = TypeVar("E", bound=Entity)
 _CAPS: Final = (("maxPerDay", "maxPerWeek"), ("maxPerWeek", "maxPerMonth"), ("maxPerDay", "maxPerMonth"))

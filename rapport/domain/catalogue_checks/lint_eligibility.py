@@ -16,10 +16,10 @@ from rapport.domain.catalogue.strategy import (
     RuleStage,
 )
 from rapport.domain.catalogue.values import ScopeKind, Status
-from rapport.domain.catalogue_checks.flow_checks import all_nodes
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.decisions.eligibility.scopes import EACH, scopes_of
-from rapport.domain.decisions.flow.node_types import MAX_DEPTH
+from rapport.domain.decisions.flow_checks import all_nodes
+from rapport.domain.decisions.node_types import MAX_DEPTH
 from rapport.domain.profiles.attribute_sources import AttributeSources
 from rapport.domain.profiles.segments import Segment
 

@@ -15,8 +15,8 @@ from rapport.domain.catalogue_checks.validate import Entities
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.conditions import Condition, ConditionError, compile_condition
 from rapport.domain.configs import ConfigError, read_config
-from rapport.domain.decisions.compile import BASE_FLOW
-from rapport.domain.decisions.flow.node_types import CONFIGS, FilterConfig, InventoryConfig, MatchConfig, ModeConfig
+from rapport.domain.decisions.catalogue import BASE_FLOW
+from rapport.domain.decisions.node_types import CONFIGS, FilterConfig, InventoryConfig, MatchConfig, ModeConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.decisions.computed_fields import OfferFields
-from rapport.domain.decisions.flow.node_types import MAX_DEPTH, CallConfig, ComputeConfig, SetConfig
+from rapport.domain.decisions.node_types import MAX_DEPTH, CallConfig, ComputeConfig, SetConfig
 from rapport.domain.decisions.output.templates import Slot, parse_template
 from rapport.domain.formulas import FormulaError, compile_formula
 from rapport.domain.formulas.guarantees import missing_fields

@@ -14,7 +14,7 @@ from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.domain.decisions.compile import BASE_FLOW_KEY
+from rapport.domain.decisions.catalogue import BASE_FLOW_KEY
 from rapport.domain.profiles.attributes import find_schema_flaws
 
 Entities = Mapping[str, Sequence[Entity]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -14,10 +14,11 @@ from rapport.domain.number_text import index_of_text
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
-    from rapport.domain.decisions.eligibility.rule_index import Binding, Blocked, Bound, Placed
-    from rapport.domain.decisions.eligibility.verdict import Verdict
-    from rapport.domain.decisions.scoring.valuation import Valuation
+    from rapport.domain.decisions.valuation import Valuation
     from rapport.domain.decisions.windows import Window
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +108,6 @@ class Context:
 
     Attributes:
         begun: Tallies of the customer that were begun before.
-        verdicts: Of rules and policies that judge all candidates in their scope alike.
-        blocked: Of these, what blocks candidates with the same bindings; and the bindings that are left to be asked for
-            each of them alone.
     """
 
     request: Request
@@ -119,8 +117,7 @@ class Context:
     begun: InitVar[Tallies | None] = None
     tallies: Tallies = field(init=False)
     segments: frozenset[str] = field(init=False)
-    verdicts: dict[Binding, Verdict] = field(init=False, default_factory=dict)
-    blocked: dict[Bound, tuple[Sequence[Blocked], Sequence[Placed]]] = field(init=False, default_factory=dict)
+    _memos: dict[type[Any], Any] = field(init=False, default_factory=dict)
     _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self, begun: Tallies | None) -> None:
@@ -145,6 +142,13 @@ class Context:
     def after(self, picked: Sequence[Subject]) -> Context:
         """The same run once it shows something."""
         return Context(self.request, self.customer, self.tenant, self.now_ms, self.tallies.after(picked))
+
+    def memo(self, kind: type[T]) -> T:
+        """Return this run's one object of a kind, made empty when first asked for, in which its owner keeps results."""
+        memo = self._memos.get(kind)
+        if memo is None:
+            memo = self._memos[kind] = kind()
+        return memo
 
     def count(self, window: Window, selection: Selection) -> Counts:
         """Contacts of the customer in a window."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema
@@ -21,7 +21,8 @@ from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
-from rapport.domain.decisions.compile_flow import Parts, Program, compile_flow
+from rapport.domain.decisions.catalogue import BASE_FLOW, Catalogue, Extension, Needs
+from rapport.domain.decisions.compile_flow import Parts, compile_flow
 from rapport.domain.decisions.computed_fields import OfferFields, ready_offer
 from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
 from rapport.domain.decisions.eligibility.rule_index import Binder
@@ -30,126 +31,15 @@ from rapport.domain.decisions.eligibility.scopes import Members, find_scope_flaw
 from rapport.domain.decisions.eligibility.suppressions import compile_suppressions
 from rapport.domain.decisions.field_references import attributes_in, is_light, metrics_in
 from rapport.domain.decisions.flow.eligibility_nodes import Gate
-from rapport.domain.decisions.flow.node_types import BASE_NODES
-from rapport.domain.decisions.run import Extension
+from rapport.domain.decisions.model import Scorer
+from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.scoring.models.compile import compile_model
-from rapport.domain.decisions.scoring.models.model import Scorer
 from rapport.domain.decisions.windows import Kind, Unit, Window
-from rapport.domain.formulas import Formula
 from rapport.domain.profiles.attribute_sources import AttributeSources
 
 E = TypeVar("E", bound=Entity)
-BASE_FLOW_KEY = "base"
 _CALENDAR_PERIODS = frozenset(Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH))
 """The caps of offers count in them, and the fatigue of scoring."""
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What must be known of a customer before this catalogue can decide.
-
-    Attributes:
-        windows: In which contacts are counted.
-        outcomes: Whose latest times are asked for.
-        outcome_days: From so many days ago on.
-        contact_days: From so many days ago on the latest contacts are asked for.
-        metrics: Keys of behavioral metrics.
-    """
-
-    windows: frozenset[Window] = frozenset()
-    outcomes: frozenset[str] = frozenset()
-    outcome_days: float = 0.0
-    contact_days: float = 0.0
-    metrics: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalogue:
-    """A tenant's configuration, ready.
-
-    Attributes:
-        stamp: Tells versions of the whole catalogue apart.
-        offers: All that exist, whatever their status, by id.
-        creatives: The active ones, by offer, ordered by id.
-        rules: Active ones, highest priority first.
-        policies: Likewise.
-        broken: Policies that cannot be read: whatever they might block, they do.
-        suppressions: What follows from outcomes: the tenant's rules, or the defaults.
-        flows: Those that may run, by key.
-        programs: The same and the base flow, ready to run.
-        scorers: Models ready to score, by key; without those that cannot be read.
-        segments: Names of active segments by id.
-        attribute_sources: Whose word counts about customers' attributes.
-        computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
-        extensions: Plug-ins by extension point.
-        problems: What was left out, and why.
-        is_light: Whether a decision over all of it takes no more than a few milliseconds, whatever the request.
-    """
-
-    stamp: str
-    offers: Mapping[str, Offer]
-    creatives: Mapping[str, Sequence[Creative]]
-    channels: Mapping[str, Channel]
-    placements: Mapping[str, Placement]
-    categories: Mapping[str, Category]
-    sub_categories: Mapping[str, SubCategory]
-    rules: Sequence[Rule]
-    policies: Sequence[Policy]
-    broken: Sequence[tuple[ContactPolicy, str]]
-    suppressions: Sequence[Policy]
-    flows: Mapping[str, DecisionFlow]
-    programs: Mapping[str, Program]
-    parts: Parts
-    models: Mapping[str, Model]
-    scorers: Mapping[str, Scorer]
-    profiles: Mapping[str, RankingProfile]
-    experiments: Mapping[str, Experiment]
-    metrics: Mapping[str, MetricDefinition]
-    segments: Mapping[str, str]
-    attribute_sources: AttributeSources
-    computed: Mapping[str, Sequence[tuple[str, Formula]]]
-    needs: Needs
-    extensions: Mapping[str, Extension] = field(default_factory=dict)
-    problems: Sequence[str] = ()
-    is_light: bool = False
-
-    def program_of(self, flow: DecisionFlow) -> Program:
-        """A flow ready to run: one of the catalogue's, or another that is made ready now.
-
-        Raises:
-            ConfigError: A node's config cannot be used.
-            ConditionError: A condition in it cannot be evaluated.
-        """
-        known = self.programs.get(flow.key)
-        if known is not None and (known.flow is flow or known.flow == flow):
-            return known
-        return compile_flow(flow, self.parts)
-
-    def flow_for(self, key: str | None, channel_id: str | None, placement_id: str | None) -> DecisionFlow | None:
-        """The flow of a request: by key, else by channel and placement, by channel, the default, the base flow.
-
-        Returns:
-            None if a key is given that no flow has which may run.
-        """
-        if key is not None:
-            return BASE_FLOW if key == BASE_FLOW_KEY and key not in self.flows else self.flows.get(key)
-        routed = [(flow, route) for flow in self.flows.values() for route in flow.routes]
-        for wanted in (placement_id, None):
-            found = [
-                flow
-                for flow, route in routed
-                if channel_id is not None and route.channel_id == channel_id and route.placement_id == wanted
-            ]
-            if found:
-                return min(found, key=lambda flow: flow.id)
-        defaults = [flow for flow in self.flows.values() if flow.is_default]
-        return min(defaults, key=lambda flow: flow.id) if defaults else BASE_FLOW
-
-
-BASE_FLOW = DecisionFlow(
-    id="base", key=BASE_FLOW_KEY, name="Base NBA Flow", published=BASE_NODES, published_version=1, is_default=True
-)
-"""What a tenant without flows decides by."""
 
 
 def compile_catalogue(
@@ -193,7 +83,8 @@ def compile_catalogue(
         suppressions=suppressions,
         flows={flow.key: flow for flow in flows if flow.key in programs},
         programs=programs,
-        parts=parts,
+        compile=partial(compile_flow, parts=parts),
+        firm_suppressions=gate.firm,
         models=models,
         scorers=_compile_models(models.values(), problems),
         profiles={one.id: one for one in _active(_of(entities, "ranking_profile", RankingProfile))},

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rapport.domain.catalogue.strategy import GATES, DecisionFlow, Node
-from rapport.domain.catalogue_checks.flow_checks import all_nodes
 from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.decisions.eligibility.rule_index import Binder
-from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.flow.eligibility_nodes import Gate, prepare_policies, prepare_qualify
 from rapport.domain.decisions.flow.extension_node import prepare_extension
 from rapport.domain.decisions.flow.inventory_nodes import compile_all, prepare_filter, prepare_inventory, prepare_match
-from rapport.domain.decisions.flow.node_types import (
+from rapport.domain.decisions.flow_checks import all_nodes
+from rapport.domain.decisions.node_types import (
     CONFIGS,
     MAX_CANDIDATES,
     MAX_DEPTH,
@@ -35,11 +34,13 @@ from rapport.domain.decisions.flow.node_types import (
     ScoreConfig,
     SetConfig,
 )
+from rapport.domain.decisions.program import Program, Step
 from rapport.domain.decisions.run import Action, Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.formulas import FormulaError, compile_formula
 
 if TYPE_CHECKING:
@@ -49,29 +50,6 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.eligibility.rules import Rule
 
 _EVERYTHING: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A node ready to run."""
-
-    node: Node
-    act: Action
-    method: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A flow ready to run.
-
-    Attributes:
-        phases: Steps by phase.
-        gates: Steps for the gates that the flow does not skip; for runs that end the first phase without them.
-    """
-
-    flow: DecisionFlow
-    phases: Mapping[int, Sequence[Step]]
-    gates: Sequence[Step] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,19 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
-from rapport.domain.decisions.compile_flow import Program, run_gates, run_steps
+from rapport.domain.decisions.compile_flow import run_gates, run_steps
 from rapport.domain.decisions.decision import Decision, ExperimentRecord, Funnel, Item, PlacementResult
 from rapport.domain.decisions.flow.eligibility_nodes import keep_to_suppressions, require_consent
-from rapport.domain.decisions.flow.node_types import NARROW, SCORE
+from rapport.domain.decisions.node_types import NARROW, SCORE
 from rapport.domain.decisions.output.placements import Slot, couple, fill, finish
+from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.trace import Recorder, Removal
 from rapport.domain.experiments.assignment import is_held_out
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import DecisionFlow
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 
 

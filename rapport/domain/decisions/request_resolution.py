@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from rapport.domain.catalogue.inventory import Placement
     from rapport.domain.decisions.candidates import PlacementRequest, Request
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
 
 
 class Resolved(NamedTuple):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal, TypeAlias
 
 from rapport.domain.decisions.candidates import Candidate, Context
-from rapport.domain.decisions.compile import Catalogue
-from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.facts import Subject
-from rapport.domain.decisions.flow.node_types import MAX_CANDIDATES, RankConfig
+from rapport.domain.decisions.node_types import MAX_CANDIDATES, RankConfig
 from rapport.domain.decisions.trace import Recorder
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.experiments.assignment import Assignment
 
 Objection: TypeAlias = tuple[str, str, Verdict]
@@ -88,8 +88,3 @@ class Run:
 
 
 Action = Callable[[Run], None]
-
-
-Extension: TypeAlias = Callable[[Sequence[Candidate], Context], Iterable[Candidate]]
-"""Gets copies of the candidates and gives back those that stay, in their order, with other scores or properties if it
-likes. It must be pure, or decisions cannot be replayed."""

@@ -12,7 +12,7 @@ from rapport.domain.decisions.record import Looked
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Node
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
 
     # MOVED
     from rapport.domain.tenants import Tenant

@@ -10,7 +10,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.eligibility.verdict import Verdict
+    from rapport.domain.decisions.verdict import Verdict
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -11,11 +11,11 @@ from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.compile import Catalogue, compile_catalogue
+from rapport.domain.decisions.catalogue import Catalogue, Extension
+from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.run import Extension
 from tests.domain.decisions.world import NOW_MS
 
 CHANNELS = [

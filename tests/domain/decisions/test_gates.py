@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.compile import Catalogue
-from rapport.domain.decisions.eligibility.explain import Explanation, explain
+from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.engine import inquire
+from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from tests.domain.decisions.bank import CREATIVES, bank, decided, flow, offers_of, reasons_of

@@ -12,8 +12,8 @@ from rapport.domain.decisions.candidates import Candidate, Context, Request
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.eligibility.rules import compile_rule
 from rapport.domain.decisions.eligibility.scopes import Members
-from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.decisions.windows import Window
 
 HOUR_MS: Final = 3_600_000

@@ -12,11 +12,12 @@ import msgspec
 from rapport.domain.catalogue.inventory import Channel, Creative, Offer
 from rapport.domain.catalogue.strategy import Experiment, Model, RankingProfile
 from rapport.domain.decisions.candidates import Candidate, Context, Request
-from rapport.domain.decisions.compile import Catalogue, compile_catalogue
+from rapport.domain.decisions.catalogue import Catalogue
+from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.flow.node_types import OptimizeConfig, RankConfig, ScoreConfig
+from rapport.domain.decisions.model import Scorer
+from rapport.domain.decisions.node_types import OptimizeConfig, RankConfig, ScoreConfig
 from rapport.domain.decisions.run import Run
-from rapport.domain.decisions.scoring.models.model import Scorer
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates

@@ -15,8 +15,8 @@ from scipy import stats
 from rapport.domain.catalogue.strategy import Model
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, TenantFacts
+from rapport.domain.decisions.model import DRAWS, Scored
 from rapport.domain.decisions.scoring.models.compile import compile_model
-from rapport.domain.decisions.scoring.models.model import DRAWS, Scored
 from tests.domain.decisions.world import context
 from tests.domain.scoring.arena import candidate, model, offer
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from rapport.domain.decisions.facts import Evidence, Subject, TenantFacts
-from rapport.domain.decisions.flow.node_types import RankConfig
+from rapport.domain.decisions.node_types import RankConfig
 from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.selection_probability import selection_probabilities

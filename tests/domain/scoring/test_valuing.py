@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.strategy import Challenger, Experiment, RankingProfile, TrafficSplit
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, Subject, TenantFacts
+from rapport.domain.decisions.model import Scored, Scorer, Verdicts
 from rapport.domain.decisions.scoring.factors import OBJECTIVES
-from rapport.domain.decisions.scoring.models.model import Scored, Scorer, Verdicts
 from tests.domain.decisions.world import DAY_MS, NOW_MS
 from tests.domain.scoring.arena import (
     candidate,

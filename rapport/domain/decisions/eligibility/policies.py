@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import ContactPolicy
     from rapport.domain.catalogue.values import Scope
     from rapport.domain.decisions.candidates import Candidate, Context
-    from rapport.domain.decisions.eligibility.verdict import Verdict
+    from rapport.domain.decisions.verdict import Verdict
     from rapport.domain.decisions.windows import Window
 
 

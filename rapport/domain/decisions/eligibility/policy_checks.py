@@ -20,8 +20,8 @@ from rapport.domain.decisions.eligibility.policy_configs import (
     OverrideConfig,
     SegmentConfig,
 )
-from rapport.domain.decisions.eligibility.verdict import PASSED, Verdict
 from rapport.domain.decisions.facts import EVERYTHING, Counts, Selection
+from rapport.domain.decisions.verdict import PASSED, Verdict
 from rapport.domain.decisions.windows import Zone
 from rapport.domain.periods import DAY_MS
 

@@ -11,8 +11,8 @@ from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.eligibility.policies import Policy
 from rapport.domain.decisions.eligibility.rules import Rule
 from rapport.domain.decisions.eligibility.scopes import describe, id_of, select
-from rapport.domain.decisions.eligibility.verdict import PASSED, Verdict
 from rapport.domain.decisions.facts import EVERYTHING, Selection
+from rapport.domain.decisions.verdict import PASSED, Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Scope
@@ -41,9 +41,9 @@ class Binding:
     selection: Selection
     scope: str
 
-    def ask(self, candidate: Candidate, context: Context) -> Verdict:
-        """What it says; a pass where it does not apply. What it says about all alike is remembered in the context."""
-        known = context.verdicts.get(self)
+    def ask(self, candidate: Candidate, context: Context, memo: RuleMemo) -> Verdict:
+        """Give the verdict on a candidate, a pass where it does not apply; one about all alike is kept in the memo."""
+        known = memo.verdicts.get(self)
         if known is not None:
             return known
         if self.segments is not None and self.segments.isdisjoint(context.segments):
@@ -51,7 +51,7 @@ class Binding:
         else:
             verdict = self.judge.check(candidate, context, self.selection, self.scope)
         if self.judge.is_shared:
-            context.verdicts[self] = verdict
+            memo.verdicts[self] = verdict
         return verdict
 
 
@@ -88,11 +88,24 @@ class Bound:
     own: Sequence[Placed]
 
 
-def _ask(placed: Iterable[Placed], candidate: Candidate, context: Context) -> Sequence[Blocked]:
+@dataclass(slots=True)
+class RuleMemo:
+    """Verdicts that hold for many candidates of one run.
+
+    Attributes:
+        verdicts: Of rules and policies that judge all candidates in their scope alike.
+        blocked: What of these blocks candidates with the same bindings, and the bindings to be asked one by one.
+    """
+
+    verdicts: dict[Binding, Verdict] = field(default_factory=dict)
+    blocked: dict[Bound, tuple[Sequence[Blocked], Sequence[Placed]]] = field(default_factory=dict)
+
+
+def _ask(placed: Iterable[Placed], candidate: Candidate, context: Context, memo: RuleMemo) -> Sequence[Blocked]:
     return [
         Blocked(place, binding, verdict)
         for place, binding in placed
-        if (verdict := binding.ask(candidate, context)).is_blocked
+        if (verdict := binding.ask(candidate, context, memo)).is_blocked
     ]
 
 
@@ -111,31 +124,35 @@ class Binder:
 
     def ask(self, candidate: Candidate, context: Context) -> Sequence[Blocked]:
         """What blocks a candidate, in the order of the judges."""
-        blocked, own = self._begin(candidate, context)
-        mine = _ask(own, candidate, context) if own else ()
+        memo = context.memo(RuleMemo)
+        blocked, own = self._begin(candidate, context, memo)
+        mine = _ask(own, candidate, context, memo) if own else ()
         return sorted((*blocked, *mine), key=attrgetter("place")) if mine else blocked
 
     def first(self, candidate: Candidate, context: Context) -> Blocked | None:
         """What blocks a candidate first; nothing that comes after is asked for the candidate alone."""
-        blocked, own = self._begin(candidate, context)
+        memo = context.memo(RuleMemo)
+        blocked, own = self._begin(candidate, context, memo)
         found = blocked[0] if blocked else None
         for place, binding in own:
             if found is not None and place > found.place:
                 break
-            verdict = binding.ask(candidate, context)
+            verdict = binding.ask(candidate, context, memo)
             if verdict.is_blocked:
                 return Blocked(place, binding, verdict)
         return found
 
-    def _begin(self, candidate: Candidate, context: Context) -> tuple[Sequence[Blocked], Sequence[Placed]]:
+    def _begin(
+        self, candidate: Candidate, context: Context, memo: RuleMemo
+    ) -> tuple[Sequence[Blocked], Sequence[Placed]]:
         """What blocks this candidate and others alike, and what is to be asked for it alone."""
         if not self.judges:
             return (), ()
         bound, own_of_known = self._of(candidate, context)
-        known = context.blocked.get(bound)
+        known = memo.blocked.get(bound)
         if known is None:
             own = tuple(one for one in bound.own if not one[1].judge.is_quiet(context))
-            known = context.blocked[bound] = _ask(bound.shared, candidate, context), own
+            known = memo.blocked[bound] = _ask(bound.shared, candidate, context, memo), own
         return (known[0], own_of_known) if candidate.offer.id in context.tallies.known_offers else known
 
     def _of(self, candidate: Candidate, context: Context) -> tuple[Bound, Sequence[Placed]]:

@@ -13,7 +13,7 @@ from rapport.domain.catalogue.values import Scope
 from rapport.domain.conditions import Condition, Operator, asks_candidate, compile_condition
 from rapport.domain.configs import Config, read_config
 from rapport.domain.decisions.eligibility.scopes import Members, describe, find_scope_flaws, scopes_of, selection_for
-from rapport.domain.decisions.eligibility.verdict import PASSED, Verdict
+from rapport.domain.decisions.verdict import PASSED, Verdict
 from rapport.domain.periods import DAY_MS
 from rapport.domain.times import InstantError, parse_instant
 

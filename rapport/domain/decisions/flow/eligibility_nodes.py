@@ -13,9 +13,9 @@ from rapport.domain.catalogue.strategy import QualificationRule, RuleStage
 from rapport.domain.decisions.eligibility.policies import Policy
 from rapport.domain.decisions.eligibility.policy_checks import budget_of
 from rapport.domain.decisions.eligibility.rule_index import Binder, Binding
-from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.facts import Selection
 from rapport.domain.decisions.run import Action, Objection, Run
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from rapport.domain.profiles.consent import MARKETING, missing_for
 
@@ -142,7 +142,7 @@ def require_consent(run: Run) -> None:
 
 def keep_to_suppressions(run: Run) -> None:
     """Remove what suppressions that nothing gets past keep from the customer. Like consent, no flow does without it."""
-    context, firm = run.context, run.catalogue.parts.gate.firm
+    context, firm = run.context, run.catalogue.firm_suppressions
     if not firm.judges or not context.customer.last_outcome_ms:
         return
     run.keep("contact_policy", lambda candidate: _objection(firm, candidate, context))

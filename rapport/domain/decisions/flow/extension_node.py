@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rapport.domain.decisions.candidates import Candidate
-from rapport.domain.decisions.eligibility.verdict import Verdict
-from rapport.domain.decisions.flow.node_types import ExtensionConfig
+from rapport.domain.decisions.node_types import ExtensionConfig
 from rapport.domain.decisions.run import Action, Run
+from rapport.domain.decisions.verdict import Verdict
 
 
 def prepare_extension(config: ExtensionConfig) -> Action:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from rapport.domain.catalogue.schedule import off_schedule
 from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.decisions.candidates import Candidate
-from rapport.domain.decisions.eligibility.verdict import Verdict
-from rapport.domain.decisions.flow.node_types import (
+from rapport.domain.decisions.node_types import (
     FilterConfig,
     InventoryConfig,
     MatchConfig,
 )
 from rapport.domain.decisions.run import Action, Objection, Run
+from rapport.domain.decisions.verdict import Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative, Offer

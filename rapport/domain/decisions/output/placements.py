@@ -8,14 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.schedule import is_mandatory_now
-from rapport.domain.decisions.compile_flow import Program, run_steps
-from rapport.domain.decisions.eligibility.verdict import Verdict
-from rapport.domain.decisions.flow.node_types import OUTPUT
+from rapport.domain.decisions.compile_flow import run_steps
+from rapport.domain.decisions.node_types import OUTPUT
 from rapport.domain.decisions.output.allocation import allocate_optimally
 from rapport.domain.decisions.output.rendering import render
+from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.run import Objection, Run
 from rapport.domain.decisions.scoring.selection_probability import selection_probabilities
 from rapport.domain.decisions.trace import CouplingRecord
+from rapport.domain.decisions.verdict import Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context

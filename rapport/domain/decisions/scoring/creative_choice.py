@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.experiments.assignment import pick_creative
 
 if TYPE_CHECKING:

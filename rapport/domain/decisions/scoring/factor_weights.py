@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rapport.domain.decisions.flow.node_types import FormulaWeights, ScoreConfig, StrategyOverride
+from rapport.domain.decisions.node_types import FormulaWeights, ScoreConfig, StrategyOverride
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.node_types import ChampionChallengerConfig, ScoreConfig, WeightedModel
+    from rapport.domain.decisions.model import Scored, Verdicts
+    from rapport.domain.decisions.node_types import ChampionChallengerConfig, ScoreConfig, WeightedModel
     from rapport.domain.decisions.run import Run
-    from rapport.domain.decisions.scoring.models.model import Scored, Verdicts
 
 
 @dataclass(slots=True)

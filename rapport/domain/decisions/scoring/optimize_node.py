@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.scoring.factors import OBJECTIVES, Factors
 from rapport.domain.decisions.scoring.propensity import DEFAULT, Propensities
-from rapport.domain.decisions.scoring.valuation import Valuation
 from rapport.domain.decisions.trace import ScoreRecord
+from rapport.domain.decisions.valuation import Valuation
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.node_types import OptimizeConfig
+    from rapport.domain.decisions.node_types import OptimizeConfig
     from rapport.domain.decisions.run import Run
 
 

@@ -25,7 +25,7 @@ from rapport.domain.decisions.scoring.models.bandit import NO_EVIDENCE
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
     from rapport.domain.decisions.scoring.model_choice import Asked
-    from rapport.domain.decisions.scoring.valuation import Prospects
+    from rapport.domain.decisions.valuation import Prospects
 
 OFFER_THRESHOLD: Final = 50
 CATEGORY_THRESHOLD: Final = 20

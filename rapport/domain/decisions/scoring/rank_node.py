@@ -18,11 +18,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rapport.domain.catalogue.schedule import is_mandatory_now
-from rapport.domain.decisions.eligibility.verdict import Verdict
+from rapport.domain.decisions.verdict import Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.node_types import RankConfig
+    from rapport.domain.decisions.node_types import RankConfig
     from rapport.domain.decisions.run import Run
 
 

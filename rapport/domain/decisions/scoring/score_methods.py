@@ -13,7 +13,7 @@ from rapport.domain.numbers import MAX_NUMBER
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.node_types import ScoreConfig
+    from rapport.domain.decisions.node_types import ScoreConfig
     from rapport.domain.decisions.run import Run
 
 

@@ -8,17 +8,17 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport.domain.catalogue.schedule import is_mandatory_now
-from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.scoring.model_choice import ModelChoice, choose_model, prepare
 from rapport.domain.decisions.scoring.propensity import DEFAULT, Estimate, Propensities
 from rapport.domain.decisions.scoring.score_methods import Worth, method_for, weigh_priority, weight_of
-from rapport.domain.decisions.scoring.valuation import Valuation
 from rapport.domain.decisions.trace import ScoreRecord
+from rapport.domain.decisions.valuation import Valuation
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.numbers import MAX_NUMBER
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.flow.node_types import ScoreConfig
+    from rapport.domain.decisions.node_types import ScoreConfig
     from rapport.domain.decisions.run import Run
 
 BYPASS_PROPENSITY: Final = 0.5

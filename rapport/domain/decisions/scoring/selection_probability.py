@@ -7,7 +7,7 @@ way (their picks are a function of the customer's id, drawn once like a lot). So
 
 * without a bandit, an experiment and competing creatives it is 1 for what is shown and 0 for the rest;
 * with a creative that 30 % of the customers get, it is 0.3;
-* with a bandit it is estimated by :data:`~rapport.domain.decisions.scoring.models.model.DRAWS` cases, of which the draw
+* with a bandit it is estimated by :data:`~rapport.domain.decisions.model.DRAWS` cases, of which the draw
   that was made is one. The cases are ranked as the decision was, so that the estimates of all candidates add up to the
   places.
 
@@ -25,9 +25,9 @@ from rapport.domain.decisions.scoring.rank_node import Field
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
     from rapport.domain.decisions.facts import Subject
-    from rapport.domain.decisions.flow.node_types import RankConfig
+    from rapport.domain.decisions.node_types import RankConfig
     from rapport.domain.decisions.run import Run
-    from rapport.domain.decisions.scoring.valuation import Valuation
+    from rapport.domain.decisions.valuation import Valuation
 
 
 def selection_probabilities(

@@ -11,8 +11,8 @@ import msgspec
 
 from rapport.domain.configs import Config
 from rapport.domain.decisions.facts import Evidence
-from rapport.domain.decisions.scoring.models.model import DRAWS, Scored, Scorer, Verdicts
-from rapport.domain.decisions.scoring.valuation import Prospects
+from rapport.domain.decisions.model import DRAWS, Scored, Scorer, Verdicts
+from rapport.domain.decisions.valuation import Prospects
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context

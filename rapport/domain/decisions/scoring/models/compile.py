@@ -17,7 +17,7 @@ from rapport.domain.decisions.scoring.models.scorecard import ScorecardConfig, c
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Model
-    from rapport.domain.decisions.scoring.models.model import Scorer
+    from rapport.domain.decisions.model import Scorer
 
 
 def compile_model(model: Model) -> Scorer:

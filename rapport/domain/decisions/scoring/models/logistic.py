@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rapport.domain.configs import Config, ConfigError
-from rapport.domain.decisions.scoring.models.model import Scored, Scorer, Verdicts, read_field
+from rapport.domain.decisions.model import Scored, Scorer, Verdicts, read_field
 from rapport.domain.decisions.scoring.models.scorecard import sigmoid
 from rapport.domain.numbers import finite_of
 

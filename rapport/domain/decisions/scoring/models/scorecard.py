@@ -11,7 +11,7 @@ import msgspec
 from rapport.domain.catalogue.strategy import ScorecardRule
 from rapport.domain.conditions import Condition, ConditionError, Test, compile_condition
 from rapport.domain.configs import Config, ConfigError
-from rapport.domain.decisions.scoring.models.model import Scored, Scorer, Verdicts, is_of_candidates, read_field
+from rapport.domain.decisions.model import Scored, Scorer, Verdicts, is_of_candidates, read_field
 
 if TYPE_CHECKING:
     from random import Random

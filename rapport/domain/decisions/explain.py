@@ -16,13 +16,13 @@ from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.eligibility.scopes import describe
-from rapport.domain.decisions.eligibility.verdict import Verdict
 from rapport.domain.decisions.flow.eligibility_nodes import OWN_LIMITS, missing_consent, own_limits
+from rapport.domain.decisions.verdict import Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.decisions.candidates import Context
-    from rapport.domain.decisions.compile import Catalogue
+    from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.eligibility.policies import Policy
     from rapport.domain.decisions.eligibility.rules import Rule
     from rapport.domain.decisions.engine import Inquiry

@@ -11,7 +11,7 @@ import msgspec
 from rapport.domain.catalogue.strategy import Node
 from rapport.domain.conditions import ConditionError, compile_condition
 from rapport.domain.configs import ConfigError, read_config
-from rapport.domain.decisions.flow.node_types import (
+from rapport.domain.decisions.node_types import (
     CONFIGS,
     MAX_DEPTH,
     MAX_NODES,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapport.domain.decisions.scoring.valuation import Prospects
+from rapport.domain.decisions.valuation import Prospects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,36 @@
+"""What the parts of one running worker share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.applier import Applier
+    from pipeline.positions import Positions
+    from rapport.settings import Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class StreamState:
+    """State shared by the Faust application and its consumer.
+
+    Attributes:
+        settings: How this worker was configured.
+        topic_name: The source topic.
+        positions: Where the assigned partitions continue.
+        applier: Applies batches.
+        batches: The channel from the lean consumer to the agent; holds one batch while the agent applies another.
+    """
+
+    settings: Settings
+    topic_name: str
+    positions: Positions
+    applier: Applier
+    batches: Any = None
+
+    @property
+    def is_ready_for_batch(self) -> bool:
+        """Whether the agent has taken every batch that was put into the channel and prepares none."""
+        waiting = any(not channel.queue.empty() for channel in self.batches._subscribers)  # noqa: SLF001 - no other way
+        return not waiting and not self.applier.is_preparing
