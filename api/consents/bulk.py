@@ -24,8 +24,8 @@ from api.http.openapi_responses import answers
 from api.ingest.body_items import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.placeholders import why_no_id
-from rapport.domain.profiles.attributes import AttributeFault
 from rapport.domain.profiles.consent import Source, Status
 from rapport.storage.consents import CustomerStatement, record_consents
 
@@ -62,7 +62,7 @@ class StatementReader:
         """
         self.take(object_of(item))
 
-    def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
+    def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
         """Take the members of one, or what is wrong with it.
 
         Raises:
@@ -71,7 +71,7 @@ class StatementReader:
         index, self.count = self.count, self.count + 1
         if index >= MAX_ROWS:
             raise ApiError(413, f"A request may have at most {MAX_ROWS:,} statements; send the rest with another one.")
-        if isinstance(fields, AttributeFault):
+        if isinstance(fields, DomainFault):
             self.faults.append(Fault(field=fields.field, message=fields.message, index=index))
             return
         row = decode_or_faults(msgspec.json.encode(fields), RowBody)

@@ -12,8 +12,9 @@ from api.ingest.body_items import ItemReader, read_array, read_lines
 from api.runtime.event_loop import Turns
 from rapport.application.imports.csv_records import Record, fault_of_header, read_records
 from rapport.application.imports.feeds import BadLine
+from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.json_limits import JsonFault, decode_json
-from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault
+from rapport.domain.profiles.attributes import ID_NAMES
 from rapport.domain.profiles.rows import Row, row_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RowReader:
         """
         self.take(object_of(item))
 
-    def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
+    def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
         """Take the members of one, or what is wrong with it.
 
         Raises:
@@ -55,7 +56,7 @@ class RowReader:
         index, self.count = self.count, self.count + 1
         if index >= MAX_ROWS:
             raise ApiError(413, f"A request may have at most {MAX_ROWS:,} customers; send the rest with another one.")
-        row = fields if isinstance(fields, AttributeFault) else row_of(index, fields)
+        row = fields if isinstance(fields, DomainFault) else row_of(index, fields)
         if isinstance(row, Row):
             self.rows.append(row)
         else:
@@ -71,7 +72,7 @@ class ObjectReader(Protocol):
 
     count: int
 
-    def take(self, fields: Mapping[str, Any] | AttributeFault) -> None:
+    def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
         """Take the members of one, or what is wrong with it."""
 
 
@@ -79,12 +80,12 @@ class JsonReader(ObjectReader, ItemReader, Protocol):
     """Takes either."""
 
 
-def object_of(item: bytes) -> Mapping[str, Any] | AttributeFault:
+def object_of(item: bytes) -> Mapping[str, Any] | DomainFault:
     """Read a JSON object."""
     fields = decode_json(item)
     if isinstance(fields, JsonFault):
-        return AttributeFault(fields.field or "body", fields.message)
-    return fields if isinstance(fields, dict) else AttributeFault("body", "must be a JSON object")
+        return DomainFault(fields.field or "body", fields.message)
+    return fields if isinstance(fields, dict) else DomainFault("body", "must be a JSON object")
 
 
 async def read_rows(chunks: AsyncIterator[bytes], media_type: str, reader: JsonReader) -> None:
@@ -118,11 +119,11 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
     turns = Turns()
     for record in records:
         if isinstance(record, BadLine):
-            reader.take(AttributeFault("body", f"line {record.number}: {record.detail}"))
+            reader.take(DomainFault("body", f"line {record.number}: {record.detail}"))
         elif len(record.cells) == len(header):
             reader.take({name: cell for name, cell in zip(header, record.cells, strict=True) if cell})
         else:
-            reader.take(AttributeFault("body", f"has {len(record.cells)} columns; the header has {len(header)}"))
+            reader.take(DomainFault("body", f"has {len(record.cells)} columns; the header has {len(header)}"))
         if turns.is_over:
             await turns.give()
 

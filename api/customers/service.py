@@ -9,7 +9,8 @@ from api.catalogue.service import author_of
 from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.customers.stored_customer import Customer
-from rapport.domain.profiles.attributes import AttributeFault, Attributes, Form, complete, fault_of_id
+from rapport.domain.faults import Fault as DomainFault
+from rapport.domain.profiles.attributes import Attributes, Form, complete, fault_of_id
 from rapport.storage.customer_rows import FaultyRowsError, Upserted, Way, upsert_rows
 from rapport.storage.customers import Before, change_customers, find_customer, load_history
 
@@ -131,7 +132,7 @@ def unknown(customer_id: str) -> ApiError:
     return ApiError(404, f"There is no customer {customer_id[:256]!r}.")
 
 
-def faults_of(found: Sequence[AttributeFault], index: int | None = None) -> list[Fault]:
+def faults_of(found: Sequence[DomainFault], index: int | None = None) -> list[Fault]:
     """Faults of a customer as the API names them."""
     return [Fault(field=one.field, message=one.message, index=index) for one in found]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+
+from rapport.domain.faults import Fault
 
 T = TypeVar("T", bound="Config")
 
@@ -19,8 +21,8 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, *faults: tuple[str, str]) -> None:
-        super().__init__("; ".join(f"{field}: {fault}" if field else fault for field, fault in faults))
-        self.faults = faults
+        super().__init__("; ".join(f"{field}: {message}" if field else message for field, message in faults))
+        self.faults: Sequence[Fault] = [Fault(field, message) for field, message in faults]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -36,20 +38,20 @@ def read_config(config: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(dict(config), kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(*(_faults(config, kind) or [("", str(error))])) from error
+        raise ConfigError(*(_faults(config, kind) or [Fault("", str(error))])) from error
 
 
-def _faults(config: Mapping[str, Any], kind: type[T]) -> list[tuple[str, str]]:
+def _faults(config: Mapping[str, Any], kind: type[T]) -> list[Fault]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     known = ", ".join(fields)
-    faults = [(name, f"is not known; known are {known}") for name in config if name not in fields]
+    faults = [Fault(name, f"is not known; known are {known}") for name in config if name not in fields]
     for name, field in fields.items():
         if name not in config:
             if field.required:
-                faults.append((name, "is required"))
+                faults.append(Fault(name, "is required"))
             continue
         try:
             msgspec.convert(config[name], field.type)
         except msgspec.ValidationError as error:
-            faults.append((name, re.sub(r" - at `[^`]*`$", "", str(error))))
+            faults.append(Fault(name, re.sub(r" - at `[^`]*`$", "", str(error))))
     return faults

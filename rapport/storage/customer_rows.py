@@ -10,7 +10,8 @@ from rapport.domain.profiles.rows import Row, apply_rows
 from rapport.storage.customers import change_customers
 
 if TYPE_CHECKING:
-    from rapport.domain.profiles.attributes import AttributeFault, Attributes, Form
+    from rapport.domain.faults import Fault
+    from rapport.domain.profiles.attributes import Attributes, Form
     from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
     from rapport.storage.customers import Before
@@ -23,7 +24,7 @@ class FaultyRowsError(Exception):
         faults: By the rows' numbers.
     """
 
-    def __init__(self, faults: Mapping[int, Sequence[AttributeFault]]) -> None:
+    def __init__(self, faults: Mapping[int, Sequence[Fault]]) -> None:
         super().__init__(f"{len(faults)} rows are wrong")
         self.faults = faults
 
@@ -59,7 +60,7 @@ class Upserted:
     created: int = 0
     changed: int = 0
     unchanged: int = 0
-    faults: dict[int, Sequence[AttributeFault]] = field(default_factory=dict)
+    faults: dict[int, Sequence[Fault]] = field(default_factory=dict)
 
 
 def upsert_rows(store: Store, tenant_id: str, author: Author, form: Form, rows: Sequence[Row], way: Way) -> Upserted:
@@ -75,7 +76,7 @@ def upsert_rows(store: Store, tenant_id: str, author: Author, form: Form, rows: 
     of_customer: dict[str, list[Row]] = {}
     for row in rows:
         of_customer.setdefault(row.customer_id, []).append(row)
-    faults: dict[str, Mapping[int, Sequence[AttributeFault]]] = {}
+    faults: dict[str, Mapping[int, Sequence[Fault]]] = {}
     known: set[str] = set()
     right: set[str] = set()
 
@@ -106,5 +107,5 @@ def upsert_rows(store: Store, tenant_id: str, author: Author, form: Form, rows: 
     )
 
 
-def _together(faults: Mapping[str, Mapping[int, Sequence[AttributeFault]]]) -> dict[int, Sequence[AttributeFault]]:
+def _together(faults: Mapping[str, Mapping[int, Sequence[Fault]]]) -> dict[int, Sequence[Fault]]:
     return dict(sorted((number, found) for of_one in faults.values() for number, found in of_one.items()))

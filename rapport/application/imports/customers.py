@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapport.application.imports.feeds import BadLine
 from rapport.application.imports.mapping import MappingError
+from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json, find_value_fault
-from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault, Form
+from rapport.domain.profiles.attributes import ID_NAMES, Form
 from rapport.domain.profiles.rows import Row, row_of
 from rapport.storage.customer_rows import Way, upsert_rows
 
@@ -175,7 +176,7 @@ def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any
     return found if isinstance(found, Row) else _bad(row.number, [found])
 
 
-def _bad(number: int, faults: Sequence[AttributeFault]) -> BadLine:
+def _bad(number: int, faults: Sequence[Fault]) -> BadLine:
     return BadLine(number, "invalid_customer", "; ".join(f"{fault.field}: {fault.message}" for fault in faults))
 
 

@@ -27,9 +27,9 @@ from rapport.domain.decisions.eligibility.scopes import EACH, Members, find_scop
 from rapport.domain.decisions.flow_checks import fault_of_formula, find_flaws
 from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, fault_of_template
 from rapport.domain.decisions.scoring.models.compile import compile_model
-from rapport.domain.journeys.checks import find_journey_flaws
+from rapport.domain.journeys.checks import find_journey_faults
 from rapport.domain.numbers import BEYOND, find_inexact
-from rapport.domain.profiles.segments import find_segment_flaws
+from rapport.domain.profiles.segments import find_segment_faults
 from rapport.domain.times import InstantError
 
 Flaw = tuple[str, str]
@@ -226,6 +226,6 @@ _CHECKS: Final[Mapping[str, Callable[[Any, Known], Iterator[Flaw]]]] = {
     "metric": _check_metric,
     "model": _check_model,
     "decision_flow": _check_flow,
-    "segment": find_segment_flaws,
-    "journey": find_journey_flaws,
+    "segment": find_segment_faults,
+    "journey": find_journey_faults,
 }

@@ -15,7 +15,7 @@ from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.decisions.catalogue import BASE_FLOW_KEY
-from rapport.domain.profiles.attributes import find_schema_flaws
+from rapport.domain.profiles.attributes import find_schema_faults
 
 Entities = Mapping[str, Sequence[Entity]]
 """A catalogue: what exists, by kind."""
@@ -61,7 +61,7 @@ def find_flaws(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[F
         found = [*find_entity_flaws(kind, entity, known), *_find_twins(kind, entity, after.get(kind, ()))]
         if isinstance(entity, CustomerSchema):
             others = (one for one in after.get(kind, ()) if isinstance(one, CustomerSchema))
-            found += find_schema_flaws(entity, others)
+            found += find_schema_faults(entity, others)
         flaws += [Flaw(kind, entity.id, field, message) for field, message in found]
     return flaws
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from rapport.domain.faults import Fault
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 from rapport.domain.journeys.definition import BranchConfig, DecideConfig, SendConfig, UpdateConfig
-from rapport.domain.journeys.plan import METRIC, Step, find_step_faults, formulas_of, with_following
+from rapport.domain.journeys.plan import METRIC, Step, check_step, formulas_of, with_following
 
 if TYPE_CHECKING:
     from rapport.domain.journeys.definition import Journey, JourneyStep
 
 Known = Mapping[str, Collection[str]]
-Flaw = tuple[str, str]
 NAMESPACES: Final = ("customer", "metric", "entry", "result", "journey")
 """What formulas may ask for, besides ``segments``."""
 
 
-def find_journey_flaws(journey: Journey, known: Known) -> Iterator[Flaw]:
+def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
     """Everything that is wrong with a journey: (path of the field, what is wrong and what would be right).
 
     Args:
@@ -29,41 +29,45 @@ def find_journey_flaws(journey: Journey, known: Known) -> Iterator[Flaw]:
     paths = {step.id: f"definition.steps[{index}]" for index, step in enumerate(listed)}
     for index, step in enumerate(listed):
         if step.id in [one.id for one in listed[:index]]:
-            yield f"definition.steps[{index}].id", f"{step.id!r} occurs twice"
+            yield Fault(f"definition.steps[{index}].id", f"{step.id!r} occurs twice")
     ready: dict[str, Step] = {}
     for index, (step, following) in enumerate(with_following(journey)):
-        found = find_step_faults(step, following)
+        found = check_step(step, following)
         if isinstance(found, Step):
             ready[step.id] = found
-            yield from _flaws_of_step(f"definition.steps[{index}]", step, found, paths, known, journey)
+            yield from _check_step(f"definition.steps[{index}]", step, found, paths, known, journey)
         else:
-            yield from ((f"definition.steps[{index}].config.{name}".rstrip("."), fault) for name, fault in found)
+            yield from (
+                Fault(f"definition.steps[{index}].config.{name}".rstrip("."), message) for name, message in found
+            )
     start = journey.definition.start or listed[0].id
     if start not in paths:
-        yield "definition.start", f"there is no step {start!r}"
+        yield Fault("definition.start", f"there is no step {start!r}")
     elif len(ready) == len(paths):  # else it is not known where steps lead
-        yield from _flaws_of_ways(start, ready, paths)
-    yield from _flaws_of_entry(journey, known)
+        yield from _check_ways(start, ready, paths)
+    yield from _check_entry(journey, known)
 
 
-def _flaws_of_step(
+def _check_step(
     path: str, step: JourneyStep, ready: Step, paths: Collection[str], known: Known, journey: Journey
-) -> Iterator[Flaw]:
+) -> Iterator[Fault]:
     for field, target in _targets(step, ready):
         if target not in paths:
-            yield f"{path}.{field}", f"there is no step {target!r}"
+            yield Fault(f"{path}.{field}", f"there is no step {target!r}")
     for formula in formulas_of(ready):
-        yield from ((f"{path}.config", fault) for fault in _faults_of_names(formula, known))
+        yield from (Fault(f"{path}.config", message) for message in _check_names(formula, known))
     config = ready.config
     for field, kind, wanted in _references(config):
         if wanted is not None and kind in known and wanted not in known[kind]:
-            yield f"{path}.config.{field}", f"there is no {kind.replace('_', '-')} {wanted!r}"
+            yield Fault(f"{path}.config.{field}", f"there is no {kind.replace('_', '-')} {wanted!r}")
     if isinstance(config, DecideConfig) and config.flow_key and config.decision_flow_id:
-        yield f"{path}.config.decisionFlowId", "flowKey and decisionFlowId name the flow twice; leave one of them out"
+        yield Fault(
+            f"{path}.config.decisionFlowId", "flowKey and decisionFlowId name the flow twice; leave one of them out"
+        )
     if isinstance(config, SendConfig):
-        yield from _flaws_of_send(path, config, journey)
+        yield from _check_send(path, config, journey)
     if isinstance(config, UpdateConfig) and not (config.attributes or config.expressions):
-        yield f"{path}.config", "an update needs attributes or expressions"
+        yield Fault(f"{path}.config", "an update needs attributes or expressions")
 
 
 def _targets(step: JourneyStep, ready: Step) -> Iterator[tuple[str, str]]:
@@ -88,17 +92,17 @@ def _references(config: object) -> Sequence[tuple[str, str, str | None]]:
     return ()
 
 
-def _flaws_of_send(path: str, config: SendConfig, journey: Journey) -> Iterator[Flaw]:
+def _check_send(path: str, config: SendConfig, journey: Journey) -> Iterator[Fault]:
     if (config.creative_id is None) == (config.from_result is None):
-        yield f"{path}.config", "a send step needs either creativeId or fromResult"
+        yield Fault(f"{path}.config", "a send step needs either creativeId or fromResult")
     stored = [
         step.config.get("storeResultAs", "decision") for step in journey.definition.steps if step.type == "decide"
     ]
     if config.from_result is not None and config.from_result not in stored:
-        yield f"{path}.config.fromResult", f"no decide step stores its result as {config.from_result!r}"
+        yield Fault(f"{path}.config.fromResult", f"no decide step stores its result as {config.from_result!r}")
 
 
-def _flaws_of_ways(start: str, steps: Mapping[str, Step], paths: Mapping[str, str]) -> Iterator[Flaw]:
+def _check_ways(start: str, steps: Mapping[str, Step], paths: Mapping[str, str]) -> Iterator[Fault]:
     """Steps that nothing leads to, and ways in a circle on which nobody ever waits."""
     reached, left = {start}, [start]
     while left:
@@ -108,10 +112,10 @@ def _flaws_of_ways(start: str, steps: Mapping[str, Step], paths: Mapping[str, st
                 left.append(target)
     for step_id, path in paths.items():
         if step_id not in reached:
-            yield path, f"nothing leads to {step_id!r}"
+            yield Fault(path, f"nothing leads to {step_id!r}")
     looping = _looping(steps)
     if looping:
-        yield paths[looping[0]], f"{' -> '.join(looping)} goes in a circle without a wait"
+        yield Fault(paths[looping[0]], f"{' -> '.join(looping)} goes in a circle without a wait")
 
 
 def _looping(steps: Mapping[str, Step]) -> list[str]:
@@ -132,19 +136,19 @@ def _looping(steps: Mapping[str, Step]) -> list[str]:
             del left[step_id]
 
 
-def _flaws_of_entry(journey: Journey, known: Known) -> Iterator[Flaw]:
+def _check_entry(journey: Journey, known: Known) -> Iterator[Fault]:
     condition = journey.entry_condition
     if condition is None or not condition.expression:
         return
     try:
         formula = compile_formula(condition.expression)
     except FormulaError as error:
-        yield "entryCondition.expression", str(error)
+        yield Fault("entryCondition.expression", str(error))
     else:
-        yield from (("entryCondition.expression", fault) for fault in _faults_of_names(formula, known))
+        yield from (Fault("entryCondition.expression", message) for message in _check_names(formula, known))
 
 
-def _faults_of_names(formula: Formula, known: Known) -> Iterator[str]:
+def _check_names(formula: Formula, known: Known) -> Iterator[str]:
     for name in sorted(formula.names):
         namespace, dot, rest = name.partition(".")
         if name != "segments" and (namespace not in NAMESPACES or not dot):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.faults import Fault
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 from rapport.domain.journeys.definition import CONFIGS, BranchConfig, EndConfig, UpdateConfig
 from rapport.domain.periods import DAY_MS
@@ -68,7 +69,7 @@ def compile_journey(journey: Journey, version: int) -> Plan:
     """Make a journey ready.
 
     Args:
-        journey: One without flaws (:func:`rapport.domain.journeys.checks.find_journey_flaws`).
+        journey: One without flaws (:func:`rapport.domain.journeys.checks.find_journey_faults`).
         version: Of the journey.
 
     Raises:
@@ -128,17 +129,17 @@ def formulas_of(step: Step) -> Iterator[Formula]:
     yield from step.formulas.values()
 
 
-def find_step_faults(step: JourneyStep, following: str | None) -> Step | list[tuple[str, str]]:
+def check_step(step: JourneyStep, following: str | None) -> Step | list[Fault]:
     """A step made ready, or all that is wrong with it: (path below ``config``, what is wrong)."""
     try:
         return compile_step(step, following)
     except ConfigError as error:
-        return [(name, fault) for name, fault in error.faults]
+        return list(error.faults)
     except FormulaError:
-        return list(_faults_of_formulas(step))
+        return list(_check_formulas(step))
 
 
-def _faults_of_formulas(step: JourneyStep) -> Iterator[tuple[str, str]]:
+def _check_formulas(step: JourneyStep) -> Iterator[Fault]:
     config = read_config(step.config, CONFIGS[step.type])
     named: list[tuple[str, str]] = []
     if isinstance(config, BranchConfig):
@@ -149,4 +150,4 @@ def _faults_of_formulas(step: JourneyStep) -> Iterator[tuple[str, str]]:
         try:
             compile_formula(text)
         except FormulaError as error:
-            yield path, str(error)
+            yield Fault(path, str(error))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
+from rapport.domain.faults import Fault
 from rapport.domain.number_text import EXPECTED, number_of_text
 from rapport.domain.numbers import BEYOND, find_inexact, is_exact
 from rapport.domain.placeholders import why_no_id
@@ -28,18 +29,6 @@ MAX_BYTES: Final = 65_536
 MAX_ID: Final = 256
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
-
-
-class AttributeFault(NamedTuple):
-    """One thing that is wrong with a customer.
-
-    Attributes:
-        field: The attribute, or ``customerId``.
-        message: What is wrong and what would be right.
-    """
-
-    field: str
-    message: str
 
 
 class _WrongError(ValueError):
@@ -77,7 +66,7 @@ class Form:
 
 def complete(
     form: Form, given: Attributes, before: Attributes | None = None, *, is_text: bool = False
-) -> Attributes | list[AttributeFault]:
+) -> Attributes | list[Fault]:
     """What a customer is with some attributes given.
 
     Args:
@@ -89,7 +78,7 @@ def complete(
     Returns:
         All attributes, in the form in which they are kept; or everything that is wrong.
     """
-    faults: list[AttributeFault] = []
+    faults: list[Fault] = []
     attributes = dict(before or {})
     for name, value in given.items():
         if value is None:
@@ -98,14 +87,14 @@ def complete(
         try:
             attributes[name] = _kept(form, name, value, is_text)
         except _WrongError as wrong:
-            faults.append(AttributeFault(name[:MAX_NAME], str(wrong)))
+            faults.append(Fault(name[:MAX_NAME], str(wrong)))
     for name, value in form.defaults.items():
         attributes.setdefault(name, value)
     wrong_names = {fault.field for fault in faults}
     missing = sorted(name for name in form.required if name not in attributes and name not in wrong_names)
-    faults += [AttributeFault(name, "is required") for name in missing]
+    faults += [Fault(name, "is required") for name in missing]
     if not faults and len(msgspec.json.encode(attributes)) > MAX_BYTES:
-        faults.append(AttributeFault("attributes", f"may have {MAX_BYTES:,} bytes together"))
+        faults.append(Fault("attributes", f"may have {MAX_BYTES:,} bytes together"))
     return faults or attributes
 
 
@@ -116,26 +105,26 @@ def fault_of_id(customer_id: object) -> str:
     return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else why_no_id(customer_id)
 
 
-def find_schema_flaws(schema: CustomerSchema, others: Iterable[CustomerSchema]) -> list[tuple[str, str]]:
+def find_schema_faults(schema: CustomerSchema, others: Iterable[CustomerSchema]) -> list[Fault]:
     """What is wrong with a schema, by path of the field: names that are taken, defaults that do not fit."""
     taken: dict[str, str] = {}
     for other in others:
         if other.id != schema.id and Status.ACTIVE is other.status is schema.status:
             taken |= {one.name: f"is a field of schema {other.id!r} already" for one in other.fields}
-    flaws: list[tuple[str, str]] = []
+    faults: list[Fault] = []
     for index, one in enumerate(schema.fields):
         if one.name in RESERVED:
-            flaws.append((f"fields[{index}].name", f"must not be one of {', '.join(sorted(RESERVED))}"))
+            faults.append(Fault(f"fields[{index}].name", f"must not be one of {', '.join(sorted(RESERVED))}"))
         elif one.name in taken:
-            flaws.append((f"fields[{index}].name", taken[one.name]))
+            faults.append(Fault(f"fields[{index}].name", taken[one.name]))
         taken[one.name] = "is named twice"
         if one.max_length is not None and one.data_type != "text":
-            flaws.append((f"fields[{index}].maxLength", "is for texts only"))
+            faults.append(Fault(f"fields[{index}].maxLength", "is for texts only"))
         try:
             default_of(one)
         except _WrongError as wrong:
-            flaws.append((f"fields[{index}].defaultValue", str(wrong)))
-    return flaws
+            faults.append(Fault(f"fields[{index}].defaultValue", str(wrong)))
+    return faults
 
 
 def default_of(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from rapport.domain.faults import Fault
 from rapport.domain.numbers import BEYOND, is_exact
 from rapport.domain.placeholders import why_no_id
 
@@ -52,42 +53,31 @@ class PersonFields(msgspec.Struct, frozen=True, kw_only=True):
     profilepic: Text | msgspec.UnsetType = msgspec.UNSET
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a profile.
-
-    Attributes:
-        field: Its path, such as ``profile.memories``.
-    """
-
-    field: str
-    message: str
-
-
-def check(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[Problem]:
+def check(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[Fault]:
     """Everything that is wrong with the fields and the contact ids of a profile."""
-    problems = [
-        Problem(f"profile.{name}", message)
+    faults = [
+        Fault(f"profile.{name}", message)
         for name, kind in _KNOWN.items()
         if name in fields and (message := _why_not(fields[name], kind))
     ]
-    found = {problem.field for problem in problems}
+    faulty = {fault.field for fault in faults}
     for name, value in fields.items():
-        if f"profile.{name}" not in found and (message := next(_faults_of(value, 1), "")):
-            problems.append(Problem(f"profile.{name}", message))
+        if f"profile.{name}" not in faulty and (message := next(_faults_of(value, 1), "")):
+            faults.append(Fault(f"profile.{name}", message))
     if any(not 1 <= len(name) <= 255 for name in fields):
-        problems.append(Problem("profile", "names of fields have 1 to 255 characters"))
+        faults.append(Fault("profile", "names of fields have 1 to 255 characters"))
     if message := _why_not(list(contact_ids), list[ContactId]):
-        problems.append(Problem("contactIds", message))
+        faults.append(Fault("contactIds", message))
     elif len(contact_ids) > MAX_CONTACT_IDS:
-        problems.append(Problem("contactIds", f"has {len(contact_ids):,} items; {MAX_CONTACT_IDS:,} are allowed"))
-    return problems
+        faults.append(Fault("contactIds", f"has {len(contact_ids):,} items; {MAX_CONTACT_IDS:,} are allowed"))
+    return faults
 
 
-def check_names(email: object, contact_ids: Sequence[str]) -> list[Problem]:
+def check_names(email: object, contact_ids: Sequence[str]) -> list[Fault]:
     """Say which of the names that a request gives a person names nobody; what a profile has from before may stay."""
     named = {"profile.email": email, **{f"contactIds[{number}]": one for number, one in enumerate(contact_ids)}}
     return [
-        Problem(field, why)
+        Fault(field, why)
         for field, text in named.items()
         if isinstance(text, str) and text and (why := why_no_id(text))
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from rapport.domain.profiles.attributes import ID_NAMES, AttributeFault, Attributes, Form, complete, fault_of_id
+from rapport.domain.faults import Fault
+from rapport.domain.profiles.attributes import ID_NAMES, Attributes, Form, complete, fault_of_id
 
 NESTED: Final = "attributes"
 """Where a row may hold the attributes apart; else they are whatever it holds beside the id."""
@@ -32,7 +33,7 @@ class Outcome(NamedTuple):
     """
 
     attributes: Attributes | None
-    faults: Mapping[int, Sequence[AttributeFault]]
+    faults: Mapping[int, Sequence[Fault]]
 
 
 def apply_rows(
@@ -48,7 +49,7 @@ def apply_rows(
         is_text: See :func:`complete`.
     """
     attributes, is_changed = before, False
-    faults: dict[int, Sequence[AttributeFault]] = {}
+    faults: dict[int, Sequence[Fault]] = {}
     for row in rows:
         completed = complete(form, row.attributes, None if replaces else attributes, is_text=is_text)
         if isinstance(completed, list):
@@ -58,17 +59,17 @@ def apply_rows(
     return Outcome(attributes if is_changed else None, faults)
 
 
-def row_of(number: int, fields: Mapping[str, Any]) -> Row | AttributeFault:
+def row_of(number: int, fields: Mapping[str, Any]) -> Row | Fault:
     """Read the members of a JSON object: the id, and the attributes beside it or in ``attributes``."""
     names = [name for name in ID_NAMES if name in fields]
     customer_id = fields[names[0]] if names else None
     if fault := fault_of_id(customer_id):
-        return AttributeFault(names[0] if names else ID_NAMES[0], fault)
+        return Fault(names[0] if names else ID_NAMES[0], fault)
     others = {name: value for name, value in fields.items() if name not in ID_NAMES}
     nested = others.get(NESTED)
     if isinstance(nested, dict):
         if len(others) > 1:
             beside = ", ".join(sorted(others.keys() - {NESTED})[:5])
-            return AttributeFault(NESTED, f"holds all attributes; {beside} must be in it, too")
+            return Fault(NESTED, f"holds all attributes; {beside} must be in it, too")
         others = nested
     return Row(number, str(customer_id), others)

@@ -15,6 +15,7 @@ import msgspec
 
 from rapport.domain.catalogue.values import Entity, Value
 from rapport.domain.conditions import Condition, ConditionError, compile_condition
+from rapport.domain.faults import Fault
 from rapport.domain.periods import PeriodType
 
 MAX_FILTERS: Final = 50
@@ -108,7 +109,7 @@ def read_field(text: str) -> SegmentField | str:
     return SegmentField(Source(source), name)
 
 
-def find_segment_flaws(segment: Segment, known: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
+def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) -> Iterator[Fault]:
     """Everything that is wrong with a segment: (path of the field, what is wrong with it).
 
     Args:
@@ -118,16 +119,16 @@ def find_segment_flaws(segment: Segment, known: Mapping[str, Collection[str]]) -
     for index, one in enumerate(segment.filters):
         path, field = f"filters[{index}]", read_field(one.field)
         if isinstance(field, str):
-            yield f"{path}.field", field
+            yield Fault(f"{path}.field", field)
         elif field.source is Source.METRIC and field.name not in known.get("metric", (field.name,)):
-            yield f"{path}.field", f"there is no metric {field.name!r}"
+            yield Fault(f"{path}.field", f"there is no metric {field.name!r}")
         try:
             compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
         except ConditionError as error:
-            yield f"{path}.value", str(error)
+            yield Fault(f"{path}.value", str(error))
         else:
             if fault := _fault_of_value(one):
-                yield f"{path}.value", fault
+                yield Fault(f"{path}.value", fault)
 
 
 def metrics_of(segment: Segment) -> frozenset[str]:

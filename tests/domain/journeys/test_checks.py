@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rapport.domain.journeys.checks import find_journey_flaws
+from rapport.domain.journeys.checks import find_journey_faults
 from tests.domain.journeys.plans import WELCOME, journey
 
 KNOWN: dict[str, list[str]] = {
@@ -21,7 +21,7 @@ END: dict[str, Any] = {"id": "end", "type": "end"}
 
 def flaws(*steps: dict[str, Any], **fields: Any) -> dict[str, str]:
     return {
-        path.removeprefix("definition."): flaw for path, flaw in find_journey_flaws(journey(*steps, **fields), KNOWN)
+        path.removeprefix("definition."): flaw for path, flaw in find_journey_faults(journey(*steps, **fields), KNOWN)
     }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rapport.domain.journeys.checks import find_journey_flaws
+from rapport.domain.journeys.checks import find_journey_faults
 from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import Decide, JourneyFacts, Send, Update, advance, complete, fail, leave
@@ -153,7 +153,7 @@ def plans(draw: st.DrawFn) -> Plan:
             step["next"] = draw(st.sampled_from(_IDS if kind == "wait" else later or _IDS))
         steps.append(step)
     made = journey(*steps, maxDurationDays=1)
-    assert [flaw for _, flaw in find_journey_flaws(made, {}) if "nothing leads to" not in flaw] == []
+    assert [flaw for _, flaw in find_journey_faults(made, {}) if "nothing leads to" not in flaw] == []
     return compile_journey(made, 1)
 
 

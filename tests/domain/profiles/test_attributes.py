@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
+from rapport.domain.faults import Fault
 from rapport.domain.numbers import BEYOND, MAX_NUMBER
-from rapport.domain.profiles.attributes import MAX_BYTES, AttributeFault, Form, complete
+from rapport.domain.profiles.attributes import MAX_BYTES, Form, complete
 from rapport.domain.profiles.rows import Row, apply_rows
 
 FIELDS = (
@@ -94,7 +95,7 @@ def test_defaults_are_filled_in_and_come_back_when_a_value_is_taken_away():
 
 def test_a_change_is_not_refused_for_what_was_stored_before_the_schema():
     assert complete(FORM, {"age": 1}, {"tier": 5, "born": "?"}) == {"tier": 5, "born": "?", "age": 1, "vip": False}
-    assert complete(FORM, {"tier": None}, GOLD) == [AttributeFault("tier", "is required")]
+    assert complete(FORM, {"tier": None}, GOLD) == [Fault("tier", "is required")]
 
 
 def test_only_active_schemas_count_and_one_that_refuses_others_is_enough():
@@ -102,7 +103,7 @@ def test_only_active_schemas_count_and_one_that_refuses_others_is_enough():
     draft = CustomerSchema(id="d", key="d", name="D", status=Status.DRAFT, additional_attributes=False)
     assert Form.of([PEOPLE, draft]) == FORM
     assert complete(Form.of([PEOPLE, closed]), {**GOLD, "n": "x", "shoe": 1}) == [
-        AttributeFault("shoe", "is not known; known are tier, age, vip, born, seen, n")
+        Fault("shoe", "is not known; known are tier, age, vip, born, seen, n")
     ]
     assert complete(Form.of([]), {"shoe": 1}) == {"shoe": 1}
 
