@@ -10,6 +10,8 @@ CREATE TABLE outcome_types
     classification LowCardinality(String) COMMENT 'positive, negative or neutral',
     category LowCardinality(String) COMMENT 'impression, response or recommendation (the latter is no contact)',
     is_conversion Bool DEFAULT false COMMENT 'Counts in converts',
+    allows_negative_value Bool DEFAULT false
+        COMMENT 'Whether its events may carry a negative conversion_value: refunds and the like',
     is_system Bool DEFAULT false COMMENT 'Seeded; cannot be changed',
     ordinal UInt32 DEFAULT 0 COMMENT 'Order in lists',
     is_active Bool DEFAULT true COMMENT 'False: deleted from effective_at on',

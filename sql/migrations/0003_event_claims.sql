@@ -1,7 +1,7 @@
 -- One row is one event's claim of its idempotency key, written before anything else is known about the event.
 -- Read by key, hence the order: almost every lookup finds nothing, and eight bytes a row tell. The rest of the sorting key
 -- is the place in the log, so a repeated write of the same claim collapses. A claim that yields to another source is written again with has_yielded = 1.
--- Small granules: a batch looks up keys that lie far apart.
+-- Small granules and small compressed blocks: a batch looks up keys that lie far apart.
 CREATE TABLE event_claims
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
@@ -18,5 +18,5 @@ CREATE TABLE event_claims
 ENGINE = ReplacingMergeTree(has_yielded)
 ORDER BY (tenant_id, key_hash, customer_id, source, offset, item)
 TTL toDateTime(stored_at) + INTERVAL 9 DAY DELETE -- the longest horizon is seven days; by stored_at, for logs read late
-SETTINGS index_granularity = 512, non_replicated_deduplication_window = 0
+SETTINGS index_granularity = 512, min_compress_block_size = 1024, non_replicated_deduplication_window = 0
 COMMENT 'Who claimed which idempotency key; what keeps a repeated event from counting twice'

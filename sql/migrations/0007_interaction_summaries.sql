@@ -15,7 +15,7 @@ CREATE VIEW interaction_summaries
     negative UInt64 COMMENT 'Responses classified negative',
     neutral UInt64 COMMENT 'Responses classified neutral',
     converts UInt64 COMMENT 'Conversions; also in positive',
-    total_value Decimal(38, 6) COMMENT 'Sum of conversion_value over positive outcomes',
+    total_value Decimal(38, 6) COMMENT 'Sum of conversion_value over positive outcomes, and of negative values',
     last_contact_at DateTime64(3, 'UTC') COMMENT 'Time of the latest event',
     last_outcome LowCardinality(String) COMMENT 'Outcome of the latest event',
     last_direction LowCardinality(String) COMMENT 'inbound or outbound, of the latest event'

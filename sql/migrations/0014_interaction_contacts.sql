@@ -1,5 +1,6 @@
 -- One row is one contact in one period: what the summaries count, worked out from the history. Recommendations are no
--- contacts. rapport reconcile compares the summaries with this view and repairs them from it.
+-- contacts. rapport reconcile compares the summaries with this view and repairs them from it. Negative values, which only
+-- outcome types that allow them have, take value back, however the outcome is classified.
 CREATE VIEW interaction_contacts
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
@@ -17,7 +18,7 @@ CREATE VIEW interaction_contacts
     negative UInt8 COMMENT '1 for a negative response',
     neutral UInt8 COMMENT '1 for a neutral response',
     converts UInt8 COMMENT '1 for a conversion',
-    value Decimal(38, 6) COMMENT 'conversion_value of a positive outcome, else 0',
+    value Decimal(38, 6) COMMENT 'conversion_value of a positive outcome, or one below 0; else 0',
     occurred_at DateTime64(3, 'UTC') COMMENT 'When it happened',
     outcome LowCardinality(String) COMMENT 'Key of the outcome type',
     direction LowCardinality(String) COMMENT 'inbound or outbound'
@@ -38,7 +39,11 @@ AS SELECT
     toUInt8(category = 'response' AND classification = 'negative') AS negative,
     toUInt8(category = 'response' AND classification = 'neutral') AS neutral,
     toUInt8(is_conversion) AS converts,
-    if(classification = 'positive', toDecimal128(ifNull(conversion_value, 0), 6), toDecimal128(0, 6)) AS value,
+    if(
+        classification = 'positive' OR conversion_value < 0,
+        toDecimal128(ifNull(conversion_value, 0), 6),
+        toDecimal128(0, 6)
+    ) AS value,
     occurred_at,
     outcome,
     direction

@@ -25,7 +25,11 @@ CREATE TABLE contact_profile_versions
     created_by String COMMENT 'Who made the first version; 24 characters that stand for a key',
     changed_at DateTime64(3, 'UTC') COMMENT 'When this version was made',
     changed_by String COMMENT 'Who made it, likewise',
-    INDEX by_customer customer_ids TYPE bloom_filter(0.01) GRANULARITY 1
+    folded_ids Array(String)
+        MATERIALIZED arrayMap(x -> if(match(x, '^[^\\s@]+@[^\\s@]+$'), lowerUTF8(x), x), customer_ids)
+        COMMENT 'customer_ids with e-mail addresses in small letters: by these they are compared',
+    INDEX by_customer customer_ids TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_folded folded_ids TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = MergeTree
 ORDER BY (tenant_id, profile_id, version)
