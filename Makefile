@@ -1,5 +1,8 @@
 # Each target creates and fills .venv by itself; only Python >= 3.11, make and a package registry are needed.
 PYTHON ?= python3
+# Tests run in so many processes, each with a broker and a ClickHouse of its own; most of the time they wait.
+JOBS ?= 3
+PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -10,13 +13,13 @@ demo: $(READY)       ## the whole stack on this machine with demo data; ONCE=1 c
 	$(BIN)/rapport demo $(if $(ONCE),--once)
 
 test: $(READY)       ## unit, engine, broker, end-to-end tests and the quick faults
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -m "not slow" $(PARALLEL) $(ARGS)
 
 test-faults: $(READY) ## every fault, seeded: kill -9, zombies, cut connections, poison
-	$(BIN)/pytest tests/faults $(ARGS)
+	$(BIN)/pytest tests/faults $(PARALLEL) $(ARGS)
 
 test-kafka: $(READY) ## broker and fault tests on Apache Kafka itself (needs Java 17 and Maven)
-	RAPPORT_TEST_BROKER=kafka $(BIN)/pytest tests/broker tests/faults tests/kafka $(ARGS)
+	RAPPORT_TEST_BROKER=kafka $(BIN)/pytest tests/broker tests/faults tests/kafka $(PARALLEL) $(ARGS)
 
 test-contract: $(READY) ## the API against its own OpenAPI document at length: some ten minutes
 	$(BIN)/pytest -m slow tests/api/test_contract.py $(ARGS)
