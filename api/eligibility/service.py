@@ -24,8 +24,8 @@ from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.runtime.compute_threads import aside
 from rapport.application.decisions.decide import Question
 from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.engine import Inquiry, inquire
-from rapport.domain.decisions.explain import Explanation, Ruling, explain
+from rapport.domain.decisions.engine import FlowEvaluation, evaluate_flow
+from rapport.domain.decisions.explain import Explanation, RuleExplanation, explain
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class _Moment:
     def view(self) -> _View:
         """Ask the flow."""
         asked = self.catalogue, self.question.flow, self.question.request, self.customer, self.tenant
-        inquiry = inquire(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
+        inquiry = evaluate_flow(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
         return _View(self.catalogue, inquiry, self.question.problems)
 
 
@@ -89,7 +89,7 @@ class _View:
     """
 
     catalogue: Catalogue
-    inquiry: Inquiry
+    inquiry: FlowEvaluation
     problems: Sequence[str] = ()
 
     def explain(self, offer: Offer) -> Explanation:
@@ -255,7 +255,7 @@ def _offer(found: Explanation, rank: int, catalogue: Catalogue) -> OfferEligibil
     )
 
 
-def _rule(one: Ruling) -> RuleResult:
+def _rule(one: RuleExplanation) -> RuleResult:
     return RuleResult(
         rule_id=one.id,
         rule_name=one.name,
@@ -269,7 +269,7 @@ def _rule(one: Ruling) -> RuleResult:
     )
 
 
-def _policy(one: Ruling) -> PolicyResult:
+def _policy(one: RuleExplanation) -> PolicyResult:
     return PolicyResult(
         policy_id=one.id,
         policy_name=one.name,

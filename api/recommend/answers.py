@@ -19,7 +19,7 @@ from api.recommend.schemas import (
     TopScore,
     TraceSummary,
 )
-from rapport.domain.decisions.not_shown import group_losses, reason_for_nothing, warn_of_faults
+from rapport.domain.decisions.removal_groups import find_empty_reason, group_removals, list_fault_warnings
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.catalogue import Catalogue
@@ -50,7 +50,7 @@ def answer(
         warnings: What to say before what the decision itself warns of.
     """
     decision = record.decision
-    losses = group_losses(decision)
+    losses = group_removals(decision)
     ids: Sequence[str | None] = interaction_ids or [None] * len(decision.items)
     return Recommendation(
         recommendation_id=record.recommendation_id,
@@ -65,9 +65,9 @@ def answer(
             decided_at=iso(record.decided_at_ms),
             data_lag_ms=record.watermark.lag_ms,
             timing=timing,
-            warnings=[*warnings, *decision.trace.problems, *warn_of_faults(losses)],
+            warnings=[*warnings, *decision.trace.problems, *list_fault_warnings(losses)],
             not_shown=losses,
-            empty_reason=reason_for_nothing(decision),
+            empty_reason=find_empty_reason(decision),
             funnel=decision.funnel if is_debugging else msgspec.UNSET,
         ),
         experiments=decision.experiments,

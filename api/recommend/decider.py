@@ -16,19 +16,19 @@ from api.runtime.compute_threads import aside
 from rapport.application.decisions.decide import Question, run
 from rapport.application.decisions.software_versions import software_of
 from rapport.domain.decisions.decision import Decision
-from rapport.domain.decisions.not_shown import last_removals, reason_for_nothing
 from rapport.domain.decisions.record import (
     DecisionRecord,
     record_customer,
     record_request,
     record_tenant,
 )
+from rapport.domain.decisions.removal_groups import find_empty_reason, find_last_removals
 
 if TYPE_CHECKING:
     from api.http.metrics import ApiMetrics
     from api.recommend.circuit_breakers import Circuits
     from api.recommend.facts import FactsReader
-    from rapport.domain.decisions.reservations import Hold
+    from rapport.domain.decisions.reservations import Reservation
 
 SEED_BITS: Final = 48
 """A seed is a whole number that every JSON reader reads exactly."""
@@ -57,7 +57,7 @@ class Decider:
         self._circuits = circuits
         self._metrics = metrics
 
-    async def read_facts(self, question: Question, now_ms: int, holds: Collection[Hold] = ()) -> Facts:
+    async def read_facts(self, question: Question, now_ms: int, holds: Collection[Reservation] = ()) -> Facts:
         """What a decision would know.
 
         Raises:
@@ -68,13 +68,13 @@ class Decider:
     def learn(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
         """Note which models failed, so that they are left alone for a while, and count what was not shown."""
         self._circuits.note(tenant_id, decision, now_ms)
-        for stage, number in Counter(one.stage for one in last_removals(decision).values()).items():
+        for stage, number in Counter(one.stage for one in find_last_removals(decision).values()).items():
             self._metrics.offers_lost.labels(stage).inc(number)
-        if (reason := reason_for_nothing(decision)) is not None:
+        if (reason := find_empty_reason(decision)) is not None:
             self._metrics.decisions_empty.labels(reason).inc()
 
     async def decide(
-        self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Hold] = ()
+        self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Reservation] = ()
     ) -> Made:
         """Decide.
 
@@ -120,7 +120,7 @@ class Decider:
             decide_ms=(decided - read) * 1000,
         )
 
-    async def try_out(self, question: Question, now_ms: int, holds: Collection[Hold] = ()) -> Decision:
+    async def try_out(self, question: Question, now_ms: int, holds: Collection[Reservation] = ()) -> Decision:
         """Decide without writing down what it was decided by.
 
         Raises:

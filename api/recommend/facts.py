@@ -14,7 +14,7 @@ from rapport.domain.customers.merge import merge_kept, merge_memberships, person
 from rapport.domain.customers.stored_customer import CustomerKey
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.record import WatermarkRecord
-from rapport.domain.decisions.reservations import Hold, sort_holds
+from rapport.domain.decisions.reservations import Reservation, split_reservations
 from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts, read_summary_rows
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rapport.domain.customers.stored_customer import KeptOfCustomer
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.catalogue import Catalogue
-    from rapport.domain.decisions.contact_facts import FactsRequest, LoadedFacts
+    from rapport.domain.decisions.contact_facts import FactsQuery, FactsResult
     from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.domain.tenants import Tenant
 
@@ -57,7 +57,7 @@ class Asked:
         sources: Which of them count.
     """
 
-    facts: FactsRequest
+    facts: FactsQuery
     tenant: Tenant
     given: Mapping[str, Any]
     sources: AttributeSources
@@ -76,7 +76,7 @@ class Answered:
         kept: What is kept of the customer: of all ids together.
     """
 
-    facts: LoadedFacts
+    facts: FactsResult
     kept: KeptOfCustomer
 
 
@@ -125,7 +125,7 @@ class FactsReader:
         self._identities = identities
 
     async def read(
-        self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Hold] = ()
+        self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Reservation] = ()
     ) -> Facts:
         """Facts about a customer for a catalogue's decisions.
 
@@ -163,7 +163,7 @@ class FactsReader:
         )
         loaded = found.facts
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
-        reserved = sort_holds(holds, loaded, now_ms, fresh_ms)
+        reserved = split_reservations(holds, loaded, now_ms, fresh_ms)
         return Facts(
             customer=CustomerFacts(
                 person_id=person_id_of(members, request.customer_id),

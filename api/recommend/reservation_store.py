@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.reservations import Hold
+    from rapport.domain.decisions.reservations import Reservation
 
 
 class CustomerKey(NamedTuple):
@@ -30,9 +30,9 @@ class Reserving(Protocol):
         holds: What is reserved.
     """
 
-    holds: Collection[Hold]
+    holds: Collection[Reservation]
 
-    async def exchange(self, new: Hold | None, finished: Collection[str]) -> None:
+    async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         """Reserve, and forget what is finished.
 
         Raises:
@@ -50,10 +50,10 @@ class Book(Protocol):
             TimeoutError: Others keep the customer for too long.
         """
 
-    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+    async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """What is reserved for a customer at the moment."""
 
-    async def replace(self, key: CustomerKey, hold: Hold) -> None:
+    async def replace(self, key: CustomerKey, hold: Reservation) -> None:
         """Write a hold anew: Kafka has told its place."""
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
@@ -76,7 +76,7 @@ class MemoryBook:
     """Reservations of one process."""
 
     def __init__(self) -> None:
-        self._holds: dict[CustomerKey, dict[str, Hold]] = {}
+        self._holds: dict[CustomerKey, dict[str, Reservation]] = {}
         self._queue: deque[tuple[CustomerKey, str]] = deque()
         self._locks: dict[CustomerKey, tuple[asyncio.Lock, list[None]]] = {}
 
@@ -99,11 +99,11 @@ class MemoryBook:
             if not waiting:
                 del self._locks[key]
 
-    def holds_of(self, key: CustomerKey) -> Mapping[str, Hold]:
+    def holds_of(self, key: CustomerKey) -> Mapping[str, Reservation]:
         """What is reserved for a customer, by recommendation."""
         return self._holds.get(key, {})
 
-    def exchange(self, key: CustomerKey, new: Hold | None, finished: Collection[str]) -> None:
+    def exchange(self, key: CustomerKey, new: Reservation | None, finished: Collection[str]) -> None:
         """See :meth:`Reserving.exchange`."""
         holds = self._holds.setdefault(key, {})
         for recommendation_id in finished:
@@ -114,11 +114,11 @@ class MemoryBook:
         if not holds:
             del self._holds[key]
 
-    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+    async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """See :meth:`Book.peek`."""
         return tuple(self.holds_of(key).values())
 
-    async def replace(self, key: CustomerKey, hold: Hold) -> None:
+    async def replace(self, key: CustomerKey, hold: Reservation) -> None:
         """See :meth:`Book.replace`."""
         if hold.recommendation_id in self._holds.get(key, {}):
             self._holds[key][hold.recommendation_id] = hold
@@ -159,7 +159,7 @@ class _Remembering:
     def __init__(self, book: MemoryBook, key: CustomerKey) -> None:
         self._book = book
         self._key = key
-        self.holds: Collection[Hold] = tuple(book.holds_of(key).values())
+        self.holds: Collection[Reservation] = tuple(book.holds_of(key).values())
 
-    async def exchange(self, new: Hold | None, finished: Collection[str]) -> None:
+    async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         self._book.exchange(self._key, new, finished)

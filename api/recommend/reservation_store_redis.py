@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook, Reserving
 from api.runtime.shared_state import SharedState, name_of_customer
-from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Hold
+from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation
 
 T = TypeVar("T")
 LOCK_MS: Final = 10_000
@@ -54,7 +54,7 @@ _REPLACE: Final = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
 """
-_decode_hold: Final = msgspec.json.Decoder(Hold).decode
+_decode_hold: Final = msgspec.json.Decoder(Reservation).decode
 
 
 class SharedBook:
@@ -83,7 +83,7 @@ class SharedBook:
                 if found is not None:
                     await self._ask(lambda: self._run(_LEAVE, [_lock(key)], [token]))
 
-    async def exchange(self, key: CustomerKey, token: str, new: Hold | None, finished: Collection[str]) -> None:
+    async def exchange(self, key: CustomerKey, token: str, new: Reservation | None, finished: Collection[str]) -> None:
         """See :meth:`Reserving.exchange`."""
         added = ("", "") if new is None else (new.recommendation_id, msgspec.json.encode(new))
         if new is not None or finished:
@@ -92,11 +92,11 @@ class SharedBook:
                 raise LockLostError
         self._own.exchange(key, new, finished)
 
-    async def peek(self, key: CustomerKey) -> Collection[Hold]:
+    async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """See :meth:`Book.peek`."""
         return self.holds_of(key, await self._ask(lambda: self._redis.hvals(_holds(key)), missing=()))
 
-    async def replace(self, key: CustomerKey, hold: Hold) -> None:
+    async def replace(self, key: CustomerKey, hold: Reservation) -> None:
         """See :meth:`Book.replace`."""
         await self._own.replace(key, hold)
         values = [hold.recommendation_id, msgspec.json.encode(hold)]
@@ -124,7 +124,7 @@ class SharedBook:
         """See :meth:`Book.sweep`; in Redis they expire."""
         self._own.sweep(now_ms, fresh_ms)
 
-    def holds_of(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Hold]:
+    def holds_of(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Reservation]:
         """What all processes have reserved, and what this one did while Redis was away."""
         shared = (_decode_hold(text) for text in texts)
         return {**self._own.holds_of(key), **{hold.recommendation_id: hold for hold in shared}}.values()
@@ -165,9 +165,9 @@ class _Shared:
         self._book = book
         self._key = key
         self._token = token
-        self.holds: Collection[Hold] = book.holds_of(key, texts or ())
+        self.holds: Collection[Reservation] = book.holds_of(key, texts or ())
 
-    async def exchange(self, new: Hold | None, finished: Collection[str]) -> None:
+    async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         await self._book.exchange(self._key, self._token, new, finished)
 
 

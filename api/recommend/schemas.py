@@ -9,7 +9,7 @@ import msgspec
 
 from api.http.bodies import Body
 from rapport.domain.decisions.decision import ExperimentRecord, Funnel, PlacementResult
-from rapport.domain.decisions.not_shown import EmptyReason, NotShown
+from rapport.domain.decisions.removal_groups import EmptyReason, RemovalGroup
 from rapport.domain.decisions.trace import CouplingRecord
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -177,7 +177,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     data_lag_ms: int | None
     timing: Timing
     warnings: Sequence[str]
-    not_shown: Sequence[NotShown]
+    not_shown: Sequence[RemovalGroup]
     empty_reason: EmptyReason | None
     funnel: Funnel | msgspec.UnsetType = msgspec.UNSET
 

@@ -16,8 +16,8 @@ from api.recommend.reservation_store import CustomerKey, LockLostError
 from api.recommend.schemas import Recommendation, Timing
 from rapport.application.decisions.decide import Question, counts_contacts
 from rapport.application.decisions.recommendation_id import make_recommendation_id
-from rapport.domain.decisions.message import FIRST_ITEM, encode_decision, implicit_channels
-from rapport.domain.decisions.reservations import Hold, make_hold
+from rapport.domain.decisions.message import FIRST_ITEM, encode_decision, find_implicit_channels
+from rapport.domain.decisions.reservations import Reservation, make_reservation
 from rapport.domain.events import message_key
 from rapport.kafka.sources import Source, event_id
 from rapport.storage.decisions import DecisionItem
@@ -57,7 +57,7 @@ class _Reserved:
 
     made: Made
     implicit: frozenset[str]
-    hold: Hold | None
+    hold: Reservation | None
     key: CustomerKey
 
 
@@ -138,15 +138,15 @@ async def _decide_and_reserve(services: Services, question: Question, recommenda
 
 def _implicit(question: Question, made: Made) -> frozenset[str]:
     tracking = {one.id: one.impression_tracking for one in question.catalogue.channels.values()}
-    return implicit_channels(made.record.decision.items, tracking)
+    return find_implicit_channels(made.record.decision.items, tracking)
 
 
-def _hold(services: Services, made: Made, implicit: frozenset[str]) -> Hold | None:
+def _hold(services: Services, made: Made, implicit: frozenset[str]) -> Reservation | None:
     record = made.record
     if not record.decision.items:
         return None
     lapses_at_ms = record.decided_at_ms + int(services.settings.api.reservation_s * 1000)
-    return make_hold(
+    return make_reservation(
         record.recommendation_id,
         record.customer_id,
         record.decision.items,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.domain.decisions.tenant_totals import OfferTotals, Totals, arrange_totals, facts_of_tenant, needs_totals
+from rapport.domain.decisions.tenant_totals import OfferTotals, Totals, index_totals, make_tenant_facts, needs_totals
 from rapport.domain.periods import local_date
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.offer_totals import read_totals
@@ -67,11 +67,11 @@ class TenantTotals:
             StorageError: They were never read, or not today, and ClickHouse does not answer.
         """
         if not needs_totals(catalogue):
-            return facts_of_tenant(tenant)
+            return make_tenant_facts(tenant)
         known = await self._find(tenant, now_ms)
         if known.stamp != catalogue.stamp or known.facts is None:
-            known.stamp, known.facts = catalogue.stamp, arrange_totals(known.totals, catalogue)
-        return facts_of_tenant(tenant, known.facts)
+            known.stamp, known.facts = catalogue.stamp, index_totals(known.totals, catalogue)
+        return make_tenant_facts(tenant, known.facts)
 
     async def _find(self, tenant: Tenant, now_ms: int) -> _Known:
         known = self._known.get(tenant.tenant_id)

@@ -21,14 +21,14 @@ from rapport.application.decisions.recommendation_id import make_recommendation_
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
-from rapport.domain.decisions.not_shown import EmptyReason, reason_for_nothing
+from rapport.domain.decisions.removal_groups import EmptyReason, find_empty_reason
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:
     from api.services import Services
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.decision import Decision
-    from rapport.domain.decisions.reservations import Hold
+    from rapport.domain.decisions.reservations import Reservation
     from rapport.domain.tenants import Tenant
 
 MAX_SAMPLE: Final = 1_000
@@ -163,7 +163,7 @@ def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue)
     return Question(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
 
 
-async def _holds_of(services: Services, question: Question) -> Collection[Hold]:
+async def _holds_of(services: Services, question: Question) -> Collection[Reservation]:
     tenant_id = question.tenant.tenant_id
     canonical_id = (await services.identities.of(tenant_id)).canonical(question.request.customer_id)
     return await services.reservations.peek(CustomerKey(tenant_id, canonical_id))
@@ -190,7 +190,7 @@ class _Tally:
             count = self.counts.setdefault(item.offer_id, [0, 0])
             count[0] += 1
             count[1] += item.rank == 1
-        if reason := reason_for_nothing(decision):
+        if reason := find_empty_reason(decision):
             self.empty_reasons[reason] += 1
         self.removed.update(removal.by for removal in decision.trace.removals)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.decisions.contact_facts import NO_COUNTS, FactsRequest, LoadedFacts
+from rapport.domain.decisions.contact_facts import NO_COUNTS, FactsQuery, FactsResult
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.decisions.windows import Unit, Window, first_day
 from rapport.domain.periods import ALLTIME_KEY, local_date, period_key
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _LONGEST_DAYS: Final[Mapping[Unit, int]] = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 31}
 
 
-def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterable[StoredSummary]:
+def read_summary_rows(store: Store, requests: Sequence[FactsQuery]) -> Iterable[StoredSummary]:
     """Load the summary rows of several customers with one query.
 
     While a customer's time zone is not known, it asks for enough whatever the zone turns out to be.
@@ -49,8 +49,8 @@ def read_summary_rows(store: Store, requests: Sequence[FactsRequest]) -> Iterabl
 
 
 def read_facts(
-    store: Store, requests: Sequence[FactsRequest], rows: Iterable[StoredSummary] | None = None
-) -> list[LoadedFacts]:
+    store: Store, requests: Sequence[FactsQuery], rows: Iterable[StoredSummary] | None = None
+) -> list[FactsResult]:
     """Load the facts of several customers, each in its place: with one query, or two where the history is needed.
 
     Args:
@@ -58,13 +58,13 @@ def read_facts(
         requests: Which.
         rows: What :func:`read_summary_rows` has loaded for them, if it was called before.
     """
-    facts = [LoadedFacts() for _ in requests]
+    facts = [FactsResult() for _ in requests]
     reach = _add_summaries(requests, facts, read_summary_rows(store, requests) if rows is None else rows)
     add_history(store, requests, facts, reach)
     return facts
 
 
-def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], rows: Iterable[StoredSummary]) -> Reach:
+def _add_summaries(requests: Sequence[FactsQuery], facts: list[FactsResult], rows: Iterable[StoredSummary]) -> Reach:
     """Add what the summaries know; returns how far they reach."""
     wanted = [_by_period(request) for request in requests]
     numbers = numbers_of(enumerate(requests))
@@ -87,7 +87,7 @@ def _add_summaries(requests: Sequence[FactsRequest], facts: list[LoadedFacts], r
     return reach
 
 
-def _by_period(request: FactsRequest) -> dict[str, list[Window]]:
+def _by_period(request: FactsQuery) -> dict[str, list[Window]]:
     """The windows that summaries answer, by the key of their period."""
     today = local_date(request.now_ms, request.time_zone)
     periods: dict[str, list[Window]] = {}

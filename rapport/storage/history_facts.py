@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rapport.domain.decisions.contact_facts import Exposure, FactsRequest, LoadedFacts, Place
+from rapport.domain.decisions.contact_facts import Exposure, FactsQuery, FactsResult, SummaryRowKey
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
 from rapport.domain.events import MAX_FUTURE_MS, id_at
@@ -29,11 +29,11 @@ PERIODS: Final[Mapping[Unit, PeriodType]] = {
 }
 Aim = tuple[str, int, "Window | None"]
 """What is asked of the history: for what, from which time on, and the window that is counted."""
-Reach = dict["CustomerRef", dict[Place, int]]
+Reach = dict["CustomerRef", dict[SummaryRowKey, int]]
 """The offset up to which the summaries of each place of each customer count."""
 
 
-def add_history(store: Store, requests: Sequence[FactsRequest], facts: list[LoadedFacts], reach: Reach) -> None:
+def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsResult], reach: Reach) -> None:
     """Add what only the history knows: of it, exactly the events that the summaries count already.
 
     Recommendations, which no summary counts, only matter to behavioral metrics that ask for them.
@@ -58,7 +58,7 @@ def add_history(store: Store, requests: Sequence[FactsRequest], facts: list[Load
         _add_events(requests[number], facts[number], asked[number], known[number])
 
 
-def _add_events(request: FactsRequest, facts: LoadedFacts, asked: Sequence[Aim], events: Sequence[StoredEvent]) -> None:
+def _add_events(request: FactsQuery, facts: FactsResult, asked: Sequence[Aim], events: Sequence[StoredEvent]) -> None:
     contacts: dict[Subject, int] = {}
     for event in events:
         if event.category == Category.RECOMMENDATION:
@@ -72,7 +72,7 @@ def _add_events(request: FactsRequest, facts: LoadedFacts, asked: Sequence[Aim],
 
 
 def _add_long_history(
-    store: Store, request: FactsRequest, facts: LoadedFacts, asked: Sequence[Aim], reach: Reach
+    store: Store, request: FactsQuery, facts: FactsResult, asked: Sequence[Aim], reach: Reach
 ) -> None:
     """The same of one customer whose history is long: the engine counts, and what it counts is not read."""
     members = request.members or (request.customer_id,)
@@ -106,7 +106,7 @@ def _add_long_history(
     facts.metrics = {key: value for key, value in values.items() if value is not None}
 
 
-def _add_group(facts: LoadedFacts, request: FactsRequest, aim: Aim, group: EventGroup) -> None:
+def _add_group(facts: FactsResult, request: FactsQuery, aim: Aim, group: EventGroup) -> None:
     """What :func:`_add_event` does with each event of a group; times are numbers of buckets."""
     purpose, first_bucket, window = aim
     if group.bucket < first_bucket:
@@ -118,20 +118,20 @@ def _add_group(facts: LoadedFacts, request: FactsRequest, aim: Aim, group: Event
         keep_latest(facts.last_outcome_ms, (group.outcome, group.subject), group.latest_ms)
 
 
-def _date_contacts(facts: LoadedFacts, request: FactsRequest, counted: Mapping[Subject, int]) -> None:
+def _date_contacts(facts: FactsResult, request: FactsQuery, counted: Mapping[Subject, int]) -> None:
     """Put the latest contacts at the time when they count, as far back as the history was read for it."""
     for subject, at_ms in facts.last_contact_ms.items():
         if at_ms >= request.first_contact_ms:
             facts.last_contact_ms[subject] = min(at_ms, counted.get(subject, at_ms))
 
 
-def _measure(request: FactsRequest, events: Sequence[StoredEvent]) -> dict[str, float]:
+def _measure(request: FactsQuery, events: Sequence[StoredEvent]) -> dict[str, float]:
     measured = [event.measured for event in events] if request.metrics else []
     values = {definition.key: measure(definition, measured, request.now_ms) for definition in request.metrics}
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _add_event(facts: LoadedFacts, request: FactsRequest, aim: Aim, event: StoredEvent, counted_ms: int) -> None:
+def _add_event(facts: FactsResult, request: FactsQuery, aim: Aim, event: StoredEvent, counted_ms: int) -> None:
     purpose, start_ms, window = aim
     subject = place_of(event).subject
     if counted_ms < start_ms:
@@ -162,7 +162,7 @@ def _counts_of(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
     )
 
 
-def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[Aim]:
+def _history_windows(request: FactsQuery, facts: FactsResult) -> Iterator[Aim]:
     """What a request asks of the history."""
     for window in sorted(request.windows, key=str):
         zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
@@ -180,7 +180,7 @@ def _history_windows(request: FactsRequest, facts: LoadedFacts) -> Iterator[Aim]
         yield "metrics", max(0, start_ms_of(metric, request.now_ms)), None
 
 
-def is_summarised(window: Window, request: FactsRequest) -> bool:
+def is_summarised(window: Window, request: FactsQuery) -> bool:
     """Whether summaries count a window; of the others, only the history knows."""
     if window.unit is Unit.ALL:
         return True
@@ -188,7 +188,7 @@ def is_summarised(window: Window, request: FactsRequest) -> bool:
     return window.kind is Kind.CALENDAR and window.unit in PERIODS and is_tenants
 
 
-def numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[CustomerRef, list[int]]:
+def numbers_of(requests: Iterable[tuple[int, FactsQuery]]) -> dict[CustomerRef, list[int]]:
     """The requests that are about a customer, by each of the ids."""
     numbers: dict[CustomerRef, list[int]] = {}
     for number, request in requests:
@@ -197,9 +197,9 @@ def numbers_of(requests: Iterable[tuple[int, FactsRequest]]) -> dict[CustomerRef
     return numbers
 
 
-def place_of(row: StoredEvent | StoredSummary) -> Place:
+def place_of(row: StoredEvent | StoredSummary) -> SummaryRowKey:
     """Where a row counts."""
-    return Place(Subject(row.offer_id, row.creative_id, row.channel_id), row.source, row.customer_id)
+    return SummaryRowKey(Subject(row.offer_id, row.creative_id, row.channel_id), row.source, row.customer_id)
 
 
 def keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:

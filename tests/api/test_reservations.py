@@ -11,10 +11,10 @@ from api.recommend.circuit_breakers import Circuits
 from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook
 from api.recommend.reservation_store_redis import SharedBook
 from api.runtime.shared_state import SharedState
-from rapport.domain.decisions.contact_facts import Exposure, LoadedFacts, Place
+from rapport.domain.decisions.contact_facts import Exposure, FactsResult, SummaryRowKey
 from rapport.domain.decisions.decision import Decision, Funnel
-from rapport.domain.decisions.facts import Reservation, Subject
-from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, HeldExposure, Hold, sort_holds
+from rapport.domain.decisions.facts import ReservedImpression, Subject
+from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation, ReservedItem, split_reservations
 from rapport.domain.decisions.trace import ScoreRecord, Trace
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ BOB = CustomerKey("acme", "bob")
 LOAN = Subject("loan", "loan-web", "web")
 
 
-def hold(name: str = "r1", *, at_ms: int = 1_000, is_written: bool = False, source: str = "", offset: int = -1) -> Hold:
-    return Hold(name, at_ms, at_ms + 100, (HeldExposure(1, *LOAN, is_written),), source, offset, "ann")
+def hold(
+    name: str = "r1", *, at_ms: int = 1_000, is_written: bool = False, source: str = "", offset: int = -1
+) -> Reservation:
+    return Reservation(name, at_ms, at_ms + 100, (ReservedItem(1, *LOAN, is_written),), source, offset, "ann")
 
 
 @asynccontextmanager
@@ -120,9 +122,9 @@ def test_a_hold_lapses_when_the_stream_has_got_as_far(now_ms: int, fresh_ms: int
 
 @pytest.mark.parametrize(("applied", "is_open"), [(6, True), (7, False), (8, False)])
 def test_an_impression_written_with_the_decision_is_shown_by_the_row_that_reaches_it(applied: int, *, is_open: bool):
-    facts = LoadedFacts(applied={Place(LOAN, "s", "ann"): applied, Place(LOAN, "another", "ann"): 99})
-    found = sort_holds([hold(is_written=True, source="s", offset=7)], facts, 1_050, 1_050)
-    assert found.reservations == ([Reservation(LOAN, 1_000)] if is_open else [])
+    facts = FactsResult(applied={SummaryRowKey(LOAN, "s", "ann"): applied, SummaryRowKey(LOAN, "another", "ann"): 99})
+    found = split_reservations([hold(is_written=True, source="s", offset=7)], facts, 1_050, 1_050)
+    assert found.reservations == ([ReservedImpression(LOAN, 1_000)] if is_open else [])
     assert found.finished == (frozenset() if is_open else {"r1"})
 
 
@@ -130,9 +132,9 @@ def test_an_impression_written_with_the_decision_is_shown_by_the_row_that_reache
 def test_without_a_known_place_an_exposure_is_looked_for_by_recommendation_and_rank(*, is_written: bool):
     one = hold(is_written=is_written)
     assert one.needs_history()
-    still = sort_holds([one], LoadedFacts(exposed={Exposure("r1", 2)}), 1_050, None)
-    assert still.reservations == [Reservation(LOAN, 1_000 if is_written else 1_050)]
-    assert sort_holds([one], LoadedFacts(exposed={Exposure("r1", 1)}), 1_050, None).finished == {"r1"}
+    still = split_reservations([one], FactsResult(exposed={Exposure("r1", 2)}), 1_050, None)
+    assert still.reservations == [ReservedImpression(LOAN, 1_000 if is_written else 1_050)]
+    assert split_reservations([one], FactsResult(exposed={Exposure("r1", 1)}), 1_050, None).finished == {"r1"}
 
 
 def decision(failed: tuple[str, ...] = (), *, scored: bool = False) -> Decision:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.fold import STATE_SCHEMA
 from rapport.domain.catalogue.strategy import MetricDefinition
-from rapport.domain.decisions.contact_facts import Exposure, FactsRequest, LoadedFacts
+from rapport.domain.decisions.contact_facts import Exposure, FactsQuery, FactsResult
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.tenant_totals import OfferTotals
 from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
@@ -135,8 +135,8 @@ class Log:
         ]
 
 
-def request(**changes: object) -> FactsRequest:
-    plain = FactsRequest(tenant_id="acme", customer_id="ann", time_zone=ZONES["acme"], now_ms=NOW, windows=WINDOWS)
+def request(**changes: object) -> FactsQuery:
+    plain = FactsQuery(tenant_id="acme", customer_id="ann", time_zone=ZONES["acme"], now_ms=NOW, windows=WINDOWS)
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -144,7 +144,7 @@ def subject_of(contact: Contact) -> Subject:
     return Subject(contact.offer_id, contact.creative_id, contact.channel_id)
 
 
-def expected_counts(contacts: Sequence[Contact], asked: FactsRequest, window: Window) -> dict[Subject, Counts]:
+def expected_counts(contacts: Sequence[Contact], asked: FactsQuery, window: Window) -> dict[Subject, Counts]:
     zone = asked.time_zone if window.zone is Zone.TENANT else asked.customer_zone or asked.time_zone
     found: dict[Subject, Counts] = {}
     for one in contacts:
@@ -159,7 +159,7 @@ def expected_counts(contacts: Sequence[Contact], asked: FactsRequest, window: Wi
     return found
 
 
-def check(found: LoadedFacts, contacts: Sequence[Contact], asked: FactsRequest) -> None:
+def check(found: FactsResult, contacts: Sequence[Contact], asked: FactsQuery) -> None:
     mine = [one for one in contacts if (one.tenant_id, one.customer_id) == (asked.tenant_id, asked.customer_id)]
     for window in asked.windows:
         assert found.counts.get(window, {}) == expected_counts(mine, asked, window), window

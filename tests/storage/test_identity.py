@@ -8,7 +8,7 @@ import pytest
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.customers.merge import merge_kept
 from rapport.domain.customers.stored_customer import KeptOfCustomer
-from rapport.domain.decisions.contact_facts import FactsRequest
+from rapport.domain.decisions.contact_facts import FactsQuery
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.consent import withheld
@@ -77,8 +77,8 @@ def test_facts_of_a_merged_customer_are_exactly_the_sum_of_those_of_the_ids(stor
     log.write(applied=0.9)
     members = ("bob", "ann", "dot")
 
-    def asked(**who: Any) -> FactsRequest:
-        return FactsRequest(
+    def asked(**who: Any) -> FactsQuery:
+        return FactsQuery(
             tenant_id="acme",
             time_zone="America/New_York",
             customer_zone="Asia/Tokyo",

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rapport.domain.customers.customer import know_customer
 from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
 from rapport.domain.customers.stored_customer import CustomerKey
-from rapport.domain.decisions.contact_facts import FactsRequest
+from rapport.domain.decisions.contact_facts import FactsQuery
 from rapport.domain.decisions.facts import CustomerFacts
-from rapport.domain.decisions.tenant_totals import NO_TOTALS, arrange_totals, facts_of_tenant, needs_totals
+from rapport.domain.decisions.tenant_totals import NO_TOTALS, index_totals, make_tenant_facts, needs_totals
 from rapport.storage.customers import load_kept
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.identity import read_merges
@@ -37,7 +37,7 @@ def facts_request(
     now_ms: int,
     exposures: frozenset[str] = frozenset(),
     members: tuple[str, ...] = (),
-) -> FactsRequest:
+) -> FactsQuery:
     """Ask for the facts that a catalogue's decisions need.
 
     Args:
@@ -50,7 +50,7 @@ def facts_request(
         members: All ids of the customer, who is one person; empty if there is just the one.
     """
     needs = catalogue.needs
-    return FactsRequest(
+    return FactsQuery(
         tenant_id=tenant.tenant_id,
         customer_id=customer_id,
         time_zone=tenant.time_zone,
@@ -137,5 +137,5 @@ def gather_facts(
     )
     totals = NO_TOTALS
     if needs_totals(catalogue):
-        totals = arrange_totals(read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
-    return facts, facts_of_tenant(tenant, totals)
+        totals = index_totals(read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
+    return facts, make_tenant_facts(tenant, totals)

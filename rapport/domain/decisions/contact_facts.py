@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NO_COUNTS: Final = Counts()
 
 
-class Place(NamedTuple):
+class SummaryRowKey(NamedTuple):
     """One summary row over all time: what it is about, of which log, and of which of a customer's ids."""
 
     subject: Subject
@@ -33,7 +33,7 @@ class Exposure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FactsRequest:
+class FactsQuery:
     """Which facts of which customer.
 
     Attributes:
@@ -82,7 +82,7 @@ class FactsRequest:
 
 
 @dataclass(slots=True, kw_only=True)
-class LoadedFacts:
+class FactsResult:
     """One customer's facts; the attributes are those of :class:`rapport.domain.decisions.facts.CustomerFacts`.
 
     Attributes:
@@ -94,7 +94,7 @@ class LoadedFacts:
     last_contact_ms: dict[Subject, int] = field(default_factory=dict)
     last_outcome_ms: dict[tuple[str, Subject], int] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
-    applied: dict[Place, int] = field(default_factory=dict)
+    applied: dict[SummaryRowKey, int] = field(default_factory=dict)
     exposed: set[Exposure] = field(default_factory=set)
 
     def add(self, window: Window, subject: Subject, more: Counts) -> None:

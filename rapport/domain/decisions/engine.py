@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry:
+class FlowEvaluation:
     """What a flow has to say about every offer of its inventory, for one request.
 
     Attributes:
@@ -85,7 +85,7 @@ def decide(
     return _conclude(flow, slots, seed)
 
 
-def inquire(
+def evaluate_flow(
     catalogue: Catalogue,
     flow: DecisionFlow,
     request: Request,
@@ -95,7 +95,7 @@ def inquire(
     now_ms: int,
     seed: int,
     open_circuits: frozenset[str] = frozenset(),
-) -> Inquiry:
+) -> FlowEvaluation:
     """Run a flow as :func:`decide` does, but go on after each objection, and choose nothing.
 
     Arguments and exceptions are those of :func:`decide`, whose decision shows only what passes here.
@@ -112,7 +112,7 @@ def inquire(
     for run in runs:
         for candidate in run.candidates:
             candidates.setdefault(candidate.offer.id, []).append(candidate)
-    return Inquiry(
+    return FlowEvaluation(
         flow=flow,
         context=begun.context,
         candidates=candidates,
@@ -122,13 +122,15 @@ def inquire(
     )
 
 
-class _Begun(NamedTuple):
+class _DecisionInput(NamedTuple):
     catalogue: Catalogue
     context: Context
     recorder: Recorder
 
 
-def _begin(catalogue: Catalogue, request: Request, customer: CustomerFacts, tenant: TenantFacts, now_ms: int) -> _Begun:
+def _begin(
+    catalogue: Catalogue, request: Request, customer: CustomerFacts, tenant: TenantFacts, now_ms: int
+) -> _DecisionInput:
     """Put together what is known, and say which claims of the request do not count.
 
     In the catalogue's own segments is who fulfils their filters; in others who a request says is.
@@ -149,11 +151,11 @@ def _begin(catalogue: Catalogue, request: Request, customer: CustomerFacts, tena
     ]
     if claims:
         request = replace(request, segments=request.segments.difference(claims))
-    return _Begun(catalogue, Context(request, customer, tenant, now_ms), recorder)
+    return _DecisionInput(catalogue, Context(request, customer, tenant, now_ms), recorder)
 
 
 def _ranked_slots(
-    program: Program, begun: _Begun, seed: int, open_circuits: frozenset[str], *, is_inquiry: bool = False
+    program: Program, begun: _DecisionInput, seed: int, open_circuits: frozenset[str], *, is_inquiry: bool = False
 ) -> list[Slot]:
     """Run the first two phases for each placement."""
     request, tenant = begun.context.request, begun.context.tenant

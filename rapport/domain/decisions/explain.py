@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.eligibility.policies import Policy
     from rapport.domain.decisions.eligibility.rules import Rule
-    from rapport.domain.decisions.engine import Inquiry
+    from rapport.domain.decisions.engine import FlowEvaluation
 
 Standing = Literal["passed", "blocked", "skipped"]
 """skipped: it does not apply, because its scope does not cover the offer or because something exempts the offer."""
@@ -35,7 +35,7 @@ _TOLD_OTHERWISE: Final = ("qualify", "contact_policy", "creative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
+class RuleExplanation:
     """What one rule or policy says about an offer.
 
     Attributes:
@@ -77,8 +77,8 @@ class Explanation:
     offer: Offer
     off_schedule: str
     creatives: int
-    rules: Sequence[Ruling]
-    policies: Sequence[Ruling]
+    rules: Sequence[RuleExplanation]
+    policies: Sequence[RuleExplanation]
     others: Sequence[str]
     is_eligible: bool
     overridden_by: str = ""
@@ -90,7 +90,7 @@ class Explanation:
         return [*self.others, *(f"{one.name}: {one.reason}" for one in rulings if one.removes)]
 
 
-def explain(catalogue: Catalogue, offer: Offer, inquiry: Inquiry) -> Explanation:
+def explain(catalogue: Catalogue, offer: Offer, inquiry: FlowEvaluation) -> Explanation:
     """Ask everything about one offer.
 
     Args:
@@ -105,7 +105,7 @@ def explain(catalogue: Catalogue, offer: Offer, inquiry: Inquiry) -> Explanation
     return min(explained, key=lambda one: (not one.is_eligible, len(one.objections)))
 
 
-def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: Inquiry) -> Explanation:
+def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: FlowEvaluation) -> Explanation:
     applied, context = inquiry.applied, inquiry.context
     override = next(
         (
@@ -117,7 +117,7 @@ def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: Inquiry) -> Ex
     )
     policies = [_consent(candidate, context, catalogue), _own(candidate, context)]
     policies += [
-        Ruling(
+        RuleExplanation(
             id=entity.id,
             name=entity.name,
             kind=entity.rule_type,
@@ -144,14 +144,14 @@ def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: Inquiry) -> Ex
     )
 
 
-def _as_asked(ruling: Ruling, stage: str, inquiry: Inquiry) -> Ruling:
+def _as_asked(ruling: RuleExplanation, stage: str, inquiry: FlowEvaluation) -> RuleExplanation:
     """A ruling as it counts: what the flow does not ask says nothing."""
     if (stage, ruling.id) in inquiry.applied:
         return ruling
     return replace(ruling, standing="skipped", reason=f"flow {inquiry.flow.key} does not apply it", detail=None)
 
 
-def _others(candidate: Candidate, inquiry: Inquiry) -> Iterator[str]:
+def _others(candidate: Candidate, inquiry: FlowEvaluation) -> Iterator[str]:
     offer = candidate.offer
     if offer.id not in inquiry.candidates:
         is_active = offer.status is Status.ACTIVE
@@ -172,13 +172,13 @@ def _is_blocked(policy: Policy, candidate: Candidate, context: Context) -> bool:
     return verdict is not None and verdict.is_blocked
 
 
-def _rule(rule: Rule, candidate: Candidate, context: Context) -> Ruling:
+def _rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExplanation:
     entity, verdict = rule.entity, rule.judge(candidate, context)
     is_soft = entity.stage is RuleStage.MATCH
     reason = _reason(verdict)
     if is_soft and verdict is not None and verdict.is_blocked:
         reason = f"{reason} (its score is multiplied with {entity.multiplier:g})"
-    return Ruling(
+    return RuleExplanation(
         id=entity.id,
         name=entity.name,
         kind=entity.rule_type,
@@ -190,7 +190,7 @@ def _rule(rule: Rule, candidate: Candidate, context: Context) -> Ruling:
     )
 
 
-def _policy(policy: Policy, candidate: Candidate, context: Context, override: Policy | None) -> Ruling:
+def _policy(policy: Policy, candidate: Candidate, context: Context, override: Policy | None) -> RuleExplanation:
     entity, verdict = policy.entity, policy.judge(candidate, context)
     standing, reason = _standing(verdict), _reason(verdict)
     if policy.overrides:
@@ -199,7 +199,7 @@ def _policy(policy: Policy, candidate: Candidate, context: Context, override: Po
         standing, reason = "skipped", f"{override.entity.name} lets the offer past it; else: {reason}"
     elif standing == "blocked" and is_mandatory_now(candidate.offer, context.now_ms) and not policy.binds_mandatory:
         standing, reason = "skipped", f"the offer is mandatory; else: {reason}"
-    return Ruling(
+    return RuleExplanation(
         id=entity.id,
         name=entity.name,
         kind=entity.rule_type,
@@ -210,9 +210,9 @@ def _policy(policy: Policy, candidate: Candidate, context: Context, override: Po
     )
 
 
-def _consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> Ruling:
+def _consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> RuleExplanation:
     verdict = missing_consent(candidate, context, catalogue.channels) or Verdict(is_blocked=False)
-    return Ruling(
+    return RuleExplanation(
         id=CONSENT,
         name="Consent",
         kind=CONSENT,
@@ -223,9 +223,9 @@ def _consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> Ru
     )
 
 
-def _own(candidate: Candidate, context: Context) -> Ruling:
+def _own(candidate: Candidate, context: Context) -> RuleExplanation:
     verdict = own_limits(candidate, context) or Verdict(is_blocked=False)
-    return Ruling(
+    return RuleExplanation(
         id=OWN_LIMITS,
         name="The offer's own caps and budget",
         kind=OWN_LIMITS,

@@ -44,7 +44,7 @@ class Counts(NamedTuple):
         return Counts(*(-count for count in self))
 
 
-class Reservation(NamedTuple):
+class ReservedImpression(NamedTuple):
     """An exposure that a decision has promised itself and that the tables do not show yet."""
 
     subject: Subject
@@ -89,7 +89,7 @@ class CustomerFacts:
     counts: Mapping[Window, Mapping[Subject, Counts]] = field(default_factory=dict)
     last_contact_ms: Mapping[Subject, int] = field(default_factory=dict)
     last_outcome_ms: Mapping[tuple[str, Subject], int] = field(default_factory=dict)
-    reservations: Sequence[Reservation] = ()
+    reservations: Sequence[ReservedImpression] = ()
     withheld: frozenset[str] = frozenset()
     objections: tuple[str, ...] = ()
     endings: Endings = NO_ENDINGS

@@ -50,12 +50,12 @@ def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw
     return b"[" + b",".join([encode_event(made), *texts]) + b"]"
 
 
-def idempotency_key(recommendation_id: str, rank: int, outcome: str) -> str:
+def make_idempotency_key(recommendation_id: str, rank: int, outcome: str) -> str:
     """The key of one of a recommendation's own rows."""
     return f"{recommendation_id}:{rank}:{outcome}"
 
 
-def implicit_channels(items: Sequence[Item], tracking: Mapping[str, str]) -> frozenset[str]:
+def find_implicit_channels(items: Sequence[Item], tracking: Mapping[str, str]) -> frozenset[str]:
     """Channels of a decision on which recommending is showing."""
     return frozenset(
         item.channel_id for item in items if item.channel_id and tracking.get(item.channel_id) == "implicit"
@@ -67,7 +67,7 @@ def _row(tenant_id: str, record: DecisionRecord, item: Item, outcome: str, conte
         tenant_id=tenant_id,
         customer_id=record.customer_id,
         outcome=outcome,
-        idempotency_key=idempotency_key(record.recommendation_id, item.rank, outcome),
+        idempotency_key=make_idempotency_key(record.recommendation_id, item.rank, outcome),
         offer_id=item.offer_id,
         creative_id=item.creative_id,
         channel_id=item.channel_id,

@@ -2,7 +2,7 @@
 
 The record is the ``decision`` of an event ``decision.made.v1``. Facts are written compactly: a subject takes three
 texts and its counts five numbers, in the order of :class:`Subject` and :class:`Counts`. Of the facts of the whole
-tenant only what the decision has looked at is kept, see :class:`Looked`.
+tenant only what the decision has looked at is kept, see :class:`ReadTrackingMapping`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.decision import Decision
-from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, Reservation, Subject, TenantFacts
+from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
 from rapport.domain.profiles.consent import MARKETING
 from rapport.domain.profiles.suppressions import Endings
@@ -25,7 +25,7 @@ _LEAST_KEPT: Final = ((200, 100), (0, 0))
 """Removals and scores that are kept of a trace that is too large, in the order in which it is tried."""
 
 
-class Looked(Mapping[K, V], Generic[K, V]):
+class ReadTrackingMapping(Mapping[K, V], Generic[K, V]):
     """A mapping that remembers which of its entries were looked at."""
 
     __slots__ = ("_values", "seen")
@@ -191,7 +191,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         },
         last_contact_ms={Subject(*row[:3]): row[3] for row in record.last_contacts},
         last_outcome_ms={(row[0], Subject(*row[1:4])): row[4] for row in record.last_outcomes},
-        reservations=[Reservation(Subject(*row[:3]), row[3]) for row in record.reservations],
+        reservations=[ReservedImpression(Subject(*row[:3]), row[3]) for row in record.reservations],
         withheld=frozenset(record.withheld) | (frozenset() if record.has_consent else {MARKETING}),
         objections=tuple(record.objections),
         endings=Endings(granted_ms=record.granted, lifted_ms={(row[0], row[1]): row[2] for row in record.lifted}),
@@ -199,7 +199,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
 
 
 def record_tenant(facts: TenantFacts) -> TenantRecord:
-    """Write a tenant's facts down: what was looked at of a :class:`Looked`, all of another mapping."""
+    """Write a tenant's facts down: what was looked at of a :class:`ReadTrackingMapping`, all of another mapping."""
     return TenantRecord(
         tenant_id=facts.tenant_id,
         time_zone=facts.time_zone,
@@ -270,7 +270,7 @@ def _trimmed(record: DecisionRecord, removals: int, scores: int) -> DecisionReco
 
 
 def _looked_at(values: Mapping[K, V]) -> Mapping[K, V]:
-    return values.seen if isinstance(values, Looked) else values
+    return values.seen if isinstance(values, ReadTrackingMapping) else values
 
 
 def _camel(name: str) -> str:

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from rapport.domain.decisions.contact_facts import Exposure, LoadedFacts, Place
-from rapport.domain.decisions.facts import Reservation, Subject
+from rapport.domain.decisions.contact_facts import Exposure, FactsResult, SummaryRowKey
+from rapport.domain.decisions.facts import ReservedImpression, Subject
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 WAITS_FOR_STREAM_MS: Final = DAY_MS
 
 
-class HeldExposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class ReservedItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One item of a recommendation.
 
     Attributes:
@@ -59,7 +59,7 @@ class HeldExposure(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Subject(self.offer_id, self.creative_id, self.channel_id)
 
 
-class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The reservation of one recommendation.
 
     Attributes:
@@ -72,7 +72,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
     recommendation_id: str
     at_ms: int
     lapses_at_ms: int
-    exposures: tuple[HeldExposure, ...]
+    exposures: tuple[ReservedItem, ...]
     source: str = ""
     offset: int = -1
     customer_id: str = ""
@@ -93,11 +93,13 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
         is_known = fresh_ms is not None and fresh_ms >= self.lapses_at_ms
         return is_known or now_ms >= self.lapses_at_ms + WAITS_FOR_STREAM_MS
 
-    def open_exposures(self, facts: LoadedFacts) -> Iterator[HeldExposure]:
+    def open_exposures(self, facts: FactsResult) -> Iterator[ReservedItem]:
         """What of it the facts do not show."""
         for one in self.exposures:
             if one.is_written and self.source:
-                is_shown = facts.applied.get(Place(one.subject, self.source, self.customer_id), -1) >= self.offset
+                is_shown = (
+                    facts.applied.get(SummaryRowKey(one.subject, self.source, self.customer_id), -1) >= self.offset
+                )
             else:
                 is_shown = Exposure(self.recommendation_id, one.rank) in facts.exposed
             if not is_shown:
@@ -105,7 +107,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class ReservationSplit:
     """The holds of a customer in the light of some facts.
 
     Attributes:
@@ -113,11 +115,13 @@ class Sorted:
         finished: Recommendations of which nothing is.
     """
 
-    reservations: Sequence[Reservation]
+    reservations: Sequence[ReservedImpression]
     finished: frozenset[str]
 
 
-def sort_holds(holds: Iterable[Hold], facts: LoadedFacts, now_ms: int, fresh_ms: int | None) -> Sorted:
+def split_reservations(
+    holds: Iterable[Reservation], facts: FactsResult, now_ms: int, fresh_ms: int | None
+) -> ReservationSplit:
     """Tell the holds that still count from those that are shown or have lapsed.
 
     Args:
@@ -126,24 +130,24 @@ def sort_holds(holds: Iterable[Hold], facts: LoadedFacts, now_ms: int, fresh_ms:
         now_ms: Epoch milliseconds.
         fresh_ms: As it was known before the facts were read.
     """
-    reservations: list[Reservation] = []
+    reservations: list[ReservedImpression] = []
     finished: set[str] = set()
     for hold in holds:
         found = () if hold.has_lapsed(now_ms, fresh_ms) else tuple(hold.open_exposures(facts))
-        reservations += [Reservation(one.subject, hold.at_ms if one.is_written else now_ms) for one in found]
+        reservations += [ReservedImpression(one.subject, hold.at_ms if one.is_written else now_ms) for one in found]
         if not found:
             finished.add(hold.recommendation_id)
-    return Sorted(reservations, frozenset(finished))
+    return ReservationSplit(reservations, frozenset(finished))
 
 
-def make_hold(
+def make_reservation(
     recommendation_id: str,
     customer_id: str,
     items: Sequence[Item],
     implicit: frozenset[str],
     at_ms: int,
     lapses_at_ms: int,
-) -> Hold:
+) -> Reservation:
     """Reserve what a decision shows.
 
     Args:
@@ -154,12 +158,12 @@ def make_hold(
         at_ms: When it was made.
         lapses_at_ms: When the reservation lapses.
     """
-    return Hold(
+    return Reservation(
         recommendation_id,
         at_ms,
         lapses_at_ms,
         tuple(
-            HeldExposure(
+            ReservedItem(
                 item.rank, item.offer_id, item.creative_id or "", item.channel_id or "", item.channel_id in implicit
             )
             for item in items

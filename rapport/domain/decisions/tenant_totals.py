@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.inventory import Budget
 from rapport.domain.decisions.facts import Evidence, TenantFacts
-from rapport.domain.decisions.record import Looked
+from rapport.domain.decisions.record import ReadTrackingMapping
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Node
@@ -41,7 +41,7 @@ def needs_totals(catalogue: Catalogue) -> bool:
     return has_budget or bool(catalogue.models) or any(_asks_totals((*f.published, *f.draft)) for f in flows)
 
 
-def arrange_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Totals:
+def index_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Totals:
     """Add totals up by what they are asked for; the catalogue says which category an offer is of."""
     shown_today: dict[str, int] = {}
     shown: dict[str, int] = {}
@@ -63,15 +63,15 @@ def arrange_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Total
     return Totals(shown_today=shown_today, shown=shown, mean_shown=mean_shown, evidence=evidence)
 
 
-def facts_of_tenant(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts:
+def make_tenant_facts(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts:
     """What one decision knows beyond the customer; what it looks at of the totals is remembered for its record."""
     return TenantFacts(
         tenant_id=tenant.tenant_id,
         time_zone=tenant.time_zone,
-        shown_today=Looked(totals.shown_today),
-        shown=Looked(totals.shown),
+        shown_today=ReadTrackingMapping(totals.shown_today),
+        shown=ReadTrackingMapping(totals.shown),
         mean_shown=totals.mean_shown,
-        evidence=Looked(totals.evidence),
+        evidence=ReadTrackingMapping(totals.evidence),
         holdout_percent=tenant.settings.holdout_percent,
     )
 

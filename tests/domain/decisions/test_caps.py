@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rapport.domain.decisions.decision import Decision
-from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, Subject, TenantFacts
+from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.windows import Window
 from tests.domain.decisions.bank import bank, decided, flow, offers_of
 from tests.domain.decisions.world import HOUR_MS
@@ -50,11 +50,11 @@ def test_the_fourth_decision_of_a_tenants_day_omits_the_offer_and_the_next_day_i
     midnight = at_ms(f"{next_day}T00:00", zone)
     if datetime.fromtimestamp(midnight / 1000, ZoneInfo(zone)).hour == 1:
         midnight = at_ms(f"{next_day}T01:00", zone)
-    shown: list[Reservation] = []
+    shown: list[ReservedImpression] = []
     for hour in range(3):
         decision = decided(catalogue, CustomerFacts(reservations=shown), tenant, now_ms=first + hour * HOUR_MS)
         assert "loan" in offers_of(decision)
-        shown.append(Reservation(LOAN_ON_WEB, first + hour * HOUR_MS))
+        shown.append(ReservedImpression(LOAN_ON_WEB, first + hour * HOUR_MS))
     last = decided(catalogue, CustomerFacts(reservations=shown), tenant, now_ms=midnight - 1)
     assert "loan" not in offers_of(last)
     assert [one.by for one in last.trace.removals if one.offer_id == "loan"] == ["thrice"]
@@ -118,7 +118,7 @@ class Interleavings(RuleBasedStateMachine):
     def facts(self) -> CustomerFacts:
         return CustomerFacts(
             counts={window: self.counted(window) for window in CATALOGUE.needs.windows},
-            reservations=[Reservation(*one) for one in self.history.reserved],
+            reservations=[ReservedImpression(*one) for one in self.history.reserved],
         )
 
     def counted(self, window: Window) -> dict[Subject, Counts]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rapport.domain.decisions.facts import CustomerFacts, Reservation, TenantFacts
+from rapport.domain.decisions.facts import CustomerFacts, ReservedImpression, TenantFacts
 from rapport.domain.decisions.trace import Stage
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import DAY_MS, HOUR_MS, NOW_MS, Subject
@@ -61,7 +61,8 @@ def test_the_base_flow_shows_all_offers_by_priority_and_variety():
 
 def test_rules_policies_and_places_are_all_explained():
     facts = CustomerFacts(
-        attributes={"age": 40}, reservations=[Reservation(LOAN_ON_WEB, NOW_MS - HOUR_MS * hour) for hour in (1, 2, 3)]
+        attributes={"age": 40},
+        reservations=[ReservedImpression(LOAN_ON_WEB, NOW_MS - HOUR_MS * hour) for hour in (1, 2, 3)],
     )
     decision = decided(RICH_BANK, facts, limit=2)
     assert [(item.offer_id, item.score) for item in decision.items] == [("card", 0.7), ("fund", 0.4)]
@@ -149,7 +150,7 @@ def test_an_offers_own_caps_and_budget_hold_without_any_policy():
     catalogue = bank(
         offer=[{"id": "loan", "frequencyCaps": {"weekly": 2}}, {"id": "card", "budget": {"maxTotal": 10}}],
     )
-    seen = CustomerFacts(reservations=[Reservation(LOAN_ON_WEB, NOW_MS - day * DAY_MS) for day in (1, 2)])
+    seen = CustomerFacts(reservations=[ReservedImpression(LOAN_ON_WEB, NOW_MS - day * DAY_MS) for day in (1, 2)])
     decision = decided(catalogue, seen, TenantFacts(shown={"card": 10}))
     assert offers_of(decision) == ["save", "fund"]
     assert reasons_of(decision) == {
@@ -184,7 +185,7 @@ def test_a_mandatory_offer_gets_past_what_is_bypassable(rule_type: str, config: 
     seen = CustomerFacts(
         segments=frozenset({"vip"}),
         last_contact_ms={CARD_ON_WEB: NOW_MS - HOUR_MS},
-        reservations=[Reservation(CARD_ON_WEB, NOW_MS - HOUR_MS)],
+        reservations=[ReservedImpression(CARD_ON_WEB, NOW_MS - HOUR_MS)],
     )
     assert offers_of(decided(bank(offer=[MANDATORY], contact_policy=[policy]), seen)) == (["fund"] if shown else [])
 
@@ -196,7 +197,7 @@ def test_an_override_lets_its_offer_past_all_policies_but_not_past_its_own_cap()
     ]
     assert offers_of(decided(bank(contact_policy=policies))) == ["card"]
     capped = bank(contact_policy=policies, offer=[{"id": "card", "frequencyCaps": {"daily": 1}}])
-    seen = CustomerFacts(reservations=[Reservation(CARD_ON_WEB, NOW_MS)])
+    seen = CustomerFacts(reservations=[ReservedImpression(CARD_ON_WEB, NOW_MS)])
     assert offers_of(decided(capped, seen)) == []
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rapport.domain.decisions.facts import CustomerFacts, Reservation, TenantFacts
+from rapport.domain.decisions.facts import CustomerFacts, ReservedImpression, TenantFacts
 from rapport.domain.experiments.assignment import HOLDOUT, is_held_out
 from tests.domain.decisions.bank import bank, decided, flow, offers_of
 from tests.domain.decisions.world import NOW_MS, Subject
@@ -50,7 +50,7 @@ def test_who_is_held_out_gets_the_fallback_by_priority_and_weight_within_rules_a
         creative=[{"id": "card-web", "offerId": "card", "channelId": "web", "weight": 50}],
         decision_flow=[flow(*GATES, SCORE)],
     )
-    seen = CustomerFacts(reservations=[Reservation(Subject("save", "save-web", "web"), NOW_MS)])
+    seen = CustomerFacts(reservations=[ReservedImpression(Subject("save", "save-web", "web"), NOW_MS)])
     decision = decided(catalogue, seen, EVERYBODY, key="f")
     assert [(item.offer_id, item.score) for item in decision.items] == [("loan", 0.9), ("fund", 0.4), ("card", 0.35)]
     assert decision.control_group

@@ -8,7 +8,7 @@ import pytest
 
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.catalogue import Catalogue
-from rapport.domain.decisions.engine import inquire
+from rapport.domain.decisions.engine import evaluate_flow
 from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.windows import Kind, Unit, Window
@@ -31,7 +31,7 @@ def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> 
     asked = Request(customer_id="ann", **{"channel_id": "web", **request})
     chosen = catalogue.flow_for("f", None, None)
     assert chosen is not None, catalogue.problems
-    inquiry = inquire(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
+    inquiry = evaluate_flow(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
     return {offer.id: explain(catalogue, offer, inquiry) for offer in catalogue.offers.values()}
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
 from rapport.domain.decisions.contact_counts import Tallies
-from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, Selection, Subject, TenantFacts
+from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, Selection, Subject, TenantFacts
 from rapport.domain.decisions.windows import Kind, Unit, Window
 from tests.domain.decisions.bank import CREATIVES, OFFERS, bank, decided, flow, offers_of
 from tests.domain.decisions.world import HOUR_MS, NOW_MS
@@ -42,7 +42,7 @@ OTHERS = [
 ]
 policies = st.lists(st.tuples(st.sampled_from(POLICIES), st.sampled_from(SCOPES)), max_size=4)
 reservations = st.lists(
-    st.builds(Reservation, st.sampled_from(SUBJECTS), st.integers(NOW_MS - 30 * HOUR_MS, NOW_MS)), max_size=8
+    st.builds(ReservedImpression, st.sampled_from(SUBJECTS), st.integers(NOW_MS - 30 * HOUR_MS, NOW_MS)), max_size=8
 )
 excluded = st.frozensets(st.sampled_from(IDS))
 BANDIT = {"id": "m", "key": "m", "modelType": "thompson_bandit"}
@@ -59,21 +59,21 @@ def with_policies(given_: list[Any], **more: Any) -> Any:
     return bank(contact_policy=own, **more)
 
 
-def allowed(catalogue: Any, contacts: list[Reservation]) -> set[str]:
+def allowed(catalogue: Any, contacts: list[ReservedImpression]) -> set[str]:
     """What gets past the policies, each offer asked for alone."""
     facts = CustomerFacts(reservations=contacts)
     return {one for one in IDS if offers_of(decided(catalogue, facts, excluded_offers=frozenset(IDS) - {one}, limit=1))}
 
 
 @given(policies, reservations, st.integers(0, 8))
-def test_more_contacts_never_allow_again(given_: list[Any], contacts: list[Reservation], fewer: int):
+def test_more_contacts_never_allow_again(given_: list[Any], contacts: list[ReservedImpression], fewer: int):
     catalogue = with_policies(given_)
     assert allowed(catalogue, contacts) <= allowed(catalogue, contacts[:fewer])
 
 
 @given(policies, reservations, excluded)
 def test_what_is_excluded_is_not_shown_and_nothing_forbidden_takes_its_place(
-    given_: list[Any], contacts: list[Reservation], without: frozenset[str]
+    given_: list[Any], contacts: list[ReservedImpression], without: frozenset[str]
 ):
     catalogue = with_policies(given_)
     facts = CustomerFacts(reservations=contacts)
@@ -92,7 +92,7 @@ def test_what_is_excluded_is_not_shown_and_nothing_forbidden_takes_its_place(
 )
 def test_the_policies_of_a_flow_say_what_each_says_alone_and_the_first_counts(
     given_: list[Any],
-    contacts: list[Reservation],
+    contacts: list[ReservedImpression],
     complaints: dict[tuple[str, Subject], int],
     segments: frozenset[str],
 ):
@@ -117,7 +117,7 @@ def test_the_policies_of_a_flow_say_what_each_says_alone_and_the_first_counts(
 
 
 @given(policies, reservations, st.integers(1, 5), st.sampled_from(["top_score", "diversity", "round_robin"]))
-def test_a_smaller_limit_gives_a_prefix(given_: list[Any], contacts: list[Reservation], limit: int, method: str):
+def test_a_smaller_limit_gives_a_prefix(given_: list[Any], contacts: list[ReservedImpression], limit: int, method: str):
     nodes = ({"type": "contact_policy"}, {"type": "rank", "config": {"method": method}})
     catalogue = with_policies(given_, decision_flow=[flow(*nodes)])
     facts = CustomerFacts(reservations=contacts)
@@ -130,7 +130,7 @@ def test_a_smaller_limit_gives_a_prefix(given_: list[Any], contacts: list[Reserv
 @given(policies, reservations, excluded, st.booleans())
 def test_every_offer_is_shown_or_its_absence_explained(
     given_: list[Any],
-    contacts: list[Reservation],
+    contacts: list[ReservedImpression],
     without: frozenset[str],
     several: bool,  # noqa: FBT001
 ):
@@ -177,7 +177,7 @@ def test_the_probabilities_of_what_is_shown_do_not_exceed_the_places(seed: int, 
 )
 def test_a_tally_is_the_plain_sum(
     counts: dict[Subject, Counts],
-    reserved: list[Reservation],
+    reserved: list[ReservedImpression],
     picked: list[Subject],
     offers: frozenset[str] | None,
     creatives: frozenset[str] | None,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.decisions.facts import CustomerFacts
-from rapport.domain.decisions.not_shown import group_losses, reason_for_nothing, warn_of_faults
+from rapport.domain.decisions.removal_groups import find_empty_reason, group_removals, list_fault_warnings
 from tests.domain.decisions.bank import bank, decided, flow
 
 TOP = {"type": "rank", "config": {"method": "top_score"}}
@@ -45,22 +45,22 @@ def test_a_decision_that_shows_nothing_says_which_stage_took_the_last_offer(
 ):
     rank = [] if any(one["type"] == "score" for one in nodes) else [TOP]
     decision = decided(bank(**parts, decision_flow=[flow(*nodes, *rank)]), key="f")
-    assert reason_for_nothing(decision) == reason
-    assert sum(one.offers for one in group_losses(decision)) == (0 if reason == "no_offers" else 4)
+    assert find_empty_reason(decision) == reason
+    assert sum(one.offers for one in group_removals(decision)) == (0 if reason == "no_offers" else 4)
 
 
 def test_consent_is_a_reason_of_its_own():
-    assert reason_for_nothing(decided(bank(), CustomerFacts(withheld=frozenset({"marketing"})))) == "consent"
-    assert reason_for_nothing(decided(bank())) is None
+    assert find_empty_reason(decided(bank(), CustomerFacts(withheld=frozenset({"marketing"})))) == "consent"
+    assert find_empty_reason(decided(bank())) is None
 
 
 def test_losses_are_grouped_and_what_the_configuration_took_is_warned_of():
     rule = {**NOBODY, "scope": "offer", "scopeId": "save"}
     decision = decided(bank(creative=PRICE, qualification_rule=[rule], decision_flow=[flow(TOP)]), key="f")
     assert [item.offer_id for item in decision.items] == ["fund"]
-    found = [(one.stage, one.by, one.offers, one.is_fault) for one in group_losses(decision)]
+    found = [(one.stage, one.by, one.offers, one.is_fault) for one in group_removals(decision)]
     assert found == [("qualify", "nobody", 1, False), ("render", "card-web", 1, True), ("render", "loan-web", 1, True)]
-    assert list(warn_of_faults(group_losses(decision))) == [
+    assert list(list_fault_warnings(group_removals(decision))) == [
         f"offer {name} cannot be shown: render, {name}-web: its content has no value for price"
         for name in ("card", "loan")
     ]
@@ -70,9 +70,9 @@ def test_an_offer_that_is_shown_with_another_creative_is_not_lost():
     second = {"id": "loan-b", "offerId": "loan", "channelId": "web"}
     decision = decided(bank(creative=[second], decision_flow=[flow(TOP)]), key="f")
     assert any(one.stage == "creative" for one in decision.trace.removals)
-    assert group_losses(decision) == []
+    assert group_removals(decision) == []
 
 
 def test_what_cannot_be_read_is_a_fault_of_the_configuration():
     broken = {"id": "broken", "ruleType": "segment_required", "config": {"required": 1}}
-    assert all(one.is_fault for one in group_losses(decided(bank(qualification_rule=[broken]))))
+    assert all(one.is_fault for one in group_removals(decided(bank(qualification_rule=[broken]))))

@@ -12,7 +12,7 @@ from rapport.domain.catalogue.strategy import POLICY_TYPES, ContactPolicy
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.eligibility.policies import compile_policy
-from rapport.domain.decisions.facts import Counts, CustomerFacts, Reservation, TenantFacts
+from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, TenantFacts
 from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
 from tests.domain.decisions.world import (
     CARD_ON_WEB,
@@ -118,15 +118,15 @@ def test_caps_over_all_channels_count_everything():
 
 
 def test_a_reservation_counts_as_an_impression_of_its_window():
-    today = CustomerFacts(reservations=[Reservation(LOAN_ON_WEB, NOW_MS - HOUR_MS)])
-    yesterday = CustomerFacts(reservations=[Reservation(LOAN_ON_WEB, NOW_MS - DAY_MS)])
+    today = CustomerFacts(reservations=[ReservedImpression(LOAN_ON_WEB, NOW_MS - HOUR_MS)])
+    yesterday = CustomerFacts(reservations=[ReservedImpression(LOAN_ON_WEB, NOW_MS - DAY_MS)])
     assert is_blocked("frequency_cap", {"maxPerDay": 1}, context(today))
     assert not is_blocked("frequency_cap", {"maxPerDay": 1}, context(yesterday))
 
 
 def test_the_tenants_day_begins_at_its_own_midnight():
     one_in_the_morning = round(datetime(2026, 3, 18, 0, 30, tzinfo=UTC).timestamp() * 1000)
-    facts = CustomerFacts(reservations=[Reservation(LOAN_ON_WEB, one_in_the_morning - HOUR_MS)])
+    facts = CustomerFacts(reservations=[ReservedImpression(LOAN_ON_WEB, one_in_the_morning - HOUR_MS)])
     cap = {"maxPerDay": 1}
     assert not is_blocked("frequency_cap", cap, context(facts, now_ms=one_in_the_morning))
     west = TenantFacts(time_zone="America/New_York")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from rapport.domain.decisions.candidates import PlacementRequest, Request
 from rapport.domain.decisions.decision import Decision, Funnel
-from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, Reservation, Subject, TenantFacts
+from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.record import (
     CustomerRecord,
     DecisionRecord,
-    Looked,
+    ReadTrackingMapping,
     TenantRecord,
     encode_record,
     record_customer,
@@ -44,7 +44,7 @@ customers = st.builds(
     counts=st.dictionaries(windows, st.dictionaries(subjects, counts, min_size=1, max_size=2), max_size=2),
     last_contact_ms=st.dictionaries(subjects, numbers, max_size=2),
     last_outcome_ms=st.dictionaries(st.tuples(names, subjects), numbers, max_size=2),
-    reservations=st.lists(st.builds(Reservation, subjects, numbers), max_size=2),
+    reservations=st.lists(st.builds(ReservedImpression, subjects, numbers), max_size=2),
     withheld=st.frozensets(names, max_size=2),
     objections=st.tuples() | st.tuples(names),
 )
@@ -84,9 +84,9 @@ def test_requests_are_read_back_as_they_were(request: Request):
 
 
 def test_of_a_tenants_facts_only_what_was_looked_at_is_kept():
-    evidence = Looked({("offer", "loan"): Evidence(3, 4), ("offer", "card"): Evidence(1, 1)})
+    evidence = ReadTrackingMapping({("offer", "loan"): Evidence(3, 4), ("offer", "card"): Evidence(1, 1)})
     facts = TenantFacts(
-        tenant_id="acme", time_zone="Asia/Tokyo", shown=Looked({"loan": 7, "card": 2}), evidence=evidence
+        tenant_id="acme", time_zone="Asia/Tokyo", shown=ReadTrackingMapping({"loan": 7, "card": 2}), evidence=evidence
     )
     assert facts.evidence.get(("offer", "loan")) == Evidence(3, 4)
     assert facts.evidence.get(("offer", "none")) is None

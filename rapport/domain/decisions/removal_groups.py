@@ -34,7 +34,7 @@ _STAGES: Final = frozenset(get_args(EmptyReason))
 MOST_GROUPS: Final = 20
 
 
-class NotShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RemovalGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Offers that were not shown for one reason.
 
     Attributes:
@@ -54,7 +54,7 @@ class NotShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_fault: bool
 
 
-def last_removals(decision: Decision) -> Mapping[str, Removal]:
+def find_last_removals(decision: Decision) -> Mapping[str, Removal]:
     """What took each offer that is not shown, by offer: of several creatives, the removal of the one that came last."""
     shown = {item.offer_id for item in decision.items}
     return {
@@ -64,13 +64,13 @@ def last_removals(decision: Decision) -> Mapping[str, Removal]:
     }
 
 
-def group_losses(decision: Decision) -> Sequence[NotShown]:
+def group_removals(decision: Decision) -> Sequence[RemovalGroup]:
     """Offers that are not shown, by what took them: what took most first, and no more than :data:`MOST_GROUPS`."""
     groups: dict[tuple[str, str, str], list[Removal]] = {}
-    for one in last_removals(decision).values():
+    for one in find_last_removals(decision).values():
         groups.setdefault((one.stage, one.by, one.reason), []).append(one)
     found = [
-        NotShown(
+        RemovalGroup(
             stage=some[0].stage,
             by=some[0].by,
             by_name=some[0].by_name,
@@ -84,7 +84,7 @@ def group_losses(decision: Decision) -> Sequence[NotShown]:
     return sorted(found, key=lambda one: (-one.offers, one.stage, one.by, one.reason))[:MOST_GROUPS]
 
 
-def reason_for_nothing(decision: Decision) -> EmptyReason | None:
+def find_empty_reason(decision: Decision) -> EmptyReason | None:
     """Why a decision shows nothing; None if it shows something."""
     if decision.items:
         return None
@@ -98,7 +98,7 @@ def reason_for_nothing(decision: Decision) -> EmptyReason | None:
     return last.stage if last.stage in _STAGES else "other"  # type: ignore[return-value]  # one of the literals
 
 
-def warn_of_faults(losses: Sequence[NotShown]) -> Iterator[str]:
+def list_fault_warnings(losses: Sequence[RemovalGroup]) -> Iterator[str]:
     """Say which offers the configuration took; a flow that cannot be called has said so already."""
     for one in losses:
         if one.is_fault and one.stage != "call_flow":
