@@ -30,7 +30,7 @@ from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
-from rapport.domain.decisions.windows import Unit
+from rapport.domain.decisions.windows import WindowUnit
 from rapport.garbage import collect_rarely
 from rapport.storage.client import connect
 
@@ -137,7 +137,7 @@ def measure_pure(offers: int) -> Pure:
     customer = CustomerFacts(
         segments=frozenset(["known"]),
         metrics={"clicks_30d": 5.0},
-        counts={window: shown if window.unit is Unit.ALL else lately for window in catalogue.needs.windows},
+        counts={window: shown if window.unit is WindowUnit.ALL else lately for window in catalogue.needs.windows},
         last_contact_ms={subject: now_ms - rng.randint(3_600_001, 10**9) for subject in subjects},
     )
     request = Request(

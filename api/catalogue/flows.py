@@ -22,9 +22,9 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.lint import lint_catalogue
-from rapport.domain.catalogue_checks.lint_flows import flows_in_use
+from rapport.domain.catalogue_checks.lint_flows import list_flows_in_use
 from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
-from rapport.domain.catalogue_checks.validate import find_flaws
+from rapport.domain.catalogue_checks.validate import find_faults
 from rapport.domain.decisions.catalogue import BASE_FLOW, BASE_FLOW_KEY
 from rapport.storage.catalogue_changes import Change
 
@@ -115,7 +115,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Re
         record = service.find(before, KIND, wanted.id or _id_of(before, wanted.key), wanted.version)
         found = record.id
         flow = cast("DecisionFlow", service.readable(record))
-        flaws = [Fault(field=flaw.field, message=flaw.message) for flaw in find_flaws([(KIND, flow)], before.entities)]
+        flaws = [Fault(field=flaw.field, message=flaw.message) for flaw in find_faults([(KIND, flow)], before.entities)]
         if not flow.draft:
             flaws.append(Fault(field="draft", message="is empty: there is nothing to publish"))
         if flaws:
@@ -128,7 +128,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Re
     after = service.change(store, principal, decide)
     record = after.records[KIND][found]
     key = cast("DecisionFlow", record.entity).key
-    others = lint_placeholders(after.entities, [flow for flow in flows_in_use(after.entities) if flow.key == key])
+    others = lint_placeholders(after.entities, [flow for flow in list_flows_in_use(after.entities) if flow.key == key])
     own = (one for one in lint_catalogue(after.entities) if (one.kind, one.id) == (KIND, found))
     return record, [*own, *others]
 

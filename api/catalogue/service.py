@@ -17,8 +17,8 @@ from rapport.domain.catalogue.inventory import Offer
 from rapport.domain.catalogue.plain import sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.domain.catalogue_checks.validate import find_flaws, is_flaw_of_draft, is_same, with_changes
-from rapport.domain.decisions.flow_checks import fault_of_size
+from rapport.domain.catalogue_checks.validate import apply_changes, find_faults, is_draft_fault, is_same
+from rapport.domain.decisions.flow_checks import find_size_fault
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.errors import StorageError
@@ -187,11 +187,11 @@ def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: E
     known = before.find(kind, entity.id)
     if known is not None and known.entity is not None and is_same(known.entity, entity):
         return ()
-    flaws = find_flaws([(kind, entity)], with_changes(before.entities, [(kind, entity)]))
-    faults = [Fault(field=flaw.field, message=flaw.message) for flaw in flaws if not is_flaw_of_draft(flaw)]
+    flaws = find_faults([(kind, entity)], apply_changes(before.entities, [(kind, entity)]))
+    faults = [Fault(field=flaw.field, message=flaw.message) for flaw in flaws if not is_draft_fault(flaw)]
     if isinstance(entity, DecisionFlow):
         _require_right_to_skip(principal, entity, known.entity if known is not None else None)
-        if fault := fault_of_size(entity.draft):
+        if fault := find_size_fault(entity.draft):
             faults.append(Fault(field="draft", message=fault))
     if isinstance(entity, Offer) and entity.mandatory:
         was_mandatory = known is not None and isinstance(known.entity, Offer) and known.entity.mandatory

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rapport.domain.decisions.decision import ExperimentRecord, Item, PlacementResult
+from rapport.domain.decisions.decision import DecisionItem, ExperimentRecord, PlacementResult
 from rapport.domain.decisions.record import WatermarkRecord
 from rapport.domain.decisions.trace import CouplingRecord, Removal, ScoreRecord
 
@@ -90,7 +90,7 @@ class FullTrace(Trace, frozen=True, kw_only=True):
     contact_policy_results: Sequence[Removal]
     other_removals: Sequence[Removal]
     scoring_results: Sequence[ScoreRecord]
-    selected_offers: Sequence[Item]
+    selected_offers: Sequence[DecisionItem]
     placement_results: Sequence[PlacementResult]
     channel_coupling: Sequence[CouplingRecord]
     experiment_assignment: Sequence[ExperimentRecord]
@@ -133,4 +133,4 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     identical: bool
     differences: Sequence[Difference]
     software_differences: Sequence[Difference]
-    decisions: Sequence[Item]
+    decisions: Sequence[DecisionItem]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from rapport.domain.decisions.explain import Standing
+from rapport.domain.decisions.explain import RuleStatus
 from rapport.domain.decisions.trace import Removal
 
 
@@ -23,7 +23,7 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rule_name: str
     rule_type: str
     scope: str
-    status: Standing
+    status: RuleStatus
     eligible: bool
     is_soft: bool
     reason: str
@@ -37,7 +37,7 @@ class PolicyResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy_name: str
     rule_type: str
     scope: str
-    status: Standing
+    status: RuleStatus
     blocked: bool
     reason: str
     detail: Mapping[str, Any]

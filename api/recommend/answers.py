@@ -23,7 +23,7 @@ from rapport.domain.decisions.removal_groups import find_empty_reason, group_rem
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.catalogue import Catalogue
-    from rapport.domain.decisions.decision import Decision, Item
+    from rapport.domain.decisions.decision import Decision, DecisionItem
     from rapport.domain.decisions.record import DecisionRecord
 
 TOP_SCORES: Final = 10
@@ -93,7 +93,7 @@ def summarise(decision: Decision) -> TraceSummary:
     )
 
 
-def _item(item: Item, interaction_id: str | None, catalogue: Catalogue) -> RecommendedItem:
+def _item(item: DecisionItem, interaction_id: str | None, catalogue: Catalogue) -> RecommendedItem:
     return RecommendedItem(
         offer_id=item.offer_id,
         offer_name=item.offer_name,
@@ -117,7 +117,7 @@ def _item(item: Item, interaction_id: str | None, catalogue: Catalogue) -> Recom
     )
 
 
-def _offer(item: Item, catalogue: Catalogue) -> RecommendedOffer | None:
+def _offer(item: DecisionItem, catalogue: Catalogue) -> RecommendedOffer | None:
     offer = catalogue.offers.get(item.offer_id)
     if offer is None:
         return None
@@ -133,7 +133,7 @@ def _offer(item: Item, catalogue: Catalogue) -> RecommendedOffer | None:
     )
 
 
-def _creative(item: Item, catalogue: Catalogue) -> RecommendedCreative | None:
+def _creative(item: DecisionItem, catalogue: Catalogue) -> RecommendedCreative | None:
     creatives = catalogue.creatives.get(item.offer_id, ())
     creative = next((one for one in creatives if one.id == item.creative_id), None)
     if creative is None:
@@ -147,7 +147,7 @@ def _creative(item: Item, catalogue: Catalogue) -> RecommendedCreative | None:
     )
 
 
-def _channel(item: Item, catalogue: Catalogue) -> RecommendedChannel | None:
+def _channel(item: DecisionItem, catalogue: Catalogue) -> RecommendedChannel | None:
     channel = catalogue.channels.get(item.channel_id or "")
     if channel is None:
         return None

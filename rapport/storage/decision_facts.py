@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapport.domain.decisions.contact_facts import NO_COUNTS, FactsQuery, FactsResult
 from rapport.domain.decisions.facts import Counts
-from rapport.domain.decisions.windows import Unit, Window, first_day
+from rapport.domain.decisions.windows import Window, WindowUnit, first_day
 from rapport.domain.periods import ALLTIME_KEY, local_date, period_key
 from rapport.storage.history_facts import (
     PERIODS,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
 
-_LONGEST_DAYS: Final[Mapping[Unit, int]] = {Unit.DAY: 1, Unit.WEEK: 7, Unit.MONTH: 31}
+_LONGEST_DAYS: Final[Mapping[WindowUnit, int]] = {WindowUnit.DAY: 1, WindowUnit.WEEK: 7, WindowUnit.MONTH: 31}
 
 
 def read_summary_rows(store: Store, requests: Sequence[FactsQuery]) -> Iterable[StoredSummary]:
@@ -94,7 +94,7 @@ def _by_period(request: FactsQuery) -> dict[str, list[Window]]:
     for window in request.windows:
         if not is_summarised(window, request):
             continue
-        if window.unit is Unit.ALL:
+        if window.unit is WindowUnit.ALL:
             keys = [ALLTIME_KEY]
         else:
             keys = [period_key(PERIODS[window.unit], day) for day in (today, _next_period(today, window.unit))]
@@ -103,6 +103,6 @@ def _by_period(request: FactsQuery) -> dict[str, list[Window]]:
     return periods
 
 
-def _next_period(day: date, unit: Unit) -> date:
+def _next_period(day: date, unit: WindowUnit) -> date:
     """A day of the period after the one that a day lies in."""
     return first_day(day, unit) + timedelta(days=_LONGEST_DAYS[unit])

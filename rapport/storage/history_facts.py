@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rapport.domain.decisions.contact_facts import Exposure, FactsQuery, FactsResult, SummaryRowKey
 from rapport.domain.decisions.facts import Counts, Subject
-from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.events import MAX_FUTURE_MS, id_at
 from rapport.domain.metrics import measure, measure_groups, start_ms_of
 from rapport.domain.outcomes import Category, Classification
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
     from rapport.storage.long_histories import EventGroup
 
-PERIODS: Final[Mapping[Unit, PeriodType]] = {
-    Unit.DAY: PeriodType.DAILY,
-    Unit.WEEK: PeriodType.WEEKLY,
-    Unit.MONTH: PeriodType.MONTHLY,
+PERIODS: Final[Mapping[WindowUnit, PeriodType]] = {
+    WindowUnit.DAY: PeriodType.DAILY,
+    WindowUnit.WEEK: PeriodType.WEEKLY,
+    WindowUnit.MONTH: PeriodType.MONTHLY,
 }
 Aim = tuple[str, int, "Window | None"]
 """What is asked of the history: for what, from which time on, and the window that is counted."""
@@ -165,10 +165,10 @@ def _counts_of(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
 def _history_windows(request: FactsQuery, facts: FactsResult) -> Iterator[Aim]:
     """What a request asks of the history."""
     for window in sorted(request.windows, key=str):
-        zone = request.time_zone if window.zone is Zone.TENANT else request.customer_zone or request.time_zone
+        zone = request.time_zone if window.zone is WindowZone.TENANT else request.customer_zone or request.time_zone
         if not is_summarised(window, request):
             yield "counts", window.start_ms(request.now_ms, zone), window
-        elif window.unit is not Unit.ALL and window in facts.counts:
+        elif window.unit is not WindowUnit.ALL and window in facts.counts:
             yield "summarised", window.start_ms(request.now_ms, zone), window
     if request.outcomes:
         yield "outcomes", request.first_outcome_ms, None
@@ -182,10 +182,10 @@ def _history_windows(request: FactsQuery, facts: FactsResult) -> Iterator[Aim]:
 
 def is_summarised(window: Window, request: FactsQuery) -> bool:
     """Whether summaries count a window; of the others, only the history knows."""
-    if window.unit is Unit.ALL:
+    if window.unit is WindowUnit.ALL:
         return True
-    is_tenants = window.zone is Zone.TENANT or request.customer_zone in (None, request.time_zone)
-    return window.kind is Kind.CALENDAR and window.unit in PERIODS and is_tenants
+    is_tenants = window.zone is WindowZone.TENANT or request.customer_zone in (None, request.time_zone)
+    return window.kind is WindowKind.CALENDAR and window.unit in PERIODS and is_tenants
 
 
 def numbers_of(requests: Iterable[tuple[int, FactsQuery]]) -> dict[CustomerRef, list[int]]:

@@ -13,7 +13,7 @@ from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.decisions.contact_facts import Exposure, FactsQuery, FactsResult
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.tenant_totals import OfferTotals
-from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import ALL_TIME, Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.metrics import MetricEvent, measure
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.periods import local_date
@@ -36,15 +36,15 @@ TYPES: Final = {one.key: one for one in DEFAULT_OUTCOME_TYPES}
 WINDOWS: Final = frozenset(
     Window(kind, unit, zone, count)
     for kind, unit, zone, count in [
-        (Kind.CALENDAR, Unit.HOUR, Zone.TENANT, 1),
-        (Kind.CALENDAR, Unit.DAY, Zone.TENANT, 1),
-        (Kind.CALENDAR, Unit.WEEK, Zone.TENANT, 1),
-        (Kind.CALENDAR, Unit.MONTH, Zone.TENANT, 1),
-        (Kind.CALENDAR, Unit.DAY, Zone.CUSTOMER, 1),
-        (Kind.CALENDAR, Unit.MONTH, Zone.CUSTOMER, 1),
-        (Kind.ROLLING, Unit.HOUR, Zone.TENANT, 36),
-        (Kind.ROLLING, Unit.DAY, Zone.TENANT, 7),
-        (Kind.CALENDAR, Unit.ALL, Zone.TENANT, 1),
+        (WindowKind.CALENDAR, WindowUnit.HOUR, WindowZone.TENANT, 1),
+        (WindowKind.CALENDAR, WindowUnit.DAY, WindowZone.TENANT, 1),
+        (WindowKind.CALENDAR, WindowUnit.WEEK, WindowZone.TENANT, 1),
+        (WindowKind.CALENDAR, WindowUnit.MONTH, WindowZone.TENANT, 1),
+        (WindowKind.CALENDAR, WindowUnit.DAY, WindowZone.CUSTOMER, 1),
+        (WindowKind.CALENDAR, WindowUnit.MONTH, WindowZone.CUSTOMER, 1),
+        (WindowKind.ROLLING, WindowUnit.HOUR, WindowZone.TENANT, 36),
+        (WindowKind.ROLLING, WindowUnit.DAY, WindowZone.TENANT, 7),
+        (WindowKind.CALENDAR, WindowUnit.ALL, WindowZone.TENANT, 1),
     ]
 )
 
@@ -145,7 +145,7 @@ def subject_of(contact: Contact) -> Subject:
 
 
 def expected_counts(contacts: Sequence[Contact], asked: FactsQuery, window: Window) -> dict[Subject, Counts]:
-    zone = asked.time_zone if window.zone is Zone.TENANT else asked.customer_zone or asked.time_zone
+    zone = asked.time_zone if window.zone is WindowZone.TENANT else asked.customer_zone or asked.time_zone
     found: dict[Subject, Counts] = {}
     for one in contacts:
         if one.occurred_at_ms >= window.start_ms(asked.now_ms, zone):

@@ -13,7 +13,7 @@ from rapport.application.catalogue_files.outcome_types import OutcomeStep, plan_
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.domain.catalogue_checks.validate import Entities, find_flaws, is_same, with_changes
+from rapport.domain.catalogue_checks.validate import Entities, apply_changes, find_faults, is_same
 
 if TYPE_CHECKING:
     from rapport.application.catalogue_files.reader import CatalogueFile, Placed
@@ -103,13 +103,13 @@ def plan(file: CatalogueFile, entities: Entities, *, prune: bool) -> tuple[Seque
     gone = [
         (kind, entity) for kind in KINDS for entity in entities.get(kind, ()) if prune and (kind, entity.id) not in held
     ]
-    after = with_changes(
+    after = apply_changes(
         entities, [(one.kind, entity) for one, entity in wanted], [(kind, entity.id) for kind, entity in gone]
     )
     faults = [
         one.fault(flaw.field, flaw.message)
         for one, entity in wanted
-        for flaw in find_flaws([(one.kind, _as_run(entity))], after)
+        for flaw in find_faults([(one.kind, _as_run(entity))], after)
     ]
     if faults:
         raise CatalogueFileError(sorted(set(faults)))

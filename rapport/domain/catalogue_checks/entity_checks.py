@@ -18,27 +18,27 @@ from rapport.domain.catalogue.strategy import (
 )
 from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind
-from rapport.domain.catalogue_checks.entity_references import references_in_config, references_in_flow
+from rapport.domain.catalogue_checks.entity_references import list_config_references, list_flow_references
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.eligibility.rules import compile_rule
-from rapport.domain.decisions.eligibility.scopes import EACH, Members, find_scope_flaws
-from rapport.domain.decisions.flow_checks import fault_of_formula, find_flaws
-from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, fault_of_template
+from rapport.domain.decisions.eligibility.scopes import EACH, ScopeMembers, find_scope_faults
+from rapport.domain.decisions.flow_checks import find_flow_faults, find_formula_fault
+from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, find_template_fault
 from rapport.domain.decisions.scoring.models.compile import compile_model
 from rapport.domain.journeys.checks import find_journey_faults
 from rapport.domain.numbers import BEYOND, find_inexact
 from rapport.domain.profiles.segments import find_segment_faults
 from rapport.domain.times import InstantError
 
-Flaw = tuple[str, str]
+Fault = tuple[str, str]
 """Path of a field, as in JSON; what is wrong with it and what would be right."""
-Known = Mapping[str, Collection[str]]
+KnownNames = Mapping[str, Collection[str]]
 METRIC_FILTERS: Final = ("outcome", "classification", "category", "offerId", "creativeId", "channelId", "direction")
 
 
-def find_entity_flaws(kind: str, entity: Entity, known: Known) -> list[Flaw]:
+def find_entity_faults(kind: str, entity: Entity, known: KnownNames) -> list[Fault]:
     """Everything that is wrong with an entity.
 
     Args:
@@ -51,27 +51,27 @@ def find_entity_flaws(kind: str, entity: Entity, known: Known) -> list[Flaw]:
         return beyond  # what else is wrong with it cannot be worked out with such numbers
     flaws = [
         (path, f"there is no {target.replace('_', '-')} {wanted!r}")
-        for path, target, wanted in _references(kind, entity)
+        for path, target, wanted in _list_references(kind, entity)
         if target in known and wanted not in known[target]
     ]
     check = _CHECKS.get(kind)
     return flaws + (list(check(entity, known)) if check else [])
 
 
-def _references(kind: str, entity: Entity) -> Iterator[tuple[str, str, str]]:
+def _list_references(kind: str, entity: Entity) -> Iterator[tuple[str, str, str]]:
     """(Path, kind referred to, id or key)."""
     for attribute, path, target in _PLAIN_REFERENCES.get(kind, ()):
         wanted = getattr(entity, attribute)
         if wanted:
             yield path, target, wanted
     if isinstance(entity, ContactPolicy | QualificationRule):
-        yield from _scope_references(entity)
-        yield from references_in_config(entity)
+        yield from _list_scope_references(entity)
+        yield from list_config_references(entity)
     elif isinstance(entity, Experiment):
         for index, challenger in enumerate(entity.challengers):
             yield f"challengers[{index}].modelId", "model", challenger.model_id
     elif isinstance(entity, DecisionFlow):
-        yield from references_in_flow(entity)
+        yield from list_flow_references(entity)
     elif isinstance(entity, SuppressionRule):
         for field, outcomes in (("outcomes", entity.outcomes), ("endedBy", entity.ended_by)):
             yield from ((f"{field}[{index}]", "outcome", outcome) for index, outcome in enumerate(outcomes))
@@ -93,39 +93,39 @@ _KIND_OF_SCOPE: Final = {kind: str(kind) for kind in ScopeKind if kind is not Sc
 }
 
 
-def _scope_references(entity: ContactPolicy | QualificationRule) -> Iterator[tuple[str, str, str]]:
+def _list_scope_references(entity: ContactPolicy | QualificationRule) -> Iterator[tuple[str, str, str]]:
     named: list[tuple[str, Scope]] = [(f"scopes[{i}].scopeId", scope) for i, scope in enumerate(entity.scopes)]
     for path, scope in named or [("scopeId", Scope(scope=entity.scope, scope_id=entity.scope_id))]:
         if scope.scope_id and scope.scope_id != EACH and scope.scope in _KIND_OF_SCOPE:
             yield path, _KIND_OF_SCOPE[scope.scope], scope.scope_id
 
 
-def _check_rule(rule: QualificationRule, _known: Known) -> Iterator[Flaw]:
-    yield from find_scope_flaws(rule)
+def _check_rule(rule: QualificationRule, _known: KnownNames) -> Iterator[Fault]:
+    yield from find_scope_faults(rule)
     try:
-        compile_rule(rule, Members())
+        compile_rule(rule, ScopeMembers())
     except ConfigError as error:
-        yield from _in_config(error)
+        yield from _prefix_config_faults(error)
     except ConditionError as error:
         yield "config", str(error)
 
 
-def _check_policy(policy: ContactPolicy, _known: Known) -> Iterator[Flaw]:
-    yield from find_scope_flaws(policy)
+def _check_policy(policy: ContactPolicy, _known: KnownNames) -> Iterator[Fault]:
+    yield from find_scope_faults(policy)
     try:
-        compile_policy(policy, Members())
+        compile_policy(policy, ScopeMembers())
     except ConfigError as error:
-        yield from _in_config(error)
+        yield from _prefix_config_faults(error)
     except ConditionError as error:
         yield "config", str(error)
 
 
-def _in_config(error: ConfigError) -> Iterator[Flaw]:
+def _prefix_config_faults(error: ConfigError) -> Iterator[Fault]:
     for field, fault in error.faults:
         yield f"config.{field}" if field else "config", fault
 
 
-def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
+def _check_offer(offer: Offer, _known: KnownNames) -> Iterator[Fault]:
     moments = {
         "schedule.startAt": offer.schedule.start_at,
         "schedule.endAt": offer.schedule.end_at,
@@ -145,7 +145,7 @@ def _check_offer(offer: Offer, _known: Known) -> Iterator[Flaw]:
             yield f"frequencyCaps.{inner}", f"{narrow} is more than {outer} allows, which is {wide}"
 
 
-def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
+def _check_creative(creative: Creative, _known: KnownNames) -> Iterator[Fault]:
     if len(creative.personalization) > MAX_PLACEHOLDERS:
         yield "personalization", f"has {len(creative.personalization):,} variables; {MAX_PLACEHOLDERS:,} are allowed"
         return
@@ -155,16 +155,16 @@ def _check_creative(creative: Creative, _known: Known) -> Iterator[Flaw]:
             yield f"personalization[{index}].variable", f"{variable.variable} occurs twice"
         seen.add(variable.variable)
     for name, template in creative.content.items():
-        if fault := fault_of_template(creative.template_type, name, template):
+        if fault := find_template_fault(creative.template_type, name, template):
             yield f"content.{name}", fault
 
 
-def _check_channel(channel: Channel, _known: Known) -> Iterator[Flaw]:
+def _check_channel(channel: Channel, _known: KnownNames) -> Iterator[Fault]:
     if channel.channel_type is None:
         yield "channelType", f"is required, because consent hangs on it: one of {', '.join(get_args(ChannelType))}"
 
 
-def _check_custom_fields(entity: Category | SubCategory, _known: Known) -> Iterator[Flaw]:
+def _check_custom_fields(entity: Category | SubCategory, _known: KnownNames) -> Iterator[Fault]:
     seen: set[str] = set()
     for index, field in enumerate(entity.custom_fields):
         path = f"customFields[{index}]"
@@ -173,11 +173,11 @@ def _check_custom_fields(entity: Category | SubCategory, _known: Known) -> Itera
         seen.add(field.key)
         if field.type == "select" and not field.options:
             yield f"{path}.options", "a field of type select needs options"
-        if field.type == "computed" and (fault := fault_of_formula(field.formula)):
+        if field.type == "computed" and (fault := find_formula_fault(field.formula)):
             yield f"{path}.formula", fault if field.formula else "a computed field needs a formula"
 
 
-def _check_experiment(experiment: Experiment, _known: Known) -> Iterator[Flaw]:
+def _check_experiment(experiment: Experiment, _known: KnownNames) -> Iterator[Fault]:
     total = experiment.traffic_split.champion_pct + sum(one.traffic_pct for one in experiment.challengers)
     if abs(total - 100) > 1e-6:
         yield "trafficSplit.championPct", f"the shares of champion and challengers add up to {total:g}, not to 100"
@@ -188,16 +188,16 @@ def _check_experiment(experiment: Experiment, _known: Known) -> Iterator[Flaw]:
         seen.add(challenger.model_id)
 
 
-def _check_model(model: Model, _known: Known) -> Iterator[Flaw]:
+def _check_model(model: Model, _known: KnownNames) -> Iterator[Fault]:
     try:
         compile_model(model)
     except ConfigError as error:
-        yield from _in_config(error)
+        yield from _prefix_config_faults(error)
     except ConditionError as error:
         yield "config", str(error)
 
 
-def _check_metric(metric: MetricDefinition, _known: Known) -> Iterator[Flaw]:
+def _check_metric(metric: MetricDefinition, _known: KnownNames) -> Iterator[Fault]:
     if metric.source_field == "*" and metric.aggregate_function != "count":
         yield "sourceField", f"{metric.aggregate_function} needs conversion_value; only count works on *"
     for column, accepted in metric.filter_conditions.items():
@@ -207,14 +207,14 @@ def _check_metric(metric: MetricDefinition, _known: Known) -> Iterator[Flaw]:
             yield f"filterConditions.{column}", "must name values; leave it out to count whatever it is"
 
 
-def _check_flow(flow: DecisionFlow, known: Known) -> Iterator[Flaw]:
+def _check_flow(flow: DecisionFlow, known: KnownNames) -> Iterator[Fault]:
     if not flow.draft:
         return
-    for node, fault in find_flaws(flow.draft, known.get("decision_flow", ())):
+    for node, fault in find_flow_faults(flow.draft, known.get("decision_flow", ())):
         yield f"draft.{node}" if node else "draft", fault
 
 
-_CHECKS: Final[Mapping[str, Callable[[Any, Known], Iterator[Flaw]]]] = {
+_CHECKS: Final[Mapping[str, Callable[[Any, KnownNames], Iterator[Fault]]]] = {
     "qualification_rule": _check_rule,
     "contact_policy": _check_policy,
     "offer": _check_offer,

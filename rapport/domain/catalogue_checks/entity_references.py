@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, Node, QualificationRule
-from rapport.domain.decisions.flow_checks import all_nodes
+from rapport.domain.decisions.flow_checks import list_nodes
 
 Reference = tuple[str, str, str]
 """Path of a field, kind that it refers to, id or key."""
@@ -35,49 +35,49 @@ _KINDS: Final[Mapping[str, str]] = {
 _IDS_OF_MODE: Final[Mapping[str, str]] = {"qualify": "qualification_rule", "contact_policy": "contact_policy"}
 
 
-def references_in_config(entity: ContactPolicy | QualificationRule) -> Iterator[Reference]:
+def list_config_references(entity: ContactPolicy | QualificationRule) -> Iterator[Reference]:
     """What the config of a rule or a policy refers to."""
-    yield from _within("config", entity.config)
+    yield from _list_nested_references("config", entity.config)
 
 
-def references_in_flow(flow: DecisionFlow) -> Iterator[Reference]:
+def list_flow_references(flow: DecisionFlow) -> Iterator[Reference]:
     """What the routes and the draft of a flow refer to."""
     for index, route in enumerate(flow.routes):
         yield f"routes[{index}].channelId", "channel", route.channel_id
         if route.placement_id is not None:
             yield f"routes[{index}].placementId", "placement", route.placement_id
-    for node in all_nodes(flow.draft):
-        yield from references_in_node(node, f"draft.{node.id}")
+    for node in list_nodes(flow.draft):
+        yield from list_node_references(node, f"draft.{node.id}")
 
 
-def references_in_node(node: Node, path: str) -> Iterator[Reference]:
+def list_node_references(node: Node, path: str) -> Iterator[Reference]:
     """What the config of a node refers to, without the nodes inside it."""
     if node.type in _IDS_OF_MODE:
-        yield from _texts(f"{path}.ids", _IDS_OF_MODE[node.type], node.config.get("ids", ()))
+        yield from _list_named(f"{path}.ids", _IDS_OF_MODE[node.type], node.config.get("ids", ()))
     elif node.type == "conditional":
-        yield from _within(f"{path}.conditions", node.config.get("conditions", ()))
+        yield from _list_nested_references(f"{path}.conditions", node.config.get("conditions", ()))
     elif node.type != "set_properties":  # whose properties may be called anything
-        yield from _within(path, node.config)
+        yield from _list_nested_references(path, node.config)
 
 
-def _within(path: str, value: object) -> Iterator[Reference]:
+def _list_nested_references(path: str, value: object) -> Iterator[Reference]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if name in _KINDS:
-                yield from _texts(f"{path}.{name}", _KINDS[name], inner)
+                yield from _list_named(f"{path}.{name}", _KINDS[name], inner)
             elif name in ("field", "attribute") and isinstance(inner, str) and inner.startswith(METRIC):
                 yield f"{path}.{name}", "metric", inner.removeprefix(METRIC)
             else:
-                yield from _within(f"{path}.{name}", inner)
+                yield from _list_nested_references(f"{path}.{name}", inner)
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _within(f"{path}[{index}]", inner)
+            yield from _list_nested_references(f"{path}[{index}]", inner)
 
 
-def _texts(path: str, kind: str, value: object) -> Iterator[Reference]:
+def _list_named(path: str, kind: str, value: object) -> Iterator[Reference]:
     """One text, or each of a list of them; anything else is said elsewhere."""
     if isinstance(value, str) and value:
         yield path, kind, value
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _texts(f"{path}[{index}]", kind, inner)
+            yield from _list_named(f"{path}[{index}]", kind, inner)

@@ -14,14 +14,14 @@ from rapport.domain.catalogue.inventory import Creative, Offer
 from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, QualificationRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind, Status
-from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
-from rapport.domain.catalogue_checks.lint_eligibility import lint_gates, lint_sources
-from rapport.domain.catalogue_checks.lint_flows import Shown, flows_in_use, lint_flows
+from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
+from rapport.domain.catalogue_checks.lint_eligibility import lint_eligibility_steps, lint_sources
+from rapport.domain.catalogue_checks.lint_flows import ActiveCatalogue, lint_flows, list_flows_in_use
 from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import UNIQUE_NAMES, Entities
 from rapport.domain.catalogue_checks.warnings import LintWarning
-from rapport.domain.decisions.eligibility.scopes import EACH, describe, find_scope_flaws, scopes_of
-from rapport.domain.decisions.flow_checks import find_flaws
+from rapport.domain.decisions.eligibility.scopes import EACH, describe_scope, find_scope_faults, scopes_of
+from rapport.domain.decisions.flow_checks import find_flow_faults
 
 E = TypeVar("E", bound=Entity)
 _CAPS: Final = (("maxPerDay", "maxPerWeek"), ("maxPerWeek", "maxPerMonth"), ("maxPerDay", "maxPerMonth"))
@@ -30,56 +30,56 @@ _CAPS_IN_ALL: Final = ("maxPerDay", "maxPerWeek", "maxPerMonth")
 
 def lint_catalogue(entities: Entities) -> list[LintWarning]:
     """Everything that is worth a second look, ordered by kind and id."""
-    shown, flows = Shown.of(entities), flows_in_use(entities)
+    shown, flows = ActiveCatalogue.of(entities), list_flows_in_use(entities)
     found = [
-        *_lint_policies(_active(entities, "contact_policy", ContactPolicy), shown),
-        *_lint_rules(_active(entities, "qualification_rule", QualificationRule), shown),
-        *_lint_creatives(_active(entities, "creative", Creative), shown),
+        *_lint_policies(_select_active(entities, "contact_policy", ContactPolicy), shown),
+        *_lint_rules(_select_active(entities, "qualification_rule", QualificationRule), shown),
+        *_lint_creatives(_select_active(entities, "creative", Creative), shown),
         *lint_flows(entities, shown),
-        *lint_gates(entities, flows),
+        *lint_eligibility_steps(entities, flows),
         *lint_sources(entities, flows),
         *lint_placeholders(entities, flows),
-        *_lint_offers(_active(entities, "offer", Offer), shown),
+        *_lint_offers(_select_active(entities, "offer", Offer), shown),
         *_lint_names(entities),
         *_lint_unreadable(entities),
     ]
     return sorted(found, key=lambda one: (one.kind, one.id, one.code, one.field))
 
 
-def _active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
+def _select_active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
     return [one for one in entities.get(kind, ()) if isinstance(one, expected) and one.status is Status.ACTIVE]
 
 
-def _lint_policies(policies: Iterable[ContactPolicy], shown: Shown) -> Iterator[LintWarning]:
+def _lint_policies(policies: Iterable[ContactPolicy], shown: ActiveCatalogue) -> Iterator[LintWarning]:
     for policy in policies:
         yield from _lint_scopes("contact_policy", policy, shown)
-        for field, message in _contradictions(policy.config):
+        for field, message in _find_contradictions(policy.config):
             yield LintWarning("contradictory_caps", "contact_policy", policy.id, f"config.{field}", message)
 
 
-def _lint_rules(rules: Iterable[QualificationRule], shown: Shown) -> Iterator[LintWarning]:
+def _lint_rules(rules: Iterable[QualificationRule], shown: ActiveCatalogue) -> Iterator[LintWarning]:
     for rule in rules:
         yield from _lint_scopes("qualification_rule", rule, shown)
 
 
-def _lint_scopes(kind: str, entity: ContactPolicy | QualificationRule, shown: Shown) -> Iterator[LintWarning]:
-    without_id = find_scope_flaws(entity)
+def _lint_scopes(kind: str, entity: ContactPolicy | QualificationRule, shown: ActiveCatalogue) -> Iterator[LintWarning]:
+    without_id = find_scope_faults(entity)
     for field, message in without_id:
         yield LintWarning("scope_without_id", kind, entity.id, field, message)
-    if not without_id and all(_matches_nothing(scope, shown) for scope in scopes_of(entity)):
-        named = ", ".join(describe(scope) for scope in scopes_of(entity))
+    if not without_id and all(_is_matching_nothing(scope, shown) for scope in scopes_of(entity)):
+        named = ", ".join(describe_scope(scope) for scope in scopes_of(entity))
         message = f"it applies to {named}, and nothing that is active belongs to that"
         yield LintWarning("scope_matches_nothing", kind, entity.id, "scopes" if entity.scopes else "scopeId", message)
 
 
-def _matches_nothing(scope: Scope, shown: Shown) -> bool:
+def _is_matching_nothing(scope: Scope, shown: ActiveCatalogue) -> bool:
     if scope.scope in (ScopeKind.GLOBAL, ScopeKind.SEGMENT):  # segments are not part of the catalogue
         return False
     known = shown.ids_of_scope(scope.scope)
     return not known if scope.scope_id == EACH else scope.scope_id not in known
 
 
-def _contradictions(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_contradictions(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     pairs = [*_CAPS, *((cap, "maxTotal") for cap in _CAPS_IN_ALL)]
     for narrow, wide in pairs:
         inner, outer = config.get(narrow), config.get(wide)
@@ -87,7 +87,7 @@ def _contradictions(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield narrow, f"{inner} is never reached: {wide} is {outer}"
 
 
-def _lint_creatives(creatives: Iterable[Creative], shown: Shown) -> Iterator[LintWarning]:
+def _lint_creatives(creatives: Iterable[Creative], shown: ActiveCatalogue) -> Iterator[LintWarning]:
     for creative in creatives:
         if creative.channel_id not in shown.channels:
             what = "not active" if creative.channel_id in shown.all_channels else "unknown"
@@ -105,7 +105,7 @@ def _lint_creatives(creatives: Iterable[Creative], shown: Shown) -> Iterator[Lin
             yield LintWarning("creative_never_shown", "creative", creative.id, "placementId", message)
 
 
-def _lint_offers(offers: Iterable[Offer], shown: Shown) -> Iterator[LintWarning]:
+def _lint_offers(offers: Iterable[Offer], shown: ActiveCatalogue) -> Iterator[LintWarning]:
     for offer in offers:
         if offer.id not in shown.creatives_of:
             message = "it has no active creative on an active channel, so that there is nothing to show of it"
@@ -113,7 +113,7 @@ def _lint_offers(offers: Iterable[Offer], shown: Shown) -> Iterator[LintWarning]
         if offer.id not in shown.reached:
             message = "no flow that requests can run ever returns it"
             yield LintWarning("offer_never_returned", "offer", offer.id, "", message)
-        start_ms, end_ms = _instant(offer.schedule.start_at), _instant(offer.schedule.end_at)
+        start_ms, end_ms = _parse_instant(offer.schedule.start_at), _parse_instant(offer.schedule.end_at)
         if start_ms is not None and end_ms is not None and start_ms >= end_ms:
             yield LintWarning("offer_never_returned", "offer", offer.id, "schedule.endAt", "it ends before it begins")
         budget = offer.budget
@@ -125,12 +125,12 @@ def _lint_offers(offers: Iterable[Offer], shown: Shown) -> Iterator[LintWarning]
 def _lint_unreadable(entities: Entities) -> Iterator[LintWarning]:
     """What is stored and active, and would not be taken as it is: such as a pattern in a dialect of old."""
     for kind, effect in _EFFECTS.items():
-        for entity in _active(entities, kind, Entity):
-            for field, message in find_entity_flaws(kind, entity, {}):
+        for entity in _select_active(entities, kind, Entity):
+            for field, message in find_entity_faults(kind, entity, {}):
                 if not field.startswith("scope"):  # said already
                     yield LintWarning("cannot_be_read", kind, entity.id, field, f"{effect}: {message}")
-    for flow in _active(entities, "decision_flow", DecisionFlow):
-        for node, message in find_flaws(flow.published) if flow.published_version else ():
+    for flow in _select_active(entities, "decision_flow", DecisionFlow):
+        for node, message in find_flow_faults(flow.published) if flow.published_version else ():
             effect = "no request is decided by it"
             yield LintWarning("cannot_be_read", "decision_flow", flow.id, f"published.{node}", f"{effect}: {message}")
 
@@ -142,7 +142,7 @@ _EFFECTS: Final[Mapping[str, str]] = {
 }
 
 
-def _instant(text: str | None) -> float | None:
+def _parse_instant(text: str | None) -> float | None:
     try:
         return instant_ms(text)
     except ValueError:

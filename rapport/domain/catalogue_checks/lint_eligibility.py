@@ -18,7 +18,7 @@ from rapport.domain.catalogue.strategy import (
 from rapport.domain.catalogue.values import ScopeKind, Status
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.decisions.eligibility.scopes import EACH, scopes_of
-from rapport.domain.decisions.flow_checks import all_nodes
+from rapport.domain.decisions.flow_checks import list_nodes
 from rapport.domain.decisions.node_types import MAX_DEPTH
 from rapport.domain.profiles.attribute_sources import AttributeSources
 from rapport.domain.profiles.segments import Segment
@@ -35,15 +35,15 @@ _WORDS: Final = {
 _SENT: Final = ("attributes.", "request.")
 
 
-def lint_gates(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
+def lint_eligibility_steps(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
     """Find gates that flows leave out or skip although something active would apply, or run too early."""
-    applying = {kind: _applying(entities, kind) for kind in GATES}
+    applying = {kind: _count_applicable(entities, kind) for kind in GATES}
     by_key = {flow.key: flow for flow in flows}
     for flow in flows:
         if flow.id == "base" and flow not in entities.get("decision_flow", ()):
             continue
-        types = [node.type for node in all_nodes(flow.published)]
-        reached = set(_types_of(flow, by_key, 0))
+        types = [node.type for node in list_nodes(flow.published)]
+        reached = set(_list_node_types(flow, by_key, 0))
         for kind in GATES:
             if not applying[kind]:
                 continue
@@ -65,8 +65,8 @@ def lint_gates(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[Li
 
 def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
     """Find channels, experiments, segments and rules that do not do what they seem to do."""
-    creatives = [one for one in _active(entities, "creative") if isinstance(one, Creative)]
-    for channel in _active(entities, "channel"):
+    creatives = [one for one in _select_active(entities, "creative") if isinstance(one, Creative)]
+    for channel in _select_active(entities, "channel"):
         if isinstance(channel, Channel) and channel.channel_type is None:
             message = "it has no type: it is shown only to customers who have consented to every type of channel"
             yield LintWarning("channel_without_type", "channel", channel.id, "channelType", message)
@@ -76,25 +76,25 @@ def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[
     asked = {
         node.config["championChallenger"].get("experimentId")
         for flow in flows
-        for node in all_nodes(flow.published)
+        for node in list_nodes(flow.published)
         if isinstance(node.config.get("championChallenger"), Mapping)
     }
-    for experiment in _active(entities, "experiment"):
+    for experiment in _select_active(entities, "experiment"):
         if isinstance(experiment, Experiment) and asked.isdisjoint((experiment.id, experiment.key)):
             message = "no score node of a flow that requests can run asks it, so that nobody takes part"
             yield LintWarning("experiment_never_asked", "experiment", experiment.id, "", message)
-    for segment in _active(entities, "segment"):
+    for segment in _select_active(entities, "segment"):
         if isinstance(segment, Segment) and not segment.filters:
             yield LintWarning("segment_without_filters", "segment", segment.id, "filters", "nobody is in it")
-    yield from _lint_segments_named(entities)
+    yield from _lint_segment_names(entities)
     yield from _lint_rules(entities)
     yield from _lint_overrides(entities)
 
 
-def _lint_segments_named(entities: Entities) -> Iterator[LintWarning]:
-    known = {name for one in _active(entities, "segment") for name in (one.id, one.name)}
+def _lint_segment_names(entities: Entities) -> Iterator[LintWarning]:
+    known = {name for one in _select_active(entities, "segment") for name in (one.id, one.name)}
     for kind, config_field in (("qualification_rule", "requiredSegments"), ("contact_policy", "excludeSegments")):
-        for entity in _active(entities, kind):
+        for entity in _select_active(entities, kind):
             if not isinstance(entity, QualificationRule | ContactPolicy):
                 continue
             listed = entity.config.get(config_field, ())
@@ -109,9 +109,9 @@ def _lint_segments_named(entities: Entities) -> Iterator[LintWarning]:
 
 
 def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
-    schemas = [one for one in _active(entities, "customer_schema") if isinstance(one, CustomerSchema)]
+    schemas = [one for one in _select_active(entities, "customer_schema") if isinstance(one, CustomerSchema)]
     sources = AttributeSources.of(schemas)
-    for rule in _active(entities, "qualification_rule"):
+    for rule in _select_active(entities, "qualification_rule"):
         if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.ELIGIBILITY:
             continue
         if rule.config.get("onMissing") == "pass":
@@ -130,7 +130,7 @@ def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
 
 
 def _lint_overrides(entities: Entities) -> Iterator[LintWarning]:
-    for policy in _active(entities, "contact_policy"):
+    for policy in _select_active(entities, "contact_policy"):
         if not isinstance(policy, ContactPolicy) or policy.rule_type != "allow_override":
             continue
         for index, condition in enumerate(policy.config.get("conditions", ())):
@@ -141,27 +141,27 @@ def _lint_overrides(entities: Entities) -> Iterator[LintWarning]:
                 yield LintWarning("request_decides", "contact_policy", policy.id, path, message)
 
 
-def _applying(entities: Entities, kind: str) -> int:
+def _count_applicable(entities: Entities, kind: str) -> int:
     if kind == "match_creatives":
-        return len(_active(entities, "creative"))
+        return len(_select_active(entities, "creative"))
     if kind == "qualify":
-        return len(_active(entities, "qualification_rule"))
+        return len(_select_active(entities, "qualification_rule"))
     limited = (
         one
-        for one in _active(entities, "offer")
+        for one in _select_active(entities, "offer")
         if isinstance(one, Offer) and (one.frequency_caps != FrequencyCaps() or one.budget != Budget())
     )
-    return len(_active(entities, "contact_policy")) + sum(1 for _ in limited)
+    return len(_select_active(entities, "contact_policy")) + sum(1 for _ in limited)
 
 
-def _types_of(flow: DecisionFlow, flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[str]:
+def _list_node_types(flow: DecisionFlow, flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[str]:
     """The types of all nodes that a flow may run, of flows that it calls, too."""
-    for node in all_nodes(flow.published):
+    for node in list_nodes(flow.published):
         yield node.type
         called = flows.get(str(node.config.get("flowKey"))) if node.type == "call_flow" else None
         if called is not None and depth < MAX_DEPTH:
-            yield from _types_of(called, flows, depth + 1)
+            yield from _list_node_types(called, flows, depth + 1)
 
 
-def _active(entities: Entities, kind: str) -> list[Entity]:
+def _select_active(entities: Entities, kind: str) -> list[Entity]:
     return [one for one in entities.get(kind, ()) if one.status is Status.ACTIVE]

@@ -20,7 +20,7 @@ from rapport.domain.decisions.node_types import CONFIGS, FilterConfig, Inventory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ActiveCatalogue:
     """What can be shown at all: the active part of a catalogue.
 
     Attributes:
@@ -39,7 +39,7 @@ class Shown:
     reached: frozenset[str]
 
     @classmethod
-    def of(cls, entities: Entities) -> Shown:
+    def of(cls, entities: Entities) -> ActiveCatalogue:
         """Gather it."""
         all_offers = [one for one in entities.get("offer", ()) if isinstance(one, Offer)]
         offers = {one.id: one for one in all_offers if one.status is Status.ACTIVE}
@@ -50,7 +50,9 @@ class Shown:
             if isinstance(one, Creative) and one.status is Status.ACTIVE and one.channel_id in channels:
                 creatives.setdefault(one.offer_id, []).append(one)
         reached = {
-            offer.id for flow in flows_in_use(entities) for offer in _returned(flow.published, all_offers, creatives)[0]
+            offer.id
+            for flow in list_flows_in_use(entities)
+            for offer in _find_returned(flow.published, all_offers, creatives)[0]
         }
         return cls(
             offers=offers,
@@ -79,13 +81,13 @@ class Shown:
         return frozenset(groups[kind]) - {None}
 
 
-def flows_in_use(entities: Entities) -> Sequence[DecisionFlow]:
+def list_flows_in_use(entities: Entities) -> Sequence[DecisionFlow]:
     """The flows that requests can run; the base flow is one of them where no other is the default."""
-    flows = _runnable(entities)
+    flows = _list_runnable(entities)
     return flows if any(flow.is_default for flow in flows) else [*flows, BASE_FLOW]
 
 
-def lint_flows(entities: Entities, shown: Shown) -> Iterator[LintWarning]:
+def lint_flows(entities: Entities, shown: ActiveCatalogue) -> Iterator[LintWarning]:
     """What is worth a second look in flows."""
     for flow in entities.get("decision_flow", ()):
         if not isinstance(flow, DecisionFlow) or flow.status is not Status.ACTIVE:
@@ -94,17 +96,17 @@ def lint_flows(entities: Entities, shown: Shown) -> Iterator[LintWarning]:
             message = "it is active but was never published, so that no request can run it"
             yield LintWarning("flow_not_published", "decision_flow", flow.id, "", message)
             continue
-        left, why, node = _returned(flow.published, shown.all_offers, shown.creatives_of)
+        left, why, node = _find_returned(flow.published, shown.all_offers, shown.creatives_of)
         if not left:
             yield LintWarning(
                 "flow_returns_nothing", "decision_flow", flow.id, f"published.{node}" if node else "", why
             )
-        for node_id, why in _idle_nodes(flow.published):
+        for node_id, why in _find_idle_nodes(flow.published):
             yield LintWarning("node_does_nothing", "decision_flow", flow.id, f"published.{node_id}", why)
-    yield from _shadowed(_runnable(entities))
+    yield from _lint_shadowed(_list_runnable(entities))
 
 
-def _runnable(entities: Entities) -> list[DecisionFlow]:
+def _list_runnable(entities: Entities) -> list[DecisionFlow]:
     return [
         flow
         for flow in entities.get("decision_flow", ())
@@ -112,7 +114,7 @@ def _runnable(entities: Entities) -> list[DecisionFlow]:
     ]
 
 
-def _shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
+def _lint_shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
     """Flows that another one, first by id, is always taken instead of."""
     taken: dict[object, str] = {}
     for flow in sorted(flows, key=lambda one: one.id):
@@ -128,7 +130,7 @@ def _shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
                 yield LintWarning("flow_shadowed", "decision_flow", flow.id, field, message)
 
 
-def _returned(
+def _find_returned(
     nodes: Sequence[Node], offers: Iterable[Offer], creatives: Mapping[str, Sequence[Creative]]
 ) -> tuple[list[Offer], str, str]:
     """The offers that may get through a flow; if none, why, and the node that lets none through.
@@ -138,7 +140,7 @@ def _returned(
     """
     left = list(offers)
     for node in nodes:
-        config = _config_of(node)
+        config = _read_node_config(node)
         if isinstance(config, InventoryConfig):
             left = [offer for offer in left if _is_in_inventory(offer, config)]
             why = "no offer is in its inventory"
@@ -146,9 +148,9 @@ def _returned(
             left = [offer for offer in left if offer.id in creatives]
             why = "it requires creatives, and no offer that gets here has an active one on an active channel"
         elif isinstance(config, FilterConfig):
-            if config.combinator == "AND" and (clash := _contradiction(config.conditions)):
+            if config.combinator == "AND" and (clash := _find_contradiction(config.conditions)):
                 return [], f"its conditions can never hold at once: {clash}", node.id
-            left = [offer for offer in left if _may_pass(offer, config)]
+            left = [offer for offer in left if _can_pass(offer, config)]
             why = "no offer that gets here fulfils its conditions"
         else:
             continue
@@ -157,7 +159,7 @@ def _returned(
     return left, "", ""
 
 
-def _config_of(node: Node) -> object:
+def _read_node_config(node: Node) -> object:
     try:
         return read_config(node.config, CONFIGS[node.type])
     except (ConfigError, KeyError):  # said when it was published
@@ -176,23 +178,23 @@ def _is_in_inventory(offer: Offer, config: InventoryConfig) -> bool:
     return config.scope == "all"
 
 
-def _may_pass(offer: Offer, config: FilterConfig) -> bool:
-    verdicts = [_verdict(offer, condition) for condition in config.conditions]
+def _can_pass(offer: Offer, config: FilterConfig) -> bool:
+    verdicts = [_evaluate_condition(offer, condition) for condition in config.conditions]
     return any(verdict is not False for verdict in verdicts) if config.combinator == "OR" else False not in verdicts
 
 
-def _verdict(offer: Offer, condition: Condition) -> bool | None:
+def _evaluate_condition(offer: Offer, condition: Condition) -> bool | None:
     """Whether an offer fulfils a condition; None if that depends on more than the offer."""
     namespace, _, path = condition.field.partition(".")
     if namespace != "offer":
         return None
     try:
-        return compile_condition(condition).holds(_field_of(offer, path))
+        return compile_condition(condition).holds(_read_field(offer, path))
     except ConditionError:
         return None
 
 
-def _field_of(offer: Offer, path: str) -> Any:  # noqa: ANN401 - whatever offers hold
+def _read_field(offer: Offer, path: str) -> Any:  # noqa: ANN401 - whatever offers hold
     value: Any = full_fields(offer)
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
@@ -201,15 +203,15 @@ def _field_of(offer: Offer, path: str) -> Any:  # noqa: ANN401 - whatever offers
     return value
 
 
-def _contradiction(conditions: Sequence[Condition]) -> str:
+def _find_contradiction(conditions: Sequence[Condition]) -> str:
     """Two conditions on one field that exclude each other, in words; empty if there are none."""
     for one, other in combinations(conditions, 2):
-        if one.field == other.field and (_excludes(one, other) or _excludes(other, one)):
-            return f"{_words(one)} and {_words(other)}"
+        if one.field == other.field and (_is_exclusive(one, other) or _is_exclusive(other, one)):
+            return f"{_describe_condition(one)} and {_describe_condition(other)}"
     return ""
 
 
-def _excludes(one: Condition, other: Condition) -> bool:
+def _is_exclusive(one: Condition, other: Condition) -> bool:
     """Whether every value that fulfils the first fails the second, as far as that is seen from the two alone."""
     if one.operator in ("is_null", "not_exists"):
         return other.operator in ("is_not_null", "exists", "eq", "gt", "gte", "lt", "lte", "in", "contains")
@@ -226,12 +228,12 @@ def _excludes(one: Condition, other: Condition) -> bool:
     return False
 
 
-def _words(condition: Condition) -> str:
+def _describe_condition(condition: Condition) -> str:
     return f"{condition.field} {condition.operator} {condition.value!r}"
 
 
-def _idle_nodes(nodes: Iterable[Node]) -> Iterator[tuple[str, str]]:
+def _find_idle_nodes(nodes: Iterable[Node]) -> Iterator[tuple[str, str]]:
     for node in nodes:
-        config = _config_of(node)
+        config = _read_node_config(node)
         if isinstance(config, ModeConfig) and config.mode == "explicit" and not config.ids:
             yield node.id, "mode is explicit and ids is empty, so that nothing is applied"

@@ -14,7 +14,7 @@ from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.decisions.computed_fields import OfferFields
 from rapport.domain.decisions.node_types import MAX_DEPTH, CallConfig, ComputeConfig, SetConfig
-from rapport.domain.decisions.output.templates import Slot, parse_template
+from rapport.domain.decisions.output.templates import Placeholder, parse_template
 from rapport.domain.formulas import FormulaError, compile_formula
 from rapport.domain.formulas.guarantees import missing_fields
 
@@ -35,7 +35,7 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
 }
 
 
-class _Values:
+class _GuaranteedValues:
     """The values that a candidate has for sure, and those that depend on fields.
 
     Args:
@@ -54,7 +54,7 @@ class _Values:
         return self._missing.get(name, frozenset({name}))
 
 
-class _Outputs(NamedTuple):
+class _FlowOutputs(NamedTuple):
     """What a flow adds to its candidates: properties by name, and computed values."""
 
     properties: frozenset[str]
@@ -70,36 +70,36 @@ def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iter
         entities: The catalogue.
         flows: Those that requests can run.
     """
-    offers = {one.id: one for one in _active(entities, "offer", Offer)}
+    offers = {one.id: one for one in _select_active(entities, "offer", Offer)}
     categories = {one.id: one for one in entities.get("category", ()) if isinstance(one, Category)}
     parts = {one.id: one for one in entities.get("sub_category", ()) if isinstance(one, SubCategory)}
     fields = OfferFields.of(categories, parts, [])
-    metrics = _metrics_with_values(entities)
-    outputs = [(flow, _outputs_of(flow, {one.key: one for one in flows})) for flow in flows]
-    for creative in _active(entities, "creative", Creative):
+    metrics = _list_guaranteed_metrics(entities)
+    outputs = [(flow, _find_outputs(flow, {one.key: one for one in flows})) for flow in flows]
+    for creative in _select_active(entities, "creative", Creative):
         offer = offers.get(creative.offer_id)
         if offer is None:
             continue
-        fixed = _names_with_values(creative, offer, fields) | metrics
+        fixed = _list_guaranteed_names(creative, offer, fields) | metrics
         of_offer = [(name, formula.expression) for name, formula in fields.computed_of(offer)]
         for flow, added in outputs:
             channels = {one.channel_id for one in flow.routes}
             if flow.is_default or not channels or creative.channel_id in channels:
-                values = _Values(fixed | added.properties, [*of_offer, *added.computed])
+                values = _GuaranteedValues(fixed | added.properties, [*of_offer, *added.computed])
                 yield from _lint_creative(creative, flow, values)
 
 
-def _active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
+def _select_active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
     return [one for one in entities.get(kind, ()) if isinstance(one, expected) and one.status is Status.ACTIVE]
 
 
-def _metrics_with_values(entities: Entities) -> frozenset[str]:
+def _list_guaranteed_metrics(entities: Entities) -> frozenset[str]:
     """Counts and sums are 0 where there is nothing; the other metrics have no value then."""
-    metrics = _active(entities, "metric", MetricDefinition)
+    metrics = _select_active(entities, "metric", MetricDefinition)
     return frozenset(f"metric.{one.key}" for one in metrics if one.aggregate_function in ("count", "sum"))
 
 
-def _names_with_values(creative: Creative, offer: Offer, fields: OfferFields) -> frozenset[str]:
+def _list_guaranteed_names(creative: Creative, offer: Offer, fields: OfferFields) -> frozenset[str]:
     own = {**fields.defaults_of(offer), **offer.custom_fields}
     return frozenset(
         (
@@ -111,12 +111,16 @@ def _names_with_values(creative: Creative, offer: Offer, fields: OfferFields) ->
     )
 
 
-def _lint_creative(creative: Creative, flow: DecisionFlow, values: _Values) -> Iterator[LintWarning]:
+def _lint_creative(creative: Creative, flow: DecisionFlow, values: _GuaranteedValues) -> Iterator[LintWarning]:
     declared = {one.variable: one for one in creative.personalization}
     said: set[str] = set()
     for content_field, template in creative.content.items():
         for part in parse_template(creative.template_type, content_field, template):
-            if not isinstance(part, Slot) or part.name in said or (part.only_declared and part.name not in declared):
+            if (
+                not isinstance(part, Placeholder)
+                or part.name in said
+                or (part.only_declared and part.name not in declared)
+            ):
                 continue
             variable = declared.get(part.name)
             if variable is not None and variable.fallback is not None:
@@ -135,20 +139,20 @@ def _lint_creative(creative: Creative, flow: DecisionFlow, values: _Values) -> I
             yield LintWarning("placeholder_may_be_null", "creative", creative.id, f"content.{content_field}", message)
 
 
-def _outputs_of(flow: DecisionFlow, flows: Mapping[str, DecisionFlow]) -> _Outputs:
+def _find_outputs(flow: DecisionFlow, flows: Mapping[str, DecisionFlow]) -> _FlowOutputs:
     properties: set[str] = set()
     computed: list[tuple[str, Expression]] = []
-    for config in _configs_of(flow.published, flows, 0):
+    for config in _list_configs(flow.published, flows, 0):
         if isinstance(config, SetConfig):
             properties |= {name for name, value in config.properties.items() if value is not None}
         elif isinstance(config, ComputeConfig):
             for one in config.fields:
                 with suppress(FormulaError):  # said when it was published
                     computed.append((one.name, compile_formula(one.formula).expression))
-    return _Outputs(frozenset(properties), computed)
+    return _FlowOutputs(frozenset(properties), computed)
 
 
-def _configs_of(nodes: Iterable[Node], flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[object]:
+def _list_configs(nodes: Iterable[Node], flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[object]:
     for node in nodes:
         if node.type not in _KINDS:
             continue
@@ -159,6 +163,6 @@ def _configs_of(nodes: Iterable[Node], flows: Mapping[str, DecisionFlow], depth:
         if isinstance(config, CallConfig):
             called = flows.get(config.flow_key)
             if called is not None and depth < MAX_DEPTH:
-                yield from _configs_of(called.published, flows, depth + 1)
+                yield from _list_configs(called.published, flows, depth + 1)
         else:
             yield config

@@ -12,7 +12,7 @@ from typing import Final
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.catalogue.plain import full_fields
 from rapport.domain.catalogue.values import Entity
-from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
+from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.decisions.catalogue import BASE_FLOW_KEY
 from rapport.domain.profiles.attributes import find_schema_faults
@@ -34,7 +34,7 @@ UNIQUE_NAMES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class EntityFault:
     """One thing that is wrong with an entity.
 
     Attributes:
@@ -48,25 +48,25 @@ class Flaw:
     message: str
 
 
-def find_flaws(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[Flaw]:
+def find_faults(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[EntityFault]:
     """Everything that is wrong with some entities.
 
     Args:
         changed: Those that are checked, with their kinds.
         after: The whole catalogue with them in it.
     """
-    known = known_of(after)
-    flaws: list[Flaw] = []
+    known = list_known_names(after)
+    flaws: list[EntityFault] = []
     for kind, entity in changed:
-        found = [*find_entity_flaws(kind, entity, known), *_find_twins(kind, entity, after.get(kind, ()))]
+        found = [*find_entity_faults(kind, entity, known), *_find_duplicates(kind, entity, after.get(kind, ()))]
         if isinstance(entity, CustomerSchema):
             others = (one for one in after.get(kind, ()) if isinstance(one, CustomerSchema))
             found += find_schema_faults(entity, others)
-        flaws += [Flaw(kind, entity.id, field, message) for field, message in found]
+        flaws += [EntityFault(kind, entity.id, field, message) for field, message in found]
     return flaws
 
 
-def with_changes(
+def apply_changes(
     entities: Entities, put: Iterable[tuple[str, Entity]], gone: Iterable[tuple[str, str]] = ()
 ) -> Entities:
     """A catalogue with some entities put into it, and others, by kind and id, taken out."""
@@ -83,7 +83,7 @@ def is_same(one: Entity, other: Entity) -> bool:
     return bool(full_fields(one) == full_fields(other))
 
 
-def known_of(entities: Entities) -> Mapping[str, frozenset[str]]:
+def list_known_names(entities: Entities) -> Mapping[str, frozenset[str]]:
     """What may be referred to, by kind: ids and keys."""
     known = {
         kind: {entity.id for entity in entities.get(kind, ())}
@@ -95,12 +95,12 @@ def known_of(entities: Entities) -> Mapping[str, frozenset[str]]:
     return {kind: frozenset(names) for kind, names in known.items()}
 
 
-def is_flaw_of_draft(flaw: Flaw) -> bool:
+def is_draft_fault(flaw: EntityFault) -> bool:
     """Whether it is about the nodes of a flow that are still being worked on: they are checked when it is published."""
     return flaw.kind == "decision_flow" and (flaw.field == "draft" or flaw.field.startswith("draft."))
 
 
-def _find_twins(kind: str, entity: Entity, others: Sequence[Entity]) -> Iterator[tuple[str, str]]:
+def _find_duplicates(kind: str, entity: Entity, others: Sequence[Entity]) -> Iterator[tuple[str, str]]:
     key = getattr(entity, "key", "")
     for other in others:
         if other.id == entity.id:

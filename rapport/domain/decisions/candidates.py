@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from rapport.domain.decisions.contact_counts import Tallies
+from rapport.domain.decisions.contact_counts import ContactHistory
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts
 from rapport.domain.number_text import index_of_text
 
@@ -114,14 +114,14 @@ class Context:
     customer: CustomerFacts
     tenant: TenantFacts
     now_ms: int
-    begun: InitVar[Tallies | None] = None
-    tallies: Tallies = field(init=False)
+    begun: InitVar[ContactHistory | None] = None
+    tallies: ContactHistory = field(init=False)
     segments: frozenset[str] = field(init=False)
     _memos: dict[type[Any], Any] = field(init=False, default_factory=dict)
     _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
-    def __post_init__(self, begun: Tallies | None) -> None:
-        self.tallies = begun or Tallies.of(self.customer, self.now_ms, self.tenant.time_zone)
+    def __post_init__(self, begun: ContactHistory | None) -> None:
+        self.tallies = begun or ContactHistory.of(self.customer, self.now_ms, self.tenant.time_zone)
         self.segments = self.customer.segments | self.request.segments
         self._namespaces = {
             "customer": self.customer.attributes,
@@ -163,15 +163,15 @@ class Context:
         """
         namespace, dot, rest = name.partition(".")
         if not dot:
-            return sorted(self.segments) if name == "segments" else _of_offer(candidate, name)
+            return sorted(self.segments) if name == "segments" else _read_offer_field(candidate, name)
         if namespace in ("offer", "creative", "channel"):
-            return _of_entity(getattr(candidate, namespace), rest) if candidate else None
-        if namespace == "request" and rest in _REQUEST:
-            return getattr(self.request, _REQUEST[rest])
-        return _within(self._namespaces.get(namespace), rest)
+            return _read_entity_field(getattr(candidate, namespace), rest) if candidate else None
+        if namespace == "request" and rest in _REQUEST_FIELDS:
+            return getattr(self.request, _REQUEST_FIELDS[rest])
+        return _read_path(self._namespaces.get(namespace), rest)
 
 
-_REQUEST: Mapping[str, str] = {
+_REQUEST_FIELDS: Mapping[str, str] = {
     "customerId": "customer_id",
     "channel": "channel_type",
     "channelId": "channel_id",
@@ -181,7 +181,7 @@ _REQUEST: Mapping[str, str] = {
 _NAMES: dict[type[Any], Mapping[str, str]] = {}
 
 
-def _of_offer(candidate: Candidate | None, name: str) -> object:
+def _read_offer_field(candidate: Candidate | None, name: str) -> object:
     if candidate is None:
         return None
     if name in candidate.personalization:
@@ -191,7 +191,7 @@ def _of_offer(candidate: Candidate | None, name: str) -> object:
     return candidate.properties.get(name)
 
 
-def _of_entity(entity: msgspec.Struct | None, name: str) -> object:
+def _read_entity_field(entity: msgspec.Struct | None, name: str) -> object:
     """A field of an entity, by its name in JSON or in Python; custom fields by their keys."""
     if entity is None:
         return None
@@ -203,17 +203,17 @@ def _of_entity(entity: msgspec.Struct | None, name: str) -> object:
     head, _, rest = name.partition(".")
     if head in names:
         value = getattr(entity, names[head])
-        return _within(value, rest) if rest else value
+        return _read_path(value, rest) if rest else value
     return getattr(entity, "custom_fields", {}).get(name)
 
 
-def _within(values: object, path: str) -> object:
+def _read_path(values: object, path: str) -> object:
     """A value inside nested objects; a key with dots in it comes first."""
     if isinstance(values, Mapping):
         if path in values:
             return values[path]
         head, dot, rest = path.partition(".")
-        return _within(values.get(head), rest) if dot else None
+        return _read_path(values.get(head), rest) if dot else None
     if isinstance(values, Sequence) and not isinstance(values, str):
         index = index_of_text(path)
         return values[index] if index is not None and index < len(values) else None

@@ -17,7 +17,7 @@ from rapport.domain.catalogue.strategy import (
 )
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.eligibility.policies import Policy
-from rapport.domain.decisions.eligibility.rule_index import Binder
+from rapport.domain.decisions.eligibility.rule_index import RuleIndex
 from rapport.domain.decisions.eligibility.rules import Rule
 from rapport.domain.decisions.model import Scorer
 from rapport.domain.decisions.node_types import BASE_NODES
@@ -92,7 +92,7 @@ class Catalogue:
     flows: Mapping[str, DecisionFlow]
     programs: Mapping[str, Program]
     compile: Callable[[DecisionFlow], Program]
-    firm_suppressions: Binder
+    firm_suppressions: RuleIndex
     models: Mapping[str, Model]
     scorers: Mapping[str, Scorer]
     profiles: Mapping[str, RankingProfile]

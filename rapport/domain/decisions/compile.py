@@ -22,23 +22,25 @@ from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.catalogue import BASE_FLOW, Catalogue, Extension, Needs
-from rapport.domain.decisions.compile_flow import Parts, compile_flow
-from rapport.domain.decisions.computed_fields import OfferFields, ready_offer
+from rapport.domain.decisions.compile_flow import FlowDependencies, compile_flow
+from rapport.domain.decisions.computed_fields import OfferFields, prepare_offer
 from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
-from rapport.domain.decisions.eligibility.rule_index import Binder
-from rapport.domain.decisions.eligibility.rules import Rule, blocking_rule, compile_rule
-from rapport.domain.decisions.eligibility.scopes import Members, find_scope_flaws
+from rapport.domain.decisions.eligibility.rule_index import RuleIndex
+from rapport.domain.decisions.eligibility.rules import Rule, compile_rule, make_blocking_rule
+from rapport.domain.decisions.eligibility.scopes import ScopeMembers, find_scope_faults
 from rapport.domain.decisions.eligibility.suppressions import compile_suppressions
-from rapport.domain.decisions.field_references import attributes_in, is_light, metrics_in
-from rapport.domain.decisions.flow.eligibility_nodes import Gate
+from rapport.domain.decisions.field_references import find_referenced_attributes, find_referenced_metrics, is_light
+from rapport.domain.decisions.flow.eligibility_nodes import ContactPolicyIndex
 from rapport.domain.decisions.model import Scorer
 from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.scoring.models.compile import compile_model
-from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from rapport.domain.profiles.attribute_sources import AttributeSources
 
 E = TypeVar("E", bound=Entity)
-_CALENDAR_PERIODS = frozenset(Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH))
+_CALENDAR_PERIODS = frozenset(
+    Window(WindowKind.CALENDAR, unit) for unit in (WindowUnit.DAY, WindowUnit.WEEK, WindowUnit.MONTH)
+)
 """The caps of offers count in them, and the fatigue of scoring."""
 
 
@@ -53,28 +55,32 @@ def compile_catalogue(
         extensions: Plug-ins by extension point.
     """
     problems: list[str] = []
-    channels = {one.id: one for one in _active(_of(entities, "channel", Channel))}
-    categories = {one.id: one for one in _of(entities, "category", Category)}
-    sub_categories = {one.id: one for one in _of(entities, "sub_category", SubCategory)}
+    channels = {one.id: one for one in _select_active(_select_kind(entities, "channel", Channel))}
+    categories = {one.id: one for one in _select_kind(entities, "category", Category)}
+    sub_categories = {one.id: one for one in _select_kind(entities, "sub_category", SubCategory)}
     fields = OfferFields.of(categories, sub_categories, problems)
-    offers = [ready_offer(one, fields, problems) for one in sorted(_of(entities, "offer", Offer), key=_by_id)]
-    creatives = _of(entities, "creative", Creative)
-    members = Members.of(offers, creatives)
-    rules = _compile_rules(_of(entities, "qualification_rule", QualificationRule), members, problems)
-    policies, broken = _compile_policies(_of(entities, "contact_policy", ContactPolicy), members, problems)
-    suppressions = compile_suppressions(_of(entities, "suppression_rule", SuppressionRule), members)
-    gate = Gate.of(policies, broken, suppressions)
-    parts = Parts(offers, rules, policies, broken, Binder(rules), gate, suppressions)
-    flows = [flow for flow in _active(_of(entities, "decision_flow", DecisionFlow)) if flow.published_version]
+    offers = [
+        prepare_offer(one, fields, problems) for one in sorted(_select_kind(entities, "offer", Offer), key=_sort_by_id)
+    ]
+    creatives = _select_kind(entities, "creative", Creative)
+    members = ScopeMembers.of(offers, creatives)
+    rules = _compile_rules(_select_kind(entities, "qualification_rule", QualificationRule), members, problems)
+    policies, broken = _compile_policies(_select_kind(entities, "contact_policy", ContactPolicy), members, problems)
+    suppressions = compile_suppressions(_select_kind(entities, "suppression_rule", SuppressionRule), members)
+    gate = ContactPolicyIndex.of(policies, broken, suppressions)
+    parts = FlowDependencies(offers, rules, policies, broken, RuleIndex(rules), gate, suppressions)
+    flows = [
+        flow for flow in _select_active(_select_kind(entities, "decision_flow", DecisionFlow)) if flow.published_version
+    ]
     programs = _compile_flows([BASE_FLOW, *flows], parts, problems)
-    models = {model.key: model for model in _active(_of(entities, "model", Model))}
-    metrics = _active(_of(entities, "metric", MetricDefinition))
+    models = {model.key: model for model in _select_active(_select_kind(entities, "model", Model))}
+    metrics = _select_active(_select_kind(entities, "metric", MetricDefinition))
     return Catalogue(
         stamp=stamp,
         offers={offer.id: offer for offer in offers},
-        creatives=_by_offer(creatives, channels),
+        creatives=_group_by_offer(creatives, channels),
         channels=channels,
-        placements={one.id: one for one in _active(_of(entities, "placement", Placement))},
+        placements={one.id: one for one in _select_active(_select_kind(entities, "placement", Placement))},
         categories=categories,
         sub_categories=sub_categories,
         rules=rules,
@@ -87,26 +93,26 @@ def compile_catalogue(
         firm_suppressions=gate.firm,
         models=models,
         scorers=_compile_models(models.values(), problems),
-        profiles={one.id: one for one in _active(_of(entities, "ranking_profile", RankingProfile))},
-        experiments={one.id: one for one in _active(_of(entities, "experiment", Experiment))},
+        profiles={one.id: one for one in _select_active(_select_kind(entities, "ranking_profile", RankingProfile))},
+        experiments={one.id: one for one in _select_active(_select_kind(entities, "experiment", Experiment))},
         metrics={metric.key: metric for metric in metrics},
-        segments={one.id: one.name for one in _active(entities.get("segment", ()))},
+        segments={one.id: one.name for one in _select_active(entities.get("segment", ()))},
         attribute_sources=AttributeSources.of(
-            _of(entities, "customer_schema", CustomerSchema), attributes_in(entities)
+            _select_kind(entities, "customer_schema", CustomerSchema), find_referenced_attributes(entities)
         ),
         computed={offer.id: fields.computed_of(offer) for offer in offers},
-        needs=_needs_of([*policies, *suppressions], metrics_in(entities, metrics)),
+        needs=_derive_needs([*policies, *suppressions], find_referenced_metrics(entities, metrics)),
         extensions=extensions or {},
         problems=problems,
         is_light=is_light(len(offers), entities),
     )
 
 
-def _of(entities: Mapping[str, Iterable[Entity]], kind: str, expected: type[E]) -> list[E]:
+def _select_kind(entities: Mapping[str, Iterable[Entity]], kind: str, expected: type[E]) -> list[E]:
     return [one for one in entities.get(kind, ()) if isinstance(one, expected)]
 
 
-def _needs_of(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
+def _derive_needs(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
     return Needs(
         windows=frozenset(window for policy in policies for window in policy.windows) | _CALENDAR_PERIODS,
         outcomes=frozenset(outcome for policy in policies for outcome in policy.outcomes),
@@ -116,44 +122,44 @@ def _needs_of(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
     )
 
 
-def _active(entities: Iterable[E]) -> list[E]:
+def _select_active(entities: Iterable[E]) -> list[E]:
     return [one for one in entities if one.status is Status.ACTIVE]
 
 
-def _by_id(entity: Entity) -> str:
+def _sort_by_id(entity: Entity) -> str:
     return entity.id
 
 
-def _by_priority(entity: ContactPolicy | QualificationRule) -> tuple[int, str]:
+def _sort_by_priority(entity: ContactPolicy | QualificationRule) -> tuple[int, str]:
     return -entity.priority, entity.id
 
 
-def _by_offer(creatives: Iterable[Creative], channels: Mapping[str, Channel]) -> Mapping[str, Sequence[Creative]]:
+def _group_by_offer(creatives: Iterable[Creative], channels: Mapping[str, Channel]) -> Mapping[str, Sequence[Creative]]:
     by_offer: dict[str, list[Creative]] = {}
-    for creative in sorted(_active(creatives), key=_by_id):
+    for creative in sorted(_select_active(creatives), key=_sort_by_id):
         if creative.channel_id in channels:
             by_offer.setdefault(creative.offer_id, []).append(creative)
     return by_offer
 
 
-def _compile_rules(rules: Iterable[QualificationRule], members: Members, problems: list[str]) -> list[Rule]:
+def _compile_rules(rules: Iterable[QualificationRule], members: ScopeMembers, problems: list[str]) -> list[Rule]:
     compiled: list[Rule] = []
-    for rule in sorted(_active(rules), key=_by_priority):
+    for rule in sorted(_select_active(rules), key=_sort_by_priority):
         try:
             _check_scopes(rule)
             compiled.append(compile_rule(rule, members))
         except (ConfigError, ConditionError) as error:
-            compiled.append(blocking_rule(rule, members, str(error)))
+            compiled.append(make_blocking_rule(rule, members, str(error)))
             problems.append(f"qualification rule {rule.id} cannot be read and nobody fulfils it: {error}")
     return compiled
 
 
 def _compile_policies(
-    policies: Iterable[ContactPolicy], members: Members, problems: list[str]
+    policies: Iterable[ContactPolicy], members: ScopeMembers, problems: list[str]
 ) -> tuple[list[Policy], list[tuple[ContactPolicy, str]]]:
     compiled: list[Policy] = []
     broken: list[tuple[ContactPolicy, str]] = []
-    for policy in sorted(_active(policies), key=_by_priority):
+    for policy in sorted(_select_active(policies), key=_sort_by_priority):
         try:
             _check_scopes(policy)
             compiled.append(compile_policy(policy, members))
@@ -164,11 +170,11 @@ def _compile_policies(
 
 
 def _check_scopes(entity: ContactPolicy | QualificationRule) -> None:
-    if flaws := find_scope_flaws(entity):
+    if flaws := find_scope_faults(entity):
         raise ConfigError(*flaws)
 
 
-def _compile_flows(flows: Iterable[DecisionFlow], parts: Parts, problems: list[str]) -> dict[str, Program]:
+def _compile_flows(flows: Iterable[DecisionFlow], parts: FlowDependencies, problems: list[str]) -> dict[str, Program]:
     programs: dict[str, Program] = {}
     for flow in flows:
         try:

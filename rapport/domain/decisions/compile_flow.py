@@ -11,11 +11,16 @@ import msgspec
 
 from rapport.domain.catalogue.strategy import GATES, DecisionFlow, Node
 from rapport.domain.configs import ConfigError, read_config
-from rapport.domain.decisions.eligibility.rule_index import Binder
-from rapport.domain.decisions.flow.eligibility_nodes import Gate, prepare_policies, prepare_qualify
+from rapport.domain.decisions.eligibility.rule_index import RuleIndex
+from rapport.domain.decisions.flow.eligibility_nodes import ContactPolicyIndex, prepare_policies, prepare_qualify
 from rapport.domain.decisions.flow.extension_node import prepare_extension
-from rapport.domain.decisions.flow.inventory_nodes import compile_all, prepare_filter, prepare_inventory, prepare_match
-from rapport.domain.decisions.flow_checks import all_nodes
+from rapport.domain.decisions.flow.inventory_nodes import (
+    compile_conditions,
+    prepare_filter,
+    prepare_inventory,
+    prepare_match,
+)
+from rapport.domain.decisions.flow_checks import list_nodes
 from rapport.domain.decisions.node_types import (
     CONFIGS,
     MAX_CANDIDATES,
@@ -34,8 +39,8 @@ from rapport.domain.decisions.node_types import (
     ScoreConfig,
     SetConfig,
 )
-from rapport.domain.decisions.program import Program, Step
-from rapport.domain.decisions.run import Action, Run
+from rapport.domain.decisions.program import FlowStep, Program
+from rapport.domain.decisions.run import NodeAction, Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
@@ -53,7 +58,7 @@ _EVERYTHING: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class FlowDependencies:
     """What nodes are prepared with.
 
     Attributes:
@@ -69,53 +74,55 @@ class Parts:
     rules: Sequence[Rule]
     policies: Sequence[Policy]
     broken: Sequence[tuple[ContactPolicy, str]]
-    binder: Binder
-    gate: Gate
+    binder: RuleIndex
+    gate: ContactPolicyIndex
     suppressions: Sequence[Policy] = ()
 
-    def binder_for(self, config: ModeConfig) -> Binder:
+    def binder_for(self, config: ModeConfig) -> RuleIndex:
         """The rules that a node applies."""
         if config.mode == "all":
             return self.binder
-        return Binder([rule for rule in self.rules if rule.entity.id in config.ids])
+        return RuleIndex([rule for rule in self.rules if rule.entity.id in config.ids])
 
-    def gate_for(self, config: ModeConfig) -> Gate:
+    def gate_for(self, config: ModeConfig) -> ContactPolicyIndex:
         """The policies that a node applies."""
         if config.mode == "all":
             return self.gate
         policies = [policy for policy in self.policies if policy.entity.id in config.ids]
-        return Gate.of(policies, [one for one in self.broken if one[0].id in config.ids], self.suppressions)
+        return ContactPolicyIndex.of(
+            policies, [one for one in self.broken if one[0].id in config.ids], self.suppressions
+        )
 
 
-def compile_flow(flow: DecisionFlow, parts: Parts) -> Program:
+def compile_flow(flow: DecisionFlow, parts: FlowDependencies) -> Program:
     """Make a flow's published nodes ready to run.
 
     Raises:
         ConfigError: A node's config cannot be used.
         ConditionError: A condition in it cannot be evaluated.
     """
-    phases: dict[int, list[Step]] = {NARROW: [], SCORE: [], OUTPUT: []}
+    phases: dict[int, list[FlowStep]] = {NARROW: [], SCORE: [], OUTPUT: []}
     phase = NARROW
-    gates = {kind: _imply(kind, parts) for kind in GATES if kind not in flow.skip}
-    matches = any(node.type in ("match_creatives", "call_flow") for node in all_nodes(flow.published))
+    gates = {kind: _prepare_default_step(kind, parts) for kind in GATES if kind not in flow.skip}
+    matches = any(node.type in ("match_creatives", "call_flow") for node in list_nodes(flow.published))
     for node in flow.published:
         phase = PHASES.get(node.type, phase)
         if node.type == "rank":
-            phases[phase].append(_CHOOSE)
+            phases[phase].append(_CHOOSE_CREATIVES)
         phases[phase].append(_prepare(node, phase, parts))
         if node.type == "inventory" and not matches and "match_creatives" in gates:
             phases[phase].append(gates["match_creatives"])  # rules and policies may be about creatives and channels
     if not any(node.type == "rank" for node in flow.published):
-        phases[SCORE] += [_CHOOSE, _prepare(_RANK, SCORE, parts)]
+        phases[SCORE] += [_CHOOSE_CREATIVES, _prepare(_RANK, SCORE, parts)]
     return Program(flow, phases, list(gates.values()))
 
 
-def run_gates(run: Run, program: Program) -> None:
+def run_default_steps(run: Run, program: Program) -> None:
     """Run the gates that the flow neither has run nor skips, so that leaving a node out lets nothing pass."""
     run_steps(run, [step for step in program.gates if step.node.type not in run.gates])
 
 
-def run_steps(run: Run, steps: Iterable[Step]) -> None:
+def run_steps(run: Run, steps: Iterable[FlowStep]) -> None:
     """Run nodes one after the other."""
     for step in steps:
         run.node = step.node.id
@@ -125,12 +132,12 @@ def run_steps(run: Run, steps: Iterable[Step]) -> None:
         run.recorder.note_stage(step.node.type, step.node.id, before, run.candidates, method=step.method)
 
 
-_CHOOSE: Final = Step(Node(id="choose_creatives", type="choose_creatives"), choose_creatives)
+_CHOOSE_CREATIVES: Final = FlowStep(Node(id="choose_creatives", type="choose_creatives"), choose_creatives)
 """One creative per offer: before the first ranking, because an offer is ranked once."""
 _RANK: Final = Node(id="rank", type="rank", config={"method": "top_score", "maxCandidates": MAX_CANDIDATES})
 
 
-def _imply(kind: str, parts: Parts) -> Step:
+def _prepare_default_step(kind: str, parts: FlowDependencies) -> FlowStep:
     """Make a step for a gate that a flow does not name: with its default config, and without any where none applies."""
     step = _prepare(Node(id=f"implied-{kind}", type=kind), NARROW, parts)
     if kind != "match_creatives":
@@ -138,28 +145,28 @@ def _imply(kind: str, parts: Parts) -> Step:
     return replace(step, act=lambda run: step.act(run) if run.catalogue.creatives else None)
 
 
-def _prepare(node: Node, phase: int, parts: Parts) -> Step:
+def _prepare(node: Node, phase: int, parts: FlowDependencies) -> FlowStep:
     if node.type not in CONFIGS:
         raise ConfigError(("type", f"{node.type!r} of node {node.id} is not known"))
     try:
         config = read_config(node.config, CONFIGS[node.type])
-        return Step(node, _MAKE[node.type](config, phase, parts), getattr(config, "method", ""))
+        return FlowStep(node, _FACTORIES[node.type](config, phase, parts), getattr(config, "method", ""))
     except ConfigError as error:
         raise ConfigError(*((f"{node.id}.{field}", fault) for field, fault in error.faults)) from error
 
 
-def _conditional(config: ConditionalConfig, phase: int, parts: Parts) -> Action:
-    holds = compile_all(config.conditions, config.combinator)
+def _prepare_conditional(config: ConditionalConfig, phase: int, parts: FlowDependencies) -> NodeAction:
+    holds = compile_conditions(config.conditions, config.combinator)
     then = [_prepare(node, phase, parts) for node in config.then]
     otherwise = [_prepare(node, phase, parts) for node in config.otherwise]
     return lambda run: run_steps(run, then if holds(run.context.lookup) else otherwise)
 
 
-def _call(config: CallConfig, phase: int, _parts: Parts) -> Action:
+def _prepare_call(config: CallConfig, phase: int, _parts: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         program = run.catalogue.programs.get(config.flow_key)
         if program is None or run.depth >= MAX_DEPTH:
-            _refuse(run, config.flow_key, phase, "is not active" if program is None else "is called too deep")
+            _block_all(run, config.flow_key, phase, "is not active" if program is None else "is called too deep")
             return
         run.depth += 1
         run_steps(run, [step for step in program.phases[phase] if step.node.type != "inventory"])
@@ -168,7 +175,7 @@ def _call(config: CallConfig, phase: int, _parts: Parts) -> Action:
     return act
 
 
-def _refuse(run: Run, key: str, phase: int, why: str) -> None:
+def _block_all(run: Run, key: str, phase: int, why: str) -> None:
     """What a flow that cannot be called would have let pass is not known, so that nothing passes."""
     reason = f"flow {key} {why}"
     run.recorder.problems.append(f"node {run.node}: {reason}")
@@ -177,7 +184,7 @@ def _refuse(run: Run, key: str, phase: int, why: str) -> None:
         run.keep("call_flow", lambda _candidate: (run.node, "", verdict))
 
 
-def _score(config: ScoreConfig, _phase: int, _parts: Parts) -> Action:
+def _prepare_score(config: ScoreConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         if run.is_fallback:
             for candidate in run.candidates:
@@ -190,11 +197,11 @@ def _score(config: ScoreConfig, _phase: int, _parts: Parts) -> Action:
     return act
 
 
-def _optimize(config: OptimizeConfig, _phase: int, _parts: Parts) -> Action:
+def _prepare_optimize(config: OptimizeConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     return lambda run: None if run.is_fallback else optimize_candidates(run, config)
 
 
-def _rank(config: RankConfig, _phase: int, _parts: Parts) -> Action:
+def _prepare_rank(config: RankConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     """Rank all: who stays is decided when it is known what can be shown."""
     everything = msgspec.structs.replace(config, max_candidates=_EVERYTHING)
     fallback = msgspec.structs.replace(everything, method="top_score")
@@ -208,14 +215,14 @@ def _rank(config: RankConfig, _phase: int, _parts: Parts) -> Action:
     return act
 
 
-def _group(config: GroupConfig, _phase: int, _parts: Parts) -> Action:
+def _prepare_group(config: GroupConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         run.allocation = config.method
 
     return act
 
 
-def _compute(config: ComputeConfig, _phase: int, _parts: Parts) -> Action:
+def _prepare_compute(config: ComputeConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     try:
         formulas = [(one.name, compile_formula(one.formula)) for one in config.fields]
     except FormulaError as error:
@@ -230,7 +237,7 @@ def _compute(config: ComputeConfig, _phase: int, _parts: Parts) -> Action:
     return act
 
 
-def _set(config: SetConfig, _phase: int, _parts: Parts) -> Action:
+def _prepare_set(config: SetConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         for candidate in run.candidates:
             candidate.properties.update(config.properties)
@@ -238,25 +245,25 @@ def _set(config: SetConfig, _phase: int, _parts: Parts) -> Action:
     return act
 
 
-def _nothing(_run: Run) -> None:
+def _do_nothing(_run: Run) -> None:
     """Facts are loaded before a flow runs, and there is one form of answer."""
 
 
-_MAKE: Final[Mapping[str, Callable[[Any, int, Parts], Action]]] = {
+_FACTORIES: Final[Mapping[str, Callable[[Any, int, FlowDependencies], NodeAction]]] = {
     "inventory": lambda config, _phase, parts: prepare_inventory(config, parts.offers),
     "match_creatives": lambda config, _phase, _parts: prepare_match(config),
-    "enrich": lambda _config, _phase, _parts: _nothing,
+    "enrich": lambda _config, _phase, _parts: _do_nothing,
     "qualify": lambda config, _phase, parts: prepare_qualify(parts.binder_for(config)),
     "contact_policy": lambda config, _phase, parts: prepare_policies(parts.gate_for(config)),
     "filter": lambda config, _phase, _parts: prepare_filter(config),
-    "conditional": _conditional,
-    "call_flow": _call,
-    "score": _score,
-    "optimize": _optimize,
-    "rank": _rank,
-    "group": _group,
-    "compute": _compute,
-    "set_properties": _set,
-    "response": lambda _config, _phase, _parts: _nothing,
+    "conditional": _prepare_conditional,
+    "call_flow": _prepare_call,
+    "score": _prepare_score,
+    "optimize": _prepare_optimize,
+    "rank": _prepare_rank,
+    "group": _prepare_group,
+    "compute": _prepare_compute,
+    "set_properties": _prepare_set,
+    "response": lambda _config, _phase, _parts: _do_nothing,
     "extension_point": lambda config, _phase, _parts: prepare_extension(config),
 }

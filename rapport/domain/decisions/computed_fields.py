@@ -12,7 +12,7 @@ from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.values import Status
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 
-Computed = Sequence[tuple[str, Formula]]
+ComputedFormulas = Sequence[tuple[str, Formula]]
 Default = str | float | bool
 
 
@@ -21,7 +21,7 @@ class OfferFields:
     """What categories and sub-categories give to their offers, by their ids."""
 
     defaults: Mapping[str, Mapping[str, Default]]
-    computed: Mapping[str, Computed]
+    computed: Mapping[str, ComputedFormulas]
 
     @classmethod
     def of(
@@ -37,29 +37,29 @@ class OfferFields:
         fields = {f"/{one.id}": one.custom_fields for one in sub_categories.values()}
         fields |= {one.id: one.custom_fields for one in categories.values()}
         return cls(
-            {owner: _defaults(own) for owner, own in fields.items()},
-            {owner: _computed(owner.lstrip("/"), own, problems) for owner, own in fields.items()},
+            {owner: _list_defaults(own) for owner, own in fields.items()},
+            {owner: _compile_computed(owner.lstrip("/"), own, problems) for owner, own in fields.items()},
         )
 
-    def computed_of(self, offer: Offer) -> Computed:
+    def computed_of(self, offer: Offer) -> ComputedFormulas:
         """The computed fields of an offer, in the order in which they are worked out."""
-        return [one for owner in _owners(offer) for one in self.computed.get(owner, ())]
+        return [one for owner in _list_owner_keys(offer) for one in self.computed.get(owner, ())]
 
     def defaults_of(self, offer: Offer) -> Mapping[str, Default]:
         """What the offer's fields are where it does not say; the sub-category comes before the category."""
-        return {key: value for owner in _owners(offer) for key, value in self.defaults.get(owner, {}).items()}
+        return {key: value for owner in _list_owner_keys(offer) for key, value in self.defaults.get(owner, {}).items()}
 
 
-def _owners(offer: Offer) -> tuple[str, str]:
+def _list_owner_keys(offer: Offer) -> tuple[str, str]:
     """Ids of categories and sub-categories may be equal; no id begins with a slash."""
     return offer.category_id or "", f"/{offer.sub_category_id or ''}"
 
 
-def _defaults(fields: Iterable[CustomField]) -> Mapping[str, Default]:
+def _list_defaults(fields: Iterable[CustomField]) -> Mapping[str, Default]:
     return {field.key: field.default_value for field in fields if field.default_value is not None}
 
 
-def _computed(owner: str, fields: Iterable[CustomField], problems: list[str]) -> Computed:
+def _compile_computed(owner: str, fields: Iterable[CustomField], problems: list[str]) -> ComputedFormulas:
     found: list[tuple[str, Formula]] = []
     for field in fields:
         if field.type != "computed":
@@ -71,7 +71,7 @@ def _computed(owner: str, fields: Iterable[CustomField], problems: list[str]) ->
     return found
 
 
-def ready_offer(offer: Offer, fields: OfferFields, problems: list[str]) -> Offer:
+def prepare_offer(offer: Offer, fields: OfferFields, problems: list[str]) -> Offer:
     """An offer with its defaults; one whose times cannot be read is paused."""
     try:
         for text in (offer.schedule.start_at, offer.schedule.end_at, offer.mandatory_expires_at):

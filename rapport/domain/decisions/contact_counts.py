@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.windows import Window
 
 T = TypeVar("T")
-_NOTHING: Final = Counts()
+_NO_CONTACTS: Final = Counts()
 
 
 @dataclass(slots=True)
-class Index(Generic[T]):
+class SubjectIndex(Generic[T]):
     """Values of subjects, grouped by offer, creative or channel when they are first asked for by it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Index(Generic[T]):
         return [value for one in ids & groups.keys() for value in groups[one]]
 
 
-def _add(counts: Collection[Counts]) -> Counts:
+def _sum_counts(counts: Collection[Counts]) -> Counts:
     if len(counts) == 1:
         (only,) = counts
         return only
@@ -60,7 +60,7 @@ def _add(counts: Collection[Counts]) -> Counts:
 
 
 @dataclass(slots=True)
-class Tallies:
+class ContactHistory:
     """What is asked about a customer's contacts. Each window is worked out when it is first asked for.
 
     Attributes:
@@ -73,12 +73,12 @@ class Tallies:
     time_zone: str
     picked: Sequence[Subject] = ()
     known_offers: frozenset[str] = frozenset()
-    _windows: dict[Window, Index[Counts]] = field(default_factory=dict)
-    _outcomes: dict[str, Index[int]] | None = None
-    _contacts: Index[int] | None = None
+    _windows: dict[Window, SubjectIndex[Counts]] = field(default_factory=dict)
+    _outcomes: dict[str, SubjectIndex[int]] | None = None
+    _contacts: SubjectIndex[int] | None = None
 
     @classmethod
-    def of(cls, customer: CustomerFacts, now_ms: int, time_zone: str) -> Tallies:
+    def of(cls, customer: CustomerFacts, now_ms: int, time_zone: str) -> ContactHistory:
         """Begin with what is known of a customer."""
         known: set[str] = {subject.offer_id for subject in customer.last_contact_ms}
         known.update(subject.offer_id for counts in customer.counts.values() for subject in counts)
@@ -90,13 +90,13 @@ class Tallies:
         """Contacts in a window, with what is reserved as impressions."""
         index = self._windows.get(window)
         if index is None:
-            index = self._windows[window] = Index(self._counted(window), _add)
-        found = index.of(selection) or _NOTHING
+            index = self._windows[window] = SubjectIndex(self._counted(window), _sum_counts)
+        found = index.of(selection) or _NO_CONTACTS
         if not self.picked:
             return found
         return found.plus(Counts(impressions=sum(map(selection.covers, self.picked))))
 
-    def after(self, picked: Sequence[Subject]) -> Tallies:
+    def after(self, picked: Sequence[Subject]) -> ContactHistory:
         """The same with some exposures of this decision."""
         return replace(self, picked=picked, known_offers=self.known_offers.union(one.offer_id for one in picked))
 
@@ -117,7 +117,7 @@ class Tallies:
             times = dict(self.customer.last_contact_ms)
             for subject, at_ms in self.customer.reservations:
                 times[subject] = max(at_ms, times.get(subject, at_ms))
-            self._contacts = Index(times, max)
+            self._contacts = SubjectIndex(times, max)
         if self.picked and any(map(selection.covers, self.picked)):
             return self.now_ms
         return self._contacts.of(selection)
@@ -128,7 +128,7 @@ class Tallies:
             times: dict[str, dict[Subject, int]] = {}
             for (outcome, subject), then_ms in self.customer.last_outcome_ms.items():
                 times.setdefault(outcome, {})[subject] = then_ms
-            self._outcomes = {outcome: Index(of_outcome, max) for outcome, of_outcome in times.items()}
+            self._outcomes = {outcome: SubjectIndex(of_outcome, max) for outcome, of_outcome in times.items()}
         latest: tuple[int, str] | None = None
         for outcome in outcomes:
             found = self._outcomes.get(outcome)

@@ -10,7 +10,7 @@ import msgspec
 from rapport.domain.decisions.trace import Trace
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class DecisionItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One recommended offer.
 
     Attributes:
@@ -78,7 +78,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     flow_key: str
     flow_version: int
-    items: Sequence[Item]
+    items: Sequence[DecisionItem]
     funnel: Funnel
     placement_results: Sequence[PlacementResult]
     experiments: Sequence[ExperimentRecord]

@@ -12,14 +12,19 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
-from rapport.domain.decisions.compile_flow import run_gates, run_steps
-from rapport.domain.decisions.decision import Decision, ExperimentRecord, Funnel, Item, PlacementResult
-from rapport.domain.decisions.flow.eligibility_nodes import keep_to_suppressions, require_consent
+from rapport.domain.decisions.compile_flow import run_default_steps, run_steps
+from rapport.domain.decisions.decision import Decision, DecisionItem, ExperimentRecord, Funnel, PlacementResult
+from rapport.domain.decisions.flow.eligibility_nodes import apply_suppressions, require_consent
 from rapport.domain.decisions.node_types import NARROW, SCORE
-from rapport.domain.decisions.output.placements import Slot, couple, fill, finish
+from rapport.domain.decisions.output.placements import (
+    PlacementSlot,
+    couple_placements,
+    fill_placements,
+    finish_candidate,
+)
 from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.run import Run
-from rapport.domain.decisions.trace import Recorder, Removal
+from rapport.domain.decisions.trace import Removal, TraceRecorder
 from rapport.domain.experiments.assignment import is_held_out
 
 if TYPE_CHECKING:
@@ -79,10 +84,10 @@ def decide(
         ConditionError: Or a condition.
     """
     program = catalogue.program_of(flow)
-    slots = _ranked_slots(program, _begin(catalogue, request, customer, tenant, now_ms), seed, open_circuits)
-    fill(slots, program, deduplicate=request.deduplicate)
-    couple(slots if request.placements else (), override=flow.coupling_override)
-    return _conclude(flow, slots, seed)
+    slots = _rank_placements(program, _prepare_input(catalogue, request, customer, tenant, now_ms), seed, open_circuits)
+    fill_placements(slots, program, deduplicate=request.deduplicate)
+    couple_placements(slots if request.placements else (), override=flow.coupling_override)
+    return _build_decision(flow, slots, seed)
 
 
 def evaluate_flow(
@@ -101,11 +106,11 @@ def evaluate_flow(
     Arguments and exceptions are those of :func:`decide`, whose decision shows only what passes here.
     """
     program = catalogue.program_of(flow)
-    begun = _begin(catalogue, request, customer, tenant, now_ms)
-    slots = _ranked_slots(program, begun, seed, open_circuits, is_inquiry=True)
+    begun = _prepare_input(catalogue, request, customer, tenant, now_ms)
+    slots = _rank_placements(program, begun, seed, open_circuits, is_inquiry=True)
     for slot in slots:
         for candidate in slot.run.candidates:
-            if not finish(slot, candidate, program):
+            if not finish_candidate(slot, candidate, program):
                 slot.run.objected.add(candidate.subject)
     runs = [slot.run for slot in slots]
     candidates: dict[str, list[Candidate]] = {}
@@ -125,17 +130,17 @@ def evaluate_flow(
 class _DecisionInput(NamedTuple):
     catalogue: Catalogue
     context: Context
-    recorder: Recorder
+    recorder: TraceRecorder
 
 
-def _begin(
+def _prepare_input(
     catalogue: Catalogue, request: Request, customer: CustomerFacts, tenant: TenantFacts, now_ms: int
 ) -> _DecisionInput:
     """Put together what is known, and say which claims of the request do not count.
 
     In the catalogue's own segments is who fulfils their filters; in others who a request says is.
     """
-    recorder = Recorder()
+    recorder = TraceRecorder()
     recorder.problems += [
         f"the request's attribute {name} is not taken for customer.{name}: the source of that is what is stored"
         for name in customer.ignored
@@ -154,58 +159,60 @@ def _begin(
     return _DecisionInput(catalogue, Context(request, customer, tenant, now_ms), recorder)
 
 
-def _ranked_slots(
+def _rank_placements(
     program: Program, begun: _DecisionInput, seed: int, open_circuits: frozenset[str], *, is_inquiry: bool = False
-) -> list[Slot]:
+) -> list[PlacementSlot]:
     """Run the first two phases for each placement."""
     request, tenant = begun.context.request, begun.context.tenant
     fallback = is_held_out(tenant.tenant_id, begun.context.person_id, tenant.holdout_percent)
-    slots: list[Slot] = []
+    slots: list[PlacementSlot] = []
     for number, wanted in enumerate(request.placements or (None,)):
-        slot = _slot(*begun, wanted)
+        slot = _make_slot(*begun, wanted)
         slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
         slot.run.open_circuits, slot.run.is_fallback, slot.run.is_inquiry = open_circuits, fallback, is_inquiry
-        _narrow_and_rank(slot, program)
+        _run_first_phases(slot, program)
         slots.append(slot)
     return slots
 
 
-def _slot(catalogue: Catalogue, context: Context, recorder: Recorder, wanted: PlacementRequest | None) -> Slot:
+def _make_slot(
+    catalogue: Catalogue, context: Context, recorder: TraceRecorder, wanted: PlacementRequest | None
+) -> PlacementSlot:
     request = context.request
     if wanted is None:
         run = Run(catalogue, context, recorder, [], Random(0))  # noqa: S311 - replaced
-        return Slot(run, request.limit, request.placement_id, request.channel_id)
+        return PlacementSlot(run, request.limit, request.placement_id, request.channel_id)
     placement = catalogue.placements.get(wanted.placement_id)
     channel_id = wanted.channel_id or (placement.channel_id if placement else request.channel_id)
     own = replace(request, placement_id=wanted.placement_id, channel_id=channel_id, limit=wanted.limit, placements=())
     run = Run(catalogue, context.asked(own), recorder, [], Random(0))  # noqa: S311 - replaced
-    return Slot(run, wanted.limit, wanted.placement_id, channel_id)
+    return PlacementSlot(run, wanted.limit, wanted.placement_id, channel_id)
 
 
-def _narrow_and_rank(slot: Slot, program: Program) -> None:
+def _run_first_phases(slot: PlacementSlot, program: Program) -> None:
     slot.run.recorder.placement_id = slot.placement_id
     run_steps(slot.run, program.phases[NARROW])
-    run_gates(slot.run, program)
+    run_default_steps(slot.run, program)
     require_consent(slot.run)
-    keep_to_suppressions(slot.run)
+    apply_suppressions(slot.run)
     run_steps(slot.run, program.phases[SCORE])
     slot.limit = min(slot.limit, slot.run.most)
 
 
-def _conclude(flow: DecisionFlow, slots: Sequence[Slot], seed: int) -> Decision:
+def _build_decision(flow: DecisionFlow, slots: Sequence[PlacementSlot], seed: int) -> Decision:
     runs = [slot.run for slot in slots]
     chosen = [(slot, candidate) for slot in slots for candidate in slot.chosen]
     failed = sorted({key for run in runs for key in run.failed_models})
     return Decision(
         flow_key=flow.key,
         flow_version=flow.published_version,
-        items=[_item(rank, slot, candidate) for rank, (slot, candidate) in enumerate(chosen, 1)],
-        funnel=_funnel(runs, len(chosen)),
+        items=[_build_item(rank, slot, candidate) for rank, (slot, candidate) in enumerate(chosen, 1)],
+        funnel=_count_funnel(runs, len(chosen)),
         placement_results=[
             PlacementResult(placement_id=slot.placement_id, channel_id=slot.channel_id, count=len(slot.chosen))
             for slot in slots
         ],
-        experiments=list(_experiments(runs)),
+        experiments=list(_list_experiments(runs)),
         trace=runs[0].recorder.finish(),
         control_group=any(run.is_fallback for run in runs),
         degraded_scoring=bool(failed),
@@ -214,12 +221,12 @@ def _conclude(flow: DecisionFlow, slots: Sequence[Slot], seed: int) -> Decision:
     )
 
 
-def _experiments(runs: Sequence[Run]) -> Iterator[ExperimentRecord]:
+def _list_experiments(runs: Sequence[Run]) -> Iterator[ExperimentRecord]:
     for one in dict.fromkeys(assignment for run in runs for assignment in run.assignments):
         yield ExperimentRecord(experiment_id=one.experiment_id, experiment_key=one.experiment_key, variant=one.variant)
 
 
-def _funnel(runs: Sequence[Run], final: int) -> Funnel:
+def _count_funnel(runs: Sequence[Run], final: int) -> Funnel:
     """A gate that a flow does not have lets all pass."""
     candidates = qualified = allowed = 0
     for run in runs:
@@ -232,10 +239,10 @@ def _funnel(runs: Sequence[Run], final: int) -> Funnel:
     )
 
 
-def _item(rank: int, slot: Slot, candidate: Candidate) -> Item:
+def _build_item(rank: int, slot: PlacementSlot, candidate: Candidate) -> DecisionItem:
     offer, creative, channel = candidate.offer, candidate.creative, candidate.channel
     category = slot.run.catalogue.categories.get(offer.category_id or "")
-    return Item(
+    return DecisionItem(
         rank=rank,
         offer_id=offer.id,
         offer_name=offer.name,

@@ -15,8 +15,8 @@ from rapport.domain.catalogue.schedule import is_mandatory_now, off_schedule
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate
-from rapport.domain.decisions.eligibility.scopes import describe
-from rapport.domain.decisions.flow.eligibility_nodes import OWN_LIMITS, missing_consent, own_limits
+from rapport.domain.decisions.eligibility.scopes import describe_scope
+from rapport.domain.decisions.flow.eligibility_nodes import OFFER_LIMITS, check_consent, check_offer_limits
 from rapport.domain.decisions.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.eligibility.rules import Rule
     from rapport.domain.decisions.engine import FlowEvaluation
 
-Standing = Literal["passed", "blocked", "skipped"]
+RuleStatus = Literal["passed", "blocked", "skipped"]
 """skipped: it does not apply, because its scope does not cover the offer or because something exempts the offer."""
 CONSENT: Final = "consent"
-_TOLD_OTHERWISE: Final = ("qualify", "contact_policy", "creative")
+_EXPLAINED_STAGES: Final = ("qualify", "contact_policy", "creative")
 """Stages of which rulings tell more; that another creative was chosen is nothing against the offer."""
 
 
@@ -48,7 +48,7 @@ class RuleExplanation:
     name: str
     kind: str
     scope: str
-    standing: Standing
+    standing: RuleStatus
     reason: str = ""
     is_soft: bool = False
     detail: Mapping[str, Any] | None = None
@@ -101,11 +101,11 @@ def explain(catalogue: Catalogue, offer: Offer, inquiry: FlowEvaluation) -> Expl
     creatives = catalogue.creatives.get(offer.id, ())
     found = inquiry.candidates.get(offer.id, ())
     others = [Candidate(offer, one, catalogue.channels.get(one.channel_id)) for one in creatives] or [Candidate(offer)]
-    explained = [_explain(catalogue, one, inquiry) for one in found or others]
+    explained = [_explain_candidate(catalogue, one, inquiry) for one in found or others]
     return min(explained, key=lambda one: (not one.is_eligible, len(one.objections)))
 
 
-def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: FlowEvaluation) -> Explanation:
+def _explain_candidate(catalogue: Catalogue, candidate: Candidate, inquiry: FlowEvaluation) -> Explanation:
     applied, context = inquiry.applied, inquiry.context
     override = next(
         (
@@ -115,7 +115,7 @@ def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: FlowEvaluation
         ),
         None,
     )
-    policies = [_consent(candidate, context, catalogue), _own(candidate, context)]
+    policies = [_explain_consent(candidate, context, catalogue), _explain_offer_limits(candidate, context)]
     policies += [
         RuleExplanation(
             id=entity.id,
@@ -128,30 +128,31 @@ def _explain(catalogue: Catalogue, candidate: Candidate, inquiry: FlowEvaluation
         for entity, fault in catalogue.broken
     ]
     policies += [
-        _policy(one, candidate, context, None if one.binds_mandatory else override) for one in catalogue.suppressions
+        _explain_policy(one, candidate, context, None if one.binds_mandatory else override)
+        for one in catalogue.suppressions
     ]
-    policies += [_policy(one, candidate, context, override) for one in catalogue.policies]
+    policies += [_explain_policy(one, candidate, context, override) for one in catalogue.policies]
     always = {CONSENT, *(one.entity.id for one in catalogue.suppressions if one.binds_mandatory)}
     return Explanation(
         offer=candidate.offer,
         off_schedule=off_schedule(candidate.offer, context.now_ms),
         creatives=len(catalogue.creatives.get(candidate.offer.id, ())),
-        rules=[_as_asked(_rule(one, candidate, context), "qualify", inquiry) for one in catalogue.rules],
-        policies=[one if one.id in always else _as_asked(one, "contact_policy", inquiry) for one in policies],
-        others=list(dict.fromkeys(_others(candidate, inquiry))),
+        rules=[_mark_skipped(_explain_rule(one, candidate, context), "qualify", inquiry) for one in catalogue.rules],
+        policies=[one if one.id in always else _mark_skipped(one, "contact_policy", inquiry) for one in policies],
+        others=list(dict.fromkeys(_list_other_reasons(candidate, inquiry))),
         is_eligible=id(candidate) in inquiry.passing,
         overridden_by=override.entity.id if override else "",
     )
 
 
-def _as_asked(ruling: RuleExplanation, stage: str, inquiry: FlowEvaluation) -> RuleExplanation:
+def _mark_skipped(ruling: RuleExplanation, stage: str, inquiry: FlowEvaluation) -> RuleExplanation:
     """A ruling as it counts: what the flow does not ask says nothing."""
     if (stage, ruling.id) in inquiry.applied:
         return ruling
     return replace(ruling, standing="skipped", reason=f"flow {inquiry.flow.key} does not apply it", detail=None)
 
 
-def _others(candidate: Candidate, inquiry: FlowEvaluation) -> Iterator[str]:
+def _list_other_reasons(candidate: Candidate, inquiry: FlowEvaluation) -> Iterator[str]:
     offer = candidate.offer
     if offer.id not in inquiry.candidates:
         is_active = offer.status is Status.ACTIVE
@@ -161,7 +162,7 @@ def _others(candidate: Candidate, inquiry: FlowEvaluation) -> Iterator[str]:
             else f"the offer is {offer.status}"
         )
     for one in inquiry.removals:
-        if one.offer_id != offer.id or one.stage in _TOLD_OTHERWISE:
+        if one.offer_id != offer.id or one.stage in _EXPLAINED_STAGES:
             continue
         if one.creative_id in ("", candidate.subject.creative_id):
             yield one.reason if one.stage == "inventory" else f"{one.stage}: {one.reason}"
@@ -172,27 +173,27 @@ def _is_blocked(policy: Policy, candidate: Candidate, context: Context) -> bool:
     return verdict is not None and verdict.is_blocked
 
 
-def _rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExplanation:
+def _explain_rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExplanation:
     entity, verdict = rule.entity, rule.judge(candidate, context)
     is_soft = entity.stage is RuleStage.MATCH
-    reason = _reason(verdict)
+    reason = _describe_verdict(verdict)
     if is_soft and verdict is not None and verdict.is_blocked:
         reason = f"{reason} (its score is multiplied with {entity.multiplier:g})"
     return RuleExplanation(
         id=entity.id,
         name=entity.name,
         kind=entity.rule_type,
-        scope=", ".join(describe(scope) for scope in rule.scopes),
-        standing=_standing(verdict),
+        scope=", ".join(describe_scope(scope) for scope in rule.scopes),
+        standing=_find_status(verdict),
         reason=reason,
         is_soft=is_soft,
         detail=verdict.detail if verdict else None,
     )
 
 
-def _policy(policy: Policy, candidate: Candidate, context: Context, override: Policy | None) -> RuleExplanation:
+def _explain_policy(policy: Policy, candidate: Candidate, context: Context, override: Policy | None) -> RuleExplanation:
     entity, verdict = policy.entity, policy.judge(candidate, context)
-    standing, reason = _standing(verdict), _reason(verdict)
+    standing, reason = _find_status(verdict), _describe_verdict(verdict)
     if policy.overrides:
         standing, reason = ("passed", reason) if standing == "blocked" else ("skipped", "its conditions do not hold")
     elif standing == "blocked" and override is not None:
@@ -203,44 +204,44 @@ def _policy(policy: Policy, candidate: Candidate, context: Context, override: Po
         id=entity.id,
         name=entity.name,
         kind=entity.rule_type,
-        scope=", ".join(describe(scope) for scope in policy.scopes),
+        scope=", ".join(describe_scope(scope) for scope in policy.scopes),
         standing=standing,
         reason=reason,
         detail=verdict.detail if verdict else None,
     )
 
 
-def _consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> RuleExplanation:
-    verdict = missing_consent(candidate, context, catalogue.channels) or Verdict(is_blocked=False)
+def _explain_consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> RuleExplanation:
+    verdict = check_consent(candidate, context, catalogue.channels) or Verdict(is_blocked=False)
     return RuleExplanation(
         id=CONSENT,
         name="Consent",
         kind=CONSENT,
         scope="global",
-        standing=_standing(verdict),
+        standing=_find_status(verdict),
         reason=verdict.reason,
         detail=verdict.detail,
     )
 
 
-def _own(candidate: Candidate, context: Context) -> RuleExplanation:
-    verdict = own_limits(candidate, context) or Verdict(is_blocked=False)
+def _explain_offer_limits(candidate: Candidate, context: Context) -> RuleExplanation:
+    verdict = check_offer_limits(candidate, context) or Verdict(is_blocked=False)
     return RuleExplanation(
-        id=OWN_LIMITS,
+        id=OFFER_LIMITS,
         name="The offer's own caps and budget",
-        kind=OWN_LIMITS,
+        kind=OFFER_LIMITS,
         scope=f"offer {candidate.offer.id}",
-        standing=_standing(verdict),
+        standing=_find_status(verdict),
         reason=verdict.reason,
         detail=verdict.detail,
     )
 
 
-def _standing(verdict: Verdict | None) -> Standing:
+def _find_status(verdict: Verdict | None) -> RuleStatus:
     if verdict is None:
         return "skipped"
     return "blocked" if verdict.is_blocked else "passed"
 
 
-def _reason(verdict: Verdict | None) -> str:
+def _describe_verdict(verdict: Verdict | None) -> str:
     return "its scope does not cover the offer" if verdict is None else verdict.reason

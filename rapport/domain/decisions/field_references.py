@@ -18,15 +18,17 @@ LIGHT_FORMULAS: Final = 256
 _ATTRIBUTE: Final = re.compile(rb"\bcustomer\.([A-Za-z_]\w*)")
 
 
-def metrics_in(entities: Mapping[str, Iterable[Entity]], metrics: Iterable[MetricDefinition]) -> frozenset[str]:
+def find_referenced_metrics(
+    entities: Mapping[str, Iterable[Entity]], metrics: Iterable[MetricDefinition]
+) -> frozenset[str]:
     """Keys of the metrics that stand anywhere but among the metrics themselves."""
-    text = _text_of(entities, without="metric")
+    text = _encode_entities(entities, without="metric")
     return frozenset(metric.key for metric in metrics if metric.key.encode() in text)
 
 
-def attributes_in(entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
+def find_referenced_attributes(entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
     """Names of customers' attributes: as ``customer.*`` anywhere, or bare in a rule."""
-    named = (name.decode() for name in _ATTRIBUTE.findall(_text_of(entities, without="customer_schema")))
+    named = (name.decode() for name in _ATTRIBUTE.findall(_encode_entities(entities, without="customer_schema")))
     rules = (one for one in entities.get("qualification_rule", ()) if isinstance(one, QualificationRule))
     bare = (name for rule in rules if isinstance(name := rule.config.get("attribute"), str))
     return frozenset((*named, *bare))
@@ -34,13 +36,13 @@ def attributes_in(entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
 
 def is_light(offers: int, entities: Mapping[str, Iterable[Entity]]) -> bool:
     """Judge whether decisions take long: over many offers, much of anything, patterns, or formulas for each offer."""
-    text = _text_of(entities, without="metric")
+    text = _encode_entities(entities, without="metric")
     formulas = text.count(b'"formula":"') + text.count(b'"expression":"')
     is_small = offers <= LIGHT_OFFERS and len(text) <= LIGHT_BYTES
     return is_small and b'"regex"' not in text and offers * formulas <= LIGHT_FORMULAS
 
 
-def _text_of(entities: Mapping[str, Iterable[Entity]], *, without: str) -> bytes:
+def _encode_entities(entities: Mapping[str, Iterable[Entity]], *, without: str) -> bytes:
     return b"\n".join(
         msgspec.json.encode(entity)
         for kind, of_kind in entities.items()

@@ -25,30 +25,30 @@ from rapport.domain.decisions.node_types import (
 from rapport.domain.formulas import FormulaError, compile_formula
 
 
-def find_flaws(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[tuple[str, str]]:
+def find_flow_faults(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[tuple[str, str]]:
     """Everything that is wrong with a flow: (id of the node, what is wrong and what would be right).
 
     Args:
         nodes: In their order.
         known_flows: Keys that ``call_flow`` may name.
     """
-    if fault := fault_of_size(nodes):
+    if fault := find_size_fault(nodes):
         return [("", fault)]
     flaws: list[tuple[str, str]] = []
-    ids = Counter(node.id for node in all_nodes(nodes))
+    ids = Counter(node.id for node in list_nodes(nodes))
     flaws += [(one, "the id occurs twice") for one, times in sorted(ids.items()) if times > 1]
-    for node in all_nodes(nodes):
-        flaws += [(node.id, flaw) for flaw in _flaws_of(node, frozenset(known_flows))]
-    return flaws + list(_flaws_of_order(nodes))
+    for node in list_nodes(nodes):
+        flaws += [(node.id, flaw) for flaw in _find_node_faults(node, frozenset(known_flows))]
+    return flaws + list(_find_order_faults(nodes))
 
 
-def fault_of_size(nodes: Sequence[Node]) -> str:
+def find_size_fault(nodes: Sequence[Node]) -> str:
     """Say that there are too many nodes, those inside conditionals included; empty if there are not."""
-    is_small = len(nodes) <= MAX_NODES and not any(islice(all_nodes(nodes), MAX_NODES, None))
+    is_small = len(nodes) <= MAX_NODES and not any(islice(list_nodes(nodes), MAX_NODES, None))
     return "" if is_small else f"has more than {MAX_NODES} nodes, those inside conditionals included; split the flow"
 
 
-def all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
+def list_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
     """Nodes with those inside their conditionals."""
     for node in nodes:
         yield node
@@ -56,12 +56,12 @@ def all_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
             for branch in ("then", "otherwise"):
                 inner = node.config.get(branch, ())
                 try:
-                    yield from all_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
+                    yield from list_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
                 except msgspec.ValidationError:
                     continue  # said of the conditional itself
 
 
-def _flaws_of(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
+def _find_node_faults(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
     if node.type not in CONFIGS:
         yield f"type {node.type!r} is not known; known are {', '.join(CONFIGS)}"
         return
@@ -82,14 +82,14 @@ def _flaws_of(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
             if PHASES.get(inner.type, NARROW) != NARROW or inner.type == "inventory"
         )
     if isinstance(config, ComputeConfig):
-        yield from (f"{one.name}: {fault}" for one in config.fields if (fault := fault_of_formula(one.formula)))
+        yield from (f"{one.name}: {fault}" for one in config.fields if (fault := find_formula_fault(one.formula)))
     if isinstance(config, CallConfig) and known_flows and config.flow_key not in known_flows:
         yield f"there is no flow {config.flow_key!r}; known are {', '.join(sorted(known_flows))}"
     if isinstance(config, ScoreConfig):
-        yield from _flaws_of_scoring(config)
+        yield from _find_scoring_faults(config)
 
 
-def fault_of_formula(text: str) -> str:
+def find_formula_fault(text: str) -> str:
     """What is wrong with a formula and where; empty for one that can be compiled."""
     try:
         compile_formula(text)
@@ -98,8 +98,8 @@ def fault_of_formula(text: str) -> str:
     return ""
 
 
-def _flaws_of_scoring(config: ScoreConfig) -> Iterator[str]:
-    if config.expression and (fault := fault_of_formula(config.expression)):
+def _find_scoring_faults(config: ScoreConfig) -> Iterator[str]:
+    if config.expression and (fault := find_formula_fault(config.expression)):
         yield f"expression: {fault}"
     if config.formula is not None:
         total = sum(getattr(config.formula, field.name) for field in msgspec.structs.fields(config.formula))
@@ -116,7 +116,7 @@ def _flaws_of_scoring(config: ScoreConfig) -> Iterator[str]:
         yield f"the weights of champion and challengers add up to {share:g}, not to 100"
 
 
-def _flaws_of_order(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+def _find_order_faults(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
     if not nodes or nodes[0].type != "inventory":
         yield (nodes[0].id if nodes else "", "a flow begins with an inventory node")
     for kind in ("inventory", "response"):

@@ -16,7 +16,7 @@ from rapport.domain.events import DecisionMade, InteractionRecorded, encode_even
 from rapport.domain.outcomes import RECOMMENDATION
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.decision import Item
+    from rapport.domain.decisions.decision import DecisionItem
     from rapport.domain.decisions.record import DecisionRecord
 
 MAX_BYTES: Final = 1_000_000
@@ -55,14 +55,16 @@ def make_idempotency_key(recommendation_id: str, rank: int, outcome: str) -> str
     return f"{recommendation_id}:{rank}:{outcome}"
 
 
-def find_implicit_channels(items: Sequence[Item], tracking: Mapping[str, str]) -> frozenset[str]:
+def find_implicit_channels(items: Sequence[DecisionItem], tracking: Mapping[str, str]) -> frozenset[str]:
     """Channels of a decision on which recommending is showing."""
     return frozenset(
         item.channel_id for item in items if item.channel_id and tracking.get(item.channel_id) == "implicit"
     )
 
 
-def _row(tenant_id: str, record: DecisionRecord, item: Item, outcome: str, context: msgspec.Raw) -> InteractionRecorded:
+def _row(
+    tenant_id: str, record: DecisionRecord, item: DecisionItem, outcome: str, context: msgspec.Raw
+) -> InteractionRecorded:
     return InteractionRecorded(
         tenant_id=tenant_id,
         customer_id=record.customer_id,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapport.domain.decisions.valuation import Prospects
+from rapport.domain.decisions.valuation import ScoreDistribution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ DRAWS: Final = 100
 """How many draws stand for a model's chance: an estimated probability has a standard error of at most 0.05."""
 
 
-class Scored(NamedTuple):
+class ModelScore(NamedTuple):
     """What a model says.
 
     Attributes:
@@ -29,10 +29,10 @@ class Scored(NamedTuple):
 
     score: float
     explanation: Mapping[str, Any]
-    prospects: Callable[[], Prospects] | None = None
+    prospects: Callable[[], ScoreDistribution] | None = None
 
 
-Verdicts = Callable[["Candidate"], Scored]
+CandidateScorer = Callable[["Candidate"], ModelScore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +45,31 @@ class Scorer:
     """
 
     learns: bool
-    begin: Callable[[Context, Random], Verdicts]
+    begin: Callable[[Context, Random], CandidateScorer]
 
-    def score(self, candidate: Candidate, context: Context, random: Random) -> Scored:
+    def score(self, candidate: Candidate, context: Context, random: Random) -> ModelScore:
         """Score one candidate."""
         return self.begin(context, random)(candidate)
 
 
-_OF_CANDIDATES: Final = ("offer", "creative", "channel")
+_CANDIDATE_NAMESPACES: Final = ("offer", "creative", "channel")
 
 
 def read_field(name: str, candidate: Candidate, context: Context) -> object:
     """Find a field that a model asks for. A bare name is the customer's, then the offer's."""
-    known = _bare(name, context)
+    known = _read_customer_attribute(name, context)
     return context.lookup(name, candidate) if known is None else known
 
 
-def is_of_candidates(name: str, context: Context) -> bool:
+def is_candidate_field(name: str, context: Context) -> bool:
     """Whether a field can differ between the candidates of one decision."""
     namespace, dot, _ = name.partition(".")
     if dot:
-        return namespace in _OF_CANDIDATES
-    return name != "segments" and _bare(name, context) is None
+        return namespace in _CANDIDATE_NAMESPACES
+    return name != "segments" and _read_customer_attribute(name, context) is None
 
 
-def _bare(name: str, context: Context) -> object:
+def _read_customer_attribute(name: str, context: Context) -> object:
     """The value of a bare name that is the same for all candidates; None for all others."""
     if "." in name:
         return None

@@ -10,7 +10,7 @@ from rapport.domain.catalogue.strategy import DecisionFlow, Node
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FlowStep:
     """A node ready to run.
 
     Attributes:
@@ -32,5 +32,5 @@ class Program:
     """
 
     flow: DecisionFlow
-    phases: Mapping[int, Sequence[Step]]
-    gates: Sequence[Step] = ()
+    phases: Mapping[int, Sequence[FlowStep]]
+    gates: Sequence[FlowStep] = ()

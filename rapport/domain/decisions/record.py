@@ -15,13 +15,13 @@ import msgspec
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
-from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.profiles.consent import MARKETING
 from rapport.domain.profiles.suppressions import Endings
 
 K = TypeVar("K")
 V = TypeVar("V")
-_LEAST_KEPT: Final = ((200, 100), (0, 0))
+_TRIM_LEVELS: Final = ((200, 100), (0, 0))
 """Removals and scores that are kept of a trace that is too large, in the order in which it is tried."""
 
 
@@ -45,21 +45,21 @@ class ReadTrackingMapping(Mapping[K, V], Generic[K, V]):
         return len(self._values)
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class _RecordPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A part of the record."""
 
 
-class WindowRecord(_Part, frozen=True, kw_only=True):
+class WindowRecord(_RecordPart, frozen=True, kw_only=True):
     """What was counted in a window, per subject: its three ids, then the five counts."""
 
-    kind: Kind
-    unit: Unit
-    zone: Zone = Zone.TENANT
+    kind: WindowKind
+    unit: WindowUnit
+    zone: WindowZone = WindowZone.TENANT
     count: int = 1
     counts: Sequence[tuple[str, str, str, int, int, int, int, int]] = ()
 
 
-class CustomerRecord(_Part, frozen=True, kw_only=True):
+class CustomerRecord(_RecordPart, frozen=True, kw_only=True):
     """:class:`CustomerFacts`; a time is a subject's three ids and epoch milliseconds, an outcome has its key before.
 
     Attributes:
@@ -84,7 +84,7 @@ class CustomerRecord(_Part, frozen=True, kw_only=True):
     lifted: Sequence[tuple[str, str, int]] = ()
 
 
-class TenantRecord(_Part, frozen=True, kw_only=True):
+class TenantRecord(_RecordPart, frozen=True, kw_only=True):
     """:class:`TenantFacts`, as far as they were looked at; evidence is ``[level, id, positive, negative]``."""
 
     tenant_id: str = ""
@@ -96,7 +96,7 @@ class TenantRecord(_Part, frozen=True, kw_only=True):
     holdout_percent: float = 0.0
 
 
-class WatermarkRecord(_Part, frozen=True, kw_only=True):
+class WatermarkRecord(_RecordPart, frozen=True, kw_only=True):
     """How far the tables were when the facts were read.
 
     Attributes:
@@ -203,10 +203,10 @@ def record_tenant(facts: TenantFacts) -> TenantRecord:
     return TenantRecord(
         tenant_id=facts.tenant_id,
         time_zone=facts.time_zone,
-        shown_today=_looked_at(facts.shown_today),
-        shown=_looked_at(facts.shown),
+        shown_today=_list_read_entries(facts.shown_today),
+        shown=_list_read_entries(facts.shown),
         mean_shown=facts.mean_shown,
-        evidence=[(*key, *answers) for key, answers in _looked_at(facts.evidence).items()],
+        evidence=[(*key, *answers) for key, answers in _list_read_entries(facts.evidence).items()],
         holdout_percent=facts.holdout_percent,
     )
 
@@ -228,7 +228,7 @@ def record_request(request: Request) -> Mapping[str, Any]:
     """Write a request down; what it leaves open is left out."""
     plain = msgspec.to_builtins(request)
     empty = msgspec.to_builtins(Request(customer_id="", placements=[]))
-    return {_camel(name): value for name, value in plain.items() if name == "customer_id" or value != empty[name]}
+    return {_to_camel(name): value for name, value in plain.items() if name == "customer_id" or value != empty[name]}
 
 
 def restore_request(record: Mapping[str, Any]) -> Request:
@@ -237,7 +237,7 @@ def restore_request(record: Mapping[str, Any]) -> Request:
     Raises:
         msgspec.ValidationError: It was written in a form that is not known any more.
     """
-    names = {_camel(name): name for name in Request.__dataclass_fields__}
+    names = {_to_camel(name): name for name in Request.__dataclass_fields__}
     return msgspec.convert({names.get(name, name): value for name, value in record.items()}, Request)
 
 
@@ -247,16 +247,16 @@ def encode_record(record: DecisionRecord, max_bytes: int) -> bytes:
     What is too large loses detail of its trace first, and says how much; then the facts, and with them the replay.
     """
     text = msgspec.json.encode(record)
-    for removals, scores in _LEAST_KEPT:
+    for removals, scores in _TRIM_LEVELS:
         if len(text) <= max_bytes:
             return text
-        text = msgspec.json.encode(_trimmed(record, removals, scores))
+        text = msgspec.json.encode(_trim_trace(record, removals, scores))
     if len(text) <= max_bytes:
         return text
-    return msgspec.json.encode(msgspec.structs.replace(_trimmed(record, 0, 0), customer=None))
+    return msgspec.json.encode(msgspec.structs.replace(_trim_trace(record, 0, 0), customer=None))
 
 
-def _trimmed(record: DecisionRecord, removals: int, scores: int) -> DecisionRecord:
+def _trim_trace(record: DecisionRecord, removals: int, scores: int) -> DecisionRecord:
     trace = record.decision.trace
     kept = msgspec.structs.replace(trace, removals=trace.removals[:removals], scores=trace.scores[:scores])
     lost = {
@@ -269,10 +269,10 @@ def _trimmed(record: DecisionRecord, removals: int, scores: int) -> DecisionReco
     )
 
 
-def _looked_at(values: Mapping[K, V]) -> Mapping[K, V]:
+def _list_read_entries(values: Mapping[K, V]) -> Mapping[K, V]:
     return values.seen if isinstance(values, ReadTrackingMapping) else values
 
 
-def _camel(name: str) -> str:
+def _to_camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.catalogue import Catalogue
 
 
-class Resolved(NamedTuple):
+class ResolvedRequest(NamedTuple):
     """A request by ids.
 
     Attributes:
@@ -24,7 +24,7 @@ class Resolved(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def resolve_request(catalogue: Catalogue, request: Request) -> Resolved:
+def resolve_request(catalogue: Catalogue, request: Request) -> ResolvedRequest:
     """Replace keys of placements by their ids, and fill in the channels of placements.
 
     Args:
@@ -37,23 +37,25 @@ def resolve_request(catalogue: Catalogue, request: Request) -> Resolved:
         problems.append(f"there is no active channel {request.channel_id!r}")
     channel_id = request.channel_id
     if request.placement_id is not None:
-        found = _find(catalogue, request.placement_id, request.channel_id, request.channel_type, problems)
+        found = _find_placement(catalogue, request.placement_id, request.channel_id, request.channel_type, problems)
         if found is not None:
             request, channel_id = replace(request, placement_id=found.id), found.channel_id
-    placements = [_resolve(catalogue, request, one, problems) for one in request.placements]
-    return Resolved(replace(request, channel_id=channel_id, placements=placements), tuple(problems))
+    placements = [_resolve_placement(catalogue, request, one, problems) for one in request.placements]
+    return ResolvedRequest(replace(request, channel_id=channel_id, placements=placements), tuple(problems))
 
 
-def _resolve(catalogue: Catalogue, request: Request, wanted: PlacementRequest, problems: list[str]) -> PlacementRequest:
+def _resolve_placement(
+    catalogue: Catalogue, request: Request, wanted: PlacementRequest, problems: list[str]
+) -> PlacementRequest:
     channel_id = wanted.channel_id or request.channel_id
-    found = _find(catalogue, wanted.placement_id, channel_id, request.channel_type, problems)
+    found = _find_placement(catalogue, wanted.placement_id, channel_id, request.channel_type, problems)
     return replace(wanted, placement_id=found.id, channel_id=found.channel_id) if found else wanted
 
 
-def _find(
+def _find_placement(
     catalogue: Catalogue, name: str, channel_id: str | None, channel_type: str | None, problems: list[str]
 ) -> Placement | None:
-    named = list(_named(catalogue, name))
+    named = list(_list_placements(catalogue, name))
     for placement in named:
         channel = catalogue.channels.get(placement.channel_id)
         if channel is None or (channel_id is not None and channel.id != channel_id):
@@ -71,7 +73,7 @@ def _find(
     return None
 
 
-def _named(catalogue: Catalogue, name: str) -> Iterator[Placement]:
+def _list_placements(catalogue: Catalogue, name: str) -> Iterator[Placement]:
     if name in catalogue.placements:
         yield catalogue.placements[name]
     yield from sorted((one for one in catalogue.placements.values() if one.key == name), key=lambda one: one.id)

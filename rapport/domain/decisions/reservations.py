@@ -35,7 +35,7 @@ from rapport.domain.decisions.facts import ReservedImpression, Subject
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
-    from rapport.domain.decisions.decision import Item
+    from rapport.domain.decisions.decision import DecisionItem
 
 WAITS_FOR_STREAM_MS: Final = DAY_MS
 
@@ -143,7 +143,7 @@ def split_reservations(
 def make_reservation(
     recommendation_id: str,
     customer_id: str,
-    items: Sequence[Item],
+    items: Sequence[DecisionItem],
     implicit: frozenset[str],
     at_ms: int,
     lapses_at_ms: int,

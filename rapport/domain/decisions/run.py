@@ -11,11 +11,11 @@ from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.facts import Subject
 from rapport.domain.decisions.node_types import MAX_CANDIDATES, RankConfig
-from rapport.domain.decisions.trace import Recorder
+from rapport.domain.decisions.trace import TraceRecorder
 from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.experiments.assignment import Assignment
 
-Objection: TypeAlias = tuple[str, str, Verdict]
+RemovalReason: TypeAlias = tuple[str, str, Verdict]
 """By whom, its name, why."""
 
 
@@ -45,7 +45,7 @@ class Run:
 
     catalogue: Catalogue
     context: Context
-    recorder: Recorder
+    recorder: TraceRecorder
     candidates: list[Candidate]
     random: Random
     open_circuits: frozenset[str] = frozenset()
@@ -60,7 +60,7 @@ class Run:
     ranked_by: str = ""
     ranking: RankConfig = field(default_factory=RankConfig)
     pool: Sequence[Candidate] = ()
-    guards: list[Callable[[Candidate, Context], Objection | None]] = field(default_factory=list)
+    guards: list[Callable[[Candidate, Context], RemovalReason | None]] = field(default_factory=list)
     applied: set[tuple[str, str]] = field(default_factory=set)
     is_inquiry: bool = False
     objected: set[Subject] = field(default_factory=set)
@@ -69,7 +69,7 @@ class Run:
         """Whether nothing was said against a candidate that is still there; outside of inquiries that is so."""
         return not self.objected or self.objected.isdisjoint((candidate.subject, Subject(candidate.offer.id, "", "")))
 
-    def remove(self, stage: str, candidate: Candidate, objection: Objection) -> bool:
+    def remove(self, stage: str, candidate: Candidate, objection: RemovalReason) -> bool:
         """Note what is said against a candidate, and say whether it leaves."""
         by, name, verdict = objection
         self.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
@@ -77,7 +77,7 @@ class Run:
             self.objected.add(candidate.subject)
         return not self.is_inquiry
 
-    def keep(self, stage: str, judge: Callable[[Candidate], Objection | None]) -> None:
+    def keep(self, stage: str, judge: Callable[[Candidate], RemovalReason | None]) -> None:
         """Keep the candidates that a judge says nothing about; he says: by whom, its name, the verdict."""
         kept: list[Candidate] = []
         for candidate in self.candidates:
@@ -87,4 +87,4 @@ class Run:
         self.candidates = kept
 
 
-Action = Callable[[Run], None]
+NodeAction = Callable[[Run], None]

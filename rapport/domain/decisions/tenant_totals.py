@@ -38,7 +38,7 @@ def needs_totals(catalogue: Catalogue) -> bool:
     """Whether a catalogue has budgets, or a flow that looks at evidence or at how often offers were shown."""
     has_budget = any(offer.budget != _NO_BUDGET for offer in catalogue.offers.values())
     flows = catalogue.flows.values()
-    return has_budget or bool(catalogue.models) or any(_asks_totals((*f.published, *f.draft)) for f in flows)
+    return has_budget or bool(catalogue.models) or any(_has_totals_node((*f.published, *f.draft)) for f in flows)
 
 
 def index_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Totals:
@@ -76,7 +76,7 @@ def make_tenant_facts(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts
     )
 
 
-def _asks_totals(nodes: Iterable[Node]) -> bool:
+def _has_totals_node(nodes: Iterable[Node]) -> bool:
     for node in nodes:
         if node.type == "optimize" or (node.type == "score" and node.config.get("method") in ("propensity", "formula")):
             return True

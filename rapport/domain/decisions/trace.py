@@ -73,12 +73,12 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     problems: Sequence[str] = ()
 
 
-ONE_BY_ONE: Final = frozenset(("compute", "set_properties", "render", "response"))
+OUTPUT_STAGES: Final = frozenset(("compute", "set_properties", "render", "response"))
 """Stages of the output phase."""
 
 
 @dataclass(slots=True)
-class Recorder:
+class TraceRecorder:
     """Collects a trace.
 
     Attributes:
@@ -95,7 +95,7 @@ class Recorder:
     def note_stage(self, stage: str, node: str, before: int, after: Sequence[Candidate], *, method: str = "") -> None:
         """Note what a node did. One that gets candidates one after the other is noted once, with all of them."""
         passed = len(after)
-        if stage in ONE_BY_ONE:
+        if stage in OUTPUT_STAGES:
             for index, one in enumerate(self.stages):
                 if (one.stage, one.node, one.placement_id) == (stage, node, self.placement_id):
                     before, passed = before + one.candidates, passed + one.passed

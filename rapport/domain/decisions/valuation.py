@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Prospects(NamedTuple):
+class ScoreDistribution(NamedTuple):
     """The scores that a model which leaves something to chance might have given.
 
     Attributes:
@@ -33,4 +33,4 @@ class Valuation:
     propensity: float | None
     worth: Callable[[float], float]
     factor: float
-    prospects: Callable[[], Prospects] | None = None
+    prospects: Callable[[], ScoreDistribution] | None = None

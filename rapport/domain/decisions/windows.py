@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from rapport.domain.periods import DAY_MS
 
 
-class Unit(StrEnum):
+class WindowUnit(StrEnum):
     """How long a window is; all time has no beginning."""
 
     HOUR = "hour"
@@ -21,14 +21,14 @@ class Unit(StrEnum):
     ALL = "all"
 
 
-class Kind(StrEnum):
+class WindowKind(StrEnum):
     """calendar: from the start of the day, week or month; rolling: so much time before now."""
 
     CALENDAR = "calendar"
     ROLLING = "rolling"
 
 
-class Zone(StrEnum):
+class WindowZone(StrEnum):
     """Whose clock a calendar window follows."""
 
     TENANT = "tenant"
@@ -43,9 +43,9 @@ class Window:
         count: So many units; calendar windows have one.
     """
 
-    kind: Kind
-    unit: Unit
-    zone: Zone = Zone.TENANT
+    kind: WindowKind
+    unit: WindowUnit
+    zone: WindowZone = WindowZone.TENANT
     count: int = 1
     _hash: int = field(init=False, repr=False, compare=False)
 
@@ -63,38 +63,38 @@ class Window:
             now_ms: When it ends.
             time_zone: IANA name, of whose clock :attr:`zone` says; rolling windows do not ask.
         """
-        if self.unit is Unit.ALL:
+        if self.unit is WindowUnit.ALL:
             return 0
-        if self.kind is Kind.ROLLING:
+        if self.kind is WindowKind.ROLLING:
             return now_ms - self.count * _ROLLING_MS[self.unit]
         zone = ZoneInfo(time_zone)
         now = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone)
-        if self.unit is Unit.HOUR:
+        if self.unit is WindowUnit.HOUR:
             return now_ms - (now.minute * 60 + now.second) * 1000 - now.microsecond // 1000
         return _midnight_ms(first_day(now.date(), self.unit), zone)
 
     def __str__(self) -> str:
-        if self.unit is Unit.ALL:
+        if self.unit is WindowUnit.ALL:
             return "all time"
-        if self.kind is Kind.ROLLING:
+        if self.kind is WindowKind.ROLLING:
             return f"rolling {self.count} {self.unit}{'s' if self.count > 1 else ''}"
         return f"calendar {self.unit} ({self.zone})"
 
 
 _ROLLING_MS: Final = {
-    Unit.HOUR: 3_600_000,
-    Unit.DAY: DAY_MS,
-    Unit.WEEK: 7 * DAY_MS,
-    Unit.MONTH: 30 * DAY_MS,
+    WindowUnit.HOUR: 3_600_000,
+    WindowUnit.DAY: DAY_MS,
+    WindowUnit.WEEK: 7 * DAY_MS,
+    WindowUnit.MONTH: 30 * DAY_MS,
 }
-ALL_TIME: Final = Window(Kind.CALENDAR, Unit.ALL)
+ALL_TIME: Final = Window(WindowKind.CALENDAR, WindowUnit.ALL)
 
 
-def first_day(day: date, unit: Unit) -> date:
+def first_day(day: date, unit: WindowUnit) -> date:
     """The first day of the day, ISO week or month that a day lies in."""
-    if unit is Unit.WEEK:
+    if unit is WindowUnit.WEEK:
         return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if unit is Unit.MONTH else day
+    return day.replace(day=1) if unit is WindowUnit.MONTH else day
 
 
 def _midnight_ms(day: date, zone: ZoneInfo) -> int:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Creative
-from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
-from rapport.domain.decisions.output.rendering import Rendered, render
+from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
+from rapport.domain.decisions.output.rendering import RenderedContent, render
 
 RUNNING = [
     "javascript:alert(1)",
@@ -37,7 +37,9 @@ RUNNING = [
 ]
 
 
-def shown(template: str, value: object, *, field: str = "body", kind: str = "email_html", **more: Any) -> Rendered:
+def shown(
+    template: str, value: object, *, field: str = "body", kind: str = "email_html", **more: Any
+) -> RenderedContent:
     creative = Creative(id="c", name="c", offer_id="o", channel_id="ch", template_type=kind, content={field: template})
     values = {"x": value, **more}
     return render(creative, values.get)
@@ -45,7 +47,7 @@ def shown(template: str, value: object, *, field: str = "body", kind: str = "ema
 
 def flaws(content: dict[str, str], kind: str = "email_html") -> list[tuple[str, str]]:
     creative = Creative(id="c", name="c", offer_id="o", channel_id="ch", template_type=kind, content=content)
-    return find_entity_flaws("creative", msgspec.structs.replace(creative, content=content), {})
+    return find_entity_faults("creative", msgspec.structs.replace(creative, content=content), {})
 
 
 @pytest.mark.parametrize("value", RUNNING)

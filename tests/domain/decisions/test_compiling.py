@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 
 
@@ -95,10 +95,13 @@ def test_a_catalogue_knows_what_must_be_known_of_customers():
             ),
         ],
     )
-    calendar = {Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH, Unit.ALL)}
+    calendar = {
+        Window(WindowKind.CALENDAR, unit)
+        for unit in (WindowUnit.DAY, WindowUnit.WEEK, WindowUnit.MONTH, WindowUnit.ALL)
+    }
     assert catalogue.needs.windows == calendar | {
-        Window(Kind.CALENDAR, Unit.DAY, Zone.CUSTOMER),
-        Window(Kind.ROLLING, Unit.HOUR, count=6),
+        Window(WindowKind.CALENDAR, WindowUnit.DAY, WindowZone.CUSTOMER),
+        Window(WindowKind.ROLLING, WindowUnit.HOUR, count=6),
     }
     assert catalogue.needs.outcomes == {"dismiss", "complaint"}
     assert catalogue.needs.outcome_days == 60

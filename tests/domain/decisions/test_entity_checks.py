@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rapport.domain.catalogue_checks.entity_checks import find_entity_flaws
+from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
 from rapport.domain.catalogue_checks.kinds import KINDS
 
 KNOWN = {
@@ -32,7 +32,7 @@ FLOW: list[dict[str, Any]] = [
 
 def flaws(kind: str, **fields: Any) -> list[str]:
     entity = msgspec.convert({"id": "e", "name": "e", **fields}, KINDS[kind])
-    return [f"{path}: {fault}" for path, fault in find_entity_flaws(kind, entity, KNOWN)]
+    return [f"{path}: {fault}" for path, fault in find_entity_faults(kind, entity, KNOWN)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.engine import evaluate_flow
 from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
-from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from tests.domain.decisions.bank import CREATIVES, bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import NOW_MS, shown
 
@@ -104,7 +104,7 @@ def test_a_channel_that_was_stored_without_a_type_needs_the_consent_of_all():
 
 def test_caps_of_creatives_hold_in_a_flow_that_does_not_match_them():
     cap = {"id": "cap", "ruleType": "frequency_cap", "config": {"maxPerDay": 1}, "scope": "creative", "scopeId": "*"}
-    seen = shown(Window(Kind.CALENDAR, Unit.DAY), Subject("loan", "loan-web", "web"))
+    seen = shown(Window(WindowKind.CALENDAR, WindowUnit.DAY), Subject("loan", "loan-web", "web"))
     catalogue = bank(contact_policy=[cap], decision_flow=[bare_flow()])
     assert "loan" not in offers_of(decided(catalogue, seen, key="f"))
     assert not explained(catalogue, seen)["loan"].is_eligible

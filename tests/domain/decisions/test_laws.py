@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
-from rapport.domain.decisions.contact_counts import Tallies
+from rapport.domain.decisions.contact_counts import ContactHistory
 from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, Selection, Subject, TenantFacts
-from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from tests.domain.decisions.bank import CREATIVES, OFFERS, bank, decided, flow, offers_of
 from tests.domain.decisions.world import HOUR_MS, NOW_MS
 
-TODAY = Window(Kind.CALENDAR, Unit.DAY)
+TODAY = Window(WindowKind.CALENDAR, WindowUnit.DAY)
 IDS = [str(offer["id"]) for offer in OFFERS]
 SUBJECTS = [Subject(one["offerId"], one["id"], one["channelId"]) for one in CREATIVES]
 SCOPES = [
@@ -187,7 +187,7 @@ def test_a_tally_is_the_plain_sum(
     facts = CustomerFacts(
         counts={TODAY: counts}, reservations=reserved, last_contact_ms=dict.fromkeys(counts, NOW_MS - 40 * HOUR_MS)
     )
-    tallies = Tallies.of(facts, NOW_MS, TenantFacts().time_zone).after(picked)
+    tallies = ContactHistory.of(facts, NOW_MS, TenantFacts().time_zone).after(picked)
     covered = [value for subject, value in counts.items() if selection.covers(subject)]
     midnight_ms = TODAY.start_ms(NOW_MS, "UTC")
     reserved_now = sum(one.at_ms >= midnight_ms and selection.covers(one.subject) for one in reserved)

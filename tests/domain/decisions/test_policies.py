@@ -13,7 +13,7 @@ from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, TenantFacts
-from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import ALL_TIME, Window, WindowKind, WindowUnit, WindowZone
 from tests.domain.decisions.world import (
     CARD_ON_WEB,
     DAY_MS,
@@ -31,10 +31,10 @@ from tests.domain.decisions.world import (
     shown,
 )
 
-TODAY = Window(Kind.CALENDAR, Unit.DAY)
-MONTH = Window(Kind.CALENDAR, Unit.MONTH)
-LAST_DAY = Window(Kind.ROLLING, Unit.DAY)
-THREE_DAYS = Window(Kind.ROLLING, Unit.DAY, count=3)
+TODAY = Window(WindowKind.CALENDAR, WindowUnit.DAY)
+MONTH = Window(WindowKind.CALENDAR, WindowUnit.MONTH)
+LAST_DAY = Window(WindowKind.ROLLING, WindowUnit.DAY)
+THREE_DAYS = Window(WindowKind.ROLLING, WindowUnit.DAY, count=3)
 
 
 @pytest.mark.parametrize(("times", "blocked"), [(0, False), (2, False), (3, True), (4, True)])
@@ -86,13 +86,13 @@ def test_a_placement_scope_counts_the_creatives_of_the_placement():
     ("config", "window"),
     [
         ({"maxPerDay": 1}, TODAY),
-        ({"maxPerWeek": 1}, Window(Kind.CALENDAR, Unit.WEEK)),
+        ({"maxPerWeek": 1}, Window(WindowKind.CALENDAR, WindowUnit.WEEK)),
         ({"maxPerMonth": 1}, MONTH),
         ({"maxTotal": 1}, ALL_TIME),
         ({"maxPerDay": 1, "window": "rolling"}, LAST_DAY),
         ({"maxContacts": 1, "windowDays": 3}, THREE_DAYS),
-        ({"maxContacts": 1, "windowHours": 6}, Window(Kind.ROLLING, Unit.HOUR, count=6)),
-        ({"maxPerDay": 1, "timeZone": "customer"}, Window(Kind.CALENDAR, Unit.DAY, Zone.CUSTOMER)),
+        ({"maxContacts": 1, "windowHours": 6}, Window(WindowKind.ROLLING, WindowUnit.HOUR, count=6)),
+        ({"maxPerDay": 1, "timeZone": "customer"}, Window(WindowKind.CALENDAR, WindowUnit.DAY, WindowZone.CUSTOMER)),
     ],
 )
 @pytest.mark.parametrize("rule_type", ["frequency_cap", "cross_channel_cap", "customer_total_cap"])

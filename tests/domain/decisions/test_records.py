@@ -24,7 +24,7 @@ from rapport.domain.decisions.record import (
     restore_tenant,
 )
 from rapport.domain.decisions.trace import Removal, ScoreRecord, Trace
-from rapport.domain.decisions.windows import Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 
 names = st.text("ab:'é", max_size=4)
 numbers = st.integers(0, 2**53)
@@ -33,7 +33,9 @@ scalars = st.none() | st.booleans() | numbers | st.floats(allow_nan=False, allow
 values = scalars | st.lists(scalars, max_size=2)
 objects = st.dictionaries(names, values, max_size=3)
 subjects = st.builds(Subject, names, names, names)
-windows = st.builds(Window, st.sampled_from(Kind), st.sampled_from(Unit), st.sampled_from(Zone), st.integers(1, 99))
+windows = st.builds(
+    Window, st.sampled_from(WindowKind), st.sampled_from(WindowUnit), st.sampled_from(WindowZone), st.integers(1, 99)
+)
 counts = st.builds(Counts, numbers, numbers, numbers, numbers, numbers)
 customers = st.builds(
     CustomerFacts,

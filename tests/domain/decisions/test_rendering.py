@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Creative, PersonalizationVariable
-from rapport.domain.decisions.output.rendering import Rendered, render
-from rapport.domain.decisions.output.templates import Form, form_of
+from rapport.domain.decisions.output.rendering import RenderedContent, render
+from rapport.domain.decisions.output.templates import TextFormat, detect_format
 from tests.domain.decisions.world import CustomerFacts, context, loan
 
 LAW = settings(max_examples=200, deadline=None)
@@ -43,7 +43,7 @@ def rendered(
     *variables: PersonalizationVariable,
     template_type: str = "sms_text",
     field: str = "body",
-) -> Rendered:
+) -> RenderedContent:
     return render(creative({field: template}, *variables, template_type=template_type), fields.get)
 
 
@@ -79,7 +79,7 @@ def test_a_value_comes_from_the_first_place_that_has_one(
 def test_what_has_no_value_is_reported_once_and_leaves_no_placeholder():
     content = {"subject": "{x} {customer.y}", "body": "{x} {{#if z}} {{}}"}
     result = render(creative(content), {"x": None}.get)
-    assert result == Rendered({"subject": " ", "body": "  "}, ("x", "customer.y", "#if z", "{{}}"))
+    assert result == RenderedContent({"subject": " ", "body": "  "}, ("x", "customer.y", "#if z", "{{}}"))
 
 
 @pytest.mark.parametrize(
@@ -124,24 +124,24 @@ def test_values_are_not_searched_for_placeholders():
 @pytest.mark.parametrize(
     ("template_type", "field", "template", "form"),
     [
-        ("email_html", "body", "Hi {x}", Form.HTML),
-        ("email_html", "subject", "Hi <b>{x}</b>", Form.LINE),
-        ("email_html", "headline", "Hi {x}", Form.PLAIN),
-        ("web_banner", "body", "Hi <b>{x}</b>", Form.HTML),
-        ("web_banner", "body", "Hi&nbsp;{x}", Form.HTML),
-        ("web_banner", "body", "Hi {x} <3", Form.PLAIN),
-        ("web_banner", "bodyHtml", "Hi {x}", Form.HTML),
-        ("sms_text", "body", "Hi <b>{x}</b>", Form.PLAIN),
-        ("in_app_card", "ctaUrl", "https://x.example/{x}", Form.ADDRESS),
-        ("push_notification", "deepLink", "app://{x}", Form.ADDRESS),
-        ("webhook_payload", "body", '{"x": "<b>{x}</b>"}', Form.JSON),
-        ("webhook_payload", "body", "x={x}", Form.PLAIN),
+        ("email_html", "body", "Hi {x}", TextFormat.HTML),
+        ("email_html", "subject", "Hi <b>{x}</b>", TextFormat.LINE),
+        ("email_html", "headline", "Hi {x}", TextFormat.PLAIN),
+        ("web_banner", "body", "Hi <b>{x}</b>", TextFormat.HTML),
+        ("web_banner", "body", "Hi&nbsp;{x}", TextFormat.HTML),
+        ("web_banner", "body", "Hi {x} <3", TextFormat.PLAIN),
+        ("web_banner", "bodyHtml", "Hi {x}", TextFormat.HTML),
+        ("sms_text", "body", "Hi <b>{x}</b>", TextFormat.PLAIN),
+        ("in_app_card", "ctaUrl", "https://x.example/{x}", TextFormat.ADDRESS),
+        ("push_notification", "deepLink", "app://{x}", TextFormat.ADDRESS),
+        ("webhook_payload", "body", '{"x": "<b>{x}</b>"}', TextFormat.JSON),
+        ("webhook_payload", "body", "x={x}", TextFormat.PLAIN),
     ],
 )
 def test_the_form_of_a_field_follows_from_its_template_type_its_name_and_its_text(
-    template_type: str, field: str, template: str, form: Form
+    template_type: str, field: str, template: str, form: TextFormat
 ):
-    assert form_of(template_type, field, template) is form
+    assert detect_format(template_type, field, template) is form
 
 
 def test_a_subject_stays_one_line():
@@ -275,7 +275,7 @@ def test_a_creative_is_rendered_for_a_candidate():
     candidate = loan(personalization={"rate": 4.25})
     template = "{first_name}, {tier}: {offer.name} at {rate}% instead of {base_rate}%"
     result = render(creative({"body": template}), lambda name: run.lookup(name, candidate))
-    assert result == Rendered({"body": "Ann, gold: Loan at 4.25% instead of 4.5%"})
+    assert result == RenderedContent({"body": "Ann, gold: Loan at 4.25% instead of 4.5%"})
 
 
 def structure(page: str) -> list[tuple[str, list[tuple[str, str | None]]]]:

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.decisions.output.markup import find_attributes, find_regions
-from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, MAX_TEMPLATE, fault_of_template, parse_template
+from rapport.domain.decisions.output.templates import (
+    MAX_PLACEHOLDERS,
+    MAX_TEMPLATE,
+    find_template_fault,
+    parse_template,
+)
 
 PLAIN = ("sms_text", "body")
 PIECES = ["<a<", "<a b='", "<p>{x}</p>", '<a href="{x}" ', "<{x}", "<script>{x}", '"<a {x}', "<a 'x\"", "</script "]
@@ -40,6 +45,8 @@ def test_regions_and_attributes_lie_in_their_order_and_inside_each_other(text: s
 
 
 def test_what_is_too_much_for_a_template_is_said():
-    assert fault_of_template(*PLAIN, "x" * MAX_TEMPLATE + "{y}" * MAX_PLACEHOLDERS).startswith("has 203,000 characters")
-    assert fault_of_template(*PLAIN, "{y}" * (MAX_PLACEHOLDERS + 1)) == "has 1,001 placeholders; 1,000 are allowed"
-    assert fault_of_template(*PLAIN, "{y}" * MAX_PLACEHOLDERS) == ""
+    assert find_template_fault(*PLAIN, "x" * MAX_TEMPLATE + "{y}" * MAX_PLACEHOLDERS).startswith(
+        "has 203,000 characters"
+    )
+    assert find_template_fault(*PLAIN, "{y}" * (MAX_PLACEHOLDERS + 1)) == "has 1,001 placeholders; 1,000 are allowed"
+    assert find_template_fault(*PLAIN, "{y}" * MAX_PLACEHOLDERS) == ""

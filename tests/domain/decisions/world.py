@@ -11,7 +11,7 @@ from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.candidates import Candidate, Context, Request
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.eligibility.rules import compile_rule
-from rapport.domain.decisions.eligibility.scopes import Members
+from rapport.domain.decisions.eligibility.scopes import ScopeMembers
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.decisions.windows import Window
@@ -32,7 +32,7 @@ CARD_WEB = Creative(id="card-web", name="Card", offer_id="card", channel_id="web
 SAVE_WEB = Creative(id="save-web", name="Savings", offer_id="save", channel_id="web")
 OFFERS: Final = (LOAN, CARD, SAVE)
 CREATIVES: Final = (LOAN_WEB, LOAN_MAIL, CARD_WEB, SAVE_WEB)
-MEMBERS: Final = Members.of(OFFERS, CREATIVES)
+MEMBERS: Final = ScopeMembers.of(OFFERS, CREATIVES)
 LOAN_ON_WEB: Final = Subject("loan", "loan-web", "web")
 LOAN_BY_MAIL: Final = Subject("loan", "loan-mail", "mail")
 CARD_ON_WEB: Final = Subject("card", "card-web", "web")

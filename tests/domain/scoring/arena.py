@@ -21,7 +21,7 @@ from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates
-from rapport.domain.decisions.trace import Recorder, ScoreRecord
+from rapport.domain.decisions.trace import ScoreRecord, TraceRecorder
 from tests.domain.decisions.world import NOW_MS
 
 WEB = Channel(id="web", name="Web", channel_type="web")
@@ -91,7 +91,7 @@ def run_of(
         context=Context(
             Request(customer_id=customer_id, **request), customer or CustomerFacts(), tenant or TenantFacts(), NOW_MS
         ),
-        recorder=Recorder(),
+        recorder=TraceRecorder(),
         candidates=[candidate(one) if isinstance(one, str) else one for one in candidates],
         random=Random(seed),
         open_circuits=open_circuits,

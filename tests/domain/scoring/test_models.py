@@ -15,7 +15,7 @@ from scipy import stats
 from rapport.domain.catalogue.strategy import Model
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, TenantFacts
-from rapport.domain.decisions.model import DRAWS, Scored
+from rapport.domain.decisions.model import DRAWS, ModelScore
 from rapport.domain.decisions.scoring.models.compile import compile_model
 from tests.domain.decisions.world import context
 from tests.domain.scoring.arena import candidate, model, offer
@@ -36,7 +36,7 @@ FIXTURE = {
 ANN = CustomerFacts(attributes={"income": 60_000, "tenure": 5, "age": 40})
 
 
-def ask(config: dict[str, Any], model_type: str = "scorecard", of: str = "credit", **options: Any) -> Scored:
+def ask(config: dict[str, Any], model_type: str = "scorecard", of: str = "credit", **options: Any) -> ModelScore:
     run = context(options.pop("customer", ANN), options.pop("tenant", None), attributes={"city": "Bonn"})
     scorer = compile_model(model("m", model_type, **config))
     return scorer.score(candidate(offer("loan", category_id=of)), run, Random(options.pop("seed", 1)))

@@ -13,7 +13,7 @@ from rapport.domain.decisions.facts import Evidence, Subject, TenantFacts
 from rapport.domain.decisions.node_types import RankConfig
 from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
-from rapport.domain.decisions.scoring.selection_probability import selection_probabilities
+from rapport.domain.decisions.scoring.selection_probability import estimate_selection_probabilities
 from tests.domain.scoring.arena import candidate, catalogue, model, offer, optimize, rank, run_of, score
 
 BANDITS = catalogue([model("thompson", "thompson_bandit"), model("greedy", "epsilon_greedy", epsilon=0.3)])
@@ -21,7 +21,7 @@ BANDITS = catalogue([model("thompson", "thompson_bandit"), model("greedy", "epsi
 
 def probabilities(run: Run, places: int, method: str = "top_score") -> dict[str, float]:
     config = msgspec.convert({"method": method, "maxCandidates": 50}, RankConfig)
-    chances = selection_probabilities(run, run.candidates, config, places)
+    chances = estimate_selection_probabilities(run, run.candidates, config, places)
     return {subject.offer_id: chance for subject, chance in chances.items()}
 
 
@@ -46,7 +46,7 @@ def test_the_shares_of_a_creative_and_of_a_model_multiply():
     assert chosen.creative
     creative_share = {"x": 0.75, "y": 0.25}[chosen.creative.id]
     assert model_share in {0.8, 0.2}
-    found = selection_probabilities(run, run.candidates, RankConfig(), 1)
+    found = estimate_selection_probabilities(run, run.candidates, RankConfig(), 1)
     assert found == {Subject("a", chosen.creative.id, "web"): pytest.approx(model_share * creative_share)}
 
 

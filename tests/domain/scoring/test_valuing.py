@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.strategy import Challenger, Experiment, RankingProfile, TrafficSplit
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, Subject, TenantFacts
-from rapport.domain.decisions.model import Scored, Scorer, Verdicts
+from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer
 from rapport.domain.decisions.scoring.factors import OBJECTIVES
 from tests.domain.decisions.world import DAY_MS, NOW_MS
 from tests.domain.scoring.arena import (
@@ -140,25 +140,25 @@ def test_the_floor_drops_offers_with_a_smaller_propensity_but_no_mandatory_one(m
     assert removal.detail["actualScore"] == 0.2
 
 
-def _failing() -> Verdicts:
-    def score(_candidate: Candidate) -> Scored:
+def _failing() -> CandidateScorer:
+    def score(_candidate: Candidate) -> ModelScore:
         raise ZeroDivisionError("no features")
 
     return score
 
 
-def _wrong(value: float) -> Callable[[Candidate], Scored]:
-    return lambda _candidate: Scored(value, {})
+def _wrong(value: float) -> Callable[[Candidate], ModelScore]:
+    return lambda _candidate: ModelScore(value, {})
 
 
-def _fails_for_the_second() -> Callable[[Candidate], Scored]:
-    return lambda one: Scored(0.9 if one.offer.id == "loan" else float("nan"), {})
+def _fails_for_the_second() -> Callable[[Candidate], ModelScore]:
+    return lambda one: ModelScore(0.9 if one.offer.id == "loan" else float("nan"), {})
 
 
 @pytest.mark.parametrize(
     "verdicts", [_failing(), _wrong(float("nan")), _wrong(1.5), _wrong(-0.1), _fails_for_the_second()]
 )
-def test_a_model_that_fails_is_bypassed_for_all_candidates_that_depend_on_it(verdicts: Verdicts):
+def test_a_model_that_fails_is_bypassed_for_all_candidates_that_depend_on_it(verdicts: CandidateScorer):
     scorers = {"m": Scorer(learns=False, begin=lambda _context, _random: verdicts)}
     run = run_of(candidate("loan", weight=50, fit=0.5), "card", "fund", scorers=scorers, propensities={"fund": 0.9})
     scores = score(run, method="propensity", modelKey="m", levers={"loan": 2.0})
@@ -168,7 +168,7 @@ def test_a_model_that_fails_is_bypassed_for_all_candidates_that_depend_on_it(ver
 
 
 def test_a_model_that_cannot_even_begin_is_bypassed():
-    def begin(_context: Context, _random: Random) -> Verdicts:
+    def begin(_context: Context, _random: Random) -> CandidateScorer:
         raise KeyError("weights")
 
     run = run_of("loan", scorers={"m": Scorer(learns=False, begin=begin)})

@@ -36,7 +36,7 @@ from rapport.domain.decisions.eligibility.policy_configs import (
     PolicyConfig,
     SegmentConfig,
 )
-from rapport.domain.decisions.eligibility.scopes import Members, describe, scopes_of, selection_for
+from rapport.domain.decisions.eligibility.scopes import ScopeMembers, describe_scope, scopes_of, select_for_candidate
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
@@ -75,7 +75,7 @@ class Policy:
     outcomes: frozenset[str]
     outcome_days: float
     contact_days: float
-    members: Members
+    members: ScopeMembers
     is_shared: bool
     asks_history: bool
     concerns: Callable[[Offer], bool]
@@ -89,16 +89,16 @@ class Policy:
         """What it says; None where it does not apply."""
         verdict: Verdict | None = None
         for scope in self.scopes:
-            selection = selection_for(scope, candidate, context, self.members)
+            selection = select_for_candidate(scope, candidate, context, self.members)
             if selection is None:
                 continue
-            verdict = self.check(candidate, context, selection, describe(scope))
+            verdict = self.check(candidate, context, selection, describe_scope(scope))
             if verdict.is_blocked:
                 return verdict
         return verdict
 
 
-def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
+def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:
     """Prepare a policy.
 
     Raises:
@@ -116,13 +116,13 @@ def compile_policy(policy: ContactPolicy, members: Members) -> Policy:
         overrides=policy.rule_type == "allow_override",
         binds_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
         windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
-        outcomes=_outcomes_of(config),
-        outcome_days=_outcome_days(config),
-        contact_days=_contact_days(config),
+        outcomes=_list_outcomes(config),
+        outcome_days=_find_outcome_days(config),
+        contact_days=_find_contact_days(config),
         members=members,
         is_shared=_is_shared(config),
         asks_history=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
-        concerns=_concerns(config),
+        concerns=_choose_offer_filter(config),
         limits_exposure=isinstance(config, ExclusionConfig)
         or (isinstance(config, CapConfig) and config.counts in ("impressions", "contacts")),
     )
@@ -134,7 +134,7 @@ def _is_shared(config: PolicyConfig) -> bool:
     return not isinstance(config, BudgetConfig | ExclusionConfig | CategoryConfig)
 
 
-def _concerns(config: PolicyConfig) -> Callable[[Offer], bool]:
+def _choose_offer_filter(config: PolicyConfig) -> Callable[[Offer], bool]:
     if isinstance(config, ExclusionConfig):
         return lambda offer: offer.id in config.offer_group
     if isinstance(config, BudgetConfig):
@@ -150,26 +150,26 @@ def _check_maximum(config: CapConfig) -> None:
         raise ConfigError(("maxContacts", "is required with windowDays or windowHours"))
 
 
-def _outcomes_of(config: PolicyConfig) -> frozenset[str]:
+def _list_outcomes(config: PolicyConfig) -> frozenset[str]:
     if isinstance(config, OutcomeConfig):
         return frozenset((*config.outcomes, *config.ended_by))
     return frozenset(config.after_outcome) if isinstance(config, CategoryConfig) else frozenset()
 
 
-def _outcome_days(config: PolicyConfig) -> float:
+def _find_outcome_days(config: PolicyConfig) -> float:
     if isinstance(config, OutcomeConfig):
         return config.suppress_for_days
     return config.suppression_days if isinstance(config, CategoryConfig) else 0.0
 
 
-def _contact_days(config: PolicyConfig) -> float:
+def _find_contact_days(config: PolicyConfig) -> float:
     if isinstance(config, CooldownConfig):
         return config.cooldown_hours / _DAY_HOURS
     return config.within_days if isinstance(config, ExclusionConfig) else 0.0
 
 
 _DAY_HOURS: Final = 24
-_TYPES: Final[Mapping[str, tuple[type[PolicyConfig], Callable[[Any, Members], Check]]]] = {
+_TYPES: Final[Mapping[str, tuple[type[PolicyConfig], Callable[[Any, ScopeMembers], Check]]]] = {
     "frequency_cap": (CapConfig, check_cap),
     "cooldown": (CooldownConfig, check_cooldown),
     "budget_exhausted": (BudgetConfig, check_budget),

@@ -22,21 +22,21 @@ from rapport.domain.decisions.eligibility.policy_configs import (
 )
 from rapport.domain.decisions.facts import EVERYTHING, Counts, Selection
 from rapport.domain.decisions.verdict import PASSED, Verdict
-from rapport.domain.decisions.windows import Zone
+from rapport.domain.decisions.windows import WindowZone
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
-    from rapport.domain.decisions.eligibility.scopes import Members
+    from rapport.domain.decisions.eligibility.scopes import ScopeMembers
 
 Check = Callable[["Candidate", "Context", Selection, str], Verdict]
 """Judges a candidate: with the contacts that count, and the scope in words."""
-Lifted = Callable[["Candidate", "Context"], int]
+LiftTime = Callable[["Candidate", "Context"], int]
 """When an operator last lifted what a rule does to a candidate, epoch milliseconds; 0 for never."""
 _HOUR_MS: Final = 3_600_000
 
 
-def _counted(counts: Counts, what: str) -> int:
+def _select_count(counts: Counts, what: str) -> int:
     if what == "impressions":
         return counts.impressions
     if what == "positive":
@@ -47,13 +47,13 @@ def _counted(counts: Counts, what: str) -> int:
     return responses if what == "responses" else responses + counts.impressions
 
 
-def check_cap(config: CapConfig, _members: Members) -> Check:
+def check_cap(config: CapConfig, _members: ScopeMembers) -> Check:
     """A window's maximum is reached."""
     limits = config.limits()
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
         for window, most in limits:
-            actual = _counted(context.count(window, selection), config.counts)
+            actual = _select_count(context.count(window, selection), config.counts)
             if actual >= most:
                 detail = {"period": str(window), "max": most, "actual": actual, "counts": config.counts}
                 return Verdict(True, f"cap reached: {actual}/{most} {config.counts} in {window} at {scope}", detail)
@@ -62,13 +62,13 @@ def check_cap(config: CapConfig, _members: Members) -> Check:
     return check
 
 
-def check_cap_over_everything(config: CapConfig, members: Members) -> Check:
+def check_cap_over_everything(config: CapConfig, members: ScopeMembers) -> Check:
     """Likewise over all offers and channels, whatever the scope."""
     inner = check_cap(config, members)
     return lambda candidate, context, _selection, _scope: inner(candidate, context, EVERYTHING, "all channels")
 
 
-def check_cooldown(config: CooldownConfig, _members: Members) -> Check:
+def check_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
     """Too little time has passed since the last contact."""
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
@@ -84,11 +84,11 @@ def check_cooldown(config: CooldownConfig, _members: Members) -> Check:
     return check
 
 
-def check_budget(config: BudgetConfig, _members: Members) -> Check:
+def check_budget(config: BudgetConfig, _members: ScopeMembers) -> Check:
     """One of the offer's own budgets is used up."""
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
-        for field, used, most in budget_of(candidate, context):
+        for field, used, most in list_budgets(candidate, context):
             if most is not None and used >= most * config.threshold:
                 detail = {"budgetField": field, "threshold": most * config.threshold, "actual": used}
                 return Verdict(True, f"budget used up: {field} {used:g} of {most:g}", detail)
@@ -97,7 +97,7 @@ def check_budget(config: BudgetConfig, _members: Members) -> Check:
     return check
 
 
-def budget_of(candidate: Candidate, context: Context) -> Sequence[tuple[str, float, float | None]]:
+def list_budgets(candidate: Candidate, context: Context) -> Sequence[tuple[str, float, float | None]]:
     """Every budget of an offer: its field, what was used, what there is."""
     budget, offer_id = candidate.offer.budget, candidate.offer.id
     today, ever = context.tenant.shown_today.get(offer_id, 0), context.tenant.shown.get(offer_id, 0)
@@ -110,7 +110,7 @@ def budget_of(candidate: Candidate, context: Context) -> Sequence[tuple[str, flo
     )
 
 
-def check_outcome(config: OutcomeConfig, _members: Members, lifted_ms: Lifted | None = None) -> Check:
+def check_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: LiftTime | None = None) -> Check:
     """Too little time has passed since some outcome, and nothing has ended it since."""
 
     def check(candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
@@ -121,12 +121,12 @@ def check_outcome(config: OutcomeConfig, _members: Members, lifted_ms: Lifted | 
             0 if lifted_ms is None else lifted_ms(candidate, context),
             *(granted_ms.get(purpose, 0) for purpose in config.ended_by_consent),
         )
-        return _after(context, config.outcomes, selection, config.suppress_for_days, scope, ended_ms)
+        return _check_recent_outcome(context, config.outcomes, selection, config.suppress_for_days, scope, ended_ms)
 
     return check
 
 
-def _after(
+def _check_recent_outcome(
     context: Context, outcomes: Sequence[str], selection: Selection, days: float, scope: str, ended_ms: int = 0
 ) -> Verdict:
     found = context.tallies.latest_outcome(outcomes, selection)
@@ -137,7 +137,7 @@ def _after(
     return Verdict(True, f"{found[0]} {since:.1f} days ago, left alone for {days:g} days at {scope}", detail)
 
 
-def check_segments(config: SegmentConfig, _members: Members) -> Check:
+def check_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
     """The customer is in an excluded segment."""
     excluded = frozenset(config.exclude_segments)
 
@@ -151,13 +151,13 @@ def check_segments(config: SegmentConfig, _members: Members) -> Check:
     return check
 
 
-def check_hours(config: HoursConfig, _members: Members) -> Check:
+def check_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
     """It is the wrong weekday or hour."""
     days = frozenset(config.allowed_days)
 
     def check(_candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
         zone = context.tenant.time_zone
-        if config.time_zone is Zone.CUSTOMER:
+        if config.time_zone is WindowZone.CUSTOMER:
             unknown = context.customer.unknown_zone
             if unknown:
                 return Verdict(True, f"no contacts while the customer's time zone {unknown!r} is not known")
@@ -180,7 +180,7 @@ def check_hours(config: HoursConfig, _members: Members) -> Check:
     return check
 
 
-def check_exclusion(config: ExclusionConfig, _members: Members) -> Check:
+def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
     """Another offer of the group was shown lately."""
     group = frozenset(config.offer_group)
 
@@ -199,7 +199,7 @@ def check_exclusion(config: ExclusionConfig, _members: Members) -> Check:
     return check
 
 
-def check_override(config: OverrideConfig, _members: Members) -> Check:
+def check_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
     """All conditions hold; the verdict then means: let it past everything."""
     tests: Sequence[Test] = [compile_condition(condition) for condition in config.conditions]
 
@@ -211,7 +211,7 @@ def check_override(config: OverrideConfig, _members: Members) -> Check:
     return check
 
 
-def check_category(config: CategoryConfig, members: Members) -> Check:
+def check_category(config: CategoryConfig, members: ScopeMembers) -> Check:
     """A refusal in the offer's category is too recent."""
     by_subcategory = config.sub_category_id is not None
     wanted = config.sub_category_id if by_subcategory else config.category_id
@@ -223,7 +223,7 @@ def check_category(config: CategoryConfig, members: Members) -> Check:
         if not own or own not in selections or wanted not in (None, own):
             return PASSED
         where = f"category {own}"
-        verdict = _after(context, config.after_outcome, selections[own], config.suppression_days, where)
+        verdict = _check_recent_outcome(context, config.after_outcome, selections[own], config.suppression_days, where)
         if not verdict.is_blocked:
             return PASSED
         detail = {"categoryId": candidate.offer.category_id, "subCategoryId": config.sub_category_id}
@@ -232,7 +232,7 @@ def check_category(config: CategoryConfig, members: Members) -> Check:
     return check
 
 
-def check_metric(config: MetricConfig, _members: Members) -> Check:
+def check_metric(config: MetricConfig, _members: ScopeMembers) -> Check:
     """The metric fulfils the condition."""
     test = compile_condition(Condition(field=config.metric, operator=config.operator, value=config.value))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from rapport.domain.conditions import Condition, Operator
 from rapport.domain.configs import Config
-from rapport.domain.decisions.windows import ALL_TIME, Kind, Unit, Window, Zone
+from rapport.domain.decisions.windows import ALL_TIME, Window, WindowKind, WindowUnit, WindowZone
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _Days = Annotated[float, msgspec.Meta(gt=0, le=3_650)]
@@ -44,20 +44,24 @@ class CapConfig(PolicyConfig, frozen=True, kw_only=True):
     max_contacts: _Positive | None = None
     window_days: _Positive | None = None
     window_hours: _Positive | None = None
-    window: Kind = Kind.CALENDAR
-    time_zone: Zone = Zone.TENANT
+    window: WindowKind = WindowKind.CALENDAR
+    time_zone: WindowZone = WindowZone.TENANT
     counts: Literal["impressions", "contacts", "responses", "positive", "converts"] = "impressions"
 
     def limits(self) -> list[tuple[Window, int]]:
         """Every window with its maximum."""
-        given = ((self.max_per_day, Unit.DAY), (self.max_per_week, Unit.WEEK), (self.max_per_month, Unit.MONTH))
+        given = (
+            (self.max_per_day, WindowUnit.DAY),
+            (self.max_per_week, WindowUnit.WEEK),
+            (self.max_per_month, WindowUnit.MONTH),
+        )
         limits = [(Window(self.window, unit, self.time_zone), most) for most, unit in given if most is not None]
         if self.max_total is not None:
             limits.append((ALL_TIME, self.max_total))
         if self.max_contacts is not None:
-            unit = Unit.HOUR if self.window_hours else Unit.DAY
+            unit = WindowUnit.HOUR if self.window_hours else WindowUnit.DAY
             length = self.window_hours or self.window_days or 1
-            limits.append((Window(Kind.ROLLING, unit, count=length), self.max_contacts))
+            limits.append((Window(WindowKind.ROLLING, unit, count=length), self.max_contacts))
         return limits
 
 
@@ -106,7 +110,7 @@ class HoursConfig(PolicyConfig, frozen=True, kw_only=True):
     allowed_days: Sequence[Annotated[int, msgspec.Meta(ge=1, le=7)]] = (1, 2, 3, 4, 5, 6, 7)
     start_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 0
     end_hour: Annotated[int, msgspec.Meta(ge=0, le=24)] = 24
-    time_zone: Zone = Zone.TENANT
+    time_zone: WindowZone = WindowZone.TENANT
 
 
 class ExclusionConfig(PolicyConfig, frozen=True, kw_only=True):

@@ -12,7 +12,13 @@ from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Scope
 from rapport.domain.conditions import Condition, Operator, asks_candidate, compile_condition
 from rapport.domain.configs import Config, read_config
-from rapport.domain.decisions.eligibility.scopes import Members, describe, find_scope_flaws, scopes_of, selection_for
+from rapport.domain.decisions.eligibility.scopes import (
+    ScopeMembers,
+    describe_scope,
+    find_scope_faults,
+    scopes_of,
+    select_for_candidate,
+)
 from rapport.domain.decisions.verdict import PASSED, Verdict
 from rapport.domain.periods import DAY_MS
 from rapport.domain.times import InstantError, parse_instant
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
 Check = Callable[["Candidate", "Context", "Selection", str], Verdict]
 """Judges a candidate, as those of policies do; a rule counts no contacts, so the last two do not matter to it."""
-Judge = Callable[["Candidate", "Context"], Verdict]
+RuleCheck = Callable[["Candidate", "Context"], Verdict]
 OnMissing: TypeAlias = Literal["pass", "fail"]
 
 
@@ -38,7 +44,7 @@ class ValueRule(Config, frozen=True, kw_only=True):
     """A rule about a value.
 
     Attributes:
-        on_missing: Whether who or what has no such value passes; None: what :func:`_on_missing` says.
+        on_missing: Whether who or what has no such value passes; None: what :func:`_choose_on_missing` says.
     """
 
     on_missing: OnMissing | None = None
@@ -93,7 +99,7 @@ class Rule:
     entity: QualificationRule
     scopes: Sequence[Scope]
     check: Check
-    members: Members
+    members: ScopeMembers
     is_shared: bool
 
     def is_quiet(self, _context: Context) -> bool:
@@ -103,13 +109,13 @@ class Rule:
     def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
         """What it says; None where it does not apply to the candidate."""
         for scope in self.scopes:
-            selection = selection_for(scope, candidate, context, self.members)
+            selection = select_for_candidate(scope, candidate, context, self.members)
             if selection is not None:
-                return self.check(candidate, context, selection, describe(scope))
+                return self.check(candidate, context, selection, describe_scope(scope))
         return None
 
 
-def compile_rule(rule: QualificationRule, members: Members) -> Rule:
+def compile_rule(rule: QualificationRule, members: ScopeMembers) -> Rule:
     """Prepare a rule.
 
     Raises:
@@ -118,11 +124,11 @@ def compile_rule(rule: QualificationRule, members: Members) -> Rule:
     """
     kind, make = _TYPES[rule.rule_type]
     config = read_config(rule.config, kind)
-    check = _as_check(make(config, _on_missing(config, rule.stage)))
+    check = _as_check(make(config, _choose_on_missing(config, rule.stage)))
     return Rule(rule, scopes_of(rule), check, members, _is_shared(config))
 
 
-def _on_missing(config: Config, stage: RuleStage) -> OnMissing:
+def _choose_on_missing(config: Config, stage: RuleStage) -> OnMissing:
     """Say what a rule does where its value is not known.
 
     Who is eligible has to be known, so that a rule of stage eligibility does not. At the other stages, which are about
@@ -135,14 +141,14 @@ def _on_missing(config: Config, stage: RuleStage) -> OnMissing:
     return "pass" if is_lenient else "fail"
 
 
-def blocking_rule(rule: QualificationRule, members: Members, fault: str) -> Rule:
+def make_blocking_rule(rule: QualificationRule, members: ScopeMembers, fault: str) -> Rule:
     """What stands for a rule that cannot be read: nobody fulfils it, where its scopes say so or all over."""
     verdict = Verdict(True, f"the rule cannot be evaluated: {fault}", is_fault=True)
-    scopes = [Scope()] if find_scope_flaws(rule) else scopes_of(rule)
+    scopes = [Scope()] if find_scope_faults(rule) else scopes_of(rule)
     return Rule(rule, scopes, lambda *_: verdict, members, is_shared=True)
 
 
-def _as_check(judge: Judge) -> Check:
+def _as_check(judge: RuleCheck) -> Check:
     return lambda candidate, context, _selection, _scope: judge(candidate, context)
 
 
@@ -152,7 +158,7 @@ def _is_shared(config: Config) -> bool:
     return isinstance(config, SegmentRule | MetricRule)
 
 
-def _segments(config: SegmentRule, _missing: OnMissing) -> Judge:
+def _check_segments(config: SegmentRule, _missing: OnMissing) -> RuleCheck:
     required = frozenset(config.required_segments)
 
     def check(_candidate: Candidate, context: Context) -> Verdict:
@@ -165,22 +171,22 @@ def _segments(config: SegmentRule, _missing: OnMissing) -> Judge:
     return check
 
 
-def _attribute(config: AttributeRule, missing: OnMissing) -> Judge:
+def _check_attribute(config: AttributeRule, missing: OnMissing) -> RuleCheck:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
-    return _condition(name, config.attribute, config.operator, config.value, missing)
+    return _check_condition(name, config.attribute, config.operator, config.value, missing)
 
 
-def _offer(config: OfferRule, missing: OnMissing) -> Judge:
+def _check_offer(config: OfferRule, missing: OnMissing) -> RuleCheck:
     name = config.attribute if config.attribute.startswith("offer.") else f"offer.{config.attribute}"
-    return _condition(name, config.attribute, config.operator, config.value, missing)
+    return _check_condition(name, config.attribute, config.operator, config.value, missing)
 
 
-def _metric(config: MetricRule, missing: OnMissing) -> Judge:
+def _check_metric(config: MetricRule, missing: OnMissing) -> RuleCheck:
     name = f"metric.{config.metric}"
-    return _condition(name, config.metric, config.operator, config.value, missing)
+    return _check_condition(name, config.metric, config.operator, config.value, missing)
 
 
-def _condition(name: str, label: str, operator: Operator, value: object, missing: OnMissing) -> Judge:
+def _check_condition(name: str, label: str, operator: Operator, value: object, missing: OnMissing) -> RuleCheck:
     test = compile_condition(Condition(field=name, operator=operator, value=value))
 
     def check(candidate: Candidate, context: Context) -> Verdict:
@@ -197,7 +203,7 @@ def _condition(name: str, label: str, operator: Operator, value: object, missing
     return check
 
 
-def _propensity(config: PropensityRule, missing: OnMissing) -> Judge:
+def _check_propensity(config: PropensityRule, missing: OnMissing) -> RuleCheck:
     def check(candidate: Candidate, context: Context) -> Verdict:
         actual = context.request.propensities.get(candidate.offer.id)
         if missing == "pass" if actual is None else actual >= config.min_score:
@@ -209,11 +215,11 @@ def _propensity(config: PropensityRule, missing: OnMissing) -> Judge:
     return check
 
 
-def _recency(config: RecencyRule, missing: OnMissing) -> Judge:
+def _check_recency(config: RecencyRule, missing: OnMissing) -> RuleCheck:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
 
     def check(candidate: Candidate, context: Context) -> Verdict:
-        at_ms = _instant_ms(context.lookup(name, candidate))
+        at_ms = _parse_instant_ms(context.lookup(name, candidate))
         days = None if at_ms is None else (context.now_ms - at_ms) / DAY_MS
         if missing == "pass" if days is None else days <= config.max_days:
             return PASSED
@@ -224,18 +230,18 @@ def _recency(config: RecencyRule, missing: OnMissing) -> Judge:
     return check
 
 
-def _instant_ms(value: object) -> int | None:
+def _parse_instant_ms(value: object) -> int | None:
     try:
         return parse_instant(value) if isinstance(value, str | int | float) else None
     except InstantError:
         return None
 
 
-_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any, OnMissing], Judge]]]] = {
-    "segment_required": (SegmentRule, _segments),
-    "attribute_condition": (AttributeRule, _attribute),
-    "propensity_threshold": (PropensityRule, _propensity),
-    "recency_check": (RecencyRule, _recency),
-    "metric_condition": (MetricRule, _metric),
-    "offer_attribute": (OfferRule, _offer),
+_TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any, OnMissing], RuleCheck]]]] = {
+    "segment_required": (SegmentRule, _check_segments),
+    "attribute_condition": (AttributeRule, _check_attribute),
+    "propensity_threshold": (PropensityRule, _check_propensity),
+    "recency_check": (RecencyRule, _check_recency),
+    "metric_condition": (MetricRule, _check_metric),
+    "offer_attribute": (OfferRule, _check_offer),
 }

@@ -20,7 +20,7 @@ EACH: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class ScopeMembers:
     """Which offers and creatives belong to what; of the whole catalogue, because contacts name what has ended too."""
 
     offers_of_category: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Members:
     creatives_of_placement: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, offers: Iterable[Offer], creatives: Iterable[Creative]) -> Members:
+    def of(cls, offers: Iterable[Offer], creatives: Iterable[Creative]) -> ScopeMembers:
         """Gather them."""
         categories: dict[str, set[str]] = {}
         subcategories: dict[str, set[str]] = {}
@@ -38,7 +38,7 @@ class Members:
             subcategories.setdefault(offer.sub_category_id or "", set()).add(offer.id)
         for creative in creatives:
             placements.setdefault(creative.placement_id or "", set()).add(creative.id)
-        return cls(_frozen(categories), _frozen(subcategories), _frozen(placements))
+        return cls(_freeze(categories), _freeze(subcategories), _freeze(placements))
 
 
 def scopes_of(entity: ContactPolicy | QualificationRule) -> Sequence[Scope]:
@@ -46,12 +46,12 @@ def scopes_of(entity: ContactPolicy | QualificationRule) -> Sequence[Scope]:
     return entity.scopes or (Scope(scope=entity.scope, scope_id=entity.scope_id),)
 
 
-def find_scope_flaws(entity: ContactPolicy | QualificationRule) -> list[tuple[str, str]]:
+def find_scope_faults(entity: ContactPolicy | QualificationRule) -> list[tuple[str, str]]:
     """Scopes that name nothing: (field, what is wrong with it). They would silently apply to nothing."""
     if not entity.scopes:
-        return [("scopeId", _missing(entity.scope))] if _lacks_id(entity.scope, entity.scope_id) else []
+        return [("scopeId", _describe_missing_id(entity.scope))] if _lacks_id(entity.scope, entity.scope_id) else []
     return [
-        (f"scopes[{index}].scopeId", _missing(one.scope))
+        (f"scopes[{index}].scopeId", _describe_missing_id(one.scope))
         for index, one in enumerate(entity.scopes)
         if _lacks_id(one.scope, one.scope_id)
     ]
@@ -61,18 +61,20 @@ def _lacks_id(kind: ScopeKind, scope_id: str | None) -> bool:
     return kind is not ScopeKind.GLOBAL and not scope_id
 
 
-def _missing(kind: ScopeKind) -> str:
+def _describe_missing_id(kind: ScopeKind) -> str:
     return f"scope {kind} needs the id of what it applies to, or {EACH} for each for itself"
 
 
-def selection_for(scope: Scope, candidate: Candidate, context: Context, members: Members) -> Selection | None:
+def select_for_candidate(
+    scope: Scope, candidate: Candidate, context: Context, members: ScopeMembers
+) -> Selection | None:
     """The contacts that count for a candidate under a scope; None where the scope does not apply to it."""
     if scope.scope is ScopeKind.SEGMENT:
         return EVERYTHING if scope.scope_id in context.segments else None
-    return select(scope, id_of(scope.scope, candidate, context), members)
+    return select_subjects(scope, find_scoped_id(scope.scope, candidate, context), members)
 
 
-def select(scope: Scope, actual: str | None, members: Members) -> Selection | None:
+def select_subjects(scope: Scope, actual: str | None, members: ScopeMembers) -> Selection | None:
     """The contacts that count under a scope other than a segment for what has an id; None where it does not apply."""
     if scope.scope is ScopeKind.GLOBAL:
         return EVERYTHING
@@ -81,12 +83,12 @@ def select(scope: Scope, actual: str | None, members: Members) -> Selection | No
     return _SELECTIONS[scope.scope](actual, members)
 
 
-def describe(scope: Scope) -> str:
+def describe_scope(scope: Scope) -> str:
     """``global``, or ``offer loan-1``."""
     return str(scope.scope) if scope.scope is ScopeKind.GLOBAL else f"{scope.scope} {scope.scope_id}"
 
 
-def id_of(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None:
+def find_scoped_id(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None:
     """The id that a scope of some kind is compared with."""
     offer, creative, request = candidate.offer, candidate.creative, context.request
     return {
@@ -99,12 +101,12 @@ def id_of(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None
     }.get(kind)
 
 
-def _frozen(groups: dict[str, set[str]]) -> dict[str, frozenset[str]]:
+def _freeze(groups: dict[str, set[str]]) -> dict[str, frozenset[str]]:
     return {name: frozenset(members) for name, members in groups.items()}
 
 
 _NONE: Final[frozenset[str]] = frozenset()
-_SELECTIONS: Final[Mapping[ScopeKind, Callable[[str, Members], Selection]]] = {
+_SELECTIONS: Final[Mapping[ScopeKind, Callable[[str, ScopeMembers], Selection]]] = {
     ScopeKind.OFFER: lambda own, _members: Selection(offers=frozenset((own,))),
     ScopeKind.CREATIVE: lambda own, _members: Selection(creatives=frozenset((own,))),
     ScopeKind.CHANNEL: lambda own, _members: Selection(channels=frozenset((own,))),

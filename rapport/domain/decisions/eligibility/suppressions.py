@@ -13,7 +13,7 @@ from rapport.domain.configs import read_config
 from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
 from rapport.domain.decisions.eligibility.policy_checks import check_outcome
 from rapport.domain.decisions.eligibility.policy_configs import OutcomeConfig
-from rapport.domain.decisions.eligibility.scopes import EACH, Members
+from rapport.domain.decisions.eligibility.scopes import EACH, ScopeMembers
 from rapport.domain.profiles.suppressions import EVERYTHING
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SCOPES: Final[Mapping[str, tuple[ScopeKind, str | None]]] = {
 }
 
 
-def compile_suppressions(configured: Collection[SuppressionRule], members: Members) -> Sequence[Policy]:
+def compile_suppressions(configured: Collection[SuppressionRule], members: ScopeMembers) -> Sequence[Policy]:
     """Prepare the rules in force.
 
     Args:
@@ -38,8 +38,8 @@ def compile_suppressions(configured: Collection[SuppressionRule], members: Membe
     return [_compile(rule, members) for rule in rules_in_force(configured)]
 
 
-def _compile(rule: SuppressionRule, members: Members) -> Policy:
-    policy = _policy_of(rule)
+def _compile(rule: SuppressionRule, members: ScopeMembers) -> Policy:
+    policy = _make_policy(rule)
 
     def lifted_ms(candidate: Candidate, context: Context) -> int:
         offer = candidate.offer
@@ -50,7 +50,7 @@ def _compile(rule: SuppressionRule, members: Members) -> Policy:
     return replace(compile_policy(policy, members), check=check)
 
 
-def _policy_of(rule: SuppressionRule) -> ContactPolicy:
+def _make_policy(rule: SuppressionRule) -> ContactPolicy:
     scope, scope_id = _SCOPES[rule.scope]
     return ContactPolicy(
         id=rule.id,

@@ -11,12 +11,12 @@ from rapport.domain.catalogue.inventory import Budget, FrequencyCaps
 from rapport.domain.catalogue.schedule import is_mandatory_now
 from rapport.domain.catalogue.strategy import QualificationRule, RuleStage
 from rapport.domain.decisions.eligibility.policies import Policy
-from rapport.domain.decisions.eligibility.policy_checks import budget_of
-from rapport.domain.decisions.eligibility.rule_index import Binder, Binding
+from rapport.domain.decisions.eligibility.policy_checks import list_budgets
+from rapport.domain.decisions.eligibility.rule_index import RuleIndex, ScopedRule
 from rapport.domain.decisions.facts import Selection
-from rapport.domain.decisions.run import Action, Objection, Run
+from rapport.domain.decisions.run import NodeAction, RemovalReason, Run
 from rapport.domain.decisions.verdict import Verdict
-from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from rapport.domain.profiles.consent import MARKETING, missing_for
 
 if TYPE_CHECKING:
@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import ContactPolicy
     from rapport.domain.decisions.candidates import Candidate, Context
 
-OWN_LIMITS: Final = "offer_limits"
+OFFER_LIMITS: Final = "offer_limits"
 """Stands for an offer's own caps and budget where rules and policies are named."""
 NO_CAPS: Final = FrequencyCaps()
 NO_BUDGET: Final = Budget()
-_CALENDAR: Final = {unit: Window(Kind.CALENDAR, unit) for unit in (Unit.DAY, Unit.WEEK, Unit.MONTH)}
+_CALENDAR: Final = {
+    unit: Window(WindowKind.CALENDAR, unit) for unit in (WindowUnit.DAY, WindowUnit.WEEK, WindowUnit.MONTH)
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class ContactPolicyIndex:
     """Contact policies by what they do.
 
     Attributes:
@@ -42,11 +44,11 @@ class Gate:
         firm: Suppressions that nothing gets past.
     """
 
-    overrides: Binder
-    blocking: Binder
-    limiting: Binder
+    overrides: RuleIndex
+    blocking: RuleIndex
+    limiting: RuleIndex
     broken: Sequence[tuple[ContactPolicy, str]]
-    firm: Binder
+    firm: RuleIndex
 
     @property
     def ids(self) -> Iterator[str]:
@@ -61,20 +63,20 @@ class Gate:
         policies: Sequence[Policy],
         broken: Sequence[tuple[ContactPolicy, str]],
         suppressions: Sequence[Policy] = (),
-    ) -> Gate:
+    ) -> ContactPolicyIndex:
         """Sort policies. A suppression that mandatory offers get past is one among the blocking policies."""
         blocking = [policy for policy in policies if not policy.overrides]
         blocking += [policy for policy in suppressions if not policy.binds_mandatory]
         return cls(
-            Binder([policy for policy in policies if policy.overrides]),
-            Binder(blocking),
-            Binder([policy for policy in blocking if policy.limits_exposure]),
+            RuleIndex([policy for policy in policies if policy.overrides]),
+            RuleIndex(blocking),
+            RuleIndex([policy for policy in blocking if policy.limits_exposure]),
             broken,
-            Binder([policy for policy in suppressions if policy.binds_mandatory]),
+            RuleIndex([policy for policy in suppressions if policy.binds_mandatory]),
         )
 
 
-def prepare_qualify(binder: Binder) -> Action:
+def prepare_qualify(binder: RuleIndex) -> NodeAction:
     """Apply qualification rules; those of stage match make the score smaller instead of removing."""
     asked = {("qualify", judge.entity.id) for judge in binder.judges}
 
@@ -82,7 +84,7 @@ def prepare_qualify(binder: Binder) -> Action:
         context = run.context
         run.applied |= asked
 
-        def judge(candidate: Candidate) -> Objection | None:
+        def judge(candidate: Candidate) -> RemovalReason | None:
             for _, binding, verdict in binder.ask(candidate, context):
                 rule = binding.judge.entity
                 if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.MATCH:
@@ -96,18 +98,18 @@ def prepare_qualify(binder: Binder) -> Action:
     return act
 
 
-def prepare_policies(gate: Gate) -> Action:
+def prepare_policies(gate: ContactPolicyIndex) -> NodeAction:
     """Apply consent, suppressions, the offers' own caps and budgets, and contact policies, highest priority first."""
-    asked = {("contact_policy", entity_id) for entity_id in (OWN_LIMITS, *gate.ids)}
+    asked = {("contact_policy", entity_id) for entity_id in (OFFER_LIMITS, *gate.ids)}
 
     def act(run: Run) -> None:
         run.applied |= asked
         require_consent(run)
-        keep_to_suppressions(run)
+        apply_suppressions(run)
         context = run.context
 
-        def judge(candidate: Candidate) -> Objection | None:
-            own = own_limits(candidate, context)
+        def judge(candidate: Candidate) -> RemovalReason | None:
+            own = check_offer_limits(candidate, context)
             if own is not None:
                 return candidate.offer.id, candidate.offer.name, own
             if gate.broken:
@@ -118,10 +120,10 @@ def prepare_policies(gate: Gate) -> Action:
             if override is not None:
                 candidate.explanation["override"] = override.binding.judge.entity.id
                 return None
-            return _objection(gate.blocking, candidate, context)
+            return _find_blocking_policy(gate.blocking, candidate, context)
 
         run.keep("contact_policy", judge)
-        run.guards.append(partial(_object_again, gate))
+        run.guards.append(partial(_recheck_limits, gate))
 
     return act
 
@@ -132,24 +134,24 @@ def require_consent(run: Run) -> None:
     if not context.customer.withheld and not context.customer.objections:
         return
 
-    def judge(candidate: Candidate) -> Objection | None:
-        verdict = missing_consent(candidate, context, run.catalogue.channels)
+    def judge(candidate: Candidate) -> RemovalReason | None:
+        verdict = check_consent(candidate, context, run.catalogue.channels)
         return ("consent", "Consent", verdict) if verdict else None
 
     run.keep("contact_policy", judge)
     run.gates.setdefault("contact_policy", len(run.candidates))
 
 
-def keep_to_suppressions(run: Run) -> None:
+def apply_suppressions(run: Run) -> None:
     """Remove what suppressions that nothing gets past keep from the customer. Like consent, no flow does without it."""
     context, firm = run.context, run.catalogue.firm_suppressions
     if not firm.judges or not context.customer.last_outcome_ms:
         return
-    run.keep("contact_policy", lambda candidate: _objection(firm, candidate, context))
+    run.keep("contact_policy", lambda candidate: _find_blocking_policy(firm, candidate, context))
     run.gates.setdefault("contact_policy", len(run.candidates))
 
 
-def missing_consent(candidate: Candidate, context: Context, channels: Mapping[str, Channel]) -> Verdict | None:
+def check_consent(candidate: Candidate, context: Context, channels: Mapping[str, Channel]) -> Verdict | None:
     """Say why the customer may not be contacted about a candidate; None if that is allowed.
 
     A candidate without a creative goes to the channel of the request; if that names none either, the channel is not
@@ -167,18 +169,18 @@ def missing_consent(candidate: Candidate, context: Context, channels: Mapping[st
     return Verdict(True, f"the customer has not consented to {purpose}{why}", {"purpose": purpose})
 
 
-def _object_again(gate: Gate, candidate: Candidate, context: Context) -> Objection | None:
+def _recheck_limits(gate: ContactPolicyIndex, candidate: Candidate, context: Context) -> RemovalReason | None:
     """Judge a candidate once more, after what the decision shows before it."""
-    own = own_limits(candidate, context)
+    own = check_offer_limits(candidate, context)
     if own is not None:
         return candidate.offer.id, candidate.offer.name, own
-    return None if "override" in candidate.explanation else _objection(gate.limiting, candidate, context)
+    return None if "override" in candidate.explanation else _find_blocking_policy(gate.limiting, candidate, context)
 
 
-def _objection(blocking: Binder, candidate: Candidate, context: Context) -> Objection | None:
+def _find_blocking_policy(blocking: RuleIndex, candidate: Candidate, context: Context) -> RemovalReason | None:
     found = blocking.first(candidate, context)
     if found is not None and is_mandatory_now(candidate.offer, context.now_ms):
-        heeded = (one for one in blocking.ask(candidate, context) if not _spares_mandatory(one.binding))
+        heeded = (one for one in blocking.ask(candidate, context) if not _exempts_mandatory(one.binding))
         found = next(heeded, None)
     if found is None:
         return None
@@ -186,17 +188,17 @@ def _objection(blocking: Binder, candidate: Candidate, context: Context) -> Obje
     return entity.id, entity.name, found.verdict
 
 
-def _spares_mandatory(binding: Binding) -> bool:
+def _exempts_mandatory(binding: ScopedRule) -> bool:
     return isinstance(binding.judge, Policy) and not binding.judge.binds_mandatory
 
 
-def own_limits(candidate: Candidate, context: Context) -> Verdict | None:
+def check_offer_limits(candidate: Candidate, context: Context) -> Verdict | None:
     """The offer's own frequency caps and budgets."""
     offer, caps = candidate.offer, candidate.offer.frequency_caps
     if caps == NO_CAPS and offer.budget == NO_BUDGET:
         return None
     is_known = offer.id in context.tallies.known_offers
-    for unit, most in ((Unit.DAY, caps.daily), (Unit.WEEK, caps.weekly), (Unit.MONTH, caps.monthly)):
+    for unit, most in ((WindowUnit.DAY, caps.daily), (WindowUnit.WEEK, caps.weekly), (WindowUnit.MONTH, caps.monthly)):
         if most is None:
             continue
         shown = context.count(_CALENDAR[unit], Selection(frozenset((offer.id,)))).impressions if is_known else 0
@@ -204,7 +206,7 @@ def own_limits(candidate: Candidate, context: Context) -> Verdict | None:
             return Verdict(
                 True, f"the offer's own cap is reached: {shown}/{most} a {unit}", {"max": most, "actual": shown}
             )
-    for budget, used, limit in () if offer.budget == NO_BUDGET else budget_of(candidate, context):
+    for budget, used, limit in () if offer.budget == NO_BUDGET else list_budgets(candidate, context):
         if limit is not None and used >= limit:
             spent = {"budgetField": budget, "threshold": limit, "actual": used}
             return Verdict(True, f"the offer's budget is used up: {budget} {used:g} of {limit:g}", spent)

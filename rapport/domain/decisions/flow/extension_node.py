@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.node_types import ExtensionConfig
-from rapport.domain.decisions.run import Action, Run
+from rapport.domain.decisions.run import NodeAction, Run
 from rapport.domain.decisions.verdict import Verdict
 
 
-def prepare_extension(config: ExtensionConfig) -> Action:
+def prepare_extension(config: ExtensionConfig) -> NodeAction:
     """Let the plug-in of a point act, if there is one. It can add no candidate, and its failure harms nobody."""
 
     def act(run: Run) -> None:

@@ -17,18 +17,18 @@ from rapport.domain.decisions.node_types import (
     InventoryConfig,
     MatchConfig,
 )
-from rapport.domain.decisions.run import Action, Objection, Run
+from rapport.domain.decisions.run import NodeAction, RemovalReason, Run
 from rapport.domain.decisions.verdict import Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative, Offer
 
 
-MAX_ASKED: Final = 1_000
+MAX_REMEMBERED_REQUESTS: Final = 1_000
 """Channels and placements for which fitting creatives are remembered; requests could name any number of them."""
 
 
-def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> Action:
+def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> NodeAction:
     """Begin with the offers that are in scope and on schedule.
 
     Args:
@@ -58,19 +58,19 @@ def _is_in_scope(offer: Offer, config: InventoryConfig) -> bool:
     return config.scope == "all"
 
 
-def prepare_match(config: MatchConfig) -> Action:
+def prepare_match(config: MatchConfig) -> NodeAction:
     """Make a candidate of each offer with each creative that fits the request."""
     known: dict[tuple[str | None, str | None, str | None], dict[str, Sequence[Creative]]] = {}
 
     def act(run: Run) -> None:
         request, channels = run.context.request, run.catalogue.channels
         asked = request.channel_id, request.channel_type, request.placement_id
-        if asked not in known and len(known) >= MAX_ASKED:
+        if asked not in known and len(known) >= MAX_REMEMBERED_REQUESTS:
             known.clear()
         of_offers = known.setdefault(asked, {})
         matched: list[Candidate] = []
         for candidate in run.candidates:
-            fitting = _fitting(candidate, run, config, of_offers)
+            fitting = _list_fitting_creatives(candidate, run, config, of_offers)
             if fitting:
                 candidate.creative = fitting[0]
                 candidate.channel = channels[fitting[0].channel_id]
@@ -79,7 +79,10 @@ def prepare_match(config: MatchConfig) -> Action:
                     Candidate(candidate.offer, creative, channels[creative.channel_id], candidate.fit)
                     for creative in fitting[1:]
                 ]
-            elif not (config.require_creative and run.remove("match_creatives", candidate, _misfit(run, candidate))):
+            elif not (
+                config.require_creative
+                and run.remove("match_creatives", candidate, _explain_missing_creative(run, candidate))
+            ):
                 candidate.creative = candidate.channel = None
                 matched.append(candidate)
         run.candidates = matched
@@ -87,13 +90,13 @@ def prepare_match(config: MatchConfig) -> Action:
     return act
 
 
-def _misfit(run: Run, candidate: Candidate) -> Objection:
+def _explain_missing_creative(run: Run, candidate: Candidate) -> RemovalReason:
     if candidate.offer.id in run.catalogue.creatives:
         return run.node, "", Verdict(True, "no active creative fits the channel and the placement")
     return run.node, "", Verdict(True, "it has no active creative on an active channel", is_fault=True)
 
 
-def _fitting(
+def _list_fitting_creatives(
     candidate: Candidate, run: Run, config: MatchConfig, of_offers: dict[str, Sequence[Creative]]
 ) -> Sequence[Creative]:
     """The creatives of a candidate that fit; those of its offer are remembered for the next request that asks so."""
@@ -121,14 +124,14 @@ def _fits(creative: Creative, run: Run, config: MatchConfig) -> bool:
     return config.placement_match_mode == "any" and creative.placement_id is None
 
 
-def prepare_filter(config: FilterConfig) -> Action:
+def prepare_filter(config: FilterConfig) -> NodeAction:
     """Keep candidates that fulfil the conditions."""
-    holds = compile_all(config.conditions, config.combinator)
+    holds = compile_conditions(config.conditions, config.combinator)
     wanted = f" {config.combinator} ".join(f"{c.field} {c.operator} {c.value!r}" for c in config.conditions)
     verdict = Verdict(True, f"the filter wants {wanted}")
 
     def act(run: Run) -> None:
-        def judge(candidate: Candidate) -> Objection | None:
+        def judge(candidate: Candidate) -> RemovalReason | None:
             return None if holds(partial(run.context.lookup, candidate=candidate)) else (run.node, "", verdict)
 
         run.keep("filter", judge)
@@ -136,7 +139,7 @@ def prepare_filter(config: FilterConfig) -> Action:
     return act
 
 
-def compile_all(conditions: Sequence[Condition], combinator: str) -> Callable[[Callable[[str], object]], bool]:
+def compile_conditions(conditions: Sequence[Condition], combinator: str) -> Callable[[Callable[[str], object]], bool]:
     """Prepare conditions that hold all, or any; the result asks a lookup for fields."""
     tests = [compile_condition(condition) for condition in conditions]
     combine: Callable[[Iterable[bool]], bool] = any if combinator == "OR" else all

@@ -21,7 +21,7 @@ def allocate_optimally(ranked: Mapping[str, Sequence[tuple[K, float]]], slots: M
     # A slot may stay empty (a column of its own, worth 0); an item that does not fit is worth less than that.
     gain = [[scores[place].get(item, -1.0) for item in items] + [0.0] * len(places) for place in places]
     filled: dict[str, list[K]] = {placement: [] for placement in ranked}
-    for row, column in enumerate(_assign([[-value for value in row] for row in gain])):
+    for row, column in enumerate(_solve_assignment([[-value for value in row] for row in gain])):
         if column < len(items) and items[column] in scores[places[row]]:
             filled[places[row]].append(items[column])
     for placement, chosen in filled.items():
@@ -73,7 +73,7 @@ class _Assignment:
                 least[column] -= delta
 
 
-def _assign(cost: Sequence[Sequence[float]]) -> list[int]:
+def _solve_assignment(cost: Sequence[Sequence[float]]) -> list[int]:
     """The column of each row in an assignment of least cost; there are at least as many columns as rows."""
     assignment = _Assignment(cost)
     for row in range(1, len(cost) + 1):

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-Write: TypeAlias = Callable[[str], str | None]
+ValueWriter: TypeAlias = Callable[[str], str | None]
 """Writes a value into an address; None if it must not be there."""
 
 SCHEMES: Final = ("http", "https", "mailto", "tel", "sms")
@@ -42,9 +42,9 @@ TEXT_ATTRIBUTES: Final = frozenset(
 )
 """Attributes that browsers take for text; of those that are not listed nobody knows what a value could do in them."""
 TEXT_PREFIXES: Final = ("aria-", "data-")
-_RUNS: Final = ("javascript", "vbscript", "data", "blob", "filesystem", "view-source")
+_EXECUTABLE_SCHEMES: Final = ("javascript", "vbscript", "data", "blob", "filesystem", "view-source")
 _IMAGE: Final = re.compile(r"data:image/(?:png|gif|jpeg|webp|avif|bmp|x-icon)[;,]", re.IGNORECASE)
-_LEFT_OUT: Final = re.compile(r"[\t\n\r]")
+_IGNORED: Final = re.compile(r"[\t\n\r]")
 _LEADING: Final = "".join(map(chr, range(33)))
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -53,7 +53,7 @@ _DOTS: Final = re.compile(r"(?:\.|%2e)+", re.IGNORECASE)
 _STEPS: Final = re.compile(r"[/\\]")
 
 
-class Part(Enum):
+class AddressPart(Enum):
     """The part of an address that a value becomes."""
 
     WHOLE = auto()
@@ -63,103 +63,105 @@ class Part(Enum):
     QUERY = auto()
 
 
-class Position(NamedTuple):
+class AddressPosition(NamedTuple):
     """Where a value stands in an address.
 
     Attributes:
         fault: Why no value is safe there; empty if some are.
     """
 
-    part: Part
+    part: AddressPart
     fault: str = ""
 
 
-def normalise(text: str) -> str:
+def normalise_address(text: str) -> str:
     """Return an address as browsers read it."""
-    return _LEFT_OUT.sub("", text).lstrip(_LEADING).replace("\\", "/")
+    return _IGNORED.sub("", text).lstrip(_LEADING).replace("\\", "/")
 
 
-def fault_of_address(text: str) -> str:
+def find_address_fault(text: str) -> str:
     """Return what is wrong with the address that an author has written; empty for one that may be shown."""
-    scheme = _SCHEME.match(normalise(text))
-    if scheme is None or scheme[1].lower() not in _RUNS or _IMAGE.match(normalise(text)):
+    scheme = _SCHEME.match(normalise_address(text))
+    if scheme is None or scheme[1].lower() not in _EXECUTABLE_SCHEMES or _IMAGE.match(normalise_address(text)):
         return ""
     return f"is an address that begins with {scheme[1].lower()}:, which browsers run or show as a page"
 
 
-def position_of(before: str, after: str) -> Position:
+def locate_value(before: str, after: str) -> AddressPosition:
     """Tell where a value stands.
 
     Args:
         before: The text of the address before it; other values in it are a NUL.
         after: Likewise the text after it.
     """
-    text = normalise(before)
+    text = normalise_address(before)
     scheme = _SCHEME.match(text)
     rest = text[scheme.end() :] if scheme else text
     if "?" in rest or "#" in rest:
-        return Position(Part.QUERY)
+        return AddressPosition(AddressPart.QUERY)
     if rest.startswith("//") and "/" not in rest[2:]:
-        return _position_in_host(rest[2:], _until_path(after))
+        return _locate_in_host(rest[2:], _cut_at_path(after))
     if "/" in rest:
-        return Position(Part.PATH)
-    if scheme is None and ":" in _until_path(after):
-        return Position(Part.WHOLE, "stands before a colon and would be the scheme of the address")
-    return Position(Part.OPAQUE if scheme else Part.PATH if text else Part.WHOLE)
+        return AddressPosition(AddressPart.PATH)
+    if scheme is None and ":" in _cut_at_path(after):
+        return AddressPosition(AddressPart.WHOLE, "stands before a colon and would be the scheme of the address")
+    return AddressPosition(AddressPart.OPAQUE if scheme else AddressPart.PATH if text else AddressPart.WHOLE)
 
 
-def _position_in_host(before: str, after: str) -> Position:
+def _locate_in_host(before: str, after: str) -> AddressPosition:
     is_end = not re.search(r"[A-Za-z0-9]", after.partition(":")[0])
     if is_end and before.strip("\0"):
-        return Position(Part.HOST, "ends the name of a host and could make another one of it; write a / before it")
-    return Position(Part.HOST)
+        return AddressPosition(
+            AddressPart.HOST, "ends the name of a host and could make another one of it; write a / before it"
+        )
+    return AddressPosition(AddressPart.HOST)
 
 
-def _until_path(text: str) -> str:
+def _cut_at_path(text: str) -> str:
     found = _UNTIL_PATH.match(text)
     return found[0] if found else ""
 
 
-def writer_for(part: Part, before: str, after: str) -> Write:
+def choose_writer(part: AddressPart, before: str, after: str) -> ValueWriter:
     """How to write a value where it stands.
 
     Args:
         part: What it becomes.
-        before: As of :func:`position_of`.
+        before: As of :func:`locate_value`.
         after: Likewise.
     """
     match part:
-        case Part.WHOLE:
-            return _relative_or_whole if after.startswith("/") else whole_address
-        case Part.HOST:
+        case AddressPart.WHOLE:
+            return _write_address_before_path if after.startswith("/") else write_address
+        case AddressPart.HOST:
             return lambda text: quote(text, safe="", errors="replace") if text else None
-        case Part.PATH:
-            return _segment if normalise(before).endswith("/") else _within_segment
-        case Part.OPAQUE:
+        case AddressPart.PATH:
+            return _write_new_segment if normalise_address(before).endswith("/") else _write_segment
+        case AddressPart.OPAQUE:
             return lambda text: quote(text, safe="@+", errors="replace")
-        case Part.QUERY:
+        case AddressPart.QUERY:
             return lambda text: quote(text, safe="", errors="replace")
 
 
-def whole_address(text: str) -> str | None:
+def write_address(text: str) -> str | None:
     """Write a value that is an address by itself."""
     stripped = text.strip().strip(_LEADING)
-    scheme, colon, _ = _until_path(stripped).partition(":")
+    scheme, colon, _ = _cut_at_path(stripped).partition(":")
     return None if _CONTROL.search(stripped) or (colon and scheme.lower() not in SCHEMES) else stripped
 
 
-def _relative_or_whole(text: str) -> str | None:
+def _write_address_before_path(text: str) -> str | None:
     """A value that a path follows: slashes alone would make a host of what follows."""
-    found = whole_address(text)
+    found = write_address(text)
     return None if found is None or (found and not found.strip("/")) else found
 
 
-def _segment(text: str) -> str | None:
+def _write_new_segment(text: str) -> str | None:
     """A value that begins a segment: an empty one would leave two slashes, before what would be a host."""
-    return _within_segment(text) if text else None
+    return _write_segment(text) if text else None
 
 
-def _within_segment(text: str) -> str | None:
+def _write_segment(text: str) -> str | None:
     """One segment of a path, or a part of one, that does not climb."""
     if any(_DOTS.fullmatch(step) for step in _STEPS.split(text)):
         return None

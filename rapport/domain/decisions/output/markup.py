@@ -22,7 +22,7 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class MarkupRegion:
     """A tag, or a script or style with all that is in it."""
 
     start: int
@@ -31,7 +31,7 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class TagAttribute:
     """A quoted value in a tag.
 
     Attributes:
@@ -46,7 +46,7 @@ class Attribute:
     text_at: int
 
 
-def find_regions(text: str) -> Iterator[Region]:
+def find_regions(text: str) -> Iterator[MarkupRegion]:
     """Find the tags and the code of a text, in their order. What is never closed is no tag."""
     tag_end = _TagEnds(text)
     match = _OPENS.search(text)
@@ -59,11 +59,11 @@ def find_regions(text: str) -> Iterator[Region]:
         else:
             end = tag_end.after(start + 2)
         if end is not None:
-            yield Region(start, end, code is not None)
+            yield MarkupRegion(start, end, code is not None)
         match = _OPENS.search(text, start + 1 if end is None else end)
 
 
-def find_attributes(text: str, region: Region) -> Iterator[Attribute]:
+def find_attributes(text: str, region: MarkupRegion) -> Iterator[TagAttribute]:
     """Find the quoted values of a tag, up to where it is none that can be understood."""
     name = _TAG_NAME.match(text, region.start, region.end)
     at = region.start if name is None else name.end()
@@ -77,7 +77,7 @@ def find_attributes(text: str, region: Region) -> Iterator[Attribute]:
             if end < 0:
                 return
             spaces = _SPACE.match(text, at + 1, end)
-            yield Attribute(match["name"].lower(), at + 1, end, spaces.end() if spaces else at + 1)
+            yield TagAttribute(match["name"].lower(), at + 1, end, spaces.end() if spaces else at + 1)
             at = end + 1
         else:
             value = _UNQUOTED.match(text, at, region.end)
@@ -86,26 +86,26 @@ def find_attributes(text: str, region: Region) -> Iterator[Attribute]:
             at = value.end()
 
 
-class Reader:
+class MarkupReader:
     """Tells of ascending positions of a text what they are in."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._regions = find_regions(text)
         self._region = next(self._regions, None)
-        self._attributes: Iterator[Attribute] = iter(())
-        self._attribute: Attribute | None = None
-        self._inside: Region | None = None
+        self._attributes: Iterator[TagAttribute] = iter(())
+        self._attribute: TagAttribute | None = None
+        self._inside: MarkupRegion | None = None
         self._read_to = 0
         self._is_unclosed = False
 
-    def region_at(self, at: int) -> Region | None:
+    def region_at(self, at: int) -> MarkupRegion | None:
         """Return the region that a position is inside of."""
         while self._region is not None and self._region.end <= at:
             self._region = next(self._regions, None)
         return self._region if self._region is not None and self._region.start < at else None
 
-    def attribute_at(self, at: int) -> Attribute | None:
+    def attribute_at(self, at: int) -> TagAttribute | None:
         """Return the quoted value that a position is in, of the tag that it is in."""
         region = self.region_at(at)
         if region is None:

@@ -13,8 +13,8 @@ from rapport.domain.decisions.node_types import OUTPUT
 from rapport.domain.decisions.output.allocation import allocate_optimally
 from rapport.domain.decisions.output.rendering import render
 from rapport.domain.decisions.program import Program
-from rapport.domain.decisions.run import Objection, Run
-from rapport.domain.decisions.scoring.selection_probability import selection_probabilities
+from rapport.domain.decisions.run import RemovalReason, Run
+from rapport.domain.decisions.scoring.selection_probability import estimate_selection_probabilities
 from rapport.domain.decisions.trace import CouplingRecord
 from rapport.domain.decisions.verdict import Verdict
 
@@ -29,7 +29,7 @@ _TAKEN: Final = "the offer is shown in another placement"
 
 
 @dataclass(slots=True)
-class Slot:
+class PlacementSlot:
     """A placement while it is filled.
 
     Attributes:
@@ -51,7 +51,7 @@ class Slot:
     finished: set[int] = field(default_factory=set)
     probabilities: dict[Subject, float] = field(default_factory=dict)
 
-    def lose(self, stage: str, candidate: Candidate, objection: Objection) -> None:
+    def lose(self, stage: str, candidate: Candidate, objection: RemovalReason) -> None:
         """Note that a candidate cannot be shown."""
         by, name, verdict = objection
         self.lost.add(id(candidate))
@@ -59,7 +59,7 @@ class Slot:
         self.run.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
 
 
-def fill(slots: Sequence[Slot], program: Program, *, deduplicate: bool | None) -> None:
+def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, deduplicate: bool | None) -> None:
     """Choose what each placement shows, and make it ready to be shown.
 
     A candidate whose content lacks a value, or that a cap forbids after what the decision shows before it, gives its
@@ -68,27 +68,29 @@ def fill(slots: Sequence[Slot], program: Program, *, deduplicate: bool | None) -
     is_optimal = len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots)
     if is_optimal and deduplicate is False:
         slots[0].run.recorder.problems.append(_NOTHING_TO_SPREAD)
-    filling = _Filling(program, is_optimal if deduplicate is None else deduplicate)
+    filling = _PlacementFiller(program, is_optimal if deduplicate is None else deduplicate)
     if filling.deduplicate and is_optimal:
         filling.fill_optimally(slots)
     else:
         for slot in slots:
             filling.fill_from_the_top(slot)
     for slot in slots:
-        _note_rest(slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen})
+        _note_remaining(
+            slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen}
+        )
         pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.lost]
-        slot.probabilities = dict(selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
+        slot.probabilities = dict(estimate_selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
 
 
 @dataclass(slots=True)
-class _Filling:
+class _PlacementFiller:
     program: Program
     deduplicate: bool
     picked: list[Subject] = field(default_factory=list)
     _offers: set[str] = field(default_factory=set)
     _contexts: dict[int, Context] = field(default_factory=dict)
 
-    def fill_from_the_top(self, slot: Slot) -> None:
+    def fill_from_the_top(self, slot: PlacementSlot) -> None:
         for candidate in slot.run.candidates:
             if len(slot.chosen) == slot.limit:
                 return
@@ -98,21 +100,21 @@ class _Filling:
                 slot.chosen.append(candidate)
                 self._pick(candidate)
 
-    def fill_optimally(self, slots: Sequence[Slot]) -> None:
+    def fill_optimally(self, slots: Sequence[PlacementSlot]) -> None:
         """As :func:`allocate_optimally` says, again without those that turn out not to be fit, until all are."""
         places = sum(slot.limit for slot in slots)
         numbered = {str(number): slot for number, slot in enumerate(slots)}
         while True:
             self.picked.clear()
-            ranked = {number: _worth(slot, places) for number, slot in numbered.items()}
+            ranked = {number: _score_remaining(slot, places) for number, slot in numbered.items()}
             filled = allocate_optimally(ranked, {number: slot.limit for number, slot in numbered.items()})
             for number, slot in numbered.items():
-                of_offers = {candidate.offer.id: candidate for candidate in _left(slot)}
+                of_offers = {candidate.offer.id: candidate for candidate in _list_remaining(slot)}
                 slot.chosen = [of_offers[offer_id] for offer_id in filled[number]]
             if all(self._confirm(slot, candidate) for slot in slots for candidate in slot.chosen):
                 return
 
-    def _confirm(self, slot: Slot, candidate: Candidate) -> bool:
+    def _confirm(self, slot: PlacementSlot, candidate: Candidate) -> bool:
         is_fit = self._is_fit(slot, candidate)
         if is_fit:
             self._pick(candidate)
@@ -123,7 +125,7 @@ class _Filling:
         self._offers.add(candidate.offer.id)
         self._contexts.clear()
 
-    def _is_fit(self, slot: Slot, candidate: Candidate) -> bool:
+    def _is_fit(self, slot: PlacementSlot, candidate: Candidate) -> bool:
         if self.picked and slot.run.guards:
             context = self._contexts.get(id(slot))
             if context is None:
@@ -133,26 +135,26 @@ class _Filling:
                 if objection is not None:
                     slot.lose("contact_policy", candidate, objection)
                     return False
-        return id(candidate) in slot.finished or finish(slot, candidate, self.program)
+        return id(candidate) in slot.finished or finish_candidate(slot, candidate, self.program)
 
 
-def _left(slot: Slot) -> list[Candidate]:
+def _list_remaining(slot: PlacementSlot) -> list[Candidate]:
     return [candidate for candidate in slot.run.candidates if id(candidate) not in slot.lost]
 
 
-def _worth(slot: Slot, places: int) -> list[tuple[str, float]]:
+def _score_remaining(slot: PlacementSlot, places: int) -> list[tuple[str, float]]:
     """The offers that may be in an optimal allocation: no placement needs more than there are places in all.
 
     A mandatory offer is worth more than all others together.
     """
-    left, now_ms = _left(slot)[:places], slot.run.context.now_ms
+    left, now_ms = _list_remaining(slot)[:places], slot.run.context.now_ms
     bonus = 1 + places * max((candidate.score or 0.0 for candidate in left), default=0.0)
     return [
         (one.offer.id, (one.score or 0.0) + (bonus if is_mandatory_now(one.offer, now_ms) else 0.0)) for one in left
     ]
 
 
-def finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
+def finish_candidate(slot: PlacementSlot, candidate: Candidate, program: Program) -> bool:
     """Run the output phase for a candidate; whether its content is complete."""
     run = slot.run
     run.recorder.placement_id = slot.placement_id
@@ -174,7 +176,7 @@ def finish(slot: Slot, candidate: Candidate, program: Program) -> bool:
     return True
 
 
-def _note_rest(slot: Slot, shown_elsewhere: set[str]) -> None:
+def _note_remaining(slot: PlacementSlot, shown_elsewhere: set[str]) -> None:
     """Say of what is left why it is not shown."""
     chosen = set(map(id, slot.chosen))
     behind = Verdict(True, f"ranked behind the first {slot.limit}")
@@ -187,7 +189,7 @@ def _note_rest(slot: Slot, shown_elsewhere: set[str]) -> None:
         slot.run.recorder.note_removal("rank", slot.run.ranked_by, candidate, verdict)
 
 
-def couple(slots: Sequence[Slot], *, override: str | None) -> None:
+def couple_placements(slots: Sequence[PlacementSlot], *, override: str | None) -> None:
     """Empty all placements of an atomic channel of which one stayed empty.
 
     Args:
@@ -200,10 +202,10 @@ def couple(slots: Sequence[Slot], *, override: str | None) -> None:
             continue
         siblings = [other for other in slots if other.channel_id == slot.channel_id]
         if not slot.chosen and any(other.chosen for other in siblings):
-            _cascade(slot, siblings)
+            _empty_channel(slot, siblings)
 
 
-def _cascade(empty: Slot, siblings: Sequence[Slot]) -> None:
+def _empty_channel(empty: PlacementSlot, siblings: Sequence[PlacementSlot]) -> None:
     recorder = empty.run.recorder
     for slot in siblings:
         record = CouplingRecord(

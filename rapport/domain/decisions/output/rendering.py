@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from rapport.domain.decisions.output.templates import Slot, parse_template
+from rapport.domain.decisions.output.templates import Placeholder, parse_template
 from rapport.domain.formulas.values import text_of, value_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _LARGEST: Final = 10**21
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedContent:
     """A creative's content for one candidate.
 
     Attributes:
@@ -32,7 +32,7 @@ class Rendered:
     unresolved: Sequence[str] = ()
 
 
-def render(creative: Creative, lookup: Lookup) -> Rendered:
+def render(creative: Creative, lookup: Lookup) -> RenderedContent:
     """Put values into a creative's texts.
 
     The first of these that is there and not empty is the value of a placeholder: what the lookup has under its name
@@ -55,45 +55,45 @@ def render(creative: Creative, lookup: Lookup) -> Rendered:
             elif part.only_declared and part.name not in declared:
                 written.append(part.written)
             else:
-                text = _fill(part, declared.get(part.name), lookup)
+                text = _encode_value(part, declared.get(part.name), lookup)
                 if text is None:
                     unresolved[part.name] = None
                 written.append(text or "")
         content[field] = "".join(written)
-    return Rendered(content, tuple(unresolved))
+    return RenderedContent(content, tuple(unresolved))
 
 
-def _fill(slot: Slot, variable: PersonalizationVariable | None, lookup: Lookup) -> str | None:
+def _encode_value(slot: Placeholder, variable: PersonalizationVariable | None, lookup: Lookup) -> str | None:
     """The value of a slot, ready to be put there; an empty one counts where there is nothing else."""
     best = None
-    for text in _values(slot.name, variable, lookup):
+    for text in _list_values(slot.name, variable, lookup):
         if text:
             return slot.encode(text)
         best = text if best is None else best
     return None if best is None else slot.encode(best)
 
 
-def _values(name: str, variable: PersonalizationVariable | None, lookup: Lookup) -> Iterator[str | None]:
-    yield _text(lookup(name))
+def _list_values(name: str, variable: PersonalizationVariable | None, lookup: Lookup) -> Iterator[str | None]:
+    yield _format_value(lookup(name))
     fallback = None if variable is None else variable.fallback
     if variable is not None and variable.source:
-        yield from _found(variable.source, lookup)
+        yield from _look_up(variable.source, lookup)
         if fallback is not None:
             yield fallback
             return
-    yield from _found(name, lookup)
+    yield from _look_up(name, lookup)
     yield fallback
 
 
-def _found(name: str, lookup: Lookup) -> Iterator[str | None]:
+def _look_up(name: str, lookup: Lookup) -> Iterator[str | None]:
     """A field as a text; a bare name is also looked for in the attributes of the customer and of the request."""
-    yield _text(lookup(name))
+    yield _format_value(lookup(name))
     if "." not in name:
-        yield _text(lookup(f"customer.{name}"))
-        yield _text(lookup(f"attributes.{name}"))
+        yield _format_value(lookup(f"customer.{name}"))
+        yield _format_value(lookup(f"attributes.{name}"))
 
 
-def _text(raw: object) -> str | None:
+def _format_value(raw: object) -> str | None:
     """A value as customers read it; large ids keep all their digits."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw) if abs(raw) < _LARGEST else None

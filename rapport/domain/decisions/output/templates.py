@@ -16,11 +16,11 @@ from rapport.domain.decisions.output.links import (
     ADDRESS_ATTRIBUTES,
     TEXT_ATTRIBUTES,
     TEXT_PREFIXES,
-    fault_of_address,
-    position_of,
-    writer_for,
+    choose_writer,
+    find_address_fault,
+    locate_value,
 )
-from rapport.domain.decisions.output.markup import Reader, find_attributes, find_regions
+from rapport.domain.decisions.output.markup import MarkupReader, find_attributes, find_regions
 
 Encode: TypeAlias = Callable[[str], str | None]
 """Writes a value so that it cannot change what the text around it means; None where no way of writing is safe."""
@@ -39,13 +39,13 @@ _PLACEHOLDER: Final = re.compile(
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _ENTITY: Final = re.compile(r"&(?:[A-Za-z]+|#\w+);")
 _ADDRESS_NAMES: Final = ("url", "link", "uri", "href", "src")
-_HOLE: Final = "\0"
+_VALUE_MARK: Final = "\0"
 _JSON_QUOTE: Final = re.compile(r'\\.|(")')
 _JSON_WORD: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false")
 _SHOWN_AS_TEXT: Final = frozenset({"email_text", "push_notification", "sms_text", "whatsapp_template"})
 
 
-class Form(Enum):
+class TextFormat(Enum):
     """What the text of a field is."""
 
     PLAIN = auto()
@@ -56,7 +56,7 @@ class Form(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusingEncoder:
     """The encoder of a place where no value is safe.
 
     Attributes:
@@ -70,12 +70,12 @@ class Refusal:
         return
 
 
-_IN_CODE: Final = Refusal("stands in a script or a style sheet, where no value is safe")
-_IN_TAG: Final = Refusal("stands in a tag, but in no quoted attribute")
+_IN_CODE: Final = RefusingEncoder("stands in a script or a style sheet, where no value is safe")
+_IN_TAG: Final = RefusingEncoder("stands in a tag, but in no quoted attribute")
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Placeholder:
     """A place for a value.
 
     Attributes:
@@ -89,10 +89,10 @@ class Slot:
     only_declared: bool = False
 
 
-Template: TypeAlias = tuple[str | Slot, ...]
+Template: TypeAlias = tuple[str | Placeholder, ...]
 
 
-def form_of(template_type: str, field: str, template: str) -> Form:
+def detect_format(template_type: str, field: str, template: str) -> TextFormat:
     """Tell what a field's text is.
 
     Addresses are fields whose name ends in url, uri, link, href or src. A webhook's field that begins like JSON is
@@ -101,19 +101,19 @@ def form_of(template_type: str, field: str, template: str) -> Form:
     """
     name = field.lower()
     if name.endswith(_ADDRESS_NAMES):
-        return Form.ADDRESS
+        return TextFormat.ADDRESS
     if template_type == "webhook_payload" and template.lstrip().startswith(("{", "[")):
-        return Form.JSON
+        return TextFormat.JSON
     if name == "subject":
-        return Form.LINE
+        return TextFormat.LINE
     if template_type in _SHOWN_AS_TEXT:
-        return Form.PLAIN
+        return TextFormat.PLAIN
     is_html = "html" in name or (template_type == "email_html" and name == "body")
     is_html = is_html or next(find_regions(template), None) is not None or _ENTITY.search(template) is not None
-    return Form.HTML if is_html else Form.PLAIN
+    return TextFormat.HTML if is_html else TextFormat.PLAIN
 
 
-def fault_of_template(template_type: str, field: str, template: str) -> str:
+def find_template_fault(template_type: str, field: str, template: str) -> str:
     """Return what is wrong with the text of a field; empty for one that may be stored."""
     if len(template) > MAX_TEMPLATE:
         return f"has {len(template):,} characters; {MAX_TEMPLATE:,} are allowed"
@@ -121,14 +121,16 @@ def fault_of_template(template_type: str, field: str, template: str) -> str:
     if count > MAX_PLACEHOLDERS:
         return f"has {count:,} placeholders; {MAX_PLACEHOLDERS:,} are allowed"
     for part in parse_template(template_type, field, template):
-        if isinstance(part, Slot) and isinstance(part.encode, Refusal) and part.encode.reason:
+        if isinstance(part, Placeholder) and isinstance(part.encode, RefusingEncoder) and part.encode.reason:
             return f"{part.written} {part.encode.reason}"
-    form = form_of(template_type, field, template)
-    addresses = [template] if form is Form.ADDRESS else _addresses_in(template) if form is Form.HTML else ()
-    return next((fault for address in addresses if (fault := fault_of_address(address))), "")
+    form = detect_format(template_type, field, template)
+    addresses = (
+        [template] if form is TextFormat.ADDRESS else _list_addresses(template) if form is TextFormat.HTML else ()
+    )
+    return next((fault for address in addresses if (fault := find_address_fault(address))), "")
 
 
-def _addresses_in(template: str) -> Iterator[str]:
+def _list_addresses(template: str) -> Iterator[str]:
     for region in find_regions(template):
         for attribute in () if region.is_code else find_attributes(template, region):
             if attribute.name in ADDRESS_ATTRIBUTES:
@@ -138,10 +140,10 @@ def _addresses_in(template: str) -> Iterator[str]:
 @lru_cache(maxsize=1_024)
 def parse_template(template_type: str, field: str, template: str) -> Template:
     """Split the text of a field into text and slots."""
-    return tuple(part for part in _parts(template, form_of(template_type, field, template)) if part)
+    return tuple(part for part in _split_template(template, detect_format(template_type, field, template)) if part)
 
 
-def _parts(template: str, form: Form) -> Iterator[str | Slot]:
+def _split_template(template: str, form: TextFormat) -> Iterator[str | Placeholder]:
     end = 0
     encoder_at = _ENCODERS[form](template)
     for match in _PLACEHOLDER.finditer(template):
@@ -150,36 +152,36 @@ def _parts(template: str, form: Form) -> Iterator[str | Slot]:
             continue
         yield template[end : match.start()]
         end = match.end()
-        yield match["literal"] or _slot(match, encode or _IN_CODE)
+        yield match["literal"] or _make_placeholder(match, encode or _IN_CODE)
     yield template[end:]
 
 
-def _slot(match: re.Match[str], encode: Encode) -> Slot:
+def _make_placeholder(match: re.Match[str], encode: Encode) -> Placeholder:
     if match["single"] is not None:
         name = match["single"]
-        return Slot(name, match[0], encode, only_declared=not (name[0].isalpha() or name[0] == "_"))
+        return Placeholder(name, match[0], encode, only_declared=not (name[0].isalpha() or name[0] == "_"))
     name = match["double"].strip()
-    return Slot(name or match[0], match[0], encode if _NAME.fullmatch(name) else Refusal())
+    return Placeholder(name or match[0], match[0], encode if _NAME.fullmatch(name) else RefusingEncoder())
 
 
-def _plain_encoders(_template: str) -> EncoderAt:
+def _choose_plain_encoder(_template: str) -> EncoderAt:
     return lambda _at: str
 
 
-def _line_encoders(_template: str) -> EncoderAt:
-    return lambda _at: _one_line
+def _choose_line_encoder(_template: str) -> EncoderAt:
+    return lambda _at: _join_lines
 
 
-def _json_encoders(template: str) -> EncoderAt:
+def _choose_json_encoder(template: str) -> EncoderAt:
     quotes = [match.start() for match in _JSON_QUOTE.finditer(template) if match[1]]
-    return lambda at: _inside_json_text if bisect_left(quotes, at) % 2 else _json_value
+    return lambda at: _write_json_text if bisect_left(quotes, at) % 2 else _write_json_value
 
 
-def _address_encoders(template: str) -> EncoderAt:
-    return lambda at: _address_encoder(template, 0, at, len(template), lambda text: text)
+def _choose_address_encoder(template: str) -> EncoderAt:
+    return lambda at: _make_address_encoder(template, 0, at, len(template), lambda text: text)
 
 
-def _address_encoder(template: str, start: int, at: int, end: int, read: Callable[[str], str]) -> Encode:
+def _make_address_encoder(template: str, start: int, at: int, end: int, read: Callable[[str], str]) -> Encode:
     """How to write a value into an address.
 
     Args:
@@ -190,20 +192,20 @@ def _address_encoder(template: str, start: int, at: int, end: int, read: Callabl
         read: What the text of the address is to whoever follows it.
     """
     if end - start > MAX_ADDRESS:
-        return Refusal(f"stands in an address of more than {MAX_ADDRESS:,} characters")
-    before = read(_PLACEHOLDER.sub(_HOLE, template[start:at]))
+        return RefusingEncoder(f"stands in an address of more than {MAX_ADDRESS:,} characters")
+    before = read(_PLACEHOLDER.sub(_VALUE_MARK, template[start:at]))
     placeholder = _PLACEHOLDER.match(template, at)
-    after = read(_PLACEHOLDER.sub(_HOLE, template[placeholder.end() if placeholder else at : end]))
-    position = position_of(before, after)
-    return Refusal(position.fault) if position.fault else writer_for(position.part, before, after)
+    after = read(_PLACEHOLDER.sub(_VALUE_MARK, template[placeholder.end() if placeholder else at : end]))
+    position = locate_value(before, after)
+    return RefusingEncoder(position.fault) if position.fault else choose_writer(position.part, before, after)
 
 
-def _html_encoders(template: str) -> EncoderAt:
-    reader = Reader(template)
-    return lambda at: _html_encoder(template, reader, at)
+def _choose_html_encoder(template: str) -> EncoderAt:
+    reader = MarkupReader(template)
+    return lambda at: _make_html_encoder(template, reader, at)
 
 
-def _html_encoder(template: str, reader: Reader, at: int) -> Encode | None:
+def _make_html_encoder(template: str, reader: MarkupReader, at: int) -> Encode | None:
     """Between tags and in quoted attributes a value is escaped; elsewhere in a tag none is safe."""
     is_unclosed = reader.is_in_unclosed_tag(at)
     around = reader.region_at(at)
@@ -217,32 +219,32 @@ def _html_encoder(template: str, reader: Reader, at: int) -> Encode | None:
     if attribute.name in TEXT_ATTRIBUTES or attribute.name.startswith(TEXT_PREFIXES):
         return html.escape
     if attribute.name not in ADDRESS_ATTRIBUTES:
-        return Refusal(f"stands in the attribute {attribute.name}, where a value could run or load something")
-    encode = _address_encoder(template, attribute.start, at, attribute.end, html.unescape)
-    return encode if isinstance(encode, Refusal) else partial(_in_html, encode)
+        return RefusingEncoder(f"stands in the attribute {attribute.name}, where a value could run or load something")
+    encode = _make_address_encoder(template, attribute.start, at, attribute.end, html.unescape)
+    return encode if isinstance(encode, RefusingEncoder) else partial(_write_escaped, encode)
 
 
-_ENCODERS: Final[Mapping[Form, Callable[[str], EncoderAt]]] = {
-    Form.PLAIN: _plain_encoders,
-    Form.LINE: _line_encoders,
-    Form.HTML: _html_encoders,
-    Form.JSON: _json_encoders,
-    Form.ADDRESS: _address_encoders,
+_ENCODERS: Final[Mapping[TextFormat, Callable[[str], EncoderAt]]] = {
+    TextFormat.PLAIN: _choose_plain_encoder,
+    TextFormat.LINE: _choose_line_encoder,
+    TextFormat.HTML: _choose_html_encoder,
+    TextFormat.JSON: _choose_json_encoder,
+    TextFormat.ADDRESS: _choose_address_encoder,
 }
 
 
-def _one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def _json_value(text: str) -> str:
+def _write_json_value(text: str) -> str:
     return text if _JSON_WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
-def _inside_json_text(text: str) -> str:
+def _write_json_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def _in_html(encode: Encode, text: str) -> str | None:
+def _write_escaped(encode: Encode, text: str) -> str | None:
     written = encode(text)
     return None if written is None else html.escape(written)

@@ -29,32 +29,34 @@ def choose_creatives(run: Run) -> None:
         offers.setdefault(candidate.offer.id, {}).setdefault(channel_id, []).append(candidate)
     chosen: dict[str, Candidate] = {}
     for offer_id, channels in offers.items():
-        picked = [_pick(run, competing) for competing in channels.values()]
-        best = chosen[offer_id] = min(picked, key=lambda one: (-(one.score or 0.0), _id_of(one)))
+        picked = [_pick_creative(run, competing) for competing in channels.values()]
+        best = chosen[offer_id] = min(picked, key=lambda one: (-(one.score or 0.0), _creative_id_of(one)))
         for candidate in picked:
             if candidate is not best:
-                _note(run, candidate, f"creative {_id_of(best)} has the higher score on another channel")
+                _note_removal(
+                    run, candidate, f"creative {_creative_id_of(best)} has the higher score on another channel"
+                )
     lost = {id(candidate) for candidate in passing if candidate is not chosen[candidate.offer.id]}
     run.candidates = [candidate for candidate in run.candidates if id(candidate) not in lost]
 
 
-def _pick(run: Run, competing: Sequence[Candidate]) -> Candidate:
+def _pick_creative(run: Run, competing: Sequence[Candidate]) -> Candidate:
     if len(competing) == 1:
         return competing[0]
-    by_id = {_id_of(candidate): candidate for candidate in competing}
+    by_id = {_creative_id_of(candidate): candidate for candidate in competing}
     weighted = [(creative_id, c.creative.weight if c.creative else 0.0) for creative_id, c in by_id.items()]
     choice = pick_creative(competing[0].offer.id, weighted, run.context.person_id)
     picked_id, share = choice or (min(by_id), 1.0)
     for creative_id, candidate in by_id.items():
         if creative_id != picked_id:
-            _note(run, candidate, f"the customer is in the share of {share:.0%} who get creative {picked_id}")
+            _note_removal(run, candidate, f"the customer is in the share of {share:.0%} who get creative {picked_id}")
     by_id[picked_id].share *= share
     return by_id[picked_id]
 
 
-def _note(run: Run, candidate: Candidate, reason: str) -> None:
+def _note_removal(run: Run, candidate: Candidate, reason: str) -> None:
     run.recorder.note_removal("creative", run.node, candidate, Verdict(True, reason))
 
 
-def _id_of(candidate: Candidate) -> str:
+def _creative_id_of(candidate: Candidate) -> str:
     return candidate.creative.id if candidate.creative else ""

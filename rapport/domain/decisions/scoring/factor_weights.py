@@ -21,7 +21,7 @@ class Exponents(NamedTuple):
     emphasis: float
 
 
-STANDING_FOR: Final[Mapping[str, str]] = {
+FACTOR_BY_OBJECTIVE: Final[Mapping[str, str]] = {
     "propensity": "propensity",
     "conversion": "propensity",
     "relevance": "relevance",
@@ -36,25 +36,25 @@ STANDING_FOR: Final[Mapping[str, str]] = {
 """Which factor an objective of a ranking profile stands for; where several stand for one, their weights add up."""
 
 
-def exponents_for(run: Run, config: ScoreConfig) -> Callable[[Candidate], Exponents]:
+def choose_exponents(run: Run, config: ScoreConfig) -> Callable[[Candidate], Exponents]:
     """The exponents of each candidate: of the first override that covers it, else of the node's profile or weights."""
-    usual = _of_profile(run, config.strategy_profile_id) or _of_weights(config.formula or FormulaWeights())
+    usual = _read_profile(run, config.strategy_profile_id) or _read_weights(config.formula or FormulaWeights())
     overrides = [
         (override, exponents)
         for override in config.strategy_overrides
-        if (exponents := _of_profile(run, override.profile_id)) is not None
+        if (exponents := _read_profile(run, override.profile_id)) is not None
     ]
 
     def choose(candidate: Candidate) -> Exponents:
         for override, exponents in overrides:
-            if _covers(override, candidate):
+            if _is_covered(override, candidate):
                 return exponents
         return usual
 
     return choose
 
 
-def _covers(override: StrategyOverride, candidate: Candidate) -> bool:
+def _is_covered(override: StrategyOverride, candidate: Candidate) -> bool:
     if override.scope == "category":
         return candidate.offer.category_id == override.value
     if override.scope == "productType":
@@ -62,13 +62,13 @@ def _covers(override: StrategyOverride, candidate: Candidate) -> bool:
     return candidate.channel is not None and override.value in (candidate.channel.id, candidate.channel.channel_type)
 
 
-def _of_weights(weights: FormulaWeights) -> Exponents:
+def _read_weights(weights: FormulaWeights) -> Exponents:
     return Exponents(
         weights.propensity_weight, weights.relevance_weight, weights.impact_weight, weights.emphasis_weight
     )
 
 
-def _of_profile(run: Run, profile_id: str) -> Exponents | None:
+def _read_profile(run: Run, profile_id: str) -> Exponents | None:
     """A profile's weights, added up by factor and scaled to a sum of 1; None if it cannot be used."""
     if not profile_id:
         return None
@@ -78,12 +78,12 @@ def _of_profile(run: Run, profile_id: str) -> Exponents | None:
         return None
     sums = dict.fromkeys(Exponents._fields, 0.0)
     for objective, weight in profile.weights.items():
-        if objective in STANDING_FOR:
-            sums[STANDING_FOR[objective]] += weight
+        if objective in FACTOR_BY_OBJECTIVE:
+            sums[FACTOR_BY_OBJECTIVE[objective]] += weight
     total = sum(sums.values())
     if not total:
         run.recorder.problems.append(
-            f"ranking profile {profile_id} weighs none of {', '.join(STANDING_FOR)}: node {run.node} goes without it"
+            f"ranking profile {profile_id} weighs none of {', '.join(FACTOR_BY_OBJECTIVE)}: node {run.node} goes without it"
         )
         return None
     return Exponents(**{factor: weight / total for factor, weight in sums.items()})

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.decisions.facts import Selection
-from rapport.domain.decisions.windows import Kind, Unit, Window
+from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HALF_LIFE_DAYS: Final = 7
 _UNKNOWN_IMPACT: Final = 0.5
 _MISFIT: Final = 0.5
-_WEEK: Final = Window(Kind.CALENDAR, Unit.WEEK)
+_WEEK: Final = Window(WindowKind.CALENDAR, WindowUnit.WEEK)
 
 
 class Factors:
@@ -66,7 +66,7 @@ class Factors:
 
     def recency(self, candidate: Candidate) -> float:
         """The part of relevance."""
-        last_ms = self._context.tallies.latest_contact(_about(candidate.offer.id))
+        last_ms = self._context.tallies.latest_contact(_select_offer(candidate.offer.id))
         if last_ms is None:
             return 1.0
         days = max(0, self._context.now_ms - last_ms) / DAY_MS
@@ -104,11 +104,11 @@ class Factors:
 
     def fatigue(self, candidate: Candidate) -> float:
         """See the module."""
-        return 1 / (1 + self._context.count(_WEEK, _about(candidate.offer.id)).impressions)
+        return 1 / (1 + self._context.count(_WEEK, _select_offer(candidate.offer.id)).impressions)
 
 
 @lru_cache(maxsize=4_096)
-def _about(offer_id: str) -> Selection:
+def _select_offer(offer_id: str) -> Selection:
     return Selection(offers=frozenset((offer_id,)))
 
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from random import Random
 
     from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.model import Scored, Verdicts
+    from rapport.domain.decisions.model import CandidateScorer, ModelScore
     from rapport.domain.decisions.node_types import ChampionChallengerConfig, ScoreConfig, WeightedModel
     from rapport.domain.decisions.run import Run
 
 
 @dataclass(slots=True)
-class Asked:
+class ModelCall:
     """A model in one decision.
 
     Attributes:
@@ -28,10 +28,10 @@ class Asked:
     """
 
     key: str
-    verdicts: Verdicts | None
+    verdicts: CandidateScorer | None
     fault: str = ""
 
-    def ask(self, candidate: Candidate) -> Scored | None:
+    def ask(self, candidate: Candidate) -> ModelScore | None:
         """What the model says; None where it has failed, now or before."""
         if self.verdicts is None:
             return None
@@ -47,17 +47,17 @@ class Asked:
         return None
 
 
-def prepare(run: Run, key: str, random: Random) -> Asked:
+def prepare_model(run: Run, key: str, random: Random) -> ModelCall:
     """Make a model ready for this decision's candidates."""
     scorer = run.catalogue.scorers.get(key)
     if scorer is None:
-        return Asked(key, None, "there is no such active model")
+        return ModelCall(key, None, "there is no such active model")
     if key in run.open_circuits:
-        return Asked(key, None, "it failed lately and is not asked for a while")
+        return ModelCall(key, None, "it failed lately and is not asked for a while")
     try:
-        return Asked(key, scorer.begin(run.context, random))
+        return ModelCall(key, scorer.begin(run.context, random))
     except Exception as error:  # noqa: BLE001 - as above
-        return Asked(key, None, f"{type(error).__name__}: {error}")
+        return ModelCall(key, None, f"{type(error).__name__}: {error}")
 
 
 class ModelChoice(NamedTuple):
@@ -87,12 +87,12 @@ def choose_model(run: Run, config: ScoreConfig) -> ModelChoice:
     if split.experiment_id:
         experiment = run.catalogue.experiments.get(split.experiment_id)
         if experiment is not None:
-            return _by_experiment(run, experiment)
+            return _choose_by_experiment(run, experiment)
         run.recorder.problems.append(f"experiment {split.experiment_id} of node {run.node} is not active")
-    return _by_weights(run, split) or ModelChoice(config.model_key)
+    return _choose_by_weights(run, split) or ModelChoice(config.model_key)
 
 
-def _by_experiment(run: Run, experiment: Experiment) -> ModelChoice:
+def _choose_by_experiment(run: Run, experiment: Experiment) -> ModelChoice:
     assignment = assign(experiment, run.context.person_id)
     if assignment not in run.assignments:
         run.assignments.append(assignment)
@@ -102,7 +102,7 @@ def _by_experiment(run: Run, experiment: Experiment) -> ModelChoice:
     return ModelChoice(next(keys, assignment.model_id), assignment.variant, assignment.share)
 
 
-def _by_weights(run: Run, split: ChampionChallengerConfig) -> ModelChoice | None:
+def _choose_by_weights(run: Run, split: ChampionChallengerConfig) -> ModelChoice | None:
     """By the shares of the node itself, drawn like those of an experiment with the key ``#node:<id of the node>``."""
     models: Sequence[WeightedModel] = (*([split.champion] if split.champion else []), *split.challengers)
     total = sum(model.weight for model in models)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.scoring.factors import OBJECTIVES, Factors
-from rapport.domain.decisions.scoring.propensity import DEFAULT, Propensities
+from rapport.domain.decisions.scoring.propensity import DEFAULT, PropensityEstimator
 from rapport.domain.decisions.trace import ScoreRecord
 from rapport.domain.decisions.valuation import Valuation
 
@@ -22,28 +22,28 @@ def optimize_candidates(run: Run, config: OptimizeConfig) -> None:
     The node's own weights come on top of the profile's and take their places. Objectives that are not known
     (:data:`rapport.domain.decisions.scoring.factors.OBJECTIVES`) are left out and noted; without any the scores stay.
     """
-    weights = _weights(run, config)
+    weights = _merge_weights(run, config)
     total = sum(weights.values())
     if not total:
         run.recorder.problems.append(f"node {run.node} weighs none of {', '.join(OBJECTIVES)}: the scores stay")
         return
     of_propensity = sum(weight for name, weight in weights.items() if OBJECTIVES[name] is None) / total
-    factors, propensities = Factors(run.context, config.reference_value), Propensities(run.context)
+    factors, propensities = Factors(run.context, config.reference_value), PropensityEstimator(run.context)
     for candidate in run.candidates:
         objectives = {
             name: measure(factors, candidate) for name in weights if (measure := OBJECTIVES[name]) is not None
         }
         others = sum(weights[name] * value for name, value in objectives.items()) / total
         if of_propensity:
-            propensity = _propensity(candidate, propensities)
+            propensity = _find_propensity(candidate, propensities)
             objectives |= {name: propensity for name in weights if OBJECTIVES[name] is None}
         else:
             propensity = DEFAULT
-        _revalue(candidate, others, of_propensity, propensity)
-        _record(run, candidate, {"method": "optimize", "objectives": objectives, "weights": weights})
+        _replace_score(candidate, others, of_propensity, propensity)
+        _note_score(run, candidate, {"method": "optimize", "objectives": objectives, "weights": weights})
 
 
-def _weights(run: Run, config: OptimizeConfig) -> dict[str, float]:
+def _merge_weights(run: Run, config: OptimizeConfig) -> dict[str, float]:
     given = dict(config.weights)
     if config.profile_id:
         profile = run.catalogue.profiles.get(config.profile_id)
@@ -57,14 +57,14 @@ def _weights(run: Run, config: OptimizeConfig) -> dict[str, float]:
     return {name: weight for name, weight in given.items() if name in OBJECTIVES}
 
 
-def _propensity(candidate: Candidate, propensities: Propensities) -> float:
+def _find_propensity(candidate: Candidate, propensities: PropensityEstimator) -> float:
     if candidate.valuation is not None and candidate.valuation.propensity is not None:
         return candidate.valuation.propensity
     value = propensities.estimate(candidate).value
     return DEFAULT if value is None else value
 
 
-def _revalue(candidate: Candidate, others: float, of_propensity: float, propensity: float) -> None:
+def _replace_score(candidate: Candidate, others: float, of_propensity: float, propensity: float) -> None:
     before = candidate.valuation
     factor = before.factor if before else candidate.fit
 
@@ -76,7 +76,7 @@ def _revalue(candidate: Candidate, others: float, of_propensity: float, propensi
     candidate.valuation = Valuation(propensity, worth, factor, prospects)
 
 
-def _record(run: Run, candidate: Candidate, explanation: Mapping[str, object]) -> None:
+def _note_score(run: Run, candidate: Candidate, explanation: Mapping[str, object]) -> None:
     creative_id = candidate.creative.id if candidate.creative else ""
     run.recorder.scores.append(
         ScoreRecord(

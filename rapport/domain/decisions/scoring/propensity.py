@@ -24,8 +24,8 @@ from rapport.domain.decisions.scoring.models.bandit import NO_EVIDENCE
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
-    from rapport.domain.decisions.scoring.model_choice import Asked
-    from rapport.domain.decisions.valuation import Prospects
+    from rapport.domain.decisions.scoring.model_choice import ModelCall
+    from rapport.domain.decisions.valuation import ScoreDistribution
 
 OFFER_THRESHOLD: Final = 50
 CATEGORY_THRESHOLD: Final = 20
@@ -35,7 +35,7 @@ SMOOTHING_WEIGHT: Final = 10
 DEFAULT: Final = 0.5
 
 
-class Estimate(NamedTuple):
+class PropensityEstimate(NamedTuple):
     """A propensity.
 
     Attributes:
@@ -45,11 +45,11 @@ class Estimate(NamedTuple):
 
     value: float | None
     explanation: Mapping[str, Any]
-    prospects: Callable[[], Prospects] | None = None
+    prospects: Callable[[], ScoreDistribution] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Propensities:
+class PropensityEstimator:
     """Propensities of one decision's candidates.
 
     Attributes:
@@ -58,23 +58,23 @@ class Propensities:
     """
 
     context: Context
-    model: Asked | None = None
+    model: ModelCall | None = None
     must_decide: bool = False
 
-    def estimate(self, candidate: Candidate) -> Estimate:
+    def estimate(self, candidate: Candidate) -> PropensityEstimate:
         """The propensity of a candidate."""
         given = self.context.request.propensities.get(candidate.offer.id)
         if given is not None and math.isfinite(given):
-            return Estimate(min(1.0, max(0.0, given)), {"level": "request"})
+            return PropensityEstimate(min(1.0, max(0.0, given)), {"level": "request"})
         if self.model is not None and self.must_decide:
             return self._from_model(candidate)
         return self._from_evidence(candidate)
 
-    def _from_evidence(self, candidate: Candidate) -> Estimate:
+    def _from_evidence(self, candidate: Candidate) -> PropensityEstimate:
         positive, negative = self.context.tenant.evidence.get(("offer", candidate.offer.id), NO_EVIDENCE)
         answers = positive + negative
         if answers >= OFFER_THRESHOLD:
-            return _rate("offer", positive, negative)
+            return _estimate_rate("offer", positive, negative)
         fallback = self._from_others(candidate)
         if not answers or fallback.value is None:
             return fallback
@@ -86,9 +86,9 @@ class Propensities:
             "smoothingWeight": SMOOTHING_WEIGHT,
             "fallback": {**fallback.explanation, "value": fallback.value},
         }
-        return Estimate(value, explanation)
+        return PropensityEstimate(value, explanation)
 
-    def _from_others(self, candidate: Candidate) -> Estimate:
+    def _from_others(self, candidate: Candidate) -> PropensityEstimate:
         channel_id = candidate.creative.channel_id if candidate.creative else self.context.request.channel_id
         evidence = self.context.tenant.evidence
         for level, key, least in (
@@ -99,19 +99,21 @@ class Propensities:
             if key is not None:
                 positive, negative = evidence.get((level, key), NO_EVIDENCE)
                 if positive + negative >= least:
-                    return _rate(level, positive, negative)
+                    return _estimate_rate(level, positive, negative)
         return self._from_model(candidate)
 
-    def _from_model(self, candidate: Candidate) -> Estimate:
+    def _from_model(self, candidate: Candidate) -> PropensityEstimate:
         if self.model is None:
-            return Estimate(DEFAULT, {"level": "default"})
+            return PropensityEstimate(DEFAULT, {"level": "default"})
         scored = self.model.ask(candidate)
         if scored is None:
-            return Estimate(None, {"level": "model", "model": self.model.key, "failed": True})
-        return Estimate(
+            return PropensityEstimate(None, {"level": "model", "model": self.model.key, "failed": True})
+        return PropensityEstimate(
             scored.score, {"level": "model", "model": self.model.key, **scored.explanation}, scored.prospects
         )
 
 
-def _rate(level: str, positive: int, negative: int) -> Estimate:
-    return Estimate(positive / (positive + negative), {"level": level, "positive": positive, "negative": negative})
+def _estimate_rate(level: str, positive: int, negative: int) -> PropensityEstimate:
+    return PropensityEstimate(
+        positive / (positive + negative), {"level": level, "positive": positive, "negative": negative}
+    )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def rank_candidates(run: Run, config: RankConfig) -> None:
     """Order the candidates, and keep the first ones."""
-    field = Field.of(run.candidates, run.context.now_ms)
+    field = RankingPool.of(run.candidates, run.context.now_ms)
     order = field.arrange(
         [candidate.score or 0.0 for candidate in field.candidates], config.method, config.max_candidates
     )
@@ -42,7 +42,7 @@ def rank_candidates(run: Run, config: RankConfig) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RankingPool:
     """Candidates of a ranking, in the order that equal scores have.
 
     Attributes:
@@ -55,9 +55,9 @@ class Field:
     mandatory: int
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate], now_ms: int) -> Field:
+    def of(cls, candidates: Sequence[Candidate], now_ms: int) -> RankingPool:
         """Prepare candidates."""
-        ordered = sorted(candidates, key=_tie_break)
+        ordered = sorted(candidates, key=_make_sort_key)
         first = [one for one in ordered if one.offer.mandatory and is_mandatory_now(one.offer, now_ms)]
         if first:
             leading = {one.offer.id for one in first}
@@ -104,5 +104,5 @@ class Field:
         return [index for turn in zip_longest(*queues.values()) for index in turn if index is not None]
 
 
-def _tie_break(candidate: Candidate) -> tuple[int, str, str]:
+def _make_sort_key(candidate: Candidate) -> tuple[int, str, str]:
     return -candidate.offer.priority, candidate.offer.id, candidate.creative.id if candidate.creative else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapport.domain.decisions.scoring.factor_weights import exponents_for
+from rapport.domain.decisions.scoring.factor_weights import choose_exponents
 from rapport.domain.decisions.scoring.factors import Factors
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 from rapport.domain.numbers import MAX_NUMBER
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.run import Run
 
 
-class Worth(NamedTuple):
+class ScoreFunction(NamedTuple):
     """What a method makes of one candidate.
 
     Attributes:
@@ -29,16 +29,16 @@ class Worth(NamedTuple):
     explanation: Mapping[str, Any]
 
 
-Method = Callable[["Candidate"], Worth]
+ScoreMethod = Callable[["Candidate"], ScoreFunction]
 
 
-def method_for(run: Run, config: ScoreConfig, name: str) -> Method:
+def choose_method(run: Run, config: ScoreConfig, name: str) -> ScoreMethod:
     """The method of a name, for the candidates of a run."""
     if name == "propensity":
-        return _propensity
+        return _score_by_propensity
     if name == "priority_weighted":
-        return weigh_priority
-    return _by_expression(run, config) if config.expression else _by_factors(run, config)
+        return score_by_priority
+    return _make_expression_method(run, config) if config.expression else _make_factor_method(run, config)
 
 
 def weight_of(candidate: Candidate) -> float:
@@ -46,33 +46,33 @@ def weight_of(candidate: Candidate) -> float:
     return candidate.creative.weight / 100 if candidate.creative else 1.0
 
 
-def weigh_priority(candidate: Candidate) -> Worth:
+def score_by_priority(candidate: Candidate) -> ScoreFunction:
     """Priority times weight, both from 0 to 1."""
-    return _by_priority(candidate.offer.priority, weight_of(candidate))
+    return _make_priority_score(candidate.offer.priority, weight_of(candidate))
 
 
 @lru_cache(maxsize=4_096)
-def _by_priority(priority: int, weight: float) -> Worth:
+def _make_priority_score(priority: int, weight: float) -> ScoreFunction:
     score = priority / 100 * weight
-    return Worth(lambda _propensity: score, {"priority": priority, "weight": weight})
+    return ScoreFunction(lambda _score_by_propensity: score, {"priority": priority, "weight": weight})
 
 
 def _identity(propensity: float) -> float:
     return propensity
 
 
-_PROPENSITY: Final = Worth(_identity, {})
+_PROPENSITY: Final = ScoreFunction(_identity, {})
 
 
-def _propensity(_candidate: Candidate) -> Worth:
+def _score_by_propensity(_candidate: Candidate) -> ScoreFunction:
     return _PROPENSITY
 
 
-def _by_factors(run: Run, config: ScoreConfig) -> Method:
+def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
     """``P^Wp * R^Wr * I^Wi * E^We``: a factor of 0 makes the score 0, unless its weight is 0."""
-    factors, choose = Factors(run.context, config.reference_value), exponents_for(run, config)
+    factors, choose = Factors(run.context, config.reference_value), choose_exponents(run, config)
 
-    def worth(candidate: Candidate) -> Worth:
+    def worth(candidate: Candidate) -> ScoreFunction:
         exponents = choose(candidate)
         relevance, impact = factors.relevance(candidate), factors.impact(candidate)
         emphasis = factors.emphasis(candidate)
@@ -81,7 +81,7 @@ def _by_factors(run: Run, config: ScoreConfig) -> Method:
             "factors": {"relevance": relevance, "impact": impact, "emphasis": emphasis},
             "weights": exponents._asdict(),
         }
-        return Worth(lambda propensity: propensity**exponents.propensity * others, explanation)
+        return ScoreFunction(lambda propensity: propensity**exponents.propensity * others, explanation)
 
     return worth
 
@@ -96,21 +96,21 @@ _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
 """Names of a score formula besides ``propensity`` and those of :meth:`Context.lookup`."""
 
 
-def _by_expression(run: Run, config: ScoreConfig) -> Method:
+def _make_expression_method(run: Run, config: ScoreConfig) -> ScoreMethod:
     """A tenant's own formula; it is no propensity, so that it may exceed 1.
 
     Without a number, or below 0, it is 0; beyond :data:`MAX_NUMBER` it is that, so that no factor makes it infinite.
     """
     text = config.expression
     try:
-        formula = _compiled(text)
+        formula = _compile_cached(text)
     except FormulaError as error:
         run.recorder.problems.append(f"the formula of node {run.node} cannot be used: {error}")
-        return weigh_priority
+        return score_by_priority
     factors, context = Factors(run.context, config.reference_value), run.context
     own = [name for name in _FACTORS if name in formula.names]
 
-    def worth(candidate: Candidate) -> Worth:
+    def worth(candidate: Candidate) -> ScoreFunction:
         known = {name: _FACTORS[name](factors, candidate) for name in own}
 
         def score(propensity: float) -> float:
@@ -118,11 +118,11 @@ def _by_expression(run: Run, config: ScoreConfig) -> Method:
             found = formula.evaluate(lambda name: values[name] if name in values else context.lookup(name, candidate))
             return min(max(0.0, found), MAX_NUMBER) if isinstance(found, float) else 0.0
 
-        return Worth(score, {"expression": text, "factors": known})
+        return ScoreFunction(score, {"expression": text, "factors": known})
 
     return worth
 
 
 @lru_cache(maxsize=256)
-def _compiled(text: str) -> Formula:
+def _compile_cached(text: str) -> Formula:
     return compile_formula(text)

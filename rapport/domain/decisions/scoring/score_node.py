@@ -8,9 +8,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport.domain.catalogue.schedule import is_mandatory_now
-from rapport.domain.decisions.scoring.model_choice import ModelChoice, choose_model, prepare
-from rapport.domain.decisions.scoring.propensity import DEFAULT, Estimate, Propensities
-from rapport.domain.decisions.scoring.score_methods import Worth, method_for, weigh_priority, weight_of
+from rapport.domain.decisions.scoring.model_choice import ModelChoice, choose_model, prepare_model
+from rapport.domain.decisions.scoring.propensity import DEFAULT, PropensityEstimate, PropensityEstimator
+from rapport.domain.decisions.scoring.score_methods import ScoreFunction, choose_method, score_by_priority, weight_of
 from rapport.domain.decisions.trace import ScoreRecord
 from rapport.domain.decisions.valuation import Valuation
 from rapport.domain.decisions.verdict import Verdict
@@ -33,43 +33,43 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
 
     For a customer whom an experiment or the tenant holds out, priority and weight alone make the score.
     """
-    choice = _choose(run, config)
+    choice = _choose_model(run, config)
     if choice.is_held_out or run.is_fallback:
-        _score_plainly(run, choice)
+        _score_fallback(run, choice)
         return
     name = config.method
-    estimates = _estimate(run, choice) if name != "priority_weighted" or config.floor else None
-    method, lever_of = method_for(run, config, name), _levers(config.levers, run.context.request.levers)
-    shadows = _shadow_scores(run, config)
+    estimates = _estimate_propensities(run, choice) if name != "priority_weighted" or config.floor else None
+    method, lever_of = choose_method(run, config, name), _combine_levers(config.levers, run.context.request.levers)
+    shadows = _list_shadow_scores(run, config)
     kept: list[Candidate] = []
     for index, candidate in enumerate(run.candidates):
-        estimate = estimates[index] if estimates else _UNUSED
+        estimate = estimates[index] if estimates else _NO_ESTIMATE
         explanation: dict[str, Any] = {"method": name}
-        _value(candidate, estimate, method(candidate), lever_of(candidate), explanation)
+        _score_candidate(candidate, estimate, method(candidate), lever_of(candidate), explanation)
         if shadows:
             explanation["shadowScores"] = shadows[index]
-        _note(run, candidate, choice, explanation)
-        if not (config.floor and _falls_below_floor(run, config, candidate, estimate)):
+        _note_score(run, candidate, choice, explanation)
+        if not (config.floor and _remove_below_floor(run, config, candidate, estimate)):
             kept.append(candidate)
     run.candidates = kept
 
 
-_UNUSED: Final = Estimate(None, {})
+_NO_ESTIMATE: Final = PropensityEstimate(None, {})
 
 
-def _choose(run: Run, config: ScoreConfig) -> ModelChoice:
+def _choose_model(run: Run, config: ScoreConfig) -> ModelChoice:
     """The model; where the method asks none there is nobody to assign."""
     return ModelChoice("") if config.method == "priority_weighted" else choose_model(run, config)
 
 
-def _estimate(run: Run, choice: ModelChoice) -> Sequence[Estimate]:
+def _estimate_propensities(run: Run, choice: ModelChoice) -> Sequence[PropensityEstimate]:
     """Propensities of all candidates. A model that fails for one has failed for all: scores must be comparable."""
     if not choice.key:
-        return [Propensities(run.context).estimate(candidate) for candidate in run.candidates]
-    model = prepare(run, choice.key, run.random)
+        return [PropensityEstimator(run.context).estimate(candidate) for candidate in run.candidates]
+    model = prepare_model(run, choice.key, run.random)
     scorer = run.catalogue.scorers.get(choice.key)
     must_decide = bool(choice.variant) or (scorer is not None and scorer.learns)
-    propensities = Propensities(run.context, model, must_decide)
+    propensities = PropensityEstimator(run.context, model, must_decide)
     was_ready = model.verdicts is not None
     estimates = [propensities.estimate(candidate) for candidate in run.candidates]
     if was_ready and model.verdicts is None:
@@ -80,15 +80,17 @@ def _estimate(run: Run, choice: ModelChoice) -> Sequence[Estimate]:
     return estimates
 
 
-def _value(candidate: Candidate, estimate: Estimate, worth: Worth, lever: float, explanation: dict[str, Any]) -> None:
+def _score_candidate(
+    candidate: Candidate, estimate: PropensityEstimate, worth: ScoreFunction, lever: float, explanation: dict[str, Any]
+) -> None:
     """Give a candidate its score, and say how it came about."""
     factor = candidate.fit * lever
-    if estimate.value is None and estimate is not _UNUSED:
+    if estimate.value is None and estimate is not _NO_ESTIMATE:
         bypass = BYPASS_PROPENSITY * weight_of(candidate)
-        worth = Worth(lambda _propensity: bypass, {"bypass": bypass})
+        worth = ScoreFunction(lambda _propensity: bypass, {"bypass": bypass})
     candidate.score = worth.of(DEFAULT if estimate.value is None else estimate.value) * factor
     candidate.valuation = Valuation(estimate.value, worth.of, factor, estimate.prospects)
-    if estimate is not _UNUSED:
+    if estimate is not _NO_ESTIMATE:
         explanation["propensity"] = {**estimate.explanation, "value": estimate.value}
     explanation.update(worth.explanation)
     if candidate.fit != 1.0:
@@ -97,17 +99,17 @@ def _value(candidate: Candidate, estimate: Estimate, worth: Worth, lever: float,
         explanation["lever"] = lever
 
 
-def _score_plainly(run: Run, choice: ModelChoice) -> None:
+def _score_fallback(run: Run, choice: ModelChoice) -> None:
     """By priority and weight, whatever the fit and the levers."""
     for candidate in run.candidates:
         explanation: dict[str, Any] = {"method": "priority_weighted"}
-        worth = weigh_priority(candidate)
+        worth = score_by_priority(candidate)
         candidate.score, candidate.valuation = worth.of(DEFAULT), Valuation(None, worth.of, 1.0)
         explanation.update(worth.explanation)
-        _note(run, candidate, choice, explanation)
+        _note_score(run, candidate, choice, explanation)
 
 
-def _note(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict[str, Any]) -> None:
+def _note_score(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict[str, Any]) -> None:
     """Note a score. A candidate has the share of the last choice that was made for it."""
     if choice.variant:
         explanation["variant"] = choice.variant
@@ -121,7 +123,7 @@ def _note(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict
     run.recorder.scores.append(record)
 
 
-def _levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
+def _combine_levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
     """The product of an offer's levers and those of its category; what is no number from 0 up does not count.
 
     No product is larger than :data:`MAX_NUMBER`, so that scores stay finite.
@@ -142,7 +144,7 @@ def _levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
     return lever_of
 
 
-def _falls_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, estimate: Estimate) -> bool:
+def _remove_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, estimate: PropensityEstimate) -> bool:
     """Whether a candidate leaves because of its propensity, noted if so. One that depends on a failed model stays."""
     if (
         estimate.value is None
@@ -155,7 +157,7 @@ def _falls_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, esti
     return run.remove("score", candidate, (run.node, "", Verdict(True, reason, detail)))
 
 
-def _shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, float]]:
+def _list_shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, float]]:
     """What other models would have said; it goes into the trace only, and their failures harm nobody.
 
     They have a source of chance of their own, so that a decision does not depend on who watches it.
@@ -166,7 +168,7 @@ def _shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, float
     request = run.context.request
     for key in config.shadow_model_keys:
         random = Random(f"shadow:{key}:{request.customer_id}:{run.context.now_ms}")  # noqa: S311 - no secret
-        model = prepare(run, key, random)
+        model = prepare_model(run, key, random)
         for scores, candidate in zip(found, run.candidates, strict=True):
             scored = model.ask(candidate)
             if scored is not None:

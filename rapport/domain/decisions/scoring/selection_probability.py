@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rapport.domain.decisions.scoring.rank_node import Field
+from rapport.domain.decisions.scoring.rank_node import RankingPool
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.valuation import Valuation
 
 
-def selection_probabilities(
+def estimate_selection_probabilities(
     run: Run, pool: Sequence[Candidate], config: RankConfig, places: int
 ) -> Mapping[Subject, float]:
     """The probability of each candidate to be shown.
@@ -41,9 +41,9 @@ def selection_probabilities(
         config: Of the rank node.
         places: How many are shown at most.
     """
-    field = Field.of(pool, run.context.now_ms)
+    field = RankingPool.of(pool, run.context.now_ms)
     places = min(places, config.max_candidates)
-    weights, cases = _cases(field.candidates)
+    weights, cases = _list_score_cases(field.candidates)
     chances = [0.0] * len(field.candidates)
     for weight, scores in zip(weights, cases, strict=True):
         for index in field.arrange(scores, config.method, places):
@@ -54,7 +54,7 @@ def selection_probabilities(
     }
 
 
-def _cases(candidates: Sequence[Candidate]) -> tuple[Sequence[float], Sequence[Sequence[float]]]:
+def _list_score_cases(candidates: Sequence[Candidate]) -> tuple[Sequence[float], Sequence[Sequence[float]]]:
     """What the scores of all candidates might have been together, and how probable each case is."""
     prospects = [c.valuation.prospects() if c.valuation and c.valuation.prospects else None for c in candidates]
     weights = next((prospect.weights for prospect in prospects if prospect), None)
@@ -66,12 +66,12 @@ def _cases(candidates: Sequence[Candidate]) -> tuple[Sequence[float], Sequence[S
         if valuation is None or prospect is None:
             rows.append([score] * len(weights))
         else:
-            worth, factor = valuation.worth, _factor(valuation, score)
+            worth, factor = valuation.worth, _find_factor(valuation, score)
             rows.append([worth(propensity) * factor for propensity in prospect.scores])
     return weights, list(zip(*rows, strict=True))
 
 
-def _factor(valuation: Valuation, score: float) -> float:
+def _find_factor(valuation: Valuation, score: float) -> float:
     """Fit times levers, times what a plug-in has made of the score since."""
     usual = valuation.worth(valuation.propensity or 0.0)
     return score / usual if usual else valuation.factor

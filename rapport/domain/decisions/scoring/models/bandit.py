@@ -11,8 +11,8 @@ import msgspec
 
 from rapport.domain.configs import Config
 from rapport.domain.decisions.facts import Evidence
-from rapport.domain.decisions.model import DRAWS, Scored, Scorer, Verdicts
-from rapport.domain.decisions.valuation import Prospects
+from rapport.domain.decisions.model import DRAWS, CandidateScorer, ModelScore, Scorer
+from rapport.domain.decisions.valuation import ScoreDistribution
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
@@ -21,7 +21,7 @@ NO_EVIDENCE: Final = Evidence()
 Pseudocount = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
 
-class Beta(Config, frozen=True, kw_only=True):
+class BetaDistribution(Config, frozen=True, kw_only=True):
     """What is believed about the rate of positive answers: Beta(alpha, beta)."""
 
     alpha: Pseudocount = 1.0
@@ -36,16 +36,16 @@ class ThompsonConfig(Config, frozen=True, kw_only=True):
         arms: By offer id, what takes the place of the prior. All evidence comes on top of it.
     """
 
-    prior: Beta = Beta()
-    arms: Mapping[str, Beta] = {}
+    prior: BetaDistribution = BetaDistribution()
+    arms: Mapping[str, BetaDistribution] = {}
 
 
 class EpsilonConfig(Config, frozen=True, kw_only=True):
     """With probability ``epsilon`` a decision scores all offers at random, otherwise by their expected rates."""
 
     epsilon: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
-    prior: Beta = Beta()
-    arms: Mapping[str, Beta] = {}
+    prior: BetaDistribution = BetaDistribution()
+    arms: Mapping[str, BetaDistribution] = {}
 
 
 class _Posterior(NamedTuple):
@@ -64,16 +64,16 @@ class _Posterior(NamedTuple):
 def compile_thompson(config: ThompsonConfig) -> Scorer:
     """Prepare Thompson sampling. An offer has one draw a decision, whichever of its creatives are candidates."""
 
-    def begin(context: Context, random: Random) -> Verdicts:
-        drawn: dict[str, Scored] = {}
+    def begin(context: Context, random: Random) -> CandidateScorer:
+        drawn: dict[str, ModelScore] = {}
 
-        def score(candidate: Candidate) -> Scored:
+        def score(candidate: Candidate) -> ModelScore:
             offer_id = candidate.offer.id
             if offer_id not in drawn:
-                posterior = _posterior(offer_id, config, context)
+                posterior = _make_posterior(offer_id, config, context)
                 draw, turn = random.betavariate(posterior.alpha, posterior.beta), random.randrange(DRAWS)
                 explanation = {**posterior.explain(), "draw": draw}
-                drawn[offer_id] = Scored(draw, explanation, lambda: _prospects(posterior, draw, turn))
+                drawn[offer_id] = ModelScore(draw, explanation, lambda: _make_distribution(posterior, draw, turn))
             return drawn[offer_id]
 
         return score
@@ -81,20 +81,20 @@ def compile_thompson(config: ThompsonConfig) -> Scorer:
     return Scorer(learns=True, begin=begin)
 
 
-def _posterior(offer_id: str, config: ThompsonConfig | EpsilonConfig, context: Context) -> _Posterior:
+def _make_posterior(offer_id: str, config: ThompsonConfig | EpsilonConfig, context: Context) -> _Posterior:
     before = config.arms.get(offer_id, config.prior)
     evidence = context.tenant.evidence.get(("offer", offer_id), NO_EVIDENCE)
     return _Posterior(offer_id, before.alpha + evidence.positive, before.beta + evidence.negative)
 
 
-def _prospects(posterior: _Posterior, draw: float, turn: int) -> Prospects:
+def _make_distribution(posterior: _Posterior, draw: float, turn: int) -> ScoreDistribution:
     """The draw that was made, as one of equally probable ones. ``turn`` meets the others with new ones each time."""
-    others = _sample(posterior)
-    return Prospects((1 / (DRAWS + 1),) * (DRAWS + 1), (draw, *others[turn:], *others[:turn]))
+    others = _sample_draws(posterior)
+    return ScoreDistribution((1 / (DRAWS + 1),) * (DRAWS + 1), (draw, *others[turn:], *others[:turn]))
 
 
 @lru_cache(maxsize=2_048)
-def _sample(posterior: _Posterior) -> tuple[float, ...]:
+def _sample_draws(posterior: _Posterior) -> tuple[float, ...]:
     """Draws are dear (3 us), and beliefs are the same for all customers until the next evidence."""
     random = Random(repr(posterior))  # noqa: S311 - a sample for an estimate, not a secret
     return tuple(random.betavariate(posterior.alpha, posterior.beta) for _ in range(DRAWS))
@@ -104,22 +104,28 @@ def compile_epsilon(config: EpsilonConfig) -> Scorer:
     """Prepare epsilon-greedy."""
     weights = (1 - config.epsilon, *(config.epsilon / DRAWS for _ in range(DRAWS)))
 
-    def begin(context: Context, random: Random) -> Verdicts:
+    def begin(context: Context, random: Random) -> CandidateScorer:
         explores = random.random() < config.epsilon
-        drawn: dict[str, Scored] = {}
+        drawn: dict[str, ModelScore] = {}
 
-        def score(candidate: Candidate) -> Scored:
+        def score(candidate: Candidate) -> ModelScore:
             offer_id = candidate.offer.id
             if offer_id not in drawn:
-                posterior, seed, draw = _posterior(offer_id, config, context), random.getrandbits(64), random.random()
+                posterior, seed, draw = (
+                    _make_posterior(offer_id, config, context),
+                    random.getrandbits(64),
+                    random.random(),
+                )
 
-                def prospects() -> Prospects:
+                def prospects() -> ScoreDistribution:
                     others = Random(seed)  # noqa: S311 - as above
                     first = draw if explores else others.random()  # the draw that was made is one of them
-                    return Prospects(weights, (posterior.mean, first, *(others.random() for _ in range(DRAWS - 1))))
+                    return ScoreDistribution(
+                        weights, (posterior.mean, first, *(others.random() for _ in range(DRAWS - 1)))
+                    )
 
                 explanation = {**posterior.explain(), "explores": explores}
-                drawn[offer_id] = Scored(draw if explores else posterior.mean, explanation, prospects)
+                drawn[offer_id] = ModelScore(draw if explores else posterior.mean, explanation, prospects)
             return drawn[offer_id]
 
         return score

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rapport.domain.configs import Config, ConfigError
-from rapport.domain.decisions.model import Scored, Scorer, Verdicts, read_field
+from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer, read_field
 from rapport.domain.decisions.scoring.models.scorecard import sigmoid
 from rapport.domain.numbers import finite_of
 
@@ -41,36 +41,36 @@ def compile_logistic(config: LogisticConfig) -> Scorer:
     if faults:
         raise ConfigError(*faults)
 
-    def begin(context: Context, _random: Random) -> Verdicts:
-        def score(candidate: Candidate) -> Scored:
-            parts = [_part_of_number(name, weight, candidate, context) for name, weight in config.weights.items()]
-            parts += [_part_of_category(name, of, candidate, context) for name, of in config.categories.items()]
+    def begin(context: Context, _random: Random) -> CandidateScorer:
+        def score(candidate: Candidate) -> ModelScore:
+            parts = [_explain_number(name, weight, candidate, context) for name, weight in config.weights.items()]
+            parts += [_explain_category(name, of, candidate, context) for name, of in config.categories.items()]
             z = config.bias + sum(part["contribution"] for part in parts)
             parts.sort(key=lambda part: -abs(part["contribution"]))
-            return Scored(sigmoid(z), {"z": z, "bias": config.bias, "explanations": parts})
+            return ModelScore(sigmoid(z), {"z": z, "bias": config.bias, "explanations": parts})
 
         return score
 
     return Scorer(learns=False, begin=begin)
 
 
-def _part_of_number(name: str, weight: float, candidate: Candidate, context: Context) -> dict[str, Any]:
+def _explain_number(name: str, weight: float, candidate: Candidate, context: Context) -> dict[str, Any]:
     value = read_field(name, candidate, context)
     number = finite_of(value) if isinstance(value, int | float) else None
     contribution = 0.0 if number is None else weight * number
     return {"field": name, "value": number, "weight": weight, "contribution": contribution}
 
 
-def _part_of_category(
+def _explain_category(
     name: str, weights: Mapping[str, float], candidate: Candidate, context: Context
 ) -> dict[str, Any]:
     value = read_field(name, candidate, context)
-    key = None if value is None else _category(value)
+    key = None if value is None else _format_category(value)
     weight = 0.0 if key is None else weights.get(key, 0.0)
     return {"field": name, "value": key, "weight": weight, "contribution": weight}
 
 
-def _category(value: object) -> str:
+def _format_category(value: object) -> str:
     """How a value is written as a key of JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -11,7 +11,7 @@ import msgspec
 from rapport.domain.catalogue.strategy import ScorecardRule
 from rapport.domain.conditions import Condition, ConditionError, Test, compile_condition
 from rapport.domain.configs import Config, ConfigError
-from rapport.domain.decisions.model import Scored, Scorer, Verdicts, is_of_candidates, read_field
+from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer, is_candidate_field, read_field
 
 if TYPE_CHECKING:
     from random import Random
@@ -38,7 +38,7 @@ class ScorecardConfig(Config, frozen=True, kw_only=True):
     rules: Sequence[Mapping[str, Any]] = ()
 
 
-class _Rule(NamedTuple):
+class _CompiledPoints(NamedTuple):
     field: str
     test: Test
     points: float
@@ -58,13 +58,13 @@ def compile_scorecard(config: ScorecardConfig) -> Scorer:
         ConfigError: With every fault.
     """
     rules = _compile_rules(config)
-    normalize = _sigmoid(config) if config.normalization == "sigmoid" else _linear(config)
+    normalize = _make_sigmoid_scale(config) if config.normalization == "sigmoid" else _make_linear_scale(config)
 
-    def begin(context: Context, _random: Random) -> Verdicts:
-        own = frozenset(rule.field for rule in rules if is_of_candidates(rule.field, context))
+    def begin(context: Context, _random: Random) -> CandidateScorer:
+        own = frozenset(rule.field for rule in rules if is_candidate_field(rule.field, context))
         shared: dict[int, bool] = {}
 
-        def score(candidate: Candidate) -> Scored:
+        def score(candidate: Candidate) -> ModelScore:
             raw = config.base_score
             explanations: list[Mapping[str, Any]] = []
             for index, rule in enumerate(rules):
@@ -75,18 +75,18 @@ def compile_scorecard(config: ScorecardConfig) -> Scorer:
                         shared[index] = holds
                 raw += rule.points if holds else 0.0
                 explanations.append(rule.hit if holds else rule.miss)
-            return Scored(normalize(raw), {"rawScore": raw, "explanations": explanations})
+            return ModelScore(normalize(raw), {"rawScore": raw, "explanations": explanations})
 
         return score
 
     return Scorer(learns=False, begin=begin)
 
 
-def _compile_rules(config: ScorecardConfig) -> list[_Rule]:
+def _compile_rules(config: ScorecardConfig) -> list[_CompiledPoints]:
     faults: list[tuple[str, str]] = []
     if config.max_score <= config.min_score:
         faults.append(("maxScore", f"{config.max_score:g} must be above minScore, {config.min_score:g}"))
-    rules: list[_Rule] = []
+    rules: list[_CompiledPoints] = []
     seen: set[str] = set()
     for index, given in enumerate(config.rules):
         try:
@@ -103,19 +103,19 @@ def _compile_rules(config: ScorecardConfig) -> list[_Rule]:
     return rules
 
 
-def _compile_rule(rule: ScorecardRule) -> _Rule:
+def _compile_rule(rule: ScorecardRule) -> _CompiledPoints:
     test = compile_condition(Condition(field=rule.field, operator=rule.operator, value=rule.value))
     about = {"id": rule.id, "field": rule.field, "description": rule.description}
     hit = {**about, "matched": True, "points": rule.points}
-    return _Rule(rule.field, test, rule.points, hit, {**about, "matched": False, "points": 0.0})
+    return _CompiledPoints(rule.field, test, rule.points, hit, {**about, "matched": False, "points": 0.0})
 
 
-def _sigmoid(config: ScorecardConfig) -> Callable[[float], float]:
+def _make_sigmoid_scale(config: ScorecardConfig) -> Callable[[float], float]:
     middle, length = (config.max_score + config.min_score) / 2, config.max_score - config.min_score
     return lambda raw: sigmoid((raw - middle) / length * 6)
 
 
-def _linear(config: ScorecardConfig) -> Callable[[float], float]:
+def _make_linear_scale(config: ScorecardConfig) -> Callable[[float], float]:
     low, length = config.min_score, config.max_score - config.min_score
     return lambda raw: min(1.0, max(0.0, (raw - low) / length))
 
