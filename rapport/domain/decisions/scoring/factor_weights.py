@@ -83,7 +83,8 @@ def _read_profile(run: Run, profile_id: str) -> Exponents | None:
     total = sum(sums.values())
     if not total:
         run.recorder.problems.append(
-            f"ranking profile {profile_id} weighs none of {', '.join(FACTOR_BY_OBJECTIVE)}: node {run.node} goes without it"
+            f"ranking profile {profile_id} weighs none of {', '.join(FACTOR_BY_OBJECTIVE)}: "
+            f"node {run.node} goes without it"
         )
         return None
     return Exponents(**{factor: weight / total for factor, weight in sums.items()})
