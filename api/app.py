@@ -83,7 +83,7 @@ from api.suppressions.controller import SuppressionController
 from api.unified_profile.controller import UnifiedProfileController
 from api.unified_profile.service import BUILT_IN, UnifiedProfiles
 from rapport.application.profiles.sections import discover_sections
-from rapport.jobs import STOP_S, Jobs, end
+from rapport.jobs import STOP_S, Jobs, cancel_all
 from rapport.storage.history import read_pages
 from rapport.storage.recorded_events import find_recorded
 from rapport.storage.segments import load_memberships
@@ -260,7 +260,7 @@ async def _running(services: Services, jobs: Jobs, shared: SharedState | None) -
     try:
         yield
     finally:
-        await end([beside], again_after_s=2 * STOP_S)
+        await cancel_all([beside], again_after_s=2 * STOP_S)
         if shared is not None:
             await shared.redis.aclose()
         services.database.close()

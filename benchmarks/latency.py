@@ -24,7 +24,7 @@ from benchmarks.workloads import (
     event_text,
 )
 from rapport.domain.events import message_key
-from rapport.kafka.clients import producer
+from rapport.kafka.clients import make_producer
 from rapport.kafka.topics import create_topics
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ async def _send(kafka: KafkaSettings, seconds: float) -> list[Sent]:
     """Send RATE_PER_S events a second, evenly; a late tick sends what it owes."""
     events = _events()
     pending: list[tuple[float, asyncio.Future[RecordMetadata]]] = []
-    async with producer(kafka) as sender:
+    async with make_producer(kafka) as sender:
         started_at = time.perf_counter()
         while (elapsed := time.perf_counter() - started_at) < seconds:
             while len(pending) < elapsed * RATE_PER_S:

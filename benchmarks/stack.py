@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 from benchmarks.workloads import PARTITIONS, TENANT, messages_of
 from rapport.embedded.supervisor.ports import LOOPBACK
-from rapport.kafka.clients import producer
+from rapport.kafka.clients import make_producer
 from rapport.kafka.topics import create_topics
 from rapport.settings import ClickHouseSettings, KafkaSettings, Settings
 from rapport.storage.client import connect
@@ -149,7 +149,7 @@ def environment_of(settings: Settings, **more: str) -> dict[str, str]:
 async def fill_topic(settings: KafkaSettings, workload: Workload) -> None:
     """Create a topic and fill it with a workload's messages, in record batches as a busy producer sends them."""
     await create_topics(settings)
-    async with producer(settings, max_batch_size=FILL_BATCH_BYTES) as sender:
+    async with make_producer(settings, max_batch_size=FILL_BATCH_BYTES) as sender:
         builders: dict[int, BatchBuilder] = {}
         sent: list[asyncio.Future[object]] = []
 

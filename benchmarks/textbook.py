@@ -24,7 +24,7 @@ import faust
 import polars as pl
 from aiokafka.admin import NewTopic
 
-from rapport.kafka.clients import admin_client
+from rapport.kafka.clients import make_admin_client
 from rapport.settings import from_env
 from rapport.storage.client import connect
 
@@ -112,7 +112,7 @@ async def create_changelogs(kafka: KafkaSettings) -> None:
     Faust would do so itself, while it joins; on Apache Kafka its assignor may then still see a topic without
     partitions, and gives up for good.
     """
-    admin = admin_client(kafka)
+    admin = make_admin_client(kafka)
     await admin.start()
     try:
         names = [f"{kafka.group_id}-{table}-changelog" for table in (*WINDOWS, ALLTIME)]

@@ -21,7 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from pipeline.batch import Batch, Partition, Record
-from rapport.kafka.unpacking import bound_unpacking
+from rapport.kafka.decompression import limit_decompression
 
 if TYPE_CHECKING:
     from mode import ServiceT
@@ -43,7 +43,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer, with a shorter wait for data and commits that may fail."""
 
     def _create_consumer(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Faust's own
-        bound_unpacking()
+        limit_decompression()
         consumer = super()._create_consumer(*args, **kwargs)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - the driver offers no setting
         return consumer

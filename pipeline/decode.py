@@ -18,12 +18,12 @@ from rapport.domain.events import (
     decode_message,
     resolve_time,
 )
-from rapport.domain.outcomes import why_negative_is_refused
+from rapport.domain.outcomes import explain_negative_value
 from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS
+from rapport.kafka.decompression import find_rejection
 from rapport.kafka.sources import event_id
-from rapport.kafka.unpacking import rejection_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,7 +153,7 @@ class _Run:
     has_looked_again: bool = False
 
     def add_message(self, source: Source, record: Record, rejection: Rejection | None = None) -> None:
-        items = rejection or rejection_of(record.value) or decode_message(record.value)
+        items = rejection or find_rejection(record.value) or decode_message(record.value)
         if not isinstance(items, Rejection) and not 0 <= record.timestamp <= LATEST_MS:
             items = Rejection(
                 RejectionCode.TIMESTAMP_OUT_OF_RANGE, "The message's own timestamp must lie between 1970 and 2100."
@@ -183,7 +183,7 @@ class _Run:
             if unknown is not None or meaning is None:
                 return unknown
         if event.conversion_value is not None and event.conversion_value < 0:
-            refused = why_negative_is_refused(event.outcome, event.conversion_value, is_allowed=meaning[4])
+            refused = explain_negative_value(event.outcome, event.conversion_value, is_allowed=meaning[4])
             if refused:
                 return Rejection(RejectionCode.INVALID_VALUE, refused, event.tenant_id)
         occurred_at_ms = resolve_time(event.timestamp, received_at_ms)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from rapport.domain.claims import Claim, Verdict, decide
+from rapport.domain.claims import Claim, ClaimDecision, decide
 
 KEY: Final = ("tenant_id", "customer_id", "key_hash")
 _PLACES: Final = ("tenant_id", "customer_id", "source", "offset")
@@ -81,7 +81,7 @@ def resolve(events: pl.DataFrame, others: Others, *, horizon_ms: int, claim_time
     verdicts = _decide_all(disputed, known, horizon_ms, claim_timeout_s)
     waiting: dict[str, int] = {}
     for (source, offset, _), verdict in verdicts.items():
-        if verdict is Verdict.WAIT:
+        if verdict is ClaimDecision.WAIT:
             waiting[source] = min(offset, waiting.get(source, offset))
     kept = _before(events, waiting)
     judged = pl.DataFrame(
@@ -90,11 +90,13 @@ def resolve(events: pl.DataFrame, others: Others, *, horizon_ms: int, claim_time
         orient="row",
     )
     kept = kept.join(judged, on=["source", "offset", "item"], how="left", maintain_order="left")
-    judgement = pl.col("verdict").fill_null(Verdict.ACCEPT.value)
-    stood_back = kept.filter(judgement.is_in([Verdict.DUPLICATE.value, Verdict.CONFLICT.value])).drop("verdict")
-    conflicts = kept.filter(judgement == Verdict.CONFLICT.value).select("tenant_id", "source", "offset", "item")
+    judgement = pl.col("verdict").fill_null(ClaimDecision.ACCEPT.value)
+    stood_back = kept.filter(judgement.is_in([ClaimDecision.DUPLICATE.value, ClaimDecision.CONFLICT.value])).drop(
+        "verdict"
+    )
+    conflicts = kept.filter(judgement == ClaimDecision.CONFLICT.value).select("tenant_id", "source", "offset", "item")
     return Resolution(
-        accepted=kept.filter(judgement == Verdict.ACCEPT.value).drop("verdict"),
+        accepted=kept.filter(judgement == ClaimDecision.ACCEPT.value).drop("verdict"),
         duplicates=stood_back.height - conflicts.height,
         conflicts=list(conflicts.iter_rows()),
         yielded=_with_foreign_claims(stood_back, disputed, known.claims),
@@ -112,7 +114,9 @@ def _disputed(events: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     return marked.filter(is_disputed | pl.col("is_claimed")).drop("is_claimed")
 
 
-def _decide_all(disputed: pl.DataFrame, known: _Known, horizon_ms: int, claim_timeout_s: float) -> dict[Place, Verdict]:
+def _decide_all(
+    disputed: pl.DataFrame, known: _Known, horizon_ms: int, claim_timeout_s: float
+) -> dict[Place, ClaimDecision]:
     by_key: dict[tuple[Any, ...], list[tuple[Claim, int]]] = defaultdict(list)
     found = _claims_by_key(known, claim_timeout_s)
     columns = (*KEY, "source", "offset", "item", "payload_hash", "text_hash", "received_at_ms")
@@ -121,26 +125,28 @@ def _decide_all(disputed: pl.DataFrame, known: _Known, horizon_ms: int, claim_ti
         is_accepted = (source, offset, item) in known.accepted
         claim = Claim(source, offset, item, payload_hash, text_hash, is_accepted=is_accepted)
         by_key[row[:3]].append((claim, received_at_ms))
-    verdicts: dict[Place, Verdict] = {}
+    verdicts: dict[Place, ClaimDecision] = {}
     for key, own in by_key.items():
         verdicts |= _decide_key(own, found.get(key, []), horizon_ms)
     return verdicts
 
 
-def _decide_key(own: list[tuple[Claim, int]], found: list[tuple[Claim, int]], horizon_ms: int) -> dict[Place, Verdict]:
+def _decide_key(
+    own: list[tuple[Claim, int]], found: list[tuple[Claim, int]], horizon_ms: int
+) -> dict[Place, ClaimDecision]:
     """Decide the events of one key: higher sources first, because lower ones wait for them."""
     had_yielded = {_place(claim) for claim, _ in found if claim.has_yielded}
     own = [(replace(c, has_yielded=True) if _place(c) in had_yielded else c, at) for c, at in own]
     places = {_place(claim) for claim, _ in own}
     known = [*(pair for pair in found if _place(pair[0]) not in places), *own]
-    verdicts: dict[Place, Verdict] = {}
+    verdicts: dict[Place, ClaimDecision] = {}
     order = sorted(own, key=lambda pair: (pair[0].offset, pair[0].item))
     order.sort(key=lambda pair: pair[0].source, reverse=True)
     for claim, received_at_ms in order:
         rivals = [c for c, at in known if _place(c) != _place(claim) and abs(at - received_at_ms) <= horizon_ms]
         verdict = decide(claim, rivals)
         verdicts[_place(claim)] = verdict
-        if verdict in (Verdict.DUPLICATE, Verdict.CONFLICT):
+        if verdict in (ClaimDecision.DUPLICATE, ClaimDecision.CONFLICT):
             known = [(replace(c, has_yielded=True) if _place(c) == _place(claim) else c, at) for c, at in known]
     return verdicts
 

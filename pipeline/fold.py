@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.periods import PeriodType, period_key
 from rapport.storage.stream import STATE_KEYS
 
@@ -32,7 +32,7 @@ _SUBJECT: Final = ("tenant_id", "customer_id", "offer_id", "creative_id", "chann
 
 def contacts_of(events: pl.DataFrame) -> pl.DataFrame:
     """The events that count: all but recommendations."""
-    return events.filter(pl.col("category") != Category.RECOMMENDATION.value)
+    return events.filter(pl.col("category") != OutcomeCategory.RECOMMENDATION.value)
 
 
 def period_keys_of(days: Iterable[date]) -> pl.DataFrame:
@@ -72,14 +72,14 @@ def fold_batch(state: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
 
 def _measures(contacts: pl.DataFrame) -> pl.DataFrame:
     """One row per contact with what it adds, ordered so that the last row of a group is the last contact."""
-    is_response = pl.col("category") == Category.RESPONSE.value
+    is_response = pl.col("category") == OutcomeCategory.RESPONSE.value
     is_positive = pl.col("classification") == Classification.POSITIVE.value
     is_refund = pl.col("conversion_value") < 0
     return contacts.sort("occurred_at_ms", "offset", "item").select(
         *_SUBJECT,
         "local_date",
         pl.col("offset").alias("applied_offset"),
-        (pl.col("category") == Category.IMPRESSION.value).cast(pl.UInt64).alias("impressions"),
+        (pl.col("category") == OutcomeCategory.IMPRESSION.value).cast(pl.UInt64).alias("impressions"),
         (is_response & is_positive).cast(pl.UInt64).alias("positive"),
         (is_response & (pl.col("classification") == Classification.NEGATIVE.value)).cast(pl.UInt64).alias("negative"),
         (is_response & (pl.col("classification") == Classification.NEUTRAL.value)).cast(pl.UInt64).alias("neutral"),

@@ -21,7 +21,7 @@ from rapport.application.journeys.advance import Mover
 from rapport.application.journeys.enroll import enter
 from rapport.application.journeys.journey_cache import KnownJourneys
 from rapport.application.journeys.person import leave_twins
-from rapport.jobs import see_to_each
+from rapport.jobs import run_for_each
 from rapport.storage.journeys import (
     Stretch,
     entry_of,
@@ -122,10 +122,10 @@ class JourneyRunner:
         """Let customers enter, and move on those who have something to do: that one fails does not stop the other.
 
         Raises:
-            SetbackError: With what kept some of them from it.
+            PartialFailureError: With what kept some of them from it.
         """
         await asyncio.to_thread(self.known.refresh)
-        await see_to_each([self.enter, self.move], lambda work: work())
+        await run_for_each([self.enter, self.move], lambda work: work())
 
     async def enter(self) -> None:
         """Let customers enter by what has been recorded since the last look.

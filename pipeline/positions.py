@@ -12,7 +12,7 @@ from pipeline.batch import Partition
 from pipeline.retries import run_until_it_works
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.kafka.log import LogRange, open_log
-from rapport.kafka.sources import Source, source_of
+from rapport.kafka.sources import Source, name_source
 from rapport.storage.sources import read_skips
 from rapport.storage.stream import read_generation, read_progress
 
@@ -89,7 +89,7 @@ class Positions:
             topic: await asyncio.to_thread(read_generation, self._store, self._cluster_id, topic)
             for topic in {p.topic for p in partitions}
         }
-        sources = {p: source_of(self._cluster_id, *p, generations[p.topic]) for p in partitions}
+        sources = {p: name_source(self._cluster_id, *p, generations[p.topic]) for p in partitions}
         recorded = await asyncio.to_thread(read_progress, self._store, [s.name for s in sources.values()])
         async with open_log(self._kafka) as reader:
             return sources, recorded, await reader.ranges(partitions)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from rapport.domain.addresses import fold_address
-from rapport.domain.privacy import Tombstone, hashes_of, named_customers, without_attributes, without_free_form
+from rapport.domain.privacy import Tombstone, find_named_customers, list_hashes, strip_attributes, strip_free_form
 
 if TYPE_CHECKING:
     from pipeline.decode import Decoded
@@ -71,7 +71,7 @@ class _Known:
     uncollected: Mapping[Customer, int] = field(default_factory=dict)
 
     def tombstone(self, customer: Customer) -> Tombstone | None:
-        found = [one for name in hashes_of(*customer) if (one := self.tombstones.get(name)) is not None]
+        found = [one for name in list_hashes(*customer) if (one := self.tombstones.get(name)) is not None]
         return max(found, key=lambda one: one.erased_at_ms, default=None)
 
     def erased_at_ms(self, customer: Customer) -> int | None:
@@ -224,12 +224,12 @@ def _leave_out(rows: pl.DataFrame, known: _Known) -> pl.DataFrame:
 def _letters(letters: Sequence[DeadLetter], known: _Known) -> list[DeadLetter]:
     kept: list[DeadLetter] = []
     for letter in letters:
-        named = set(named_customers(letter.key, letter.value, known.tenants)) if known.tenants else ()
+        named = set(find_named_customers(letter.key, letter.value, known.tenants)) if known.tenants else ()
         if any((at := known.erased_at_ms(one)) is not None and letter.received_at_ms <= at for one in named):
             continue
         since = [at for one in named if (at := known.uncollected_since_ms(one)) is not None]
         is_short = any(letter.received_at_ms >= at for at in since)
-        kept.append(replace(letter, value=without_free_form(letter.value)) if is_short else letter)
+        kept.append(replace(letter, value=strip_free_form(letter.value)) if is_short else letter)
     return kept
 
 
@@ -246,7 +246,7 @@ def _without_free_form(events: pl.DataFrame, known: _Known) -> pl.DataFrame:
 def _without_attributes(decisions: pl.DataFrame, known: _Known) -> pl.DataFrame:
     """Take out of decisions what they say about customers about whom nothing may be collected."""
     text = pl.col("decision")
-    bare = text.map_elements(without_attributes, return_dtype=pl.String)
+    bare = text.map_elements(strip_attributes, return_dtype=pl.String)
     return _changed_for_uncollected(
         decisions, known, pl.when(_IS_COLLECTED).then(text).otherwise(bare).alias("decision")
     )

@@ -75,7 +75,7 @@ class JobState:
     due_at: float | None = None
 
 
-class SetbackError(Exception):
+class PartialFailureError(Exception):
     """A pass has seen to everything, and some of it failed: that is shown, and the next pass comes when it is due.
 
     Attributes:
@@ -126,7 +126,7 @@ class Jobs:
         try:
             await asyncio.Event().wait()
         finally:
-            await end(tasks, again_after_s=STOP_S)
+            await cancel_all(tasks, again_after_s=STOP_S)
 
     async def _keep(self, job: Job) -> None:
         pause_s = job.first_after_s
@@ -155,13 +155,13 @@ class Jobs:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
             state.failures += 1
-            state.failed_at, state.error = self._clock(), _name_of(error)
+            state.failed_at, state.error = self._clock(), _list_types(error)
             self._metrics.failures.labels(job.name).inc()
             pause_s = job.every_s
-            if not isinstance(error, SetbackError):
+            if not isinstance(error, PartialFailureError):
                 pause_s = min(job.retry_s * 2.0 ** min(state.failures - 1, 30), job.longest_retry_s)
             is_new = state.failures == 1  # the same traceback again and again helps nobody
-            shown = {"exc_info": _cause_of(error)} if is_new else {"error": str(error)[:500]}
+            shown = {"exc_info": _find_cause(error)} if is_new else {"error": str(error)[:500]}
             log.warning("a job failed; it is done again", job=job.name, in_s=pause_s, failures=state.failures, **shown)
             return pause_s
         state.failures, state.succeeded_at = 0, self._clock()
@@ -175,18 +175,18 @@ class Jobs:
             log.warning("a job could not be ended as it should", job=job.name, exc_info=error)
 
 
-async def see_to_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
+async def run_for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
     """Work on items one after the other; one that fails keeps no other from being worked on.
 
     Raises:
-        SetbackError: With what those that failed have raised.
+        PartialFailureError: With what those that failed have raised.
     """
     if errors := await try_each(items, work):
-        raise SetbackError(errors)
+        raise PartialFailureError(errors)
 
 
 async def try_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> list[Exception]:
-    """Like :func:`see_to_each`; returns what was raised."""
+    """Like :func:`run_for_each`; returns what was raised."""
     errors: list[Exception] = []
     for item in items:
         try:
@@ -196,13 +196,13 @@ async def try_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -
     return errors
 
 
-def _name_of(error: BaseException) -> str:
-    errors: Sequence[BaseException] = error.errors if isinstance(error, SetbackError) else [error]
+def _list_types(error: BaseException) -> str:
+    errors: Sequence[BaseException] = error.errors if isinstance(error, PartialFailureError) else [error]
     return ", ".join(sorted({type(one).__name__ for one in errors}))
 
 
-def _cause_of(error: BaseException) -> BaseException:
-    return error.errors[0] if isinstance(error, SetbackError) else error
+def _find_cause(error: BaseException) -> BaseException:
+    return error.errors[0] if isinstance(error, PartialFailureError) else error
 
 
 def _is_cancelled() -> bool:
@@ -211,7 +211,7 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]], *, again_after_s: float) -> None:
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]], *, again_after_s: float) -> None:
     """Cancel tasks, again and again until they have ended, and forget what they raised.
 
     Before Python 3.12 ``asyncio.wait_for``, which Kafka's client is full of, may lose a cancellation.

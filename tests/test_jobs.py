@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rapport.fairness import Backoff, take_turns
-from rapport.jobs import Job, JobMetrics, Jobs, SetbackError, end, see_to_each
+from rapport.jobs import Job, JobMetrics, Jobs, PartialFailureError, cancel_all, run_for_each
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ async def run(*jobs: Job, until: Callable[[Jobs], Awaitable[object]]) -> tuple[J
     made = Jobs(jobs, JobMetrics(registry))
     running = asyncio.create_task(made.run())
     await asyncio.wait_for(until(made), 30)
-    await end([running], again_after_s=5)
+    await cancel_all([running], again_after_s=5)
     return made, registry
 
 
@@ -100,7 +100,7 @@ def test_what_fails_for_one_keeps_no_other_from_being_seen_to_and_does_not_slow_
 
         async def look() -> None:
             rounds.release()
-            await see_to_each(["bad", "good", "fine"], work)
+            await run_for_each(["bad", "good", "fine"], work)
 
         async def twice(_jobs: Jobs) -> None:
             for _ in range(3):
@@ -112,8 +112,8 @@ def test_what_fails_for_one_keeps_no_other_from_being_seen_to_and_does_not_slow_
 
     asyncio.run(check())
     assert seen[:4] == ["good", "fine"] * 2
-    with pytest.raises(SetbackError, match="OverflowError"):
-        asyncio.run(see_to_each(["bad"], work))
+    with pytest.raises(PartialFailureError, match="OverflowError"):
+        asyncio.run(run_for_each(["bad"], work))
 
 
 def test_a_job_that_is_ended_does_its_last_work_even_if_a_pass_hangs():
@@ -143,7 +143,7 @@ def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same():
     async def check() -> None:
         tasks = [asyncio.create_task(deaf()), asyncio.create_task(failing())]
         await asyncio.sleep(0)
-        await end(tasks, again_after_s=0.01)
+        await cancel_all(tasks, again_after_s=0.01)
         assert all(task.done() for task in tasks)
 
     asyncio.run(check())

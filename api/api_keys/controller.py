@@ -17,7 +17,7 @@ from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.times import iso, iso_or_none, parse_time
 from api.services import FromServices
-from rapport.domain.api_keys import ApiKey, Role, fault_of_expiry, fault_of_scopes
+from rapport.domain.api_keys import ApiKey, Role, find_expiry_fault, find_scope_fault
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 
 _KEY: Final[Mapping[str, object]] = {
@@ -115,7 +115,7 @@ def _check(new: NewKey, maker: Principal, now_ms: int) -> int | None:
         ApiError: 400 with every fault; 403 where it would have no limit that its maker has.
     """
     expires_at_ms = None if new.expires_at is None else parse_time(new.expires_at) or 0
-    faults = {"scopes": fault_of_scopes(new.scopes), "expiresAt": fault_of_expiry(expires_at_ms, now_ms)}
+    faults = {"scopes": find_scope_fault(new.scopes), "expiresAt": find_expiry_fault(expires_at_ms, now_ms)}
     if any(faults.values()):
         raise invalid(*(Fault(field=name, message=message) for name, message in faults.items() if message))
     excess: list[Fault] = []

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.api_keys import ApiKey, hash_key, looks_like_key
+from rapport.domain.api_keys import ApiKey, has_key_format, hash_key
 from rapport.storage.api_keys import find_key, note_uses
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Keyring:
         Raises:
             StorageError: The database has to be asked and does not answer.
         """
-        if not self._pepper or not looks_like_key(key):
+        if not self._pepper or not has_key_format(key):
             return None
         key_hash = hash_key(key, self._pepper)
         found = await self._find(key_hash)

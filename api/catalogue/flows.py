@@ -19,7 +19,7 @@ from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.domain.catalogue_checks.lint_flows import list_flows_in_use
@@ -120,7 +120,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Re
             flaws.append(Fault(field="draft", message="is empty: there is nothing to publish"))
         if flaws:
             raise invalid(*flaws)
-        if flow.published_version and full_fields(flow.draft) == full_fields(flow.published):
+        if flow.published_version and to_full_fields(flow.draft) == to_full_fields(flow.published):
             return ()
         version = flow.published_version + 1
         return [Change(KIND, msgspec.structs.replace(flow, published=flow.draft, published_version=version))]

@@ -14,7 +14,7 @@ from api.http.times import now_ms, parse_time
 from api.http.tracing import current_trace_id
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Offer
-from rapport.domain.catalogue.plain import sparse_fields
+from rapport.domain.catalogue.plain import to_sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.validate import apply_changes, find_faults, is_draft_fault, is_same
@@ -119,7 +119,7 @@ def patch(
 
     def decide(before: StoredCatalogue) -> Sequence[Change]:
         record = find(before, kind, entity_id, expected)
-        return _checked(principal, before, kind, entity_of(kind, merged(sparse_fields(readable(record)), fields)))
+        return _checked(principal, before, kind, entity_of(kind, merged(to_sparse_fields(readable(record)), fields)))
 
     return change(store, principal, decide).records[kind][entity_id]
 
@@ -232,7 +232,7 @@ def _kept(entity: Entity) -> Fields:
     """What replacing an entity does not change: its key, unless another is given, and what is published."""
     kept: Fields = {"key": key} if (key := getattr(entity, "key", "")) else {}
     if isinstance(entity, DecisionFlow):
-        fields = sparse_fields(entity)
+        fields = to_sparse_fields(entity)
         kept |= {name: fields[name] for name in ("published", "publishedVersion") if name in fields}
     return kept
 

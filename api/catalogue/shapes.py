@@ -11,7 +11,7 @@ import msgspec
 from api.http.bodies import Body
 from api.http.times import iso, iso_or_none
 from rapport.domain.catalogue.inventory import ChannelType
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.warnings import LintWarning
 from rapport.storage.catalogue import Record
@@ -173,7 +173,7 @@ def page_shape(kind: str) -> type[msgspec.Struct]:
 
 def view_of(tenant_id: str, record: Record) -> dict[str, Any]:
     """What an answer says of an entity: all its fields, and what belongs to the version."""
-    view: dict[str, Any] = full_fields(record.entity)
+    view: dict[str, Any] = to_full_fields(record.entity)
     view |= {
         "tenantId": tenant_id,
         "version": record.version,

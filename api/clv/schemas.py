@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from api.http.times import iso
-from rapport.domain.profiles.clv import ClvRules, CustomerValue, SegmentName, churn_probability, predict_revenue
+from rapport.domain.profiles.clv import ClvRules, CustomerValue, SegmentName, compute_churn_probability, predict_revenue
 
 Source = Literal["cached", "computed"]
 
@@ -58,7 +58,7 @@ class ClvRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def view_of(customer_id: str, value: CustomerValue, rules: ClvRules, source: Source) -> ClvView:
     """As the API shows it."""
-    churn = churn_probability(value.recency_days, rules)
+    churn = compute_churn_probability(value.recency_days, rules)
     return ClvView(
         customer_id=customer_id,
         clv_score=int(value.score + 0.5),

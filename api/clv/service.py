@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from api.clv.schemas import ClvView, view_of
-from rapport.domain.profiles.clv import worthless
+from rapport.domain.profiles.clv import make_zero_value
 from rapport.storage.clv import compute_values, find_contacted, read_values
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class CustomerValues:
     async def _newest(self, tenant_id: str, customer_id: str) -> ClvView:
         canonical_id = (await self._identities.of(tenant_id)).canonical(customer_id)
         found = await self._database.call(read_values, tenant_id, [canonical_id])
-        value = found.get(canonical_id) or worthless(self._clock())
+        value = found.get(canonical_id) or make_zero_value(self._clock())
         return view_of(customer_id, value, self._rules, "computed")
 
 

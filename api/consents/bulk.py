@@ -25,8 +25,8 @@ from api.ingest.body_items import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.faults import Fault as DomainFault
-from rapport.domain.placeholders import why_no_id
-from rapport.domain.profiles.consent import Source, Status
+from rapport.domain.placeholders import explain_placeholder
+from rapport.domain.profiles.consent import ConsentSource, ConsentStatus
 from rapport.storage.consents import CustomerStatement, record_consents
 
 MAX_ROWS: Final = 10_000
@@ -78,10 +78,10 @@ class StatementReader:
         if isinstance(row, list):
             self.faults += [Fault(field=one.field, message=one.message, index=index) for one in row]
             return
-        if nobody := why_no_id(row.customer_id):
+        if nobody := explain_placeholder(row.customer_id):
             self.faults.append(Fault(field="customerId", message=nobody, index=index))
             return
-        statement = statement_of(row, Source.IMPORT, self.now_ms, "", self.faults, index)
+        statement = statement_of(row, ConsentSource.IMPORT, self.now_ms, "", self.faults, index)
         if statement is not None:
             self.statements.append(CustomerStatement(row.customer_id, statement))
 
@@ -93,8 +93,8 @@ _STATEMENT: Final = Schema(
     properties={
         "customerId": Schema(type="string", min_length=1, max_length=256),  # type: ignore[arg-type]
         "purpose": Schema(type="string", pattern=PURPOSE_PATTERN),  # type: ignore[arg-type]
-        "status": Schema(enum=[status.value for status in Status]),
-        "source": Schema(enum=[*(source.value for source in Source), None]),
+        "status": Schema(enum=[status.value for status in ConsentStatus]),
+        "source": Schema(enum=[*(source.value for source in ConsentSource), None]),
         "statedAt": Schema(type=[OpenAPIType.STRING, OpenAPIType.INTEGER, OpenAPIType.NULL]),
     },
     examples=[dict(_ROW)],

@@ -10,7 +10,7 @@ import msgspec
 from api.http.bodies import Body
 from api.http.errors import Fault
 from api.http.times import iso, iso_or_none
-from rapport.domain.profiles.consent import PURPOSES, Source, Status
+from rapport.domain.profiles.consent import PURPOSES, ConsentSource, ConsentStatus
 from rapport.storage.consents import Consent, Recorded
 
 MAX_STATEMENTS: Final = 100
@@ -36,8 +36,8 @@ class StatementBody(Body, frozen=True, kw_only=True):
     ALIASES: ClassVar[Mapping[str, str]] = {"grantedAt": "statedAt", "revokedAt": "statedAt", "stated_at": "statedAt"}
 
     purpose: Purpose
-    status: Status
-    source: Source | None = None
+    status: ConsentStatus
+    source: ConsentSource | None = None
     stated_at: Moment | None = None
 
 
@@ -69,8 +69,8 @@ class ConsentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """
 
     purpose: str
-    status: Status
-    source: Source
+    status: ConsentStatus
+    source: ConsentSource
     stated_at: str
     granted_at: str | None
     revoked_at: str | None
@@ -96,8 +96,8 @@ class StatementView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A statement as it was recorded."""
 
     purpose: str
-    status: Status
-    source: Source
+    status: ConsentStatus
+    source: ConsentSource
     stated_at: str
     recorded_at: str
     changed_by: str

@@ -9,8 +9,8 @@ from api.catalogue.service import author_of
 from api.consents.schemas import ConsentsView, StatementBody, view_of
 from api.http.errors import Fault, invalid
 from api.http.parameters import read_instant
-from rapport.domain.placeholders import why_no_id
-from rapport.domain.profiles.consent import Source, Statement, resolve, statuses_of
+from rapport.domain.placeholders import explain_placeholder
+from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, read_statuses, resolve_consent
 from rapport.storage.consents import CustomerStatement, load_consents, record_consents
 from rapport.storage.customers import find_customer
 
@@ -34,8 +34,8 @@ def read(store: Store, tenant_id: str, settings: TenantSettings, customer_id: st
     return ConsentsView(
         customer_id=customer_id,
         consents=[view_of(one) for one in consents],
-        allowed=resolve({one.purpose: one.status for one in consents}, attributes, settings),
-        based_on="records" if consents else "attributes" if falls_back and statuses_of(attributes) else "setting",
+        allowed=resolve_consent({one.purpose: one.status for one in consents}, attributes, settings),
+        based_on="records" if consents else "attributes" if falls_back and read_statuses(attributes) else "setting",
     )
 
 
@@ -48,11 +48,11 @@ async def record(services: Services, principal: Principal, customer_id: str, giv
     now_ms, faults = services.clock(), list[Fault]()
     if not 1 <= len(customer_id) <= 256:
         faults.append(Fault(field="customerId", message="must have 1 to 256 characters"))
-    elif nobody := why_no_id(customer_id):
+    elif nobody := explain_placeholder(customer_id):
         faults.append(Fault(field="customerId", message=nobody))
     statements = []
     for number, one in enumerate(given):
-        statement = statement_of(one, Source.API, now_ms, f"consents[{number}].", faults)
+        statement = statement_of(one, ConsentSource.API, now_ms, f"consents[{number}].", faults)
         if statement:
             statements.append((one.stated_at is None, statement))
     if faults:
@@ -67,8 +67,8 @@ async def record(services: Services, principal: Principal, customer_id: str, giv
 
 
 def statement_of(
-    given: StatementBody, source: Source, now_ms: int, path: str, faults: list[Fault], index: int | None = None
-) -> Statement | None:
+    given: StatementBody, source: ConsentSource, now_ms: int, path: str, faults: list[Fault], index: int | None = None
+) -> ConsentStatement | None:
     """A statement of what was sent, or None and what is wrong with it among the faults.
 
     Args:
@@ -88,7 +88,7 @@ def statement_of(
         if found:
             faults += [Fault(field=one.field, message=one.message, index=index) for one in found]
             return None
-    return Statement(
+    return ConsentStatement(
         purpose=OTHER_NAMES.get(given.purpose, given.purpose),
         status=given.status,
         source=given.source or source,
@@ -96,9 +96,9 @@ def statement_of(
     )
 
 
-def _after(statement: Statement, latest_ms: int) -> Statement:
+def _after(statement: ConsentStatement, latest_ms: int) -> ConsentStatement:
     """The statement, later than any before it."""
-    return Statement(
+    return ConsentStatement(
         purpose=statement.purpose,
         status=statement.status,
         source=statement.source,

@@ -41,7 +41,7 @@ from api.http.parameters import clamp, one_of
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.contact import ID_PATTERN
-from rapport.domain.profiles.contact_schema import describe
+from rapport.domain.profiles.contact_schema import describe_profile
 
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 200
@@ -58,7 +58,9 @@ _PAGE: Final = Page(
 )
 _ENTITY_OPERATION: Final = documented({one: write_entity(ENTITY, _HREF, one) for one in _OTHERS})
 _PAGE_OPERATION: Final = documented({one: write_page(_PAGE, one) for one in _OTHERS})
-_SCHEMA_OPERATION: Final = documented({one: write_schema(describe(), f"{_BASE}/schema/x", one) for one in _OTHERS})
+_SCHEMA_OPERATION: Final = documented(
+    {one: write_schema(describe_profile(), f"{_BASE}/schema/x", one) for one in _OTHERS}
+)
 _UNCHANGED: Final = {
     204: ResponseSpec(data_container=None, generate_examples=False, description="Done; send `Prefer` to see it.")
 }
@@ -142,7 +144,7 @@ class ContactProfileController(Controller):
         "/schema/{project_id:str}",
         summary="What contact profiles hold",
         operation_class=_SCHEMA_OPERATION,
-        responses=answers(200, ContactProfileSchema, describe(), 406),
+        responses=answers(200, ContactProfileSchema, describe_profile(), 406),
     )
     async def get_schema(
         self,
@@ -150,7 +152,7 @@ class ContactProfileController(Controller):
         project_id: Annotated[str, PathParameter(description="Any: all have one schema.", pattern=ID_PATTERN)],  # noqa: ARG002 - part of the contract
     ) -> Response[bytes]:
         """A JSON Schema of each part of a profile."""
-        return answer_schema(describe(), request.url.path, _format_of(request))
+        return answer_schema(describe_profile(), request.url.path, _format_of(request))
 
     @get(
         "/{profile_id:str}",

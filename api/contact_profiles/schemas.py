@@ -10,7 +10,7 @@ from litestar.typing import FieldDefinition
 
 from api.history.schemas import Pagination
 from api.http.bodies import Body, JsonBody
-from rapport.domain.profiles.contact import ID_PATTERN, ContactProfile, seconds_of
+from rapport.domain.profiles.contact import ID_PATTERN, ContactProfile, to_unix_seconds
 from rapport.domain.profiles.contact_fields import ContactId, PersonFields
 
 if TYPE_CHECKING:
@@ -155,8 +155,8 @@ def plain(profile: ContactProfile) -> dict[str, Any]:
         "active": profile.is_active,
         "contactIds": list(profile.contact_ids),
         "_id": profile.id,
-        "createdAt": seconds_of(profile.created_at_ms),
-        "lastChanged": seconds_of(profile.changed_at_ms),
+        "createdAt": to_unix_seconds(profile.created_at_ms),
+        "lastChanged": to_unix_seconds(profile.changed_at_ms),
         "createdBy": profile.created_by,
         "lastChangedBy": profile.changed_by,
     }

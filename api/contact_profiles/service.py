@@ -13,14 +13,14 @@ from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.contact import (
     ContactProfile,
-    absorb,
-    author_of,
-    begin,
-    end,
-    follow,
-    profile_id_of,
+    end_profile,
+    hash_author,
+    make_next_version,
+    make_profile_id,
+    merge_profiles,
+    start_profile,
 )
-from rapport.domain.profiles.contact_fields import check, check_names, merge_patch
+from rapport.domain.profiles.contact_fields import check_fields, check_names, merge_patch
 from rapport.storage.contact_profiles import (
     ContestedProfileError,
     StoredProfile,
@@ -67,10 +67,10 @@ class ContactProfiles:
         """
         _require_names(body.profile, body.contact_ids)
         _require_sound(body.profile, body.contact_ids)
-        now_ms, author = self._clock(), author_of(key_id)
-        profile = begin(
+        now_ms, author = self._clock(), hash_author(key_id)
+        profile = start_profile(
             ContactProfile(
-                id=profile_id_of(now_ms, secrets.token_hex(8)),
+                id=make_profile_id(now_ms, secrets.token_hex(8)),
                 fields=body.profile,
                 is_active=body.active,
                 contact_ids=tuple(dict.fromkeys(body.contact_ids)),
@@ -130,7 +130,7 @@ class ContactProfiles:
                 contact_ids=contact_ids,
                 is_active=before.is_active if body.active is None else body.active,
             )
-            return follow(before, after, self._clock(), author_of(key_id))
+            return make_next_version(before, after, self._clock(), hash_author(key_id))
 
         return await self._change(tenant_id, profile_id, change)
 
@@ -143,7 +143,7 @@ class ContactProfiles:
 
         def finish(found: StoredProfile) -> ContactProfile | None:
             is_there = self._lives(tenant_id, found)
-            return end(found.profile, "deleted", self._clock(), author_of(key_id)) if is_there else None
+            return end_profile(found.profile, "deleted", self._clock(), hash_author(key_id)) if is_there else None
 
         await self._change(tenant_id, profile_id, finish)
         await self._database.call(remove_ended, tenant_id, [profile_id])
@@ -164,16 +164,16 @@ class ContactProfiles:
         def take_in(found: StoredProfile) -> ContactProfile | None:
             if not self._lives(tenant_id, found):
                 return None
-            after = absorb(found.profile, source)
+            after = merge_profiles(found.profile, source)
             _require_sound(after.fields, after.contact_ids)
-            return follow(found.profile, after, self._clock(), author_of(key_id))
+            return make_next_version(found.profile, after, self._clock(), hash_author(key_id))
 
         def finish(found: StoredProfile) -> ContactProfile | None:
             nonlocal source
             if found.profile.version != source.version:
                 source = found.profile
                 return None
-            return end(source, "merged", self._clock(), author_of(key_id))
+            return end_profile(source, "merged", self._clock(), hash_author(key_id))
 
         for _ in range(MAX_MERGES):
             merged = await self._change(tenant_id, profile_id, take_in)
@@ -201,7 +201,7 @@ class ContactProfiles:
             expire_profiles,
             untouched_since_ms=self._expires_before_ms() - EXPIRY_GRACE_MS,
             now_ms=self._clock(),
-            author=author_of("expiry"),
+            author=hash_author("expiry"),
         )
         if count:
             log.info("contact profiles that nobody touched are removed", count=count)
@@ -246,7 +246,7 @@ def _require_names(fields: Mapping[str, Any], contact_ids: Iterable[str]) -> Non
 
 
 def _require_sound(fields: Mapping[str, Any], contact_ids: Iterable[str]) -> None:
-    problems = check(fields, list(contact_ids))
+    problems = check_fields(fields, list(contact_ids))
     if problems:
         raise invalid(*(Fault(field=one.field, message=one.message) for one in problems))
 

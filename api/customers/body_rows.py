@@ -15,7 +15,7 @@ from rapport.application.imports.feeds import BadLine
 from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.json_limits import JsonFault, decode_json
 from rapport.domain.profiles.attributes import ID_NAMES
-from rapport.domain.profiles.rows import Row, row_of
+from rapport.domain.profiles.rows import CustomerRow, read_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -35,7 +35,7 @@ class RowReader:
         count: How many there were.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[CustomerRow] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     count: int = 0
 
@@ -56,8 +56,8 @@ class RowReader:
         index, self.count = self.count, self.count + 1
         if index >= MAX_ROWS:
             raise ApiError(413, f"A request may have at most {MAX_ROWS:,} customers; send the rest with another one.")
-        row = fields if isinstance(fields, DomainFault) else row_of(index, fields)
-        if isinstance(row, Row):
+        row = fields if isinstance(fields, DomainFault) else read_row(index, fields)
+        if isinstance(row, CustomerRow):
             self.rows.append(row)
         else:
             self.faults.append(Fault(field=row.field, message=row.message, index=index))

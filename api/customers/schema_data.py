@@ -19,8 +19,8 @@ from api.http.parameters import clamp
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.customer_schema import CustomerSchema, DataType
-from rapport.domain.profiles.attributes import ID_NAMES, Form
-from rapport.domain.profiles.rows import Row, row_of
+from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema
+from rapport.domain.profiles.rows import CustomerRow, read_row
 from rapport.storage.customer_rows import Way
 from rapport.storage.schema_rows import FieldStats, read_schema_rows, read_stats
 
@@ -140,7 +140,7 @@ class SchemaDataController(Controller):
         rows = _rows_of(schema, data.rows)
         names = [one.name for one in schema.fields]
         way = Way(is_atomic=True, unless_has=names)
-        done = await store_rows(services, request.user, Form.of(schemas), rows, way)
+        done = await store_rows(services, request.user, AttributeSchema.from_schemas(schemas), rows, way)
         return Inserted(inserted=done.created + done.changed, skipped=done.unchanged)
 
     @get("/data", summary="List customers by a schema", responses=answers(200, RowsPage, _PAGE, 404))
@@ -178,13 +178,13 @@ def _find(schemas: Sequence[CustomerSchema], schema_id: str) -> CustomerSchema:
     raise ApiError(404, f"There is no customer schema {schema_id[:256]!r}.")
 
 
-def _rows_of(schema: CustomerSchema, given: Sequence[Mapping[str, Any]]) -> list[Row]:
-    rows: list[Row] = []
+def _rows_of(schema: CustomerSchema, given: Sequence[Mapping[str, Any]]) -> list[CustomerRow]:
+    rows: list[CustomerRow] = []
     faults: list[Fault] = []
     known = {one.name for one in schema.fields}
     for index, fields in enumerate(given):
-        row = row_of(index, fields)
-        if isinstance(row, Row):
+        row = read_row(index, fields)
+        if isinstance(row, CustomerRow):
             rows.append(row)
         else:
             faults.append(Fault(field=row.field, message=row.message, index=index))

@@ -11,7 +11,7 @@ from api.catalogue.shapes import Pagination
 from api.http.bodies import Body, JsonBody, decode_body, require_media_type
 from api.http.errors import Fault
 from api.http.times import iso
-from rapport.domain.customers.stored_customer import Customer
+from rapport.domain.customers.customer import Customer
 
 
 class CustomerBody(Body, frozen=True, kw_only=True):

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from api.catalogue.service import author_of
 from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.catalogue.customer_schema import CustomerSchema
-from rapport.domain.customers.stored_customer import Customer
+from rapport.domain.customers.customer import Customer
 from rapport.domain.faults import Fault as DomainFault
-from rapport.domain.profiles.attributes import Attributes, Form, complete, fault_of_id
+from rapport.domain.profiles.attributes import Attributes, AttributeSchema, complete, find_id_fault
 from rapport.storage.customer_rows import FaultyRowsError, Upserted, Way, upsert_rows
 from rapport.storage.customers import Before, change_customers, find_customer, load_history
 
 if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.services import Services
-    from rapport.domain.profiles.rows import Row
+    from rapport.domain.profiles.rows import CustomerRow
     from rapport.storage.client import Store
 
 
@@ -35,9 +35,9 @@ class Wanted(NamedTuple):
     expected: int | None
 
 
-async def form_of(services: Services, tenant_id: str) -> Form:
+async def form_of(services: Services, tenant_id: str) -> AttributeSchema:
     """What the tenant's schemas want of customers now."""
-    return Form.of(await schemas_of(services, tenant_id))
+    return AttributeSchema.from_schemas(await schemas_of(services, tenant_id))
 
 
 async def schemas_of(services: Services, tenant_id: str) -> Sequence[CustomerSchema]:
@@ -58,7 +58,7 @@ def find(store: Store, tenant_id: str, customer_id: str) -> Customer:
     return found
 
 
-def save(store: Store, principal: Principal, form: Form, wanted: Wanted) -> tuple[Customer, bool]:
+def save(store: Store, principal: Principal, form: AttributeSchema, wanted: Wanted) -> tuple[Customer, bool]:
     """Replace or change a customer.
 
     Returns:
@@ -68,7 +68,7 @@ def save(store: Store, principal: Principal, form: Form, wanted: Wanted) -> tupl
         ApiError: 400 with every fault, 404 where there is nobody to change, 409 if the version is not the newest.
     """
     customer_id = wanted.customer_id
-    if fault := fault_of_id(customer_id):
+    if fault := find_id_fault(customer_id):
         raise invalid(Fault(field="customerId", message=fault))
     known: Customer | None = None
 
@@ -108,7 +108,9 @@ def end(store: Store, principal: Principal, customer_id: str, expected: int | No
     change_customers(store, principal.tenant_id, author_of(principal), [customer_id], decide)
 
 
-async def store_rows(services: Services, principal: Principal, form: Form, rows: Sequence[Row], way: Way) -> Upserted:
+async def store_rows(
+    services: Services, principal: Principal, form: AttributeSchema, rows: Sequence[CustomerRow], way: Way
+) -> Upserted:
     """Store rows of many customers.
 
     Raises:

@@ -9,9 +9,9 @@ from api.catalogue.service import author_of
 from api.http.errors import ApiError, Fault, invalid
 from api.identity.schemas import ClusterView, IdentifierView, IdentityAnswer, IdentityBody, IdentityView
 from rapport.domain.audit import AuditDraft, canonical_json
-from rapport.domain.placeholders import why_no_id
+from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.privacy import hash_customer
-from rapport.domain.profiles.identity import MAX_MEMBERS, Statement
+from rapport.domain.profiles.identity import MAX_MEMBERS, MergeStatement
 from rapport.storage.audit import append_audit
 from rapport.storage.identity import (
     CUSTOMER_ID,
@@ -91,7 +91,9 @@ def _nobodies(body: IdentityBody) -> list[Fault]:
         return []
     named = {"canonicalId": body.canonical_id, "sourceId": body.source_id, "targetId": body.target_id}
     named |= {f"identifiers[{number}].value": one.value for number, one in enumerate(body.identifiers)}
-    return [Fault(field=name, message=why) for name, text in named.items() if text and (why := why_no_id(text))]
+    return [
+        Fault(field=name, message=why) for name, text in named.items() if text and (why := explain_placeholder(text))
+    ]
 
 
 async def _resolve(services: Services, tenant_id: str, body: IdentityBody) -> IdentityAnswer:
@@ -120,7 +122,7 @@ async def _merge(services: Services, principal: Principal, source_id: str, targe
         raise ApiError(409, "The source and the target are one person already.")
     if len(source) + len(target) > MAX_MEMBERS:
         raise ApiError(409, f"A person has at most {MAX_MEMBERS} ids.")
-    statement = Statement(f"mrg_{uuid.uuid4().hex}", source_id, target_id)
+    statement = MergeStatement(f"mrg_{uuid.uuid4().hex}", source_id, target_id)
     await _state(services, principal, "merge", statement)
     return IdentityAnswer(success=True, merge_id=statement.merge_id)
 
@@ -134,7 +136,7 @@ async def _unmerge(services: Services, principal: Principal, source_id: str, tar
     return IdentityAnswer(success=True, merge_id=found.merge_id)
 
 
-async def _state(services: Services, principal: Principal, action: str, statement: Statement) -> None:
+async def _state(services: Services, principal: Principal, action: str, statement: MergeStatement) -> None:
     await services.database.call(append_statement, principal.tenant_id, statement, author_of(principal))
     await services.identities.refresh(principal.tenant_id)
     await _note(services, principal, action, statement.merge_id, [statement.source_id, statement.target_id], [])

@@ -12,7 +12,7 @@ from api.respond.schemas import ALIASES
 from api.runtime.event_loop import Turns
 from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
 from rapport.domain.json_limits import JsonFault, split_array
-from rapport.domain.outcomes import Category, classify, why_negative_is_refused
+from rapport.domain.outcomes import OutcomeCategory, classify, explain_negative_value
 from rapport.domain.rejections import Rejection
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class EventReader:
         if event.tenant_id != self.tenant.tenant_id:
             return Fault(field="tenantId", message="names another tenant than the API key's; leave it out")
         outcome_type = classify(event.outcome, self.now_ms, self.tenant.outcomes)
-        if outcome_type is None or outcome_type.category is Category.RECOMMENDATION:
+        if outcome_type is None or outcome_type.category is OutcomeCategory.RECOMMENDATION:
             return Fault(field="outcome", message=f"{event.outcome[:64]!r} is not one of the tenant's outcome types")
-        refused = why_negative_is_refused(
+        refused = explain_negative_value(
             event.outcome, event.conversion_value, is_allowed=outcome_type.allows_negative_value
         )
         if refused:

@@ -21,7 +21,7 @@ from api.ingest.schemas import Ingested
 from api.ingest.service import ingest
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.contract import event_schema
+from rapport.domain.contract import build_event_schema
 
 _EXAMPLE: Final[Mapping[str, object]] = {"accepted": 2, "rejected": 0, "position": "0:17,2:1042", "errors": []}
 _EVENT: Final[Mapping[str, object]] = {
@@ -45,7 +45,7 @@ _RESPONSES: Final[Mapping[int, ResponseSpec]] = {
 
 def _item_schema() -> Schema:
     """An event as the contract has it, but for the tenant, who is the key's."""
-    fields = event_schema("interaction.recorded.v1")
+    fields = build_event_schema("interaction.recorded.v1")
     names = [name for name in fields["required"] if name != "tenantId"]
     return Schema(
         type="object",  # type: ignore[arg-type]

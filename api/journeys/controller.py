@@ -29,7 +29,7 @@ from api.journeys.service import enter, find_plan, take_out, try_out
 from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.values import Status
-from rapport.domain.journeys.enrollment import EnrollmentStatus
+from rapport.domain.journeys.enrolment import EnrolmentStatus
 from rapport.storage.journeys import enrollments_of, list_enrollments
 
 DEFAULT_LIMIT: Final = 50
@@ -104,7 +104,7 @@ class EnrollmentController(Controller):
         services: FromServices,
         entity_id: FromPath[str],
         status: Annotated[
-            str | None, QueryParameter(description=f"{', '.join(EnrollmentStatus)}.", max_length=20)
+            str | None, QueryParameter(description=f"{', '.join(EnrolmentStatus)}.", max_length=20)
         ] = None,
         customer_id: Annotated[
             str | None, QueryParameter(name="customerId", description="Of this customer.", max_length=256)
@@ -118,7 +118,7 @@ class EnrollmentController(Controller):
         tenant_id = request.user.tenant_id
         await find_plan(services, tenant_id, entity_id)
         faults: list[Fault] = []
-        wanted = one_of("status", status, tuple(EnrollmentStatus), faults)
+        wanted = one_of("status", status, tuple(EnrolmentStatus), faults)
         if faults:
             raise invalid(*faults)
         limit, offset = clamp(limit, 1, MAX_LIMIT), clamp(offset, 0, MAX_OFFSET)

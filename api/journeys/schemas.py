@@ -9,7 +9,7 @@ import msgspec
 
 from api.http.bodies import Body
 from api.http.times import iso, iso_or_none
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
 from rapport.storage.journeys import CustomerEnrollment
 
 _Customer = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -32,7 +32,7 @@ class EnrollmentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     journey_id: str
     journey_version: int
     customer_id: str
-    status: EnrollmentStatus
+    status: EnrolmentStatus
     current_step: str
     enrolled_at: str
     next_at: str | None
@@ -64,7 +64,7 @@ class JourneyOfCustomer(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     enrollment_id: str
     journey_id: str
     journey_name: str
-    status: EnrollmentStatus
+    status: EnrolmentStatus
     current_step: str
     enrolled_at: str
     completed_at: str | None
@@ -145,12 +145,12 @@ class JourneyTried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     journey_id: str
     journey_version: int
-    status: EnrollmentStatus
+    status: EnrolmentStatus
     steps: Sequence[TriedStep]
     duration_seconds: float
 
 
-def view_of(one: Enrollment) -> EnrollmentView:
+def view_of(one: Enrolment) -> EnrollmentView:
     """An enrolment as answers show it."""
     return EnrollmentView(
         id=one.id,
@@ -160,7 +160,7 @@ def view_of(one: Enrollment) -> EnrollmentView:
         status=one.status,
         current_step=one.step,
         enrolled_at=iso(one.enrolled_at_ms),
-        next_at=iso(one.due_at_ms) if one.status is EnrollmentStatus.ACTIVE else None,
+        next_at=iso(one.due_at_ms) if one.status is EnrolmentStatus.ACTIVE else None,
         completed_at=iso_or_none(one.ended_at_ms),
         entry=one.entry,
         results=one.results,

@@ -16,12 +16,12 @@ from rapport.application.journeys.effects import StepError, choose, contact_of, 
 from rapport.application.journeys.journey_cache import Configured
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.values import Status
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus, make_enrolment_id
 from rapport.domain.journeys.plan import compile_journey
-from rapport.domain.journeys.progress import JourneyFacts, Send, Update, enroll, leave
+from rapport.domain.journeys.progress import JourneyFacts, SendAction, UpdateAction, enrol, leave
 from rapport.domain.journeys.simulate import SimulatedStep, simulate
-from rapport.domain.placeholders import why_no_id
-from rapport.domain.profiles.attributes import Form
+from rapport.domain.placeholders import explain_placeholder
+from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.identity import read_merges
 from rapport.storage.journeys import Enrolled, append, find_enrollment, list_enrollments
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from api.journeys.schemas import JourneyTrial, NewEnrollment
     from api.services import Services
     from rapport.domain.journeys.definition import Journey
-    from rapport.domain.journeys.plan import Plan
-    from rapport.domain.journeys.progress import Decide
+    from rapport.domain.journeys.plan import JourneyPlan
+    from rapport.domain.journeys.progress import DecideAction
     from rapport.storage.client import Store
 
 MAX_ATTEMPTS: Final = 20
 
 
-async def find_plan(services: Services, tenant_id: str, journey_id: str) -> tuple[Plan, Status]:
+async def find_plan(services: Services, tenant_id: str, journey_id: str) -> tuple[JourneyPlan, Status]:
     """A journey, ready, and its status.
 
     Raises:
@@ -49,31 +49,33 @@ async def find_plan(services: Services, tenant_id: str, journey_id: str) -> tupl
     return compile_journey(cast("Journey", record.entity), record.version), record.entity.status
 
 
-def enter(store: Store, tenant_id: str, plan: Plan, wanted: NewEnrollment, now_ms: int) -> tuple[Enrollment, bool]:
+def enter(
+    store: Store, tenant_id: str, plan: JourneyPlan, wanted: NewEnrollment, now_ms: int
+) -> tuple[Enrolment, bool]:
     """Have a customer enter a journey, by the canonical id of the person.
 
     Returns:
         The enrolment, and whether it is new: a customer who is in the journey, or may not enter again, is not enrolled.
     """
-    if nobody := why_no_id(wanted.customer_id):
+    if nobody := explain_placeholder(wanted.customer_id):
         raise invalid(Fault(field="customerId", message=nobody))
     members = read_merges(store, tenant_id).members(wanted.customer_id)
     customer_id = members[0]
-    status = EnrollmentStatus.ACTIVE.value if plan.allows_reentry else ""
+    status = EnrolmentStatus.ACTIVE.value if plan.allows_reentry else ""
     for member in members:
         known, _ = list_enrollments(store, tenant_id, plan.journey_id, limit=1, customer_id=member, status=status)
         if known:
             return known[0], False
     told_apart_by = f"api:{wanted.idempotency_key or secrets.token_hex(16)}" if plan.allows_reentry else ""
-    name = enrollment_id(tenant_id, plan.journey_id, customer_id, told_apart_by)
-    enrolled = enroll(plan, name, customer_id, wanted.entry, now_ms)
+    name = make_enrolment_id(tenant_id, plan.journey_id, customer_id, told_apart_by)
+    enrolled = enrol(plan, name, customer_id, wanted.entry, now_ms)
     if append(store, [Enrolled(tenant_id, enrolled)]):
         return enrolled, True
     found = find_enrollment(store, tenant_id, plan.journey_id, name)
     return found or enrolled, False
 
 
-def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, reason: str, now_ms: int) -> Enrollment:
+def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, reason: str, now_ms: int) -> Enrolment:
     """Take a customer out of a journey.
 
     Raises:
@@ -83,7 +85,7 @@ def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, rea
         found = find_enrollment(store, tenant_id, journey_id, enrollment)
         if found is None:
             raise ApiError(404, f"There is no enrollment {enrollment!r} in this journey.")
-        if found.status is not EnrollmentStatus.ACTIVE:
+        if found.status is not EnrolmentStatus.ACTIVE:
             raise ApiError(409, f"The enrollment has ended: it is {found.status.value}.")
         after = _next(leave(found, now_ms, reason))
         if append(store, [Enrolled(tenant_id, after)]):
@@ -91,7 +93,7 @@ def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, rea
     raise TransientStorageError(f"the enrolment was moved on by others {MAX_ATTEMPTS} times in a row")
 
 
-async def try_out(services: Services, tenant_id: str, plan: Plan, trial: JourneyTrial) -> JourneyTried:
+async def try_out(services: Services, tenant_id: str, plan: JourneyPlan, trial: JourneyTrial) -> JourneyTried:
     """Try a journey out, without effects.
 
     Raises:
@@ -100,17 +102,17 @@ async def try_out(services: Services, tenant_id: str, plan: Plan, trial: Journey
     tenant = await services.tenants.get(tenant_id)
     catalogue = await services.catalogues.of(tenant_id)
     creatives = {one.id: one for some in catalogue.creatives.values() for one in some}
-    configured = Configured(tenant=tenant, catalogue=catalogue, creatives=creatives, form=Form())
+    configured = Configured(tenant=tenant, catalogue=catalogue, creatives=creatives, form=AttributeSchema())
     try:
         return await services.database.call(_try_out, configured, plan, trial, services.clock())
     except StepError as error:
         raise ApiError(409, f"A step cannot be done: {error}.") from error
 
 
-def _try_out(store: Store, known: Configured, plan: Plan, trial: JourneyTrial, now_ms: int) -> JourneyTried:
+def _try_out(store: Store, known: Configured, plan: JourneyPlan, trial: JourneyTrial, now_ms: int) -> JourneyTried:
     customer_id = trial.customer_id or ""
 
-    def decided(action: Decide) -> Sequence[Mapping[str, Any]]:
+    def decided(action: DecideAction) -> Sequence[Mapping[str, Any]]:
         if action.config.store_result_as in trial.decisions:
             return trial.decisions[action.config.store_result_as]
         if trial.customer_id is None:
@@ -137,9 +139,9 @@ def _try_out(store: Store, known: Configured, plan: Plan, trial: JourneyTrial, n
     )
 
 
-def _tried(known: Configured, end: Enrollment, step: SimulatedStep, now_ms: int) -> TriedStep:
+def _tried(known: Configured, end: Enrolment, step: SimulatedStep, now_ms: int) -> TriedStep:
     effect: Mapping[str, Any] | None = None
-    if isinstance(step.action, Send):
+    if isinstance(step.action, SendAction):
         event = contact_of(known, end, step.action)
         effect = {
             "outcome": event.outcome,
@@ -147,7 +149,7 @@ def _tried(known: Configured, end: Enrollment, step: SimulatedStep, now_ms: int)
             "creativeId": event.creative_id,
             "channelId": event.channel_id,
         }
-    elif isinstance(step.action, Update):
+    elif isinstance(step.action, UpdateAction):
         effect = {"attributes": step.action.attributes}
     elif step.chosen is not None:
         effect = {"chosen": step.chosen}
@@ -160,5 +162,5 @@ def _tried(known: Configured, end: Enrollment, step: SimulatedStep, now_ms: int)
     )
 
 
-def _next(state: Enrollment) -> Enrollment:
+def _next(state: Enrolment) -> Enrolment:
     return replaced(state, version=state.version + 1)

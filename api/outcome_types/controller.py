@@ -17,7 +17,7 @@ from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeTyp
 from api.outcome_types.service import find, list_all, save
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.outcomes import Category, default_name
+from rapport.domain.outcomes import OutcomeCategory, default_name
 from rapport.storage.outcome_types import OutcomeRecord
 
 _EXAMPLE: Final[Mapping[str, object]] = {
@@ -93,7 +93,7 @@ class OutcomeTypeController(Controller):
             name=data.name or default_name(data.key),
             description=data.description,
             classification=data.classification,
-            category=Category(data.category),
+            category=OutcomeCategory(data.category),
             is_conversion=data.is_conversion,
             allows_negative_value=data.allows_negative_value,
             ordinal=_place(known, before) if data.ordinal is None else data.ordinal,
@@ -125,7 +125,7 @@ class OutcomeTypeController(Controller):
             if value is not None and name not in ("version", "category")
         }
         if data.category is not None:
-            changes["category"] = Category(data.category)
+            changes["category"] = OutcomeCategory(data.category)
         return await save(services, request.user, before, msgspec.structs.replace(before, **changes))
 
     @delete(

@@ -10,8 +10,8 @@ import msgspec
 from api.http.bodies import Body
 from api.http.times import iso
 from rapport.domain.outcomes import (
-    Category,
     Classification,
+    OutcomeCategory,
     OutcomeDescription,
     OutcomeKey,
     OutcomeName,
@@ -86,7 +86,7 @@ class OutcomeTypeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     name: str
     description: str
     classification: Classification
-    category: Category
+    category: OutcomeCategory
     is_conversion: bool
     allows_negative_value: bool
     is_system: bool

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.domain.privacy import hashes_of
+from rapport.domain.privacy import list_hashes
 from rapport.storage.tombstones import read_tombstones
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Forgetting:
 
     async def _forget(self, hashes: frozenset[str]) -> None:
         known = {*self._decisions.customers(), *self._repetitions.customers(), *self._reservations.customers()}
-        erased = await asyncio.to_thread(lambda: {one for one in known if not hashes.isdisjoint(hashes_of(*one))})
+        erased = await asyncio.to_thread(lambda: {one for one in known if not hashes.isdisjoint(list_hashes(*one))})
         if erased:
             self._decisions.forget(erased)
             self._repetitions.forget(erased)

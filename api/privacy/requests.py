@@ -16,7 +16,7 @@ import structlog
 from api.privacy.erasure import erase
 from api.privacy.schemas import receipt_view
 from rapport.domain.privacy import hash_customer
-from rapport.jobs import see_to_each
+from rapport.jobs import run_for_each
 from rapport.storage.dsar import (
     DsarRequest,
     customers_with_email,
@@ -41,10 +41,10 @@ async def work_on_requests(services: Services) -> None:
 
     Raises:
         StorageError: The database does not answer.
-        SetbackError: It did not for some of the requests.
+        PartialFailureError: It did not for some of the requests.
     """
     while waiting := await services.database.call(open_requests, services.clock(), int(TAKEN_FOR_S * 1000)):
-        await see_to_each(waiting, lambda request: _work_on(services, request))
+        await run_for_each(waiting, lambda request: _work_on(services, request))
 
 
 async def _work_on(services: Services, request: DsarRequest) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rapport.jobs import see_to_each
+from rapport.jobs import run_for_each
 from rapport.storage.erasure import sweep
 from rapport.storage.retention import apply_retention, tenants_with_retention
 
@@ -31,11 +31,11 @@ async def delete_old(services: Services) -> None:
 
     Raises:
         StorageError: ClickHouse does not answer.
-        SetbackError: For some tenants it could not be done.
+        PartialFailureError: For some tenants it could not be done.
     """
 
     async def delete_of(tenant_id: str) -> None:
         deleted = await services.database.call(apply_retention, tenant_id, services.clock())
         log.info("what is too old is deleted", tenant_id=tenant_id, rows=sum(deleted.values()))
 
-    await see_to_each(await services.database.call(tenants_with_retention), delete_of)
+    await run_for_each(await services.database.call(tenants_with_retention), delete_of)

@@ -9,9 +9,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rapport.application.decisions.load_facts import facts_request
-from rapport.domain.customers.customer import know_customer, time_zone_of
-from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
-from rapport.domain.customers.stored_customer import CustomerKey
+from rapport.domain.customers.context import build_context, resolve_time_zone
+from rapport.domain.customers.customer import CustomerKey
+from rapport.domain.customers.merge import find_person_id, merge_memberships, merge_snapshots
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.record import WatermarkRecord
 from rapport.domain.decisions.reservations import Reservation, split_reservations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from api.runtime.identity_cache import IdentityMap
     from api.runtime.loader import Loader
     from api.runtime.watermark import Watermark
-    from rapport.domain.customers.stored_customer import KeptOfCustomer
+    from rapport.domain.customers.customer import CustomerSnapshot
     from rapport.domain.decisions.candidates import Request
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.contact_facts import FactsQuery, FactsResult
@@ -77,7 +77,7 @@ class Answered:
     """
 
     facts: FactsResult
-    kept: KeptOfCustomer
+    kept: CustomerSnapshot
 
 
 async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answered]:
@@ -96,11 +96,11 @@ async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answere
     )
     by_key = dict(zip(keys, found, strict=True))
     kept = [
-        merge_kept([by_key[key] for key in own], each.tenant.settings)
+        merge_snapshots([by_key[key] for key in own], each.tenant.settings)
         for each, own in zip(asked, keys_of_each, strict=True)
     ]
     requests = [
-        replace(each.facts, customer_zone=time_zone_of(one, each.given, each.sources))
+        replace(each.facts, customer_zone=resolve_time_zone(one, each.given, each.sources))
         for each, one in zip(asked, kept, strict=True)
     ]
     facts = await database.call(read_facts, requests, rows)
@@ -153,7 +153,7 @@ class FactsReader:
             asyncio.gather(*map(self._memberships.load, asked.keys if catalogue.segments else ())),
             self._totals.of(tenant, catalogue, now_ms),
         )
-        customer = know_customer(
+        customer = build_context(
             tenant,
             found.kept,
             merge_memberships(member_of),
@@ -166,7 +166,7 @@ class FactsReader:
         reserved = split_reservations(holds, loaded, now_ms, fresh_ms)
         return Facts(
             customer=CustomerFacts(
-                person_id=person_id_of(members, request.customer_id),
+                person_id=find_person_id(members, request.customer_id),
                 attributes=customer.attributes,
                 ignored=customer.ignored,
                 segments=customer.segments,

@@ -15,7 +15,7 @@ from rapport.domain.decisions.candidates import PlacementRequest, Request
 from rapport.domain.decisions.request_resolution import resolve_request
 from rapport.domain.events import NO_OBJECT
 from rapport.domain.numbers import BEYOND, find_inexact
-from rapport.domain.placeholders import is_placeholder, why_no_id
+from rapport.domain.placeholders import explain_placeholder, is_placeholder
 
 if TYPE_CHECKING:
     from api.recommend.schemas import RecommendBody, WantedPlacement
@@ -51,7 +51,7 @@ def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent:
         return body.customer_id, ()
     warnings = []
     if body.customer_id and body.customer_id != ANONYMOUS:
-        warnings.append(f"customerId {why_no_id(body.customer_id)}; the visitor is taken for anonymous")
+        warnings.append(f"customerId {explain_placeholder(body.customer_id)}; the visitor is taken for anonymous")
     session_id = body.session_id or ""
     if not (session_id or address):
         warnings.append(_ONE_OFF)

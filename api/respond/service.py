@@ -20,9 +20,9 @@ from rapport.domain.events import (
     message_key,
     resolve_time,
 )
-from rapport.domain.outcomes import Category, OutcomeType, classify, default_direction, why_negative_is_refused
+from rapport.domain.outcomes import OutcomeCategory, OutcomeType, classify, default_direction, explain_negative_value
 from rapport.domain.payloads import hash_payload
-from rapport.domain.placeholders import why_no_id
+from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.rejections import Rejection
 from rapport.kafka.sources import event_id
 from rapport.storage.recorded_events import KeyOfEvent
@@ -53,7 +53,7 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
     """
     tenant = await services.tenants.get(tenant_id)
     faults = find_faults(answer)
-    if nobody := why_no_id(answer.customer_id):
+    if nobody := explain_placeholder(answer.customer_id):
         faults.append(Fault(field="customerId", message=nobody))
     outcome_type = await _find_outcome(services, tenant, answer.outcome, faults)
     occurred_at_ms = _resolve_time(answer.timestamp, faults)
@@ -136,7 +136,7 @@ async def _find_outcome(services: Services, tenant: Tenant, outcome: str, faults
         await services.tenants.refresh()  # it may be new
         tenant = await services.tenants.get(tenant.tenant_id)
         found = classify(outcome, now_ms, tenant.outcomes)
-    if found is None or found.category is Category.RECOMMENDATION:
+    if found is None or found.category is OutcomeCategory.RECOMMENDATION:
         valid = valid_outcomes(tenant, now_ms)
         faults.append(Fault(field="outcome", message=f"{outcome[:64]!r} is not one of {', '.join(valid)}"))
         return None
@@ -146,11 +146,15 @@ async def _find_outcome(services: Services, tenant: Tenant, outcome: str, faults
 def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:
     """What may be sent as outcome now."""
     found = ((key, classify(key, now_ms, tenant.outcomes)) for key in sorted(tenant.outcomes))
-    return [key for key, outcome_type in found if outcome_type and outcome_type.category is not Category.RECOMMENDATION]
+    return [
+        key
+        for key, outcome_type in found
+        if outcome_type and outcome_type.category is not OutcomeCategory.RECOMMENDATION
+    ]
 
 
 def _value_faults(answer: Answer, outcome_type: OutcomeType) -> list[Fault]:
-    detail = why_negative_is_refused(
+    detail = explain_negative_value(
         answer.outcome, answer.conversion_value, is_allowed=outcome_type.allows_negative_value
     )
     return [Fault(field="conversionValue", message=detail)] if detail else []

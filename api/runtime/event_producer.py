@@ -12,8 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from api.http.errors import ApiError, unavailable
-from rapport.kafka.clients import producer as make_producer
-from rapport.kafka.clients import uncut
+from rapport.kafka.clients import finish_call, make_producer
 from rapport.kafka.topics import create_topics
 
 if TYPE_CHECKING:
@@ -103,8 +102,8 @@ class EventGateway:
         try:
             if self._kafka.create_topics:
                 await create_topics(self._kafka)
-            await uncut(producer.start())
-            self._partitions = sorted(await uncut(producer.partitions_for(self._kafka.topic)))
+            await finish_call(producer.start())
+            self._partitions = sorted(await finish_call(producer.partitions_for(self._kafka.topic)))
         except BaseException:
             await producer.stop()
             raise

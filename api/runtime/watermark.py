@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from rapport.kafka.clients import uncut
+from rapport.kafka.clients import finish_call
 from rapport.kafka.log import LogReader, open_log
-from rapport.kafka.sources import Source, source_of
-from rapport.kafka.topics import cluster_id_of, partitions_of
+from rapport.kafka.sources import Source, name_source
+from rapport.kafka.topics import fetch_cluster_id, fetch_partitions
 from rapport.storage.stream import read_generation, read_progress
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ class Watermark:
             await self._look_while_sources_are_the_same(reader)
 
     async def _learn_sources(self) -> None:
-        cluster_id = await cluster_id_of(self._kafka)
+        cluster_id = await fetch_cluster_id(self._kafka)
         generation = await self._database.call(read_generation, cluster_id, self._kafka.topic)
-        partitions = await partitions_of(self._kafka, self._kafka.topic)
-        sources = {number: source_of(cluster_id, self._kafka.topic, number, generation) for number in partitions}
+        partitions = await fetch_partitions(self._kafka, self._kafka.topic)
+        sources = {number: name_source(cluster_id, self._kafka.topic, number, generation) for number in partitions}
         if sources != self._sources:
             self._looks.clear()  # of other logs
             self._applied = {number: self._applied[number] for number in self._same(sources) if number in self._applied}
@@ -130,7 +130,7 @@ class Watermark:
 
     async def _look_at_log(self, reader: LogReader) -> None:
         looked_at, applied = time.time(), self._applied
-        found = await uncut(reader.ends([(self._kafka.topic, number) for number in self._sources]))
+        found = await finish_call(reader.ends([(self._kafka.topic, number) for number in self._sources]))
         ends = {number: end for (_, number), end in found.items()}
         self._replaced = frozenset(number for number, end in ends.items() if end < applied.get(number, 0))
         if self._replaced:

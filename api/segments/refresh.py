@@ -13,7 +13,7 @@ from api.http.errors import ApiError
 from rapport.domain.catalogue.values import Status
 from rapport.domain.profiles.segments import Segment
 from rapport.fairness import Backoff, take_turns
-from rapport.jobs import SetbackError, try_each
+from rapport.jobs import PartialFailureError, try_each
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.segments import Tenancy, load_due_tenants, load_refreshes, refresh_segment
 
@@ -72,7 +72,7 @@ class SegmentRefresher:
 
         Raises:
             StorageError: ClickHouse does not answer.
-            SetbackError: Some segments could not be refreshed, or some catalogues not be read.
+            PartialFailureError: Some segments could not be refreshed, or some catalogues not be read.
         """
         before_ms = self._clock() - self._every_ms
         due: list[_Due] = []
@@ -99,7 +99,7 @@ class SegmentRefresher:
         setbacks = await try_each(await self._database.call(load_due_tenants, before_ms), find)
         setbacks += await try_each(take_turns(due, attrgetter("tenant_id")), refresh)
         if setbacks:
-            raise SetbackError(setbacks)
+            raise PartialFailureError(setbacks)
 
     async def refresh(self, tenant_id: str, segment_id: str) -> tuple[Segment, Refresh]:
         """Refresh one segment now, whatever its status.

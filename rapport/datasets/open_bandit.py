@@ -31,7 +31,7 @@ CLICKS: Final = 195
 _FEATURES: Final = tuple(f"user_feature_{index}" for index in range(4))
 
 
-def member(policy: str, campaign: str) -> str:
+def name_member(policy: str, campaign: str) -> str:
     """Name the file of a policy and campaign inside the wheel."""
     return f"obp/dataset/obd/{policy}/{campaign}/{campaign}.csv"
 

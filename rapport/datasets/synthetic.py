@@ -75,7 +75,7 @@ class SyntheticSpec:
             raise ValueError("events from 0, customers and days from 1, skew between 0 and 10")
 
 
-def frames(spec: SyntheticSpec) -> Iterator[pl.DataFrame]:
+def generate_frames(spec: SyntheticSpec) -> Iterator[pl.DataFrame]:
     """Make the stream, frame by frame.
 
     Columns: ``number``, ``customer_id``, ``outcome``, ``offer_id``, ``creative_id``, ``channel_id``, ``occurred_at_ms``
@@ -87,7 +87,7 @@ def frames(spec: SyntheticSpec) -> Iterator[pl.DataFrame]:
         yield _frame(spec, customers, pl.int_range(first, until, dtype=pl.UInt64, eager=True))
 
 
-def messages(spec: SyntheticSpec) -> Iterator[Message]:
+def generate_messages(spec: SyntheticSpec) -> Iterator[Message]:
     """Make the stream as events ready to send."""
     tenant = msgspec.json.encode(spec.tenant_id).decode()
     # equal keys would mean equal events, so whatever changes the events changes the keys
@@ -116,7 +116,7 @@ def messages(spec: SyntheticSpec) -> Iterator[Message]:
         pl.lit("}"),
     )
     key = pl.concat_str(pl.lit(f"{spec.tenant_id}:"), "customer_id")
-    for frame in frames(spec):
+    for frame in generate_frames(spec):
         encoded = frame.select(key.cast(pl.Binary).alias("key"), text.cast(pl.Binary).alias("value"))
         yield from map(Message, encoded["key"].to_list(), encoded["value"].to_list())
 
@@ -125,7 +125,7 @@ def compute_totals(spec: SyntheticSpec) -> Totals:
     """Compute what the summaries must show."""
     cents = 0
     customers: set[str] = set()
-    for frame in frames(spec):
+    for frame in generate_frames(spec):
         cents += int(frame["cents"].sum())
         customers.update(frame["customer_id"].unique())
     return Totals(events=spec.events, customers=len(customers), total_value=Decimal(cents) / 100)

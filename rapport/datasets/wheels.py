@@ -64,7 +64,7 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "rapport"
 
 
-def fetch(wheel: Wheel, directory: Path, download: Download | None = None) -> Path:
+def fetch_wheel(wheel: Wheel, directory: Path, download: Download | None = None) -> Path:
     """Return the wheel, from the cache if it is there and undamaged.
 
     Args:

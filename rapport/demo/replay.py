@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rapport.application.imports.run import produce
 from rapport.application.imports.sending import open_sender
-from rapport.kafka.topics import cluster_id_of
+from rapport.kafka.topics import fetch_cluster_id
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ReplayError(Exception):
     """The replay cannot be completed; the text says why."""
 
 
-class _Applied(NamedTuple):
+class _Progress(NamedTuple):
     next_offset: int
     worker: str
 
@@ -83,7 +83,7 @@ async def replay(feed: Feed, settings: Settings, store: Store, console: Console)
         SendError: The broker does not take the events.
     """
     kafka = settings.kafka
-    source = {"cluster_id": await cluster_id_of(kafka), "topic": kafka.topic}
+    source = {"cluster_id": await fetch_cluster_id(kafka), "topic": kafka.topic}
     async with open_sender(kafka) as sender:
         with _bars(console) as progress:
             watcher = _Watcher(feed, progress)
@@ -118,7 +118,7 @@ async def _follow(
     watcher: _Watcher,
     sending: asyncio.Task[object],
     ends: Mapping[int, int],
-) -> dict[int, _Applied]:
+) -> dict[int, _Progress]:
     applied, moved_at = -1, time.monotonic()
     while True:
         has_sent = sending.done()
@@ -136,12 +136,12 @@ async def _follow(
         await asyncio.sleep(POLL_S)
 
 
-async def _read_progress(store: Store, source: Mapping[str, str]) -> dict[int, _Applied]:
+async def _read_progress(store: Store, source: Mapping[str, str]) -> dict[int, _Progress]:
     try:
         rows = await asyncio.to_thread(store.rows, "demo/progress", source)
     except TransientStorageError:  # somebody may have killed it, and the supervisor is bringing it back
         return {}
-    return {row["partition"]: _Applied(row["next_offset"], row["worker"]) for row in rows}
+    return {row["partition"]: _Progress(row["next_offset"], row["worker"]) for row in rows}
 
 
 class _Watcher:

@@ -14,11 +14,11 @@ from rapport.datasets.catalogue import open_cdnow, open_synthetic
 from rapport.datasets.synthetic import SyntheticSpec, compute_totals
 from rapport.datasets.wheels import RegistryUnreachableError
 from rapport.demo.findings import find_faults, read_findings
-from rapport.demo.picture import NextSteps, show_next_steps, show_picture, show_verdict
 from rapport.demo.profile import read_profile, show_profile
 from rapport.demo.replay import replay
+from rapport.demo.report import NextSteps, show_next_steps, show_report, show_verdict
 from rapport.demo.shop import ShopApi, decide_for, find_shop_faults, stock_shop
-from rapport.demo.shop_picture import show_decisions
+from rapport.demo.shop_report import show_decisions
 from rapport.domain.api_keys import Role
 from rapport.embedded.stack import plan_children, wipe
 from rapport.embedded.supervisor.errors import StackError
@@ -134,7 +134,7 @@ class Demo:
         finally:
             store.close()
         self._faults = find_faults(found, self._data.totals)
-        show_picture(self._console, found, done)
+        show_report(self._console, found, done)
         show_verdict(self._console, self._faults, self._data.totals)
         api = ShopApi(self._plan.api_url, key)
         show_profile(self._console, await asyncio.to_thread(read_profile, api, found.example_id))

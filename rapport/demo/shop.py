@@ -32,7 +32,7 @@ PATIENCE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class RecommendedOffer:
     """One recommended offer."""
 
     rank: int
@@ -60,10 +60,10 @@ class Decisions:
     """
 
     customer_id: str
-    as_new: Sequence[Offered] = field(default_factory=tuple)
-    as_loyal: Sequence[Offered] = field(default_factory=tuple)
+    as_new: Sequence[RecommendedOffer] = field(default_factory=tuple)
+    as_loyal: Sequence[RecommendedOffer] = field(default_factory=tuple)
     clicked: str = ""
-    capped: Sequence[Offered] = field(default_factory=tuple)
+    capped: Sequence[RecommendedOffer] = field(default_factory=tuple)
     missing: str = ""
     reason: str = ""
     sampled: int = 0
@@ -176,9 +176,9 @@ def _recommend(api: ShopApi, customer_id: str) -> dict[str, Any]:
     return api.post("/recommend", asked)
 
 
-def _offered(answer: Mapping[str, Any]) -> list[Offered]:
+def _offered(answer: Mapping[str, Any]) -> list[RecommendedOffer]:
     return [
-        Offered(
+        RecommendedOffer(
             rank=one["rank"],
             offer_id=one["offerId"],
             name=one["offerName"],

@@ -87,18 +87,18 @@ def hash_key(key: str, pepper: str) -> str:
     return hmac.digest(pepper.encode(), key.encode(), "sha256").hex()
 
 
-def looks_like_key(text: str) -> bool:
+def has_key_format(text: str) -> bool:
     """Whether a text could be a key at all; what could not is refused without asking the database."""
     return len(text) == KEY_LENGTH and text.startswith(KEY_PREFIX) and text.isascii() and text[4:].isalnum()
 
 
-def fault_of_scopes(scopes: Collection[str]) -> str:
+def find_scope_fault(scopes: Collection[str]) -> str:
     """Say what is wrong with the scopes of a key that is to be made; empty if nothing is."""
     unknown = sorted(set(scopes) - set(SCOPES))
     return f"must be among {', '.join(SCOPES)}; {', '.join(map(repr, unknown))} would open nothing" if unknown else ""
 
 
-def fault_of_expiry(expires_at_ms: int | None, now_ms: int) -> str:
+def find_expiry_fault(expires_at_ms: int | None, now_ms: int) -> str:
     """Say what is wrong with the expiry of a key that is to be made; empty if nothing is, or if it has none."""
     if expires_at_ms is None or now_ms < expires_at_ms <= MAX_EXPIRY_MS:
         return ""

@@ -91,20 +91,20 @@ def canonical_json(value: object) -> str:
     return _encode(value).decode()
 
 
-def hash_of(entry: AuditEntry) -> str:
+def compute_hash(entry: AuditEntry) -> str:
     """SHA-256 over the canonical JSON of an entry without its hash, hexadecimal."""
     content = msgspec.to_builtins(entry)
     del content["hash"]
     return hashlib.sha256(_encode(content)).hexdigest()
 
 
-def link(tenant_id: str, last_seq: int, last_hash: str, drafts: Iterable[AuditDraft]) -> Iterator[AuditEntry]:
+def link_entries(tenant_id: str, last_seq: int, last_hash: str, drafts: Iterable[AuditDraft]) -> Iterator[AuditEntry]:
     """Continue a chain that ends with an entry of this place and hash (0 and empty for none)."""
     for draft in drafts:
         last_seq += 1
         fields = msgspec.structs.asdict(draft)
         entry = AuditEntry(**fields, tenant_id=tenant_id, seq=last_seq, prev_hash=last_hash)
-        last_hash = hash_of(entry)
+        last_hash = compute_hash(entry)
         yield msgspec.structs.replace(entry, hash=last_hash)
 
 
@@ -114,7 +114,7 @@ def find_break(last_seq: int, last_hash: str, entries: Iterable[AuditEntry]) -> 
         last_seq += 1
         if entry.seq != last_seq or entry.prev_hash != last_hash:
             return entry.seq, "chain_link_mismatch"
-        if entry.hash != hash_of(entry):
+        if entry.hash != compute_hash(entry):
             return entry.seq, "hash_mismatch"
         last_hash = entry.hash
     return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class ClaimDecision(StrEnum):
     """What becomes of an event."""
 
     ACCEPT = "accept"
@@ -48,7 +48,7 @@ class Claim:
     is_abandoned: bool = False
 
 
-def decide(own: Claim, others: Sequence[Claim]) -> Verdict:
+def decide(own: Claim, others: Sequence[Claim]) -> ClaimDecision:
     """Decide on one event, given the other claims of its key within the horizon.
 
     Args:
@@ -56,26 +56,26 @@ def decide(own: Claim, others: Sequence[Claim]) -> Verdict:
         others: Claims of the same tenant, customer and idempotency key; higher offsets of the same source are ignored.
     """
     if own.is_accepted:
-        return Verdict.ACCEPT
+        return ClaimDecision.ACCEPT
     if own.has_yielded:
-        return Verdict.DUPLICATE  # others count on it
+        return ClaimDecision.DUPLICATE  # others count on it
     earlier = [c for c in others if c.source == own.source and (c.offset, c.item) < (own.offset, own.item)]
     if earlier:
         return _same_or_conflict(own, min(earlier, key=_place))
-    verdict = Verdict.ACCEPT
+    verdict = ClaimDecision.ACCEPT
     for other in others:
         if other.source == own.source or other.has_yielded:
             continue
         if other.is_accepted or other.is_settled or other.source < own.source:
             return _same_or_conflict(own, other)
         if not other.is_abandoned:
-            verdict = Verdict.WAIT
+            verdict = ClaimDecision.WAIT
     return verdict
 
 
-def _same_or_conflict(own: Claim, other: Claim) -> Verdict:
+def _same_or_conflict(own: Claim, other: Claim) -> ClaimDecision:
     is_same = other.payload_hash in (own.payload_hash, own.text_hash)
-    return Verdict.DUPLICATE if is_same else Verdict.CONFLICT
+    return ClaimDecision.DUPLICATE if is_same else ClaimDecision.CONFLICT
 
 
 def _place(claim: Claim) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from rapport.domain.number_text import number_of_text
+from rapport.domain.number_text import parse_number
 from rapport.domain.numbers import BEYOND, find_inexact, is_exact
 from rapport.domain.patterns import Pattern, PatternError, compile_pattern
 
@@ -44,22 +44,22 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class CompiledCondition:
     """A condition ready to be evaluated."""
 
     field: str
     operator: str
     value: object
     holds: Callable[[object], bool]
-    asks_for_presence: bool
+    tests_presence: bool
 
 
-def asks_candidate(field: str) -> bool:
+def is_candidate_field(field: str) -> bool:
     """Whether a field can differ between the candidates of one decision."""
     return field != "segments" and field.partition(".")[0] not in ("customer", "attributes", "metric", "request")
 
 
-def compile_condition(condition: Condition) -> Test:
+def compile_condition(condition: Condition) -> CompiledCondition:
     """Prepare a condition.
 
     Raises:
@@ -73,7 +73,7 @@ def compile_condition(condition: Condition) -> Test:
     if next(find_inexact(value), None) is not None:
         raise ConditionError(f"the value {BEYOND}")
     asks = operator in ("exists", "not_exists", "is_null", "is_not_null")
-    return Test(condition.field, operator, value, _predicate(operator, value), asks)
+    return CompiledCondition(condition.field, operator, value, _predicate(operator, value), asks)
 
 
 def _predicate(operator: str, value: object) -> Callable[[object], bool]:
@@ -112,7 +112,7 @@ def _number(value: object) -> float | None:
     """A number as it is, so that whole numbers of any length compare exactly, or that of a text."""
     if isinstance(value, int | float):
         return value
-    return number_of_text(value) if isinstance(value, str) else None
+    return parse_number(value) if isinstance(value, str) else None
 
 
 def _comparable(value: object) -> object:

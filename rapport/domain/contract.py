@@ -34,7 +34,7 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def event_schema(type_name: str) -> dict[str, Any]:
+def build_event_schema(type_name: str) -> dict[str, Any]:
     """The JSON Schema of one event type.
 
     Args:
@@ -49,14 +49,17 @@ def event_schema(type_name: str) -> dict[str, Any]:
     return {"$schema": SCHEMA_DIALECT, "title": type_name, **{k: v for k, v in schema.items() if k != "title"}}
 
 
-def asyncapi() -> dict[str, Any]:
+def build_asyncapi() -> dict[str, Any]:
     """The AsyncAPI 3.0 document of the topics."""
     messages = {
         name: {
             "name": name,
             "contentType": "application/json",
             "summary": (EVENT_TYPES[name].__doc__ or "").splitlines()[0],
-            "payload": {"schemaFormat": "application/schema+json;version=draft-2020-12", "schema": event_schema(name)},
+            "payload": {
+                "schemaFormat": "application/schema+json;version=draft-2020-12",
+                "schema": build_event_schema(name),
+            },
         }
         for name in EVENT_TYPES
     }

@@ -14,7 +14,7 @@ import msgspec
 
 from rapport.domain.json_limits import MAX_DEPTH, JsonFault, decode_json, find_json_fault, is_too_deep, split_array
 from rapport.domain.periods import DAY_MS
-from rapport.domain.placeholders import why_no_id
+from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS, InstantError, parse_instant
 
@@ -79,7 +79,7 @@ class DecisionMade(
     decision: msgspec.Raw = NO_OBJECT
 
 
-class Item(NamedTuple):
+class MessageItem(NamedTuple):
     """One event of a message, with the JSON text that it came as; or why the text is none."""
 
     text: bytes
@@ -125,10 +125,10 @@ def split_items(value: bytes | None) -> list[bytes] | Rejection:
     return Rejection(items.code, items.described("The value")) if isinstance(items, JsonFault) else items
 
 
-def decode_message(value: bytes | None) -> Sequence[Item] | Rejection:
+def decode_message(value: bytes | None) -> Sequence[MessageItem] | Rejection:
     """Decode a message's value into its events, each in its place in the array; one for an object."""
     items = split_items(value)
-    return items if isinstance(items, Rejection) else [Item(text, decode_event(text)) for text in items]
+    return items if isinstance(items, Rejection) else [MessageItem(text, decode_event(text)) for text in items]
 
 
 def decode_event(item: bytes) -> Event | Rejection:
@@ -178,7 +178,7 @@ def message_key(tenant_id: str, customer_id: str) -> bytes:
 
 
 def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
-    if nobody := why_no_id(event.customer_id):
+    if nobody := explain_placeholder(event.customer_id):
         return Rejection(RejectionCode.INVALID_FIELD, f"customerId {nobody}.", event.tenant_id)
     is_plain = event.context is NO_OBJECT and event.outcome_details is NO_OBJECT and event.metadata is NO_OBJECT
     if not is_plain and (rejection := _check_objects(event)):
@@ -194,13 +194,13 @@ def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
     return event
 
 
-def objects_text(event: InteractionRecorded) -> bytes:
+def encode_objects(event: InteractionRecorded) -> bytes:
     """The event's free-form objects as one list; ``null`` for one that was left out."""
     return b"[%b,%b,%b]" % (event.context or b"null", event.outcome_details or b"null", event.metadata or b"null")
 
 
 def _check_objects(event: InteractionRecorded) -> Rejection | None:
-    text = objects_text(event)
+    text = encode_objects(event)
     objects = decode_json(text, MAX_DEPTH + 1)  # all at once: one by one is for those that are to be told what is wrong
     if type(objects) is list and len(text) <= MAX_EVENT_BYTES and {*map(type, objects)} <= _OBJECT_TYPES:
         return None
@@ -295,6 +295,6 @@ def _syntax_rejection(error: msgspec.DecodeError) -> Rejection:
 FIRST_ID: Final = ""
 
 
-def id_at(at_ms: int) -> str:
+def make_first_id(at_ms: int) -> str:
     """The smallest id an interaction at an instant can have: ids begin with their event time."""
     return f"{max(at_ms, 0):012x}"

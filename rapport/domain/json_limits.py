@@ -225,7 +225,7 @@ def _tokens(text: bytes) -> Iterator[tuple[int, str, bytes]]:
             return  # the token may go on
         token = match.group()
         if token == b":":
-            names[-1:] = [_name_of(key)]
+            names[-1:] = [_decode_name(key)]
         elif token == b",":
             if names and isinstance(names[-1], int):
                 names[-1] += 1
@@ -233,18 +233,18 @@ def _tokens(text: bytes) -> Iterator[tuple[int, str, bytes]]:
             names[-1:] = []
         else:
             key = token
-            yield len(names) + (token in (b"[", b"{")), _path_of(names), token
+            yield len(names) + (token in (b"[", b"{")), _join_path(names), token
             if token in (b"[", b"{"):
                 names.append(0 if token == b"[" else "")
 
 
-def _name_of(token: bytes) -> str:
+def _decode_name(token: bytes) -> str:
     try:
         return str(msgspec.json.decode(token, type=str))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "?"
 
 
-def _path_of(names: list[str | int]) -> str:
+def _join_path(names: list[str | int]) -> str:
     text = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names[:32])
     return text.removeprefix(".")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rapport.domain.customers.stored_customer import CustomerRef
-from rapport.domain.outcomes import Category
+from rapport.domain.customers.customer import CustomerRef
+from rapport.domain.outcomes import OutcomeCategory
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def measure_groups(definition: MetricDefinition, groups: Iterable[MetricGroup]) 
             return float(max(group.most for group in valued)) if valued else None
 
 
-def start_ms_of(definition: MetricDefinition, now_ms: int) -> int:
+def compute_window_start_ms(definition: MetricDefinition, now_ms: int) -> int:
     """When the metric's window begins; an event at that instant is inside."""
     return 0 if definition.window_days is None else now_ms - definition.window_days * DAY_MS
 
@@ -98,12 +98,12 @@ def _has_contacts_only(definition: MetricDefinition) -> bool:
 
 
 def _matches(definition: MetricDefinition, event: MetricEvent, now_ms: int) -> bool:
-    return start_ms_of(definition, now_ms) <= event.occurred_ms <= now_ms and _is_meant(definition, event)
+    return compute_window_start_ms(definition, now_ms) <= event.occurred_ms <= now_ms and _is_meant(definition, event)
 
 
 def _is_meant(definition: MetricDefinition, event: MetricEvent) -> bool:
     """Whether an event is one that a metric asks about, whenever it happened."""
-    if event.category == Category.RECOMMENDATION and _has_contacts_only(definition):
+    if event.category == OutcomeCategory.RECOMMENDATION and _has_contacts_only(definition):
         return False
     return all(
         name in _FIELDS and _FIELDS[name](event) in accepted for name, accepted in definition.filter_conditions.items()

@@ -18,13 +18,13 @@ _find = re.compile(NUMBER_PATTERN).fullmatch
 _INDEX_DIGITS: Final = 9
 
 
-def number_of_text(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """Return the number that a text is, or None if it is none, or none that a double can hold."""
     found = _find(text)
     number = float(found[1]) if found else None
     return number if number is not None and isfinite(number) else None
 
 
-def index_of_text(text: str) -> int | None:
+def parse_index(text: str) -> int | None:
     """Return the place in a list that a part of a path is, counted from 0, or None if it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _INDEX_DIGITS else None

@@ -34,7 +34,7 @@ def find_inexact(value: object, path: str = "") -> Iterator[str]:
             yield where
 
 
-def finite_of(value: object) -> float | None:
+def to_finite(value: object) -> float | None:
     """A value as a finite double; None if it is no number, or none that a double can hold."""
     try:
         number = float(value) if isinstance(value, int | float | str) else math.nan
@@ -43,10 +43,10 @@ def finite_of(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def texts_of_long_numbers(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+def write_long_numbers_as_texts(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     """A value of JSON in which whole numbers beyond 64 bits are texts, as ClickHouse's functions of JSON read them."""
     if isinstance(value, Mapping):
-        return {name: texts_of_long_numbers(inner) for name, inner in value.items()}
+        return {name: write_long_numbers_as_texts(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [texts_of_long_numbers(inner) for inner in value]
+        return [write_long_numbers_as_texts(inner) for inner in value]
     return str(value) if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER else value

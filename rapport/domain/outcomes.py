@@ -30,7 +30,7 @@ class Classification(StrEnum):
     NEUTRAL = "neutral"
 
 
-class Category(StrEnum):
+class OutcomeCategory(StrEnum):
     """What kind of thing happened: the customer saw it, answered it, or neither (a recommendation)."""
 
     IMPRESSION = "impression"
@@ -53,7 +53,7 @@ class OutcomeType:
 
     key: str
     classification: Classification
-    category: Category
+    category: OutcomeCategory
     is_conversion: bool = False
     allows_negative_value: bool = False
     effective_at_ms: int = 0
@@ -64,7 +64,7 @@ def _system(key: str, classification: str, category: str, *, is_conversion: bool
     return OutcomeType(
         key=key,
         classification=Classification(classification),
-        category=Category(category),
+        category=OutcomeCategory(category),
         is_conversion=is_conversion,
     )
 
@@ -95,7 +95,7 @@ OutcomeVersions = Mapping[str, Sequence[OutcomeType]]
 """A tenant's outcome types by key; the versions of each ascend by ``effective_at_ms``."""
 
 
-def versions_by_key(outcome_types: Iterable[OutcomeType]) -> dict[str, tuple[OutcomeType, ...]]:
+def group_versions(outcome_types: Iterable[OutcomeType]) -> dict[str, tuple[OutcomeType, ...]]:
     """Arrange outcome types for :func:`classify`, whatever order they come in."""
     by_key: dict[str, list[OutcomeType]] = {}
     for outcome_type in outcome_types:
@@ -118,7 +118,7 @@ def classify(outcome: str, received_at_ms: int, versions: OutcomeVersions) -> Ou
     return of_key[at]
 
 
-def effective_from(now_ms: int, *, last_effective_at_ms: int | None, was_active: bool) -> int:
+def compute_effective_at_ms(now_ms: int, *, last_effective_at_ms: int | None, was_active: bool) -> int:
     """From when on a new version of an outcome type applies.
 
     Args:
@@ -136,12 +136,12 @@ def default_name(key: str) -> str:
     return key.replace("_", " ").capitalize()
 
 
-def default_direction(category: Category) -> str:
+def default_direction(category: OutcomeCategory) -> str:
     """The direction of an interaction that names none: what is shown goes out, what is answered comes in."""
-    return "inbound" if category is Category.RESPONSE else "outbound"
+    return "inbound" if category is OutcomeCategory.RESPONSE else "outbound"
 
 
-def why_negative_is_refused(outcome: str, conversion_value: float | None, *, is_allowed: bool) -> str:
+def explain_negative_value(outcome: str, conversion_value: float | None, *, is_allowed: bool) -> str:
     """Say why an event may not carry its value; empty if it may.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from xxhash import xxh3_64_intdigest
 
-from rapport.domain.events import NO_OBJECT, InteractionRecorded, encode_event, objects_text
+from rapport.domain.events import NO_OBJECT, InteractionRecorded, encode_event, encode_objects
 
 _TYPE: Final = b'{"type":"interaction.recorded.v1",'
 """How an event's text begins where the producer names the type, which may be left out."""
@@ -78,7 +78,7 @@ def _canonical_objects(event: InteractionRecorded) -> bytes:
     Numbers that a reader with doubles takes for the same are the same, but for integers, which count digit by digit:
     they may be ids. Absent and null are the same.
     """
-    objects = objects_text(event)
+    objects = encode_objects(event)
     return b"" if objects == b"[null,null,null]" else _encode(_decode(objects))
 
 

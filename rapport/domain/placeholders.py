@@ -58,7 +58,7 @@ def is_placeholder(customer_id: str) -> bool:
     return bare in PLACEHOLDERS or (not bare[:1].isalpha() and _EMPTY.fullmatch(bare) is not None)
 
 
-def why_no_id(customer_id: str) -> str:
+def explain_placeholder(customer_id: str) -> str:
     """Say why an id is refused; empty if it may be somebody's."""
     if not is_placeholder(customer_id):
         return ""

@@ -40,14 +40,14 @@ def hash_customer(tenant_id: str, customer_id: str) -> str:
     return hashlib.sha256(f"{tenant_id}\0{customer_id}".encode()).hexdigest()
 
 
-def hashes_of(tenant_id: str, customer_id: str) -> tuple[str, ...]:
+def list_hashes(tenant_id: str, customer_id: str) -> tuple[str, ...]:
     """The hashes under which a customer may have been erased: as the id is, and an address as it is compared, too."""
     folded = fold_address(customer_id)
     own = hash_customer(tenant_id, customer_id)
     return (own,) if folded == customer_id else (own, hash_customer(tenant_id, folded))
 
 
-def named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterator[tuple[str, str]]:
+def find_named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Every customer that a message may be about, also one that is no JSON: (tenant, customer).
 
     Each customer id in the value is taken with each tenant id in it, and where there is none with all ``tenants``; the
@@ -74,7 +74,7 @@ def named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterato
         yield tenant_id, text.removeprefix(f"{tenant_id}:")
 
 
-def spellings(customer_id: str) -> Sequence[str]:
+def list_spellings(customer_id: str) -> Sequence[str]:
     """How a customer id may be written in a message: plain, or escaped as JSON does it."""
     escaped = msgspec.json.encode(customer_id)[1:-1].decode()
     ascii_only = "".join(letter if letter.isascii() else _escaped(letter) for letter in escaped)
@@ -83,7 +83,7 @@ def spellings(customer_id: str) -> Sequence[str]:
 
 def mentions(customer_id: str, texts: Iterable[bytes]) -> bool:
     """Whether any of some texts holds a customer id as a word of its own, plain or escaped as JSON does it."""
-    words = b"|".join(re.escape(one.encode()) for one in spellings(customer_id))
+    words = b"|".join(re.escape(one.encode()) for one in list_spellings(customer_id))
     found = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?!\.?[0-9A-Za-z_@+-])")
     return any(found.search(text) for text in texts)
 
@@ -94,7 +94,7 @@ def names_other_tenant(tenant_id: str, value: bytes) -> bool:
     return bool(named) and msgspec.json.encode(tenant_id) not in named
 
 
-def without_free_form(value: bytes) -> bytes:
+def strip_free_form(value: bytes) -> bytes:
     """What may be kept of an event that could not be used, of a customer about whom nothing may be collected.
 
     Returns:
@@ -106,7 +106,7 @@ def without_free_form(value: bytes) -> bytes:
     return msgspec.json.encode({name: fields[name] for name in _CONTRACT if name in fields})
 
 
-def without_attributes(decision: str) -> str:
+def strip_attributes(decision: str) -> str:
     """A recorded decision without what the request, or the tenant's tables, said about the customer."""
     record = decode_json(decision.encode())
     if not isinstance(record, dict):

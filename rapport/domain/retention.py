@@ -40,12 +40,12 @@ PERIOD_OF: Final[Mapping[DataClass, PeriodType]] = {
 """The summaries that can be deleted; those of all time are kept as long as the customer is."""
 
 
-def first_kept_period(period_type: PeriodType, now_ms: int, days: int) -> str:
+def find_first_kept_period(period_type: PeriodType, now_ms: int, days: int) -> str:
     """The first period of which something is kept: the one in which the day so many days ago lies."""
     return period_key(period_type, _day(now_ms) - timedelta(days=days))
 
 
-def first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, str]:
+def find_first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, str]:
     """The first period of each type that has no event which the broker received before a time.
 
     Up to there summaries may hold more than the history: they outlive their events.

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from rapport.domain.customers.stored_customer import CustomerRef
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.customers.customer import CustomerRef
+from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.periods import PeriodType, period_key
 
 VALUE_SCALE: Final = Decimal("0.000001")
@@ -39,7 +39,7 @@ class Contact:
     local_day: date
     outcome: str
     classification: Classification
-    category: Category
+    category: OutcomeCategory
     is_conversion: bool
     direction: str
     conversion_value: Decimal = Decimal(0)
@@ -75,7 +75,7 @@ class Summary:
     last_direction: str = ""
 
 
-def keys_of(contact: Contact) -> list[SummaryKey]:
+def list_keys(contact: Contact) -> list[SummaryKey]:
     """The four rows, one per period type, that a contact counts in."""
     return [
         SummaryKey(
@@ -94,14 +94,14 @@ def keys_of(contact: Contact) -> list[SummaryKey]:
 
 def add_contact(summary: Summary, contact: Contact) -> Summary:
     """Count one contact in one row. The later event by time is the last contact; between equals, the higher offset."""
-    is_response = contact.category is Category.RESPONSE
+    is_response = contact.category is OutcomeCategory.RESPONSE
     is_last = contact.occurred_at_ms >= summary.last_contact_at_ms
     is_positive = contact.classification is Classification.POSITIVE
     is_refund = contact.conversion_value < 0
     return replace(
         summary,
         applied_offset=contact.offset,
-        impressions=summary.impressions + (contact.category is Category.IMPRESSION),
+        impressions=summary.impressions + (contact.category is OutcomeCategory.IMPRESSION),
         positive=summary.positive + (is_response and is_positive),
         negative=summary.negative + (is_response and contact.classification is Classification.NEGATIVE),
         neutral=summary.neutral + (is_response and contact.classification is Classification.NEUTRAL),
@@ -124,9 +124,9 @@ def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> di
     """
     changed: dict[SummaryKey, Summary] = {}
     for contact in contacts:
-        if contact.category is Category.RECOMMENDATION:
+        if contact.category is OutcomeCategory.RECOMMENDATION:
             continue
-        for key in keys_of(contact):
+        for key in list_keys(contact):
             before = state.get(key)
             if before is not None and contact.offset <= before.applied_offset:
                 continue

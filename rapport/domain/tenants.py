@@ -14,7 +14,7 @@ MAX_ID: Final = 64
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 
 
-def fault_of_tenant_id(tenant_id: str) -> str:
+def find_tenant_id_fault(tenant_id: str) -> str:
     """Say what is wrong with the id of a tenant that is to be created; empty if nothing is.
 
     Without a colon, the first one in a message key ``tenant:customer`` ends the tenant, whatever customers are called.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from rapport.kafka.unpacking import bound_unpacking
+from rapport.kafka.decompression import limit_decompression
 
 if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
@@ -39,14 +39,14 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def admin_client(settings: KafkaSettings) -> AIOKafkaAdminClient:
+def make_admin_client(settings: KafkaSettings) -> AIOKafkaAdminClient:
     """An admin client, not yet started."""
     return AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, **security_options(settings))
 
 
-def log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
+def make_log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
     """A consumer outside any group, for looking into a log; not yet started."""
-    bound_unpacking()
+    limit_decompression()
     return AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap,
         enable_auto_commit=False,
@@ -58,7 +58,7 @@ def log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
     )
 
 
-def producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
+def make_producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
     """A producer whose acknowledged messages are in the log of every in-sync replica; not yet started."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap,
@@ -71,7 +71,7 @@ def producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
     )
 
 
-async def uncut(doing: Coroutine[Any, Any, T]) -> T:
+async def finish_call(doing: Coroutine[Any, Any, T]) -> T:
     """Await what a client does over its connections. Whoever is cancelled meanwhile waits until it is done.
 
     aiokafka forgets the connection it is just opening if it is cancelled.

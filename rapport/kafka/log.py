@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
-from rapport.kafka.clients import log_reader, uncut
+from rapport.kafka.clients import finish_call, make_log_reader
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
@@ -116,9 +116,9 @@ async def open_log(settings: KafkaSettings) -> AsyncIterator[LogReader]:
     Raises:
         KafkaError: The cluster does not answer.
     """
-    consumer = log_reader(settings)
+    consumer = make_log_reader(settings)
     try:
-        await uncut(consumer.start())
+        await finish_call(consumer.start())
         yield LogReader(consumer)
     finally:
         await asyncio.shield(consumer.stop())

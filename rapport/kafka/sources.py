@@ -23,7 +23,7 @@ class Source:
     tag: str
 
 
-def source_of(cluster_id: str, topic: str, partition: int, generation: int) -> Source:
+def name_source(cluster_id: str, topic: str, partition: int, generation: int) -> Source:
     """Name the log of a partition in a topic that was recreated ``generation`` times."""
     generated = topic if generation == 0 else f"{topic}~{generation}"
     name = f"{cluster_id}/{generated}/{partition}"

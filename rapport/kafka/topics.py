@@ -9,7 +9,7 @@ import structlog
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from rapport.kafka.clients import MAX_REQUEST_BYTES, admin_client, uncut
+from rapport.kafka.clients import MAX_REQUEST_BYTES, finish_call, make_admin_client
 
 if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-async def cluster_id_of(settings: KafkaSettings) -> str:
+async def fetch_cluster_id(settings: KafkaSettings) -> str:
     """The cluster's id; part of every source's name.
 
     Raises:
         KafkaError: The cluster does not answer.
     """
-    admin = admin_client(settings)
+    admin = make_admin_client(settings)
     try:
-        await uncut(admin.start())
-        return str((await uncut(admin.describe_cluster()))["cluster_id"])
+        await finish_call(admin.start())
+        return str((await finish_call(admin.describe_cluster()))["cluster_id"])
     finally:
         await admin.close()
 
 
-async def partitions_of(settings: KafkaSettings, topic: str) -> list[int]:
+async def fetch_partitions(settings: KafkaSettings, topic: str) -> list[int]:
     """The numbers of a topic's partitions; none if it does not exist.
 
     Raises:
         KafkaError: The cluster does not answer.
     """
-    admin = admin_client(settings)
+    admin = make_admin_client(settings)
     try:
-        await uncut(admin.start())
-        found = await uncut(admin.describe_topics([topic]))
+        await finish_call(admin.start())
+        found = await finish_call(admin.describe_topics([topic]))
         return sorted(int(one["partition"]) for described in found for one in described["partitions"])
     finally:
         await admin.close()
@@ -52,10 +52,10 @@ async def create_topics(settings: KafkaSettings) -> None:
     Raises:
         KafkaError: The cluster does not answer or refuses.
     """
-    admin = admin_client(settings)
+    admin = make_admin_client(settings)
     try:
-        await uncut(admin.start())
-        existing = set(await uncut(admin.list_topics()))
+        await finish_call(admin.start())
+        existing = set(await finish_call(admin.list_topics()))
         wanted = [
             NewTopic(settings.topic, settings.partitions, settings.replication_factor),
             NewTopic(
@@ -68,7 +68,7 @@ async def create_topics(settings: KafkaSettings) -> None:
         missing = [topic for topic in wanted if topic.name not in existing]
         if not missing:
             return
-        answer = await uncut(admin.create_topics(missing))
+        answer = await finish_call(admin.create_topics(missing))
         for name, code, *message in answer.topic_errors:
             if code not in (0, TopicAlreadyExistsError.errno):
                 raise for_code(code)(f"topic {name!r} cannot be created: {message[0] if message else code}")
@@ -85,7 +85,7 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
     delay = 0.2
     while True:
         try:
-            cluster_id = await cluster_id_of(settings)
+            cluster_id = await fetch_cluster_id(settings)
             if settings.create_topics:
                 await create_topics(settings)
             if await _exists(settings, settings.topic):
@@ -99,9 +99,9 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
 
 
 async def _exists(settings: KafkaSettings, topic: str) -> bool:
-    admin = admin_client(settings)
+    admin = make_admin_client(settings)
     try:
-        await uncut(admin.start())
-        return topic in await uncut(admin.list_topics())
+        await finish_call(admin.start())
+        return topic in await finish_call(admin.list_topics())
     finally:
         await admin.close()

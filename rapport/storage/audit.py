@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, canonical_json, find_break, link
+from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, canonical_json, find_break, link_entries
 from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.errors import TransientStorageError
 
@@ -160,7 +160,7 @@ def _head(store: Store, tenant_id: str) -> _Head:
 def _append(store: Store, tenant_id: str, head: _Head, drafts: Sequence[AuditDraft]) -> bool:
     change_id, batch = uuid.uuid4().hex, head.batch + 1
     rows = []
-    for entry in link(tenant_id, head.seq, head.hash, drafts):
+    for entry in link_entries(tenant_id, head.seq, head.hash, drafts):
         row = msgspec.structs.asdict(entry)
         row["at"] = row.pop("at_ms")
         rows.append({**row, "batch": batch, "change_id": change_id})

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import msgspec
 import polars as pl
 
-from rapport.domain.customers.stored_customer import CustomerKey
-from rapport.domain.profiles.consent import Source, Statement, Status
+from rapport.domain.customers.customer import CustomerKey
+from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, ConsentStatus
 from rapport.storage.customers import asked_frame
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     purpose: str
-    status: Status
-    source: Source
+    status: ConsentStatus
+    source: ConsentSource
     stated_at_ms: int
     granted_at_ms: int | None
     revoked_at_ms: int | None
 
 
-class Recorded(Statement, frozen=True, kw_only=True):
+class Recorded(ConsentStatement, frozen=True, kw_only=True):
     """A statement as it was recorded.
 
     Attributes:
@@ -57,7 +57,7 @@ class CustomerStatement(NamedTuple):
     """Whose statement it is."""
 
     customer_id: str
-    statement: Statement
+    statement: ConsentStatement
 
 
 def load_consents(store: Store, tenant_id: str, customer_ids: Collection[str]) -> dict[str, list[Consent]]:
@@ -99,4 +99,4 @@ def record_consents(store: Store, tenant_id: str, author: Author, statements: It
 
 
 def _typed(struct: type[T], row: Mapping[str, Any]) -> T:
-    return struct(**{**row, "status": Status(row["status"]), "source": Source(row["source"])})
+    return struct(**{**row, "status": ConsentStatus(row["status"]), "source": ConsentSource(row["source"])})

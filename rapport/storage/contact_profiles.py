@@ -12,7 +12,7 @@ import polars as pl
 
 from rapport.domain.addresses import fold_address
 from rapport.domain.json_limits import decode_stored_object
-from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactProfile, Objections, end
+from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactObjections, ContactProfile, end_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -172,7 +172,7 @@ def expire_profiles(store: Store, *, untouched_since_ms: int, now_ms: int, autho
 
     def lapse(found: StoredProfile) -> ContactProfile | None:
         is_untouched = found.touched_at_ms < untouched_since_ms
-        return end(found.profile, "expired", now_ms, author) if is_untouched else None
+        return end_profile(found.profile, "expired", now_ms, author) if is_untouched else None
 
     count = 0
     for tenant_id, profile_ids in ended.items():
@@ -203,14 +203,14 @@ def uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
     return {(tenant_id, customer_id): since for tenant_id, customer_id, since in zip(*columns, strict=True)}
 
 
-def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[Objections]:
+def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[ContactObjections]:
     """What contact profiles say against addressing customers, each named by tenant and id; in their order."""
     parameters = {
         "tenant_ids": sorted({tenant_id for tenant_id, _ in customers}),
         "customer_ids": sorted({fold_address(customer_id) for _, customer_id in customers}),
     }
     found = {
-        (row["tenant_id"], row["customer_id"]): Objections(
+        (row["tenant_id"], row["customer_id"]): ContactObjections(
             prevents_collection=bool(row["prevents_collection"]),
             refuses_gdpr=bool(row["refuses_gdpr"]),
             is_inactive=bool(row["is_inactive"]),

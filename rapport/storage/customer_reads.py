@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import msgspec
     import polars as pl
 
-    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.customers.customer import CustomerRef
 
 
 def asked_arrays(customers: Collection[CustomerRef]) -> dict[str, list[str]]:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rapport.domain.profiles.rows import Row, apply_rows
+from rapport.domain.profiles.rows import CustomerRow, apply_rows
 from rapport.storage.customers import change_customers
 
 if TYPE_CHECKING:
     from rapport.domain.faults import Fault
-    from rapport.domain.profiles.attributes import Attributes, Form
+    from rapport.domain.profiles.attributes import Attributes, AttributeSchema
     from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
     from rapport.storage.customers import Before
@@ -63,7 +63,9 @@ class Upserted:
     faults: dict[int, Sequence[Fault]] = field(default_factory=dict)
 
 
-def upsert_rows(store: Store, tenant_id: str, author: Author, form: Form, rows: Sequence[Row], way: Way) -> Upserted:
+def upsert_rows(
+    store: Store, tenant_id: str, author: Author, form: AttributeSchema, rows: Sequence[CustomerRow], way: Way
+) -> Upserted:
     """Store rows; those of one customer are applied in their order and make one version.
 
     Rows that are wrong are left out, and with them nothing else.
@@ -73,7 +75,7 @@ def upsert_rows(store: Store, tenant_id: str, author: Author, form: Form, rows: 
             others at this very moment, and so that a row that was right is not any more, some may be.
         TransientStorageError: As :func:`rapport.storage.customers.change_customers`.
     """
-    of_customer: dict[str, list[Row]] = {}
+    of_customer: dict[str, list[CustomerRow]] = {}
     for row in rows:
         of_customer.setdefault(row.customer_id, []).append(row)
     faults: dict[str, Mapping[int, Sequence[Fault]]] = {}

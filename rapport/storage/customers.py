@@ -20,12 +20,12 @@ import msgspec
 import polars as pl
 
 from rapport.domain.addresses import fold_address
-from rapport.domain.customers.stored_customer import Attributes, Customer, CustomerKey, KeptOfCustomer
+from rapport.domain.customers.customer import Attributes, Customer, CustomerKey, CustomerSnapshot
 from rapport.domain.json_limits import decode_stored_object
-from rapport.domain.numbers import texts_of_long_numbers
-from rapport.domain.profiles.consent import Status
+from rapport.domain.numbers import write_long_numbers_as_texts
+from rapport.domain.profiles.consent import ConsentStatus
 from rapport.domain.profiles.contact import NO_OBJECTIONS
-from rapport.domain.profiles.suppressions import Endings
+from rapport.domain.profiles.suppressions import SuppressionEndings
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.errors import TransientStorageError
@@ -89,7 +89,7 @@ def load_history(
     return [_customer_of({**row, **extras}) for row in rows], first[0]["versions"]
 
 
-def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]:
+def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapshot]:
     """Load what decisions must know of customers, each in its place: one query for all, two where profiles name one."""
     if not keys:
         return []
@@ -106,7 +106,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
         key = CustomerKey(tenant_id, customer_id)
         if about == "consent":
             consents.setdefault(key, {})[purpose] = value
-            if value == Status.GRANTED:
+            if value == ConsentStatus.GRANTED:
                 granted.setdefault(key, {})[purpose] = at_ms
         elif about == "lift":
             lifted.setdefault(key, {})[value, purpose] = at_ms
@@ -117,11 +117,11 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[KeptOfCustomer]
     asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
     objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
     return [
-        KeptOfCustomer(
+        CustomerSnapshot(
             attributes.get(key),
             consents.get(key, {}),
             objections.get(key, NO_OBJECTIONS),
-            Endings(granted_ms=granted.get(key, {}), lifted_ms=lifted.get(key, {})),
+            SuppressionEndings(granted_ms=granted.get(key, {}), lifted_ms=lifted.get(key, {})),
         )
         for key in keys
     ]
@@ -214,7 +214,7 @@ def asked_frame(keys: Iterable[CustomerKey]) -> pl.DataFrame:
 def _attributes_of(text: str) -> Attributes:
     """Read attributes; whole numbers beyond 64 bits, which were stored once, are texts, as ClickHouse reads them."""
     attributes: Attributes = decode_stored_object(text)
-    return cast("Attributes", texts_of_long_numbers(attributes)) if _LONG.search(text) else attributes
+    return cast("Attributes", write_long_numbers_as_texts(attributes)) if _LONG.search(text) else attributes
 
 
 def _customer_of(row: Mapping[str, Any]) -> Customer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from rapport.domain.customers.stored_customer import CustomerRef
+from rapport.domain.customers.customer import CustomerRef
 from rapport.domain.metrics import StoredEvent
 from rapport.storage.customer_reads import asked_arrays, unpack
 

@@ -8,12 +8,12 @@ from heapq import nlargest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapport.domain.events import FIRST_ID, id_at
+from rapport.domain.events import FIRST_ID, make_first_id
 from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.event_rows import read_events
 
 if TYPE_CHECKING:
-    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.customers.customer import CustomerRef
     from rapport.domain.metrics import StoredEvent
     from rapport.storage.client import Store
 
@@ -54,7 +54,7 @@ class HistoryFilter:
 
     def parameters(self, cursor: str = "") -> dict[str, Any]:
         """The parameters of the queries; a page ends before the cursor."""
-        before_id = AFTER_LAST_ID if self.to_ms is None else id_at(self.to_ms)
+        before_id = AFTER_LAST_ID if self.to_ms is None else make_first_id(self.to_ms)
         return {
             "tenant_id": self.tenant_id,
             "customer_ids": list(self.customer_ids),
@@ -63,7 +63,7 @@ class HistoryFilter:
             "channel_id": self.channel_id,
             "outcome": self.outcome,
             "direction": self.direction,
-            "from_id": FIRST_ID if self.from_ms is None else id_at(self.from_ms),
+            "from_id": FIRST_ID if self.from_ms is None else make_first_id(self.from_ms),
             "before_id": min(before_id, cursor) if cursor else before_id,
         }
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from rapport.domain.decisions.contact_facts import Exposure, FactsQuery, FactsResult, SummaryRowKey
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
-from rapport.domain.events import MAX_FUTURE_MS, id_at
-from rapport.domain.metrics import measure, measure_groups, start_ms_of
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.events import MAX_FUTURE_MS, make_first_id
+from rapport.domain.metrics import compute_window_start_ms, measure, measure_groups
+from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.periods import PeriodType
 from rapport.storage.event_rows import read_events
 from rapport.storage.long_histories import read_exposures, read_groups
 
 if TYPE_CHECKING:
-    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.customers.customer import CustomerRef
     from rapport.domain.metrics import StoredEvent
     from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
@@ -42,14 +42,14 @@ def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsR
     numbers = numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
     if not numbers:
         return
-    first_id = id_at(min(start for windows in asked.values() for _, start, _ in windows))
+    first_id = make_first_id(min(start for windows in asked.values() for _, start, _ in windows))
     events, long = read_events(store, numbers, first_id)
     is_long = {number for customer in long for number in numbers[customer]}
     for number in is_long:
         _add_long_history(store, requests[number], facts[number], asked[number], reach)
     known: dict[int, list[StoredEvent]] = {number: [] for number, windows in asked.items() if windows}
     for event in events:
-        is_contact = event.category != Category.RECOMMENDATION
+        is_contact = event.category != OutcomeCategory.RECOMMENDATION
         if is_contact and event.offset > reach.get(event.customer, {}).get(place_of(event), -1):
             continue
         for number in numbers[event.customer]:
@@ -61,7 +61,7 @@ def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsR
 def _add_events(request: FactsQuery, facts: FactsResult, asked: Sequence[Aim], events: Sequence[StoredEvent]) -> None:
     contacts: dict[Subject, int] = {}
     for event in events:
-        if event.category == Category.RECOMMENDATION:
+        if event.category == OutcomeCategory.RECOMMENDATION:
             continue
         counted_ms = event.counted_ms
         keep_latest(contacts, place_of(event).subject, counted_ms)
@@ -91,7 +91,7 @@ def _add_long_history(
     groups = read_groups(store, request.tenant_id, members, reached, starts)
     contacts: dict[Subject, int] = {}
     for group in groups:
-        if group.category != Category.RECOMMENDATION:
+        if group.category != OutcomeCategory.RECOMMENDATION:
             keep_latest(contacts, group.subject, group.latest_ms)
             for purpose, start_ms, window in asked:
                 _add_group(facts, request, (purpose, bucket_of[start_ms], window), group)
@@ -101,7 +101,7 @@ def _add_long_history(
             metric, (one.metric for one in groups if bucket_of[start_ms] <= one.bucket < bucket_of[later_ms])
         )
         for metric in request.metrics
-        for start_ms in [max(0, start_ms_of(metric, request.now_ms))]
+        for start_ms in [max(0, compute_window_start_ms(metric, request.now_ms))]
     }
     facts.metrics = {key: value for key, value in values.items() if value is not None}
 
@@ -144,17 +144,17 @@ def _add_event(facts: FactsResult, request: FactsQuery, aim: Aim, event: StoredE
             keep_latest(facts.last_outcome_ms, (event.outcome, subject), counted_ms)
     elif (
         purpose == "exposures"
-        and event.category == Category.IMPRESSION
+        and event.category == OutcomeCategory.IMPRESSION
         and event.recommendation_id in request.exposures
     ):
         facts.exposed.add(Exposure(event.recommendation_id, event.rank))
 
 
 def _counts_of(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
-    is_response = event.category == Category.RESPONSE
+    is_response = event.category == OutcomeCategory.RESPONSE
     kind = event.classification
     return Counts(
-        impressions=events * (event.category == Category.IMPRESSION),
+        impressions=events * (event.category == OutcomeCategory.IMPRESSION),
         positive=events * (is_response and kind == Classification.POSITIVE),
         negative=events * (is_response and kind == Classification.NEGATIVE),
         neutral=events * (is_response and kind == Classification.NEUTRAL),
@@ -177,7 +177,7 @@ def _history_windows(request: FactsQuery, facts: FactsResult) -> Iterator[Aim]:
     if any(at_ms >= request.first_contact_ms for at_ms in facts.last_contact_ms.values()):
         yield "contacts", max(0, request.first_contact_ms - MAX_FUTURE_MS), None
     for metric in request.metrics:
-        yield "metrics", max(0, start_ms_of(metric, request.now_ms)), None
+        yield "metrics", max(0, compute_window_start_ms(metric, request.now_ms)), None
 
 
 def is_summarised(window: Window, request: FactsQuery) -> bool:

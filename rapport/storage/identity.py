@@ -9,7 +9,7 @@ import polars as pl
 
 from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
-from rapport.domain.profiles.identity import Merges, Statement
+from rapport.domain.profiles.identity import Merges, MergeStatement
 from rapport.storage.contact_profiles import profiles_of_customers
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def read_stamp(store: Store, tenant_id: str) -> Stamp:
 def read_merges(store: Store, tenant_id: str) -> Merges:
     """What a tenant's merges come to."""
     rows = store.rows("identity/merges", {"tenant_id": tenant_id})
-    return Merges.of(Statement(**{**row, "is_undone": bool(row["is_undone"])}) for row in rows)
+    return Merges.from_log(MergeStatement(**{**row, "is_undone": bool(row["is_undone"])}) for row in rows)
 
 
 def read_aliases(store: Store, tenant_id: str) -> dict[str, list[str]]:
@@ -60,7 +60,7 @@ def read_aliases(store: Store, tenant_id: str) -> dict[str, list[str]]:
     return {"aliases": list(aliases), "canonical_ids": list(aliases.values())}
 
 
-def append_statement(store: Store, tenant_id: str, statement: Statement, author: Author) -> None:
+def append_statement(store: Store, tenant_id: str, statement: MergeStatement, author: Author) -> None:
     """Note a merge, or that it is undone."""
     row = {
         "tenant_id": tenant_id,

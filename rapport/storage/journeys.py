@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, read_enrollment
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus, decode_enrolment
 from rapport.domain.journeys.entry import EntryEvent
 from rapport.domain.privacy import hash_customer
 from rapport.storage.tombstones import read_erasures
@@ -49,7 +49,7 @@ class Enrolled(NamedTuple):
     """An enrolment, and whose."""
 
     tenant_id: str
-    enrollment: Enrollment
+    enrollment: Enrolment
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -96,7 +96,7 @@ class CustomerEnrollment(msgspec.Struct, frozen=True, kw_only=True):
     enrollment_id: str
     journey_id: str
     journey_name: str
-    status: EnrollmentStatus
+    status: EnrolmentStatus
     current_step: str
     enrolled_at_ms: int
     completed_at_ms: int | None
@@ -178,16 +178,16 @@ def load_enrollments(store: Store, keys: Collection[tuple[str, ...]]) -> list[En
     if not keys:
         return []
     rows = store.select("journeys/states", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
-    found = (Enrolled(row["tenant_id"], read_enrollment(row["state"], row)) for row in rows.iter_rows(named=True))
+    found = (Enrolled(row["tenant_id"], decode_enrolment(row["state"], row)) for row in rows.iter_rows(named=True))
     by_key = {one.key: one for one in found}
     return [by_key[key] for key in keys if key in by_key]
 
 
-def find_enrollment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrollment | None:
+def find_enrollment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrolment | None:
     """Find an enrolment by its id."""
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrollment}
     rows = store.rows("journeys/by_id", asked)
-    return read_enrollment(rows[0]["state"], rows[0]) if rows else None
+    return decode_enrolment(rows[0]["state"], rows[0]) if rows else None
 
 
 def count_active(store: Store, keys: Collection[tuple[str, ...]]) -> dict[tuple[str, str, str], int]:
@@ -207,7 +207,7 @@ def list_enrollments(
     offset: int = 0,
     customer_id: str = "",
     status: str = "",
-) -> tuple[list[Enrollment], int]:
+) -> tuple[list[Enrolment], int]:
     """One page of the enrolments in a journey, the latest first, and how many there are on all pages.
 
     Args:
@@ -221,7 +221,7 @@ def list_enrollments(
     """
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "customer_id": customer_id, "status": status}
     rows = store.rows("journeys/page", {**asked, "limit": limit, "offset": offset})
-    return [read_enrollment(row["state"], row) for row in rows], rows[0]["total"] if rows else 0
+    return [decode_enrolment(row["state"], row) for row in rows], rows[0]["total"] if rows else 0
 
 
 def enrollments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[CustomerEnrollment]:
@@ -232,7 +232,7 @@ def enrollments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) 
             enrollment_id=row["enrollment_id"],
             journey_id=row["journey_id"],
             journey_name=row["journey_name"] or row["journey_id"],
-            status=EnrollmentStatus(row["status"]),
+            status=EnrolmentStatus(row["status"]),
             current_step=row["step"],
             enrolled_at_ms=row["enrolled_at_ms"],
             completed_at_ms=row["ended_at_ms"],

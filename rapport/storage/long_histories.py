@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from rapport.domain.decisions.facts import Subject
-from rapport.domain.events import id_at
+from rapport.domain.events import make_first_id
 from rapport.domain.metrics import MetricEvent, MetricGroup
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read_groups(
         {
             "tenant_id": tenant_id,
             "customer_ids": list(customer_ids),
-            "from_id": id_at(starts[0]),
+            "from_id": make_first_id(starts[0]),
             "starts": list(starts),
         },
         frames={"reached_places": _frame(reached)},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from rapport.domain.events import FIRST_ID, id_at
+from rapport.domain.events import FIRST_ID, make_first_id
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_metrics(
     starts = [first_id_of(definition, now_ms) for definition in definitions]
     found = store.select(
         "metrics/values",
-        {"tenant_id": tenant_id, "first_id": min(starts), "before_id": id_at(now_ms + 1)},
+        {"tenant_id": tenant_id, "first_id": min(starts), "before_id": make_first_id(now_ms + 1)},
         frames={
             "metric_customers": _members(customers),
             **metric_frames(definitions, starts),
@@ -88,7 +88,7 @@ def first_id_of(definition: MetricDefinition, now_ms: int) -> str:
     """The first id that can belong to an event in a metric's window."""
     if definition.window_days is None:
         return FIRST_ID
-    return id_at(now_ms - definition.window_days * DAY_MS)
+    return make_first_id(now_ms - definition.window_days * DAY_MS)
 
 
 def metric_frames(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> Mapping[str, pl.DataFrame]:

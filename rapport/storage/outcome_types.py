@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.audit import AuditDraft, canonical_json
-from rapport.domain.outcomes import Category, Classification, effective_from
+from rapport.domain.outcomes import Classification, OutcomeCategory, compute_effective_at_ms
 from rapport.storage.audit import append_audit
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     classification: Classification
-    category: Category
+    category: OutcomeCategory
     is_conversion: bool
     allows_negative_value: bool = False
     is_system: bool = False
@@ -65,7 +65,7 @@ def save_outcome_types(
         tenant_id: Whose.
         changes: The newest version of each, None if there is none, and what is to follow it.
         author: Who changes them.
-        now_ms: When; what follows applies from then on, or a little later (:func:`effective_from`).
+        now_ms: When; what follows applies from then on, or a little later (:func:`compute_effective_at_ms`).
 
     Returns:
         What follows, as it is stored; None in place of each that somebody else has changed at the same time.
@@ -87,7 +87,7 @@ def save_outcome_types(
 
 
 def _next_version(before: OutcomeRecord | None, record: OutcomeRecord, now_ms: int) -> OutcomeRecord:
-    effective_at_ms = effective_from(
+    effective_at_ms = compute_effective_at_ms(
         now_ms,
         last_effective_at_ms=before.effective_at_ms if before else None,
         was_active=before is not None and before.is_active,
@@ -135,5 +135,5 @@ def _draft_of(before: OutcomeRecord | None, stored: OutcomeRecord, author: Autho
 
 
 def _record_of(row: dict[str, Any]) -> OutcomeRecord:
-    kinds = {"classification": Classification(row["classification"]), "category": Category(row["category"])}
+    kinds = {"classification": Classification(row["classification"]), "category": OutcomeCategory(row["category"])}
     return OutcomeRecord(**{**row, **kinds})

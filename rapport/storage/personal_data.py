@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from rapport.domain.placeholders import is_placeholder
-from rapport.domain.privacy import hash_customer, mentions, named_customers, names_other_tenant, spellings
+from rapport.domain.privacy import find_named_customers, hash_customer, list_spellings, mentions, names_other_tenant
 from rapport.storage.reconcile import find_drift
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def delete_rows(store: Store, place: Place, erased: Erased) -> None:
 
 def find_letters(store: Store, erased: Erased) -> list[str]:
     """The ids of the dead letters that mention one of the customers as a word, and no other tenant as theirs."""
-    needles = [_ESCAPE, *(spelling for customer_id in erased.customer_ids for spelling in spellings(customer_id))]
+    needles = [_ESCAPE, *(spelling for customer_id in erased.customer_ids for spelling in list_spellings(customer_id))]
     customers = {(erased.tenant_id, customer_id) for customer_id in erased.customer_ids}
     parameters = {"tenant_id": erased.tenant_id, "until_ms": erased.until_ms, "needles": needles}
     found: list[str] = []
@@ -172,7 +172,7 @@ def find_letters(store: Store, erased: Erased) -> list[str]:
         texts = (value, key, row["detail"].encode())
         if row["tenant_id"] == "" and names_other_tenant(erased.tenant_id, value):
             continue
-        is_named = not customers.isdisjoint(named_customers(key, value, [erased.tenant_id]))
+        is_named = not customers.isdisjoint(find_named_customers(key, value, [erased.tenant_id]))
         if is_named or any(mentions(customer_id, texts) for customer_id in linking_ids(erased.customer_ids)):
             found.append(row["id"])
     return found

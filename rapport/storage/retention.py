@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from rapport.domain.periods import DAY_MS, PeriodType
-from rapport.domain.retention import PERIOD_OF, DataClass, first_kept_period, first_provable_periods
+from rapport.domain.retention import PERIOD_OF, DataClass, find_first_kept_period, find_first_provable_periods
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -88,7 +88,7 @@ def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]
 def _apply(store: Store, tenant_id: str, config: RetentionConfig, now_ms: int) -> dict[str, int]:
     period_type = PERIOD_OF.get(config.data_class)
     if period_type is not None:
-        first_key = first_kept_period(period_type, now_ms, config.retention_days)
+        first_key = find_first_kept_period(period_type, now_ms, config.retention_days)
         return _delete_summaries(store, tenant_id, period_type, first_key)
     before_ms = now_ms - config.retention_days * DAY_MS
     deleted: dict[str, int] = {}
@@ -98,7 +98,7 @@ def _apply(store: Store, tenant_id: str, config: RetentionConfig, now_ms: int) -
         if not rows:
             continue
         if config.data_class is DataClass.INTERACTIONS:
-            _note(store, tenant_id, first_provable_periods(before_ms))
+            _note(store, tenant_id, find_first_provable_periods(before_ms))
         store.command("retention/delete_before", old)
         deleted[table] = rows
     return deleted

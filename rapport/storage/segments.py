@@ -16,11 +16,11 @@ import polars as pl
 import structlog
 
 from rapport.domain.conditions import Condition, ConditionError, compile_condition
-from rapport.domain.customers.stored_customer import CustomerKey
-from rapport.domain.events import FIRST_ID, id_at
+from rapport.domain.customers.customer import CustomerKey
+from rapport.domain.events import FIRST_ID, make_first_id
 from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, local_date, period_key
-from rapport.domain.profiles.segments import COUNTS, SegmentField, Source, metrics_of, read_field
+from rapport.domain.profiles.segments import COUNTS, FieldSource, SegmentField, list_metrics, parse_field
 from rapport.storage.customer_reads import asked_arrays
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import first_id_of, metric_frames
@@ -124,7 +124,7 @@ def refresh_segment(store: Store, tenancy: Tenancy, segment: Segment, version: i
 
 def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) -> pl.DataFrame:
     """Find who has entered a segment or left it: customer_id, is_member."""
-    keys = sorted(metrics_of(segment) & tenancy.metrics.keys())
+    keys = sorted(list_metrics(segment) & tenancy.metrics.keys())
     definitions = [tenancy.metrics[key] for key in keys]
     starts = [first_id_of(definition, now_ms) for definition in definitions]
     today = local_date(now_ms, tenancy.time_zone)
@@ -139,7 +139,7 @@ def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) 
             "asks_metrics": bool(definitions),
             "number_pattern": NUMBER_PATTERN,
             "first_id": min(starts, default=FIRST_ID),
-            "before_id": id_at(now_ms + 1),
+            "before_id": make_first_id(now_ms + 1),
         },
         frames={
             "segment_filters": _filters(segment, periods, definitions),
@@ -223,14 +223,14 @@ def _filters(
     numbers = {definition.key: number for number, definition in enumerate(definitions)}
     rows: list[tuple[Any, ...]] = []
     for number, one in enumerate(segment.filters):
-        field = read_field(one.field)
+        field = parse_field(one.field)
         name, source, path, fallback = one.field, "", "", ""
         operator, values = (one.operator, _values(one)) if _can_be_evaluated(one) else ("", [("", "", "")])
         if isinstance(field, SegmentField):
             source, path = field.source.value, field.name
-            if field.source is Source.SUMMARY:
+            if field.source is FieldSource.SUMMARY:
                 name, fallback = f"summary.{periods[field.period]}.{field.name}", "0" if field.name in COUNTS else ""
-            elif field.source is Source.METRIC and field.name in numbers:
+            elif field.source is FieldSource.METRIC and field.name in numbers:
                 name = f"metric.{numbers[field.name]}"
                 is_zero = definitions[numbers[field.name]].aggregate_function in _WITHOUT_EVENTS
                 fallback = "0" if is_zero else ""

@@ -13,7 +13,7 @@ from rapport.storage.summary_rows import read_newest
 if TYPE_CHECKING:
     from datetime import date
 
-    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.customers.customer import CustomerRef
     from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from rapport.domain.customers.stored_customer import CustomerRef
+from rapport.domain.customers.customer import CustomerRef
 from rapport.domain.summaries import StoredSummary
 from rapport.storage.customer_reads import asked_arrays, unpack
 from rapport.storage.versions import newest_versions

@@ -11,13 +11,13 @@ import polars as pl
 
 from rapport.domain.outcomes import (
     DEFAULT_OUTCOME_TYPES,
-    Category,
     Classification,
+    OutcomeCategory,
     OutcomeType,
     default_name,
-    versions_by_key,
+    group_versions,
 )
-from rapport.domain.tenants import Tenant, TenantSettings, fault_of_tenant_id
+from rapport.domain.tenants import Tenant, TenantSettings, find_tenant_id_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
         raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
     existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
     if tenant_id not in existing:
-        if fault := fault_of_tenant_id(tenant_id):
+        if fault := find_tenant_id_fault(tenant_id):
             raise InvalidTenantIdError(f"the id of a tenant {fault}; {tenant_id!r} is none")
         store.insert("outcome_types", _default_outcome_frame(tenant_id))
     row = existing.get(tenant_id, {"tenant_id": tenant_id, "time_zone": time_zone})
@@ -100,7 +100,7 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
             OutcomeType(
                 key=row["key"],
                 classification=Classification(row["classification"]),
-                category=Category(row["category"]),
+                category=OutcomeCategory(row["category"]),
                 is_conversion=bool(row["is_conversion"]),
                 allows_negative_value=bool(row["allows_negative_value"]),
                 effective_at_ms=row["effective_at_ms"],
@@ -116,7 +116,7 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
             row["tenant_id"],
             row["name"],
             row["time_zone"],
-            versions_by_key(outcome_types.get(row["tenant_id"], DEFAULT_OUTCOME_TYPES)),
+            group_versions(outcome_types.get(row["tenant_id"], DEFAULT_OUTCOME_TYPES)),
             TenantSettings(
                 requests_per_minute=row["requests_per_minute"],
                 is_catalogue_strict=bool(row["is_catalogue_strict"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from rapport.domain.privacy import Tombstone, hashes_of
+from rapport.domain.privacy import Tombstone, list_hashes
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -52,7 +52,7 @@ def read_erasures(store: Store, customers: Collection[tuple[str, str]]) -> dict[
         return {}
     hashes: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for tenant_id, one in customers:
-        for name in hashes_of(tenant_id, one):
+        for name in list_hashes(tenant_id, one):
             hashes.setdefault((tenant_id, name), []).append((tenant_id, one))
     asked = {
         "tenants": sorted({tenant_id for tenant_id, _ in hashes}),

@@ -11,7 +11,7 @@ import pytest
 
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.contact import ContactProfile
-from rapport.domain.profiles.identity import Statement
+from rapport.domain.profiles.identity import MergeStatement
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.contact_profiles import append_profile
@@ -242,7 +242,7 @@ def test_an_event_of_nobody_is_a_dead_letter_and_a_request_of_nobody_an_anonymou
 
 def test_strangers_who_were_linked_by_nobody_before_are_strangers_and_erasing_nobody_erases_nobody(caller: Caller):
     for who in ("ann", "bob"):
-        merge = Statement(f"m-{who}", who, "undefined")
+        merge = MergeStatement(f"m-{who}", who, "undefined")
         append_statement(caller.store, caller.tenant_id, merge, Author("tests"))
         caller.record({"customerId": who, "outcome": "click"})
     phone = [Identifier("phone", "+49 1", 1.0)]

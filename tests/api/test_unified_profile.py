@@ -12,9 +12,9 @@ import pytest
 from api.http.times import iso, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import Experiment, MetricDefinition, Model
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
 from rapport.domain.periods import DAY_MS
-from rapport.domain.profiles.consent import Source, Statement, Status
+from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, ConsentStatus
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers
@@ -148,7 +148,7 @@ def test_segments_are_the_active_ones_that_the_customer_is_in(caller: Caller):
 
 
 def test_journeys_are_those_that_the_customer_is_or_was_in(caller: Caller):
-    one = Enrollment(
+    one = Enrolment(
         id="e1",
         journey_id="welcome",
         journey_version=1,
@@ -159,7 +159,7 @@ def test_journeys_are_those_that_the_customer_is_or_was_in(caller: Caller):
         enrolled_at_ms=NOW_MS,
         expires_at_ms=NOW_MS + 9 * DAY_MS,
     )
-    ended = {"status": EnrollmentStatus.COMPLETED, "enrolled_at_ms": NOW_MS - DAY_MS, "ended_at_ms": NOW_MS}
+    ended = {"status": EnrolmentStatus.COMPLETED, "enrolled_at_ms": NOW_MS - DAY_MS, "ended_at_ms": NOW_MS}
     other = msgspec.structs.replace(one, id="e2", **ended)
     assert append(caller.store, [Enrolled(caller.tenant_id, one), Enrolled(caller.tenant_id, other)]) == {"e1", "e2"}
     assert sections(caller, "segments") == {"segments": []}
@@ -172,14 +172,21 @@ def test_journeys_are_those_that_the_customer_is_or_was_in(caller: Caller):
 
 
 def test_consent_is_what_was_said_last_of_each_purpose(caller: Caller):
-    said = [("email", Status.GRANTED, 2), ("email", Status.REVOKED, 1), ("marketing", Status.GRANTED, 3)]
+    said = [
+        ("email", ConsentStatus.GRANTED, 2),
+        ("email", ConsentStatus.REVOKED, 1),
+        ("marketing", ConsentStatus.GRANTED, 3),
+    ]
     record_consents(
         caller.store,
         caller.tenant_id,
         AUTHOR,
         [
             CustomerStatement(
-                "ann", Statement(purpose=what, status=status, source=Source.API, stated_at_ms=NOW_MS - days * DAY_MS)
+                "ann",
+                ConsentStatement(
+                    purpose=what, status=status, source=ConsentSource.API, stated_at_ms=NOW_MS - days * DAY_MS
+                ),
             )
             for what, status, days in said
         ],

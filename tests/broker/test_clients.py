@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rapport.kafka import clients
-from rapport.kafka.clients import uncut
+from rapport.kafka.clients import finish_call
 
 
 async def finish(steps: list[str]) -> None:
@@ -44,7 +44,7 @@ def test_whoever_is_cancelled_waits_for_the_end_and_sees_it(
 
     async def cancel() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
-        caller = asyncio.ensure_future(uncut(doing(steps)))
+        caller = asyncio.ensure_future(finish_call(doing(steps)))
         await asyncio.sleep(0.01)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):

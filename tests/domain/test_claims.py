@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.domain.claims import Claim, Verdict, decide
+from rapport.domain.claims import Claim, ClaimDecision, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,61 +34,61 @@ claims = st.builds(
 
 
 def test_an_event_alone_counts():
-    assert decide(OWN, []) is Verdict.ACCEPT
+    assert decide(OWN, []) is ClaimDecision.ACCEPT
 
 
 def test_an_accepted_event_stays_accepted_whatever_else_is_found():
     others = [EARLIER, replace(LOWER, is_accepted=True), HIGHER]
-    assert decide(replace(OWN, is_accepted=True), others) is Verdict.ACCEPT
+    assert decide(replace(OWN, is_accepted=True), others) is ClaimDecision.ACCEPT
 
 
 @pytest.mark.parametrize("earlier", [EARLIER, replace(OWN, offset=0)])
 def test_within_a_source_the_lower_offset_counts(earlier: Claim):
-    assert decide(OWN, [earlier]) is Verdict.DUPLICATE
-    assert decide(earlier, [OWN]) is Verdict.ACCEPT
+    assert decide(OWN, [earlier]) is ClaimDecision.DUPLICATE
+    assert decide(earlier, [OWN]) is ClaimDecision.ACCEPT
 
 
 def test_an_event_that_has_yielded_stays_out_because_others_count_on_it():
-    assert decide(replace(OWN, has_yielded=True), []) is Verdict.DUPLICATE
-    assert decide(OWN, [replace(EARLIER, has_yielded=True)]) is Verdict.DUPLICATE
+    assert decide(replace(OWN, has_yielded=True), []) is ClaimDecision.DUPLICATE
+    assert decide(OWN, [replace(EARLIER, has_yielded=True)]) is ClaimDecision.DUPLICATE
 
 
 def test_within_a_message_the_lower_item_counts():
     second = replace(OWN, item=1)
-    assert (decide(OWN, [second]), decide(second, [OWN])) == (Verdict.ACCEPT, Verdict.DUPLICATE)
+    assert (decide(OWN, [second]), decide(second, [OWN])) == (ClaimDecision.ACCEPT, ClaimDecision.DUPLICATE)
 
 
 @pytest.mark.parametrize(
     ("other", "verdict"),
     [
-        (LOWER, Verdict.DUPLICATE),
-        (replace(LOWER, is_abandoned=True), Verdict.DUPLICATE),
-        (replace(LOWER, has_yielded=True), Verdict.ACCEPT),
-        (HIGHER, Verdict.WAIT),
-        (replace(HIGHER, is_accepted=True), Verdict.DUPLICATE),
-        (replace(HIGHER, is_settled=True), Verdict.DUPLICATE),
-        (replace(HIGHER, is_settled=True, has_yielded=True), Verdict.ACCEPT),
-        (replace(HIGHER, has_yielded=True), Verdict.ACCEPT),
-        (replace(HIGHER, is_abandoned=True), Verdict.ACCEPT),
-        (replace(HIGHER, is_abandoned=True, is_accepted=True), Verdict.DUPLICATE),
+        (LOWER, ClaimDecision.DUPLICATE),
+        (replace(LOWER, is_abandoned=True), ClaimDecision.DUPLICATE),
+        (replace(LOWER, has_yielded=True), ClaimDecision.ACCEPT),
+        (HIGHER, ClaimDecision.WAIT),
+        (replace(HIGHER, is_accepted=True), ClaimDecision.DUPLICATE),
+        (replace(HIGHER, is_settled=True), ClaimDecision.DUPLICATE),
+        (replace(HIGHER, is_settled=True, has_yielded=True), ClaimDecision.ACCEPT),
+        (replace(HIGHER, has_yielded=True), ClaimDecision.ACCEPT),
+        (replace(HIGHER, is_abandoned=True), ClaimDecision.ACCEPT),
+        (replace(HIGHER, is_abandoned=True, is_accepted=True), ClaimDecision.DUPLICATE),
     ],
 )
-def test_between_sources_the_higher_yields_and_the_lower_waits_until_it_has(other: Claim, verdict: Verdict):
+def test_between_sources_the_higher_yields_and_the_lower_waits_until_it_has(other: Claim, verdict: ClaimDecision):
     assert decide(OWN, [other]) is verdict
 
 
 @pytest.mark.parametrize("other", [EARLIER, LOWER, replace(HIGHER, is_accepted=True)])
 def test_the_same_key_with_another_payload_is_a_conflict(other: Claim):
-    assert decide(OWN, [replace(other, payload_hash=2)]) is Verdict.CONFLICT
+    assert decide(OWN, [replace(other, payload_hash=2)]) is ClaimDecision.CONFLICT
 
 
 def test_a_repetition_is_compared_with_the_first_event_of_its_source():
-    assert decide(OWN, [replace(EARLIER, payload_hash=2), replace(OWN, offset=0)]) is Verdict.DUPLICATE
+    assert decide(OWN, [replace(EARLIER, payload_hash=2), replace(OWN, offset=0)]) is ClaimDecision.DUPLICATE
 
 
 def test_an_accepted_claim_ends_the_waiting_for_another():
     others = [replace(HIGHER, source="y"), replace(HIGHER, is_accepted=True)]
-    assert decide(OWN, others) is Verdict.DUPLICATE
+    assert decide(OWN, others) is ClaimDecision.DUPLICATE
 
 
 @settings(max_examples=200, deadline=None)
@@ -96,7 +96,7 @@ def test_an_accepted_claim_ends_the_waiting_for_another():
 def test_the_order_in_which_claims_are_found_decides_nothing_but_what_a_conflict_is_called(
     own: Claim, others: list[Claim], data: st.DataObject
 ):
-    stood_back = {Verdict.DUPLICATE, Verdict.CONFLICT}
+    stood_back = {ClaimDecision.DUPLICATE, ClaimDecision.CONFLICT}
     one, another = decide(own, others), decide(own, data.draw(st.permutations(others)))
     assert one is another or {one, another} == stood_back
 
@@ -172,21 +172,21 @@ class Worker:
                     is_abandoned=source in abandoned,
                 )
             )
-        verdicts: dict[int, Verdict] = {}
+        verdicts: dict[int, ClaimDecision] = {}
         for offset in batch:
             key, payload = self.log[offset]
             own = Claim(self.source, offset, 0, payload, is_accepted=(self.source, offset) in accepted)
             rivals = [c for c in found[key] if (c.source, c.offset) != (self.source, offset)]
             verdicts[offset] = decide(own, rivals)
-            if verdicts[offset] is Verdict.WAIT:
+            if verdicts[offset] is ClaimDecision.WAIT:
                 break
-        until = min((o for o, v in verdicts.items() if v is Verdict.WAIT), default=batch.stop)
+        until = min((o for o, v in verdicts.items() if v is ClaimDecision.WAIT), default=batch.stop)
         yield
-        stood_back = {(self.source, o) for o in range(first, until) if verdicts[o] is not Verdict.ACCEPT}
+        stood_back = {(self.source, o) for o in range(first, until) if verdicts[o] is not ClaimDecision.ACCEPT}
         tables.yielded |= stood_back
-        tables.conflicts |= {place for place in stood_back if verdicts[place[1]] is Verdict.CONFLICT}
+        tables.conflicts |= {place for place in stood_back if verdicts[place[1]] is ClaimDecision.CONFLICT}
         yield
-        tables.accepted |= {(self.source, o) for o in range(first, until) if verdicts[o] is Verdict.ACCEPT}
+        tables.accepted |= {(self.source, o) for o in range(first, until) if verdicts[o] is ClaimDecision.ACCEPT}
         yield
         tables.progress[self.source] = max(until, tables.progress[self.source])
 

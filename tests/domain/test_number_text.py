@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from rapport.application.imports.cells import from_text
 from rapport.domain.conditions import Condition, compile_condition
-from rapport.domain.formulas.values import number_of
-from rapport.domain.number_text import index_of_text, number_of_text
+from rapport.domain.formulas.values import to_number
+from rapport.domain.number_text import parse_index, parse_number
 
 NUMBERS = {"12": 12, "-0.5": -0.5, "+7": 7, ".5": 0.5, "5.": 5, "1e-3": 0.001, "007": 7, "  12 ": 12, "9" * 40: 1e40}
 TEXTS = (
@@ -20,12 +20,12 @@ TEXTS = (
 
 @pytest.mark.parametrize(("text", "number"), NUMBERS.items())
 def test_plain_digits_are_a_number_for_formulas_rules_and_cells(text: str, number: float):
-    assert number_of_text(text) == number_of(text) == from_text("conversionValue", text) == number
+    assert parse_number(text) == to_number(text) == from_text("conversionValue", text) == number
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_else_programs_take_for_numbers_is_a_text(text: str):
-    assert number_of_text(text) is number_of(text) is None
+    assert parse_number(text) is to_number(text) is None
     assert from_text("conversionValue", text) in (text, None)
     assert not compile_condition(Condition(field="customer.a", operator="gte", value=0)).holds(text)
     assert not compile_condition(Condition(field="customer.a", operator="lt", value=text)).holds(5)
@@ -33,10 +33,10 @@ def test_what_else_programs_take_for_numbers_is_a_text(text: str):
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_as_json_writes_them_are_read_as_they_were(number: float):
-    assert number_of_text(repr(number)) == number
+    assert parse_number(repr(number)) == number
 
 
 @given(st.text())
 def test_no_text_is_too_strange_to_be_no_index(text: str):
-    index = index_of_text(text)
+    index = parse_index(text)
     assert index is None or str(index) == text.lstrip("0") or index == 0

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rapport.domain.outcomes import (
     DEFAULT_OUTCOME_TYPES,
     RECOMMENDATION,
-    Category,
     Classification,
+    OutcomeCategory,
     OutcomeType,
     classify,
     default_direction,
-    versions_by_key,
+    group_versions,
 )
 
 LAW = settings(max_examples=200, deadline=None)
@@ -23,7 +23,7 @@ outcome_types = st.builds(
     OutcomeType,
     key=st.sampled_from(["click", "view"]),
     classification=st.sampled_from(Classification),
-    category=st.sampled_from(Category),
+    category=st.sampled_from(OutcomeCategory),
     is_conversion=st.booleans(),
     effective_at_ms=st.integers(0, 20),
     is_active=st.booleans(),
@@ -40,7 +40,7 @@ def test_the_newest_version_that_was_effective_on_receipt_applies(
     effective = [o for o in history if o.key == outcome and o.effective_at_ms <= received_at_ms]
     newest = max(effective, key=lambda o: o.effective_at_ms, default=None)
     expected = newest if newest is not None and newest.is_active else None
-    assert classify(outcome, received_at_ms, versions_by_key(history)) == expected
+    assert classify(outcome, received_at_ms, group_versions(history)) == expected
 
 
 @LAW
@@ -49,42 +49,46 @@ def test_a_change_never_reaches_back(history: list[OutcomeType], later: OutcomeT
     known = {(o.key, o.effective_at_ms) for o in history}
     if later.effective_at_ms <= received_at_ms or (later.key, later.effective_at_ms) in known:
         return
-    before = classify(later.key, received_at_ms, versions_by_key(history))
-    assert classify(later.key, received_at_ms, versions_by_key([*history, later])) == before
+    before = classify(later.key, received_at_ms, group_versions(history))
+    assert classify(later.key, received_at_ms, group_versions([*history, later])) == before
 
 
 @LAW
 @given(history=histories, data=st.data())
 def test_the_order_in_which_versions_are_listed_does_not_matter(history: list[OutcomeType], data: st.DataObject):
     shuffled = data.draw(st.permutations(history))
-    assert versions_by_key(shuffled) == versions_by_key(history)
+    assert group_versions(shuffled) == group_versions(history)
 
 
 def test_of_two_versions_effective_at_the_same_time_the_one_listed_last_applies():
-    old = OutcomeType(key="click", classification=Classification.POSITIVE, category=Category.RESPONSE)
-    new = OutcomeType(key="click", classification=Classification.NEUTRAL, category=Category.RESPONSE)
-    assert classify("click", 5, versions_by_key([old, new])) == new
+    old = OutcomeType(key="click", classification=Classification.POSITIVE, category=OutcomeCategory.RESPONSE)
+    new = OutcomeType(key="click", classification=Classification.NEUTRAL, category=OutcomeCategory.RESPONSE)
+    assert classify("click", 5, group_versions([old, new])) == new
 
 
 def test_an_outcome_is_unknown_before_its_first_version_and_after_it_was_deleted():
-    positive, response = Classification.POSITIVE, Category.RESPONSE
+    positive, response = Classification.POSITIVE, OutcomeCategory.RESPONSE
     born = OutcomeType(key="upsell", classification=positive, category=response, effective_at_ms=10)
     gone = OutcomeType(key="upsell", classification=positive, category=response, effective_at_ms=20, is_active=False)
-    versions = versions_by_key([gone, born])
+    versions = group_versions([gone, born])
     assert [classify("upsell", at, versions) for at in (9, 10, 19, 20, 99)] == [None, born, born, None, None]
 
 
 def test_outcomes_are_told_apart_by_their_exact_spelling():
-    versions = versions_by_key(DEFAULT_OUTCOME_TYPES)
+    versions = group_versions(DEFAULT_OUTCOME_TYPES)
     assert classify("click", 0, versions) is not None
     assert [classify(text, 0, versions) for text in ("Click", " click", "click ", "")] == [None] * 4
 
 
 @pytest.mark.parametrize(
     ("category", "direction"),
-    [(Category.IMPRESSION, "outbound"), (Category.RESPONSE, "inbound"), (Category.RECOMMENDATION, "outbound")],
+    [
+        (OutcomeCategory.IMPRESSION, "outbound"),
+        (OutcomeCategory.RESPONSE, "inbound"),
+        (OutcomeCategory.RECOMMENDATION, "outbound"),
+    ],
 )
-def test_what_is_shown_goes_out_and_what_is_answered_comes_in(category: Category, direction: str):
+def test_what_is_shown_goes_out_and_what_is_answered_comes_in(category: OutcomeCategory, direction: str):
     assert default_direction(category) == direction
 
 

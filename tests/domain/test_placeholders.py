@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.placeholders import PLACEHOLDERS, is_placeholder, why_no_id
-from rapport.domain.profiles.identity import Merges, Statement
+from rapport.domain.placeholders import PLACEHOLDERS, explain_placeholder, is_placeholder
+from rapport.domain.profiles.identity import Merges, MergeStatement
 
 NOBODY = ["undefined", "NULL", "[object Object]", " anonymous ", "0", "00", "None", "NaN", "-", "'null'", "(none)", ""]
 SOMEBODY = ["ann", "10", "0815", "none-of-it", "anonymous-7", "anon_0", "null@example.com", "0-1", "na2", "o", "x" * 99]
@@ -14,13 +14,13 @@ SOMEBODY = ["ann", "10", "0815", "none-of-it", "anonymous-7", "anon_0", "null@ex
 @pytest.mark.parametrize("text", [*NOBODY, "00000000-0000-0000-0000-000000000000", "{{customer_id}}", "<undefined>"])
 def test_what_code_writes_for_nobody_names_nobody(text: str):
     assert is_placeholder(text)
-    assert repr(text) in why_no_id(text)
+    assert repr(text) in explain_placeholder(text)
 
 
 @pytest.mark.parametrize("text", SOMEBODY)
 def test_an_id_that_only_looks_like_it_is_an_id(text: str):
     assert not is_placeholder(text)
-    assert why_no_id(text) == ""
+    assert explain_placeholder(text) == ""
 
 
 @given(st.sampled_from(sorted(PLACEHOLDERS)), st.sampled_from(["{}", '"{}"', " {} ", "<{}>"]), st.booleans())
@@ -29,6 +29,10 @@ def test_case_quotes_and_spaces_make_nobody_somebody(text: str, around: str, is_
 
 
 def test_merges_that_were_made_by_nobody_hold_nobody_together():
-    log = [Statement("m1", "ann", "undefined"), Statement("m2", "undefined", "bob"), Statement("m3", "web-7", "ann")]
-    merges = Merges.of(log)
+    log = [
+        MergeStatement("m1", "ann", "undefined"),
+        MergeStatement("m2", "undefined", "bob"),
+        MergeStatement("m3", "web-7", "ann"),
+    ]
+    merges = Merges.from_log(log)
     assert [merges.members(one) for one in ("ann", "bob", "undefined")] == [("ann", "web-7"), ("bob",), ("undefined",)]

@@ -14,7 +14,7 @@ from rapport.domain.events import (
     MAX_FUTURE_MS,
     Event,
     InteractionRecorded,
-    Item,
+    MessageItem,
     decode_event,
     decode_message,
     encode_event,
@@ -93,7 +93,7 @@ def test_no_depth_of_nesting_raises(before: bytes, closing: bytes):
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 500, 900, 950, 1_000, 30_000])
 @pytest.mark.parametrize("frames", [0, 300])
 def test_an_item_that_is_too_deep_harms_no_other_however_deep_it_and_the_stack_are(depth: int, frames: int):
-    def decode(frames: int) -> Sequence[Item] | Rejection:
+    def decode(frames: int) -> Sequence[MessageItem] | Rejection:
         return decode(frames - 1) if frames else decode_message(b"[" + b" , ".join(texts) + b"]")
 
     texts = [click_with(idempotencyKey="1"), nested(depth), click_with(idempotencyKey="2"), b"7"]

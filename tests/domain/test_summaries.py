@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.periods import PeriodType
-from rapport.domain.summaries import Contact, Summary, SummaryKey, add_contact, fold, keys_of
+from rapport.domain.summaries import Contact, Summary, SummaryKey, add_contact, fold, list_keys
 from tests.fixtures.contacts import SOURCES, flat, log_pairs, single_logs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ CLICK = Contact(
     local_day=date(2024, 12, 30),
     outcome="click",
     classification=Classification.POSITIVE,
-    category=Category.RESPONSE,
+    category=OutcomeCategory.RESPONSE,
     is_conversion=False,
     direction="inbound",
     conversion_value=Decimal("9.50"),
@@ -55,7 +55,7 @@ def totals(rows: Mapping[SummaryKey, Summary], *names: str) -> dict[tuple[str, .
 
 
 def count_of(contacts: Iterable[Contact]) -> int:
-    return sum(contact.category is not Category.RECOMMENDATION for contact in contacts)
+    return sum(contact.category is not OutcomeCategory.RECOMMENDATION for contact in contacts)
 
 
 @LAW
@@ -139,9 +139,9 @@ def test_a_contact_counts_once_as_impression_positive_negative_or_neutral(log: M
 @LAW
 @given(log=single_logs)
 def test_the_last_contact_is_the_latest_by_time_and_the_last_in_the_log_of_those(log: Messages):
-    contacts = [contact for contact in flat(log) if contact.category is not Category.RECOMMENDATION]
+    contacts = [contact for contact in flat(log) if contact.category is not OutcomeCategory.RECOMMENDATION]
     for key, row in fold({}, contacts).items():
-        own = [contact for contact in contacts if key in keys_of(contact)]
+        own = [contact for contact in contacts if key in list_keys(contact)]
         last = max(own, key=lambda contact: (contact.occurred_at_ms, contact.offset, contact.item))
         assert (row.last_contact_at_ms, row.last_outcome, row.last_direction) == (
             last.occurred_at_ms,
@@ -152,7 +152,7 @@ def test_the_last_contact_is_the_latest_by_time_and_the_last_in_the_log_of_those
 
 
 def test_a_contact_counts_in_the_four_periods_of_its_day():
-    assert [(key.period_type, key.period_key) for key in keys_of(CLICK)] == [
+    assert [(key.period_type, key.period_key) for key in list_keys(CLICK)] == [
         ("daily", "2024-12-30"),
         ("weekly", "2025-W01"),
         ("monthly", "2024-12"),
@@ -163,15 +163,15 @@ def test_a_contact_counts_in_the_four_periods_of_its_day():
 @pytest.mark.parametrize(
     ("category", "classification", "counted"),
     [
-        (Category.IMPRESSION, Classification.NEUTRAL, "impressions"),
-        (Category.IMPRESSION, Classification.POSITIVE, "impressions"),
-        (Category.RESPONSE, Classification.POSITIVE, "positive"),
-        (Category.RESPONSE, Classification.NEGATIVE, "negative"),
-        (Category.RESPONSE, Classification.NEUTRAL, "neutral"),
+        (OutcomeCategory.IMPRESSION, Classification.NEUTRAL, "impressions"),
+        (OutcomeCategory.IMPRESSION, Classification.POSITIVE, "impressions"),
+        (OutcomeCategory.RESPONSE, Classification.POSITIVE, "positive"),
+        (OutcomeCategory.RESPONSE, Classification.NEGATIVE, "negative"),
+        (OutcomeCategory.RESPONSE, Classification.NEUTRAL, "neutral"),
     ],
 )
 def test_an_impression_counts_as_nothing_else_and_a_response_by_its_classification(
-    category: Category, classification: Classification, counted: str
+    category: OutcomeCategory, classification: Classification, counted: str
 ):
     row = fold({}, [replace(CLICK, category=category, classification=classification)])[ALLTIME]
     assert {name: getattr(row, name) for name in COUNTS} == dict.fromkeys(COUNTS, 0) | {counted: 1}
@@ -194,7 +194,7 @@ def test_values_add_up_without_rounding():
 
 
 def test_a_recommendation_is_no_contact():
-    assert fold({}, [replace(CLICK, category=Category.RECOMMENDATION)]) == {}
+    assert fold({}, [replace(CLICK, category=OutcomeCategory.RECOMMENDATION)]) == {}
 
 
 def test_items_of_one_message_count_each():

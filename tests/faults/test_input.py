@@ -9,7 +9,7 @@ import random
 import pytest
 
 from pipeline.dead_letter_topic import MAX_VALUE_BYTES
-from rapport.kafka.unpacking import MAX_UNPACKED_BYTES
+from rapport.kafka.decompression import MAX_UNPACKED_BYTES
 from tests.faults.events import START_MS, encode, make_events
 from tests.faults.world import PARTITIONS, World
 

@@ -15,7 +15,7 @@ import polars as pl
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from rapport.embedded.supervisor.ports import free_port
-from rapport.kafka.clients import log_reader
+from rapport.kafka.clients import make_log_reader
 from rapport.settings import Settings, from_env
 from rapport.storage.client import Store, connect
 from rapport.storage.migrations import migrate
@@ -197,7 +197,7 @@ class World:
 
     async def _read_dead_letter_topic(self) -> list[ConsumerRecord]:
         place = TopicPartition(self.env["KAFKA_DEAD_LETTER_TOPIC"], 0)
-        async with log_reader(self.settings.kafka) as consumer:
+        async with make_log_reader(self.settings.kafka) as consumer:
             consumer.assign([place])
             await consumer.seek_to_beginning(place)
             return list((await consumer.getmany(place, timeout_ms=10_000)).get(place, []))

@@ -17,7 +17,7 @@ from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
 from pipeline.tenant_cache import Directory
 from rapport.domain.periods import DAY_MS
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.errors import TransientStorageError
@@ -87,7 +87,7 @@ class Worker:
         self._world = world
         self._partition = partition
         self._interruptions = dict([at])
-        self.source = source_of("cluster", *partition, 0)
+        self.source = name_source("cluster", *partition, 0)
 
     def apply(self, *, days_ago: int = 0) -> Mapping[Partition, int]:
         """Read and apply the message once; from where it wants to read again."""

@@ -17,7 +17,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import Prepared, Preparer
 from pipeline.privacy import Privacy
 from pipeline.tenant_cache import Directory
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import KafkaSettings, Settings
 
@@ -136,7 +136,7 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     monkeypatch.setattr(continuity, "open_log", open_compacted)
     settings, metrics = Settings(), StreamMetrics()
     positions = Positions(store, settings.kafka, "cluster", metrics)
-    positions.sources[P0] = source_of("cluster", *P0, 0)
+    positions.sources[P0] = name_source("cluster", *P0, 0)
     positions.next_offset[P0] = 5
     directory = Directory(dict, refresh_s=10)
     privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=10)

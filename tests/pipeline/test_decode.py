@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
 from pipeline.tenant_cache import Directory
-from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode
 from rapport.domain.tenants import Tenant
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.storage.stream import write_interactions
 from tests.fixtures.contacts import ZONES
 from tests.fixtures.events import CLICK, DECISION, json_values, text_of
@@ -34,11 +34,11 @@ NOW = 1_773_585_000_000
 INSTANTS = st.integers(10**12, NOW)
 """Since 2001: smaller numbers may be taken for seconds or dates."""
 P0, P1 = Partition("interactions", 0), Partition("interactions", 1)
-SOURCES = {partition: source_of("cluster", *partition, 0) for partition in (P0, P1)}
+SOURCES = {partition: name_source("cluster", *partition, 0) for partition in (P0, P1)}
 REFUND = OutcomeType(
-    key="refund", classification=Classification.NEUTRAL, category=Category.RESPONSE, allows_negative_value=True
+    key="refund", classification=Classification.NEUTRAL, category=OutcomeCategory.RESPONSE, allows_negative_value=True
 )
-OUTCOMES = versions_by_key([*DEFAULT_OUTCOME_TYPES, REFUND])
+OUTCOMES = group_versions([*DEFAULT_OUTCOME_TYPES, REFUND])
 TENANTS = {tenant: Tenant(tenant, tenant, zone, OUTCOMES) for tenant, zone in ZONES.items()}
 
 
@@ -161,7 +161,7 @@ def test_ids_are_the_same_in_a_replay_and_differ_between_places():
 
 
 def test_ids_of_a_recreated_topic_differ():
-    anew = {partition: source_of("cluster", *partition, 1) for partition in SOURCES}
+    anew = {partition: name_source("cluster", *partition, 1) for partition in SOURCES}
     one, other = (decode_batch({P0: [record(CLICK)]}, sources, directory_of()).events for sources in (SOURCES, anew))
     assert one["source"].item() != other["source"].item()
     assert one["id"].item() != other["id"].item()
@@ -308,8 +308,8 @@ def test_a_tenant_or_outcome_that_is_new_is_looked_up_before_it_counts_as_unknow
     known: dict[str, Tenant] = {}
     directory = Directory(lambda: dict(known), refresh_s=3_600, monotonic=lambda: 0.0)  # however little time has passed
     directory.refresh()
-    upsell = OutcomeType(key="upsell", classification=Classification.POSITIVE, category=Category.RESPONSE)
-    known["acme"] = replace(TENANTS["acme"], outcomes=versions_by_key([upsell]))
+    upsell = OutcomeType(key="upsell", classification=Classification.POSITIVE, category=OutcomeCategory.RESPONSE)
+    known["acme"] = replace(TENANTS["acme"], outcomes=group_versions([upsell]))
     assert decoded(record({**CLICK, "outcome": "upsell"}), directory=directory).dead_letters == []
     known["globex"] = replace(TENANTS["acme"], tenant_id="globex")
     assert decoded(record({**DECISION, "tenantId": "globex"}), directory=directory).decisions.height == 1

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pipeline.tenant_cache import Directory, Meaning
-from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant
 
-ACME = Tenant("acme", "Acme", "Europe/Berlin", versions_by_key(DEFAULT_OUTCOME_TYPES))
+ACME = Tenant("acme", "Acme", "Europe/Berlin", group_versions(DEFAULT_OUTCOME_TYPES))
 CLICK = Meaning("positive", "response", is_conversion=False, default_direction="inbound")
 UPSELL = OutcomeType(
-    key="upsell", classification=Classification.POSITIVE, category=Category.RESPONSE, effective_at_ms=100
+    key="upsell", classification=Classification.POSITIVE, category=OutcomeCategory.RESPONSE, effective_at_ms=100
 )
 
 
@@ -89,13 +89,13 @@ def test_an_unknown_outcome_or_tenant_means_nothing():
 @pytest.mark.parametrize("order", [(99, 100, 250), (250, 100, 99)])
 def test_an_outcome_that_changed_means_what_it_did_on_receipt_in_whatever_order_it_is_asked(order: tuple[int, ...]):
     later = replace(UPSELL, classification=Classification.NEUTRAL, effective_at_ms=200)
-    directory = directory_of(Source({"acme": replace(ACME, outcomes=versions_by_key([UPSELL, later]))}))
+    directory = directory_of(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL, later]))}))
     meanings = {at: directory.meaning("acme", "upsell", at) for at in order}
     assert meanings == {99: None, 100: CLICK, 250: CLICK._replace(classification="neutral")}
 
 
 def test_an_outcome_with_one_version_that_is_not_there_from_the_start_means_nothing_before():
-    directory = directory_of(Source({"acme": replace(ACME, outcomes=versions_by_key([UPSELL]))}))
+    directory = directory_of(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL]))}))
     assert [directory.meaning("acme", "upsell", at) for at in (100, 99, 100)] == [CLICK, None, CLICK]
 
 
@@ -104,7 +104,7 @@ def test_what_changed_is_known_after_the_next_look():
     directory = directory_of(source, clock)
     assert directory.meaning("acme", "click", 0) == CLICK
     gone = [replace(o, is_active=False) if o.key == "click" else o for o in DEFAULT_OUTCOME_TYPES]
-    source.tenants = {"acme": replace(ACME, outcomes=versions_by_key(gone))}
+    source.tenants = {"acme": replace(ACME, outcomes=group_versions(gone))}
     assert directory.meaning("acme", "click", 0) == CLICK
     clock.now += 10
     directory.refresh()

@@ -12,7 +12,7 @@ from xxhash import xxh3_64_hexdigest
 
 from pipeline.decode import EVENT_SCHEMA
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
-from rapport.domain.outcomes import Category, Classification
+from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
 from rapport.kafka.sources import Source, event_id
 from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
@@ -199,7 +199,7 @@ def test_a_contact_at_the_stroke_of_midnight_counts_in_the_new_day_of_its_tenant
         local_day=days[0],
         outcome="click",
         classification=Classification.POSITIVE,
-        category=Category.RESPONSE,
+        category=OutcomeCategory.RESPONSE,
         is_conversion=False,
         direction="inbound",
     )

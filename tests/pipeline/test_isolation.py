@@ -23,7 +23,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
 from pipeline.tenant_cache import Directory
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.errors import TerminalStorageError
@@ -72,7 +72,7 @@ class Stream:
         self.log: list[bytes] = []
         configured, metrics = Settings(), StreamMetrics()
         self.positions = Positions(store, configured.kafka, "cluster", metrics)
-        self.positions.sources[self.partition] = source_of("cluster", *self.partition, 0)
+        self.positions.sources[self.partition] = name_source("cluster", *self.partition, 0)
         self.positions.next_offset[self.partition] = 0
         directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
         privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)

@@ -18,11 +18,11 @@ from rapport.domain.decisions.record import DecisionRecord
 from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, message_key
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.journeys.plan import compile_journey
-from rapport.domain.journeys.progress import enroll
+from rapport.domain.journeys.progress import enrol
 from rapport.domain.outcomes import RECOMMENDATION
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles import identity
-from rapport.domain.profiles.consent import Statement, Status
+from rapport.domain.profiles.consent import ConsentStatement, ConsentStatus
 from rapport.domain.rejections import Rejection
 from rapport.storage.catalogue_changes import Author, Change, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
@@ -127,7 +127,7 @@ class World:
         asyncio.run(look())
 
     def merge(self, source: str, target: str) -> None:
-        merge = identity.Statement(f"{source}>{target}", source, target)
+        merge = identity.MergeStatement(f"{source}>{target}", source, target)
         append_statement(self.store, "acme", merge, Author("tests"))
 
     def state(self, customer: str = "ann") -> list[tuple[str, str]]:
@@ -344,7 +344,7 @@ def test_entry_conditions_and_branches_know_the_customer_and_the_event(world: Wo
 
 
 def test_who_has_not_consented_is_not_contacted_and_goes_on(world: World):
-    refused = Statement(purpose="email", status=Status.REVOKED, stated_at_ms=NOW)
+    refused = ConsentStatement(purpose="email", status=ConsentStatus.REVOKED, stated_at_ms=NOW)
     record_consents(world.store, "acme", Author("tests"), [CustomerStatement("ann", refused)])
     world.journey(*STEPS)
     world.happen("ann", outcome="convert")
@@ -428,7 +428,7 @@ def test_a_tenant_whose_customers_all_fail_or_crowd_in_holds_up_no_other(world: 
     changes.append(Change("journey", journey))
     change_catalogue(world.store, "small", Author("tests"), lambda _before: changes)
     world.now_ms += DAY
-    made = [enroll(compile_journey(journey, 1), f"enr{name}", name, {}, world.now_ms) for name in ("x", "y")]
+    made = [enrol(compile_journey(journey, 1), f"enr{name}", name, {}, world.now_ms) for name in ("x", "y")]
     append(world.store, [Enrolled("small", one) for one in made])
     asked = break_decisions_of(monkeypatch, *crowd)
     world.look()

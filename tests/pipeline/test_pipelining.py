@@ -18,7 +18,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import Prepared, Preparer
 from pipeline.privacy import Privacy
 from pipeline.tenant_cache import Directory
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.tenants import create_tenant, load_tenants
@@ -68,7 +68,7 @@ def test_a_rebalance_in_the_middle_of_a_commit_costs_no_count(store: Store):
 async def _apply_two_clicks(store: Store) -> None:
     settings, metrics, reach = Settings(), StreamMetrics(), kill_at("")
     positions = Positions(store, settings.kafka, "cluster", metrics)
-    positions.sources[PARTITION] = source_of("cluster", *PARTITION, 0)
+    positions.sources[PARTITION] = name_source("cluster", *PARTITION, 0)
     positions.next_offset[PARTITION] = 0
     directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
     privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)

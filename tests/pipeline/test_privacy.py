@@ -20,7 +20,7 @@ from pipeline.prepare import Preparer
 from pipeline.privacy import Privacy
 from pipeline.tenant_cache import Directory
 from rapport.domain.privacy import hash_customer
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.reconcile import reconcile
@@ -56,7 +56,7 @@ class Worker:
         self.runner = asyncio.Runner()
         self.settings, self.metrics = Settings(), StreamMetrics()
         self.positions = Positions(self.store, self.settings.kafka, "cluster", self.metrics)
-        self.positions.sources[PARTITION] = source_of("cluster", *PARTITION, 0)
+        self.positions.sources[PARTITION] = name_source("cluster", *PARTITION, 0)
         self.positions.next_offset[PARTITION] = 0
         directory = Directory(lambda: load_tenants(self.store), refresh_s=3_600)
         privacy = Privacy(

@@ -15,7 +15,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from rapport.application.imports.feeds import Message
 from rapport.application.imports.sending import MAX_ARRAY_BYTES, SendError, open_sender
-from rapport.kafka.clients import producer
+from rapport.kafka.clients import make_producer
 from rapport.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_the_partition_is_the_one_that_the_plain_producer_chooses(broker: Broker
         async with open_sender(settings) as sender:
             await sender.add(messages(7))
             await sender.flush()
-        plain = producer(settings)
+        plain = make_producer(settings)
         await plain.start()
         try:
             places = {m.key: (await plain.send_and_wait(settings.topic, m.value, key=m.key)) for m in messages(7)}

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.catalogue.suppression import DEFAULT_SUPPRESSION_RULES, SuppressionRule, rules_in_force
+from rapport.domain.catalogue.suppression import DEFAULT_SUPPRESSION_RULES, SuppressionRule, select_active_rules
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.facts import CustomerFacts, Subject
 from rapport.domain.periods import DAY_MS
-from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings, Suppression, Trigger, suppressions_of
+from rapport.domain.profiles.suppressions import (
+    NO_ENDINGS,
+    Suppression,
+    SuppressionEndings,
+    Trigger,
+    compute_suppressions,
+)
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.world import NOW_MS
 
@@ -31,11 +37,11 @@ def ago(days: float, outcome: str = "dismiss", offer: str = "loan") -> Trigger:
     return Trigger(f"{at_ms:014d}-{outcome}-{offer}", outcome, offer, at_ms)
 
 
-def of(rules: list[SuppressionRule], *triggers: Trigger, endings: Endings = NO_ENDINGS) -> list[Suppression]:
-    return list(suppressions_of(rules, triggers, CATEGORIES, NOW_MS, endings))
+def of(rules: list[SuppressionRule], *triggers: Trigger, endings: SuppressionEndings = NO_ENDINGS) -> list[Suppression]:
+    return list(compute_suppressions(rules, triggers, CATEGORIES, NOW_MS, endings))
 
 
-def facts_of(triggers: list[Trigger], endings: Endings = NO_ENDINGS) -> CustomerFacts:
+def facts_of(triggers: list[Trigger], endings: SuppressionEndings = NO_ENDINGS) -> CustomerFacts:
     latest: dict[tuple[str, Subject], int] = {}
     for one in triggers:
         key = one.outcome, Subject(one.offer_id, f"{one.offer_id}-web", "web")
@@ -77,11 +83,11 @@ def test_an_outcome_while_it_holds_prolongs_it_and_a_later_one_begins_another():
     ("after", "endings", "ended_by"),
     [
         ([ago(1, "opt_in", "")], NO_ENDINGS, "opt_in"),
-        ([], Endings(granted_ms={"email": NOW_MS - DAY_MS}), "consent to email"),
-        ([], Endings(lifted_ms={("default-unsubscribe", "all"): NOW_MS - DAY_MS}), "lifted by an operator"),
+        ([], SuppressionEndings(granted_ms={"email": NOW_MS - DAY_MS}), "consent to email"),
+        ([], SuppressionEndings(lifted_ms={("default-unsubscribe", "all"): NOW_MS - DAY_MS}), "lifted by an operator"),
     ],
 )
-def test_who_subscribes_again_is_left_alone_no_longer(after: list[Trigger], endings: Endings, ended_by: str):
+def test_who_subscribes_again_is_left_alone_no_longer(after: list[Trigger], endings: SuppressionEndings, ended_by: str):
     """mautic#5313: who had unsubscribed stayed so, however often they subscribed again."""
     rules = list(DEFAULT_SUPPRESSION_RULES)
     (ended,) = of(rules, ago(2, "unsubscribe"), *after, endings=endings)
@@ -98,7 +104,7 @@ def test_those_that_hold_come_first_then_the_latest():
 
 
 def test_a_tenant_without_rules_has_the_documented_ones():
-    assert rules_in_force([]) == DEFAULT_SUPPRESSION_RULES
+    assert select_active_rules([]) == DEFAULT_SUPPRESSION_RULES
     days = {outcome: (one.days, one.scope) for one in DEFAULT_SUPPRESSION_RULES for outcome in one.outcomes}
     assert days["unsubscribe"] == days["unsubscribed"] == days["opt_out"] == (90, "global")
     assert days["dismiss"] == (7, "offer")
@@ -106,8 +112,8 @@ def test_a_tenant_without_rules_has_the_documented_ones():
 
 
 def test_one_rule_of_its_own_takes_the_place_of_all_defaults():
-    assert rules_in_force([rule(id="b"), rule(id="a")]) == [rule(id="a"), rule(id="b")]
-    assert rules_in_force([rule(status=Status.PAUSED)]) == []
+    assert select_active_rules([rule(id="b"), rule(id="a")]) == [rule(id="a"), rule(id="b")]
+    assert select_active_rules([rule(status=Status.PAUSED)]) == []
 
 
 triggers = st.lists(
@@ -138,7 +144,7 @@ rule_sets = st.lists(
 
 _past = st.floats(0, 20).map(lambda days: NOW_MS - round(days * DAY_MS))
 some_endings = st.builds(
-    Endings,
+    SuppressionEndings,
     granted_ms=st.dictionaries(st.sampled_from(["marketing", "email", "sms"]), _past),
     lifted_ms=st.dictionaries(st.tuples(st.sampled_from("abcd"), st.sampled_from(["all", "loan", "credit"])), _past),
 )
@@ -146,7 +152,7 @@ some_endings = st.builds(
 
 @given(rule_sets, triggers, some_endings)
 def test_a_decision_shows_what_no_suppression_that_holds_covers(
-    rules: list[SuppressionRule], happened: list[Trigger], endings: Endings
+    rules: list[SuppressionRule], happened: list[Trigger], endings: SuppressionEndings
 ):
     catalogue = bank(
         suppression_rule=[

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rapport.domain.addresses import fold_address
-from rapport.domain.privacy import hash_customer, hashes_of
-from rapport.domain.profiles.identity import Merges, Statement
+from rapport.domain.privacy import hash_customer, list_hashes
+from rapport.domain.profiles.identity import Merges, MergeStatement
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -37,12 +37,12 @@ def test_the_database_folds_as_python_does(store: Store, text: str):
 
 def test_whoever_was_erased_by_one_spelling_is_erased_by_another():
     erased = hash_customer("acme", "max.muster@example.com")
-    assert all(erased in hashes_of("acme", text) for text in SAME)
-    assert hashes_of("acme", "ACME/4711") == (hash_customer("acme", "ACME/4711"),)
+    assert all(erased in list_hashes("acme", text) for text in SAME)
+    assert list_hashes("acme", "ACME/4711") == (hash_customer("acme", "ACME/4711"),)
 
 
 def test_an_address_that_was_merged_is_the_persons_in_any_case():
-    merges = Merges.of([Statement("m1", SAME[0], "crm-7")])
+    merges = Merges.from_log([MergeStatement("m1", SAME[0], "crm-7")])
     assert merges.members(SAME[1]) == ("crm-7", SAME[0], SAME[1])
     assert merges.canonical(SAME[2]) == "crm-7"
     assert merges.members("max.muster@example.org") == ("max.muster@example.org",)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from rapport.domain.periods import DAY_MS
-from rapport.domain.profiles.clv import ClvRules, churn_probability, predict_revenue
+from rapport.domain.profiles.clv import ClvRules, compute_churn_probability, predict_revenue
 from rapport.storage.clv import compute_values, find_contacted, read_values
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_a_tenant_without_customers_has_no_values(store: Store):
 def test_revenue_and_churn_are_those_of_the_documented_examples():
     assert predict_revenue(360) == 1440
     assert predict_revenue(-5) == 0
-    assert churn_probability(5) == pytest.approx(0.119, abs=5e-4)
-    assert churn_probability(30) == 0.5
-    assert churn_probability(10**9) == 1
-    assert churn_probability(None) is None
+    assert compute_churn_probability(5) == pytest.approx(0.119, abs=5e-4)
+    assert compute_churn_probability(30) == 0.5
+    assert compute_churn_probability(10**9) == 1
+    assert compute_churn_probability(None) is None

@@ -10,13 +10,13 @@ import pytest
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.contact import (
     NO_OBJECTIONS,
+    ContactObjections,
     ContactProfile,
-    Objections,
-    author_of,
-    begin,
-    end,
-    follow,
-    profile_id_of,
+    end_profile,
+    hash_author,
+    make_next_version,
+    make_profile_id,
+    start_profile,
 )
 from rapport.storage.contact_profiles import (
     append_profile,
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 NOW_MS = 20_000 * DAY_MS
-US = author_of("key_1")
+US = hash_author("key_1")
 _numbers = itertools.count()
 
 
 def stored(store: Store, tenant_id: str = "t1", at_ms: int = NOW_MS, **fields: Any) -> ContactProfile:
     """A new profile; what is no attribute of profiles is a field of the person."""
     own = {name: fields.pop(name) for name in ("contact_ids", "is_active", "project_id") if name in fields}
-    profile = begin(
+    profile = start_profile(
         ContactProfile(
-            id=profile_id_of(at_ms, f"{next(_numbers):016x}"),
+            id=make_profile_id(at_ms, f"{next(_numbers):016x}"),
             fields=fields,
             created_at_ms=at_ms,
             created_by=US,
@@ -60,11 +60,11 @@ def stored(store: Store, tenant_id: str = "t1", at_ms: int = NOW_MS, **fields: A
 
 
 def finish(store: Store, profile: ContactProfile, how: str, tenant_id: str = "t1") -> None:
-    assert append_profile(store, tenant_id, end(profile, how, NOW_MS, US))
+    assert append_profile(store, tenant_id, end_profile(profile, how, NOW_MS, US))
 
 
 def patched(store: Store, profile: ContactProfile, at_ms: int, **fields: Any) -> ContactProfile:
-    after = follow(profile, msgspec.structs.replace(profile, fields={**profile.fields, **fields}), at_ms, US)
+    after = make_next_version(profile, msgspec.structs.replace(profile, fields={**profile.fields, **fields}), at_ms, US)
     assert append_profile(store, "t1", after)
     return after
 
@@ -91,7 +91,7 @@ def test_what_is_written_is_read(store: Store):
 
 def test_of_two_attempts_at_one_version_the_first_counts(store: Store):
     profile = stored(store, firstname="Max")
-    first = follow(profile, msgspec.structs.replace(profile, fields={"firstname": "First"}), NOW_MS, US)
+    first = make_next_version(profile, msgspec.structs.replace(profile, fields={"firstname": "First"}), NOW_MS, US)
     assert append_profile(store, "t1", first)
     assert not append_profile(store, "t1", msgspec.structs.replace(first, fields={"firstname": "Second"}))
     (found,) = read_profiles(store, "t1", [profile.id])
@@ -106,7 +106,7 @@ def test_simultaneous_changes_all_take_effect(store: Store):
             store,
             "t1",
             profile.id,
-            lambda found: follow(
+            lambda found: make_next_version(
                 found.profile,
                 msgspec.structs.replace(found.profile, fields={"count": found.profile.fields["count"] + 1}),
                 NOW_MS,
@@ -192,7 +192,7 @@ def test_an_objection_outlives_an_expired_profile_until_a_newer_one_speaks_for_t
     expire_profiles(store, untouched_since_ms=NOW_MS, now_ms=NOW_MS, author=US)
     assert [row[1:3] for row in rows(store)] == [("expired", '{"prevent_data_collection":true}')]
     assert uncollected_customers(store) == {("t1", "a"): 1_000}
-    expected = Objections(prevents_collection=True, is_inactive=True)
+    expected = ContactObjections(prevents_collection=True, is_inactive=True)
     assert read_objections(store, [("t1", "a")]) == [expected]
     stored(store, contact_ids=("a",))
     assert uncollected_customers(store) == {}
@@ -214,9 +214,9 @@ def test_objections_are_those_of_the_customers_asked_for(store: Store):
     asked = [("t1", "a"), ("t1", "c"), ("t1", "d"), ("t2", "b"), ("t1", "e"), ("t2", "e")]
     found = dict(zip(asked, read_objections(store, asked), strict=True))
     assert {key: one for key, one in found.items() if one != NO_OBJECTIONS} == {
-        ("t1", "a"): Objections(refuses_gdpr=True),
-        ("t1", "c"): Objections(is_inactive=True),
-        ("t2", "e"): Objections(prevents_collection=True),
+        ("t1", "a"): ContactObjections(refuses_gdpr=True),
+        ("t1", "c"): ContactObjections(is_inactive=True),
+        ("t2", "e"): ContactObjections(prevents_collection=True),
     }
 
 

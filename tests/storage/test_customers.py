@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rapport.domain.customers.stored_customer import Attributes, CustomerKey
+from rapport.domain.customers.customer import Attributes, CustomerKey
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import (
     MAX_CUSTOMERS,

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rapport.domain.experiments.statistics import Sample
-from rapport.domain.profiles.identity import Statement
+from rapport.domain.profiles.identity import MergeStatement
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.experiments import Counted, Counting, count_creatives, count_variants
 from rapport.storage.identity import append_statement
@@ -201,7 +201,7 @@ def test_a_decision_of_another_form_is_in_no_experiment(store: Store):
 
 
 def merge(store: Store, source: str, target: str) -> None:
-    append_statement(store, "acme", Statement(f"{source}>{target}", source, target), Author("tests", ""))
+    append_statement(store, "acme", MergeStatement(f"{source}>{target}", source, target), Author("tests", ""))
 
 
 def by_hand(

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
-from rapport.domain.customers.merge import merge_kept
-from rapport.domain.customers.stored_customer import KeptOfCustomer
+from rapport.domain.customers.customer import CustomerSnapshot
+from rapport.domain.customers.merge import merge_snapshots
 from rapport.domain.decisions.contact_facts import FactsQuery
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.periods import DAY_MS
-from rapport.domain.profiles.consent import withheld
-from rapport.domain.profiles.identity import Statement
+from rapport.domain.profiles.consent import find_withheld_purposes
+from rapport.domain.profiles.identity import MergeStatement
 from rapport.domain.tenants import TenantSettings
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.decision_facts import read_facts
@@ -37,7 +37,7 @@ ME = Author("tests")
 
 def test_merges_and_their_undoing_are_kept_in_order_and_for_each_tenant_alone(store: Store):
     assert read_stamp(store, "acme") == read_stamp(store, "kiwi")
-    merge = Statement("m1", "ann", "bob")
+    merge = MergeStatement("m1", "ann", "bob")
     append_statement(store, "acme", merge, ME)
     stamp = read_stamp(store, "acme")
     assert stamp != read_stamp(store, "kiwi")
@@ -126,11 +126,15 @@ def latest(*parts: Mapping[Any, int]) -> dict[Any, int]:
 )
 def test_what_one_of_the_ids_refuses_is_refused(parts: list[tuple[dict, dict]], *, email_is_withheld: bool):
     for ordered in (parts, parts[::-1]):
-        kept = merge_kept([KeptOfCustomer(attributes or None, said) for attributes, said in ordered], TenantSettings())
-        assert ("email" in withheld(kept.consents, kept.attributes or {}, TenantSettings())) is email_is_withheld
+        kept = merge_snapshots(
+            [CustomerSnapshot(attributes or None, said) for attributes, said in ordered], TenantSettings()
+        )
+        assert (
+            "email" in find_withheld_purposes(kept.consents, kept.attributes or {}, TenantSettings())
+        ) is email_is_withheld
 
 
 def test_the_canonical_ids_attributes_win():
-    parts = [KeptOfCustomer({"age": 41}, {}), KeptOfCustomer({"age": 40, "city": "Bonn"}, {})]
-    assert merge_kept(parts, TenantSettings()).attributes == {"age": 41, "city": "Bonn"}
-    assert merge_kept([KeptOfCustomer(None, {})], TenantSettings()).attributes is None
+    parts = [CustomerSnapshot({"age": 41}, {}), CustomerSnapshot({"age": 40, "city": "Bonn"}, {})]
+    assert merge_snapshots(parts, TenantSettings()).attributes == {"age": 41, "city": "Bonn"}
+    assert merge_snapshots([CustomerSnapshot(None, {})], TenantSettings()).attributes is None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from rapport.domain.journeys.enrollment import EnrollmentStatus
-from rapport.domain.journeys.progress import enroll, leave
+from rapport.domain.journeys.enrolment import EnrolmentStatus
+from rapport.domain.journeys.progress import enrol, leave
 from rapport.domain.privacy import hash_customer
 from rapport.storage.journeys import (
     Enrolled,
@@ -34,7 +34,7 @@ READY: Final = plan({"id": "pause", "type": "wait", "config": {"duration": 1}})
 
 
 def enrolled(name: str = "e1", customer: str = "ann", tenant: str = "acme", **changes: Any) -> Enrolled:
-    return Enrolled(tenant, replace(enroll(READY, name, customer, {}, NOW), **changes))
+    return Enrolled(tenant, replace(enrol(READY, name, customer, {}, NOW), **changes))
 
 
 def test_of_several_attempts_at_a_version_one_counts_and_all_learn_which(store: Store):
@@ -67,7 +67,7 @@ def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
         enrolled("before", due_at_ms=NOW - DAY),
         enrolled("later", due_at_ms=NOW + 1),
         enrolled("moved", due_at_ms=NOW),
-        enrolled("over", status=EnrollmentStatus.COMPLETED),
+        enrolled("over", status=EnrolmentStatus.COMPLETED),
         enrolled("held", journey_id="paused"),
         enrolled("theirs", tenant="other"),
     ]

@@ -10,9 +10,9 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
 from pipeline.tenant_cache import Directory
-from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.storage.reconcile import Reconciliation, reconcile
 from rapport.storage.repairs import pending_repairs, repair, request_repairs
 from rapport.storage.stream import (
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 REFUND = OutcomeType(
-    key="refund", classification=Classification.NEGATIVE, category=Category.RESPONSE, allows_negative_value=True
+    key="refund", classification=Classification.NEGATIVE, category=OutcomeCategory.RESPONSE, allows_negative_value=True
 )
-OUTCOMES = versions_by_key([*DEFAULT_OUTCOME_TYPES, REFUND])
+OUTCOMES = group_versions([*DEFAULT_OUTCOME_TYPES, REFUND])
 TENANTS = {name: Tenant(name, name, zone, OUTCOMES) for name, zone in (("acme", "UTC"), ("kiwi", "Pacific/Auckland"))}
 SOURCES = ["cluster/interactions/0", "cluster/interactions/1"]
 HOUR_MS = 3_600_000
@@ -59,7 +59,7 @@ def apply_messages(
 ) -> None:
     """What a worker does with some messages, each of one event or several, up to where it crashes."""
     place = Partition("interactions", partition)
-    source = source_of("cluster", *place, 0)
+    source = name_source("cluster", *place, 0)
     records = [
         FetchedRecord(
             offset,

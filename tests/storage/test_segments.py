@@ -10,10 +10,10 @@ import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.conditions import Condition, compile_condition
-from rapport.domain.customers.stored_customer import CustomerKey
+from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.numbers import MAX_NUMBER
 from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
-from rapport.domain.profiles.identity import Statement
+from rapport.domain.profiles.identity import MergeStatement
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import change_customers, load_customers
@@ -243,7 +243,7 @@ def test_who_was_merged_is_one_customer_until_the_merge_is_undone(store: Store):
         ("metric.clicks", "eq", 2),
     )
     assert refreshed(store, one, whose=tenancy(metric("clicks"))) == {}
-    merge = Statement(merge_id="m1", source_id="anna", target_id="ann")
+    merge = MergeStatement(merge_id="m1", source_id="anna", target_id="ann")
     append_statement(store, "acme", merge, Author("tests"))
     assert refreshed(store, one, whose=tenancy(metric("clicks"))) == {"ann": NOW}
     append_statement(store, "acme", merge._replace(is_undone=True), Author("tests"))

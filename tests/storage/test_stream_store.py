@@ -13,9 +13,9 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import Decoded, decode_batch
 from pipeline.fold import STATE_SCHEMA
 from pipeline.tenant_cache import Directory
-from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, versions_by_key
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, group_versions
 from rapport.domain.tenants import Tenant
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.storage.sources import begin_generation
 from rapport.storage.stream import (
     DeadLetter,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 P0 = Partition("interactions", 0)
 SOURCE, OTHER = "cluster/interactions/0", "cluster/interactions/1"
-OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+OUTCOMES = group_versions(DEFAULT_OUTCOME_TYPES)
 TENANTS = {name: Tenant(name, name, "UTC", OUTCOMES) for name in ("acme", "globex")}
 PROGRESS = Progress(
     source=SOURCE,
@@ -78,7 +78,7 @@ def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -
     records = [FetchedRecord(first_offset + n, now, None, text_of(value)) for n, value in enumerate(values)]
     directory = Directory(lambda: TENANTS, refresh_s=10)
     directory.refresh()
-    return decode_batch({partition: records}, {partition: source_of("cluster", *partition, 0)}, directory)
+    return decode_batch({partition: records}, {partition: name_source("cluster", *partition, 0)}, directory)
 
 
 def events(*values: object, first_offset: int = 0, partition: Partition = P0) -> pl.DataFrame:

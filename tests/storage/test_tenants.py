@@ -6,9 +6,9 @@ import pytest
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
 from pipeline.tenant_cache import Directory
-from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Category, Classification, OutcomeType, versions_by_key
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant, TenantSettings
-from rapport.kafka.sources import source_of
+from rapport.kafka.sources import name_source
 from rapport.storage.client import Store
 from rapport.storage.tenants import (
     InvalidTenantIdError,
@@ -19,7 +19,7 @@ from rapport.storage.tenants import (
 )
 from tests.fixtures.events import CLICK, text_of
 
-OUTCOMES = versions_by_key(DEFAULT_OUTCOME_TYPES)
+OUTCOMES = group_versions(DEFAULT_OUTCOME_TYPES)
 
 
 def count(store: Store, table: str) -> int:
@@ -89,7 +89,7 @@ def test_the_stream_can_use_the_time_zones_that_are_accepted(store: Store, time_
     directory.refresh()
     partition = Partition("interactions", 0)
     records = {partition: [FetchedRecord(0, 1_773_585_000_000, None, text_of(CLICK))]}
-    assert decode_batch(records, {partition: source_of("cluster", *partition, 0)}, directory).events.height == 1
+    assert decode_batch(records, {partition: name_source("cluster", *partition, 0)}, directory).events.height == 1
 
 
 def test_an_inactive_tenant_is_not_loaded(store: Store):
@@ -143,7 +143,7 @@ def test_versions_of_an_outcome_are_loaded_in_the_order_they_take_effect(store: 
         return OutcomeType(
             key="upsell",
             classification=classification,
-            category=Category.RESPONSE,
+            category=OutcomeCategory.RESPONSE,
             effective_at_ms=effective_at_ms,
             is_active=is_active,
         )

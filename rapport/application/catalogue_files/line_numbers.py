@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 
 from rapport.domain.json_limits import MAX_DEPTH, find_value_fault
-from rapport.domain.number_text import index_of_text
+from rapport.domain.number_text import parse_index
 
 MAX_VALUES: Final = 1_000_000
 """Values of a file once its aliases are followed; a small file can stand for billions."""
@@ -163,7 +163,7 @@ def find_line(node: yaml.Node, path: str, renamed: Mapping[str, str] | None = No
 
 def _step(node: yaml.Node, name: str) -> tuple[yaml.Node | None, yaml.Node | None]:
     if isinstance(node, yaml.SequenceNode):
-        index = index_of_text(name)
+        index = parse_index(name)
         if index is not None and index < len(node.value):
             return None, node.value[index]
         for item in node.value:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rapport.application.catalogue_files.line_numbers import CatalogueFileError, FileFault, find_line
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.outcomes import (
-    Category,
     Classification,
+    OutcomeCategory,
     OutcomeDescription,
     OutcomeKey,
     OutcomeName,
@@ -95,7 +95,7 @@ class OutcomeStep:
     @property
     def fields(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Of it before and after; none where it is not there."""
-        before, after = (full_fields(as_in_file(one)) if one else {} for one in (self.before, self.after))
+        before, after = (to_full_fields(as_in_file(one)) if one else {} for one in (self.before, self.after))
         return before, after
 
 
@@ -143,7 +143,7 @@ def _follow(before: OutcomeRecord | None, given: FileOutcomeType, places: Iterat
     fields: dict[str, Any] = msgspec.structs.asdict(given)
     fields |= {
         "name": default_name(given.key) if given.name is None else given.name,
-        "category": Category(given.category),
+        "category": OutcomeCategory(given.category),
     }
     if given.ordinal is None:
         fields["ordinal"] = before.ordinal if before else next(places)

@@ -10,7 +10,7 @@ import msgspec
 
 from rapport.application.catalogue_files.line_numbers import CatalogueFileError, FileFault
 from rapport.application.catalogue_files.outcome_types import OutcomeStep, plan_outcome_types
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.validate import Entities, apply_changes, find_faults, is_same
@@ -43,7 +43,7 @@ class Step:
     @property
     def fields(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Of the entity before and after; none where there is none."""
-        before, after = (full_fields(one) if one else {} for one in (self.before, self.after))
+        before, after = (to_full_fields(one) if one else {} for one in (self.before, self.after))
         return before, after
 
 
@@ -137,7 +137,7 @@ def _with_published(one: Placed, known: Entity | None) -> Entity:
         return one.entity
     was = known if isinstance(known, DecisionFlow) else DecisionFlow(id=one.entity.id, name="x", key=one.entity.key)
     published = one.entity.published if one.publishes else was.published
-    is_new = full_fields(published) != full_fields(was.published)
+    is_new = to_full_fields(published) != to_full_fields(was.published)
     version = was.published_version + 1 if is_new else was.published_version
     return msgspec.structs.replace(one.entity, published=published, published_version=version)
 

@@ -9,7 +9,7 @@ import yaml
 
 from rapport.application.catalogue_files.outcome_types import as_in_file
 from rapport.application.catalogue_files.reader import NODES, OUTCOME_TYPES, SECTIONS
-from rapport.domain.catalogue.plain import sparse_fields
+from rapport.domain.catalogue.plain import to_sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.validate import Entities
@@ -25,7 +25,7 @@ def write_catalogue(entities: Entities, outcome_types: Iterable[OutcomeRecord] =
         entities: The catalogue.
         outcome_types: Those of the tenant, in the order in which it lists them; only its own ones are written.
     """
-    own = [sparse_fields(as_in_file(one)) for one in outcome_types if one.is_active and not one.is_system]
+    own = [to_sparse_fields(as_in_file(one)) for one in outcome_types if one.is_active and not one.is_system]
     parts: dict[str, Sequence[Mapping[str, Any]]] = {OUTCOME_TYPES: own} if own else {}
     parts |= {
         section: [_fields_of(entity) for entity in sorted(entities[kind], key=lambda one: one.id)]
@@ -36,7 +36,7 @@ def write_catalogue(entities: Entities, outcome_types: Iterable[OutcomeRecord] =
 
 
 def _fields_of(entity: Entity) -> Mapping[str, Any]:
-    fields = dict(sparse_fields(entity))
+    fields = dict(to_sparse_fields(entity))
     first = {name: fields.pop(name) for name in ("id", "key", "name", "status", "description") if name in fields}
     if isinstance(entity, DecisionFlow):
         fields.pop("publishedVersion", None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rapport.domain.customers.customer import know_customer
-from rapport.domain.customers.merge import merge_kept, merge_memberships, person_id_of
-from rapport.domain.customers.stored_customer import CustomerKey
+from rapport.domain.customers.context import build_context
+from rapport.domain.customers.customer import CustomerKey
+from rapport.domain.customers.merge import find_person_id, merge_memberships, merge_snapshots
 from rapport.domain.decisions.contact_facts import FactsQuery
 from rapport.domain.decisions.facts import CustomerFacts
 from rapport.domain.decisions.tenant_totals import NO_TOTALS, index_totals, make_tenant_facts, needs_totals
@@ -20,7 +20,7 @@ from rapport.storage.segments import load_memberships
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rapport.domain.customers.customer import KnownCustomer
+    from rapport.domain.customers.context import CustomerContext
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import TenantFacts
     from rapport.domain.profiles.attribute_sources import AttributeSources
@@ -73,7 +73,7 @@ def know_customers(
     customer_ids: Sequence[str],
     merges: Merges,
     sources: AttributeSources,
-) -> dict[str, KnownCustomer]:
+) -> dict[str, CustomerContext]:
     """What is known of customers beyond their contacts.
 
     Args:
@@ -93,9 +93,9 @@ def know_customers(
     kept = dict(zip(names, load_kept(store, keys), strict=True))
     member_of = dict(zip(names, memberships, strict=True))
     return {
-        customer_id: know_customer(
+        customer_id: build_context(
             tenant,
-            merge_kept([kept[one] for one in ids], tenant.settings),
+            merge_snapshots([kept[one] for one in ids], tenant.settings),
             merge_memberships([member_of[one] for one in ids]),
             segments,
             {},
@@ -122,7 +122,7 @@ def gather_facts(
     asked = facts_request(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
     (loaded,) = read_facts(store, [asked])
     facts = CustomerFacts(
-        person_id=person_id_of(members, customer_id),
+        person_id=find_person_id(members, customer_id),
         attributes=customer.attributes,
         segments=customer.segments,
         metrics=loaded.metrics,

@@ -13,7 +13,7 @@ import msgspec
 
 from rapport.domain.events import EVENT_TYPES
 from rapport.domain.json_limits import MAX_INTEGER_DIGITS, JsonFault, decode_json, find_json_fault
-from rapport.domain.number_text import number_of_text
+from rapport.domain.number_text import parse_number
 from rapport.domain.rejections import RejectionCode
 
 CellConverter: TypeAlias = Callable[[str, Any], Any]
@@ -70,7 +70,7 @@ def _is_json(text: str) -> bool:
 
 
 def _number(text: str) -> float | str:
-    number = number_of_text(text)
+    number = parse_number(text)
     return text if number is None else number
 
 

@@ -13,8 +13,8 @@ from rapport.application.imports.feeds import BadLine
 from rapport.application.imports.mapping import MappingError
 from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json, find_value_fault
-from rapport.domain.profiles.attributes import ID_NAMES, Form
-from rapport.domain.profiles.rows import Row, row_of
+from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema
+from rapport.domain.profiles.rows import CustomerRow, read_row
 from rapport.storage.customer_rows import Way, upsert_rows
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Destination:
     store: Store
     tenant_id: str
     author: Author
-    form: Form
+    form: AttributeSchema
 
 
 def load_customers_of(
@@ -127,7 +127,7 @@ def load_customers_of(
     way = Way(replaces=replaces, is_text=table.kind == "csv")
     loaded, started_at = Loaded(), time.perf_counter()
     for entries, position in _batches(table, mapping, batch_rows):
-        rows = [one for one in entries if isinstance(one, Row)]
+        rows = [one for one in entries if isinstance(one, CustomerRow)]
         bad = [one for one in entries if isinstance(one, BadLine)]
         done = upsert_rows(into.store, into.tenant_id, into.author, into.form, rows, way)
         bad += [_bad(number, faults) for number, faults in done.faults.items()]
@@ -143,9 +143,11 @@ def load_customers_of(
     return loaded
 
 
-def _batches(table: Table, mapping: AttributeMapping, batch_rows: int) -> Iterator[tuple[Sequence[Row | BadLine], int]]:
+def _batches(
+    table: Table, mapping: AttributeMapping, batch_rows: int
+) -> Iterator[tuple[Sequence[CustomerRow | BadLine], int]]:
     names, convert = mapping.names(), _CONVERTERS[table.kind]
-    pending: list[Row | BadLine] = []
+    pending: list[CustomerRow | BadLine] = []
     position = 0
     for chunk in table.chunks:
         pending += [one if isinstance(one, BadLine) else _row_of(one, names, convert) for one in chunk.rows]
@@ -157,7 +159,7 @@ def _batches(table: Table, mapping: AttributeMapping, batch_rows: int) -> Iterat
         yield pending, position
 
 
-def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any]) -> Row | BadLine:
+def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any]) -> CustomerRow | BadLine:
     try:
         cells = {
             names.get(column, column): value
@@ -172,8 +174,8 @@ def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any
     for name in ID_NAMES:
         if isinstance(cells.get(name), int) and not isinstance(cells[name], bool):
             cells[name] = str(cells[name])
-    found = row_of(row.number, cells)
-    return found if isinstance(found, Row) else _bad(row.number, [found])
+    found = read_row(row.number, cells)
+    return found if isinstance(found, CustomerRow) else _bad(row.number, [found])
 
 
 def _bad(number: int, faults: Sequence[Fault]) -> BadLine:

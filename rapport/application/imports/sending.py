@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from rapport.kafka.clients import producer as make_producer
+from rapport.kafka.clients import make_producer
 from rapport.kafka.topics import create_topics
 
 if TYPE_CHECKING:

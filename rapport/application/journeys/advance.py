@@ -30,15 +30,15 @@ from rapport.application.journeys.effects import (
 from rapport.application.journeys.journey_cache import NoJourneyError
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.events import Message, encode_event, message_key
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
-from rapport.domain.journeys.progress import Action, Decide, Send, advance, complete, fail, leave, put_off
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
+from rapport.domain.journeys.progress import Action, DecideAction, SendAction, advance, complete, fail, leave, postpone
 from rapport.fairness import take_turns
 from rapport.storage.errors import is_away as is_store_away
 from rapport.storage.journeys import Enrolled, append
 
 if TYPE_CHECKING:
     from rapport.application.journeys.journey_cache import Configured, KnownJourneys
-    from rapport.domain.journeys.plan import Plan
+    from rapport.domain.journeys.plan import JourneyPlan
     from rapport.domain.journeys.progress import JourneyFacts
     from rapport.storage.client import Store
 
@@ -59,7 +59,7 @@ class _Turn:
     """
 
     enrolled: Enrolled
-    plan: Plan
+    plan: JourneyPlan
     known: Configured
     facts: JourneyFacts
 
@@ -144,7 +144,7 @@ class Mover:
 
     def _prepare(self, states: Sequence[Enrolled], now_ms: int) -> tuple[list[_Turn], list[Enrolled]]:
         """Everybody whose turn it is, and the others: what their journey needs is not there, or cannot be read."""
-        plans: dict[str, Plan] = {}
+        plans: dict[str, JourneyPlan] = {}
         others: list[Enrolled] = []
         by_tenant: defaultdict[str, list[Enrolled]] = defaultdict(list)
         for one in states:
@@ -175,7 +175,7 @@ class Mover:
         return turns, others
 
     def _turns_of(
-        self, tenant_id: str, mine: Sequence[Enrolled], plans: Mapping[str, Plan], now_ms: int
+        self, tenant_id: str, mine: Sequence[Enrolled], plans: Mapping[str, JourneyPlan], now_ms: int
     ) -> list[_Turn]:
         known = self._known.configured(tenant_id)
         metrics = {key for one in mine for key in plans[one.enrollment.id].metrics}
@@ -214,13 +214,13 @@ class Mover:
             raise errors[0]
         return states
 
-    async def _done(self, turn: _Turn, state: Enrollment, action: Action) -> Enrollment:
+    async def _done(self, turn: _Turn, state: Enrolment, action: Action) -> Enrolment:
         """See to one effect; the state after it."""
         chosen: Sequence[Mapping[str, Any]] | None = None
         try:
-            if isinstance(action, Decide):
+            if isinstance(action, DecideAction):
                 chosen = await self._decide(turn, state, action)
-            elif isinstance(action, Send):
+            elif isinstance(action, SendAction):
                 await self._contact(turn, state, action)
             else:
                 await asyncio.to_thread(update, self._store, turn.known, state, action)
@@ -231,7 +231,7 @@ class Mover:
             return fail(state, self._clock(), str(error))
         return complete(turn.plan, state, self._clock(), chosen=chosen)
 
-    async def _decide(self, turn: _Turn, state: Enrollment, action: Decide) -> Sequence[Mapping[str, Any]]:
+    async def _decide(self, turn: _Turn, state: Enrolment, action: DecideAction) -> Sequence[Mapping[str, Any]]:
         """Decide, and have the decision recorded before the journey goes on with it."""
         at, place = self._positions(), place_of(state)
         record = await asyncio.to_thread(
@@ -240,7 +240,7 @@ class Mover:
         await self._send(decision_message(turn.known, state, record))
         return [{**offer, "recommendationId": record.recommendation_id} for offer in offers_of(record)]
 
-    async def _contact(self, turn: _Turn, state: Enrollment, action: Send) -> None:
+    async def _contact(self, turn: _Turn, state: Enrolment, action: SendAction) -> None:
         event = contact_of(turn.known, state, action)
         why_not = await asyncio.to_thread(why_not_contact, self._store, turn.known, event)
         if why_not:
@@ -249,7 +249,7 @@ class Mover:
             await self._send(Message(message_key(event.tenant_id, event.customer_id), encode_event(event)))
 
 
-def _next(enrolled: Enrolled, state: Enrollment) -> Enrolled:
+def _next(enrolled: Enrolled, state: Enrolment) -> Enrolled:
     """The version after the one that was read."""
     return enrolled._replace(enrollment=replace(state, version=enrolled.enrollment.version + 1))
 
@@ -266,11 +266,11 @@ def _put_off(enrolled: Enrolled, now_ms: int, error: Exception) -> Enrolled:
         error=repr(error)[:500],
     )
     reason = f"step {state.step!r} failed unexpectedly ({type(error).__name__}) and is tried again"
-    return _next(enrolled, put_off(state, now_ms, reason))
+    return _next(enrolled, postpone(state, now_ms, reason))
 
 
 def _is_going_on(one: Enrolled) -> bool:
-    return one.enrollment.status is EnrollmentStatus.ACTIVE and not one.enrollment.setbacks
+    return one.enrollment.status is EnrolmentStatus.ACTIVE and not one.enrollment.setbacks
 
 
 def _is_away(error: Exception) -> bool:

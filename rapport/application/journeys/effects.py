@@ -28,7 +28,7 @@ from rapport.domain.decisions.record import (
 )
 from rapport.domain.events import InteractionRecorded, Message, message_key
 from rapport.domain.profiles.attributes import complete
-from rapport.domain.profiles.consent import missing_for
+from rapport.domain.profiles.consent import find_missing_purpose
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import Before, change_customers
 from rapport.storage.identity import read_merges
@@ -36,11 +36,11 @@ from rapport.storage.identity import read_merges
 if TYPE_CHECKING:
     from rapport.application.journeys.journey_cache import Configured
     from rapport.domain.catalogue.strategy import DecisionFlow
-    from rapport.domain.customers.stored_customer import Attributes
+    from rapport.domain.customers.customer import Attributes
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.journeys.definition import DecideConfig
-    from rapport.domain.journeys.enrollment import Enrollment
-    from rapport.domain.journeys.progress import Decide, Send, Update
+    from rapport.domain.journeys.enrolment import Enrolment
+    from rapport.domain.journeys.progress import DecideAction, SendAction, UpdateAction
     from rapport.storage.client import Store
 
 SEED_BYTES: Final = 6
@@ -54,7 +54,7 @@ def choose(
     store: Store,
     known: Configured,
     customer_id: str,
-    action: Decide,
+    action: DecideAction,
     now_ms: int,
     context: Mapping[str, Any],
     positions: Mapping[str, int],
@@ -118,19 +118,19 @@ def offers_of(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
     ]
 
 
-def decision_message(known: Configured, state: Enrollment, record: DecisionRecord) -> Message:
+def decision_message(known: Configured, state: Enrolment, record: DecisionRecord) -> Message:
     """The message of a decision. That something is shown is said by the step that sends, and by no channel."""
     tenant_id = known.tenant.tenant_id
     value = encode_decision(tenant_id, record, msgspec.Raw(msgspec.json.encode(place_of(state))), frozenset())
     return Message(message_key(tenant_id, record.customer_id), value)
 
 
-def place_of(state: Enrollment) -> Mapping[str, Any]:
+def place_of(state: Enrolment) -> Mapping[str, Any]:
     """Where in a journey something happens, as its events and decisions say it."""
     return {"journey": {"journeyId": state.journey_id, "enrollmentId": state.id, "stepId": state.step}}
 
 
-def contact_of(known: Configured, enrollment: Enrollment, action: Send) -> InteractionRecorded:
+def contact_of(known: Configured, enrollment: Enrolment, action: SendAction) -> InteractionRecorded:
     """The event that records a contact; the same however often it is made.
 
     Raises:
@@ -165,11 +165,11 @@ def why_not_contact(store: Store, known: Configured, event: InteractionRecorded)
     if customer.objections:
         return customer.objections[0]
     channel = known.catalogue.channels.get(event.channel_id or "")
-    purpose = missing_for(channel.channel_type if channel else None, customer.withheld)
+    purpose = find_missing_purpose(channel.channel_type if channel else None, customer.withheld)
     return f"the customer has not consented to {purpose}" if purpose else ""
 
 
-def update(store: Store, known: Configured, enrollment: Enrollment, action: Update) -> None:
+def update(store: Store, known: Configured, enrollment: Enrolment, action: UpdateAction) -> None:
     """Change what is kept of a customer.
 
     Raises:

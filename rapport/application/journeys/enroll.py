@@ -11,10 +11,10 @@ import structlog
 from rapport.application.journeys.journey_cache import Entry
 from rapport.application.journeys.load_facts import load_facts
 from rapport.application.journeys.person import People
-from rapport.domain.formulas.values import truth_of
-from rapport.domain.journeys.enrollment import enrollment_id
+from rapport.domain.formulas.values import to_truth
+from rapport.domain.journeys.enrolment import make_enrolment_id
 from rapport.domain.journeys.entry import EntryEvent, matches
-from rapport.domain.journeys.progress import enroll, look_up
+from rapport.domain.journeys.progress import enrol, look_up_field
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.journeys import Enrolled, append
 from rapport.storage.tombstones import read_erasures
@@ -97,8 +97,8 @@ class Meant(NamedTuple):
         """The enrolment, as it begins."""
         plan, event = self.entry.plan, self.event
         told_apart_by = event.id if plan.allows_reentry else ""
-        name = enrollment_id(event.tenant_id, plan.journey_id, event.customer_id, told_apart_by)
-        return Enrolled(event.tenant_id, enroll(plan, name, event.customer_id, event.fields, now_ms))
+        name = make_enrolment_id(event.tenant_id, plan.journey_id, event.customer_id, told_apart_by)
+        return Enrolled(event.tenant_id, enrol(plan, name, event.customer_id, event.fields, now_ms))
 
 
 def _fulfilled(store: Store, known: KnownJourneys, meant: Sequence[Meant], now_ms: int) -> list[Meant]:
@@ -141,4 +141,4 @@ def _is_fulfilled(one: Meant, facts: Mapping[tuple[str, str], JourneyFacts], now
     state, known = one.enrolled(now_ms).enrollment, facts.get((one.event.tenant_id, one.event.customer_id))
     if known is None:
         return False
-    return bool(truth_of(formula.evaluate(lambda name: look_up(name, state, known, now_ms))))
+    return bool(to_truth(formula.evaluate(lambda name: look_up_field(name, state, known, now_ms))))

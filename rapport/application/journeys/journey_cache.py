@@ -16,8 +16,8 @@ from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.formulas import FormulaError
 from rapport.domain.journeys.definition import Journey
-from rapport.domain.journeys.plan import Plan, compile_journey
-from rapport.domain.profiles.attributes import Form
+from rapport.domain.journeys.plan import JourneyPlan, compile_journey
+from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.catalogue import catalogue_stamp, load_catalogue
 from rapport.storage.journeys import load_body, load_journeys
 from rapport.storage.tenants import load_tenants
@@ -47,7 +47,7 @@ class Entry:
     """
 
     tenant_id: str
-    plan: Plan
+    plan: JourneyPlan
     since_ms: int
 
 
@@ -63,7 +63,7 @@ class Configured:
     tenant: Tenant
     catalogue: Catalogue
     creatives: Mapping[str, Creative]
-    form: Form
+    form: AttributeSchema
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class KnownJourneys:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     _loaded_at: float = -float("inf")
     _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
-    _plans: OrderedDict[tuple[str, str, int], Plan] = field(default_factory=OrderedDict)
+    _plans: OrderedDict[tuple[str, str, int], JourneyPlan] = field(default_factory=OrderedDict)
     _configured: OrderedDict[str, Configured] = field(default_factory=OrderedDict)
 
     def refresh(self, *, at_once: bool = False) -> None:
@@ -117,7 +117,7 @@ class KnownJourneys:
         )
         self._loaded_at = self.monotonic()
 
-    def plan_of(self, tenant_id: str, journey_id: str, version: int) -> Plan:
+    def plan_of(self, tenant_id: str, journey_id: str, version: int) -> JourneyPlan:
         """One version of a journey, ready.
 
         Raises:
@@ -181,5 +181,5 @@ def _configure(store: Store, tenant: Tenant, stamp: str) -> Configured:
         tenant=tenant,
         catalogue=catalogue,
         creatives={one.id: one for some in catalogue.creatives.values() for one in some},
-        form=Form.of(schemas),
+        form=AttributeSchema.from_schemas(schemas),
     )

@@ -10,29 +10,29 @@ from typing import Any
 import msgspec
 
 
-def full_fields(value: Any) -> Any:  # noqa: ANN401 - an entity, or whatever is in it
+def to_full_fields(value: Any) -> Any:  # noqa: ANN401 - an entity, or whatever is in it
     """With every field, also those that have their defaults; lists are lists, whatever they were."""
     if isinstance(value, msgspec.Struct):
-        return {field.encode_name: full_fields(getattr(value, field.name)) for field in _fields_of(type(value))}
+        return {field.encode_name: to_full_fields(getattr(value, field.name)) for field in _fields_of(type(value))}
     if isinstance(value, Mapping):
-        return {name: full_fields(inner) for name, inner in value.items()}
+        return {name: to_full_fields(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [full_fields(inner) for inner in value]
+        return [to_full_fields(inner) for inner in value]
     return value.value if isinstance(value, Enum) else value
 
 
-def sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
+def to_sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
     """Without the fields that have their defaults, at any depth."""
     if isinstance(value, msgspec.Struct):
         return {
-            field.encode_name: sparse_fields(getattr(value, field.name))
+            field.encode_name: to_sparse_fields(getattr(value, field.name))
             for field in _fields_of(type(value))
-            if field.required or full_fields(getattr(value, field.name)) != full_fields(_default_of(field))
+            if field.required or to_full_fields(getattr(value, field.name)) != to_full_fields(_default_of(field))
         }
     if isinstance(value, Mapping):
-        return {name: sparse_fields(inner) for name, inner in value.items()}
+        return {name: to_sparse_fields(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [sparse_fields(inner) for inner in value]
+        return [to_sparse_fields(inner) for inner in value]
     return value.value if isinstance(value, Enum) else value
 
 

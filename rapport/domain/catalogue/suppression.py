@@ -51,7 +51,7 @@ DEFAULT_SUPPRESSION_RULES: Final[Sequence[SuppressionRule]] = (
 """What holds for a tenant that has no rules of its own."""
 
 
-def rules_in_force(configured: Collection[SuppressionRule]) -> Sequence[SuppressionRule]:
+def select_active_rules(configured: Collection[SuppressionRule]) -> Sequence[SuppressionRule]:
     """The rules that hold, ordered by id.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, get_args
 
 from rapport.domain.catalogue.inventory import Category, Channel, ChannelType, Creative, Offer, SubCategory
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.schedule import instant_ms
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
@@ -47,7 +47,7 @@ def find_entity_faults(kind: str, entity: Entity, known: KnownNames) -> list[Fau
         known: What may be referred to, by kind: ids, and keys where entities of the kind have one. References to
             kinds that are not in it are not checked; besides the catalogue's these are ``segment`` and ``outcome``.
     """
-    if beyond := [(path, BEYOND) for path in find_inexact(full_fields(entity))]:
+    if beyond := [(path, BEYOND) for path in find_inexact(to_full_fields(entity))]:
         return beyond  # what else is wrong with it cannot be worked out with such numbers
     flaws = [
         (path, f"there is no {target.replace('_', '-')} {wanted!r}")

@@ -110,7 +110,7 @@ def _lint_segment_names(entities: Entities) -> Iterator[LintWarning]:
 
 def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
     schemas = [one for one in _select_active(entities, "customer_schema") if isinstance(one, CustomerSchema)]
-    sources = AttributeSources.of(schemas)
+    sources = AttributeSources.from_schemas(schemas)
     for rule in _select_active(entities, "qualification_rule"):
         if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.ELIGIBILITY:
             continue

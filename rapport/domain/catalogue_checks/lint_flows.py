@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from rapport.domain.catalogue.inventory import Channel, Creative, Offer, Placement
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow, Node
 from rapport.domain.catalogue.values import ScopeKind, Status
 from rapport.domain.catalogue_checks.validate import Entities
@@ -195,7 +195,7 @@ def _evaluate_condition(offer: Offer, condition: Condition) -> bool | None:
 
 
 def _read_field(offer: Offer, path: str) -> Any:  # noqa: ANN401 - whatever offers hold
-    value: Any = full_fields(offer)
+    value: Any = to_full_fields(offer)
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
             return offer.custom_fields.get(path)

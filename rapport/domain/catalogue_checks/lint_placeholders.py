@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from rapport.domain.catalogue.inventory import Category, Creative, Offer, SubCategory
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow, MetricDefinition, Node
 from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.catalogue_checks.warnings import LintWarning
@@ -105,8 +105,8 @@ def _list_guaranteed_names(creative: Creative, offer: Offer, fields: OfferFields
         (
             *_ALWAYS,
             *(name for name, value in own.items() if value is not None),
-            *(f"offer.{name}" for name, value in {**own, **full_fields(offer)}.items() if value is not None),
-            *(f"creative.{name}" for name, value in full_fields(creative).items() if value is not None),
+            *(f"offer.{name}" for name, value in {**own, **to_full_fields(offer)}.items() if value is not None),
+            *(f"creative.{name}" for name, value in to_full_fields(creative).items() if value is not None),
         )
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rapport.domain.catalogue.customer_schema import CustomerSchema
-from rapport.domain.catalogue.plain import full_fields
+from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
 from rapport.domain.catalogue_checks.kinds import KINDS
@@ -80,7 +80,7 @@ def apply_changes(
 
 def is_same(one: Entity, other: Entity) -> bool:
     """Whether two entities say the same; as values, a list and a tuple of equal items differ."""
-    return bool(full_fields(one) == full_fields(other))
+    return bool(to_full_fields(one) == to_full_fields(other))
 
 
 def list_known_names(entities: Entities) -> Mapping[str, frozenset[str]]:

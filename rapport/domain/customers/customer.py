@@ -1,95 +1,56 @@
-"""What is known of customers beyond their contacts, put together of what is kept of them."""
+"""Customers as they are stored: versions, and the snapshot that a decision reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from rapport.domain.profiles.attribute_sources import AttributeSources
-from rapport.domain.profiles.consent import Status, refusals_in, withheld
-from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
-from rapport.domain.time_zones import MAX_NAME, TIME_ZONE, resolve_zone
+import msgspec
 
-if TYPE_CHECKING:
-    from rapport.domain.customers.stored_customer import KeptOfCustomer
-    from rapport.domain.tenants import Tenant
+from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactObjections
+from rapport.domain.profiles.suppressions import NO_ENDINGS, SuppressionEndings
+
+CustomerRef = tuple[str, str]
+"""Tenant id and customer id."""
+Attributes = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownCustomer:
-    """A customer.
+class CustomerKey(NamedTuple):
+    """Whose customer, and which."""
+
+    tenant_id: str
+    customer_id: str
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a customer.
 
     Attributes:
-        attributes: What formulas and conditions call ``customer.*``.
-        ignored: Names of attributes that the request sent and that were not taken.
-        segments: Ids and names.
-        time_zone: IANA name, where it is known.
-        unknown_zone: What it is said to be, where that is none.
-        withheld: Purposes for which the customer may not be contacted.
-        objections: Why the customer may not be contacted at all.
-        endings: What ends suppressions besides time.
+        attributes: Value by name; empty if the version ended the customer.
+        created_at_ms: When the first version was made.
+        updated_at_ms: When this one was.
     """
 
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
-    segments: frozenset[str] = frozenset()
-    time_zone: str | None = None
-    unknown_zone: str = ""
-    withheld: frozenset[str] = frozenset()
-    objections: tuple[str, ...] = ()
-    endings: Endings = NO_ENDINGS
+    customer_id: str
+    version: int
+    attributes: Attributes
+    is_deleted: bool
+    changed_by: str
+    created_at_ms: int
+    updated_at_ms: int
 
 
-def know_customer(
-    tenant: Tenant,
-    kept: KeptOfCustomer,
-    member_of: Mapping[str, int],
-    segments: Mapping[str, str],
-    given: Mapping[str, Any],
-    sources: AttributeSources,
-) -> KnownCustomer:
-    """Put together what is known of a customer.
+class CustomerSnapshot(NamedTuple):
+    """What is kept of a customer whom a decision is about.
 
-    Args:
-        tenant: Whose.
-        kept: Attributes, consents and objections.
-        member_of: Segments that the customer is in; those that are not in ``segments`` do not count.
-        segments: Names of the active segments, by id.
-        given: Attributes of the request.
-        sources: Which of them count. A refusal of consent always does.
+    Attributes:
+        attributes: None if nothing is kept.
+        consents: Status by purpose, of those that were ever stated.
+        objections: What contact profiles say against addressing the customer.
+        endings: What ends the customer's suppressions besides time.
     """
-    attributes, ignored = sources.put_together(kept.attributes or {}, given)
-    consents = {**attributes, **refusals_in(given)}
-    recorded = {purpose: Status(status) for purpose, status in kept.consents.items()}
-    mine = member_of.keys() & segments.keys()
-    return KnownCustomer(
-        attributes=attributes,
-        ignored=ignored,
-        segments=frozenset(mine) | {segments[one] for one in mine},
-        time_zone=time_zone_of(kept, given, sources),
-        unknown_zone=unknown_zone_of(kept, given, sources),
-        withheld=withheld(recorded, consents, tenant.settings),
-        objections=kept.objections.reasons(),
-        endings=kept.endings,
-    )
 
-
-def time_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> str | None:
-    """A customer's time zone, where it is known: of its source; of either, what the request says counts more."""
-    zones = (resolve_zone(zone) for zone in _zones_named(kept, given, sources) if isinstance(zone, str))
-    return next((zone for zone in zones if zone is not None), None)
-
-
-def unknown_zone_of(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> str:
-    """What a customer's time zone is said to be, where that is none; empty otherwise."""
-    said = _zones_named(kept, given, sources)
-    return str(said[0])[:MAX_NAME] if said and time_zone_of(kept, given, sources) is None else ""
-
-
-def _zones_named(kept: KeptOfCustomer, given: Mapping[str, Any], sources: AttributeSources) -> Sequence[object]:
-    """What the request says, then what is stored, as far as their word counts."""
-    source = sources.source_of(TIME_ZONE)
-    sent = given.get(TIME_ZONE) if source != "stored" else None
-    stored = (kept.attributes or {}).get(TIME_ZONE) if source != "request" else None
-    return [zone for zone in (sent, stored) if zone is not None]
+    attributes: Attributes | None
+    consents: Mapping[str, str]
+    objections: ContactObjections = NO_OBJECTIONS
+    endings: SuppressionEndings = NO_ENDINGS

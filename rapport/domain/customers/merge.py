@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rapport.domain.customers.stored_customer import KeptOfCustomer
-from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, Status, statuses_of, stricter_of
-from rapport.domain.profiles.contact import Objections
-from rapport.domain.profiles.suppressions import Endings
+from rapport.domain.customers.customer import CustomerSnapshot
+from rapport.domain.profiles.consent import ATTRIBUTE_PREFIX, ConsentStatus, pick_stricter, read_statuses
+from rapport.domain.profiles.contact import ContactObjections
+from rapport.domain.profiles.suppressions import SuppressionEndings
 
 if TYPE_CHECKING:
     from rapport.domain.tenants import TenantSettings
 
 
-def person_id_of(members: Sequence[str], customer_id: str) -> str:
+def find_person_id(members: Sequence[str], customer_id: str) -> str:
     """Return the canonical id of a person as :class:`~rapport.domain.decisions.facts.CustomerFacts` has it.
 
     Args:
@@ -24,7 +24,7 @@ def person_id_of(members: Sequence[str], customer_id: str) -> str:
     return "" if members[0] == customer_id else members[0]
 
 
-def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> KeptOfCustomer:
+def merge_snapshots(parts: Sequence[CustomerSnapshot], settings: TenantSettings) -> CustomerSnapshot:
     """What is kept of one person: the attributes of the canonical id win, of consents the strictest, all objections.
 
     An id of which no consent is recorded says by its attributes what it consents to, as it did before the merge.
@@ -36,37 +36,41 @@ def merge_kept(parts: Sequence[KeptOfCustomer], settings: TenantSettings) -> Kep
     if len(parts) == 1:
         return parts[0]
     attributes = {name: value for part in reversed(parts) for name, value in (part.attributes or {}).items()}
-    strictest: dict[str, Status] = {}
+    strictest: dict[str, ConsentStatus] = {}
     for part in parts:
-        said: Mapping[str, Status] = {purpose: Status(status) for purpose, status in part.consents.items()}
+        said: Mapping[str, ConsentStatus] = {
+            purpose: ConsentStatus(status) for purpose, status in part.consents.items()
+        }
         if not (said or settings.is_consent_record_canonical):
-            said = statuses_of(part.attributes or {})
+            said = read_statuses(part.attributes or {})
         for purpose, status in said.items():
-            strictest[purpose] = stricter_of(strictest.get(purpose, status), status)
+            strictest[purpose] = pick_stricter(strictest.get(purpose, status), status)
     objections = merge_objections([part.objections for part in parts])
     endings = _merge_endings([part.endings for part in parts], strictest)
     if any(part.consents for part in parts):
-        return KeptOfCustomer(attributes or None, strictest, objections, endings)
-    refused = {ATTRIBUTE_PREFIX + purpose: False for purpose, status in strictest.items() if status is Status.REVOKED}
-    return KeptOfCustomer({**attributes, **refused} or None, {}, objections, endings)
+        return CustomerSnapshot(attributes or None, strictest, objections, endings)
+    refused = {
+        ATTRIBUTE_PREFIX + purpose: False for purpose, status in strictest.items() if status is ConsentStatus.REVOKED
+    }
+    return CustomerSnapshot({**attributes, **refused} or None, {}, objections, endings)
 
 
-def _merge_endings(parts: Sequence[Endings], consents: Mapping[str, Status]) -> Endings:
+def _merge_endings(parts: Sequence[SuppressionEndings], consents: Mapping[str, ConsentStatus]) -> SuppressionEndings:
     """What ends a suppression for one of the ids, ends it for the person; consent, where no other id withholds it."""
     granted: dict[str, int] = {}
     lifted: dict[tuple[str, str], int] = {}
     for part in parts:
         for purpose, at_ms in part.granted_ms.items():
-            if consents.get(purpose) is Status.GRANTED:
+            if consents.get(purpose) is ConsentStatus.GRANTED:
                 granted[purpose] = max(at_ms, granted.get(purpose, at_ms))
         for key, at_ms in part.lifted_ms.items():
             lifted[key] = max(at_ms, lifted.get(key, at_ms))
-    return Endings(granted_ms=granted, lifted_ms=lifted)
+    return SuppressionEndings(granted_ms=granted, lifted_ms=lifted)
 
 
-def merge_objections(parts: Sequence[Objections]) -> Objections:
+def merge_objections(parts: Sequence[ContactObjections]) -> ContactObjections:
     """Whatever is said against addressing one of the ids is said against addressing the person."""
-    return Objections(
+    return ContactObjections(
         prevents_collection=any(one.prevents_collection for one in parts),
         refuses_gdpr=any(one.refuses_gdpr for one in parts),
         is_inactive=any(one.is_inactive for one in parts),

@@ -10,7 +10,7 @@ import msgspec
 
 from rapport.domain.decisions.contact_counts import ContactHistory
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject, TenantFacts
-from rapport.domain.number_text import index_of_text
+from rapport.domain.number_text import parse_index
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel, Creative, Offer
@@ -215,6 +215,6 @@ def _read_path(values: object, path: str) -> object:
         head, dot, rest = path.partition(".")
         return _read_path(values.get(head), rest) if dot else None
     if isinstance(values, Sequence) and not isinstance(values, str):
-        index = index_of_text(path)
+        index = parse_index(path)
         return values[index] if index is not None and index < len(values) else None
     return None

@@ -97,7 +97,7 @@ def compile_catalogue(
         experiments={one.id: one for one in _select_active(_select_kind(entities, "experiment", Experiment))},
         metrics={metric.key: metric for metric in metrics},
         segments={one.id: one.name for one in _select_active(entities.get("segment", ()))},
-        attribute_sources=AttributeSources.of(
+        attribute_sources=AttributeSources.from_schemas(
             _select_kind(entities, "customer_schema", CustomerSchema), find_referenced_attributes(entities)
         ),
         computed={offer.id: fields.computed_of(offer) for offer in offers},

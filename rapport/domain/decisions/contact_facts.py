@@ -11,7 +11,7 @@ from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
-    from rapport.domain.customers.stored_customer import CustomerRef
+    from rapport.domain.customers.customer import CustomerRef
     from rapport.domain.decisions.windows import Window
 
 NO_COUNTS: Final = Counts()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rapport.domain.profiles.suppressions import NO_ENDINGS, Endings
+from rapport.domain.profiles.suppressions import NO_ENDINGS, SuppressionEndings
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.windows import Window
@@ -92,7 +92,7 @@ class CustomerFacts:
     reservations: Sequence[ReservedImpression] = ()
     withheld: frozenset[str] = frozenset()
     objections: tuple[str, ...] = ()
-    endings: Endings = NO_ENDINGS
+    endings: SuppressionEndings = NO_ENDINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.profiles.consent import MARKETING
-from rapport.domain.profiles.suppressions import Endings
+from rapport.domain.profiles.suppressions import SuppressionEndings
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -194,7 +194,9 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         reservations=[ReservedImpression(Subject(*row[:3]), row[3]) for row in record.reservations],
         withheld=frozenset(record.withheld) | (frozenset() if record.has_consent else {MARKETING}),
         objections=tuple(record.objections),
-        endings=Endings(granted_ms=record.granted, lifted_ms={(row[0], row[1]): row[2] for row in record.lifted}),
+        endings=SuppressionEndings(
+            granted_ms=record.granted, lifted_ms={(row[0], row[1]): row[2] for row in record.lifted}
+        ),
     )
 
 

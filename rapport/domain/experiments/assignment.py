@@ -63,7 +63,7 @@ def fnv1a(text: str) -> int:
     return state
 
 
-def point_of(text: str) -> float:
+def compute_point(text: str) -> float:
     """A text's place in [0, 1), as the module describes."""
     state = fnv1a(text)
     state = ((state ^ (state >> 33)) * 0xFF51_AFD7_ED55_8CCD) & _MASK
@@ -73,7 +73,7 @@ def point_of(text: str) -> float:
 
 def is_held_out(tenant_id: str, customer_id: str, percent: float) -> bool:
     """Whether a customer is in the tenant's holdout. Those who are stay in it while the percentage grows."""
-    return point_of(f"#tenant:{tenant_id}:{customer_id}") * 100 < percent
+    return compute_point(f"#tenant:{tenant_id}:{customer_id}") * 100 < percent
 
 
 def assign(experiment: Experiment, customer_id: str) -> Assignment:
@@ -90,9 +90,9 @@ def assign(experiment: Experiment, customer_id: str) -> Assignment:
         customer_id: The key of the assignment.
     """
     held_out = experiment.holdout_percent / 100
-    if point_of(f"#holdout:{experiment.key}:{customer_id}") < held_out:
+    if compute_point(f"#holdout:{experiment.key}:{customer_id}") < held_out:
         return Assignment(experiment.id, experiment.key, HOLDOUT, None, held_out)
-    point = point_of(f"{experiment.key}:{customer_id}")
+    point = compute_point(f"{experiment.key}:{customer_id}")
     left = right = 0.0
     for index, challenger in enumerate(experiment.challengers):
         share = challenger.traffic_pct / 100
@@ -111,7 +111,7 @@ _SMALLEST: Final = 2.0**-53
 """Points are multiples of it, so ``1 - point - _SMALLEST`` mirrors them onto themselves."""
 
 
-def shares_of(experiment: Experiment) -> dict[str, float]:
+def compute_shares(experiment: Experiment) -> dict[str, float]:
     """The part of all customers that each variant should get; they add up to 1 if the experiment's shares do to 100."""
     active = 1 - experiment.holdout_percent / 100
     shares = {CHAMPION: experiment.traffic_split.champion_pct / 100 * active}
@@ -122,14 +122,14 @@ def shares_of(experiment: Experiment) -> dict[str, float]:
     return shares
 
 
-class Choice(NamedTuple):
+class CreativeChoice(NamedTuple):
     """The creative that a customer gets, and the part of all customers that gets it too."""
 
     creative_id: str
     share: float
 
 
-def pick_creative(offer_id: str, weighted: Iterable[tuple[str, float]], customer_id: str) -> Choice | None:
+def pick_creative(offer_id: str, weighted: Iterable[tuple[str, float]], customer_id: str) -> CreativeChoice | None:
     """Which creative of an offer a customer gets, in proportion to weights.
 
     Weighted rendezvous hashing: each creative draws an exponential waiting time with its weight as the rate, and the
@@ -148,12 +148,12 @@ def pick_creative(offer_id: str, weighted: Iterable[tuple[str, float]], customer
     if not running:
         return None
     if len(running) == 1:
-        return Choice(running[0][0], 1.0)
+        return CreativeChoice(running[0][0], 1.0)
 
     def waiting_time(entry: tuple[str, float]) -> tuple[float, str]:
         creative_id, weight = entry
-        point = point_of(f"#creative:{offer_id}:{creative_id}:{customer_id}")
+        point = compute_point(f"#creative:{offer_id}:{creative_id}:{customer_id}")
         return -math.log1p(-point) / weight, creative_id
 
     winner, weight = min(running, key=waiting_time)
-    return Choice(winner, weight / sum(its for _, its in running))
+    return CreativeChoice(winner, weight / sum(its for _, its in running))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.experiments.assignment import CHAMPION, HOLDOUT, shares_of
+from rapport.domain.experiments.assignment import CHAMPION, HOLDOUT, compute_shares
 from rapport.domain.experiments.results import (
     CreativeResult,
     CreativeResults,
@@ -107,7 +107,7 @@ def evaluate(
         ValueError: More customers have converted than there are, or a count is below zero.
     """
     _check(samples)
-    shares = shares_of(experiment)
+    shares = compute_shares(experiment)
     known = {variant: samples.get(variant, Sample(0, 0)) for variant in shares}
     everyone = known | {variant: samples[variant] for variant in sorted(samples) if variant not in shares}
     treated = [variant for variant in everyone if variant != HOLDOUT]

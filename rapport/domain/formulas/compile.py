@@ -22,7 +22,7 @@ from rapport.domain.formulas.expressions import (
     Truth,
 )
 from rapport.domain.formulas.functions import FUNCTIONS, Apply, join
-from rapport.domain.formulas.values import Value, equals, finite, number_of, truth_of, value_of
+from rapport.domain.formulas.values import Value, equals, finite, to_number, to_truth, to_value
 
 Lookup: TypeAlias = Callable[[str], object]
 Closure: TypeAlias = Callable[[Lookup], Value]
@@ -57,12 +57,12 @@ def _constant(value: Value) -> Closure:
 
 
 def _field(name: str) -> Closure:
-    return lambda lookup: value_of(lookup(name))
+    return lambda lookup: to_value(lookup(name))
 
 
 def _negative(operand: Closure) -> Closure:
     def run(lookup: Lookup) -> Value:
-        number = number_of(operand(lookup))
+        number = to_number(operand(lookup))
         return None if number is None else 0.0 - number
 
     return run
@@ -70,7 +70,7 @@ def _negative(operand: Closure) -> Closure:
 
 def _not(operand: Closure) -> Closure:
     def run(lookup: Lookup) -> Value:
-        truth = truth_of(operand(lookup))
+        truth = to_truth(operand(lookup))
         return None if truth is None else float(not truth)
 
     return run
@@ -79,7 +79,7 @@ def _not(operand: Closure) -> Closure:
 def _arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Closure], Closure]:
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
-            one, other = number_of(left(lookup)), number_of(right(lookup))
+            one, other = to_number(left(lookup)), to_number(right(lookup))
             return None if one is None or other is None else finite(apply(one, other))
 
         return run
@@ -94,7 +94,7 @@ def _sum(left: Closure, right: Closure) -> Closure:
         one, other = left(lookup), right(lookup)
         if isinstance(one, str) and isinstance(other, str):
             return join(one, other)
-        first, second = number_of(one), number_of(other)
+        first, second = to_number(one), to_number(other)
         return None if first is None or second is None else finite(first + second)
 
     return run
@@ -115,7 +115,7 @@ def _ordering(accept: Callable[[Any, Any], bool]) -> Callable[[Closure, Closure]
             one, other = left(lookup), right(lookup)
             if isinstance(one, str) and isinstance(other, str):
                 return float(accept(one, other))
-            first, second = number_of(one), number_of(other)
+            first, second = to_number(one), to_number(other)
             return None if first is None or second is None else float(accept(first, second))
 
         return run
@@ -139,10 +139,10 @@ def _deciding(*, by: bool) -> Callable[[Closure, Closure], Closure]:
 
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
-            one = truth_of(left(lookup))
+            one = to_truth(left(lookup))
             if one is by:
                 return float(by)
-            other = truth_of(right(lookup))
+            other = to_truth(right(lookup))
             if other is by:
                 return float(by)
             return None if one is None or other is None else float(not by)
@@ -153,7 +153,7 @@ def _deciding(*, by: bool) -> Callable[[Closure, Closure], Closure]:
 
 
 def _conditional(condition: Closure, then: Closure, otherwise: Closure) -> Closure:
-    return lambda lookup: then(lookup) if truth_of(condition(lookup)) else otherwise(lookup)
+    return lambda lookup: then(lookup) if to_truth(condition(lookup)) else otherwise(lookup)
 
 
 def _coalesce(arguments: tuple[Closure, ...]) -> Closure:

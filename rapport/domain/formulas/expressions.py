@@ -102,7 +102,7 @@ class Call:
 Expression = Number | Text | Truth | Null | Name | Negative | Not | Binary | Conditional | Call
 
 
-def children_of(expression: Expression) -> tuple[Expression, ...]:
+def list_children(expression: Expression) -> tuple[Expression, ...]:
     """The expressions directly inside one."""
     match expression:
         case Negative(operand) | Not(operand):
@@ -123,4 +123,4 @@ def walk(expression: Expression) -> Iterator[tuple[Expression, int]]:
     while left:
         current, depth = left.pop()
         yield current, depth
-        left.extend((child, depth + 1) for child in children_of(current))
+        left.extend((child, depth + 1) for child in list_children(current))

@@ -10,7 +10,7 @@ from decimal import Context as DecimalContext
 from functools import cache
 from typing import Final
 
-from rapport.domain.formulas.values import MAX_TEXT, Value, equals, finite, number_of, text_of, value_of
+from rapport.domain.formulas.values import MAX_TEXT, Value, equals, finite, to_number, to_text, to_value
 
 Apply = Callable[..., Value]
 
@@ -48,14 +48,14 @@ class Function:
 
 def join(*values: Value) -> str | None:
     """Texts one after the other."""
-    texts = [text_of(value) for value in values]
+    texts = [to_text(value) for value in values]
     joined = "".join(text for text in texts if text is not None)
     return joined if None not in texts and len(joined) <= MAX_TEXT else None
 
 
 def _of_number(function: Callable[[float], float]) -> Apply:
     def apply(value: Value) -> Value:
-        number = number_of(value)
+        number = to_number(value)
         return None if number is None else float(function(number))
 
     return apply
@@ -63,7 +63,7 @@ def _of_number(function: Callable[[float], float]) -> Apply:
 
 def _of_numbers(choose: Callable[[list[float]], float]) -> Apply:
     def apply(*values: Value) -> Value:
-        numbers = [number for number in map(number_of, values) if number is not None]
+        numbers = [number for number in map(to_number, values) if number is not None]
         return choose(numbers) if len(numbers) == len(values) else None
 
     return apply
@@ -71,7 +71,7 @@ def _of_numbers(choose: Callable[[list[float]], float]) -> Apply:
 
 def _of_text(function: Callable[[str], str]) -> Apply:
     def apply(value: Value) -> Value:
-        text = text_of(value)
+        text = to_text(value)
         return None if text is None else function(text)
 
     return apply
@@ -85,7 +85,7 @@ _MOST_FIXED: Final = 20
 
 def _round(value: Value, places: Value = 0.0) -> Value:
     """Round halves away from zero, on the number as it is written: round(1.005, 2) is 1.01."""
-    number, digits = number_of(value), number_of(places)
+    number, digits = to_number(value), to_number(places)
     if number is None or digits is None:
         return None
     step = _step(int(max(-_MOST_PLACES, min(_MOST_PLACES, digits))))
@@ -94,7 +94,7 @@ def _round(value: Value, places: Value = 0.0) -> Value:
 
 def _fixed(value: Value, places: Value) -> Value:
     """A number as text with so many digits after the point, rounded like `_round`: a price of 12.9 is 12.90."""
-    rounded, digits = number_of(_round(value, places)), number_of(places)
+    rounded, digits = to_number(_round(value, places)), to_number(places)
     if rounded is None or digits is None:
         return None
     return f"{Decimal(repr(rounded)):.{int(max(0, min(_MOST_FIXED, digits)))}f}"
@@ -109,15 +109,15 @@ def _step(places: int) -> Decimal:
 def _length(value: Value) -> Value:
     if isinstance(value, list | tuple | set | frozenset):
         return float(len(value))
-    text = text_of(value)
+    text = to_text(value)
     return None if text is None else float(len(text))
 
 
 def _contains(whole: Value, part: Value) -> Value:
     """Whether a list has an equal item, or a text has a part."""
     if isinstance(whole, list | tuple | set | frozenset):
-        return float(any(equals(value_of(item), part) for item in whole))
-    text, wanted = text_of(whole), text_of(part)
+        return float(any(equals(to_value(item), part) for item in whole))
+    text, wanted = to_text(whole), to_text(part)
     return None if text is None or wanted is None else float(wanted in text)
 
 

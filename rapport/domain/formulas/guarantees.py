@@ -12,7 +12,7 @@ from rapport.domain.formulas.expressions import (
     Expression,
     Name,
     Null,
-    children_of,
+    list_children,
 )
 
 Guarantees: TypeAlias = Callable[[str], bool]
@@ -39,7 +39,7 @@ def missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[st
             of_each = [missing_fields(one, is_there) for one in arguments]
             missing = nothing if nothing in of_each else nothing.union(*of_each)
         case _:
-            missing = nothing.union(*(missing_fields(one, is_there) for one in children_of(expression)))
+            missing = nothing.union(*(missing_fields(one, is_there) for one in list_children(expression)))
     return missing
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Final, cast
 
-from rapport.domain.number_text import number_of_text
+from rapport.domain.number_text import parse_number
 
 Items = list[object] | tuple[object, ...] | set[object] | frozenset[object]
 Scalar = float | str | bool | None
@@ -18,7 +18,7 @@ _LISTS: Final = (list, tuple, set, frozenset)
 _AS_THEY_ARE: Final = frozenset({bool, str, type(None), *_LISTS})
 
 
-def value_of(raw: object) -> Value:
+def to_value(raw: object) -> Value:
     """Take a value of a field as formulas see it: objects, nan and infinity are null, integers are numbers."""
     if type(raw) is float:
         return raw if isfinite(raw) else None
@@ -39,16 +39,16 @@ def finite(number: float) -> float | None:
     return number if isfinite(number) else None
 
 
-def number_of(value: Value) -> float | None:
+def to_number(value: Value) -> float | None:
     """A value as a number: true is 1, false is 0, a text counts if it is written like a number."""
     if type(value) is float:
         return value
     if isinstance(value, bool):
         return float(value)
-    return number_of_text(value) if isinstance(value, str) else None
+    return parse_number(value) if isinstance(value, str) else None
 
 
-def text_of(value: Value) -> str | None:
+def to_text(value: Value) -> str | None:
     """A value as a text; lists have none."""
     if isinstance(value, str):
         return value
@@ -57,12 +57,12 @@ def text_of(value: Value) -> str | None:
     return print_number(value) if isinstance(value, float) else None
 
 
-def truth_of(value: Value) -> bool | None:
+def to_truth(value: Value) -> bool | None:
     """A value as a condition: 0, "", "0", "false" and an empty list are false; null is neither."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return value.strip().lower() not in ("", "false") and number_of(value) != 0
+        return value.strip().lower() not in ("", "false") and to_number(value) != 0
     return bool(value)
 
 
@@ -84,5 +84,5 @@ def equals(left: Value, right: Value) -> bool | None:
         return left == right
     if isinstance(left, _LISTS) or isinstance(right, _LISTS):
         return None
-    one, other = number_of(left), number_of(right)
+    one, other = to_number(left), to_number(right)
     return one is not None and one == other

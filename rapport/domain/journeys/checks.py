@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rapport.domain.faults import Fault
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 from rapport.domain.journeys.definition import BranchConfig, DecideConfig, SendConfig, UpdateConfig
-from rapport.domain.journeys.plan import METRIC, Step, check_step, formulas_of, with_following
+from rapport.domain.journeys.plan import METRIC, PlanStep, check_step, list_formulas, pair_with_following
 
 if TYPE_CHECKING:
     from rapport.domain.journeys.definition import Journey, JourneyStep
@@ -30,10 +30,10 @@ def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
     for index, step in enumerate(listed):
         if step.id in [one.id for one in listed[:index]]:
             yield Fault(f"definition.steps[{index}].id", f"{step.id!r} occurs twice")
-    ready: dict[str, Step] = {}
-    for index, (step, following) in enumerate(with_following(journey)):
+    ready: dict[str, PlanStep] = {}
+    for index, (step, following) in enumerate(pair_with_following(journey)):
         found = check_step(step, following)
-        if isinstance(found, Step):
+        if isinstance(found, PlanStep):
             ready[step.id] = found
             yield from _check_step(f"definition.steps[{index}]", step, found, paths, known, journey)
         else:
@@ -49,12 +49,12 @@ def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
 
 
 def _check_step(
-    path: str, step: JourneyStep, ready: Step, paths: Collection[str], known: Known, journey: Journey
+    path: str, step: JourneyStep, ready: PlanStep, paths: Collection[str], known: Known, journey: Journey
 ) -> Iterator[Fault]:
     for field, target in _targets(step, ready):
         if target not in paths:
             yield Fault(f"{path}.{field}", f"there is no step {target!r}")
-    for formula in formulas_of(ready):
+    for formula in list_formulas(ready):
         yield from (Fault(f"{path}.config", message) for message in _check_names(formula, known))
     config = ready.config
     for field, kind, wanted in _references(config):
@@ -70,7 +70,7 @@ def _check_step(
         yield Fault(f"{path}.config", "an update needs attributes or expressions")
 
 
-def _targets(step: JourneyStep, ready: Step) -> Iterator[tuple[str, str]]:
+def _targets(step: JourneyStep, ready: PlanStep) -> Iterator[tuple[str, str]]:
     if step.next is not None:
         yield "next", step.next
     for index, (_, target) in enumerate(ready.conditions):
@@ -102,7 +102,7 @@ def _check_send(path: str, config: SendConfig, journey: Journey) -> Iterator[Fau
         yield Fault(f"{path}.config.fromResult", f"no decide step stores its result as {config.from_result!r}")
 
 
-def _check_ways(start: str, steps: Mapping[str, Step], paths: Mapping[str, str]) -> Iterator[Fault]:
+def _check_ways(start: str, steps: Mapping[str, PlanStep], paths: Mapping[str, str]) -> Iterator[Fault]:
     """Steps that nothing leads to, and ways in a circle on which nobody ever waits."""
     reached, left = {start}, [start]
     while left:
@@ -118,7 +118,7 @@ def _check_ways(start: str, steps: Mapping[str, Step], paths: Mapping[str, str])
         yield Fault(paths[looping[0]], f"{' -> '.join(looping)} goes in a circle without a wait")
 
 
-def _looping(steps: Mapping[str, Step]) -> list[str]:
+def _looping(steps: Mapping[str, PlanStep]) -> list[str]:
     """Steps in a circle without a wait, in the order of the list; empty if there is none."""
     left = {step.id: {one for one in step.targets if one in steps} for step in steps.values() if step.type != "wait"}
     while True:

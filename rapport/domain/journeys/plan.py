@@ -20,7 +20,7 @@ METRIC: Final = "metric."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PlanStep:
     """A step, ready.
 
     Attributes:
@@ -45,7 +45,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class JourneyPlan:
     """A journey, ready.
 
     Attributes:
@@ -56,7 +56,7 @@ class Plan:
     journey_id: str
     version: int
     name: str
-    steps: Mapping[str, Step]
+    steps: Mapping[str, PlanStep]
     start: str
     max_duration_ms: int
     allows_reentry: bool
@@ -65,7 +65,7 @@ class Plan:
     metrics: frozenset[str]
 
 
-def compile_journey(journey: Journey, version: int) -> Plan:
+def compile_journey(journey: Journey, version: int) -> JourneyPlan:
     """Make a journey ready.
 
     Args:
@@ -76,12 +76,12 @@ def compile_journey(journey: Journey, version: int) -> Plan:
         ConfigError: A step's config cannot be used.
         FormulaError: A formula cannot be read.
     """
-    steps = {step.id: compile_step(step, following) for step, following in with_following(journey)}
+    steps = {step.id: compile_step(step, following) for step, following in pair_with_following(journey)}
     condition = journey.entry_condition
     entry = compile_formula(condition.expression) if condition and condition.expression else None
-    formulas = [one for step in steps.values() for one in formulas_of(step)] + ([entry] if entry else [])
+    formulas = [one for step in steps.values() for one in list_formulas(step)] + ([entry] if entry else [])
     names = {name for one in formulas for name in one.names}
-    return Plan(
+    return JourneyPlan(
         journey_id=journey.id,
         version=version,
         name=journey.name,
@@ -95,14 +95,14 @@ def compile_journey(journey: Journey, version: int) -> Plan:
     )
 
 
-def with_following(journey: Journey) -> Iterator[tuple[JourneyStep, str | None]]:
+def pair_with_following(journey: Journey) -> Iterator[tuple[JourneyStep, str | None]]:
     """Every step with the id of the one that follows it in the list."""
     steps = journey.definition.steps
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         yield step, following.id if following else None
 
 
-def compile_step(step: JourneyStep, following: str | None) -> Step:
+def compile_step(step: JourneyStep, following: str | None) -> PlanStep:
     """Make one step ready.
 
     Raises:
@@ -120,16 +120,16 @@ def compile_step(step: JourneyStep, following: str | None) -> Step:
         formulas = {name: compile_formula(text) for name, text in config.expressions.items()}
     elif isinstance(config, EndConfig):
         then = None
-    return Step(id=step.id, type=step.type, config=config, next=then, conditions=conditions, formulas=formulas)
+    return PlanStep(id=step.id, type=step.type, config=config, next=then, conditions=conditions, formulas=formulas)
 
 
-def formulas_of(step: Step) -> Iterator[Formula]:
+def list_formulas(step: PlanStep) -> Iterator[Formula]:
     """The formulas of a step."""
     yield from (formula for formula, _ in step.conditions)
     yield from step.formulas.values()
 
 
-def check_step(step: JourneyStep, following: str | None) -> Step | list[Fault]:
+def check_step(step: JourneyStep, following: str | None) -> PlanStep | list[Fault]:
     """A step made ready, or all that is wrong with it: (path below ``config``, what is wrong)."""
     try:
         return compile_step(step, following)

@@ -14,12 +14,12 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from rapport.domain.formulas.values import truth_of
+from rapport.domain.formulas.values import to_truth
 from rapport.domain.journeys.definition import DecideConfig, SendConfig, UpdateConfig, WaitConfig
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
-from rapport.domain.journeys.plan import Plan, Step
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
+from rapport.domain.journeys.plan import JourneyPlan, PlanStep
 from rapport.domain.json_limits import UNREADABLE
-from rapport.domain.number_text import index_of_text
+from rapport.domain.number_text import parse_index
 from rapport.domain.periods import DAY_MS
 
 GONE: Final = "the journey has no such step"
@@ -40,7 +40,7 @@ class JourneyFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decide:
+class DecideAction:
     """A decision is to be made."""
 
     key: str
@@ -48,7 +48,7 @@ class Decide:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class SendAction:
     """The customer is to be contacted.
 
     Attributes:
@@ -68,7 +68,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
+class UpdateAction:
     """Attributes of the customer are to be changed; null takes one away."""
 
     key: str
@@ -76,13 +76,13 @@ class Update:
 
 
 FIRST_RETRY_MS: Final = 60_000
-Action: TypeAlias = Decide | Send | Update
+Action: TypeAlias = DecideAction | SendAction | UpdateAction
 
 
-def enroll(plan: Plan, enrollment: str, customer_id: str, entry: Mapping[str, Any], now_ms: int) -> Enrollment:
+def enrol(plan: JourneyPlan, enrolment: str, customer_id: str, entry: Mapping[str, Any], now_ms: int) -> Enrolment:
     """Have a customer enter a journey."""
-    return Enrollment(
-        id=enrollment,
+    return Enrolment(
+        id=enrolment,
         journey_id=plan.journey_id,
         journey_version=plan.version,
         customer_id=customer_id,
@@ -97,21 +97,21 @@ def enroll(plan: Plan, enrollment: str, customer_id: str, entry: Mapping[str, An
 
 
 def advance(
-    plan: Plan, enrollment: Enrollment, facts: JourneyFacts, now_ms: int
-) -> tuple[Enrollment, tuple[Action, ...]]:
+    plan: JourneyPlan, enrolment: Enrolment, facts: JourneyFacts, now_ms: int
+) -> tuple[Enrolment, tuple[Action, ...]]:
     """Move a customer on as far as that goes without effects.
 
     Args:
         plan: Of the enrolment's journey and version.
-        enrollment: Where the customer is.
+        enrolment: Where the customer is.
         facts: For branches and updates.
         now_ms: Epoch milliseconds.
 
     Returns:
         Where the customer is then, and what is to be done there: nothing, or one action.
     """
-    current = enrollment
-    while current.status is EnrollmentStatus.ACTIVE:
+    current = enrolment
+    while current.status is EnrolmentStatus.ACTIVE:
         after, action = take_step(plan, current, facts, now_ms)
         if action is not None:
             return after, (action,)
@@ -121,18 +121,20 @@ def advance(
     return current, ()
 
 
-def take_step(plan: Plan, current: Enrollment, facts: JourneyFacts, now_ms: int) -> tuple[Enrollment, Action | None]:
+def take_step(
+    plan: JourneyPlan, current: Enrolment, facts: JourneyFacts, now_ms: int
+) -> tuple[Enrolment, Action | None]:
     """Do what there is to do without effects at the step where a customer is; one step of :func:`advance`.
 
     Returns:
         Where the customer is then: at the next step, or still here if there is a wait or an action.
     """
     if now_ms >= current.expires_at_ms:
-        return _end(current, EnrollmentStatus.EXPIRED, current.expires_at_ms), None
+        return _end(current, EnrolmentStatus.EXPIRED, current.expires_at_ms), None
     step = plan.steps.get(current.step)
     is_lost = UNREADABLE in current.entry  # nothing may be done again, and what is done already is not known
     if step is None or is_lost:
-        return _end(current, EnrollmentStatus.FAILED, now_ms, LOST if is_lost else GONE), None
+        return _end(current, EnrolmentStatus.FAILED, now_ms, LOST if is_lost else GONE), None
     if isinstance(step.config, WaitConfig):
         due_at_ms = current.entered_at_ms + step.config.length_ms
         if now_ms < due_at_ms:
@@ -147,89 +149,89 @@ def take_step(plan: Plan, current: Enrollment, facts: JourneyFacts, now_ms: int)
 
 
 def complete(
-    plan: Plan, enrollment: Enrollment, now_ms: int, *, chosen: Sequence[Mapping[str, Any]] | None = None
-) -> Enrollment:
+    plan: JourneyPlan, enrolment: Enrolment, now_ms: int, *, chosen: Sequence[Mapping[str, Any]] | None = None
+) -> Enrolment:
     """Move on from a step whose action has been done.
 
     Args:
         plan: As for :func:`advance`.
-        enrollment: Standing at the step.
+        enrolment: Standing at the step.
         now_ms: Epoch milliseconds.
         chosen: What a decision has chosen, the best first.
     """
-    step = plan.steps[enrollment.step]
+    step = plan.steps[enrolment.step]
     if isinstance(step.config, DecideConfig):
-        results = {**enrollment.results, step.config.store_result_as: list(chosen or ())}
-        enrollment = replace(enrollment, results=results)
-    return _move(enrollment, step.next, now_ms)
+        results = {**enrolment.results, step.config.store_result_as: list(chosen or ())}
+        enrolment = replace(enrolment, results=results)
+    return _move(enrolment, step.next, now_ms)
 
 
-def leave(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
+def leave(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
     """Take a customer out."""
-    return _end(enrollment, EnrollmentStatus.EXITED, now_ms, reason)
+    return _end(enrolment, EnrolmentStatus.EXITED, now_ms, reason)
 
 
-def fail(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
+def fail(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
     """End an enrolment whose step cannot be done."""
-    return _end(enrollment, EnrollmentStatus.FAILED, now_ms, reason)
+    return _end(enrolment, EnrolmentStatus.FAILED, now_ms, reason)
 
 
-def put_off(enrollment: Enrollment, now_ms: int, reason: str) -> Enrollment:
+def postpone(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
     """Try a step that failed unexpectedly again later: after a minute, twice as long each time, a day at most."""
-    pause_ms = min(FIRST_RETRY_MS * 2 ** min(enrollment.setbacks, 20), DAY_MS)
-    due_at_ms = min(now_ms + pause_ms, max(enrollment.expires_at_ms, now_ms))
-    return replace(enrollment, setbacks=enrollment.setbacks + 1, due_at_ms=due_at_ms, reason=reason)
+    pause_ms = min(FIRST_RETRY_MS * 2 ** min(enrolment.setbacks, 20), DAY_MS)
+    due_at_ms = min(now_ms + pause_ms, max(enrolment.expires_at_ms, now_ms))
+    return replace(enrolment, setbacks=enrolment.setbacks + 1, due_at_ms=due_at_ms, reason=reason)
 
 
-def look_up(name: str, enrollment: Enrollment, facts: JourneyFacts, now_ms: int) -> object:
+def look_up_field(name: str, enrolment: Enrolment, facts: JourneyFacts, now_ms: int) -> object:
     """A field of a formula; None where there is none."""
     namespace, _, rest = name.partition(".")
     if namespace == "segments":
         return sorted(facts.segments)
     if namespace == "journey":
-        days = (now_ms - enrollment.enrolled_at_ms) / DAY_MS
-        return days if rest == "daysSinceEntry" else enrollment.visits.get(rest.removeprefix("visits."), 0)
+        days = (now_ms - enrolment.enrolled_at_ms) / DAY_MS
+        return days if rest == "daysSinceEntry" else enrolment.visits.get(rest.removeprefix("visits."), 0)
     values = {
         "customer": facts.attributes,
         "metric": facts.metrics,
-        "entry": enrollment.entry,
-        "result": enrollment.results,
+        "entry": enrolment.entry,
+        "result": enrolment.results,
     }
     return _within(values.get(namespace), rest)
 
 
-def _action_of(step: Step, current: Enrollment) -> Action | None:
+def _action_of(step: PlanStep, current: Enrolment) -> Action | None:
     """What is to be done at a step; None if nothing."""
     key = _key_of(current)
     match step.config:
         case DecideConfig() as config:
-            return Decide(key=key, config=config)
+            return DecideAction(key=key, config=config)
         case SendConfig() as config:
             return _send(key, config, current)
         case UpdateConfig():
-            return Update(key=key, attributes=current.pending or {})
+            return UpdateAction(key=key, attributes=current.pending or {})
         case _:
             return None
 
 
 def _worked_out(
-    step: Step, config: UpdateConfig, current: Enrollment, facts: JourneyFacts, now_ms: int
+    step: PlanStep, config: UpdateConfig, current: Enrolment, facts: JourneyFacts, now_ms: int
 ) -> Mapping[str, Any]:
     values = {
-        name: formula.evaluate(lambda field: look_up(field, current, facts, now_ms))
+        name: formula.evaluate(lambda field: look_up_field(field, current, facts, now_ms))
         for name, formula in step.formulas.items()
     }
     return {**config.attributes, **values}
 
 
-def _send(key: str, config: SendConfig, current: Enrollment) -> Send | None:
+def _send(key: str, config: SendConfig, current: Enrolment) -> SendAction | None:
     item: Mapping[str, Any] = {"creativeId": config.creative_id}
     if config.from_result is not None:
         chosen = current.results.get(config.from_result, ())
         if len(chosen) < config.rank:
             return None
         item = chosen[config.rank - 1]
-    return Send(
+    return SendAction(
         key=key,
         outcome=config.outcome,
         offer_id=item.get("offerId") or "",
@@ -241,29 +243,29 @@ def _send(key: str, config: SendConfig, current: Enrollment) -> Send | None:
     )
 
 
-def _key_of(current: Enrollment) -> str:
+def _key_of(current: Enrolment) -> str:
     """Names what is done at a step, and tells the visits apart."""
     visit = current.visits.get(current.step, 1)
     return f"journey:{current.id}:{current.step}" + (f":{visit}" if visit > 1 else "")
 
 
-def _target_of(step: Step, current: Enrollment, facts: JourneyFacts, now_ms: int) -> str | None:
+def _target_of(step: PlanStep, current: Enrolment, facts: JourneyFacts, now_ms: int) -> str | None:
     for formula, target in step.conditions:
-        if truth_of(formula.evaluate(lambda field: look_up(field, current, facts, now_ms))):
+        if to_truth(formula.evaluate(lambda field: look_up_field(field, current, facts, now_ms))):
             return target
     return step.next
 
 
-def _move(current: Enrollment, target: str | None, now_ms: int) -> Enrollment:
+def _move(current: Enrolment, target: str | None, now_ms: int) -> Enrolment:
     if target is None:
-        return _end(current, EnrollmentStatus.COMPLETED, now_ms)
+        return _end(current, EnrolmentStatus.COMPLETED, now_ms)
     visits = {**current.visits, target: current.visits.get(target, 0) + 1}
     return replace(
         current, step=target, entered_at_ms=now_ms, due_at_ms=now_ms, visits=visits, pending=None, setbacks=0, reason=""
     )
 
 
-def _end(current: Enrollment, status: EnrollmentStatus, now_ms: int, reason: str = "") -> Enrollment:
+def _end(current: Enrolment, status: EnrolmentStatus, now_ms: int, reason: str = "") -> Enrolment:
     return replace(current, status=status, ended_at_ms=now_ms, reason=reason)
 
 
@@ -278,7 +280,7 @@ def _within(values: object, path: str) -> object:
         head, dot, rest = path.partition(".")
         if head == "count":
             return len(values)
-        index = index_of_text(head)
+        index = parse_index(head)
         item = values[index] if index is not None and index < len(values) else None
         return _within(item, rest) if dot else item
     return None

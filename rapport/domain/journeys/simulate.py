@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus
-from rapport.domain.journeys.progress import Decide, complete, enroll, take_step
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
+from rapport.domain.journeys.progress import DecideAction, complete, enrol, take_step
 
 if TYPE_CHECKING:
-    from rapport.domain.journeys.plan import Plan
+    from rapport.domain.journeys.plan import JourneyPlan
     from rapport.domain.journeys.progress import Action, JourneyFacts
 
 MAX_STEPS: Final = 500
 """Of a simulation: circles of short waits may go round for a year."""
-Choose = Callable[[Decide], Sequence[Mapping[str, Any]]]
+Choose = Callable[[DecideAction], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class SimulatedStep:
 
 
 def simulate(
-    plan: Plan, customer_id: str, entry: Mapping[str, Any], facts: JourneyFacts, choose: Choose, now_ms: int
-) -> tuple[Sequence[SimulatedStep], Enrollment]:
+    plan: JourneyPlan, customer_id: str, entry: Mapping[str, Any], facts: JourneyFacts, choose: Choose, now_ms: int
+) -> tuple[Sequence[SimulatedStep], Enrolment]:
     """Go through a journey; the clock jumps to the end of each wait. The facts stay as they are.
 
     Args:
@@ -51,13 +51,13 @@ def simulate(
     Returns:
         The steps, and how it would end; still active if that was not reached.
     """
-    state = enroll(plan, "simulated", customer_id, entry, now_ms)
+    state = enrol(plan, "simulated", customer_id, entry, now_ms)
     steps: list[SimulatedStep] = []
     is_new = True
-    while state.status is EnrollmentStatus.ACTIVE and len(steps) < MAX_STEPS:
+    while state.status is EnrolmentStatus.ACTIVE and len(steps) < MAX_STEPS:
         after, action = take_step(plan, state, facts, now_ms)
-        chosen = choose(action) if isinstance(action, Decide) else None
-        if is_new and after.status is not EnrollmentStatus.EXPIRED:
+        chosen = choose(action) if isinstance(action, DecideAction) else None
+        if is_new and after.status is not EnrolmentStatus.EXPIRED:
             kind = plan.steps[state.step].type
             steps.append(SimulatedStep(step_id=state.step, type=kind, at_ms=now_ms, action=action, chosen=chosen))
         is_new = action is not None or after.visits != state.visits

@@ -20,7 +20,7 @@ _BY_DEFAULT: Final[Mapping[str, AttributeSource]] = {TIME_ZONE: "either"}
 """A device knows best where its customer is."""
 
 
-class AttributesInForce(NamedTuple):
+class EffectiveAttributes(NamedTuple):
     """What a decision takes for the attributes of a customer.
 
     Attributes:
@@ -44,7 +44,7 @@ class AttributeSources:
     read: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, schemas: Iterable[CustomerSchema], read: Iterable[str] = ()) -> AttributeSources:
+    def from_schemas(cls, schemas: Iterable[CustomerSchema], read: Iterable[str] = ()) -> AttributeSources:
         """Put the active schemas together."""
         fields = (one for schema in schemas if schema.status is Status.ACTIVE for one in schema.fields)
         return cls({one.name: one.source for one in fields}, frozenset(read))
@@ -53,7 +53,7 @@ class AttributeSources:
         """Whose word counts about an attribute."""
         return self.declared.get(name) or _BY_DEFAULT.get(name, "stored")
 
-    def put_together(self, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> AttributesInForce:
+    def merge(self, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> EffectiveAttributes:
         """Take each attribute from its source; of ``either``, what the request says counts for this decision.
 
         Args:
@@ -67,4 +67,4 @@ class AttributeSources:
                 attributes[name] = value
             elif stored.get(name) != value and (name in self.read or name in self.declared or name in stored):
                 ignored.append(name)
-        return AttributesInForce(attributes, tuple(ignored))
+        return EffectiveAttributes(attributes, tuple(ignored))

@@ -12,9 +12,9 @@ import msgspec
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
 from rapport.domain.faults import Fault
-from rapport.domain.number_text import EXPECTED, number_of_text
+from rapport.domain.number_text import EXPECTED, parse_number
 from rapport.domain.numbers import BEYOND, find_inexact, is_exact
-from rapport.domain.placeholders import why_no_id
+from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.time_zones import TIME_ZONE, WANTED_ZONE, resolve_zone
 from rapport.domain.times import EPOCH, InstantError, parse_instant
 
@@ -31,12 +31,12 @@ _TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
 
 
-class _WrongError(ValueError):
+class _InvalidValueError(ValueError):
     """A value that does not fit; the text says what would."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class AttributeSchema:
     """What a tenant's active schemas together want of a customer.
 
     Attributes:
@@ -52,7 +52,7 @@ class Form:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, schemas: Iterable[CustomerSchema]) -> Form:
+    def from_schemas(cls, schemas: Iterable[CustomerSchema]) -> AttributeSchema:
         """Put schemas together."""
         active = [schema for schema in schemas if schema.status is Status.ACTIVE]
         fields = {one.name: one for schema in active for one in schema.fields}
@@ -60,12 +60,12 @@ class Form:
             fields,
             all(schema.additional_attributes for schema in active),
             frozenset(one.name for one in fields.values() if one.required),
-            {one.name: default_of(one) for one in fields.values() if one.default_value is not None},
+            {one.name: read_default(one) for one in fields.values() if one.default_value is not None},
         )
 
 
 def complete(
-    form: Form, given: Attributes, before: Attributes | None = None, *, is_text: bool = False
+    form: AttributeSchema, given: Attributes, before: Attributes | None = None, *, is_text: bool = False
 ) -> Attributes | list[Fault]:
     """What a customer is with some attributes given.
 
@@ -86,7 +86,7 @@ def complete(
             continue
         try:
             attributes[name] = _kept(form, name, value, is_text)
-        except _WrongError as wrong:
+        except _InvalidValueError as wrong:
             faults.append(Fault(name[:MAX_NAME], str(wrong)))
     for name, value in form.defaults.items():
         attributes.setdefault(name, value)
@@ -98,11 +98,11 @@ def complete(
     return faults or attributes
 
 
-def fault_of_id(customer_id: object) -> str:
+def find_id_fault(customer_id: object) -> str:
     """Why something is no id of a customer; empty if it is one."""
     if not isinstance(customer_id, str) or not customer_id:
         return "is required, as a text"
-    return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else why_no_id(customer_id)
+    return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else explain_placeholder(customer_id)
 
 
 def find_schema_faults(schema: CustomerSchema, others: Iterable[CustomerSchema]) -> list[Fault]:
@@ -121,13 +121,13 @@ def find_schema_faults(schema: CustomerSchema, others: Iterable[CustomerSchema])
         if one.max_length is not None and one.data_type != "text":
             faults.append(Fault(f"fields[{index}].maxLength", "is for texts only"))
         try:
-            default_of(one)
-        except _WrongError as wrong:
+            read_default(one)
+        except _InvalidValueError as wrong:
             faults.append(Fault(f"fields[{index}].defaultValue", str(wrong)))
     return faults
 
 
-def default_of(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type
+def read_default(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type
     """The default of a field, in the form in which it is kept; None if it has none.
 
     Raises:
@@ -139,20 +139,20 @@ def default_of(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own ty
     return None if value is None else _convert(one, value, is_text=False)
 
 
-def _kept(form: Form, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
+def _kept(form: AttributeSchema, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
     if name == TIME_ZONE:
         value = _zone(value)
     one = form.fields.get(name)
     if one is not None:
         return _convert(one, value, is_text=is_text)
     if not form.allows_others:
-        raise _WrongError(f"is not known; known are {', '.join(form.fields) or 'none'}")
+        raise _InvalidValueError(f"is not known; known are {', '.join(form.fields) or 'none'}")
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
-        raise _WrongError(f"is no name of an attribute: up to {MAX_NAME} characters that can be printed")
+        raise _InvalidValueError(f"is no name of an attribute: up to {MAX_NAME} characters that can be printed")
     if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise _WrongError(f"may have {MAX_TEXT:,} characters")
+        raise _InvalidValueError(f"may have {MAX_TEXT:,} characters")
     if next(find_inexact(value), None) is not None:
-        raise _WrongError(BEYOND)
+        raise _InvalidValueError(BEYOND)
     return value
 
 
@@ -160,7 +160,7 @@ def _zone(value: object) -> str:
     """The IANA name that a time zone is kept by, so that every reader knows it."""
     zone = resolve_zone(value) if isinstance(value, str) else None
     if zone is None:
-        raise _WrongError(WANTED_ZONE)
+        raise _InvalidValueError(WANTED_ZONE)
     return zone
 
 
@@ -168,13 +168,13 @@ def _convert(one: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: AN
     converted = _CONVERTERS[one.data_type](value, is_text)
     limit = min(one.max_length or MAX_TEXT, MAX_TEXT)
     if isinstance(converted, str) and len(converted) > limit:
-        raise _WrongError(f"may have {limit:,} characters")
+        raise _InvalidValueError(f"may have {limit:,} characters")
     return converted
 
 
 def _text(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001 - one signature for all types
     if not isinstance(value, str):
-        raise _WrongError("must be a text")
+        raise _InvalidValueError("must be a text")
     return value
 
 
@@ -182,13 +182,13 @@ def _number(value: object, is_text: bool) -> float:  # noqa: FBT001
     number: float | None = None
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
-    elif is_text and isinstance(value, str) and (number := number_of_text(value)) is not None:
+    elif is_text and isinstance(value, str) and (number := parse_number(value)) is not None:
         number = int(value) if value.strip().removeprefix("-").isdecimal() else number
     if number is not None and is_exact(number):
         return number
     if number is not None and number == number:  # noqa: PLR0124 - not a number
-        raise _WrongError(BEYOND)
-    raise _WrongError(f"must be {EXPECTED if is_text else 'a number'}")
+        raise _InvalidValueError(BEYOND)
+    raise _InvalidValueError(f"must be {EXPECTED if is_text else 'a number'}")
 
 
 def _boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001
@@ -198,7 +198,7 @@ def _boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001
         lowered = value.strip().lower()
         if lowered in _TRUE or lowered in _FALSE:
             return lowered in _TRUE
-    raise _WrongError("must be true or false")
+    raise _InvalidValueError("must be true or false")
 
 
 def _date(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
@@ -209,7 +209,7 @@ def _date(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
 
 
 def _no_date() -> str:
-    raise _WrongError("must be a date, as 2026-03-15") from None
+    raise _InvalidValueError("must be a date, as 2026-03-15") from None
 
 
 def _datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
@@ -220,7 +220,7 @@ def _datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
             return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (InstantError, OverflowError):
         pass
-    raise _WrongError("must be a time, as 2026-03-15T14:30:00Z")
+    raise _InvalidValueError("must be a time, as 2026-03-15T14:30:00Z")
 
 
 _CONVERTERS: Final[Mapping[str, Callable[[Any, bool], Any]]] = {

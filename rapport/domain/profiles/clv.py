@@ -76,7 +76,7 @@ class CustomerValue(msgspec.Struct, frozen=True, kw_only=True):
     computed_at_ms: int
 
 
-def worthless(now_ms: int) -> CustomerValue:
+def make_zero_value(now_ms: int) -> CustomerValue:
     """The value of a customer who was never contacted."""
     return CustomerValue(score=0.0, segment="low", recency_days=None, frequency=0, monetary=0.0, computed_at_ms=now_ms)
 
@@ -86,7 +86,7 @@ def predict_revenue(monetary: float, rules: ClvRules = DEFAULT_RULES) -> float:
     return max(monetary, 0.0) / rules.observed_months * rules.horizon_months
 
 
-def churn_probability(recency_days: int | None, rules: ClvRules = DEFAULT_RULES) -> float | None:
+def compute_churn_probability(recency_days: int | None, rules: ClvRules = DEFAULT_RULES) -> float | None:
     """How likely a customer does not come back; None where there was never a contact."""
     if recency_days is None:
         return None

@@ -49,7 +49,7 @@ GRANTING_WORDS: Final = (
 _OTHER_NAMES: Final = {"thirdparty": "third_party"}
 
 
-class Status(StrEnum):
+class ConsentStatus(StrEnum):
     """What a customer has said; a pending consent is none yet."""
 
     GRANTED = "granted"
@@ -57,7 +57,7 @@ class Status(StrEnum):
     REVOKED = "revoked"
 
 
-class Source(StrEnum):
+class ConsentSource(StrEnum):
     """Where a statement comes from."""
 
     MANUAL = "manual"
@@ -66,7 +66,7 @@ class Source(StrEnum):
     BACKFILL = "backfill"
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class ConsentStatement(msgspec.Struct, frozen=True, kw_only=True):
     """From a time on, a customer has or has not consented.
 
     Attributes:
@@ -74,18 +74,18 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     purpose: Purpose
-    status: Status
-    source: Source = Source.API
+    status: ConsentStatus
+    source: ConsentSource = ConsentSource.API
     stated_at_ms: int
 
 
-def later_of(one: Statement, other: Statement) -> Statement:
+def pick_later(one: ConsentStatement, other: ConsentStatement) -> ConsentStatement:
     """Which of two statements about one purpose counts: the later, and at the same time the stricter."""
     return max(one, other, key=lambda statement: (statement.stated_at_ms, _STRICTNESS[statement.status]))
 
 
-def resolve(
-    recorded: Mapping[Purpose, Status], attributes: Mapping[str, Any], settings: TenantSettings
+def resolve_consent(
+    recorded: Mapping[Purpose, ConsentStatus], attributes: Mapping[str, Any], settings: TenantSettings
 ) -> Mapping[Purpose, bool]:
     """Which purposes a customer may be contacted for.
 
@@ -95,15 +95,15 @@ def resolve(
         settings: Of the tenant.
     """
     if recorded or settings.is_consent_record_canonical:
-        said = {purpose: status is Status.GRANTED for purpose, status in recorded.items()}
+        said = {purpose: status is ConsentStatus.GRANTED for purpose, status in recorded.items()}
     else:
-        said = {purpose: status is Status.GRANTED for purpose, status in statuses_of(attributes).items()}
+        said = {purpose: status is ConsentStatus.GRANTED for purpose, status in read_statuses(attributes).items()}
     return {purpose: said.get(purpose, not settings.requires_consent) for purpose in PURPOSES}
 
 
-def statuses_of(attributes: Mapping[str, Any]) -> Mapping[Purpose, Status]:
+def read_statuses(attributes: Mapping[str, Any]) -> Mapping[Purpose, ConsentStatus]:
     """What attributes say of consent, where nothing is recorded: of several about one purpose, the strictest."""
-    said: dict[Purpose, Status] = {}
+    said: dict[Purpose, ConsentStatus] = {}
     for name, value in attributes.items():
         folded = name.casefold()
         if value is None or not folded.startswith(ATTRIBUTE_PREFIX):
@@ -111,36 +111,36 @@ def statuses_of(attributes: Mapping[str, Any]) -> Mapping[Purpose, Status]:
         purpose = folded.removeprefix(ATTRIBUTE_PREFIX)
         purpose = _OTHER_NAMES.get(purpose, purpose)
         if purpose in PURPOSES:
-            status = Status.GRANTED if _is_consent(value) else Status.REVOKED
-            said[purpose] = stricter_of(said.get(purpose, status), status)
+            status = ConsentStatus.GRANTED if _is_consent(value) else ConsentStatus.REVOKED
+            said[purpose] = pick_stricter(said.get(purpose, status), status)
     return said
 
 
-def refusals_in(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+def find_refusals(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """The attributes that refuse consent."""
-    refused = (purpose for purpose, status in statuses_of(attributes).items() if status is Status.REVOKED)
+    refused = (purpose for purpose, status in read_statuses(attributes).items() if status is ConsentStatus.REVOKED)
     return {ATTRIBUTE_PREFIX + purpose: attributes[ATTRIBUTE_PREFIX + purpose] for purpose in refused}
 
 
-def stricter_of(one: Status, other: Status) -> Status:
+def pick_stricter(one: ConsentStatus, other: ConsentStatus) -> ConsentStatus:
     """Which of two statuses allows less."""
     return max(one, other, key=strictness_of)
 
 
-def strictness_of(status: Status) -> int:
+def strictness_of(status: ConsentStatus) -> int:
     """How little a status allows; statuses sort by it."""
     return _STRICTNESS[status]
 
 
-def withheld(
-    recorded: Mapping[Purpose, Status], attributes: Mapping[str, Any], settings: TenantSettings
+def find_withheld_purposes(
+    recorded: Mapping[Purpose, ConsentStatus], attributes: Mapping[str, Any], settings: TenantSettings
 ) -> frozenset[Purpose]:
-    """The purposes that :func:`resolve` does not allow."""
-    allowed = resolve(recorded, attributes, settings)
+    """The purposes that :func:`resolve_consent` does not allow."""
+    allowed = resolve_consent(recorded, attributes, settings)
     return frozenset(purpose for purpose, is_allowed in allowed.items() if not is_allowed)
 
 
-def missing_for(channel_type: str | None, withheld_purposes: frozenset[Purpose]) -> Purpose | None:
+def find_missing_purpose(channel_type: str | None, withheld_purposes: frozenset[Purpose]) -> Purpose | None:
     """The purpose for which consent is missing to contact somebody on a type of channel; None if none is.
 
     Where the type is not known the contact may come by any channel, so that it needs the consent of all.
@@ -160,4 +160,4 @@ def _is_consent(value: object) -> bool:
     return isinstance(value, bool | int | float) and value == 1
 
 
-_STRICTNESS: Final = {Status.GRANTED: 0, Status.PENDING: 1, Status.REVOKED: 2}
+_STRICTNESS: Final = {ConsentStatus.GRANTED: 0, ConsentStatus.PENDING: 1, ConsentStatus.REVOKED: 2}

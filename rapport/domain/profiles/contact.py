@@ -27,7 +27,7 @@ class ContactProfile(msgspec.Struct, frozen=True, kw_only=True):
         uncollected_since_ms: Since when nothing personal may be collected; None if it may.
         ended: deleted, merged or expired; empty while the profile lives.
         changed_at_ms: When this version was made, epoch milliseconds.
-        changed_by: Who made it, as :func:`author_of`.
+        changed_by: Who made it, as :func:`hash_author`.
     """
 
     id: str
@@ -71,7 +71,7 @@ class ContactProfile(msgspec.Struct, frozen=True, kw_only=True):
         return self.fields.get("accepted_gdpr") is False
 
 
-class Objections(msgspec.Struct, frozen=True, kw_only=True):
+class ContactObjections(msgspec.Struct, frozen=True, kw_only=True):
     """What contact profiles say against addressing a customer."""
 
     prevents_collection: bool = False
@@ -88,30 +88,30 @@ class Objections(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(reason for holds, reason in said if holds)
 
 
-NO_OBJECTIONS: Final = Objections()
+NO_OBJECTIONS: Final = ContactObjections()
 
 
-def author_of(key_id: str) -> str:
+def hash_author(key_id: str) -> str:
     """24 characters that stand for an API key; for ever the same ones."""
     return hashlib.sha256(f"contact-profile-author:{key_id}".encode()).hexdigest()[:24]
 
 
-def profile_id_of(at_ms: int, chance: str) -> str:
+def make_profile_id(at_ms: int, chance: str) -> str:
     """An id that ascends with time.
 
     Args:
         at_ms: When the profile is made.
         chance: 16 characters out of 0-9 and a-f that nobody has had in this second.
     """
-    return f"{seconds_of(at_ms):08x}{chance}"
+    return f"{to_unix_seconds(at_ms):08x}{chance}"
 
 
-def seconds_of(at_ms: int) -> int:
+def to_unix_seconds(at_ms: int) -> int:
     """Unix seconds within what the contract allows, 0 to 2,147,483,647."""
     return min(max(at_ms // 1000, 0), MAX_SECONDS)
 
 
-def absorb(target: ContactProfile, source: ContactProfile) -> ContactProfile:
+def merge_profiles(target: ContactProfile, source: ContactProfile) -> ContactProfile:
     """The target with what a merge takes from the source: contact ids, memories, and objections.
 
     Doing it twice is doing it once.
@@ -139,13 +139,13 @@ def absorb(target: ContactProfile, source: ContactProfile) -> ContactProfile:
     )
 
 
-def begin(profile: ContactProfile) -> ContactProfile:
+def start_profile(profile: ContactProfile) -> ContactProfile:
     """A first version: what it objects to, it objects to from now on."""
     since = profile.created_at_ms if profile.objects_to_collection else None
     return msgspec.structs.replace(profile, version=1, uncollected_since_ms=since)
 
 
-def follow(before: ContactProfile, after: ContactProfile, at_ms: int, author: str) -> ContactProfile:
+def make_next_version(before: ContactProfile, after: ContactProfile, at_ms: int, author: str) -> ContactProfile:
     """The version that comes after another: an objection that goes on began when it began."""
     since = after.uncollected_since_ms if after.uncollected_since_ms is not None else at_ms
     return msgspec.structs.replace(
@@ -157,7 +157,7 @@ def follow(before: ContactProfile, after: ContactProfile, at_ms: int, author: st
     )
 
 
-def end(profile: ContactProfile, how: str, at_ms: int, author: str) -> ContactProfile:
+def end_profile(profile: ContactProfile, how: str, at_ms: int, author: str) -> ContactProfile:
     """The last version of a profile: nothing of the person is left in it.
 
     Args:

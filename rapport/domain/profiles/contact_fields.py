@@ -9,7 +9,7 @@ import msgspec
 
 from rapport.domain.faults import Fault
 from rapport.domain.numbers import BEYOND, is_exact
-from rapport.domain.placeholders import why_no_id
+from rapport.domain.placeholders import explain_placeholder
 
 MAX_DEPTH: Final = 16
 MAX_CONTACT_IDS: Final = 1_000
@@ -53,7 +53,7 @@ class PersonFields(msgspec.Struct, frozen=True, kw_only=True):
     profilepic: Text | msgspec.UnsetType = msgspec.UNSET
 
 
-def check(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[Fault]:
+def check_fields(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[Fault]:
     """Everything that is wrong with the fields and the contact ids of a profile."""
     faults = [
         Fault(f"profile.{name}", message)
@@ -79,7 +79,7 @@ def check_names(email: object, contact_ids: Sequence[str]) -> list[Fault]:
     return [
         Fault(field, why)
         for field, text in named.items()
-        if isinstance(text, str) and text and (why := why_no_id(text))
+        if isinstance(text, str) and text and (why := explain_placeholder(text))
     ]
 
 

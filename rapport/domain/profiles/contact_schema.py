@@ -12,7 +12,7 @@ from rapport.domain.profiles.contact_fields import MAX_CONTACT_IDS, ContactId, P
 _REFERENCE: Final = "#/"
 
 
-def describe() -> dict[str, Any]:
+def describe_profile() -> dict[str, Any]:
     """A schema of each part: ``profile``, which may have other fields too, ``active`` and ``contactIds``."""
     (person, contact_ids), components = msgspec.json.schema_components(
         [PersonFields, list[ContactId]], ref_template=f"{_REFERENCE}{{name}}"

@@ -17,7 +17,7 @@ MAX_MEMBERS: Final = 100
 """Ids of one person; more are a mistake of whoever merges, and every read would pay for it."""
 
 
-class Statement(NamedTuple):
+class MergeStatement(NamedTuple):
     """One entry of the log: that a merge was made, or that it was undone.
 
     Attributes:
@@ -42,7 +42,7 @@ class Merges:
 
     def __init__(
         self,
-        in_force: Sequence[Statement],
+        in_force: Sequence[MergeStatement],
         members: Mapping[str, tuple[str, ...]],
         changed_at_ms: Mapping[str, int],
     ) -> None:
@@ -52,14 +52,14 @@ class Merges:
         self._changed_at_ms = changed_at_ms
 
     @classmethod
-    def of(cls, log: Iterable[Statement]) -> Merges:
+    def from_log(cls, log: Iterable[MergeStatement]) -> Merges:
         """Work out a log.
 
         The target of a merge keeps its canonical id, and all ids that were one with the source go along. A merge of two
         ids that are one already adds nothing; it counts once they are held together by it alone. One with an id that
         names nobody adds nothing ever.
         """
-        in_force: dict[str, Statement] = {}
+        in_force: dict[str, MergeStatement] = {}
         changed_at_ms: dict[str, int] = {}
         for statement in log:
             if is_placeholder(statement.source_id) or is_placeholder(statement.target_id):
@@ -101,7 +101,7 @@ class Merges:
         """
         return max(self._changed_at_ms.get(member, 0) for member in self.members(customer_id))
 
-    def find(self, source_id: str, target_id: str = "") -> Statement | None:
+    def find(self, source_id: str, target_id: str = "") -> MergeStatement | None:
         """The latest merge in force with this source, and this target if one is named."""
         for one in reversed(self.in_force):
             if one.source_id == source_id and target_id in ("", one.target_id):

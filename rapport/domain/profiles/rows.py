@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rapport.domain.faults import Fault
-from rapport.domain.profiles.attributes import ID_NAMES, Attributes, Form, complete, fault_of_id
+from rapport.domain.profiles.attributes import ID_NAMES, Attributes, AttributeSchema, complete, find_id_fault
 
 NESTED: Final = "attributes"
 """Where a row may hold the attributes apart; else they are whatever it holds beside the id."""
 
 
-class Row(NamedTuple):
+class CustomerRow(NamedTuple):
     """What a file or a request says of one customer.
 
     Attributes:
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     attributes: Attributes
 
 
-class Outcome(NamedTuple):
+class RowsResult(NamedTuple):
     """What became of the rows of one customer.
 
     Attributes:
@@ -37,8 +37,13 @@ class Outcome(NamedTuple):
 
 
 def apply_rows(
-    form: Form, before: Attributes | None, rows: Iterable[Row], *, replaces: bool = False, is_text: bool = False
-) -> Outcome:
+    form: AttributeSchema,
+    before: Attributes | None,
+    rows: Iterable[CustomerRow],
+    *,
+    replaces: bool = False,
+    is_text: bool = False,
+) -> RowsResult:
     """Apply the rows of one customer in their order; a row that is wrong changes nothing.
 
     Args:
@@ -56,14 +61,14 @@ def apply_rows(
             faults[row.number] = completed
         else:
             attributes, is_changed = completed, True
-    return Outcome(attributes if is_changed else None, faults)
+    return RowsResult(attributes if is_changed else None, faults)
 
 
-def row_of(number: int, fields: Mapping[str, Any]) -> Row | Fault:
+def read_row(number: int, fields: Mapping[str, Any]) -> CustomerRow | Fault:
     """Read the members of a JSON object: the id, and the attributes beside it or in ``attributes``."""
     names = [name for name in ID_NAMES if name in fields]
     customer_id = fields[names[0]] if names else None
-    if fault := fault_of_id(customer_id):
+    if fault := find_id_fault(customer_id):
         return Fault(names[0] if names else ID_NAMES[0], fault)
     others = {name: value for name, value in fields.items() if name not in ID_NAMES}
     nested = others.get(NESTED)
@@ -72,4 +77,4 @@ def row_of(number: int, fields: Mapping[str, Any]) -> Row | Fault:
             beside = ", ".join(sorted(others.keys() - {NESTED})[:5])
             return Fault(NESTED, f"holds all attributes; {beside} must be in it, too")
         others = nested
-    return Row(number, str(customer_id), others)
+    return CustomerRow(number, str(customer_id), others)

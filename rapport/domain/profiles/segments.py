@@ -70,7 +70,7 @@ class Segment(Entity, frozen=True):
     combinator: Literal["AND", "OR"] = "AND"
 
 
-class Source(StrEnum):
+class FieldSource(StrEnum):
     """Where a field comes from."""
 
     CUSTOMER = "customer"
@@ -87,15 +87,15 @@ class SegmentField:
         period: Of summaries.
     """
 
-    source: Source
+    source: FieldSource
     name: str
     period: PeriodType = PeriodType.ALLTIME
 
 
-def read_field(text: str) -> SegmentField | str:
+def parse_field(text: str) -> SegmentField | str:
     """Take a field apart, or say what is wrong with it."""
     source, _, name = text.partition(".")
-    if source == Source.SUMMARY:
+    if source == FieldSource.SUMMARY:
         period, dot, inner = name.partition(".")
         if not dot:
             period, inner = PeriodType.ALLTIME, name
@@ -103,10 +103,10 @@ def read_field(text: str) -> SegmentField | str:
             return f"summaries are {', '.join(PeriodType)}, not {period!r}"
         if inner not in SUMMARY_FIELDS:
             return f"summaries have {', '.join(SUMMARY_FIELDS)}, not {inner!r}"
-        return SegmentField(Source.SUMMARY, inner, PeriodType(period))
-    if source not in list(Source) or not name:
+        return SegmentField(FieldSource.SUMMARY, inner, PeriodType(period))
+    if source not in list(FieldSource) or not name:
         return f"{text!r} is no field; customer.<attribute>, summary.<field> and metric.<key> are"
-    return SegmentField(Source(source), name)
+    return SegmentField(FieldSource(source), name)
 
 
 def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) -> Iterator[Fault]:
@@ -117,10 +117,10 @@ def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) 
         known: What may be referred to, by kind; metrics are not checked where it does not have them.
     """
     for index, one in enumerate(segment.filters):
-        path, field = f"filters[{index}]", read_field(one.field)
+        path, field = f"filters[{index}]", parse_field(one.field)
         if isinstance(field, str):
             yield Fault(f"{path}.field", field)
-        elif field.source is Source.METRIC and field.name not in known.get("metric", (field.name,)):
+        elif field.source is FieldSource.METRIC and field.name not in known.get("metric", (field.name,)):
             yield Fault(f"{path}.field", f"there is no metric {field.name!r}")
         try:
             compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
@@ -131,10 +131,10 @@ def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) 
                 yield Fault(f"{path}.value", fault)
 
 
-def metrics_of(segment: Segment) -> frozenset[str]:
+def list_metrics(segment: Segment) -> frozenset[str]:
     """Keys of the metrics that a segment asks for."""
-    fields = (read_field(one.field) for one in segment.filters)
-    return frozenset(one.name for one in fields if isinstance(one, SegmentField) and one.source is Source.METRIC)
+    fields = (parse_field(one.field) for one in segment.filters)
+    return frozenset(one.name for one in fields if isinstance(one, SegmentField) and one.source is FieldSource.METRIC)
 
 
 def _fault_of_value(one: SegmentFilter) -> str:

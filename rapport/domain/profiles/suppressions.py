@@ -34,7 +34,7 @@ class Trigger(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endings:
+class SuppressionEndings:
     """What ends a customer's suppressions besides time and outcomes, epoch milliseconds.
 
     Attributes:
@@ -54,7 +54,7 @@ class Endings:
             yield self.lifted_ms[rule.id, scope_id], LIFTED
 
 
-NO_ENDINGS: Final = Endings()
+NO_ENDINGS: Final = SuppressionEndings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +86,12 @@ class Suppression:
         return now_ms < self.expires_at_ms
 
 
-def suppressions_of(
+def compute_suppressions(
     rules: Iterable[SuppressionRule],
     triggers: Iterable[Trigger],
     category_of: Mapping[str, str | None],
     now_ms: int,
-    endings: Endings = NO_ENDINGS,
+    endings: SuppressionEndings = NO_ENDINGS,
 ) -> Sequence[Suppression]:
     """Work out the suppressions of one customer.
 
@@ -116,7 +116,10 @@ def suppressions_of(
 
 
 def _of_rule(
-    rule: SuppressionRule, ordered: Iterable[Trigger], category_of: Mapping[str, str | None], endings: Endings
+    rule: SuppressionRule,
+    ordered: Iterable[Trigger],
+    category_of: Mapping[str, str | None],
+    endings: SuppressionEndings,
 ) -> Iterator[Suppression]:
     by_scope: dict[str, list[Trigger]] = {}
     ends: dict[str, list[tuple[int, str]]] = {}

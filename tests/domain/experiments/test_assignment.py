@@ -13,11 +13,11 @@ from rapport.domain.experiments.assignment import (
     CHAMPION,
     HOLDOUT,
     assign,
+    compute_point,
+    compute_shares,
     fnv1a,
     is_held_out,
     pick_creative,
-    point_of,
-    shares_of,
 )
 
 CUSTOMERS = [f"cust-{number}" for number in range(20_000)]
@@ -52,7 +52,7 @@ def test_the_hash_is_fnv_1a_as_its_authors_publish_it(text: str, value: int):
 
 
 def test_a_customers_point_is_pinned_so_that_no_release_moves_anybody():
-    assert [point_of(text) for text in ("exp:cust-1", "#holdout:exp:cust-1", "exp:\u00e9\u4e2d")] == PINNED
+    assert [compute_point(text) for text in ("exp:cust-1", "#holdout:exp:cust-1", "exp:\u00e9\u4e2d")] == PINNED
 
 
 PINNED = [0.1805472562331838, 0.21168789008969546, 0.05981779787162045]
@@ -60,7 +60,7 @@ PINNED = [0.1805472562331838, 0.21168789008969546, 0.05981779787162045]
 
 @pytest.mark.parametrize("prefix", ["exp:cust-", "exp:", "#holdout:exp:2024-", "#tenant:acme:user_0000"])
 def test_points_are_uniform_also_for_customers_numbered_in_sequence(prefix: str):
-    points = [point_of(f"{prefix}{number}") for number in range(20_000)]
+    points = [compute_point(f"{prefix}{number}") for number in range(20_000)]
     assert stats.kstest(points, "uniform").pvalue > UNLIKELY
     assert stats.chisquare(list(Counter(int(point * 100) for point in points).values())).pvalue > UNLIKELY
 
@@ -68,7 +68,7 @@ def test_points_are_uniform_also_for_customers_numbered_in_sequence(prefix: str)
 @pytest.mark.parametrize("holdout", [0, 10, 50])
 def test_every_variant_gets_its_share(holdout: float):
     which = experiment(20, 15, 5, holdout=holdout)
-    shares, found = shares_of(which), Counter(variants(which).values())
+    shares, found = compute_shares(which), Counter(variants(which).values())
     assert sum(shares.values()) == pytest.approx(1)
     assert set(found) == set(shares)
     expected = [share * len(CUSTOMERS) for share in shares.values()]
@@ -80,7 +80,7 @@ def test_an_assignment_names_the_model_that_scores_and_its_true_share(pcts: list
     which = experiment(*pcts, holdout=holdout)
     found = assign(which, customer)
     assert found == assign(which, customer)
-    assert found.share == pytest.approx(shares_of(which)[found.variant])
+    assert found.share == pytest.approx(compute_shares(which)[found.variant])
     assert found.share > 0
     assert found.is_held_out == (found.variant == HOLDOUT)
     expected = {HOLDOUT: None, CHAMPION: "champion-model"}.get(found.variant, found.variant)
@@ -143,7 +143,9 @@ SALTS = ["exp:", "#holdout:exp:", "#tenant:acme:", "#creative:o1:c1:", "exq:", "
 def test_what_different_salts_decide_is_independent(left: str, right: str):
     if left >= right:
         return
-    mine, its = ({customer: int(point_of(salt + customer) * 10) for customer in CUSTOMERS} for salt in (left, right))
+    mine, its = (
+        {customer: int(compute_point(salt + customer) * 10) for customer in CUSTOMERS} for salt in (left, right)
+    )
     assert independence(mine, its) > UNLIKELY
 
 

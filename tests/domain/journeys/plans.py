@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from rapport.domain.journeys.definition import Journey
-from rapport.domain.journeys.enrollment import Enrollment
-from rapport.domain.journeys.plan import Plan, compile_journey
-from rapport.domain.journeys.progress import enroll
+from rapport.domain.journeys.enrolment import Enrolment
+from rapport.domain.journeys.plan import JourneyPlan, compile_journey
+from rapport.domain.journeys.progress import enrol
 
 MINUTE: Final = 60_000
 DAY: Final = 1_440 * MINUTE
@@ -29,11 +29,11 @@ def journey(*steps: dict[str, Any], **fields: Any) -> Journey:
     return msgspec.convert({"id": "jrn", "name": "Welcome", "definition": definition, **fields}, Journey)
 
 
-def plan(*steps: dict[str, Any], **fields: Any) -> Plan:
+def plan(*steps: dict[str, Any], **fields: Any) -> JourneyPlan:
     """The same made ready."""
     return compile_journey(journey(*steps, **fields), 1)
 
 
-def entered(ready: Plan, now_ms: int = NOW, **entry: Any) -> Enrollment:
+def entered(ready: JourneyPlan, now_ms: int = NOW, **entry: Any) -> Enrolment:
     """A customer who has just entered."""
-    return enroll(ready, "enr_1", "ann", entry, now_ms)
+    return enrol(ready, "enr_1", "ann", entry, now_ms)

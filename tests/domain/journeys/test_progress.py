@@ -11,16 +11,25 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rapport.domain.journeys.checks import find_journey_faults
-from rapport.domain.journeys.enrollment import Enrollment, EnrollmentStatus, enrollment_id
+from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus, make_enrolment_id
 from rapport.domain.journeys.plan import compile_journey
-from rapport.domain.journeys.progress import Decide, JourneyFacts, Send, Update, advance, complete, fail, leave
+from rapport.domain.journeys.progress import (
+    DecideAction,
+    JourneyFacts,
+    SendAction,
+    UpdateAction,
+    advance,
+    complete,
+    fail,
+    leave,
+)
 from rapport.domain.journeys.simulate import simulate
 from tests.domain.journeys.plans import DAY, MINUTE, NOW, WELCOME, entered, journey, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rapport.domain.journeys.plan import Plan
+    from rapport.domain.journeys.plan import JourneyPlan
     from rapport.domain.journeys.progress import Action
 
 NOTHING = JourneyFacts()
@@ -30,14 +39,14 @@ CHOSEN = [{"offerId": "loan", "creativeId": "loan-mail", "channelId": "ch_web"}]
 def test_a_journey_of_three_steps_goes_by_the_clock():
     ready = plan(*WELCOME[:3])
     start, (hello,) = advance(ready, entered(ready), NOTHING, NOW)
-    assert hello == Send(
+    assert hello == SendAction(
         key="journey:enr_1:hello", outcome="impression", offer_id="", creative_id="cr_hello", channel_id="", at_ms=NOW
     )
     waiting, actions = advance(ready, complete(ready, start, NOW + 5), NOTHING, NOW + 5)
     assert (waiting.step, waiting.due_at_ms, actions) == ("pause", NOW + 5 + 3 * DAY, ())
     assert advance(ready, waiting, NOTHING, NOW + 4 + 3 * DAY) == (waiting, ())
     deciding, (decide,) = advance(ready, waiting, NOTHING, NOW + 5 + 3 * DAY)
-    assert isinstance(decide, Decide)
+    assert isinstance(decide, DecideAction)
     assert (deciding.step, decide.key, decide.config.flow_key) == ("choose", "journey:enr_1:choose", "home")
     done = complete(ready, deciding, NOW + 4 * DAY, chosen=CHOSEN)
     assert (done.status, done.ended_at_ms, done.results) == ("completed", NOW + 4 * DAY, {"picked": CHOSEN})
@@ -51,10 +60,10 @@ def test_what_a_decision_chose_is_sent_and_nothing_if_it_chose_nothing(chosen: l
     after, actions = advance(ready, complete(ready, deciding, NOW, chosen=chosen), NOTHING, NOW)
     if chosen:
         (send,) = actions
-        assert isinstance(send, Send)
+        assert isinstance(send, SendAction)
         assert (send.offer_id, send.creative_id, send.channel_id) == ("loan", "loan-mail", "ch_email")
     else:
-        assert (after.status, actions) == (EnrollmentStatus.COMPLETED, ())
+        assert (after.status, actions) == (EnrolmentStatus.COMPLETED, ())
 
 
 def test_the_first_condition_that_is_true_says_where_to_go_on():
@@ -71,7 +80,7 @@ def test_the_first_condition_that_is_true_says_where_to_go_on():
 
     def ends_at(facts: JourneyFacts, **entry: Any) -> str:
         done, actions = advance(ready, entered(ready, **entry), facts, NOW)
-        assert (done.status, actions) == (EnrollmentStatus.COMPLETED, ())
+        assert (done.status, actions) == (EnrolmentStatus.COMPLETED, ())
         return done.step
 
     assert ready.metrics == {"clicks"}
@@ -85,7 +94,7 @@ def test_an_update_has_values_and_what_formulas_give():
     config = {"attributes": {"stage": "welcomed", "old": None}, "expressions": {"visits": "customer.visits + 1"}}
     ready = plan({"id": "note", "type": "update", "config": config})
     _, (update,) = advance(ready, entered(ready), JourneyFacts(attributes={"visits": 2}), NOW)
-    assert update == Update(key="journey:enr_1:note", attributes={"stage": "welcomed", "old": None, "visits": 3})
+    assert update == UpdateAction(key="journey:enr_1:note", attributes={"stage": "welcomed", "old": None, "visits": 3})
 
 
 def test_each_visit_of_a_step_has_a_key_of_its_own():
@@ -107,7 +116,7 @@ def test_who_is_in_it_for_too_long_leaves_it_at_that_time_whenever_it_is_noticed
     assert waiting.due_at_ms == NOW + 2 * DAY
     for late in (0, DAY):
         gone, actions = advance(ready, waiting, NOTHING, NOW + 2 * DAY + late)
-        assert (gone.status, gone.ended_at_ms, actions) == (EnrollmentStatus.EXPIRED, NOW + 2 * DAY, ())
+        assert (gone.status, gone.ended_at_ms, actions) == (EnrolmentStatus.EXPIRED, NOW + 2 * DAY, ())
 
 
 def test_who_left_or_failed_stays_so_and_a_step_that_is_gone_fails():
@@ -116,20 +125,20 @@ def test_who_left_or_failed_stays_so_and_a_step_that_is_gone_fails():
         assert ended.reason
         assert advance(ready, ended, NOTHING, NOW + DAY) == (ended, ())
     lost, _ = advance(ready, replace(entered(ready), step="gone"), NOTHING, NOW)
-    assert lost.status is EnrollmentStatus.FAILED
+    assert lost.status is EnrolmentStatus.FAILED
 
 
 def test_the_id_of_an_enrolment_depends_on_all_it_is_made_of():
-    ids = {enrollment_id(*parts) for parts in (("t", "j", "c", ""), ("t", "j", "c", "e"), ("t", "jc", "", ""))}
+    ids = {make_enrolment_id(*parts) for parts in (("t", "j", "c", ""), ("t", "j", "c", "e"), ("t", "jc", "", ""))}
     assert len(ids) == 3
-    assert enrollment_id("t", "j", "c", "") in ids
+    assert make_enrolment_id("t", "j", "c", "") in ids
 
 
 _IDS = [f"s{number}" for number in range(6)]
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
+def plans(draw: st.DrawFn) -> JourneyPlan:
     """Any journey without flaws; only waits lead back."""
     steps: list[dict[str, Any]] = []
     for number, step_id in enumerate(_IDS):
@@ -157,7 +166,7 @@ def plans(draw: st.DrawFn) -> Plan:
     return compile_journey(made, 1)
 
 
-def run(ready: Plan, facts: JourneyFacts, pauses: Sequence[int]) -> tuple[list[Enrollment], list[Action]]:
+def run(ready: JourneyPlan, facts: JourneyFacts, pauses: Sequence[int]) -> tuple[list[Enrolment], list[Action]]:
     """Every state, and every action that was done, at some moments; an action is seen to at once."""
     states, actions, now_ms = [entered(ready)], [], NOW
     for pause in pauses:
@@ -178,7 +187,7 @@ _PAUSES = st.lists(st.integers(0, 100 * MINUTE), max_size=30)
 
 @given(plans(), _FACTS, _PAUSES)
 def test_no_wait_is_cut_short_no_key_comes_twice_and_the_same_again_gives_the_same(
-    ready: Plan, facts: JourneyFacts, pauses: list[int]
+    ready: JourneyPlan, facts: JourneyFacts, pauses: list[int]
 ):
     states, actions = run(ready, facts, pauses)
     assert (states, actions) == run(ready, facts, pauses)
@@ -191,16 +200,16 @@ def test_no_wait_is_cut_short_no_key_comes_twice_and_the_same_again_gives_the_sa
 
 
 @given(plans(), _FACTS)
-def test_every_journey_ends_within_its_days(ready: Plan, facts: JourneyFacts):
+def test_every_journey_ends_within_its_days(ready: JourneyPlan, facts: JourneyFacts):
     states, _ = run(ready, facts, [2 * MINUTE] * 720 + [DAY])
-    assert states[-1].status in (EnrollmentStatus.COMPLETED, EnrollmentStatus.EXPIRED)
+    assert states[-1].status in (EnrolmentStatus.COMPLETED, EnrolmentStatus.EXPIRED)
     assert states[-1].ended_at_ms is not None
     assert states[-1].ended_at_ms <= states[-1].expires_at_ms
 
 
 @given(plans(), _FACTS, _PAUSES, st.randoms(use_true_random=False))
 def test_what_was_begun_and_not_written_down_is_done_again_under_the_same_key(
-    ready: Plan, facts: JourneyFacts, pauses: list[int], random: Any
+    ready: JourneyPlan, facts: JourneyFacts, pauses: list[int], random: Any
 ):
     state, now_ms, done = entered(ready), NOW, {}
     for pause in pauses:
@@ -225,13 +234,13 @@ def test_a_simulation_goes_through_all_steps_and_jumps_over_waits():
         ("choose", "decide", 3 * DAY),
         ("offer", "send", 3 * DAY),
     ]
-    assert (steps[2].chosen, end.status, end.ended_at_ms) == (CHOSEN, EnrollmentStatus.COMPLETED, NOW + 3 * DAY)
+    assert (steps[2].chosen, end.status, end.ended_at_ms) == (CHOSEN, EnrolmentStatus.COMPLETED, NOW + 3 * DAY)
     assert simulate(ready, "ann", {}, NOTHING, lambda _: [], NOW)[0][3].action is None
 
 
 @given(plans(), _FACTS)
-def test_a_simulation_ends_as_the_journey_would(ready: Plan, facts: JourneyFacts):
+def test_a_simulation_ends_as_the_journey_would(ready: JourneyPlan, facts: JourneyFacts):
     steps, end = simulate(ready, "ann", {}, facts, lambda _: CHOSEN, NOW)
     if len(steps) < 500:
-        assert end.status in (EnrollmentStatus.COMPLETED, EnrollmentStatus.EXPIRED)
+        assert end.status in (EnrolmentStatus.COMPLETED, EnrolmentStatus.EXPIRED)
     assert [one.at_ms for one in steps] == sorted(one.at_ms for one in steps)

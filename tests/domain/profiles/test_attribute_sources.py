@@ -13,7 +13,7 @@ FIELDS = [
     SchemaField(name="device", source="request"),
     SchemaField(name="city", source="either"),
 ]
-SOURCES = AttributeSources.of([CustomerSchema(id="s", key="s", name="S", fields=FIELDS)], read=["vip"])
+SOURCES = AttributeSources.from_schemas([CustomerSchema(id="s", key="s", name="S", fields=FIELDS)], read=["vip"])
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ SOURCES = AttributeSources.of([CustomerSchema(id="s", key="s", name="S", fields=
 def test_each_attribute_comes_from_its_source(
     stored: dict[str, Any], sent: dict[str, Any], in_force: dict[str, Any], ignored: tuple[str, ...]
 ):
-    assert SOURCES.put_together(stored, sent) == (in_force, ignored)
+    assert SOURCES.merge(stored, sent) == (in_force, ignored)
 
 
 def test_a_schema_that_is_not_active_says_nothing():
     draft = CustomerSchema(id="s", key="s", name="S", fields=FIELDS, status=Status.DRAFT)
-    assert AttributeSources.of([draft]).put_together({}, {"device": "tv"}) == ({}, ())
+    assert AttributeSources.from_schemas([draft]).merge({}, {"device": "tv"}) == ({}, ())

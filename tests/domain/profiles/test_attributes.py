@@ -10,8 +10,8 @@ from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
 from rapport.domain.catalogue.values import Status
 from rapport.domain.faults import Fault
 from rapport.domain.numbers import BEYOND, MAX_NUMBER
-from rapport.domain.profiles.attributes import MAX_BYTES, Form, complete
-from rapport.domain.profiles.rows import Row, apply_rows
+from rapport.domain.profiles.attributes import MAX_BYTES, AttributeSchema, complete
+from rapport.domain.profiles.rows import CustomerRow, apply_rows
 
 FIELDS = (
     SchemaField(name="tier", required=True, max_length=5),
@@ -21,7 +21,7 @@ FIELDS = (
     SchemaField(name="seen", data_type="datetime"),
 )
 PEOPLE = CustomerSchema(id="people", key="people", name="People", fields=FIELDS)
-FORM = Form.of([PEOPLE])
+FORM = AttributeSchema.from_schemas([PEOPLE])
 GOLD = {"tier": "gold"}
 scalars = (
     st.none() | st.booleans() | st.integers(-MAX_NUMBER, MAX_NUMBER) | st.floats(-MAX_NUMBER, MAX_NUMBER) | st.text()
@@ -101,11 +101,11 @@ def test_a_change_is_not_refused_for_what_was_stored_before_the_schema():
 def test_only_active_schemas_count_and_one_that_refuses_others_is_enough():
     closed = CustomerSchema(id="c", key="c", name="C", fields=[SchemaField(name="n")], additional_attributes=False)
     draft = CustomerSchema(id="d", key="d", name="D", status=Status.DRAFT, additional_attributes=False)
-    assert Form.of([PEOPLE, draft]) == FORM
-    assert complete(Form.of([PEOPLE, closed]), {**GOLD, "n": "x", "shoe": 1}) == [
+    assert AttributeSchema.from_schemas([PEOPLE, draft]) == FORM
+    assert complete(AttributeSchema.from_schemas([PEOPLE, closed]), {**GOLD, "n": "x", "shoe": 1}) == [
         Fault("shoe", "is not known; known are tier, age, vip, born, seen, n")
     ]
-    assert complete(Form.of([]), {"shoe": 1}) == {"shoe": 1}
+    assert complete(AttributeSchema.from_schemas([]), {"shoe": 1}) == {"shoe": 1}
 
 
 @given(anything, anything)
@@ -126,7 +126,7 @@ def test_rows_that_are_wrong_change_nothing_and_the_others_act_in_their_order(
     changes: list[dict[str, Any]],
     replaces: bool,  # noqa: FBT001
 ):
-    rows = [Row(number, "ann", attributes) for number, attributes in enumerate(changes)]
+    rows = [CustomerRow(number, "ann", attributes) for number, attributes in enumerate(changes)]
     done = apply_rows(FORM, None, rows, replaces=replaces)
     right = [row for row in rows if row.number not in done.faults]
     assert apply_rows(FORM, None, right, replaces=replaces) == (done.attributes, {})

@@ -16,82 +16,98 @@ from rapport.domain.profiles.consent import (
     GRANTING_WORDS,
     MARKETING,
     PURPOSES,
-    Source,
-    Statement,
-    Status,
-    later_of,
-    missing_for,
-    resolve,
-    withheld,
+    ConsentSource,
+    ConsentStatement,
+    ConsentStatus,
+    find_missing_purpose,
+    find_withheld_purposes,
+    pick_later,
+    resolve_consent,
 )
 from rapport.domain.tenants import TenantSettings
 
 purposes = st.sampled_from([*PURPOSES, "newsletter"])
-records = st.dictionaries(purposes, st.sampled_from(Status))
+records = st.dictionaries(purposes, st.sampled_from(ConsentStatus))
 attributes = st.dictionaries(
     st.sampled_from([f"consent_{purpose}" for purpose in PURPOSES]),
     st.none() | st.booleans() | st.sampled_from(["yes", "no", " FALSE ", "true", "", "1", "0"]) | st.integers(0, 2),
 )
 settings = st.builds(TenantSettings, requires_consent=st.booleans(), is_consent_record_canonical=st.booleans())
 statements = st.builds(
-    Statement,
+    ConsentStatement,
     purpose=st.just("email"),
-    status=st.sampled_from(Status),
-    source=st.sampled_from(Source),
+    status=st.sampled_from(ConsentStatus),
+    source=st.sampled_from(ConsentSource),
     stated_at_ms=st.integers(0, 3),
 )
 
 
-def allowed(recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings) -> set[str]:
-    return {purpose for purpose, is_allowed in resolve(recorded, given_, chosen).items() if is_allowed}
+def allowed(recorded: dict[str, ConsentStatus], given_: dict[str, Any], chosen: TenantSettings) -> set[str]:
+    return {purpose for purpose, is_allowed in resolve_consent(recorded, given_, chosen).items() if is_allowed}
 
 
-@given(records, attributes, settings, st.sampled_from(PURPOSES), st.sampled_from([Status.REVOKED, Status.PENDING]))
+@given(
+    records,
+    attributes,
+    settings,
+    st.sampled_from(PURPOSES),
+    st.sampled_from([ConsentStatus.REVOKED, ConsentStatus.PENDING]),
+)
 def test_what_is_revoked_or_pending_is_not_allowed_whatever_else_is_known(
-    recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings, purpose: str, status: Status
+    recorded: dict[str, ConsentStatus],
+    given_: dict[str, Any],
+    chosen: TenantSettings,
+    purpose: str,
+    status: ConsentStatus,
 ):
     assert purpose not in allowed({**recorded, purpose: status}, given_, chosen)
 
 
 @given(records, attributes, settings, st.sampled_from(PURPOSES))
 def test_what_is_granted_is_allowed(
-    recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings, purpose: str
+    recorded: dict[str, ConsentStatus], given_: dict[str, Any], chosen: TenantSettings, purpose: str
 ):
-    assert purpose in allowed({**recorded, purpose: Status.GRANTED}, given_, chosen)
+    assert purpose in allowed({**recorded, purpose: ConsentStatus.GRANTED}, given_, chosen)
 
 
 @given(records.filter(bool), attributes, settings, st.lists(purposes))
 def test_of_a_customer_with_records_more_grants_never_reduce_what_is_allowed(
-    recorded: dict[str, Status], given_: dict[str, Any], chosen: TenantSettings, granted: list[str]
+    recorded: dict[str, ConsentStatus], given_: dict[str, Any], chosen: TenantSettings, granted: list[str]
 ):
-    more = recorded | dict.fromkeys(granted, Status.GRANTED)
+    more = recorded | dict.fromkeys(granted, ConsentStatus.GRANTED)
     assert allowed(recorded, given_, chosen) <= allowed(more, given_, chosen)
 
 
 @given(settings, st.lists(purposes))
 def test_nor_of_a_customer_of_whom_nothing_is_known(chosen: TenantSettings, granted: list[str]):
-    assert allowed({}, {}, chosen) <= allowed(dict.fromkeys(granted, Status.GRANTED), {}, chosen)
+    assert allowed({}, {}, chosen) <= allowed(dict.fromkeys(granted, ConsentStatus.GRANTED), {}, chosen)
 
 
 @given(records, attributes, attributes, settings)
 def test_attributes_matter_only_where_nothing_is_recorded_and_records_alone_are_not_wanted(
-    recorded: dict[str, Status], these: dict[str, Any], those: dict[str, Any], chosen: TenantSettings
+    recorded: dict[str, ConsentStatus], these: dict[str, Any], those: dict[str, Any], chosen: TenantSettings
 ):
     if recorded or chosen.is_consent_record_canonical:
         assert allowed(recorded, these, chosen) == allowed(recorded, those, chosen)
 
 
 @given(records, attributes, st.booleans())
-def test_requiring_consent_never_allows_more(recorded: dict[str, Status], given_: dict[str, Any], canonical: bool):  # noqa: FBT001
+def test_requiring_consent_never_allows_more(
+    recorded: dict[str, ConsentStatus],
+    given_: dict[str, Any],
+    canonical: bool,  # noqa: FBT001
+):
     lenient, strict = (TenantSettings(requires_consent=x, is_consent_record_canonical=canonical) for x in (False, True))
     assert allowed(recorded, given_, strict) <= allowed(recorded, given_, lenient)
-    assert withheld(recorded, given_, strict) == set(PURPOSES) - allowed(recorded, given_, strict)
+    assert find_withheld_purposes(recorded, given_, strict) == set(PURPOSES) - allowed(recorded, given_, strict)
 
 
 @given(st.lists(statements, min_size=1, max_size=4))
-def test_which_statement_counts_does_not_depend_on_their_order(given_: list[Statement]):
+def test_which_statement_counts_does_not_depend_on_their_order(given_: list[ConsentStatement]):
     results = {
-        (one.stated_at_ms, one.status) for order in itertools.permutations(given_) for one in [reduce(later_of, order)]
+        (one.stated_at_ms, one.status)
+        for order in itertools.permutations(given_)
+        for one in [reduce(pick_later, order)]
     }
     assert len(results) == 1
 
@@ -112,8 +128,10 @@ def test_which_statement_counts_does_not_depend_on_their_order(given_: list[Stat
     ],
 )
 def test_attributes_are_read_as_people_write_them(given_: dict[str, Any], is_allowed: bool):  # noqa: FBT001
-    assert resolve({}, given_, TenantSettings())["email"] is is_allowed
-    assert not resolve({}, given_, TenantSettings(requires_consent=True, is_consent_record_canonical=True))["email"]
+    assert resolve_consent({}, given_, TenantSettings())["email"] is is_allowed
+    assert not resolve_consent({}, given_, TenantSettings(requires_consent=True, is_consent_record_canonical=True))[
+        "email"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +150,7 @@ def test_attributes_are_read_as_people_write_them(given_: dict[str, Any], is_all
 def test_a_channel_needs_marketing_and_its_own_purpose(
     channel_type: str | None, refused: set[str], missing: str | None
 ):
-    assert missing_for(channel_type, frozenset(refused)) == missing
+    assert find_missing_purpose(channel_type, frozenset(refused)) == missing
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.profiles.identity import NO_MERGES, Merges, Statement
+from rapport.domain.profiles.identity import NO_MERGES, Merges, MergeStatement
 
 IDS = st.sampled_from([f"c{number}" for number in range(8)])
 MERGED = st.tuples(st.just("merge"), IDS, IDS)
@@ -15,17 +15,17 @@ class People:
 
     def __init__(self) -> None:
         self.merges: dict[str, tuple[str, str]] = {}
-        self.log: list[Statement] = []
+        self.log: list[MergeStatement] = []
 
     def merge(self, source: str, target: str) -> None:
         name = f"m{len(self.log)}"
         self.merges[name] = (source, target)
-        self.log.append(Statement(name, source, target, at_ms=len(self.log)))
+        self.log.append(MergeStatement(name, source, target, at_ms=len(self.log)))
 
     def unmerge(self, number: int) -> None:
         if self.merges:
             name = sorted(self.merges)[number % len(self.merges)]
-            self.log.append(Statement(name, *self.merges.pop(name), is_undone=True, at_ms=len(self.log)))
+            self.log.append(MergeStatement(name, *self.merges.pop(name), is_undone=True, at_ms=len(self.log)))
 
     def person_of(self, customer_id: str) -> set[str]:
         person = {customer_id}
@@ -52,7 +52,7 @@ def test_whatever_is_merged_and_unmerged_chains_and_cycles_among_it_agrees_with_
             people.merge(one, other)
         else:
             people.unmerge(one)
-    merges, canonical = Merges.of(people.log), people.canonical()
+    merges, canonical = Merges.from_log(people.log), people.canonical()
     for customer_id, goes_by in canonical.items():
         members = merges.members(customer_id)
         assert set(members) == people.person_of(customer_id)
@@ -66,26 +66,28 @@ def test_a_merge_that_is_undone_leaves_everything_as_it_was(merged: list[tuple[s
     people = People()
     for source, target in merged:
         people.merge(source, target)
-    before = Merges.of(people.log)
-    undone = [Statement("more", *more), Statement("more", *more, is_undone=True)]
-    after = Merges.of([*people.log, *undone])
+    before = Merges.from_log(people.log)
+    undone = [MergeStatement("more", *more), MergeStatement("more", *more, is_undone=True)]
+    after = Merges.from_log([*people.log, *undone])
     assert all(after.members(f"c{number}") == before.members(f"c{number}") for number in range(8))
 
 
 def test_a_long_chain_ends_at_its_last_target():
-    merges = Merges.of(Statement(f"m{number}", f"c{number:05}", f"c{number + 1:05}") for number in range(20_000))
+    merges = Merges.from_log(
+        MergeStatement(f"m{number}", f"c{number:05}", f"c{number + 1:05}") for number in range(20_000)
+    )
     assert merges.canonical("c00000") == "c20000"
     assert len(merges.members("c07777")) == 20_001
 
 
 def test_the_time_of_the_last_statement_about_a_person_reaches_both_that_an_unmerge_leaves():
-    log = [Statement("m1", "ann", "bob", at_ms=1), Statement("m2", "bob", "cid", at_ms=2)]
-    assert {Merges.of(log).changed_at_ms(one) for one in ("ann", "bob", "cid")} == {2}
-    merges = Merges.of([*log, Statement("m2", "bob", "cid", is_undone=True, at_ms=3)])
+    log = [MergeStatement("m1", "ann", "bob", at_ms=1), MergeStatement("m2", "bob", "cid", at_ms=2)]
+    assert {Merges.from_log(log).changed_at_ms(one) for one in ("ann", "bob", "cid")} == {2}
+    merges = Merges.from_log([*log, MergeStatement("m2", "bob", "cid", is_undone=True, at_ms=3)])
     assert [merges.changed_at_ms(one) for one in ("ann", "bob", "cid", "dot")] == [3, 3, 3, 0]
 
 
 def test_a_merge_is_found_by_its_source_the_latest_first():
-    merges = Merges.of([Statement("m1", "ann", "bob"), Statement("m2", "ann", "cid")])
+    merges = Merges.from_log([MergeStatement("m1", "ann", "bob"), MergeStatement("m2", "ann", "cid")])
     assert [merges.find("ann").merge_id, merges.find("ann", "bob").merge_id] == ["m2", "m1"]
     assert (merges.find("bob"), merges.find("ann", "dot"), NO_MERGES.find("ann")) == (None, None, None)

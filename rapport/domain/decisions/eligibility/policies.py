@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport.domain.catalogue.inventory import Budget
-from rapport.domain.conditions import asks_candidate
+from rapport.domain.conditions import is_candidate_field
 from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.decisions.eligibility.policy_checks import (
     Check,
@@ -130,7 +130,7 @@ def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:
 
 def _is_shared(config: PolicyConfig) -> bool:
     if isinstance(config, OverrideConfig):
-        return not any(asks_candidate(condition.field) for condition in config.conditions)
+        return not any(is_candidate_field(condition.field) for condition in config.conditions)
     return not isinstance(config, BudgetConfig | ExclusionConfig | CategoryConfig)
 
 

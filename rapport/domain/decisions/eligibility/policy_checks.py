@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from rapport.domain.conditions import Condition, Test, compile_condition
+from rapport.domain.conditions import CompiledCondition, Condition, compile_condition
 from rapport.domain.decisions.eligibility.policy_configs import (
     BudgetConfig,
     CapConfig,
@@ -201,7 +201,7 @@ def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
 
 def check_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
     """All conditions hold; the verdict then means: let it past everything."""
-    tests: Sequence[Test] = [compile_condition(condition) for condition in config.conditions]
+    tests: Sequence[CompiledCondition] = [compile_condition(condition) for condition in config.conditions]
 
     def check(candidate: Candidate, context: Context, _selection: Selection, scope: str) -> Verdict:
         if all(test.holds(context.lookup(test.field, candidate)) for test in tests):
@@ -238,7 +238,7 @@ def check_metric(config: MetricConfig, _members: ScopeMembers) -> Check:
 
     def check(_candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
         actual = context.customer.metrics.get(config.metric)
-        if (actual is None and not test.asks_for_presence) or not test.holds(actual):
+        if (actual is None and not test.tests_presence) or not test.holds(actual):
             return PASSED
         detail = {"metric": config.metric, "operator": config.operator, "expected": config.value, "actual": actual}
         return Verdict(True, f"metric {config.metric} is {actual}", detail)

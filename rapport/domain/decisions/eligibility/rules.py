@@ -10,7 +10,7 @@ import msgspec
 
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Scope
-from rapport.domain.conditions import Condition, Operator, asks_candidate, compile_condition
+from rapport.domain.conditions import Condition, Operator, compile_condition, is_candidate_field
 from rapport.domain.configs import Config, read_config
 from rapport.domain.decisions.eligibility.scopes import (
     ScopeMembers,
@@ -154,7 +154,7 @@ def _as_check(judge: RuleCheck) -> Check:
 
 def _is_shared(config: Config) -> bool:
     if isinstance(config, AttributeRule | RecencyRule):
-        return "." not in config.attribute or not asks_candidate(config.attribute)
+        return "." not in config.attribute or not is_candidate_field(config.attribute)
     return isinstance(config, SegmentRule | MetricRule)
 
 
@@ -191,7 +191,7 @@ def _check_condition(name: str, label: str, operator: Operator, value: object, m
 
     def check(candidate: Candidate, context: Context) -> Verdict:
         actual = context.lookup(name, candidate)
-        if actual is None and not test.asks_for_presence:
+        if actual is None and not test.tests_presence:
             if missing == "pass":
                 return PASSED
         elif test.holds(actual):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.strategy import ContactPolicy
-from rapport.domain.catalogue.suppression import SuppressionRule, rules_in_force
+from rapport.domain.catalogue.suppression import SuppressionRule, select_active_rules
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.configs import read_config
 from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
@@ -35,7 +35,7 @@ def compile_suppressions(configured: Collection[SuppressionRule], members: Scope
         configured: All of a tenant's rules, whatever their status.
         members: Of the whole catalogue.
     """
-    return [_compile(rule, members) for rule in rules_in_force(configured)]
+    return [_compile(rule, members) for rule in select_active_rules(configured)]
 
 
 def _compile(rule: SuppressionRule, members: ScopeMembers) -> Policy:

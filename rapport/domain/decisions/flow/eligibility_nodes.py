@@ -17,7 +17,7 @@ from rapport.domain.decisions.facts import Selection
 from rapport.domain.decisions.run import NodeAction, RemovalReason, Run
 from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
-from rapport.domain.profiles.consent import MARKETING, missing_for
+from rapport.domain.profiles.consent import MARKETING, find_missing_purpose
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Channel
@@ -162,7 +162,7 @@ def check_consent(candidate: Candidate, context: Context, channels: Mapping[str,
     request = context.request
     channel = candidate.channel or channels.get(request.channel_id or "")
     channel_type = channel.channel_type if channel else request.channel_type
-    purpose = missing_for(channel_type, context.customer.withheld)
+    purpose = find_missing_purpose(channel_type, context.customer.withheld)
     if purpose is None:
         return None
     why = "" if channel_type or purpose == MARKETING else ", which the channel may need: its type is not known"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rapport.domain.decisions.output.templates import Placeholder, parse_template
-from rapport.domain.formulas.values import text_of, value_of
+from rapport.domain.formulas.values import to_text, to_value
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative, PersonalizationVariable
@@ -97,4 +97,4 @@ def _format_value(raw: object) -> str | None:
     """A value as customers read it; large ids keep all their digits."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw) if abs(raw) < _LARGEST else None
-    return text_of(value_of(raw))
+    return to_text(to_value(raw))

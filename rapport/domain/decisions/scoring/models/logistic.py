@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rapport.domain.configs import Config, ConfigError
 from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer, read_field
 from rapport.domain.decisions.scoring.models.scorecard import sigmoid
-from rapport.domain.numbers import finite_of
+from rapport.domain.numbers import to_finite
 
 if TYPE_CHECKING:
     from random import Random
@@ -56,7 +56,7 @@ def compile_logistic(config: LogisticConfig) -> Scorer:
 
 def _explain_number(name: str, weight: float, candidate: Candidate, context: Context) -> dict[str, Any]:
     value = read_field(name, candidate, context)
-    number = finite_of(value) if isinstance(value, int | float) else None
+    number = to_finite(value) if isinstance(value, int | float) else None
     contribution = 0.0 if number is None else weight * number
     return {"field": name, "value": number, "weight": weight, "contribution": contribution}
 

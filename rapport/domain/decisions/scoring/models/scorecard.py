@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 
 from rapport.domain.catalogue.strategy import ScorecardRule
-from rapport.domain.conditions import Condition, ConditionError, Test, compile_condition
+from rapport.domain.conditions import CompiledCondition, Condition, ConditionError, compile_condition
 from rapport.domain.configs import Config, ConfigError
 from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer, is_candidate_field, read_field
 
@@ -40,7 +40,7 @@ class ScorecardConfig(Config, frozen=True, kw_only=True):
 
 class _CompiledPoints(NamedTuple):
     field: str
-    test: Test
+    test: CompiledCondition
     points: float
     hit: Mapping[str, Any]
     miss: Mapping[str, Any]

@@ -12,7 +12,13 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from rapport.domain.rejections import RejectionCode
-from rapport.kafka.unpacking import MAX_UNPACKED_BYTES, BoundedRecords, RefusedBatch, bound_unpacking, rejection_of
+from rapport.kafka.decompression import (
+    MAX_UNPACKED_BYTES,
+    BoundedRecords,
+    UnreadableBatch,
+    find_rejection,
+    limit_decompression,
+)
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 PACKED = [name for name in CODECS if name != "none"]
@@ -34,7 +40,7 @@ def with_payload(batch: bytes, payload: bytes) -> bytes:
 
 
 def read(fetched: bytes) -> list[Any]:
-    bound_unpacking()
+    limit_decompression()
     records, found = BoundedRecords(fetched), []
     while records.has_next():
         found += list(records.next_batch())
@@ -64,8 +70,8 @@ def test_one_message_stands_for_a_batch_that_unpacks_to_too_much(codec: str):
     finally:
         tracemalloc.stop()
     assert (stand_in.offset, stand_in.timestamp, stand_in.value, next_one.value) == (1, 1_001, bomb, b"after")
-    assert isinstance(stand_in.value, RefusedBatch)
-    rejection = rejection_of(stand_in.value)
+    assert isinstance(stand_in.value, UnreadableBatch)
+    rejection = find_rejection(stand_in.value)
     assert rejection is not None
     assert rejection.code is RejectionCode.UNREADABLE_BATCH
     assert "from offset 0 to 1" in rejection.detail
@@ -78,14 +84,14 @@ def test_one_message_stands_for_a_batch_that_cannot_be_unpacked(codec: str, dama
     whole = batch_of(codec, [b"x" * 1_000])
     for payload in (damage, whole[BATCH_HEADER_BYTES:-5] + damage):
         (found,) = read(with_payload(whole, payload))
-        assert isinstance(found.value, RefusedBatch) or found.value == b"x" * 1_000
+        assert isinstance(found.value, UnreadableBatch) or found.value == b"x" * 1_000
 
 
 def test_every_codec_is_bounded_whatever_its_ratio():
     whole = batch_of("gzip", [b"x"])
     members = zlib.compress(b"x" * (20 * MIB), wbits=31) * 2
     (found,) = read(with_payload(whole, members))
-    assert isinstance(found.value, RefusedBatch)
+    assert isinstance(found.value, UnreadableBatch)
     frames = bytes(cramjam.zstd.compress(b"x" * (20 * MIB))) * 2
     (found,) = read(with_payload(batch_of("zstd", [b"x"]), frames))
-    assert isinstance(found.value, RefusedBatch)
+    assert isinstance(found.value, UnreadableBatch)

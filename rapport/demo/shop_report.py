@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rapport.demo.shop import Decisions, Offered
+    from rapport.demo.shop import Decisions, RecommendedOffer
 
 
 def show_decisions(console: Console, found: Decisions) -> None:
@@ -26,7 +26,7 @@ def show_decisions(console: Console, found: Decisions) -> None:
     console.print(f"Why not {found.missing}? [bold]{found.reason}[/]\n", highlight=False)
 
 
-def _offers(title: str, offered: Sequence[Offered]) -> Table:
+def _offers(title: str, offered: Sequence[RecommendedOffer]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("rank", "offer", "score", "price", "headline"):
         table.add_column(name, justify="right" if name in {"rank", "score", "price"} else "left")

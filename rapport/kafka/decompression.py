@@ -37,14 +37,14 @@ _VERSION_WITH_OFFSETS: Final = 2
 _XERIAL_HEADER_BYTES: Final = 16
 
 
-class UnpackedTooLargeError(ValueError):
+class BatchTooLargeError(ValueError):
     """A batch unpacks to more than it may."""
 
     def __init__(self) -> None:
         super().__init__(f"it unpacks to more than {MAX_UNPACKED_BYTES:,} bytes")
 
 
-class RefusedBatch(bytes):
+class UnreadableBatch(bytes):
     """The value of a message that stands for a whole batch: the batch as it came.
 
     Attributes:
@@ -54,12 +54,12 @@ class RefusedBatch(bytes):
     detail: str
 
 
-def rejection_of(value: bytes | None) -> Rejection | None:
+def find_rejection(value: bytes | None) -> Rejection | None:
     """Say why a message stands for a batch that could not be unpacked; None if it is a message."""
-    return Rejection(RejectionCode.UNREADABLE_BATCH, value.detail) if isinstance(value, RefusedBatch) else None
+    return Rejection(RejectionCode.UNREADABLE_BATCH, value.detail) if isinstance(value, UnreadableBatch) else None
 
 
-def bound_unpacking() -> None:
+def limit_decompression() -> None:
     """Hold every consumer of this process to the bound. Called before one is made; may be repeated."""
     for module in _MODULES:
         for name, decode in _DECODERS.items():
@@ -111,7 +111,7 @@ class _Messages:
             yield self._stand_in(error)
 
     def _stand_in(self, error: Exception) -> _DefaultRecordPy:
-        batch, value = self._batch, RefusedBatch(self._raw)
+        batch, value = self._batch, UnreadableBatch(self._raw)
         value.detail = (
             f"The messages from offset {batch.base_offset} to {batch.next_offset - 1} came in one batch, "
             f"which cannot be read: {error}. The value is the batch as it came."
@@ -126,7 +126,7 @@ def _unpack_gzip(payload: Packed) -> bytes:
         part = member.decompress(packed, room + 1)
         room -= len(part)
         if room < 0:
-            raise UnpackedTooLargeError
+            raise BatchTooLargeError
         if not member.eof:
             raise EOFError("it ends in the middle")
         parts.append(part)
@@ -146,7 +146,7 @@ def _unpack_with(codec_module: Any) -> Callable[[Packed], bytes]:  # noqa: ANN40
                 if "write whole buffer" not in str(error):
                     raise
             if size == MAX_UNPACKED_BYTES:
-                raise UnpackedTooLargeError
+                raise BatchTooLargeError
             size = min(size * 8, MAX_UNPACKED_BYTES)
 
     return unpack
@@ -156,7 +156,7 @@ def _unpack_snappy(payload: Packed) -> bytes:
     packed = bytes(payload)
     blocks = list(_xerial_blocks(packed)) if codec._detect_xerial_stream(packed) else [packed]  # noqa: SLF001
     if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_UNPACKED_BYTES:
-        raise UnpackedTooLargeError
+        raise BatchTooLargeError
     return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
 
 

@@ -13,7 +13,7 @@ from rapport.domain.json_limits import MAX_DEPTH, UNREADABLE, is_too_deep
 from rapport.domain.times import LATEST_MS
 
 
-class EnrollmentStatus(StrEnum):
+class EnrolmentStatus(StrEnum):
     """Where an enrolment stands.
 
     Attributes:
@@ -30,7 +30,7 @@ class EnrollmentStatus(StrEnum):
     FAILED = "failed"
 
 
-class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A customer in a journey.
 
     Attributes:
@@ -52,7 +52,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     journey_version: int
     customer_id: str
     version: int = 1
-    status: EnrollmentStatus = EnrollmentStatus.ACTIVE
+    status: EnrolmentStatus = EnrolmentStatus.ACTIVE
     step: str
     entered_at_ms: int
     due_at_ms: int
@@ -67,7 +67,7 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     reason: str = ""
 
 
-def enrollment_id(tenant_id: str, journey_id: str, customer_id: str, entry: str) -> str:
+def make_enrolment_id(tenant_id: str, journey_id: str, customer_id: str, entry: str) -> str:
     """The id of an enrolment; the same for the same entry.
 
     Args:
@@ -80,7 +80,7 @@ def enrollment_id(tenant_id: str, journey_id: str, customer_id: str, entry: str)
     return f"enr_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def read_enrollment(state: str, columns: Mapping[str, Any]) -> Enrollment:
+def decode_enrolment(state: str, columns: Mapping[str, Any]) -> Enrolment:
     """Decode a stored state; of one that cannot be read, ``entry`` holds the text, and columns tell where it stands.
 
     Args:
@@ -92,13 +92,13 @@ def read_enrollment(state: str, columns: Mapping[str, Any]) -> Enrollment:
             return _decode(state)
     except msgspec.DecodeError:
         pass
-    return Enrollment(
+    return Enrolment(
         id=columns["enrollment_id"],
         journey_id=columns["journey_id"],
         journey_version=columns["journey_version"],
         customer_id=columns["customer_id"],
         version=columns["version"],
-        status=EnrollmentStatus(columns["status"]),
+        status=EnrolmentStatus(columns["status"]),
         step=columns["step"],
         entered_at_ms=columns["enrolled_at_ms"],
         due_at_ms=columns["due_at_ms"],
@@ -109,4 +109,4 @@ def read_enrollment(state: str, columns: Mapping[str, Any]) -> Enrollment:
     )
 
 
-_decode: Final = msgspec.json.Decoder(Enrollment).decode
+_decode: Final = msgspec.json.Decoder(Enrolment).decode

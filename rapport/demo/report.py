@@ -43,7 +43,7 @@ class NextSteps:
     customer_id: str
 
 
-def show_picture(console: Console, found: Findings, replay: Replay) -> None:
+def show_report(console: Console, found: Findings, replay: Replay) -> None:
     """Print the totals, the customers and how the stream did."""
     console.print(_totals(found))
     console.print(_top_customers(found))
