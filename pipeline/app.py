@@ -1,4 +1,4 @@
-"""The Faust application: an agent that applies batches, and a task for what is done beside them."""
+"""The Faust application: an agent that applies batches, and a task that runs the background jobs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import faust
 import structlog
 
 from pipeline.applier import Applier
-from pipeline.batch import Batch, FetchedRecord, Partition
+from pipeline.batch import AppliedRange, Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
 from pipeline.consumer import ProgressConsumer, ProgressTransport
-from pipeline.dead_letter_topic import dead_letter_sender
-from pipeline.faults import kill_at
-from pipeline.journeys import Applied, JourneyRunner
+from pipeline.dead_letter_topic import make_dead_letter_sender
+from pipeline.faults import make_kill_hook
+from pipeline.journey_job import JourneyJob
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
-from pipeline.privacy import Privacy
+from pipeline.privacy import PrivacyFilter
 from pipeline.state import StreamState
-from pipeline.tenant_cache import Directory
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.events import message_key
 from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from faust.streams import Stream
     from faust.types import EventT, StreamT, TransportT
 
-    from pipeline.commit import Committed
-    from pipeline.prepare import Prepared
+    from pipeline.commit import CommitResult
+    from pipeline.journeys import JourneyRunner
+    from pipeline.prepare import PreparedBatch
     from rapport.domain.events import Message
     from rapport.metrics import StreamMetrics
     from rapport.settings import KafkaSettings, Settings
@@ -44,21 +45,23 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 STALLED_AFTER_S = 5.0
-"""After so long without a batch, messages that are in the log are not on their way."""
+"""After so long without a batch, messages that are in the log but were not delivered are taken for lost and read again.
+"""
 
 
 class StreamApp(faust.App):
-    """Faust's application plus what our consumer and agent share.
+    """Faust's application, plus the state that its consumer and its agent share.
 
     Attributes:
-        shared: State that it has in common with the consumer.
-        journeys: Has customers enter journeys and moves them on.
-        jobs: What is done beside the stream.
-        fatal: Why the worker must stop, if it must.
+        shared: State shared with the consumer.
+        journeys: Enrols customers in journeys and advances them.
+        jobs: Background jobs of the worker.
+        metrics: Prometheus metrics of the worker.
+        fatal: Completes with the error that stops the worker.
     """
 
     shared: StreamState
-    journeys: JourneyRunner
+    journeys: JourneyJob
     jobs: Jobs
     metrics: StreamMetrics
     fatal: asyncio.Future[BaseException]
@@ -72,41 +75,41 @@ class StreamApp(faust.App):
         return cast("ProgressConsumer", self.consumer)
 
     def is_stale(self, batch: Batch) -> bool:
-        """Whether the group has moved on since the batch was fetched."""
+        """Return whether the group has rebalanced since the batch was fetched."""
         return batch.generation != self.consumer_generation_id or self.should_stop
 
     async def apply(self, batch: Batch) -> None:
-        """Apply a batch. What goes wrong for good stops the worker loudly, and nothing is acknowledged."""
+        """Apply a batch. A permanent error stops the worker with a log entry, and the batch is not acknowledged."""
         try:
             await self.shared.applier.apply(batch, self.give_up)
         except Exception as error:  # noqa: BLE001 - whatever it is
             self.give_up(error)
 
     def give_up(self, error: BaseException) -> None:
-        """Have the worker stop with an error."""
+        """Stop the worker because of an error."""
         log.error("cannot go on: the batch is not acknowledged and will be read again", exc_info=error)
         if not self.fatal.done():
             self.fatal.set_result(error)
 
-    def note_committed(self, prepared: Prepared, committed: Committed) -> None:
-        """Tell journeys what a batch has recorded."""
-        parts = [
-            Applied(reached.source, prepared.starts[partition], reached.next_offset)
+    def note_committed(self, prepared: PreparedBatch, committed: CommitResult) -> None:
+        """Tell the journeys which events a batch has recorded."""
+        ranges = [
+            AppliedRange(reached.source, prepared.starts[partition], reached.next_offset)
             for partition, reached in committed.progress.items()
         ]
-        self.journeys.note(parts, committed.resolution.accepted)
+        self.journeys.note(ranges, committed.resolution.accepted)
 
-    def is_mine(self, tenant_id: str, customer_id: str) -> bool:
-        """Whether this worker owns the partition that a customer's events are written to."""
+    def is_owned(self, tenant_id: str, customer_id: str) -> bool:
+        """Return whether this worker owns the partition that a customer's events are written to."""
         topic, owned = self.shared.topic_name, self.shared.positions.next_offset
         if not owned:
             return False
         partition = self.consumer.key_partition(topic, message_key(tenant_id, customer_id))
         return partition is not None and Partition(topic, partition) in owned
 
-    async def watch(self) -> None:
-        """Report the lag, and read again what lies in the log but never came: a fetch lost in a rebalance."""
-        behind = self.progress_consumer.messages_behind()
+    async def check_lag(self) -> None:
+        """Report the consumer lag, and read partitions again whose fetch was lost in a rebalance."""
+        behind = self.progress_consumer.count_behind()
         for partition, count in behind.items():
             self.metrics.lag.labels(partition.topic, partition.partition).set(count)
         waiting = {p: self.shared.positions.next_offset[p] for p, count in behind.items() if count}
@@ -123,13 +126,13 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         settings: Topic, group, batch limits, consumer path.
         store: The database the results go to.
         cluster_id: The Kafka cluster's id; part of every source's name.
-        metrics: Where to count.
+        metrics: Prometheus metrics of the worker.
     """
     kafka = settings.kafka
     app = StreamApp(
         kafka.group_id,
         broker=";".join(f"kafka://{address}" for address in kafka.bootstrap.split(",")),
-        broker_credentials=_credentials(kafka),
+        broker_credentials=_make_credentials(kafka),
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 4,
         broker_rebalance_timeout=kafka.rebalance_timeout_s,
@@ -151,25 +154,25 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     )
     app.metrics = metrics
     positions = Positions(store, kafka, cluster_id, metrics)
-    directory = Directory(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
-    privacy = Privacy(
+    tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
+    privacy = PrivacyFilter(
         lambda since_ms: read_tombstones(store, since_ms),
         lambda: uncollected_customers(store),
         metrics,
         refresh_s=settings.worker.refresh_s,
     )
-    send_dead_letters = dead_letter_sender(app, kafka.dead_letter_topic)
-    reach = kill_at(settings.worker.fail_at)
+    send_dead_letters = make_dead_letter_sender(app, kafka.dead_letter_topic)
+    on_step = make_kill_hook(settings.worker.fail_at)
     applier = Applier(
         store,
         positions,
         metrics,
-        Preparer(settings, store, positions, directory, privacy, metrics, reach),
-        Committer(settings, store, positions, privacy, metrics, reach, send_dead_letters),
+        Preparer(settings, store, positions, tenant_cache, privacy, metrics, on_step),
+        Committer(settings, store, positions, privacy, metrics, on_step, send_dead_letters),
         app.is_stale,
         lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
         app.note_committed,
-        reach,
+        on_step,
     )
     app.shared = StreamState(settings=settings, topic_name=kafka.topic, positions=positions, applier=applier)
     _declare_agent(app)
@@ -197,7 +200,7 @@ def _declare_agent(app: StreamApp) -> None:
     async def apply_events(stream: StreamT[bytes]) -> None:
         taken = cast("Stream[bytes]", stream).noack_take(limits.batch_max_events, limits.batch_max_age_ms / 1000)
         async for events in taken:
-            await app.apply(_batch_of(cast("Iterable[EventT[bytes]]", events), app.consumer_generation_id))
+            await app.apply(_make_batch(cast("Iterable[EventT[bytes]]", events), app.consumer_generation_id))
 
 
 def _declare_journeys(app: StreamApp, store: Store) -> None:
@@ -209,29 +212,32 @@ def _declare_journeys(app: StreamApp, store: Store) -> None:
     def recorded() -> Mapping[str, int]:
         return {app.shared.positions.sources[p].name: offset for p, offset in app.shared.positions.next_offset.items()}
 
-    limits = app.shared.settings.worker
-    app.journeys = JourneyRunner(
-        store, send, recorded, app.is_mine, lambda: time.time_ns() // 1_000_000, limits.refresh_s
-    )
+    def make_runner() -> JourneyRunner:
+        from pipeline.journeys import JourneyRunner  # noqa: PLC0415 - it imports the whole decision engine
+
+        refresh_s = app.shared.settings.worker.refresh_s
+        return JourneyRunner(store, send, recorded, app.is_owned, lambda: time.time_ns() // 1_000_000, refresh_s)
+
+    app.journeys = JourneyJob(store, make_runner)
 
 
 def _declare_jobs(app: StreamApp) -> None:
     limits = app.shared.settings.worker
-    look_s, journeys_s = limits.refresh_s, limits.journeys_s
+    refresh_s, journeys_s = limits.refresh_s, limits.journeys_s
     jobs = [
-        Job(name="repairs", work=app.shared.applier.repair, every_s=look_s, first_after_s=look_s),
-        Job(name="lag", work=app.watch, every_s=look_s, first_after_s=look_s),
-        Job(name="journeys", work=app.journeys.look, every_s=journeys_s, first_after_s=journeys_s),
+        Job(name="repairs", work=app.shared.applier.repair, every_s=refresh_s, first_after_s=refresh_s),
+        Job(name="lag", work=app.check_lag, every_s=refresh_s, first_after_s=refresh_s),
+        Job(name="journeys", work=app.journeys.run, every_s=journeys_s, first_after_s=journeys_s),
     ]
     app.jobs = Jobs(jobs, app.metrics.jobs)
 
     @app.task  # type: ignore[untyped-decorator]
-    async def work_beside_the_stream() -> None:
-        """Do what was asked for by ``rapport reconcile --repair``, report the lag, and see to journeys."""
+    async def run_jobs() -> None:
+        """Run pending repairs, report the consumer lag and advance journeys."""
         await app.jobs.run()
 
 
-def _batch_of(events: Iterable[EventT[bytes]], generation: int) -> Batch:
+def _make_batch(events: Iterable[EventT[bytes]], generation: int) -> Batch:
     batch = Batch(generation)
     by_partition: dict[Partition, list[FetchedRecord]] = {}
     for event in events:
@@ -244,7 +250,7 @@ def _batch_of(events: Iterable[EventT[bytes]], generation: int) -> Batch:
     return batch
 
 
-def _credentials(kafka: KafkaSettings) -> object:
+def _make_credentials(kafka: KafkaSettings) -> object:
     if kafka.security_protocol == "PLAINTEXT":
         return None
     import ssl  # noqa: PLC0415

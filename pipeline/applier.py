@@ -1,4 +1,4 @@
-"""Applies batches in a pipeline of two: one is prepared while the one before it is committed."""
+"""Application of batches in a pipeline of two: one is prepared while the one before it is committed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 import structlog
 
-from pipeline.commit import Committed, Committer
-from pipeline.isolation import OUTSIDE, Isolation, StaleBatchError
-from pipeline.prepare import Prepared, Preparer
+from pipeline.commit import CommitResult, Committer
+from pipeline.isolation import EXTERNAL_ERRORS, Isolation, StaleBatchError
+from pipeline.prepare import PreparedBatch, Preparer
 from pipeline.privacy import OutdatedBatchError
 from pipeline.repairs import repair_own_sources
-from pipeline.retries import run_until_it_works
+from pipeline.retries import retry_while_unavailable
 from rapport.domain.rejections import RejectionCode
 from rapport.storage import stream
 from rapport.storage.stream import DeadLetter
@@ -32,16 +32,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 REWIND_DELAY_S = 0.05
-"""What an event waits for, or what is missing, is a moment away."""
+"""Pause before partitions are read again: another source's decision, or a missing message, is due within a moment."""
 
 
 class Applier:
-    """Takes batches and makes them count.
+    """Applier of batches: prepares them, commits them in order, and retries or rereads what could not be committed.
 
     Args:
-        is_stale: Whether the group has moved on since a batch was fetched.
-        rewind: Has partitions read again from given offsets.
-        on_committed: Told of every batch that has been recorded; must return at once.
+        is_stale: Returns whether the group has rebalanced since a batch was fetched.
+        rewind: Reads partitions again from given offsets.
+        on_committed: Called with every batch that has been recorded; must return at once.
+        on_step: Called after each step of a batch.
 
     Attributes:
         is_preparing: Whether a batch is being prepared, or waits for the one before; the next one may still grow.
@@ -56,8 +57,8 @@ class Applier:
         committer: Committer,
         is_stale: Callable[[Batch], bool],
         rewind: Callable[[Mapping[Partition, int]], Awaitable[None]],
-        on_committed: Callable[[Prepared, Committed], None] = lambda _prepared, _committed: None,
-        reach: Callable[[Step], None] = lambda _step: None,
+        on_committed: Callable[[PreparedBatch, CommitResult], None] = lambda _prepared, _committed: None,
+        on_step: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         self._store = store
         self._positions = positions
@@ -73,16 +74,16 @@ class Applier:
         self._lock = asyncio.Lock()
         self._epoch = 0
         self._just_written = pl.DataFrame()
-        self._isolation = Isolation(positions, preparer.set_aside, reach)
+        self._isolation = Isolation(positions, preparer.set_aside, on_step)
 
     @property
     def last_committed_at(self) -> float | None:
-        """When the last batch was complete, Unix seconds."""
+        """Time at which the last batch was complete, Unix seconds."""
         return self._committer.last_committed_at
 
     @property
     def idle_s(self) -> float:
-        """For how long no batch has come and none has been committed, in seconds; 0 while one is worked on."""
+        """Seconds without a batch fetched or committed; 0 while one is in progress."""
         if self.is_preparing or (self._committing is not None and not self._committing.done()):
             return 0.0
         return time.monotonic() - self._last_active_at
@@ -90,12 +91,13 @@ class Applier:
     async def apply(self, batch: Batch, on_error: Callable[[BaseException], None]) -> None:
         """Prepare a batch, then commit it in the background once the one before is committed.
 
-        ClickHouse or Kafka being away is waited out. A batch of an older generation is dropped: nothing half-done is
-        harmful, and nothing of it is acknowledged.
+        Waits as long as ClickHouse or Kafka is unavailable. Drops a batch of an older generation: its rows written so
+        far are
+        harmless, and none of its messages is acknowledged.
 
         Args:
             batch: Fetched messages.
-            on_error: Called with what went wrong for good in the background.
+            on_error: Called with a permanent error of the background commit.
         """
         self.is_preparing = True
         try:
@@ -105,7 +107,7 @@ class Applier:
                 return
             try:
                 prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
-            except OUTSIDE:
+            except EXTERNAL_ERRORS:
                 raise
             except Exception as error:  # noqa: BLE001 - a message of the batch causes it, whatever it is
                 self._isolation.suspect(batch, error)
@@ -122,20 +124,20 @@ class Applier:
         self._committing.add_done_callback(lambda task: _report(task, on_error))
 
     async def settle(self) -> None:
-        """Wait until the batch being committed is done, however it ends."""
+        """Wait until the batch being committed is done, whether it succeeds or fails."""
         if self._committing is not None:
             await asyncio.wait({self._committing})
 
     def give_up_prepared(self) -> None:
-        """Forget how far ahead batches were prepared: what follows is read again."""
+        """Discard prepared batches: their messages are read again."""
         self._preparer.ahead.clear()
         self._begin_epoch()
 
     async def repair(self) -> None:
-        """Do the repairs that wait for this worker's partitions, while nothing is being committed.
+        """Run the pending repairs of this worker's partitions while no batch is being committed.
 
         Raises:
-            StorageError: ClickHouse does not answer, or refuses; what is left is done the next time.
+            StorageError: ClickHouse does not answer, or refuses; the remaining repairs are retried in the next pass.
         """
         async with self._lock:
             owned = dict(self._positions.next_offset)
@@ -151,26 +153,26 @@ class Applier:
         await self._isolation.apply_in_parts(batch, self._apply_alone)
 
     async def _apply_alone(self, batch: Batch) -> None:
-        """Apply a batch while no other is worked on."""
+        """Apply a batch while no other is in progress."""
         self.give_up_prepared()
         prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
         await self._commit(batch, prepared)
 
-    async def _commit_or_suspect(self, batch: Batch, prepared: Prepared) -> None:
+    async def _commit_or_suspect(self, batch: Batch, prepared: PreparedBatch) -> None:
         """Commit; if a message of the batch causes an error, have the batch read again and applied in parts."""
         try:
             await self._commit(batch, prepared)
-        except OUTSIDE:
+        except EXTERNAL_ERRORS:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is
             self._isolation.suspect(batch, error)
-            await self._read_again(batch, self._starts_of(prepared))
+            await self._read_again(batch, self._find_starts(prepared))
 
-    async def _commit(self, batch: Batch, prepared: Prepared) -> None:
+    async def _commit(self, batch: Batch, prepared: PreparedBatch) -> None:
         async with self._lock:
             if self._is_stale(batch) or not self._committer.is_next(prepared):
                 self.give_up_prepared()
-                committed = Committed(self._starts_of(prepared))
+                committed = CommitResult(self._find_starts(prepared))
             else:
                 try:
                     committed = await self._commit_or_redo(batch, prepared)
@@ -179,7 +181,7 @@ class Applier:
                     return
                 except OutdatedBatchError:
                     log.info("somebody was erased meanwhile: reading the batch again")
-                    committed = Committed(self._starts_of(prepared))
+                    committed = CommitResult(self._find_starts(prepared))
         self._last_active_at = time.monotonic()
         await self._read_again(batch, committed.rewind)
 
@@ -190,8 +192,8 @@ class Applier:
             if not self._is_stale(batch):
                 await self._rewind(starts)
 
-    async def _commit_or_redo(self, batch: Batch, prepared: Prepared) -> Committed:
-        async def commit() -> Committed:
+    async def _commit_or_redo(self, batch: Batch, prepared: PreparedBatch) -> CommitResult:
+        async def commit() -> CommitResult:
             await self._preparer.renew_claims(prepared)
             if prepared.epoch != self._epoch:
                 prepared.state = await self._preparer.read_state(prepared.decoded.events)
@@ -209,16 +211,18 @@ class Applier:
         return await self._until_it_works(batch, commit)
 
     def _begin_epoch(self) -> None:
-        """Have summary rows that were read until now read again: they may have changed behind a prepared batch.
+        """Begin a new epoch: summary rows read before it are read again, because they may have changed since.
 
-        Within an epoch a batch's state is what was read plus what the batch before it wrote. The two are given up
-        together, and a commit takes both at once: an epoch that begins in the middle of it must not take away rows that
+        Within an epoch a batch's state is the rows it read plus the rows the batch before it wrote. The two are
+        discarded
+        together, and a commit takes both at once: an epoch that begins in the middle of a commit must not take away
+        rows that
         were written after its state was read.
         """
         self._epoch += 1
         self._just_written = pl.DataFrame()
 
-    def _starts_of(self, prepared: Prepared) -> dict[Partition, int]:
+    def _find_starts(self, prepared: PreparedBatch) -> dict[Partition, int]:
         owned = self._positions.next_offset
         return {p: owned[p] for p in [*prepared.slices, *prepared.rewind] if p in owned}
 
@@ -230,7 +234,7 @@ class Applier:
 
         if self._is_stale(batch):
             raise StaleBatchError
-        return await run_until_it_works(action, "batch", on_retry=check)
+        return await retry_while_unavailable(action, "batch", on_retry=check)
 
     async def _look_up_unknown(self, batch: Batch) -> None:
         known = self._positions
@@ -263,7 +267,7 @@ class Applier:
         async def write() -> None:
             await asyncio.to_thread(stream.write_dead_letters, self._store, [letter])
 
-        await run_until_it_works(write, "lost range")
+        await retry_while_unavailable(write, "lost range")
 
 
 def _report(task: asyncio.Task[None], on_error: Callable[[BaseException], None]) -> None:

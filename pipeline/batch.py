@@ -34,8 +34,16 @@ class Partition(NamedTuple):
     partition: int
 
 
+class AppliedRange(NamedTuple):
+    """Offsets of one source whose events are all in the history: from ``from_offset`` up to before ``until_offset``."""
+
+    source: str
+    from_offset: int
+    until_offset: int
+
+
 class FetchedRecord(NamedTuple):
-    """A message taken from Faust's own path."""
+    """A message taken from Faust's stock consumer path."""
 
     offset: int
     timestamp: int
@@ -45,14 +53,14 @@ class FetchedRecord(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What is applied and acknowledged together.
+    """Messages that are applied and acknowledged together.
 
     Attributes:
         generation: The consumer group's generation in which it was fetched; a batch of an older one is stale.
         max_events: With so many events it is full. The message that reaches the limit is still taken.
         max_bytes: With so many bytes of values it is full.
         slices: The messages, by partition.
-        events: Number of events, by a cheap count.
+        events: Estimated number of events; see :func:`count_events`.
         size_bytes: Sum of the messages' values.
     """
 
@@ -72,7 +80,7 @@ class Batch:
         """Append messages until the batch is full.
 
         Returns:
-            What did not fit, by partition.
+            The messages that did not fit, by partition.
         """
         left_over: dict[Partition, Sequence[Record]] = {}
         for partition, records in fetched.items():
@@ -84,7 +92,7 @@ class Batch:
         return left_over
 
     def halves(self) -> Sequence[Batch]:
-        """Two batches of half the messages each, each partition's in order; none if there is one message at most."""
+        """Split into two batches of half the messages each, in order; none if there is one message at most."""
         messages = [(partition, record) for partition, records in self.slices.items() for record in records]
         middle = len(messages) // 2
         if not middle:
@@ -96,7 +104,7 @@ class Batch:
         return halves
 
     def _count(self, records: Sequence[Record]) -> int:
-        """Count messages in until the batch is full, and say how many fit."""
+        """Count messages in until the batch is full, and return how many fit."""
         for taken, record in enumerate(records):
             if self.is_full:
                 return taken
@@ -107,5 +115,5 @@ class Batch:
 
 
 def count_events(value: bytes) -> int:
-    """Estimate the events in a message without decoding it: arrays are told by their idempotency keys."""
+    """Estimate the events in a message without decoding it: an array has as many as it has idempotency keys."""
     return value.count(b'"idempotencyKey"') or 1 if value[:1] == b"[" else 1

@@ -1,4 +1,4 @@
-"""The second half of a batch: decide, fold, write, record the progress. One batch at a time, in order.
+"""Second half of a batch: decide, fold, write, record the progress. One batch at a time, in order.
 
 The order of the writes is the guarantee. Interactions are written before the summaries that count them, and the
 progress last; the next batch starts at the recorded progress. A crash anywhere leaves rows that the next owner of the
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 import structlog
 
-from pipeline.dead_letters import conflict_letters
-from pipeline.dedup import Others, Resolution, resolve
+from pipeline.dead_letters import make_conflict_letters
+from pipeline.dedup import Resolution, StoredClaims, resolve
 from pipeline.faults import Step
-from pipeline.fold import contacts_of, fold_batch
+from pipeline.fold import fold_batch, select_contacts
 from rapport.storage import stream
 from rapport.storage.stream import DeadLetter, Progress
 from rapport.storage.tombstones import read_state_of_erased
@@ -29,8 +29,8 @@ from rapport.storage.tombstones import read_state_of_erased
 if TYPE_CHECKING:
     from pipeline.batch import Partition, Record
     from pipeline.positions import Positions
-    from pipeline.prepare import Prepared
-    from pipeline.privacy import Privacy
+    from pipeline.prepare import PreparedBatch
+    from pipeline.privacy import PrivacyFilter
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings
     from rapport.storage.client import Store
@@ -40,15 +40,15 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Committed:
-    """What a batch came to.
+class CommitResult:
+    """Result of committing a batch.
 
     Attributes:
         rewind: Partitions to read again, from which offset: messages were missing, or an event must wait.
-        progress: What was recorded, by partition.
-        resolution: Which events counted.
+        progress: Recorded progress, by partition.
+        resolution: Which events count.
         rows: The summary rows written.
-        dead_letters: What did not count.
+        dead_letters: Messages and items that were not accepted.
     """
 
     rewind: dict[Partition, int]
@@ -59,10 +59,14 @@ class Committed:
 
 
 class Committer:
-    """Commits prepared batches.
+    """Committer of prepared batches.
 
     Args:
+        on_step: Called after each step.
         send_dead_letters: Puts letters on the dead-letter topic and returns when Kafka has them.
+
+    Attributes:
+        last_committed_at: When the last batch was complete, Unix seconds; None before the first.
     """
 
     def __init__(
@@ -70,9 +74,9 @@ class Committer:
         settings: Settings,
         store: Store,
         positions: Positions,
-        privacy: Privacy,
+        privacy: PrivacyFilter,
         metrics: StreamMetrics,
-        reach: Callable[[Step], None],
+        on_step: Callable[[Step], None],
         send_dead_letters: Callable[[Sequence[DeadLetter]], Awaitable[None]],
     ) -> None:
         self._settings = settings
@@ -80,59 +84,64 @@ class Committer:
         self._positions = positions
         self._privacy = privacy
         self._metrics = metrics
-        self._reach = reach
+        self._on_step = on_step
         self._send_dead_letters = send_dead_letters
         self._worker_name = f"{socket.gethostname()}:{os.getpid()}"
         self.last_committed_at: float | None = None
 
-    def is_next(self, prepared: Prepared) -> bool:
-        """Whether a batch still continues the recorded progress; it does not if the one before was cut or given up."""
+    def is_next(self, prepared: PreparedBatch) -> bool:
+        """Return whether a batch still continues the recorded progress.
+
+        It does not if the batch before was cut or discarded.
+        """
         owned = self._positions.next_offset
         return all(owned.get(partition) == start for partition, start in prepared.starts.items())
 
-    async def commit(self, prepared: Prepared, just_written: pl.DataFrame) -> Committed:
-        """Write a batch that :meth:`is_next`.
+    async def commit(self, prepared: PreparedBatch, just_written: pl.DataFrame) -> CommitResult:
+        """Write a batch for which :meth:`is_next` holds.
 
         Args:
             prepared: The batch.
-            just_written: The summary rows of the batch before, which its state may have been read too early to hold.
+            just_written: The summary rows of the batch before; the state of this one may have been read before they
+                were
+                written.
 
         Raises:
-            TransientStorageError: ClickHouse is away; the batch may be prepared and committed again.
+            TransientStorageError: ClickHouse is unavailable; the batch may be prepared and committed again.
             KafkaError: The dead-letter topic does not answer; likewise.
-            TerminalStorageError: ClickHouse refuses for good. Nothing is acknowledged.
+            TerminalStorageError: ClickHouse refuses permanently. Nothing is acknowledged.
             OutdatedBatchError: The batch must be read again.
         """
         await self._check_privacy(prepared)
         resolution, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
-        self._reach(Step.FOLDED)
-        committed = Committed(dict(prepared.rewind), resolution=resolution, rows=rows)
-        committed.dead_letters = await asyncio.to_thread(self._letters, prepared, resolution)
-        committed.progress = self._progress_of(prepared, resolution)
+        self._on_step(Step.FOLDED)
+        committed = CommitResult(dict(prepared.rewind), resolution=resolution, rows=rows)
+        committed.dead_letters = await asyncio.to_thread(self._collect_letters, prepared, resolution)
+        committed.progress = self._make_progress(prepared, resolution)
         await self._check_privacy(prepared)
         if committed.dead_letters:
             await self._call(stream.write_dead_letters, committed.dead_letters)
             await self._send_dead_letters(committed.dead_letters)
-        if not resolution.yielded.is_empty():  # after the letters: who has yielded is not judged again
-            await self._call(stream.write_claims, resolution.yielded, has_yielded=True)
-        self._reach(Step.DEAD_LETTERS)
+        if not resolution.losers.is_empty():  # after the letters: a loser is not decided on again
+            await self._call(stream.write_claims, resolution.losers, has_yielded=True)
+        self._on_step(Step.DEAD_LETTERS)
         await self._check_privacy(prepared)
         await self._call(stream.write_interactions, resolution.accepted)
-        await self._call(stream.write_decisions, _before(prepared.decoded.decisions, resolution.waiting))
-        self._reach(Step.INTERACTIONS)
+        await self._call(stream.write_decisions, _drop_waiting(prepared.decoded.decisions, resolution.waiting))
+        self._on_step(Step.INTERACTIONS)
         await self._check_privacy(prepared)
         await self._call(stream.write_summaries, rows)
-        self._reach(Step.SUMMARIES)
+        self._on_step(Step.SUMMARIES)
         await self._call(stream.write_progress, list(committed.progress.values()))
-        self._reach(Step.PROGRESS)
-        self._move_on(prepared, committed)
+        self._on_step(Step.PROGRESS)
+        self._finish(prepared, committed)
         return committed
 
-    def _decide_and_fold(self, prepared: Prepared, just_written: pl.DataFrame) -> tuple[Resolution, pl.DataFrame]:
+    def _decide_and_fold(self, prepared: PreparedBatch, just_written: pl.DataFrame) -> tuple[Resolution, pl.DataFrame]:
         worker = self._settings.worker
-        others = Others(
-            self._of_living(prepared.claims),
-            read_again=lambda disputed: self._of_living(stream.read_all_claims(self._store, disputed)),
+        others = StoredClaims(
+            self._drop_erased(prepared.claims),
+            read_again=lambda disputed: self._drop_erased(stream.read_all_claims(self._store, disputed)),
             progress=lambda sources: stream.read_progress(self._store, sorted(sources)),
             accepted=lambda disputed: stream.read_accepted(self._store, disputed),
         )
@@ -142,46 +151,46 @@ class Committer:
             horizon_ms=worker.dedup_horizon_hours * 3_600_000,
             claim_timeout_s=worker.claim_timeout_s,
         )
-        contacts = contacts_of(resolution.accepted)
+        contacts = select_contacts(resolution.accepted)
         state = self._without_erased(stream.newest([prepared.state, just_written]), contacts, prepared)
         return resolution, fold_batch(state, contacts)
 
-    def _of_living(self, claims: pl.DataFrame) -> pl.DataFrame:
-        """Claims that were erased are as good as gone, whether or not they have been deleted yet."""
-        return self._privacy.leave_out(claims) if claims.width else claims
+    def _drop_erased(self, claims: pl.DataFrame) -> pl.DataFrame:
+        """Drop erased claims: they do not count, whether or not they have been deleted yet."""
+        return self._privacy.drop_erased(claims) if claims.width else claims
 
-    def _without_erased(self, state: pl.DataFrame, contacts: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
-        """Replace rows that may hold what was erased by what the history says."""
-        erased = self._privacy.unsettled(contacts, prepared.started_ms)
+    def _without_erased(self, state: pl.DataFrame, contacts: pl.DataFrame, prepared: PreparedBatch) -> pl.DataFrame:
+        """Replace summary rows that may hold erased events by rows computed from the history."""
+        erased = self._privacy.find_unsettled(contacts, prepared.started_ms)
         if erased.is_empty():
             return state
         first_offsets = {self._positions.sources[p].name: start for p, start in prepared.starts.items()}
-        found = [read_state_of_erased(self._store, erased, first_offsets)]
+        states = [read_state_of_erased(self._store, erased, first_offsets)]
         if not state.is_empty():
-            found.append(state.join(erased, on=["tenant_id", "customer_id"], how="anti"))
-        return stream.newest(found)
+            states.append(state.join(erased, on=["tenant_id", "customer_id"], how="anti"))
+        return stream.newest(states)
 
-    async def _check_privacy(self, prepared: Prepared) -> None:
-        """See that the batch may still be written as it was decoded; see :mod:`pipeline.privacy`."""
+    async def _check_privacy(self, prepared: PreparedBatch) -> None:
+        """Check that the batch may still be written as it was decoded; see :mod:`pipeline.privacy`."""
         await asyncio.to_thread(self._privacy.check, prepared.decoded, prepared.privacy_revision)
 
-    def _letters(self, prepared: Prepared, resolution: Resolution) -> list[DeadLetter]:
-        """The dead letters up to where the batch goes, with the conflicts among its events."""
+    def _collect_letters(self, prepared: PreparedBatch, resolution: Resolution) -> list[DeadLetter]:
+        """Return the dead letters up to the first waiting event, with those of conflicting events."""
         waiting = resolution.waiting
         letters = [d for d in prepared.decoded.dead_letters if d.offset < waiting.get(d.source, d.offset + 1)]
         by_source = {self._positions.sources[p]: records for p, records in prepared.slices.items()}
-        return letters + self._privacy.letters(
-            conflict_letters(resolution.conflicts, by_source, prepared.decoded.items)
+        return letters + self._privacy.filter_letters(
+            make_conflict_letters(resolution.conflicts, by_source, prepared.decoded.items)
         )
 
-    def _progress_of(self, prepared: Prepared, resolution: Resolution) -> dict[Partition, Progress]:
+    def _make_progress(self, prepared: PreparedBatch, resolution: Resolution) -> dict[Partition, Progress]:
         accepted = resolution.accepted
         latest = dict(accepted.group_by("source").agg(pl.col("occurred_at_ms").max()).iter_rows())
         counts = dict(accepted.group_by("source").len().iter_rows())
         progress: dict[Partition, Progress] = {}
         for partition, records in prepared.slices.items():
             source = self._positions.sources[partition]
-            done = _up_to(records, resolution.waiting.get(source.name))
+            done = _select_before(records, resolution.waiting.get(source.name))
             if not done:
                 continue
             received_at_ms = max(done[-1].timestamp, 0)
@@ -199,8 +208,8 @@ class Committer:
             )
         return progress
 
-    def _move_on(self, prepared: Prepared, committed: Committed) -> None:
-        """Advance in memory and count, now that everything is in the tables."""
+    def _finish(self, prepared: PreparedBatch, committed: CommitResult) -> None:
+        """Advance the positions in memory and update the metrics, now that everything is in the tables."""
         for partition, reached in committed.progress.items():
             self._positions.advance(partition, reached.next_offset)
         waiting = committed.resolution.waiting
@@ -210,7 +219,7 @@ class Committer:
                 committed.rewind[partition] = min(offset, committed.rewind.get(partition, offset))
         seconds = time.perf_counter() - prepared.started
         events = committed.resolution.accepted.height
-        self._reach(Step.ACKNOWLEDGED)
+        self._on_step(Step.ACKNOWLEDGED)
         self.last_committed_at = time.time()
         self._metrics.events.inc(events)
         self._metrics.batch_events.observe(events)
@@ -231,11 +240,11 @@ class Committer:
         return await asyncio.to_thread(function, self._store, *args, **options)
 
 
-def _up_to(records: Sequence[Record], waiting: int | None) -> Sequence[Record]:
+def _select_before(records: Sequence[Record], waiting: int | None) -> Sequence[Record]:
     return records if waiting is None else [record for record in records if record.offset < waiting]
 
 
-def _before(rows: pl.DataFrame, waiting: Mapping[str, int]) -> pl.DataFrame:
+def _drop_waiting(rows: pl.DataFrame, waiting: Mapping[str, int]) -> pl.DataFrame:
     for source, offset in waiting.items():
         rows = rows.filter((pl.col("source") != source) | (pl.col("offset") < offset))
     return rows

@@ -1,7 +1,7 @@
 """The lean consumer: Faust's group membership, without its four tasks and five objects a message.
 
 Faust's own path hands each message through ``Consumer.wait_first`` (four tasks), the conductor, a channel and an event;
-that costs about 65 µs. This one collects what the fetcher returns into a :class:`pipeline.batch.Batch` and puts it
+that costs about 65 µs. This consumer collects the fetcher's records into a :class:`pipeline.batch.Batch` and puts it
 into a channel that the agent reads. Groups, heartbeats, rebalances and commits stay Faust's. With
 ``RAPPORT_WORKER_CONSUMER=stock`` messages take Faust's path; start positions and commits are the same for both.
 """
@@ -32,11 +32,12 @@ log = structlog.get_logger(__name__)
 
 
 HAND_OVER_POLL_S = 0.002
-"""How often is looked whether the agent can take the next batch."""
+"""Interval at which the consumer checks whether the agent can take the next batch."""
 GROW_S = 0.02
-"""How often a batch that nobody waits for looks whether that has changed."""
+"""Interval at which a batch that still grows, because the agent is busy, checks whether the agent is free."""
 FETCH_MAX_WAIT_MS = 50
-"""How long the broker may hold back a fetch for more data; Faust's driver has 1,500, and events would wait for it."""
+"""Longest time the broker may hold back a fetch for more data; with the 1,500 of Faust's driver events would be late.
+"""
 
 
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):
@@ -49,7 +50,10 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, or let it be: committed offsets only inform, and a rebalance refuses them. Faust would crash here."""
+        """Commit offsets; log and ignore a refusal, which would crash Faust.
+
+        Committed offsets only inform, and the broker refuses them during a rebalance.
+        """
         wanted = {
             TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
             for tp, offset in offsets.items()
@@ -64,7 +68,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class ProgressConsumer(driver.Consumer):
-    """Starts at the recorded progress and commits it; Kafka's committed offsets only inform."""
+    """Consumer that starts at the recorded progress and commits it; Kafka's committed offsets only inform."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own
         super().__init__(*args, **kwargs)
@@ -94,7 +98,7 @@ class ProgressConsumer(driver.Consumer):
         await self.rewind(starts)
 
     async def rewind(self, starts: Mapping[Partition, int]) -> None:
-        """Read partitions again from given offsets; what was collected of them is dropped."""
+        """Read partitions again from given offsets; messages collected of them are dropped."""
         wanted = {TP(*partition): offset for partition, offset in starts.items()}
         if not wanted:
             return
@@ -105,8 +109,8 @@ class ProgressConsumer(driver.Consumer):
             self._read_offset[tp] = offset or None
             self._committed_offset[tp] = offset
 
-    def messages_behind(self) -> dict[Partition, int]:
-        """How many messages of each owned partition are in the log but not applied, as far as the broker has told."""
+    def count_behind(self) -> dict[Partition, int]:
+        """Count the messages of each owned partition that the broker has reported but that are not applied."""
         assigned = self.assignment()
         behind: dict[Partition, int] = {}
         for partition, offset in self.stream.positions.next_offset.items():
@@ -122,7 +126,7 @@ class ProgressConsumer(driver.Consumer):
                 self._collecting.slices.pop(partition, None)
 
     async def force_commit(self, topics: object = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002
-        """Commit the recorded progress, for lag monitors; where to start is never read from it."""
+        """Commit the recorded progress, for lag monitors; no worker starts from it."""
         assigned = self.assignment()
         offsets = {
             TP(*partition): offset
@@ -151,7 +155,7 @@ class ProgressConsumer(driver.Consumer):
     async def _hand_over(self, batch: Batch) -> None:
         """Give a batch to the agent once it has taken the one before; drop it if the flow stops meanwhile.
 
-        Looks instead of waiting on the channel: Faust cancels such waits when it rebalances, and then the fetcher dies.
+        Polls instead of waiting on the channel: Faust cancels such waits when it rebalances, and then the fetcher dies.
         """
         while self.flow_active and not self.stream.is_ready_for_batch:
             await asyncio.sleep(HAND_OVER_POLL_S)
@@ -163,7 +167,7 @@ class ProgressConsumer(driver.Consumer):
             self._dropped |= batch.slices.keys()
 
     async def _reread_dropped(self) -> None:
-        """Seek back to where partitions continue of which something fetched was dropped."""
+        """Seek partitions back to the first fetched message that was dropped."""
         if self._dropped and self.flow_active:
             dropped, self._dropped = self._dropped, set()
             owned = self.stream.positions.next_offset
@@ -179,7 +183,7 @@ class ProgressConsumer(driver.Consumer):
         while not (self.should_stop or fetcher.should_stop):
             timeout = 1.0 if deadline is None else deadline - time.monotonic()
             if timeout <= 0 and self.stream.applier.is_preparing:
-                timeout = GROW_S  # nobody waits for this batch yet: let it grow
+                timeout = GROW_S  # the agent is busy: let the batch grow
             if timeout <= 0 or batch.is_full:
                 return batch
             records, active = await self._wait_next_records(timeout)
@@ -198,6 +202,6 @@ class ProgressConsumer(driver.Consumer):
 
 
 class ProgressTransport(driver.Transport):
-    """Faust's Kafka transport with the consumer above."""
+    """Faust's Kafka transport with :class:`ProgressConsumer`."""
 
     Consumer = ProgressConsumer

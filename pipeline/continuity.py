@@ -1,4 +1,4 @@
-"""A batch must continue the recorded progress without a hole; what Faust or Kafka skipped is read again."""
+"""Continuity of a batch with the recorded progress: messages that Faust or Kafka skipped are read again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Continuation:
-    """The part of a batch that continues the progress.
+    """Messages of a batch that continue the recorded progress.
 
     Attributes:
         slices: Messages to apply, by partition; none below the recorded progress.
@@ -32,7 +32,7 @@ class Continuation:
 
 
 def find_gap(records: Sequence[Record], expected: int) -> tuple[int, int, int] | None:
-    """Find the first place where offsets are missing in ascending messages.
+    """Find the first missing offset in ascending messages.
 
     Returns:
         (index of the message after the gap, first missing offset, that message's offset), or None.
@@ -49,18 +49,18 @@ def find_gap(records: Sequence[Record], expected: int) -> tuple[int, int, int] |
 async def continue_from(
     slices: Mapping[Partition, Sequence[Record]], next_offset: Mapping[Partition, int], kafka: KafkaSettings
 ) -> Continuation:
-    """Cut a batch's slices to what continues the recorded progress.
+    """Cut a batch's slices to the messages that continue the recorded progress.
 
     A gap in the offsets is looked up in the log: if the log has none of the missing messages (compaction, transaction
-    markers, retention), it is no hole; otherwise the partition is to be read again from there.
+    markers, retention), reading goes on; otherwise the partition is to be read again from there.
 
     Args:
         slices: Fetched messages by partition.
-        next_offset: The recorded progress; partitions that are missing here are left out.
-        kafka: Where the log is.
+        next_offset: The recorded progress; slices of partitions without one are left out.
+        kafka: Connection to the log.
 
     Raises:
-        KafkaError: The log had to be asked and does not answer.
+        KafkaError: The log was queried for a gap and does not answer.
     """
     result = Continuation()
     for partition, fetched in slices.items():
@@ -70,7 +70,7 @@ async def continue_from(
         if fetched and _is_contiguous(fetched, expected):
             result.slices[partition] = fetched
             continue
-        records: Sequence[Record] = ascending(fetched, expected)
+        records: Sequence[Record] = drop_repeated(fetched, expected)
         if find_gap(records, expected) is not None:
             records, missing_from = await _check_gaps(records, partition, expected, kafka)
             if missing_from is not None:
@@ -105,8 +105,8 @@ async def _is_absent(reader: LogReader, partition: Partition, missing: int, foun
     return first is not None and first >= found
 
 
-def ascending(records: Sequence[Record], expected: int) -> list[Record]:
-    """Leave out what is below an offset, and what was delivered twice: a message must not be twice in a batch."""
+def drop_repeated(records: Sequence[Record], expected: int) -> list[Record]:
+    """Drop messages below an offset, and repeated deliveries: a message must not be twice in a batch."""
     kept: list[Record] = []
     for record in records:
         if record.offset >= expected:

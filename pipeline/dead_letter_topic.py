@@ -1,4 +1,4 @@
-"""Dead letters on their topic, for whoever listens: cut to what every broker takes. Whole they are in the table."""
+"""The dead-letter topic. Letters on it are cut to sizes that every broker takes; the table has them in full."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 MAX_VALUE_BYTES: Final = 512 * 1024
 MAX_KEY_BYTES: Final = 64 * 1024
 MAX_DETAIL_BYTES: Final = 8 * 1024
-"""Together they stay far below the 1,048,588 bytes that a broker takes by default, even where nothing compresses."""
+"""The three limits together stay far below the 1,048,588 bytes that a broker takes by default, even uncompressed."""
 
 
-def dead_letter_sender(app: faust.App, topic: str) -> Callable[[Sequence[DeadLetter]], Awaitable[None]]:
-    """Return what puts letters on the topic and returns when Kafka has them.
+def make_dead_letter_sender(app: faust.App, topic: str) -> Callable[[Sequence[DeadLetter]], Awaitable[None]]:
+    """Return a function that puts letters on the topic and returns when Kafka has them.
 
-    It raises a KafkaError, which may pass, and nothing else that comes of Kafka.
+    The function raises a KafkaError, which may be transient, and no other error that Kafka causes.
     """
     letters = app.topic(topic, value_type=bytes, key_type=bytes, value_serializer="raw")
 
@@ -33,7 +33,7 @@ def dead_letter_sender(app: faust.App, topic: str) -> Callable[[Sequence[DeadLet
                 await letters.send(
                     key=letter.key[:MAX_KEY_BYTES],
                     value=letter.value[:MAX_VALUE_BYTES],
-                    headers=headers_of(letter),
+                    headers=make_headers(letter),
                     partition=0,
                 )
                 for letter in dead
@@ -45,8 +45,8 @@ def dead_letter_sender(app: faust.App, topic: str) -> Callable[[Sequence[DeadLet
     return send
 
 
-def headers_of(letter: DeadLetter) -> Mapping[str, bytes]:
-    """The reason, the place in the log, and from how many bytes the key or the value was cut, if it was."""
+def make_headers(letter: DeadLetter) -> Mapping[str, bytes]:
+    """Return a letter's headers: reason, source, offset, item, and the full size of a key or value that was cut."""
     headers = {
         "code": letter.code.encode(),
         "detail": letter.detail.encode("utf-8", "replace")[:MAX_DETAIL_BYTES],

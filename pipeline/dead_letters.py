@@ -1,4 +1,4 @@
-"""What becomes of messages, and of items of them, that cannot be used."""
+"""Dead letters for messages, and for items of them, that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rapport.kafka.sources import Source
 
 
-def dead_letter(source: Source, record: Record, index: int, item: bytes, rejection: Rejection) -> DeadLetter:
-    """Describe one message, or one item of it, that could not be used."""
+def make_dead_letter(source: Source, record: Record, index: int, item: bytes, rejection: Rejection) -> DeadLetter:
+    """Make the dead letter of one message, or of one item of it."""
     return DeadLetter(
         tenant_id=rejection.tenant_id,
         code=rejection.code.value,
@@ -34,20 +34,26 @@ def dead_letter(source: Source, record: Record, index: int, item: bytes, rejecti
     )
 
 
-def conflict_letters(
+def make_conflict_letters(
     conflicts: Sequence[Conflict],
     slices: Mapping[Source, Sequence[Record]],
     items: Mapping[tuple[str, int], Sequence[bytes]],
 ) -> list[DeadLetter]:
-    """Describe events that reuse an idempotency key with other content; ``items`` as the decoded batch has them."""
-    places = {(source.name, one.offset): (source, one) for source, records in slices.items() for one in records}
+    """Make the letters of events that reuse an idempotency key with other content.
+
+    Args:
+        conflicts: The events.
+        slices: The messages of the batch.
+        items: The JSON texts of the decoded batch.
+    """
+    by_offset = {(source.name, r.offset): (source, r) for source, records in slices.items() for r in records}
     letters: list[DeadLetter] = []
     for tenant_id, source_name, offset, index in conflicts:
-        source, record = places[source_name, offset]
+        source, record = by_offset[source_name, offset]
         rejection = Rejection(
             RejectionCode.IDEMPOTENCY_CONFLICT,
             "Another event with this idempotencyKey but other content was recorded before; use a new key.",
             tenant_id,
         )
-        letters.append(dead_letter(source, record, index, items[source_name, offset][index], rejection))
+        letters.append(make_dead_letter(source, record, index, items[source_name, offset][index], rejection))
     return letters

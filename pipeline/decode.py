@@ -1,4 +1,4 @@
-"""From a batch of messages to one frame of events, plus what could not be used."""
+"""Decoding of a batch of messages into one frame of events; messages that cannot be used become dead letters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 from xxhash import xxh3_64_intdigest
 
-from pipeline.dead_letters import dead_letter
+from pipeline.dead_letters import make_dead_letter
 from rapport.domain.events import (
     NO_OBJECT,
     DecisionMade,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.batch import Partition, Record
-    from pipeline.tenant_cache import Directory
+    from pipeline.tenant_cache import TenantCache
     from rapport.kafka.sources import Source
     from rapport.storage.stream import DeadLetter
 
@@ -76,14 +76,14 @@ VALUE: Final = pl.Decimal(18, 6)
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedBatch:
     """A batch after decoding.
 
     Attributes:
         events: Interactions (``EVENT_SCHEMA`` plus ``local_date``; ``conversion_value`` as Decimal(18, 6)), in the
             order of each partition's log.
         decisions: Recommendations (``DECISION_SCHEMA``).
-        dead_letters: What could not be used.
+        dead_letters: Messages and items that cannot be used.
         items: The JSON text of every event, by source and offset of its message, in the message's order.
     """
 
@@ -96,27 +96,27 @@ class Decoded:
 def decode_batch(
     slices: Mapping[Partition, Sequence[Record]],
     sources: Mapping[Partition, Source],
-    directory: Directory,
+    tenant_cache: TenantCache,
     set_aside: Mapping[tuple[Partition, int], Rejection] = MappingProxyType({}),
-) -> Decoded:
+) -> DecodedBatch:
     """Decode and classify every message of a batch.
 
     An unknown tenant or outcome is looked up once more in the store before it counts as unknown.
 
     Args:
         slices: The messages, by partition.
-        sources: The names of the partitions' logs.
-        directory: The tenants and their outcomes.
-        set_aside: Why some messages, by partition and offset, are not to be looked into.
+        sources: The sources of the partitions.
+        tenant_cache: Tenants and their outcome types.
+        set_aside: Messages, by partition and offset, that become dead letters without being decoded, with the reason.
     """
-    run = _Run(directory)
+    run = _Decoder(tenant_cache)
     for partition, records in slices.items():
         source = sources[partition]
         for record in records:
             run.add_message(source, record, set_aside.get((partition, record.offset)) if set_aside else None)
     events = _frame(run.events, EVENT_SCHEMA).with_columns(conversion_value=pl.col("conversion_value").cast(VALUE))
     decisions = _frame(run.decisions, DECISION_SCHEMA)
-    return Decoded(_with_local_date(events, directory), decisions, run.dead_letters, run.items)
+    return DecodedBatch(_with_local_date(events, tenant_cache), decisions, run.dead_letters, run.items)
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
@@ -126,9 +126,9 @@ def _frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.Dat
     )
 
 
-def _with_local_date(events: pl.DataFrame, directory: Directory) -> pl.DataFrame:
+def _with_local_date(events: pl.DataFrame, tenant_cache: TenantCache) -> pl.DataFrame:
     """Add the calendar day of each event in its tenant's time zone."""
-    zones = {tenant: directory.time_zone(tenant) or "UTC" for tenant in events["tenant_id"].unique()}
+    zones = {tenant: tenant_cache.find_time_zone(tenant) or "UTC" for tenant in events["tenant_id"].unique()}
     instant = pl.col("occurred_at_ms").cast(pl.Datetime("ms", "UTC"))
     if len(set(zones.values())) <= 1:
         zone = next(iter(zones.values()), "UTC")
@@ -142,15 +142,15 @@ def _with_local_date(events: pl.DataFrame, directory: Directory) -> pl.DataFrame
 
 
 @dataclass(slots=True)
-class _Run:
-    """The rows of one batch while they grow."""
+class _Decoder:
+    """Decoder of one batch: appends each message's events, decisions and dead letters to its lists."""
 
-    directory: Directory
+    tenant_cache: TenantCache
     events: list[tuple[Any, ...]] = field(default_factory=list)
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     items: dict[tuple[str, int], Sequence[bytes]] = field(default_factory=dict)
-    has_looked_again: bool = False
+    has_refreshed: bool = False
 
     def add_message(self, source: Source, record: Record, rejection: Rejection | None = None) -> None:
         items = rejection or find_rejection(record.value) or decode_message(record.value)
@@ -159,7 +159,7 @@ class _Run:
                 RejectionCode.TIMESTAMP_OUT_OF_RANGE, "The message's own timestamp must lie between 1970 and 2100."
             )
         if isinstance(items, Rejection):
-            self.dead_letters.append(dead_letter(source, record, 0, record.value or b"", items))
+            self.dead_letters.append(make_dead_letter(source, record, 0, record.value or b"", items))
             return
         self.items[source.name, record.offset] = [text for text, _ in items]
         for index, (text, event) in enumerate(items):
@@ -170,16 +170,16 @@ class _Run:
             else:
                 why = event
             if why is not None:
-                self.dead_letters.append(dead_letter(source, record, index, text, why))
+                self.dead_letters.append(make_dead_letter(source, record, index, text, why))
 
     def _add_interaction(
         self, source: Source, record: Record, index: int, event: InteractionRecorded
     ) -> Rejection | None:
         received_at_ms = record.timestamp
-        meaning = self.directory.meaning(event.tenant_id, event.outcome, received_at_ms)
+        meaning = self.tenant_cache.find_meaning(event.tenant_id, event.outcome, received_at_ms)
         if meaning is None:
             unknown = self._why_unknown(event.tenant_id, event.outcome, received_at_ms)
-            meaning = self.directory.meaning(event.tenant_id, event.outcome, received_at_ms)
+            meaning = self.tenant_cache.find_meaning(event.tenant_id, event.outcome, received_at_ms)
             if unknown is not None or meaning is None:
                 return unknown
         if event.conversion_value is not None and event.conversion_value < 0:
@@ -223,7 +223,7 @@ class _Run:
         return None
 
     def _add_decision(self, source: Source, record: Record, event: DecisionMade) -> Rejection | None:
-        if self.directory.time_zone(event.tenant_id) is None:
+        if self.tenant_cache.find_time_zone(event.tenant_id) is None:
             unknown = self._why_unknown(event.tenant_id, None, record.timestamp)
             if unknown is not None:
                 return unknown
@@ -245,18 +245,18 @@ class _Run:
         return None
 
     def _why_unknown(self, tenant_id: str, outcome: str | None, received_at_ms: int) -> Rejection | None:
-        """Look again, freshly, why an event has no meaning; None if it has one after all."""
-        if not self.has_looked_again:  # once a batch: what was there before its events were sent is seen by that
-            self.directory.refresh(at_least_every_s=0)
-            self.has_looked_again = True
-        if self.directory.time_zone(tenant_id) is None:
+        """Return why a tenant or outcome is unknown; None if it is known after the tenants were loaded afresh."""
+        if not self.has_refreshed:  # once a batch: what was there before its events were sent is seen by that
+            self.tenant_cache.refresh(at_least_every_s=0)
+            self.has_refreshed = True
+        if self.tenant_cache.find_time_zone(tenant_id) is None:
             return Rejection(
                 RejectionCode.UNKNOWN_TENANT,
                 f"tenantId {tenant_id!r} is not known; create it with `rapport tenant create {tenant_id}`.",
                 tenant_id,
             )
-        if outcome is not None and self.directory.meaning(tenant_id, outcome, received_at_ms) is None:
-            valid = ", ".join(self.directory.valid_outcomes(tenant_id))
+        if outcome is not None and self.tenant_cache.find_meaning(tenant_id, outcome, received_at_ms) is None:
+            valid = ", ".join(self.tenant_cache.list_outcomes(tenant_id))
             return Rejection(RejectionCode.UNKNOWN_OUTCOME, f"outcome {outcome!r} is not one of: {valid}.", tenant_id)
         return None
 

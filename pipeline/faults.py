@@ -1,4 +1,4 @@
-"""Lets a test kill the worker at a chosen step. Off unless ``RAPPORT_WORKER_FAIL_AT`` says otherwise."""
+"""Fault injection for tests: kills the worker at a chosen step. Off unless ``RAPPORT_WORKER_FAIL_AT`` names one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """Where a batch stands; a crash after any of them must leave the totals exact."""
+    """Steps of a batch; a crash after any of them must leave the totals exact."""
 
     FETCHED = "fetched"
     DECODED = "decoded"
@@ -22,11 +22,11 @@ class Step(StrEnum):
     PROGRESS = "progress"
     ACKNOWLEDGED = "acknowledged"
     SET_ASIDE = "set_aside"
-    """A message that causes an error was found, alone, and its dead letter is about to be written."""
+    """A message that causes an error has been isolated, and its dead letter is about to be written."""
 
 
-def kill_at(fail_at: str) -> Callable[[Step], None]:
-    """Return the hook that a flush calls after each step.
+def make_kill_hook(fail_at: str) -> Callable[[Step], None]:
+    """Return the hook that is called after each step of a batch.
 
     Args:
         fail_at: Empty for a hook that does nothing, else ``step`` or ``step:n``: the process kills itself with SIGKILL
@@ -40,11 +40,11 @@ def kill_at(fail_at: str) -> Callable[[Step], None]:
     name, _, nth = fail_at.partition(":")
     step, remaining = Step(name), int(nth or 1)
 
-    def reach(reached: Step) -> None:
+    def on_step(reached: Step) -> None:
         nonlocal remaining
         if reached is step:
             remaining -= 1
             if remaining == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return reach
+    return on_step

@@ -1,4 +1,4 @@
-"""The batch fold: polars does to a whole batch what ``rapport.domain.summaries.fold`` does event by event."""
+"""Batch fold: polars does to a whole batch what ``rapport.domain.summaries.fold`` does event by event."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _STATE_COLUMNS: Final[dict[str, Any]] = {
     "last_direction": pl.String,
 }
 STATE_SCHEMA: Final = pl.Schema(_STATE_COLUMNS)
-_PLACE: Final = "place"
+_SORT_INDEX: Final = "sort_index"
 _SUBJECT: Final = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source")
 
 
-def contacts_of(events: pl.DataFrame) -> pl.DataFrame:
-    """The events that count: all but recommendations."""
+def select_contacts(events: pl.DataFrame) -> pl.DataFrame:
+    """Select the events that count in summaries: all but recommendations."""
     return events.filter(pl.col("category") != OutcomeCategory.RECOMMENDATION.value)
 
 
-def period_keys_of(days: Iterable[date]) -> pl.DataFrame:
-    """Every period that some calendar days lie in: columns local_date, period_type, period_key."""
+def list_period_keys(days: Iterable[date]) -> pl.DataFrame:
+    """List the periods that some calendar days lie in: columns local_date, period_type, period_key."""
     rows = [(day, p.value, period_key(p, day)) for day in days for p in PeriodType]
     schema = {"local_date": pl.Date, "period_type": pl.String, "period_key": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -47,7 +47,7 @@ def fold_batch(state: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         state: The newest rows of the keys in question (``STATE_SCHEMA``); empty if there are none.
-        contacts: From :func:`contacts_of`, in the order of each source's log.
+        contacts: From :func:`select_contacts`, in the order of each source's log.
 
     Returns:
         The changed rows (``STATE_SCHEMA``).
@@ -55,8 +55,8 @@ def fold_batch(state: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
     if contacts.is_empty():
         return STATE_SCHEMA.to_frame()
     state = state.select(list(STATE_SCHEMA)).cast(STATE_SCHEMA) if state.width else STATE_SCHEMA.to_frame()
-    added = _measures(contacts)
-    periods = period_keys_of(contacts["local_date"].unique())
+    added = _measure_contacts(contacts)
+    periods = list_period_keys(contacts["local_date"].unique())
     if _is_reapplied(state, contacts):
         # After a crash some rows hold the batch already and some do not: decide row by row.
         already = state.select(*STATE_KEYS, pl.col("applied_offset").alias("already"))
@@ -70,8 +70,8 @@ def fold_batch(state: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
     return _merge(state, changes)
 
 
-def _measures(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per contact with what it adds, ordered so that the last row of a group is the last contact."""
+def _measure_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
+    """Make one row per contact with its counts, ordered so that the last row of a group is the last contact."""
     is_response = pl.col("category") == OutcomeCategory.RESPONSE.value
     is_positive = pl.col("classification") == Classification.POSITIVE.value
     is_refund = pl.col("conversion_value") < 0
@@ -92,9 +92,9 @@ def _measures(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _total(rows: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
-    places = [pl.col(_PLACE).min()] if _PLACE in rows.columns else []
+    indexes = [pl.col(_SORT_INDEX).min()] if _SORT_INDEX in rows.columns else []
     return rows.group_by(keys, maintain_order=True).agg(
-        *places,
+        *indexes,
         pl.col("applied_offset").max(),
         *(pl.col(count).sum() for count in COUNTS),
         pl.col("total_value").sum(),
@@ -105,13 +105,13 @@ def _total(rows: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _by_period(days: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """Roll daily totals up; where each period holds one day of the batch there is nothing to add up.
+    """Roll daily totals up to periods; if every period holds one day of the batch, no sum is needed.
 
     The rows come in the order of the table's sorting key, or nearly so, which saves ClickHouse the sorting.
     """
     day_count = periods["local_date"].n_unique()
     rolled: list[pl.DataFrame] = []
-    days = days.sort(_SUBJECT).with_row_index(_PLACE)
+    days = days.sort(_SUBJECT).with_row_index(_SORT_INDEX)
     # A group's last row must stay its last contact.
     days = days.sort("last_contact_at_ms", "applied_offset") if day_count > 1 else days
     for period_type in PeriodType:
@@ -123,12 +123,12 @@ def _by_period(days: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
             rows = days.join(keys, on="local_date", how="left", maintain_order="left")
             if keys["period_key"].n_unique() < day_count:
                 rows = _total(rows, STATE_KEYS)
-        rolled.append(rows.select(_PLACE, *STATE_SCHEMA))
-    return pl.concat(rolled).sort(_PLACE, "period_type", maintain_order=True).drop(_PLACE)
+        rolled.append(rows.select(_SORT_INDEX, *STATE_SCHEMA))
+    return pl.concat(rolled).sort(_SORT_INDEX, "period_type", maintain_order=True).drop(_SORT_INDEX)
 
 
 def _is_reapplied(state: pl.DataFrame, contacts: pl.DataFrame) -> bool:
-    """Whether any of the batch may already be in some row."""
+    """Return whether any contact of the batch may already be in some row."""
     if state.is_empty():
         return False
     reached = state.group_by("source").agg(pl.col("applied_offset").max())

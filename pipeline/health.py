@@ -1,4 +1,4 @@
-"""The worker's own small HTTP server: metrics and health."""
+"""HTTP server of the worker: metrics and health."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Journeys in the worker: customers enter them by accepted events, and are moved on by a job.
+"""Journeys in the worker: accepted events enrol customers, and a job advances those who are due.
 
-Nothing here holds up a batch. When a batch has been recorded, what it accepted is noted in memory; a job looks at it.
-How far each log has been looked through is kept in ``journey_progress``: what was noted and lost, in a crash or because
-there was too much of it, is read from the history instead. Looking again at the same events lets nobody enter twice, so
-that it may be done by whoever owns the partition, at any time.
+Nothing here delays a batch. When a batch has been recorded, its entry events are noted in memory; a job reads the
+notes. ``journey_progress`` records up to which offset each log has been checked: noted events that were lost, in a
+crash
+or because there were too many, are read from the history instead. Checking the same events again enrols nobody twice,
+so any owner of the partition may do so at any time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import structlog
@@ -33,120 +34,114 @@ from rapport.storage.journeys import (
 )
 
 if TYPE_CHECKING:
+    from pipeline.batch import AppliedRange
     from rapport.domain.events import Message
     from rapport.domain.journeys.entry import EntryEvent
     from rapport.storage.client import Store
 
 log = structlog.get_logger(__name__)
 MAX_NOTED: Final = 50_000
-"""Events that are kept in memory until the timer comes; beyond, they are read from the history."""
-MAX_FOUND: Final = 5_000
-"""Enrolments that one look finds; of these it moves its own on."""
-MAX_MOVED: Final = 1_000
-
-
-class Applied(NamedTuple):
-    """A part of a log that was recorded.
-
-    Attributes:
-        until_offset: Everything before it, from ``from_offset`` on, is in the history.
-    """
-
-    source: str
-    from_offset: int
-    until_offset: int
+"""Most events kept in memory until the next pass; beyond, they are read from the history."""
+MAX_DUE: Final = 5_000
+"""Most due enrolments that one pass reads, of all workers' customers."""
+MAX_ADVANCED: Final = 1_000
+"""Most enrolments that one pass advances, of this worker's customers."""
 
 
 @dataclass(slots=True)
-class _Noted:
-    """A part of a log with the events in it by which customers may enter journeys.
+class _EntryEvents:
+    """Events of one recorded range of a log that customers may enter journeys by.
 
     Attributes:
-        wanted: What was looked for; an event of a journey that was not known yet is not among the events.
+        wanted: The (tenant, outcome) pairs that the range was filtered by. An event of a journey that was loaded later
+            is missing, so a range whose pairs do not include all current ones is read from the history instead.
     """
 
-    applied: Applied
+    applied: AppliedRange
     events: list[tuple[int, EntryEvent]]
     wanted: frozenset[tuple[str, str]]
 
 
 @dataclass(slots=True)
 class JourneyRunner:
-    """Has customers enter journeys and moves them on.
+    """Runner of journeys: enrols customers by recorded events and advances enrolments that are due.
 
     Attributes:
         send: Puts a message into the stream and returns when Kafka has it.
-        recorded: How far each log that this worker owns is recorded, by source.
-        is_mine: Whether this worker owns the partition of a customer, by tenant and customer. That two workers believe
-            so does no harm.
-        clock: Epoch milliseconds.
+        recorded: Returns the next offset of each log that this worker owns, by source.
+        is_owned: Returns whether this worker owns the partition of a customer, by tenant and customer. Two workers may
+            both
+            believe so without harm.
+        clock: Returns epoch milliseconds.
+        refresh_s: Longest age of the journey definitions.
+        known: Definitions of journeys.
     """
 
     store: Store
     send: Callable[[Message], Awaitable[None]]
     recorded: Callable[[], Mapping[str, int]]
-    is_mine: Callable[[str, str], bool]
+    is_owned: Callable[[str, str], bool]
     clock: Callable[[], int]
     refresh_s: float
     known: KnownJourneys = field(init=False)
     _mover: Mover = field(init=False)
-    _noted: dict[str, list[_Noted]] = field(default_factory=dict)
+    _noted: dict[str, list[_EntryEvents]] = field(default_factory=dict)
     _count: int = 0
-    _looked: Mapping[str, int] = field(default_factory=dict)
+    _checked: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.known = KnownJourneys(self.store, self.refresh_s)
         self._mover = Mover(self.store, self.known, self.send, self._positions, self.clock)
 
-    def note(self, parts: Iterable[Applied], accepted: pl.DataFrame) -> None:
-        """Remember what was accepted, until the timer comes.
+    def note(self, ranges: Iterable[AppliedRange], accepted: pl.DataFrame) -> None:
+        """Keep the entry events of a recorded batch in memory until the next pass.
 
         Args:
-            parts: What was recorded.
-            accepted: Events of these parts, with the columns of the history.
+            ranges: The recorded offsets of the batch.
+            accepted: Accepted events of these ranges, with the columns of the history.
         """
         wanted = self.known.wanted
         if not wanted or self._count > MAX_NOTED:
             return
-        found: defaultdict[str, list[tuple[int, EntryEvent]]] = defaultdict(list)
+        by_source: defaultdict[str, list[tuple[int, EntryEvent]]] = defaultdict(list)
         if not accepted.is_empty():
             outcomes = sorted({outcome for _, outcome in wanted})
             for row in accepted.filter(pl.col("outcome").is_in(outcomes)).iter_rows(named=True):
                 if (row["tenant_id"], row["outcome"]) in wanted:
-                    found[row["source"]].append((row["offset"], entry_of(row)))
-        for part in parts:
-            self._noted.setdefault(part.source, []).append(_Noted(part, found[part.source], wanted))
-            self._count += len(found[part.source])
+                    by_source[row["source"]].append((row["offset"], entry_of(row)))
+        for applied in ranges:
+            self._noted.setdefault(applied.source, []).append(_EntryEvents(applied, by_source[applied.source], wanted))
+            self._count += len(by_source[applied.source])
 
-    async def look(self) -> None:
-        """Let customers enter, and move on those who have something to do: that one fails does not stop the other.
+    async def run(self) -> None:
+        """Enrol customers and advance those who are due; an error of one does not stop the other.
 
         Raises:
-            PartialFailureError: With what kept some of them from it.
+            PartialFailureError: Some customers could not be enrolled or advanced.
         """
         await asyncio.to_thread(self.known.refresh)
-        await run_for_each([self.enter, self.move], lambda work: work())
+        await run_for_each([self.enrol_customers, self.advance_due], lambda work: work())
 
-    async def enter(self) -> None:
-        """Let customers enter by what has been recorded since the last look.
+    async def enrol_customers(self) -> None:
+        """Enrol customers by the events that have been recorded since the last pass.
 
-        Journeys are loaded after it was asked what is recorded: so every journey that an event came after is known.
+        Reads the recorded offsets first and loads the journeys afterwards, so that every journey that existed when one
+        of these
+        events was recorded is known.
         """
         noted, self._noted, self._count = self._noted, {}, 0
         recorded = dict(self.recorded())
-        if recorded != self._looked:
+        if recorded != self._checked:
             await asyncio.to_thread(self.known.refresh, at_once=True)
-            self._looked = recorded
+            self._checked = recorded
         if self.known.entries and recorded:
-            await asyncio.to_thread(self._enter, noted, recorded)
+            await asyncio.to_thread(self._enrol, noted, recorded)
 
-    async def move(self) -> None:
-        """Move customers on whose wait is over."""
+    async def advance_due(self) -> None:
+        """Advance the enrolments whose wait is over."""
         now_ms = self.clock()
-        due = await asyncio.to_thread(
-            find_due, self.store, self.known.tenants.keys(), self.known.held, now_ms, MAX_FOUND
-        )
-        mine = [key for key in due if self.is_mine(key[0], key[1])][:MAX_MOVED]  # tenants take turns in it
+        due = await asyncio.to_thread(find_due, self.store, self.known.tenants.keys(), self.known.held, now_ms, MAX_DUE)
+        mine = [key for key in due if self.is_owned(key[0], key[1])][:MAX_ADVANCED]  # tenants take turns in it
         if mine:
             states = await asyncio.to_thread(load_enrollments, self.store, mine)
             states = await asyncio.to_thread(leave_twins, self.store, self.known, states, now_ms)
@@ -154,26 +149,26 @@ class JourneyRunner:
             log.info("customers moved on in journeys", customers=len(states), states=moved)
 
     def _positions(self) -> Mapping[str, int]:
-        """How far the partitions that this worker owns are recorded."""
+        """Return the next offset of each partition that this worker owns, by partition number."""
         return {source.rpartition("/")[2]: offset for source, offset in self.recorded().items()}
 
-    def _enter(self, noted: Mapping[str, Sequence[_Noted]], recorded: Mapping[str, int]) -> None:
+    def _enrol(self, noted: Mapping[str, Sequence[_EntryEvents]], recorded: Mapping[str, int]) -> None:
         reached = read_journey_progress(self.store, recorded.keys())
         events: list[EntryEvent] = []
         stretches: list[Stretch] = []
         for source, until in recorded.items():
             position = reached.get(source, 0)
-            for one in noted.get(source, ()):
-                is_elsewhere = one.applied.until_offset <= position or one.applied.from_offset >= until
-                if is_elsewhere or not self.known.wanted <= one.wanted:
+            for entry in noted.get(source, ()):
+                is_elsewhere = entry.applied.until_offset <= position or entry.applied.from_offset >= until
+                if is_elsewhere or not self.known.wanted <= entry.wanted:
                     continue
-                if one.applied.from_offset > position:
-                    stretches.append(Stretch(source, position, one.applied.from_offset))
-                events += [event for offset, event in one.events if offset >= position]
-                position = one.applied.until_offset
+                if entry.applied.from_offset > position:
+                    stretches.append(Stretch(source, position, entry.applied.from_offset))
+                events += [event for offset, event in entry.events if offset >= position]
+                position = entry.applied.until_offset
             if position < until:
                 stretches.append(Stretch(source, position, until))
-        events = self._missed(stretches) + events
+        events = self._read_missed(stretches) + events
         entered = enter(self.store, self.known, events, self.clock()) if events else 0
         ahead = {source: until for source, until in recorded.items() if until > reached.get(source, 0)}
         if ahead:
@@ -181,8 +176,8 @@ class JourneyRunner:
         if entered:
             log.info("customers entered journeys", customers=entered)
 
-    def _missed(self, stretches: Sequence[Stretch]) -> list[EntryEvent]:
-        """What happened in parts of logs that nobody has looked at, since there are journeys to enter."""
+    def _read_missed(self, stretches: Sequence[Stretch]) -> list[EntryEvent]:
+        """Read from the history the entry events in ranges of logs that have not been checked."""
         if not stretches:
             return []
         wanted = self.known.wanted

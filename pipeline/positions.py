@@ -1,4 +1,4 @@
-"""Where each assigned partition continues. The authority is ``stream_progress``, not Kafka's committed offset."""
+"""Start offsets of assigned partitions. The authority is ``stream_progress``, not Kafka's committed offset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from pipeline.batch import Partition
-from pipeline.retries import run_until_it_works
+from pipeline.retries import retry_while_unavailable
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.kafka.log import LogRange, open_log
 from rapport.kafka.sources import Source, name_source
@@ -25,11 +25,11 @@ log = structlog.get_logger(__name__)
 
 
 class Positions:
-    """The next offset of every partition this worker may apply.
+    """Next offset of every partition this worker may apply.
 
     Attributes:
         sources: The logs of the assigned partitions.
-        next_offset: Where each continues. A partition that is missing here is not to be touched.
+        next_offset: Where each continues. A partition that is missing here must not be processed.
         refused: Partitions that must not be processed, and why.
         lost: Ranges (from, to) that retention deleted before they were read, by partition.
         skipped: Messages that an operator has named to be skipped, by partition and offset, with the reason.
@@ -47,12 +47,12 @@ class Positions:
         self.skipped: dict[tuple[Partition, int], Rejection] = {}
 
     def advance(self, partition: Partition, next_offset: int) -> None:
-        """Move on in an owned partition; never back, and never in one that has been given away."""
+        """Advance an owned partition; never back, and never one that has been revoked."""
         if partition in self.next_offset:
             self.next_offset[partition] = max(next_offset, self.next_offset[partition])
 
     def clear(self) -> None:
-        """Forget what is owned: the partitions may be someone else's now. Their names stay known."""
+        """Forget the owned partitions, which another worker may own now. Their sources stay known."""
         self.next_offset.clear()
         self.refused.clear()
         self.lost.clear()
@@ -60,7 +60,7 @@ class Positions:
         self._metrics.refused.set(0)
 
     async def load(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Look up where partitions continue, waiting for ClickHouse and Kafka as long as it takes.
+        """Read where partitions continue, waiting for ClickHouse and Kafka as long as it takes.
 
         Returns:
             The next offset of each partition that may be processed. Partitions whose log ends before the recorded
@@ -69,8 +69,8 @@ class Positions:
         wanted = [Partition(*partition) for partition in partitions]
         if not wanted:
             return {}
-        sources, recorded, ranges = await run_until_it_works(lambda: self._look_up(wanted), "positions")
-        skips = await run_until_it_works(
+        sources, recorded, ranges = await retry_while_unavailable(lambda: self._look_up(wanted), "positions")
+        skips = await retry_while_unavailable(
             lambda: asyncio.to_thread(read_skips, self._store, [source.name for source in sources.values()]), "skips"
         )
         by_name = {source.name: partition for partition, source in sources.items()}
@@ -78,7 +78,7 @@ class Positions:
             detail = f"An operator had it skipped: {reason}"
             self.skipped[by_name[name], offset] = Rejection(RejectionCode.SKIPPED, detail)
         for partition in wanted:
-            self._settle(partition, sources[partition], recorded.get(sources[partition].name), ranges[partition])
+            self._set_start(partition, sources[partition], recorded.get(sources[partition].name), ranges[partition])
         self._metrics.refused.set(len(self.refused))
         return {p: self.next_offset[p] for p in wanted if p in self.next_offset}
 
@@ -94,7 +94,7 @@ class Positions:
         async with open_log(self._kafka) as reader:
             return sources, recorded, await reader.ranges(partitions)
 
-    def _settle(self, partition: Partition, source: Source, recorded: int | None, held: LogRange) -> None:
+    def _set_start(self, partition: Partition, source: Source, recorded: int | None, held: LogRange) -> None:
         self.sources[partition] = source
         self.refused.pop(partition, None)
         if recorded is not None and held.end < recorded:

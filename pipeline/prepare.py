@@ -1,7 +1,7 @@
-"""The first half of a batch: continue, decode, claim, read. Runs while the batch before it is being committed.
+"""First half of a batch: continue, decode, claim, read. Runs while the batch before it is being committed.
 
 Nothing here decides anything that the batch before could change: claims are written before they are read, and the rows
-that the batch before is writing are laid over what was read (:mod:`pipeline.commit`).
+that the batch before is writing are merged over the rows that were read (:mod:`pipeline.commit`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipeline.continuity import continue_from
-from pipeline.decode import Decoded, decode_batch
+from pipeline.decode import DecodedBatch, decode_batch
 from pipeline.faults import Step
-from pipeline.fold import contacts_of, period_keys_of
+from pipeline.fold import list_period_keys, select_contacts
 from rapport.storage import stream
 
 if TYPE_CHECKING:
     from pipeline.batch import Batch, Partition, Record
     from pipeline.positions import Positions
-    from pipeline.privacy import Privacy
-    from pipeline.tenant_cache import Directory
+    from pipeline.privacy import PrivacyFilter
+    from pipeline.tenant_cache import TenantCache
     from rapport.domain.rejections import Rejection
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedBatch:
     """A batch that is ready to be committed.
 
     Attributes:
         slices: The messages, by partition; they continue the batch before.
-        starts: From where each partition continues; below its first message where the log itself has a hole.
+        starts: The offset each partition continues from; below its first message where the log itself has a hole.
         rewind: Partitions of which messages are missing, and from which offset to read again.
         decoded: Events, decisions and dead letters.
-        claims: What others claimed of the events' keys.
+        claims: Other claims of the events' keys.
         state: The summary rows concerned, as they were when read.
-        epoch: When the state was read; see :class:`pipeline.applier.Applier`.
-        started: When work on it began, by the performance counter.
+        epoch: The epoch in which the state was read; see :class:`pipeline.applier.Applier`.
+        started: Start of the preparation, by the performance counter.
         started_ms: The same in epoch milliseconds.
-        privacy_revision: What was known of erased customers when it was decoded; see :class:`pipeline.privacy.Privacy`.
-        claimed: When its keys were claimed, by the performance counter.
+        privacy_revision: Revision of the tombstones it was decoded with; see :class:`pipeline.privacy.PrivacyFilter`.
+        claimed: Time at which its keys were claimed, by the performance counter.
     """
 
     slices: Mapping[Partition, Sequence[Record]]
     starts: Mapping[Partition, int]
     rewind: dict[Partition, int]
-    decoded: Decoded
+    decoded: DecodedBatch
     claims: pl.DataFrame = field(default_factory=pl.DataFrame)
     state: pl.DataFrame = field(default_factory=pl.DataFrame)
     epoch: int = 0
@@ -63,13 +63,16 @@ class Prepared:
 
 
 class Preparer:
-    """Prepares batches, one at a time.
+    """Preparer of batches, one at a time.
+
+    Args:
+        on_step: Called after each step.
 
     Attributes:
-        ahead: Where each partition continues once everything that was prepared is committed. Cleared whenever a
-            prepared batch is given up.
-        set_aside: Why some messages, by partition and offset, become dead letters unread: they cause an error. Known
-            to this process only; the next owner of a partition finds out anew.
+        ahead: The offset where each partition continues once every prepared batch is committed. Cleared whenever a
+            prepared batch is discarded.
+        set_aside: Messages, by partition and offset, that cause an error and become dead letters without being decoded,
+            with the reason. Known to this process only; the next owner of a partition isolates them anew.
     """
 
     def __init__(
@@ -77,39 +80,39 @@ class Preparer:
         settings: Settings,
         store: Store,
         positions: Positions,
-        directory: Directory,
-        privacy: Privacy,
+        tenant_cache: TenantCache,
+        privacy: PrivacyFilter,
         metrics: StreamMetrics,
-        reach: Callable[[Step], None],
+        on_step: Callable[[Step], None],
     ) -> None:
         self._settings = settings
         self._store = store
         self._positions = positions
-        self._directory = directory
+        self._tenant_cache = tenant_cache
         self._privacy = privacy
         self._metrics = metrics
-        self._reach = reach
+        self._on_step = on_step
         self.ahead: dict[Partition, int] = {}
         self.set_aside: dict[tuple[Partition, int], Rejection] = {}
 
-    async def prepare(self, batch: Batch, epoch: int) -> Prepared:
-        """Do everything for a batch that needs nothing of the batch before.
+    async def prepare(self, batch: Batch, epoch: int) -> PreparedBatch:
+        """Prepare a batch: every step that does not depend on the batch before.
 
         Raises:
-            TransientStorageError: ClickHouse is away; the call may be repeated.
-            KafkaError: The log had to be asked and does not answer; likewise.
+            TransientStorageError: ClickHouse is unavailable; the call may be repeated.
+            KafkaError: The log was queried for a gap and does not answer; likewise.
         """
         started, started_ms = time.perf_counter(), time.time_ns() // 1_000_000
-        self._reach(Step.FETCHED)
+        self._on_step(Step.FETCHED)
         owned = self._positions.next_offset
         expected = {p: max(offset, self.ahead.get(p, offset)) for p, offset in owned.items()}
         continued = await continue_from(batch.slices, expected, self._settings.kafka)
         self._metrics.holes.inc(len(continued.rewind))
         decoded = await asyncio.to_thread(self._decode, continued.slices)
-        self._reach(Step.DECODED)
-        decoded, revision = await asyncio.to_thread(self._privacy.keep_out, decoded)
+        self._on_step(Step.DECODED)
+        decoded, revision = await asyncio.to_thread(self._privacy.filter_batch, decoded)
         starts = {partition: expected[partition] for partition in continued.slices}
-        prepared = Prepared(
+        prepared = PreparedBatch(
             continued.slices,
             starts,
             continued.rewind,
@@ -121,25 +124,25 @@ class Preparer:
         )
         if not decoded.events.is_empty():
             _, prepared.state = await asyncio.gather(self.claim(prepared), self.read_state(decoded.events))
-        self._reach(Step.READ)
+        self._on_step(Step.READ)
         self.ahead.update({p: records[-1].offset + 1 for p, records in continued.slices.items()})
         return prepared
 
     async def read_state(self, events: pl.DataFrame) -> pl.DataFrame:
         """Read the summary rows that some events may change."""
-        contacts = contacts_of(events)
+        contacts = select_contacts(events)
         if contacts.is_empty():
             return pl.DataFrame()
-        periods = period_keys_of(contacts["local_date"].unique())["period_key"].unique()
+        periods = list_period_keys(contacts["local_date"].unique())["period_key"].unique()
         return await asyncio.to_thread(stream.read_summary_state, self._store, contacts, periods)
 
-    def _decode(self, slices: Mapping[Partition, Sequence[Record]]) -> Decoded:
-        self._directory.refresh()
+    def _decode(self, slices: Mapping[Partition, Sequence[Record]]) -> DecodedBatch:
+        self._tenant_cache.refresh()
         set_aside = {**self.set_aside, **self._positions.skipped}
-        return decode_batch(slices, self._positions.sources, self._directory, set_aside)
+        return decode_batch(slices, self._positions.sources, self._tenant_cache, set_aside)
 
-    async def renew_claims(self, prepared: Prepared) -> None:
-        """Claim once more what was claimed so long ago that others will take it for abandoned.
+    async def renew_claims(self, prepared: PreparedBatch) -> None:
+        """Claim the keys again if the claims are so old that other workers may soon take them for abandoned.
 
         Raises:
             OutdatedBatchError: The batch must be read again.
@@ -149,13 +152,13 @@ class Preparer:
             await asyncio.to_thread(self._privacy.check, prepared.decoded, prepared.privacy_revision)
             await self.claim(prepared)
 
-    async def claim(self, prepared: Prepared) -> None:
-        """Claim the events' keys, and only then read who else has claimed them. May be repeated."""
+    async def claim(self, prepared: PreparedBatch) -> None:
+        """Claim the events' keys, and only then read the other claims of them. May be repeated."""
         prepared.claimed = time.perf_counter()
         prepared.claims = await asyncio.to_thread(self._claim, prepared.starts, prepared.decoded.events)
 
     def _claim(self, starts: Mapping[Partition, int], events: pl.DataFrame) -> pl.DataFrame:
         stream.write_claims(self._store, events)
-        self._reach(Step.CLAIMED)
+        self._on_step(Step.CLAIMED)
         first_offsets = {self._positions.sources[p].name: start for p, start in starts.items()}
         return stream.read_claims(self._store, events, first_offsets)

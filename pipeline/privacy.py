@@ -1,14 +1,16 @@
-"""Erased customers and customers about whom nothing may be collected, as a worker knows them.
+"""Erased customers, and customers about whom nothing may be collected, as a worker filters them out of batches.
 
-The invariant: what a worker writes was decided with tombstones that were read at most :data:`MAX_AGE_S` before the
-write began. So an erasure that waits that long after its tombstone, and then deletes, deletes everything that was
-written without knowing of it; what is written later knows. A worker that was suspended in between looks again before it
-writes (:meth:`Privacy.check`) and, if somebody in its batch was erased meanwhile, reads the batch again.
+The invariant: every row that a worker writes was decided with tombstones that were read at most :data:`MAX_AGE_S`
+before the write began. So an erasure that waits that long after its tombstone, and then deletes, deletes every row that
+was written without regard to the tombstone; rows written later regard it. A worker that was suspended in between reads
+the tombstones again before it writes (:meth:`PrivacyFilter.check`) and, if a customer of its batch was erased
+meanwhile,
+reads the batch again.
 
 Summary rows need more, because a batch adds to rows that it has read. A row that was read before the deletion and
-written after it would bring back what was erased. So of a customer whose erasure is not complete, or was complete only
-a moment ago, the state is worked out from the history, after the batch before has been written
-(:meth:`Privacy.unsettled`).
+written after it would bring erased events back. So for a customer whose erasure is not complete, or was completed less
+than :data:`SETTLES_MS` ago, the state is computed from the history, after the batch before has been written
+(:meth:`PrivacyFilter.find_unsettled`).
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ from rapport.domain.addresses import fold_address
 from rapport.domain.privacy import Tombstone, find_named_customers, list_hashes, strip_attributes, strip_free_form
 
 if TYPE_CHECKING:
-    from pipeline.decode import Decoded
+    from pipeline.decode import DecodedBatch
     from rapport.metrics import StreamMetrics
     from rapport.storage.stream import DeadLetter
     from rapport.storage.tombstones import StoredTombstone
 
 MAX_AGE_S: Final = 1.0
-"""How old tombstones may be when something is written; an erasure waits longer (``rapport.storage.erasure``)."""
+"""Highest age of tombstones at a write; an erasure waits longer (``rapport.storage.erasure``)."""
 SETTLES_MS: Final = 3_600_000
 """For so long after an erasure is complete a batch may still hold rows that were read before it."""
 _CUSTOMER: Final = ("tenant_id", "customer_id")
@@ -45,21 +47,23 @@ Customer = tuple[str, str]
 
 
 class OutdatedBatchError(Exception):
-    """Somebody in the batch was erased after it was decoded: it must be read again, and deleted if it was written."""
+    """Batch with a customer who was erased after decoding: it must be read again, and deleted if it was written."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What was known at one moment; never changed, so that two batches may read it at the same time.
+class _PrivacySnapshot:
+    """Tombstones and objections to collection as of one moment; immutable, because two batches may read it at a time.
 
     Attributes:
-        loaded_at: When reading the tombstones began, by the monotonic clock.
-        collected_at: When reading the others began, likewise.
-        revision: Ascends whenever something is new.
-        newest_ms: When the newest tombstone was stored.
-        tombstones: By hash.
-        tenants: Those with tombstones, and with customers about whom nothing may be collected.
-        uncollected: Since when, in epoch milliseconds by the broker's clock.
+        loaded_at: Time at which reading the tombstones began, by the monotonic clock.
+        collected_at: Time at which reading the uncollected customers began, likewise.
+        revision: Ascends with every change.
+        newest_ms: Time at which the newest tombstone was stored.
+        tombstones: Tombstones by customer hash.
+        tenants: Tenants with tombstones or with uncollected customers.
+        uncollected: Customers about whom nothing may be collected, and since when, in epoch milliseconds by the
+            broker's
+            clock.
     """
 
     loaded_at: float = -float("inf")
@@ -70,26 +74,27 @@ class _Known:
     tenants: frozenset[str] = frozenset()
     uncollected: Mapping[Customer, int] = field(default_factory=dict)
 
-    def tombstone(self, customer: Customer) -> Tombstone | None:
-        found = [one for name in list_hashes(*customer) if (one := self.tombstones.get(name)) is not None]
-        return max(found, key=lambda one: one.erased_at_ms, default=None)
+    def find_tombstone(self, customer: Customer) -> Tombstone | None:
+        hits = [hit for name in list_hashes(*customer) if (hit := self.tombstones.get(name)) is not None]
+        return max(hits, key=lambda tombstone: tombstone.erased_at_ms, default=None)
 
     def erased_at_ms(self, customer: Customer) -> int | None:
-        tombstone = self.tombstone(customer)
+        tombstone = self.find_tombstone(customer)
         return tombstone.erased_at_ms if tombstone else None
 
     def uncollected_since_ms(self, customer: Customer) -> int | None:
         return self.uncollected.get((customer[0], fold_address(customer[1])))
 
 
-class Privacy:
-    """Keeps out of the tables what must not be there.
+class PrivacyFilter:
+    """Filter that keeps erased customers, and data that must not be collected, out of the tables.
 
     Args:
-        load_tombstones: Those written since a time, epoch milliseconds.
-        load_uncollected: Everybody about whom nothing may be collected, and since when.
-        refresh_s: How often is looked about whom nothing may be collected, and tombstones, if that is sooner.
-        metrics: Counts what was left out.
+        load_tombstones: Loads the tombstones written since a time, epoch milliseconds.
+        load_uncollected: Loads the customers about whom nothing may be collected, and since when.
+        metrics: Counts the rows that were left out.
+        refresh_s: Highest age of the uncollected customers, and of the tombstones if it is below :data:`MAX_AGE_S`.
+        monotonic: The clock.
     """
 
     def __init__(
@@ -107,39 +112,39 @@ class Privacy:
         self._refresh_s = refresh_s
         self._monotonic = monotonic
         self._loading = threading.Lock()
-        self._known = _Known()
+        self._known = _PrivacySnapshot()
 
     def refresh(self) -> None:
-        """Read again what is too old."""
+        """Load tombstones and uncollected customers again if they are too old."""
         with self._loading:
             before, now = self._known, self._monotonic()
             if now - before.loaded_at < min(self._refresh_s, MAX_AGE_S):
                 return
-            found = self._load_tombstones(before.newest_ms)
+            stored = self._load_tombstones(before.newest_ms)
             uncollected, collected_at = before.uncollected, before.collected_at
             if now - collected_at >= self._refresh_s:
                 uncollected, collected_at = self._load_uncollected(), now
             is_new = uncollected != before.uncollected or any(
-                before.tombstones.get(one.customer_hash) != one.tombstone for one in found
+                before.tombstones.get(row.customer_hash) != row.tombstone for row in stored
             )
             if not is_new:
                 self._known = replace(before, loaded_at=now, collected_at=collected_at)
                 return
-            self._known = _Known(
+            self._known = _PrivacySnapshot(
                 loaded_at=now,
                 collected_at=collected_at,
                 revision=before.revision + 1,
-                newest_ms=max((one.stored_at_ms for one in found), default=before.newest_ms),
-                tombstones={**before.tombstones, **{one.customer_hash: one.tombstone for one in found}},
-                tenants=before.tenants | {one.tenant_id for one in found} | {tenant for tenant, _ in uncollected},
+                newest_ms=max((row.stored_at_ms for row in stored), default=before.newest_ms),
+                tombstones={**before.tombstones, **{row.customer_hash: row.tombstone for row in stored}},
+                tenants=before.tenants | {row.tenant_id for row in stored} | {tenant for tenant, _ in uncollected},
                 uncollected=uncollected,
             )
 
-    def keep_out(self, decoded: Decoded) -> tuple[Decoded, int]:
-        """Leave out what erased customers did, and what else says something about customers who do not want it.
+    def filter_batch(self, decoded: DecodedBatch) -> tuple[DecodedBatch, int]:
+        """Drop the rows of erased customers, and free-form data about customers who do not want it collected.
 
         Returns:
-            What is left, and the revision of what was known, for :meth:`check`.
+            The remaining batch, and the revision it was filtered with, for :meth:`check`.
         """
         self.refresh()
         known = self._known
@@ -147,9 +152,9 @@ class Privacy:
             return decoded, known.revision
         kept = replace(
             decoded,
-            events=_without_free_form(_leave_out(decoded.events, known), known),
-            decisions=_without_attributes(_leave_out(decoded.decisions, known), known),
-            dead_letters=_letters(decoded.dead_letters, known),
+            events=_strip_free_form(_drop_erased(decoded.events, known), known),
+            decisions=_strip_attributes(_drop_erased(decoded.decisions, known), known),
+            dead_letters=_filter_letters(decoded.dead_letters, known),
         )
         self._metrics.erased.inc(
             (decoded.events.height - kept.events.height)
@@ -158,60 +163,60 @@ class Privacy:
         )
         return kept, known.revision
 
-    def check(self, decoded: Decoded, revision: int) -> None:
-        """See that a batch may be written as it was decoded; looks again if what is known is too old to write by.
+    def check(self, decoded: DecodedBatch, revision: int) -> None:
+        """Check that a batch may be written as it was decoded; refresh first.
 
         Raises:
-            OutdatedBatchError: It may not.
+            OutdatedBatchError: A newer tombstone or objection concerns the batch.
         """
         self.refresh()
         known = self._known
         if known.revision == revision:
             return
         if (
-            _leave_out(decoded.events, known).height < decoded.events.height
-            or _leave_out(decoded.decisions, known).height < decoded.decisions.height
-            or not _without_free_form(decoded.events, known).equals(decoded.events)
-            or not _without_attributes(decoded.decisions, known).equals(decoded.decisions)
-            or _letters(decoded.dead_letters, known) != decoded.dead_letters
+            _drop_erased(decoded.events, known).height < decoded.events.height
+            or _drop_erased(decoded.decisions, known).height < decoded.decisions.height
+            or not _strip_free_form(decoded.events, known).equals(decoded.events)
+            or not _strip_attributes(decoded.decisions, known).equals(decoded.decisions)
+            or _filter_letters(decoded.dead_letters, known) != decoded.dead_letters
         ):
             raise OutdatedBatchError
 
-    def leave_out(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Leave out what the broker received of erased customers up to their erasure.
+    def drop_erased(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Drop the rows that the broker received of erased customers up to their erasure.
 
         Args:
             rows: With columns tenant_id, customer_id and received_at_ms.
         """
-        return _leave_out(rows, self._known)
+        return _drop_erased(rows, self._known)
 
-    def letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-        """Leave out letters that name an erased customer, and shorten those about customers who do not want it."""
-        return _letters(letters, self._known)
+    def filter_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Drop letters that name an erased customer; shorten those about customers who do not want data collected."""
+        return _filter_letters(letters, self._known)
 
-    def unsettled(self, rows: pl.DataFrame, since_ms: int) -> pl.DataFrame:
-        """Find the erased customers among some rows whose summary rows are not to be trusted yet.
+    def find_unsettled(self, rows: pl.DataFrame, since_ms: int) -> pl.DataFrame:
+        """Find the erased customers among some rows whose summary rows may still hold erased events.
 
         Args:
             rows: With columns tenant_id and customer_id.
-            since_ms: When the batch was begun, epoch milliseconds.
+            since_ms: Start of the batch, epoch milliseconds.
 
         Returns:
             tenant_id, customer_id, erased_at_ms.
         """
         known = self._known
-        found: list[tuple[str, str, int]] = []
-        for tenant_id, customer_id in _customers(rows) if known.tombstones else ():
-            tombstone = known.tombstone((tenant_id, customer_id))
+        unsettled: list[tuple[str, str, int]] = []
+        for tenant_id, customer_id in _list_customers(rows) if known.tombstones else ():
+            tombstone = known.find_tombstone((tenant_id, customer_id))
             if tombstone and (tombstone.completed_at_ms is None or tombstone.completed_at_ms > since_ms - SETTLES_MS):
-                found.append((tenant_id, customer_id, tombstone.erased_at_ms))
-        return pl.DataFrame(found, schema=_ERASED_SCHEMA, orient="row")
+                unsettled.append((tenant_id, customer_id, tombstone.erased_at_ms))
+        return pl.DataFrame(unsettled, schema=_ERASED_SCHEMA, orient="row")
 
 
-def _leave_out(rows: pl.DataFrame, known: _Known) -> pl.DataFrame:
+def _drop_erased(rows: pl.DataFrame, known: _PrivacySnapshot) -> pl.DataFrame:
     if not known.tombstones or rows.is_empty():
         return rows
-    erased = [(*one, at) for one in _customers(rows) if (at := known.erased_at_ms(one)) is not None]
+    erased = [(*customer, at) for customer in _list_customers(rows) if (at := known.erased_at_ms(customer)) is not None]
     if not erased:
         return rows
     marked = rows.join(
@@ -221,40 +226,38 @@ def _leave_out(rows: pl.DataFrame, known: _Known) -> pl.DataFrame:
     return marked.filter(counts).drop("erased_at_ms")
 
 
-def _letters(letters: Sequence[DeadLetter], known: _Known) -> list[DeadLetter]:
+def _filter_letters(letters: Sequence[DeadLetter], known: _PrivacySnapshot) -> list[DeadLetter]:
     kept: list[DeadLetter] = []
     for letter in letters:
         named = set(find_named_customers(letter.key, letter.value, known.tenants)) if known.tenants else ()
-        if any((at := known.erased_at_ms(one)) is not None and letter.received_at_ms <= at for one in named):
+        if any((at := known.erased_at_ms(name)) is not None and letter.received_at_ms <= at for name in named):
             continue
-        since = [at for one in named if (at := known.uncollected_since_ms(one)) is not None]
+        since = [at for name in named if (at := known.uncollected_since_ms(name)) is not None]
         is_short = any(letter.received_at_ms >= at for at in since)
         kept.append(replace(letter, value=strip_free_form(letter.value)) if is_short else letter)
     return kept
 
 
-def _customers(rows: pl.DataFrame) -> list[Customer]:
+def _list_customers(rows: pl.DataFrame) -> list[Customer]:
     return list(rows.select(_CUSTOMER).unique().iter_rows()) if rows.width else []
 
 
-def _without_free_form(events: pl.DataFrame, known: _Known) -> pl.DataFrame:
+def _strip_free_form(events: pl.DataFrame, known: _PrivacySnapshot) -> pl.DataFrame:
     """Empty the free-form fields of events of customers about whom nothing may be collected."""
     empty = [pl.when(_IS_COLLECTED).then(pl.col(name)).otherwise(pl.lit("")).alias(name) for name in _FREE_FORM_COLUMNS]
-    return _changed_for_uncollected(events, known, *empty)
+    return _change_uncollected(events, known, *empty)
 
 
-def _without_attributes(decisions: pl.DataFrame, known: _Known) -> pl.DataFrame:
-    """Take out of decisions what they say about customers about whom nothing may be collected."""
+def _strip_attributes(decisions: pl.DataFrame, known: _PrivacySnapshot) -> pl.DataFrame:
+    """Remove the attributes of customers about whom nothing may be collected from decisions."""
     text = pl.col("decision")
     bare = text.map_elements(strip_attributes, return_dtype=pl.String)
-    return _changed_for_uncollected(
-        decisions, known, pl.when(_IS_COLLECTED).then(text).otherwise(bare).alias("decision")
-    )
+    return _change_uncollected(decisions, known, pl.when(_IS_COLLECTED).then(text).otherwise(bare).alias("decision"))
 
 
-def _changed_for_uncollected(rows: pl.DataFrame, known: _Known, *changes: pl.Expr) -> pl.DataFrame:
-    customers = _customers(rows) if known.uncollected else []
-    since = [(*one, at) for one in customers if (at := known.uncollected_since_ms(one)) is not None]
+def _change_uncollected(rows: pl.DataFrame, known: _PrivacySnapshot, *changes: pl.Expr) -> pl.DataFrame:
+    customers = _list_customers(rows) if known.uncollected else []
+    since = [(*customer, at) for customer in customers if (at := known.uncollected_since_ms(customer)) is not None]
     if not since:
         return rows
     frame = pl.DataFrame(since, schema=_SINCE_SCHEMA, orient="row")

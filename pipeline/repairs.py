@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 async def repair_own_sources(
     store: Store, next_offset: Mapping[Partition, int], sources: Mapping[Partition, Source], metrics: StreamMetrics
 ) -> int:
-    """Do the repairs that wait for the sources of some partitions. The caller sees to it that nothing is committed.
+    """Run the pending repairs of some partitions' sources. The caller must not commit meanwhile.
 
     Args:
         store: The database.

@@ -1,4 +1,4 @@
-"""Back-off for the outside world: keep the batch, wait, try again."""
+"""Retries with exponential back-off while ClickHouse or Kafka is unavailable."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LONGEST_DELAY_S: Final = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def run_until_it_works(
+async def retry_while_unavailable(
     action: Callable[[], Awaitable[T]], what: str, *, on_retry: Callable[[], None] = lambda: None
 ) -> T:
-    """Repeat an action while ClickHouse or Kafka is away. Other errors pass through; cancellation ends it.
+    """Repeat an action while ClickHouse or Kafka is unavailable. Other errors pass through; cancellation ends it.
 
     Args:
-        action: What to do; must be safe to repeat.
-        what: For the log.
+        action: Must be safe to repeat.
+        what: Name of the action, for the log.
         on_retry: Called before each repetition; may raise to give up.
     """
     delay = FIRST_DELAY_S

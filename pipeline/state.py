@@ -1,4 +1,4 @@
-"""What the parts of one running worker share."""
+"""State that the parts of one running worker share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class StreamState:
     """State shared by the Faust application and its consumer.
 
     Attributes:
-        settings: How this worker was configured.
+        settings: The worker's settings.
         topic_name: The source topic.
-        positions: Where the assigned partitions continue.
+        positions: The next offset of each assigned partition.
         applier: Applies batches.
         batches: The channel from the lean consumer to the agent; holds one batch while the agent applies another.
     """
@@ -31,6 +31,6 @@ class StreamState:
 
     @property
     def is_ready_for_batch(self) -> bool:
-        """Whether the agent has taken every batch that was put into the channel and prepares none."""
+        """Whether the channel is empty and the agent prepares no batch."""
         waiting = any(not channel.queue.empty() for channel in self.batches._subscribers)  # noqa: SLF001 - no other way
         return not waiting and not self.applier.is_preparing

@@ -1,4 +1,4 @@
-"""The tenants and outcome types a worker knows, refreshed while it runs."""
+"""Cache of the tenants and their outcome types, refreshed while the worker runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rapport.domain.outcomes import OutcomeType, classify, default_direction
 from rapport.domain.tenants import Tenant
 
 
-class Meaning(NamedTuple):
-    """What an outcome means for the counts, in the words of the tables."""
+class OutcomeMeaning(NamedTuple):
+    """Classification and category of an outcome, in the words of the tables."""
 
     classification: str
     category: str
@@ -20,10 +20,10 @@ class Meaning(NamedTuple):
     allows_negative_value: bool = False
 
 
-class Directory:
-    """Looks tenants and outcomes up without asking the store for each event.
+class TenantCache:
+    """Cache of tenants and outcome types, so that an event needs no query.
 
-    Not thread-safe: used by one flush at a time.
+    Not thread-safe: used by one batch at a time.
     """
 
     def __init__(
@@ -38,23 +38,23 @@ class Directory:
         self._monotonic = monotonic
         self._loaded_at = -float("inf")
         self._tenants: Mapping[str, Tenant] = {}
-        self._meanings: dict[tuple[str, str], Meaning] = {}
+        self._meanings: dict[tuple[str, str], OutcomeMeaning] = {}
 
     def refresh(self, *, at_least_every_s: float | None = None) -> None:
-        """Load again if what is known is older than the refresh interval, or than ``at_least_every_s``."""
+        """Load again if the cache is older than the refresh interval, or than ``at_least_every_s``."""
         age = self._monotonic() - self._loaded_at
         if age >= (self._refresh_s if at_least_every_s is None else at_least_every_s):
             self._tenants = self._load()
             self._meanings.clear()
             self._loaded_at = self._monotonic()
 
-    def time_zone(self, tenant_id: str) -> str | None:
-        """The tenant's time zone; None for an unknown tenant."""
+    def find_time_zone(self, tenant_id: str) -> str | None:
+        """Return the tenant's time zone; None for an unknown tenant."""
         tenant = self._tenants.get(tenant_id)
         return tenant.time_zone if tenant else None
 
-    def meaning(self, tenant_id: str, outcome: str, received_at_ms: int) -> Meaning | None:
-        """What an outcome meant to a tenant when the broker received the event; None if it meant nothing."""
+    def find_meaning(self, tenant_id: str, outcome: str, received_at_ms: int) -> OutcomeMeaning | None:
+        """Return an outcome's meaning for a tenant at the time the broker received it; None if it was unknown then."""
         known = self._meanings.get((tenant_id, outcome))
         if known is not None:
             return known
@@ -64,19 +64,19 @@ class Directory:
         outcome_type = classify(outcome, received_at_ms, tenant.outcomes)
         if outcome_type is None:
             return None
-        meaning = _meaning_of(outcome_type)
+        meaning = _read_meaning(outcome_type)
         if len(tenant.outcomes[outcome]) == 1 and outcome_type.effective_at_ms == 0:
             self._meanings[tenant_id, outcome] = meaning  # holds for all times
         return meaning
 
-    def valid_outcomes(self, tenant_id: str) -> list[str]:
-        """What a producer may send for a tenant, for error texts."""
+    def list_outcomes(self, tenant_id: str) -> list[str]:
+        """List the outcomes that a producer may send for a tenant, for error texts."""
         tenant = self._tenants.get(tenant_id)
         return sorted(tenant.outcomes) if tenant else []
 
 
-def _meaning_of(outcome_type: OutcomeType) -> Meaning:
-    return Meaning(
+def _read_meaning(outcome_type: OutcomeType) -> OutcomeMeaning:
+    return OutcomeMeaning(
         outcome_type.classification.value,
         outcome_type.category.value,
         outcome_type.is_conversion,

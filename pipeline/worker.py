@@ -11,7 +11,7 @@ import structlog
 
 from pipeline.app import StreamApp, create_app
 from pipeline.health import serve_health
-from pipeline.retries import run_until_it_works
+from pipeline.retries import retry_while_unavailable
 from rapport.garbage import collect_rarely
 from rapport.kafka.topics import wait_for_topics
 from rapport.metrics import StreamMetrics
@@ -28,7 +28,7 @@ async def run_worker(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM.
 
     Returns:
-        The exit code: 0 after a stop that was asked for, 1 if the worker had to give up.
+        The exit code: 0 after a signal, 1 after a permanent error.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,7 +49,7 @@ async def run_worker(settings: Settings) -> int:
 
 
 async def _run(settings: Settings, metrics: StreamMetrics, stop: asyncio.Event) -> int:
-    waiting = asyncio.create_task(_wait_for_world(settings, metrics))
+    waiting = asyncio.create_task(_wait_for_services(settings, metrics))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if not waiting.done():
@@ -65,16 +65,16 @@ async def _run(settings: Settings, metrics: StreamMetrics, stop: asyncio.Event) 
             store.close()
 
 
-async def _wait_for_world(settings: Settings, metrics: StreamMetrics) -> tuple[str, Store]:
+async def _wait_for_services(settings: Settings, metrics: StreamMetrics) -> tuple[str, Store]:
     async def open_store() -> Store:
         return await asyncio.to_thread(connect, settings.clickhouse, timer=metrics.time_query)
 
-    store = await run_until_it_works(open_store, "clickhouse")
+    store = await retry_while_unavailable(open_store, "clickhouse")
     return await wait_for_topics(settings.kafka), store
 
 
 async def _run_app(app: StreamApp, stop: asyncio.Event) -> int:
-    crashed = asyncio.create_task(_crashed(app))
+    crashed = asyncio.create_task(_wait_for_crash(app))
     stopped = asyncio.create_task(stop.wait())
     await app.start()
     collect_rarely()
@@ -90,6 +90,6 @@ async def _run_app(app: StreamApp, stop: asyncio.Event) -> int:
     return code
 
 
-async def _crashed(app: StreamApp) -> None:
+async def _wait_for_crash(app: StreamApp) -> None:
     while not app.crashed:  # noqa: ASYNC110 - mode's event belongs to the service's own tasks
         await asyncio.sleep(0.2)

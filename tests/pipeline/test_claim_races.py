@@ -11,11 +11,11 @@ import pytest
 from pipeline.applier import Applier
 from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
-from pipeline.faults import kill_at
+from pipeline.faults import make_kill_hook
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
-from pipeline.privacy import Privacy
-from pipeline.tenant_cache import Directory
+from pipeline.privacy import PrivacyFilter
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.periods import DAY_MS
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
@@ -98,12 +98,12 @@ class Worker:
 
     async def _apply(self, batch: Batch) -> Mapping[Partition, int]:
         store = replace(self._world.store, timer=self._interrupted)
-        settings, metrics, reach = Settings(), StreamMetrics(), kill_at("")
+        settings, metrics, on_step = Settings(), StreamMetrics(), make_kill_hook("")
         positions = Positions(store, settings.kafka, "cluster", metrics)
         positions.sources[self._partition] = self.source
         positions.next_offset[self._partition] = 0
-        directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
-        privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
+        tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
+        privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
         rewound: dict[Partition, int] = {}
         errors: list[BaseException] = []
 
@@ -117,8 +117,8 @@ class Worker:
             store,
             positions,
             metrics,
-            Preparer(settings, store, positions, directory, privacy, metrics, reach),
-            Committer(settings, store, positions, privacy, metrics, reach, drop),
+            Preparer(settings, store, positions, tenant_cache, privacy, metrics, on_step),
+            Committer(settings, store, positions, privacy, metrics, on_step, drop),
             is_stale=lambda _batch: False,
             rewind=rewind,
         )

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pipeline import continuity
 from pipeline.batch import Batch, FetchedRecord, Partition
 from pipeline.commit import Committer
-from pipeline.continuity import Continuation, ascending, continue_from, find_gap
-from pipeline.faults import kill_at
+from pipeline.continuity import Continuation, continue_from, drop_repeated, find_gap
+from pipeline.faults import make_kill_hook
 from pipeline.positions import Positions
-from pipeline.prepare import Prepared, Preparer
-from pipeline.privacy import Privacy
-from pipeline.tenant_cache import Directory
+from pipeline.prepare import PreparedBatch, Preparer
+from pipeline.privacy import PrivacyFilter
+from pipeline.tenant_cache import TenantCache
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import KafkaSettings, Settings
@@ -43,7 +43,7 @@ def continued(slices: dict[Partition, list[int]], next_offset: dict[Partition, i
     return asyncio.run(continue_from(fetched, next_offset, NOWHERE))
 
 
-def offsets_of(continuation: Continuation | Prepared) -> dict[Partition, list[int]]:
+def offsets_of(continuation: Continuation | PreparedBatch) -> dict[Partition, list[int]]:
     return {partition: [r.offset for r in kept] for partition, kept in continuation.slices.items()}
 
 
@@ -97,7 +97,7 @@ def test_repeated_messages_never_hide_a_missing_one(offsets: list[int], expected
 @LAW
 @given(offsets=offsets, expected=st.integers(0, 6))
 def test_what_is_kept_is_every_message_that_is_further_on_than_all_before_it(offsets: list[int], expected: int):
-    kept = [record.offset for record in ascending(records(offsets), expected)]
+    kept = [record.offset for record in drop_repeated(records(offsets), expected)]
     assert kept == [offset for n, offset in enumerate(offsets) if offset > max([expected - 1, *offsets[:n]])]
 
 
@@ -138,14 +138,14 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     positions = Positions(store, settings.kafka, "cluster", metrics)
     positions.sources[P0] = name_source("cluster", *P0, 0)
     positions.next_offset[P0] = 5
-    directory = Directory(dict, refresh_s=10)
-    privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=10)
-    preparer = Preparer(settings, store, positions, directory, privacy, metrics, kill_at(""))
+    tenant_cache = TenantCache(dict, refresh_s=10)
+    privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=10)
+    preparer = Preparer(settings, store, positions, tenant_cache, privacy, metrics, make_kill_hook(""))
     batch = Batch(generation=1)
     batch.take({P0: records([6, 7])})
     prepared = asyncio.run(preparer.prepare(batch, 0))
     assert (offsets_of(prepared), prepared.rewind) == ({P0: [6, 7]}, {})
-    assert Committer(settings, store, positions, privacy, metrics, kill_at(""), _drop).is_next(prepared)
+    assert Committer(settings, store, positions, privacy, metrics, make_kill_hook(""), _drop).is_next(prepared)
 
 
 async def _drop(letters: Sequence[object]) -> None:

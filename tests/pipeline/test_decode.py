@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batch import FetchedRecord, Partition
-from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, Decoded, decode_batch
-from pipeline.tenant_cache import Directory
+from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, DecodedBatch, decode_batch
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.periods import local_date
 from rapport.domain.rejections import RejectionCode
@@ -42,18 +42,18 @@ OUTCOMES = group_versions([*DEFAULT_OUTCOME_TYPES, REFUND])
 TENANTS = {tenant: Tenant(tenant, tenant, zone, OUTCOMES) for tenant, zone in ZONES.items()}
 
 
-def directory_of(tenants: Mapping[str, Tenant] = TENANTS) -> Directory:
-    directory = Directory(lambda: tenants, refresh_s=10)
-    directory.refresh()
-    return directory
+def make_tenant_cache(tenants: Mapping[str, Tenant] = TENANTS) -> TenantCache:
+    tenant_cache = TenantCache(lambda: tenants, refresh_s=10)
+    tenant_cache.refresh()
+    return tenant_cache
 
 
 def record(value: object, offset: int = 0, *, at: int = NOW, key: bytes | None = b"acme:ann") -> FetchedRecord:
     return FetchedRecord(offset, at, key, value if isinstance(value, bytes) else text_of(value))
 
 
-def decoded(*records: FetchedRecord, directory: Directory | None = None) -> Decoded:
-    return decode_batch({P0: records}, SOURCES, directory or directory_of())
+def decoded(*records: FetchedRecord, tenant_cache: TenantCache | None = None) -> DecodedBatch:
+    return decode_batch({P0: records}, SOURCES, tenant_cache or make_tenant_cache())
 
 
 def only_event(value: Mapping[str, object]) -> dict[str, Any]:
@@ -139,12 +139,12 @@ def test_the_days_of_every_time_zone_are_those_of_the_domain():
     times = [round(noon + hours * 3_600) * 1000 for noon in noons for hours in range(-14, 15, 4)]
     tenants = {zone: Tenant(zone, zone, zone, OUTCOMES) for zone in zones}
     events = [{**CLICK, "tenantId": zone, "timestamp": at} for zone in zones for at in times]
-    found = decoded(record(events), directory=directory_of(tenants)).events
+    found = decoded(record(events), tenant_cache=make_tenant_cache(tenants)).events
     assert found["local_date"].to_list() == [local_date(at, zone) for zone in zones for at in times]
 
 
 def test_an_event_is_found_by_the_place_of_its_message():
-    found = decode_batch({P0: [record([CLICK, CLICK], 7)], P1: [record(CLICK, 3)]}, SOURCES, directory_of()).events
+    found = decode_batch({P0: [record([CLICK, CLICK], 7)], P1: [record(CLICK, 3)]}, SOURCES, make_tenant_cache()).events
     assert list(found.select("source", "offset", "item").iter_rows()) == [
         ("cluster/interactions/0", 7, 0),
         ("cluster/interactions/0", 7, 1),
@@ -154,15 +154,17 @@ def test_an_event_is_found_by_the_place_of_its_message():
 
 def test_ids_are_the_same_in_a_replay_and_differ_between_places():
     records = [record([CLICK, CLICK], offset) for offset in (0, 1, 2**40)]
-    first = decode_batch({P0: records, P1: records}, SOURCES, directory_of()).events["id"]
-    again = decode_batch({P1: records, P0: records}, SOURCES, directory_of()).events["id"]
+    first = decode_batch({P0: records, P1: records}, SOURCES, make_tenant_cache()).events["id"]
+    again = decode_batch({P1: records, P0: records}, SOURCES, make_tenant_cache()).events["id"]
     assert set(first) == set(again)
     assert first.n_unique() == len(first) == 12
 
 
 def test_ids_of_a_recreated_topic_differ():
     anew = {partition: name_source("cluster", *partition, 1) for partition in SOURCES}
-    one, other = (decode_batch({P0: [record(CLICK)]}, sources, directory_of()).events for sources in (SOURCES, anew))
+    one, other = (
+        decode_batch({P0: [record(CLICK)]}, sources, make_tenant_cache()).events for sources in (SOURCES, anew)
+    )
     assert one["source"].item() != other["source"].item()
     assert one["id"].item() != other["id"].item()
 
@@ -306,13 +308,15 @@ def test_every_item_becomes_an_event_a_decision_or_a_dead_letter(values: list[ob
 
 def test_a_tenant_or_outcome_that_is_new_is_looked_up_before_it_counts_as_unknown():
     known: dict[str, Tenant] = {}
-    directory = Directory(lambda: dict(known), refresh_s=3_600, monotonic=lambda: 0.0)  # however little time has passed
-    directory.refresh()
+    tenant_cache = TenantCache(
+        lambda: dict(known), refresh_s=3_600, monotonic=lambda: 0.0
+    )  # however little time has passed
+    tenant_cache.refresh()
     upsell = OutcomeType(key="upsell", classification=Classification.POSITIVE, category=OutcomeCategory.RESPONSE)
     known["acme"] = replace(TENANTS["acme"], outcomes=group_versions([upsell]))
-    assert decoded(record({**CLICK, "outcome": "upsell"}), directory=directory).dead_letters == []
+    assert decoded(record({**CLICK, "outcome": "upsell"}), tenant_cache=tenant_cache).dead_letters == []
     known["globex"] = replace(TENANTS["acme"], tenant_id="globex")
-    assert decoded(record({**DECISION, "tenantId": "globex"}), directory=directory).decisions.height == 1
+    assert decoded(record({**DECISION, "tenantId": "globex"}), tenant_cache=tenant_cache).decisions.height == 1
 
 
 def test_what_stays_unknown_is_looked_up_once_a_batch():
@@ -322,9 +326,9 @@ def test_what_stays_unknown_is_looked_up_once_a_batch():
         looks["done"] += 1
         return TENANTS
 
-    directory = Directory(load, refresh_s=3_600)
-    directory.refresh()
-    assert len(decoded(record([{**CLICK, "tenantId": "nobody"}] * 50), directory=directory).dead_letters) == 50
+    tenant_cache = TenantCache(load, refresh_s=3_600)
+    tenant_cache.refresh()
+    assert len(decoded(record([{**CLICK, "tenantId": "nobody"}] * 50), tenant_cache=tenant_cache).dead_letters) == 50
     assert looks["done"] == 2
 
 

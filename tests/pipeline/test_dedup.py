@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.dedup import Others, Place, Resolution, resolve
+from pipeline.dedup import EventPosition, Resolution, StoredClaims, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ class Event:
     tenant: str = "acme"
 
     @property
-    def place(self) -> Place:
+    def place(self) -> EventPosition:
         return self.source, self.offset, self.item
 
     def row(self) -> tuple[object, ...]:
@@ -66,13 +66,13 @@ def others_of(
     progress: Mapping[str, int] | None = None,
     accepted: Iterable[Event] = (),
     all_claims: Iterable[tuple[object, ...]] | None = None,
-) -> Others:
-    def accepted_of(disputed: pl.DataFrame) -> set[Place]:
+) -> StoredClaims:
+    def accepted_of(disputed: pl.DataFrame) -> set[EventPosition]:
         asked = set(disputed.select("tenant_id", "customer_id", "source", "offset").iter_rows())
         return {e.place for e in accepted if (e.tenant, e.customer, e.source, e.offset) in asked}
 
     found = pl.DataFrame(claims, CLAIMS, orient="row") if claims else pl.DataFrame()
-    return Others(
+    return StoredClaims(
         found,
         read_again=lambda _: found if all_claims is None else pl.DataFrame(list(all_claims), CLAIMS, orient="row"),
         progress=lambda sources: {s: offset for s, offset in (progress or {}).items() if s in set(sources)},
@@ -80,11 +80,11 @@ def others_of(
     )
 
 
-def resolved(events: Iterable[Event], others: Others | None = None) -> Resolution:
+def resolved(events: Iterable[Event], others: StoredClaims | None = None) -> Resolution:
     return resolve(frame_of(events), others or others_of(), horizon_ms=HORIZON_MS, claim_timeout_s=CLAIM_TIMEOUT_S)
 
 
-def places(frame: pl.DataFrame) -> list[Place]:
+def places(frame: pl.DataFrame) -> list[EventPosition]:
     return list(frame.select("source", "offset", "item").iter_rows()) if frame.width else []
 
 
@@ -103,7 +103,7 @@ def test_of_repetitions_in_one_batch_the_first_counts():
     resolution = resolved(events)
     assert places(resolution.accepted) == [("a", 0, 0), ("a", 1, 0)]
     assert resolution.duplicates == 2
-    assert places(resolution.yielded) == []
+    assert places(resolution.losers) == []
 
 
 @pytest.mark.parametrize("other", [Event("a", 1, customer="bob"), Event("a", 1, tenant="globex")])
@@ -134,14 +134,14 @@ def test_a_claim_from_before_values_were_compared_is_a_repetition_by_its_text():
 def test_of_two_sources_in_one_batch_the_lower_counts_and_the_higher_says_that_it_stood_back():
     resolution = resolved([Event("z", 0), Event("z", 1, key=2), Event("a", 5)])
     assert places(resolution.accepted) == [("z", 1, 0), ("a", 5, 0)]
-    assert places(resolution.yielded) == [("z", 0, 0)]
+    assert places(resolution.losers) == [("z", 0, 0)]
     assert resolution.waiting == {}
 
 
 def test_a_higher_source_yields_to_a_lower_ones_claim():
     resolution = resolved([Event("z", 4)], others_of(claimed(Event("a", 9)), progress={"a": 3}))
     assert places(resolution.accepted) == []
-    assert places(resolution.yielded) == [("z", 4, 0)]
+    assert places(resolution.losers) == [("z", 4, 0)]
 
 
 def test_who_yields_to_a_claim_that_was_not_there_at_the_first_reading_says_so():
@@ -150,7 +150,7 @@ def test_who_yields_to_a_claim_that_was_not_there_at_the_first_reading_says_so()
     others = others_of(claimed(Event("a", 0, key=9)), all_claims=[*mine, claimed(Event("a", 1))])
     resolution = resolved(repeated, others)
     assert places(resolution.accepted) == []
-    assert ("m", 1, 0) in places(resolution.yielded)
+    assert ("m", 1, 0) in places(resolution.losers)
 
 
 def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_applied():
@@ -165,7 +165,7 @@ def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_appl
     resolution = resolved(events, others_of(claimed(Event("z", 9)), progress={"z": 3}))
     assert resolution.waiting == {"a": 5}
     assert places(resolution.accepted) == [("a", 4, 0), ("b", 9, 0)]
-    assert (resolution.duplicates, places(resolution.yielded)) == (0, [])
+    assert (resolution.duplicates, places(resolution.losers)) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_appl
         (others_of(claimed(Event("z", 9), age_s=61), accepted=[Event("z", 9)]), False),
     ],
 )
-def test_the_waiting_ends_when_the_higher_source_has_decided_or_is_gone(others: Others, counts: bool):  # noqa: FBT001
+def test_the_waiting_ends_when_the_higher_source_has_decided_or_is_gone(others: StoredClaims, counts: bool):  # noqa: FBT001
     resolution = resolved([Event("a", 4)], others)
     assert (len(places(resolution.accepted)), resolution.duplicates) == ((1, 0) if counts else (0, 1))
     assert resolution.waiting == {}
@@ -233,9 +233,9 @@ class World:
 
     logs: Mapping[str, list[Event]]
     owner: dict[str, int]
-    claims: dict[Place, Event] = field(default_factory=dict)
-    undecided: set[Place] = field(default_factory=set)
-    yielded: set[Place] = field(default_factory=set)
+    claims: dict[EventPosition, Event] = field(default_factory=dict)
+    undecided: set[EventPosition] = field(default_factory=set)
+    losers: set[EventPosition] = field(default_factory=set)
     accepted: Counter[Event] = field(default_factory=Counter)
     progress: Counter[str] = field(default_factory=Counter)
     running: dict[int, Iterator[None]] = field(default_factory=dict)
@@ -267,7 +267,7 @@ class World:
 
         def claims_of(events: Iterable[Event]) -> list[tuple[object, ...]]:
             age = {e.place: FRESH if e.place in self.undecided else OLD for e in events}
-            return [claimed(e, yielded=e.place in self.yielded, age_s=age[e.place]) for e in events]
+            return [claimed(e, yielded=e.place in self.losers, age_s=age[e.place]) for e in events]
 
         found = [
             e for e in self.claims.values() if (e.source, e.key) not in own_keys or e.offset < first.get(e.source, 0)
@@ -281,7 +281,7 @@ class World:
             all_claims=claims_of(list(self.claims.values())),
         )
         resolution = resolved(batch, others)
-        self.yielded |= set(places(resolution.yielded))
+        self.losers |= set(places(resolution.losers))
         yield
         by_place = {event.place: event for event in batch}
         self.accepted |= Counter(by_place[place] for place in places(resolution.accepted))

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.faults import Step, kill_at
+from pipeline.faults import Step, make_kill_hook
 
 ROOT = Path(__file__).parents[2]
 REACH_ALL_TWICE = """
 import sys
-from pipeline.faults import Step, kill_at
-reach = kill_at(sys.argv[1])
+from pipeline.faults import Step, make_kill_hook
+on_step = make_kill_hook(sys.argv[1])
 for _ in range(2):
     for step in Step:
         print(step.value, flush=True)
-        reach(step)
+        on_step(step)
 """
 
 
@@ -46,12 +46,12 @@ def test_a_step_that_is_not_reached_often_enough_kills_nobody():
 
 
 def test_without_a_step_every_step_is_passed():
-    reach = kill_at("")
+    on_step = make_kill_hook("")
     for step in Step:
-        reach(step)
+        on_step(step)
 
 
 @pytest.mark.parametrize("fail_at", ["nowhere", "nowhere:1", "claimed:often", ":1"])
 def test_an_unknown_step_is_refused(fail_at: str):
     with pytest.raises(ValueError, match=r"nowhere|often|''"):
-        kill_at(fail_at)
+        make_kill_hook(fail_at)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xxhash import xxh3_64_hexdigest
 
 from pipeline.decode import EVENT_SCHEMA
-from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
+from pipeline.fold import STATE_SCHEMA, fold_batch, list_period_keys, select_contacts
 from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
 from rapport.kafka.sources import Source, event_id
@@ -98,7 +98,7 @@ def state_of(rows: Mapping[SummaryKey, Summary]) -> pl.DataFrame:
 
 
 def fold_frames(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> Rows:
-    return rows_of(fold_batch(state_of(state), contacts_of(frame_of(contacts))))
+    return rows_of(fold_batch(state_of(state), select_contacts(frame_of(contacts))))
 
 
 @LAW
@@ -161,10 +161,10 @@ def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messa
 @given(logs=log_pairs)
 def test_rows_come_back_from_the_store_as_they_were_folded(store: Store, logs: list[Messages]):
     store.client.command("TRUNCATE TABLE interaction_summary_state")
-    frame = contacts_of(frame_of(flat([*logs[0], *logs[1]])))
+    frame = select_contacts(frame_of(flat([*logs[0], *logs[1]])))
     folded = fold_batch(pl.DataFrame(), frame)
     write_summaries(store, folded)
-    periods = period_keys_of(frame["local_date"].unique())["period_key"].unique()
+    periods = list_period_keys(frame["local_date"].unique())["period_key"].unique()
     found = read_summary_state(store, frame, periods)
     assert rows_of(found) == rows_of(folded)
     assert fold_batch(found, frame).is_empty()
@@ -172,14 +172,14 @@ def test_rows_come_back_from_the_store_as_they_were_folded(store: Store, logs: l
 
 def test_no_contacts_change_no_rows():
     state = state_of({})
-    for empty in (frame_of([]), contacts_of(frame_of([]))):
+    for empty in (frame_of([]), select_contacts(frame_of([]))):
         assert fold_batch(state, empty).schema == STATE_SCHEMA
         assert fold_batch(pl.DataFrame(), empty).is_empty()
 
 
 def test_recommendations_are_left_out_of_the_contacts():
     frame = frame_of([]).clear(3).with_columns(category=pl.Series(["recommendation", "response", "impression"]))
-    assert contacts_of(frame)["category"].to_list() == ["response", "impression"]
+    assert select_contacts(frame)["category"].to_list() == ["response", "impression"]
 
 
 @pytest.mark.parametrize("batches", [1, 2])

@@ -21,8 +21,8 @@ from pipeline.commit import Committer
 from pipeline.faults import Step
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
-from pipeline.privacy import Privacy
-from pipeline.tenant_cache import Directory
+from pipeline.privacy import PrivacyFilter
+from pipeline.tenant_cache import TenantCache
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
@@ -64,7 +64,7 @@ CORPUS = [
 class Stream:
     """A log of its own, and a worker's batches on it, on a real database."""
 
-    def __init__(self, store: Store, reach: Callable[[Step], None] = lambda _step: None, number: int = -1) -> None:
+    def __init__(self, store: Store, on_step: Callable[[Step], None] = lambda _step: None, number: int = -1) -> None:
         self.store = store
         self.number = next(numbers) if number < 0 else number
         self.partition = Partition("interactions", self.number)
@@ -74,18 +74,18 @@ class Stream:
         self.positions = Positions(store, configured.kafka, "cluster", metrics)
         self.positions.sources[self.partition] = name_source("cluster", *self.partition, 0)
         self.positions.next_offset[self.partition] = 0
-        directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
-        privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
+        tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
+        privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
         shared = (configured, store, self.positions)
         self.applier = Applier(
             store,
             self.positions,
             metrics,
-            Preparer(*shared, directory, privacy, metrics, reach),
-            Committer(*shared, privacy, metrics, reach, self._send),
+            Preparer(*shared, tenant_cache, privacy, metrics, on_step),
+            Committer(*shared, privacy, metrics, on_step, self._send),
             lambda _batch: False,
             self._rewind,
-            reach=reach,
+            on_step=on_step,
         )
 
     def click(self, customer: str, **fields: Any) -> None:
@@ -167,7 +167,7 @@ def _names_boom(argument: Any) -> bool:
 
 PLACES = [
     (pipeline.decode, "decode_message"),
-    (pipeline.prepare, "contacts_of"),
+    (pipeline.prepare, "select_contacts"),
     (pipeline.commit, "resolve"),
     (pipeline.commit, "fold_batch"),
 ]

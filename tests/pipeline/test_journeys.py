@@ -10,7 +10,8 @@ import msgspec
 import polars as pl
 import pytest
 
-from pipeline.journeys import Applied, JourneyRunner
+from pipeline.batch import AppliedRange
+from pipeline.journeys import JourneyRunner
 from rapport.application.journeys.effects import choose
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
@@ -64,7 +65,7 @@ class World:
         self.configure(*SHOP)
         self.runner = self.new_runner()
 
-    def new_runner(self, *, is_mine: bool = True) -> JourneyRunner:
+    def new_runner(self, *, is_owned: bool = True) -> JourneyRunner:
         async def send(message: Message) -> None:
             items = decode_message(message.value)
             assert not isinstance(items, Rejection)
@@ -80,7 +81,7 @@ class World:
             self.store,
             send,
             lambda: {SOURCE: self.recorded},
-            lambda _tenant, _customer: is_mine,
+            lambda _tenant, _customer: is_owned,
             lambda: self.now_ms,
             refresh_s=0,
         )
@@ -113,7 +114,7 @@ class World:
                 received_at_ms=pl.col("at_ms"),
                 occurred_at_ms=pl.col("at_ms") + pl.col("ahead_ms"),
             )
-            self.runner.note([Applied(SOURCE, start, self.recorded)], frame)
+            self.runner.note([AppliedRange(SOURCE, start, self.recorded)], frame)
 
     def look(self, *runners: JourneyRunner, after_ms: int = 0) -> None:
         self.now_ms += after_ms
@@ -121,8 +122,8 @@ class World:
         async def look() -> None:
             for runner in runners or (self.runner,):
                 await asyncio.to_thread(runner.known.refresh)
-                await runner.enter()
-            await asyncio.gather(*(runner.move() for runner in runners or (self.runner,)))
+                await runner.enrol_customers()
+            await asyncio.gather(*(runner.advance_due() for runner in runners or (self.runner,)))
 
         asyncio.run(look())
 
@@ -315,7 +316,7 @@ def test_workers_that_move_the_same_customers_at_once_do_nothing_twice(world: Wo
 def test_what_belongs_to_another_worker_is_left_to_it(world: World):
     world.journey(*STEPS)
     world.happen("ann", outcome="convert")
-    world.look(world.new_runner(is_mine=False))
+    world.look(world.new_runner(is_owned=False))
     assert (world.state(), world.sent) == ([("active", "hello")], [])
     world.look()
     assert world.state() == [("active", "pause")]
@@ -416,12 +417,12 @@ def test_a_step_that_fails_unexpectedly_is_put_off_and_says_so_and_others_go_on(
 
 
 def test_a_tenant_whose_customers_all_fail_or_crowd_in_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.journeys.MAX_MOVED", 6)
-    monkeypatch.setattr("pipeline.journeys.MAX_FOUND", 12)
+    monkeypatch.setattr("pipeline.journeys.MAX_ADVANCED", 6)
+    monkeypatch.setattr("pipeline.journeys.MAX_DUE", 12)
     crowd = [f"c{number:02}" for number in range(40)]
     world.journey(*STEPS[2:])
     world.happen(*crowd, outcome="convert")
-    asyncio.run(world.runner.enter())
+    asyncio.run(world.runner.enrol_customers())
     create_tenant(world.store, "small")
     changes = [Change(kind, entity) for kind, entity in SHOP]
     journey = msgspec.convert({"id": "jrn", "name": "W", "definition": {"steps": STEPS[2:]}}, Journey)

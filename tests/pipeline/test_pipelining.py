@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.applier import Applier
 from pipeline.batch import Batch, FetchedRecord, Partition
-from pipeline.commit import Committed, Committer
-from pipeline.faults import kill_at
+from pipeline.commit import CommitResult, Committer
+from pipeline.faults import make_kill_hook
 from pipeline.positions import Positions
-from pipeline.prepare import Prepared, Preparer
-from pipeline.privacy import Privacy
-from pipeline.tenant_cache import Directory
+from pipeline.prepare import PreparedBatch, Preparer
+from pipeline.privacy import PrivacyFilter
+from pipeline.tenant_cache import TenantCache
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
@@ -41,7 +41,7 @@ class RebalancedCommitter(Committer):
 
     applier: Applier
 
-    async def commit(self, prepared: Prepared, just_written: pl.DataFrame) -> Committed:
+    async def commit(self, prepared: PreparedBatch, just_written: pl.DataFrame) -> CommitResult:
         if prepared.starts == {PARTITION: 1}:
             self.applier.give_up_prepared()
         return await super().commit(prepared, just_written)
@@ -66,12 +66,12 @@ def test_a_rebalance_in_the_middle_of_a_commit_costs_no_count(store: Store):
 
 
 async def _apply_two_clicks(store: Store) -> None:
-    settings, metrics, reach = Settings(), StreamMetrics(), kill_at("")
+    settings, metrics, on_step = Settings(), StreamMetrics(), make_kill_hook("")
     positions = Positions(store, settings.kafka, "cluster", metrics)
     positions.sources[PARTITION] = name_source("cluster", *PARTITION, 0)
     positions.next_offset[PARTITION] = 0
-    directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
-    privacy = Privacy(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
+    tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
+    privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
     errors: list[BaseException] = []
 
     async def never_rewind(starts: Mapping[Partition, int]) -> None:
@@ -80,8 +80,8 @@ async def _apply_two_clicks(store: Store) -> None:
     async def drop(letters: Sequence[DeadLetter]) -> None:
         assert not letters
 
-    committer = RebalancedCommitter(settings, store, positions, privacy, metrics, reach, drop)
-    preparer = Preparer(settings, store, positions, directory, privacy, metrics, reach)
+    committer = RebalancedCommitter(settings, store, positions, privacy, metrics, on_step, drop)
+    preparer = Preparer(settings, store, positions, tenant_cache, privacy, metrics, on_step)
     applier = Applier(store, positions, metrics, preparer, committer, lambda _batch: False, never_rewind)
     committer.applier = applier
     now_ms = time.time_ns() // 1_000_000

@@ -17,8 +17,8 @@ from pipeline.commit import Committer
 from pipeline.faults import Step
 from pipeline.positions import Positions
 from pipeline.prepare import Preparer
-from pipeline.privacy import Privacy
-from pipeline.tenant_cache import Directory
+from pipeline.privacy import PrivacyFilter
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.privacy import hash_customer
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
@@ -58,8 +58,8 @@ class Worker:
         self.positions = Positions(self.store, self.settings.kafka, "cluster", self.metrics)
         self.positions.sources[PARTITION] = name_source("cluster", *PARTITION, 0)
         self.positions.next_offset[PARTITION] = 0
-        directory = Directory(lambda: load_tenants(self.store), refresh_s=3_600)
-        privacy = Privacy(
+        tenant_cache = TenantCache(lambda: load_tenants(self.store), refresh_s=3_600)
+        privacy = PrivacyFilter(
             lambda since_ms: read_tombstones(self.store, since_ms),
             lambda: dict(self.uncollected),
             self.metrics,
@@ -70,8 +70,8 @@ class Worker:
             self.store,
             self.positions,
             self.metrics,
-            Preparer(*shared, directory, privacy, self.metrics, self.reach),
-            Committer(*shared, privacy, self.metrics, self.reach, self._send),
+            Preparer(*shared, tenant_cache, privacy, self.metrics, self.on_step),
+            Committer(*shared, privacy, self.metrics, self.on_step, self._send),
             is_stale=lambda _batch: False,
             rewind=self._rewind,
         )
@@ -80,7 +80,7 @@ class Worker:
         """End its event loop."""
         self.runner.close()
 
-    def reach(self, step: Step) -> None:
+    def on_step(self, step: Step) -> None:
         """What the worker calls after each step."""
         self.at_step(step)
 

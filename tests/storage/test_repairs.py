@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
-from pipeline.fold import STATE_SCHEMA, contacts_of, fold_batch, period_keys_of
-from pipeline.tenant_cache import Directory
+from pipeline.fold import STATE_SCHEMA, fold_batch, list_period_keys, select_contacts
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import name_source
@@ -69,14 +69,14 @@ def apply_messages(
         )
         for offset, items in enumerate(([m] if isinstance(m, dict) else m for m in messages), first_offset)
     ]
-    directory = Directory(lambda: TENANTS, refresh_s=10)
-    directory.refresh()
-    events = decode_batch({place: records}, {place: source}, directory).events
+    tenant_cache = TenantCache(lambda: TENANTS, refresh_s=10)
+    tenant_cache.refresh()
+    events = decode_batch({place: records}, {place: source}, tenant_cache).events
     write_interactions(store, events)
     if crash == "interactions":
         return
-    contacts = contacts_of(events)
-    periods = period_keys_of(contacts["local_date"].unique())["period_key"].unique()
+    contacts = select_contacts(events)
+    periods = list_period_keys(contacts["local_date"].unique())["period_key"].unique()
     state = read_summary_state(store, contacts, periods)
     write_summaries(store, fold_batch(state, contacts))
     if crash == "summaries":

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from pipeline.batch import FetchedRecord, Partition
-from pipeline.decode import Decoded, decode_batch
+from pipeline.decode import DecodedBatch, decode_batch
 from pipeline.fold import STATE_SCHEMA
-from pipeline.tenant_cache import Directory
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, group_versions
 from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import name_source
@@ -72,13 +72,13 @@ LETTER = DeadLetter(
 )
 
 
-def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -> Decoded:
+def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -> DecodedBatch:
     """What a batch of messages received now decodes to."""
     now = time.time_ns() // 1_000_000
     records = [FetchedRecord(first_offset + n, now, None, text_of(value)) for n, value in enumerate(values)]
-    directory = Directory(lambda: TENANTS, refresh_s=10)
-    directory.refresh()
-    return decode_batch({partition: records}, {partition: name_source("cluster", *partition, 0)}, directory)
+    tenant_cache = TenantCache(lambda: TENANTS, refresh_s=10)
+    tenant_cache.refresh()
+    return decode_batch({partition: records}, {partition: name_source("cluster", *partition, 0)}, tenant_cache)
 
 
 def events(*values: object, first_offset: int = 0, partition: Partition = P0) -> pl.DataFrame:

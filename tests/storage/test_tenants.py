@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import decode_batch
-from pipeline.tenant_cache import Directory
+from pipeline.tenant_cache import TenantCache
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant, TenantSettings
 from rapport.kafka.sources import name_source
@@ -85,11 +85,11 @@ def test_a_time_zone_that_the_stream_cannot_use_is_refused(store: Store):
 )
 def test_the_stream_can_use_the_time_zones_that_are_accepted(store: Store, time_zone: str):
     create_tenant(store, "acme", time_zone=time_zone)
-    directory = Directory(lambda: load_tenants(store), refresh_s=3_600)
-    directory.refresh()
+    tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
+    tenant_cache.refresh()
     partition = Partition("interactions", 0)
     records = {partition: [FetchedRecord(0, 1_773_585_000_000, None, text_of(CLICK))]}
-    assert decode_batch(records, {partition: name_source("cluster", *partition, 0)}, directory).events.height == 1
+    assert decode_batch(records, {partition: name_source("cluster", *partition, 0)}, tenant_cache).events.height == 1
 
 
 def test_an_inactive_tenant_is_not_loaded(store: Store):

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pipeline.tenant_cache import Directory, Meaning
+from pipeline.tenant_cache import OutcomeMeaning, TenantCache
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant
 
 ACME = Tenant("acme", "Acme", "Europe/Berlin", group_versions(DEFAULT_OUTCOME_TYPES))
-CLICK = Meaning("positive", "response", is_conversion=False, default_direction="inbound")
+CLICK = OutcomeMeaning("positive", "response", is_conversion=False, default_direction="inbound")
 UPSELL = OutcomeType(
     key="upsell", classification=Classification.POSITIVE, category=OutcomeCategory.RESPONSE, effective_at_ms=100
 )
@@ -38,93 +38,93 @@ class Source:
         return dict(self.tenants)
 
 
-def directory_of(source: Source, clock: Clock | None = None) -> Directory:
-    directory = Directory(source, refresh_s=10, monotonic=clock or Clock())
-    directory.refresh()
-    return directory
+def make_tenant_cache(source: Source, clock: Clock | None = None) -> TenantCache:
+    tenant_cache = TenantCache(source, refresh_s=10, monotonic=clock or Clock())
+    tenant_cache.refresh()
+    return tenant_cache
 
 
 def test_what_is_known_is_asked_for_once_in_the_refresh_interval():
     source, clock = Source(), Clock()
-    directory = directory_of(source, clock)
+    tenant_cache = make_tenant_cache(source, clock)
     for clock.now in (1_000.0, 1_009.9):
-        directory.refresh()
+        tenant_cache.refresh()
     assert source.asked == 1
     clock.now = 1_010.0
-    directory.refresh()
+    tenant_cache.refresh()
     assert source.asked == 2
 
 
 def test_a_fresher_look_can_be_asked_for():
     source, clock = Source(), Clock()
-    directory = directory_of(source, clock)
+    tenant_cache = make_tenant_cache(source, clock)
     clock.now = 1_000.4
-    directory.refresh(at_least_every_s=0.5)
+    tenant_cache.refresh(at_least_every_s=0.5)
     assert source.asked == 1
     clock.now = 1_000.5
-    directory.refresh(at_least_every_s=0.5)
+    tenant_cache.refresh(at_least_every_s=0.5)
     assert source.asked == 2
 
 
 def test_a_tenant_has_its_time_zone_and_an_unknown_one_none():
-    directory = directory_of(Source())
-    assert (directory.time_zone("acme"), directory.time_zone("nobody")) == ("Europe/Berlin", None)
+    tenant_cache = make_tenant_cache(Source())
+    assert (tenant_cache.find_time_zone("acme"), tenant_cache.find_time_zone("nobody")) == ("Europe/Berlin", None)
 
 
 def test_an_outcome_means_what_its_type_says():
-    directory = directory_of(Source())
-    assert directory.meaning("acme", "click", 0) == CLICK
-    assert directory.meaning("acme", "impression", 0) == Meaning(
+    tenant_cache = make_tenant_cache(Source())
+    assert tenant_cache.find_meaning("acme", "click", 0) == CLICK
+    assert tenant_cache.find_meaning("acme", "impression", 0) == OutcomeMeaning(
         "neutral", "impression", is_conversion=False, default_direction="outbound"
     )
-    assert directory.meaning("acme", "convert", 0) == CLICK._replace(is_conversion=True)
+    assert tenant_cache.find_meaning("acme", "convert", 0) == CLICK._replace(is_conversion=True)
 
 
 def test_an_unknown_outcome_or_tenant_means_nothing():
-    directory = directory_of(Source())
-    assert directory.meaning("acme", "nothing", 0) is None
-    assert directory.meaning("nobody", "click", 0) is None
+    tenant_cache = make_tenant_cache(Source())
+    assert tenant_cache.find_meaning("acme", "nothing", 0) is None
+    assert tenant_cache.find_meaning("nobody", "click", 0) is None
 
 
 @pytest.mark.parametrize("order", [(99, 100, 250), (250, 100, 99)])
 def test_an_outcome_that_changed_means_what_it_did_on_receipt_in_whatever_order_it_is_asked(order: tuple[int, ...]):
     later = replace(UPSELL, classification=Classification.NEUTRAL, effective_at_ms=200)
-    directory = directory_of(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL, later]))}))
-    meanings = {at: directory.meaning("acme", "upsell", at) for at in order}
+    tenant_cache = make_tenant_cache(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL, later]))}))
+    meanings = {at: tenant_cache.find_meaning("acme", "upsell", at) for at in order}
     assert meanings == {99: None, 100: CLICK, 250: CLICK._replace(classification="neutral")}
 
 
 def test_an_outcome_with_one_version_that_is_not_there_from_the_start_means_nothing_before():
-    directory = directory_of(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL]))}))
-    assert [directory.meaning("acme", "upsell", at) for at in (100, 99, 100)] == [CLICK, None, CLICK]
+    tenant_cache = make_tenant_cache(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL]))}))
+    assert [tenant_cache.find_meaning("acme", "upsell", at) for at in (100, 99, 100)] == [CLICK, None, CLICK]
 
 
 def test_what_changed_is_known_after_the_next_look():
     source, clock = Source(), Clock()
-    directory = directory_of(source, clock)
-    assert directory.meaning("acme", "click", 0) == CLICK
+    tenant_cache = make_tenant_cache(source, clock)
+    assert tenant_cache.find_meaning("acme", "click", 0) == CLICK
     gone = [replace(o, is_active=False) if o.key == "click" else o for o in DEFAULT_OUTCOME_TYPES]
     source.tenants = {"acme": replace(ACME, outcomes=group_versions(gone))}
-    assert directory.meaning("acme", "click", 0) == CLICK
+    assert tenant_cache.find_meaning("acme", "click", 0) == CLICK
     clock.now += 10
-    directory.refresh()
-    assert directory.meaning("acme", "click", 0) is None
+    tenant_cache.refresh()
+    assert tenant_cache.find_meaning("acme", "click", 0) is None
 
 
 def test_a_store_that_is_away_leaves_what_is_known_and_is_asked_again_at_once():
     source, clock = Source(), Clock()
-    directory = directory_of(source, clock)
+    tenant_cache = make_tenant_cache(source, clock)
     clock.now += 10
     source.is_away = True
     with pytest.raises(ConnectionError):
-        directory.refresh()
-    assert directory.time_zone("acme") == "Europe/Berlin"
+        tenant_cache.refresh()
+    assert tenant_cache.find_time_zone("acme") == "Europe/Berlin"
     source.is_away = False
-    directory.refresh()
+    tenant_cache.refresh()
     assert source.asked == 3
 
 
 def test_the_outcomes_a_producer_may_send_are_listed_for_error_texts():
-    directory = directory_of(Source())
-    assert directory.valid_outcomes("acme") == sorted(o.key for o in DEFAULT_OUTCOME_TYPES)
-    assert directory.valid_outcomes("nobody") == []
+    tenant_cache = make_tenant_cache(Source())
+    assert tenant_cache.list_outcomes("acme") == sorted(o.key for o in DEFAULT_OUTCOME_TYPES)
+    assert tenant_cache.list_outcomes("nobody") == []
