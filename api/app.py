@@ -85,7 +85,7 @@ from api.unified_profile.service import BUILT_IN, UnifiedProfiles
 from rapport.application.profiles.sections import discover_sections
 from rapport.jobs import STOP_S, Jobs, cancel_all
 from rapport.storage.history import read_pages
-from rapport.storage.recorded_events import find_recorded
+from rapport.storage.recorded_events import find_recorded_events
 from rapport.storage.segments import load_memberships
 from rapport.storage.summaries import read_summaries
 
@@ -176,7 +176,7 @@ def create_app(settings: Settings, *, clock: Callable[[], int] = now_ms) -> Obse
         ),
         repetitions=Repetitions(
             Loader(
-                lambda keys: database.call(find_recorded, keys, settings.worker.dedup_horizon_hours),
+                lambda keys: database.call(find_recorded_events, keys, settings.worker.dedup_horizon_hours),
                 max_batch=max_batch,
                 tenant_of=attrgetter("tenant_id"),
                 sizes=metrics.loaded.labels("repetitions"),

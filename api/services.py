@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from api.segments.refresh import SegmentRefresher
     from api.unified_profile.service import UnifiedProfiles
     from rapport.settings import Settings
-    from rapport.storage.history import Page, PageRequest
-    from rapport.storage.summaries import SummaryRequest, SummaryRows
+    from rapport.storage.history import HistoryPage, HistoryPageQuery
+    from rapport.storage.summaries import SummaryPage, SummaryQuery
 
 
 class Services:
@@ -80,8 +80,8 @@ class Services:
         keyring: Keyring,
         watermark: Watermark,
         gateway: EventGateway,
-        summaries: Loader[SummaryRequest, SummaryRows],
-        history: Loader[PageRequest, Page],
+        summaries: Loader[SummaryQuery, SummaryPage],
+        history: Loader[HistoryPageQuery, HistoryPage],
         repetitions: Repetitions,
         client_addresses: ClientAddresses,
         clock: Callable[[], int],

@@ -16,7 +16,7 @@ from rapport.domain.catalogue.inventory import (
 from rapport.domain.catalogue.strategy import ContactPolicy, MetricDefinition, QualificationRule, RuleStage
 from rapport.domain.catalogue.values import Entity, ScopeKind
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,9 +87,9 @@ def store_catalogue(store: Store, tenant_id: str, entities: list[Entity]) -> Non
         tenant_id,
         Author("benchmark"),
         lambda before: [
-            *(Change(_KIND_OF[type(one)], one) for one in entities),
+            *(EntityChange(_KIND_OF[type(one)], one) for one in entities),
             *(
-                Change(kind, one, is_deleted=True)
+                EntityChange(kind, one, is_deleted=True)
                 for kind, present in before.entities.items()
                 for one in present
                 if (kind, one.id) not in wanted

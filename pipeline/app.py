@@ -27,7 +27,7 @@ from pipeline.tenant_cache import TenantCache
 from rapport.domain.events import message_key
 from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES
-from rapport.storage.contact_profiles import uncollected_customers
+from rapport.storage.contact_profiles import read_uncollected_customers
 from rapport.storage.tenants import load_tenants
 from rapport.storage.tombstones import read_tombstones
 
@@ -157,7 +157,7 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
     privacy = PrivacyFilter(
         lambda since_ms: read_tombstones(store, since_ms),
-        lambda: uncollected_customers(store),
+        lambda: read_uncollected_customers(store),
         metrics,
         refresh_s=settings.worker.refresh_s,
     )

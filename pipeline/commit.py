@@ -152,7 +152,7 @@ class Committer:
             claim_timeout_s=worker.claim_timeout_s,
         )
         contacts = select_contacts(resolution.accepted)
-        state = self._without_erased(stream.newest([prepared.state, just_written]), contacts, prepared)
+        state = self._without_erased(stream.keep_newest([prepared.state, just_written]), contacts, prepared)
         return resolution, fold_batch(state, contacts)
 
     def _drop_erased(self, claims: pl.DataFrame) -> pl.DataFrame:
@@ -168,7 +168,7 @@ class Committer:
         states = [read_state_of_erased(self._store, erased, first_offsets)]
         if not state.is_empty():
             states.append(state.join(erased, on=["tenant_id", "customer_id"], how="anti"))
-        return stream.newest(states)
+        return stream.keep_newest(states)
 
     async def _check_privacy(self, prepared: PreparedBatch) -> None:
         """Check that the batch may still be written as it was decoded; see :mod:`pipeline.privacy`."""

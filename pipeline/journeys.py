@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import structlog
 
-from rapport.application.journeys.advance import Mover
-from rapport.application.journeys.enroll import enter
-from rapport.application.journeys.journey_cache import KnownJourneys
-from rapport.application.journeys.person import leave_twins
+from rapport.application.journeys.advance import JourneyAdvancer
+from rapport.application.journeys.enrol import enrol_by_events
+from rapport.application.journeys.journey_cache import JourneyCache
+from rapport.application.journeys.people import end_duplicate_enrolments
 from rapport.jobs import run_for_each
 from rapport.storage.journeys import (
-    Stretch,
-    entry_of,
+    OffsetRange,
+    entry_event_from_row,
     find_due,
-    load_enrollments,
+    load_enrolments,
     read_entry_events,
     read_journey_progress,
     write_journey_progress,
@@ -83,15 +83,15 @@ class JourneyRunner:
     is_owned: Callable[[str, str], bool]
     clock: Callable[[], int]
     refresh_s: float
-    known: KnownJourneys = field(init=False)
-    _mover: Mover = field(init=False)
+    known: JourneyCache = field(init=False)
+    _mover: JourneyAdvancer = field(init=False)
     _noted: dict[str, list[_EntryEvents]] = field(default_factory=dict)
     _count: int = 0
     _checked: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.known = KnownJourneys(self.store, self.refresh_s)
-        self._mover = Mover(self.store, self.known, self.send, self._positions, self.clock)
+        self.known = JourneyCache(self.store, self.refresh_s)
+        self._mover = JourneyAdvancer(self.store, self.known, self.send, self._positions, self.clock)
 
     def note(self, ranges: Iterable[AppliedRange], accepted: pl.DataFrame) -> None:
         """Keep the entry events of a recorded batch in memory until the next pass.
@@ -108,7 +108,7 @@ class JourneyRunner:
             outcomes = sorted({outcome for _, outcome in wanted})
             for row in accepted.filter(pl.col("outcome").is_in(outcomes)).iter_rows(named=True):
                 if (row["tenant_id"], row["outcome"]) in wanted:
-                    by_source[row["source"]].append((row["offset"], entry_of(row)))
+                    by_source[row["source"]].append((row["offset"], entry_event_from_row(row)))
         for applied in ranges:
             self._noted.setdefault(applied.source, []).append(_EntryEvents(applied, by_source[applied.source], wanted))
             self._count += len(by_source[applied.source])
@@ -143,8 +143,8 @@ class JourneyRunner:
         due = await asyncio.to_thread(find_due, self.store, self.known.tenants.keys(), self.known.held, now_ms, MAX_DUE)
         mine = [key for key in due if self.is_owned(key[0], key[1])][:MAX_ADVANCED]  # tenants take turns in it
         if mine:
-            states = await asyncio.to_thread(load_enrollments, self.store, mine)
-            states = await asyncio.to_thread(leave_twins, self.store, self.known, states, now_ms)
+            states = await asyncio.to_thread(load_enrolments, self.store, mine)
+            states = await asyncio.to_thread(end_duplicate_enrolments, self.store, self.known, states, now_ms)
             moved = await self._mover.move(states)
             log.info("customers moved on in journeys", customers=len(states), states=moved)
 
@@ -155,7 +155,7 @@ class JourneyRunner:
     def _enrol(self, noted: Mapping[str, Sequence[_EntryEvents]], recorded: Mapping[str, int]) -> None:
         reached = read_journey_progress(self.store, recorded.keys())
         events: list[EntryEvent] = []
-        stretches: list[Stretch] = []
+        stretches: list[OffsetRange] = []
         for source, until in recorded.items():
             position = reached.get(source, 0)
             for entry in noted.get(source, ()):
@@ -163,20 +163,20 @@ class JourneyRunner:
                 if is_elsewhere or not self.known.wanted <= entry.wanted:
                     continue
                 if entry.applied.from_offset > position:
-                    stretches.append(Stretch(source, position, entry.applied.from_offset))
+                    stretches.append(OffsetRange(source, position, entry.applied.from_offset))
                 events += [event for offset, event in entry.events if offset >= position]
                 position = entry.applied.until_offset
             if position < until:
-                stretches.append(Stretch(source, position, until))
+                stretches.append(OffsetRange(source, position, until))
         events = self._read_missed(stretches) + events
-        entered = enter(self.store, self.known, events, self.clock()) if events else 0
+        entered = enrol_by_events(self.store, self.known, events, self.clock()) if events else 0
         ahead = {source: until for source, until in recorded.items() if until > reached.get(source, 0)}
         if ahead:
             write_journey_progress(self.store, ahead)
         if entered:
             log.info("customers entered journeys", customers=entered)
 
-    def _read_missed(self, stretches: Sequence[Stretch]) -> list[EntryEvent]:
+    def _read_missed(self, stretches: Sequence[OffsetRange]) -> list[EntryEvent]:
         """Read from the history the entry events in ranges of logs that have not been checked."""
         if not stretches:
             return []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rapport.storage.repairs import pending_repairs, repair
+from rapport.storage.repairs import list_pending_repairs, repair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ async def repair_own_sources(
     if not owned:
         return 0
     done = 0
-    for repair_id, source, customers in await asyncio.to_thread(pending_repairs, store, owned):
+    for repair_id, source, customers in await asyncio.to_thread(list_pending_repairs, store, owned):
         await asyncio.to_thread(repair, store, repair_id, {source: owned[source]})
         done += customers
         metrics.repaired.inc(customers)

@@ -23,7 +23,7 @@ from rapport.storage.audit import AuditFilter, audit_catalogue, read_audit, veri
 
 if TYPE_CHECKING:
     from rapport.domain.audit import Anchor, AuditEntry
-    from rapport.storage.audit import Verdict
+    from rapport.storage.audit import ChainCheck
     from rapport.storage.client import Store
 
 DEFAULT_LIMIT: Final = 50
@@ -156,7 +156,7 @@ def _read(
     return entries, total
 
 
-def _verify(store: Store, tenant_id: str, anchor: Anchor | None) -> Verdict:
+def _verify(store: Store, tenant_id: str, anchor: Anchor | None) -> ChainCheck:
     audit_catalogue(store, tenant_id)
     return verify_audit(store, tenant_id, anchor)
 

@@ -23,7 +23,7 @@ from api.runtime.compute_threads import aside
 from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.storage.catalogue import Record, load_history
+from rapport.storage.catalogue import EntityVersion, load_history
 
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 200
@@ -202,14 +202,14 @@ def _status(given: str | None) -> str:
     return status
 
 
-async def _history_of_flow(request: _Asking, services: Services, record: Record) -> Sequence[Record]:
+async def _history_of_flow(request: _Asking, services: Services, record: EntityVersion) -> Sequence[EntityVersion]:
     if record.kind != "decision_flow":
         return ()
     return await services.database.call(load_history, request.user.tenant_id, record.kind, record.id)
 
 
 async def _views(
-    resource: Resource, request: _Asking, services: Services, records: Iterable[Record]
+    resource: Resource, request: _Asking, services: Services, records: Iterable[EntityVersion]
 ) -> list[dict[str, Any]]:
     tenant_id = request.user.tenant_id
     shown = await aside(tenant_id, _shown, tenant_id, list(records))
@@ -220,7 +220,7 @@ async def _views(
     return shown
 
 
-def _shown(tenant_id: str, records: Sequence[Record]) -> list[dict[str, Any]]:
+def _shown(tenant_id: str, records: Sequence[EntityVersion]) -> list[dict[str, Any]]:
     return [view_of(tenant_id, record) for record in records if record.entity is not None]
 
 
@@ -228,10 +228,10 @@ async def _answer(
     resource: Resource,
     request: _Asking,
     services: Services,
-    record: Record,
+    record: EntityVersion,
     status: int = 200,
     *,
-    history: Sequence[Record] = (),
+    history: Sequence[EntityVersion] = (),
 ) -> Response[Any]:
     service.readable(record)
     (view,) = await _views(resource, request, services, [record])

@@ -26,11 +26,11 @@ from rapport.domain.catalogue_checks.lint_flows import list_flows_in_use
 from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import find_faults
 from rapport.domain.decisions.catalogue import BASE_FLOW, BASE_FLOW_KEY
-from rapport.storage.catalogue_changes import Change
+from rapport.storage.catalogue_changes import EntityChange
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue_checks.warnings import LintWarning
-    from rapport.storage.catalogue import Record, StoredCatalogue
+    from rapport.storage.catalogue import EntityVersion, StoredCatalogue
     from rapport.storage.client import Store
 
 KIND: Final = "decision_flow"
@@ -100,7 +100,7 @@ class FlowController(Controller):
         return Response(BaseFlow(flow_id=flow_id, created=created), status_code=201 if created else 200)
 
 
-def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Record, Sequence[LintWarning]]:
+def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[EntityVersion, Sequence[LintWarning]]:
     """Make the draft what requests run, and say what is worth a second look of it.
 
     What is published already is not published again.
@@ -110,7 +110,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Re
     """
     found = ""
 
-    def decide(before: StoredCatalogue) -> Sequence[Change]:
+    def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         nonlocal found
         record = service.find(before, KIND, wanted.id or _id_of(before, wanted.key), wanted.version)
         found = record.id
@@ -123,7 +123,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[Re
         if flow.published_version and to_full_fields(flow.draft) == to_full_fields(flow.published):
             return ()
         version = flow.published_version + 1
-        return [Change(KIND, msgspec.structs.replace(flow, published=flow.draft, published_version=version))]
+        return [EntityChange(KIND, msgspec.structs.replace(flow, published=flow.draft, published_version=version))]
 
     after = service.change(store, principal, decide)
     record = after.records[KIND][found]
@@ -137,7 +137,7 @@ def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:
     """The id of the base flow, and whether it had to be made."""
     made = f"flow_{secrets.token_hex(8)}"
 
-    def decide(before: StoredCatalogue) -> Sequence[Change]:
+    def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         flows = cast("Sequence[DecisionFlow]", before.entities[KIND])
         if any(flow.key == BASE_FLOW_KEY for flow in flows):
             return ()
@@ -147,7 +147,7 @@ def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:
             draft=BASE_FLOW.published,
             is_default=not any(flow.is_default for flow in flows),
         )
-        return [Change(KIND, base)]
+        return [EntityChange(KIND, base)]
 
     after = service.change(store, principal, decide)
     flow_id = _id_of(after, BASE_FLOW_KEY)

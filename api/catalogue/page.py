@@ -12,7 +12,7 @@ import msgspec
 
 from api.catalogue.shapes import Pagination
 from api.http.errors import Fault, invalid
-from rapport.storage.catalogue import Record, StoredCatalogue
+from rapport.storage.catalogue import EntityVersion, StoredCatalogue
 
 _Position = tuple[float | str, float | str, str]
 """What a list is ordered by, ascending; the id comes last, so that no two are equal."""
@@ -39,7 +39,7 @@ class Wanted:
 
 def page_of(
     catalogue: StoredCatalogue, kind: str, wanted: Wanted, cursor: str, limit: int
-) -> tuple[Sequence[Record], Pagination]:
+) -> tuple[Sequence[EntityVersion], Pagination]:
     """One page of a kind.
 
     Raises:
@@ -61,7 +61,7 @@ def page_of(
     )
 
 
-def _fits(record: Record, wanted: Wanted) -> bool:
+def _fits(record: EntityVersion, wanted: Wanted) -> bool:
     entity = record.entity
     if entity is None or (record.is_deleted and not wanted.with_deleted):
         return False
@@ -80,23 +80,23 @@ def _holds(actual: object, value: str) -> bool:
     return value in actual if isinstance(actual, list | tuple) else actual == value
 
 
-def _newest_first(record: Record) -> _Position:
+def _newest_first(record: EntityVersion) -> _Position:
     return -record.created_at_ms, "", record.id
 
 
-def _by_ordinal(record: Record) -> _Position:
+def _by_ordinal(record: EntityVersion) -> _Position:
     return getattr(record.entity, "ordinal", 0), "", record.id
 
 
-def _by_priority(record: Record) -> _Position:
+def _by_priority(record: EntityVersion) -> _Position:
     return -getattr(record.entity, "priority", 0), -record.created_at_ms, record.id
 
 
-def _by_status(record: Record) -> _Position:
+def _by_status(record: EntityVersion) -> _Position:
     return record.entity.status.value if record.entity else "", -record.updated_at_ms, record.id
 
 
-_ORDERS: Final[Mapping[str, Callable[[Record], _Position]]] = {
+_ORDERS: Final[Mapping[str, Callable[[EntityVersion], _Position]]] = {
     "category": _by_ordinal,
     "sub_category": _by_ordinal,
     "contact_policy": _by_priority,

@@ -11,7 +11,7 @@ import msgspec
 from api.catalogue.filters import Filters
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.storage.catalogue import Record
+from rapport.storage.catalogue import EntityVersion
 from rapport.storage.client import Store
 
 
@@ -57,9 +57,9 @@ class Resource:
         return f"{'an' if self.noun[0] in 'aeio' else 'a'} {self.noun}"
 
     @property
-    def example(self) -> Record:
+    def example(self) -> EntityVersion:
         """An entity of the kind, as the documentation shows it."""
-        return Record(
+        return EntityVersion(
             kind=self.kind,
             id=self.fields["id"],
             version=1,

@@ -20,14 +20,14 @@ from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.validate import apply_changes, find_faults, is_draft_fault, is_same
 from rapport.domain.decisions.flow_checks import find_size_fault
 from rapport.storage.audit import audit_catalogue
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.errors import StorageError
 
 if TYPE_CHECKING:
     from api.auth.principal import Principal
     from rapport.domain.catalogue.values import Entity
-    from rapport.storage.catalogue import Record, StoredCatalogue
-    from rapport.storage.catalogue_changes import Decide
+    from rapport.storage.catalogue import EntityVersion, StoredCatalogue
+    from rapport.storage.catalogue_changes import ChangeFunction
     from rapport.storage.client import Store
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ def author_of(principal: Principal) -> Author:
     return Author(f"key {principal.key_id}" if principal.key_id else "development switch", current_trace_id())
 
 
-def change(store: Store, principal: Principal, decide: Decide) -> StoredCatalogue:
+def change(store: Store, principal: Principal, decide: ChangeFunction) -> StoredCatalogue:
     """Change the catalogue of the caller's tenant, and note it in the audit log."""
     after = change_catalogue(store, principal.tenant_id, author_of(principal), decide)
     try:
@@ -67,7 +67,7 @@ def change(store: Store, principal: Principal, decide: Decide) -> StoredCatalogu
     return after
 
 
-def create(store: Store, principal: Principal, kind: str, fields: Fields) -> Record:
+def create(store: Store, principal: Principal, kind: str, fields: Fields) -> EntityVersion:
     """Make an entity.
 
     Raises:
@@ -76,7 +76,7 @@ def create(store: Store, principal: Principal, kind: str, fields: Fields) -> Rec
     fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
     fields.setdefault("id", f"{_ID_PREFIXES[kind]}_{secrets.token_hex(8)}")
 
-    def decide(before: StoredCatalogue) -> Sequence[Change]:
+    def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         entity = entity_of(kind, _with_key(kind, fields, before))
         if before.find(kind, entity.id) is not None:
             raise ApiError(409, f"The {_words(kind)} {entity.id!r} exists already; change it with PUT or PATCH.")
@@ -87,7 +87,7 @@ def create(store: Store, principal: Principal, kind: str, fields: Fields) -> Rec
 
 def replace(
     store: Store, principal: Principal, kind: str, entity_id: str, fields: Fields, expected: int | None
-) -> Record:
+) -> EntityVersion:
     """Replace all of an entity.
 
     Raises:
@@ -97,7 +97,7 @@ def replace(
     if fields.setdefault("id", entity_id) != entity_id:
         raise invalid(Fault(field="id", message=f"is {entity_id!r} in the path; ids do not change"))
 
-    def decide(before: StoredCatalogue) -> Sequence[Change]:
+    def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         record = find(before, kind, entity_id, expected)
         kept = {} if record.entity is None else _kept(record.entity)
         return _checked(principal, before, kind, entity_of(kind, _with_key(kind, kept | fields, before)))
@@ -107,7 +107,7 @@ def replace(
 
 def patch(
     store: Store, principal: Principal, kind: str, entity_id: str, fields: Fields, expected: int | None
-) -> Record:
+) -> EntityVersion:
     """Change some fields of an entity.
 
     Raises:
@@ -117,7 +117,7 @@ def patch(
     if fields.get("id", entity_id) != entity_id:
         raise invalid(Fault(field="id", message=f"is {entity_id!r} in the path; ids do not change"))
 
-    def decide(before: StoredCatalogue) -> Sequence[Change]:
+    def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         record = find(before, kind, entity_id, expected)
         return _checked(principal, before, kind, entity_of(kind, merged(to_sparse_fields(readable(record)), fields)))
 
@@ -131,12 +131,12 @@ def delete(store: Store, principal: Principal, kind: str, entity_id: str, expect
         ApiError: 404, or 409 if its version is not the expected one.
     """
 
-    def decide(before: StoredCatalogue) -> Sequence[Change]:
+    def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         record = find(before, kind, entity_id, expected)
-        ends = [Change(kind, readable(record), is_deleted=True)]
+        ends = [EntityChange(kind, readable(record), is_deleted=True)]
         if kind == "offer":
             ends += [
-                Change("creative", creative, is_deleted=True)
+                EntityChange("creative", creative, is_deleted=True)
                 for creative in before.entities["creative"]
                 if getattr(creative, "offer_id", None) == entity_id
             ]
@@ -147,7 +147,7 @@ def delete(store: Store, principal: Principal, kind: str, entity_id: str, expect
 
 def find(
     catalogue: StoredCatalogue, kind: str, entity_id: str, expected: int | None = None, *, or_deleted: bool = False
-) -> Record:
+) -> EntityVersion:
     """An entity that exists, or did, where that is enough.
 
     Raises:
@@ -166,7 +166,7 @@ def find(
     return record
 
 
-def readable(record: Record) -> Entity:
+def readable(record: EntityVersion) -> Entity:
     """The entity of a record.
 
     Raises:
@@ -177,12 +177,12 @@ def readable(record: Record) -> Entity:
     return record.entity
 
 
-def etag_of(record: Record) -> str:
+def etag_of(record: EntityVersion) -> str:
     """The version as an ETag."""
     return f'"{record.version}"'
 
 
-def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: Entity) -> Sequence[Change]:
+def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: Entity) -> Sequence[EntityChange]:
     """The change that puts an entity in, if it may be as it is; nothing if it is so already."""
     known = before.find(kind, entity.id)
     if known is not None and known.entity is not None and is_same(known.entity, entity):
@@ -200,7 +200,7 @@ def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: E
         faults += _faults_of_mandate(entity, has_begun=was_mandatory)
     if faults:
         raise invalid(*faults)
-    return [Change(kind, entity)]
+    return [EntityChange(kind, entity)]
 
 
 def _require_right_to_skip(principal: Principal, flow: DecisionFlow, known: Entity | None) -> None:

@@ -14,7 +14,7 @@ from rapport.domain.catalogue.inventory import ChannelType
 from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.warnings import LintWarning
-from rapport.storage.catalogue import Record
+from rapport.storage.catalogue import EntityVersion
 
 _VERSIONED: Final[Sequence[tuple[str, Any]]] = (
     ("tenant_id", str),
@@ -171,7 +171,7 @@ def page_shape(kind: str) -> type[msgspec.Struct]:
     )
 
 
-def view_of(tenant_id: str, record: Record) -> dict[str, Any]:
+def view_of(tenant_id: str, record: EntityVersion) -> dict[str, Any]:
     """What an answer says of an entity: all its fields, and what belongs to the version."""
     view: dict[str, Any] = to_full_fields(record.entity)
     view |= {
@@ -189,7 +189,7 @@ def view_of(tenant_id: str, record: Record) -> dict[str, Any]:
     return view
 
 
-def publications(history: Sequence[Record]) -> Sequence[Publication]:
+def publications(history: Sequence[EntityVersion]) -> Sequence[Publication]:
     """When a flow was published, of its versions, the newest first."""
     found: dict[int, Publication] = {}
     for record in history:  # the oldest version with a publication is the one that made it

@@ -11,7 +11,7 @@ from api.http.bodies import Body
 from api.http.errors import Fault
 from api.http.times import iso, iso_or_none
 from rapport.domain.profiles.consent import PURPOSES, ConsentSource, ConsentStatus
-from rapport.storage.consents import Consent, Recorded
+from rapport.storage.consents import Consent, RecordedStatement
 
 MAX_STATEMENTS: Final = 100
 PURPOSE_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$"
@@ -170,7 +170,7 @@ def view_of(consent: Consent) -> ConsentView:
     )
 
 
-def statement_view(one: Recorded) -> StatementView:
+def statement_view(one: RecordedStatement) -> StatementView:
     """A statement as the API shows it."""
     return StatementView(
         purpose=one.purpose,

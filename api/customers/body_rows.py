@@ -10,8 +10,8 @@ from api.http.bulk import CSV, NDJSON
 from api.http.errors import ApiError, Fault, invalid
 from api.ingest.body_items import ItemReader, read_array, read_lines
 from api.runtime.event_loop import Turns
-from rapport.application.imports.csv_records import Record, fault_of_header, read_records
-from rapport.application.imports.feeds import BadLine
+from rapport.application.imports.csv_records import CsvRecord, find_header_fault, read_records
+from rapport.application.imports.feeds import LineFault
 from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.json_limits import JsonFault, decode_json
 from rapport.domain.profiles.attributes import ID_NAMES
@@ -113,12 +113,12 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
         raise invalid(Fault(field="body", message=f"is not UTF-8: byte {error.start} is invalid")) from error
     records = read_records(_lines_of(text))
     first = next(records, None)
-    header = first.cells if isinstance(first, Record) else []
-    if fault := first.detail if isinstance(first, BadLine) else _fault_of_header(header):
+    header = first.cells if isinstance(first, CsvRecord) else []
+    if fault := first.detail if isinstance(first, LineFault) else _fault_of_header(header):
         raise invalid(Fault(field="body", message=fault))
     turns = Turns()
     for record in records:
-        if isinstance(record, BadLine):
+        if isinstance(record, LineFault):
             reader.take(DomainFault("body", f"line {record.number}: {record.detail}"))
         elif len(record.cells) == len(header):
             reader.take({name: cell for name, cell in zip(header, record.cells, strict=True) if cell})
@@ -140,7 +140,7 @@ def _lines_of(text: str) -> Iterator[str]:
 def _fault_of_header(header: list[str]) -> str:
     if len(header) > MAX_COLUMNS:
         return f"has {len(header):,} columns; {MAX_COLUMNS:,} are allowed"
-    if fault := fault_of_header(header):
+    if fault := find_header_fault(header):
         return f"is no table: {fault}"
     if not set(ID_NAMES).intersection(header):
         return f"must begin with a line that names the columns, {' or '.join(ID_NAMES)} among them"

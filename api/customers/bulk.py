@@ -20,7 +20,7 @@ from api.http.parameters import one_of
 from api.ingest.body_items import bounded
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.storage.customer_rows import Upserted, Way
+from rapport.storage.customer_upserts import UpsertOptions, UpsertResult
 
 _DONE: Final = {**UPSERTED_EXAMPLE, "received": 2, "rejected": 0, "errors": []}
 _RESPONSES: Final = {
@@ -90,14 +90,14 @@ class CustomersController(Controller):
             raise ApiError(400, "The body has no customers.")
         if reader.faults and (atomic or not reader.rows):
             raise invalid(*reader.faults)
-        way = Way(replaces=mode == "replace", is_text=media_type == CSV, is_atomic=atomic)
+        way = UpsertOptions(replaces=mode == "replace", is_text=media_type == CSV, is_atomic=atomic)
         view = _view_of(reader, await store_rows(services, request.user, form, reader.rows, way))
         if view.rejected == reader.count:
             raise invalid(*view.errors)
         return Response(view, status_code=207 if view.errors else 200)
 
 
-def _view_of(reader: RowReader, done: Upserted) -> UpsertedView:
+def _view_of(reader: RowReader, done: UpsertResult) -> UpsertedView:
     faults = [*reader.faults, *(one for index, some in done.faults.items() for one in faults_of(some, index))]
     return UpsertedView(
         received=reader.count,

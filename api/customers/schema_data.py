@@ -21,7 +21,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.customer_schema import CustomerSchema, DataType
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema
 from rapport.domain.profiles.rows import CustomerRow, read_row
-from rapport.storage.customer_rows import Way
+from rapport.storage.customer_upserts import UpsertOptions
 from rapport.storage.schema_rows import FieldStats, read_schema_rows, read_stats
 
 DEFAULT_LIMIT: Final = 50
@@ -139,7 +139,7 @@ class SchemaDataController(Controller):
         schema = _find(schemas, schema_id)
         rows = _rows_of(schema, data.rows)
         names = [one.name for one in schema.fields]
-        way = Way(is_atomic=True, unless_has=names)
+        way = UpsertOptions(is_atomic=True, unless_has=names)
         done = await store_rows(services, request.user, AttributeSchema.from_schemas(schemas), rows, way)
         return Inserted(inserted=done.created + done.changed, skipped=done.unchanged)
 

@@ -11,8 +11,8 @@ from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.customers.customer import Customer
 from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.profiles.attributes import Attributes, AttributeSchema, complete, find_id_fault
-from rapport.storage.customer_rows import FaultyRowsError, Upserted, Way, upsert_rows
-from rapport.storage.customers import Before, change_customers, find_customer, load_history
+from rapport.storage.customer_upserts import FaultyRowsError, UpsertOptions, UpsertResult, upsert_rows
+from rapport.storage.customers import CurrentCustomers, change_customers, find_customer, load_history
 
 if TYPE_CHECKING:
     from api.auth.principal import Principal
@@ -72,7 +72,7 @@ def save(store: Store, principal: Principal, form: AttributeSchema, wanted: Want
         raise invalid(Fault(field="customerId", message=fault))
     known: Customer | None = None
 
-    def decide(before: Before) -> Mapping[str, Attributes | None]:
+    def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
         nonlocal known
         known = _living(before[customer_id])
         if known is None and not wanted.replaces:
@@ -98,7 +98,7 @@ def end(store: Store, principal: Principal, customer_id: str, expected: int | No
         ApiError: 404, or 409 if the version is not the newest.
     """
 
-    def decide(before: Before) -> Mapping[str, Attributes | None]:
+    def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
         known = _living(before[customer_id])
         if known is None:
             raise unknown(customer_id)
@@ -109,8 +109,8 @@ def end(store: Store, principal: Principal, customer_id: str, expected: int | No
 
 
 async def store_rows(
-    services: Services, principal: Principal, form: AttributeSchema, rows: Sequence[CustomerRow], way: Way
-) -> Upserted:
+    services: Services, principal: Principal, form: AttributeSchema, rows: Sequence[CustomerRow], way: UpsertOptions
+) -> UpsertResult:
     """Store rows of many customers.
 
     Raises:

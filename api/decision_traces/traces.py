@@ -19,8 +19,8 @@ from api.decision_traces.schemas import (
 from api.http.errors import ApiError
 from api.http.times import iso
 from api.runtime.compute_threads import aside
-from rapport.application.decisions.decide import Question, restore, run
-from rapport.application.decisions.software_versions import software_of
+from rapport.application.decisions.decide import DecisionTask, restore_task, run
+from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 from rapport.domain.json_limits import is_too_deep
 from rapport.storage.decisions import StoredDecision, find_decision
@@ -125,7 +125,7 @@ def _short(record: DecisionRecord) -> dict[str, Any]:
     }
 
 
-async def question_of(services: Services, tenant_id: str, record: DecisionRecord) -> Question:
+async def question_of(services: Services, tenant_id: str, record: DecisionRecord) -> DecisionTask:
     """The question a past decision answered, with the catalogue of then.
 
     Raises:
@@ -134,7 +134,7 @@ async def question_of(services: Services, tenant_id: str, record: DecisionRecord
     tenant = await services.tenants.get(tenant_id)
     catalogue = await services.catalogues.at(tenant_id, record.catalogue)
     try:
-        question = restore(tenant, catalogue, record)
+        question = restore_task(tenant, catalogue, record)
     except msgspec.ValidationError as error:
         raise ApiError(
             409, f"The request of this decision cannot be read any more: {error}", code=NOT_REPLAYABLE
@@ -168,7 +168,7 @@ async def replay(services: Services, tenant_id: str, recommendation_id: str) -> 
 
 
 def _decide_again(
-    record: DecisionRecord, customer: CustomerRecord, question: Question
+    record: DecisionRecord, customer: CustomerRecord, question: DecisionTask
 ) -> tuple[Decision, list[Difference]]:
     """Make a decision anew, and say where it differs from what is written down."""
     decision = run(
@@ -182,10 +182,10 @@ def _decide_again(
     return decision, list(_compare(record, decision))
 
 
-def _software_differences(record: DecisionRecord, question: Question) -> list[Difference]:
+def _software_differences(record: DecisionRecord, question: DecisionTask) -> list[Difference]:
     if not record.software:
         return []
-    then, now = dict(record.software), dict(software_of(question.catalogue))
+    then, now = dict(record.software), dict(list_software_versions(question.catalogue))
     return list(_differences("", then, now))
 
 

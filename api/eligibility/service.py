@@ -22,7 +22,7 @@ from api.recommend.requests import understand
 from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.runtime.compute_threads import aside
-from rapport.application.decisions.decide import Question
+from rapport.application.decisions.decide import DecisionTask
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.engine import FlowEvaluation, evaluate_flow
 from rapport.domain.decisions.explain import Explanation, RuleExplanation, explain
@@ -59,7 +59,7 @@ class _Moment:
         record: The past decision that was asked for.
     """
 
-    question: Question
+    question: DecisionTask
     customer: CustomerFacts
     tenant: TenantFacts
     now_ms: int
@@ -179,7 +179,7 @@ async def _look(services: Services, tenant_id: str, about: About) -> _Moment:
     now_ms = services.clock()
     canonical_id = (await services.identities.of(tenant_id)).canonical(about.customer_id)
     holds = await services.reservations.peek(CustomerKey(tenant_id, canonical_id))
-    question = Question(
+    question = DecisionTask(
         tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
     )
     facts = await services.decider.read_facts(question, now_ms, holds)

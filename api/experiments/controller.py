@@ -19,7 +19,7 @@ from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults
 from rapport.domain.experiments.statistics import ALPHA
-from rapport.storage.experiments import Counting
+from rapport.storage.experiments import ConversionQuery
 
 MAX_SAMPLES: Final = 10_000_000
 _CONVERSIONS: Final = ("any", "offered")
@@ -121,7 +121,9 @@ class ExperimentResultsController(Controller):
         return await load_creatives(services, ALL_EXPERIMENTS, counting, min_samples, alpha)
 
 
-def _counting(services: Services, tenant_id: str, from_: str | None, to: str | None, faults: list[Fault]) -> Counting:
+def _counting(
+    services: Services, tenant_id: str, from_: str | None, to: str | None, faults: list[Fault]
+) -> ConversionQuery:
     """What lies in a range of time.
 
     Raises:
@@ -133,4 +135,4 @@ def _counting(services: Services, tenant_id: str, from_: str | None, to: str | N
         faults.append(Fault(field="to", message="must be after from"))
     if faults:
         raise invalid(*faults)
-    return Counting(tenant_id=tenant_id, from_ms=from_ms, to_ms=services.clock() + 1 if to_ms is None else to_ms)
+    return ConversionQuery(tenant_id=tenant_id, from_ms=from_ms, to_ms=services.clock() + 1 if to_ms is None else to_ms)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative
     from rapport.domain.catalogue.strategy import Experiment
     from rapport.domain.experiments.results import CreativeResults, ExperimentResults
-    from rapport.storage.experiments import Counting
+    from rapport.storage.experiments import ConversionQuery
 
 ALL_EXPERIMENTS: Final = ""
 
@@ -30,7 +30,7 @@ async def find_experiment(services: Services, tenant_id: str, experiment_id: str
 
 
 async def load_results(
-    services: Services, experiment: Experiment, counting: Counting, min_samples: int | None, alpha: float
+    services: Services, experiment: Experiment, counting: ConversionQuery, min_samples: int | None, alpha: float
 ) -> ExperimentResults:
     """An experiment's results; with those of an offer's creatives if the counting names an offer."""
     counted = await services.database.call(count_variants, experiment.id, counting)
@@ -44,7 +44,7 @@ async def load_results(
 
 
 async def load_creatives(
-    services: Services, experiment_id: str, counting: Counting, min_samples: int | None, alpha: float
+    services: Services, experiment_id: str, counting: ConversionQuery, min_samples: int | None, alpha: float
 ) -> CreativeResults:
     """The creatives of an offer compared, over the recommendations of one experiment or of :data:`ALL_EXPERIMENTS`."""
     counted = await services.database.call(count_creatives, experiment_id, counting)

@@ -9,7 +9,7 @@ from api.history.schemas import Interaction, InteractionPage, NamedChannel, Name
 from api.http.times import iso
 from api.runtime.catalogue_names import Names
 from rapport.domain.json_limits import decode_stored_object
-from rapport.storage.history import HistoryFilter, PageRequest, count_interactions, read_page
+from rapport.storage.history import HistoryFilter, HistoryPageQuery, count_interactions, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limi
 async def _read_customer(
     services: Services, wanted: HistoryFilter, cursor: str, limit: int
 ) -> tuple[Sequence[Mapping[str, Any]], int]:
-    page = await services.history.load(PageRequest(wanted=wanted, cursor=cursor, limit=limit))
+    page = await services.history.load(HistoryPageQuery(wanted=wanted, cursor=cursor, limit=limit))
     if page.rows or not cursor:
         return page.rows, page.total
     return (), await services.database.call(count_interactions, wanted)  # behind the last page nothing is counted

@@ -18,8 +18,8 @@ from rapport.storage.identity import (
     Identifier,
     append_links,
     append_statement,
-    find_customer_of,
-    identifiers_of,
+    list_identifiers,
+    resolve_identifier,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 async def show(services: Services, tenant_id: str, customer_id: str) -> IdentityView:
     """Who a customer is; one of whom nothing is known is known by its id alone."""
     members = await services.identities.members(tenant_id, customer_id)
-    found = await services.database.call(identifiers_of, tenant_id, members)
+    found = await services.database.call(list_identifiers, tenant_id, members)
     named = [IdentifierView(type=one.type, value=one.value, confidence=one.confidence) for one in found]
     return IdentityView(customer_id=customer_id, cluster=ClusterView(canonical_id=members[0], identifiers=named))
 
@@ -101,7 +101,7 @@ async def _resolve(services: Services, tenant_id: str, body: IdentityBody) -> Id
     assert asked is not None  # noqa: S101 - it was checked
     owner: str | None = asked.value
     if asked.type != CUSTOMER_ID:
-        owner = await services.database.call(find_customer_of, tenant_id, asked.type, asked.value)
+        owner = await services.database.call(resolve_identifier, tenant_id, asked.type, asked.value)
     if owner is None:
         raise ApiError(404, f"Nobody is known by this {asked.type}.")
     return IdentityAnswer(canonical_id=(await services.identities.of(tenant_id)).canonical(owner))

@@ -30,7 +30,7 @@ from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.values import Status
 from rapport.domain.journeys.enrolment import EnrolmentStatus
-from rapport.storage.journeys import enrollments_of, list_enrollments
+from rapport.storage.journeys import list_customer_enrolments, list_enrolments
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -123,7 +123,7 @@ class EnrollmentController(Controller):
             raise invalid(*faults)
         limit, offset = clamp(limit, 1, MAX_LIMIT), clamp(offset, 0, MAX_OFFSET)
         found, total = await services.database.call(
-            list_enrollments,
+            list_enrolments,
             tenant_id,
             entity_id,
             limit=limit,
@@ -215,5 +215,5 @@ class EnrollmentController(Controller):
     ) -> CustomerJourneys:
         """Active ones and those that have ended, the latest first."""
         members = await services.identities.members(request.user.tenant_id, customer_id)
-        found = await services.database.call(enrollments_of, request.user.tenant_id, members)
+        found = await services.database.call(list_customer_enrolments, request.user.tenant_id, members)
         return CustomerJourneys(customer_id=customer_id, data=[journey_of(one) for one in found])

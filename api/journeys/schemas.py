@@ -10,7 +10,7 @@ import msgspec
 from api.http.bodies import Body
 from api.http.times import iso, iso_or_none
 from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
-from rapport.storage.journeys import CustomerEnrollment
+from rapport.storage.journeys import CustomerEnrolment
 
 _Customer = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
@@ -168,7 +168,7 @@ def view_of(one: Enrolment) -> EnrollmentView:
     )
 
 
-def journey_of(one: CustomerEnrollment) -> JourneyOfCustomer:
+def journey_of(one: CustomerEnrolment) -> JourneyOfCustomer:
     """An enrolment as a customer's journeys show it."""
     return JourneyOfCustomer(
         enrollment_id=one.enrollment_id,

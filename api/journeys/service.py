@@ -12,8 +12,8 @@ from msgspec.structs import replace as replaced
 from api.http.errors import ApiError, Fault, invalid
 from api.http.times import iso
 from api.journeys.schemas import JourneyTried, TriedStep
-from rapport.application.journeys.effects import StepError, choose, contact_of, offers_of
-from rapport.application.journeys.journey_cache import Configured
+from rapport.application.journeys.effects import StepError, build_contact_event, decide_offers, list_offers
+from rapport.application.journeys.journey_cache import TenantConfiguration
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.values import Status
 from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus, make_enrolment_id
@@ -24,7 +24,7 @@ from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.identity import read_merges
-from rapport.storage.journeys import Enrolled, append, find_enrollment, list_enrollments
+from rapport.storage.journeys import TenantEnrolment, append_enrolments, find_enrolment, list_enrolments
 
 if TYPE_CHECKING:
     from api.journeys.schemas import JourneyTrial, NewEnrollment
@@ -63,15 +63,15 @@ def enter(
     customer_id = members[0]
     status = EnrolmentStatus.ACTIVE.value if plan.allows_reentry else ""
     for member in members:
-        known, _ = list_enrollments(store, tenant_id, plan.journey_id, limit=1, customer_id=member, status=status)
+        known, _ = list_enrolments(store, tenant_id, plan.journey_id, limit=1, customer_id=member, status=status)
         if known:
             return known[0], False
     told_apart_by = f"api:{wanted.idempotency_key or secrets.token_hex(16)}" if plan.allows_reentry else ""
     name = make_enrolment_id(tenant_id, plan.journey_id, customer_id, told_apart_by)
     enrolled = enrol(plan, name, customer_id, wanted.entry, now_ms)
-    if append(store, [Enrolled(tenant_id, enrolled)]):
+    if append_enrolments(store, [TenantEnrolment(tenant_id, enrolled)]):
         return enrolled, True
-    found = find_enrollment(store, tenant_id, plan.journey_id, name)
+    found = find_enrolment(store, tenant_id, plan.journey_id, name)
     return found or enrolled, False
 
 
@@ -82,13 +82,13 @@ def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, rea
         ApiError: 404; there is no such enrolment. 409; it has ended.
     """
     for _ in range(MAX_ATTEMPTS):
-        found = find_enrollment(store, tenant_id, journey_id, enrollment)
+        found = find_enrolment(store, tenant_id, journey_id, enrollment)
         if found is None:
             raise ApiError(404, f"There is no enrollment {enrollment!r} in this journey.")
         if found.status is not EnrolmentStatus.ACTIVE:
             raise ApiError(409, f"The enrollment has ended: it is {found.status.value}.")
         after = _next(leave(found, now_ms, reason))
-        if append(store, [Enrolled(tenant_id, after)]):
+        if append_enrolments(store, [TenantEnrolment(tenant_id, after)]):
             return after
     raise TransientStorageError(f"the enrolment was moved on by others {MAX_ATTEMPTS} times in a row")
 
@@ -102,14 +102,16 @@ async def try_out(services: Services, tenant_id: str, plan: JourneyPlan, trial: 
     tenant = await services.tenants.get(tenant_id)
     catalogue = await services.catalogues.of(tenant_id)
     creatives = {one.id: one for some in catalogue.creatives.values() for one in some}
-    configured = Configured(tenant=tenant, catalogue=catalogue, creatives=creatives, form=AttributeSchema())
+    configured = TenantConfiguration(tenant=tenant, catalogue=catalogue, creatives=creatives, form=AttributeSchema())
     try:
         return await services.database.call(_try_out, configured, plan, trial, services.clock())
     except StepError as error:
         raise ApiError(409, f"A step cannot be done: {error}.") from error
 
 
-def _try_out(store: Store, known: Configured, plan: JourneyPlan, trial: JourneyTrial, now_ms: int) -> JourneyTried:
+def _try_out(
+    store: Store, known: TenantConfiguration, plan: JourneyPlan, trial: JourneyTrial, now_ms: int
+) -> JourneyTried:
     customer_id = trial.customer_id or ""
 
     def decided(action: DecideAction) -> Sequence[Mapping[str, Any]]:
@@ -117,7 +119,7 @@ def _try_out(store: Store, known: Configured, plan: JourneyPlan, trial: JourneyT
             return trial.decisions[action.config.store_result_as]
         if trial.customer_id is None:
             return ()
-        return offers_of(choose(store, known, customer_id, action, now_ms, {}, {}))
+        return list_offers(decide_offers(store, known, customer_id, action, now_ms, {}, {}))
 
     facts = JourneyFacts()
     if trial.customer_id is not None:
@@ -139,10 +141,10 @@ def _try_out(store: Store, known: Configured, plan: JourneyPlan, trial: JourneyT
     )
 
 
-def _tried(known: Configured, end: Enrolment, step: SimulatedStep, now_ms: int) -> TriedStep:
+def _tried(known: TenantConfiguration, end: Enrolment, step: SimulatedStep, now_ms: int) -> TriedStep:
     effect: Mapping[str, Any] | None = None
     if isinstance(step.action, SendAction):
-        event = contact_of(known, end, step.action)
+        event = build_contact_event(known, end, step.action)
         effect = {
             "outcome": event.outcome,
             "offerId": event.offer_id,

@@ -10,9 +10,9 @@ from api.http.tracing import current_trace_id
 from api.recommend.reservation_store import CustomerKey
 from rapport.domain.audit import AuditDraft, canonical_json
 from rapport.storage.audit import append_audit
-from rapport.storage.dsar import person_of
-from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, finish_erasure
-from rapport.storage.personal_data import Erased
+from rapport.storage.dsar import find_all_ids
+from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, finish_erasure
+from rapport.storage.personal_data import ErasureScope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,9 +36,9 @@ async def erase(
     Raises:
         StorageError: The database does not answer; what is not deleted is by asking again, or by the daily sweep.
     """
-    person = await services.database.call(person_of, tenant_id, customer_ids)
-    erased = Erased(tenant_id, person, services.clock(), keep_request=keep_request)
-    erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", requested_by)
+    person = await services.database.call(find_all_ids, tenant_id, customer_ids)
+    erased = ErasureScope(tenant_id, person, services.clock(), keep_request=keep_request)
+    erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", requested_by)
     await services.database.call(begin_erasure, erasing)
     await asyncio.sleep(WORKERS_KNOW_AFTER_S)
     for customer_id in person:

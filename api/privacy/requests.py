@@ -19,10 +19,10 @@ from rapport.domain.privacy import hash_customer
 from rapport.jobs import run_for_each
 from rapport.storage.dsar import (
     DsarRequest,
-    customers_with_email,
-    forget_states,
-    open_requests,
-    person_of,
+    delete_earlier_states,
+    find_all_ids,
+    find_customers_with_email,
+    list_open_requests,
     write_request,
 )
 from rapport.storage.dsar_exports import IncompleteExportError, write_export
@@ -43,7 +43,7 @@ async def work_on_requests(services: Services) -> None:
         StorageError: The database does not answer.
         PartialFailureError: It did not for some of the requests.
     """
-    while waiting := await services.database.call(open_requests, services.clock(), int(TAKEN_FOR_S * 1000)):
+    while waiting := await services.database.call(list_open_requests, services.clock(), int(TAKEN_FOR_S * 1000)):
         await run_for_each(waiting, lambda request: _work_on(services, request))
 
 
@@ -63,7 +63,7 @@ async def _work_on(services: Services, request: DsarRequest) -> None:
         done = _failed(taken, str(error) if isinstance(error, IncompleteExportError) else "")
     await services.database.call(write_request, done)
     if done.status == "completed" and taken.request_type == "delete":
-        await services.database.call(forget_states, done)
+        await services.database.call(delete_earlier_states, done)
     log.info("request about a customer's data", request_id=done.request_id, status=done.status)
 
 
@@ -71,8 +71,8 @@ async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ..
     """The customers whom a request is about, with all who were merged with them."""
     named: tuple[str, ...] = (request.subject_id,)
     if request.subject_type == "email":
-        named = await services.database.call(customers_with_email, request.tenant_id, request.subject_id)
-    return await services.database.call(person_of, request.tenant_id, named)
+        named = await services.database.call(find_customers_with_email, request.tenant_id, request.subject_id)
+    return await services.database.call(find_all_ids, request.tenant_id, named)
 
 
 async def _export(services: Services, request: DsarRequest) -> DsarRequest:

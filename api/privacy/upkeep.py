@@ -8,7 +8,7 @@ import structlog
 
 from rapport.jobs import run_for_each
 from rapport.storage.erasure import sweep
-from rapport.storage.retention import apply_retention, tenants_with_retention
+from rapport.storage.retention import apply_retention, list_tenants_with_retention
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -38,4 +38,4 @@ async def delete_old(services: Services) -> None:
         deleted = await services.database.call(apply_retention, tenant_id, services.clock())
         log.info("what is too old is deleted", tenant_id=tenant_id, rows=sum(deleted.values()))
 
-    await run_for_each(await services.database.call(tenants_with_retention), delete_of)
+    await run_for_each(await services.database.call(list_tenants_with_retention), delete_of)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from api.http.tracing import current_trace_id
 from api.recommend.facts import Facts
 from api.runtime.compute_threads import aside
-from rapport.application.decisions.decide import Question, run
-from rapport.application.decisions.software_versions import software_of
+from rapport.application.decisions.decide import DecisionTask, run
+from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.record import (
     DecisionRecord,
@@ -57,7 +57,7 @@ class Decider:
         self._circuits = circuits
         self._metrics = metrics
 
-    async def read_facts(self, question: Question, now_ms: int, holds: Collection[Reservation] = ()) -> Facts:
+    async def read_facts(self, question: DecisionTask, now_ms: int, holds: Collection[Reservation] = ()) -> Facts:
         """What a decision would know.
 
         Raises:
@@ -74,7 +74,7 @@ class Decider:
             self._metrics.decisions_empty.labels(reason).inc()
 
     async def decide(
-        self, question: Question, recommendation_id: str, now_ms: int, holds: Collection[Reservation] = ()
+        self, question: DecisionTask, recommendation_id: str, now_ms: int, holds: Collection[Reservation] = ()
     ) -> Made:
         """Decide.
 
@@ -110,7 +110,7 @@ class Decider:
             decision=decision,
             problems=question.problems,
             trace_id=current_trace_id(),
-            software=software_of(question.catalogue),
+            software=list_software_versions(question.catalogue),
             total_ms=round((decided - started) * 1000, 3),
         )
         return Made(
@@ -120,7 +120,7 @@ class Decider:
             decide_ms=(decided - read) * 1000,
         )
 
-    async def try_out(self, question: Question, now_ms: int, holds: Collection[Reservation] = ()) -> Decision:
+    async def try_out(self, question: DecisionTask, now_ms: int, holds: Collection[Reservation] = ()) -> Decision:
         """Decide without writing down what it was decided by.
 
         Raises:
@@ -131,7 +131,7 @@ class Decider:
         return await self._run(question, facts, now_ms, secrets.randbits(SEED_BITS), circuits)
 
     async def _run(
-        self, question: Question, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
+        self, question: DecisionTask, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
     ) -> Decision:
         make = partial(run, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
         return make() if question.catalogue.is_light else await aside(question.tenant.tenant_id, make)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from rapport.application.decisions.load_facts import facts_request
+from rapport.application.decisions.load_facts import build_facts_query
 from rapport.domain.customers.context import build_context, resolve_time_zone
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.customers.merge import find_person_id, merge_memberships, merge_snapshots
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 from rapport.domain.decisions.record import WatermarkRecord
 from rapport.domain.decisions.reservations import Reservation, split_reservations
-from rapport.storage.customers import load_kept
+from rapport.storage.customers import load_snapshots
 from rapport.storage.decision_facts import read_facts, read_summary_rows
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answere
     keys_of_each = [each.keys for each in asked]
     keys = list(dict.fromkeys(chain.from_iterable(keys_of_each)))
     rows, found = await asyncio.gather(
-        database.call(read_summary_rows, [each.facts for each in asked]), database.call(load_kept, keys)
+        database.call(read_summary_rows, [each.facts for each in asked]), database.call(load_snapshots, keys)
     )
     by_key = dict(zip(keys, found, strict=True))
     kept = [
@@ -143,7 +143,7 @@ class FactsReader:
         members = await self._identities.members(tenant.tenant_id, request.customer_id)
         exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
         asked = Asked(
-            facts=facts_request(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
+            facts=build_facts_query(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
             tenant=tenant,
             given=request.attributes,
             sources=catalogue.attribute_sources,

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rapport.application.decisions.recommendation_id import made_at_ms
+from rapport.application.decisions.recommendation_id import decode_created_at_ms
 from rapport.storage.decisions import DecisionItem, find_decision_items
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class RecentDecisions:
         return next((item for item in items or () if item.rank == rank), None)
 
     async def _look_up(self, tenant_id: str, recommendation_id: str) -> Sequence[DecisionItem] | None:
-        made_ms = made_at_ms(recommendation_id)
+        made_ms = decode_created_at_ms(recommendation_id)
         is_recent = made_ms is not None and abs(self._clock() - made_ms) < RECENT_MS
         found = await self._database.call(find_decision_items, tenant_id, recommendation_id)
         for pause_s in PAUSES_S if is_recent else ():

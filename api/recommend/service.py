@@ -14,7 +14,7 @@ from api.recommend.decider import Made
 from api.recommend.requests import name_customer, understand
 from api.recommend.reservation_store import CustomerKey, LockLostError
 from api.recommend.schemas import Recommendation, Timing
-from rapport.application.decisions.decide import Question, counts_contacts
+from rapport.application.decisions.decide import DecisionTask, needs_reservations
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.decisions.message import FIRST_ITEM, encode_decision, find_implicit_channels
 from rapport.domain.decisions.reservations import Reservation, make_reservation
@@ -77,7 +77,7 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
     partition, source = _log_of(services, tenant_id, asked)
     recommendation_id = make_recommendation_id(services.clock())
     await services.quota.take(tenant, recommendation_id)
-    question = Question(
+    question = DecisionTask(
         tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
     )
     try:
@@ -113,12 +113,12 @@ def _log_of(services: Services, tenant_id: str, asked: Asked) -> tuple[int, Sour
     return partition, source
 
 
-async def _decide_and_reserve(services: Services, question: Question, recommendation_id: str) -> _Reserved:
+async def _decide_and_reserve(services: Services, question: DecisionTask, recommendation_id: str) -> _Reserved:
     """Decide and reserve while nobody else decides about the customer."""
     tenant_id = question.tenant.tenant_id
     canonical_id = (await services.identities.of(tenant_id)).canonical(question.request.customer_id)
     key = CustomerKey(tenant_id, canonical_id)
-    if not counts_contacts(question.catalogue):
+    if not needs_reservations(question.catalogue):
         made = await services.decider.decide(question, recommendation_id, services.clock())
         return _Reserved(made, _implicit(question, made), None, key)
     for _ in range(ATTEMPTS):
@@ -136,7 +136,7 @@ async def _decide_and_reserve(services: Services, question: Question, recommenda
     raise unavailable("Too much is being decided about this customer at the moment; try again shortly.")
 
 
-def _implicit(question: Question, made: Made) -> frozenset[str]:
+def _implicit(question: DecisionTask, made: Made) -> frozenset[str]:
     tracking = {one.id: one.impression_tracking for one in question.catalogue.channels.values()}
     return find_implicit_channels(made.record.decision.items, tracking)
 

@@ -14,7 +14,7 @@ import structlog
 from rapport.domain.decisions.tenant_totals import OfferTotals, Totals, index_totals, make_tenant_facts, needs_totals
 from rapport.domain.periods import local_date
 from rapport.storage.errors import TransientStorageError
-from rapport.storage.offer_totals import read_totals
+from rapport.storage.offer_totals import read_offer_totals
 
 if TYPE_CHECKING:
     from datetime import date
@@ -90,7 +90,7 @@ class TenantTotals:
         started = time.monotonic()
         totals: Sequence[OfferTotals]
         try:
-            totals = await self._database.call(read_totals, tenant.tenant_id, tenant.time_zone, now_ms)
+            totals = await self._database.call(read_offer_totals, tenant.tenant_id, tenant.time_zone, now_ms)
         except TransientStorageError as error:
             known = self._known.get(tenant.tenant_id)
             if known is None:

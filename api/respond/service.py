@@ -25,7 +25,7 @@ from rapport.domain.payloads import hash_payload
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.rejections import Rejection
 from rapport.kafka.sources import event_id
-from rapport.storage.recorded_events import KeyOfEvent
+from rapport.storage.recorded_events import EventKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +87,7 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
         raise invalid(Fault(field="body", message=as_read.detail))
     payload = hash_payload(event, occurred_at_ms)
     written, is_duplicate = await services.repetitions.write_once(
-        KeyOfEvent(tenant_id, answer.customer_id, key),
+        EventKey(tenant_id, answer.customer_id, key),
         payload,
         lambda: _write(services, event, text, payload),
     )

@@ -12,7 +12,7 @@ import structlog
 
 from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.compile import compile_catalogue
-from rapport.storage.catalogue import catalogue_stamp, load_catalogue
+from rapport.storage.catalogue import load_catalogue, read_catalogue_stamp
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class CompiledCatalogues:
 
 def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[StoredCatalogue, Catalogue]:
     """The newest catalogue; the known one if that is it."""
-    newest = catalogue_stamp(store, tenant_id)
+    newest = read_catalogue_stamp(store, tenant_id)
     if known is not None and known.ready.stamp == newest:
         return known.stored, known.ready
     return _load(store, tenant_id, newest)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from api.runtime.shared_state import SharedState
     from api.runtime.watermark import Watermark
     from rapport.domain.payloads import PayloadHashes
-    from rapport.storage.recorded_events import KeyOfEvent, Recorded
+    from rapport.storage.recorded_events import EventKey, RecordedEvent
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Repetitions:
 
     def __init__(
         self,
-        recorded: Loader[KeyOfEvent, Recorded | None],
+        recorded: Loader[EventKey, RecordedEvent | None],
         watermark: Watermark,
         shared: SharedState | None,
         *,
@@ -78,10 +78,10 @@ class Repetitions:
         self._recorded = recorded
         self._watermark = watermark
         self._shared = SharedWrites(shared, patience_s) if shared else None
-        self._own: OrderedDict[KeyOfEvent, tuple[float, asyncio.Future[WrittenEvent]]] = OrderedDict()
+        self._own: OrderedDict[EventKey, tuple[float, asyncio.Future[WrittenEvent]]] = OrderedDict()
 
     async def write_once(
-        self, key: KeyOfEvent, payload: PayloadHashes, write: Callable[[], Awaitable[WrittenEvent]]
+        self, key: EventKey, payload: PayloadHashes, write: Callable[[], Awaitable[WrittenEvent]]
     ) -> tuple[WrittenEvent, bool]:
         """Write an event, or find the one that was written with its key.
 
@@ -122,7 +122,7 @@ class Repetitions:
             if (key.tenant_id, key.customer_id) in customers and event.done():
                 del self._own[key]
 
-    def _known(self, key: KeyOfEvent) -> asyncio.Future[WrittenEvent] | None:
+    def _known(self, key: EventKey) -> asyncio.Future[WrittenEvent] | None:
         entry = self._own.get(key)
         if entry is None or time.monotonic() - entry[0] > KEPT_S:
             return None
@@ -133,7 +133,7 @@ class Repetitions:
             self._own.popitem(last=False)
 
     async def _find_or_write(
-        self, key: KeyOfEvent, write: Callable[[], Awaitable[WrittenEvent]]
+        self, key: EventKey, write: Callable[[], Awaitable[WrittenEvent]]
     ) -> tuple[WrittenEvent, bool]:
         if self._shared is None:
             return await self._apply(key, write)
@@ -148,11 +148,11 @@ class Repetitions:
             claim.fulfil(msgspec.json.encode(event))
             return event, is_duplicate
 
-    async def _apply(self, key: KeyOfEvent, write: Callable[[], Awaitable[WrittenEvent]]) -> tuple[WrittenEvent, bool]:
+    async def _apply(self, key: EventKey, write: Callable[[], Awaitable[WrittenEvent]]) -> tuple[WrittenEvent, bool]:
         recorded = await self._find_recorded(key)
         return (await write(), False) if recorded is None else (self._event_of(recorded), True)
 
-    async def _find_recorded(self, key: KeyOfEvent) -> Recorded | None:
+    async def _find_recorded(self, key: EventKey) -> RecordedEvent | None:
         deadline = time.monotonic() + APPLIED_WITHIN_S
         try:
             while True:
@@ -166,7 +166,7 @@ class Repetitions:
             log.warning("repetitions cannot be looked up; the stream will tell", error=str(error))
             return None
 
-    def _event_of(self, recorded: Recorded) -> WrittenEvent:
+    def _event_of(self, recorded: RecordedEvent) -> WrittenEvent:
         partitions = {source.name: number for number, source in self._watermark.sources.items()}
         partition = partitions.get(recorded.source)
         return WrittenEvent(

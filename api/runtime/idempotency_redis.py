@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from api.runtime.shared_state import SharedState
-    from rapport.storage.recorded_events import KeyOfEvent
+    from rapport.storage.recorded_events import EventKey
 
 KEPT_S: Final = 3_600
 LOOK_EVERY_S: Final = 0.02
@@ -66,7 +66,7 @@ class SharedWrites:
         self._shared = shared
         self._patience_s = patience_s
 
-    async def claim(self, key: KeyOfEvent) -> Claim | bytes:
+    async def claim(self, key: EventKey) -> Claim | bytes:
         """The right to write an event, or what came of it when another process wrote it.
 
         Raises:

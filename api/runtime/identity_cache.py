@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from rapport.storage.errors import TransientStorageError
-from rapport.storage.identity import read_merges, read_stamp
+from rapport.storage.identity import read_merge_stamp, read_merges
 
 if TYPE_CHECKING:
     from api.runtime.database import Database
     from rapport.domain.profiles.identity import Merges
     from rapport.storage.client import Store
-    from rapport.storage.identity import Stamp
+    from rapport.storage.identity import MergeStamp
 
 log = structlog.get_logger(__name__)
 REFRESH_S: Final = 0.75
@@ -31,7 +31,7 @@ MAX_TENANTS: Final = 1_000
 class _Known:
     """Merges, the state they are of, and when they were last seen to be the newest (monotonic seconds)."""
 
-    stamp: Stamp
+    stamp: MergeStamp
     merges: Merges
     seen_at: float
 
@@ -104,9 +104,9 @@ class IdentityMap:
         return known
 
 
-def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[Stamp, Merges]:
+def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[MergeStamp, Merges]:
     """The newest merges; the known ones if those are they."""
-    stamp = read_stamp(store, tenant_id)  # before the merges: one that comes in between is looked for again
+    stamp = read_merge_stamp(store, tenant_id)  # before the merges: one that comes in between is looked for again
     if known is not None and known.stamp == stamp:
         return stamp, known.merges
     return stamp, read_merges(store, tenant_id)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapport.storage.client import Store
-    from rapport.storage.segments import Refresh
+    from rapport.storage.segments import SegmentRefresh
 
 
 def load_segment_extras(store: Store, tenant_id: str, segment_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -20,7 +20,7 @@ def load_segment_extras(store: Store, tenant_id: str, segment_ids: Sequence[str]
     return {segment_id: extras_of(refreshes.get(segment_id)) for segment_id in segment_ids}
 
 
-def extras_of(refresh: Refresh | None) -> Mapping[str, Any]:
+def extras_of(refresh: SegmentRefresh | None) -> Mapping[str, Any]:
     """The same of one refresh."""
     if refresh is None:
         return {"customerCount": None, "lastRefreshedAt": None}

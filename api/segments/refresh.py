@@ -15,7 +15,7 @@ from rapport.domain.profiles.segments import Segment
 from rapport.fairness import Backoff, take_turns
 from rapport.jobs import PartialFailureError, try_each
 from rapport.storage.catalogue import load_catalogue
-from rapport.storage.segments import Tenancy, load_due_tenants, load_refreshes, refresh_segment
+from rapport.storage.segments import RefreshContext, load_due_tenants, load_refreshes, refresh_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from api.runtime.database import Database
     from api.runtime.tenants import TenantDirectory
     from rapport.domain.catalogue.strategy import MetricDefinition
-    from rapport.storage.catalogue import Record, StoredCatalogue
-    from rapport.storage.segments import Refresh
+    from rapport.storage.catalogue import EntityVersion, StoredCatalogue
+    from rapport.storage.segments import SegmentRefresh
 
 log = structlog.get_logger(__name__)
 FIRST_RETRY_S: Final = 10.0
@@ -35,7 +35,7 @@ LONGEST_RETRY_S: Final = 3_600.0
 class _Due(NamedTuple):
     tenant_id: str
     stored: StoredCatalogue
-    record: Record
+    record: EntityVersion
 
 
 class SegmentRefresher:
@@ -101,7 +101,7 @@ class SegmentRefresher:
         if setbacks:
             raise PartialFailureError(setbacks)
 
-    async def refresh(self, tenant_id: str, segment_id: str) -> tuple[Segment, Refresh]:
+    async def refresh(self, tenant_id: str, segment_id: str) -> tuple[Segment, SegmentRefresh]:
         """Refresh one segment now, whatever its status.
 
         Raises:
@@ -114,9 +114,9 @@ class SegmentRefresher:
             raise ApiError(404, f"There is no segment {segment_id!r}.")
         return cast("Segment", record.entity), await self._refresh(tenant_id, stored, record)
 
-    async def _refresh(self, tenant_id: str, stored: StoredCatalogue, record: Record) -> Refresh:
+    async def _refresh(self, tenant_id: str, stored: StoredCatalogue, record: EntityVersion) -> SegmentRefresh:
         tenant = await self._tenants.get(tenant_id)
-        tenancy = Tenancy(tenant_id=tenant_id, time_zone=tenant.time_zone, metrics=_metrics_of(stored))
+        tenancy = RefreshContext(tenant_id=tenant_id, time_zone=tenant.time_zone, metrics=_metrics_of(stored))
         async with self._locks[tenant_id]:
             segment = cast("Segment", record.entity)
             done = await self._database.call(refresh_segment, tenancy, segment, record.version, self._clock())
@@ -129,7 +129,7 @@ def _metrics_of(stored: StoredCatalogue) -> Mapping[str, MetricDefinition]:
     return {one.key: one for one in definitions if one.status is Status.ACTIVE}
 
 
-def _is_due(record: Record, known: Refresh | None, before_ms: int) -> bool:
+def _is_due(record: EntityVersion, known: SegmentRefresh | None, before_ms: int) -> bool:
     if record.is_deleted or record.entity is None or record.entity.status is not Status.ACTIVE:
         return False
     return known is None or known.version != record.version or known.refreshed_at_ms <= before_ms

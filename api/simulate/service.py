@@ -16,7 +16,7 @@ from api.recommend.answers import answer, summarise
 from api.recommend.requests import Asked, understand
 from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
-from rapport.application.decisions.decide import Question
+from rapport.application.decisions.decide import DecisionTask
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.conditions import ConditionError
@@ -157,13 +157,13 @@ async def _many(
     return tally.result(make_recommendation_id(services.clock()), (time.perf_counter() - started) * 1000)
 
 
-def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue) -> Question:
+def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
     """The question of a body about one customer: it is understood once for all of them."""
     request = replace(asked.request, customer_id=customer_id)
-    return Question(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
+    return DecisionTask(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
 
 
-async def _holds_of(services: Services, question: Question) -> Collection[Reservation]:
+async def _holds_of(services: Services, question: DecisionTask) -> Collection[Reservation]:
     tenant_id = question.tenant.tenant_id
     canonical_id = (await services.identities.of(tenant_id)).canonical(question.request.customer_id)
     return await services.reservations.peek(CustomerKey(tenant_id, canonical_id))

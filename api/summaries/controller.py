@@ -25,7 +25,7 @@ from api.summaries.report import GROUPS, row_of
 from api.summaries.schemas import Report, Summary, SummaryList
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import PeriodType
-from rapport.storage.summaries import SummaryKey, SummaryRequest, SummaryRow, SummaryRows
+from rapport.storage.summaries import SummaryKey, SummaryPage, SummaryQuery, SummaryRow
 from rapport.storage.summary_report import read_report
 
 DEFAULT_LIMIT: Final = 50
@@ -132,7 +132,7 @@ class SummaryController(Controller):
         after = SummaryKey() if not cursor else decode_cursor(cursor)
         if after is None:
             faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
-        wanted = SummaryRequest(
+        wanted = SummaryQuery(
             tenant_id=request.user.tenant_id,
             customer_id=customer_id,
             members=await services.identities.members(request.user.tenant_id, customer_id),
@@ -203,7 +203,7 @@ def _day(name: str, text: str | None, faults: list[Fault]) -> date | None:
         return None
 
 
-def _next_cursor(found: SummaryRows) -> str | None:
+def _next_cursor(found: SummaryPage) -> str | None:
     if not found.has_more:
         return None
     return encode_cursor(found.rows[-1].key)

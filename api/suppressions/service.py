@@ -16,7 +16,7 @@ from rapport.domain.customers.merge import merge_snapshots
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.suppressions import Suppression, compute_suppressions
 from rapport.storage.audit import append_audit
-from rapport.storage.customers import load_kept
+from rapport.storage.customers import load_snapshots
 from rapport.storage.suppressions import read_triggers, record_lift
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ async def _find(services: Services, tenant_id: str, customer_id: str, now_ms: in
     outcomes = {outcome for rule in rules for outcome in (*rule.outcomes, *rule.ended_by)}
     members = await services.identities.members(tenant_id, customer_id)
     found = await services.database.call(read_triggers, tenant_id, members, outcomes)
-    kept = await services.database.call(load_kept, [CustomerKey(tenant_id, member) for member in members])
+    kept = await services.database.call(load_snapshots, [CustomerKey(tenant_id, member) for member in members])
     tenant = await services.tenants.get(tenant_id)
     triggers = [trigger for of_one in found.values() for trigger in of_one]
     category_of = {offer.id: offer.category_id for offer in catalogue.offers.values()}

@@ -10,10 +10,10 @@ from api.unified_profile.schemas import RecentInteraction
 from rapport.domain.profiles.consent import strictness_of
 from rapport.storage.consents import load_consents
 from rapport.storage.customer_profiles import read_assignments
-from rapport.storage.history import HistoryFilter, PageRequest
-from rapport.storage.identity import identifiers_of
-from rapport.storage.journeys import enrollments_of
-from rapport.storage.segments import segments_of
+from rapport.storage.history import HistoryFilter, HistoryPageQuery
+from rapport.storage.identity import list_identifiers
+from rapport.storage.journeys import list_customer_enrolments
+from rapport.storage.segments import list_memberships
 
 if TYPE_CHECKING:
     from api.unified_profile.section_loader import Asked, Load
@@ -25,7 +25,7 @@ Items = Sequence[Any]
 
 async def load_identities(asked: Asked) -> Items:
     """What a customer is also known by: ids that were merged, what was linked, and what contact profiles say."""
-    found = await asked.services.database.call(identifiers_of, asked.tenant_id, asked.customer_ids)
+    found = await asked.services.database.call(list_identifiers, asked.tenant_id, asked.customer_ids)
     return [
         {"type": one.type, "value": one.value, "confidence": one.confidence}
         for one in found
@@ -36,7 +36,7 @@ async def load_identities(asked: Asked) -> Items:
 async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
     """The latest interactions, the newest first."""
     wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
-    page = await asked.services.history.load(PageRequest(wanted=wanted, limit=RECENT))
+    page = await asked.services.history.load(HistoryPageQuery(wanted=wanted, limit=RECENT))
     return [
         RecentInteraction(
             id=row["id"],
@@ -51,7 +51,7 @@ async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
 
 async def load_segments(asked: Asked) -> Items:
     """The active segments that the customer is in."""
-    found = await asked.services.database.call(segments_of, asked.tenant_id, asked.customer_ids)
+    found = await asked.services.database.call(list_memberships, asked.tenant_id, asked.customer_ids)
     return [
         {
             "segmentId": one.segment_id,
@@ -64,7 +64,7 @@ async def load_segments(asked: Asked) -> Items:
 
 async def load_journeys(asked: Asked) -> Items:
     """Enrolments in journeys, active or ended, the latest first."""
-    found = await asked.services.database.call(enrollments_of, asked.tenant_id, asked.customer_ids)
+    found = await asked.services.database.call(list_customer_enrolments, asked.tenant_id, asked.customer_ids)
     return [
         {
             "enrollmentId": one.enrollment_id,

@@ -19,7 +19,7 @@ from api.unified_profile.schemas import (
 from api.unified_profile.section_loader import Asked, Load, Loaded, load_sections
 from api.unified_profile.sections import SECTIONS
 from api.unified_profile.structured import SECTIONS as FIELDS
-from rapport.application.profiles.isolation import Isolated
+from rapport.application.profiles.isolation import IsolatedSection
 from rapport.application.profiles.sections import Section, SectionContext
 from rapport.storage.customer_profiles import is_known
 
@@ -94,7 +94,7 @@ class UnifiedProfiles:
 
 
 def _isolated(section: Section) -> Load:
-    isolated = Isolated(section)
+    isolated = IsolatedSection(section)
 
     async def load(asked: Asked) -> Sequence[Any]:
         context = SectionContext(

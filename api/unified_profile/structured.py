@@ -12,7 +12,7 @@ from api.http.times import iso
 from api.suppressions.service import list_suppressions
 from api.unified_profile.schemas import Contacts, Demographics, Interactions
 from api.unified_profile.sections import load_interactions
-from rapport.storage.contact_profiles import profiles_of_customers
+from rapport.storage.contact_profiles import find_profiles_of_customers
 from rapport.storage.customer_profiles import read_contact_totals
 from rapport.storage.customers import load_customers
 from rapport.storage.metrics import read_metrics
@@ -27,7 +27,7 @@ async def load_demographics(asked: Asked) -> Demographics:
     """Attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
     customers, profiles = await asyncio.gather(
         asked.services.database.call(load_customers, asked.tenant_id, asked.customer_ids),
-        asked.services.database.call(profiles_of_customers, asked.tenant_id, asked.customer_ids),
+        asked.services.database.call(find_profiles_of_customers, asked.tenant_id, asked.customer_ids),
     )
     attributes = {
         name: value

@@ -9,20 +9,26 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from rapport.application.catalogue_files.line_numbers import CatalogueFileError
-from rapport.application.catalogue_files.plan import Plan, Step, describe, plan, plan_all
+from rapport.application.catalogue_files.plan import (
+    CataloguePlan,
+    PlannedChange,
+    describe_change,
+    plan_catalogue,
+    plan_entities,
+)
 from rapport.application.catalogue_files.reader import CatalogueFile, read_catalogue
 from rapport.application.catalogue_files.writer import write_catalogue
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue import load_catalogue
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.outcome_types import list_outcome_types, save_outcome_types
 from rapport.storage.tenants import load_tenants
 from rapport.terminal import echo
 
 if TYPE_CHECKING:
-    from rapport.application.catalogue_files.outcome_types import OutcomeStep
+    from rapport.application.catalogue_files.outcome_types import PlannedOutcomeChange
     from rapport.storage.catalogue import StoredCatalogue
     from rapport.storage.client import Store
 
@@ -57,12 +63,12 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
         # All is validated by now. Outcome types go first, since they are harmless alone: should the catalogue turn out
         # to have been changed meanwhile so that the file does not fit any more, applying it again finds them done.
         _save_outcome_types(store, tenant_id, planned.outcome_types)
-        steps: Sequence[Step] = ()
+        steps: Sequence[PlannedChange] = ()
 
-        def decide(before: StoredCatalogue) -> Sequence[Change]:
+        def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
             nonlocal steps
             try:
-                steps, _ = plan(wanted, before.entities, prune=prune)
+                steps, _ = plan_entities(wanted, before.entities, prune=prune)
             except CatalogueFileError as error:
                 kept = "only its outcome types were changed" if planned.outcome_types else "nothing was changed"
                 raise _refused(file, error, kept) from error
@@ -70,7 +76,7 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
 
         after = change_catalogue(store, tenant_id, AUTHOR, decide)
         audit_catalogue(store, tenant_id)
-    _show(Plan(planned.outcome_types, steps, after.entities), done=True)
+    _show(CataloguePlan(planned.outcome_types, steps, after.entities), done=True)
 
 
 @catalog.command()
@@ -108,10 +114,10 @@ def _read(file: IO[str]) -> CatalogueFile:
         raise _refused(file, error) from error
 
 
-def _plan(store: Store, tenant_id: str, file: IO[str], wanted: CatalogueFile, *, prune: bool) -> Plan:
+def _plan(store: Store, tenant_id: str, file: IO[str], wanted: CatalogueFile, *, prune: bool) -> CataloguePlan:
     known, entities = list_outcome_types(store, tenant_id), load_catalogue(store, tenant_id).entities
     try:
-        return plan_all(wanted, known, entities, prune=prune)
+        return plan_catalogue(wanted, known, entities, prune=prune)
     except CatalogueFileError as error:
         raise _refused(file, error) from error
 
@@ -121,7 +127,7 @@ def _refused(file: IO[str], error: CatalogueFileError, kept: str = "nothing was 
     return CliError("\n".join([f"{file.name} has {count}; {kept}.", *map(str, error.faults)]))
 
 
-def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[OutcomeStep]) -> None:
+def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[PlannedOutcomeChange]) -> None:
     changes = [(step.known, step.record) for step in steps]
     stored = save_outcome_types(store, tenant_id, changes, AUTHOR, time.time_ns() // 1_000_000)
     if lost := [step.id for step, one in zip(steps, stored, strict=True) if one is None]:
@@ -131,18 +137,18 @@ def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[OutcomeSte
         )
 
 
-def _changes(steps: Iterable[Step]) -> Iterable[Change]:
+def _changes(steps: Iterable[PlannedChange]) -> Iterable[EntityChange]:
     for step in steps:
         if step.after is not None:
-            yield Change(step.kind, step.after)
+            yield EntityChange(step.kind, step.after)
         elif step.before is not None:
-            yield Change(step.kind, step.before, is_deleted=True)
+            yield EntityChange(step.kind, step.before, is_deleted=True)
 
 
-def _show(planned: Plan, *, done: bool) -> None:
-    steps: Sequence[Step | OutcomeStep] = [*planned.outcome_types, *planned.entities]
+def _show(planned: CataloguePlan, *, done: bool) -> None:
+    steps: Sequence[PlannedChange | PlannedOutcomeChange] = [*planned.outcome_types, *planned.entities]
     for step in steps:
-        for line in describe(step):
+        for line in describe_change(step):
             echo(line)
     made = sum(step.before is None for step in steps)
     deleted = sum(step.after is None for step in steps)

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from rapport.application.imports.customers import BATCH_ROWS, AttributeMapping, Destination, Loaded, load_customers_of
+from rapport.application.imports.customers import (
+    BATCH_ROWS,
+    AttributeMapping,
+    CustomerImport,
+    ImportTarget,
+    import_customers,
+)
 from rapport.application.imports.mapping import MappingError, parse_assignments
+from rapport.application.imports.progress import format_fault_count, show_progress
 from rapport.application.imports.readers import FileFaultError, FileFormat, open_table
-from rapport.application.imports.reporting import count_bad, watch
 from rapport.cli.environment import CliError, open_store, settings_from_environment
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.profiles.attributes import AttributeSchema
@@ -83,18 +89,18 @@ def load(
     echo(
         f"{table.name}: {loaded.rows:,} rows in {loaded.seconds:.1f} s ({loaded.rows_per_second:,.0f}/s); "
         f"{loaded.created:,} customers created, {loaded.changed:,} changed, {loaded.unchanged:,} as they were; "
-        f"{count_bad(loaded.bad_lines)}"
+        f"{format_fault_count(loaded.bad_lines)}"
     )
     sys.exit(1 if loaded.bad_lines else 0)
 
 
 def _load(
     store: Store, tenant_id: str, table: Table, mapping: AttributeMapping, *, replaces: bool, batch: int
-) -> Loaded:
+) -> CustomerImport:
     if tenant_id not in load_tenants(store):
         raise CliError(f"there is no tenant {tenant_id!r}; create it with `rapport tenant create {tenant_id}`.")
     schemas = load_catalogue(store, tenant_id).entities.get("customer_schema", ())
     form = AttributeSchema.from_schemas(one for one in schemas if isinstance(one, CustomerSchema))
-    into = Destination(store=store, tenant_id=tenant_id, author=AUTHOR, form=form)
-    with watch(table, make_console(), make_console(stderr=True), "customers") as watcher:
-        return load_customers_of(table, mapping, into, watcher, replaces=replaces, batch_rows=batch)
+    into = ImportTarget(store=store, tenant_id=tenant_id, author=AUTHOR, form=form)
+    with show_progress(table, make_console(), make_console(stderr=True), "customers") as watcher:
+        return import_customers(table, mapping, into, watcher, replaces=replaces, batch_rows=batch)

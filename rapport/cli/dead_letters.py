@@ -12,7 +12,7 @@ from rapport.kafka.clients import make_producer
 from rapport.settings import KafkaSettings
 from rapport.storage import dead_letters as letters
 from rapport.storage.client import Store
-from rapport.storage.dead_letters import StoredLetter
+from rapport.storage.dead_letters import StoredDeadLetter
 from rapport.terminal import echo, make_console
 
 
@@ -69,7 +69,7 @@ def replay(*, letter_ids: tuple[str, ...], codes: tuple[str, ...], limit: int) -
     echo(f"sent {len(chosen)} again")
 
 
-def _find(store: Store, ids: list[str]) -> list[StoredLetter]:
+def _find(store: Store, ids: list[str]) -> list[StoredDeadLetter]:
     found = letters.get_letters(store, ids)
     missing = set(ids) - {letter.id for letter in found}
     if missing:
@@ -77,7 +77,7 @@ def _find(store: Store, ids: list[str]) -> list[StoredLetter]:
     return found
 
 
-async def _send(kafka: KafkaSettings, chosen: list[StoredLetter]) -> None:
+async def _send(kafka: KafkaSettings, chosen: list[StoredDeadLetter]) -> None:
     client = make_producer(kafka)
     await client.start()
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from rapport.application.imports.sending import SendError
+from rapport.application.imports.event_sender import SendError
 from rapport.cli.environment import CliError
 from rapport.cli.stack import port_options
 from rapport.datasets.wheels import DatasetError, cache_dir

@@ -10,10 +10,10 @@ import click
 
 from rapport.cli.environment import open_store, settings_from_environment
 from rapport.domain.privacy import hash_customer
-from rapport.storage.dsar import person_of
-from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure
+from rapport.storage.dsar import find_all_ids
+from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, count_remains, finish_erasure
 from rapport.storage.erasure import sweep as sweep_tables
-from rapport.storage.personal_data import Erased, read_places
+from rapport.storage.personal_data import ErasureScope, find_locations
 from rapport.storage.tombstones import read_tombstones
 from rapport.terminal import echo
 
@@ -29,8 +29,8 @@ def erasure() -> None:
 def run(tenant_id: str, customer_ids: tuple[str, ...]) -> None:
     """Erase a customer, with all who were merged; several ids if they are one person besides. Workers may run."""
     with open_store(settings_from_environment()) as store:
-        erased = Erased(tenant_id, person_of(store, tenant_id, customer_ids), time.time_ns() // 1_000_000)
-        erasing = Erasing(erased, f"era-{uuid.uuid4().hex}", "rapport erasure run")
+        erased = ErasureScope(tenant_id, find_all_ids(store, tenant_id, customer_ids), time.time_ns() // 1_000_000)
+        erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", "rapport erasure run")
         begin_erasure(store, erasing)
         time.sleep(WORKERS_KNOW_AFTER_S)
         receipt = finish_erasure(store, erasing)
@@ -55,8 +55,8 @@ def verify(tenant_id: str, customer_id: str) -> None:
         mine = hash_customer(tenant_id, customer_id)
         erased_at_ms = next((t.tombstone.erased_at_ms for t in read_tombstones(store) if t.customer_hash == mine), None)
         until_ms = now_ms if erased_at_ms is None else erased_at_ms
-        traces = find_traces(store, Erased(tenant_id, (customer_id,), until_ms))
-        places = len({place.table for place in read_places(store)})
+        traces = count_remains(store, ErasureScope(tenant_id, (customer_id,), until_ms))
+        places = len({place.table for place in find_locations(store)})
     for table, rows in sorted(traces.items()):
         echo(f"{table}\t{rows}")
     if erased_at_ms is None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from rapport.application.imports.event_sender import SendError, open_sender
 from rapport.application.imports.mapping import ColumnMapping, MappingError, parse_assignments
+from rapport.application.imports.progress import describe_result, show_progress
 from rapport.application.imports.readers import FileFaultError, FileFormat, open_file
-from rapport.application.imports.reporting import describe, watch
-from rapport.application.imports.run import Produced, produce
-from rapport.application.imports.sending import SendError, open_sender
+from rapport.application.imports.run import ProduceResult, produce
 from rapport.cli.environment import CliError, settings_from_environment
 from rapport.datasets.catalogue import NAMES, DatasetName, open_dataset
 from rapport.datasets.synthetic import SyntheticSpec
@@ -103,14 +103,14 @@ def produce_command(
         spec = SyntheticSpec(events=events, customers=customers, skew=skew, seed=seed, tenant_id=tenant)
         feed = _open_dataset(dataset or "synthetic", spec)
     produced = asyncio.run(_send(feed, settings.kafka, batch=batch, is_strict=strict))
-    echo(f"{feed.name}: {describe(produced)}")
+    echo(f"{feed.name}: {describe_result(produced)}")
     sys.exit(1 if produced.bad_lines else 0)
 
 
-async def _send(feed: Feed, kafka: KafkaSettings, *, batch: int, is_strict: bool) -> Produced:
+async def _send(feed: Feed, kafka: KafkaSettings, *, batch: int, is_strict: bool) -> ProduceResult:
     try:
         async with open_sender(kafka, events_per_message=batch) as sender:
-            with watch(feed, make_console(), make_console(stderr=True)) as watcher:
+            with show_progress(feed, make_console(), make_console(stderr=True)) as watcher:
                 return await produce(feed, sender, watcher, is_strict=is_strict)
     except SendError as error:
         raise CliError(str(error)) from error

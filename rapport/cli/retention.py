@@ -11,9 +11,9 @@ from rapport.domain.retention import DataClass
 from rapport.storage.retention import (
     RetentionConfig,
     apply_retention,
+    list_tenants_with_retention,
     load_configs,
     save_config,
-    tenants_with_retention,
 )
 from rapport.terminal import echo
 
@@ -57,7 +57,7 @@ def apply() -> None:
         now_ms = time.time_ns() // 1_000_000
         deleted = {
             (tenant_id, table): rows
-            for tenant_id in tenants_with_retention(store)
+            for tenant_id in list_tenants_with_retention(store)
             for table, rows in apply_retention(store, tenant_id, now_ms).items()
         }
     for (tenant_id, table), rows in sorted(deleted.items()):

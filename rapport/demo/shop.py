@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rapport.application.catalogue_files.plan import plan
+from rapport.application.catalogue_files.plan import plan_entities
 from rapport.application.catalogue_files.reader import read_catalogue
 from rapport.demo.replay import ReplayError
 from rapport.storage.audit import audit_catalogue
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,9 +102,9 @@ def stock_shop(store: Store, tenant_id: str) -> None:
     """Put the shop's catalogue into the tenant's."""
     placed = read_catalogue(CATALOGUE.read_text("utf-8"))
 
-    def decide(before: Any) -> Sequence[Change]:  # noqa: ANN401 - the catalogue as it is stored
-        steps, _ = plan(placed, before.entities, prune=False)
-        return [Change(step.kind, step.after) for step in steps if step.after is not None]
+    def decide(before: Any) -> Sequence[EntityChange]:  # noqa: ANN401 - the catalogue as it is stored
+        steps, _ = plan_entities(placed, before.entities, prune=False)
+        return [EntityChange(step.kind, step.after) for step in steps if step.after is not None]
 
     change_catalogue(store, tenant_id, Author("demo"), decide)
     audit_catalogue(store, tenant_id)

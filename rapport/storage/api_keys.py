@@ -57,12 +57,12 @@ def create_key(
 def find_key(store: Store, key_hash: str) -> ApiKey | None:
     """The key with a hash, valid or not."""
     rows = store.rows("api_keys/by_hash", {"key_hash": key_hash})
-    return _key_of(rows[0]) if rows else None
+    return _key_from_row(rows[0]) if rows else None
 
 
 def list_keys(store: Store, tenant_id: str) -> list[ApiKey]:
     """A tenant's keys that were not revoked, the newest first."""
-    keys = [_key_of(row) for row in store.rows("api_keys/of_tenant", {"tenant_id": tenant_id})]
+    keys = [_key_from_row(row) for row in store.rows("api_keys/of_tenant", {"tenant_id": tenant_id})]
     return [key for key in keys if key.revoked_at_ms is None]
 
 
@@ -81,15 +81,15 @@ def revoke_key(store: Store, tenant_id: str, key_id: str, now_ms: int, *, reason
 
 def audit_created_key(store: Store, key: ApiKey, author: Author) -> None:
     """Note in the audit log that a key was made."""
-    draft = _draft_of(key, author, "create", key.created_at_ms, after=canonical_json(_told_of(key)))
+    draft = _draft_change(key, author, "create", key.created_at_ms, after=canonical_json(_audited_fields(key)))
     append_audit(store, key.tenant_id, [draft])
 
 
 def audit_revoked_key(store: Store, key: ApiKey, author: Author, now_ms: int, *, reason: str = "") -> None:
     """Note in the audit log that a key was revoked, and why."""
-    before = _told_of(key)
+    before = _audited_fields(key)
     after = before | {"revokedAtMs": now_ms, "revokedReason": reason}
-    draft = _draft_of(key, author, "revoke", now_ms, before=canonical_json(before), after=canonical_json(after))
+    draft = _draft_change(key, author, "revoke", now_ms, before=canonical_json(before), after=canonical_json(after))
     append_audit(store, key.tenant_id, [draft])
 
 
@@ -117,7 +117,7 @@ def _write(store: Store, key: ApiKey, *, revoked_at_ms: int | None = None, reaso
     store.insert("api_keys", pl.DataFrame([row], schema_overrides=times))
 
 
-def _draft_of(key: ApiKey, author: Author, action: str, at_ms: int, *, before: str = "", after: str) -> AuditDraft:
+def _draft_change(key: ApiKey, author: Author, action: str, at_ms: int, *, before: str = "", after: str) -> AuditDraft:
     return AuditDraft(
         at_ms=at_ms,
         actor=author.name,
@@ -131,12 +131,12 @@ def _draft_of(key: ApiKey, author: Author, action: str, at_ms: int, *, before: s
     )
 
 
-def _told_of(key: ApiKey) -> dict[str, Any]:
+def _audited_fields(key: ApiKey) -> dict[str, Any]:
     """What the audit log may know of a key: nothing that it, or its hash, could be guessed from."""
     return {"name": key.name, "role": key.role, "scopes": key.scopes, "expiresAtMs": key.expires_at_ms}
 
 
-def _key_of(row: Mapping[str, Any]) -> ApiKey:
+def _key_from_row(row: Mapping[str, Any]) -> ApiKey:
     expires_at_ms = row["expires_at_ms"]  # once stored without a bound: one beyond it must not hide the others
     return ApiKey(
         key_id=row["key_id"],

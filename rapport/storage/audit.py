@@ -58,7 +58,7 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainCheck:
     """Whether a chain is whole.
 
     Attributes:
@@ -75,7 +75,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _ChainHead:
     seq: int
     batch: int
     hash: str
@@ -89,9 +89,9 @@ def append_audit(store: Store, tenant_id: str, drafts: Sequence[AuditDraft]) -> 
         TransientStorageError: The database does not answer; it is not known then whether it is noted.
     """
     for attempt in range(MAX_ATTEMPTS):
-        if not drafts or _append(store, tenant_id, _head(store, tenant_id), drafts):
+        if not drafts or _try_append(store, tenant_id, _read_head(store, tenant_id), drafts):
             return
-        _step_aside(attempt)
+        _back_off(attempt)
     raise TransientStorageError(f"the audit log of {tenant_id} was written by others {MAX_ATTEMPTS} times in a row")
 
 
@@ -102,12 +102,12 @@ def audit_catalogue(store: Store, tenant_id: str) -> None:
         TransientStorageError: As :func:`append_audit`.
     """
     for attempt in range(MAX_ATTEMPTS):
-        head = _head(store, tenant_id)
+        head = _read_head(store, tenant_id)
         parameters = {"tenant_id": tenant_id, "revision": head.audited_revision}
         changes = store.rows("catalogue/changes_since", parameters)
-        if not changes or _append(store, tenant_id, head, [_draft_of(row) for row in changes]):
+        if not changes or _try_append(store, tenant_id, head, [_draft_change(row) for row in changes]):
             return
-        _step_aside(attempt)
+        _back_off(attempt)
     raise TransientStorageError(f"the audit log of {tenant_id} was written by others {MAX_ATTEMPTS} times in a row")
 
 
@@ -130,34 +130,34 @@ def read_audit(
     parameters = {name: getattr(wanted, name) for name in AuditFilter.__slots__}
     parameters |= {"tenant_id": tenant_id, "before_seq": before_seq, "limit": limit, "offset": offset}
     rows = store.rows("audit/page", parameters)
-    return [_entry_of(tenant_id, row) for row in rows], rows[0]["total"] if rows else 0
+    return [_entry_from_row(tenant_id, row) for row in rows], rows[0]["total"] if rows else 0
 
 
-def verify_audit(store: Store, tenant_id: str, anchor: Anchor | None = None) -> Verdict:
+def verify_audit(store: Store, tenant_id: str, anchor: Anchor | None = None) -> ChainCheck:
     """Check the whole chain of a tenant, and that it still has an entry that it once had."""
     seq, last_hash = 0, ""
     while True:
         parameters = {"tenant_id": tenant_id, "after_seq": seq, "limit": CHUNK}
-        entries = [_entry_of(tenant_id, row) for row in store.rows("audit/chain", parameters)]
+        entries = [_entry_from_row(tenant_id, row) for row in store.rows("audit/chain", parameters)]
         if broken := find_break(seq, last_hash, entries):
-            return Verdict(seq + sum(entry.seq <= broken[0] for entry in entries), *broken)
+            return ChainCheck(seq + sum(entry.seq <= broken[0] for entry in entries), *broken)
         if anchor is not None and any(entry.seq == anchor.seq and entry.hash != anchor.hash for entry in entries):
-            return Verdict(anchor.seq, anchor.seq, "anchor_mismatch")
+            return ChainCheck(anchor.seq, anchor.seq, "anchor_mismatch")
         if entries:
             seq, last_hash = entries[-1].seq, entries[-1].hash
         if len(entries) < CHUNK:
             break
     if anchor is not None and seq < anchor.seq:
-        return Verdict(seq, seq + 1, "anchor_missing")
-    return Verdict(seq, head=Anchor(seq, last_hash) if seq else None)
+        return ChainCheck(seq, seq + 1, "anchor_missing")
+    return ChainCheck(seq, head=Anchor(seq, last_hash) if seq else None)
 
 
-def _head(store: Store, tenant_id: str) -> _Head:
+def _read_head(store: Store, tenant_id: str) -> _ChainHead:
     (row,) = store.rows("audit/head", {"tenant_id": tenant_id})
-    return _Head(row["last_seq"], row["last_batch"], row["last_hash"], row["audited_revision"])
+    return _ChainHead(row["last_seq"], row["last_batch"], row["last_hash"], row["audited_revision"])
 
 
-def _append(store: Store, tenant_id: str, head: _Head, drafts: Sequence[AuditDraft]) -> bool:
+def _try_append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence[AuditDraft]) -> bool:
     change_id, batch = uuid.uuid4().hex, head.batch + 1
     rows = []
     for entry in link_entries(tenant_id, head.seq, head.hash, drafts):
@@ -169,11 +169,11 @@ def _append(store: Store, tenant_id: str, head: _Head, drafts: Sequence[AuditDra
     return bool(first["change_id"] == change_id)
 
 
-def _step_aside(attempt: int) -> None:
+def _back_off(attempt: int) -> None:
     time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that rivals do not keep step
 
 
-def _draft_of(row: Mapping[str, Any]) -> AuditDraft:
+def _draft_change(row: Mapping[str, Any]) -> AuditDraft:
     """A version of an entity as something to be noted."""
     existed = row["version"] > 1 and not row["was_deleted"]
     before = decode_stored_object(row["body_before"]) if existed and row["body_before"] else None
@@ -181,7 +181,7 @@ def _draft_of(row: Mapping[str, Any]) -> AuditDraft:
     return AuditDraft(
         at_ms=row["stored_at_ms"],
         actor=row["changed_by"],
-        action=_action_of(row["version"], before, after),
+        action=_name_action(row["version"], before, after),
         entity_type=row["kind"],
         entity_id=row["entity_id"],
         entity_name=row["name"],
@@ -193,7 +193,7 @@ def _draft_of(row: Mapping[str, Any]) -> AuditDraft:
     )
 
 
-def _action_of(version: int, before: Any, after: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+def _name_action(version: int, before: Any, after: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     if after is None:
         return "soft_delete"
     if before is None:
@@ -202,6 +202,6 @@ def _action_of(version: int, before: Any, after: Any) -> str:  # noqa: ANN401 - 
     return "publish" if is_now > was else "update"
 
 
-def _entry_of(tenant_id: str, row: Mapping[str, Any]) -> AuditEntry:
+def _entry_from_row(tenant_id: str, row: Mapping[str, Any]) -> AuditEntry:
     fields = {name: row[name] for name in AuditEntry.__struct_fields__ if name != "tenant_id"}
     return AuditEntry(**fields, tenant_id=tenant_id)

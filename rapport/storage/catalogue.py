@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class EntityVersion:
     """One version of one entity.
 
     Attributes:
@@ -53,7 +53,7 @@ class StoredCatalogue:
     """
 
     revision: int
-    records: Mapping[str, Mapping[str, Record]]
+    records: Mapping[str, Mapping[str, EntityVersion]]
 
     @property
     def stamp(self) -> str:
@@ -78,18 +78,18 @@ class StoredCatalogue:
             if record.problem and not record.is_deleted
         ]
 
-    def find(self, kind: str, entity_id: str) -> Record | None:
+    def find(self, kind: str, entity_id: str) -> EntityVersion | None:
         """An entity that exists, or None."""
         record = self.records.get(kind, {}).get(entity_id)
         return None if record is None or record.is_deleted else record
 
 
-def catalogue_stamp(store: Store, tenant_id: str) -> str:
+def read_catalogue_stamp(store: Store, tenant_id: str) -> str:
     """What :attr:`StoredCatalogue.stamp` would be now; cheap."""
     return str(_revisions(store, tenant_id, "1970-01-01 00:00:00.000")[0])
 
 
-def stamp_at(store: Store, tenant_id: str, at_ms: int) -> str:
+def read_stamp_at(store: Store, tenant_id: str, at_ms: int) -> str:
     """What it was at some time, in epoch milliseconds."""
     seconds, milliseconds = divmod(at_ms, 1000)
     return str(_revisions(store, tenant_id, f"{seconds}.{milliseconds:03d}")[1])
@@ -97,12 +97,12 @@ def stamp_at(store: Store, tenant_id: str, at_ms: int) -> str:
 
 def load_catalogue(store: Store, tenant_id: str, stamp: str | None = None) -> StoredCatalogue:
     """Load a tenant's whole catalogue: the version with a stamp, or the newest."""
-    revision = int(catalogue_stamp(store, tenant_id) if stamp is None else stamp)
-    records: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
+    revision = int(read_catalogue_stamp(store, tenant_id) if stamp is None else stamp)
+    records: dict[str, dict[str, EntityVersion]] = {kind: {} for kind in KINDS}
     for row in store.rows("catalogue/at_revision", {"tenant_id": tenant_id, "revision": revision}):
         kind, entity_id = row["kind"], row["entity_id"]
-        entity, problem = read_entity(kind, row["body"])
-        records.setdefault(kind, {})[entity_id] = Record(
+        entity, problem = decode_entity(kind, row["body"])
+        records.setdefault(kind, {})[entity_id] = EntityVersion(
             kind=kind,
             id=entity_id,
             version=row["newest_version"],
@@ -118,16 +118,16 @@ def load_catalogue(store: Store, tenant_id: str, stamp: str | None = None) -> St
 
 def load_catalogue_at(store: Store, tenant_id: str, at_ms: int) -> StoredCatalogue:
     """Load the catalogue as it was at some time, in epoch milliseconds."""
-    return load_catalogue(store, tenant_id, stamp_at(store, tenant_id, at_ms))
+    return load_catalogue(store, tenant_id, read_stamp_at(store, tenant_id, at_ms))
 
 
-def load_history(store: Store, tenant_id: str, kind: str, entity_id: str) -> list[Record]:
+def load_history(store: Store, tenant_id: str, kind: str, entity_id: str) -> list[EntityVersion]:
     """Every version of one entity, the newest first; empty if there never was one."""
     rows = store.rows("catalogue/history", {"tenant_id": tenant_id, "kind": kind, "entity_id": entity_id})
-    return [_version_of(kind, entity_id, row, rows[-1]["stored_at_ms"]) for row in rows]
+    return [_version_from_row(kind, entity_id, row, rows[-1]["stored_at_ms"]) for row in rows]
 
 
-def read_entity(kind: str, body: str) -> tuple[Entity | None, str]:
+def decode_entity(kind: str, body: str) -> tuple[Entity | None, str]:
     """An entity of its JSON, or why it cannot be had."""
     if kind not in KINDS:
         return None, f"the kind {kind!r} is not known"
@@ -144,9 +144,9 @@ def _revisions(store: Store, tenant_id: str, at: str) -> tuple[int, int]:
     return row["newest"], row["newest_then"]
 
 
-def _version_of(kind: str, entity_id: str, row: Mapping[str, Any], created_at_ms: int) -> Record:
-    entity, problem = read_entity(kind, row["body"])
-    return Record(
+def _version_from_row(kind: str, entity_id: str, row: Mapping[str, Any], created_at_ms: int) -> EntityVersion:
+    entity, problem = decode_entity(kind, row["body"])
+    return EntityVersion(
         kind=kind,
         id=entity_id,
         version=row["version"],

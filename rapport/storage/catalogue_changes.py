@@ -31,7 +31,7 @@ _TYPES: Final = {"version": pl.UInt32, "revision": pl.UInt64, "is_deleted": pl.B
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class EntityChange:
     """What one entity is to become.
 
     Attributes:
@@ -56,11 +56,11 @@ class Author:
     request_id: str = ""
 
 
-Decide = Callable[[StoredCatalogue], Sequence[Change]]
+ChangeFunction = Callable[[StoredCatalogue], Sequence[EntityChange]]
 """What is to change, given what is there. Whatever it raises ends the change."""
 
 
-def change_catalogue(store: Store, tenant_id: str, author: Author, decide: Decide) -> StoredCatalogue:
+def change_catalogue(store: Store, tenant_id: str, author: Author, decide: ChangeFunction) -> StoredCatalogue:
     """Change a tenant's catalogue.
 
     ``decide`` is called again, with what is there then, whenever another change came first.
@@ -84,7 +84,7 @@ def change_catalogue(store: Store, tenant_id: str, author: Author, decide: Decid
 
 
 def append_versions(
-    store: Store, tenant_id: str, before: StoredCatalogue, changes: Sequence[Change], author: Author
+    store: Store, tenant_id: str, before: StoredCatalogue, changes: Sequence[EntityChange], author: Author
 ) -> bool:
     """Write the versions that follow those in ``before``, as one revision.
 

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.external import ExternalData
 from urllib3.exceptions import HTTPError
 
 from rapport.storage.errors import TerminalStorageError, TransientStorageError, is_transient
-from rapport.storage.queries import query
+from rapport.storage.queries import load_query
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -71,9 +71,9 @@ class Store:
         """
         external = _external_data(frames) if frames else None
         with self.timer(name):
-            data: bytes = _translated(
+            data: bytes = _translate_errors(
                 lambda: self.client.raw_query(
-                    query(name),
+                    load_query(name),
                     parameters=dict(parameters or {}),
                     settings=dict(self.select_settings),
                     fmt="ArrowStream",
@@ -93,7 +93,7 @@ class Store:
         body = io.BytesIO()
         frame.write_ipc_stream(body, compat_level=pl.CompatLevel.newest())
         with self.timer(f"insert/{table}"):
-            _translated(
+            _translate_errors(
                 lambda: self.client.raw_insert(
                     table,
                     column_names=frame.columns,
@@ -106,9 +106,9 @@ class Store:
     def command(self, name: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement of ``sql/queries`` that returns nothing (``INSERT … SELECT``)."""
         with self.timer(name):
-            _translated(
+            _translate_errors(
                 lambda: self.client.command(
-                    query(name), parameters=dict(parameters or {}), settings=dict(self.insert_settings)
+                    load_query(name), parameters=dict(parameters or {}), settings=dict(self.insert_settings)
                 )
             )
 
@@ -120,7 +120,7 @@ class Store:
             tolerate_existing: "Already exists" is success: a crash came between a migration and its record.
         """
         try:
-            _translated(lambda: self.client.command(statement))
+            _translate_errors(lambda: self.client.command(statement))
         except TerminalStorageError as error:
             is_index = error.code == _ILLEGAL_COLUMN and "index with this name already exists" in str(error)
             if not (tolerate_existing and (error.code in _ALREADY_EXISTS or is_index)):
@@ -162,7 +162,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timer:
         )
 
     try:
-        client = _translated(open_client)
+        client = _translate_errors(open_client)
     except TransientStorageError as error:
         raise TransientStorageError(
             f"ClickHouse at {url.scheme}://{url.netloc.rpartition('@')[2]} does not answer; is it running?", error.code
@@ -186,7 +186,7 @@ def _external_data(frames: Mapping[str, pl.DataFrame]) -> ExternalData:
     return external
 
 
-def _translated(call: Callable[[], T]) -> T:
+def _translate_errors(call: Callable[[], T]) -> T:
     try:
         return call()
     except OperationalError as error:

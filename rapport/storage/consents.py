@@ -13,7 +13,7 @@ import polars as pl
 
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, ConsentStatus
-from rapport.storage.customers import asked_frame
+from rapport.storage.customers import build_customer_frame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -42,7 +42,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at_ms: int | None
 
 
-class Recorded(ConsentStatement, frozen=True, kw_only=True):
+class RecordedStatement(ConsentStatement, frozen=True, kw_only=True):
     """A statement as it was recorded.
 
     Attributes:
@@ -62,17 +62,17 @@ class CustomerStatement(NamedTuple):
 
 def load_consents(store: Store, tenant_id: str, customer_ids: Collection[str]) -> dict[str, list[Consent]]:
     """Load what customers say now, by purpose in alphabetical order; those of whom nothing is recorded are left out."""
-    frame = asked_frame(CustomerKey(tenant_id, customer_id) for customer_id in customer_ids)
+    frame = build_customer_frame(CustomerKey(tenant_id, customer_id) for customer_id in customer_ids)
     consents: dict[str, list[Consent]] = {}
     for row in store.select("consents/states", frames={"asked_customers": frame}).iter_rows(named=True):
-        consents.setdefault(row.pop("customer_id"), []).append(_typed(Consent, row))
+        consents.setdefault(row.pop("customer_id"), []).append(_struct_from_row(Consent, row))
     return consents
 
 
-def load_statements(store: Store, tenant_id: str, customer_id: str, *, limit: int = 1_000) -> list[Recorded]:
+def load_statements(store: Store, tenant_id: str, customer_id: str, *, limit: int = 1_000) -> list[RecordedStatement]:
     """Load every statement of one customer, the latest first."""
     rows = store.rows("consents/history", {"tenant_id": tenant_id, "customer_id": customer_id, "limit": limit})
-    return [_typed(Recorded, row) for row in rows]
+    return [_struct_from_row(RecordedStatement, row) for row in rows]
 
 
 def record_consents(store: Store, tenant_id: str, author: Author, statements: Iterable[CustomerStatement]) -> None:
@@ -98,5 +98,5 @@ def record_consents(store: Store, tenant_id: str, author: Author, statements: It
     store.insert("consents", pl.DataFrame(rows, schema_overrides={"stated_at": _MILLIS}))
 
 
-def _typed(struct: type[T], row: Mapping[str, Any]) -> T:
+def _struct_from_row(struct: type[T], row: Mapping[str, Any]) -> T:
     return struct(**{**row, "status": ConsentStatus(row["status"]), "source": ConsentSource(row["source"])})

@@ -66,7 +66,7 @@ class ProfilePage:
 def read_profiles(store: Store, tenant_id: str, profile_ids: Collection[str]) -> list[StoredProfile]:
     """Profiles by their ids, the newest first, also those that have ended."""
     found = store.rows("contact_profiles/newest", {"tenant_id": tenant_id, "profile_ids": list(profile_ids)})
-    return [_profile_of(row) for row in found]
+    return [_profile_from_row(row) for row in found]
 
 
 def list_profiles(
@@ -98,7 +98,7 @@ def list_profiles(
         "contact_profiles/page",
         {
             "tenant_id": tenant_id,
-            "touched_since": _time(touched_since_ms),
+            "touched_since": _format_time(touched_since_ms),
             "limit": limit + 1,
             "before_id": before_id,
             "contact_id": contact_id,
@@ -121,7 +121,7 @@ def append_profile(store: Store, tenant_id: str, profile: ContactProfile) -> boo
         False if somebody else wrote a version with this number before; nothing has changed then.
     """
     change_id = uuid.uuid4().hex
-    row = _row_of(tenant_id, profile, change_id)
+    row = _to_row(tenant_id, profile, change_id)
     store.insert("contact_profile_versions", pl.DataFrame([row], schema_overrides=_TYPES))
     asked = {"tenant_id": tenant_id, "profile_id": profile.id, "version": profile.version}
     first = store.rows("contact_profiles/winner", asked)
@@ -167,7 +167,7 @@ def expire_profiles(store: Store, *, untouched_since_ms: int, now_ms: int, autho
         How many were ended.
     """
     ended: dict[str, list[str]] = {}
-    for row in store.rows("contact_profiles/untouched", {"touched_since": _time(untouched_since_ms)}):
+    for row in store.rows("contact_profiles/untouched", {"touched_since": _format_time(untouched_since_ms)}):
         ended.setdefault(row["tenant_id"], []).append(row["profile_id"])
 
     def lapse(found: StoredProfile) -> ContactProfile | None:
@@ -191,7 +191,7 @@ def note_reads(store: Store, reads: Mapping[tuple[str, str], int]) -> None:
     store.insert("contact_profile_reads", pl.DataFrame(rows, schema_overrides={"last_read_at": _MILLIS}))
 
 
-def uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
+def read_uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
     """Customers of whom nothing personal may be collected: since when (epoch ms), by tenant and customer id.
 
     Addresses are folded (:func:`~rapport.domain.addresses.fold_address`).
@@ -220,7 +220,7 @@ def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[
     return [found.get((tenant_id, fold_address(customer_id)), NO_OBJECTIONS) for tenant_id, customer_id in customers]
 
 
-def profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:
+def find_profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:
     """The profiles that speak for customers, the newest first, expired ones not yet removed among them."""
     asked = {"tenant_id": tenant_id, "customer_ids": [fold_address(one) for one in customer_ids]}
     ids = [row["profile_id"] for row in store.rows("contact_profiles/of_customers", asked)]
@@ -232,7 +232,7 @@ def remove_customers(store: Store, tenant_id: str, customer_ids: Collection[str]
     store.command("contact_profiles/remove_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
 
 
-def _row_of(tenant_id: str, profile: ContactProfile, change_id: str) -> dict[str, Any]:
+def _to_row(tenant_id: str, profile: ContactProfile, change_id: str) -> dict[str, Any]:
     return {
         "tenant_id": tenant_id,
         "profile_id": profile.id,
@@ -255,7 +255,7 @@ def _row_of(tenant_id: str, profile: ContactProfile, change_id: str) -> dict[str
     }
 
 
-def _profile_of(row: Mapping[str, Any]) -> StoredProfile:
+def _profile_from_row(row: Mapping[str, Any]) -> StoredProfile:
     profile = ContactProfile(
         id=row["profile_id"],
         version=row["version"],
@@ -273,5 +273,5 @@ def _profile_of(row: Mapping[str, Any]) -> StoredProfile:
     return StoredProfile(profile=profile, touched_at_ms=max(row["changed_at_ms"], row["last_read_at_ms"]))
 
 
-def _time(at_ms: int) -> str:
+def _format_time(at_ms: int) -> str:
     return datetime.fromtimestamp(max(at_ms, 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rapport.storage.contact_profiles import profiles_of_customers
+from rapport.storage.contact_profiles import find_profiles_of_customers
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -43,7 +43,7 @@ def is_known(store: Store, tenant_id: str, customer_ids: Collection[str]) -> boo
     """Whether anything is known of a customer."""
     if store.rows("profiles/known", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)}):
         return True
-    return bool(profiles_of_customers(store, tenant_id, customer_ids))
+    return bool(find_profiles_of_customers(store, tenant_id, customer_ids))
 
 
 def read_contact_totals(store: Store, tenant_id: str, customer_ids: Collection[str]) -> ContactTotals | None:

@@ -1,36 +1,114 @@
-"""Plain reads of single customers: arrays as parameters, and the column ``packed`` instead of many.
+"""Fast reads of the summary rows and events of single customers.
 
-Both are there for speed. The engine takes longer to plan a join than to read these rows, and reading costs what the
-columns that are read cost.
+The queries take customers as two arrays, tenants and ids, because the engine takes longer to plan a join than to read
+these rows; so the functions here pair tenants with ids again. They read the column ``packed`` instead of many columns,
+because a read costs what its columns cost, and pick the newest versions themselves, because FINAL costs several times
+as much.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import msgspec
+import polars as pl
+
+from rapport.domain.customers.customer import CustomerRef
+from rapport.domain.metrics import StoredEvent
+from rapport.domain.summaries import StoredSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from rapport.storage.client import Store
 
-    import msgspec
-    import polars as pl
+R = TypeVar("R", bound=tuple[Any, ...])
 
-    from rapport.domain.customers.customer import CustomerRef
+LONG_HISTORY: Final = 5_000
+"""Up to so many events of a customer are read one by one; beyond, the engine aggregates them."""
+_SUMMARY_KEY_COLUMNS: Final = 8
+_PackedSummary = tuple[int, int, int, int, int, int, int, Decimal, int, str, str]
+_PackedEvent = tuple[
+    str, int, str, str, bool, str, str, str, str, Decimal | None, str, int, str, int
+]  # in the order of the column's expression
+# not strict: a profile may have 64-bit numbers quoted in JSON
+_summary_decoder: Final = msgspec.json.Decoder(list[_PackedSummary], strict=False)
+_event_decoder: Final = msgspec.json.Decoder(list[_PackedEvent], strict=False)
 
 
-def asked_arrays(customers: Collection[CustomerRef]) -> dict[str, list[str]]:
-    """The parameters of a query about some customers; whoever asks pairs tenants with customers again."""
+class CustomerEvents(NamedTuple):
+    """Events of some customers.
+
+    Attributes:
+        events: Each once, in no order; none of customers with long histories.
+        long: Customers with more than :data:`LONG_HISTORY` events, for whom the engine counts and cuts pages.
+    """
+
+    events: Sequence[StoredEvent]
+    long: frozenset[CustomerRef]
+
+
+def read_stored_summaries(
+    store: Store, customers: Collection[CustomerRef], periods: Collection[str] = ()
+) -> Iterable[StoredSummary]:
+    """Read the newest version of each summary row of some customers, with one query; there is a row for each source.
+
+    Args:
+        store: The database.
+        customers: Tenant and customer id of each.
+        periods: Keys of periods; empty for all.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    found = store.select("summaries/of_customers", {**build_customer_parameters(customers), "periods": sorted(periods)})
+    wanted = set(customers)
+    rows = (row for row in map(StoredSummary._make, unpack_rows(found, _summary_decoder)) if row.customer in wanted)
+    return keep_newest_versions(rows, key_columns=_SUMMARY_KEY_COLUMNS)
+
+
+def read_events(store: Store, customers: Collection[CustomerRef], from_id: str) -> CustomerEvents:
+    """Read events of some customers with one query.
+
+    Args:
+        store: The database.
+        customers: Tenant and customer id of each.
+        from_id: The smallest event id to read.
+
+    Raises:
+        StorageError: ClickHouse does not answer.
+    """
+    parameters = {**build_customer_parameters(customers), "from_id": from_id, "most": LONG_HISTORY + 1}
+    found = store.select("history/of_customers", parameters)
+    wanted, long = set(customers), frozenset[CustomerRef]()
+    if found.height > LONG_HISTORY:
+        rows = found.group_by("tenant_id", "customer_id").len().filter(pl.col("len") > LONG_HISTORY)
+        long = frozenset(rows["tenant_id", "customer_id"].iter_rows())
+        found = found.join(rows, on=["tenant_id", "customer_id"], how="anti")
+    events: dict[str, StoredEvent] = {}
+    for event in map(StoredEvent._make, unpack_rows(found, _event_decoder)):
+        if event.customer in wanted:
+            events.setdefault(event.id, event)
+    return CustomerEvents(list(events.values()), long & wanted)
+
+
+def build_customer_parameters(customers: Collection[CustomerRef]) -> dict[str, list[str]]:
+    """Return the parameters of a query about some customers.
+
+    The query returns rows of every combination of the tenants and ids; the caller drops those it did not ask for.
+    """
     return {
         "tenants": sorted({tenant for tenant, _ in customers}),
         "customers": sorted({customer for _, customer in customers}),
     }
 
 
-def unpack(found: pl.DataFrame, decoder: msgspec.json.Decoder[Any]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query, each with what its last column, ``packed``, holds.
+def unpack_rows(found: pl.DataFrame, decoder: msgspec.json.Decoder[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query, with the last column, ``packed``, replaced by the values it holds.
 
     Args:
-        found: May be empty.
-        decoder: Of a list of tuples.
+        found: The rows; may be empty.
+        decoder: Decodes a list of tuples.
     """
     if found.is_empty():
         return
@@ -38,3 +116,19 @@ def unpack(found: pl.DataFrame, decoder: msgspec.json.Decoder[Any]) -> Iterator[
     values = decoder.decode("[" + ",".join(packed) + "]")
     for key, value in zip(zip(*keys, strict=True), values, strict=True):
         yield key + value
+
+
+def keep_newest_versions(rows: Iterable[R], key_columns: int) -> Iterable[R]:
+    """Keep, of each key, the row of the highest version.
+
+    Args:
+        rows: Each begins with its key; then come two columns by which versions ascend.
+        key_columns: Number of columns of a key.
+    """
+    newest: dict[tuple[Any, ...], R] = {}
+    version = slice(key_columns, key_columns + 2)
+    for row in rows:
+        key = row[:key_columns]
+        if row[version] > newest.setdefault(key, row)[version]:
+            newest[key] = row
+    return newest.values()

@@ -27,7 +27,7 @@ from rapport.domain.profiles.consent import ConsentStatus
 from rapport.domain.profiles.contact import NO_OBJECTIONS
 from rapport.domain.profiles.suppressions import SuppressionEndings
 from rapport.storage.contact_profiles import read_objections
-from rapport.storage.customer_reads import asked_arrays
+from rapport.storage.customer_reads import build_customer_parameters
 from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
@@ -47,18 +47,18 @@ _LONG: Final = re.compile("[0-9]{19}")
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-Before = Mapping[str, Customer | None]
+CurrentCustomers = Mapping[str, Customer | None]
 """Customers as they are, or were before they ended; None for those that never were."""
-Decide = Callable[[Before], Mapping[str, Attributes | None]]
+CustomerChange = Callable[[CurrentCustomers], Mapping[str, Attributes | None]]
 """What customers are to become, given what they are: their attributes, or None to end them. Whatever it raises ends the
 change."""
 
 
 def load_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> dict[str, Customer]:
     """Load the newest versions of customers; those that ended, too."""
-    frame = asked_frame(CustomerKey(tenant_id, customer_id) for customer_id in customer_ids)
+    frame = build_customer_frame(CustomerKey(tenant_id, customer_id) for customer_id in customer_ids)
     found = store.select("customers/newest", frames={"asked_customers": frame})
-    return {row["customer_id"]: _customer_of(row) for row in found.iter_rows(named=True)}
+    return {row["customer_id"]: _customer_from_row(row) for row in found.iter_rows(named=True)}
 
 
 def find_customer(store: Store, tenant_id: str, customer_id: str) -> Customer | None:
@@ -86,10 +86,10 @@ def load_history(
     page = {**who, "before_version": before_version or first[0]["versions"] + 1, "limit": limit}
     rows = store.rows("customers/history", page)
     extras = {"customer_id": customer_id, "created_at_ms": first[0]["created_at_ms"]}
-    return [_customer_of({**row, **extras}) for row in rows], first[0]["versions"]
+    return [_customer_from_row({**row, **extras}) for row in rows], first[0]["versions"]
 
 
-def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapshot]:
+def load_snapshots(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapshot]:
     """Load what decisions must know of customers, each in its place: one query for all, two where profiles name one."""
     if not keys:
         return []
@@ -99,7 +99,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapsho
     lifted: dict[CustomerKey, dict[tuple[str, str], int]] = {}
     named: set[CustomerKey] = set()
     folded = {key: CustomerKey(key.tenant_id, fold_address(key.customer_id)) for key in keys}
-    parameters = {**asked_arrays(keys), "folded": sorted({key.customer_id for key in folded.values()})}
+    parameters = {**build_customer_parameters(keys), "folded": sorted({key.customer_id for key in folded.values()})}
     for tenant_id, customer_id, about, purpose, at_ms, value in store.select(
         "customers/with_consents", parameters
     ).iter_rows():
@@ -113,7 +113,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapsho
         elif about == "contact profile":
             named.add(key)
         elif value:
-            attributes[key] = _attributes_of(value)
+            attributes[key] = _decode_attributes(value)
     asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
     objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
     return [
@@ -128,7 +128,7 @@ def load_kept(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapsho
 
 
 def change_customers(
-    store: Store, tenant_id: str, author: Author, customer_ids: Collection[str], decide: Decide
+    store: Store, tenant_id: str, author: Author, customer_ids: Collection[str], decide: CustomerChange
 ) -> dict[str, int]:
     """Change customers.
 
@@ -154,7 +154,7 @@ def change_customers(
     made: dict[str, int] = {}
     left = set(customer_ids)
     for attempt in range(MAX_ATTEMPTS):
-        before: Before = dict.fromkeys(left) | load_customers(store, tenant_id, left)
+        before: CurrentCustomers = dict.fromkeys(left) | load_customers(store, tenant_id, left)
         wanted = {name: to_be for name, to_be in decide(before).items() if _differs(before[name], to_be)}
         tried = {name: (known.version if (known := before[name]) else 0) + 1 for name in wanted}
         if not tried:
@@ -206,22 +206,22 @@ def _differs(before: Customer | None, wanted: Attributes | None) -> bool:
     return _encode(before.attributes) != _encode(wanted)
 
 
-def asked_frame(keys: Iterable[CustomerKey]) -> pl.DataFrame:
+def build_customer_frame(keys: Iterable[CustomerKey]) -> pl.DataFrame:
     """The customers that a query is about, to be sent along with it as ``asked_customers``."""
     return pl.DataFrame(list(keys), schema=dict(FRAMES["asked_customers"]), orient="row")
 
 
-def _attributes_of(text: str) -> Attributes:
+def _decode_attributes(text: str) -> Attributes:
     """Read attributes; whole numbers beyond 64 bits, which were stored once, are texts, as ClickHouse reads them."""
     attributes: Attributes = decode_stored_object(text)
     return cast("Attributes", write_long_numbers_as_texts(attributes)) if _LONG.search(text) else attributes
 
 
-def _customer_of(row: Mapping[str, Any]) -> Customer:
+def _customer_from_row(row: Mapping[str, Any]) -> Customer:
     return Customer(
         customer_id=row["customer_id"],
         version=row["version"],
-        attributes=_attributes_of(row["attributes"]),
+        attributes=_decode_attributes(row["attributes"]),
         is_deleted=bool(row["is_deleted"]),
         changed_by=row["changed_by"],
         created_at_ms=row["created_at_ms"],

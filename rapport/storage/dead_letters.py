@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLetter:
+class StoredDeadLetter:
     """A dead letter with its raw bytes."""
 
     id: str
@@ -49,10 +49,10 @@ def list_letters(
     )
 
 
-def get_letters(store: Store, ids: Sequence[str]) -> list[StoredLetter]:
+def get_letters(store: Store, ids: Sequence[str]) -> list[StoredDeadLetter]:
     """The letters with some ids; unknown ids are missing from the answer."""
     return [
-        StoredLetter(
+        StoredDeadLetter(
             id=row["id"],
             tenant_id=row["tenant_id"],
             code=row["code"],

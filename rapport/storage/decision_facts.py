@@ -20,16 +20,16 @@ from rapport.domain.decisions.contact_facts import NO_COUNTS, FactsQuery, FactsR
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.decisions.windows import Window, WindowUnit, first_day
 from rapport.domain.periods import ALLTIME_KEY, local_date, period_key
+from rapport.storage.customer_reads import read_stored_summaries
 from rapport.storage.history_facts import (
     PERIODS,
-    Reach,
+    AppliedOffsets,
     add_history,
+    index_requests,
     is_summarised,
     keep_latest,
-    numbers_of,
     place_of,
 )
-from rapport.storage.summary_rows import read_newest
 
 if TYPE_CHECKING:
     from rapport.domain.summaries import StoredSummary
@@ -43,9 +43,9 @@ def read_summary_rows(store: Store, requests: Sequence[FactsQuery]) -> Iterable[
 
     While a customer's time zone is not known, it asks for enough whatever the zone turns out to be.
     """
-    numbers = numbers_of(enumerate(requests))
+    numbers = index_requests(enumerate(requests))
     periods = {key for request in requests for key in _by_period(request)}
-    return read_newest(store, numbers, {ALLTIME_KEY, *periods})
+    return read_stored_summaries(store, numbers, {ALLTIME_KEY, *periods})
 
 
 def read_facts(
@@ -64,11 +64,13 @@ def read_facts(
     return facts
 
 
-def _add_summaries(requests: Sequence[FactsQuery], facts: list[FactsResult], rows: Iterable[StoredSummary]) -> Reach:
+def _add_summaries(
+    requests: Sequence[FactsQuery], facts: list[FactsResult], rows: Iterable[StoredSummary]
+) -> AppliedOffsets:
     """Add what the summaries know; returns how far they reach."""
     wanted = [_by_period(request) for request in requests]
-    numbers = numbers_of(enumerate(requests))
-    reach: Reach = {}
+    numbers = index_requests(enumerate(requests))
+    reach: AppliedOffsets = {}
     for row in rows:
         place = place_of(row)
         counts = Counts(row.impressions, row.positive, row.negative, row.neutral, row.converts)

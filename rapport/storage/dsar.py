@@ -10,9 +10,9 @@ import polars as pl
 
 from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
-from rapport.storage.contact_profiles import profiles_of_customers
+from rapport.storage.contact_profiles import find_profiles_of_customers
 from rapport.storage.identity import read_merges
-from rapport.storage.personal_data import Kind, read_places
+from rapport.storage.personal_data import LocationKind, find_locations
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -74,13 +74,13 @@ def list_requests(
     return [DsarRequest(**row) for row in store.rows("dsar/requests", {"tenant_id": tenant_id, **wanted})]
 
 
-def open_requests(store: Store, now_ms: int, taken_for_ms: int) -> list[DsarRequest]:
+def list_open_requests(store: Store, now_ms: int, taken_for_ms: int) -> list[DsarRequest]:
     """The oldest request of each tenant that waits, or that a process took up so long ago and has not finished."""
     asked = {"now_ms": now_ms, "taken_for_ms": taken_for_ms}
     return [DsarRequest(**row) for row in store.rows("dsar/open", asked)]
 
 
-def forget_states(store: Store, request: DsarRequest) -> None:
+def delete_earlier_states(store: Store, request: DsarRequest) -> None:
     """Delete what a request said before its newest state."""
     names = {"tenant_id": request.tenant_id, "request_id": request.request_id, "revision": request.revision}
     store.command("dsar/delete_states", names)
@@ -95,16 +95,16 @@ def find_spellings(store: Store, tenant_id: str, customer_ids: Iterable[str]) ->
     if not addresses:
         return ()
     found = dict.fromkeys(addresses)
-    for place in read_places(store):
-        if place.kind in (Kind.LETTERS, Kind.REQUESTS):
+    for place in find_locations(store):
+        if place.kind in (LocationKind.LETTERS, LocationKind.REQUESTS):
             continue
-        name = "privacy/spellings_in_arrays" if place.kind is Kind.ARRAY else "privacy/spellings"
+        name = "privacy/spellings_in_arrays" if place.kind is LocationKind.ARRAY else "privacy/spellings"
         asked = {"tenant_id": tenant_id, "addresses": addresses, "table": place.table, "column": place.column}
         found |= dict.fromkeys(row["customer_id"] for row in store.rows(name, asked))
     return tuple(found)
 
 
-def person_of(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> tuple[str, ...]:
+def find_all_ids(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> tuple[str, ...]:
     """Some customers with all ids of theirs: those that were merged, and addresses however they are written."""
     merges = read_merges(store, tenant_id)
     named = dict.fromkeys(member for one in customer_ids for member in merges.members(one))
@@ -112,8 +112,8 @@ def person_of(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> tupl
     return tuple(named | dict.fromkeys(member for one in spelled for member in merges.members(one)))
 
 
-def customers_with_email(store: Store, tenant_id: str, email: str) -> tuple[str, ...]:
+def find_customers_with_email(store: Store, tenant_id: str, email: str) -> tuple[str, ...]:
     """The customers that contact profiles with an e-mail address speak for; the address itself may be one."""
-    profiles = profiles_of_customers(store, tenant_id, [email])
+    profiles = find_profiles_of_customers(store, tenant_id, [email])
     names = (name for one in profiles for name in one.profile.contact_ids if not is_placeholder(name))
     return tuple(dict.fromkeys([email, *names]))

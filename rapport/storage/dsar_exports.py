@@ -11,7 +11,14 @@ import msgspec
 import polars as pl
 
 from rapport.storage.dead_letters import get_letters
-from rapport.storage.personal_data import Erased, Kind, Place, find_letters, linking_ids, read_places
+from rapport.storage.personal_data import (
+    ErasureScope,
+    Location,
+    LocationKind,
+    find_dead_letters,
+    find_locations,
+    select_linking_ids,
+)
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -48,8 +55,8 @@ def write_export(store: Store, request: DsarRequest, customer_ids: Sequence[str]
     if request.attempts > 1:
         store.command("dsar/delete_attempts", own)
     expected: Counter[str] = Counter()
-    for number, place in enumerate(read_places(store)):
-        if place.kind is not Kind.REQUESTS and place.table != TABLE:
+    for number, place in enumerate(find_locations(store)):
+        if place.kind is not LocationKind.REQUESTS and place.table != TABLE:
             expected[place.table] += _copy(store, place, request, customer_ids, number * PLACE_ROWS + 1)
     found = {row["table_name"]: int(row["rows"]) for row in store.rows("dsar/exported", own)}
     missing = [
@@ -69,12 +76,12 @@ def read_export(store: Store, request: DsarRequest, after: tuple[str, int] = (""
     return [(row["table_name"], row["position"], row["body"]) for row in store.rows("dsar/export_page", names | place)]
 
 
-def _copy(store: Store, place: Place, request: DsarRequest, customer_ids: Sequence[str], first_position: int) -> int:
+def _copy(store: Store, place: Location, request: DsarRequest, customer_ids: Sequence[str], first_position: int) -> int:
     """Copy the rows of one place; how many there were before."""
-    if place.kind is Kind.LETTERS:
+    if place.kind is LocationKind.LETTERS:
         return _copy_letters(store, request, customer_ids)
-    count, copy = _QUERIES[place.kind is Kind.ARRAY]
-    named = linking_ids(customer_ids) if place.kind is Kind.ARRAY else list(customer_ids)
+    count, copy = _QUERIES[place.kind is LocationKind.ARRAY]
+    named = select_linking_ids(customer_ids) if place.kind is LocationKind.ARRAY else list(customer_ids)
     who = {"tenant_id": request.tenant_id, "customer_ids": named, "column": place.column}
     rows = int(store.rows(count, {**who, "table": place.table})[0]["rows"])
     made = {
@@ -89,7 +96,7 @@ def _copy(store: Store, place: Place, request: DsarRequest, customer_ids: Sequen
 
 
 def _copy_letters(store: Store, request: DsarRequest, customer_ids: Sequence[str]) -> int:
-    ids = find_letters(store, Erased(request.tenant_id, tuple(customer_ids), _FOREVER_MS))
+    ids = find_dead_letters(store, ErasureScope(request.tenant_id, tuple(customer_ids), _FOREVER_MS))
     for start in range(0, len(ids), LETTERS_AT_ONCE):
         bodies = list(_letters(store, ids[start : start + LETTERS_AT_ONCE]))
         frame = pl.DataFrame(

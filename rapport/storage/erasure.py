@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Final
 from rapport.domain.privacy import hash_customer
 from rapport.storage.personal_data import (
     HISTORY,
-    Erased,
-    Kind,
-    Place,
+    ErasureScope,
+    Location,
+    LocationKind,
     count_rows,
     count_summaries,
     delete_rows,
-    read_places,
+    find_locations,
 )
 from rapport.storage.receipts import Receipt, write_receipt
 from rapport.storage.summary_erasure import rewrite_summaries
@@ -54,19 +54,19 @@ _PAUSE_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Erasing:
+class Erasure:
     """An erasure that has begun.
 
     Attributes:
         requested_by: The key, or the command, that asked for it.
     """
 
-    erased: Erased
+    erased: ErasureScope
     receipt_id: str
     requested_by: str
 
 
-def begin_erasure(store: Store, erasing: Erasing) -> None:
+def begin_erasure(store: Store, erasing: Erasure) -> None:
     """Write the tombstones. What follows is :func:`finish_erasure`, after :data:`WORKERS_KNOW_AFTER_S`."""
     erased = erasing.erased
     write_tombstones(
@@ -76,7 +76,7 @@ def begin_erasure(store: Store, erasing: Erasing) -> None:
 
 def finish_erasure(
     store: Store,
-    erasing: Erasing,
+    erasing: Erasure,
     *,
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     sleep: Callable[[float], None] = time.sleep,
@@ -116,9 +116,9 @@ def finish_erasure(
     return receipt
 
 
-def find_traces(store: Store, erased: Erased) -> dict[str, int]:
+def count_remains(store: Store, erased: ErasureScope) -> dict[str, int]:
     """Look into every place for what an erasure should have deleted: rows by table, where there are any."""
-    counts = {place.table: count_rows(store, place, erased) for place in read_places(store)}
+    counts = {place.table: count_rows(store, place, erased) for place in find_locations(store)}
     return {table: rows for table, rows in counts.items() if rows}
 
 
@@ -137,14 +137,14 @@ def sweep(
     """
     known = {(one.tenant_id, one.customer_hash): one for one in read_tombstones(store)}
     left: set[tuple[str, str]] = set()
-    for place in read_places(store) if known else ():
-        if place.kind in (Kind.COLUMN, Kind.SUMMARIES, Kind.OF_DECISIONS):
+    for place in find_locations(store) if known else ():
+        if place.kind in (LocationKind.COLUMN, LocationKind.SUMMARIES, LocationKind.OF_DECISIONS):
             left |= set(store.select("privacy/left_of_erased", place.names).iter_rows())
     total: Counter[str] = Counter()
     for tenant_id, customer_id in sorted(left):
         one = known[tenant_id, hash_customer(tenant_id, customer_id)]
-        erased = Erased(tenant_id, (customer_id,), one.tombstone.erased_at_ms)
-        deleted, is_clean = _delete_all(store, erased, sleep) if find_traces(store, erased) else ({}, True)
+        erased = ErasureScope(tenant_id, (customer_id,), one.tombstone.erased_at_ms)
+        deleted, is_clean = _delete_all(store, erased, sleep) if count_remains(store, erased) else ({}, True)
         total.update(deleted)
         if not is_clean:
             del known[tenant_id, one.customer_hash]
@@ -161,29 +161,29 @@ def sweep(
     return total
 
 
-def _delete_all(store: Store, erased: Erased, sleep: Callable[[float], None]) -> tuple[dict[str, int], bool]:
+def _delete_all(store: Store, erased: ErasureScope, sleep: Callable[[float], None]) -> tuple[dict[str, int], bool]:
     """Delete until nothing is found: rows by table, and whether nothing was left in the end."""
     deleted: Counter[str] = Counter()
-    places = read_places(store)
+    places = find_locations(store)
     for _ in range(ROUNDS):
-        found = _find(store, places, erased)
+        found = _count_all(store, places, erased)
         for place, rows in found.items():
             deleted[place.table] += rows
-            if place.kind is Kind.SUMMARIES:
+            if place.kind is LocationKind.SUMMARIES:
                 rewrite_summaries(store, erased, sleep=sleep)
             else:
                 delete_rows(store, place, erased)
-        if not find_traces(store, erased):
+        if not count_remains(store, erased):
             return dict(deleted), True
         sleep(_PAUSE_S)
     return dict(deleted), False
 
 
-def _find(store: Store, places: Sequence[Place], erased: Erased) -> dict[Place, int]:
+def _count_all(store: Store, places: Sequence[Location], erased: ErasureScope) -> dict[Location, int]:
     """What will be deleted: rows by place. Of summaries all, because a row does not show what it is made of."""
     found = {place: rows for place in places if (rows := count_rows(store, place, erased))}
     for place in places:
         is_touched = place in found or not erased.only_old or any(one.table == HISTORY for one in found)
-        if place.kind is Kind.SUMMARIES and is_touched and (rows := count_summaries(store, erased)):
+        if place.kind is LocationKind.SUMMARIES and is_touched and (rows := count_summaries(store, erased)):
             found[place] = rows
     return dict(sorted(found.items(), key=lambda pair: places.index(pair[0])))

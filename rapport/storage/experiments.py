@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counting:
+class ConversionQuery:
     """Which recommendations and conversions are counted.
 
     Attributes:
@@ -32,7 +32,7 @@ class Counting:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ConversionCounts:
     """People and conversions. Ids that were merged are one person.
 
     Attributes:
@@ -44,9 +44,9 @@ class Counted:
     switched: int
 
 
-def count_variants(store: Store, experiment_id: str, counting: Counting) -> Counted:
+def count_variants(store: Store, experiment_id: str, counting: ConversionQuery) -> ConversionCounts:
     """Count the people in each arm of an experiment, and how many of them converted on it."""
-    return _counted(
+    return _sum_rows(
         store.rows(
             "experiments/variants",
             {**_parameters(store, counting), "experiment_id": experiment_id, "only_offered": counting.only_offered},
@@ -54,7 +54,7 @@ def count_variants(store: Store, experiment_id: str, counting: Counting) -> Coun
     )
 
 
-def count_creatives(store: Store, experiment_id: str, counting: Counting) -> Counted:
+def count_creatives(store: Store, experiment_id: str, counting: ConversionQuery) -> ConversionCounts:
     """Count the people to whom each creative of an offer was recommended, and how many converted on it.
 
     Args:
@@ -62,12 +62,12 @@ def count_creatives(store: Store, experiment_id: str, counting: Counting) -> Cou
         experiment_id: Only its recommendations; empty: all.
         counting: Names the offer.
     """
-    return _counted(
+    return _sum_rows(
         store.rows("experiments/creatives", {**_parameters(store, counting), "experiment_id": experiment_id})
     )
 
 
-def _parameters(store: Store, counting: Counting) -> dict[str, Any]:
+def _parameters(store: Store, counting: ConversionQuery) -> dict[str, Any]:
     return {
         **read_aliases(store, counting.tenant_id),
         "tenant_id": counting.tenant_id,
@@ -77,8 +77,8 @@ def _parameters(store: Store, counting: Counting) -> dict[str, Any]:
     }
 
 
-def _counted(rows: list[dict[str, Any]]) -> Counted:
-    return Counted(
+def _sum_rows(rows: list[dict[str, Any]]) -> ConversionCounts:
+    return ConversionCounts(
         {row["variant"]: Sample(row["conversions"], row["customers"]) for row in rows},
         sum(row["switched"] for row in rows),
     )

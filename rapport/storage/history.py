@@ -9,8 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.events import FIRST_ID, make_first_id
-from rapport.storage.customer_reads import asked_arrays
-from rapport.storage.event_rows import read_events
+from rapport.storage.customer_reads import build_customer_parameters, read_events
 
 if TYPE_CHECKING:
     from rapport.domain.customers.customer import CustomerRef
@@ -69,7 +68,7 @@ class HistoryFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PageRequest:
+class HistoryPageQuery:
     """A page of one customer's history.
 
     Attributes:
@@ -84,7 +83,7 @@ class PageRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HistoryPage:
     """Interactions, newest first, and how many there are on all pages; 0 where this one is empty."""
 
     rows: Sequence[dict[str, Any]]
@@ -93,10 +92,10 @@ class Page:
 
 _Histories = Mapping["CustomerRef", Sequence["StoredEvent"]]
 _FILTERS: Final = ("offer_id", "creative_id", "channel_id", "outcome", "direction")
-_NOTHING: Final = Page((), 0)
+_NOTHING: Final = HistoryPage((), 0)
 
 
-def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
+def read_pages(store: Store, requests: Sequence[HistoryPageQuery]) -> list[HistoryPage]:
     """Read the pages of several requests with two queries, each in its place; of long histories with some more."""
     bounds = [request.wanted.parameters() for request in requests]
     events, long = read_events(
@@ -108,42 +107,42 @@ def read_pages(store: Store, requests: Sequence[PageRequest]) -> list[Page]:
     for event in events:
         histories.setdefault(event.customer, []).append(event)
     pages = [
-        _Cut((), 0) if _is_long(request, long) else _cut(histories, request, bounds_of_one)
+        _PageEvents((), 0) if _is_long(request, long) else _cut_page(histories, request, bounds_of_one)
         for request, bounds_of_one in zip(requests, bounds, strict=True)
     ]
-    rows = _rows_of(store, [entry[:3] for cut in pages for entry in cut.entries])
+    rows = _read_rows(store, [entry[:3] for cut in pages for entry in cut.entries])
     return [
         _read_long_page(store, request)
         if _is_long(request, long)
-        else Page([rows[entry[:3]] for entry in cut.entries], cut.total)
+        else HistoryPage([rows[entry[:3]] for entry in cut.entries], cut.total)
         if cut.entries
         else _NOTHING
         for request, cut in zip(requests, pages, strict=True)
     ]
 
 
-class _Cut(NamedTuple):
+class _PageEvents(NamedTuple):
     entries: Sequence[StoredEvent]
     total: int
 
 
-def _is_long(request: PageRequest, long: frozenset[CustomerRef]) -> bool:
+def _is_long(request: HistoryPageQuery, long: frozenset[CustomerRef]) -> bool:
     return not long.isdisjoint((request.wanted.tenant_id, one) for one in request.wanted.customer_ids)
 
 
-def _read_long_page(store: Store, request: PageRequest) -> Page:
+def _read_long_page(store: Store, request: HistoryPageQuery) -> HistoryPage:
     """A page of a long history, cut and counted by the engine."""
     wanted = request.wanted
     found = store.select("history/page_of_customer", {**wanted.parameters(request.cursor), "limit": request.limit})
     keys = [(wanted.tenant_id, customer_id, event_id) for customer_id, event_id in found.iter_rows()]
     if not keys:
         return _NOTHING
-    rows = _rows_of(store, keys)
+    rows = _read_rows(store, keys)
     total = store.rows("history/total_of_customer", wanted.parameters())[0]["total"]
-    return Page([rows[key] for key in keys], total)
+    return HistoryPage([rows[key] for key in keys], total)
 
 
-def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any]) -> _Cut:
+def _cut_page(histories: _Histories, request: HistoryPageQuery, bounds: Mapping[str, Any]) -> _PageEvents:
     """The interactions on a page, newest first, and how many there are on all pages."""
     wanted = request.wanted
     matching = [
@@ -156,14 +155,14 @@ def _cut(histories: _Histories, request: PageRequest, bounds: Mapping[str, Any])
         if value := getattr(wanted, name):
             matching = [entry for entry in matching if getattr(entry, name) == value]
     following = [entry for entry in matching if entry.id < request.cursor] if request.cursor else matching
-    return _Cut(nlargest(request.limit, following, key=attrgetter("id")), len(matching))
+    return _PageEvents(nlargest(request.limit, following, key=attrgetter("id")), len(matching))
 
 
-def _rows_of(store: Store, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _read_rows(store: Store, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Interactions in full, by tenant, customer and id."""
     if not keys:
         return {}
-    parameters = {**asked_arrays([key[:2] for key in keys]), "ids": sorted({key[2] for key in keys})}
+    parameters = {**build_customer_parameters([key[:2] for key in keys]), "ids": sorted({key[2] for key in keys})}
     return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}
 
 

@@ -12,7 +12,7 @@ from rapport.domain.events import MAX_FUTURE_MS, make_first_id
 from rapport.domain.metrics import compute_window_start_ms, measure, measure_groups
 from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.periods import PeriodType
-from rapport.storage.event_rows import read_events
+from rapport.storage.customer_reads import read_events
 from rapport.storage.long_histories import read_exposures, read_groups
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ PERIODS: Final[Mapping[WindowUnit, PeriodType]] = {
     WindowUnit.WEEK: PeriodType.WEEKLY,
     WindowUnit.MONTH: PeriodType.MONTHLY,
 }
-Aim = tuple[str, int, "Window | None"]
+HistoryNeed = tuple[str, int, "Window | None"]
 """What is asked of the history: for what, from which time on, and the window that is counted."""
-Reach = dict["CustomerRef", dict[SummaryRowKey, int]]
+AppliedOffsets = dict["CustomerRef", dict[SummaryRowKey, int]]
 """The offset up to which the summaries of each place of each customer count."""
 
 
-def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsResult], reach: Reach) -> None:
+def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsResult], reach: AppliedOffsets) -> None:
     """Add what only the history knows: of it, exactly the events that the summaries count already.
 
     Recommendations, which no summary counts, only matter to behavioral metrics that ask for them.
     """
-    asked = {number: list(_history_windows(one, facts[number])) for number, one in enumerate(requests)}
-    numbers = numbers_of((number, requests[number]) for number, windows in asked.items() if windows)
+    asked = {number: list(_list_needs(one, facts[number])) for number, one in enumerate(requests)}
+    numbers = index_requests((number, requests[number]) for number, windows in asked.items() if windows)
     if not numbers:
         return
     first_id = make_first_id(min(start for windows in asked.values() for _, start, _ in windows))
@@ -58,7 +58,9 @@ def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsR
         _add_events(requests[number], facts[number], asked[number], known[number])
 
 
-def _add_events(request: FactsQuery, facts: FactsResult, asked: Sequence[Aim], events: Sequence[StoredEvent]) -> None:
+def _add_events(
+    request: FactsQuery, facts: FactsResult, asked: Sequence[HistoryNeed], events: Sequence[StoredEvent]
+) -> None:
     contacts: dict[Subject, int] = {}
     for event in events:
         if event.category == OutcomeCategory.RECOMMENDATION:
@@ -72,7 +74,7 @@ def _add_events(request: FactsQuery, facts: FactsResult, asked: Sequence[Aim], e
 
 
 def _add_long_history(
-    store: Store, request: FactsQuery, facts: FactsResult, asked: Sequence[Aim], reach: Reach
+    store: Store, request: FactsQuery, facts: FactsResult, asked: Sequence[HistoryNeed], reach: AppliedOffsets
 ) -> None:
     """The same of one customer whose history is long: the engine counts, and what it counts is not read."""
     members = request.members or (request.customer_id,)
@@ -106,14 +108,14 @@ def _add_long_history(
     facts.metrics = {key: value for key, value in values.items() if value is not None}
 
 
-def _add_group(facts: FactsResult, request: FactsQuery, aim: Aim, group: EventGroup) -> None:
+def _add_group(facts: FactsResult, request: FactsQuery, aim: HistoryNeed, group: EventGroup) -> None:
     """What :func:`_add_event` does with each event of a group; times are numbers of buckets."""
     purpose, first_bucket, window = aim
     if group.bucket < first_bucket:
         if purpose == "summarised" and window is not None and group.named_bucket >= first_bucket:
-            facts.add(window, group.subject, _counts_of(group, group.events).negated())
+            facts.add(window, group.subject, _count_event(group, group.events).negated())
     elif purpose == "counts" and window is not None:
-        facts.add(window, group.subject, _counts_of(group, group.events))
+        facts.add(window, group.subject, _count_event(group, group.events))
     elif purpose == "outcomes" and group.outcome in request.outcomes:
         keep_latest(facts.last_outcome_ms, (group.outcome, group.subject), group.latest_ms)
 
@@ -131,14 +133,14 @@ def _measure(request: FactsQuery, events: Sequence[StoredEvent]) -> dict[str, fl
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _add_event(facts: FactsResult, request: FactsQuery, aim: Aim, event: StoredEvent, counted_ms: int) -> None:
+def _add_event(facts: FactsResult, request: FactsQuery, aim: HistoryNeed, event: StoredEvent, counted_ms: int) -> None:
     purpose, start_ms, window = aim
     subject = place_of(event).subject
     if counted_ms < start_ms:
         if purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
-            facts.add(window, subject, _counts_of(event).negated())
+            facts.add(window, subject, _count_event(event).negated())
     elif purpose == "counts" and window is not None:
-        facts.add(window, subject, _counts_of(event))
+        facts.add(window, subject, _count_event(event))
     elif purpose == "outcomes":
         if event.outcome in request.outcomes:
             keep_latest(facts.last_outcome_ms, (event.outcome, subject), counted_ms)
@@ -150,7 +152,7 @@ def _add_event(facts: FactsResult, request: FactsQuery, aim: Aim, event: StoredE
         facts.exposed.add(Exposure(event.recommendation_id, event.rank))
 
 
-def _counts_of(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
+def _count_event(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
     is_response = event.category == OutcomeCategory.RESPONSE
     kind = event.classification
     return Counts(
@@ -162,7 +164,7 @@ def _counts_of(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
     )
 
 
-def _history_windows(request: FactsQuery, facts: FactsResult) -> Iterator[Aim]:
+def _list_needs(request: FactsQuery, facts: FactsResult) -> Iterator[HistoryNeed]:
     """What a request asks of the history."""
     for window in sorted(request.windows, key=str):
         zone = request.time_zone if window.zone is WindowZone.TENANT else request.customer_zone or request.time_zone
@@ -188,7 +190,7 @@ def is_summarised(window: Window, request: FactsQuery) -> bool:
     return window.kind is WindowKind.CALENDAR and window.unit in PERIODS and is_tenants
 
 
-def numbers_of(requests: Iterable[tuple[int, FactsQuery]]) -> dict[CustomerRef, list[int]]:
+def index_requests(requests: Iterable[tuple[int, FactsQuery]]) -> dict[CustomerRef, list[int]]:
     """The requests that are about a customer, by each of the ids."""
     numbers: dict[CustomerRef, list[int]] = {}
     for number, request in requests:

@@ -10,7 +10,7 @@ import polars as pl
 from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 from rapport.domain.profiles.identity import Merges, MergeStatement
-from rapport.storage.contact_profiles import profiles_of_customers
+from rapport.storage.contact_profiles import find_profiles_of_customers
 
 if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author
@@ -32,16 +32,16 @@ class Identifier(NamedTuple):
     confidence: float
 
 
-class Stamp(NamedTuple):
+class MergeStamp(NamedTuple):
     """The state of a tenant's merges: it differs whenever they do."""
 
     statements: int
     newest_us: int
 
 
-def read_stamp(store: Store, tenant_id: str) -> Stamp:
+def read_merge_stamp(store: Store, tenant_id: str) -> MergeStamp:
     """The state that a tenant's merges are in."""
-    return Stamp(**store.rows("identity/stamp", {"tenant_id": tenant_id})[0])
+    return MergeStamp(**store.rows("identity/stamp", {"tenant_id": tenant_id})[0])
 
 
 def read_merges(store: Store, tenant_id: str) -> Merges:
@@ -91,19 +91,19 @@ def append_links(
     store.insert("identity_links", pl.DataFrame(rows))
 
 
-def find_customer_of(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
+def resolve_identifier(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
     """Whom an identifier belongs to: as it was linked last, else as contact profiles say; None if nobody says.
 
     Of a contact profile with several contact ids, the first stands for the person.
     """
     if is_placeholder(value):
         return None
-    linked = _linked_to(store, tenant_id, kind, value)
+    linked = _find_link(store, tenant_id, kind, value)
     if linked is not None and not is_placeholder(linked):
         return str(linked)
     if kind not in ("email", "contact_id"):
         return None
-    for found in profiles_of_customers(store, tenant_id, [value]):
+    for found in find_profiles_of_customers(store, tenant_id, [value]):
         profile = found.profile
         named = profile.contact_ids if kind == "contact_id" else [profile.email]
         if fold_address(value) in map(fold_address, named):
@@ -111,7 +111,7 @@ def find_customer_of(store: Store, tenant_id: str, kind: str, value: str) -> str
     return None
 
 
-def _linked_to(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
+def _find_link(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
     if is_address(value):
         asked = {"tenant_id": tenant_id, "identifier_type": kind, "address": fold_address(value)}
         found = store.rows("identity/links_of_address", asked)
@@ -120,12 +120,12 @@ def _linked_to(store: Store, tenant_id: str, kind: str, value: str) -> str | Non
     return next((row["customer_id"] for row in rows if (row["type"], row["value"]) == (kind, value)), None)
 
 
-def identifiers_of(store: Store, tenant_id: str, members: Collection[str]) -> list[Identifier]:
+def list_identifiers(store: Store, tenant_id: str, members: Collection[str]) -> list[Identifier]:
     """All by which a person is known: their ids, what was linked to one of them, and what contact profiles say."""
     found = [Identifier(CUSTOMER_ID, member, 1.0) for member in members]
     linked = store.rows("identity/links", {"tenant_id": tenant_id, "names": list(members)})
     found += [Identifier(**row) for row in linked if row.pop("customer_id") in members]
-    profiles = [one.profile for one in profiles_of_customers(store, tenant_id, members)]
+    profiles = [one.profile for one in find_profiles_of_customers(store, tenant_id, members)]
     found += [Identifier("email", one.email, 1.0) for one in profiles if one.email]
     found += [Identifier("contact_id", contact_id, 1.0) for one in profiles for contact_id in one.contact_ids]
     named: dict[tuple[str, str], Identifier] = {}

@@ -45,7 +45,7 @@ _TYPES: Final[Mapping[str, Any]] = {
 }
 
 
-class Enrolled(NamedTuple):
+class TenantEnrolment(NamedTuple):
     """An enrolment, and whose."""
 
     tenant_id: str
@@ -58,7 +58,7 @@ class Enrolled(NamedTuple):
         return self.tenant_id, one.customer_id, one.journey_id, one.id
 
 
-class Stretch(NamedTuple):
+class OffsetRange(NamedTuple):
     """A part of a log: from an offset up to, not including, another."""
 
     source: str
@@ -85,7 +85,7 @@ class StoredJourney:
     active_since_ms: int
 
 
-class CustomerEnrollment(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerEnrolment(msgspec.Struct, frozen=True, kw_only=True):
     """An enrolment as a customer's profile shows it.
 
     Attributes:
@@ -110,14 +110,14 @@ def load_journeys(store: Store) -> list[StoredJourney]:
     ]
 
 
-def load_body(store: Store, tenant_id: str, journey_id: str, version: int) -> str | None:
+def load_journey_body(store: Store, tenant_id: str, journey_id: str, version: int) -> str | None:
     """Load one version of a journey, as JSON."""
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "version": version}
     rows = store.rows("journeys/definition", asked)
     return rows[0]["body"] if rows else None
 
 
-def append(store: Store, states: Sequence[Enrolled]) -> set[str]:
+def append_enrolments(store: Store, states: Sequence[TenantEnrolment]) -> set[str]:
     """Write versions of enrolments; say of which the version counts, by the ids of the enrolments.
 
     Those of customers who have been erased meanwhile are removed, and do not count.
@@ -129,14 +129,14 @@ def append(store: Store, states: Sequence[Enrolled]) -> set[str]:
     if not states:
         return set()
     change_id = uuid.uuid4().hex
-    rows = [_row_of(one, change_id) for one in states]
+    rows = [_to_row(one, change_id) for one in states]
     store.insert("journey_enrollment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
     tried = [(*one.key, one.enrollment.version) for one in states]
     stored = store.select("journeys/winners", frames={"tried_enrollments": _frame("tried_enrollments", tried)})
     return {one for one, counts in stored.iter_rows() if counts == change_id} - _remove_erased(store, states)
 
 
-def _remove_erased(store: Store, states: Sequence[Enrolled]) -> set[str]:
+def _remove_erased(store: Store, states: Sequence[TenantEnrolment]) -> set[str]:
     """Remove enrolments of customers who were erased after they had begun; their ids."""
     erasures = read_erasures(store, {(one.tenant_id, one.enrollment.customer_id) for one in states})
     gone = {
@@ -167,23 +167,25 @@ def find_due(
     """
     found = store.select(
         "journeys/due",
-        {"tenants": sorted(tenants), "now": _time(now_ms), "limit": limit},
+        {"tenants": sorted(tenants), "now": _format_time(now_ms), "limit": limit},
         frames={"held_journeys": _frame("held_journeys", held)},
     )
     return list(found.iter_rows())
 
 
-def load_enrollments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Enrolled]:
+def load_enrolments(store: Store, keys: Collection[tuple[str, ...]]) -> list[TenantEnrolment]:
     """Load enrolments by tenant, customer, journey and id, as they stand now; those that there are."""
     if not keys:
         return []
     rows = store.select("journeys/states", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
-    found = (Enrolled(row["tenant_id"], decode_enrolment(row["state"], row)) for row in rows.iter_rows(named=True))
+    found = (
+        TenantEnrolment(row["tenant_id"], decode_enrolment(row["state"], row)) for row in rows.iter_rows(named=True)
+    )
     by_key = {one.key: one for one in found}
     return [by_key[key] for key in keys if key in by_key]
 
 
-def find_enrollment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrolment | None:
+def find_enrolment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrolment | None:
     """Find an enrolment by its id."""
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrollment}
     rows = store.rows("journeys/by_id", asked)
@@ -198,7 +200,7 @@ def count_active(store: Store, keys: Collection[tuple[str, ...]]) -> dict[tuple[
     return {(tenant, customer, journey): active for tenant, customer, journey, active in rows.iter_rows()}
 
 
-def list_enrollments(
+def list_enrolments(
     store: Store,
     tenant_id: str,
     journey_id: str,
@@ -224,11 +226,11 @@ def list_enrollments(
     return [decode_enrolment(row["state"], row) for row in rows], rows[0]["total"] if rows else 0
 
 
-def enrollments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[CustomerEnrollment]:
+def list_customer_enrolments(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[CustomerEnrolment]:
     """Every enrolment of one customer, who may have several ids, active or ended, the latest first."""
     rows = store.rows("journeys/of_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return [
-        CustomerEnrollment(
+        CustomerEnrolment(
             enrollment_id=row["enrollment_id"],
             journey_id=row["journey_id"],
             journey_name=row["journey_name"] or row["journey_id"],
@@ -253,18 +255,18 @@ def write_journey_progress(store: Store, reached: Mapping[str, int]) -> None:
 
 
 def read_entry_events(
-    store: Store, stretches: Sequence[Stretch], tenants: Collection[str], outcomes: Collection[str], since_ms: int
+    store: Store, stretches: Sequence[OffsetRange], tenants: Collection[str], outcomes: Collection[str], since_ms: int
 ) -> list[EntryEvent]:
     """Read what happened in parts of logs, in the order of each: events of some outcomes, received since a time."""
     rows = store.select(
         "journeys/entries",
-        {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "received_since": _time(since_ms)},
+        {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "received_since": _format_time(since_ms)},
         frames={"journey_stretches": _frame("journey_stretches", stretches)},
     )
-    return [entry_of(row) for row in rows.iter_rows(named=True)]
+    return [entry_event_from_row(row) for row in rows.iter_rows(named=True)]
 
 
-def entry_of(row: Mapping[str, Any]) -> EntryEvent:
+def entry_event_from_row(row: Mapping[str, Any]) -> EntryEvent:
     """An event, of a row with at least its columns."""
     value = row["conversion_value"]
     return EntryEvent(
@@ -273,7 +275,7 @@ def entry_of(row: Mapping[str, Any]) -> EntryEvent:
     )
 
 
-def _row_of(one: Enrolled, change_id: str) -> dict[str, Any]:
+def _to_row(one: TenantEnrolment, change_id: str) -> dict[str, Any]:
     state = one.enrollment
     return {
         "tenant_id": one.tenant_id,
@@ -296,5 +298,5 @@ def _frame(name: str, rows: Iterable[Sequence[Any]]) -> pl.DataFrame:
     return pl.DataFrame([tuple(row) for row in rows], schema=dict(FRAMES[name]), orient="row")
 
 
-def _time(at_ms: int) -> str:
+def _format_time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

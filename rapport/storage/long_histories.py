@@ -22,7 +22,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 """The table sent along with the queries."""
-Reached = tuple[str, str, str, str, str, int]
+AppliedOffset = tuple[str, str, str, str, str, int]
 """Customer, offer, creative, channel and source of a summary row, and the offset up to which it counts."""
 _ZERO: Final = Decimal(0)
 
@@ -50,7 +50,7 @@ class EventGroup(NamedTuple):
 
 
 def read_groups(
-    store: Store, tenant_id: str, customer_ids: Collection[str], reached: Iterable[Reached], starts: Sequence[int]
+    store: Store, tenant_id: str, customer_ids: Collection[str], reached: Iterable[AppliedOffset], starts: Sequence[int]
 ) -> list[EventGroup]:
     """Group the events of one person.
 
@@ -72,14 +72,14 @@ def read_groups(
         },
         frames={"reached_places": _frame(reached)},
     )
-    return [_group_of(row) for row in found.iter_rows(named=True)]
+    return [_group_from_row(row) for row in found.iter_rows(named=True)]
 
 
 def read_exposures(
     store: Store,
     tenant_id: str,
     customer_ids: Collection[str],
-    reached: Iterable[Reached],
+    reached: Iterable[AppliedOffset],
     recommendations: Collection[str],
 ) -> list[tuple[str, int]]:
     """Which ranks of some recommendations one person has seen, as far as the summaries count it."""
@@ -95,11 +95,11 @@ def read_exposures(
     return list(found.iter_rows())
 
 
-def _frame(reached: Iterable[Reached]) -> pl.DataFrame:
+def _frame(reached: Iterable[AppliedOffset]) -> pl.DataFrame:
     return pl.DataFrame(list(reached), schema=dict(FRAMES["reached_places"]), orient="row")
 
 
-def _group_of(row: Mapping[str, Any]) -> EventGroup:
+def _group_from_row(row: Mapping[str, Any]) -> EventGroup:
     named = {name: row[name] for name in ("outcome", "classification", "category", "direction")}
     about = {name: row[name] for name in ("offer_id", "creative_id", "channel_id")}
     total, least, most = (Decimal(row[name]) if row[name] else _ZERO for name in ("total", "least", "most"))

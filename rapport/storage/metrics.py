@@ -53,16 +53,16 @@ def read_metrics(
         ``max`` only where something matches. Over ``*`` each event is 1; over ``conversion_value`` events without one
         are left out.
     """
-    values = {customer: _start(definitions) for customer in customers}
+    values = {customer: _default_values(definitions) for customer in customers}
     if not (values and definitions):
         return values
-    starts = [first_id_of(definition, now_ms) for definition in definitions]
+    starts = [find_first_id(definition, now_ms) for definition in definitions]
     found = store.select(
         "metrics/values",
         {"tenant_id": tenant_id, "first_id": min(starts), "before_id": make_first_id(now_ms + 1)},
         frames={
-            "metric_customers": _members(customers),
-            **metric_frames(definitions, starts),
+            "metric_customers": _member_frame(customers),
+            **build_metric_frames(definitions, starts),
         },
     )
     for row in found.iter_rows(named=True):
@@ -70,13 +70,13 @@ def read_metrics(
     return values
 
 
-def _members(customers: Sequence[str] | Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def _member_frame(customers: Sequence[str] | Mapping[str, Sequence[str]]) -> pl.DataFrame:
     ids = customers if isinstance(customers, Mapping) else {customer: (customer,) for customer in customers}
     rows = [(customer, member) for customer, members in ids.items() for member in members]
     return pl.DataFrame(rows, schema=CUSTOMERS, orient="row")
 
 
-def _start(definitions: Sequence[MetricDefinition]) -> dict[str, float]:
+def _default_values(definitions: Sequence[MetricDefinition]) -> dict[str, float]:
     return {
         definition.key: _WITHOUT_EVENTS[definition.aggregate_function]
         for definition in definitions
@@ -84,19 +84,19 @@ def _start(definitions: Sequence[MetricDefinition]) -> dict[str, float]:
     }
 
 
-def first_id_of(definition: MetricDefinition, now_ms: int) -> str:
+def find_first_id(definition: MetricDefinition, now_ms: int) -> str:
     """The first id that can belong to an event in a metric's window."""
     if definition.window_days is None:
         return FIRST_ID
     return make_first_id(now_ms - definition.window_days * DAY_MS)
 
 
-def metric_frames(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> Mapping[str, pl.DataFrame]:
+def build_metric_frames(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> Mapping[str, pl.DataFrame]:
     """What queries know of metrics, numbered as they come."""
-    return {"metric_windows": _windows(definitions, starts), "metric_filters": _filters(definitions)}
+    return {"metric_windows": _window_frame(definitions, starts), "metric_filters": _filter_frame(definitions)}
 
 
-def _windows(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> pl.DataFrame:
+def _window_frame(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> pl.DataFrame:
     rows = [
         (
             number,
@@ -111,7 +111,7 @@ def _windows(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> 
     return pl.DataFrame(rows, schema=_WINDOWS, orient="row")
 
 
-def _filters(definitions: Sequence[MetricDefinition]) -> pl.DataFrame:
+def _filter_frame(definitions: Sequence[MetricDefinition]) -> pl.DataFrame:
     rows = [
         (number, field, accepted)
         for number, definition in enumerate(definitions)

@@ -12,7 +12,7 @@ import polars as pl
 
 from rapport.storage.client import connect
 from rapport.storage.errors import StorageError
-from rapport.storage.queries import migration_files
+from rapport.storage.queries import list_migration_files
 
 if TYPE_CHECKING:
     from rapport.settings import ClickHouseSettings
@@ -42,7 +42,7 @@ def load_migrations(files: list[Path] | None = None) -> list[Migration]:
         MigrationError: A name that is not ``NNNN_object.sql``, or a number that is used twice.
     """
     migrations: list[Migration] = []
-    for path in migration_files() if files is None else files:
+    for path in list_migration_files() if files is None else files:
         matched = _FILE_NAME.match(path.stem)
         if not matched:
             raise MigrationError(f"{path.name}: a migration is named NNNN_object.sql")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 
-def read_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
+def read_offer_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
     """Add up a tenant's summaries over all customers. Reads them all: keep the answer for a while."""
     today = local_date(now_ms, time_zone)
     parameters = {

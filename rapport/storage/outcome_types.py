@@ -48,7 +48,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_outcome_types(store: Store, tenant_id: str) -> list[OutcomeRecord]:
     """Every outcome type a tenant has or had, in the order in which it lists them."""
-    return [_record_of(row) for row in store.rows("outcome_types/of_tenant", {"tenant_id": tenant_id})]
+    return [_record_from_row(row) for row in store.rows("outcome_types/of_tenant", {"tenant_id": tenant_id})]
 
 
 def save_outcome_types(
@@ -74,11 +74,11 @@ def save_outcome_types(
         return []
     written = [_next_version(before, record, now_ms) for before, record in changes]
     types: dict[str, Any] = {"version": pl.UInt32, "ordinal": pl.UInt32, "effective_at": _MILLIS}
-    store.insert("outcome_types", pl.DataFrame([_row_of(tenant_id, one) for one in written], schema_overrides=types))
+    store.insert("outcome_types", pl.DataFrame([_to_row(tenant_id, one) for one in written], schema_overrides=types))
     newest = {one.key: one for one in list_outcome_types(store, tenant_id)}
     stored = [newest[one.key] if _is_version(newest[one.key], one) else None for one in written]
     drafts = [
-        _draft_of(before, record, author, now_ms)
+        _draft_change(before, record, author, now_ms)
         for (before, _), record in zip(changes, stored, strict=True)
         if record is not None
     ]
@@ -96,7 +96,7 @@ def _next_version(before: OutcomeRecord | None, record: OutcomeRecord, now_ms: i
     return msgspec.structs.replace(record, version=version, effective_at_ms=effective_at_ms)
 
 
-def _row_of(tenant_id: str, record: OutcomeRecord) -> dict[str, Any]:
+def _to_row(tenant_id: str, record: OutcomeRecord) -> dict[str, Any]:
     row = msgspec.structs.asdict(record) | {
         "tenant_id": tenant_id,
         "classification": record.classification.value,
@@ -113,7 +113,7 @@ def _is_version(stored: OutcomeRecord, written: OutcomeRecord) -> bool:
     return stored == msgspec.structs.replace(written, **times)
 
 
-def _draft_of(before: OutcomeRecord | None, stored: OutcomeRecord, author: Author, now_ms: int) -> AuditDraft:
+def _draft_change(before: OutcomeRecord | None, stored: OutcomeRecord, author: Author, now_ms: int) -> AuditDraft:
     if not stored.is_active:
         action = "soft_delete"
     elif before is None:
@@ -134,6 +134,6 @@ def _draft_of(before: OutcomeRecord | None, stored: OutcomeRecord, author: Autho
     )
 
 
-def _record_of(row: dict[str, Any]) -> OutcomeRecord:
+def _record_from_row(row: dict[str, Any]) -> OutcomeRecord:
     kinds = {"classification": Classification(row["classification"]), "category": OutcomeCategory(row["category"])}
     return OutcomeRecord(**{**row, **kinds})

@@ -31,7 +31,7 @@ _FOREVER_MS: Final = 4_102_444_800_000
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class ErasureScope:
     """Customers who are one person, and up to when what is known of them goes.
 
     Attributes:
@@ -64,12 +64,12 @@ class Erased:
         return pl.DataFrame(rows, schema={"tenant_id": pl.String, "customer_id": pl.String}, orient="row")
 
     @property
-    def whose_hashes(self) -> dict[str, Any]:
+    def hash_parameters(self) -> dict[str, Any]:
         """The parameters of a deletion, which name nobody."""
         return {"tenant_id": self.tenant_id, "hashes": self.hashes}
 
 
-class Kind(Enum):
+class LocationKind(Enum):
     """How customers are found in a place."""
 
     COLUMN = auto()
@@ -81,7 +81,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A place where customers may be.
 
     Attributes:
@@ -90,12 +90,12 @@ class Place:
     """
 
     table: str
-    kind: Kind
+    kind: LocationKind
     column: str = ""
     since: str = ""
 
     @property
-    def is_of_stream(self) -> bool:
+    def has_broker_time(self) -> bool:
         """Whether rows say when the broker received what they are made of: what came later is none of an erasure's."""
         return self.since == _BROKER_TIME
 
@@ -105,62 +105,66 @@ class Place:
         return {"table": self.table, "column": self.column, **({"since": self.since} if self.since else {})}
 
 
-def read_places(store: Store) -> list[Place]:
+def find_locations(store: Store) -> list[Location]:
     """Find every place, the history before what is made of it."""
     found = [
-        Place(row["table"], _kind_of(row["table"], is_array=bool(row["is_array"])), row["column"], row["since"])
+        Location(
+            row["table"], _classify_table(row["table"], is_array=bool(row["is_array"])), row["column"], row["since"]
+        )
         for row in store.rows("privacy/tables")
     ]
-    found += [Place("dead_letters", Kind.LETTERS), Place("dsar_requests", Kind.REQUESTS)]
-    return sorted(found, key=lambda place: (place.kind in (Kind.OF_DECISIONS, Kind.SUMMARIES), place.table))
+    found += [Location("dead_letters", LocationKind.LETTERS), Location("dsar_requests", LocationKind.REQUESTS)]
+    return sorted(
+        found, key=lambda place: (place.kind in (LocationKind.OF_DECISIONS, LocationKind.SUMMARIES), place.table)
+    )
 
 
-def count_rows(store: Store, place: Place, erased: Erased) -> int:
+def count_rows(store: Store, place: Location, erased: ErasureScope) -> int:
     """Count the rows that name somebody of whom nothing may be left. Where nothing says when a row came, it counts."""
-    erased = _as_named_in(place, erased)
+    erased = _narrow_to_linking_ids(place, erased)
     who, at = erased.who, {**place.names, "until_ms": _until_ms(place, erased)}
-    if place.kind is Kind.LETTERS:
-        return len(find_letters(store, erased))
-    if place.kind is Kind.SUMMARIES:
+    if place.kind is LocationKind.LETTERS:
+        return len(find_dead_letters(store, erased))
+    if place.kind is LocationKind.SUMMARIES:
         return _count(store, "privacy/unsupported_summaries", who) + _drift(store, erased)
-    if place.kind is Kind.REQUESTS:
+    if place.kind is LocationKind.REQUESTS:
         return _count(store, "privacy/count_requests", {**who, **at, "request_id": erased.keep_request})
     names = {
-        Kind.OF_DECISIONS: "privacy/count_of_decisions",
-        Kind.ARRAY: "privacy/count_in_arrays",
-        Kind.COLUMN: "privacy/count_until" if place.since else "privacy/count",
+        LocationKind.OF_DECISIONS: "privacy/count_of_decisions",
+        LocationKind.ARRAY: "privacy/count_in_arrays",
+        LocationKind.COLUMN: "privacy/count_until" if place.since else "privacy/count",
     }
     return _count(store, names[place.kind], {**who, **at})
 
 
-def count_summaries(store: Store, erased: Erased) -> int:
+def count_summaries(store: Store, erased: ErasureScope) -> int:
     """Count all summary rows of customers."""
     return _count(store, "privacy/count_summaries", erased.who)
 
 
-def delete_rows(store: Store, place: Place, erased: Erased) -> None:
+def delete_rows(store: Store, place: Location, erased: ErasureScope) -> None:
     """Delete them, and return when they are gone. Summaries are left to :mod:`rapport.storage.summary_erasure`."""
-    erased = _as_named_in(place, erased)
+    erased = _narrow_to_linking_ids(place, erased)
     until = {"until_ms": _until_ms(place, erased)}
-    who, names = erased.whose_hashes, place.names
-    if place.kind is Kind.LETTERS:
-        letters = {"tenant_id": erased.tenant_id, "ids": find_letters(store, erased)}
+    who, names = erased.hash_parameters, place.names
+    if place.kind is LocationKind.LETTERS:
+        letters = {"tenant_id": erased.tenant_id, "ids": find_dead_letters(store, erased)}
         store.command("privacy/delete_letters", letters)
-    elif place.kind is Kind.REQUESTS:
+    elif place.kind is LocationKind.REQUESTS:
         store.command("privacy/delete_requests", {**who, **until, "request_id": erased.keep_request})
-    elif place.kind is Kind.OF_DECISIONS:
+    elif place.kind is LocationKind.OF_DECISIONS:
         store.command("privacy/delete_of_decisions", {**who, "table": place.table, "until_ms": erased.until_ms})
     elif place.table == _PROFILES:
         store.command("privacy/delete_profiles", {**who, **until})
-    elif place.kind is Kind.ARRAY:
+    elif place.kind is LocationKind.ARRAY:
         store.command("privacy/delete_in_arrays", {**who, **names, **until})
-    elif place.kind is Kind.COLUMN and place.since:
+    elif place.kind is LocationKind.COLUMN and place.since:
         store.command("privacy/delete_until", {**who, **names, **until})
-    elif place.kind is Kind.COLUMN:
+    elif place.kind is LocationKind.COLUMN:
         store.command("privacy/delete", {**who, **names})
 
 
-def find_letters(store: Store, erased: Erased) -> list[str]:
+def find_dead_letters(store: Store, erased: ErasureScope) -> list[str]:
     """The ids of the dead letters that mention one of the customers as a word, and no other tenant as theirs."""
     needles = [_ESCAPE, *(spelling for customer_id in erased.customer_ids for spelling in list_spellings(customer_id))]
     customers = {(erased.tenant_id, customer_id) for customer_id in erased.customer_ids}
@@ -173,36 +177,36 @@ def find_letters(store: Store, erased: Erased) -> list[str]:
         if row["tenant_id"] == "" and names_other_tenant(erased.tenant_id, value):
             continue
         is_named = not customers.isdisjoint(find_named_customers(key, value, [erased.tenant_id]))
-        if is_named or any(mentions(customer_id, texts) for customer_id in linking_ids(erased.customer_ids)):
+        if is_named or any(mentions(customer_id, texts) for customer_id in select_linking_ids(erased.customer_ids)):
             found.append(row["id"])
     return found
 
 
-def linking_ids(customer_ids: Sequence[str]) -> list[str]:
+def select_linking_ids(customer_ids: Sequence[str]) -> list[str]:
     """Return the ids by which a row that names several may be of a person: a placeholder says nothing of the others."""
     return [customer_id for customer_id in customer_ids if not is_placeholder(customer_id)]
 
 
-def _as_named_in(place: Place, erased: Erased) -> Erased:
-    if place.kind is not Kind.ARRAY:
+def _narrow_to_linking_ids(place: Location, erased: ErasureScope) -> ErasureScope:
+    if place.kind is not LocationKind.ARRAY:
         return erased
-    return replace(erased, customer_ids=tuple(linking_ids(erased.customer_ids)))
+    return replace(erased, customer_ids=tuple(select_linking_ids(erased.customer_ids)))
 
 
-def _kind_of(table: str, *, is_array: bool) -> Kind:
+def _classify_table(table: str, *, is_array: bool) -> LocationKind:
     if table == SUMMARIES:
-        return Kind.SUMMARIES
+        return LocationKind.SUMMARIES
     if table in _OF_DECISIONS:
-        return Kind.OF_DECISIONS
-    return Kind.ARRAY if is_array else Kind.COLUMN
+        return LocationKind.OF_DECISIONS
+    return LocationKind.ARRAY if is_array else LocationKind.COLUMN
 
 
-def _until_ms(place: Place, erased: Erased) -> int:
-    is_timed = place.is_of_stream or place.kind is Kind.OF_DECISIONS or erased.only_old
+def _until_ms(place: Location, erased: ErasureScope) -> int:
+    is_timed = place.has_broker_time or place.kind is LocationKind.OF_DECISIONS or erased.only_old
     return erased.until_ms if is_timed else _FOREVER_MS
 
 
-def _drift(store: Store, erased: Erased) -> int:
+def _drift(store: Store, erased: ErasureScope) -> int:
     return find_drift(store, erased.frame, store.select("reconcile/progress")).height
 
 

@@ -10,12 +10,12 @@ SQL_DIR: Final = Path(__file__).resolve().parents[2] / "sql"
 
 
 @cache
-def query(name: str) -> str:
+def load_query(name: str) -> str:
     """Load ``sql/queries/<name>.sql``, for example ``stream/read_progress``, without the lines that explain it."""
     lines = (SQL_DIR / "queries" / f"{name}.sql").read_text(encoding="utf-8").splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith("--"))
 
 
-def migration_files() -> list[Path]:
+def list_migration_files() -> list[Path]:
     """The migrations in the order in which they apply."""
     return sorted((SQL_DIR / "migrations").glob("[0-9]*.sql"))

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from rapport.storage.repairs import pending_repairs, repair, request_repairs
+from rapport.storage.repairs import list_pending_repairs, repair, request_repairs
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -60,11 +60,11 @@ def reconcile(
         horizon_s: Repetitions of an idempotency key within this many seconds are one event.
         sleep: Waits before the second look.
     """
-    drift = pl.concat([_drift(store, slices, at, None) for at in range(slices)], how="vertical_relaxed")
+    drift = pl.concat([_find_drift(store, slices, at, None) for at in range(slices)], how="vertical_relaxed")
     if not drift.is_empty():
         # The two tables are read at slightly different moments: what differs is looked at once more.
         sleep(SECOND_LOOK_S)
-        drift = _drift(store, 1, 0, drift.select(CUSTOMERS).unique())
+        drift = _find_drift(store, 1, 0, drift.select(CUSTOMERS).unique())
     return Reconciliation(
         totals=store.select("reconcile/totals"),
         drift=drift,
@@ -93,11 +93,11 @@ def repair_drift(
     sources = drift["source"].unique().to_list()
     deadline = monotonic() + wait_s
     while monotonic() < deadline:
-        if not any(waiting == repair_id for waiting, _, _ in pending_repairs(store, sources)):
+        if not any(waiting == repair_id for waiting, _, _ in list_pending_repairs(store, sources)):
             return True
         sleep(0.2)
     progress = dict(store.select("reconcile/progress").iter_rows())
-    left = [source for waiting, source, _ in pending_repairs(store, sources) if waiting == repair_id]
+    left = [source for waiting, source, _ in list_pending_repairs(store, sources) if waiting == repair_id]
     repair(store, repair_id, {source: progress.get(source, 0) for source in left})
     return False
 
@@ -113,7 +113,7 @@ def find_drift(store: Store, customers: pl.DataFrame, progress: pl.DataFrame) ->
     return _compare(store, 1, 0, customers, progress)
 
 
-def _drift(store: Store, slices: int, at: int, suspects: pl.DataFrame | None) -> pl.DataFrame:
+def _find_drift(store: Store, slices: int, at: int, suspects: pl.DataFrame | None) -> pl.DataFrame:
     progress = store.select("reconcile/progress")
     if progress.is_empty():
         progress = pl.DataFrame(schema={"source": pl.String, "next_offset": pl.UInt64})

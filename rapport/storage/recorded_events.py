@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from rapport.storage.customer_reads import asked_arrays
+from rapport.storage.customer_reads import build_customer_parameters
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 
-class KeyOfEvent(NamedTuple):
+class EventKey(NamedTuple):
     """What makes an event one that may not be recorded twice."""
 
     tenant_id: str
@@ -23,7 +23,7 @@ class KeyOfEvent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedEvent:
     """An event that claimed a key before.
 
     Attributes:
@@ -42,10 +42,10 @@ class Recorded:
     occurred_at_ms: int
 
 
-_PLACE: Final = ("tenant_id", "customer_id", "source", "offset", "item")
+_POSITION: Final = ("tenant_id", "customer_id", "source", "offset", "item")
 
 
-def find_recorded(store: Store, keys: Sequence[KeyOfEvent], horizon_hours: int) -> list[Recorded | None]:
+def find_recorded_events(store: Store, keys: Sequence[EventKey], horizon_hours: int) -> list[RecordedEvent | None]:
     """Find the event that holds each key, in its place; None for a key that nobody has used within the horizon.
 
     Of several claims the accepted one holds the key; while none is accepted yet, the one that came first.
@@ -59,11 +59,11 @@ def find_recorded(store: Store, keys: Sequence[KeyOfEvent], horizon_hours: int) 
         return [None] * len(keys)
     wanted = {(key.tenant_id, key.customer_id, key_hash) for key, key_hash in zip(keys, hashes, strict=True)}
     rows = [row for row in claims.to_dicts() if (row["tenant_id"], row["customer_id"], row["key_hash"]) in wanted]
-    accepted = _accepted(store, rows)
-    found: dict[tuple[str, str, int], Recorded] = {}
+    accepted = _read_accepted(store, rows)
+    found: dict[tuple[str, str, int], RecordedEvent] = {}
     for row in sorted(rows, key=lambda row: (row["received_at_ms"], row["source"], row["offset"], row["item"])):
-        interaction_id, occurred_at_ms = accepted.get(_place(row), ("", 0))
-        recorded = Recorded(
+        interaction_id, occurred_at_ms = accepted.get(_position(row), ("", 0))
+        recorded = RecordedEvent(
             payload_hash=row["payload_hash"],
             source=row["source"],
             offset=row["offset"],
@@ -84,16 +84,16 @@ def find_interaction(store: Store, tenant_id: str, interaction_id: str) -> dict[
     return rows[0] if rows else None
 
 
-def _accepted(store: Store, claims: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], tuple[str, int]]:
+def _read_accepted(store: Store, claims: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], tuple[str, int]]:
     if not claims:
         return {}
     parameters = {
-        **asked_arrays([(claim["tenant_id"], claim["customer_id"]) for claim in claims]),
+        **build_customer_parameters([(claim["tenant_id"], claim["customer_id"]) for claim in claims]),
         "offsets": sorted({claim["offset"] for claim in claims}),
     }
     found = store.rows("respond/accepted", parameters)
-    return {_place(row): (row["id"], row["occurred_at_ms"]) for row in found}
+    return {_position(row): (row["id"], row["occurred_at_ms"]) for row in found}
 
 
-def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _PLACE)
+def _position(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _POSITION)

@@ -20,7 +20,7 @@ def request_repairs(store: Store, repair_id: str, customers: pl.DataFrame) -> No
     )
 
 
-def pending_repairs(store: Store, sources: Iterable[str]) -> list[tuple[str, str, int]]:
+def list_pending_repairs(store: Store, sources: Iterable[str]) -> list[tuple[str, str, int]]:
     """The repairs of some sources that wait: (repair_id, source, customers)."""
     rows = store.rows("repairs/pending", {"sources": list(sources)})
     return [(row["repair_id"], row["source"], row["customers"]) for row in rows]

@@ -50,7 +50,7 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_configs(store: Store, tenant_id: str) -> list[RetentionConfig]:
     """How long a tenant keeps each class of data, those it has never said anything about, too."""
-    found = _configs(store, tenant_id).get(tenant_id, {})
+    found = _read_configs(store, tenant_id).get(tenant_id, {})
     return [found.get(one, RetentionConfig(data_class=one)) for one in DataClass]
 
 
@@ -66,9 +66,9 @@ def save_config(store: Store, tenant_id: str, config: RetentionConfig) -> None:
     store.insert("retention_configs", pl.DataFrame([row], schema_overrides={"retention_days": pl.UInt32}))
 
 
-def tenants_with_retention(store: Store) -> list[str]:
+def list_tenants_with_retention(store: Store) -> list[str]:
     """The tenants that have said how long anything is kept."""
-    return sorted(_configs(store, ""))
+    return sorted(_read_configs(store, ""))
 
 
 def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]:
@@ -78,14 +78,14 @@ def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]
         Rows deleted, by table.
     """
     deleted: dict[str, int] = {}
-    for config in _configs(store, tenant_id).get(tenant_id, {}).values():
+    for config in _read_configs(store, tenant_id).get(tenant_id, {}).values():
         if config.retention_days and not config.legal_hold:
-            for table, rows in _apply(store, tenant_id, config, now_ms).items():
+            for table, rows in _delete_expired(store, tenant_id, config, now_ms).items():
                 deleted[table] = deleted.get(table, 0) + rows
     return deleted
 
 
-def _apply(store: Store, tenant_id: str, config: RetentionConfig, now_ms: int) -> dict[str, int]:
+def _delete_expired(store: Store, tenant_id: str, config: RetentionConfig, now_ms: int) -> dict[str, int]:
     period_type = PERIOD_OF.get(config.data_class)
     if period_type is not None:
         first_key = find_first_kept_period(period_type, now_ms, config.retention_days)
@@ -98,7 +98,7 @@ def _apply(store: Store, tenant_id: str, config: RetentionConfig, now_ms: int) -
         if not rows:
             continue
         if config.data_class is DataClass.INTERACTIONS:
-            _note(store, tenant_id, find_first_provable_periods(before_ms))
+            _write_horizons(store, tenant_id, find_first_provable_periods(before_ms))
         store.command("retention/delete_before", old)
         deleted[table] = rows
     return deleted
@@ -109,12 +109,12 @@ def _delete_summaries(store: Store, tenant_id: str, period_type: PeriodType, fir
     rows = int(store.rows("retention/count_summaries", old)[0]["rows"])
     if not rows:
         return {}
-    _note(store, tenant_id, {period_type: first_key})
+    _write_horizons(store, tenant_id, {period_type: first_key})
     store.command("retention/delete_summaries", old)
     return {"interaction_summary_state": rows}
 
 
-def _note(store: Store, tenant_id: str, first_keys: Mapping[PeriodType, str]) -> None:
+def _write_horizons(store: Store, tenant_id: str, first_keys: Mapping[PeriodType, str]) -> None:
     rows = [
         {"tenant_id": tenant_id, "period_type": period_type.value, "first_key": key}
         for period_type, key in first_keys.items()
@@ -122,7 +122,7 @@ def _note(store: Store, tenant_id: str, first_keys: Mapping[PeriodType, str]) ->
     store.insert("retention_horizons", pl.DataFrame(rows))
 
 
-def _configs(store: Store, tenant_id: str) -> dict[str, dict[DataClass, RetentionConfig]]:
+def _read_configs(store: Store, tenant_id: str) -> dict[str, dict[DataClass, RetentionConfig]]:
     found: dict[str, dict[DataClass, RetentionConfig]] = {}
     for row in store.rows("retention/configs", {"tenant_id": tenant_id}):
         data_class = DataClass(row["data_class"])

@@ -57,7 +57,9 @@ def read_schema_rows(
     which = {"tenant_id": tenant_id, "names": sorted(names)}
     (counted,) = store.rows("customers/count_of_schema", which)
     rows = store.rows("customers/rows_of_schema", {**which, "limit": limit, "offset": offset})
-    return [SchemaRow(row["customer_id"], _chosen(row["attributes"], names)) for row in rows], counted["total"]
+    return [SchemaRow(row["customer_id"], _select_attributes(row["attributes"], names)) for row in rows], counted[
+        "total"
+    ]
 
 
 def read_stats(store: Store, tenant_id: str, names: Collection[str]) -> dict[str, FieldStats]:
@@ -66,6 +68,6 @@ def read_stats(store: Store, tenant_id: str, names: Collection[str]) -> dict[str
     return {row["name"]: FieldStats(**row) for row in rows}
 
 
-def _chosen(attributes: str, names: Collection[str]) -> dict[str, Any]:
+def _select_attributes(attributes: str, names: Collection[str]) -> dict[str, Any]:
     decoded = decode_stored_object(attributes)
     return {name: decoded[name] for name in names if name in decoded}

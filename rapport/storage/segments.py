@@ -21,9 +21,9 @@ from rapport.domain.events import FIRST_ID, make_first_id
 from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, local_date, period_key
 from rapport.domain.profiles.segments import COUNTS, FieldSource, SegmentField, list_metrics, parse_field
-from rapport.storage.customer_reads import asked_arrays
+from rapport.storage.customer_reads import build_customer_parameters
 from rapport.storage.identity import read_merges
-from rapport.storage.metrics import first_id_of, metric_frames
+from rapport.storage.metrics import build_metric_frames, find_first_id
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
@@ -46,7 +46,7 @@ _WITHOUT_EVENTS: Final = ("count", "sum")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refresh:
+class SegmentRefresh:
     """The latest refresh of a segment.
 
     Attributes:
@@ -77,7 +77,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tenancy:
+class RefreshContext:
     """Whose segments are refreshed, with what their filters refer to.
 
     Attributes:
@@ -89,7 +89,9 @@ class Tenancy:
     metrics: Mapping[str, MetricDefinition]
 
 
-def refresh_segment(store: Store, tenancy: Tenancy, segment: Segment, version: int, now_ms: int) -> Refresh:
+def refresh_segment(
+    store: Store, tenancy: RefreshContext, segment: Segment, version: int, now_ms: int
+) -> SegmentRefresh:
     """Work out who is in a segment now, and note who has entered and who has left.
 
     Args:
@@ -117,16 +119,18 @@ def refresh_segment(store: Store, tenancy: Tenancy, segment: Segment, version: i
             ),
         )
     (size,) = store.rows("segments/size", {"tenant_id": tenancy.tenant_id, "segment_id": segment.id})
-    done = Refresh(segment_id=segment.id, version=version, customer_count=size["customers"], refreshed_at_ms=now_ms)
-    _note(store, tenancy.tenant_id, done)
+    done = SegmentRefresh(
+        segment_id=segment.id, version=version, customer_count=size["customers"], refreshed_at_ms=now_ms
+    )
+    _write_refresh(store, tenancy.tenant_id, done)
     return done
 
 
-def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) -> pl.DataFrame:
+def find_changes(store: Store, tenancy: RefreshContext, segment: Segment, now_ms: int) -> pl.DataFrame:
     """Find who has entered a segment or left it: customer_id, is_member."""
     keys = sorted(list_metrics(segment) & tenancy.metrics.keys())
     definitions = [tenancy.metrics[key] for key in keys]
-    starts = [first_id_of(definition, now_ms) for definition in definitions]
+    starts = [find_first_id(definition, now_ms) for definition in definitions]
     today = local_date(now_ms, tenancy.time_zone)
     periods = {period: period_key(period, today) for period in PeriodType}
     return store.select(
@@ -142,10 +146,10 @@ def find_changes(store: Store, tenancy: Tenancy, segment: Segment, now_ms: int) 
             "before_id": make_first_id(now_ms + 1),
         },
         frames={
-            "segment_filters": _filters(segment, periods, definitions),
+            "segment_filters": _filter_frame(segment, periods, definitions),
             "segment_periods": pl.DataFrame({"period_key": list(periods.values())}, schema=FRAMES["segment_periods"]),
-            "segment_people": _people(read_merges(store, tenancy.tenant_id)),
-            **metric_frames(definitions, starts),
+            "segment_people": _people_frame(read_merges(store, tenancy.tenant_id)),
+            **build_metric_frames(definitions, starts),
         },
     )
 
@@ -155,9 +159,9 @@ def load_due_tenants(store: Store, before_ms: int) -> list[str]:
     return [row["tenant_id"] for row in store.rows("segments/due_tenants", {"before_ms": before_ms})]
 
 
-def load_refreshes(store: Store, tenant_id: str) -> dict[str, Refresh]:
+def load_refreshes(store: Store, tenant_id: str) -> dict[str, SegmentRefresh]:
     """Load the latest refresh of every segment of a tenant, by segment."""
-    found = (Refresh(**row) for row in store.rows("segments/refreshes", {"tenant_id": tenant_id}))
+    found = (SegmentRefresh(**row) for row in store.rows("segments/refreshes", {"tenant_id": tenant_id}))
     return {one.segment_id: one for one in found}
 
 
@@ -170,13 +174,13 @@ def list_members(store: Store, tenant_id: str, segment_id: str, *, after: str, l
 def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[str, int]]:
     """Load the segments of some customers, each in its place, with the times since when; active or not."""
     found: dict[CustomerKey, dict[str, int]] = {}
-    rows = store.select("segments/of_customers", asked_arrays(keys))
+    rows = store.select("segments/of_customers", build_customer_parameters(keys))
     for tenant_id, customer_id, segment_id, since_ms in rows.iter_rows():
         found.setdefault(CustomerKey(tenant_id, customer_id), {})[segment_id] = since_ms
     return [found.get(key, {}) for key in keys]
 
 
-def segments_of(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[Membership]:
+def list_memberships(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[Membership]:
     """The active segments that one of a customer's ids is in, since the first of them was; ordered by their ids."""
     since: dict[str, int] = {}
     for of_one in load_memberships(store, [CustomerKey(tenant_id, customer_id) for customer_id in customer_ids]):
@@ -200,7 +204,7 @@ def count_overlaps(
     return {frozenset(row["segment_ids"]): row["customers"] for row in store.rows("segments/overlap", asked)}
 
 
-def _note(store: Store, tenant_id: str, refresh: Refresh) -> None:
+def _write_refresh(store: Store, tenant_id: str, refresh: SegmentRefresh) -> None:
     row = {
         "tenant_id": tenant_id,
         "segment_id": refresh.segment_id,
@@ -212,7 +216,7 @@ def _note(store: Store, tenant_id: str, refresh: Refresh) -> None:
     store.insert("segment_refreshes", pl.DataFrame([row], schema_overrides=types))
 
 
-def _filters(
+def _filter_frame(
     segment: Segment, periods: Mapping[PeriodType, str], definitions: Sequence[MetricDefinition]
 ) -> pl.DataFrame:
     """One row per value of each filter.
@@ -225,7 +229,7 @@ def _filters(
     for number, one in enumerate(segment.filters):
         field = parse_field(one.field)
         name, source, path, fallback = one.field, "", "", ""
-        operator, values = (one.operator, _values(one)) if _can_be_evaluated(one) else ("", [("", "", "")])
+        operator, values = (one.operator, _values(one)) if _is_evaluable(one) else ("", [("", "", "")])
         if isinstance(field, SegmentField):
             source, path = field.source.value, field.name
             if field.source is FieldSource.SUMMARY:
@@ -238,14 +242,14 @@ def _filters(
     return pl.DataFrame(rows, schema=dict(FRAMES["segment_filters"]), orient="row")
 
 
-def _people(merges: Merges) -> pl.DataFrame:
+def _people_frame(merges: Merges) -> pl.DataFrame:
     """Every id of everybody who has several, with the one that stands for the person."""
     people = dict.fromkeys(merges.members(one) for one in merges.aliases)
     rows = [(one, members[0], place) for members in people for place, one in enumerate(members)]
     return pl.DataFrame(rows, schema=dict(FRAMES["segment_people"]), orient="row")
 
 
-def _can_be_evaluated(one: SegmentFilter) -> bool:
+def _is_evaluable(one: SegmentFilter) -> bool:
     try:
         compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
     except ConditionError as error:

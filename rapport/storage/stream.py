@@ -113,16 +113,18 @@ def read_claims(store: Store, events: pl.DataFrame, first_offsets: Mapping[str, 
         events: Decoded interactions.
         first_offsets: Where the batch begins in each source: its own claims from there on are left out.
     """
-    return _claims(store, events, events.select("source", "key_hash"), first_offsets)
+    return _read_claims(store, events, events.select("source", "key_hash"), first_offsets)
 
 
 def read_all_claims(store: Store, events: pl.DataFrame) -> pl.DataFrame:
     """Read every claim of the events' keys, their own included."""
     nobody = events.select(pl.lit("").alias("source"), "key_hash")
-    return _claims(store, events, nobody, {"": 0})
+    return _read_claims(store, events, nobody, {"": 0})
 
 
-def _claims(store: Store, events: pl.DataFrame, keys: pl.DataFrame, first_offsets: Mapping[str, int]) -> pl.DataFrame:
+def _read_claims(
+    store: Store, events: pl.DataFrame, keys: pl.DataFrame, first_offsets: Mapping[str, int]
+) -> pl.DataFrame:
     starts = {"source": list(first_offsets), "first_offset": list(first_offsets.values())}
     found = store.select(
         "stream/claims",
@@ -153,10 +155,10 @@ def read_summary_state(store: Store, contacts: pl.DataFrame, period_keys: Iterab
             "batch_sources": contacts.select("source").unique(),
         },
     )
-    return newest([found])
+    return keep_newest([found])
 
 
-def newest(versions: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def keep_newest(versions: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Of several versions of summary rows, keep the one that reaches furthest, of equals the last stored.
 
     Returns:

@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from rapport.domain.periods import PeriodType, period_key
-from rapport.storage.summary_rows import read_newest
+from rapport.storage.customer_reads import read_stored_summaries
 
 if TYPE_CHECKING:
     from datetime import date
@@ -39,7 +39,7 @@ _LAST: Final = "~"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryRequest:
+class SummaryQuery:
     """What one request wants; empty: any.
 
     Attributes:
@@ -105,7 +105,7 @@ class SummaryRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryRows:
+class SummaryPage:
     """What a request gets.
 
     Attributes:
@@ -123,12 +123,12 @@ _Key = tuple[str, str, str, str, str, Scope]
 """As in :class:`SummaryKey`."""
 
 
-def read_summaries(store: Store, requests: Sequence[SummaryRequest]) -> list[SummaryRows]:
+def read_summaries(store: Store, requests: Sequence[SummaryQuery]) -> list[SummaryPage]:
     """Read what several requests want with one query, each in its place."""
     people = [[(request.tenant_id, one) for one in request.members or (request.customer_id,)] for request in requests]
     customers = {customer for person in people for customer in person}
     stored: dict[CustomerRef, list[StoredSummary]] = {}
-    for row in read_newest(store, customers):
+    for row in read_stored_summaries(store, customers):
         stored.setdefault(row.customer, []).append(row)
     return [
         _page(_add_up(row for customer in person for row in stored.get(customer, ())), request)
@@ -168,7 +168,7 @@ _recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creati
 """By this the last contact of several rows is chosen."""
 
 
-def _page(rows: Iterable[SummaryRow], request: SummaryRequest) -> SummaryRows:
+def _page(rows: Iterable[SummaryRow], request: SummaryQuery) -> SummaryPage:
     matching = [row for row in rows if row.is_contact]
     if request.is_narrow:
         periods = {str(each): _bounds(each, request) for each in PeriodType if request.period_type in ("", each)}
@@ -178,10 +178,10 @@ def _page(rows: Iterable[SummaryRow], request: SummaryRequest) -> SummaryRows:
     matching.sort(key=itemgetter(1), reverse=True)
     matching.sort(key=itemgetter(0))
     following = matching if request.after == FIRST else [row for row in matching if _is_after(row, request.after)]
-    return SummaryRows(following[: request.limit], len(following) > request.limit, len(matching))
+    return SummaryPage(following[: request.limit], len(following) > request.limit, len(matching))
 
 
-def _bounds(period_type: PeriodType, request: SummaryRequest) -> tuple[str, str]:
+def _bounds(period_type: PeriodType, request: SummaryQuery) -> tuple[str, str]:
     """The first and the last key of periods that reach into the days that are wanted."""
     if period_type is PeriodType.ALLTIME:
         return "", _LAST
@@ -189,7 +189,7 @@ def _bounds(period_type: PeriodType, request: SummaryRequest) -> tuple[str, str]
     return period_key(period_type, first) if first else "", period_key(period_type, last) if last else _LAST
 
 
-def _is_wanted(row: SummaryRow, request: SummaryRequest, periods: Mapping[str, tuple[str, str]]) -> bool:
+def _is_wanted(row: SummaryRow, request: SummaryQuery, periods: Mapping[str, tuple[str, str]]) -> bool:
     if row.period_type not in periods:
         return False
     first_key, last_key = periods[row.period_type]

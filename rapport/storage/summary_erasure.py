@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from rapport.storage.personal_data import SUMMARIES, Erased
+from rapport.storage.personal_data import SUMMARIES, ErasureScope
 from rapport.storage.reconcile import find_drift
 from rapport.storage.stream import read_progress
 
@@ -21,7 +21,7 @@ ROUNDS: Final = 8
 PAUSE_S: Final = 0.5
 
 
-def rewrite_summaries(store: Store, erased: Erased, *, sleep: Callable[[float], None] = time.sleep) -> bool:
+def rewrite_summaries(store: Store, erased: ErasureScope, *, sleep: Callable[[float], None] = time.sleep) -> bool:
     """Delete the summary rows of customers whose history has been erased, and write anew what is left of it.
 
     A batch that is between its summaries and its progress has rows that are deleted here and that the progress does not
@@ -32,7 +32,7 @@ def rewrite_summaries(store: Store, erased: Erased, *, sleep: Callable[[float], 
         the rows out from the history.
     """
     for _ in range(ROUNDS):
-        store.command("privacy/delete", {**erased.whose_hashes, "table": SUMMARIES, "column": "customer_id"})
+        store.command("privacy/delete", {**erased.hash_parameters, "table": SUMMARIES, "column": "customer_id"})
         sources = [row["source"] for row in store.rows("privacy/sources", erased.who)]
         for source, next_offset in (read_progress(store, sources) if sources else {}).items():
             store.command("privacy/recompute", {**erased.who, "source": source, "next_offset": next_offset})
@@ -42,7 +42,7 @@ def rewrite_summaries(store: Store, erased: Erased, *, sleep: Callable[[float], 
     return False
 
 
-def has_drift(store: Store, erased: Erased, sources: list[str]) -> bool:
+def has_drift(store: Store, erased: ErasureScope, sources: list[str]) -> bool:
     """Whether the history, all of it, and the summaries of the customers differ."""
     if not sources:
         return False

@@ -13,7 +13,7 @@ from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offe
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import Entity, ScopeKind
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from tests.fixtures.api import api_settings
 from tests.fixtures.waiting import wait_until
 
@@ -75,7 +75,7 @@ def cap(most: int, *, config: dict[str, Any] | None = None, **fields: Any) -> Co
 def stock(caller: Caller, *entities: Entity) -> None:
     """Put entities into the tenant's catalogue, with what they all need."""
     everything = {one.id: one for one in (WEB, APP, HERO, CARDS, *entities)}
-    changes = [Change(_KIND_OF[type(one)], one) for one in everything.values()]
+    changes = [EntityChange(_KIND_OF[type(one)], one) for one in everything.values()]
     change_catalogue(caller.store, caller.tenant_id, Author("tests"), lambda _before: changes)
 
 

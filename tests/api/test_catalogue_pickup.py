@@ -15,7 +15,7 @@ from api.runtime.catalogue_cache import CompiledCatalogues
 from api.runtime.database import Database
 from rapport.domain.catalogue.inventory import Offer
 from rapport.embedded.supervisor.ports import free_port
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.errors import TransientStorageError
 from tests.faults.proxy import running_proxy
 from tests.fixtures.waiting import until, wait_until
@@ -54,7 +54,7 @@ def settings(migrated_database: MigratedDatabase) -> ClickHouseSettings:
 
 
 def put(store: Store, name: str) -> None:
-    change = Change("offer", Offer(id="loan", name=name))
+    change = EntityChange("offer", Offer(id="loan", name=name))
     change_catalogue(store, "t1", Author("anna"), lambda _before: [change])
 
 
@@ -130,7 +130,7 @@ def test_while_clickhouse_is_away_the_last_known_catalogue_holds(store: Store, s
 
 
 def test_the_running_api_knows_a_change_made_elsewhere(caller: Caller):
-    change = Change("offer", Offer(id="loan", name="Loan"))
+    change = EntityChange("offer", Offer(id="loan", name="Loan"))
     assert caller.get("/offers/loan").status_code == 404
     change_catalogue(caller.store, caller.tenant_id, Author("anna"), lambda _before: [change])
     assert caller.get("/offers/loan").json()["name"] == "Loan"

@@ -15,9 +15,9 @@ from rapport.domain.profiles.identity import MergeStatement
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.contact_profiles import append_profile
-from rapport.storage.erasure import find_traces
+from rapport.storage.erasure import count_remains
 from rapport.storage.identity import Identifier, append_links, append_statement
-from rapport.storage.personal_data import Erased
+from rapport.storage.personal_data import ErasureScope
 from tests.api.shop import cap, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def test_erasing_one_id_leaves_nothing_of_the_person(caller: Caller):
     merge(caller, "bob", "cid")
     answer = caller.post("/gdpr/erasure", {"customerId": "ann"})
     assert (answer.status_code, answer.json()["verified"]) == (200, True)
-    assert find_traces(caller.store, Erased(caller.tenant_id, ("ann", "bob", "cid"), FOREVER_MS)) == {}
+    assert count_remains(caller.store, ErasureScope(caller.tenant_id, ("ann", "bob", "cid"), FOREVER_MS)) == {}
     assert act(caller, "resolve", identifier={"type": "phone", "value": "+49 1"}).status_code == 404
     assert canonical(caller, "phone", "+49 2") == "eve"
     assert caller.read("/interaction-history", params={"customerId": "bob"})["data"] == []

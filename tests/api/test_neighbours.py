@@ -19,7 +19,7 @@ import pytest
 
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from tests.api.attacks import ATTACKS, Attack
 from tests.fixtures.api_process import running_api_process
 
@@ -47,7 +47,7 @@ def url(api_world: World) -> Iterator[str]:
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_no_request_delays_a_neighbour(url: str, new_caller: CallerFactory, attack: Attack):
     caller = new_caller()
-    changes = [Change(kind, msgspec.convert(fields, KINDS[kind])) for kind, fields in attack.before]
+    changes = [EntityChange(kind, msgspec.convert(fields, KINDS[kind])) for kind, fields in attack.before]
     if changes:
         change_catalogue(caller.store, caller.tenant_id, Author("tests"), lambda _before: changes)
     request = _request(attack, caller.keys[Role.ADMIN])

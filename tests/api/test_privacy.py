@@ -12,8 +12,8 @@ from rapport.domain.privacy import hash_customer
 from rapport.storage import dsar_exports
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.dsar import DsarRequest, list_requests, write_request
-from rapport.storage.erasure import find_traces
-from rapport.storage.personal_data import Erased
+from rapport.storage.erasure import count_remains
+from rapport.storage.personal_data import ErasureScope
 from tests.api.shop import offer, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pytest
 
     from rapport.storage.client import Store
-    from rapport.storage.personal_data import Place
+    from rapport.storage.personal_data import Location
     from tests.fixtures.api import Caller, CallerFactory
 
 FOREVER_MS = 4_102_444_800_000
@@ -71,7 +71,7 @@ def test_an_erasure_says_what_it_deleted_and_leaves_nothing(caller: Caller):
     assert (counts["interactionHistory"], counts["interactionSummary"], counts["dynamicSchemaRows"]) == (2, 4, 1)
     assert (counts["eventClaims"], counts["suppression"], counts["attributionResult"]) == (2, 0, 0)
     assert body["totalDeleted"] == sum(counts.values())
-    assert find_traces(caller.store, Erased(caller.tenant_id, ("ann",), FOREVER_MS)) == {}
+    assert count_remains(caller.store, ErasureScope(caller.tenant_id, ("ann",), FOREVER_MS)) == {}
     assert caller.read("/interaction-history", params={"customerId": "ann"})["data"] == []
     assert len(caller.read("/interaction-history", params={"customerId": "bob"})["data"]) == 2
 
@@ -139,7 +139,7 @@ def test_an_export_that_lacks_rows_is_not_complete_says_so_and_is_tried_again(
     write(caller.store, [event(NOW, tenant=caller.tenant_id)])
     copy_all = dsar_exports._copy
 
-    def copy_less(store: Store, place: Place, *rest: Any) -> int:
+    def copy_less(store: Store, place: Location, *rest: Any) -> int:
         return copy_all(store, place, *rest) + (place.table == "interactions")
 
     with monkeypatch.context() as patched:
@@ -259,7 +259,7 @@ def test_a_deletion_by_an_address_finds_every_spelling_and_says_if_it_found_noth
     counts = done["result"]["deletedCounts"]
     assert (counts["interactionHistory"], counts["dynamicSchemaRows"], counts["contactProfileVersions"]) == (2, 1, 1)
     spellings = (UPPER, LOWER, "MAX.muster@example.com")
-    assert find_traces(caller.store, Erased(caller.tenant_id, spellings, FOREVER_MS, only_old=False)) == {}
+    assert count_remains(caller.store, ErasureScope(caller.tenant_id, spellings, FOREVER_MS, only_old=False)) == {}
     for request_type in ("delete", "export"):
         nothing = request_of(caller, requestType=request_type, subjectType="email", subjectId="nobody@example.com")
         assert (nothing["status"], nothing["nothingFound"]) == ("completed", True)

@@ -10,7 +10,7 @@ from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import change_customers
-from rapport.storage.segments import segments_of
+from rapport.storage.segments import list_memberships
 from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.waiting import wait_until
 
@@ -73,9 +73,9 @@ def test_who_stays_in_a_segment_keeps_the_time(api_world: World, caller: Caller)
             keep(here, **{name: {"tier": "gold" if name in kept else "silver"} for name in ("ann", "bob")})
             here.post("/segments/gold/refresh")
         assert members(here, "gold") == {"ann": iso(NOW), "bob": iso(NOW + 120_000)}
-    assert segments_of(caller.store, caller.tenant_id, ["ann"]) == []
+    assert list_memberships(caller.store, caller.tenant_id, ["ann"]) == []
     caller.ask("PATCH", "/segments/gold", json={"status": "active"})
-    (membership,) = segments_of(caller.store, caller.tenant_id, ["ann"])
+    (membership,) = list_memberships(caller.store, caller.tenant_id, ["ann"])
     assert (membership.segment_id, membership.segment_name, membership.member_since_ms) == ("gold", "Gold", NOW)
 
 

@@ -18,7 +18,7 @@ from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, Con
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers
-from rapport.storage.journeys import Enrolled, append
+from rapport.storage.journeys import TenantEnrolment, append_enrolments
 from tests.api.shop import offer, recommend, stock
 from tests.fixtures.api import running_api
 
@@ -161,7 +161,9 @@ def test_journeys_are_those_that_the_customer_is_or_was_in(caller: Caller):
     )
     ended = {"status": EnrolmentStatus.COMPLETED, "enrolled_at_ms": NOW_MS - DAY_MS, "ended_at_ms": NOW_MS}
     other = msgspec.structs.replace(one, id="e2", **ended)
-    assert append(caller.store, [Enrolled(caller.tenant_id, one), Enrolled(caller.tenant_id, other)]) == {"e1", "e2"}
+    assert append_enrolments(
+        caller.store, [TenantEnrolment(caller.tenant_id, one), TenantEnrolment(caller.tenant_id, other)]
+    ) == {"e1", "e2"}
     assert sections(caller, "segments") == {"segments": []}
     found = sections(caller, "journeys")["journeys"]
     assert [(each["enrollmentId"], each["status"], each["completedAt"]) for each in found] == [

@@ -149,7 +149,7 @@ def test_nothing_happens_at_import_but_definitions():
 @pytest.mark.parametrize("path", [*CODE, *(ROOT / "sql").rglob("*.sql")], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_short_and_leaves_nothing_to_be_done_later(path: Path):
     text = path.read_text("utf-8")
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 500
     assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text)
     assert not re.search(r"/(home|root|Users|tmp)/", text)
 

@@ -16,7 +16,7 @@ from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offe
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.embedded.supervisor.ports import LOOPBACK, free_port
 from rapport.storage.api_keys import create_key
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.tenants import change_tenant
 from tests.faults.world import ROOT, World
 from tests.fixtures.api import PEPPER
@@ -84,7 +84,7 @@ class AttackedStack:
         for tenant_id in (NEIGHBOUR, ATTACKER):
             change_tenant(store, tenant_id, requests_per_minute=10_000_000)
             self.keys[tenant_id] = create_key(store, tenant_id, Role.ADMIN, PEPPER, now_ms)[0]
-            changes = [Change(kind_of[type(entity)], entity) for entity in _ENTITIES]
+            changes = [EntityChange(kind_of[type(entity)], entity) for entity in _ENTITIES]
             change_catalogue(store, tenant_id, Author("tests"), lambda _before, changes=changes: changes)
         self.viewer = create_key(store, ATTACKER, Role.VIEWER, PEPPER, now_ms)[0]
         self.start_worker()

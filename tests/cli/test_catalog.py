@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rapport.application.catalogue_files.line_numbers import CatalogueFileError
-from rapport.application.catalogue_files.plan import plan
+from rapport.application.catalogue_files.plan import plan_entities
 from rapport.application.catalogue_files.reader import SECTIONS, CatalogueFile, read_catalogue
 from rapport.application.catalogue_files.writer import write_catalogue
 from rapport.domain.catalogue.strategy import DecisionFlow
@@ -246,7 +246,7 @@ def test_the_documented_file_can_be_applied():
     (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     file = read_catalogue(text)
     assert [one.outcome_type.key for one in file.outcome_types] == ["renewed", "refund"]
-    steps, after = plan(file, {}, prune=False)
+    steps, after = plan_entities(file, {}, prune=False)
     assert [step.kind for step in steps] == ["channel", "offer", "creative", "decision_flow"]
     assert lint_catalogue(after) == []
 
@@ -259,7 +259,7 @@ def test_an_empty_file_holds_nothing_and_every_kind_has_a_part():
 
 def test_a_draft_that_is_ahead_of_what_is_published_survives_the_round_trip():
     placed = read_catalogue(CATALOGUE)
-    _, entities = plan(placed, {}, prune=False)
+    _, entities = plan_entities(placed, {}, prune=False)
     (flow,) = entities["decision_flow"]
     assert isinstance(flow, DecisionFlow)
     ahead: Entities = {
@@ -269,6 +269,6 @@ def test_a_draft_that_is_ahead_of_what_is_published_survives_the_round_trip():
             DecisionFlow(id="new", key="new", name="New", draft=flow.draft[1:]),
         ],
     }
-    steps, after = plan(read_catalogue(write_catalogue(ahead)), ahead, prune=True)
+    steps, after = plan_entities(read_catalogue(write_catalogue(ahead)), ahead, prune=True)
     assert steps == []
     assert [getattr(one, "published_version", None) for one in after["decision_flow"]] == [7, 0]

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from rapport.cli.main import cli
 from rapport.domain.catalogue.customer_schema import CustomerSchema, SchemaField
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.client import connect
 from rapport.storage.customers import find_customer
 from rapport.storage.migrations import migrate
@@ -55,7 +55,7 @@ class Loads:
         self.directory = directory
         self._env = {"CLICKHOUSE_URL": settings.url, "CLICKHOUSE_DATABASE": settings.database}
         create_tenant(self.store, "t1")
-        change_catalogue(self.store, "t1", Author("tests"), lambda _before: [Change("customer_schema", PEOPLE)])
+        change_catalogue(self.store, "t1", Author("tests"), lambda _before: [EntityChange("customer_schema", PEOPLE)])
 
     def __call__(self, name: str, text: str | None, *options: str, tenant: str = "t1") -> Result:
         path = self.directory / name

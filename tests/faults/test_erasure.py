@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.faults import Step
 from rapport.domain.privacy import hash_customer
-from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasing, begin_erasure, find_traces, finish_erasure, sweep
-from rapport.storage.personal_data import Erased
+from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, count_remains, finish_erasure, sweep
+from rapport.storage.personal_data import ErasureScope
 from rapport.storage.tombstones import write_tombstones
 from tests.faults.events import encode, make_events
 from tests.faults.oracle import Oracle
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 GONE = "customer-7"
 
 
-def begin(world: World) -> Erasing:
+def begin(world: World) -> Erasure:
     """Write the tombstone; everything produced so far lies before it."""
-    erasing = Erasing(Erased("acme", (GONE,), time.time_ns() // 1_000_000), "receipt", "tests")
+    erasing = Erasure(ErasureScope("acme", (GONE,), time.time_ns() // 1_000_000), "receipt", "tests")
     begin_erasure(world.store, erasing)
     return erasing
 
 
-def finish(world: World, erasing: Erasing) -> None:
+def finish(world: World, erasing: Erasure) -> None:
     """Do the rest of the erasure, and forget the customer in the oracle, too."""
     known_at = time.monotonic() + WORKERS_KNOW_AFTER_S
     wait_until(lambda: time.monotonic() > known_at, "every worker knows")
@@ -52,7 +52,7 @@ def produce_poison(world: World) -> None:
 
 
 def traces(world: World) -> dict[str, int]:
-    return find_traces(world.store, Erased("acme", (GONE,), 4_102_444_800_000))
+    return count_remains(world.store, ErasureScope("acme", (GONE,), 4_102_444_800_000))
 
 
 def test_a_full_replay_after_an_erasure_leaves_nothing_and_changes_no_other_total(
@@ -102,7 +102,7 @@ def test_a_worker_killed_in_the_middle_of_an_erasure_leaves_nothing(
             world.oracle.add(event)
     world.wait_applied()
     world.verify()
-    assert find_traces(world.store, erasing.erased) == {}
+    assert count_remains(world.store, erasing.erased) == {}
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_a_worker_suspended_over_an_erasure_leaves_nothing_when_it_goes_on(world
         worker.send(signal.SIGCONT)
         world.wait_applied()
         sweep(world.store)
-        assert find_traces(world.store, erasing.erased) == {}
+        assert count_remains(world.store, erasing.erased) == {}
         world.verify()
 
 
@@ -141,4 +141,4 @@ def test_a_customer_who_goes_on_while_being_erased_is_counted_from_the_erasure_o
                 world.oracle.add(event)
     world.wait_applied()
     world.verify()
-    assert find_traces(world.store, erasing.erased) == {}
+    assert count_remains(world.store, erasing.erased) == {}

@@ -10,7 +10,7 @@ import msgspec
 
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
 from rapport.domain.journeys.definition import Journey
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.customers import find_customer
 from tests.faults.events import make_events
 from tests.fixtures.waiting import wait_until
@@ -45,7 +45,7 @@ def configure(world: World) -> None:
         "entryCondition": {"outcomes": ["convert"], "expression": 'entry.offerId == "welcome"'},
     }
     entities.append(("journey", msgspec.convert(journey, Journey)))
-    changes = [Change(kind, entity) for kind, entity in entities]
+    changes = [EntityChange(kind, entity) for kind, entity in entities]
     change_catalogue(world.store, "acme", Author("tests"), lambda _before: changes)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.batch import AppliedRange
 from pipeline.journey_job import JourneyJob
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.tenants import create_tenant
 from tests.domain.journeys.plans import WELCOME, journey
 
@@ -53,7 +53,7 @@ def test_the_runner_is_made_once_the_first_journey_exists(store: Store):
     runners = iter([runner])
     job = JourneyJob(store, lambda: next(runners))
     first, second = AppliedRange("cluster/interactions/0", 0, 1), AppliedRange("cluster/interactions/0", 1, 2)
-    welcome = Change("journey", journey(*WELCOME[:2]))
+    welcome = EntityChange("journey", journey(*WELCOME[:2]))
     create_tenant(store, "acme")
 
     asyncio.run(job.run())

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.batch import AppliedRange
 from pipeline.journeys import JourneyRunner
-from rapport.application.journeys.effects import choose
+from rapport.application.journeys.effects import decide_offers
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
 from rapport.domain.decisions.record import DecisionRecord
@@ -25,12 +25,18 @@ from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles import identity
 from rapport.domain.profiles.consent import ConsentStatement, ConsentStatus
 from rapport.domain.rejections import Rejection
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers, find_customer
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.identity import append_statement
-from rapport.storage.journeys import Enrolled, append, enrollments_of, list_enrollments, read_journey_progress
+from rapport.storage.journeys import (
+    TenantEnrolment,
+    append_enrolments,
+    list_customer_enrolments,
+    list_enrolments,
+    read_journey_progress,
+)
 from rapport.storage.tenants import create_tenant
 from rapport.storage.tombstones import write_tombstones
 from tests.domain.journeys.plans import DAY, MINUTE, WELCOME
@@ -87,7 +93,7 @@ class World:
         )
 
     def configure(self, *entities: tuple[str, Entity]) -> None:
-        changes = [Change(kind, entity) for kind, entity in entities]
+        changes = [EntityChange(kind, entity) for kind, entity in entities]
         change_catalogue(self.store, "acme", Author("tests"), lambda _before: changes)
 
     def journey(self, *steps: dict[str, Any], **fields: Any) -> None:
@@ -132,7 +138,9 @@ class World:
         append_statement(self.store, "acme", merge, Author("tests"))
 
     def state(self, customer: str = "ann") -> list[tuple[str, str]]:
-        return [(one.status.value, one.current_step) for one in enrollments_of(self.store, "acme", [customer])]
+        return [
+            (one.status.value, one.current_step) for one in list_customer_enrolments(self.store, "acme", [customer])
+        ]
 
 
 @pytest.fixture
@@ -170,7 +178,7 @@ def test_a_decision_is_recorded_in_full_and_the_contact_says_which_it_was(world:
     record = msgspec.json.decode(made.decision, type=DecisionRecord)
     assert (record.recommendation_id, record.customer_id) == (made.recommendation_id, "ann")
     assert (record.decided_at_ms, record.watermark.positions) == (world.now_ms, {"0": 2})
-    (mine,) = enrollments_of(world.store, "acme", ["ann"])
+    (mine,) = list_customer_enrolments(world.store, "acme", ["ann"])
     where = {"journeyId": "jrn", "enrollmentId": mine.enrollment_id, "stepId": STEPS[2]["id"]}
     assert record.request["context"] == {"journey": where}
     assert [one.offer_id for one in record.decision.items] == ["loan"]
@@ -245,7 +253,7 @@ def test_imported_history_starts_no_journey_unless_the_journey_wants_it(world: W
         world.happen(customer, outcome="convert", is_noted=is_noted, ahead_ms=-round(days * DAY))
     world.look()
     entered = {
-        customer: [one.journey_id for one in enrollments_of(world.store, "acme", [customer])]
+        customer: [one.journey_id for one in list_customer_enrolments(world.store, "acme", [customer])]
         for customer in ("ann", "bob", "cid", "dot")
     }
     assert {name: sorted(ids) for name, ids in entered.items()} == {
@@ -387,9 +395,9 @@ def break_decisions_of(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list
         asked.append(customer_id)
         if customer_id in customers:
             raise OverflowError("int too large to convert to float")
-        return choose(store, known, customer_id, *rest)
+        return decide_offers(store, known, customer_id, *rest)
 
-    monkeypatch.setattr("rapport.application.journeys.advance.choose", decide)
+    monkeypatch.setattr("rapport.application.journeys.advance.decide_offers", decide)
     return asked
 
 
@@ -401,7 +409,7 @@ def test_a_step_that_fails_unexpectedly_is_put_off_and_says_so_and_others_go_on(
     world.happen("ann", "bob", outcome="convert")
     world.look()
     assert (world.state("ann"), world.state("bob")) == ([("active", "choose")], [("completed", "offer")])
-    ((stuck,), _) = list_enrollments(world.store, "acme", "jrn", limit=9, customer_id="ann")
+    ((stuck,), _) = list_enrolments(world.store, "acme", "jrn", limit=9, customer_id="ann")
     assert "OverflowError" in stuck.reason
     assert stuck.due_at_ms - NOW == MINUTE
     world.look(after_ms=MINUTE - 1)
@@ -412,7 +420,7 @@ def test_a_step_that_fails_unexpectedly_is_put_off_and_says_so_and_others_go_on(
     monkeypatch.undo()
     world.look(after_ms=1)
     assert world.state("ann") == [("completed", "offer")]
-    ((done,), _) = list_enrollments(world.store, "acme", "jrn", limit=9, customer_id="ann")
+    ((done,), _) = list_enrolments(world.store, "acme", "jrn", limit=9, customer_id="ann")
     assert (done.reason, done.setbacks) == ("", 0)
 
 
@@ -424,18 +432,18 @@ def test_a_tenant_whose_customers_all_fail_or_crowd_in_holds_up_no_other(world: 
     world.happen(*crowd, outcome="convert")
     asyncio.run(world.runner.enrol_customers())
     create_tenant(world.store, "small")
-    changes = [Change(kind, entity) for kind, entity in SHOP]
+    changes = [EntityChange(kind, entity) for kind, entity in SHOP]
     journey = msgspec.convert({"id": "jrn", "name": "W", "definition": {"steps": STEPS[2:]}}, Journey)
-    changes.append(Change("journey", journey))
+    changes.append(EntityChange("journey", journey))
     change_catalogue(world.store, "small", Author("tests"), lambda _before: changes)
     world.now_ms += DAY
     made = [enrol(compile_journey(journey, 1), f"enr{name}", name, {}, world.now_ms) for name in ("x", "y")]
-    append(world.store, [Enrolled("small", one) for one in made])
+    append_enrolments(world.store, [TenantEnrolment("small", one) for one in made])
     asked = break_decisions_of(monkeypatch, *crowd)
     world.look()
     assert sorted(asked)[-2:] == ["x", "y"]
     assert len(asked) == 6
-    assert [one.status.value for one in enrollments_of(world.store, "small", ["x", "y"])] == ["completed"] * 2
+    assert [one.status.value for one in list_customer_enrolments(world.store, "small", ["x", "y"])] == ["completed"] * 2
 
 
 def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
@@ -444,7 +452,7 @@ def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
     def away(*_: Any) -> Any:
         raise TransientStorageError("away")
 
-    monkeypatch.setattr("rapport.application.journeys.advance.choose", away)
+    monkeypatch.setattr("rapport.application.journeys.advance.decide_offers", away)
     world.journey(*STEPS[2:])
     world.happen("ann", "bob", outcome="convert")
     with pytest.raises(TransientStorageError):
@@ -460,7 +468,7 @@ def test_customers_of_whom_nothing_can_be_read_keep_no_others_out(world: World, 
             raise OverflowError("a number of 400 digits")
         return load_facts(store, tenant, catalogue, customers, metrics, now_ms)
 
-    monkeypatch.setattr("rapport.application.journeys.enroll.load_facts", load)
+    monkeypatch.setattr("rapport.application.journeys.enrol.load_facts", load)
     world.journey(*STEPS[1:2], entryCondition={"outcomes": ["convert"], "expression": "coalesce(customer.age, 1) == 1"})
     people = ["ann", "bob", "cid", "dan", "eve", "fay"]
     world.happen(*people, outcome="convert")

@@ -11,13 +11,13 @@ from rapport.domain.audit import AuditDraft, AuditEntry
 from rapport.domain.catalogue.inventory import Offer
 from rapport.storage.audit import (
     AuditFilter,
-    Verdict,
+    ChainCheck,
     append_audit,
     audit_catalogue,
     read_audit,
     verify_audit,
 )
-from rapport.storage.catalogue_changes import Author, Change, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -29,7 +29,7 @@ def note(action: str, entity_id: str = "key_1") -> AuditDraft:
     return AuditDraft(at_ms=1_700_000_000_123, actor="anna", action=action, entity_type="api_key", entity_id=entity_id)
 
 
-def put(store: Store, *changes: Change) -> None:
+def put(store: Store, *changes: EntityChange) -> None:
     change_catalogue(store, "t1", Author("anna", "trace-1"), lambda _before: changes)
 
 
@@ -39,11 +39,11 @@ def noted(store: Store) -> list[AuditEntry]:
 
 def test_every_change_of_the_catalogue_is_noted_once_with_before_and_after(store: Store):
     loan = Offer(id="loan", name="Loan", priority=70)
-    put(store, Change("offer", loan))
+    put(store, EntityChange("offer", loan))
     audit_catalogue(store, "t1")
-    put(store, Change("offer", Offer(id="loan", name="Loan", priority=90)))
-    put(store, Change("offer", loan, is_deleted=True))
-    put(store, Change("offer", loan))
+    put(store, EntityChange("offer", Offer(id="loan", name="Loan", priority=90)))
+    put(store, EntityChange("offer", loan, is_deleted=True))
+    put(store, EntityChange("offer", loan))
     audit_catalogue(store, "t1")
     audit_catalogue(store, "t1")
     entries = noted(store)
@@ -58,11 +58,11 @@ def test_every_change_of_the_catalogue_is_noted_once_with_before_and_after(store
     assert [bool(one.before) for one in entries] == [False, True, True, False]
     assert [bool(one.after) for one in entries] == [True, True, False, True]
     assert {(one.actor, one.request_id) for one in entries} == {("anna", "trace-1")}
-    assert replace(verify_audit(store, "t1"), head=None) == Verdict(4)
+    assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(4)
 
 
 def test_the_chain_has_no_forks_however_many_write_at_once(store: Store):
-    put(store, *(Change("offer", Offer(id=f"o{number}", name="x")) for number in range(5)))
+    put(store, *(EntityChange("offer", Offer(id=f"o{number}", name="x")) for number in range(5)))
     together = threading.Barrier(6)
 
     def write(number: int) -> None:
@@ -75,7 +75,7 @@ def test_the_chain_has_no_forks_however_many_write_at_once(store: Store):
         list(threads.map(write, range(6)))
     store.execute("OPTIMIZE TABLE audit_log FINAL")
     total = 5 + 3 * (1 + 2 + 3) * 2
-    assert replace(verify_audit(store, "t1"), head=None) == Verdict(total)
+    assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(total)
     assert len({(one.entity_type, one.entity_id) for one in noted(store)}) == total
 
 
@@ -94,7 +94,7 @@ def test_whatever_is_changed_or_removed_breaks_the_chain_there(
 ):
     append_audit(store, "t1", [note("create"), note("rename")])
     append_audit(store, "t1", [note("revoke")])
-    assert replace(verify_audit(store, "t1"), head=None) == Verdict(3)
+    assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(3)
     store.execute(f"ALTER TABLE audit_log {tampering} SETTINGS mutations_sync = 2")
     found = verify_audit(store, "t1")
     assert (found.broken_at, found.reason) == (broken_at, reason)
@@ -103,9 +103,9 @@ def test_whatever_is_changed_or_removed_breaks_the_chain_there(
 def test_a_chain_longer_than_one_read_is_checked_to_its_end(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("rapport.storage.audit.CHUNK", 2)
     append_audit(store, "t1", [note("create")] * 5)
-    assert replace(verify_audit(store, "t1"), head=None) == Verdict(5)
+    assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(5)
     store.execute("ALTER TABLE audit_log UPDATE action = 'x' WHERE seq = 5 SETTINGS mutations_sync = 2")
-    assert verify_audit(store, "t1") == Verdict(5, 5, "hash_mismatch")
+    assert verify_audit(store, "t1") == ChainCheck(5, 5, "hash_mismatch")
 
 
 def test_pages_are_filtered_and_counted(store: Store):
@@ -118,4 +118,4 @@ def test_pages_are_filtered_and_counted(store: Store):
     at_ms = 1_700_000_000_123
     assert read_audit(store, "t1", AuditFilter(from_ms=at_ms, to_ms=at_ms + 1, actor="anna"))[1] == 3
     assert read_audit(store, "t1", AuditFilter(to_ms=at_ms))[0] == []
-    assert replace(verify_audit(store, "t3"), head=None) == Verdict(0)
+    assert replace(verify_audit(store, "t3"), head=None) == ChainCheck(0)

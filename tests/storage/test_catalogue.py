@@ -11,12 +11,12 @@ from rapport.domain.catalogue.inventory import Channel, Offer
 from rapport.domain.catalogue.values import Status
 from rapport.storage.catalogue import (
     StoredCatalogue,
-    catalogue_stamp,
     load_catalogue,
     load_catalogue_at,
     load_history,
+    read_catalogue_stamp,
 )
-from rapport.storage.catalogue_changes import Author, Change, append_versions, change_catalogue
+from rapport.storage.catalogue_changes import Author, EntityChange, append_versions, change_catalogue
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Entity
@@ -27,20 +27,20 @@ LOAN = Offer(id="loan", name="Loan", priority=70, tags=["credit"])
 EMAIL = Channel(id="email", name="Email", channel_type="email")
 
 
-def put(store: Store, *changes: Change, tenant_id: str = "t1") -> StoredCatalogue:
+def put(store: Store, *changes: EntityChange, tenant_id: str = "t1") -> StoredCatalogue:
     return change_catalogue(store, tenant_id, ANNA, lambda _before: changes)
 
 
-def offer(entity: Entity) -> Change:
-    return Change("offer", entity)
+def offer(entity: Entity) -> EntityChange:
+    return EntityChange("offer", entity)
 
 
 def test_what_was_stored_is_loaded_again(store: Store):
-    after = put(store, offer(LOAN), Change("channel", EMAIL))
+    after = put(store, offer(LOAN), EntityChange("channel", EMAIL))
     assert after == load_catalogue(store, "t1")
     assert after.entities["offer"] == [LOAN]
     assert after.entities["channel"] == [EMAIL]
-    assert after.stamp == catalogue_stamp(store, "t1") == "1"
+    assert after.stamp == read_catalogue_stamp(store, "t1") == "1"
     record = after.records["offer"]["loan"]
     assert (record.version, record.changed_by, record.is_deleted) == (1, "anna", False)
     assert abs(record.created_at_ms - time.time() * 1000) < 60_000
@@ -49,14 +49,14 @@ def test_what_was_stored_is_loaded_again(store: Store):
 def test_tenants_see_their_own(store: Store):
     put(store, offer(LOAN))
     assert load_catalogue(store, "t2").entities["offer"] == []
-    assert catalogue_stamp(store, "t2") == "0"
+    assert read_catalogue_stamp(store, "t2") == "0"
 
 
 def test_a_deleted_entity_is_out_of_the_catalogue_but_keeps_its_history(store: Store):
     put(store, offer(LOAN))
     dearer = Offer(id="loan", name="Loan", priority=90)
     put(store, offer(dearer))
-    after = put(store, Change("offer", dearer, is_deleted=True))
+    after = put(store, EntityChange("offer", dearer, is_deleted=True))
     assert after.entities["offer"] == []
     assert after.find("offer", "loan") is None
     history = load_history(store, "t1", "offer", "loan")
@@ -70,7 +70,7 @@ def test_a_deleted_entity_is_out_of_the_catalogue_but_keeps_its_history(store: S
 
 def test_every_past_version_can_be_loaded_by_its_stamp_or_by_time(store: Store):
     first = put(store, offer(LOAN))
-    put(store, Change("offer", LOAN, is_deleted=True), Change("channel", EMAIL))
+    put(store, EntityChange("offer", LOAN, is_deleted=True), EntityChange("channel", EMAIL))
     assert load_catalogue(store, "t1", first.stamp) == first
     at_ms = first.records["offer"]["loan"].updated_at_ms
     assert load_catalogue_at(store, "t1", at_ms - 1).revision == 0
@@ -80,7 +80,7 @@ def test_every_past_version_can_be_loaded_by_its_stamp_or_by_time(store: Store):
 def test_of_two_changes_of_one_state_the_first_counts_and_the_second_leaves_nothing(store: Store):
     before = put(store, offer(LOAN))
     assert append_versions(store, "t1", before, [offer(Offer(id="loan", name="A"))], ANNA)
-    late = [offer(Offer(id="loan", name="B")), Change("channel", EMAIL)]
+    late = [offer(Offer(id="loan", name="B")), EntityChange("channel", EMAIL)]
     assert not append_versions(store, "t1", before, late, ANNA)
     store.execute("OPTIMIZE TABLE catalog_entities FINAL")
     after = load_catalogue(store, "t1")
@@ -105,7 +105,7 @@ def test_changes_at_the_same_time_are_decided_one_after_the_other(store: Store):
     assert after.records["offer"]["loan"].version == after.revision == 25
 
 
-def _next_name(before: StoredCatalogue) -> list[Change]:
+def _next_name(before: StoredCatalogue) -> list[EntityChange]:
     record = before.find("offer", "loan")
     assert record is not None
     assert record.entity is not None

@@ -9,7 +9,7 @@ from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, ConsentStatus
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, load_consents, load_statements, record_consents
-from rapport.storage.customers import load_kept
+from rapport.storage.customers import load_snapshots
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -38,7 +38,7 @@ def test_the_latest_and_strictest_statement_counts_in_whatever_order_they_came(
     (consent,) = load_consents(store, "t1", ["ann", "bob"])["ann"]
     assert (consent.purpose, consent.status, consent.source) == ("email", ConsentStatus.REVOKED, ConsentSource.MANUAL)
     assert (consent.stated_at_ms, consent.granted_at_ms, consent.revoked_at_ms) == (2_000, 1_000, 2_000)
-    assert load_kept(store, [CustomerKey("t1", "ann")])[0].consents == {"email": "revoked"}
+    assert load_snapshots(store, [CustomerKey("t1", "ann")])[0].consents == {"email": "revoked"}
 
 
 def test_every_statement_is_kept_once_for_its_own_tenant(store: Store):
@@ -56,5 +56,5 @@ def test_every_statement_is_kept_once_for_its_own_tenant(store: Store):
 
 def test_purposes_are_apart(store: Store):
     record(store, GRANTED, ConsentStatement(purpose="newsletter", status=ConsentStatus.REVOKED, stated_at_ms=5_000))
-    kept = load_kept(store, [CustomerKey("t1", "ann"), CustomerKey("t1", "bob")])
+    kept = load_snapshots(store, [CustomerKey("t1", "ann"), CustomerKey("t1", "bob")])
     assert [one.consents for one in kept] == [{"email": "granted", "newsletter": "revoked"}, {}]

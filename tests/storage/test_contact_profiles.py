@@ -26,9 +26,9 @@ from rapport.storage.contact_profiles import (
     note_reads,
     read_objections,
     read_profiles,
+    read_uncollected_customers,
     remove_customers,
     remove_ended,
-    uncollected_customers,
 )
 
 if TYPE_CHECKING:
@@ -172,37 +172,37 @@ def test_what_a_crash_left_of_an_ended_profile_is_removed_later(store: Store):
 def test_customers_of_an_objecting_profile_are_uncollected_since_it_objects(store: Store, fields: dict[str, Any]):
     profile = stored(store, contact_ids=("a", "b"), email="a@example.com")
     stored(store, "t2", contact_ids=("a",))
-    assert uncollected_customers(store) == {}
+    assert read_uncollected_customers(store) == {}
     objecting = patched(store, profile, NOW_MS + 5, **fields)
     later = patched(store, objecting, NOW_MS + 9, firstname="Max")
-    assert uncollected_customers(store) == {("t1", one): NOW_MS + 5 for one in ("a", "b", "a@example.com")}
+    assert read_uncollected_customers(store) == {("t1", one): NOW_MS + 5 for one in ("a", "b", "a@example.com")}
     patched(store, later, NOW_MS + 10, **{name: not value for name, value in fields.items()})
-    assert uncollected_customers(store) == {}
+    assert read_uncollected_customers(store) == {}
 
 
 def test_one_objecting_profile_among_several_is_enough(store: Store):
     stored(store, contact_ids=("a",), accepted_gdpr=True)
     stored(store, contact_ids=("a",), prevent_data_collection=True, at_ms=NOW_MS + 2)
     stored(store, contact_ids=("a",), prevent_data_collection=True, at_ms=NOW_MS + 1)
-    assert uncollected_customers(store) == {("t1", "a"): NOW_MS + 1}
+    assert read_uncollected_customers(store) == {("t1", "a"): NOW_MS + 1}
 
 
 def test_an_objection_outlives_an_expired_profile_until_a_newer_one_speaks_for_the_customer(store: Store):
     profile = stored(store, at_ms=1_000, email="a", prevent_data_collection=True, firstname="Max", is_active=False)
     expire_profiles(store, untouched_since_ms=NOW_MS, now_ms=NOW_MS, author=US)
     assert [row[1:3] for row in rows(store)] == [("expired", '{"prevent_data_collection":true}')]
-    assert uncollected_customers(store) == {("t1", "a"): 1_000}
+    assert read_uncollected_customers(store) == {("t1", "a"): 1_000}
     expected = ContactObjections(prevents_collection=True, is_inactive=True)
     assert read_objections(store, [("t1", "a")]) == [expected]
     stored(store, contact_ids=("a",))
-    assert uncollected_customers(store) == {}
+    assert read_uncollected_customers(store) == {}
     assert read_objections(store, [("t1", "a")]) == [NO_OBJECTIONS]
     assert profile.id not in listed(store)
 
 
 def test_an_objection_ends_with_the_profile_that_is_deleted(store: Store):
     finish(store, stored(store, contact_ids=("a",), prevent_data_collection=True), "deleted")
-    assert uncollected_customers(store) == {}
+    assert read_uncollected_customers(store) == {}
     assert read_objections(store, [("t1", "a")]) == [NO_OBJECTIONS]
 
 

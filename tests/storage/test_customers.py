@@ -10,12 +10,12 @@ from rapport.domain.customers.customer import Attributes, CustomerKey
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import (
     MAX_CUSTOMERS,
-    Before,
+    CurrentCustomers,
     change_customers,
     find_customer,
     load_customers,
     load_history,
-    load_kept,
+    load_snapshots,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_a_customer_who_ended_is_gone_but_for_the_history_and_can_begin_again(st
 def test_of_two_attempts_at_a_version_the_first_stored_counts_and_the_second_is_decided_anew(store: Store):
     seen: list[Any] = []
 
-    def decide(before: Before) -> Mapping[str, Attributes | None]:
+    def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
         seen.append({name: one and one.attributes for name, one in before.items()})
         if len(seen) == 1:
             put(store, ann={"n": 1})
@@ -98,7 +98,7 @@ def test_changes_made_at_the_same_time_all_count(store: Store):
     names = [f"c{number}" for number in range(5)]
 
     def count_up(_: int) -> None:
-        def decide(before: Before) -> Mapping[str, Attributes | None]:
+        def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
             return {name: {"n": one.attributes["n"] + 1 if one else 1} for name, one in before.items()}
 
         change_customers(store, "t1", ANNA, names, decide)
@@ -114,7 +114,7 @@ def test_decisions_load_many_customers_of_many_tenants_each_in_its_place(store: 
     put(store, "t2", ann={"a": 2})
     put(store, bob=None)
     keys = [CustomerKey("t2", "ann"), CustomerKey("t1", "eve"), CustomerKey("t1", "bob"), CustomerKey("t1", "ann")]
-    assert [one.attributes for one in load_kept(store, keys)] == [{"a": 2}, None, None, {"a": 1}]
+    assert [one.attributes for one in load_snapshots(store, keys)] == [{"a": 2}, None, None, {"a": 1}]
 
 
 def test_too_many_at_once_are_refused(store: Store):

@@ -19,7 +19,7 @@ from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.periods import local_date
 from rapport.domain.summaries import Contact, fold
 from rapport.storage.decision_facts import read_facts
-from rapport.storage.offer_totals import read_totals
+from rapport.storage.offer_totals import read_offer_totals
 from rapport.storage.stream import MILLIS, write_summaries
 from tests.storage.test_metrics import event, write
 from tests.storage.test_segments import contact
@@ -53,7 +53,7 @@ WINDOWS: Final = frozenset(
 def long_history(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short histories are read, long ones counted by the engine: both say the same."""
     if request.param != "read":
-        monkeypatch.setattr("rapport.storage.event_rows.LONG_HISTORY", 0)
+        monkeypatch.setattr("rapport.storage.customer_reads.LONG_HISTORY", 0)
 
 
 @dataclass(frozen=True)
@@ -280,4 +280,4 @@ def test_totals_of_a_tenant_count_today_in_its_time_zone(store: Store):
     log.add(offer_id="loan", tenant_id="kiwi")
     log.add(offer_id="loan", channel_id="web", at_ms=NOW + 23 * HOUR_MS, received_at_ms=NOW)  # dated into tomorrow
     log.write(applied=2)
-    assert read_totals(store, "acme", ZONES["acme"], NOW) == [OfferTotals("loan", "web", 2, 3, 1, 1)]
+    assert read_offer_totals(store, "acme", ZONES["acme"], NOW) == [OfferTotals("loan", "web", 2, 3, 1, 1)]

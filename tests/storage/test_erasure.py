@@ -12,13 +12,13 @@ from pipeline.privacy import MAX_AGE_S
 from rapport.domain.privacy import hash_customer
 from rapport.storage.erasure import (
     WORKERS_KNOW_AFTER_S,
-    Erasing,
+    Erasure,
     begin_erasure,
-    find_traces,
+    count_remains,
     finish_erasure,
     sweep,
 )
-from rapport.storage.personal_data import Erased
+from rapport.storage.personal_data import ErasureScope
 from rapport.storage.receipts import find_receipt
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tombstones import read_tombstones
@@ -86,7 +86,7 @@ def summarise(store: Store, next_offset: int) -> None:
 
 
 def erase(store: Store, *customers: str) -> Receipt:
-    erasing = Erasing(Erased("acme", customers or ("ann",), ERASED_AT), "receipt-1", "tests")
+    erasing = Erasure(ErasureScope("acme", customers or ("ann",), ERASED_AT), "receipt-1", "tests")
     begin_erasure(store, erasing)
     return finish_erasure(store, erasing, clock=lambda: ERASED_AT + 1, sleep=lambda _s: None)
 
@@ -225,16 +225,16 @@ def test_what_a_worker_writes_late_is_a_trace_and_is_swept(store: Store):
     contact(store, "ann", 0, NOW)
     contact(store, "bob", 1, NOW)
     summarise(store, 2)
-    erased = Erased("acme", ("ann",), ERASED_AT)
-    assert find_traces(store, erased) == {"interactions": 1}
+    erased = ErasureScope("acme", ("ann",), ERASED_AT)
+    assert count_remains(store, erased) == {"interactions": 1}
     assert sweep(store, sleep=lambda _s: None) == {"interactions": 1, "interaction_summary_state": 4}
-    assert find_traces(store, erased) == {}
+    assert count_remains(store, erased) == {}
     assert who_is_in(store, "interactions") == ["bob"]
     assert sweep(store) == {}
 
 
 def test_a_sweep_completes_what_a_process_that_died_has_begun_and_keeps_who_came_back(store: Store):
-    erasing = Erasing(Erased("acme", ("ann",), ERASED_AT), "receipt-1", "tests")
+    erasing = Erasure(ErasureScope("acme", ("ann",), ERASED_AT), "receipt-1", "tests")
     put(store, "customer_versions", **WHO, version=1, attributes="{}", stored_at=NOW)
     put(store, "customer_versions", **WHO, version=2, attributes="{}", stored_at=ERASED_AT + 1)
     begin_erasure(store, erasing)

@@ -13,7 +13,7 @@ import pytest
 from rapport.domain.experiments.statistics import Sample
 from rapport.domain.profiles.identity import MergeStatement
 from rapport.storage.catalogue_changes import Author
-from rapport.storage.experiments import Counted, Counting, count_creatives, count_variants
+from rapport.storage.experiments import ConversionCounts, ConversionQuery, count_creatives, count_variants
 from rapport.storage.identity import append_statement
 from rapport.storage.stream import MILLIS, write_decisions
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 START: Final = 1_772_000_000_000
-EVER: Final = Counting(tenant_id="acme", from_ms=0, to_ms=4_102_444_800_000)
+EVER: Final = ConversionQuery(tenant_id="acme", from_ms=0, to_ms=4_102_444_800_000)
 
 
 class Decided(NamedTuple):
@@ -111,8 +111,8 @@ def write(store: Store, decisions: Sequence[Decided], responses: Sequence[Conver
     store.insert("interactions", pl.DataFrame(history, schema=INTERACTION, orient="row").with_columns(moments))
 
 
-def counted(samples: Mapping[str, tuple[int, int]], switched: int = 0) -> Counted:
-    return Counted({variant: Sample(*counts) for variant, counts in samples.items()}, switched)
+def counted(samples: Mapping[str, tuple[int, int]], switched: int = 0) -> ConversionCounts:
+    return ConversionCounts({variant: Sample(*counts) for variant, counts in samples.items()}, switched)
 
 
 def test_a_customer_counts_once_with_a_conversion_at_or_after_the_first_recommendation(store: Store):
@@ -205,8 +205,8 @@ def merge(store: Store, source: str, target: str) -> None:
 
 
 def by_hand(
-    decisions: Iterable[Decided], responses: Sequence[Converted], counting: Counting, aliases: Mapping[str, str]
-) -> Counted:
+    decisions: Iterable[Decided], responses: Sequence[Converted], counting: ConversionQuery, aliases: Mapping[str, str]
+) -> ConversionCounts:
     """Variants of experiment e1, one person after the other."""
 
     def person_of(customer: str) -> str:
@@ -232,7 +232,7 @@ def by_hand(
             )
         variant = own[0].arms["e1"]
         samples[variant] = samples[variant].plus(Sample(int(has_converted), 1))
-    return Counted(dict(samples), sum(len({one.arms["e1"] for one in own}) > 1 for own in members.values()))
+    return ConversionCounts(dict(samples), sum(len({one.arms["e1"] for one in own}) > 1 for own in members.values()))
 
 
 @pytest.mark.parametrize("seed", range(3))

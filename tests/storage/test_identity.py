@@ -20,10 +20,10 @@ from rapport.storage.identity import (
     Identifier,
     append_links,
     append_statement,
-    find_customer_of,
-    identifiers_of,
+    list_identifiers,
+    read_merge_stamp,
     read_merges,
-    read_stamp,
+    resolve_identifier,
 )
 from tests.storage.test_decision_facts import NOW, TYPES, WINDOWS, Log
 
@@ -36,26 +36,26 @@ ME = Author("tests")
 
 
 def test_merges_and_their_undoing_are_kept_in_order_and_for_each_tenant_alone(store: Store):
-    assert read_stamp(store, "acme") == read_stamp(store, "kiwi")
+    assert read_merge_stamp(store, "acme") == read_merge_stamp(store, "kiwi")
     merge = MergeStatement("m1", "ann", "bob")
     append_statement(store, "acme", merge, ME)
-    stamp = read_stamp(store, "acme")
-    assert stamp != read_stamp(store, "kiwi")
+    stamp = read_merge_stamp(store, "acme")
+    assert stamp != read_merge_stamp(store, "kiwi")
     assert read_merges(store, "acme").members("ann") == ("bob", "ann")
     assert read_merges(store, "kiwi").members("ann") == ("ann",)
     append_statement(store, "acme", merge._replace(is_undone=True), ME)
     assert read_merges(store, "acme").members("ann") == ("ann",)
-    assert read_stamp(store, "acme") != stamp
+    assert read_merge_stamp(store, "acme") != stamp
 
 
 def test_an_identifier_belongs_to_whom_it_was_linked_to_last(store: Store):
     append_links(store, "acme", "ann", [Identifier("phone", "123", 0.5), Identifier("device", "d1", 1)], ME)
     append_links(store, "acme", "bob", [Identifier("phone", "123", 0.9)], ME)
     append_links(store, "kiwi", "cid", [Identifier("phone", "123", 0.9)], ME)
-    assert find_customer_of(store, "acme", "phone", "123") == "bob"
-    assert find_customer_of(store, "acme", "email", "123") is None
+    assert resolve_identifier(store, "acme", "phone", "123") == "bob"
+    assert resolve_identifier(store, "acme", "email", "123") is None
     named = {
-        one: [(i.type, i.value, i.confidence) for i in identifiers_of(store, "acme", [one])] for one in ("ann", "bob")
+        one: [(i.type, i.value, i.confidence) for i in list_identifiers(store, "acme", [one])] for one in ("ann", "bob")
     }
     assert named == {
         "ann": [("customer_id", "ann", 1.0), ("device", "d1", 1.0)],

@@ -11,14 +11,14 @@ from rapport.domain.journeys.enrolment import EnrolmentStatus
 from rapport.domain.journeys.progress import enrol, leave
 from rapport.domain.privacy import hash_customer
 from rapport.storage.journeys import (
-    Enrolled,
-    Stretch,
-    append,
+    OffsetRange,
+    TenantEnrolment,
+    append_enrolments,
     count_active,
-    enrollments_of,
     find_due,
-    list_enrollments,
-    load_enrollments,
+    list_customer_enrolments,
+    list_enrolments,
+    load_enrolments,
     read_entry_events,
     read_journey_progress,
     write_journey_progress,
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
 READY: Final = plan({"id": "pause", "type": "wait", "config": {"duration": 1}})
 
 
-def enrolled(name: str = "e1", customer: str = "ann", tenant: str = "acme", **changes: Any) -> Enrolled:
-    return Enrolled(tenant, replace(enrol(READY, name, customer, {}, NOW), **changes))
+def enrolled(name: str = "e1", customer: str = "ann", tenant: str = "acme", **changes: Any) -> TenantEnrolment:
+    return TenantEnrolment(tenant, replace(enrol(READY, name, customer, {}, NOW), **changes))
 
 
 def test_of_several_attempts_at_a_version_one_counts_and_all_learn_which(store: Store):
-    assert append(store, [enrolled()]) == {"e1"}
+    assert append_enrolments(store, [enrolled()]) == {"e1"}
     attempts = [enrolled(version=2, step=f"s{number}") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda one: append(store, [one]), attempts))
+        won = list(pool.map(lambda one: append_enrolments(store, [one]), attempts))
     assert sorted(map(len, won)) == [0] * 7 + [1]
-    (stands,) = load_enrollments(store, [attempts[0].key])
+    (stands,) = load_enrolments(store, [attempts[0].key])
     assert stands == attempts[won.index({"e1"})]
-    assert append(store, [enrolled(version=2, step="late")]) == set()
-    assert load_enrollments(store, [attempts[0].key]) == [stands]
+    assert append_enrolments(store, [enrolled(version=2, step="late")]) == set()
+    assert load_enrolments(store, [attempts[0].key]) == [stands]
 
 
 def test_who_was_erased_while_a_step_was_under_way_is_in_no_journey_that_began_before(store: Store):
-    append(store, [enrolled(), enrolled("e2", "bob")])
+    append_enrolments(store, [enrolled(), enrolled("e2", "bob")])
     before = {"erased_at_ms": NOW + 5, "receipt_id": "r1"}
     write_tombstones(store, "acme", [hash_customer("acme", "ann")], **before)
     write_tombstones(store, "other", [hash_customer("other", "bob")], **before)
     later = enrolled("e3", "ann", enrolled_at_ms=NOW + 6)
-    assert append(store, [enrolled(version=2), enrolled("e2", "bob", version=2), later]) == {"e2", "e3"}
-    assert load_enrollments(store, [enrolled().key]) == []
-    assert [one.enrollment.version for one in load_enrollments(store, [enrolled("e2", "bob").key])] == [2]
-    assert load_enrollments(store, [later.key]) == [later]
+    assert append_enrolments(store, [enrolled(version=2), enrolled("e2", "bob", version=2), later]) == {"e2", "e3"}
+    assert load_enrolments(store, [enrolled().key]) == []
+    assert [one.enrollment.version for one in load_enrolments(store, [enrolled("e2", "bob").key])] == [2]
+    assert load_enrolments(store, [later.key]) == [later]
 
 
 def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
@@ -71,8 +71,8 @@ def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
         enrolled("held", journey_id="paused"),
         enrolled("theirs", tenant="other"),
     ]
-    append(store, states)
-    append(store, [enrolled("moved", version=2, due_at_ms=NOW + DAY)])
+    append_enrolments(store, states)
+    append_enrolments(store, [enrolled("moved", version=2, due_at_ms=NOW + DAY)])
     found = find_due(store, ["acme"], [("acme", "paused"), ("other", "jrn")], NOW, 10)
     assert [key[-1] for key in found] == ["before", "now"]
     assert found[0] == ("acme", "ann", "jrn", "before")
@@ -81,17 +81,22 @@ def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
 
 def test_enrolments_are_counted_and_listed_of_one_journey_and_of_one_customer(store: Store):
     over = leave(enrolled("e2", "bob").enrollment, NOW + 5, "asked to")
-    append(
+    append_enrolments(
         store,
-        [enrolled("e1"), Enrolled("acme", over), enrolled("e3", enrolled_at_ms=NOW + 9), enrolled("e4", tenant="x")],
+        [
+            enrolled("e1"),
+            TenantEnrolment("acme", over),
+            enrolled("e3", enrolled_at_ms=NOW + 9),
+            enrolled("e4", tenant="x"),
+        ],
     )
     keys = [enrolled("any").key, enrolled("any", "bob").key, enrolled("any", "cid").key]
     assert count_active(store, keys) == {("acme", "ann", "jrn"): 2, ("acme", "bob", "jrn"): 0}
-    page, total = list_enrollments(store, "acme", "jrn", limit=2)
+    page, total = list_enrolments(store, "acme", "jrn", limit=2)
     assert ([one.id for one in page], total) == (["e3", "e1"], 3)
-    assert list_enrollments(store, "acme", "jrn", limit=9, status="exited") == ([over], 1)
-    assert list_enrollments(store, "acme", "jrn", limit=9, offset=2, customer_id="ann") == ([], 0)
-    (mine,) = enrollments_of(store, "acme", ["bob"])
+    assert list_enrolments(store, "acme", "jrn", limit=9, status="exited") == ([over], 1)
+    assert list_enrolments(store, "acme", "jrn", limit=9, offset=2, customer_id="ann") == ([], 0)
+    (mine,) = list_customer_enrolments(store, "acme", ["bob"])
     assert (mine.journey_name, mine.status, mine.current_step) == ("jrn", "exited", "pause")
     assert (mine.enrolled_at_ms, mine.completed_at_ms) == (NOW, NOW + 5)
 
@@ -101,10 +106,10 @@ def test_events_of_a_part_of_a_log_are_found(store: Store):
     rows += [event(NOW, source="other", offset=2, item=0), event(NOW, source="log", offset=2, item=1, tenant="x")]
     rows += [event(NOW, source="log", offset=2, item=2, outcome="dismiss", conversion_value=2.5)]
     write(store, rows)
-    found = read_entry_events(store, [Stretch("log", 1, 5)], ["acme"], ["click", "dismiss"], NOW)
+    found = read_entry_events(store, [OffsetRange("log", 1, 5)], ["acme"], ["click", "dismiss"], NOW)
     assert [one.customer_id for one in found] == ["c1", "c2", "ann", "c3", "c4"]
     assert found[2].fields == {"outcome": "dismiss", "value": 2.5, "timestamp": "2026-02-25T06:13:20.000Z"}
-    assert read_entry_events(store, [Stretch("log", 1, 5)], ["acme"], ["dismiss"], NOW + 1) == []
+    assert read_entry_events(store, [OffsetRange("log", 1, 5)], ["acme"], ["dismiss"], NOW + 1) == []
 
 
 def test_progress_never_goes_back(store: Store):

@@ -10,7 +10,7 @@ import pytest
 from rapport.storage.client import connect
 from rapport.storage.errors import TerminalStorageError
 from rapport.storage.migrations import Migration, MigrationError, apply, dump_schema, load_migrations, migrate, plan
-from rapport.storage.queries import SQL_DIR, migration_files
+from rapport.storage.queries import SQL_DIR, list_migration_files
 from tests.fixtures.store import settings_of
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def names(migrations: list[Migration]) -> list[str]:
 
 
 def test_migrations_bring_an_empty_database_to_the_newest_schema_once(target: ClickHouseSettings, empty: Store):
-    assert names(migrate(target)) == [path.stem for path in migration_files()]
+    assert names(migrate(target)) == [path.stem for path in list_migration_files()]
     created = set(tables(empty))
-    assert {path.stem[5:] for path in migration_files()} == created
+    assert {path.stem[5:] for path in list_migration_files()} == created
     assert migrate(target) == []
     assert set(tables(empty)) == created
     assert dump_schema(empty) == (SQL_DIR / "schema.sql").read_text("utf-8"), "run `make schema`"
@@ -168,10 +168,10 @@ def test_two_files_with_one_number_are_refused(tmp_path: Path):
 
 
 def test_the_files_are_numbered_from_one_without_a_hole():
-    assert [migration.version for migration in load_migrations()] == list(range(1, len(migration_files()) + 1))
+    assert [migration.version for migration in load_migrations()] == list(range(1, len(list_migration_files()) + 1))
 
 
-@pytest.mark.parametrize("path", migration_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", list_migration_files(), ids=lambda path: path.stem)
 def test_a_migration_is_one_statement_about_the_object_in_its_name_and_says_what_a_row_is_or_why(path: Path):
     comment, statement = re.fullmatch(r"((?:--[^\n]*\n)+)(.*)", path.read_text("utf-8"), re.DOTALL).groups()
     if re.match(rf"CREATE (TABLE|(OR REPLACE )?VIEW|MATERIALIZED VIEW) {path.stem[5:]}\n", statement):

@@ -10,10 +10,9 @@ import pytest
 from pipeline.fold import STATE_SCHEMA
 from rapport.domain.events import FIRST_ID
 from rapport.domain.metrics import StoredEvent
-from rapport.storage.event_rows import read_events
+from rapport.storage.customer_reads import read_events, read_stored_summaries
 from rapport.storage.migrations import load_migrations
 from rapport.storage.stream import write_summaries
-from rapport.storage.summary_rows import read_newest
 from tests.storage.test_stream_store import read_state, state
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ ODD_ROW: Final = {
 
 
 def check_row(store: Store) -> None:
-    (row,) = read_newest(store, [("acme", ODD)])
+    (row,) = read_stored_summaries(store, [("acme", ODD)])
     (wanted,) = state(7, **ODD_ROW).rows(named=True)
     named = {name.replace("last_contact_ms", "last_contact_at_ms"): value for name, value in row._asdict().items()}
     assert named == {**wanted, "stored_at_ms": row.stored_at_ms}
@@ -146,8 +145,8 @@ def test_of_a_customer_some_periods_are_read_or_all(store: Store):
     for key in ("alltime", "2026-03", "2026-04"):
         write_summaries(store, state(7, period_key=key))
     ann = [("acme", "ann")]
-    assert periods_of(read_newest(store, ann)) == ["2026-03", "2026-04", "alltime"]
-    assert periods_of(read_newest(store, ann, ["2026-04", "alltime", "2027-01"])) == ["2026-04", "alltime"]
+    assert periods_of(read_stored_summaries(store, ann)) == ["2026-03", "2026-04", "alltime"]
+    assert periods_of(read_stored_summaries(store, ann, ["2026-04", "alltime", "2027-01"])) == ["2026-04", "alltime"]
 
 
 def periods_of(rows: Iterable[StoredSummary]) -> list[str]:
@@ -159,6 +158,6 @@ def test_whoever_is_asked_about_belongs_to_the_tenant_that_asks(store: Store):
         write_summaries(store, state(7, tenant_id=tenant, customer_id=customer))
         write_event(store, EVENT._replace(tenant_id=tenant, customer_id=customer, id=f"{tenant}{customer}"), {})
     asked = {("acme", "bob"), ("globex", "ann")}
-    assert {row[:2] for row in read_newest(store, asked)} == asked
+    assert {row[:2] for row in read_stored_summaries(store, asked)} == asked
     found = read_events(store, asked, FIRST_ID).events
     assert {event.customer for event in found} == asked

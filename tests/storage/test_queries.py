@@ -13,7 +13,7 @@ from rapport.storage.journeys import FRAMES as JOURNEY_FRAMES
 from rapport.storage.long_histories import FRAMES as LONG_HISTORY_FRAMES
 from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.metrics import CUSTOMERS as METRIC_CUSTOMERS
-from rapport.storage.queries import SQL_DIR, query
+from rapport.storage.queries import SQL_DIR, load_query
 from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
 from rapport.storage.tombstones import FRAMES as TOMBSTONE_FRAMES
 
@@ -62,7 +62,7 @@ ONE_CUSTOMER = {"tenant_id": ["t1"], "customer_id": ["c7"]}
 
 
 def statement_of(name: str) -> str:
-    return re.sub(r"--.*", "", query(name)).strip()
+    return re.sub(r"--.*", "", load_query(name)).strip()
 
 
 def parameters_of(name: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_a_query_runs_on_the_newest_schema_with_its_parameters_bound(store: Stor
 @pytest.mark.parametrize("name", [name for name in NAMES if not statement_of(name).startswith(("SELECT", "WITH"))])
 def test_a_command_parses_with_its_parameters_bound(store: Store, name: str):
     assert statement_of(name).startswith(("INSERT", "CREATE", "ALTER"))
-    tree = store.client.raw_query(f"EXPLAIN AST {query(name)}", parameters=parameters_of(name))
+    tree = store.client.raw_query(f"EXPLAIN AST {load_query(name)}", parameters=parameters_of(name))
     assert tree.startswith((b"InsertQuery", b"CreateQuery", b"AlterQuery"))
 
 
@@ -94,14 +94,14 @@ def test_a_command_parses_with_its_parameters_bound(store: Store, name: str):
 def test_a_file_begins_by_saying_what_its_query_is_about_and_the_query_without_it(name: str):
     text = (SQL_DIR / "queries" / f"{name}.sql").read_text("utf-8")
     assert re.match(r"-- [A-Z].{10,}\n", text)
-    assert text.endswith(query(name))
-    assert "-- " not in query(name)[:3]
+    assert text.endswith(load_query(name))
+    assert "-- " not in load_query(name)[:3]
 
 
 def test_no_query_formats_a_value_into_its_text():
     for name in NAMES:
-        assert "%s" not in query(name)
-        assert not re.search(r"\{\w*\}|\{\{", query(name)), name
+        assert "%s" not in load_query(name)
+        assert not re.search(r"\{\w*\}|\{\{", load_query(name)), name
 
 
 def test_the_frames_named_here_are_the_ones_queries_join():
@@ -199,7 +199,7 @@ BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
 
 
 def test_what_every_batch_and_every_decision_asks_reads_only_the_customers_it_names(crowded: Store):
-    asked = {name: (query(name), frames) for name, frames in HOT.items()}
+    asked = {name: (load_query(name), frames) for name, frames in HOT.items()}
     views = ("interaction_summaries", "interaction_history", "interaction_contacts", "customers", "customer_consents")
     asked |= {view: (BY_CUSTOMER.format(view), {}) for view in views}
     for name, (sql, frames) in asked.items():

@@ -14,7 +14,7 @@ from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, Outco
 from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import name_source
 from rapport.storage.reconcile import Reconciliation, reconcile
-from rapport.storage.repairs import pending_repairs, repair, request_repairs
+from rapport.storage.repairs import list_pending_repairs, repair, request_repairs
 from rapport.storage.stream import (
     STATE_KEYS,
     Progress,
@@ -266,12 +266,12 @@ def test_a_repair_touches_only_the_customers_and_sources_it_names(applied: Store
 def test_a_repair_waits_until_it_is_done_and_once_only(applied: Store):
     both = pl.concat([tamper(applied, positive=9), tamper(applied, positive=9, customer_id="bob")])
     request_repairs(applied, "r1", pl.concat([both, both]))
-    assert pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
-    assert pending_repairs(applied, SOURCES[1:]) == []
+    assert list_pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
+    assert list_pending_repairs(applied, SOURCES[1:]) == []
     repair(applied, "r1", {SOURCES[1]: 3})
-    assert pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
+    assert list_pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
     repair(applied, "r1", {SOURCES[0]: len(LOG)})
-    assert pending_repairs(applied, SOURCES) == []
+    assert list_pending_repairs(applied, SOURCES) == []
     tamper(applied, positive=9)
     repair(applied, "r1", {SOURCES[0]: len(LOG)})
     assert compared(applied).drift.height == 1

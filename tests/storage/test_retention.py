@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rapport.domain.periods import DAY_MS, PeriodType, period_key
 from rapport.domain.retention import DataClass, find_first_kept_period, find_first_provable_periods
-from rapport.storage.erasure import find_traces
-from rapport.storage.personal_data import Erased
+from rapport.storage.erasure import count_remains
+from rapport.storage.personal_data import ErasureScope
 from rapport.storage.reconcile import reconcile, repair_drift
 from rapport.storage.retention import RetentionConfig, apply_retention, load_configs, save_config
 
@@ -81,7 +81,7 @@ def test_summaries_outlive_their_interactions_and_reconcile_stays_clean(store: S
     assert counts(store, "other") == before
     assert impressions(store) == DAYS // STEP
     assert is_clean(store)
-    assert find_traces(store, Erased("acme", ("ann",), 0)) == {}
+    assert count_remains(store, ErasureScope("acme", ("ann",), 0)) == {}
     assert apply_retention(store, "acme", NOW) == {}
 
 

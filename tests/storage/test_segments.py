@@ -19,7 +19,7 @@ from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import change_customers, load_customers
 from rapport.storage.identity import append_statement
 from rapport.storage.segments import (
-    Tenancy,
+    RefreshContext,
     count_overlaps,
     list_members,
     load_memberships,
@@ -76,15 +76,15 @@ def segment(*filters: tuple[str, Any, Any], name: str = "s", combinator: Any = "
     return Segment(id=name, name=name, filters=made, combinator=combinator)
 
 
-def tenancy(*metrics: MetricDefinition) -> Tenancy:
-    return Tenancy(tenant_id="acme", time_zone=ZONE, metrics={one.key: one for one in metrics})
+def tenancy(*metrics: MetricDefinition) -> RefreshContext:
+    return RefreshContext(tenant_id="acme", time_zone=ZONE, metrics={one.key: one for one in metrics})
 
 
 def members(store: Store, name: str = "s") -> dict[str, int]:
     return {one.customer_id: one.member_since_ms for one in list_members(store, "acme", name, after="", limit=1_000)}
 
 
-def refreshed(store: Store, one: Segment, now_ms: int = NOW, *, whose: Tenancy | None = None) -> dict[str, int]:
+def refreshed(store: Store, one: Segment, now_ms: int = NOW, *, whose: RefreshContext | None = None) -> dict[str, int]:
     refresh = refresh_segment(store, whose or tenancy(), one, 1, now_ms)
     found = members(store, one.id)
     assert refresh.customer_count == len(found)

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-_PLACE: Final = re.compile(r" - at `(.*)`$")
+_PATH_SUFFIX: Final = re.compile(r" - at `(.*)`$")
 
 
 def find_type_faults(value: object, kind: type[msgspec.Struct], path: str = "") -> Iterator[tuple[str, str]]:
     """(Path, what is wrong) of every field that is missing, unknown or of a wrong type, at any depth."""
     if not isinstance(value, Mapping):
-        yield path, f"must have fields, as `name: value`, not be {_word(value)}"
+        yield path, f"must have fields, as `name: value`, not be {_name_type(value)}"
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name in value:
@@ -23,13 +23,13 @@ def find_type_faults(value: object, kind: type[msgspec.Struct], path: str = "") 
             yield _join(path, name), f"is not known; known are {', '.join(fields)}"
     for name, field in fields.items():
         if name in value:
-            yield from _faults_of(value[name], field.type, _join(path, name))
+            yield from _find_field_faults(value[name], field.type, _join(path, name))
         elif field.required:
             yield _join(path, name), "is required"
 
 
-def _faults_of(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any annotation
-    struct, is_list = _struct_of(kind)
+def _find_field_faults(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any annotation
+    struct, is_list = _find_struct(kind)
     if struct is not None and is_list and isinstance(value, list):
         for index, item in enumerate(value):
             yield from find_type_faults(item, struct, f"{path}[{index}]")
@@ -39,21 +39,21 @@ def _faults_of(value: object, kind: Any, path: str) -> Iterator[tuple[str, str]]
         try:
             msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            place = _PLACE.search(str(error))
+            place = _PATH_SUFFIX.search(str(error))
             inner = place.group(1).removeprefix("$") if place else ""
-            yield path + inner.replace("[...]", ""), _PLACE.sub("", str(error))
+            yield path + inner.replace("[...]", ""), _PATH_SUFFIX.sub("", str(error))
 
 
-def _struct_of(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:  # noqa: ANN401 - any annotation
+def _find_struct(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:  # noqa: ANN401 - any annotation
     """The struct that a type is, or is a list of; None if it is neither."""
     origin = get_origin(kind)
     if origin is Annotated:
-        return _struct_of(get_args(kind)[0])
+        return _find_struct(get_args(kind)[0])
     if origin in (Union, UnionType):
-        found = [_struct_of(one) for one in get_args(kind) if one is not type(None)]
+        found = [_find_struct(one) for one in get_args(kind) if one is not type(None)]
         return found[0] if len(found) == 1 else (None, False)
     if origin is Sequence:
-        return _struct_of(get_args(kind)[0])[0], True
+        return _find_struct(get_args(kind)[0])[0], True
     return (kind, False) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else (None, False)
 
 
@@ -61,5 +61,5 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _word(value: object) -> str:
+def _name_type(value: object) -> str:
     return {list: "a list", str: "a text", type(None): "empty"}.get(type(value), "a number")

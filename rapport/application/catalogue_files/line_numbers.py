@@ -66,7 +66,7 @@ def compose(text: str) -> yaml.Node | None:
         raise CatalogueFileError([FileFault(1, "", f"is no YAML: {error}")]) from error
 
 
-class Values:
+class ValueReader:
     """Turns nodes into values, with a bound on how many."""
 
     def __init__(self) -> None:
@@ -94,13 +94,13 @@ class Values:
             return None
         self._within.add(id(node))
         try:
-            return self._value_of(node)
+            return self._read_node(node)
         finally:
             self._within.discard(id(node))
 
-    def _value_of(self, node: yaml.Node) -> Any:  # noqa: ANN401
+    def _read_node(self, node: yaml.Node) -> Any:  # noqa: ANN401
         if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
-            return self._mapping_of(node)
+            return self._read_mapping(node)
         if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
             return [self.of(one) for one in node.value]
         if not isinstance(node, yaml.ScalarNode):
@@ -117,7 +117,7 @@ class Values:
             self.faults.append(FileFault(line_of(node), "", fault.message))
         return value
 
-    def _mapping_of(self, node: yaml.MappingNode) -> dict[str, Any]:
+    def _read_mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
@@ -134,7 +134,7 @@ def line_of(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def members_of(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+def iterate_members(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
     """Names of a mapping with their nodes and those of their values; none for anything else."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -154,22 +154,22 @@ def find_line(node: yaml.Node, path: str, renamed: Mapping[str, str] | None = No
     if names and renamed:
         names[0] = renamed.get(names[0], names[0])
     for name in names:
-        key, inner = _step(node, name)
+        key, inner = _find_member(node, name)
         if inner is None:
             break
         line, node = line_of(key or inner), inner
     return line
 
 
-def _step(node: yaml.Node, name: str) -> tuple[yaml.Node | None, yaml.Node | None]:
+def _find_member(node: yaml.Node, name: str) -> tuple[yaml.Node | None, yaml.Node | None]:
     if isinstance(node, yaml.SequenceNode):
         index = parse_index(name)
         if index is not None and index < len(node.value):
             return None, node.value[index]
         for item in node.value:
-            if any(key == "id" and value.value == name for key, _, value in members_of(item)):
+            if any(key == "id" and value.value == name for key, _, value in iterate_members(item)):
                 return None, item
-    for key, key_node, value in members_of(node):
+    for key, key_node, value in iterate_members(node):
         if key == name:
             return key_node, value
     return None, None

@@ -49,7 +49,7 @@ class FileOutcomeType(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedOutcomeType:
+class OutcomeTypeNode:
     """An outcome type and where it stands.
 
     Attributes:
@@ -65,7 +65,7 @@ class PlacedOutcomeType:
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeStep:
+class PlannedOutcomeChange:
     """What becomes of one outcome type.
 
     Attributes:
@@ -95,13 +95,13 @@ class OutcomeStep:
     @property
     def fields(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Of it before and after; none where it is not there."""
-        before, after = (to_full_fields(as_in_file(one)) if one else {} for one in (self.before, self.after))
+        before, after = (to_full_fields(to_file_outcome_type(one)) if one else {} for one in (self.before, self.after))
         return before, after
 
 
 def plan_outcome_types(
-    placed: Sequence[PlacedOutcomeType], known: Sequence[OutcomeRecord], *, prune: bool
-) -> Sequence[OutcomeStep]:
+    placed: Sequence[OutcomeTypeNode], known: Sequence[OutcomeRecord], *, prune: bool
+) -> Sequence[PlannedOutcomeChange]:
     """Work out what applying a file changes of the outcome types of a tenant.
 
     Args:
@@ -126,20 +126,23 @@ def plan_outcome_types(
     given = [one.outcome_type for one in placed]
     ordinals = [*(one.ordinal for one in known), *(one.ordinal for one in given if one.ordinal is not None)]
     places = count(max(ordinals, default=-1) + 1)
-    steps = [OutcomeStep(by_key.get(one.key), _follow(by_key.get(one.key), one, places)) for one in given]
+    steps = [
+        PlannedOutcomeChange(by_key.get(one.key), _build_next_version(by_key.get(one.key), one, places))
+        for one in given
+    ]
     changed = [step for step in steps if step.record != step.known]
     held = {one.key for one in given}
     gone = [one for one in known if prune and one.is_active and not one.is_system and one.key not in held]
-    return [*changed, *(OutcomeStep(one, msgspec.structs.replace(one, is_active=False)) for one in gone)]
+    return [*changed, *(PlannedOutcomeChange(one, msgspec.structs.replace(one, is_active=False)) for one in gone)]
 
 
-def as_in_file(record: OutcomeRecord) -> FileOutcomeType:
+def to_file_outcome_type(record: OutcomeRecord) -> FileOutcomeType:
     """An outcome type as a file has it."""
     fields: dict[str, Any] = {name: getattr(record, name) for name in FileOutcomeType.__struct_fields__}
     return FileOutcomeType(**fields)
 
 
-def _follow(before: OutcomeRecord | None, given: FileOutcomeType, places: Iterator[int]) -> OutcomeRecord:
+def _build_next_version(before: OutcomeRecord | None, given: FileOutcomeType, places: Iterator[int]) -> OutcomeRecord:
     fields: dict[str, Any] = msgspec.structs.asdict(given)
     fields |= {
         "name": default_name(given.key) if given.name is None else given.name,

@@ -12,13 +12,13 @@ from rapport.application.catalogue_files.checks import find_type_faults
 from rapport.application.catalogue_files.line_numbers import (
     CatalogueFileError,
     FileFault,
-    Values,
+    ValueReader,
     compose,
     find_line,
+    iterate_members,
     line_of,
-    members_of,
 )
-from rapport.application.catalogue_files.outcome_types import OUTCOME_TYPE, FileOutcomeType, PlacedOutcomeType
+from rapport.application.catalogue_files.outcome_types import OUTCOME_TYPE, FileOutcomeType, OutcomeTypeNode
 from rapport.domain.catalogue_checks.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _GIVEN_BY_THE_CATALOGUE: Final = "publishedVersion"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class EntityNode:
     """An entity and where it stands.
 
     Attributes:
@@ -70,7 +70,7 @@ class Placed:
 
     def fault(self, field: str, message: str) -> FileFault:
         """Something that is wrong with a field of it; of a flow, ``draft`` is what is published."""
-        names = {name for name, _, _ in members_of(self.node)}
+        names = {name for name, _, _ in iterate_members(self.node)}
         renamed = {"draft": NODES if NODES in names else "published" if self.publishes else "draft"}
         where = f"{self.kind} {self.entity.id}" + (f", {field}" if field else "")
         return FileFault(find_line(self.node, field, renamed), where, message)
@@ -80,8 +80,8 @@ class Placed:
 class CatalogueFile:
     """What a file holds."""
 
-    entities: Sequence[Placed] = ()
-    outcome_types: Sequence[PlacedOutcomeType] = ()
+    entities: Sequence[EntityNode] = ()
+    outcome_types: Sequence[OutcomeTypeNode] = ()
 
 
 def read_catalogue(text: str) -> CatalogueFile:
@@ -93,11 +93,11 @@ def read_catalogue(text: str) -> CatalogueFile:
     root = compose(text)
     if root is None:
         return CatalogueFile()
-    if not list(members_of(root)):
+    if not list(iterate_members(root)):
         raise CatalogueFileError([FileFault(line_of(root), "", f"must have parts; known are {', '.join(PARTS)}")])
-    values = Values()
-    found: list[Placed | PlacedOutcomeType | FileFault] = []
-    for section, key, node in members_of(root):
+    values = ValueReader()
+    found: list[EntityNode | OutcomeTypeNode | FileFault] = []
+    for section, key, node in iterate_members(root):
         if section not in PARTS:
             found.append(FileFault(line_of(key), section, f"is not known; known are {', '.join(PARTS)}"))
             continue
@@ -109,42 +109,42 @@ def read_catalogue(text: str) -> CatalogueFile:
             continue
         for value, item in zip(items, node.value, strict=True):
             found += _read_item(section, value, item)
-    placed = [one for one in found if isinstance(one, Placed)]
-    types = [one for one in found if isinstance(one, PlacedOutcomeType)]
+    placed = [one for one in found if isinstance(one, EntityNode)]
+    types = [one for one in found if isinstance(one, OutcomeTypeNode)]
     faults = [one for one in found if isinstance(one, FileFault)]
-    faults += [*values.faults, *_find_twins(placed), *_find_type_twins(types)]
+    faults += [*values.faults, *_find_duplicates(placed), *_find_duplicate_types(types)]
     if faults:
         raise CatalogueFileError(sorted(set(faults)))
     return CatalogueFile(placed, types)
 
 
-def _read_item(section: str, value: Any, node: yaml.Node) -> Sequence[Placed | PlacedOutcomeType | FileFault]:  # noqa: ANN401 - of a file
+def _read_item(section: str, value: Any, node: yaml.Node) -> Sequence[EntityNode | OutcomeTypeNode | FileFault]:  # noqa: ANN401 - of a file
     return _read_outcome_type(value, node) if section == OUTCOME_TYPES else _read_entity(SECTIONS[section], value, node)
 
 
-def _read_outcome_type(value: Any, node: yaml.Node) -> Sequence[PlacedOutcomeType | FileFault]:  # noqa: ANN401 - of a file
+def _read_outcome_type(value: Any, node: yaml.Node) -> Sequence[OutcomeTypeNode | FileFault]:  # noqa: ANN401 - of a file
     faults = list(find_type_faults(value, FileOutcomeType))
     if not faults:
-        return [PlacedOutcomeType(msgspec.convert(value, FileOutcomeType), node)]
+        return [OutcomeTypeNode(msgspec.convert(value, FileOutcomeType), node)]
     name = value.get("key") or value.get("name") if isinstance(value, Mapping) else None
-    return list(_located(OUTCOME_TYPE, name, faults, node))
+    return list(_locate_faults(OUTCOME_TYPE, name, faults, node))
 
 
-def _read_entity(kind: str, value: Any, node: yaml.Node) -> Sequence[Placed | FileFault]:  # noqa: ANN401 - of a file
-    fields, publishes = _as_stored(kind, value)
+def _read_entity(kind: str, value: Any, node: yaml.Node) -> Sequence[EntityNode | FileFault]:  # noqa: ANN401 - of a file
+    fields, publishes = _expand_nodes(kind, value)
     faults = list(find_type_faults(fields, KINDS[kind]))
     if isinstance(value, Mapping) and _GIVEN_BY_THE_CATALOGUE in value:
         faults.append((_GIVEN_BY_THE_CATALOGUE, "is counted by the catalogue; leave it out"))
     if isinstance(value, Mapping) and NODES in value and {"draft", "published"} & value.keys():
         faults.append((NODES, "is both the draft and what is published; leave it out, or these"))
     if not faults:
-        return [Placed(kind, msgspec.convert(fields, KINDS[kind]), publishes, node)]
+        return [EntityNode(kind, msgspec.convert(fields, KINDS[kind]), publishes, node)]
     name = value.get("id") or value.get("name") if isinstance(value, Mapping) else None
     renamed = {"draft": NODES, "published": NODES} if isinstance(value, Mapping) and NODES in value else {}
-    return list(_located(kind, name, faults, node, renamed))
+    return list(_locate_faults(kind, name, faults, node, renamed))
 
 
-def _located(
+def _locate_faults(
     kind: str,
     name: object,
     faults: Sequence[tuple[str, str]],
@@ -157,7 +157,7 @@ def _located(
         yield FileFault(find_line(node, field, renamed), f"{title}, {field}" if field else title, message)
 
 
-def _as_stored(kind: str, value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of a file
+def _expand_nodes(kind: str, value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of a file
     """A flow's ``nodes`` as its draft and what is published of it."""
     if kind != "decision_flow" or not isinstance(value, Mapping):
         return value, False
@@ -167,7 +167,7 @@ def _as_stored(kind: str, value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of 
     return fields, "published" in fields
 
 
-def _find_twins(placed: Sequence[Placed]) -> Iterator[FileFault]:
+def _find_duplicates(placed: Sequence[EntityNode]) -> Iterator[FileFault]:
     seen: set[tuple[str, str]] = set()
     for one in placed:
         if (one.kind, one.entity.id) in seen:
@@ -175,7 +175,7 @@ def _find_twins(placed: Sequence[Placed]) -> Iterator[FileFault]:
         seen.add((one.kind, one.entity.id))
 
 
-def _find_type_twins(types: Sequence[PlacedOutcomeType]) -> Iterator[FileFault]:
+def _find_duplicate_types(types: Sequence[OutcomeTypeNode]) -> Iterator[FileFault]:
     seen: set[str] = set()
     for one in types:
         if one.outcome_type.key in seen:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rapport.application.catalogue_files.outcome_types import as_in_file
+from rapport.application.catalogue_files.outcome_types import to_file_outcome_type
 from rapport.application.catalogue_files.reader import NODES, OUTCOME_TYPES, SECTIONS
 from rapport.domain.catalogue.plain import to_sparse_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
@@ -25,17 +25,17 @@ def write_catalogue(entities: Entities, outcome_types: Iterable[OutcomeRecord] =
         entities: The catalogue.
         outcome_types: Those of the tenant, in the order in which it lists them; only its own ones are written.
     """
-    own = [to_sparse_fields(as_in_file(one)) for one in outcome_types if one.is_active and not one.is_system]
+    own = [to_sparse_fields(to_file_outcome_type(one)) for one in outcome_types if one.is_active and not one.is_system]
     parts: dict[str, Sequence[Mapping[str, Any]]] = {OUTCOME_TYPES: own} if own else {}
     parts |= {
-        section: [_fields_of(entity) for entity in sorted(entities[kind], key=lambda one: one.id)]
+        section: [_list_fields(entity) for entity in sorted(entities[kind], key=lambda one: one.id)]
         for section, kind in SECTIONS.items()
         if entities.get(kind)
     }
     return str(yaml.safe_dump(parts, sort_keys=False, allow_unicode=True, width=110)) if parts else ""
 
 
-def _fields_of(entity: Entity) -> Mapping[str, Any]:
+def _list_fields(entity: Entity) -> Mapping[str, Any]:
     fields = dict(to_sparse_fields(entity))
     first = {name: fields.pop(name) for name in ("id", "key", "name", "status", "description") if name in fields}
     if isinstance(entity, DecisionFlow):

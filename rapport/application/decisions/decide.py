@@ -21,7 +21,7 @@ _NO_CAPS: Final = FrequencyCaps()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class DecisionTask:
     """What is to be decided.
 
     Attributes:
@@ -35,7 +35,7 @@ class Question:
     problems: Sequence[str] = ()
 
 
-def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Question | None:
+def restore_task(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> DecisionTask | None:
     """The question that a past decision answered; None if its catalogue has no such flow.
 
     Args:
@@ -50,10 +50,10 @@ def restore(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> Que
     if flow is None:
         return None
     request = restore_request(record.request)
-    return Question(tenant=tenant, catalogue=catalogue, flow=flow, request=request, problems=record.problems)
+    return DecisionTask(tenant=tenant, catalogue=catalogue, flow=flow, request=request, problems=record.problems)
 
 
-def counts_contacts(catalogue: Catalogue) -> bool:
+def needs_reservations(catalogue: Catalogue) -> bool:
     """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
     return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
         offer.frequency_caps != _NO_CAPS for offer in catalogue.offers.values()
@@ -61,7 +61,7 @@ def counts_contacts(catalogue: Catalogue) -> bool:
 
 
 def run(
-    question: Question,
+    question: DecisionTask,
     customer: CustomerFacts,
     tenant: TenantFacts,
     *,

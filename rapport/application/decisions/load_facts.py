@@ -11,10 +11,10 @@ from rapport.domain.customers.merge import find_person_id, merge_memberships, me
 from rapport.domain.decisions.contact_facts import FactsQuery
 from rapport.domain.decisions.facts import CustomerFacts
 from rapport.domain.decisions.tenant_totals import NO_TOTALS, index_totals, make_tenant_facts, needs_totals
-from rapport.storage.customers import load_kept
+from rapport.storage.customers import load_snapshots
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.identity import read_merges
-from rapport.storage.offer_totals import read_totals
+from rapport.storage.offer_totals import read_offer_totals
 from rapport.storage.segments import load_memberships
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 
-def facts_request(
+def build_facts_query(
     tenant: Tenant,
     catalogue: Catalogue,
     customer_id: str,
@@ -66,7 +66,7 @@ def facts_request(
     )
 
 
-def know_customers(
+def load_customer_contexts(
     store: Store,
     tenant: Tenant,
     segments: Mapping[str, str],
@@ -90,7 +90,7 @@ def know_customers(
         return {}
     memberships: Sequence[Mapping[str, int]] = load_memberships(store, keys) if segments else [{} for _ in keys]
     names = [key.customer_id for key in keys]
-    kept = dict(zip(names, load_kept(store, keys), strict=True))
+    kept = dict(zip(names, load_snapshots(store, keys), strict=True))
     member_of = dict(zip(names, memberships, strict=True))
     return {
         customer_id: build_context(
@@ -105,7 +105,7 @@ def know_customers(
     }
 
 
-def gather_facts(
+def load_decision_facts(
     store: Store, tenant: Tenant, catalogue: Catalogue, customer_id: str, now_ms: int
 ) -> tuple[CustomerFacts, TenantFacts]:
     """Read all that a decision about a customer needs.
@@ -117,9 +117,9 @@ def gather_facts(
     """
     merges = read_merges(store, tenant.tenant_id)
     sources = catalogue.attribute_sources
-    customer = know_customers(store, tenant, catalogue.segments, [customer_id], merges, sources)[customer_id]
+    customer = load_customer_contexts(store, tenant, catalogue.segments, [customer_id], merges, sources)[customer_id]
     members = merges.members(customer_id)
-    asked = facts_request(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
+    asked = build_facts_query(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
     (loaded,) = read_facts(store, [asked])
     facts = CustomerFacts(
         person_id=find_person_id(members, customer_id),
@@ -137,5 +137,5 @@ def gather_facts(
     )
     totals = NO_TOTALS
     if needs_totals(catalogue):
-        totals = index_totals(read_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
+        totals = index_totals(read_offer_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
     return facts, make_tenant_facts(tenant, totals)

@@ -12,7 +12,7 @@ def make_recommendation_id(at_ms: int) -> str:
     return str(uuid.UUID(int=number))
 
 
-def made_at_ms(recommendation_id: str) -> int | None:
+def decode_created_at_ms(recommendation_id: str) -> int | None:
     """When a recommendation was made, by its id, epoch milliseconds; None if the id does not say."""
     try:
         made = uuid.UUID(recommendation_id)

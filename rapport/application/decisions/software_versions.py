@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.catalogue import Catalogue
 
 
-def software_of(catalogue: Catalogue) -> Mapping[str, str]:
+def list_software_versions(catalogue: Catalogue) -> Mapping[str, str]:
     """Return the versions of Rapport, Python and the plug-ins of a catalogue, these by ``extension.<point>``."""
     plug_ins = {
-        f"extension.{point}": _version_of(getattr(extension, "__module__", None) or type(extension).__module__)
+        f"extension.{point}": _describe_version(getattr(extension, "__module__", None) or type(extension).__module__)
         for point, extension in sorted(catalogue.extensions.items())
     }
-    return {"rapport": _version_of("rapport"), "python": platform.python_version(), **plug_ins}
+    return {"rapport": _describe_version("rapport"), "python": platform.python_version(), **plug_ins}
 
 
 @lru_cache
-def _version_of(module: str) -> str:
+def _describe_version(module: str) -> str:
     """Return a module's package with its version; its name alone where it was not installed as one."""
     package = module.partition(".")[0]
     try:

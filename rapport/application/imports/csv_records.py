@@ -7,10 +7,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rapport.application.imports.feeds import BadLine
+from rapport.application.imports.feeds import LineFault
 
 
-class Record(NamedTuple):
+class CsvRecord(NamedTuple):
     """A record: a line, or several where a quoted value holds line breaks.
 
     Attributes:
@@ -22,7 +22,7 @@ class Record(NamedTuple):
     cells: list[str]
 
 
-def read_records(lines: Iterable[str], separator: str = ",") -> Iterator[Record | BadLine]:
+def read_records(lines: Iterable[str], separator: str = ",") -> Iterator[CsvRecord | LineFault]:
     """Read records one by one; empty lines are passed over.
 
     A quote that is not closed, or closed in the middle of a value, would swallow all lines up to the next one. Only the
@@ -32,7 +32,7 @@ def read_records(lines: Iterable[str], separator: str = ",") -> Iterator[Record 
         lines: With their line breaks, as a file opened with ``newline=""`` gives them.
         separator: Between the cells.
     """
-    source = _Lines(lines)
+    source = _LineSource(lines)
     reader = csv.reader(source, delimiter=separator, strict=True)
     while True:
         source.begin_record()
@@ -41,14 +41,14 @@ def read_records(lines: Iterable[str], separator: str = ",") -> Iterator[Record 
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadLine(source.first, "bad_csv", _explain(source.record, separator, error))
+            yield LineFault(source.first, "bad_csv", _explain(source.record, separator, error))
             source.give_back()
             continue
         if cells:
-            yield Record(source.first, cells)
+            yield CsvRecord(source.first, cells)
 
 
-class _Lines:
+class _LineSource:
     """Hands out lines, some of them again.
 
     Attributes:
@@ -83,7 +83,7 @@ class _Lines:
 
 def _explain(record: list[str], separator: str, error: csv.Error) -> str:
     """Say where the quote is that breaks a record."""
-    column = _column_of_quote(record[0], separator) if record else 0
+    column = _find_quoted_column(record[0], separator) if record else 0
     if not column:
         return f"The line is no CSV: {error}."
     is_closed = len(record) == 1 and "expected after" in str(error)
@@ -91,13 +91,13 @@ def _explain(record: list[str], separator: str, error: csv.Error) -> str:
     return f"Column {column} {what}; a quote within a value is written twice."
 
 
-def _column_of_quote(line: str, separator: str) -> int:
+def _find_quoted_column(line: str, separator: str) -> int:
     """Find the first column whose quoted value does not end where the next column begins; 0 for none."""
     column, at = 1, 0
     text = line.rstrip("\r\n")
     while at <= len(text):
         if text[at : at + 1] == '"':
-            end = _end_of_quoted(text, at + 1)
+            end = _find_quote_end(text, at + 1)
             if end < 0 or text[end : end + 1] not in ("", separator):
                 return column
             at = end
@@ -108,7 +108,7 @@ def _column_of_quote(line: str, separator: str) -> int:
     return 0
 
 
-def _end_of_quoted(text: str, at: int) -> int:
+def _find_quote_end(text: str, at: int) -> int:
     """Find what follows the closing quote of a value that begins at ``at``; -1 if nothing closes it."""
     while (quote := text.find('"', at)) >= 0:
         if text[quote + 1 : quote + 2] != '"':
@@ -117,7 +117,7 @@ def _end_of_quoted(text: str, at: int) -> int:
     return -1
 
 
-def fault_of_header(names: Sequence[str]) -> str:
+def find_header_fault(names: Sequence[str]) -> str:
     """Say what is wrong with the names of a table's columns; empty if nothing is."""
     unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
     if len(unnamed) == len(names):

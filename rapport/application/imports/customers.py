@@ -9,18 +9,17 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from rapport.application.imports.feeds import BadLine
+from rapport.application.imports.feeds import LineFault
 from rapport.application.imports.mapping import MappingError
 from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json, find_value_fault
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema
 from rapport.domain.profiles.rows import CustomerRow, read_row
-from rapport.storage.customer_rows import Way, upsert_rows
+from rapport.storage.customer_upserts import UpsertOptions, upsert_rows
 
 if TYPE_CHECKING:
-    from rapport.application.imports.readers import Row as FileRow
-    from rapport.application.imports.readers import Table
-    from rapport.application.imports.run import Watcher
+    from rapport.application.imports.readers import FileRow, Table
+    from rapport.application.imports.run import ProgressObserver
     from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
 
@@ -60,7 +59,7 @@ class AttributeMapping:
 
 
 @dataclass(slots=True)
-class Loaded:
+class CustomerImport:
     """What a run did.
 
     Attributes:
@@ -86,7 +85,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class ImportTarget:
     """Where customers go.
 
     Attributes:
@@ -99,15 +98,15 @@ class Destination:
     form: AttributeSchema
 
 
-def load_customers_of(
+def import_customers(
     table: Table,
     mapping: AttributeMapping,
-    into: Destination,
-    watcher: Watcher,
+    into: ImportTarget,
+    watcher: ProgressObserver,
     *,
     replaces: bool = False,
     batch_rows: int = BATCH_ROWS,
-) -> Loaded:
+) -> CustomerImport:
     """Load the customers of a file. Loading it again changes nothing.
 
     Args:
@@ -124,13 +123,13 @@ def load_customers_of(
     """
     if table.columns is not None:
         mapping.check_columns(table.columns)
-    way = Way(replaces=replaces, is_text=table.kind == "csv")
-    loaded, started_at = Loaded(), time.perf_counter()
-    for entries, position in _batches(table, mapping, batch_rows):
+    way = UpsertOptions(replaces=replaces, is_text=table.kind == "csv")
+    loaded, started_at = CustomerImport(), time.perf_counter()
+    for entries, position in _split_into_batches(table, mapping, batch_rows):
         rows = [one for one in entries if isinstance(one, CustomerRow)]
-        bad = [one for one in entries if isinstance(one, BadLine)]
+        bad = [one for one in entries if isinstance(one, LineFault)]
         done = upsert_rows(into.store, into.tenant_id, into.author, into.form, rows, way)
-        bad += [_bad(number, faults) for number, faults in done.faults.items()]
+        bad += [_build_fault(number, faults) for number, faults in done.faults.items()]
         for line in sorted(bad):
             watcher.report_bad(line)
         loaded.rows += len(rows) - len(done.faults)
@@ -143,14 +142,14 @@ def load_customers_of(
     return loaded
 
 
-def _batches(
+def _split_into_batches(
     table: Table, mapping: AttributeMapping, batch_rows: int
-) -> Iterator[tuple[Sequence[CustomerRow | BadLine], int]]:
+) -> Iterator[tuple[Sequence[CustomerRow | LineFault], int]]:
     names, convert = mapping.names(), _CONVERTERS[table.kind]
-    pending: list[CustomerRow | BadLine] = []
+    pending: list[CustomerRow | LineFault] = []
     position = 0
     for chunk in table.chunks:
-        pending += [one if isinstance(one, BadLine) else _row_of(one, names, convert) for one in chunk.rows]
+        pending += [one if isinstance(one, LineFault) else _convert_row(one, names, convert) for one in chunk.rows]
         position = chunk.position
         while len(pending) >= batch_rows:
             yield pending[:batch_rows], position
@@ -159,7 +158,7 @@ def _batches(
         yield pending, position
 
 
-def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any]) -> CustomerRow | BadLine:
+def _convert_row(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any]) -> CustomerRow | LineFault:
     try:
         cells = {
             names.get(column, column): value
@@ -167,19 +166,19 @@ def _row_of(row: FileRow, names: Mapping[str, str], convert: Callable[[Any], Any
             if (value := convert(cell)) is not _ABSENT
         }
     except UnicodeEncodeError as error:
-        return BadLine(row.number, "bad_value", f"A value cannot be read: {error}.")
+        return LineFault(row.number, "bad_value", f"A value cannot be read: {error}.")
     for name, value in cells.items():
         if isinstance(value, JsonFault):
-            return BadLine(row.number, value.code, value.described(name))
+            return LineFault(row.number, value.code, value.described(name))
     for name in ID_NAMES:
         if isinstance(cells.get(name), int) and not isinstance(cells[name], bool):
             cells[name] = str(cells[name])
     found = read_row(row.number, cells)
-    return found if isinstance(found, CustomerRow) else _bad(row.number, [found])
+    return found if isinstance(found, CustomerRow) else _build_fault(row.number, [found])
 
 
-def _bad(number: int, faults: Sequence[Fault]) -> BadLine:
-    return BadLine(number, "invalid_customer", "; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+def _build_fault(number: int, faults: Sequence[Fault]) -> LineFault:
+    return LineFault(number, "invalid_customer", "; ".join(f"{fault.field}: {fault.message}" for fault in faults))
 
 
 _ABSENT: Final = object()
@@ -200,11 +199,11 @@ def _from_text(cell: str) -> Any:  # noqa: ANN401 - a text, or nothing
 def _from_value(cell: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
     if cell is None:
         return _ABSENT
-    value = _plain(cell)
+    value = _to_json_value(cell)
     return find_value_fault(value) or value
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
+def _to_json_value(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
     """A value as JSON holds it."""
     if isinstance(value, date):  # times are dates, too
         return value.isoformat()
@@ -213,9 +212,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
     if isinstance(value, float) and value != value:  # noqa: PLR0124 - not a number: JSON has none
         return None
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_to_json_value(one) for one in value]
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _to_json_value(one) for name, one in value.items()}
     return value if isinstance(value, str | int | float) or value is None else str(value)
 
 

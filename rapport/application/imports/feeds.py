@@ -20,7 +20,7 @@ class Message(NamedTuple):
     value: bytes
 
 
-class BadLine(NamedTuple):
+class LineFault(NamedTuple):
     """A line (of a table: a row) that is no event.
 
     Attributes:
@@ -43,7 +43,7 @@ class Chunk:
         position: How much of the feed's size has been read with this chunk.
     """
 
-    entries: Sequence[Message | BadLine]
+    entries: Sequence[Message | LineFault]
     position: int
 
 
@@ -62,17 +62,17 @@ class Feed:
     chunks: Iterator[Chunk]
 
 
-def message_of(event: InteractionRecorded) -> Message:
+def encode_message(event: InteractionRecorded) -> Message:
     """Encode an event that is known to be valid."""
     return Message(message_key(event.tenant_id, event.customer_id), encode_event(event))
 
 
-def feed_of(name: str, size: int, events: Iterable[Message]) -> Feed:
+def build_feed(name: str, size: int, events: Iterable[Message]) -> Feed:
     """Make a feed of a known number of messages."""
-    return Feed(name, size, _chunks_of(events))
+    return Feed(name, size, _split_into_chunks(events))
 
 
-def _chunks_of(messages: Iterable[Message]) -> Iterator[Chunk]:
+def _split_into_chunks(messages: Iterable[Message]) -> Iterator[Chunk]:
     pending: list[Message] = []
     position = 0
     for message in messages:

@@ -9,7 +9,7 @@ import msgspec
 from xxhash import xxh3_128_hexdigest
 
 from rapport.application.imports.cells import FIELDS, CellConverter, from_text
-from rapport.application.imports.feeds import BadLine, Message
+from rapport.application.imports.feeds import LineFault, Message
 from rapport.domain.events import decode_event, message_key, resolve_time
 from rapport.domain.events import encode_event as encode_valid
 from rapport.domain.rejections import Rejection
@@ -115,7 +115,7 @@ class RowMapper:
         self._taken = frozenset({*mapping.columns.values(), *mapping.columns.keys(), *mapping.constants.keys()})
         self._constants = {field: from_text(field, text) for field, text in mapping.constants.items()}
 
-    def prepare(self, number: int, row: Mapping[str, Any]) -> Message | BadLine:
+    def prepare(self, number: int, row: Mapping[str, Any]) -> Message | LineFault:
         """Map and validate one row.
 
         Args:
@@ -127,14 +127,14 @@ class RowMapper:
             values = [row.get(column) for column in self._mapping.key_columns]
             if None in values or "" in values:
                 detail = f"{', '.join(self._mapping.key_columns)}: each must have a value, as they identify the event."
-                return BadLine(number, "missing_key_column", detail)
+                return LineFault(number, "missing_key_column", detail)
             fields["idempotencyKey"] = xxh3_128_hexdigest(_encode_fields(values))
         elif "idempotencyKey" not in fields and not _is_decision(fields.get("type")):
             fields["idempotencyKey"] = self._default_key(number)
         try:
             text = _encode_fields(fields)
         except UnicodeEncodeError:
-            return BadLine(number, "bad_utf8", "The line is not UTF-8.")
+            return LineFault(number, "bad_utf8", "The line is not UTF-8.")
         return self._validate(number, text)
 
     def _map(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,13 +155,13 @@ class RowMapper:
         key = f"{self._file_name}:{number}"
         return key if len(key) <= _KEY_LIMIT else f"{xxh3_128_hexdigest(self._file_name.encode())}:{number}"
 
-    def _validate(self, number: int, text: bytes) -> Message | BadLine:
+    def _validate(self, number: int, text: bytes) -> Message | LineFault:
         event = decode_event(text)
         if isinstance(event, Rejection):
-            return BadLine(number, event.code, event.detail)
+            return LineFault(number, event.code, event.detail)
         instant = resolve_time(event.timestamp, self._now_ms)
         if isinstance(instant, Rejection):
-            return BadLine(number, instant.code, instant.detail)
+            return LineFault(number, instant.code, instant.detail)
         return Message(message_key(event.tenant_id, event.customer_id), encode_valid(event))
 
 

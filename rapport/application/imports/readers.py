@@ -14,8 +14,8 @@ import msgspec
 import polars as pl
 
 from rapport.application.imports.cells import CellConverter, from_json, from_text, from_value
-from rapport.application.imports.csv_records import fault_of_header, read_records
-from rapport.application.imports.feeds import CHUNK_EVENTS, BadLine, Chunk, Feed
+from rapport.application.imports.csv_records import find_header_fault, read_records
+from rapport.application.imports.feeds import CHUNK_EVENTS, Chunk, Feed, LineFault
 from rapport.application.imports.mapping import ColumnMapping, RowMapper
 from rapport.domain.events import decode_event, split_items
 from rapport.domain.rejections import Rejection
@@ -42,7 +42,7 @@ class FileFaultError(ValueError):
     """A file that cannot be read as what it is said to be."""
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """A line of a text file, or a row of a table.
 
     Attributes:
@@ -54,7 +54,7 @@ class Row(NamedTuple):
     cells: dict[str, Any]
 
 
-_Rows = Iterator[Row | BadLine]
+_Rows = Iterator[FileRow | LineFault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class RowChunk:
         position: How much of the table's size has been read with this chunk.
     """
 
-    rows: Sequence[Row | BadLine]
+    rows: Sequence[FileRow | LineFault]
     position: int
 
 
@@ -116,7 +116,7 @@ def open_file(
         mapping.check_columns(table.columns)
     convert = _CONVERTERS[table.kind]
     mapper = RowMapper(mapping, table.name, convert, now_ms=now_ms, converts_unmapped=table.kind != "ndjson")
-    return Feed(table.name, table.size, _mapped(table, mapper))
+    return Feed(table.name, table.size, _map_rows(table, mapper))
 
 
 def open_table(path: Path, *, file_format: FileFormat | None = None, delimiter: str | None = None) -> Table:
@@ -141,20 +141,20 @@ def open_table(path: Path, *, file_format: FileFormat | None = None, delimiter: 
     _require_utf_8(path)
     size = path.stat().st_size
     if kind == "ndjson":
-        return Table(name, kind, size, None, _chunks_of_text(path, size, _read_ndjson))
+        return Table(name, kind, size, None, _read_text_chunks(path, size, _read_ndjson))
     separator = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
     header = _read_header(path, separator)
     rows = partial(_read_csv, separator=separator, header=header)
-    return Table(name, kind, size, header, _chunks_of_text(path, size, rows))
+    return Table(name, kind, size, header, _read_text_chunks(path, size, rows))
 
 
-def _mapped(table: Table, mapper: RowMapper) -> Iterator[Chunk]:
+def _map_rows(table: Table, mapper: RowMapper) -> Iterator[Chunk]:
     for chunk in table.chunks:
-        entries = [row if isinstance(row, BadLine) else mapper.prepare(row.number, row.cells) for row in chunk.rows]
+        entries = [row if isinstance(row, LineFault) else mapper.prepare(row.number, row.cells) for row in chunk.rows]
         yield Chunk(entries, chunk.position)
 
 
-def _chunks_of_text(path: Path, size: int, read: Callable[[BinaryIO], _Rows]) -> Iterator[RowChunk]:
+def _read_text_chunks(path: Path, size: int, read: Callable[[BinaryIO], _Rows]) -> Iterator[RowChunk]:
     with path.open("rb") as file:
         rows = read(file)
         while piece := list(itertools.islice(rows, CHUNK_EVENTS)):
@@ -168,25 +168,25 @@ def _read_ndjson(file: BinaryIO) -> _Rows:
         if len(line) > MAX_LINE_BYTES:
             while line and not line.endswith(b"\n"):
                 line = file.readline(MAX_LINE_BYTES)
-            yield BadLine(number, "too_large", f"The line has more than {MAX_LINE_BYTES} bytes.")
+            yield LineFault(number, "too_large", f"The line has more than {MAX_LINE_BYTES} bytes.")
             continue
         text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
         if text:
             yield _read_object(number, text)
 
 
-def _read_object(number: int, text: bytes) -> Row | BadLine:
+def _read_object(number: int, text: bytes) -> FileRow | LineFault:
     items = split_items(text)
     if isinstance(items, Rejection):
-        return BadLine(number, items.code, items.detail)
+        return LineFault(number, items.code, items.detail)
     if text[:1] == b"[":
-        return BadLine(number, "not_an_object", "Each line must be one JSON object, not an array.")
+        return LineFault(number, "not_an_object", "Each line must be one JSON object, not an array.")
     try:
-        return Row(number, _decode_fields(text))
+        return FileRow(number, _decode_fields(text))
     except (msgspec.DecodeError, RecursionError):
         why = decode_event(text)
     detail = why.detail if isinstance(why, Rejection) else "The line is not a JSON object."
-    return BadLine(number, why.code if isinstance(why, Rejection) else "bad_json", detail)
+    return LineFault(number, why.code if isinstance(why, Rejection) else "bad_json", detail)
 
 
 def _require_utf_8(path: Path) -> None:
@@ -201,10 +201,10 @@ def _require_utf_8(path: Path) -> None:
 def _read_header(path: Path, separator: str) -> list[str]:
     with path.open("rb") as file, _decode(file) as text:
         first = next(read_records(text, separator), None)
-    if isinstance(first, BadLine):
+    if isinstance(first, LineFault):
         raise FileFaultError(f"{path.name}: the first line is no header: {first.detail}")
     header = first.cells if first and first.number == 1 else []
-    if fault := fault_of_header(header):
+    if fault := find_header_fault(header):
         raise FileFaultError(f"{path.name}: {fault}")
     return header
 
@@ -212,13 +212,13 @@ def _read_header(path: Path, separator: str) -> list[str]:
 def _read_csv(file: BinaryIO, separator: str, header: list[str]) -> _Rows:
     with _decode(file) as text:
         for record in itertools.islice(read_records(text, separator), 1, None):  # behind the header
-            if isinstance(record, BadLine):
+            if isinstance(record, LineFault):
                 yield record
             elif len(record.cells) == len(header):
-                yield Row(record.number, dict(zip(header, record.cells, strict=True)))
+                yield FileRow(record.number, dict(zip(header, record.cells, strict=True)))
             else:
                 detail = f"The line has {len(record.cells)} columns; the header has {len(header)}."
-                yield BadLine(record.number, "wrong_column_count", detail)
+                yield LineFault(record.number, "wrong_column_count", detail)
 
 
 def _decode(file: BinaryIO) -> io.TextIOWrapper:
@@ -233,13 +233,13 @@ def _open_parquet(path: Path, name: str) -> Table:
         size = int(table.select(pl.len()).collect().item())
     except pl.exceptions.PolarsError as error:
         raise FileFaultError(f"{path.name} is no Parquet file: {error}") from error
-    return Table(name, "parquet", size, columns, _chunks_of_table(table))
+    return Table(name, "parquet", size, columns, _read_table_chunks(table))
 
 
-def _chunks_of_table(table: pl.LazyFrame) -> Iterator[RowChunk]:
+def _read_table_chunks(table: pl.LazyFrame) -> Iterator[RowChunk]:
     position = 0
     for frame in table.collect_batches(chunk_size=CHUNK_EVENTS, maintain_order=True, lazy=True):
-        rows = [Row(number, row) for number, row in enumerate(frame.iter_rows(named=True), position + 1)]
+        rows = [FileRow(number, row) for number, row in enumerate(frame.iter_rows(named=True), position + 1)]
         position += frame.height
         yield RowChunk(rows, position)
 

@@ -6,19 +6,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rapport.application.imports.feeds import BadLine, Message
+from rapport.application.imports.feeds import LineFault, Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rapport.application.imports.event_sender import EventSender
     from rapport.application.imports.feeds import Feed
-    from rapport.application.imports.sending import EventSender
 
 
-class Watcher(Protocol):
+class ProgressObserver(Protocol):
     """Is told how a run goes."""
 
-    def report_bad(self, line: BadLine) -> None:
+    def report_bad(self, line: LineFault) -> None:
         """A line that was not sent, in the order of the input."""
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
@@ -26,7 +26,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Produced:
+class ProduceResult:
     """What a run did.
 
     Attributes:
@@ -47,7 +47,9 @@ class Produced:
         return self.events / self.seconds if self.seconds > 0 else 0.0
 
 
-async def produce(feed: Feed, sender: EventSender, watcher: Watcher, *, is_strict: bool = False) -> Produced:
+async def produce(
+    feed: Feed, sender: EventSender, watcher: ProgressObserver, *, is_strict: bool = False
+) -> ProduceResult:
     """Send a feed and wait until Kafka has acknowledged all of it.
 
     Args:
@@ -63,10 +65,10 @@ async def produce(feed: Feed, sender: EventSender, watcher: Watcher, *, is_stric
     sent = bad_lines = 0
     stops = False
     for chunk in feed.chunks:
-        entries, stops = _cut_at_bad(chunk.entries) if is_strict else (chunk.entries, False)
+        entries, stops = _cut_at_fault(chunk.entries) if is_strict else (chunk.entries, False)
         messages = [entry for entry in entries if isinstance(entry, Message)]
         if len(messages) < len(entries):
-            for line in (entry for entry in entries if isinstance(entry, BadLine)):
+            for line in (entry for entry in entries if isinstance(entry, LineFault)):
                 watcher.report_bad(line)
         await sender.add(messages)
         sent += len(messages)
@@ -76,9 +78,9 @@ async def produce(feed: Feed, sender: EventSender, watcher: Watcher, *, is_stric
             break
     await sender.flush()
     seconds = time.perf_counter() - started_at
-    return Produced(events=sender.acknowledged_events, bad_lines=bad_lines, seconds=seconds, stopped_early=stops)
+    return ProduceResult(events=sender.acknowledged_events, bad_lines=bad_lines, seconds=seconds, stopped_early=stops)
 
 
-def _cut_at_bad(entries: Sequence[Message | BadLine]) -> tuple[Sequence[Message | BadLine], bool]:
-    first = next((index for index, entry in enumerate(entries) if isinstance(entry, BadLine)), None)
+def _cut_at_fault(entries: Sequence[Message | LineFault]) -> tuple[Sequence[Message | LineFault], bool]:
+    first = next((index for index, entry in enumerate(entries) if isinstance(entry, LineFault)), None)
     return (entries, False) if first is None else (entries[: first + 1], True)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from rapport.application.decisions.load_facts import gather_facts, know_customers
+from rapport.application.decisions.load_facts import load_customer_contexts, load_decision_facts
 from rapport.application.decisions.recommendation_id import make_recommendation_id
-from rapport.application.decisions.software_versions import software_of
+from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.message import encode_decision
@@ -30,11 +30,11 @@ from rapport.domain.events import InteractionRecorded, Message, message_key
 from rapport.domain.profiles.attributes import complete
 from rapport.domain.profiles.consent import find_missing_purpose
 from rapport.storage.catalogue_changes import Author
-from rapport.storage.customers import Before, change_customers
+from rapport.storage.customers import CurrentCustomers, change_customers
 from rapport.storage.identity import read_merges
 
 if TYPE_CHECKING:
-    from rapport.application.journeys.journey_cache import Configured
+    from rapport.application.journeys.journey_cache import TenantConfiguration
     from rapport.domain.catalogue.strategy import DecisionFlow
     from rapport.domain.customers.customer import Attributes
     from rapport.domain.decisions.catalogue import Catalogue
@@ -50,9 +50,9 @@ class StepError(ValueError):
     """A step cannot be done as things are configured; the text says why."""
 
 
-def choose(
+def decide_offers(
     store: Store,
-    known: Configured,
+    known: TenantConfiguration,
     customer_id: str,
     action: DecideAction,
     now_ms: int,
@@ -76,8 +76,8 @@ def choose(
     """
     started = time.perf_counter()
     config = action.config
-    flow = _flow_of(known.catalogue, config)
-    customer, tenant = gather_facts(store, known.tenant, known.catalogue, customer_id, now_ms)
+    flow = _find_flow(known.catalogue, config)
+    customer, tenant = load_decision_facts(store, known.tenant, known.catalogue, customer_id, now_ms)
     request = Request(
         customer_id=customer_id,
         channel_id=config.channel_id,
@@ -98,12 +98,12 @@ def choose(
         tenant=record_tenant(tenant),
         watermark=WatermarkRecord(positions=positions),
         decision=decision,
-        software=software_of(known.catalogue),
+        software=list_software_versions(known.catalogue),
         total_ms=round((time.perf_counter() - started) * 1000, 3),
     )
 
 
-def offers_of(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
+def list_offers(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
     """The offers that a decision has chosen, the best first, as a journey keeps them."""
     return [
         {
@@ -118,19 +118,21 @@ def offers_of(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
     ]
 
 
-def decision_message(known: Configured, state: Enrolment, record: DecisionRecord) -> Message:
+def build_decision_message(known: TenantConfiguration, state: Enrolment, record: DecisionRecord) -> Message:
     """The message of a decision. That something is shown is said by the step that sends, and by no channel."""
     tenant_id = known.tenant.tenant_id
-    value = encode_decision(tenant_id, record, msgspec.Raw(msgspec.json.encode(place_of(state))), frozenset())
+    value = encode_decision(
+        tenant_id, record, msgspec.Raw(msgspec.json.encode(build_journey_context(state))), frozenset()
+    )
     return Message(message_key(tenant_id, record.customer_id), value)
 
 
-def place_of(state: Enrolment) -> Mapping[str, Any]:
+def build_journey_context(state: Enrolment) -> Mapping[str, Any]:
     """Where in a journey something happens, as its events and decisions say it."""
     return {"journey": {"journeyId": state.journey_id, "enrollmentId": state.id, "stepId": state.step}}
 
 
-def contact_of(known: Configured, enrollment: Enrolment, action: SendAction) -> InteractionRecorded:
+def build_contact_event(known: TenantConfiguration, enrollment: Enrolment, action: SendAction) -> InteractionRecorded:
     """The event that records a contact; the same however often it is made.
 
     Raises:
@@ -153,15 +155,15 @@ def contact_of(known: Configured, enrollment: Enrolment, action: SendAction) -> 
         timestamp=action.at_ms,
         recommendation_id=action.recommendation_id or None,
         rank=action.rank if action.recommendation_id else None,
-        metadata=msgspec.Raw(msgspec.json.encode(place_of(enrollment))),
+        metadata=msgspec.Raw(msgspec.json.encode(build_journey_context(enrollment))),
     )
 
 
-def why_not_contact(store: Store, known: Configured, event: InteractionRecorded) -> str:
+def find_contact_restriction(store: Store, known: TenantConfiguration, event: InteractionRecorded) -> str:
     """Why a customer may not be contacted so; empty if that is allowed."""
     merges = read_merges(store, known.tenant.tenant_id)
     sources = known.catalogue.attribute_sources
-    customer = know_customers(store, known.tenant, {}, [event.customer_id], merges, sources)[event.customer_id]
+    customer = load_customer_contexts(store, known.tenant, {}, [event.customer_id], merges, sources)[event.customer_id]
     if customer.objections:
         return customer.objections[0]
     channel = known.catalogue.channels.get(event.channel_id or "")
@@ -169,7 +171,7 @@ def why_not_contact(store: Store, known: Configured, event: InteractionRecorded)
     return f"the customer has not consented to {purpose}" if purpose else ""
 
 
-def update(store: Store, known: Configured, enrollment: Enrolment, action: UpdateAction) -> None:
+def update_customer(store: Store, known: TenantConfiguration, enrollment: Enrolment, action: UpdateAction) -> None:
     """Change what is kept of a customer.
 
     Raises:
@@ -178,7 +180,7 @@ def update(store: Store, known: Configured, enrollment: Enrolment, action: Updat
     """
     who = enrollment.customer_id
 
-    def changed(before: Before) -> Mapping[str, Attributes | None]:
+    def changed(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
         known_now = before.get(who)
         kept = known_now.attributes if known_now and not known_now.is_deleted else None
         attributes = complete(known.form, action.attributes, kept)
@@ -190,7 +192,7 @@ def update(store: Store, known: Configured, enrollment: Enrolment, action: Updat
     change_customers(store, known.tenant.tenant_id, author, [who], changed)
 
 
-def _flow_of(catalogue: Catalogue, config: DecideConfig) -> DecisionFlow:
+def _find_flow(catalogue: Catalogue, config: DecideConfig) -> DecisionFlow:
     if config.decision_flow_id is not None:
         found = [flow for flow in catalogue.flows.values() if config.decision_flow_id in (flow.id, flow.key)]
         flow = found[0] if found else catalogue.flow_for(config.decision_flow_id, None, None)

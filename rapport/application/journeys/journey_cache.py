@@ -18,8 +18,8 @@ from rapport.domain.formulas import FormulaError
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.journeys.plan import JourneyPlan, compile_journey
 from rapport.domain.profiles.attributes import AttributeSchema
-from rapport.storage.catalogue import catalogue_stamp, load_catalogue
-from rapport.storage.journeys import load_body, load_journeys
+from rapport.storage.catalogue import load_catalogue, read_catalogue_stamp
+from rapport.storage.journeys import load_journey_body, load_journeys
 from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class NoJourneyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class JourneyEntry:
     """A journey that customers enter by events.
 
     Attributes:
@@ -52,7 +52,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Configured:
+class TenantConfiguration:
     """What a tenant has configured, as far as journeys need it.
 
     Attributes:
@@ -67,7 +67,7 @@ class Configured:
 
 
 @dataclass(slots=True)
-class KnownJourneys:
+class JourneyCache:
     """What is known of journeys. Not thread-safe: used by one look at a time.
 
     Attributes:
@@ -80,7 +80,7 @@ class KnownJourneys:
     store: Store
     refresh_s: float
     monotonic: Callable[[], float] = time.monotonic
-    entries: Sequence[Entry] = ()
+    entries: Sequence[JourneyEntry] = ()
     held: frozenset[tuple[str, str]] = frozenset()
     ended: frozenset[tuple[str, str]] = frozenset()
     wanted: frozenset[tuple[str, str]] = frozenset()
@@ -88,7 +88,7 @@ class KnownJourneys:
     _loaded_at: float = -float("inf")
     _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
     _plans: OrderedDict[tuple[str, str, int], JourneyPlan] = field(default_factory=OrderedDict)
-    _configured: OrderedDict[str, Configured] = field(default_factory=OrderedDict)
+    _configured: OrderedDict[str, TenantConfiguration] = field(default_factory=OrderedDict)
 
     def refresh(self, *, at_once: bool = False) -> None:
         """Load again what is older than the refresh interval, or whatever its age.
@@ -106,7 +106,7 @@ class KnownJourneys:
             has_ended = one.is_deleted or one.status == "archived"
             if has_ended or one.status != "active":
                 names[has_ended].add((one.tenant_id, one.journey_id))
-            elif (entry := self._entry_of(one)) is not None:
+            elif (entry := self._find_entry(one)) is not None:
                 entries.append(entry)
         self.entries, self.ended, self.held = entries, frozenset(names[True]), frozenset(names[False])
         self.wanted = frozenset(
@@ -126,13 +126,13 @@ class KnownJourneys:
         """
         key = (tenant_id, journey_id, version)
         if key not in self._plans:
-            body = load_body(self.store, tenant_id, journey_id, version)
+            body = load_journey_body(self.store, tenant_id, journey_id, version)
             if body is None:
                 raise NoJourneyError(f"version {version} of the journey is not there")
-            self._keep(key, body)
+            self._cache_plan(key, body)
         return self._plans[key]
 
-    def configured(self, tenant_id: str) -> Configured:
+    def configured(self, tenant_id: str) -> TenantConfiguration:
         """What a tenant has configured now.
 
         Raises:
@@ -142,7 +142,7 @@ class KnownJourneys:
         tenant = self.tenants.get(tenant_id)
         if tenant is None:
             raise NoJourneyError("the tenant is not active")
-        stamp = catalogue_stamp(self.store, tenant_id)
+        stamp = read_catalogue_stamp(self.store, tenant_id)
         known = self._configured.get(tenant_id)
         if known is None or known.catalogue.stamp != stamp or known.tenant is not tenant:
             known = self._configured[tenant_id] = _configure(self.store, tenant, stamp)
@@ -151,20 +151,22 @@ class KnownJourneys:
                 self._configured.popitem(last=False)
         return known
 
-    def _entry_of(self, one: StoredJourney) -> Entry | None:
+    def _find_entry(self, one: StoredJourney) -> JourneyEntry | None:
         key = (one.tenant_id, one.journey_id, one.version)
         try:
             if key not in self._plans:
-                self._keep(key, one.body)
+                self._cache_plan(key, one.body)
         except NoJourneyError as error:
             if key not in self._unreadable:
                 self._unreadable.add(key)
                 log.warning("a journey is left out", tenant_id=key[0], journey_id=key[1], error=str(error))
             return None
         plan = self._plans[key]
-        return Entry(tenant_id=one.tenant_id, plan=plan, since_ms=one.active_since_ms) if plan.condition else None
+        return (
+            JourneyEntry(tenant_id=one.tenant_id, plan=plan, since_ms=one.active_since_ms) if plan.condition else None
+        )
 
-    def _keep(self, key: tuple[str, str, int], body: str) -> None:
+    def _cache_plan(self, key: tuple[str, str, int], body: str) -> None:
         try:
             self._plans[key] = compile_journey(msgspec.json.decode(body, type=Journey), key[2])
         except (msgspec.DecodeError, RecursionError, ConfigError, FormulaError) as error:
@@ -173,11 +175,11 @@ class KnownJourneys:
             self._plans.popitem(last=False)
 
 
-def _configure(store: Store, tenant: Tenant, stamp: str) -> Configured:
+def _configure(store: Store, tenant: Tenant, stamp: str) -> TenantConfiguration:
     stored = load_catalogue(store, tenant.tenant_id, stamp)
     catalogue = compile_catalogue(stamp, stored.entities)
     schemas: Sequence[CustomerSchema] = stored.entities.get("customer_schema", ())  # type: ignore[assignment]
-    return Configured(
+    return TenantConfiguration(
         tenant=tenant,
         catalogue=catalogue,
         creatives={one.id: one for some in catalogue.creatives.values() for one in some},

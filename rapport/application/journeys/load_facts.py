@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rapport.application.decisions.load_facts import know_customers
+from rapport.application.decisions.load_facts import load_customer_contexts
 from rapport.domain.journeys.progress import JourneyFacts
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import read_metrics
@@ -37,7 +37,7 @@ def load_facts(
     """
     names = sorted(customers)
     merges = read_merges(store, tenant.tenant_id)
-    known = know_customers(store, tenant, catalogue.segments, names, merges, catalogue.attribute_sources)
+    known = load_customer_contexts(store, tenant, catalogue.segments, names, merges, catalogue.attribute_sources)
     definitions = [catalogue.metrics[key] for key in sorted(metrics) if key in catalogue.metrics]
     values = read_metrics(store, tenant.tenant_id, {name: merges.members(name) for name in names}, definitions, now_ms)
     return {

@@ -31,7 +31,7 @@ class UnfitDataError(Exception):
     """What a section loaded does not fit its schema; the text says where."""
 
 
-class Isolated:
+class IsolatedSection:
     """A section that is called from an event loop, and never on it."""
 
     def __init__(self, section: Section) -> None:
@@ -63,7 +63,7 @@ class Isolated:
 
     def _run(self, context: SectionContext, done: Future[Sequence[Any]]) -> None:
         try:
-            items = load_plainly(self.section, context)
+            items = load_as_json(self.section, context)
         except Exception as error:  # noqa: BLE001 - told to whoever waits
             with suppress(InvalidStateError):  # nobody waits any more
                 done.set_exception(error)
@@ -77,7 +77,7 @@ class Isolated:
             self._free.release()
 
 
-def load_plainly(section: Section, context: SectionContext) -> Sequence[Any]:
+def load_as_json(section: Section, context: SectionContext) -> Sequence[Any]:
     """Load the items of a section in this thread, as plain JSON values.
 
     Raises:

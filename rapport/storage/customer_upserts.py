@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rapport.domain.profiles.attributes import Attributes, AttributeSchema
     from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
-    from rapport.storage.customers import Before
+    from rapport.storage.customers import CurrentCustomers
 
 
 class FaultyRowsError(Exception):
@@ -30,7 +30,7 @@ class FaultyRowsError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class UpsertOptions:
     """How rows become customers.
 
     Attributes:
@@ -47,7 +47,7 @@ class Way:
 
 
 @dataclass(slots=True)
-class Upserted:
+class UpsertResult:
     """What became of rows.
 
     Attributes:
@@ -64,8 +64,8 @@ class Upserted:
 
 
 def upsert_rows(
-    store: Store, tenant_id: str, author: Author, form: AttributeSchema, rows: Sequence[CustomerRow], way: Way
-) -> Upserted:
+    store: Store, tenant_id: str, author: Author, form: AttributeSchema, rows: Sequence[CustomerRow], way: UpsertOptions
+) -> UpsertResult:
     """Store rows; those of one customer are applied in their order and make one version.
 
     Rows that are wrong are left out, and with them nothing else.
@@ -82,7 +82,7 @@ def upsert_rows(
     known: set[str] = set()
     right: set[str] = set()
 
-    def decide(before: Before) -> Mapping[str, Attributes | None]:
+    def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
         wanted: dict[str, Attributes | None] = {}
         for name, had in before.items():
             attributes = None if had is None or had.is_deleted else had.attributes
@@ -96,18 +96,18 @@ def upsert_rows(
             if done.attributes is not None:
                 right.add(name)
                 wanted[name] = done.attributes
-        if way.is_atomic and (all_faults := _together(faults)):
+        if way.is_atomic and (all_faults := _merge_faults(faults)):
             raise FaultyRowsError(all_faults)
         return wanted
 
     made = change_customers(store, tenant_id, author, of_customer.keys(), decide).keys()
-    return Upserted(
+    return UpsertResult(
         created=len(made - known),
         changed=len(made & known),
         unchanged=len(right - made),
-        faults=_together(faults),
+        faults=_merge_faults(faults),
     )
 
 
-def _together(faults: Mapping[str, Mapping[int, Sequence[Fault]]]) -> dict[int, Sequence[Fault]]:
+def _merge_faults(faults: Mapping[str, Mapping[int, Sequence[Fault]]]) -> dict[int, Sequence[Fault]]:
     return dict(sorted((number, found) for of_one in faults.values() for number, found in of_one.items()))

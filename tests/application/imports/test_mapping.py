@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.application.imports.cells import CellConverter, from_json, from_text, from_value
-from rapport.application.imports.feeds import BadLine, Message
+from rapport.application.imports.feeds import LineFault, Message
 from rapport.application.imports.mapping import ColumnMapping, MappingError, RowMapper, parse_assignments
 from rapport.domain.events import InteractionRecorded, decode_event, encode_event
 
@@ -24,15 +24,15 @@ def mapper(mapping: ColumnMapping = NOTHING, convert: CellConverter = from_text,
     return RowMapper(mapping, "f.csv", convert, now_ms=NOW_MS, **options)
 
 
-def fields(entry: Message | BadLine) -> dict[str, Any]:
+def fields(entry: Message | LineFault) -> dict[str, Any]:
     assert isinstance(entry, Message), entry
     found = json.loads(entry.value)
     assert isinstance(found, dict)
     return found
 
 
-def fault(entry: Message | BadLine) -> tuple[int, str]:
-    assert isinstance(entry, BadLine), entry
+def fault(entry: Message | LineFault) -> tuple[int, str]:
+    assert isinstance(entry, LineFault), entry
     return entry.number, entry.code
 
 

@@ -151,9 +151,9 @@ class EventSender:
         except KafkaError as error:
             raise self._describe(error) from error
         self._on_the_way.add(sent)
-        sent.add_done_callback(lambda future: self._note(future, number, messages, events))
+        sent.add_done_callback(lambda future: self._record_outcome(future, number, messages, events))
 
-    def _note(self, sent: asyncio.Future[Any], number: int, messages: int, events: int) -> None:
+    def _record_outcome(self, sent: asyncio.Future[Any], number: int, messages: int, events: int) -> None:
         self._on_the_way.discard(sent)
         failure = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if failure is not None:
@@ -190,7 +190,7 @@ async def open_sender(
             await producer.start()
             partitions = sorted(await producer.partitions_for(settings.topic))
         except KafkaError as error:
-            raise _no_connection(error, settings) from error
+            raise _build_connection_error(error, settings) from error
         yield EventSender(
             producer,
             settings.topic,
@@ -210,7 +210,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         await producer.client.close()
 
 
-def _no_connection(error: KafkaError, settings: KafkaSettings) -> SendError:
+def _build_connection_error(error: KafkaError, settings: KafkaSettings) -> SendError:
     text = f"Kafka at {settings.bootstrap} cannot be used: {error}"
     if settings.idempotent_producer and not isinstance(error, KafkaConnectionError):
         text += "\nThe embedded broker needs KAFKA_IDEMPOTENT_PRODUCER=false."

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from rich.console import Console
 
-from rapport.application.imports.feeds import BadLine, Chunk, Feed, Message, feed_of
-from rapport.application.imports.reporting import describe, watch
-from rapport.application.imports.run import Produced, produce
+from rapport.application.imports.feeds import Chunk, Feed, LineFault, Message, build_feed
+from rapport.application.imports.progress import describe_result, show_progress
+from rapport.application.imports.run import ProduceResult, produce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rapport.application.imports.sending import EventSender
+    from rapport.application.imports.event_sender import EventSender
 
 
 class Recorder:
@@ -33,7 +33,7 @@ class Recorder:
     async def flush(self) -> None:
         self.acknowledged_events = len(self.sent)
 
-    def report_bad(self, line: BadLine) -> None:
+    def report_bad(self, line: LineFault) -> None:
         self.told.append(line.number)
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
@@ -44,11 +44,11 @@ def message(number: int) -> Message:
     return Message(b"k", b"%d" % number)
 
 
-def bad(number: int) -> BadLine:
-    return BadLine(number, "bad_json", "no")
+def bad(number: int) -> LineFault:
+    return LineFault(number, "bad_json", "no")
 
 
-def run(*chunks: list[Message | BadLine], is_strict: bool = False) -> tuple[Recorder, Produced]:
+def run(*chunks: list[Message | LineFault], is_strict: bool = False) -> tuple[Recorder, ProduceResult]:
     recorder = Recorder()
     feed = Feed("f", 99, iter([Chunk(entries, index) for index, entries in enumerate(chunks)]))
     return recorder, asyncio.run(produce(feed, cast("EventSender", recorder), recorder, is_strict=is_strict))
@@ -73,20 +73,20 @@ def test_strict_without_bad_lines_is_not_stopped():
 
 
 def test_a_feed_of_messages_is_cut_into_chunks():
-    chunks = list(feed_of("f", 4_001, (message(number) for number in range(4_001))).chunks)
+    chunks = list(build_feed("f", 4_001, (message(number) for number in range(4_001))).chunks)
     assert [(len(chunk.entries), chunk.position) for chunk in chunks] == [(2_000, 2_000), (2_000, 4_000), (1, 4_001)]
 
 
 def test_the_last_line_has_events_rate_and_errors():
-    produced = Produced(events=1_000, bad_lines=2, seconds=0.5, stopped_early=False)
-    assert describe(produced) == "1,000 events sent in 0.5 s (2,000/s), 2 bad lines"
+    produced = ProduceResult(events=1_000, bad_lines=2, seconds=0.5, stopped_early=False)
+    assert describe_result(produced) == "1,000 events sent in 0.5 s (2,000/s), 2 bad lines"
 
 
 def test_bad_lines_go_where_errors_go_even_without_a_terminal():
     output, errors = io.StringIO(), io.StringIO()
     feed = Feed("e.csv", 1, iter([]))
-    with watch(feed, Console(file=output), Console(file=errors, width=20)) as watcher:
-        watcher.report_bad(BadLine(7, "bad_json", "The value is not JSON: [line] is not markup."))
+    with show_progress(feed, Console(file=output), Console(file=errors, width=20)) as watcher:
+        watcher.report_bad(LineFault(7, "bad_json", "The value is not JSON: [line] is not markup."))
         watcher.report_position(1, 1, 1)
     assert output.getvalue() == ""
     assert errors.getvalue() == "e.csv:7: bad_json: The value is not JSON: [line] is not markup.\n"
@@ -96,7 +96,9 @@ def test_bad_lines_go_where_errors_go_even_without_a_terminal():
 def test_a_terminal_gets_a_bar(*, is_error_terminal: bool):
     output, errors = io.StringIO(), io.StringIO()
     console = Console(file=output, force_terminal=True, width=120)
-    with watch(Feed("e.csv", 10, iter([])), console, Console(file=errors, force_terminal=is_error_terminal)) as watcher:
+    with show_progress(
+        Feed("e.csv", 10, iter([])), console, Console(file=errors, force_terminal=is_error_terminal)
+    ) as watcher:
         watcher.report_bad(bad(3))
         watcher.report_position(10, 9, 1)
     assert "9 events" in output.getvalue()

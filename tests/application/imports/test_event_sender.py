@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
+from rapport.application.imports.event_sender import MAX_ARRAY_BYTES, SendError, open_sender
 from rapport.application.imports.feeds import Message
-from rapport.application.imports.sending import MAX_ARRAY_BYTES, SendError, open_sender
 from rapport.kafka.clients import make_producer
 from rapport.settings import KafkaSettings
 

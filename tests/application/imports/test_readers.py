@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from rapport.application.imports.feeds import CHUNK_EVENTS, BadLine, Message
+from rapport.application.imports.feeds import CHUNK_EVENTS, LineFault, Message
 from rapport.application.imports.mapping import ColumnMapping, MappingError
 from rapport.application.imports.readers import MAX_LINE_BYTES, FileFaultError, FileFormat, open_file
 
@@ -21,15 +21,15 @@ NOW_MS = 1_750_000_000_000
 HEADER = "tenantId,customerId,outcome,offerId"
 
 
-def read(path: Path, **options: Any) -> list[Message | BadLine]:
+def read(path: Path, **options: Any) -> list[Message | LineFault]:
     mapping = ColumnMapping(columns=options.pop("columns", {}), constants=options.pop("constants", {}))
     return [entry for chunk in open_file(path, mapping, now_ms=NOW_MS, **options).chunks for entry in chunk.entries]
 
 
-def summary(entries: list[Message | BadLine]) -> list[Any]:
+def summary(entries: list[Message | LineFault]) -> list[Any]:
     """Idempotency keys of the good, (number, code) of the bad."""
     return [
-        (entry.number, entry.code) if isinstance(entry, BadLine) else json.loads(entry.value)["idempotencyKey"]
+        (entry.number, entry.code) if isinstance(entry, LineFault) else json.loads(entry.value)["idempotencyKey"]
         for entry in entries
     ]
 
@@ -103,17 +103,17 @@ def test_an_unclosed_quote_costs_its_line_and_no_other(tmp_path: Path, *, at_end
     later = [] if at_end else ['t,z,click,"fine"']
     path = write(tmp_path / "e.csv", HEADER, 't,x,click,"great service', *lines, *later)
     bad, *good = read(path)
-    assert isinstance(bad, BadLine)
+    assert isinstance(bad, LineFault)
     assert (bad.number, bad.code) == (2, "bad_csv")
     assert "Column 4 begins with a quote that is not closed" in bad.detail
-    assert [entry for entry in good if isinstance(entry, BadLine)] == []
+    assert [entry for entry in good if isinstance(entry, LineFault)] == []
     assert len(good) == 20_000 + len(later)
 
 
 def test_a_quote_escaped_with_a_backslash_is_a_bad_line(tmp_path: Path):
     path = write(tmp_path / "e.csv", HEADER, 't,x,click,"say \\"hi\\" now"', "t,y,click,o", 't,z,click,"a\\"')
     bad, *good = read(path)
-    assert isinstance(bad, BadLine)
+    assert isinstance(bad, LineFault)
     assert bad.detail == "Column 4 has text behind its closing quote; a quote within a value is written twice."
     assert summary(good) == ["e.csv:3", "e.csv:4"]
 

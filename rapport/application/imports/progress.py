@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from rapport.application.imports.feeds import BadLine
-    from rapport.application.imports.run import Produced, Watcher
+    from rapport.application.imports.feeds import LineFault
+    from rapport.application.imports.run import ProduceResult, ProgressObserver
 
 PLAIN_INTERVAL_S = 5.0
 
 
-class Sized(Protocol):
+class ProgressSource(Protocol):
     """What a run reads."""
 
     @property
@@ -33,8 +33,8 @@ class Sized(Protocol):
         """In the unit in which its progress is reported."""
 
 
-class _BarWatcher:
-    def __init__(self, feed: Sized, progress: Progress, errors: Console, noun: str) -> None:
+class _ProgressBar:
+    def __init__(self, feed: ProgressSource, progress: Progress, errors: Console, noun: str) -> None:
         self._name = feed.name
         self._noun = noun
         self._progress = progress
@@ -42,9 +42,9 @@ class _BarWatcher:
         self._started_at = time.perf_counter()
         self._task = progress.add_task(visible(feed.name), total=feed.size, counts="")
 
-    def report_bad(self, line: BadLine) -> None:
+    def report_bad(self, line: LineFault) -> None:
         target = self._progress.console if self._errors.is_terminal else self._errors
-        target.print(describe_bad(self._name, line), style="red", markup=False, highlight=False, soft_wrap=True)
+        target.print(describe_fault(self._name, line), style="red", markup=False, highlight=False, soft_wrap=True)
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
         rate = sent / max(time.perf_counter() - self._started_at, 1e-9)
@@ -52,16 +52,16 @@ class _BarWatcher:
         self._progress.update(self._task, completed=position, counts=counts)
 
 
-class _PlainWatcher:
-    def __init__(self, feed: Sized, output: Console, errors: Console, noun: str) -> None:
+class _PlainProgress:
+    def __init__(self, feed: ProgressSource, output: Console, errors: Console, noun: str) -> None:
         self._feed = feed
         self._noun = noun
         self._output = output
         self._errors = errors
         self._next_at = time.monotonic() + PLAIN_INTERVAL_S
 
-    def report_bad(self, line: BadLine) -> None:
-        text = describe_bad(self._feed.name, line)
+    def report_bad(self, line: LineFault) -> None:
+        text = describe_fault(self._feed.name, line)
         self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
@@ -69,15 +69,17 @@ class _PlainWatcher:
             return
         self._next_at = time.monotonic() + PLAIN_INTERVAL_S
         share = position / self._feed.size if self._feed.size else 1.0
-        text = f"{self._feed.name}: {share:.0%}, {sent:,} {self._noun}, {count_bad(bad)}"
+        text = f"{self._feed.name}: {share:.0%}, {sent:,} {self._noun}, {format_fault_count(bad)}"
         self._output.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def watch(feed: Sized, output: Console, errors: Console, noun: str = "events") -> Iterator[Watcher]:
+def show_progress(
+    feed: ProgressSource, output: Console, errors: Console, noun: str = "events"
+) -> Iterator[ProgressObserver]:
     """Show how a run goes, for as long as it takes; ``noun`` is what it deals with."""
     if not output.is_terminal:
-        yield _PlainWatcher(feed, output, errors, noun)
+        yield _PlainProgress(feed, output, errors, noun)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -88,23 +90,23 @@ def watch(feed: Sized, output: Console, errors: Console, noun: str = "events") -
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=output) as progress:
-        yield _BarWatcher(feed, progress, errors, noun)
+        yield _ProgressBar(feed, progress, errors, noun)
 
 
-def describe_bad(name: str, line: BadLine) -> str:
+def describe_fault(name: str, line: LineFault) -> str:
     """Say which line is wrong and why, as compilers do."""
     return f"{name}:{line.number}: {line.code}: {line.detail}"
 
 
-def describe(produced: Produced) -> str:
+def describe_result(produced: ProduceResult) -> str:
     """Sum a run up in one line."""
     text = (
         f"{produced.events:,} events sent in {produced.seconds:.1f} s "
-        f"({produced.events_per_second:,.0f}/s), {count_bad(produced.bad_lines)}"
+        f"({produced.events_per_second:,.0f}/s), {format_fault_count(produced.bad_lines)}"
     )
     return f"{text}; stopped at the first, the rest was not read" if produced.stopped_early else text
 
 
-def count_bad(lines: int) -> str:
+def format_fault_count(lines: int) -> str:
     """How many lines were bad, in words."""
     return "1 bad line" if lines == 1 else f"{lines:,} bad lines"

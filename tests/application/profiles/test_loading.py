@@ -12,7 +12,7 @@ import pytest
 
 from api.unified_profile.section_loader import Asked, Load, load_sections
 from rapport.application.profiles import isolation
-from rapport.application.profiles.isolation import Isolated
+from rapport.application.profiles.isolation import IsolatedSection
 from rapport.application.profiles.sections import SectionContext, profile_section
 from rapport.storage.errors import TransientStorageError
 
@@ -56,7 +56,7 @@ async def good(_asked: Asked) -> Sequence[int]:
 
 
 def of(section: Section) -> Load:
-    isolated = Isolated(section)
+    isolated = IsolatedSection(section)
     return lambda _asked: isolated.load(CONTEXT)
 
 
