@@ -13,7 +13,7 @@ from benchmarks.stack import environment_of, fill_topic
 from benchmarks.workers import BenchmarkError, running_worker
 from benchmarks.workloads import TENANT
 from rapport.domain.api_keys import Role
-from rapport.embedded.supervisor.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.client import connect
 from rapport.storage.tenants import change_tenant
@@ -72,7 +72,7 @@ def _settle(sql: Sql) -> None:
 @contextlib.contextmanager
 def running_api(settings: Settings, work_dir: Path, **more: str) -> Iterator[int]:
     """Run the API with one process; yields its port. `more` adds to its environment."""
-    port = free_port()
+    port = find_free_port()
     env = environment_of(
         settings, RAPPORT_API_PORT=str(port), RAPPORT_API_KEY_PEPPER=PEPPER, RAPPORT_LOG_LEVEL="warning", **more
     )

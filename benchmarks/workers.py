@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks import bare, textbook
 from benchmarks.stack import environment_of
-from rapport.embedded.supervisor.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from tests.fixtures.processes import ServerProcess
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Worker:
     def __init__(self, system: System, log_path: Path) -> None:
         self.system = system
         self.log_path = log_path
-        self.port = free_port()
+        self.port = find_free_port()
         self._server = ServerProcess(f"the {system.name} worker", log_path)
 
     @property

@@ -7,7 +7,7 @@ import os
 
 import click
 
-from rapport.cli.environment import settings_from_environment
+from rapport.cli.environment import read_settings
 
 
 @click.command()
@@ -21,6 +21,6 @@ def api(*, workers: int | None, host: str | None, port: int | None) -> None:
     for name, value in (("WORKERS", workers), ("HOST", host), ("PORT", port)):
         if value is not None:
             os.environ[f"RAPPORT_API_{name}"] = str(value)  # the worker processes read it there
-    settings = settings_from_environment()
+    settings = read_settings()
     # rapport knows the deployables by name only: api builds on rapport, not the other way round.
     importlib.import_module("api.server").serve(settings)

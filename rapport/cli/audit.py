@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.domain.audit import parse_anchor
 from rapport.storage.audit import audit_catalogue, verify_audit
 from rapport.terminal import echo
@@ -29,7 +29,7 @@ def verify(tenant_id: str, kept: str | None) -> None:
     anchor = None if kept is None else parse_anchor(kept)
     if kept is not None and anchor is None:
         raise CliError("--anchor must be what `rapport audit verify` has printed, as 42:9f86d081…")
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         audit_catalogue(store, tenant_id)
         verdict = verify_audit(store, tenant_id, anchor)
     if verdict.broken_at is not None:

@@ -18,7 +18,7 @@ from rapport.application.catalogue_files.plan import (
 )
 from rapport.application.catalogue_files.reader import CatalogueFile, read_catalogue
 from rapport.application.catalogue_files.writer import write_catalogue
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue import load_catalogue
@@ -54,7 +54,7 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
     All of it or nothing: with any fault in the file nothing changes, and all faults are named with their lines.
     """
     wanted = _read(file)
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         _require_tenant(store, tenant_id)
         planned = _plan(store, tenant_id, file, wanted, prune=prune)
         if dry_run:
@@ -71,8 +71,8 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
                 steps, _ = plan_entities(wanted, before.entities, prune=prune)
             except CatalogueFileError as error:
                 kept = "only its outcome types were changed" if planned.outcome_types else "nothing was changed"
-                raise _refused(file, error, kept) from error
-            return list(_changes(steps))
+                raise _make_error(file, error, kept) from error
+            return list(_list_changes(steps))
 
         after = change_catalogue(store, tenant_id, AUTHOR, decide)
         audit_catalogue(store, tenant_id)
@@ -86,7 +86,7 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
 def diff(*, file: IO[str], tenant_id: str, prune: bool) -> None:
     """Say what `apply` would change."""
     wanted = _read(file)
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         _require_tenant(store, tenant_id)
         _show(_plan(store, tenant_id, file, wanted, prune=prune), done=False)
 
@@ -96,7 +96,7 @@ def diff(*, file: IO[str], tenant_id: str, prune: bool) -> None:
 @_tenant
 def export(*, file: IO[str], tenant_id: str) -> None:
     """Write the catalogue to FILE (- for standard output); applying that changes nothing."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         _require_tenant(store, tenant_id)
         stored = load_catalogue(store, tenant_id)
         outcome_types = list_outcome_types(store, tenant_id)
@@ -111,7 +111,7 @@ def _read(file: IO[str]) -> CatalogueFile:
     except UnicodeDecodeError as error:
         raise CliError(f"{file.name} is not UTF-8: {error.reason} at byte {error.start}") from error
     except CatalogueFileError as error:
-        raise _refused(file, error) from error
+        raise _make_error(file, error) from error
 
 
 def _plan(store: Store, tenant_id: str, file: IO[str], wanted: CatalogueFile, *, prune: bool) -> CataloguePlan:
@@ -119,10 +119,10 @@ def _plan(store: Store, tenant_id: str, file: IO[str], wanted: CatalogueFile, *,
     try:
         return plan_catalogue(wanted, known, entities, prune=prune)
     except CatalogueFileError as error:
-        raise _refused(file, error) from error
+        raise _make_error(file, error) from error
 
 
-def _refused(file: IO[str], error: CatalogueFileError, kept: str = "nothing was changed") -> CliError:
+def _make_error(file: IO[str], error: CatalogueFileError, kept: str = "nothing was changed") -> CliError:
     count = "one fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
     return CliError("\n".join([f"{file.name} has {count}; {kept}.", *map(str, error.faults)]))
 
@@ -137,7 +137,7 @@ def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[PlannedOut
         )
 
 
-def _changes(steps: Iterable[PlannedChange]) -> Iterable[EntityChange]:
+def _list_changes(steps: Iterable[PlannedChange]) -> Iterable[EntityChange]:
     for step in steps:
         if step.after is not None:
             yield EntityChange(step.kind, step.after)
@@ -154,9 +154,9 @@ def _show(planned: CataloguePlan, *, done: bool) -> None:
     deleted = sum(step.after is None for step in steps)
     summary = f"{made} made, {len(steps) - made - deleted} changed, {deleted} deleted"
     echo(summary if done else f"would be: {summary}")
-    for one in lint_catalogue(planned.after):
-        field = f", {one.field}" if one.field else ""
-        echo(f"warning: {one.kind} {one.id}{field}: {one.message} ({one.code})", err=True)
+    for finding in lint_catalogue(planned.after):
+        field = f", {finding.field}" if finding.field else ""
+        echo(f"warning: {finding.kind} {finding.id}{field}: {finding.message} ({finding.code})", err=True)
 
 
 def _require_tenant(store: Store, tenant_id: str) -> None:

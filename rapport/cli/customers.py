@@ -18,7 +18,7 @@ from rapport.application.imports.customers import (
 from rapport.application.imports.mapping import MappingError, parse_assignments
 from rapport.application.imports.progress import format_fault_count, show_progress
 from rapport.application.imports.readers import FileFaultError, FileFormat, open_table
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.catalogue import load_catalogue
@@ -82,7 +82,7 @@ def load(
     try:
         mapping = AttributeMapping(columns=parse_assignments("--map", columns), key=key)
         table = open_table(file, file_format=file_format, delimiter=delimiter)
-        with open_store(settings_from_environment()) as store:
+        with open_store(read_settings()) as store:
             loaded = _load(store, tenant_id, table, mapping, replaces=replaces, batch=batch)
     except (FileFaultError, MappingError, OSError) as error:
         raise CliError(str(error)) from error

@@ -7,7 +7,7 @@ import asyncio
 import click
 from rich.table import Table
 
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.kafka.clients import make_producer
 from rapport.settings import KafkaSettings
 from rapport.storage import dead_letters as letters
@@ -28,7 +28,7 @@ def dead_letters() -> None:
 @click.option("--limit", default=50, show_default=True)
 def list_(*, codes: tuple[str, ...], tenants: tuple[str, ...], with_replayed: bool, limit: int) -> None:
     """List dead letters, newest first."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         found = letters.list_letters(store, codes=codes, tenants=tenants, with_replayed=with_replayed, limit=limit)
     table = Table("id", "code", "tenant", "bytes", "received", "detail")
     for row in found.iter_rows(named=True):
@@ -41,7 +41,7 @@ def list_(*, codes: tuple[str, ...], tenants: tuple[str, ...], with_replayed: bo
 @click.argument("letter_id")
 def show(letter_id: str) -> None:
     """Show one dead letter with its raw value."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         letter = _find(store, [letter_id])[0]
     echo(f"id      {letter.id}\ncode    {letter.code}\ndetail  {letter.detail}\ntenant  {letter.tenant_id}")
     echo(f"key     {letter.key!r}\nvalue   {len(letter.value)} bytes")
@@ -54,7 +54,7 @@ def show(letter_id: str) -> None:
 @click.option("--limit", default=10_000, show_default=True)
 def replay(*, letter_ids: tuple[str, ...], codes: tuple[str, ...], limit: int) -> None:
     """Send dead letters to the source topic again, after their cause was mended."""
-    settings = settings_from_environment()
+    settings = read_settings()
     if not letter_ids and not codes:
         raise CliError("name letter ids, or a reason with --code")
     with open_store(settings) as store:

@@ -12,18 +12,18 @@ import click
 
 from rapport.application.imports.event_sender import SendError
 from rapport.cli.environment import CliError
-from rapport.cli.stack import port_options
+from rapport.cli.stack import add_port_options
 from rapport.datasets.wheels import DatasetError, cache_dir
 from rapport.demo.replay import ReplayError
 from rapport.demo.session import TENANT, Demo, load_data
-from rapport.embedded.stack import StackPorts, free_stack_ports, plan_stack
+from rapport.embedded.stack import StackPorts, find_free_stack_ports, plan_stack
 from rapport.embedded.supervisor.errors import StackError
 from rapport.logs import configure_logs
 from rapport.terminal import make_console
 
 DATA_DIR = Path(".rapport/demo")
 ONCE_DATA_DIR = Path(".rapport/demo-once")
-"""Another one, so that a check does not disturb a demo that is up."""
+"""A directory of its own for ``--once``, so that a check does not disturb a demo that is up."""
 
 
 @click.command()
@@ -33,7 +33,7 @@ ONCE_DATA_DIR = Path(".rapport/demo-once")
     type=click.Path(file_okay=False, path_type=Path),
     help=f"Emptied at each start.  [default: {DATA_DIR}; with --once {ONCE_DATA_DIR}]",
 )
-@port_options
+@add_port_options
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Stream workers.")
 def demo(
     *,
@@ -53,19 +53,19 @@ def demo(
     directory = data_dir or (ONCE_DATA_DIR if once else DATA_DIR)
     ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port)
     try:
-        chosen = free_stack_ports(workers) if once else ports
+        chosen = find_free_stack_ports(workers) if once else ports
         plan = plan_stack(directory, chosen, workers, os.environ, trusted_tenant=TENANT)
         configure_logs(plan.settings)
         data = load_data(cache_dir(os.environ), console)
         env_file = None if once else directory.with_name(f"{directory.name}.env")
-        is_right = asyncio.run(Demo(plan, data, console, env_file, _own_command()).run())
+        is_right = asyncio.run(Demo(plan, data, console, env_file, _find_own_command()).run())
     except (DatasetError, ReplayError, SendError, StackError) as error:
         raise CliError(str(error)) from error
     sys.exit(0 if is_right else 1)
 
 
-def _own_command() -> str:
-    """How to call this program from where the user is."""
+def _find_own_command() -> str:
+    """Return the command that calls this program from the user's directory."""
     if shutil.which("rapport"):
         return "rapport"
     path = str(Path(sys.executable).with_name("rapport"))

@@ -1,4 +1,4 @@
-"""What every command needs first: settings from the environment, logs, a connection."""
+"""Settings, logs and the database connection of a command."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class CliError(Exception):
-    """The command cannot do what was asked; the text says why and what would work."""
+    """Failure of a command; the text says why and names a command or value that would work."""
 
 
-def settings_from_environment() -> Settings:
-    """Read the settings and set up logs accordingly.
+def read_settings() -> Settings:
+    """Read the settings from the environment and set up logs accordingly.
 
     Raises:
-        SettingsError: Listing every fault.
+        SettingsError: Lists every fault.
     """
     settings = from_env(os.environ)
     configure_logs(settings)

@@ -8,7 +8,7 @@ import uuid
 
 import click
 
-from rapport.cli.environment import open_store, settings_from_environment
+from rapport.cli.environment import open_store, read_settings
 from rapport.domain.privacy import hash_customer
 from rapport.storage.dsar import find_all_ids
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, count_remains, finish_erasure
@@ -28,7 +28,7 @@ def erasure() -> None:
 @click.argument("customer_ids", nargs=-1, required=True)
 def run(tenant_id: str, customer_ids: tuple[str, ...]) -> None:
     """Erase a customer, with all who were merged; several ids if they are one person besides. Workers may run."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         erased = ErasureScope(tenant_id, find_all_ids(store, tenant_id, customer_ids), time.time_ns() // 1_000_000)
         erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", "rapport erasure run")
         begin_erasure(store, erasing)
@@ -51,7 +51,7 @@ def verify(tenant_id: str, customer_id: str) -> None:
     What came after the erasure is all right. Of somebody who was never erased, everything is something.
     """
     now_ms = time.time_ns() // 1_000_000
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         mine = hash_customer(tenant_id, customer_id)
         erased_at_ms = next((t.tombstone.erased_at_ms for t in read_tombstones(store) if t.customer_hash == mine), None)
         until_ms = now_ms if erased_at_ms is None else erased_at_ms
@@ -68,7 +68,7 @@ def verify(tenant_id: str, customer_id: str) -> None:
 @erasure.command()
 def sweep() -> None:
     """Delete what was written late of customers who were erased; the API does it once a day."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         deleted = sweep_tables(store)
     for table, rows in sorted(deleted.items()):
         echo(f"{table}\t{rows}")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.domain.api_keys import Role, find_expiry_fault, find_scope_fault
 from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 from rapport.storage.catalogue_changes import Author
@@ -28,7 +28,7 @@ def key() -> None:
 @click.option("--expires", type=click.DateTime(), help="From then on (UTC) it is refused.")
 def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], expires: datetime | None) -> None:
     """Make a key. It is printed once and cannot be had again."""
-    settings = settings_from_environment()
+    settings = read_settings()
     pepper = settings.api.key_pepper.reveal()
     if not pepper:
         raise CliError("RAPPORT_API_KEY_PEPPER must be set, and be the same as the API's.")
@@ -61,10 +61,10 @@ def create(*, tenant_id: str, role: str, name: str, scopes: tuple[str, ...], exp
 @click.argument("tenant_id")
 def list_all(tenant_id: str) -> None:
     """List a tenant's keys: id, beginning, role, name, expiry, last use."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         for known in list_keys(store, tenant_id):
-            expiry = _when(known.expires_at_ms) or "never expires"
-            used = _when(known.last_used_at_ms) or "never used"
+            expiry = _format_time(known.expires_at_ms) or "never expires"
+            used = _format_time(known.last_used_at_ms) or "never used"
             echo_row(known.key_id, known.prefix, known.role, known.name, expiry, used)
 
 
@@ -75,7 +75,7 @@ def list_all(tenant_id: str) -> None:
 def revoke(*, tenant_id: str, key_id: str, reason: str) -> None:
     """Revoke a key; the API refuses it within 15 seconds."""
     now_ms = int(time.time() * 1000)
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         revoked = revoke_key(store, tenant_id, key_id, now_ms, reason=reason)
         if revoked is None:
             raise CliError(f"tenant {tenant_id!r} has no valid key {key_id!r}; see `rapport key list {tenant_id}`.")
@@ -83,5 +83,5 @@ def revoke(*, tenant_id: str, key_id: str, reason: str) -> None:
     echo(f"{key_id} is revoked.")
 
 
-def _when(at_ms: int | None) -> str:
+def _format_time(at_ms: int | None) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds") if at_ms is not None else ""

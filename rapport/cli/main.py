@@ -2,65 +2,66 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from typing import Final
 
 import click
 
-from rapport.cli.api import api
-from rapport.cli.audit import audit
-from rapport.cli.catalog import catalog
-from rapport.cli.customers import customers
-from rapport.cli.dead_letters import dead_letters
-from rapport.cli.demo import demo
 from rapport.cli.environment import CliError
-from rapport.cli.erasure import erasure
-from rapport.cli.events import events
-from rapport.cli.keys import key
-from rapport.cli.produce import produce_command
-from rapport.cli.reconcile import reconcile
-from rapport.cli.retention import retention
-from rapport.cli.schema import migrate
-from rapport.cli.sql import sql
-from rapport.cli.stack import up
-from rapport.cli.status import status
-from rapport.cli.tenants import tenant
-from rapport.cli.topics import topic
-from rapport.cli.worker import worker
 from rapport.settings import SettingsError
 from rapport.storage.errors import StorageError
 from rapport.terminal import echo
 
+COMMANDS: Final = {
+    "api": "rapport.cli.api:api",
+    "audit": "rapport.cli.audit:audit",
+    "catalog": "rapport.cli.catalog:catalog",
+    "customers": "rapport.cli.customers:customers",
+    "dead-letters": "rapport.cli.dead_letters:dead_letters",
+    "demo": "rapport.cli.demo:demo",
+    "erasure": "rapport.cli.erasure:erasure",
+    "events": "rapport.cli.events:events",
+    "key": "rapport.cli.keys:key",
+    "migrate": "rapport.cli.schema:migrate",
+    "produce": "rapport.cli.produce:produce_command",
+    "reconcile": "rapport.cli.reconcile:reconcile",
+    "retention": "rapport.cli.retention:retention",
+    "sql": "rapport.cli.sql:sql",
+    "status": "rapport.cli.status:status",
+    "tenant": "rapport.cli.tenants:tenant",
+    "topic": "rapport.cli.topics:topic",
+    "up": "rapport.cli.stack:up",
+    "worker": "rapport.cli.worker:worker",
+}
+"""The module and the function of each command."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class CommandGroup(click.Group):
+    """Group that imports a command's module when it is run, so that a worker loads no other command's code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """List the names of the commands, for the help text."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        """Import a command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rapport")
 def cli() -> None:
     """Customer interactions in, exact summaries and next-best offers out."""
 
 
-cli.add_command(api)
-cli.add_command(audit)
-cli.add_command(catalog)
-cli.add_command(customers)
-cli.add_command(dead_letters)
-cli.add_command(demo)
-cli.add_command(erasure)
-cli.add_command(events)
-cli.add_command(key)
-cli.add_command(migrate)
-cli.add_command(produce_command)
-cli.add_command(reconcile)
-cli.add_command(retention)
-cli.add_command(sql)
-cli.add_command(status)
-cli.add_command(tenant)
-cli.add_command(topic)
-cli.add_command(up)
-cli.add_command(worker)
-
-
 def main() -> None:
-    """Run the command; faults of the user and of the world become one clear message and exit code 1."""
+    """Run the command; an error that the user can mend becomes one clear message and exit code 1."""
     try:
         cli(standalone_mode=True)
     except (CliError, SettingsError, StorageError) as error:

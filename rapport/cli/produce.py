@@ -16,7 +16,7 @@ from rapport.application.imports.mapping import ColumnMapping, MappingError, par
 from rapport.application.imports.progress import describe_result, show_progress
 from rapport.application.imports.readers import FileFaultError, FileFormat, open_file
 from rapport.application.imports.run import ProduceResult, produce
-from rapport.cli.environment import CliError, settings_from_environment
+from rapport.cli.environment import CliError, read_settings
 from rapport.datasets.catalogue import NAMES, DatasetName, open_dataset
 from rapport.datasets.synthetic import SyntheticSpec
 from rapport.datasets.wheels import DatasetError, cache_dir
@@ -93,7 +93,7 @@ def produce_command(
     """  # noqa: D301 - click reads it
     if (file is None) == (dataset is None):
         raise click.UsageError("name either a FILE or a --dataset")
-    settings = settings_from_environment()
+    settings = read_settings()
     if file is not None:
         keys = tuple(name for name in key_columns.split(",") if name)
         feed = _open_file(file, _read_mapping(columns, constants, keys), file_format, delimiter)

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from rapport.cli.environment import open_store, settings_from_environment
+from rapport.cli.environment import open_store, read_settings
 from rapport.storage.reconcile import Reconciliation, repair_drift
 from rapport.storage.reconcile import reconcile as compare
 from rapport.terminal import make_console
@@ -20,7 +20,7 @@ from rapport.terminal import make_console
 @click.option("--show", default=10, show_default=True, help="How many differing rows to show.")
 def reconcile(*, repair: bool, slices: int, show: int) -> None:
     """Compare every summary with the interaction history; exit code 1 if any differs."""
-    settings = settings_from_environment()
+    settings = read_settings()
     horizon_s = settings.worker.dedup_horizon_hours * 3600
     console = make_console()
     with open_store(settings) as store:

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from rapport.cli.environment import open_store, settings_from_environment
+from rapport.cli.environment import open_store, read_settings
 from rapport.domain.retention import DataClass
 from rapport.storage.retention import (
     RetentionConfig,
@@ -36,24 +36,24 @@ def change(*, tenant_id: str, data_class: str, days: int, legal_hold: bool) -> N
         legal_hold=legal_hold,
         changed_by="rapport retention set",
     )
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         save_config(store, tenant_id, config)
-    echo(f"{data_class} of {tenant_id}: {_text(config)}")
+    echo(f"{data_class} of {tenant_id}: {_describe(config)}")
 
 
 @retention.command("show")
 @click.argument("tenant_id")
 def show(tenant_id: str) -> None:
     """Say how long a tenant keeps each class of data."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         for config in load_configs(store, tenant_id):
-            echo(f"{config.data_class}\t{_text(config)}")
+            echo(f"{config.data_class}\t{_describe(config)}")
 
 
 @retention.command()
 def apply() -> None:
     """Delete what is too old, of every tenant; the API does it once a day."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         now_ms = time.time_ns() // 1_000_000
         deleted = {
             (tenant_id, table): rows
@@ -65,6 +65,6 @@ def apply() -> None:
     echo(f"{sum(deleted.values())} rows deleted")
 
 
-def _text(config: RetentionConfig) -> str:
+def _describe(config: RetentionConfig) -> str:
     days = f"{config.retention_days} days" if config.retention_days else "kept"
     return f"{days}, legal hold" if config.legal_hold else days

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rapport.cli.environment import open_store, settings_from_environment
+from rapport.cli.environment import open_store, read_settings
 from rapport.storage import migrations
 from rapport.terminal import echo
 
@@ -18,7 +18,7 @@ from rapport.terminal import echo
 )
 def migrate(*, only_plan: bool, write_schema: Path | None) -> None:
     """Create the database and bring it to the newest schema."""
-    settings = settings_from_environment()
+    settings = read_settings()
     if only_plan:
         with open_store(settings) as store:
             pending = migrations.plan(store, migrations.load_migrations())

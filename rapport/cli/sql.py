@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rapport.cli.environment import open_store, settings_from_environment
+from rapport.cli.environment import open_store, read_settings
 from rapport.storage.adhoc import run_query
 from rapport.terminal import echo
 
@@ -32,7 +32,7 @@ def sql(query: str, output_format: str) -> None:
     \b
       rapport sql "SELECT period_key, positive FROM interaction_summaries WHERE tenant_id = 'demo' LIMIT 10"
     """  # noqa: D301 - click reads it
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         try:
             _write(run_query(store, query, output_format))
         except BrokenPipeError:  # a reader like `head` has had enough
@@ -40,7 +40,7 @@ def sql(query: str, output_format: str) -> None:
 
 
 def _write(pieces: Iterable[bytes]) -> None:
-    """Write an answer byte for byte into a file or a pipe, and only what shows onto a terminal."""
+    """Write an answer byte for byte into a file or a pipe; to a terminal, only printable text."""
     if not sys.stdout.isatty():
         for piece in pieces:
             sys.stdout.buffer.write(piece)

@@ -25,8 +25,8 @@ PORTS = StackPorts()
 EXAMPLE_QUERY = "SELECT * FROM interaction_summaries WHERE tenant_id = 'demo' LIMIT 3"
 
 
-def port_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say where a stack listens."""
+def add_port_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options for the ports of a stack to a command."""
     port = click.IntRange(1, 65_535)
     for name, default, what in (
         ("--api-port", PORTS.api, "The API."),
@@ -46,7 +46,7 @@ def port_options(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="Holds ClickHouse's data and the logs.",
 )
-@port_options
+@add_port_options
 @click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Stream workers.")
 @click.option("--fresh", is_flag=True, help="Remove the data of earlier runs first.")
 def up(
@@ -81,7 +81,7 @@ def up(
 
 
 def describe_stack(plan: StackPlan, data_dir: Path, env_file: Path) -> str:
-    """Say what runs where, and what to do with it. Nothing secret: the terminal may be watched or logged."""
+    """Describe the processes of a stack and its first commands. No secrets: the terminal may be watched or logged."""
     return f"""
 The stack is up.
 

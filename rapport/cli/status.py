@@ -8,7 +8,7 @@ import click
 from aiokafka.errors import KafkaError
 from rich.table import Table
 
-from rapport.cli.environment import open_store, settings_from_environment
+from rapport.cli.environment import open_store, read_settings
 from rapport.kafka.log import LogRange, open_log
 from rapport.kafka.topics import fetch_cluster_id
 from rapport.settings import KafkaSettings
@@ -19,13 +19,13 @@ from rapport.terminal import make_console
 @click.command()
 def status() -> None:
     """Show the lag of every partition, the last batches, and the dead letters by code."""
-    settings = settings_from_environment()
+    settings = read_settings()
     console = make_console()
     with open_store(settings) as store:
         rows = store.rows("status/sources")
         letters = count_letters(store)
     try:
-        cluster_id, ranges = asyncio.run(_logs(settings.kafka, rows))
+        cluster_id, ranges = asyncio.run(_read_ranges(settings.kafka, rows))
     except (KafkaError, OSError) as error:
         console.print(f"Kafka at {settings.kafka.bootstrap} does not answer ({error}); lag is unknown")
         cluster_id, ranges = "", {}
@@ -49,7 +49,9 @@ def status() -> None:
         console.print(f"dead letters: {row['letters']:,} {row['code']} (last {row['last_received_at']:%Y-%m-%d %H:%M})")
 
 
-async def _logs(kafka: KafkaSettings, rows: list[dict[str, object]]) -> tuple[str, dict[tuple[str, int], LogRange]]:
+async def _read_ranges(
+    kafka: KafkaSettings, rows: list[dict[str, object]]
+) -> tuple[str, dict[tuple[str, int], LogRange]]:
     cluster_id = await fetch_cluster_id(kafka)
     wanted = [(str(r["topic"]), int(str(r["partition"]))) for r in rows if r["cluster_id"] == cluster_id]
     async with open_log(kafka) as reader:

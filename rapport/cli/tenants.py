@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.domain.tenants import MAX_REQUESTS_PER_MINUTE
 from rapport.storage.tenants import (
     InvalidTenantIdError,
@@ -28,7 +28,7 @@ def tenant() -> None:
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name; calendar periods start there.")
 def create(tenant_id: str, name: str, time_zone: str) -> None:
     """Create a tenant with the default outcome types."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         try:
             create_tenant(store, tenant_id, name=name, time_zone=time_zone)
         except (InvalidTenantIdError, UnknownTimeZoneError) as error:
@@ -72,7 +72,7 @@ def change(tenant_id: str, **settings: float | bool | None) -> None:
     chosen = {name: value for name, value in settings.items() if value is not None}
     if not chosen:
         raise CliError("nothing to change: name at least one option, see `rapport tenant set --help`.")
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         try:
             change_tenant(store, tenant_id, **chosen)
         except UnknownTenantError as error:
@@ -83,6 +83,6 @@ def change(tenant_id: str, **settings: float | bool | None) -> None:
 @tenant.command("list")
 def list_tenants() -> None:
     """List the active tenants."""
-    with open_store(settings_from_environment()) as store:
+    with open_store(read_settings()) as store:
         for known in load_tenants(store).values():
             echo_row(known.tenant_id, known.time_zone, known.name)

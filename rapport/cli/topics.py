@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from aiokafka.errors import OffsetOutOfRangeError
 
-from rapport.cli.environment import CliError, open_store, settings_from_environment
+from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.kafka.log import open_log
 from rapport.kafka.sources import name_source
 from rapport.kafka.topics import create_topics, fetch_cluster_id
@@ -30,7 +30,7 @@ def topic() -> None:
 @topic.command()
 def create() -> None:
     """Create the source and the dead-letter topic where they are missing."""
-    settings = settings_from_environment()
+    settings = read_settings()
     asyncio.run(create_topics(settings.kafka))
     echo(f"{settings.kafka.topic} and {settings.kafka.dead_letter_topic} exist")
 
@@ -40,7 +40,7 @@ def create() -> None:
 @click.option("--reason", default="recreated by an operator", help="Kept with the record.")
 def recreated(name: str, reason: str) -> None:
     """Record that a topic was deleted and created anew; its new log counts on top of the old one. Restart workers."""
-    settings = settings_from_environment()
+    settings = read_settings()
     cluster_id = asyncio.run(fetch_cluster_id(settings.kafka))
     with open_store(settings) as store:
         generation = begin_generation(store, cluster_id, name, reason)
@@ -57,21 +57,21 @@ def skip(name: str, partition: int, offset: int, reason: str) -> None:
 
     For a message that the stream cannot pass. Noted in the audit logs of the tenants that it names, or of all.
     """
-    settings = settings_from_environment()
+    settings = read_settings()
     cluster_id = asyncio.run(fetch_cluster_id(settings.kafka))
     with open_store(settings) as store:
         source = name_source(cluster_id, name, partition, read_generation(store, cluster_id, name)).name
         applied = read_progress(store, [source]).get(source, 0)
         if offset < applied:
             raise CliError(f"offset {offset} was applied already: {source} continues at {applied}")
-        key, value = asyncio.run(_message_at(settings.kafka, (name, partition), offset))
+        key, value = asyncio.run(_read_message(settings.kafka, (name, partition), offset))
         tenants = load_tenants(store)
         named = {one for one in tenants if key.startswith(f"{one}:".encode()) or f'"{one}"'.encode() in value}
         skip_message(store, source, offset, reason, Author("rapport topic skip"), named or tenants)
     echo(f"{source}:{offset} becomes a dead letter; restart the workers")
 
 
-async def _message_at(kafka: KafkaSettings, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes]:
+async def _read_message(kafka: KafkaSettings, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes]:
     async with open_log(kafka) as reader:
         try:
             found = await reader.message_at(partition, offset)

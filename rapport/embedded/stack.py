@@ -1,4 +1,4 @@
-"""The local stack: broker, ClickHouse with the schema, workers, API. What differs from production is in here only."""
+"""The local stack: broker, ClickHouse with the schema, workers, API. Only this package differs from production."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rapport.embedded.broker import EmbeddedBroker
-from rapport.embedded.supervisor.children import Child, Restart
+from rapport.embedded.supervisor.children import Child, RestartPolicy
 from rapport.embedded.supervisor.errors import StackError
 from rapport.embedded.supervisor.lock import DataDirLock
-from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim, free_ports
+from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim, find_free_ports
 from rapport.settings import from_env
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.migrations import migrate
@@ -37,14 +37,14 @@ PASSWORD: Final = "CLICKHOUSE_PASSWORD"  # noqa: S105 - a name
 PASSWORD_FILE: Final = "clickhouse-password"  # noqa: S105 - a name
 _KEPT_VARIABLES: Final = frozenset({"KAFKA_PARTITIONS", "KAFKA_TOPIC", "KAFKA_DEAD_LETTER_TOPIC", "KAFKA_GROUP_ID"})
 _ENDPOINT_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH"})
-"""What ClickHouse's process inherits: no secret of the others, in case a query reads its environment."""
-_PATIENCE: Final = Restart(limit=20)
+"""Variables that ClickHouse's process inherits: no secret of the others, in case a query reads its environment."""
+_RESTART_POLICY: Final = RestartPolicy(limit=20)
 """More than the default: people kill these processes to see what happens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPorts:
-    """Where the stack listens, on loopback. Worker number ``i`` (from 0) takes ``worker + i``."""
+    """Ports of the stack on loopback. Worker number ``i`` (from 0) takes ``worker + i``."""
 
     kafka: int = 9092
     clickhouse: int = 8123
@@ -54,14 +54,14 @@ class StackPorts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:
-    """One local stack.
+    """Plan of one local stack.
 
     Attributes:
         data_dir: Holds ClickHouse's data, the logs and the lock.
-        ports: Where it listens.
-        workers: How many.
+        ports: Its ports.
+        workers: Number of workers.
         environment: The variables that its processes, and commands that talk to it, need.
-        settings: What these variables mean.
+        settings: The settings that these variables give.
     """
 
     data_dir: Path
@@ -72,21 +72,21 @@ class StackPlan:
 
     @property
     def metrics_urls(self) -> list[str]:
-        """Where the workers serve their metrics."""
+        """URLs of the workers' metrics."""
         return [f"http://{LOOPBACK}:{self.ports.worker + index}/metrics" for index in range(self.workers)]
 
     @property
     def api_url(self) -> str:
-        """Where the API answers."""
+        """URL of the API."""
         return f"http://{LOOPBACK}:{self.ports.api}"
 
     @property
     def connection(self) -> dict[str, str]:
-        """The variables that another command needs to talk to this stack."""
-        return {name: self.environment[name] for name in (*_connection_of(self.ports), USER, PASSWORD, PEPPER)}
+        """Variables that another command needs to talk to this stack."""
+        return {name: self.environment[name] for name in (*_select_connection(self.ports), USER, PASSWORD, PEPPER)}
 
     def write_env_file(self, path: Path, more: Mapping[str, str] | None = None) -> None:
-        """Write what a shell needs to talk to this stack, and these variables, for the owner's eyes only."""
+        """Write the variables a shell needs to talk to this stack, and the given ones, for the owner's eyes only."""
         variables = {**(more or {}), **self.connection}
         write_secret(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
@@ -99,8 +99,8 @@ def plan_stack(
     Args:
         data_dir: Its directory.
         ports: Its ports.
-        workers: How many workers.
-        environ: The environment to build on. How it reaches Kafka and ClickHouse is left out: this stack has its own.
+        workers: Number of workers.
+        environ: The environment to build on. Its Kafka and ClickHouse connections are left out: this stack has its own.
         trusted_tenant: The tenant that requests from this machine may name instead of sending a key.
 
     Raises:
@@ -112,9 +112,9 @@ def plan_stack(
         for name, value in environ.items()
         if name in _KEPT_VARIABLES or not name.startswith(("KAFKA_", "CLICKHOUSE_"))
     }
-    environment = inherited | _connection_of(ports) | {"RAPPORT_API_TRUSTED_TENANT": trusted_tenant}
-    environment |= {USER: "default", PASSWORD: _own_secret(data_dir / PASSWORD_FILE)}
-    environment.setdefault(PEPPER, _own_secret(data_dir / PEPPER_FILE))
+    environment = inherited | _select_connection(ports) | {"RAPPORT_API_TRUSTED_TENANT": trusted_tenant}
+    environment |= {USER: "default", PASSWORD: _load_secret(data_dir / PASSWORD_FILE)}
+    environment.setdefault(PEPPER, _load_secret(data_dir / PEPPER_FILE))
     settings = from_env(environment)
     partitions = settings.kafka.partitions
     if workers > partitions:
@@ -127,14 +127,14 @@ def plan_stack(
     )
 
 
-def free_stack_ports(workers: int) -> StackPorts:
+def find_free_stack_ports(workers: int) -> StackPorts:
     """Choose ports that nothing uses now.
 
     Raises:
         PortInUseError: There are none.
     """
     while True:
-        kafka, clickhouse, api, worker = free_ports(4)
+        kafka, clickhouse, api, worker = find_free_ports(4)
         if not {kafka, clickhouse, api} & set(range(worker, worker + workers)):
             return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api)
 
@@ -149,7 +149,7 @@ def wipe(data_dir: Path) -> None:
     """Remove the data and the logs of an earlier stack, and nothing else that may be in the directory.
 
     Raises:
-        DataDirInUseError: One still runs there. Nothing is removed.
+        DataDirInUseError: A stack still runs there. Nothing is removed.
     """
     lock = DataDirLock(data_dir)
     lock.acquire()
@@ -161,7 +161,7 @@ def wipe(data_dir: Path) -> None:
         lock.release()
 
 
-def _connection_of(ports: StackPorts) -> dict[str, str]:
+def _select_connection(ports: StackPorts) -> dict[str, str]:
     return {
         "KAFKA_BOOTSTRAP": f"{LOOPBACK}:{ports.kafka}",
         "KAFKA_IDEMPOTENT_PRODUCER": "false",
@@ -183,7 +183,7 @@ def _clickhouse(plan: StackPlan) -> Child:
         is_ready=_SchemaCheck(plan.settings.clickhouse).is_ready,
         ready_within_seconds=60.0,
         stop_within_seconds=15.0,
-        on_death=_PATIENCE,
+        on_death=_RESTART_POLICY,
         ports=(PortClaim(port, "ClickHouse", "--clickhouse-port"),),
     )
 
@@ -194,10 +194,10 @@ def _worker(plan: StackPlan, index: int) -> Child:
         name="worker" if plan.workers == 1 else f"worker-{index + 1}",
         argv=[sys.executable, "-P", "-m", "rapport", "worker"],
         env={**plan.environment, "RAPPORT_WORKER_HOST": LOOPBACK, "RAPPORT_WORKER_PORT": str(port)},
-        is_ready=lambda: _answers(f"http://{LOOPBACK}:{port}/health/ready"),
+        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{port}/health/ready"),
         ready_within_seconds=60.0,
         stop_within_seconds=25.0,
-        on_death=_PATIENCE,
+        on_death=_RESTART_POLICY,
         ports=(PortClaim(port, "a worker's metrics", "--worker-port"),),
     )
 
@@ -208,10 +208,10 @@ def _api(plan: StackPlan) -> Child:
         name="api",
         argv=[sys.executable, "-P", "-m", "rapport", "api"],
         env={**plan.environment, "RAPPORT_API_HOST": LOOPBACK, "RAPPORT_API_PORT": str(port)},
-        is_ready=lambda: _answers(f"http://{LOOPBACK}:{port}/health/ready"),
+        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{port}/health/ready"),
         ready_within_seconds=60.0,
         stop_within_seconds=25.0,
-        on_death=_PATIENCE,
+        on_death=_RESTART_POLICY,
         ports=(PortClaim(port, "the API", "--api-port"),),
     )
 
@@ -225,8 +225,8 @@ def write_secret(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _own_secret(path: Path) -> str:
-    """A secret of the stack's own, made once: its database and its users' shells outlive a restart."""
+def _load_secret(path: Path) -> str:
+    """Read a secret of the stack, made at the first call; its database and its users' shells outlive a restart."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_secret(path, secrets.token_hex(32))
@@ -234,19 +234,19 @@ def _own_secret(path: Path) -> str:
 
 
 class _SchemaCheck:
-    """ClickHouse is ready for the others once it answers and, the first time, has the newest schema."""
+    """Readiness check of ClickHouse: it answers and, the first time, has been migrated to the newest schema."""
 
     def __init__(self, settings: ClickHouseSettings) -> None:
         self._settings = settings
         self._is_current = False
 
     async def is_ready(self) -> bool:
-        """Say whether it is.
+        """Return whether other processes can use it; migrate the schema at the first call.
 
         Raises:
             StorageError: The schema cannot be brought up to date.
         """
-        if not await _answers(f"{self._settings.url}/ping"):
+        if not await _is_answering(f"{self._settings.url}/ping"):
             return False
         if not self._is_current:
             try:
@@ -257,8 +257,8 @@ class _SchemaCheck:
         return True
 
 
-async def _answers(url: str) -> bool:
-    """Ask for a page of our own; an answer that is not 200 raises HTTPError, which is an OSError: not ready."""
+async def _is_answering(url: str) -> bool:
+    """Request one of our own pages; another status than 200 raises HTTPError, which is an OSError: not ready."""
 
     def ask() -> bool:
         with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310 - our own http URL

@@ -14,7 +14,7 @@ import pytest
 from api.runtime.catalogue_cache import CompiledCatalogues
 from api.runtime.database import Database
 from rapport.domain.catalogue.inventory import Offer
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.errors import TransientStorageError
 from tests.faults.proxy import running_proxy
@@ -121,7 +121,7 @@ def test_while_clickhouse_is_away_the_last_known_catalogue_holds(store: Store, s
 
     address = urlsplit(settings.url)
     assert address.port is not None
-    with running_proxy(free_port()) as proxy:
+    with running_proxy(find_free_port()) as proxy:
         proxy.target_port = address.port
         netloc = f"{address.username}:{address.password}@{proxy.address}"
         through = msgspec.structs.replace(settings, url=address._replace(netloc=netloc).geturl())

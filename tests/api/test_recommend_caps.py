@@ -16,7 +16,7 @@ from rapport.domain.catalogue.inventory import Budget, Creative, FrequencyCaps
 from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.periods import DAY_MS
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from tests.api.shop import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
@@ -125,7 +125,7 @@ def test_processes_that_share_their_state_keep_caps_together(
 def test_without_its_shared_state_a_process_goes_on_by_itself(api_world: World, new_caller: CallerFactory):
     caller = new_caller()
     stock(caller, *offer("loan"), cap(3))
-    with running_api(api_world, RAPPORT_API_SHARED_STATE=f"redis://127.0.0.1:{free_port()}") as client:
+    with running_api(api_world, RAPPORT_API_SHARED_STATE=f"redis://127.0.0.1:{find_free_port()}") as client:
         here = caller.at(client)
         await_stream(here)
         assert shown(together([here], 6)) == 3

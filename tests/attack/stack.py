@@ -14,7 +14,7 @@ import httpx
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.embedded.supervisor.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.tenants import change_tenant
@@ -60,7 +60,7 @@ class AttackedStack:
         self.world = world
         self.endpoint = endpoint
         self.api = api
-        self.api_port = free_port()
+        self.api_port = find_free_port()
         self.url = f"http://{LOOPBACK}:{self.api_port}"
         self.keys: dict[str, str] = {}
         self.viewer = ""

@@ -22,7 +22,7 @@ from rapport.datasets.synthetic import SyntheticSpec, compute_totals
 from rapport.datasets.totals import Totals
 from rapport.demo.findings import Findings, PeriodTotals, find_faults
 from rapport.demo.session import Demo, DemoData
-from rapport.embedded.stack import free_stack_ports, plan_stack
+from rapport.embedded.stack import find_free_stack_ports, plan_stack
 from tests.cli.commands import environment, run, running
 from tests.cli.test_stack import port_arguments
 from tests.fixtures.waiting import wait_until
@@ -60,7 +60,7 @@ def test_once_without_a_registry_says_so_and_checks_generated_events(tmp_path: P
 
 
 def test_it_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
-    ports = free_stack_ports(1)
+    ports = find_free_stack_ports(1)
     env = environment(XDG_CACHE_HOME=str(tmp_path))
     env_file = tmp_path / ".rapport" / "demo.env"
     arguments = ["demo", *port_arguments(ports)]
@@ -98,7 +98,7 @@ def test_it_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
 
 
 def test_ctrl_c_before_it_is_ready_stops_it_too(tmp_path: Path):
-    ports = free_stack_ports(1)
+    ports = find_free_stack_ports(1)
     with running("demo", *port_arguments(ports), env=environment(XDG_CACHE_HOME=str(tmp_path)), cwd=tmp_path) as demo:
         demo.wait_for("broker is ready")
         assert demo.stop(signal.SIGINT) == 0
@@ -110,7 +110,7 @@ def test_once_fails_when_a_total_is_off_by_a_cent(tmp_path: Path):
     totals = compute_totals(spec)
     wrong = replace(totals, total_value=totals.total_value + Decimal("0.01"))
     printed = io.StringIO()
-    plan = plan_stack(tmp_path, free_stack_ports(1), 1, os.environ)
+    plan = plan_stack(tmp_path, find_free_stack_ports(1), 1, os.environ)
     demo = Demo(plan, DemoData(open_synthetic(spec), wrong), Console(file=printed, width=200), None, "rapport")
     assert asyncio.run(demo.run()) is False
     assert "total value in daily summaries" in printed.getvalue()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from rapport.embedded.stack import StackPorts, free_stack_ports, plan_children, plan_stack, wipe
+from rapport.embedded.stack import StackPorts, find_free_stack_ports, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor.errors import DataDirInUseError, StackError
 from rapport.embedded.supervisor.lock import DataDirLock
 from tests.cli.commands import environment, run, running
@@ -40,7 +40,7 @@ WHERE tenant_id = 'demo' AND scope = 'offer' AND period_type = 'alltime'"
 
 
 def test_events_flow_and_their_summaries_outlive_the_stack(tmp_path: Path):
-    ports = free_stack_ports(1)
+    ports = find_free_stack_ports(1)
     env = environment() | plan_stack(tmp_path / "data", ports, 1, {}).connection
     up = ["up", "--data-dir", "data", *port_arguments(ports)]
     with running(*up, env=environment(KAFKA_BOOTSTRAP="elsewhere:1"), cwd=tmp_path) as stack:
@@ -80,7 +80,7 @@ def _assert_private(directory: Path, told: Mapping[str, str]) -> None:
 
 
 def test_a_port_in_use_is_named_with_the_option_that_changes_it(tmp_path: Path):
-    ports = free_stack_ports(1)
+    ports = find_free_stack_ports(1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", ports.clickhouse))
         taken.listen()

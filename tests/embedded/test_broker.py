@@ -11,7 +11,7 @@ import pytest
 
 from rapport.embedded.broker import EmbeddedBroker, read_cluster_id
 from rapport.embedded.supervisor.errors import BrokerNotInstalledError, ChildFailedError
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from rapport.embedded.supervisor.supervisor import Stack
 from tests.fixtures.kafka import TansuServer
 from tests.fixtures.messages import consume, create_topic, list_topics, produce
@@ -63,7 +63,7 @@ def test_a_missing_binary_is_an_error_that_says_where_it_was_looked_for(
 
 
 def test_what_is_produced_can_be_consumed(tmp_path: Path):
-    broker = EmbeddedBroker(free_port())
+    broker = EmbeddedBroker(find_free_port())
 
     async def scenario() -> list[bytes]:
         async with Stack([broker.child()], tmp_path, stream=io.StringIO()):
@@ -76,7 +76,7 @@ def test_what_is_produced_can_be_consumed(tmp_path: Path):
 
 
 def test_a_restarted_broker_is_a_new_log_and_says_so(tmp_path: Path):
-    broker = EmbeddedBroker(free_port())
+    broker = EmbeddedBroker(find_free_port())
 
     async def scenario() -> None:
         async with Stack([broker.child()], tmp_path, stream=io.StringIO()) as stack:
@@ -91,7 +91,7 @@ def test_a_restarted_broker_is_a_new_log_and_says_so(tmp_path: Path):
 
 def test_a_broker_that_dies_ends_the_stack(tmp_path: Path):
     async def scenario() -> None:
-        stack = Stack([EmbeddedBroker(free_port()).child()], tmp_path, stream=io.StringIO())
+        stack = Stack([EmbeddedBroker(find_free_port()).child()], tmp_path, stream=io.StringIO())
         await stack.start()
         os.kill(stack.pid("broker"), signal.SIGKILL)
         await stack.run_until_stopped()
@@ -106,7 +106,7 @@ def test_settings_of_tansu_lying_about_are_not_taken(tmp_path: Path, monkeypatch
     monkeypatch.setenv("SCHEMA_REGISTRY", "nonsense")
 
     async def scenario() -> None:
-        async with Stack([EmbeddedBroker(free_port()).child()], tmp_path, stream=io.StringIO()):
+        async with Stack([EmbeddedBroker(find_free_port()).child()], tmp_path, stream=io.StringIO()):
             pass
 
     asyncio.run(scenario())

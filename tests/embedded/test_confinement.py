@@ -37,7 +37,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
     """A server on this machine that must not be asked, and what it was asked."""
     asked: list[str] = []
 
-    class Answer(BaseHTTPRequestHandler):
+    class OkHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(200)
@@ -46,7 +46,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 
         do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 - the names that the server looks for
 
-    server = HTTPServer(("127.0.0.1", 0), Answer)
+    server = HTTPServer(("127.0.0.1", 0), OkHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"127.0.0.1:{server.server_port}", asked

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.external import ExternalData
 
-from rapport.embedded.clickhouse.prepared import KEPT
+from rapport.embedded.clickhouse.handle_pool import MAX_IDLE
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SQL: Final = "SELECT currentDatabase(), getSetting('max_block_size'), getSetting
 def test_settings_and_databases_of_requests_do_not_mix(http: httpx.Client, database: str):
     plain = http.post("/", content=SQL).text
     assert plain.startswith(f"{database}\t")
-    for size in [*range(1000, 1000 + 2 * KEPT), *range(1000, 1000 + 2 * KEPT)]:
+    for size in [*range(1000, 1000 + 2 * MAX_IDLE), *range(1000, 1000 + 2 * MAX_IDLE)]:
         changed = http.post("/", params={"max_block_size": str(size), "log_comment": "mine"}, content=SQL).text
         assert changed == f"{database}\t{size}\tmine\n"
         assert http.post("/", content=SQL).text == plain
@@ -83,7 +83,7 @@ def test_a_handle_whose_query_was_stopped_is_not_used_again(http: httpx.Client):
             timeout=0.5,
         )
     wait_until(lambda: http.post("/", params={"param_mark": mark}, content=running).text == "0\n", "the query is gone")
-    for _ in range(KEPT):
+    for _ in range(MAX_IDLE):
         assert http.post("/", params=asked, content="SELECT getSetting('log_comment')").text.strip() != mark
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from clickhouse_connect.driver.exceptions import Error
 
-from rapport.embedded.supervisor.ports import LOOPBACK, free_port
+from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from tests.fixtures.clickhouse import EndpointProcess, connect
 from tests.fixtures.waiting import wait_until
 
@@ -186,7 +186,7 @@ def test_without_a_password_it_does_not_start(tmp_path: Path):
     (tmp_path / "password").write_text("\n")
     for name, fault in (("password", "the password is empty"), ("missing", "No such file")):
         password = ("--password-file", str(tmp_path / name))
-        done = run("--data-dir", str(tmp_path / "d"), "--port", str(free_port()), *password)
+        done = run("--data-dir", str(tmp_path / "d"), "--port", str(find_free_port()), *password)
         assert done.returncode == 2
         assert fault in done.stderr
     assert not (tmp_path / "d").exists()
@@ -204,21 +204,21 @@ def test_a_port_in_use_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::", "example.org"])  # noqa: S104 - it must be refused
 def test_it_listens_on_loopback_only(tmp_path: Path, host: str):
-    done = run("--data-dir", str(tmp_path / "d"), "--port", str(free_port()), "--host", host)
+    done = run("--data-dir", str(tmp_path / "d"), "--port", str(find_free_port()), "--host", host)
     assert done.returncode == 2
     assert f"--host {host} is not a loopback address" in done.stderr
     assert "no TLS" in done.stderr
 
 
 def test_a_directory_in_use_is_refused(endpoint: EndpointProcess):
-    done = run("--data-dir", str(endpoint.data_dir), "--port", str(free_port()))
+    done = run("--data-dir", str(endpoint.data_dir), "--port", str(find_free_port()))
     assert done.returncode == 2
     assert f"cannot open {endpoint.data_dir}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_it_dies_with_its_parent(tmp_path: Path):
-    port = free_port()
+    port = find_free_port()
     argv = [
         *MODULE,
         "--password-file",

@@ -36,7 +36,7 @@ def test_the_data_of_an_insert_is_found(text: bytes, header: bytes, input_format
 def test_the_settings_of_an_insert_follow_the_file_that_it_reads():
     found = parse(b"INSERT INTO settings.settings (a) SETTINGS a = 1 FORMAT `CSV`\n1")
     assert isinstance(found, DataInsert)
-    assert found.reading("/a'b") == (
+    assert found.make_file_insert("/a'b") == (
         b"INSERT INTO settings.settings (a)  FROM INFILE '/a\\'b' COMPRESSION 'none' SETTINGS a = 1  FORMAT `CSV`"
     )
 

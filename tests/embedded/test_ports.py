@@ -3,21 +3,28 @@ import socket
 import pytest
 
 from rapport.embedded.supervisor.errors import PortInUseError
-from rapport.embedded.supervisor.ports import FREE_PORTS, LOOPBACK, PortClaim, check_ports, free_port, free_ports
+from rapport.embedded.supervisor.ports import (
+    FREE_PORTS,
+    LOOPBACK,
+    PortClaim,
+    check_ports,
+    find_free_port,
+    find_free_ports,
+)
 
 
 def test_free_ports_differ_and_lie_below_those_of_outgoing_connections():
-    ports = free_ports(50)
+    ports = find_free_ports(50)
     assert len(set(ports)) == 50
     assert all(port in FREE_PORTS for port in ports)
 
 
 def test_ports_that_can_be_opened_pass():
-    check_ports(PortClaim(port, "somebody", "--port") for port in free_ports(3))
+    check_ports(PortClaim(port, "somebody", "--port") for port in find_free_ports(3))
 
 
 def test_every_fault_is_reported_at_once():
-    shared = free_port()
+    shared = find_free_port()
     with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - a listener on all interfaces blocks loopback too
         port = taken.getsockname()[1]
         claims = [
@@ -36,7 +43,7 @@ def test_every_fault_is_reported_at_once():
 
 
 def test_connections_that_linger_from_the_last_run_do_not_count():
-    port = free_port()
+    port = find_free_port()
     with socket.create_server((LOOPBACK, port)) as server, socket.create_connection((LOOPBACK, port)) as client:
         accepted, _ = server.accept()
         accepted.close()  # the server closes first: its end goes through TIME_WAIT

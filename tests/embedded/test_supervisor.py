@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rapport.embedded.supervisor.children import Child, EndStack, Health, Restart
+from rapport.embedded.supervisor.children import Child, HealthPolicy, RestartPolicy, ShutdownPolicy
 from rapport.embedded.supervisor.errors import ChildFailedError, DataDirInUseError, PortInUseError, StackError
 from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim
 from rapport.embedded.supervisor.supervisor import Stack
@@ -22,7 +22,7 @@ from tests.fixtures.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
-QUICK = Restart(limit=3, first_delay_seconds=0.01)
+QUICK = RestartPolicy(limit=3, first_delay_seconds=0.01)
 
 
 def test_children_start_in_order_each_once_the_one_before_is_ready_and_stop_in_reverse(tmp_path: Path):
@@ -77,7 +77,7 @@ def test_a_crash_loop_ends_the_stack_and_shows_the_last_lines(tmp_path: Path):
 
 def test_the_death_of_a_child_that_cannot_be_restarted_ends_the_stack(tmp_path: Path):
     async def scenario() -> None:
-        stack = _stack(tmp_path, toy(tmp_path, "log", on_death=EndStack("it is in memory")), toy(tmp_path, "web"))
+        stack = _stack(tmp_path, toy(tmp_path, "log", on_death=ShutdownPolicy("it is in memory")), toy(tmp_path, "web"))
         await stack.start()
         os.kill(stack.pid("log"), signal.SIGKILL)
         await stack.run_until_stopped()
@@ -93,7 +93,10 @@ def test_a_death_while_the_others_still_start_ends_the_start(tmp_path: Path):
             os.kill(pid, signal.SIGKILL)
         return False
 
-    children = toy(tmp_path, "log", on_death=EndStack("it matters")), toy(tmp_path, "web", is_ready=is_ready_never)
+    children = (
+        toy(tmp_path, "log", on_death=ShutdownPolicy("it matters")),
+        toy(tmp_path, "web", is_ready=is_ready_never),
+    )
     with pytest.raises(ChildFailedError, match=r"^log was killed by SIGKILL; the stack ends, because it matters"):
         asyncio.run(_stack(tmp_path, *children).start())
 
@@ -119,7 +122,7 @@ def test_a_command_that_does_not_exist_is_named(tmp_path: Path):
 
 def test_restart_replaces_the_process_and_is_no_death(tmp_path: Path):
     async def scenario() -> None:
-        async with _stack(tmp_path, toy(tmp_path, "a", on_death=EndStack("it matters"))) as stack:
+        async with _stack(tmp_path, toy(tmp_path, "a", on_death=ShutdownPolicy("it matters"))) as stack:
             first = stack.pid("a")
             await stack.restart("a")
             assert stack.pid("a") != first
@@ -141,7 +144,7 @@ def test_a_child_that_ignores_sigterm_is_killed_after_a_bounded_wait(tmp_path: P
 
 
 def test_a_child_that_hangs_is_restarted(tmp_path: Path):
-    health = Health(interval_seconds=0.02, attempt_seconds=0.1, hung_after_seconds=0.1)
+    health = HealthPolicy(interval_seconds=0.02, attempt_seconds=0.1, hung_after_seconds=0.1)
     is_well = asyncio.Event()
 
     async def is_ready() -> bool:

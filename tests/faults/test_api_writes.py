@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from rapport.domain.api_keys import Role
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from rapport.storage.api_keys import create_key
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tenants import change_tenant
@@ -76,7 +76,7 @@ def test_every_acknowledged_response_is_in_the_history_once_whatever_goes_away(
 ) -> None:
     endpoint = EndpointProcess(tmp_path / "clickhouse")
     endpoint.start()
-    with running_proxy(free_port()) as proxy:
+    with running_proxy(find_free_port()) as proxy:
         broker = choose_server()(tmp_path / "broker", proxy.port)
         proxy.target_port = int(broker.bootstrap.rpartition(":")[2])
         broker.start()

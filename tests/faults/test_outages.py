@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from tests.faults.events import make_events
 from tests.faults.proxy import running_proxy
 from tests.faults.world import World
@@ -66,7 +66,7 @@ def test_clickhouse_that_is_away_when_the_worker_starts(
 
 @pytest.mark.slow
 def test_connections_to_the_broker_that_are_cut(clickhouse_url: str, tmp_path: Path, rng: random.Random) -> None:
-    with running_proxy(free_port()) as proxy:
+    with running_proxy(find_free_port()) as proxy:
         broker = choose_server()(tmp_path / "broker", proxy.port)
         proxy.target_port = int(broker.bootstrap.rpartition(":")[2])
         broker.start()

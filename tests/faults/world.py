@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from rapport.kafka.clients import make_log_reader
 from rapport.settings import Settings, from_env
 from rapport.storage.client import Store, connect
@@ -138,7 +138,7 @@ class World:
 
     def start_worker(self, *, module: str = "rapport", **env: str) -> Worker:
         """Start one more worker; `env` adds to its environment."""
-        own = {"RAPPORT_WORKER_PORT": str(free_port())}
+        own = {"RAPPORT_WORKER_PORT": str(find_free_port())}
         worker = Worker({**self.env, **own, **env}, self.work_dir / f"worker-{len(self.workers)}.log", module)
         self.workers.append(worker)
         return worker

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LIST_DECISION_MODULES = """
 import json, sys
-import pipeline.app, pipeline.worker
+import pipeline.app, pipeline.worker, rapport.cli.main, rapport.cli.worker
 print(json.dumps([name for name in sys.modules if name.startswith("rapport.domain.decisions")]))
 """
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from rapport.settings import ClickHouseSettings, Secret
 from rapport.storage.client import Store, connect
 from rapport.storage.errors import TRANSIENT_CODES, StorageError, TerminalStorageError, TransientStorageError
@@ -187,7 +187,7 @@ def test_every_call_is_timed_under_the_name_of_its_query_even_if_it_fails(store:
 
 def test_a_server_that_does_not_answer_is_transient():
     with pytest.raises(TransientStorageError, match="does not answer"):
-        connect(ClickHouseSettings(url=f"http://127.0.0.1:{free_port()}", password=Secret("hush"), timeout_s=1))
+        connect(ClickHouseSettings(url=f"http://127.0.0.1:{find_free_port()}", password=Secret("hush"), timeout_s=1))
 
 
 def test_credentials_in_the_address_count_and_are_not_shown(tmp_path: Path):

@@ -1,8 +1,8 @@
-"""Who may use the endpoint: programs on this machine that know the stack's password, and no page in a browser.
+"""Access to the endpoint: for programs on this machine that know the stack's password, and for no page in a browser.
 
-A web page reaches loopback too: by a form or an image, which carry where they come from, or by a name of its own that
-resolves to this machine (DNS rebinding), which stands in `Host`. There is no CORS and no challenge, so that no browser
-asks its user for the password or remembers it.
+A web page reaches loopback too: by a form or an image, which carry their origin, or by a name of its own that resolves
+to this machine (DNS rebinding), which stands in `Host`. There is no CORS and no challenge, so that no browser asks its
+user for the password or remembers it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 
 from rapport.embedded.clickhouse.engine_errors import EngineError, refuse
-from rapport.embedded.clickhouse.http_responses import failed
+from rapport.embedded.clickhouse.http_responses import make_error_response
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -38,10 +38,10 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Checks requests.
+    """Check of a request's origin and credentials.
 
     Args:
-        password: What the user ``default`` must say; not empty.
+        password: The password of the user ``default``; not empty.
     """
 
     def __init__(self, password: str) -> None:
@@ -50,7 +50,7 @@ class Access:
         self._password = password.encode()
 
     def check(self, request: web.BaseRequest) -> None:
-        """Let a request pass.
+        """Check a request; return if it is allowed.
 
         Raises:
             EngineError: 497 for a page in a browser, 194 without credentials, 516 for wrong ones.
@@ -58,7 +58,7 @@ class Access:
         _check_origin(request)
         if request.path in _HEALTH:
             return
-        user, password = _credentials_of(request)
+        user, password = _read_credentials(request)
         if user is None and password is None:
             raise refuse(194, "The local ClickHouse asks for a password: user default, and CLICKHOUSE_PASSWORD")
         is_right = hmac.compare_digest((password or "").encode(errors="surrogateescape"), self._password)
@@ -73,7 +73,7 @@ class Access:
             try:
                 self.check(request)
             except EngineError as error:
-                return failed(error, version, "")
+                return make_error_response(error, version, "")
             return await handler(request)
 
         return check
@@ -82,20 +82,20 @@ class Access:
 def _check_origin(request: web.BaseRequest) -> None:
     headers = request.headers
     hosts = headers.getall("Host", [])
-    if len(hosts) != 1 or not is_loopback(_name_in(hosts[0])):
+    if len(hosts) != 1 or not is_loopback(_parse_name(hosts[0])):
         raise refuse(497, "The header Host must name this machine: 127.0.0.1, [::1] or localhost")
     if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
         raise refuse(497, "Pages in a browser may not use the local ClickHouse")
 
 
-def _name_in(host: str) -> str:
+def _parse_name(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
 
 
-def _credentials_of(request: web.BaseRequest) -> tuple[str | None, str | None]:
+def _read_credentials(request: web.BaseRequest) -> tuple[str | None, str | None]:
     """Return user and password as ClickHouse takes them: Basic, two headers, or two parameters."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":

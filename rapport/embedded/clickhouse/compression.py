@@ -1,4 +1,4 @@
-"""Bodies compressed by Content-Encoding, piece by piece in both directions.
+"""Compression of bodies by Content-Encoding, piece by piece in both directions.
 
 Several frames or members may follow each other in one body: clickhouse-connect sends one per block.
 """
@@ -58,7 +58,7 @@ class _ZlibFrame:
 
 
 class Decoder:
-    """Decompresses a body that arrives in pieces."""
+    """Decompressor of a body that arrives in pieces."""
 
     def __init__(self, encoding: str, open_frame: Callable[[], _Frame]) -> None:
         self._encoding = encoding
@@ -66,7 +66,7 @@ class Decoder:
         self._frame: _Frame | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next piece of the body decompresses to, at most ``PIECE_BYTES`` at a time.
+        """Yield the decompressed contents of the next piece of the body, at most ``PIECE_BYTES`` at a time.
 
         Raises:
             EngineError: 271 when the data is damaged.
@@ -95,10 +95,10 @@ class Decoder:
 
 
 class Encoder(Protocol):
-    """Compresses a response that is produced in pieces."""
+    """Compressor of a response that is produced in pieces."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Take a piece and return what is ready to send."""
+        """Take a piece and return the bytes that are ready to send."""
 
     def flush(self) -> bytes:
         """Return the rest."""
@@ -141,7 +141,7 @@ _ENCODERS: Final[dict[str, Callable[[], Encoder]]] = {  # in the order ClickHous
 
 
 def open_decoder(encoding: str) -> Decoder | None:
-    """The decoder for a Content-Encoding, None for a plain body.
+    """Return the decoder for a Content-Encoding, None for a plain body.
 
     Raises:
         EngineError: 48 for an encoding the endpoint does not know.
@@ -161,5 +161,5 @@ def choose_encoding(accepted: str) -> str | None:
 
 
 def open_encoder(encoding: str | None) -> Encoder:
-    """The encoder for what ``choose_encoding`` returned."""
+    """Return the encoder for an encoding from ``choose_encoding``."""
     return _PlainEncoder() if encoding is None else _ENCODERS[encoding]()

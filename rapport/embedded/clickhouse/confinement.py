@@ -1,7 +1,7 @@
-"""The engine's process sees its own directory and its program, starts no other, and reaches no network: Landlock.
+"""Confinement of the engine's process by Landlock: its own directory and program, no other programs, no network.
 
-The engine's rights (engine.xml) name what statements may do, but the embedded engine lets some of them pass by: the
-function `file()`, files of the client, schemas of formats. What the kernel refuses, no statement can smuggle.
+The engine's rights (engine.xml) name the statements that are allowed, but the embedded engine does not check all of
+them: the function `file()`, files of the client, schemas of formats. The kernel refuses those.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _DEVICES: Final = ("/dev/null", "/dev/urandom", "/dev/random")
 
 
 def confine(data_dir: Path) -> bool:
-    """Let this thread, and all that it starts, use this directory and the program only, and execute no file.
+    """Limit this thread, and all it starts, to this directory and the program; forbid to execute files.
 
-    To be called before the engine starts threads: those that run already stay free.
+    To be called before the engine starts threads: running threads are not confined.
 
     Returns:
         Whether the system can do so.
@@ -62,14 +62,14 @@ def confine(data_dir: Path) -> bool:
 
 
 def _program() -> list[str | Path]:
-    """List where Python, this package and chDB are; not `sys.path`, where a checkout with its owner's files may be."""
+    """List the directories of Python, this package and chDB; not `sys.path`, which may hold private files."""
     found = find_spec("chdb")
     packages = [] if found is None else [Path(place).parent for place in found.submodule_search_locations or ()]
     return [sys.prefix, sys.base_prefix, Path(__file__).parents[2], *packages]
 
 
 def _allow(ruleset: int, paths: Iterable[str | Path], rights: int) -> None:
-    """Add a rule for each path that there is; a file takes no rights of directories."""
+    """Add a rule for each path that exists; a file takes no rights of directories."""
     for path in paths:
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)

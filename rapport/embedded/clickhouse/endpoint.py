@@ -3,9 +3,9 @@
 One process, one data directory, one port on loopback. It speaks the part of ClickHouse's HTTP interface that
 clickhouse-connect, curl and BI tools use; the engine is ClickHouse's own. It has one user, `default`, whose password is
 in a file, and no TLS, so it refuses to listen anywhere but on loopback. See `rapport.embedded.clickhouse.access` for
-who may ask, and engine.xml for what may be asked.
+the access checks, and engine.xml for the user's rights.
 
-What it does not do: KILL QUERY by a client's query id (the engine gives its own, see `system.processes`), the native
+Not supported: KILL QUERY by a client's query id (the engine gives its own, see `system.processes`), the native
 compression of `compress=1`, INSERT ... SELECT FROM input(), replicas, the Kafka engine.
 """
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOptions:
-    """How to run.
+    """Options of the endpoint's process.
 
     Attributes:
         data_dir: The engine's directory.
@@ -52,8 +52,8 @@ class EndpointOptions:
         port: TCP port; 0 takes a free one, which the log names.
         host: A loopback address or ``localhost``.
         memory_ratio: Share of the machine's memory for all queries together.
-        threads: How many engine calls may run at once.
-        stop_seconds: How long a stop waits for queries in flight.
+        threads: Most engine calls that run at once.
+        stop_seconds: Longest time a stop waits for queries in flight.
     """
 
     data_dir: Path

@@ -88,7 +88,7 @@ class Engine:
         return handle
 
     def wait_idle(self, seconds: float) -> bool:
-        """Wait until no handle is open, and tell whether that came true."""
+        """Wait until no handle is open; return whether that came true in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._open_handles == 0, seconds)
 

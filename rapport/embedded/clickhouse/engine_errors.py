@@ -1,4 +1,4 @@
-"""What goes wrong at the embedded endpoint, in the words and numbers of ClickHouse's HTTP interface."""
+"""Errors of the embedded endpoint, with the words and numbers of ClickHouse's HTTP interface."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _STATUS: Final = {code: status for status, codes in _STATUS_OF_CODES.items() for
 
 
 class EngineError(Exception):
-    """A query failed; carries what a ClickHouse server would send.
+    """A failed query, with the error a ClickHouse server would send.
 
     Attributes:
         code: ClickHouse's error number.
@@ -58,7 +58,7 @@ class EngineError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status ClickHouse answers this code with (its exceptionCodeToHTTPStatus)."""
+        """HTTP status that ClickHouse answers this code with (its exceptionCodeToHTTPStatus)."""
         return _STATUS.get(self.code, 500)
 
 
@@ -74,10 +74,10 @@ def read_failure(text: str) -> EngineError:
 
 
 def refuse(code: int, reason: str) -> EngineError:
-    """An error the endpoint itself raises, worded as ClickHouse words its own.
+    """Return an error that the endpoint itself raises, worded as ClickHouse words its own.
 
     Args:
         code: One of ClickHouse's numbers.
-        reason: What was wrong, without a full stop.
+        reason: The reason, without a full stop.
     """
     return EngineError(code, f"Code: {code}. DB::Exception: {reason}. ({_NAMES[code]})")

@@ -1,4 +1,4 @@
-"""The engine's share of one request: blocking calls, to be made on threads."""
+"""Execution of one request on the engine: blocking calls, to be made on threads."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rapport.embedded.clickhouse.engine_errors import EngineError
-from rapport.embedded.clickhouse.handles import Counts, Stream, quote_name, quote_text
-from rapport.embedded.clickhouse.prepared import Preparation
+from rapport.embedded.clickhouse.handle_pool import HandleConfig
+from rapport.embedded.clickhouse.handles import QueryCounts, Stream, quote_name, quote_text
 from rapport.embedded.clickhouse.spool import Spool
 from rapport.embedded.clickhouse.statements import DataInsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rapport.embedded.clickhouse.handles import Answer, Handle
+    from rapport.embedded.clickhouse.handle_pool import HandlePool
+    from rapport.embedded.clickhouse.handles import Handle, QueryResult
     from rapport.embedded.clickhouse.http_requests import QueryRequest
-    from rapport.embedded.clickhouse.prepared import PreparedHandles
     from rapport.embedded.clickhouse.sessions import Session
     from rapport.embedded.clickhouse.statements import Statement
 
@@ -30,29 +30,29 @@ FROM system.settings WHERE name IN {names:Array(String)}
 
 
 class Execution:
-    """Runs one request on a handle of its own, or on its session's.
+    """One request on a handle of its own, or on its session's.
 
-    A session's handle is left as it was found: settings, database and external tables of a request are its alone.
-    `close` is the caller's to call, whatever happened, and ends what still runs.
+    A session's handle keeps its settings, database and external tables: those of a request are undone at its end. The
+    caller must call `close`, whatever happened; it ends a call that still runs.
 
     Args:
-        handles: Where handles come from.
-        request: What to run.
-        statement: Its text, read.
+        handles: Source of handles without a session.
+        request: The request.
+        statement: Its parsed text.
         session: The session this request holds, if any.
     """
 
     def __init__(
         self,
-        handles: PreparedHandles,
+        handles: HandlePool,
         request: QueryRequest,
         statement: Statement | DataInsert,
         session: Session | None,
     ) -> None:
         self._handles = handles
         self._request = request
-        self._preparation = Preparation.of(request)
-        self._leaves_nothing = _leaves_nothing(request, statement)
+        self._config = HandleConfig.from_request(request)
+        self._is_clean_after = _is_clean_after(request, statement)
         self._has_succeeded = False
         self._session = session
         self._handle: Handle | None = None
@@ -60,17 +60,17 @@ class Execution:
         self._spool: Spool | None = None
         self._undo: list[Callable[[], object]] = []
         # whether the handle serves this request, and whether it is to be killed: then it must serve no other
-        self._fate_lock = threading.Lock()
-        self._is_doomed = False
+        self._kill_lock = threading.Lock()
+        self._is_killed = False
         # a request that is cancelled while a call runs closes from another thread: it must wait for the call
         self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:
-        """Whether there is anything to close; not to be asked while a call may run."""
+        """Whether there is anything to close; must not be read while a call may run."""
         return self._handle is not None or self._spool is not None
 
-    def query(self, sql: bytes, output_format: str) -> Answer:
+    def query(self, sql: bytes, output_format: str) -> QueryResult:
         """Run a statement to its end.
 
         Raises:
@@ -81,17 +81,17 @@ class Execution:
             self._has_succeeded = True
             return answer
 
-    def start_stream(self, sql: bytes, output_format: str) -> Answer | None:
+    def start_stream(self, sql: bytes, output_format: str) -> QueryResult | None:
         """Start a SELECT and return its first piece, None when it has no rows.
 
         Raises:
-            EngineError: When it fails so early.
+            EngineError: When it fails before the first row.
         """
         with self._lock:
             self._running = self._open().stream(sql, output_format, self._request.parameters)
             return self._fetch()
 
-    def fetch(self) -> Answer | None:
+    def fetch(self) -> QueryResult | None:
         """Return the next piece of a started SELECT, None at the end.
 
         Raises:
@@ -101,7 +101,7 @@ class Execution:
             return self._fetch()
 
     def append(self, data: bytes) -> None:
-        """Keep the next data of an INSERT.
+        """Append a piece of an INSERT's data.
 
         Raises:
             EngineError: 243 when there is no space for it.
@@ -111,11 +111,11 @@ class Execution:
                 self._spool = self._new_spool()
             self._spool.append(data)
 
-    def insert(self, statement: DataInsert, data: bytes) -> Counts:
-        """Run an INSERT on what was appended and this last data.
+    def insert(self, statement: DataInsert, data: bytes) -> QueryCounts:
+        """Run an INSERT on the appended data and this last piece.
 
         Raises:
-            EngineError: When anything of it fails.
+            EngineError: When any of it fails.
         """
         try:
             self.append(data)
@@ -128,18 +128,18 @@ class Execution:
 
     def kill(self) -> None:
         """Stop a call that runs on another thread, if the request asked for that; the call then fails."""
-        with self._fate_lock:
+        with self._kill_lock:
             handle = self._handle
             if handle is None or not self._request.ends_with_client:
                 return
-            self._is_doomed = True
+            self._is_killed = True
             mark = handle.mark
         self._handles.engine.kill(mark)
 
     def close(self) -> None:
-        """End what still runs and give the handle back. Harmless when called again."""
+        """End a call that still runs and give the handle back. Harmless when called again."""
         with self._lock:
-            with self._fate_lock:
+            with self._kill_lock:
                 handle, running, self._handle, self._running = self._handle, self._running, None, None
             if running is not None:
                 running.close()
@@ -150,8 +150,8 @@ class Execution:
                 return
             if self._session is not None:
                 self._restore(handle, self._session)
-            elif self._has_succeeded and self._leaves_nothing and not self._is_doomed:
-                self._handles.give_back(handle, self._preparation)
+            elif self._has_succeeded and self._is_clean_after and not self._is_killed:
+                self._handles.give_back(handle, self._config)
             else:
                 handle.close()
 
@@ -163,7 +163,7 @@ class Execution:
             handle.close()
             session.handle = None
 
-    def _fetch(self) -> Answer | None:
+    def _fetch(self) -> QueryResult | None:
         piece = None if self._running is None else self._running.fetch()
         self._has_succeeded = piece is None
         return piece
@@ -171,9 +171,9 @@ class Execution:
     def _open(self) -> Handle:
         """Take the handle and prepare it: database, settings, external tables."""
         if self._session is None:
-            handle = self._handle = self._handles.take(self._preparation)
+            handle = self._handle = self._handles.take(self._config)
         else:
-            handle = self._handle = self._handle_of(self._session)
+            handle = self._handle = self._find_handle(self._session)
             self._change(handle)
         for table in self._request.tables:
             name = quote_name(table.name)
@@ -182,20 +182,20 @@ class Execution:
             with closing(self._new_spool()) as spool:
                 spool.append(table.data)
                 statement = DataInsert(f"INSERT INTO {name}".encode(), b"", table.input_format, 0)
-                handle.query(statement.reading(spool.path), "Null")
+                handle.query(statement.make_file_insert(spool.path), "Null")
         return handle
 
-    def _insert(self, handle: Handle, statement: DataInsert) -> Counts:
+    def _insert(self, handle: Handle, statement: DataInsert) -> QueryCounts:
         if self._spool is None:
-            return Counts()
-        answer = handle.query(statement.reading(self._spool.path), "Null", self._request.parameters)
+            return QueryCounts()
+        answer = handle.query(statement.make_file_insert(self._spool.path), "Null", self._request.parameters)
         rows, size = answer.counts.written_rows, answer.counts.written_bytes
-        return Counts(read_rows=rows, read_bytes=size, written_rows=rows, written_bytes=size)
+        return QueryCounts(read_rows=rows, read_bytes=size, written_rows=rows, written_bytes=size)
 
     def _new_spool(self) -> Spool:
         return Spool(self._handles.engine.data_dir)
 
-    def _handle_of(self, session: Session) -> Handle:
+    def _find_handle(self, session: Session) -> Handle:
         if session.handle is None:
             session.handle = self._handles.engine.open_handle()
         return session.handle
@@ -203,26 +203,26 @@ class Execution:
     def _change(self, handle: Handle) -> None:
         """Give a session's handle the database and settings of this request, until it is closed."""
         if self._request.database:
-            (database,) = _column(handle, "SELECT currentDatabase()")
+            (database,) = _read_column(handle, "SELECT currentDatabase()")
             self._undo.append(partial(handle.use, database))
             handle.use(self._request.database)
         handle.renew_mark()  # a session's handle serves the next request even if this one is stopped
-        settings = self._preparation.settings_of(handle)
+        settings = self._config.settings_for(handle)
         if settings:
             self._remember(handle, settings)
             handle.set(settings)
 
     def _remember(self, handle: Handle, settings: Iterable[str]) -> None:
         names = "[" + ",".join(map(quote_text, settings)) + "]"
-        before = _column(handle, _SETTINGS_SQL, {"names": names})
+        before = _read_column(handle, _SETTINGS_SQL, {"names": names})
         if before:
             self._undo.append(partial(handle.query, "SET " + ", ".join(before), "Null"))
 
 
-def _leaves_nothing(request: QueryRequest, statement: Statement | DataInsert) -> bool:
-    """Whether a handle is as good as new after this request: not with tables of its own."""
+def _is_clean_after(request: QueryRequest, statement: Statement | DataInsert) -> bool:
+    """Return whether a handle is as good as new after this request: it is not if the request had tables."""
     return not request.tables and (isinstance(statement, DataInsert) or statement.is_select)
 
 
-def _column(handle: Handle, sql: str, parameters: Mapping[str, str] | None = None) -> list[str]:
+def _read_column(handle: Handle, sql: str, parameters: Mapping[str, str] | None = None) -> list[str]:
     return handle.query(sql, "TabSeparatedRaw", parameters).data.decode().splitlines()

@@ -50,8 +50,8 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What a query read, wrote and answered; rows and (uncompressed) bytes."""
+class QueryCounts:
+    """Rows and (uncompressed) bytes that a query read, wrote and returned."""
 
     read_rows: int = 0
     read_bytes: int = 0
@@ -61,16 +61,16 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """A whole result.
 
     Attributes:
-        data: The rows, in the format asked for.
+        data: The rows, in the requested format.
         counts: The engine's statistics.
     """
 
     data: bytes
-    counts: Counts
+    counts: QueryCounts
 
 
 class Stream:
@@ -79,7 +79,7 @@ class Stream:
     def __init__(self, result: _StreamingResult) -> None:
         self._result = result
 
-    def fetch(self) -> Answer | None:
+    def fetch(self) -> QueryResult | None:
         """Return the next piece, None at the end.
 
         Raises:
@@ -89,7 +89,7 @@ class Stream:
             piece = self._result.fetch()
         except Exception as error:
             raise read_failure(str(error)) from error
-        return None if piece is None else _answer_of(piece)
+        return None if piece is None else _read_result(piece)
 
     def close(self) -> None:
         """Stop the query, if it still runs."""
@@ -114,7 +114,7 @@ class Handle:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def query(self, sql: bytes | str, output_format: str, parameters: Mapping[str, str] | None = None) -> Answer:
+    def query(self, sql: bytes | str, output_format: str, parameters: Mapping[str, str] | None = None) -> QueryResult:
         """Run a statement and return its whole result.
 
         Args:
@@ -123,10 +123,10 @@ class Handle:
             parameters: Values of ``{name:Type}`` placeholders, in ClickHouse's TSV escaping.
 
         Raises:
-            EngineError: Whatever the engine answers.
+            EngineError: The engine's error.
         """
         try:
-            return _answer_of(self._connection.query(sql, output_format, params=dict(parameters or {})))
+            return _read_result(self._connection.query(sql, output_format, params=dict(parameters or {})))
         except Exception as error:
             raise read_failure(str(error)) from error
 
@@ -150,7 +150,7 @@ class Handle:
         self.query(f"USE {quote_name(database)}", "Null")
 
     def renew_mark(self) -> None:
-        """Take another mark: whoever stops queries by the one before stops none of those to come."""
+        """Take another mark, so that stopping queries by the old one stops none of this handle's later queries."""
         self.mark = uuid.uuid4().hex
 
     def set(self, settings: Mapping[str, str]) -> None:
@@ -167,7 +167,7 @@ class Handle:
             self.query(f"SET {changes}", "Null")
 
     def close(self) -> None:
-        """Close the handle, ending whatever runs on it."""
+        """Close the handle, ending any query that runs on it."""
         self._connection.close()
         self._on_close()
 
@@ -182,12 +182,12 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _answer_of(result: _Result) -> Answer:
-    counts = Counts(
+def _read_result(result: _Result) -> QueryResult:
+    counts = QueryCounts(
         read_rows=result.storage_rows_read(),
         read_bytes=result.storage_bytes_read(),
         written_rows=result.rows_written(),
         written_bytes=result.bytes_written(),
         result_rows=result.rows_read(),
     )
-    return Answer(result.bytes() or b"", counts)
+    return QueryResult(result.bytes() or b"", counts)

@@ -1,4 +1,4 @@
-"""A request of ClickHouse's HTTP interface, read into a value."""
+"""Requests of ClickHouse's HTTP interface, parsed into a value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_FORM_BYTES: Final = 256 << 20
 _MAX_SESSION_SECONDS: Final = 3600
-_MOST_DIGITS: Final = 20
+_MAX_DIGITS: Final = 20
 _IGNORED: Final = frozenset(
     {
         # users, quotas and roles: there are none
@@ -86,11 +86,11 @@ class QueryRequest:
         database: Current database, None for the default one (or the session's).
         default_format: The output format unless the query names one.
         query_id: The client's id, or a new one.
-        session: The session asked for.
-        must_read_only: Whether the method is one that ClickHouse lets only read.
+        session: The requested session, if any.
+        must_read_only: Whether ClickHouse lets the method read only.
         is_buffered: ``wait_end_of_query``, or HEAD: no byte may leave before the query has succeeded.
-        encoding: How the response may be compressed.
-        ends_with_client: ``cancel_http_readonly_queries_on_client_close``: stop a SELECT whose client went away.
+        encoding: Compression of the response, if any.
+        ends_with_client: ``cancel_http_readonly_queries_on_client_close``: stop a SELECT whose client has disconnected.
     """
 
     query: bytes
@@ -158,7 +158,7 @@ def _is_on(value: str) -> bool:
 
 
 def _check_utf8(arguments: dict[str, str]) -> None:
-    """Only the query itself may hold bytes that are no text."""
+    """Check that everything but the query itself is UTF-8."""
     for name, value in arguments.items():
         try:
             (name if name == "query" else name + value).encode()
@@ -183,7 +183,7 @@ def _session(arguments: dict[str, str]) -> SessionRequest | None:
     if not arguments.get("session_id"):
         return None
     timeout = arguments.get("session_timeout", "60")
-    if not timeout.isdecimal() or len(timeout) > _MOST_DIGITS or int(timeout) > _MAX_SESSION_SECONDS:
+    if not timeout.isdecimal() or len(timeout) > _MAX_DIGITS or int(timeout) > _MAX_SESSION_SECONDS:
         raise refuse(374, f"Invalid session timeout: '{timeout}'. At most {_MAX_SESSION_SECONDS} seconds are kept")
     return SessionRequest(
         session_id=arguments["session_id"],

@@ -1,4 +1,4 @@
-"""Answers of ClickHouse's HTTP interface: headers, errors, and errors in the middle of a result."""
+"""Responses of ClickHouse's HTTP interface: headers, errors, and errors in the middle of a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rapport.embedded.clickhouse.compression import open_encoder
 if TYPE_CHECKING:
     from rapport.embedded.clickhouse.engine import Engine
     from rapport.embedded.clickhouse.engine_errors import EngineError
-    from rapport.embedded.clickhouse.handles import Counts
+    from rapport.embedded.clickhouse.handles import QueryCounts
     from rapport.embedded.clickhouse.http_requests import QueryRequest
 
 DISPLAY_NAME: Final = "rapport-embedded"
@@ -23,21 +23,21 @@ _PLAIN: Final = "text/plain; charset=UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Replies:
-    """Builds the answers to one request.
+class ResponseBuilder:
+    """Builder of the responses to one request.
 
     Attributes:
-        engine: For its version, time zone and content types.
+        engine: Gives version, time zone and content types.
         request: The request.
-        started_ns: When it came, on the clock of ``time.perf_counter_ns``.
+        started_ns: Time of the request, on the clock of ``time.perf_counter_ns``.
     """
 
     engine: Engine
     request: QueryRequest
     started_ns: int
 
-    def whole(self, data: bytes, counts: Counts, output_format: str | None) -> web.Response:
-        """Answer with a result that is all here (``output_format`` is None when the statement has none)."""
+    def build_whole(self, data: bytes, counts: QueryCounts, output_format: str | None) -> web.Response:
+        """Build the response for a complete result (``output_format`` is None when the statement has none)."""
         headers = self._headers(counts, output_format)
         if data and self.request.encoding is not None:
             encoder = open_encoder(self.request.encoding)
@@ -45,15 +45,15 @@ class Replies:
             headers["Content-Encoding"] = self.request.encoding
         return web.Response(body=data, headers=headers)
 
-    def streamed(self, counts: Counts, output_format: str) -> web.StreamResponse:
-        """Begin an answer whose rows follow; the counts are those known by now."""
+    def start_stream(self, counts: QueryCounts, output_format: str) -> web.StreamResponse:
+        """Build a response whose rows follow; its counts are the ones known so far."""
         headers = self._headers(counts, output_format)
         if self.request.encoding is not None:
             headers["Content-Encoding"] = self.request.encoding
         headers["X-ClickHouse-Exception-Tag"] = secrets.token_hex(8)
         return web.StreamResponse(headers=headers)
 
-    def _headers(self, counts: Counts, output_format: str | None) -> dict[str, str]:
+    def _headers(self, counts: QueryCounts, output_format: str | None) -> dict[str, str]:
         headers = _base_headers(self.request.query_id)
         headers["Content-Type"] = self.engine.content_types.get((output_format or "").lower(), _PLAIN)
         headers["X-ClickHouse-Timezone"] = self.request.settings.get("session_timezone") or self.engine.timezone
@@ -63,30 +63,30 @@ class Replies:
         return headers
 
 
-def failed(error: EngineError, version: str, query_id: str) -> web.Response:
-    """Answer with an error: its text as the body, its number in a header, the status a server would choose."""
+def make_error_response(error: EngineError, version: str, query_id: str) -> web.Response:
+    """Make the response for an error: text as the body, number in a header, the status a server would choose."""
     headers = _base_headers(query_id) | {
         "Content-Type": _PLAIN,
         "X-ClickHouse-Exception-Code": str(error.code),
     }
-    return web.Response(status=error.status, body=error_text(error, version), headers=headers)
+    return web.Response(status=error.status, body=format_error(error, version), headers=headers)
 
 
-def error_text(error: EngineError, version: str) -> bytes:
-    """An error's text as servers end it: with the version and a line end."""
+def format_error(error: EngineError, version: str) -> bytes:
+    """Format an error's text as servers end it: with the version and a line end."""
     trailer = "" if error.message.endswith(f"(version {version})") else f" (version {version})"
     return f"{error.message}{trailer}\n".encode(errors="replace")
 
 
-def late_error(error: EngineError, version: str, tag: str) -> bytes:
-    """What a server writes into a result whose query failed after the first rows had left.
+def format_late_error(error: EngineError, version: str, tag: str) -> bytes:
+    """Format an error as servers write it into a result whose query fails after the first rows were sent.
 
     Args:
         error: The failure.
-        version: The server's.
+        version: The server's version.
         tag: The ``X-ClickHouse-Exception-Tag`` of the response.
     """
-    text = error_text(error, version)
+    text = format_error(error, version)
     length = str(len(text)).encode()
     mark = tag.encode()
     return b"\r\n__exception__\r\n%b\r\n%b%b %b\r\n__exception__\r\n" % (mark, text, length, mark)
@@ -97,8 +97,8 @@ def _base_headers(query_id: str) -> dict[str, str]:
     return {"X-ClickHouse-Server-Display-Name": DISPLAY_NAME, "X-ClickHouse-Query-Id": query_id}
 
 
-def _summary(counts: Counts, elapsed_ns: int) -> str:
-    """The statistics; ClickHouse writes its numbers as strings."""
+def _summary(counts: QueryCounts, elapsed_ns: int) -> str:
+    """Format the statistics; ClickHouse writes its numbers as strings."""
     values = {
         "read_rows": counts.read_rows,
         "read_bytes": counts.read_bytes,

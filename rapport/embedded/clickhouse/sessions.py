@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequest:
-    """What a request asks of its session.
+    """Session parameters of a request.
 
     Attributes:
         session_id: The client's name for it.
-        timeout_seconds: How long it is kept after this request.
+        timeout_seconds: Time it is kept after this request.
         must_exist: ``session_check=1``: do not create it.
         close_after: ``close_session=1``: end it with this request.
     """
@@ -33,7 +33,7 @@ class SessionRequest:
 
 @dataclass(slots=True)
 class Session:
-    """A session; only the request that holds it may touch it.
+    """A session; only the request that holds it may use it.
 
     Attributes:
         handle: Its handle, opened by its first request.

@@ -1,8 +1,8 @@
-"""The data of an INSERT, kept whole before the engine reads it.
+"""Spool for the data of an INSERT, which the engine reads once it is complete.
 
-chDB has three ways to hand it data. Its streaming inserter does not report what fails when the rows are written: a full
-disk, a constraint, a default that throws. Data that follows the statement's text is cut off at bytes that look like the
-end of a statement. FROM INFILE reads all of it and reports every failure, so a body becomes a file without a name.
+chDB has three ways to take data. Its streaming inserter does not report failures of writing the rows: a full disk, a
+constraint, a default that throws. Data that follows the statement's text is cut off at bytes that look like the end of
+a statement. FROM INFILE reads all of it and reports every failure, so a body becomes a file without a name.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _DESCRIPTORS: Final = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
 
 class Spool:
-    """A file without a name, gone with this process at the latest. Not for two threads at once.
+    """A file without a name, which disappears with this process at the latest. Not for two threads at once.
 
     Args:
-        directory: Where the data goes that does not stay in memory.
+        directory: Holds the data that exceeds memory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -55,19 +55,19 @@ class Spool:
 
     @property
     def path(self) -> str:
-        """A name under which the engine can open the file, good until ``close``."""
+        """Name under which the engine can open the file, valid until ``close``."""
         self._reserve(0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)  # /dev/fd shares the position, /proc/self/fd does not
         return f"{_DESCRIPTORS}/{self._descriptor}"
 
     def close(self) -> None:
-        """Let go of the data; harmless when repeated."""
+        """Release the data; harmless when repeated."""
         descriptor, self._descriptor = self._descriptor, -1
         with suppress(OSError):
             os.close(descriptor)
 
     def _reserve(self, more: int) -> None:
-        """Have a file that may grow by that many bytes: in memory as long as it is small, then on the disk."""
+        """Open a file that may grow by that many bytes: in memory as long as it is small, then on the disk."""
         fits = self._size + more <= MEMORY_BYTES and hasattr(os, "memfd_create")
         if self._descriptor < 0:
             self._descriptor = os.memfd_create("insert") if fits else _open_file(self._directory)

@@ -1,4 +1,4 @@
-"""What the endpoint must know of a query before the engine sees it.
+"""Lexical analysis of a query before the engine sees it.
 
 The engine parses SQL; this module only finds where an INSERT's data begins, which FORMAT a result has, and what a
 server's HTTP interface refuses. It skips comments, strings, quoted names and heredocs by ClickHouse's lexical rules.
@@ -57,7 +57,7 @@ class Statement:
 
     @property
     def is_tabular(self) -> bool:
-        """Whether it answers with a table, be it an empty one."""
+        """Whether its result is a table, possibly an empty one."""
         return self.verb in _TABULAR
 
     @property
@@ -82,7 +82,7 @@ class DataInsert:
     input_format: str
     data_at: int
 
-    def reading(self, path: str) -> bytes:
+    def make_file_insert(self, path: str) -> bytes:
         """Return the statement that reads its data from a file."""
         source = f" FROM INFILE {quote_text(path)} COMPRESSION 'none' ".encode()
         return self.target + source + self.settings + b" FORMAT " + quote_name(self.input_format).encode()
@@ -95,7 +95,7 @@ class _Token(NamedTuple):
 
 
 def parse(text: bytes) -> Statement | DataInsert:
-    """Read one query.
+    """Parse one query.
 
     Args:
         text: The query, for an INSERT possibly with (the beginning of) its data.
@@ -121,7 +121,7 @@ def _verb(text: bytes) -> bytes:
 
 
 def _tokens(text: bytes) -> Iterator[_Token]:
-    """Yield what stands outside of brackets, and the brackets themselves; comments and strings nowhere."""
+    """Yield the tokens outside of brackets, and the brackets themselves; comments and strings are skipped."""
     depth = 0
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
@@ -164,14 +164,14 @@ def _parse_insert(text: bytes) -> Statement | DataInsert:
 
 
 def _check_select(text: bytes) -> None:
-    """Refuse the table function input(): chDB would run the INSERT on no rows, and say nothing."""
+    """Refuse the table function input(): chDB would run the INSERT on no rows, without an error."""
     words = [match.group().upper() for match in _TOKEN.finditer(text) if match.lastgroup in ("word", "mark")]
     if (b"INPUT", b"(") in pairwise(words):
         raise refuse(48, "INSERT ... SELECT FROM input() is not supported here; insert into a table first")
 
 
 def _data_start(text: bytes, position: int) -> int:
-    """Data starts after the format's name, blanks, and one line end (as in ClickHouse's ParserInsertQuery)."""
+    """Return where data starts: after the format, blanks and one line end (as in ClickHouse's ParserInsertQuery)."""
     while text[position : position + 1] in (b" ", b"\t", b"\f"):
         position += 1
     if text[position : position + 1] == b"\r":

@@ -32,8 +32,9 @@ def wrap(argv: Sequence[str], parent_pid: int) -> list[str]:
 def die_with(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent dies. Other systems than Linux leave that to the guard.
 
-    A parent that died before the request was made sends nothing any more, and this process has a new parent by then:
-    so look, and leave.
+    A parent that died before the request sends no signal any more, and this process has a new parent by then: so check
+    the
+    parent afterwards, and exit.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -41,11 +42,11 @@ def die_with(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def heed_every_signal() -> None:
-    """Give every signal its default action and let every one through.
+def reset_signals() -> None:
+    """Give every signal its default action and unblock every one.
 
-    What is ignored or blocked stays so in the command: by Python itself (SIGPIPE), by `nohup` (SIGHUP), by a shell that
-    runs something in the background (SIGINT). The supervisor stops its children by signals.
+    An ignored or blocked signal stays so in the command: ignored by Python itself (SIGPIPE), by `nohup` (SIGHUP), by a
+    shell that runs something in the background (SIGINT). The supervisor stops its children by signals.
     """
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     if separator != "--" or not argv:
         sys.exit("usage: child.py PARENT_PID -- COMMAND ARGUMENTS...")
     die_with(int(parent_pid))
-    heed_every_signal()
+    reset_signals()
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - the command is our own list, and no shell is wanted
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The child processes of the local stack: what one is, and one that runs."""
+"""Child processes of the local stack: their description, and a running one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _DRAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restart:
-    """A child that dies is started again, unless it has died too often.
+class RestartPolicy:
+    """Policy for a child that is started again when it dies, unless it has died too often.
 
     Attributes:
         limit: This many deaths within the time below are a crash loop, and end the stack.
-        within_seconds: How far back deaths count.
+        within_seconds: Time for which a death counts.
         first_delay_seconds: The wait before the first restart; doubles with each death that counts.
         longest_delay_seconds: The longest wait.
     """
@@ -42,26 +42,27 @@ class Restart:
     longest_delay_seconds: float = 5.0
 
     def delay_seconds(self, deaths: int) -> float:
-        """Return how long to wait after the given number of deaths that count (at least 1)."""
+        """Return the wait after the given number of deaths that count (at least 1)."""
         return float(min(self.first_delay_seconds * 2 ** (deaths - 1), self.longest_delay_seconds))
 
 
 @dataclass(frozen=True, slots=True)
-class EndStack:
-    """A child whose death ends the stack, for the given reason (a clause: "its log is in memory")."""
+class ShutdownPolicy:
+    """Policy for a child whose death ends the stack, for the given reason (a clause: "its log is in memory")."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """How a child that is ready is watched.
+class HealthPolicy:
+    """Health checks of a child that is ready.
 
     Attributes:
         interval_seconds: Time between two checks.
         attempt_seconds: A check that takes longer has failed.
-        hung_after_seconds: When checks have failed for that long, the child is killed and restarted. One that would end
-            the stack is left alone, with a warning: as long as it lives it may recover.
+        hung_after_seconds: When checks have failed for that long, the child is killed and restarted. One whose death
+            would
+            end the stack is left alone, with a warning: as long as it lives it may recover.
     """
 
     interval_seconds: float = 5.0
@@ -80,13 +81,13 @@ class Child:
         is_ready: True once the process can serve. False, OSError and TimeoutError mean "not yet"; any other exception
             is a failure. Also the health check.
         cwd: The working directory; by default the data directory.
-        ready_within_seconds: How long a start may take.
-        stop_within_seconds: How long it may take to stop after SIGTERM, before SIGKILL.
-        on_death: What its death means.
-        health: How it is watched once ready.
+        ready_within_seconds: Longest time a start may take.
+        stop_within_seconds: Longest time it may take to stop after SIGTERM, before SIGKILL.
+        on_death: Policy when it dies.
+        health: Policy of its health checks.
         terminal_level: The lowest `logging` level that the terminal shows.
         quiet: Whether lines go to the log file only.
-        ports: What it will listen on.
+        ports: The ports it will listen on.
     """
 
     name: str
@@ -96,8 +97,8 @@ class Child:
     cwd: Path | None = None
     ready_within_seconds: float = 30.0
     stop_within_seconds: float = 10.0
-    on_death: Restart | EndStack = field(default_factory=Restart)
-    health: Health = field(default_factory=Health)
+    on_death: RestartPolicy | ShutdownPolicy = field(default_factory=RestartPolicy)
+    health: HealthPolicy = field(default_factory=HealthPolicy)
     terminal_level: int = logging.INFO
     quiet: bool = False
     ports: tuple[PortClaim, ...] = ()
@@ -111,7 +112,8 @@ class ChildProcess:
     """A child that can be started and stopped, again and again; it has at most one process at a time.
 
     It runs in a session and process group of its own: Ctrl-C in a terminal reaches the supervisor alone, and stopping
-    it takes what it started along.
+    it
+    stops the processes it has started.
     """
 
     def __init__(self, child: Child, data_dir: Path, output: ChildOutput, guard: Guard) -> None:
@@ -131,7 +133,7 @@ class ChildProcess:
         """Start the process.
 
         Its output comes through a pipe of our own, because asyncio's `Process.wait` would also wait for the end of an
-        asyncio pipe, which something that the child started may keep open.
+        asyncio pipe, which a process that the child started may keep open.
         """
         argv = self.child.argv() if callable(self.child.argv) else self.child.argv
         read_end, write_end = os.pipe()
@@ -151,12 +153,12 @@ class ChildProcess:
         self._guard.add(self._process.pid)
 
     async def wait(self) -> str:
-        """Wait for the process to end, and say how it did."""
+        """Wait for the process to end, and describe how it ended."""
         code = 0 if self._process is None else await self._process.wait()
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
     async def stop(self) -> bool:
-        """Stop the process and all it started, and say whether it stopped by itself in time; harmless when repeated."""
+        """Stop the process and all it started; return whether it stopped by itself in time. Harmless when repeated."""
         process = self._process
         if process is None:
             return True
@@ -197,7 +199,7 @@ class ChildProcess:
             transport.close()
 
     async def _drain(self) -> None:
-        """Take what the process wrote last; not for ever, as a process that left the group may hold the pipe."""
+        """Read the last output, for a limited time: a process that left the group may keep the pipe open."""
         if self._pump is not None:
             await asyncio.wait({self._pump}, timeout=_DRAIN_SECONDS)
             self._pump.cancel()

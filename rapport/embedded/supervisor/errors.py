@@ -1,4 +1,4 @@
-"""What can keep the local stack from running. Every message is written for whoever typed the command."""
+"""Errors that keep the local stack from running. Every message is written for the person who typed the command."""
 
 from __future__ import annotations
 

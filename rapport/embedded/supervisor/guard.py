@@ -1,9 +1,9 @@
-"""A process that outlives a killed supervisor for a moment, and takes what is left of its children along.
+"""A process that outlives a killed supervisor for a moment, and kills its remaining children.
 
-`rapport.embedded.supervisor.child` makes the kernel kill each child with the supervisor, but not what those children
-started (a web server's workers, say). The supervisor tells this process the process groups of its children through a
-pipe; when the pipe ends, whatever the reason, every group still on the list is killed. It runs as a script in an
-isolated interpreter and imports the standard library only.
+`rapport.embedded.supervisor.child` makes the kernel kill each child with the supervisor, but not the processes those
+children started (a web server's workers, say). The supervisor tells this process the process groups of its children
+through a pipe; when the pipe ends, whatever the reason, every group still on the list is killed. It runs as a script in
+an isolated interpreter and imports the standard library only.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Guard:
         )
 
     def add(self, group: int) -> None:
-        """Put a process group on the list."""
+        """Add a process group to the list."""
         self._tell(f"+{group}\n")
 
     def discard(self, group: int) -> None:
-        """Take a process group off the list, once nothing of it is left."""
+        """Take a process group off the list, once all its processes have ended."""
         self._tell(f"-{group}\n")
 
     def stop(self) -> None:

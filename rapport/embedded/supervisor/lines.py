@@ -1,4 +1,4 @@
-"""What a child process writes, made readable: the level of a line and, for JSON logs, a line for people."""
+"""Parsing of a child's output: the level of a line and, for JSON logs, a readable line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LogLine:
 
 
 def read_line(raw: bytes) -> LogLine:
-    """Interpret one line of output; anything is accepted."""
+    """Parse one line of output; every input is accepted."""
     text = _ANSI.sub("", raw.decode("utf-8", "replace")).rstrip()
     if text.startswith("{"):
         try:
@@ -60,5 +60,5 @@ def _render(fields: dict[str, object]) -> str:
 
 
 def _last_line(value: object) -> str:
-    """Of a traceback in a JSON field, the line that says what happened; the whole is in the log file."""
+    """Return the line of a traceback in a JSON field that names the error; the whole is in the log file."""
     return str(value).rstrip().rpartition("\n")[2]

@@ -1,11 +1,11 @@
-"""Is a child up, and does it stay up? The waits of the supervisor, each with a deadline."""
+"""Waits of the supervisor, each with a deadline: until a child is ready, and until it dies."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from rapport.embedded.supervisor.children import ChildProcess, EndStack
+from rapport.embedded.supervisor.children import ChildProcess, ShutdownPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ async def wait_ready(process: ChildProcess) -> str | None:
     """Wait until a child that has just been started is ready.
 
     Returns:
-        None when it is; otherwise what went wrong (a clause: "exited with code 1 before it was ready"), and the child
+        None when it is; otherwise the failure (a clause: "exited with code 1 before it was ready"), and the child
         has been stopped, so that its output is complete.
     """
     clock = asyncio.get_running_loop().time
@@ -42,9 +42,9 @@ async def wait_ready(process: ChildProcess) -> str | None:
 
 
 async def wait_dead(process: ChildProcess, warn: Callable[[str], None]) -> str:
-    """Wait until a child dies by itself or has to be taken for dead, and say how (a clause: "was killed by SIGKILL").
+    """Wait until a child dies or counts as hung, and describe how (a clause: "was killed by SIGKILL").
 
-    A child whose death ends the stack is never taken for dead: `warn` is told instead.
+    A child whose death ends the stack never counts as hung: `warn` is called instead.
     """
     death = asyncio.create_task(process.wait())
     silence = asyncio.create_task(_wait_hung(process, warn))
@@ -68,7 +68,7 @@ async def _wait_hung(process: ChildProcess, warn: Callable[[str], None]) -> str:
             answered_at = clock()
         elif silent_seconds >= health.hung_after_seconds:
             finding = f"has failed its health check for {silent_seconds:.0f} s ({problem})"
-            if not isinstance(process.child.on_death, EndStack):
+            if not isinstance(process.child.on_death, ShutdownPolicy):
                 return finding
             warn(finding)
 
@@ -84,7 +84,7 @@ async def _attempt_while_alive(process: ChildProcess, death: asyncio.Task[str], 
 
 
 async def _attempt(process: ChildProcess, seconds: float) -> str | None:
-    """Run the check once; return what is wrong, if anything."""
+    """Run the check once; return the fault, if any."""
     try:
         async with asyncio.timeout(seconds):
             return None if await process.child.is_ready() else _NOT_READY

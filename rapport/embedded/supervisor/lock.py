@@ -1,4 +1,4 @@
-"""One stack for each data directory."""
+"""Lock that allows one stack for each data directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the lines of child processes go: a log file each, the last ones in memory, and the terminal."""
+"""Output of child processes: a log file each, the last lines in memory, and the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESET = "\x1b[0m"
 
 
 class Terminal:
-    """Prefixed lines, `name | text`, in a colour per name where the stream is a terminal."""
+    """Terminal that shows prefixed lines, `name | text`, in a colour per name where the stream is a terminal."""
 
     def __init__(self, stream: TextIO, names: Sequence[str], *, quiet: bool = False) -> None:
         self._stream = stream
@@ -69,7 +69,7 @@ class LogFile:
 
 
 class ChildOutput:
-    """What one child writes: `feed` it bytes as they come.
+    """Output of one child: `feed` it bytes as they come.
 
     A line that names no level has the level of the line before it (so a traceback stays with its error), or INFO.
     """
@@ -89,7 +89,7 @@ class ChildOutput:
         return self._log.path
 
     def feed(self, chunk: bytes) -> None:
-        """Take some bytes; whole lines go out at once."""
+        """Take some bytes; write out whole lines at once."""
         *lines, self._partial = (self._partial + chunk).split(b"\n")
         for line in lines:
             self._put(line)
@@ -97,7 +97,7 @@ class ChildOutput:
             self.flush()
 
     def flush(self) -> None:
-        """Let an unfinished line go out, at the end of a process."""
+        """Write out an unfinished line, at the end of a process."""
         if self._partial:
             self._put(self._partial)
             self._partial = b""
@@ -108,7 +108,7 @@ class ChildOutput:
         return f"Last lines of {self._log.path}:{lines}"
 
     def close(self) -> None:
-        """Write out what is left and close the file."""
+        """Write out the remaining bytes and close the file."""
         self.flush()
         self._log.close()
 

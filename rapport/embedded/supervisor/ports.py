@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 
 FREE_PORTS = range(20_000, 32_768)
-"""Where `free_ports` looks: below Linux's default range for outgoing connections (32768-60999), because one of those
-could take the port between the death of a server and its restart."""
+"""Ports below Linux's default range for outgoing connections (32768-60999), one of which could take the port between
+the
+death of a server and its restart.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class PortClaim:
 
     Attributes:
         number: The TCP port.
-        wanted_by: Who listens there, as the error names it.
-        option: What to change to use another one, for example `--broker-port`.
+        wanted_by: The process that listens there, as the error names it.
+        option: The option that changes the port, for example `--broker-port`.
     """
 
     number: int
@@ -42,7 +44,7 @@ def check_ports(claims: Iterable[PortClaim]) -> None:
     """Check that every claimed port can be opened, and that no two claims are for the same one.
 
     Raises:
-        PortInUseError: Naming every port that cannot be had, what wanted it and the option to change it.
+        PortInUseError: Names every port that cannot be opened, with its process and the option to change it.
     """
     by_number: defaultdict[int, list[PortClaim]] = defaultdict(list)
     for claim in claims:
@@ -52,12 +54,12 @@ def check_ports(claims: Iterable[PortClaim]) -> None:
         raise PortInUseError("\n".join(faults))
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Return a loopback port that nothing uses now."""
-    return free_ports(1)[0]
+    return find_free_ports(1)[0]
 
 
-def free_ports(count: int) -> tuple[int, ...]:
+def find_free_ports(count: int) -> tuple[int, ...]:
     """Return that many different loopback ports that nothing uses now.
 
     Raises:

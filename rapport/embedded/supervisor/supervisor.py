@@ -1,4 +1,4 @@
-"""Runs the processes of the local stack: in order, watched, restarted, and stopped without leaving any behind."""
+"""The supervisor of the local stack: starts its processes in order, watches and restarts them, and stops them all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TextIO
 
-from rapport.embedded.supervisor.children import Child, ChildProcess, EndStack, Restart
+from rapport.embedded.supervisor.children import Child, ChildProcess, RestartPolicy, ShutdownPolicy
 from rapport.embedded.supervisor.errors import ChildFailedError, StackError
 from rapport.embedded.supervisor.guard import Guard
 from rapport.embedded.supervisor.liveness import wait_dead, wait_ready
@@ -36,8 +36,8 @@ class Stack:
     Args:
         children: In the order in which they start; each waits for the one before it to be ready.
         data_dir: Holds the logs (`logs/<name>.log`) and the lock; created if need be.
-        stream: Where the lines of the children go; by default standard output.
-        quiet: Whether the log files are to be the only place.
+        stream: Receives the lines of the children; by default standard output.
+        quiet: Whether lines go to the log files only.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Stack:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the stack, if anything has."""
+        """Error that ended the stack, if any has."""
         return self._failure
 
     def pid(self, name: str) -> int:
@@ -91,14 +91,14 @@ class Stack:
             for child in self._children:
                 process = ChildProcess(child, self._data_dir, self._open_output(child), self._guard)
                 self._running[child.name] = process
-                await self._unless_failed(self._launch_or_fail(process))
+                await self._run_unless_failed(self._launch_or_fail(process))
                 self._watch(process)
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop every child, the last one first; harmless when repeated. Nothing that they started is left."""
+        """Stop every child, the last one first, with all processes they started; harmless when repeated."""
         for watcher in self._watchers.values():
             watcher.cancel()
         await asyncio.gather(*self._watchers.values(), return_exceptions=True)
@@ -122,7 +122,7 @@ class Stack:
 
         Raises:
             StackError: When there is no such child.
-            ChildFailedError: When it did not come up again, which ends the stack.
+            ChildFailedError: When it did not become ready again, which ends the stack.
         """
         process = self._running.get(name)
         if process is None:
@@ -157,7 +157,7 @@ class Stack:
             if signalled.is_set():
                 self._kill()
             else:
-                self._say("stopping")
+                self._print("stopping")
             signalled.set()
             work.cancel()
 
@@ -187,14 +187,14 @@ class Stack:
         if not self._running:
             await self.start()
         if on_started is not None:
-            await self._unless_failed(on_started())
-        await self._unless_failed(self._failed.wait())
+            await self._run_unless_failed(on_started())
+        await self._run_unless_failed(self._failed.wait())
 
-    async def _unless_failed(self, step: Awaitable[object]) -> None:
+    async def _run_unless_failed(self, step: Awaitable[object]) -> None:
         """Wait for a step, but no longer than the children that run already stay up.
 
         Raises:
-            StackError: What ended the stack meanwhile.
+            StackError: The error that ended the stack meanwhile.
         """
         work = asyncio.ensure_future(step)
         failed = asyncio.create_task(self._failed.wait())
@@ -209,23 +209,25 @@ class Stack:
             await asyncio.gather(work, failed, return_exceptions=True)
 
     async def _launch(self, process: ChildProcess) -> str | None:
-        """Start a child and wait until it is ready; return what went wrong, if anything."""
+        """Start a child and wait until it is ready; return the fault, if any."""
         clock = asyncio.get_running_loop().time
         started_at = clock()
         await process.spawn()
         fault = await wait_ready(process)
         if fault is None:
-            self._say(f"{process.child.name} is ready (process {process.pid}, {1000 * (clock() - started_at):.0f} ms)")
+            self._print(
+                f"{process.child.name} is ready (process {process.pid}, {1000 * (clock() - started_at):.0f} ms)"
+            )
         return fault
 
     async def _launch_or_fail(self, process: ChildProcess) -> None:
         if fault := await self._launch(process):
-            raise _failed(process, fault)
+            raise _make_error(process, fault)
 
     async def _halt(self, process: ChildProcess) -> None:
         if not await process.stop():
             patience = process.child.stop_within_seconds
-            self._say(f"{process.child.name} did not stop within {patience:g} s and was killed")
+            self._print(f"{process.child.name} did not stop within {patience:g} s and was killed")
 
     def _watch(self, process: ChildProcess) -> None:
         watcher = asyncio.create_task(self._keep_alive(process))
@@ -245,18 +247,18 @@ class Stack:
         child, clock = process.child, asyncio.get_running_loop().time
         deaths: deque[float] = deque()
         while True:
-            how: str | None = await wait_dead(process, lambda finding: self._say(f"{child.name} {finding}"))
+            how: str | None = await wait_dead(process, lambda finding: self._print(f"{child.name} {finding}"))
             while how is not None:
                 await process.stop()
-                if isinstance(child.on_death, EndStack):
-                    raise _failed(process, f"{how}; the stack ends, because {child.on_death.reason}")
+                if isinstance(child.on_death, ShutdownPolicy):
+                    raise _make_error(process, f"{how}; the stack ends, because {child.on_death.reason}")
                 deaths.append(clock())
                 while deaths[0] < clock() - child.on_death.within_seconds:
                     deaths.popleft()
                 if len(deaths) >= child.on_death.limit:
-                    raise _failed(process, _describe_crash_loop(child.on_death, how))
+                    raise _make_error(process, _describe_crash_loop(child.on_death, how))
                 delay = child.on_death.delay_seconds(len(deaths))
-                self._say(f"{child.name} {how}; restarting it in {delay:g} s")
+                self._print(f"{child.name} {how}; restarting it in {delay:g} s")
                 await asyncio.sleep(delay)
                 how = await self._launch(process)
 
@@ -274,17 +276,17 @@ class Stack:
         terminal = None if child.quiet else self._terminal
         return ChildOutput(child.name, log, terminal, terminal_level=child.terminal_level)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._log is not None:
             self._log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}".encode())
         self._terminal.show(OWN_NAME, text)
 
 
-def _failed(process: ChildProcess, what: str) -> ChildFailedError:
+def _make_error(process: ChildProcess, what: str) -> ChildFailedError:
     return ChildFailedError(f"{process.child.name} {what}.\n{process.output.tail()}")
 
 
-def _describe_crash_loop(policy: Restart, how: str) -> str:
+def _describe_crash_loop(policy: RestartPolicy, how: str) -> str:
     return f"died {policy.limit} times within {policy.within_seconds:g} s (last: {how}); the stack ends"
 
 

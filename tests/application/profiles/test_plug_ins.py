@@ -15,7 +15,7 @@ import pytest
 from rapport.application.profiles import sections
 from rapport.application.profiles.sections import discover_sections
 from rapport.domain.api_keys import Role
-from rapport.embedded.supervisor.ports import free_port
+from rapport.embedded.supervisor.ports import find_free_port
 from tests.fixtures.api import PEPPER
 from tests.fixtures.processes import ServerProcess
 
@@ -58,7 +58,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def url(api_world: World, installed: Path, tmp_path: Path) -> Iterator[str]:
     """A process of the API that finds these packages."""
-    port = free_port()
+    port = find_free_port()
     process = ServerProcess("API", tmp_path / "api.log")
     variables = {
         "PYTHONPATH": os.pathsep.join((str(installed), os.environ.get("PYTHONPATH", ""))),

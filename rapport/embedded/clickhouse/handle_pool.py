@@ -1,6 +1,6 @@
-"""Handles that wait, with a database and settings, for the next request that wants the same.
+"""Pool of idle handles, each with a database and settings, for the next request that needs the same.
 
-Opening a handle and telling it both costs the engine as much as a small query does.
+Opening a handle and setting both costs the engine as much as a small query does.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from rapport.embedded.clickhouse.handles import Handle
     from rapport.embedded.clickhouse.http_requests import QueryRequest
 
-KEPT: Final = 16
-"""How many handles may wait; beyond that, the one that has waited longest is closed."""
+MAX_IDLE: Final = 16
+"""Most idle handles; beyond that, the one that has been idle longest is closed."""
 
 
-class Preparation(NamedTuple):
-    """How a handle is before a request.
+class HandleConfig(NamedTuple):
+    """Configuration of a handle before a request.
 
     Attributes:
         database: Its current database.
-        settings: What differs from the defaults, by name.
+        settings: Settings that differ from the defaults, by name.
         is_marked: Whether its queries bear its mark.
     """
 
@@ -33,29 +33,29 @@ class Preparation(NamedTuple):
     is_marked: bool
 
     @classmethod
-    def of(cls, request: QueryRequest) -> Preparation:
-        """What a request wants; a query that is to end with its client must be found by its mark."""
+    def from_request(cls, request: QueryRequest) -> HandleConfig:
+        """Return the configuration for a request; a query that ends with its client must be findable by its mark."""
         return cls(request.database or "default", tuple(sorted(request.settings.items())), request.ends_with_client)
 
-    def settings_of(self, handle: Handle) -> dict[str, str]:
-        """All that is to be set on a handle."""
+    def settings_for(self, handle: Handle) -> dict[str, str]:
+        """Return all settings to be set on a handle."""
         return ({"log_comment": handle.mark} if self.is_marked else {}) | dict(self.settings)
 
 
-class PreparedHandles:
-    """Hands out prepared handles. For any thread.
+class HandlePool:
+    """Pool of configured handles; usable from any thread.
 
     Args:
-        engine: Opens them.
+        engine: Opens handles.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Preparation, Handle]] = []
+        self._waiting: list[tuple[HandleConfig, Handle]] = []
         self._is_closed = False
 
-    def take(self, wanted: Preparation) -> Handle:
+    def take(self, wanted: HandleConfig) -> Handle:
         """Return a handle for one request at a time.
 
         Raises:
@@ -69,24 +69,24 @@ class PreparedHandles:
         try:
             if wanted.database != "default":
                 handle.use(wanted.database)
-            handle.set(wanted.settings_of(handle))
+            handle.set(wanted.settings_for(handle))
         except EngineError:
             handle.close()
             raise
         return handle
 
-    def give_back(self, handle: Handle, preparation: Preparation) -> None:
-        """Take a handle back that is as `take` gave it for this; no other must be given back."""
+    def give_back(self, handle: Handle, config: HandleConfig) -> None:
+        """Take back a handle whose configuration is still the given one."""
         with self._lock:
             surplus: Handle | None = handle
             if not self._is_closed:
-                self._waiting.append((preparation, handle))
-                surplus = self._waiting.pop(0)[1] if len(self._waiting) > KEPT else None
+                self._waiting.append((config, handle))
+                surplus = self._waiting.pop(0)[1] if len(self._waiting) > MAX_IDLE else None
         if surplus is not None:
             surplus.close()
 
     def close(self) -> None:
-        """Close those that wait, and from now on every one that is given back."""
+        """Close the idle handles, and from now on every one that is given back."""
         with self._lock:
             self._is_closed = True
             waiting, self._waiting = self._waiting, []
