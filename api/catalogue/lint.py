@@ -65,5 +65,5 @@ class LintController(Controller):
         return LintReport(
             stamp=stored.stamp,
             warnings=await aside(request.user.tenant_id, lint_catalogue, stored.entities),
-            problems=[*stored.problems, *ready.problems],
+            problems=[*stored.faults, *ready.problems],
         )

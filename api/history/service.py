@@ -36,7 +36,7 @@ async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limi
 async def _read_customer(
     services: Services, wanted: HistoryFilter, cursor: str, limit: int
 ) -> tuple[Sequence[Mapping[str, Any]], int]:
-    page = await services.history.load(HistoryPageQuery(wanted=wanted, cursor=cursor, limit=limit))
+    page = await services.history.load(HistoryPageQuery(filters=wanted, cursor=cursor, limit=limit))
     if page.rows or not cursor:
         return page.rows, page.total
     return (), await services.database.call(count_interactions, wanted)  # behind the last page nothing is counted

@@ -139,7 +139,7 @@ def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[Sto
 def _load(store: Store, tenant_id: str, stamp: str) -> tuple[StoredCatalogue, Catalogue]:
     stored = load_catalogue(store, tenant_id, stamp)
     ready = compile_catalogue(stamp, stored.entities)
-    for problem in (*stored.problems, *ready.problems):
+    for problem in (*stored.faults, *ready.problems):
         log.warning("a part of the catalogue is left out", tenant_id=tenant_id, stamp=stamp, problem=problem)
     return stored, ready
 

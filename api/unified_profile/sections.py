@@ -36,7 +36,7 @@ async def load_identities(asked: Asked) -> Items:
 async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
     """The latest interactions, the newest first."""
     wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
-    page = await asked.services.history.load(HistoryPageQuery(wanted=wanted, limit=RECENT))
+    page = await asked.services.history.load(HistoryPageQuery(filters=wanted, limit=RECENT))
     return [
         RecentInteraction(
             id=row["id"],

@@ -100,7 +100,7 @@ def export(*, file: IO[str], tenant_id: str) -> None:
         _require_tenant(store, tenant_id)
         stored = load_catalogue(store, tenant_id)
         outcome_types = list_outcome_types(store, tenant_id)
-    for problem in stored.problems:
+    for problem in stored.faults:
         echo(f"left out, because it cannot be read: {problem}", err=True)
     file.write(write_catalogue(stored.entities, outcome_types))
 

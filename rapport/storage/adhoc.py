@@ -1,4 +1,4 @@
-"""A query that somebody typed: read only, the answer in whatever format they asked for."""
+"""Queries that an operator types: read-only, with the result in any output format of ClickHouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 READ_ONLY: Final = {"readonly": 2}
-"""2 rather than 1, which would refuse the settings that clients send along. Neither can be lifted by the query."""
+"""2 rather than 1, which would refuse the settings that clients send along. The query itself can lift neither."""
 
 
 def run_query(store: Store, text: str, output_format: str) -> Iterator[bytes]:
@@ -24,15 +24,15 @@ def run_query(store: Store, text: str, output_format: str) -> Iterator[bytes]:
 
     Args:
         store: The database.
-        text: One statement; a FORMAT at its end wins over ``output_format``.
+        text: One statement; a FORMAT at its end takes precedence over ``output_format``.
         output_format: A ClickHouse output format.
 
     Yields:
-        The answer, piece by piece.
+        The result, piece by piece.
 
     Raises:
         TransientStorageError: The server does not answer.
-        TerminalStorageError: It refuses the query.
+        TerminalStorageError: The server refuses the query.
     """
     headers = {"X-ClickHouse-Format": output_format}
     try:

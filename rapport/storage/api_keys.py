@@ -1,4 +1,4 @@
-"""API keys in the database."""
+"""API keys: created, found by hash, listed and revoked, with entries in the audit log."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def create_key(
     scopes: Sequence[str] = (),
     expires_at_ms: int | None = None,
 ) -> tuple[str, ApiKey]:
-    """Make a key for a tenant.
+    """Create a key for a tenant.
 
     Returns:
-        The key itself, which cannot be had again, and what is stored of it.
+        The secret key, which is not stored and cannot be read again, and the stored record.
     """
     key = KEY_PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH - len(KEY_PREFIX)))
     stored = ApiKey(
@@ -55,13 +55,13 @@ def create_key(
 
 
 def find_key(store: Store, key_hash: str) -> ApiKey | None:
-    """The key with a hash, valid or not."""
+    """Return the key with a hash, revoked and expired ones included."""
     rows = store.rows("api_keys/by_hash", {"key_hash": key_hash})
     return _key_from_row(rows[0]) if rows else None
 
 
 def list_keys(store: Store, tenant_id: str) -> list[ApiKey]:
-    """A tenant's keys that were not revoked, the newest first."""
+    """Return a tenant's keys that were not revoked, the newest first."""
     keys = [_key_from_row(row) for row in store.rows("api_keys/of_tenant", {"tenant_id": tenant_id})]
     return [key for key in keys if key.revoked_at_ms is None]
 
@@ -80,13 +80,13 @@ def revoke_key(store: Store, tenant_id: str, key_id: str, now_ms: int, *, reason
 
 
 def audit_created_key(store: Store, key: ApiKey, author: Author) -> None:
-    """Note in the audit log that a key was made."""
+    """Write to the audit log that a key was created."""
     draft = _draft_change(key, author, "create", key.created_at_ms, after=canonical_json(_audited_fields(key)))
     append_audit(store, key.tenant_id, [draft])
 
 
 def audit_revoked_key(store: Store, key: ApiKey, author: Author, now_ms: int, *, reason: str = "") -> None:
-    """Note in the audit log that a key was revoked, and why."""
+    """Write to the audit log that a key was revoked, and why."""
     before = _audited_fields(key)
     after = before | {"revokedAtMs": now_ms, "revokedReason": reason}
     draft = _draft_change(key, author, "revoke", now_ms, before=canonical_json(before), after=canonical_json(after))
@@ -94,7 +94,7 @@ def audit_revoked_key(store: Store, key: ApiKey, author: Author, now_ms: int, *,
 
 
 def note_uses(store: Store, uses: Mapping[str, int]) -> None:
-    """Note when keys, by id, were last used (epoch milliseconds)."""
+    """Record when keys, by id, were last used (epoch milliseconds)."""
     rows = {"key_id": list(uses), "last_used_at": list(uses.values())}
     store.insert("api_key_uses", pl.DataFrame(rows, schema_overrides={"last_used_at": _MILLIS}))
 
@@ -132,7 +132,7 @@ def _draft_change(key: ApiKey, author: Author, action: str, at_ms: int, *, befor
 
 
 def _audited_fields(key: ApiKey) -> dict[str, Any]:
-    """What the audit log may know of a key: nothing that it, or its hash, could be guessed from."""
+    """Return the fields of a key for the audit log: none from which the key or its hash could be guessed."""
     return {"name": key.name, "role": key.role, "scopes": key.scopes, "expiresAtMs": key.expires_at_ms}
 
 

@@ -1,12 +1,11 @@
-"""The audit log in the database.
+"""The audit log: a chain of entries per tenant.
 
-The invariant: batch n + 1 of a tenant's log is the append whose insert was stored first among those that name batch
-n + 1, and whoever writes n + 1 has read n. So the chain has no forks: an append that came second does not count, and is
+The invariant: batch n + 1 of a tenant's log is the append whose insert was stored first among those that name batch n +
+1, and each writer of n + 1 has read n. So the chain has no forks: an append that came second does not count, and is
 written again behind the one that came first.
 
-Changes of the catalogue are not noted while they are made: what is noted is worked out from the catalogue's own
-versions, from the last one noted on. So a change whose writer dies before the note is noted by whoever looks or changes
-next.
+Changes of the catalogue get their entries afterwards: they are derived from the catalogue's own versions, from the last
+audited revision on. So if a writer dies before it appends its entry, the next reader or writer of the log does it.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ _TYPES: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which entries are wanted; what is empty or 0 lets everything through.
+    """Conditions on entries; empty or 0 means no condition.
 
     Attributes:
-        from_ms: Made at or after this time, epoch milliseconds.
-        to_ms: Made before it.
+        from_ms: Entries at or after this time, epoch milliseconds.
+        to_ms: Entries before this time.
     """
 
     entity_type: str = ""
@@ -59,13 +58,13 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """Whether a chain is whole.
+    """Result of verifying a chain.
 
     Attributes:
-        checked: How many entries were looked at.
-        broken_at: Place of the first entry that is not right; None if all are.
-        reason: What is wrong with it.
-        head: The newest entry, to be kept elsewhere; None if there is none, or the chain is broken.
+        checked: Number of entries checked.
+        broken_at: Sequence number of the first wrong entry; None if all are right.
+        reason: The fault of that entry.
+        head: The newest entry, to be kept elsewhere as an anchor; None if there is none, or the chain is broken.
     """
 
     checked: int
@@ -83,10 +82,10 @@ class _ChainHead:
 
 
 def append_audit(store: Store, tenant_id: str, drafts: Sequence[AuditDraft]) -> None:
-    """Note what was done, all of it or nothing.
+    """Append entries to a tenant's log, all of them or none.
 
     Raises:
-        TransientStorageError: The database does not answer; it is not known then whether it is noted.
+        TransientStorageError: The database does not answer; the entries may or may not have been written.
     """
     for attempt in range(MAX_ATTEMPTS):
         if not drafts or _try_append(store, tenant_id, _read_head(store, tenant_id), drafts):
@@ -96,7 +95,7 @@ def append_audit(store: Store, tenant_id: str, drafts: Sequence[AuditDraft]) -> 
 
 
 def audit_catalogue(store: Store, tenant_id: str) -> None:
-    """Note every change of the catalogue that is not noted yet.
+    """Append entries for all changes of the catalogue that have none yet.
 
     Raises:
         TransientStorageError: As :func:`append_audit`.
@@ -112,29 +111,29 @@ def audit_catalogue(store: Store, tenant_id: str) -> None:
 
 
 def read_audit(
-    store: Store, tenant_id: str, wanted: AuditFilter, *, before_seq: int = 0, limit: int = 50, offset: int = 0
+    store: Store, tenant_id: str, filters: AuditFilter, *, before_seq: int = 0, limit: int = 50, offset: int = 0
 ) -> tuple[list[AuditEntry], int]:
-    """A page of entries, the newest first, and how many there are in all.
+    """Read a page of entries, the newest first, and the number of entries on all pages.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        wanted: Which.
-        before_seq: Only entries before this place in the chain; 0 for all.
-        limit: Entries of a page.
-        offset: How many are skipped.
+        store: The database.
+        tenant_id: The tenant.
+        filters: Conditions on the entries.
+        before_seq: Only entries with a smaller sequence number; 0 for all.
+        limit: Entries per page.
+        offset: Number of entries to skip.
 
     Returns:
-        The entries; the total is 0 for a page behind the last.
+        The entries and the total, which is 0 for a page behind the last.
     """
-    parameters = {name: getattr(wanted, name) for name in AuditFilter.__slots__}
+    parameters = {name: getattr(filters, name) for name in AuditFilter.__slots__}
     parameters |= {"tenant_id": tenant_id, "before_seq": before_seq, "limit": limit, "offset": offset}
     rows = store.rows("audit/page", parameters)
     return [_entry_from_row(tenant_id, row) for row in rows], rows[0]["total"] if rows else 0
 
 
 def verify_audit(store: Store, tenant_id: str, anchor: Anchor | None = None) -> ChainCheck:
-    """Check the whole chain of a tenant, and that it still has an entry that it once had."""
+    """Verify a tenant's whole chain, and that it still contains an entry that it once had (the anchor)."""
     seq, last_hash = 0, ""
     while True:
         parameters = {"tenant_id": tenant_id, "after_seq": seq, "limit": CHUNK}
@@ -165,7 +164,7 @@ def _try_append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence
         row["at"] = row.pop("at_ms")
         rows.append({**row, "batch": batch, "change_id": change_id})
     store.insert("audit_log", pl.DataFrame(rows, schema_overrides=_TYPES))
-    (first,) = store.rows("audit/winner", {"tenant_id": tenant_id, "batch": batch})
+    (first,) = store.rows("audit/stored_first", {"tenant_id": tenant_id, "batch": batch})
     return bool(first["change_id"] == change_id)
 
 
@@ -174,7 +173,7 @@ def _back_off(attempt: int) -> None:
 
 
 def _draft_change(row: Mapping[str, Any]) -> AuditDraft:
-    """A version of an entity as something to be noted."""
+    """Describe one version of a catalogue entity as an audit entry."""
     existed = row["version"] > 1 and not row["was_deleted"]
     before = decode_stored_object(row["body_before"]) if existed and row["body_before"] else None
     after = None if row["is_deleted"] else decode_stored_object(row["body"])

@@ -1,8 +1,8 @@
-"""Changes of the catalogue: all of a change, or nothing, and never on top of one that it has not seen.
+"""Atomic changes of the catalogue with optimistic locking.
 
 The invariant: revision n + 1 of a tenant's catalogue is the change whose insert was stored first among those that name
-revision n + 1, and whoever writes n + 1 has read n. So changes have one order, each was decided on exactly the state
-that the one before it left, and a change that came second is as if it had never been: it is decided anew.
+revision n + 1, and each writer of n + 1 has read n. So changes are ordered, and each was decided on exactly the state
+that the one before it left. A change that came second has no effect and is decided again on the new state.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS: Final = 100
 MAX_CHANGES: Final = 50_000
-"""Versions of one change; the engine stores more of them in several steps."""
+"""Versions in one change; ClickHouse would store more of them in several blocks, not atomically."""
 _TYPES: Final = {"version": pl.UInt32, "revision": pl.UInt64, "is_deleted": pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True)
 class EntityChange:
-    """What one entity is to become.
+    """New version of one entity.
 
     Attributes:
-        is_deleted: Whether it ends, as what it was.
+        entity: The new state; of a deleted entity, the last one.
     """
 
     kind: str
@@ -45,11 +45,10 @@ class EntityChange:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes.
+    """Name of the key or command that makes a change.
 
     Attributes:
-        name: Of the key or the command.
-        request_id: The trace of the request, if there is one.
+        request_id: Trace id of the request, if there is one.
     """
 
     name: str
@@ -57,20 +56,20 @@ class Author:
 
 
 ChangeFunction = Callable[[StoredCatalogue], Sequence[EntityChange]]
-"""What is to change, given what is there. Whatever it raises ends the change."""
+"""Returns the changes to make, given the current catalogue. An exception cancels the change."""
 
 
 def change_catalogue(store: Store, tenant_id: str, author: Author, decide: ChangeFunction) -> StoredCatalogue:
     """Change a tenant's catalogue.
 
-    ``decide`` is called again, with what is there then, whenever another change came first.
+    ``decide`` is called again, with the newer state, whenever another change came first.
 
     Returns:
-        The catalogue after the change; as it was, if there was nothing to change.
+        The catalogue after the change; unchanged, if there was nothing to change.
 
     Raises:
-        TransientStorageError: The database does not answer. It is not known then whether the change took place: the
-            one that asked reads again.
+        TransientStorageError: The database does not answer. The change may or may not have been made: the caller reads
+            again to find out.
     """
     for attempt in range(MAX_ATTEMPTS):
         before = load_catalogue(store, tenant_id)
@@ -120,5 +119,5 @@ def append_versions(
             }
         )
     store.insert("catalog_entities", pl.DataFrame(rows, schema_overrides=_TYPES))
-    (first,) = store.rows("catalogue/winner", {"tenant_id": tenant_id, "revision": revision})
+    (first,) = store.rows("catalogue/stored_first", {"tenant_id": tenant_id, "revision": revision})
     return bool(first["change_id"] == change_id)

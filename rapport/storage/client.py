@@ -1,4 +1,4 @@
-"""The one connection to ClickHouse: frames in, frames out, errors that say whether to try again."""
+"""Access to ClickHouse: queries by name, data as frames, errors that say whether to try again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Store:
     :class:`TerminalStorageError`.
 
     Attributes:
-        client: The HTTP client, bound to the database.
+        client: The HTTP client, connected to the database.
         insert_settings: Sent with every insert; the quorum on a cluster.
         select_settings: Sent with every select; sequential consistency on a cluster.
         timer: Called with a query's name around each call; the metrics hook.
@@ -65,9 +65,9 @@ class Store:
         """Run ``sql/queries/<name>.sql``.
 
         Args:
-            name: The query's path below ``sql/queries``, without ending.
+            name: The query's path below ``sql/queries``, without the suffix.
             parameters: Values of its ``{name:Type}`` placeholders; bound by the server.
-            frames: Tables the query joins with, sent along as external data under these names.
+            frames: Tables that the query joins with, sent along as external data under these names.
         """
         external = _external_data(frames) if frames else None
         with self.timer(name):
@@ -83,7 +83,7 @@ class Store:
         return pl.read_ipc_stream(io.BytesIO(data)) if data else pl.DataFrame()
 
     def rows(self, name: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Like :meth:`select`, as a list of dictionaries: for the few rows of small tables."""
+        """Run a query like :meth:`select` and return dictionaries: for the few rows of small tables."""
         return self.select(name, parameters).to_dicts()
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
@@ -113,11 +113,11 @@ class Store:
             )
 
     def execute(self, statement: str, *, tolerate_existing: bool = False) -> None:
-        """Run a statement given as text: a migration, or what an operator typed.
+        """Run a statement given as text: a migration, or a statement typed by an operator.
 
         Args:
             statement: The SQL.
-            tolerate_existing: "Already exists" is success: a crash came between a migration and its record.
+            tolerate_existing: Treat "already exists" as success: a crash came between a migration and its record.
         """
         try:
             _translate_errors(lambda: self.client.command(statement))
@@ -135,13 +135,13 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timer:
     """Connect to ClickHouse.
 
     Args:
-        settings: Where and as whom.
+        settings: URL, user and limits.
         database: Overrides the settings' database; the migration runner connects before it exists.
         timer: See :class:`Store`.
 
     Raises:
         TransientStorageError: The server does not answer.
-        TerminalStorageError: It answers, but refuses.
+        TerminalStorageError: The server answers, but refuses.
     """
     url = urlsplit(settings.url)
 

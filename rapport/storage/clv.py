@@ -1,4 +1,4 @@
-"""What customers are worth, worked out in the database for all customers of a tenant at once."""
+"""Customer lifetime values, computed in the database for all customers of a tenant at once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 def compute_values(store: Store, tenant_id: str, now_ms: int, rules: ClvRules = DEFAULT_RULES) -> Mapping[str, int]:
-    """Work out the values of a tenant's customers and keep them. Reads all of its summaries over all time.
+    """Compute the values of a tenant's customers and store them.
 
-    Those who were merged have one value, by the canonical id.
+    Reads all summaries over all time. Merged customers have one value, by the canonical id.
 
     Args:
         store: The database.
-        tenant_id: Whose customers.
-        now_ms: As of when, epoch milliseconds.
-        rules: How.
+        tenant_id: The tenant.
+        now_ms: Time of the computation, epoch milliseconds.
+        rules: Weights and limits of the score.
 
     Returns:
-        How many customers are in each segment.
+        Number of customers in each segment.
     """
     parameters = {
         "tenant_id": tenant_id,
@@ -41,12 +41,12 @@ def compute_values(store: Store, tenant_id: str, now_ms: int, rules: ClvRules = 
 
 
 def find_contacted(store: Store, tenant_id: str, customer_ids: Collection[str]) -> frozenset[str]:
-    """Who of some customers was ever contacted: only they have a value."""
+    """Return those of some customers who were ever contacted; only they have a value."""
     found = store.rows("clv/contacted", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return frozenset(row["customer_id"] for row in found)
 
 
 def read_values(store: Store, tenant_id: str, customer_ids: Collection[str]) -> Mapping[str, CustomerValue]:
-    """Values as they were last worked out; customers without one are missing."""
+    """Read the values as last computed; customers without one are left out."""
     found = store.rows("clv/of_customers", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return {row.pop("customer_id"): CustomerValue(**row) for row in found}

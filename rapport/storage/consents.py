@@ -1,7 +1,7 @@
-"""Records of consent: statements, of which the latest of each purpose counts, whatever the order in which they came.
+"""Consents: statements by purpose, of which the latest counts, in whatever order they arrive.
 
-So importing old statements never undoes newer ones, importing them again changes nothing, and of two that are written
-for the same millisecond the stricter one counts.
+So importing old statements never overrides newer ones, importing them again changes nothing, and of two statements for
+the same millisecond the stricter one counts.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MILLIS: Final = pl.Datetime("ms", "UTC")
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True):
-    """What one customer says to one purpose now.
+    """Current consent of a customer to one purpose.
 
     Attributes:
-        stated_at_ms: Since when.
-        granted_at_ms: When it was last granted, if ever.
-        revoked_at_ms: When it was last revoked, if ever.
+        stated_at_ms: Time of the statement that counts.
+        granted_at_ms: Time of the latest grant, if any.
+        revoked_at_ms: Time of the latest revocation, if any.
     """
 
     purpose: str
@@ -43,34 +43,30 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedStatement(ConsentStatement, frozen=True, kw_only=True):
-    """A statement as it was recorded.
-
-    Attributes:
-        stored_at_ms: When.
-    """
+    """A consent statement as recorded."""
 
     changed_by: str
     stored_at_ms: int
 
 
 class CustomerStatement(NamedTuple):
-    """Whose statement it is."""
+    """A customer's consent statement."""
 
     customer_id: str
     statement: ConsentStatement
 
 
 def load_consents(store: Store, tenant_id: str, customer_ids: Collection[str]) -> dict[str, list[Consent]]:
-    """Load what customers say now, by purpose in alphabetical order; those of whom nothing is recorded are left out."""
+    """Load current consents by customer, ordered by purpose; customers without statements are left out."""
     frame = build_customer_frame(CustomerKey(tenant_id, customer_id) for customer_id in customer_ids)
     consents: dict[str, list[Consent]] = {}
-    for row in store.select("consents/states", frames={"asked_customers": frame}).iter_rows(named=True):
+    for row in store.select("consents/states", frames={"queried_customers": frame}).iter_rows(named=True):
         consents.setdefault(row.pop("customer_id"), []).append(_struct_from_row(Consent, row))
     return consents
 
 
 def load_statements(store: Store, tenant_id: str, customer_id: str, *, limit: int = 1_000) -> list[RecordedStatement]:
-    """Load every statement of one customer, the latest first."""
+    """Load the statements of one customer, the latest first."""
     rows = store.rows("consents/history", {"tenant_id": tenant_id, "customer_id": customer_id, "limit": limit})
     return [_struct_from_row(RecordedStatement, row) for row in rows]
 
@@ -79,8 +75,8 @@ def record_consents(store: Store, tenant_id: str, author: Author, statements: It
     """Record statements.
 
     Raises:
-        TransientStorageError: The database does not answer. It is not known then whether they are recorded; recording
-            them again does no harm.
+        TransientStorageError: The database does not answer. The statements may or may not be recorded; recording them
+            again is safe.
     """
     rows = [
         {

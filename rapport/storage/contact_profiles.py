@@ -1,4 +1,4 @@
-"""Contact profiles in the database."""
+"""Contact profiles: versions, reads, expiry, and the objections that follow from them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _TYPES: Final[dict[str, Any]] = {
 
 
 class ContestedProfileError(Exception):
-    """A profile was changed by others again and again."""
+    """Other writers changed a profile before each of our attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredProfile:
-    """A profile as it is now.
+    """Newest version of a contact profile.
 
     Attributes:
-        touched_at_ms: When it was last read or changed, epoch milliseconds.
+        touched_at_ms: Time of the last read or change, epoch milliseconds.
     """
 
     profile: ContactProfile
@@ -50,11 +50,11 @@ class StoredProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfilePage:
-    """One page of a list.
+    """One page of a list of contact profiles.
 
     Attributes:
         profiles: The newest first.
-        total: On all pages together.
+        total: Number of profiles on all pages.
         has_more: Whether another page follows.
     """
 
@@ -64,7 +64,7 @@ class ProfilePage:
 
 
 def read_profiles(store: Store, tenant_id: str, profile_ids: Collection[str]) -> list[StoredProfile]:
-    """Profiles by their ids, the newest first, also those that have ended."""
+    """Read profiles by their ids, the newest first, ended ones included."""
     found = store.rows("contact_profiles/newest", {"tenant_id": tenant_id, "profile_ids": list(profile_ids)})
     return [_profile_from_row(row) for row in found]
 
@@ -81,17 +81,17 @@ def list_profiles(
     project_id: str = ANY,
     activity: str = ANY,
 ) -> ProfilePage:
-    """One page of the profiles that live.
+    """Read one page of the profiles that have not ended.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        touched_since_ms: What was neither read nor changed since then has expired.
-        limit: Profiles on a page.
-        before_id: The last one of the page before.
+        store: The database.
+        tenant_id: The tenant.
+        touched_since_ms: Profiles neither read nor changed since then count as expired.
+        limit: Profiles per page.
+        before_id: The last profile of the page before.
         contact_id: One of the contact ids.
-        email: The address, whatever its case.
-        project_id: As it was named.
+        email: The address; its case does not matter.
+        project_id: The project as the caller named it.
         activity: active or inactive.
     """
     (row,) = store.rows(
@@ -118,32 +118,32 @@ def append_profile(store: Store, tenant_id: str, profile: ContactProfile) -> boo
     """Write a version of a profile.
 
     Returns:
-        False if somebody else wrote a version with this number before; nothing has changed then.
+        False if another writer stored a version with this number before; nothing has changed then.
     """
     change_id = uuid.uuid4().hex
     row = _to_row(tenant_id, profile, change_id)
     store.insert("contact_profile_versions", pl.DataFrame([row], schema_overrides=_TYPES))
     asked = {"tenant_id": tenant_id, "profile_id": profile.id, "version": profile.version}
-    first = store.rows("contact_profiles/winner", asked)
+    first = store.rows("contact_profiles/stored_first", asked)
     return bool(first) and first[0]["change_id"] == change_id
 
 
 def change_profile(
     store: Store, tenant_id: str, profile_id: str, change: Callable[[StoredProfile], ContactProfile | None]
 ) -> ContactProfile | None:
-    """Change a profile; ``change`` is asked again, with what is there then, whenever another change came first.
+    """Change a profile; ``change`` is called again, with the newer state, whenever another change came first.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        profile_id: Which.
-        change: From the newest version to the one that follows it; None to leave it.
+        store: The database.
+        tenant_id: The tenant.
+        profile_id: The profile.
+        change: Returns the version after the newest; None to leave the profile unchanged.
 
     Returns:
-        The version that was written; None if there is no such profile or it was left.
+        The version that was written; None if there is no such profile or it was left unchanged.
 
     Raises:
-        ContestedProfileError: Others were faster too often.
+        ContestedProfileError: Other writers came first :data:`MAX_ATTEMPTS` times.
     """
     for _ in range(MAX_ATTEMPTS):
         found = read_profiles(store, tenant_id, [profile_id])
@@ -156,15 +156,15 @@ def change_profile(
 
 
 def remove_ended(store: Store, tenant_id: str, profile_ids: Collection[str]) -> None:
-    """Remove what profiles that have ended held."""
+    """Delete the contents of profiles that have ended."""
     store.command("contact_profiles/remove_ended", {"tenant_id": tenant_id, "profile_ids": list(profile_ids)})
 
 
 def expire_profiles(store: Store, *, untouched_since_ms: int, now_ms: int, author: str) -> int:
-    """End the profiles of every tenant that nobody has touched since a time, and remove what ended ones have left.
+    """End all tenants' profiles that were not read or changed since a time, and delete the contents of ended ones.
 
     Returns:
-        How many were ended.
+        Number of profiles ended.
     """
     ended: dict[str, list[str]] = {}
     for row in store.rows("contact_profiles/untouched", {"touched_since": _format_time(untouched_since_ms)}):
@@ -183,7 +183,7 @@ def expire_profiles(store: Store, *, untouched_since_ms: int, now_ms: int, autho
 
 
 def note_reads(store: Store, reads: Mapping[tuple[str, str], int]) -> None:
-    """Note when profiles were last read: epoch milliseconds by tenant and profile id."""
+    """Record when profiles were last read: epoch milliseconds by tenant and profile id."""
     rows = [
         {"tenant_id": tenant_id, "profile_id": profile_id, "last_read_at": at_ms}
         for (tenant_id, profile_id), at_ms in reads.items()
@@ -192,7 +192,7 @@ def note_reads(store: Store, reads: Mapping[tuple[str, str], int]) -> None:
 
 
 def read_uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
-    """Customers of whom nothing personal may be collected: since when (epoch ms), by tenant and customer id.
+    """Read the customers of whom no personal data may be collected: since when (epoch ms), by tenant and customer id.
 
     Addresses are folded (:func:`~rapport.domain.addresses.fold_address`).
     """
@@ -204,7 +204,7 @@ def read_uncollected_customers(store: Store) -> Mapping[tuple[str, str], int]:
 
 
 def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[ContactObjections]:
-    """What contact profiles say against addressing customers, each named by tenant and id; in their order."""
+    """Read the objections of contact profiles to contacting customers, each named by tenant and id; in their order."""
     parameters = {
         "tenant_ids": sorted({tenant_id for tenant_id, _ in customers}),
         "customer_ids": sorted({fold_address(customer_id) for _, customer_id in customers}),
@@ -221,14 +221,14 @@ def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[
 
 
 def find_profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:
-    """The profiles that speak for customers, the newest first, expired ones not yet removed among them."""
+    """Find the profiles that name customers, the newest first; expired ones that are not yet removed are among them."""
     asked = {"tenant_id": tenant_id, "customer_ids": [fold_address(one) for one in customer_ids]}
     ids = [row["profile_id"] for row in store.rows("contact_profiles/of_customers", asked)]
     return read_profiles(store, tenant_id, ids) if ids else []
 
 
 def remove_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> None:
-    """Remove every profile that has ever spoken for customers, and its objections: for erasure."""
+    """Delete every profile that has ever named some customers, and its objections: for erasure."""
     store.command("contact_profiles/remove_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
 
 

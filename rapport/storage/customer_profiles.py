@@ -1,4 +1,4 @@
-"""What unified profiles need beyond what the other tables' modules read."""
+"""Queries for unified profiles that no other storage module has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ContactTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What a customer has done over all time."""
+    """Contacts of a customer over all time."""
 
     impressions: int
     positive: int
@@ -26,11 +26,11 @@ class ContactTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """The arm of an experiment that a customer is in.
+    """Variant of an experiment that a customer is assigned to.
 
     Attributes:
-        assigned_at_ms: When the first recommendation in the experiment was made,
-        last_decided_at_ms: and the latest one.
+        assigned_at_ms: Time of the first recommendation in the experiment.
+        last_decided_at_ms: Time of the latest one.
     """
 
     experiment_id: str
@@ -40,19 +40,19 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_known(store: Store, tenant_id: str, customer_ids: Collection[str]) -> bool:
-    """Whether anything is known of a customer."""
+    """Return whether any table holds data of a customer."""
     if store.rows("profiles/known", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)}):
         return True
     return bool(find_profiles_of_customers(store, tenant_id, customer_ids))
 
 
 def read_contact_totals(store: Store, tenant_id: str, customer_ids: Collection[str]) -> ContactTotals | None:
-    """A customer's contacts; None if there was none."""
+    """Read the totals of a customer's contacts; None without contacts."""
     found = store.rows("profiles/totals", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return ContactTotals(**found[0]) if found else None
 
 
 def read_assignments(store: Store, tenant_id: str, customer_ids: Collection[str]) -> Sequence[Assignment]:
-    """The experiments that a customer takes part in, by id."""
+    """Read the experiments that a customer takes part in, ordered by id."""
     found = store.rows("experiments/of_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return [Assignment(**row) for row in found]

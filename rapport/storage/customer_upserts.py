@@ -1,4 +1,4 @@
-"""Stores what files and bulk requests say of customers."""
+"""Upserts of customers from the rows of files and bulk requests."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class FaultyRowsError(Exception):
-    """Some rows are wrong where all or none were to be stored.
+    """Some rows are faulty where all or none were to be stored.
 
     Attributes:
-        faults: By the rows' numbers.
+        faults: By row number.
     """
 
     def __init__(self, faults: Mapping[int, Sequence[Fault]]) -> None:
@@ -31,13 +31,13 @@ class FaultyRowsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpsertOptions:
-    """How rows become customers.
+    """Rules by which rows become customers.
 
     Attributes:
-        replaces: Whether a row says everything there is of a customer, or only what changes.
-        is_text: Whether the rows come from a file that knows texts only.
-        is_atomic: Whether nothing is stored if any row is wrong.
-        unless_has: Customers who have one of these attributes already stay as they are.
+        replaces: Whether a row replaces all attributes of a customer, or only those it has.
+        is_text: Whether the rows come from a file in which every value is text.
+        is_atomic: Whether nothing is stored if any row is faulty.
+        unless_has: Customers who already have one of these attributes stay as they are.
     """
 
     replaces: bool = False
@@ -48,13 +48,13 @@ class UpsertOptions:
 
 @dataclass(slots=True)
 class UpsertResult:
-    """What became of rows.
+    """Numbers of customers by result, and the faults of rows.
 
     Attributes:
-        created: Customers that were not there.
-        changed: Customers that were, and are otherwise now.
-        unchanged: Customers of whom the rows say nothing new, or who were to stay as they are.
-        faults: Of the rows that are wrong, by number.
+        created: New customers.
+        changed: Existing customers whose attributes changed.
+        unchanged: Existing customers whose rows hold nothing new, or who were to stay as they are.
+        faults: Of faulty rows, by number.
     """
 
     created: int = 0
@@ -68,11 +68,11 @@ def upsert_rows(
 ) -> UpsertResult:
     """Store rows; those of one customer are applied in their order and make one version.
 
-    Rows that are wrong are left out, and with them nothing else.
+    Faulty rows are left out; the others are stored.
 
     Raises:
-        FaultyRowsError: Where it is all or nothing, one is wrong; nothing is stored. Only if customers are changed by
-            others at this very moment, and so that a row that was right is not any more, some may be.
+        FaultyRowsError: With ``is_atomic``, a row is faulty and nothing is stored. Only if other writers change the
+            customers meanwhile, so that a valid row becomes faulty, may some rows have been stored.
         TransientStorageError: As :func:`rapport.storage.customers.change_customers`.
     """
     of_customer: dict[str, list[CustomerRow]] = {}

@@ -1,10 +1,10 @@
-"""Customers and their versions.
+"""Customers and their versions, changed with optimistic locking.
 
 The invariant: version n + 1 of a customer is the row that was stored first among those that name version n + 1, and
-whoever writes n + 1 has read n. So the versions of a customer have one order, each was decided on exactly the one
-before it, and an attempt that came second is as if it had never been: it is decided anew. Of two that change a customer
-at the same time both count, one after the other; who says which version the change is about is refused if it is not the
-newest. A change of many customers holds this for each of them, not for all together: readers may see some of it first.
+each writer of n + 1 has read n. So the versions of a customer are ordered, each was decided on exactly the one before
+it, and an attempt that came second has no effect and is decided again. Two concurrent changes of a customer both count,
+one after the other; a caller that names the version it changes is refused if that is not the newest. For a change of
+many customers this holds for each of them, not for all together: readers may see some of it first.
 """
 
 from __future__ import annotations
@@ -36,33 +36,35 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS: Final = 100
 MAX_CUSTOMERS: Final = 20_000
-"""Customers of one change; the engine stores more of them in several steps."""
+"""Customers in one change; ClickHouse would store more of them in several blocks, not atomically."""
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "asked_customers": {"tenant_id": pl.String, "customer_id": pl.String},
-    "tried_versions": {"customer_id": pl.String, "version": pl.UInt32},
+    "queried_customers": {"tenant_id": pl.String, "customer_id": pl.String},
+    "attempted_versions": {"customer_id": pl.String, "version": pl.UInt32},
 }
-"""The tables sent along with the queries."""
+"""Tables sent along with the queries."""
 _LONG: Final = re.compile("[0-9]{19}")
-"""In a number that may be beyond 64 bits."""
+"""Finds digits of a number that may be beyond 64 bits."""
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 CurrentCustomers = Mapping[str, Customer | None]
-"""Customers as they are, or were before they ended; None for those that never were."""
+"""Newest versions by id, deleted customers included; None for ids that never existed."""
 CustomerChange = Callable[[CurrentCustomers], Mapping[str, Attributes | None]]
-"""What customers are to become, given what they are: their attributes, or None to end them. Whatever it raises ends the
-change."""
+"""Returns the new attributes of customers, given their newest versions; None deletes a customer.
+
+An exception cancels the change.
+"""
 
 
 def load_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> dict[str, Customer]:
-    """Load the newest versions of customers; those that ended, too."""
+    """Load the newest versions of customers, deleted ones included."""
     frame = build_customer_frame(CustomerKey(tenant_id, customer_id) for customer_id in customer_ids)
-    found = store.select("customers/newest", frames={"asked_customers": frame})
+    found = store.select("customers/newest", frames={"queried_customers": frame})
     return {row["customer_id"]: _customer_from_row(row) for row in found.iter_rows(named=True)}
 
 
 def find_customer(store: Store, tenant_id: str, customer_id: str) -> Customer | None:
-    """Find a customer who has not ended."""
+    """Return the newest version of a customer; None if there is none or the customer was deleted."""
     found = load_customers(store, tenant_id, [customer_id]).get(customer_id)
     return None if found is None or found.is_deleted else found
 
@@ -70,17 +72,17 @@ def find_customer(store: Store, tenant_id: str, customer_id: str) -> Customer | 
 def load_history(
     store: Store, tenant_id: str, customer_id: str, *, before_version: int = 0, limit: int = 100
 ) -> tuple[list[Customer], int]:
-    """Load versions of one customer, the newest first, and say how many there are in all.
+    """Load versions of one customer, the newest first, and the number of all versions.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        customer_id: Which.
-        before_version: Only older ones; 0 for all.
-        limit: How many at most.
+        store: The database.
+        tenant_id: The tenant.
+        customer_id: The customer.
+        before_version: Only older versions; 0 for all.
+        limit: Maximum number of versions.
     """
     who = {"tenant_id": tenant_id, "customer_id": customer_id}
-    first = store.rows("customers/first_stored", who)
+    first = store.rows("customers/first_version", who)
     if not first:
         return [], 0
     page = {**who, "before_version": before_version or first[0]["versions"] + 1, "limit": limit}
@@ -90,7 +92,10 @@ def load_history(
 
 
 def load_snapshots(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSnapshot]:
-    """Load what decisions must know of customers, each in its place: one query for all, two where profiles name one."""
+    """Load the snapshots of customers that decisions read, in the order of the keys.
+
+    Takes one query, or two where contact profiles name one of the customers.
+    """
     if not keys:
         return []
     attributes: dict[CustomerKey, Attributes] = {}
@@ -132,21 +137,22 @@ def change_customers(
 ) -> dict[str, int]:
     """Change customers.
 
-    ``decide`` is called again for those whom somebody else has changed meanwhile, and for no others.
+    ``decide`` is called again for the customers that another writer has changed meanwhile, and for no others.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        author: Who changes.
-        customer_ids: All whom the change may concern.
-        decide: What those that it is given are to become. Those it leaves out, or as they are, get no new version.
+        store: The database.
+        tenant_id: The tenant.
+        author: Recorded with the versions.
+        customer_ids: All customers that the change may concern.
+        decide: Returns the new attributes of the customers it is given. Those it leaves out, or unchanged, get no new
+            version.
 
     Returns:
-        The versions that were made, by customer.
+        The versions that were written, by customer.
 
     Raises:
-        TransientStorageError: The database does not answer. It is not known then whether the change took place; the
-            same change again does no harm.
+        TransientStorageError: The database does not answer. The change may or may not have been made; making it again
+            is safe.
         ValueError: The customers are too many.
     """
     if len(customer_ids) > MAX_CUSTOMERS:
@@ -175,7 +181,7 @@ def _append(
     wanted: Mapping[str, Attributes | None],
     versions: Mapping[str, int],
 ) -> set[str]:
-    """Write versions; those customers whose version counts."""
+    """Write versions; return the customers whose version was stored first, and so counts."""
     change_id, names = uuid.uuid4().hex, list(wanted)
     frame = pl.DataFrame(
         {
@@ -194,25 +200,27 @@ def _append(
     }
     store.insert("customer_versions", frame.with_columns(**{name: pl.lit(value) for name, value in same.items()}))
     stored = store.select(
-        "customers/winners", {"tenant_id": tenant_id}, frames={"tried_versions": frame["customer_id", "version"]}
+        "customers/stored_first",
+        {"tenant_id": tenant_id},
+        frames={"attempted_versions": frame["customer_id", "version"]},
     )
     return {name for name, counts in stored.iter_rows() if counts == change_id}
 
 
 def _differs(before: Customer | None, wanted: Attributes | None) -> bool:
-    """Whether a version would say anything new; as Python values true, 1 and 1.0 are equal, as JSON they are not."""
+    """Return whether a version would hold anything new; true, 1 and 1.0 are equal in Python, but differ as JSON."""
     if before is None or before.is_deleted or wanted is None:
         return (before is None or before.is_deleted) != (wanted is None)
     return _encode(before.attributes) != _encode(wanted)
 
 
 def build_customer_frame(keys: Iterable[CustomerKey]) -> pl.DataFrame:
-    """The customers that a query is about, to be sent along with it as ``asked_customers``."""
-    return pl.DataFrame(list(keys), schema=dict(FRAMES["asked_customers"]), orient="row")
+    """Build the table ``queried_customers`` that is sent along with a query about some customers."""
+    return pl.DataFrame(list(keys), schema=dict(FRAMES["queried_customers"]), orient="row")
 
 
 def _decode_attributes(text: str) -> Attributes:
-    """Read attributes; whole numbers beyond 64 bits, which were stored once, are texts, as ClickHouse reads them."""
+    """Decode attributes; whole numbers beyond 64 bits, which old versions may hold, become texts, as in ClickHouse."""
     attributes: Attributes = decode_stored_object(text)
     return cast("Attributes", write_long_numbers_as_texts(attributes)) if _LONG.search(text) else attributes
 

@@ -1,4 +1,4 @@
-"""Reading dead letters and noting that they were sent again."""
+"""Dead letters in the database: counted, listed, and marked when they were sent again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StoredDeadLetter:
 
 
 def count_letters(store: Store) -> pl.DataFrame:
-    """How many letters wait, by code."""
+    """Return one row per code with the number of letters that were not sent again."""
     return store.select("dead_letters/counts")
 
 
@@ -42,7 +42,7 @@ def list_letters(
     with_replayed: bool = False,
     limit: int = 100,
 ) -> pl.DataFrame:
-    """The newest letters, without their bytes."""
+    """Return the newest letters, without their bytes."""
     return store.select(
         "dead_letters/list",
         {"codes": list(codes), "tenants": list(tenants), "replayed": with_replayed, "limit": limit},
@@ -50,7 +50,7 @@ def list_letters(
 
 
 def get_letters(store: Store, ids: Sequence[str]) -> list[StoredDeadLetter]:
-    """The letters with some ids; unknown ids are missing from the answer."""
+    """Return the letters with some ids; unknown ids are left out."""
     return [
         StoredDeadLetter(
             id=row["id"],
@@ -69,5 +69,5 @@ def get_letters(store: Store, ids: Sequence[str]) -> list[StoredDeadLetter]:
 
 
 def mark_replayed(store: Store, ids: Sequence[str]) -> None:
-    """Note that letters were sent again; they no longer count as waiting."""
+    """Record that letters were sent again; they no longer count as waiting."""
     store.command("dead_letters/mark_replayed", {"ids": list(ids)})

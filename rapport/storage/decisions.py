@@ -1,4 +1,4 @@
-"""Recommendations as they were decided: found by id, and listed."""
+"""Recorded decisions: found by recommendation id, and listed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionItem:
-    """What one rank of a recommendation offered to whom.
+    """One rank of a recommendation.
 
     Attributes:
-        customer_id: Whom it was made for.
-        decided_at_ms: When, epoch milliseconds.
+        decided_at_ms: Time of the decision, epoch milliseconds.
     """
 
     customer_id: str
@@ -38,7 +37,7 @@ class StoredDecision:
     """A row of table ``decisions``.
 
     Attributes:
-        decision: JSON; see :mod:`rapport.domain.decisions.record`. Another producer's may be anything.
+        decision: JSON; see :mod:`rapport.domain.decisions.record`. Of another producer it may have any form.
     """
 
     customer_id: str
@@ -49,11 +48,11 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFilter:
-    """Which recommendations of a tenant are meant; empty: any.
+    """Conditions on a tenant's recommendations; empty means no condition.
 
     Attributes:
-        from_ms: When they were made, epoch milliseconds, inclusive.
-        before_ms: Likewise, exclusive.
+        from_ms: Earliest time of the decision, epoch milliseconds, inclusive.
+        before_ms: Latest time, exclusive.
     """
 
     tenant_id: str
@@ -83,13 +82,13 @@ _decode_items: Final = msgspec.json.Decoder(_Record).decode
 
 
 def find_decision(store: Store, tenant_id: str, recommendation_id: str) -> StoredDecision | None:
-    """A recommendation by its id; None if the tables do not have it (yet)."""
+    """Return a recommendation by its id; None if the tables do not have it (yet)."""
     rows = store.rows("decisions/of_recommendation", {"tenant_id": tenant_id, "recommendation_id": recommendation_id})
     return StoredDecision(**rows[0]) if rows else None
 
 
 def find_decision_items(store: Store, tenant_id: str, recommendation_id: str) -> Sequence[DecisionItem] | None:
-    """What a recommendation offered, by rank; None if the tables do not have it (yet)."""
+    """Return the items of a recommendation, by rank; None if the tables do not have it (yet)."""
     found = find_decision(store, tenant_id, recommendation_id)
     if found is None:
         return None
@@ -113,23 +112,23 @@ def find_decision_items(store: Store, tenant_id: str, recommendation_id: str) ->
 
 
 def count_decisions(store: Store, tenant_id: str, ours: Sequence[str]) -> tuple[int, frozenset[str]]:
-    """How many recommendations a tenant has been given, and which of some are among them."""
+    """Count a tenant's recommendations, and return which of some ids are among them."""
     (row,) = store.rows("decisions/count", {"tenant_id": tenant_id, "ours": list(ours)})
     return row["total"], frozenset(row["seen"])
 
 
 def list_decisions(store: Store, wanted: DecisionFilter, limit: int, offset: int) -> list[StoredDecision]:
-    """A page of recommendations, the newest first."""
+    """Return a page of recommendations, the newest first."""
     rows = store.rows("decisions/list", {**asdict(wanted), "limit": limit, "offset": offset})
     return [StoredDecision(**row) for row in rows]
 
 
 def count_matching(store: Store, wanted: DecisionFilter) -> int:
-    """How many recommendations all pages have together."""
+    """Count the recommendations on all pages."""
     return int(store.rows("decisions/matching", asdict(wanted))[0]["total"])
 
 
 def sample_customers(store: Store, tenant_id: str, size: int) -> list[str]:
-    """Some customers who were ever contacted."""
+    """Return some customers who were ever contacted."""
     rows = store.rows("decisions/customers", {"tenant_id": tenant_id, "limit": size})
     return [row["customer_id"] for row in rows]

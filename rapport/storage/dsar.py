@@ -1,4 +1,4 @@
-"""Requests of customers about their own data: kept until somebody has worked on them."""
+"""Data subject requests (DSAR), stored until they are completed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class DsarRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         subject_id: ``sha256:…`` once the subject was erased.
-        attempts: How often a process has taken it up.
-        taken_at_ms: When a process last did.
-        result: JSON; left out of lists. Of an export that is complete it is empty: its rows are in ``dsar_exports``.
+        attempts: Number of times a process has taken up the request.
+        taken_at_ms: Time of the latest attempt.
+        result: JSON; left out of lists. Empty for a completed export, whose rows are in ``dsar_exports``.
         revision: Ascends with every state.
     """
 
@@ -69,25 +69,25 @@ def list_requests(
     request_type: str = "",
     limit: int = 50,
 ) -> list[DsarRequest]:
-    """A tenant's requests, the newest first; one, with its result, if its id is given."""
+    """Return a tenant's requests, the newest first; with ``request_id`` only that one, with its result."""
     wanted = {"request_id": request_id, "status": status, "request_type": request_type, "limit": limit}
     return [DsarRequest(**row) for row in store.rows("dsar/requests", {"tenant_id": tenant_id, **wanted})]
 
 
 def list_open_requests(store: Store, now_ms: int, taken_for_ms: int) -> list[DsarRequest]:
-    """The oldest request of each tenant that waits, or that a process took up so long ago and has not finished."""
+    """Return the oldest request of each tenant that waits, or that a process took up so long ago without finishing."""
     asked = {"now_ms": now_ms, "taken_for_ms": taken_for_ms}
     return [DsarRequest(**row) for row in store.rows("dsar/open", asked)]
 
 
 def delete_earlier_states(store: Store, request: DsarRequest) -> None:
-    """Delete what a request said before its newest state."""
+    """Delete the states of a request before the newest."""
     names = {"tenant_id": request.tenant_id, "request_id": request.request_id, "revision": request.revision}
     store.command("dsar/delete_states", names)
 
 
 def find_spellings(store: Store, tenant_id: str, customer_ids: Iterable[str]) -> tuple[str, ...]:
-    """Find every way in which e-mail addresses among some ids are written in the tables, and how they are compared.
+    """Find all spellings of e-mail addresses among some ids that occur in the tables, and their folded forms.
 
     Reads a column of every table that names customers: for erasures and exports.
     """
@@ -95,17 +95,17 @@ def find_spellings(store: Store, tenant_id: str, customer_ids: Iterable[str]) ->
     if not addresses:
         return ()
     found = dict.fromkeys(addresses)
-    for place in find_locations(store):
-        if place.kind in (LocationKind.LETTERS, LocationKind.REQUESTS):
+    for location in find_locations(store):
+        if location.kind in (LocationKind.LETTERS, LocationKind.REQUESTS):
             continue
-        name = "privacy/spellings_in_arrays" if place.kind is LocationKind.ARRAY else "privacy/spellings"
-        asked = {"tenant_id": tenant_id, "addresses": addresses, "table": place.table, "column": place.column}
+        name = "privacy/spellings_in_arrays" if location.kind is LocationKind.ARRAY else "privacy/spellings"
+        asked = {"tenant_id": tenant_id, "addresses": addresses, "table": location.table, "column": location.column}
         found |= dict.fromkeys(row["customer_id"] for row in store.rows(name, asked))
     return tuple(found)
 
 
 def find_all_ids(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> tuple[str, ...]:
-    """Some customers with all ids of theirs: those that were merged, and addresses however they are written."""
+    """Return all ids of some customers: merged ones, and all spellings of addresses."""
     merges = read_merges(store, tenant_id)
     named = dict.fromkeys(member for one in customer_ids for member in merges.members(one))
     spelled = find_spellings(store, tenant_id, named)
@@ -113,7 +113,7 @@ def find_all_ids(store: Store, tenant_id: str, customer_ids: Sequence[str]) -> t
 
 
 def find_customers_with_email(store: Store, tenant_id: str, email: str) -> tuple[str, ...]:
-    """The customers that contact profiles with an e-mail address speak for; the address itself may be one."""
+    """Return the customers of contact profiles with an e-mail address, and the address, which may be an id itself."""
     profiles = find_profiles_of_customers(store, tenant_id, [email])
     names = (name for one in profiles for name in one.profile.contact_ids if not is_placeholder(name))
     return tuple(dict.fromkeys([email, *names]))

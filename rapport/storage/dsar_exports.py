@@ -1,4 +1,4 @@
-"""Exports of customers' data: copied by the engine from table to table, counted, and read page after page."""
+"""Exports of customers' data: copied by the engine from table to table, counted, and read in pages."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 TABLE: Final = "dsar_exports"
 LETTERS_AT_ONCE: Final = 100
 PAGE_ROWS: Final = 500
-PLACE_ROWS: Final = 1 << 40
-"""Positions of one place, of which a table may be several: one for each column that names customers."""
+LOCATION_ROWS: Final = 1 << 40
+"""Number of positions per location; a table has one location for each column that names customers."""
 _FOREVER_MS: Final = 4_102_444_800_000
 _QUERIES: Final = {True: ("dsar/count_in_arrays", "dsar/export_in_arrays"), False: ("dsar/count", "dsar/export")}
 
 
 class IncompleteExportError(Exception):
-    """Rows are missing in an export; the text says of which tables, and how many."""
+    """Rows are missing in an export; the text names the tables and the numbers."""
 
 
 def write_export(store: Store, request: DsarRequest, customer_ids: Sequence[str]) -> dict[str, int]:
-    """Copy everything that the tables hold of some customers who are one person into the request's export.
+    """Copy all rows that the tables hold of one person's customer ids into the request's export.
 
-    1. What attempts before have written is deleted. A crash from here on leaves rows that no completed request names.
-    2. Each table is counted and then copied: what comes meanwhile may be in the export, what was there must be.
-    3. What the export holds is counted, and compared.
+    1. Delete the rows of earlier attempts. A crash from here on leaves rows that no completed request names.
+    2. Count each table, then copy it: rows that arrive meanwhile may be in the export, rows that were there must be.
+    3. Count the rows of the export, and compare.
 
     Returns:
         Rows by table, where there are any.
@@ -55,9 +55,9 @@ def write_export(store: Store, request: DsarRequest, customer_ids: Sequence[str]
     if request.attempts > 1:
         store.command("dsar/delete_attempts", own)
     expected: Counter[str] = Counter()
-    for number, place in enumerate(find_locations(store)):
-        if place.kind is not LocationKind.REQUESTS and place.table != TABLE:
-            expected[place.table] += _copy(store, place, request, customer_ids, number * PLACE_ROWS + 1)
+    for number, location in enumerate(find_locations(store)):
+        if location.kind is not LocationKind.REQUESTS and location.table != TABLE:
+            expected[location.table] += _copy(store, location, request, customer_ids, number * LOCATION_ROWS + 1)
     found = {row["table_name"]: int(row["rows"]) for row in store.rows("dsar/exported", own)}
     missing = [
         f"{found.get(table, 0):,} of {rows:,} rows of {table}"
@@ -70,20 +70,22 @@ def write_export(store: Store, request: DsarRequest, customer_ids: Sequence[str]
 
 
 def read_export(store: Store, request: DsarRequest, after: tuple[str, int] = ("", 0)) -> list[tuple[str, int, str]]:
-    """Read rows of an export behind a place in it: table, position and JSON of each; none behind the last."""
+    """Read a page of an export after a position: table, position and JSON of each row; empty behind the last."""
     names = {"tenant_id": request.tenant_id, "request_id": request.request_id, "attempt": request.attempts}
     place = {"after_table": after[0], "after_position": after[1], "limit": PAGE_ROWS}
     return [(row["table_name"], row["position"], row["body"]) for row in store.rows("dsar/export_page", names | place)]
 
 
-def _copy(store: Store, place: Location, request: DsarRequest, customer_ids: Sequence[str], first_position: int) -> int:
-    """Copy the rows of one place; how many there were before."""
-    if place.kind is LocationKind.LETTERS:
+def _copy(
+    store: Store, location: Location, request: DsarRequest, customer_ids: Sequence[str], first_position: int
+) -> int:
+    """Copy the rows of one location; return their number before the copy."""
+    if location.kind is LocationKind.LETTERS:
         return _copy_letters(store, request, customer_ids)
-    count, copy = _QUERIES[place.kind is LocationKind.ARRAY]
-    named = select_linking_ids(customer_ids) if place.kind is LocationKind.ARRAY else list(customer_ids)
-    who = {"tenant_id": request.tenant_id, "customer_ids": named, "column": place.column}
-    rows = int(store.rows(count, {**who, "table": place.table})[0]["rows"])
+    count, copy = _QUERIES[location.kind is LocationKind.ARRAY]
+    named = select_linking_ids(customer_ids) if location.kind is LocationKind.ARRAY else list(customer_ids)
+    who = {"tenant_id": request.tenant_id, "customer_ids": named, "column": location.column}
+    rows = int(store.rows(count, {**who, "table": location.table})[0]["rows"])
     made = {
         "request_id": request.request_id,
         "attempt": request.attempts,
@@ -91,7 +93,7 @@ def _copy(store: Store, place: Location, request: DsarRequest, customer_ids: Seq
         "first_position": first_position,
     }
     if rows:
-        store.command(copy, {**who, **made, "table": place.table, "source": place.table})
+        store.command(copy, {**who, **made, "table": location.table, "source": location.table})
     return rows
 
 

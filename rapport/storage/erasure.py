@@ -1,22 +1,22 @@
-"""Erasing customers: everything that any table holds of them, so that it does not come back.
+"""Erasure of customers: deletes all their rows from every table, and keeps them deleted.
 
-The invariant: once an erasure is complete, no table holds a row of the customer from before ``erased_at``, and nothing
-that is still to be written will be one. It rests on the order of the steps; each may be repeated, so a crash after any
-of them is mended by erasing again.
+The invariant: once an erasure is complete, no table holds a row of the customer from before ``erased_at``, and no later
+write will add one. It rests on the order of the steps; each may be repeated, so after a crash the erasure is simply run
+again.
 
-1. **Tombstone.** From now on workers that read it leave out what the broker received up to ``erased_at``. After a crash
-   here, nothing is deleted yet, and replays honour the tombstone already.
-2. **Wait** for :data:`WORKERS_KNOW_AFTER_S`. No worker writes by tombstones that it read longer ago, so from here on
-   nobody writes without knowing of this one (:mod:`pipeline.privacy`).
+1. **Tombstone.** From now on workers that read it leave out messages that the broker received up to ``erased_at``.
+   After a crash here, nothing is deleted yet, and replays honour the tombstone already.
+2. **Wait** for :data:`WORKERS_KNOW_AFTER_S`. No worker uses tombstones that it read longer ago, so from here on all
+   writes respect this one (:mod:`pipeline.privacy`).
 3. **Delete**, the history before the summaries. After a crash here, some tables are empty and some are not.
-4. **Write the summaries anew** from what is left of the history: the customer may have come back while this went on.
-   A batch that is being written meanwhile adds rows that the deletion may take away again; so this is repeated until
-   history and summaries agree.
-5. **Look** into every table. What is found, because something slow was still writing, is deleted again.
-6. **Complete**: the receipt, and the tombstone says since when workers may trust the summary rows again.
+4. **Recompute the summaries** from the remaining history: the customer may have come back meanwhile. A batch that is
+   being written at the same time adds rows that the deletion may remove again; so this is repeated until history and
+   summaries agree.
+5. **Verify** every table. Rows that a slow writer has added are deleted again.
+6. **Complete**: write the receipt, and note in the tombstone since when workers may trust the summary rows again.
 
-What no order can exclude is a worker that is suspended in the moment between looking for tombstones and writing, for
-longer than all of this takes. :func:`sweep` finds what such a worker leaves.
+No order can exclude a worker that is suspended between reading tombstones and writing for longer than all of this
+takes. :func:`sweep` finds the rows that such a worker writes.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 WORKERS_KNOW_AFTER_S: Final = 3.0
-"""Longer than a worker may go without looking for tombstones (``pipeline.privacy``), and a write after it takes."""
+"""Longer than a worker goes without reading tombstones (``pipeline.privacy``) plus the duration of a write."""
 ROUNDS: Final = 5
 ABANDONED_MS: Final = 3_600_000
-"""After so long the process that erased somebody is taken for dead."""
+"""An erasure that has not completed after this time is taken to be abandoned by its process."""
 _PAUSE_S: Final = 0.2
 
 
@@ -58,7 +58,7 @@ class Erasure:
     """An erasure that has begun.
 
     Attributes:
-        requested_by: The key, or the command, that asked for it.
+        requested_by: Name of the key or command that asked for it.
     """
 
     erased: ErasureScope
@@ -66,42 +66,42 @@ class Erasure:
     requested_by: str
 
 
-def begin_erasure(store: Store, erasing: Erasure) -> None:
-    """Write the tombstones. What follows is :func:`finish_erasure`, after :data:`WORKERS_KNOW_AFTER_S`."""
-    erased = erasing.erased
+def begin_erasure(store: Store, erasure: Erasure) -> None:
+    """Write the tombstones. :func:`finish_erasure` may follow after :data:`WORKERS_KNOW_AFTER_S`."""
+    erased = erasure.erased
     write_tombstones(
-        store, erased.tenant_id, erased.hashes, erased_at_ms=erased.until_ms, receipt_id=erasing.receipt_id
+        store, erased.tenant_id, erased.hashes, erased_at_ms=erased.until_ms, receipt_id=erasure.receipt_id
     )
 
 
 def finish_erasure(
     store: Store,
-    erasing: Erasure,
+    erasure: Erasure,
     *,
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Receipt:
-    """Delete, look, and complete. May be repeated.
+    """Delete, verify, and complete. May be repeated.
 
     Args:
         store: The database.
-        erasing: An erasure whose tombstones every worker knows.
-        clock: Epoch milliseconds.
-        sleep: Waits for what is still being written.
+        erasure: An erasure whose tombstones every worker has read.
+        clock: Returns epoch milliseconds.
+        sleep: Waits for concurrent writes.
 
     Raises:
-        StorageError: The database does not answer. What is deleted is deleted; the tombstones stay.
+        StorageError: The database does not answer. Deleted rows stay deleted; the tombstones stay.
     """
-    erased = replace(erasing.erased, only_old=False)
+    erased = replace(erasure.erased, only_old=False)
     deleted, is_verified = _delete_all(store, erased, sleep)
     receipt = Receipt(
-        receipt_id=erasing.receipt_id,
+        receipt_id=erasure.receipt_id,
         customer_hashes=erased.hashes,
         erased_at_ms=erased.until_ms,
         completed_at_ms=clock(),
         deleted=deleted,
         is_verified=is_verified,
-        requested_by=erasing.requested_by,
+        requested_by=erasure.requested_by,
     )
     write_receipt(store, erased.tenant_id, receipt)
     if is_verified:
@@ -110,15 +110,15 @@ def finish_erasure(
             erased.tenant_id,
             erased.hashes,
             erased_at_ms=erased.until_ms,
-            receipt_id=erasing.receipt_id,
+            receipt_id=erasure.receipt_id,
             completed_at_ms=receipt.completed_at_ms,
         )
     return receipt
 
 
 def count_remains(store: Store, erased: ErasureScope) -> dict[str, int]:
-    """Look into every place for what an erasure should have deleted: rows by table, where there are any."""
-    counts = {place.table: count_rows(store, place, erased) for place in find_locations(store)}
+    """Count the rows that an erasure should have deleted, by table, where there are any."""
+    counts = {location.table: count_rows(store, location, erased) for location in find_locations(store)}
     return {table: rows for table, rows in counts.items() if rows}
 
 
@@ -128,18 +128,18 @@ def sweep(
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Mapping[str, int]:
-    """Look through all tables for customers with tombstones, and delete what is from before their erasure.
+    """Search all tables for customers with tombstones, and delete their rows from before the erasure.
 
-    Finds what a suspended worker wrote late, and completes erasures whose process died.
+    Finds rows that a suspended worker wrote late, and completes erasures whose process died.
 
     Returns:
         Rows deleted, by table.
     """
     known = {(one.tenant_id, one.customer_hash): one for one in read_tombstones(store)}
     left: set[tuple[str, str]] = set()
-    for place in find_locations(store) if known else ():
-        if place.kind in (LocationKind.COLUMN, LocationKind.SUMMARIES, LocationKind.OF_DECISIONS):
-            left |= set(store.select("privacy/left_of_erased", place.names).iter_rows())
+    for location in find_locations(store) if known else ():
+        if location.kind in (LocationKind.COLUMN, LocationKind.SUMMARIES, LocationKind.OF_DECISIONS):
+            left |= set(store.select("privacy/left_of_erased", location.parameters).iter_rows())
     total: Counter[str] = Counter()
     for tenant_id, customer_id in sorted(left):
         one = known[tenant_id, hash_customer(tenant_id, customer_id)]
@@ -162,28 +162,28 @@ def sweep(
 
 
 def _delete_all(store: Store, erased: ErasureScope, sleep: Callable[[float], None]) -> tuple[dict[str, int], bool]:
-    """Delete until nothing is found: rows by table, and whether nothing was left in the end."""
+    """Delete until no rows are found: return the rows by table, and whether none were left in the end."""
     deleted: Counter[str] = Counter()
-    places = find_locations(store)
+    locations = find_locations(store)
     for _ in range(ROUNDS):
-        found = _count_all(store, places, erased)
-        for place, rows in found.items():
-            deleted[place.table] += rows
-            if place.kind is LocationKind.SUMMARIES:
+        found = _count_all(store, locations, erased)
+        for location, rows in found.items():
+            deleted[location.table] += rows
+            if location.kind is LocationKind.SUMMARIES:
                 rewrite_summaries(store, erased, sleep=sleep)
             else:
-                delete_rows(store, place, erased)
+                delete_rows(store, location, erased)
         if not count_remains(store, erased):
             return dict(deleted), True
         sleep(_PAUSE_S)
     return dict(deleted), False
 
 
-def _count_all(store: Store, places: Sequence[Location], erased: ErasureScope) -> dict[Location, int]:
-    """What will be deleted: rows by place. Of summaries all, because a row does not show what it is made of."""
-    found = {place: rows for place in places if (rows := count_rows(store, place, erased))}
-    for place in places:
-        is_touched = place in found or not erased.only_old or any(one.table == HISTORY for one in found)
-        if place.kind is LocationKind.SUMMARIES and is_touched and (rows := count_summaries(store, erased)):
-            found[place] = rows
-    return dict(sorted(found.items(), key=lambda pair: places.index(pair[0])))
+def _count_all(store: Store, locations: Sequence[Location], erased: ErasureScope) -> dict[Location, int]:
+    """Count the rows to delete, by location. Of summaries all, because a row does not show which events it counts."""
+    found = {location: rows for location in locations if (rows := count_rows(store, location, erased))}
+    for location in locations:
+        is_touched = location in found or not erased.only_old or any(one.table == HISTORY for one in found)
+        if location.kind is LocationKind.SUMMARIES and is_touched and (rows := count_summaries(store, erased)):
+            found[location] = rows
+    return dict(sorted(found.items(), key=lambda pair: locations.index(pair[0])))

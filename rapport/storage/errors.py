@@ -1,4 +1,4 @@
-"""What can go wrong with the store, and the one question that matters: may it be tried again?"""
+"""Errors of the store, divided by whether the call may be tried again."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ TRANSIENT_CODES: Final = frozenset(
 )
 
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
-"""A full disk has many codes, by the call that met it, and always the system's text."""
+"""A full disk has different codes, depending on the call that met it, but always the system's text."""
 
 
 def is_transient(code: int, message: str) -> bool:
-    """Return whether the call that failed with this may succeed later; an unknown code may not."""
+    """Return whether a call that failed with this may succeed later; False for unknown codes."""
     return code in TRANSIENT_CODES or any(text in message for text in _NO_SPACE)
 
 
@@ -57,7 +57,7 @@ class StorageError(Exception):
 
 
 class TransientStorageError(StorageError):
-    """The store is away, slow or overloaded: the same call may succeed later."""
+    """The store is unavailable, slow or overloaded: the same call may succeed later."""
 
 
 class TerminalStorageError(StorageError):
@@ -65,5 +65,5 @@ class TerminalStorageError(StorageError):
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error says that the store is away for everybody, and not only that one query was too much for it."""
+    """Return whether an error says that the store is unavailable to all, not only that one query hit its limits."""
     return isinstance(error, TransientStorageError) and error.code not in _OF_THE_QUERY

@@ -1,4 +1,4 @@
-"""What experiments have shown so far: customers and conversions per variant."""
+"""Results of experiments so far: customers and conversions per variant."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionQuery:
-    """Which recommendations and conversions are counted.
+    """Recommendations and conversions to count.
 
     Attributes:
         from_ms: Recommendations at or after this time, epoch milliseconds.
-        to_ms: Recommendations and conversions before it.
+        to_ms: Recommendations and conversions before this time.
         offer_id: Conversions of this offer; empty: of any.
-        only_offered: A conversion counts only after a recommendation of its own offer in the experiment.
+        only_offered: Whether a conversion counts only after a recommendation of its own offer in the experiment.
     """
 
     tenant_id: str
@@ -33,47 +33,45 @@ class ConversionQuery:
 
 @dataclass(frozen=True, slots=True)
 class ConversionCounts:
-    """People and conversions. Ids that were merged are one person.
+    """Numbers of people and conversions. Merged ids are one person.
 
     Attributes:
-        samples: By variant, or by creative; those without customers are missing.
-        switched: People who were in several of them; they count for the first.
+        samples: By variant, or by creative; those without customers are left out.
+        switched: People who were in several variants; they count for the first.
     """
 
     samples: Mapping[str, Sample]
     switched: int
 
 
-def count_variants(store: Store, experiment_id: str, counting: ConversionQuery) -> ConversionCounts:
-    """Count the people in each arm of an experiment, and how many of them converted on it."""
+def count_variants(store: Store, experiment_id: str, query: ConversionQuery) -> ConversionCounts:
+    """Count the people in each variant of an experiment, and those of them who converted on it."""
     return _sum_rows(
         store.rows(
             "experiments/variants",
-            {**_parameters(store, counting), "experiment_id": experiment_id, "only_offered": counting.only_offered},
+            {**_parameters(store, query), "experiment_id": experiment_id, "only_offered": query.only_offered},
         )
     )
 
 
-def count_creatives(store: Store, experiment_id: str, counting: ConversionQuery) -> ConversionCounts:
-    """Count the people to whom each creative of an offer was recommended, and how many converted on it.
+def count_creatives(store: Store, experiment_id: str, query: ConversionQuery) -> ConversionCounts:
+    """Count the people to whom each creative of an offer was recommended, and those who converted on it.
 
     Args:
         store: The database.
         experiment_id: Only its recommendations; empty: all.
-        counting: Names the offer.
+        query: Names the offer.
     """
-    return _sum_rows(
-        store.rows("experiments/creatives", {**_parameters(store, counting), "experiment_id": experiment_id})
-    )
+    return _sum_rows(store.rows("experiments/creatives", {**_parameters(store, query), "experiment_id": experiment_id}))
 
 
-def _parameters(store: Store, counting: ConversionQuery) -> dict[str, Any]:
+def _parameters(store: Store, query: ConversionQuery) -> dict[str, Any]:
     return {
-        **read_aliases(store, counting.tenant_id),
-        "tenant_id": counting.tenant_id,
-        "offer_id": counting.offer_id,
-        "from_ms": counting.from_ms,
-        "to_ms": counting.to_ms,
+        **read_aliases(store, query.tenant_id),
+        "tenant_id": query.tenant_id,
+        "offer_id": query.offer_id,
+        "from_ms": query.from_ms,
+        "to_ms": query.to_ms,
     }
 
 

@@ -1,4 +1,4 @@
-"""The interaction history, page by page."""
+"""Pages of the interaction history."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 AFTER_LAST_ID: Final = "g"
-"""Ids are hexadecimal: every one is smaller."""
+"""Greater than every event id, as ids are hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which interactions of a tenant are meant; empty: any.
+    """Conditions on a tenant's interactions; empty means no condition.
 
     Attributes:
-        members: All ids of the customer, who is one person; empty if there is just the one.
-        from_ms: Event time, epoch milliseconds, inclusive.
-        to_ms: Likewise, exclusive.
+        from_ms: Earliest event time, epoch milliseconds, inclusive.
+        to_ms: Latest event time, exclusive.
+        members: All ids of a merged customer; empty if there is just the one.
     """
 
     tenant_id: str
@@ -43,16 +43,16 @@ class HistoryFilter:
 
     @property
     def customer_ids(self) -> tuple[str, ...]:
-        """The ids of the customer; none if no customer is meant."""
+        """Ids of the customer; empty if the filter names none."""
         return self.members or ((self.customer_id,) if self.customer_id else ())
 
     @property
     def is_narrow(self) -> bool:
-        """Whether more than the tenant, the customer and a range of time is given."""
+        """Whether there are conditions besides the tenant, the customer and the time."""
         return any((self.offer_id, self.creative_id, self.channel_id, self.outcome, self.direction))
 
     def parameters(self, cursor: str = "") -> dict[str, Any]:
-        """The parameters of the queries; a page ends before the cursor."""
+        """Return the parameters of the queries; a page ends before the cursor."""
         before_id = AFTER_LAST_ID if self.to_ms is None else make_first_id(self.to_ms)
         return {
             "tenant_id": self.tenant_id,
@@ -69,22 +69,22 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPageQuery:
-    """A page of one customer's history.
+    """Query for a page of one customer's history.
 
     Attributes:
-        wanted: Names a customer.
-        cursor: The id of the last interaction the caller has; empty for the first page.
-        limit: At most so many.
+        filters: Conditions that name a customer.
+        cursor: Id of the last interaction of the page before; empty for the first page.
+        limit: Interactions per page.
     """
 
-    wanted: HistoryFilter
+    filters: HistoryFilter
     cursor: str = ""
     limit: int = 25
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Interactions, newest first, and how many there are on all pages; 0 where this one is empty."""
+    """Interactions, newest first, and their number on all pages; 0 where this page is empty."""
 
     rows: Sequence[dict[str, Any]]
     total: int
@@ -96,11 +96,11 @@ _NOTHING: Final = HistoryPage((), 0)
 
 
 def read_pages(store: Store, requests: Sequence[HistoryPageQuery]) -> list[HistoryPage]:
-    """Read the pages of several requests with two queries, each in its place; of long histories with some more."""
-    bounds = [request.wanted.parameters() for request in requests]
+    """Read the pages of several queries, in their order, with two database queries; with more for long histories."""
+    bounds = [request.filters.parameters() for request in requests]
     events, long = read_events(
         store,
-        {(request.wanted.tenant_id, one) for request in requests for one in request.wanted.customer_ids},
+        {(request.filters.tenant_id, one) for request in requests for one in request.filters.customer_ids},
         min(each["from_id"] for each in bounds),
     )
     histories: dict[CustomerRef, list[StoredEvent]] = {}
@@ -127,61 +127,61 @@ class _PageEvents(NamedTuple):
 
 
 def _is_long(request: HistoryPageQuery, long: frozenset[CustomerRef]) -> bool:
-    return not long.isdisjoint((request.wanted.tenant_id, one) for one in request.wanted.customer_ids)
+    return not long.isdisjoint((request.filters.tenant_id, one) for one in request.filters.customer_ids)
 
 
 def _read_long_page(store: Store, request: HistoryPageQuery) -> HistoryPage:
-    """A page of a long history, cut and counted by the engine."""
-    wanted = request.wanted
-    found = store.select("history/page_of_customer", {**wanted.parameters(request.cursor), "limit": request.limit})
-    keys = [(wanted.tenant_id, customer_id, event_id) for customer_id, event_id in found.iter_rows()]
+    """Read a page of a long history, cut and counted by the engine."""
+    filters = request.filters
+    found = store.select("history/page_of_customer", {**filters.parameters(request.cursor), "limit": request.limit})
+    keys = [(filters.tenant_id, customer_id, event_id) for customer_id, event_id in found.iter_rows()]
     if not keys:
         return _NOTHING
     rows = _read_rows(store, keys)
-    total = store.rows("history/total_of_customer", wanted.parameters())[0]["total"]
+    total = store.rows("history/total_of_customer", filters.parameters())[0]["total"]
     return HistoryPage([rows[key] for key in keys], total)
 
 
 def _cut_page(histories: _Histories, request: HistoryPageQuery, bounds: Mapping[str, Any]) -> _PageEvents:
-    """The interactions on a page, newest first, and how many there are on all pages."""
-    wanted = request.wanted
+    """Return the events on a page, newest first, and their number on all pages."""
+    filters = request.filters
     matching = [
         entry
-        for one in wanted.customer_ids
-        for entry in histories.get((wanted.tenant_id, one), ())
+        for one in filters.customer_ids
+        for entry in histories.get((filters.tenant_id, one), ())
         if bounds["from_id"] <= entry.id < bounds["before_id"]
     ]
     for name in _FILTERS:
-        if value := getattr(wanted, name):
+        if value := getattr(filters, name):
             matching = [entry for entry in matching if getattr(entry, name) == value]
     following = [entry for entry in matching if entry.id < request.cursor] if request.cursor else matching
     return _PageEvents(nlargest(request.limit, following, key=attrgetter("id")), len(matching))
 
 
 def _read_rows(store: Store, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Interactions in full, by tenant, customer and id."""
+    """Read whole interactions, by tenant, customer and id."""
     if not keys:
         return {}
     parameters = {**build_customer_parameters([key[:2] for key in keys]), "ids": sorted({key[2] for key in keys})}
     return {(row["tenant_id"], row["customer_id"], row["id"]): row for row in store.rows("history/rows", parameters)}
 
 
-def read_page(store: Store, wanted: HistoryFilter, cursor: str, limit: int) -> list[dict[str, Any]]:
-    """The newest interactions of any customer before a cursor, newest first.
+def read_page(store: Store, filters: HistoryFilter, cursor: str, limit: int) -> list[dict[str, Any]]:
+    """Read the newest interactions of any customer before a cursor, newest first.
 
     Args:
         store: The database.
-        wanted: Which; names no customer.
-        cursor: The id of the last interaction the caller has; empty for the first page.
-        limit: At most so many.
+        filters: Conditions that name no customer.
+        cursor: Id of the last interaction of the page before; empty for the first page.
+        limit: Interactions per page.
     """
-    parameters = {**wanted.parameters(cursor), "limit": limit}
-    if wanted.is_narrow:
+    parameters = {**filters.parameters(cursor), "limit": limit}
+    if filters.is_narrow:
         return store.rows("history/of_tenant_filtered", parameters)
     return store.rows("history/of_tenant", parameters)
 
 
-def count_interactions(store: Store, wanted: HistoryFilter) -> int:
-    """How many interactions there are, each counted once."""
-    name = "history/total_of_customer" if wanted.customer_ids else "history/total"
-    return int(store.rows(name, wanted.parameters())[0]["total"])
+def count_interactions(store: Store, filters: HistoryFilter) -> int:
+    """Count the interactions, each once."""
+    name = "history/total_of_customer" if filters.customer_ids else "history/total"
+    return int(store.rows(name, filters.parameters())[0]["total"])

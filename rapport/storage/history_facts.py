@@ -1,4 +1,4 @@
-"""What of decisions' facts only the history knows: rolling windows, outcomes, exposures and metrics."""
+"""Facts for decisions that need the history: rolling windows, outcomes, exposures and metrics."""
 
 from __future__ import annotations
 
@@ -28,126 +28,126 @@ PERIODS: Final[Mapping[WindowUnit, PeriodType]] = {
     WindowUnit.MONTH: PeriodType.MONTHLY,
 }
 HistoryNeed = tuple[str, int, "Window | None"]
-"""What is asked of the history: for what, from which time on, and the window that is counted."""
+"""One need for the history: purpose, start (epoch milliseconds), and the window to count, if any."""
 AppliedOffsets = dict["CustomerRef", dict[SummaryRowKey, int]]
-"""The offset up to which the summaries of each place of each customer count."""
+"""Applied offset of each summary row, by customer."""
 
 
-def add_history(store: Store, requests: Sequence[FactsQuery], facts: list[FactsResult], reach: AppliedOffsets) -> None:
-    """Add what only the history knows: of it, exactly the events that the summaries count already.
+def add_history(store: Store, queries: Sequence[FactsQuery], facts: list[FactsResult], applied: AppliedOffsets) -> None:
+    """Add the facts that need the history, from exactly the events that the summary rows count already.
 
-    Recommendations, which no summary counts, only matter to behavioral metrics that ask for them.
+    Recommendations, which no summary counts, only count in behavioral metrics that ask for them.
     """
-    asked = {number: list(_list_needs(one, facts[number])) for number, one in enumerate(requests)}
-    numbers = index_requests((number, requests[number]) for number, windows in asked.items() if windows)
+    needs = {number: list(_list_needs(one, facts[number])) for number, one in enumerate(queries)}
+    numbers = index_queries((number, queries[number]) for number, windows in needs.items() if windows)
     if not numbers:
         return
-    first_id = make_first_id(min(start for windows in asked.values() for _, start, _ in windows))
+    first_id = make_first_id(min(start for windows in needs.values() for _, start, _ in windows))
     events, long = read_events(store, numbers, first_id)
     is_long = {number for customer in long for number in numbers[customer]}
     for number in is_long:
-        _add_long_history(store, requests[number], facts[number], asked[number], reach)
-    known: dict[int, list[StoredEvent]] = {number: [] for number, windows in asked.items() if windows}
+        _add_long_history(store, queries[number], facts[number], needs[number], applied)
+    known: dict[int, list[StoredEvent]] = {number: [] for number, windows in needs.items() if windows}
     for event in events:
         is_contact = event.category != OutcomeCategory.RECOMMENDATION
-        if is_contact and event.offset > reach.get(event.customer, {}).get(place_of(event), -1):
+        if is_contact and event.offset > applied.get(event.customer, {}).get(build_row_key(event), -1):
             continue
         for number in numbers[event.customer]:
             known[number].append(event)
     for number in known.keys() - is_long:
-        _add_events(requests[number], facts[number], asked[number], known[number])
+        _add_events(queries[number], facts[number], needs[number], known[number])
 
 
 def _add_events(
-    request: FactsQuery, facts: FactsResult, asked: Sequence[HistoryNeed], events: Sequence[StoredEvent]
+    query: FactsQuery, facts: FactsResult, needs: Sequence[HistoryNeed], events: Sequence[StoredEvent]
 ) -> None:
     contacts: dict[Subject, int] = {}
     for event in events:
         if event.category == OutcomeCategory.RECOMMENDATION:
             continue
         counted_ms = event.counted_ms
-        keep_latest(contacts, place_of(event).subject, counted_ms)
-        for aim in asked:
-            _add_event(facts, request, aim, event, counted_ms)
-    facts.metrics = _measure(request, events)
-    _date_contacts(facts, request, contacts)
+        keep_latest(contacts, build_row_key(event).subject, counted_ms)
+        for need in needs:
+            _add_event(facts, query, need, event, counted_ms)
+    facts.metrics = _measure(query, events)
+    _date_contacts(facts, query, contacts)
 
 
 def _add_long_history(
-    store: Store, request: FactsQuery, facts: FactsResult, asked: Sequence[HistoryNeed], reach: AppliedOffsets
+    store: Store, query: FactsQuery, facts: FactsResult, needs: Sequence[HistoryNeed], applied: AppliedOffsets
 ) -> None:
-    """The same of one customer whose history is long: the engine counts, and what it counts is not read."""
-    members = request.members or (request.customer_id,)
+    """Add the same facts for a customer with a long history, from groups of events that the engine has aggregated."""
+    members = query.members or (query.customer_id,)
     reached = [
-        (place.customer_id, *place.subject, place.source, offset)
-        for customer in request.customers
-        for place, offset in reach.get(customer, {}).items()
+        (row_key.customer_id, *row_key.subject, row_key.source, offset)
+        for customer in query.customers
+        for row_key, offset in applied.get(customer, {}).items()
     ]
-    if request.exposures:
-        seen = read_exposures(store, request.tenant_id, members, reached, request.exposures)
+    if query.exposures:
+        seen = read_exposures(store, query.tenant_id, members, reached, query.exposures)
         facts.exposed |= {Exposure(*one) for one in seen}
-    later_ms = request.now_ms + 1
-    asked = [aim for aim in asked if aim[0] != "exposures"]
-    starts = sorted({later_ms, *(start_ms for _, start_ms, _ in asked)})
+    later_ms = query.now_ms + 1
+    needs = [need for need in needs if need[0] != "exposures"]
+    starts = sorted({later_ms, *(start_ms for _, start_ms, _ in needs)})
     bucket_of = {start_ms: number for number, start_ms in enumerate(starts, 1)}
-    groups = read_groups(store, request.tenant_id, members, reached, starts)
+    groups = read_groups(store, query.tenant_id, members, reached, starts)
     contacts: dict[Subject, int] = {}
     for group in groups:
         if group.category != OutcomeCategory.RECOMMENDATION:
             keep_latest(contacts, group.subject, group.latest_ms)
-            for purpose, start_ms, window in asked:
-                _add_group(facts, request, (purpose, bucket_of[start_ms], window), group)
-    _date_contacts(facts, request, contacts)
+            for purpose, start_ms, window in needs:
+                _add_group(facts, query, (purpose, bucket_of[start_ms], window), group)
+    _date_contacts(facts, query, contacts)
     values = {
         metric.key: measure_groups(
             metric, (one.metric for one in groups if bucket_of[start_ms] <= one.bucket < bucket_of[later_ms])
         )
-        for metric in request.metrics
-        for start_ms in [max(0, compute_window_start_ms(metric, request.now_ms))]
+        for metric in query.metrics
+        for start_ms in [max(0, compute_window_start_ms(metric, query.now_ms))]
     }
     facts.metrics = {key: value for key, value in values.items() if value is not None}
 
 
-def _add_group(facts: FactsResult, request: FactsQuery, aim: HistoryNeed, group: EventGroup) -> None:
-    """What :func:`_add_event` does with each event of a group; times are numbers of buckets."""
-    purpose, first_bucket, window = aim
+def _add_group(facts: FactsResult, query: FactsQuery, need: HistoryNeed, group: EventGroup) -> None:
+    """Add a group of events as :func:`_add_event` adds each event; times are numbers of buckets."""
+    purpose, first_bucket, window = need
     if group.bucket < first_bucket:
         if purpose == "summarised" and window is not None and group.named_bucket >= first_bucket:
             facts.add(window, group.subject, _count_event(group, group.events).negated())
     elif purpose == "counts" and window is not None:
         facts.add(window, group.subject, _count_event(group, group.events))
-    elif purpose == "outcomes" and group.outcome in request.outcomes:
+    elif purpose == "outcomes" and group.outcome in query.outcomes:
         keep_latest(facts.last_outcome_ms, (group.outcome, group.subject), group.latest_ms)
 
 
-def _date_contacts(facts: FactsResult, request: FactsQuery, counted: Mapping[Subject, int]) -> None:
-    """Put the latest contacts at the time when they count, as far back as the history was read for it."""
+def _date_contacts(facts: FactsResult, query: FactsQuery, counted: Mapping[Subject, int]) -> None:
+    """Date the latest contacts by the time at which they count, as far back as the history was read for it."""
     for subject, at_ms in facts.last_contact_ms.items():
-        if at_ms >= request.first_contact_ms:
+        if at_ms >= query.first_contact_ms:
             facts.last_contact_ms[subject] = min(at_ms, counted.get(subject, at_ms))
 
 
-def _measure(request: FactsQuery, events: Sequence[StoredEvent]) -> dict[str, float]:
-    measured = [event.measured for event in events] if request.metrics else []
-    values = {definition.key: measure(definition, measured, request.now_ms) for definition in request.metrics}
+def _measure(query: FactsQuery, events: Sequence[StoredEvent]) -> dict[str, float]:
+    measured = [event.measured for event in events] if query.metrics else []
+    values = {definition.key: measure(definition, measured, query.now_ms) for definition in query.metrics}
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _add_event(facts: FactsResult, request: FactsQuery, aim: HistoryNeed, event: StoredEvent, counted_ms: int) -> None:
-    purpose, start_ms, window = aim
-    subject = place_of(event).subject
+def _add_event(facts: FactsResult, query: FactsQuery, need: HistoryNeed, event: StoredEvent, counted_ms: int) -> None:
+    purpose, start_ms, window = need
+    subject = build_row_key(event).subject
     if counted_ms < start_ms:
         if purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
             facts.add(window, subject, _count_event(event).negated())
     elif purpose == "counts" and window is not None:
         facts.add(window, subject, _count_event(event))
     elif purpose == "outcomes":
-        if event.outcome in request.outcomes:
+        if event.outcome in query.outcomes:
             keep_latest(facts.last_outcome_ms, (event.outcome, subject), counted_ms)
     elif (
         purpose == "exposures"
         and event.category == OutcomeCategory.IMPRESSION
-        and event.recommendation_id in request.exposures
+        and event.recommendation_id in query.exposures
     ):
         facts.exposed.add(Exposure(event.recommendation_id, event.rank))
 
@@ -164,46 +164,46 @@ def _count_event(event: StoredEvent | EventGroup, events: int = 1) -> Counts:
     )
 
 
-def _list_needs(request: FactsQuery, facts: FactsResult) -> Iterator[HistoryNeed]:
-    """What a request asks of the history."""
-    for window in sorted(request.windows, key=str):
-        zone = request.time_zone if window.zone is WindowZone.TENANT else request.customer_zone or request.time_zone
-        if not is_summarised(window, request):
-            yield "counts", window.start_ms(request.now_ms, zone), window
+def _list_needs(query: FactsQuery, facts: FactsResult) -> Iterator[HistoryNeed]:
+    """List what a query needs from the history."""
+    for window in sorted(query.windows, key=str):
+        zone = query.time_zone if window.zone is WindowZone.TENANT else query.customer_zone or query.time_zone
+        if not is_summarised(window, query):
+            yield "counts", window.start_ms(query.now_ms, zone), window
         elif window.unit is not WindowUnit.ALL and window in facts.counts:
-            yield "summarised", window.start_ms(request.now_ms, zone), window
-    if request.outcomes:
-        yield "outcomes", request.first_outcome_ms, None
-    if request.exposures:
+            yield "summarised", window.start_ms(query.now_ms, zone), window
+    if query.outcomes:
+        yield "outcomes", query.first_outcome_ms, None
+    if query.exposures:
         yield "exposures", 0, None
-    if any(at_ms >= request.first_contact_ms for at_ms in facts.last_contact_ms.values()):
-        yield "contacts", max(0, request.first_contact_ms - MAX_FUTURE_MS), None
-    for metric in request.metrics:
-        yield "metrics", max(0, compute_window_start_ms(metric, request.now_ms)), None
+    if any(at_ms >= query.first_contact_ms for at_ms in facts.last_contact_ms.values()):
+        yield "contacts", max(0, query.first_contact_ms - MAX_FUTURE_MS), None
+    for metric in query.metrics:
+        yield "metrics", max(0, compute_window_start_ms(metric, query.now_ms)), None
 
 
-def is_summarised(window: Window, request: FactsQuery) -> bool:
-    """Whether summaries count a window; of the others, only the history knows."""
+def is_summarised(window: Window, query: FactsQuery) -> bool:
+    """Return whether summaries count a window; other windows need the history."""
     if window.unit is WindowUnit.ALL:
         return True
-    is_tenants = window.zone is WindowZone.TENANT or request.customer_zone in (None, request.time_zone)
+    is_tenants = window.zone is WindowZone.TENANT or query.customer_zone in (None, query.time_zone)
     return window.kind is WindowKind.CALENDAR and window.unit in PERIODS and is_tenants
 
 
-def index_requests(requests: Iterable[tuple[int, FactsQuery]]) -> dict[CustomerRef, list[int]]:
-    """The requests that are about a customer, by each of the ids."""
+def index_queries(queries: Iterable[tuple[int, FactsQuery]]) -> dict[CustomerRef, list[int]]:
+    """Return the numbers of the queries about each customer id."""
     numbers: dict[CustomerRef, list[int]] = {}
-    for number, request in requests:
-        for customer in request.customers:
+    for number, query in queries:
+        for customer in query.customers:
             numbers.setdefault(customer, []).append(number)
     return numbers
 
 
-def place_of(row: StoredEvent | StoredSummary) -> SummaryRowKey:
-    """Where a row counts."""
+def build_row_key(row: StoredEvent | StoredSummary) -> SummaryRowKey:
+    """Return the key of the summary row in which an event counts, or of a summary row itself."""
     return SummaryRowKey(Subject(row.offer_id, row.creative_id, row.channel_id), row.source, row.customer_id)
 
 
 def keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:
-    """Remember the latest time of a key."""
+    """Set the time of a key unless a later one is set."""
     times[key] = max(at_ms, times.get(key, at_ms))

@@ -1,4 +1,4 @@
-"""Identifiers of customers, and merges: two append-only tables that are worked out when they are read."""
+"""Identity resolution: links of identifiers and merges of customers, two append-only tables resolved at reading."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 CUSTOMER_ID: Final = "customer_id"
-"""The type of identifiers that are ids of customers themselves."""
+"""Type of identifiers that are customer ids."""
 
 
 class Identifier(NamedTuple):
-    """A name by which a person is known.
+    """An identifier of a person.
 
     Attributes:
-        confidence: From 0 to 1, that it is this person's.
+        confidence: From 0 to 1, that it belongs to this person.
     """
 
     type: str
@@ -33,19 +33,19 @@ class Identifier(NamedTuple):
 
 
 class MergeStamp(NamedTuple):
-    """The state of a tenant's merges: it differs whenever they do."""
+    """State of a tenant's merges: differs whenever they do."""
 
     statements: int
     newest_us: int
 
 
 def read_merge_stamp(store: Store, tenant_id: str) -> MergeStamp:
-    """The state that a tenant's merges are in."""
+    """Read the state of a tenant's merges."""
     return MergeStamp(**store.rows("identity/stamp", {"tenant_id": tenant_id})[0])
 
 
 def read_merges(store: Store, tenant_id: str) -> Merges:
-    """What a tenant's merges come to."""
+    """Read a tenant's merges, resolved."""
     rows = store.rows("identity/merges", {"tenant_id": tenant_id})
     return Merges.from_log(MergeStatement(**{**row, "is_undone": bool(row["is_undone"])}) for row in rows)
 
@@ -54,14 +54,14 @@ def read_aliases(store: Store, tenant_id: str) -> dict[str, list[str]]:
     """Read the canonical ids of merged customers as parameters of a query that counts people.
 
     Returns:
-        ``aliases``, and in the same places ``canonical_ids``, for ``transform(customer_id, …, customer_id)``.
+        ``aliases`` and, in the same order, ``canonical_ids``, for ``transform(customer_id, …, customer_id)``.
     """
     aliases = {"": "", **read_merges(store, tenant_id).aliases}  # the engine wants to see one at least
     return {"aliases": list(aliases), "canonical_ids": list(aliases.values())}
 
 
 def append_statement(store: Store, tenant_id: str, statement: MergeStatement, author: Author) -> None:
-    """Note a merge, or that it is undone."""
+    """Record a merge, or that a merge is undone."""
     row = {
         "tenant_id": tenant_id,
         "merge_id": statement.merge_id,
@@ -76,7 +76,7 @@ def append_statement(store: Store, tenant_id: str, statement: MergeStatement, au
 def append_links(
     store: Store, tenant_id: str, customer_id: str, identifiers: Sequence[Identifier], author: Author
 ) -> None:
-    """Link identifiers to a customer. Those that were another's are this one's from now on."""
+    """Link identifiers to a customer; identifiers linked to another customer now belong to this one."""
     rows = [
         {
             "tenant_id": tenant_id,
@@ -92,9 +92,9 @@ def append_links(
 
 
 def resolve_identifier(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
-    """Whom an identifier belongs to: as it was linked last, else as contact profiles say; None if nobody says.
+    """Return the customer of an identifier: by the latest link, else by contact profiles; None if there is neither.
 
-    Of a contact profile with several contact ids, the first stands for the person.
+    Of a contact profile with several contact ids, the first is returned.
     """
     if is_placeholder(value):
         return None
@@ -121,7 +121,7 @@ def _find_link(store: Store, tenant_id: str, kind: str, value: str) -> str | Non
 
 
 def list_identifiers(store: Store, tenant_id: str, members: Collection[str]) -> list[Identifier]:
-    """All by which a person is known: their ids, what was linked to one of them, and what contact profiles say."""
+    """List all identifiers of a person: the customer ids, linked identifiers, and those in contact profiles."""
     found = [Identifier(CUSTOMER_ID, member, 1.0) for member in members]
     linked = store.rows("identity/links", {"tenant_id": tenant_id, "names": list(members)})
     found += [Identifier(**row) for row in linked if row.pop("customer_id") in members]

@@ -1,11 +1,11 @@
-"""Customers in journeys.
+"""Enrolments of customers in journeys, changed with optimistic locking.
 
-The invariant: version n + 1 of an enrolment is the row that was stored first among those that name it, and whoever
-writes n + 1 has read n. So of two workers that move a customer on at the same time one has done so, and the other's
-attempt is as if it had never been. What a step does outside of this table is done by whoever has read the version that
-stands at the step, under a key made of enrolment, step and visit: if two do it, the stream counts it once.
-An erasure writes its tombstone before it deletes, and whoever writes a version looks for tombstones afterwards: so
-whichever comes first, nothing is left of an enrolment that began before the erasure.
+The invariant: version n + 1 of an enrolment is the row that was stored first among those that name it, and each writer
+of n + 1 has read n. So of two workers that advance an enrolment at the same time one succeeds, and the other's attempt
+has no effect. Effects of a step outside this table are carried out by workers that have read the version at that step,
+under a key made of enrolment, step and visit: if two workers do it, the stream counts it once. An erasure writes its
+tombstone before it deletes, and a writer of a version reads tombstones afterwards: so whichever comes first, nothing
+remains of an enrolment that began before the erasure.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _KEY: Final = dict.fromkeys(("tenant_id", "customer_id", "journey_id", "enrollment_id"), pl.String)
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "asked_enrollments": _KEY,
-    "tried_enrollments": {**_KEY, "version": pl.UInt32},
-    "held_journeys": {"tenant_id": pl.String, "journey_id": pl.String},
-    "journey_stretches": {"source": pl.String, "from_offset": pl.UInt64, "until_offset": pl.UInt64},
+    "queried_enrolments": _KEY,
+    "attempted_enrolments": {**_KEY, "version": pl.UInt32},
+    "paused_journeys": {"tenant_id": pl.String, "journey_id": pl.String},
+    "log_ranges": {"source": pl.String, "from_offset": pl.UInt64, "until_offset": pl.UInt64},
 }
-"""The tables sent along with the queries."""
+"""Tables sent along with the queries."""
 _MILLIS: Final = pl.Datetime("ms", "UTC")
 _TYPES: Final[Mapping[str, Any]] = {
     "version": pl.UInt32,
@@ -46,20 +46,20 @@ _TYPES: Final[Mapping[str, Any]] = {
 
 
 class TenantEnrolment(NamedTuple):
-    """An enrolment, and whose."""
+    """An enrolment and its tenant."""
 
     tenant_id: str
     enrollment: Enrolment
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Where it is in the table."""
+        """Key in the table: tenant, customer, journey, enrolment."""
         one = self.enrollment
         return self.tenant_id, one.customer_id, one.journey_id, one.id
 
 
 class OffsetRange(NamedTuple):
-    """A part of a log: from an offset up to, not including, another."""
+    """A range of a log: from an offset up to, but excluding, another."""
 
     source: str
     from_offset: int
@@ -68,12 +68,11 @@ class OffsetRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredJourney:
-    """A journey as it is now, of some tenant.
+    """Newest version of a journey.
 
     Attributes:
-        body: As JSON.
-        is_deleted: Whether it has ended.
-        active_since_ms: Since when it has been active without a break; 0 if it is not.
+        body: The definition as JSON.
+        active_since_ms: Since when the journey has been active without a break; 0 if it is not active.
     """
 
     tenant_id: str
@@ -89,8 +88,8 @@ class CustomerEnrolment(msgspec.Struct, frozen=True, kw_only=True):
     """An enrolment as a customer's profile shows it.
 
     Attributes:
-        current_step: Where the customer is; of one that ended, where that was.
-        completed_at_ms: When it ended, however it did.
+        current_step: Id of the current step; of an ended enrolment, of the last one.
+        completed_at_ms: End of the enrolment, for whatever reason it ended.
     """
 
     enrollment_id: str
@@ -103,7 +102,7 @@ class CustomerEnrolment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_journeys(store: Store) -> list[StoredJourney]:
-    """Load every journey that active tenants have, or had."""
+    """Load every journey of active tenants, ended ones included."""
     return [
         StoredJourney(**{name: value for name, value in row.items() if name != "newest"})
         for row in store.rows("journeys/definitions")
@@ -111,19 +110,19 @@ def load_journeys(store: Store) -> list[StoredJourney]:
 
 
 def load_journey_body(store: Store, tenant_id: str, journey_id: str, version: int) -> str | None:
-    """Load one version of a journey, as JSON."""
+    """Load the definition of one version of a journey, as JSON."""
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "version": version}
     rows = store.rows("journeys/definition", asked)
     return rows[0]["body"] if rows else None
 
 
 def append_enrolments(store: Store, states: Sequence[TenantEnrolment]) -> set[str]:
-    """Write versions of enrolments; say of which the version counts, by the ids of the enrolments.
+    """Write versions of enrolments; return the ids of the enrolments whose version counts.
 
-    Those of customers who have been erased meanwhile are removed, and do not count.
+    Versions of customers who have been erased meanwhile are removed, and do not count.
 
     Args:
-        store: Where.
+        store: The database.
         states: Of different enrolments, each the version after the one that was read.
     """
     if not states:
@@ -132,12 +131,14 @@ def append_enrolments(store: Store, states: Sequence[TenantEnrolment]) -> set[st
     rows = [_to_row(one, change_id) for one in states]
     store.insert("journey_enrollment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
     tried = [(*one.key, one.enrollment.version) for one in states]
-    stored = store.select("journeys/winners", frames={"tried_enrollments": _frame("tried_enrollments", tried)})
+    stored = store.select(
+        "journeys/stored_first", frames={"attempted_enrolments": _frame("attempted_enrolments", tried)}
+    )
     return {one for one, counts in stored.iter_rows() if counts == change_id} - _remove_erased(store, states)
 
 
 def _remove_erased(store: Store, states: Sequence[TenantEnrolment]) -> set[str]:
-    """Remove enrolments of customers who were erased after they had begun; their ids."""
+    """Remove enrolments of customers who were erased after these began; return the ids of the enrolments."""
     erasures = read_erasures(store, {(one.tenant_id, one.enrollment.customer_id) for one in states})
     gone = {
         one.enrollment.id
@@ -151,16 +152,16 @@ def _remove_erased(store: Store, states: Sequence[TenantEnrolment]) -> set[str]:
 
 
 def find_due(
-    store: Store, tenants: Collection[str], held: Collection[tuple[str, str]], now_ms: int, limit: int
+    store: Store, tenants: Collection[str], paused: Collection[tuple[str, str]], now_ms: int, limit: int
 ) -> list[tuple[str, str, str, str]]:
-    """Find enrolments in which there is something to do: tenants take turns, the longest waiting of each first.
+    """Find due enrolments: tenants take turns, and within a tenant the longest waiting comes first.
 
     Args:
-        store: Where.
-        tenants: Whose.
-        held: Tenants and journeys in which everybody waits.
+        store: The database.
+        tenants: Tenants to search.
+        paused: Tenant and journey of paused journeys, which are left out.
         now_ms: Epoch milliseconds.
-        limit: How many at most.
+        limit: Maximum number of enrolments.
 
     Returns:
         Tenant, customer, journey and id of each.
@@ -168,16 +169,16 @@ def find_due(
     found = store.select(
         "journeys/due",
         {"tenants": sorted(tenants), "now": _format_time(now_ms), "limit": limit},
-        frames={"held_journeys": _frame("held_journeys", held)},
+        frames={"paused_journeys": _frame("paused_journeys", paused)},
     )
     return list(found.iter_rows())
 
 
 def load_enrolments(store: Store, keys: Collection[tuple[str, ...]]) -> list[TenantEnrolment]:
-    """Load enrolments by tenant, customer, journey and id, as they stand now; those that there are."""
+    """Load the newest versions of enrolments, by tenant, customer, journey and id; missing ones are left out."""
     if not keys:
         return []
-    rows = store.select("journeys/states", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
+    rows = store.select("journeys/states", frames={"queried_enrolments": _frame("queried_enrolments", keys)})
     found = (
         TenantEnrolment(row["tenant_id"], decode_enrolment(row["state"], row)) for row in rows.iter_rows(named=True)
     )
@@ -186,17 +187,17 @@ def load_enrolments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Ten
 
 
 def find_enrolment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrolment | None:
-    """Find an enrolment by its id."""
+    """Return an enrolment by its id, or None."""
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrollment}
     rows = store.rows("journeys/by_id", asked)
     return decode_enrolment(rows[0]["state"], rows[0]) if rows else None
 
 
 def count_active(store: Store, keys: Collection[tuple[str, ...]]) -> dict[tuple[str, str, str], int]:
-    """Count active enrolments by tenant, customer and journey, of those who were ever in it."""
+    """Count active enrolments by tenant, customer and journey, for customers who were ever in the journey."""
     if not keys:
         return {}
-    rows = store.select("journeys/open", frames={"asked_enrollments": _frame("asked_enrollments", keys)})
+    rows = store.select("journeys/open", frames={"queried_enrolments": _frame("queried_enrolments", keys)})
     return {(tenant, customer, journey): active for tenant, customer, journey, active in rows.iter_rows()}
 
 
@@ -210,16 +211,16 @@ def list_enrolments(
     customer_id: str = "",
     status: str = "",
 ) -> tuple[list[Enrolment], int]:
-    """One page of the enrolments in a journey, the latest first, and how many there are on all pages.
+    """Return one page of the enrolments in a journey, the latest first, and the number on all pages.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        journey_id: Which journey.
-        limit: Enrolments of a page.
-        offset: How many are left out before it.
-        customer_id: Only those of this customer.
-        status: Only those of this status.
+        store: The database.
+        tenant_id: The tenant.
+        journey_id: The journey.
+        limit: Enrolments per page.
+        offset: Number of enrolments to skip.
+        customer_id: Only enrolments of this customer, if given.
+        status: Only enrolments with this status, if given.
     """
     asked = {"tenant_id": tenant_id, "journey_id": journey_id, "customer_id": customer_id, "status": status}
     rows = store.rows("journeys/page", {**asked, "limit": limit, "offset": offset})
@@ -227,7 +228,7 @@ def list_enrolments(
 
 
 def list_customer_enrolments(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[CustomerEnrolment]:
-    """Every enrolment of one customer, who may have several ids, active or ended, the latest first."""
+    """Return all enrolments of one customer, who may have several ids, the latest first."""
     rows = store.rows("journeys/of_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return [
         CustomerEnrolment(
@@ -244,12 +245,12 @@ def list_customer_enrolments(store: Store, tenant_id: str, customer_ids: Collect
 
 
 def read_journey_progress(store: Store, sources: Collection[str]) -> dict[str, int]:
-    """How far logs have been looked through; those never looked at are missing."""
+    """Read up to which offset each log has been searched for entry events; logs never searched are left out."""
     return {row["source"]: row["next_offset"] for row in store.rows("journeys/progress", {"sources": list(sources)})}
 
 
 def write_journey_progress(store: Store, reached: Mapping[str, int]) -> None:
-    """Note how far logs have been looked through."""
+    """Record up to which offset logs have been searched for entry events."""
     rows = {"source": list(reached), "next_offset": list(reached.values())}
     store.insert("journey_progress", pl.DataFrame(rows, schema={"source": pl.String, "next_offset": pl.UInt64}))
 
@@ -257,17 +258,17 @@ def write_journey_progress(store: Store, reached: Mapping[str, int]) -> None:
 def read_entry_events(
     store: Store, stretches: Sequence[OffsetRange], tenants: Collection[str], outcomes: Collection[str], since_ms: int
 ) -> list[EntryEvent]:
-    """Read what happened in parts of logs, in the order of each: events of some outcomes, received since a time."""
+    """Read events of some outcomes from ranges of logs, received since a time, in the order of each log."""
     rows = store.select(
         "journeys/entries",
         {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "received_since": _format_time(since_ms)},
-        frames={"journey_stretches": _frame("journey_stretches", stretches)},
+        frames={"log_ranges": _frame("log_ranges", stretches)},
     )
     return [entry_event_from_row(row) for row in rows.iter_rows(named=True)]
 
 
 def entry_event_from_row(row: Mapping[str, Any]) -> EntryEvent:
-    """An event, of a row with at least its columns."""
+    """Build an event from a row that has at least its columns."""
     value = row["conversion_value"]
     return EntryEvent(
         **{name: row[name] for name in EntryEvent.__dataclass_fields__ if name != "conversion_value"},

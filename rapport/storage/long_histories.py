@@ -1,4 +1,4 @@
-"""Facts of customers whose histories are too long to be read: the engine counts, and hands over groups of events."""
+"""Long histories of customers, which the engine aggregates into groups of events instead of returning them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "reached_places": {
+    "applied_offsets": {
         **dict.fromkeys(("customer_id", "offer_id", "creative_id", "channel_id", "source"), pl.String),
-        "reached": pl.UInt64,
+        "applied_offset": pl.UInt64,
     },
 }
-"""The table sent along with the queries."""
+"""Table sent along with the queries."""
 AppliedOffset = tuple[str, str, str, str, str, int]
-"""Customer, offer, creative, channel and source of a summary row, and the offset up to which it counts."""
+"""Customer, offer, creative, channel and source of a summary row, and the offset up to which it has been applied."""
 _ZERO: Final = Decimal(0)
 
 
 class EventGroup(NamedTuple):
-    """Events that are alike in all that decisions ask.
+    """Number of events that are alike in all properties that decisions use.
 
     Attributes:
-        bucket: How many of the instants asked for, ascending, they do not count before.
-        named_bucket: The same by the times that they name.
-        latest_ms: When the latest counts.
-        metric: The same for metrics.
+        bucket: Number of the given instants, ascending, up to the time at which the events count.
+        named_bucket: The same for the events' own times.
+        latest_ms: Time at which the latest event counts.
+        metric: The group as metrics use it.
     """
 
     subject: Subject
@@ -50,17 +50,16 @@ class EventGroup(NamedTuple):
 
 
 def read_groups(
-    store: Store, tenant_id: str, customer_ids: Collection[str], reached: Iterable[AppliedOffset], starts: Sequence[int]
+    store: Store, tenant_id: str, customer_ids: Collection[str], offsets: Iterable[AppliedOffset], starts: Sequence[int]
 ) -> list[EventGroup]:
-    """Group the events of one person.
+    """Read the groups of one person's events.
 
     Args:
-        store: Where.
-        tenant_id: Whose customer.
+        store: The database.
+        tenant_id: The tenant.
         customer_ids: All ids of the person.
-        reached: What the summaries count; only that is counted here.
-        starts: When the windows begin that are asked for, epoch milliseconds, ascending; nothing before the first is
-            read.
+        offsets: Applied offsets of the summary rows; later events are left out.
+        starts: Starts of the windows, epoch milliseconds, ascending; events before the first are not read.
     """
     found = store.select(
         "history/groups_of_customer",
@@ -70,7 +69,7 @@ def read_groups(
             "from_id": make_first_id(starts[0]),
             "starts": list(starts),
         },
-        frames={"reached_places": _frame(reached)},
+        frames={"applied_offsets": _frame(offsets)},
     )
     return [_group_from_row(row) for row in found.iter_rows(named=True)]
 
@@ -79,10 +78,10 @@ def read_exposures(
     store: Store,
     tenant_id: str,
     customer_ids: Collection[str],
-    reached: Iterable[AppliedOffset],
+    offsets: Iterable[AppliedOffset],
     recommendations: Collection[str],
 ) -> list[tuple[str, int]]:
-    """Which ranks of some recommendations one person has seen, as far as the summaries count it."""
+    """Read which ranks of some recommendations one person has seen, up to the applied offsets of the summary rows."""
     found = store.select(
         "history/exposures_of_customer",
         {
@@ -90,13 +89,13 @@ def read_exposures(
             "customer_ids": list(customer_ids),
             "recommendations": sorted(recommendations),
         },
-        frames={"reached_places": _frame(reached)},
+        frames={"applied_offsets": _frame(offsets)},
     )
     return list(found.iter_rows())
 
 
-def _frame(reached: Iterable[AppliedOffset]) -> pl.DataFrame:
-    return pl.DataFrame(list(reached), schema=dict(FRAMES["reached_places"]), orient="row")
+def _frame(offsets: Iterable[AppliedOffset]) -> pl.DataFrame:
+    return pl.DataFrame(list(offsets), schema=dict(FRAMES["applied_offsets"]), orient="row")
 
 
 def _group_from_row(row: Mapping[str, Any]) -> EventGroup:

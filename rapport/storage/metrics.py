@@ -1,4 +1,4 @@
-"""Behavioral metrics: numbers per customer, worked out of the history."""
+"""Behavioral metrics: numbers per customer, computed from the history."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WINDOWS: Final = {
 }
 _FILTERS: Final = {"number": pl.UInt32, "field": pl.String, "accepted": pl.String}
 _WITHOUT_EVENTS: Final = {"count": 0.0, "sum": 0.0}
-"""What is known of a customer where no event matches; an average or an extreme of nothing is not."""
+"""Values without matching events; averages and extremes have none then."""
 
 
 def read_metrics(
@@ -35,23 +35,23 @@ def read_metrics(
     definitions: Sequence[MetricDefinition],
     now_ms: int,
 ) -> Mapping[str, Mapping[str, float]]:
-    """Work out some metrics of some customers, with one query.
+    """Compute some metrics of some customers, with one query.
 
-    A window of n days reaches from n times 24 hours before now up to now, both included; nothing counts that is said to
-    happen later than now. Recommendations are no contacts: they count only in a metric that filters by outcome or
-    category. A filter that names a field no event has, or accepts no value, lets nothing through.
+    A window of n days reaches from n times 24 hours before now up to now, both included; events dated later than now do
+    not count. Recommendations are no contacts: they count only in a metric that filters by outcome or category. A
+    filter that names a field no event has, or accepts no value, matches nothing.
 
     Args:
         store: The database.
-        tenant_id: Whose.
-        customers: Ids, or all ids of each customer by the one that it is to be known by; unknown ones have no events.
-        definitions: Of the tenant; their keys differ.
-        now_ms: When the windows end, epoch milliseconds.
+        tenant_id: The tenant.
+        customers: Customer ids, or all ids of each customer by the id for the result; unknown ones have no events.
+        definitions: Metrics of the tenant, with different keys.
+        now_ms: End of the windows, epoch milliseconds.
 
     Returns:
-        By customer, then by key. Every customer is there. Counts and sums always have a value, ``avg``, ``min`` and
-        ``max`` only where something matches. Over ``*`` each event is 1; over ``conversion_value`` events without one
-        are left out.
+        Values by customer, then by metric key, for all customers. Counts and sums always have a value, ``avg``, ``min``
+        and ``max`` only where something matches. Over ``*`` each event is 1; over ``conversion_value`` events without
+        one are left out.
     """
     values = {customer: _default_values(definitions) for customer in customers}
     if not (values and definitions):
@@ -85,14 +85,14 @@ def _default_values(definitions: Sequence[MetricDefinition]) -> dict[str, float]
 
 
 def find_first_id(definition: MetricDefinition, now_ms: int) -> str:
-    """The first id that can belong to an event in a metric's window."""
+    """Return the smallest id that an event in a metric's window can have."""
     if definition.window_days is None:
         return FIRST_ID
     return make_first_id(now_ms - definition.window_days * DAY_MS)
 
 
 def build_metric_frames(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> Mapping[str, pl.DataFrame]:
-    """What queries know of metrics, numbered as they come."""
+    """Build the tables that queries join with for metrics, numbered in the order of the definitions."""
     return {"metric_windows": _window_frame(definitions, starts), "metric_filters": _filter_frame(definitions)}
 
 

@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema: numbered, immutable files, applied once each, recorded with a checksum."""
+"""Schema migrations: numbered, immutable files, applied once each and recorded with a checksum."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load_migrations(files: list[Path] | None = None) -> list[Migration]:
     """Read the migration files.
 
     Raises:
-        MigrationError: A name that is not ``NNNN_object.sql``, or a number that is used twice.
+        MigrationError: A file is not named ``NNNN_object.sql``, or a number is used twice.
     """
     migrations: list[Migration] = []
     for path in list_migration_files() if files is None else files:
@@ -58,7 +58,7 @@ def plan(store: Store, migrations: list[Migration]) -> list[Migration]:
     """List the migrations that are still to be applied.
 
     Raises:
-        MigrationError: An applied migration has changed or is gone, or one was added below the newest applied.
+        MigrationError: An applied migration has changed or is missing, or one was added below the newest applied.
     """
     store.command("schema/create_ledger")
     applied = {row["version"]: row for row in store.rows("schema/applied")}
@@ -76,7 +76,7 @@ def plan(store: Store, migrations: list[Migration]) -> list[Migration]:
 
 
 def apply(store: Store, pending: list[Migration]) -> None:
-    """Apply migrations in order, recording each. A crash in between is resumed by the next run."""
+    """Apply migrations in order, recording each. After a crash the next run continues."""
     for migration in pending:
         store.execute(migration.statement, tolerate_existing=True)
         row = {"version": [migration.version], "name": [migration.name], "checksum": [migration.checksum]}
@@ -104,7 +104,7 @@ def migrate(settings: ClickHouseSettings) -> list[Migration]:
 
 
 def dump_schema(store: Store) -> str:
-    """Write out the schema that the migrations lead to, as the engine itself words it."""
+    """Return the schema after the migrations, in the engine's own words."""
     statements = [row["statement"] for row in store.rows("schema/objects")]
     header = "-- Generated from sql/migrations by `make schema`; a test keeps it current. Do not edit.\n\n"
     return header + "\n\n".join(f"{statement};" for statement in statements) + "\n"

@@ -1,4 +1,4 @@
-"""What all customers of a tenant together did with its offers."""
+"""Totals of a tenant's offers over all customers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_offer_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
-    """Add up a tenant's summaries over all customers. Reads them all: keep the answer for a while."""
+    """Add up a tenant's summaries over all customers. Reads them all: callers cache the result."""
     today = local_date(now_ms, time_zone)
     parameters = {
         "tenant_id": tenant_id,

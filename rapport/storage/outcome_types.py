@@ -1,4 +1,4 @@
-"""Outcome types as their tenants see them: the newest version of each. Versions before it stay, for replays."""
+"""Outcome types of a tenant: the newest version of each. Earlier versions stay, for replays."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _MILLIS: Final = pl.Datetime("ms", "UTC")
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest version of an outcome type.
+    """Newest version of an outcome type.
 
     Attributes:
         version: From 1; 0 before it is stored.
-        is_active: False once it was deleted.
-        effective_at_ms: Events that the broker receives from then on are counted by this version; likewise.
-        created_at_ms: When its first version was made; likewise, as ``updated_at_ms``.
+        is_active: False after deletion.
+        effective_at_ms: Events that the broker receives from then on are counted by this version, epoch milliseconds.
+        created_at_ms: Time of the first version, epoch milliseconds.
+        updated_at_ms: Time of this version, epoch milliseconds.
     """
 
     key: str
@@ -47,7 +48,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_outcome_types(store: Store, tenant_id: str) -> list[OutcomeRecord]:
-    """Every outcome type a tenant has or had, in the order in which it lists them."""
+    """List all outcome types of a tenant, deleted ones included, in the tenant's order."""
     return [_record_from_row(row) for row in store.rows("outcome_types/of_tenant", {"tenant_id": tenant_id})]
 
 
@@ -58,17 +59,18 @@ def save_outcome_types(
     author: Author,
     now_ms: int,
 ) -> list[OutcomeRecord | None]:
-    """Write the next versions of some outcome types, all of them or none, and note them in the audit log.
+    """Write the next versions of some outcome types, all of them or none, and their entries in the audit log.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
-        changes: The newest version of each, None if there is none, and what is to follow it.
-        author: Who changes them.
-        now_ms: When; what follows applies from then on, or a little later (:func:`compute_effective_at_ms`).
+        store: The database.
+        tenant_id: The tenant.
+        changes: The newest version of each, None if there is none, and the one to follow.
+        author: Recorded in the audit log.
+        now_ms: Time of the change; the new versions apply from then on, or a little later
+            (:func:`compute_effective_at_ms`).
 
     Returns:
-        What follows, as it is stored; None in place of each that somebody else has changed at the same time.
+        The new versions as stored; None in place of each that another writer has changed at the same time.
     """
     if not changes:
         return []

@@ -1,6 +1,7 @@
-"""Where customers are: every table with a column that names them, and the few places that hold them otherwise.
+"""Registry of personal data: every column that names customers, and the tables that hold them in other ways.
 
-Tables are found in the database, not listed: one that is added with a column ``customer_id`` is erased from by itself.
+The columns are found in the database, not listed: a new table with a column ``customer_id`` is covered by erasures
+without a change here.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ _BROKER_TIME: Final = "received_at"
 _OF_DECISIONS: Final = ("decision_places", "variant_assignments")
 _PROFILES: Final = "contact_profile_versions"
 _ESCAPE: Final = "\\u00"
-"""JSON may write any letter like that: such letters are looked into, whatever they hold."""
+"""JSON may write any letter as such an escape: dead letters with escapes are decoded, whatever they hold."""
 _FOREVER_MS: Final = 4_102_444_800_000
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """Customers who are one person, and up to when what is known of them goes.
+    """Ids of one person, and the time up to which their data is erased.
 
     Attributes:
-        until_ms: When they were erased, epoch milliseconds; what the broker received later is none of it.
-        only_old: Whether that goes for rows that did not come through the broker, too. While somebody is being erased
-            it does not: what is worked out meanwhile may be made of what is being deleted.
-        keep_request: The request that asked for it, which goes last.
+        until_ms: Time of the erasure, epoch milliseconds; messages that the broker received later stay.
+        only_old: Whether rows that did not come through the broker are erased up to ``until_ms`` only. While the
+            erasure runs this is off: rows computed meanwhile may be derived from data that is being deleted.
+        keep_request: Id of the request that asked for the erasure, which is deleted last.
     """
 
     tenant_id: str
@@ -49,28 +50,28 @@ class ErasureScope:
 
     @property
     def hashes(self) -> list[str]:
-        """Of the customers."""
+        """Hashes of the customer ids."""
         return [hash_customer(self.tenant_id, customer_id) for customer_id in self.customer_ids]
 
     @property
-    def who(self) -> dict[str, Any]:
-        """The parameters of a query about them."""
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of a query about the customers."""
         return {"tenant_id": self.tenant_id, "customer_ids": list(self.customer_ids)}
 
     @property
     def frame(self) -> pl.DataFrame:
-        """The same as a table: tenant_id, customer_id."""
+        """The customers as a table: tenant_id, customer_id."""
         rows = [(self.tenant_id, customer_id) for customer_id in self.customer_ids]
         return pl.DataFrame(rows, schema={"tenant_id": pl.String, "customer_id": pl.String}, orient="row")
 
     @property
     def hash_parameters(self) -> dict[str, Any]:
-        """The parameters of a deletion, which name nobody."""
+        """Parameters of a deletion, which names customers by their hashes only."""
         return {"tenant_id": self.tenant_id, "hashes": self.hashes}
 
 
 class LocationKind(Enum):
-    """How customers are found in a place."""
+    """Ways in which a location holds customers."""
 
     COLUMN = auto()
     ARRAY = auto()
@@ -82,11 +83,10 @@ class LocationKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place where customers may be.
+    """A table, with the column that names customers.
 
     Attributes:
-        column: Names them.
-        since: The column that says since when a row is there; empty if there is none.
+        since: Column with the time since when a row exists; empty if there is none.
     """
 
     table: str
@@ -96,17 +96,17 @@ class Location:
 
     @property
     def has_broker_time(self) -> bool:
-        """Whether rows say when the broker received what they are made of: what came later is none of an erasure's."""
+        """Whether rows have the time at which the broker received their message; an erasure keeps later ones."""
         return self.since == _BROKER_TIME
 
     @property
-    def names(self) -> dict[str, Any]:
-        """The parameters that name the table and its columns."""
+    def parameters(self) -> dict[str, Any]:
+        """Parameters that name the table and its columns."""
         return {"table": self.table, "column": self.column, **({"since": self.since} if self.since else {})}
 
 
 def find_locations(store: Store) -> list[Location]:
-    """Find every place, the history before what is made of it."""
+    """Find every location, the history before the tables derived from it."""
     found = [
         Location(
             row["table"], _classify_table(row["table"], is_array=bool(row["is_array"])), row["column"], row["since"]
@@ -115,57 +115,58 @@ def find_locations(store: Store) -> list[Location]:
     ]
     found += [Location("dead_letters", LocationKind.LETTERS), Location("dsar_requests", LocationKind.REQUESTS)]
     return sorted(
-        found, key=lambda place: (place.kind in (LocationKind.OF_DECISIONS, LocationKind.SUMMARIES), place.table)
+        found,
+        key=lambda location: (location.kind in (LocationKind.OF_DECISIONS, LocationKind.SUMMARIES), location.table),
     )
 
 
-def count_rows(store: Store, place: Location, erased: ErasureScope) -> int:
-    """Count the rows that name somebody of whom nothing may be left. Where nothing says when a row came, it counts."""
-    erased = _narrow_to_linking_ids(place, erased)
-    who, at = erased.who, {**place.names, "until_ms": _until_ms(place, erased)}
-    if place.kind is LocationKind.LETTERS:
+def count_rows(store: Store, location: Location, erased: ErasureScope) -> int:
+    """Count the rows of a location that an erasure has to delete. Where rows have no time, all count."""
+    erased = _narrow_to_linking_ids(location, erased)
+    who, at = erased.parameters, {**location.parameters, "until_ms": _until_ms(location, erased)}
+    if location.kind is LocationKind.LETTERS:
         return len(find_dead_letters(store, erased))
-    if place.kind is LocationKind.SUMMARIES:
+    if location.kind is LocationKind.SUMMARIES:
         return _count(store, "privacy/unsupported_summaries", who) + _drift(store, erased)
-    if place.kind is LocationKind.REQUESTS:
+    if location.kind is LocationKind.REQUESTS:
         return _count(store, "privacy/count_requests", {**who, **at, "request_id": erased.keep_request})
     names = {
         LocationKind.OF_DECISIONS: "privacy/count_of_decisions",
         LocationKind.ARRAY: "privacy/count_in_arrays",
-        LocationKind.COLUMN: "privacy/count_until" if place.since else "privacy/count",
+        LocationKind.COLUMN: "privacy/count_until" if location.since else "privacy/count",
     }
-    return _count(store, names[place.kind], {**who, **at})
+    return _count(store, names[location.kind], {**who, **at})
 
 
 def count_summaries(store: Store, erased: ErasureScope) -> int:
-    """Count all summary rows of customers."""
-    return _count(store, "privacy/count_summaries", erased.who)
+    """Count all summary rows of the customers."""
+    return _count(store, "privacy/count_summaries", erased.parameters)
 
 
-def delete_rows(store: Store, place: Location, erased: ErasureScope) -> None:
-    """Delete them, and return when they are gone. Summaries are left to :mod:`rapport.storage.summary_erasure`."""
-    erased = _narrow_to_linking_ids(place, erased)
-    until = {"until_ms": _until_ms(place, erased)}
-    who, names = erased.hash_parameters, place.names
-    if place.kind is LocationKind.LETTERS:
+def delete_rows(store: Store, location: Location, erased: ErasureScope) -> None:
+    """Delete a location's rows, and wait for that; :mod:`rapport.storage.summary_erasure` deletes summaries."""
+    erased = _narrow_to_linking_ids(location, erased)
+    until = {"until_ms": _until_ms(location, erased)}
+    who, names = erased.hash_parameters, location.parameters
+    if location.kind is LocationKind.LETTERS:
         letters = {"tenant_id": erased.tenant_id, "ids": find_dead_letters(store, erased)}
         store.command("privacy/delete_letters", letters)
-    elif place.kind is LocationKind.REQUESTS:
+    elif location.kind is LocationKind.REQUESTS:
         store.command("privacy/delete_requests", {**who, **until, "request_id": erased.keep_request})
-    elif place.kind is LocationKind.OF_DECISIONS:
-        store.command("privacy/delete_of_decisions", {**who, "table": place.table, "until_ms": erased.until_ms})
-    elif place.table == _PROFILES:
+    elif location.kind is LocationKind.OF_DECISIONS:
+        store.command("privacy/delete_of_decisions", {**who, "table": location.table, "until_ms": erased.until_ms})
+    elif location.table == _PROFILES:
         store.command("privacy/delete_profiles", {**who, **until})
-    elif place.kind is LocationKind.ARRAY:
+    elif location.kind is LocationKind.ARRAY:
         store.command("privacy/delete_in_arrays", {**who, **names, **until})
-    elif place.kind is LocationKind.COLUMN and place.since:
+    elif location.kind is LocationKind.COLUMN and location.since:
         store.command("privacy/delete_until", {**who, **names, **until})
-    elif place.kind is LocationKind.COLUMN:
+    elif location.kind is LocationKind.COLUMN:
         store.command("privacy/delete", {**who, **names})
 
 
 def find_dead_letters(store: Store, erased: ErasureScope) -> list[str]:
-    """The ids of the dead letters that mention one of the customers as a word, and no other tenant as theirs."""
+    """Find the dead letters that mention one of the customers as a word, unless they name another tenant as theirs."""
     needles = [_ESCAPE, *(spelling for customer_id in erased.customer_ids for spelling in list_spellings(customer_id))]
     customers = {(erased.tenant_id, customer_id) for customer_id in erased.customer_ids}
     parameters = {"tenant_id": erased.tenant_id, "until_ms": erased.until_ms, "needles": needles}
@@ -183,12 +184,12 @@ def find_dead_letters(store: Store, erased: ErasureScope) -> list[str]:
 
 
 def select_linking_ids(customer_ids: Sequence[str]) -> list[str]:
-    """Return the ids by which a row that names several may be of a person: a placeholder says nothing of the others."""
+    """Return the ids by which rows with several ids belong to a person: all but placeholders, which people share."""
     return [customer_id for customer_id in customer_ids if not is_placeholder(customer_id)]
 
 
-def _narrow_to_linking_ids(place: Location, erased: ErasureScope) -> ErasureScope:
-    if place.kind is not LocationKind.ARRAY:
+def _narrow_to_linking_ids(location: Location, erased: ErasureScope) -> ErasureScope:
+    if location.kind is not LocationKind.ARRAY:
         return erased
     return replace(erased, customer_ids=tuple(select_linking_ids(erased.customer_ids)))
 
@@ -201,8 +202,8 @@ def _classify_table(table: str, *, is_array: bool) -> LocationKind:
     return LocationKind.ARRAY if is_array else LocationKind.COLUMN
 
 
-def _until_ms(place: Location, erased: ErasureScope) -> int:
-    is_timed = place.has_broker_time or place.kind is LocationKind.OF_DECISIONS or erased.only_old
+def _until_ms(location: Location, erased: ErasureScope) -> int:
+    is_timed = location.has_broker_time or location.kind is LocationKind.OF_DECISIONS or erased.only_old
     return erased.until_ms if is_timed else _FOREVER_MS
 
 

@@ -1,4 +1,4 @@
-"""Receipts of erasures: what was deleted, without saying of whom."""
+"""Erasure receipts: what was deleted, without naming the customers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What an erasure came to.
+    """Result of an erasure.
 
     Attributes:
-        customer_hashes: Of the customers who were erased together; see :func:`rapport.domain.privacy.hash_customer`.
-        erased_at_ms: What the broker received up to then does not count any more.
+        customer_hashes: Of the ids that were erased together; see :func:`rapport.domain.privacy.hash_customer`.
+        erased_at_ms: Messages that the broker received up to then do not count any more.
         deleted: Rows by table.
-        is_verified: Whether every table was looked through afterwards and nothing was found.
+        is_verified: Whether every table was searched afterwards and no rows were found.
     """
 
     receipt_id: str
@@ -35,7 +35,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_receipt(store: Store, tenant_id: str, receipt: Receipt) -> None:
-    """Keep a receipt."""
+    """Store a receipt."""
     row: dict[str, Any] = msgspec.structs.asdict(receipt) | {
         "tenant_id": tenant_id,
         "erased_at": receipt.erased_at_ms,
@@ -48,7 +48,7 @@ def write_receipt(store: Store, tenant_id: str, receipt: Receipt) -> None:
 
 
 def find_receipt(store: Store, tenant_id: str, receipt_id: str) -> Receipt | None:
-    """One receipt; None if there is none, or while its erasure goes on."""
+    """Return a receipt; None if there is none, or while its erasure is not complete."""
     rows = store.rows("privacy/receipts", {"tenant_id": tenant_id, "receipt_id": receipt_id})
     if not rows:
         return None

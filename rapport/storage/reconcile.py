@@ -1,4 +1,4 @@
-"""Compares what the stream wrote with what the history says, and has differences repaired."""
+"""Reconciliation: compares the summaries with the history, and has differences repaired."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SUSPECTS_SCHEMA: Final = {"tenant_id": pl.String, "customer_id": pl.String}
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What a comparison found.
+    """Result of a comparison.
 
     Attributes:
         totals: Per period type: rows, contacts and total_value of the summaries.
@@ -40,7 +40,7 @@ class Reconciliation:
         return self.drift.is_empty() and self.double_counted.is_empty()
 
     def drift_by_period(self) -> dict[str, int]:
-        """How many rows of each period type differ."""
+        """Count the differing rows of each period type."""
         counts = dict(self.drift.group_by("period_type").len().iter_rows()) if not self.drift.is_empty() else {}
         return {period: counts.get(period, 0) for period in self.totals["period_type"]} | counts
 
@@ -56,9 +56,9 @@ def reconcile(
 
     Args:
         store: The database.
-        slices: In how many parts, by customer, to compare; more need less memory.
+        slices: Number of parts, by customer, in which to compare; more need less memory.
         horizon_s: Repetitions of an idempotency key within this many seconds are one event.
-        sleep: Waits before the second look.
+        sleep: Waits before the second comparison.
     """
     drift = pl.concat([_find_drift(store, slices, at, None) for at in range(slices)], how="vertical_relaxed")
     if not drift.is_empty():
@@ -82,11 +82,11 @@ def repair_drift(
 ) -> bool:
     """Have the customers of drifting rows recomputed from the history.
 
-    Workers repair their own sources between two batches. What no worker has taken up after ``wait_s`` belongs to nobody
-    and is repaired here.
+    Workers repair their own sources between two batches. Repairs that no worker has taken up after ``wait_s`` concern
+    sources without a worker and are done here.
 
     Returns:
-        True if workers did it all, False if some of it was done here.
+        True if workers did all repairs, False if some were done here.
     """
     repair_id = uuid4().hex
     request_repairs(store, repair_id, drift)
@@ -107,8 +107,8 @@ def find_drift(store: Store, customers: pl.DataFrame, progress: pl.DataFrame) ->
 
     Args:
         store: The database.
-        customers: Who (tenant_id, customer_id).
-        progress: Up to where the history of each source counts (source, next_offset).
+        customers: The customers (tenant_id, customer_id).
+        progress: Offset up to which the history of each source counts (source, next_offset).
     """
     return _compare(store, 1, 0, customers, progress)
 

@@ -1,4 +1,4 @@
-"""Looks up what was recorded already: by idempotency key, for many requests at once, and by id."""
+"""Lookups of recorded events: by idempotency key, for many requests at once, and by id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EventKey(NamedTuple):
-    """What makes an event one that may not be recorded twice."""
+    """Idempotency key of a customer's event."""
 
     tenant_id: str
     customer_id: str
@@ -24,13 +24,13 @@ class EventKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedEvent:
-    """An event that claimed a key before.
+    """An event that claimed an idempotency key.
 
     Attributes:
         payload_hash: Tells a repetition from another event with the same key.
         source: The log it is in.
         interaction_id: Empty while its batch is being written.
-        received_at_ms: When the broker got it, epoch milliseconds.
+        received_at_ms: Time at which the broker received it, epoch milliseconds.
     """
 
     payload_hash: int
@@ -46,9 +46,9 @@ _POSITION: Final = ("tenant_id", "customer_id", "source", "offset", "item")
 
 
 def find_recorded_events(store: Store, keys: Sequence[EventKey], horizon_hours: int) -> list[RecordedEvent | None]:
-    """Find the event that holds each key, in its place; None for a key that nobody has used within the horizon.
+    """Find the event that holds each key, in the order of the keys; None for a key not used within the horizon.
 
-    Of several claims the accepted one holds the key; while none is accepted yet, the one that came first.
+    Of several claims the accepted one holds the key; while none is accepted yet, the earliest.
     """
     hashes = [xxh3_64_intdigest(key.idempotency_key.encode()) for key in keys]
     claims = store.select(
@@ -79,7 +79,7 @@ def find_recorded_events(store: Store, keys: Sequence[EventKey], horizon_hours: 
 
 
 def find_interaction(store: Store, tenant_id: str, interaction_id: str) -> dict[str, Any] | None:
-    """One interaction by its id (columns of ``sql/queries/respond/by_id.sql``); None if there is none."""
+    """Return an interaction by its id (columns of ``sql/queries/respond/by_id.sql``); None if there is none."""
     rows = store.rows("respond/by_id", {"tenant_id": tenant_id, "id": interaction_id})
     return rows[0] if rows else None
 

@@ -1,4 +1,4 @@
-"""Recomputing summary rows from the history: asked for by an operator, done by whoever owns the source."""
+"""Repairs of summary rows: requested by an operator, done by the owner of the source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def request_repairs(store: Store, repair_id: str, customers: pl.DataFrame) -> None:
-    """Ask for customers (source, tenant_id, customer_id) to be recomputed."""
+    """Request that customers (source, tenant_id, customer_id) are recomputed."""
     store.insert(
         "summary_repairs",
         customers.select("source", "tenant_id", "customer_id").unique().with_columns(repair_id=pl.lit(repair_id)),
@@ -21,7 +21,7 @@ def request_repairs(store: Store, repair_id: str, customers: pl.DataFrame) -> No
 
 
 def list_pending_repairs(store: Store, sources: Iterable[str]) -> list[tuple[str, str, int]]:
-    """The repairs of some sources that wait: (repair_id, source, customers)."""
+    """List the pending repairs of some sources: (repair_id, source, customers)."""
     rows = store.rows("repairs/pending", {"sources": list(sources)})
     return [(row["repair_id"], row["source"], row["customers"]) for row in rows]
 
@@ -29,12 +29,12 @@ def list_pending_repairs(store: Store, sources: Iterable[str]) -> list[tuple[str
 def repair(store: Store, repair_id: str, next_offsets: Mapping[str, int]) -> None:
     """Do one repair in some sources.
 
-    The caller must be the only writer of these sources' summary rows: their worker between two batches, or anyone while
-    no worker runs.
+    The caller must be the only writer of these sources' summary rows: their worker between two batches, or any process
+    while no worker runs.
 
     Args:
         store: The database.
-        repair_id: Which repair.
+        repair_id: The repair.
         next_offsets: The recorded progress of the sources; rows are recomputed up to there.
     """
     for source, next_offset in next_offsets.items():

@@ -1,9 +1,9 @@
-"""Deleting what is older than its tenant keeps it.
+"""Retention: deletes rows that are older than their tenant keeps them.
 
-Summaries outlive their events. So before interactions are deleted, it is noted from which period on the history is
-whole: ``rapport reconcile`` compares, and repairs, only from there on. After a crash between the note and the deletion
-less is compared than could be, and the next run deletes the rest. Age is measured by what the broker received, so that
-no deletion touches what a worker may be working on.
+Summaries outlive their events. So before interactions are deleted, the first period for which the history is still
+complete is recorded: ``rapport reconcile`` compares, and repairs, only from there on. After a crash between the record
+and the deletion less is compared than could be, and the next run deletes the rest. Age is measured by the broker's
+time, so that no deletion affects messages that a worker may be working on.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _TABLES: Final[Mapping[DataClass, Mapping[str, str]]] = {
     DataClass.DEAD_LETTERS: {"dead_letters": "received_at"},
     DataClass.DSAR_REQUESTS: {"dsar_requests": "requested_at", "dsar_exports": "requested_at"},
 }
-"""The tables of a class, and the column that says how old a row is."""
+"""Tables of each data class, with the column that holds a row's time."""
 
 
 class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a tenant keeps one class of data.
+    """Retention of one data class of a tenant.
 
     Attributes:
-        retention_days: 0 keeps it.
+        retention_days: 0 keeps the data without limit.
         legal_hold: Whether nothing is deleted for its age, whatever the days.
     """
 
@@ -49,13 +49,13 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_configs(store: Store, tenant_id: str) -> list[RetentionConfig]:
-    """How long a tenant keeps each class of data, those it has never said anything about, too."""
+    """Load a tenant's retention of each data class; the default where the tenant has set none."""
     found = _read_configs(store, tenant_id).get(tenant_id, {})
     return [found.get(one, RetentionConfig(data_class=one)) for one in DataClass]
 
 
 def save_config(store: Store, tenant_id: str, config: RetentionConfig) -> None:
-    """Say how long a class of data is kept from now on."""
+    """Set the retention of a data class from now on."""
     row = {
         "tenant_id": tenant_id,
         "data_class": config.data_class.value,
@@ -67,12 +67,12 @@ def save_config(store: Store, tenant_id: str, config: RetentionConfig) -> None:
 
 
 def list_tenants_with_retention(store: Store) -> list[str]:
-    """The tenants that have said how long anything is kept."""
+    """List the tenants that have set the retention of any data class."""
     return sorted(_read_configs(store, ""))
 
 
 def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]:
-    """Delete what is too old of a tenant. May be repeated, and run in several processes at once.
+    """Delete a tenant's expired rows. May be repeated, and run in several processes at once.
 
     Returns:
         Rows deleted, by table.

@@ -1,4 +1,4 @@
-"""Customers as the rows of a schema: those who have at least one of its attributes."""
+"""Rows of a customer schema: the customers who have at least one of its attributes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 
 
 class SchemaRow(NamedTuple):
-    """A customer, as far as a schema goes."""
+    """A customer with the attributes of a schema."""
 
     customer_id: str
     attributes: dict[str, Any]
 
 
 class FieldStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the customers of a tenant have as one attribute. Values are JSON.
+    """Statistics of one attribute over a tenant's customers. Values are JSON.
 
     Attributes:
-        filled: How many customers have it.
+        filled: Number of customers who have it.
         mean: Of its numbers; None if it has none, like the least and the greatest.
-        first_value: The first in the order of texts; likewise the last.
-        top_values: The ten most frequent ones, with how many customers have each.
+        first_value: The first in the order of texts.
+        last_value: The last in the order of texts.
+        top_values: The ten most frequent values.
+        top_counts: Number of customers who have each of them.
     """
 
     name: str
@@ -45,14 +47,14 @@ class FieldStats(msgspec.Struct, frozen=True, kw_only=True):
 def read_schema_rows(
     store: Store, tenant_id: str, names: Collection[str], *, limit: int, offset: int
 ) -> tuple[list[SchemaRow], int]:
-    """Read a page of rows, and how many there are in all.
+    """Read a page of rows, and the number of all rows.
 
     Args:
-        store: Where.
-        tenant_id: Whose.
+        store: The database.
+        tenant_id: The tenant.
         names: The attributes of the schema.
-        limit: Rows of the page.
-        offset: How many are skipped.
+        limit: Rows per page.
+        offset: Number of rows to skip.
     """
     which = {"tenant_id": tenant_id, "names": sorted(names)}
     (counted,) = store.rows("customers/count_of_schema", which)
@@ -63,7 +65,7 @@ def read_schema_rows(
 
 
 def read_stats(store: Store, tenant_id: str, names: Collection[str]) -> dict[str, FieldStats]:
-    """Read statistics of attributes, by name; those that nobody has are left out."""
+    """Read statistics of attributes, by name; attributes that no customer has are left out."""
     rows = store.rows("customers/stats_of_schema", {"tenant_id": tenant_id, "names": sorted(names)})
     return {row["name"]: FieldStats(**row) for row in rows}
 

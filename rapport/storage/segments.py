@@ -1,8 +1,8 @@
-"""Who is in which segment: worked out by ClickHouse, kept with the time since when.
+"""Membership in segments: computed by ClickHouse, stored with the time of entry.
 
-A refresh writes only what has changed, so that whoever stays in a segment keeps ``member_since``. Two refreshes of one
-segment at the same time come to the same members, some milliseconds apart, and what a late one has missed the next one
-finds.
+A refresh writes only changes, so that customers who stay in a segment keep ``member_since``. Two refreshes of one
+segment at the same time reach the same members, some milliseconds apart, and the next refresh corrects what a late one
+has missed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "segment_people": {"customer_id": pl.String, "person": pl.String, "place": pl.UInt32},
     "segment_periods": {"period_key": pl.String},
 }
-"""The tables sent along with the queries."""
+"""Tables sent along with the queries."""
 _MILLIS: Final = pl.Datetime("ms", "UTC")
 _WITHOUT_EVENTS: Final = ("count", "sum")
 
@@ -50,8 +50,8 @@ class SegmentRefresh:
     """The latest refresh of a segment.
 
     Attributes:
-        version: Of the segment, whose filters were applied.
-        customer_count: Customers in it then.
+        version: Version of the segment whose filters were applied.
+        customer_count: Number of members after the refresh.
     """
 
     segment_id: str
@@ -78,10 +78,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshContext:
-    """Whose segments are refreshed, with what their filters refer to.
+    """Tenant settings and metrics that filters of its segments refer to.
 
     Attributes:
-        metrics: Definitions by key. A filter by one that is not there sees no value.
+        metrics: Definitions by key. A filter by a missing one sees no value.
     """
 
     tenant_id: str
@@ -90,27 +90,27 @@ class RefreshContext:
 
 
 def refresh_segment(
-    store: Store, tenancy: RefreshContext, segment: Segment, version: int, now_ms: int
+    store: Store, context: RefreshContext, segment: Segment, version: int, now_ms: int
 ) -> SegmentRefresh:
-    """Work out who is in a segment now, and note who has entered and who has left.
+    """Compute the members of a segment, and record who has entered and who has left.
 
     Args:
-        store: Where.
-        tenancy: Whose segment.
-        segment: Whatever its status.
-        version: Of the segment.
+        store: The database.
+        context: The tenant's settings and metrics.
+        segment: The segment, whatever its status.
+        version: Version of the segment.
         now_ms: Epoch milliseconds.
 
     Raises:
-        StorageError: The database does not answer, or refuses. Some changes may have been noted.
+        StorageError: The database does not answer, or refuses. Some changes may have been recorded.
     """
-    changes = find_changes(store, tenancy, segment, now_ms)
+    changes = find_changes(store, context, segment, now_ms)
     if not changes.is_empty():
         moment = pl.lit(now_ms).cast(_MILLIS)
         store.insert(
             "segment_members",
             changes.select(
-                pl.lit(tenancy.tenant_id).alias("tenant_id"),
+                pl.lit(context.tenant_id).alias("tenant_id"),
                 "customer_id",
                 pl.lit(segment.id).alias("segment_id"),
                 pl.col("is_member").cast(pl.Boolean),
@@ -118,25 +118,25 @@ def refresh_segment(
                 moment.alias("refreshed_at"),
             ),
         )
-    (size,) = store.rows("segments/size", {"tenant_id": tenancy.tenant_id, "segment_id": segment.id})
+    (size,) = store.rows("segments/size", {"tenant_id": context.tenant_id, "segment_id": segment.id})
     done = SegmentRefresh(
         segment_id=segment.id, version=version, customer_count=size["customers"], refreshed_at_ms=now_ms
     )
-    _write_refresh(store, tenancy.tenant_id, done)
+    _write_refresh(store, context.tenant_id, done)
     return done
 
 
-def find_changes(store: Store, tenancy: RefreshContext, segment: Segment, now_ms: int) -> pl.DataFrame:
-    """Find who has entered a segment or left it: customer_id, is_member."""
-    keys = sorted(list_metrics(segment) & tenancy.metrics.keys())
-    definitions = [tenancy.metrics[key] for key in keys]
+def find_changes(store: Store, context: RefreshContext, segment: Segment, now_ms: int) -> pl.DataFrame:
+    """Find the customers who have entered or left a segment: customer_id, is_member."""
+    keys = sorted(list_metrics(segment) & context.metrics.keys())
+    definitions = [context.metrics[key] for key in keys]
     starts = [find_first_id(definition, now_ms) for definition in definitions]
-    today = local_date(now_ms, tenancy.time_zone)
+    today = local_date(now_ms, context.time_zone)
     periods = {period: period_key(period, today) for period in PeriodType}
     return store.select(
         "segments/changes",
         {
-            "tenant_id": tenancy.tenant_id,
+            "tenant_id": context.tenant_id,
             "segment_id": segment.id,
             "needs_all": segment.combinator == "AND",
             "now_ms": now_ms,
@@ -148,14 +148,14 @@ def find_changes(store: Store, tenancy: RefreshContext, segment: Segment, now_ms
         frames={
             "segment_filters": _filter_frame(segment, periods, definitions),
             "segment_periods": pl.DataFrame({"period_key": list(periods.values())}, schema=FRAMES["segment_periods"]),
-            "segment_people": _people_frame(read_merges(store, tenancy.tenant_id)),
+            "segment_people": _people_frame(read_merges(store, context.tenant_id)),
             **build_metric_frames(definitions, starts),
         },
     )
 
 
 def load_due_tenants(store: Store, before_ms: int) -> list[str]:
-    """Find the tenants with active segments that have changed since their refresh, or had none after a time."""
+    """Find the tenants with active segments that changed since their refresh, or had no refresh after a time."""
     return [row["tenant_id"] for row in store.rows("segments/due_tenants", {"before_ms": before_ms})]
 
 
@@ -166,13 +166,13 @@ def load_refreshes(store: Store, tenant_id: str) -> dict[str, SegmentRefresh]:
 
 
 def list_members(store: Store, tenant_id: str, segment_id: str, *, after: str, limit: int) -> list[Member]:
-    """List customers who are in a segment, ordered by their ids, from behind ``after`` on."""
+    """List the members of a segment, ordered by id, beginning after the id ``after``."""
     asked = {"tenant_id": tenant_id, "segment_id": segment_id, "after": after, "limit": limit}
     return [Member(**row) for row in store.rows("segments/members", asked)]
 
 
 def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[str, int]]:
-    """Load the segments of some customers, each in its place, with the times since when; active or not."""
+    """Load the segments of some customers, in the order of the keys, with times of entry; inactive ones included."""
     found: dict[CustomerKey, dict[str, int]] = {}
     rows = store.select("segments/of_customers", build_customer_parameters(keys))
     for tenant_id, customer_id, segment_id, since_ms in rows.iter_rows():
@@ -181,7 +181,7 @@ def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[
 
 
 def list_memberships(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[Membership]:
-    """The active segments that one of a customer's ids is in, since the first of them was; ordered by their ids."""
+    """List the active segments that any of a customer's ids is in, with the earliest entry; ordered by segment id."""
     since: dict[str, int] = {}
     for of_one in load_memberships(store, [CustomerKey(tenant_id, customer_id) for customer_id in customer_ids]):
         for segment_id, at_ms in of_one.items():
@@ -199,7 +199,7 @@ def list_memberships(store: Store, tenant_id: str, customer_ids: Collection[str]
 def count_overlaps(
     store: Store, tenant_id: str, segment_ids: Collection[str], sample_size: int
 ) -> Mapping[frozenset[str], int]:
-    """Count, among a sample of the customers in some segments, who is in which of them: by exactly the segments."""
+    """Count, in a sample of the members of some segments, the customers by the exact set of segments they are in."""
     asked = {"tenant_id": tenant_id, "segment_ids": sorted(segment_ids), "sample_size": sample_size}
     return {frozenset(row["segment_ids"]): row["customers"] for row in store.rows("segments/overlap", asked)}
 
@@ -219,10 +219,10 @@ def _write_refresh(store: Store, tenant_id: str, refresh: SegmentRefresh) -> Non
 def _filter_frame(
     segment: Segment, periods: Mapping[PeriodType, str], definitions: Sequence[MetricDefinition]
 ) -> pl.DataFrame:
-    """One row per value of each filter.
+    """Build one row per value of each filter.
 
-    A filter whose field cannot be read sees no value, like any that is missing; one whose condition cannot be evaluated
-    has no operator, and so holds for nobody.
+    A filter whose field cannot be read sees no value, like a missing one; a filter whose condition cannot be evaluated
+    has no operator, and so matches no customer.
     """
     numbers = {definition.key: number for number, definition in enumerate(definitions)}
     rows: list[tuple[Any, ...]] = []
@@ -243,7 +243,7 @@ def _filter_frame(
 
 
 def _people_frame(merges: Merges) -> pl.DataFrame:
-    """Every id of everybody who has several, with the one that stands for the person."""
+    """Build the table of all ids of merged customers, with the canonical id of each."""
     people = dict.fromkeys(merges.members(one) for one in merges.aliases)
     rows = [(one, members[0], place) for members in people for place, one in enumerate(members)]
     return pl.DataFrame(rows, schema=dict(FRAMES["segment_people"]), orient="row")
@@ -259,7 +259,7 @@ def _is_evaluable(one: SegmentFilter) -> bool:
 
 
 def _values(one: SegmentFilter) -> list[tuple[str, str, str]]:
-    """Kind, what is compared, and what is looked for in texts, of each value; of no kind if there is none."""
+    """Return kind, compared value, and needle for texts, of each value of a filter; empty strings if it has none."""
     found: list[tuple[str, str, str]] = []
     for value in one.value if isinstance(one.value, list | tuple) else [one.value]:
         if value is None:

@@ -1,4 +1,4 @@
-"""What operators say of logs: that a topic was recreated, that a message is to be skipped."""
+"""Interventions of operators in logs: a topic was recreated, a message is to be skipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def begin_generation(store: Store, cluster_id: str, topic: str, reason: str) -> int:
-    """Record that a topic was recreated: its new log counts on top of the old one.
+    """Record that a topic was recreated: offsets of its new log count on top of the old one.
 
     Returns:
         The number of the new generation.
@@ -31,7 +31,7 @@ def begin_generation(store: Store, cluster_id: str, topic: str, reason: str) -> 
 
 
 def skip_message(store: Store, source: str, offset: int, reason: str, author: Author, tenants: Collection[str]) -> None:
-    """Have a message become a dead letter, unread, and note it in the audit logs of the tenants it may be about."""
+    """Have a message become a dead letter without decoding it, and audit that for the tenants it may concern."""
     draft = AuditDraft(
         at_ms=time.time_ns() // 1_000_000,
         actor=author.name,
@@ -48,6 +48,6 @@ def skip_message(store: Store, source: str, offset: int, reason: str, author: Au
 
 
 def read_skips(store: Store, sources: Sequence[str]) -> dict[tuple[str, int], str]:
-    """Which messages are to be skipped, by source and offset, and why."""
+    """Read the messages to be skipped: reasons by source and offset."""
     rows = store.rows("stream/skips", {"sources": list(sources)})
     return {(row["source"], row["offset"]): row["reason"] for row in rows}

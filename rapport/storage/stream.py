@@ -1,4 +1,4 @@
-"""What the stream reads and writes. All calls may be repeated: every row is identified by its place in a log."""
+"""Reads and writes of the stream. All calls may be repeated: every row is identified by its position in a log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LOW_CARDINALITY: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far one source has been applied by one batch; see table ``stream_progress``."""
+    """Progress of one source after one batch; see table ``stream_progress``."""
 
     source: str
     cluster_id: str
@@ -73,18 +73,18 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """The letter's identity: its place in the log."""
+        """Identity of the letter: its position in the log."""
         return f"{self.source}:{self.offset}:{self.item}"
 
 
 def read_progress(store: Store, sources: Sequence[str]) -> dict[str, int]:
-    """Where the next batch of each source starts; sources never seen are missing."""
+    """Read the offset at which the next batch of each source starts; unknown sources are left out."""
     frame = store.select("stream/progress", {"sources": list(sources)})
     return dict(frame.iter_rows()) if not frame.is_empty() else {}
 
 
 def read_generation(store: Store, cluster_id: str, topic: str) -> int:
-    """How often the topic was recreated."""
+    """Read how often the topic was recreated."""
     rows = store.rows("stream/generation", {"cluster_id": cluster_id, "topic": topic})
     return int(rows[0]["generation"]) if rows else 0
 
@@ -106,12 +106,12 @@ def write_claims(store: Store, events: pl.DataFrame, *, has_yielded: bool = Fals
 
 
 def read_claims(store: Store, events: pl.DataFrame, first_offsets: Mapping[str, int]) -> pl.DataFrame:
-    """Read the claims of the events' keys that others, or earlier messages, have made.
+    """Read the claims of the events' keys by other sources or earlier messages.
 
     Args:
         store: The database.
         events: Decoded interactions.
-        first_offsets: Where the batch begins in each source: its own claims from there on are left out.
+        first_offsets: First offset of the batch in each source: the batch's own claims from there on are left out.
     """
     return _read_claims(store, events, events.select("source", "key_hash"), first_offsets)
 
@@ -140,7 +140,7 @@ def _read_claims(
 
 
 def read_accepted(store: Store, disputed: pl.DataFrame) -> set[tuple[str, int, int]]:
-    """Which of some events (tenant_id, customer_id, source, offset) are in the history: (source, offset, item)."""
+    """Return those events (tenant_id, customer_id, source, offset) that the history has: (source, offset, item)."""
     found = store.select("stream/accepted", frames={"disputed": disputed})
     return set(found.select("source", "offset", "item").iter_rows()) if not found.is_empty() else set()
 
@@ -159,7 +159,7 @@ def read_summary_state(store: Store, contacts: pl.DataFrame, period_keys: Iterab
 
 
 def keep_newest(versions: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Of several versions of summary rows, keep the one that reaches furthest, of equals the last stored.
+    """Keep, of several versions of summary rows, the one with the highest applied offset, of equals the last stored.
 
     Returns:
         An empty frame if there is none.
@@ -208,7 +208,7 @@ def write_interactions(store: Store, events: pl.DataFrame) -> None:
 
 
 def write_decisions(store: Store, decisions: pl.DataFrame) -> None:
-    """Write recommendations with their traces, and where they are found by their ids."""
+    """Write recommendations with their traces, and the index by recommendation id."""
     dated = decisions.with_columns(
         decided_at=pl.col("occurred_at_ms").cast(MILLIS), received_at=pl.col("received_at_ms").cast(MILLIS)
     )
@@ -253,7 +253,7 @@ def write_progress(store: Store, progress: Sequence[Progress]) -> None:
 
 
 def write_dead_letters(store: Store, letters: Sequence[DeadLetter]) -> None:
-    """Keep messages that could not be used, with the reason and the raw bytes."""
+    """Store messages that could not be used, with the reason and the raw bytes."""
     rows = [
         {
             "tenant_id": letter.tenant_id,
@@ -283,5 +283,5 @@ def write_dead_letters(store: Store, letters: Sequence[DeadLetter]) -> None:
 
 
 def _as_dictionaries(rows: pl.DataFrame) -> pl.DataFrame:
-    """Send columns with few values as dictionaries, which ClickHouse takes over as they are."""
+    """Encode columns with few values as dictionaries, which ClickHouse stores as they are."""
     return rows.with_columns(pl.col(name).cast(pl.Categorical) for name in _LOW_CARDINALITY if name in rows.columns)

@@ -1,4 +1,4 @@
-"""Windowed summaries, for many requests at once."""
+"""Windowed summaries of customers, for many requests at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Scope = Literal["offer", "channel"]
 
 
 class SummaryKey(NamedTuple):
-    """What identifies a row of one customer; pages go on after one."""
+    """Key of a row of one customer; also the cursor of pages."""
 
     period_type: str = ""
     period_key: str = ""
@@ -33,21 +33,21 @@ class SummaryKey(NamedTuple):
 
 
 FIRST: Final = SummaryKey()
-"""Before every row."""
+"""Less than every key."""
 _LAST: Final = "~"
-"""After every period's key."""
+"""Greater than the key of every period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryQuery:
-    """What one request wants; empty: any.
+    """Query for a page of one customer's summaries; empty means no condition.
 
     Attributes:
-        members: All ids of the customer, who is one person; empty if there is just the one.
+        members: All ids of a merged customer; empty if there is just the one.
         first_day: Periods that end before this day are left out; alltime never is.
         last_day: Periods that begin after this day are left out.
         after: The last row of the page before.
-        limit: At most so many rows; one more is read, to tell whether there is one.
+        limit: Rows per page.
     """
 
     tenant_id: str
@@ -64,7 +64,7 @@ class SummaryQuery:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether more than the customer is given."""
+        """Whether there are conditions besides the customer."""
         filters = self.period_type, self.offer_id, self.creative_id, self.channel_id, self.first_day, self.last_day
         return any(filters)
 
@@ -95,23 +95,23 @@ class SummaryRow(NamedTuple):
 
     @property
     def key(self) -> SummaryKey:
-        """What identifies it."""
+        """Key of the row."""
         return SummaryKey(*self[:6])
 
     @property
     def is_contact(self) -> bool:
-        """Whether it counts anything: a repair may leave nothing of a row."""
+        """Whether it counts anything: a repair may set a row to zero."""
         return self.impressions + self.positive + self.negative + self.neutral > 0
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryPage:
-    """What a request gets.
+    """One page of summaries.
 
     Attributes:
         rows: One for each scope, period, offer, creative and channel.
         has_more: Whether rows follow.
-        matching: How many there are in all pages together.
+        matching: Number of rows on all pages.
     """
 
     rows: Sequence[SummaryRow]
@@ -120,11 +120,11 @@ class SummaryPage:
 
 
 _Key = tuple[str, str, str, str, str, Scope]
-"""As in :class:`SummaryKey`."""
+"""As :class:`SummaryKey`."""
 
 
 def read_summaries(store: Store, requests: Sequence[SummaryQuery]) -> list[SummaryPage]:
-    """Read what several requests want with one query, each in its place."""
+    """Read the pages of several queries, in their order, with one database query."""
     people = [[(request.tenant_id, one) for one in request.members or (request.customer_id,)] for request in requests]
     customers = {customer for person in people for customer in person}
     stored: dict[CustomerRef, list[StoredSummary]] = {}
@@ -137,7 +137,7 @@ def read_summaries(store: Store, requests: Sequence[SummaryQuery]) -> list[Summa
 
 
 def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
-    """The rows of one person: of all their ids and all sources together, and once more of all offers of a channel."""
+    """Add up the rows of one person over all ids and sources: per offer, and once more per channel over all offers."""
     groups: dict[_Key, list[StoredSummary]] = {}
     for row in stored:
         period = row.period_type, row.period_key
@@ -165,7 +165,7 @@ def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
 
 _counts_of: Final = attrgetter("impressions", "positive", "negative", "neutral", "converts", "total_value")
 _recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creative_id", "customer_id")
-"""By this the last contact of several rows is chosen."""
+"""Order by which the last contact of several rows is chosen."""
 
 
 def _page(rows: Iterable[SummaryRow], request: SummaryQuery) -> SummaryPage:
@@ -182,7 +182,7 @@ def _page(rows: Iterable[SummaryRow], request: SummaryQuery) -> SummaryPage:
 
 
 def _bounds(period_type: PeriodType, request: SummaryQuery) -> tuple[str, str]:
-    """The first and the last key of periods that reach into the days that are wanted."""
+    """Return the first and the last key of periods that overlap the days of the query."""
     if period_type is PeriodType.ALLTIME:
         return "", _LAST
     first, last = request.first_day, request.last_day
@@ -202,7 +202,7 @@ def _is_wanted(row: SummaryRow, request: SummaryQuery, periods: Mapping[str, tup
 
 
 def _is_after(row: SummaryRow, after: SummaryKey) -> bool:
-    """Whether a row comes after another in the order of a page."""
+    """Return whether a row comes after another in the order of a page."""
     if row.period_type != after.period_type or row.period_key == after.period_key:
         return row.key > after
     return row.period_key < after.period_key

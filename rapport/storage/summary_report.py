@@ -1,4 +1,4 @@
-"""Totals per offer, creative, channel or customer."""
+"""Report of outcome totals per offer, creative, channel or customer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 def read_report(
     store: Store, tenant_id: str, group_by: str, first_day: date, limit: int, offset: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """Totals since a day (the tenant's calendar), the largest first.
+    """Read totals since a day of the tenant's calendar, the largest first.
 
     Args:
         store: The database.
-        tenant_id: Whose.
-        group_by: offer, creative, channel or customer, whose merged ids are one.
-        first_day: From this day on.
-        limit: At most so many groups.
-        offset: After so many.
+        tenant_id: The tenant.
+        group_by: offer, creative, channel or customer; merged customers are one.
+        first_day: First day that counts.
+        limit: Maximum number of groups.
+        offset: Number of groups to skip.
 
     Returns:
-        The groups, and how many there are in all.
+        The groups, and the number of all groups.
     """
     parameters = {
         "tenant_id": tenant_id,

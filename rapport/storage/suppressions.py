@@ -1,4 +1,4 @@
-"""The events that suppressions follow from, and what operators lifted of them."""
+"""Events that trigger suppressions, and suppressions lifted by operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 MAX_TRIGGERS: Final = 1_000
-"""Of one customer: the latest; what older ones suppressed is long over or was prolonged since."""
+"""Latest events per customer; suppressions of older ones have ended or were prolonged since."""
 
 
 def read_triggers(
@@ -24,12 +24,12 @@ def read_triggers(
 
     Args:
         store: The database.
-        tenant_id: Whose customers.
-        customer_ids: Which.
+        tenant_id: The tenant.
+        customer_ids: The customers.
         outcomes: Keys of outcome types.
 
     Returns:
-        By customer; every one is there.
+        Events by customer, for all customers.
     """
     found: dict[str, list[Trigger]] = {customer_id: [] for customer_id in customer_ids}
     if not (found and outcomes):

@@ -1,4 +1,4 @@
-"""Tenants and their outcome types."""
+"""Tenants with their settings and outcome types."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _NOT_ZONES: Final = {"Factory", "localtime"}
-"""Names in the time zone database that are no zones."""
+"""Names in the time zone database that are not time zones."""
 
 
 class UnknownTimeZoneError(ValueError):
@@ -34,7 +34,7 @@ class UnknownTimeZoneError(ValueError):
 
 
 class InvalidTenantIdError(ValueError):
-    """An id that no tenant may have."""
+    """The id is not a valid tenant id."""
 
 
 class UnknownTenantError(ValueError):
@@ -42,11 +42,13 @@ class UnknownTenantError(ValueError):
 
 
 def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: str = "UTC") -> None:
-    """Create a tenant with the default outcome types. Creating it again changes its name, and revives an inactive one.
+    """Create a tenant with the default outcome types.
+
+    Creating it again changes its name, and activates an inactive one.
 
     Raises:
-        InvalidTenantIdError: It is new, and its id is none that a tenant may have.
-        UnknownTimeZoneError: ``time_zone`` is no IANA name.
+        InvalidTenantIdError: The tenant is new, and its id is not valid.
+        UnknownTimeZoneError: ``time_zone`` is not an IANA name.
     """
     if time_zone not in available_timezones() - _NOT_ZONES:
         raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
@@ -76,7 +78,7 @@ def change_tenant(store: Store, tenant_id: str, **settings: float | bool) -> Non
 
 
 def _write_settings(store: Store, tenant_id: str, settings: Mapping[str, float | bool]) -> None:
-    """Write settings that table tenants has no column for."""
+    """Write settings for which table tenants has no column."""
     if unknown := sorted(settings.keys() - {one.name for one in fields(TenantSettings)}):
         raise TypeError(f"no settings of a tenant: {', '.join(unknown)}")
     values = [msgspec.json.encode(value).decode() for value in settings.values()]

@@ -1,4 +1,4 @@
-"""Tombstones of erased customers: what the stream and the sweeps read, what an erasure writes first and last."""
+"""Tombstones of erased customers: written by erasures, read by the stream and by sweeps."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "erased_customers": {"tenant_id": pl.String, "customer_id": pl.String, "erased_at_ms": pl.Int64},
     "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
 }
-"""The tables sent along with the queries."""
+"""Tables sent along with the queries."""
 _OVERLAP_MS: Final = 60_000
-"""How far clocks of replicas may lie apart."""
+"""Maximum difference between the clocks of replicas."""
 _MILLIS: Final = pl.Datetime("ms", "UTC")
 
 
 class StoredTombstone(NamedTuple):
-    """A tombstone and whose it is."""
+    """A tombstone with its tenant and customer hash."""
 
     tenant_id: str
     customer_hash: str
@@ -33,7 +33,7 @@ class StoredTombstone(NamedTuple):
 
 
 def read_tombstones(store: Store, since_ms: int = 0) -> list[StoredTombstone]:
-    """Read the tombstones that were written since some time, and some from before it; all of them by default."""
+    """Read the tombstones written since some time, and some from shortly before; all of them by default."""
     return [
         StoredTombstone(
             row["tenant_id"],
@@ -47,7 +47,12 @@ def read_tombstones(store: Store, since_ms: int = 0) -> list[StoredTombstone]:
 
 
 def read_erasures(store: Store, customers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """When those of some customers, each named by tenant and id, who were erased were so last: epoch milliseconds."""
+    """Return the time of the last erasure (epoch milliseconds) of those of some customers who were erased.
+
+    Args:
+        store: The database.
+        customers: Tenant and customer id of each.
+    """
     if not customers:
         return {}
     hashes: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -74,7 +79,7 @@ def write_tombstones(
     receipt_id: str,
     completed_at_ms: int | None = None,
 ) -> None:
-    """Write the tombstones of customers who are erased together; again when it is complete."""
+    """Write the tombstones of customers who are erased together; called again when the erasure is complete."""
     rows = [
         {
             "tenant_id": tenant_id,
@@ -89,12 +94,13 @@ def write_tombstones(
 
 
 def read_state_of_erased(store: Store, erased: pl.DataFrame, first_offsets: Mapping[str, int]) -> pl.DataFrame:
-    """Work out summary rows of erased customers from the history, up to where a batch begins.
+    """Compute summary rows of erased customers from the history, up to the beginning of a batch.
 
     Args:
         store: The database.
-        erased: Who, and up to when what the broker received does not count (tenant_id, customer_id, erased_at_ms).
-        first_offsets: Where the batch begins in each source.
+        erased: Customers, with the broker time up to which messages do not count (tenant_id, customer_id,
+            erased_at_ms).
+        first_offsets: First offset of the batch in each source.
     """
     starts = {"source": list(first_offsets), "first_offset": list(first_offsets.values())}
     frames = {"erased_customers": erased, "batch_starts": pl.DataFrame(starts, schema=dict(FRAMES["batch_starts"]))}

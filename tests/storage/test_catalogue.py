@@ -126,7 +126,7 @@ def test_an_entity_that_cannot_be_read_any_more_is_a_problem_and_not_the_end(sto
     )
     after = load_catalogue(store, "t1")
     assert [one.id for one in after.entities["offer"]] == ["card"]
-    assert [problem.partition(":")[0] for problem in after.problems] == ["offer loan", "gone_kind x"]
+    assert [problem.partition(":")[0] for problem in after.faults] == ["offer loan", "gone_kind x"]
 
 
 def test_an_entity_changes_once_in_a_change(store: Store):

@@ -190,10 +190,10 @@ HOT = {
     "respond/claims": {},
     "respond/accepted": {},
     "history/rows": {},
-    "customers/newest": {"asked_customers": ONE_CUSTOMER},
-    "customers/winners": {"tried_versions": {"customer_id": ["c7"], "version": [1]}},
+    "customers/newest": {"queried_customers": ONE_CUSTOMER},
+    "customers/stored_first": {"attempted_versions": {"customer_id": ["c7"], "version": [1]}},
     "customers/with_consents": {},
-    "consents/states": {"asked_customers": ONE_CUSTOMER},
+    "consents/states": {"queried_customers": ONE_CUSTOMER},
 }
 BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
 

@@ -1,5 +1,5 @@
 -- A row is the consent of one customer to one purpose as it is now.
--- Frame: asked_customers (tenant_id, customer_id).
+-- Frame: queried_customers (tenant_id, customer_id).
 SELECT
     customer_id,
     toString(purpose) AS purpose,
@@ -9,5 +9,5 @@ SELECT
     toUnixTimestamp64Milli(granted_at) AS granted_at_ms,
     toUnixTimestamp64Milli(revoked_at) AS revoked_at_ms
 FROM customer_consents
-WHERE (tenant_id, customer_id) IN (SELECT tenant_id, customer_id FROM asked_customers)
+WHERE (tenant_id, customer_id) IN (SELECT tenant_id, customer_id FROM queried_customers)
 ORDER BY customer_id, purpose

@@ -1,5 +1,5 @@
 -- A row is the newest version of one customer, which may be one that ended it.
--- Frame: asked_customers (tenant_id, customer_id).
+-- Frame: queried_customers (tenant_id, customer_id).
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
@@ -20,6 +20,6 @@ FROM
             (v.version, -toInt64(v._block_number))
         ) AS newest
     FROM customer_versions AS v
-    WHERE (v.tenant_id, v.customer_id) IN (SELECT tenant_id, customer_id FROM asked_customers)
+    WHERE (v.tenant_id, v.customer_id) IN (SELECT tenant_id, customer_id FROM queried_customers)
     GROUP BY v.tenant_id, v.customer_id
 )

@@ -1,8 +1,8 @@
 -- A row is a rank of one of some recommendations that a customer has seen, as far as the summary rows reach.
--- Frame: reached_places (customer_id, offer_id, creative_id, channel_id, source, reached: offset).
+-- Frame: applied_offsets (customer_id, offer_id, creative_id, channel_id, source, applied_offset).
 SELECT DISTINCT e.recommendation_id AS recommendation_id, e.rank AS rank
 FROM interactions AS e
-INNER JOIN reached_places AS r
+INNER JOIN applied_offsets AS r
     ON r.customer_id = e.customer_id
     AND r.offer_id = e.offer_id
     AND r.creative_id = e.creative_id
@@ -12,4 +12,4 @@ WHERE e.tenant_id = {tenant_id:String}
     AND e.customer_id IN {customer_ids:Array(String)}
     AND e.recommendation_id IN {recommendations:Array(String)}
     AND e.category = 'impression'
-    AND e.offset <= r.reached
+    AND e.offset <= r.applied_offset

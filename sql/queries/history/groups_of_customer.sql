@@ -2,7 +2,7 @@
 -- bucket says how many of the instants asked for, which ascend, an event does not count before, and named_bucket the same by
 -- the time that it names: so one reading answers all windows. An event counts at the latest when it was received.
 -- Of contacts exactly those count that the summary rows reach; recommendations, which no summary counts, all do.
--- Frame: reached_places (customer_id, offer_id, creative_id, channel_id, source, reached: offset).
+-- Frame: applied_offsets (customer_id, offer_id, creative_id, channel_id, source, applied_offset).
 WITH arrayMap(at -> fromUnixTimestamp64Milli(at, 'UTC'), {starts:Array(Int64)}) AS starts
 SELECT
     e.offer_id AS offer_id,
@@ -22,7 +22,7 @@ SELECT
     toString(min(e.conversion_value)) AS least,
     toString(max(e.conversion_value)) AS most
 FROM interactions AS e FINAL
-LEFT JOIN reached_places AS r
+LEFT JOIN applied_offsets AS r
     ON r.customer_id = e.customer_id
     AND r.offer_id = e.offer_id
     AND r.creative_id = e.creative_id
@@ -31,5 +31,5 @@ LEFT JOIN reached_places AS r
 WHERE e.tenant_id = {tenant_id:String}
     AND e.customer_id IN {customer_ids:Array(String)}
     AND e.id >= {from_id:String}
-    AND (e.category = 'recommendation' OR (r.source != '' AND e.offset <= r.reached))
+    AND (e.category = 'recommendation' OR (r.source != '' AND e.offset <= r.applied_offset))
 GROUP BY offer_id, creative_id, channel_id, outcome, classification, category, is_conversion, direction, bucket, named_bucket

@@ -1,6 +1,6 @@
 -- A row is an enrolment in which there is something to do, of all tenants: the longest waiting one of each, then the second
 -- of each, and so on, so that no tenant's crowd keeps another's few waiting.
--- Frame: held_journeys (tenant_id, journey_id), in which everybody waits.
+-- Frame: paused_journeys (tenant_id, journey_id), in which everybody waits.
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
@@ -15,7 +15,7 @@ FROM
         enrollment_id,
         argMax((status, due_at), (version, -toInt64(_block_number))) AS newest
     FROM journey_enrollment_versions
-    WHERE tenant_id IN {tenants:Array(String)} AND (tenant_id, journey_id) NOT IN held_journeys
+    WHERE tenant_id IN {tenants:Array(String)} AND (tenant_id, journey_id) NOT IN paused_journeys
     GROUP BY tenant_id, customer_id, journey_id, enrollment_id
 )
 WHERE newest.1 = 'active' AND newest.2 <= {now:DateTime64(3, 'UTC')}

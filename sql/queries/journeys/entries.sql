@@ -1,5 +1,5 @@
 -- A row is an accepted event by which a customer may enter a journey, of a stretch of a log that was not looked through.
--- Frame: journey_stretches (source, from_offset, until_offset).
+-- Frame: log_ranges (source, from_offset, until_offset).
 SELECT
     toString(i.tenant_id) AS tenant_id,
     i.customer_id AS customer_id,
@@ -15,7 +15,7 @@ SELECT
     i.offset AS offset,
     i.item AS item
 FROM interactions AS i FINAL
-INNER JOIN journey_stretches AS s ON s.source = i.source
+INNER JOIN log_ranges AS s ON s.source = i.source
 WHERE i.tenant_id IN {tenants:Array(String)}
     AND i.outcome IN {outcomes:Array(String)}
     AND i.received_at >= {received_since:DateTime64(3, 'UTC')}

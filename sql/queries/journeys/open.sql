@@ -1,5 +1,5 @@
 -- A row is a customer who is in a journey, or was, with how many of these enrolments are active.
--- Frame: asked_enrollments (tenant_id, customer_id, journey_id, enrollment_id).
+-- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrollment_id).
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
@@ -14,7 +14,7 @@ FROM
         enrollment_id,
         argMax(status, (version, -toInt64(_block_number))) AS newest
     FROM journey_enrollment_versions
-    WHERE (tenant_id, customer_id, journey_id) IN (SELECT tenant_id, customer_id, journey_id FROM asked_enrollments)
+    WHERE (tenant_id, customer_id, journey_id) IN (SELECT tenant_id, customer_id, journey_id FROM queried_enrolments)
     GROUP BY tenant_id, customer_id, journey_id, enrollment_id
 )
 GROUP BY tenant_id, customer_id, journey_id

@@ -1,6 +1,6 @@
 -- A row is one of the enrolments asked for, as it stands now: its state, and what of it is told by columns, for a state that
 -- cannot be read.
--- Frame: asked_enrollments (tenant_id, customer_id, journey_id, enrollment_id).
+-- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrollment_id).
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
@@ -36,7 +36,7 @@ FROM
         ) AS newest
     FROM journey_enrollment_versions
     WHERE (tenant_id, customer_id, journey_id, enrollment_id) IN (
-        SELECT tenant_id, customer_id, journey_id, enrollment_id FROM asked_enrollments
+        SELECT tenant_id, customer_id, journey_id, enrollment_id FROM queried_enrolments
     )
     GROUP BY tenant_id, customer_id, journey_id, enrollment_id
 )
