@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apis import loaded_database, running_api
-from benchmarks.load import Load, measure_at_rate, measure_saturation, request_bytes
-from benchmarks.stack import running_stack
-from benchmarks.workers import running_worker
-from benchmarks.workloads import CUSTOMERS, Workload, customer_id
+from benchmarks.api_process import load_database, run_api
+from benchmarks.load import LoadResult, encode_request, measure_at_rate, measure_saturation
+from benchmarks.stack import run_stack
+from benchmarks.workers import start_worker
+from benchmarks.workloads import CUSTOMERS, Workload, name_customer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ SATURATION: Final = "saturation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ApiResult:
     """One measurement.
 
     Attributes:
@@ -49,43 +49,43 @@ class Result:
     rate: str
     loader: bool
     worker: bool
-    load: Load
+    load: LoadResult
 
 
-def _reading(path: str) -> Callable[[str, random.Random], MakeRequest]:
+def _make_read(path: str) -> Callable[[str, random.Random], MakeRequest]:
     def make(key: str, rng: random.Random) -> MakeRequest:
         headers = {"X-API-Key": key}
-        return lambda: request_bytes("GET", path + customer_id(rng.randrange(CUSTOMERS)), headers)
+        return lambda: encode_request("GET", path + name_customer(rng.randrange(CUSTOMERS)), headers)
 
     return make
 
 
-def _responding(key: str, rng: random.Random) -> MakeRequest:
+def _make_response(key: str, rng: random.Random) -> MakeRequest:
     headers = {"X-API-Key": key}
 
     def make() -> bytes:
         offer = rng.randrange(20)
         body = {
-            "customerId": customer_id(rng.randrange(CUSTOMERS)),
+            "customerId": name_customer(rng.randrange(CUSTOMERS)),
             "creativeId": f"creative-{offer:02d}-0",
             "channelId": "web",
             "offerId": f"offer-{offer:02d}",
             "outcome": "click",
             "idempotencyKey": uuid.UUID(int=rng.getrandbits(128)).hex,
         }
-        return request_bytes("POST", "/api/v1/respond", headers, json.dumps(body).encode())
+        return encode_request("POST", "/api/v1/respond", headers, json.dumps(body).encode())
 
     return make
 
 
 ROUTES: Final[Mapping[str, Callable[[str, random.Random], MakeRequest]]] = {
-    "interaction-summaries": _reading("/api/v1/interaction-summaries?customerId="),
-    "interaction-history": _reading("/api/v1/interaction-history?customerId="),
-    "respond": _responding,
+    "interaction-summaries": _make_read("/api/v1/interaction-summaries?customerId="),
+    "interaction-history": _make_read("/api/v1/interaction-history?customerId="),
+    "respond": _make_response,
 }
 
 
-def measure(port: int, key: str, route: str, rate: str, seconds: float) -> Load:
+def measure(port: int, key: str, route: str, rate: str, seconds: float) -> LoadResult:
     """Measure one route at one rate."""
     make = ROUTES[route](key, random.Random(f"{route} {rate} {time.time()}"))
     if rate == SATURATION:
@@ -93,7 +93,7 @@ def measure(port: int, key: str, route: str, rate: str, seconds: float) -> Load:
     return measure_at_rate(port, make, float(rate), seconds)
 
 
-def print_results(console: Console, results: Sequence[Result]) -> None:
+def print_results(console: Console, results: Sequence[ApiResult]) -> None:
     """Print the table."""
     table = Table(title="API, ClickHouse, broker and load generator on one machine", title_justify="left")
     table.add_column("route", no_wrap=True, min_width=max(len(one.route) for one in results))
@@ -118,7 +118,7 @@ def print_results(console: Console, results: Sequence[Result]) -> None:
     console.print(table)
 
 
-def write_json(path: Path, results: Sequence[Result]) -> None:
+def write_json(path: Path, results: Sequence[ApiResult]) -> None:
     """Write the results as a list of objects."""
     entries = [
         {
@@ -150,9 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-api.json", help="the JSON file")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
+    signal.signal(signal.SIGTERM, _exit)  # so that the processes are stopped and the data removed
     console = Console(width=128) if not sys.stdout.isatty() else Console()
-    results: list[Result] = []
+    results: list[ApiResult] = []
     workload = Workload(
         name="api-load",
         skew="uniform",
@@ -162,20 +162,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     seconds = given.seconds or (3.0 if given.quick else 15.0)
     with (
-        running_stack(given.broker) as stack,
+        run_stack(given.broker) as stack,
         asyncio.Runner() as runner,
-        loaded_database(stack, workload, runner) as (settings, key),
+        load_database(stack, workload, runner) as (settings, key),
     ):
         console.print(f"{workload.events:,} events are applied")
         for loader, worker in ((True, True), (True, False), (False, False)):
             with (
-                running_worker("rapport", settings, stack.work_dir) if worker else contextlib.nullcontext(),
-                running_api(settings, stack.work_dir, RAPPORT_API_LOADER=str(loader).lower()) as port,
+                start_worker("rapport", settings, stack.work_dir) if worker else contextlib.nullcontext(),
+                run_api(settings, stack.work_dir, RAPPORT_API_LOADER=str(loader).lower()) as port,
             ):
                 for route in given.route or ROUTES:
                     for rate in (*(f"{rate:g}" for rate in RATES), SATURATION):
                         load = measure(port, key, route, rate, seconds)
-                        results.append(Result(route=route, rate=rate, loader=loader, worker=worker, load=load))
+                        results.append(ApiResult(route=route, rate=rate, loader=loader, worker=worker, load=load))
                         console.print(f"  {route} {rate}: {load.outcome}")
     print_results(console, results)
     write_json(given.output, results)
@@ -183,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(one.load.errors for one in results) else 0
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
+def _exit(_signal: int, _frame: object) -> NoReturn:
     sys.exit(143)
 
 

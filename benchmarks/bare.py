@@ -1,7 +1,7 @@
-"""The bare limit: consume, decode, insert raw rows. No duplicates checked, no summaries, no exactness.
+"""Lower bound: consume, decode, insert raw rows. No duplicates checked, no summaries, no exactness.
 
-What any worker in this language on this broker and this ClickHouse cannot beat: aiokafka, msgspec, one Arrow insert a
-batch into a plain MergeTree table, then a commit. Run as `python -m benchmarks.bare` with the worker's environment.
+No worker in this language on this broker and this ClickHouse can beat it: aiokafka, msgspec, one Arrow insert a batch
+into a plain MergeTree table, then a commit. Run as `python -m benchmarks.bare` with the worker's environment.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def decode(values: Iterable[bytes]) -> list[RawEvent]:
     return events
 
 
-def frame_of(events: Sequence[RawEvent]) -> pl.DataFrame:
-    """Turn events into columns."""
+def build_frame(events: Sequence[RawEvent]) -> pl.DataFrame:
+    """Build a frame of events."""
     names = [field for field in RawEvent.__struct_fields__ if field != "timestamp"]
     columns: dict[str, list[Any]] = {name: [getattr(event, name) for event in events] for name in names}
     return pl.DataFrame({**columns, "occurred_at": [event.timestamp for event in events]})
@@ -116,7 +116,7 @@ async def _collect(consumer: AIOKafkaConsumer) -> list[bytes]:
 
 
 def _write(store: Store, values: list[bytes]) -> None:
-    store.insert(TABLE, frame_of(decode(values)))
+    store.insert(TABLE, build_frame(decode(values)))
 
 
 def main() -> None:

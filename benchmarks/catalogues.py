@@ -59,7 +59,7 @@ _RULES: Final[tuple[tuple[str, Mapping[str, Any]], ...]] = (
 
 
 def make_catalogue(offers: int, seed: int = 7) -> list[Entity]:
-    """A catalogue with so many offers; the first twenty are those that the events of the benchmarks name."""
+    """Make a catalogue with so many offers; the first twenty are those that the events of the benchmarks name."""
     rng = random.Random(seed)
     categories = [Category(id=f"category-{n}", name=f"Category {n}") for n in range(CATEGORIES)]
     channels = [
@@ -80,7 +80,7 @@ def make_catalogue(offers: int, seed: int = 7) -> list[Entity]:
 
 
 def store_catalogue(store: Store, tenant_id: str, entities: list[Entity]) -> None:
-    """Make a catalogue the tenant's: what is there and not in it ends."""
+    """Make a catalogue the tenant's: stored entities that are not in it end."""
     wanted = {(_KIND_OF[type(one)], one.id) for one in entities}
     change_catalogue(
         store,
@@ -98,8 +98,8 @@ def store_catalogue(store: Store, tenant_id: str, entities: list[Entity]) -> Non
     )
 
 
-def by_kind(entities: list[Entity]) -> dict[str, list[Entity]]:
-    """The entities of each kind."""
+def group_by_kind(entities: list[Entity]) -> dict[str, list[Entity]]:
+    """Group entities by kind."""
     grouped: dict[str, list[Entity]] = {}
     for one in entities:
         grouped.setdefault(_KIND_OF[type(one)], []).append(one)

@@ -1,4 +1,4 @@
-"""Visible latency: from the moment an event is sent until everybody who asks ClickHouse can see what it changed."""
+"""Visible latency: from the moment an event is sent until every reader of ClickHouse can see its effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.workers import BenchmarkError, running_worker
+from benchmarks.workers import BenchmarkError, start_worker
 from benchmarks.workloads import (
     CUSTOMERS,
     OUTCOME_WEIGHTS,
@@ -20,8 +20,8 @@ from benchmarks.workloads import (
     PARTITIONS,
     TENANT,
     VISIBLE,
-    customer_id,
-    event_text,
+    format_event,
+    name_customer,
 )
 from rapport.domain.events import message_key
 from rapport.kafka.clients import make_producer
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from aiokafka.structs import RecordMetadata
 
-    from benchmarks.stack import Sql, Stack
+    from benchmarks.stack import SqlClient, Stack
     from rapport.settings import KafkaSettings
 
 RATE_PER_S: Final = 5_000
@@ -45,8 +45,8 @@ _REACHED: Final = "SELECT partition, max(next_offset) FROM stream_progress GROUP
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One acknowledged event: where it is in the log, and when it was given to the producer."""
+class SentEvent:
+    """One acknowledged event: its position in the log, and the time it was given to the producer."""
 
     partition: int
     offset: int
@@ -55,11 +55,11 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """How long events took to become visible.
+    """Latencies from sending events to their visibility.
 
     Attributes:
         rate_per_s: Events a second that were really sent.
-        poll_ms: How far apart the looks at the recorded progress were, on average: the resolution.
+        poll_ms: Mean time between two reads of the recorded progress: the resolution.
     """
 
     events: int
@@ -73,9 +73,9 @@ class Visibility:
 
 
 class Watcher:
-    """Notes when the recorded progress moved, in a thread of its own."""
+    """Recorder of the times at which the recorded progress advanced, in a thread of its own."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, sql: SqlClient) -> None:
         self._sql = sql
         self._stopping = threading.Event()
         self._offsets: list[list[int]] = [[] for _ in range(PARTITIONS)]
@@ -85,15 +85,15 @@ class Watcher:
 
     @property
     def poll_ms(self) -> float:
-        """How far apart the looks were, on average."""
+        """Mean time between two reads of the progress."""
         return self._seconds * 1000 / max(self._looks, 1)
 
     def has_reached(self, partition: int, offset: int) -> bool:
-        """Whether an event has been seen."""
+        """Return whether the progress has passed an event."""
         return bool(self._offsets[partition]) and self._offsets[partition][-1] > offset
 
-    def seen_at(self, event: Sent) -> float:
-        """When an event was first seen; it must have been."""
+    def seen_at(self, event: SentEvent) -> float:
+        """Return when the progress was first seen past an event; it must have been."""
         return self._seen_at[event.partition][bisect_left(self._offsets[event.partition], event.offset + 1)]
 
     @contextlib.contextmanager
@@ -122,7 +122,7 @@ class Watcher:
 
 
 def measure_visibility(stack: Stack, *, seconds: float, profile: Path | None = None) -> Visibility:
-    """Send at a fixed rate to a running worker and look how soon the recorded progress passes each event.
+    """Send at a fixed rate to a running worker and measure how soon the recorded progress passes each event.
 
     Raises:
         BenchmarkError: The worker died or fell behind for good.
@@ -132,7 +132,7 @@ def measure_visibility(stack: Stack, *, seconds: float, profile: Path | None = N
         asyncio.run(create_topics(settings.kafka))
         with (
             contextlib.closing(stack.sql(database)) as sql,
-            running_worker("rapport", settings, stack.work_dir, profile=profile) as worker,
+            start_worker("rapport", settings, stack.work_dir, profile=profile) as worker,
         ):
             watcher = Watcher(sql)
             with watcher.watching():
@@ -145,21 +145,21 @@ def measure_visibility(stack: Stack, *, seconds: float, profile: Path | None = N
     return Visibility(
         events=len(measured),
         rate_per_s=len(measured) / span,
-        p50_ms=quantile(latencies, 0.50),
-        p95_ms=quantile(latencies, 0.95),
-        p99_ms=quantile(latencies, 0.99),
+        p50_ms=compute_quantile(latencies, 0.50),
+        p95_ms=compute_quantile(latencies, 0.95),
+        p99_ms=compute_quantile(latencies, 0.99),
         max_ms=latencies[-1],
         poll_ms=watcher.poll_ms,
         peak_rss_mb=peak_mb,
     )
 
 
-def quantile(ascending: Sequence[float], share: float) -> float:
-    """The value below which a share of the values lies (nearest rank)."""
+def compute_quantile(ascending: Sequence[float], share: float) -> float:
+    """Return the value below which a share of the values lies (nearest rank)."""
     return ascending[min(int(len(ascending) * share), len(ascending) - 1)]
 
 
-async def _send_and_settle(kafka: KafkaSettings, watcher: Watcher, seconds: float) -> list[Sent]:
+async def _send_and_settle(kafka: KafkaSettings, watcher: Watcher, seconds: float) -> list[SentEvent]:
     sent = await _send(kafka, WARM_UP_SECONDS + seconds)
     last = {p: max((e.offset for e in sent if e.partition == p), default=-1) for p in range(PARTITIONS)}
     deadline = time.perf_counter() + SETTLE_SECONDS
@@ -170,7 +170,7 @@ async def _send_and_settle(kafka: KafkaSettings, watcher: Watcher, seconds: floa
     return sent
 
 
-async def _send(kafka: KafkaSettings, seconds: float) -> list[Sent]:
+async def _send(kafka: KafkaSettings, seconds: float) -> list[SentEvent]:
     """Send RATE_PER_S events a second, evenly; a late tick sends what it owes."""
     events = _events()
     pending: list[tuple[float, asyncio.Future[RecordMetadata]]] = []
@@ -184,7 +184,7 @@ async def _send(kafka: KafkaSettings, seconds: float) -> list[Sent]:
                 pending.append((time.perf_counter(), future))
             await asyncio.sleep(TICK_SECONDS)
         metadata = await asyncio.gather(*(future for _, future in pending))
-    return [Sent(m.partition, m.offset, at) for (at, _), m in zip(pending, metadata, strict=True)]
+    return [SentEvent(m.partition, m.offset, at) for (at, _), m in zip(pending, metadata, strict=True)]
 
 
 def _events() -> Iterator[tuple[int, bytes, Callable[[int], bytes]]]:
@@ -194,6 +194,6 @@ def _events() -> Iterator[tuple[int, bytes, Callable[[int], bytes]]]:
         outcome = rng.choices(OUTCOMES, OUTCOME_WEIGHTS)[0]
 
         def make(now_ms: int, customer: int = customer, outcome: str = outcome) -> bytes:
-            return event_text(rng, customer, outcome, now_ms).encode()
+            return format_event(rng, customer, outcome, now_ms).encode()
 
-        yield customer % PARTITIONS, message_key(TENANT, customer_id(customer)), make
+        yield customer % PARTITIONS, message_key(TENANT, name_customer(customer)), make

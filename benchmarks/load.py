@@ -1,4 +1,4 @@
-"""HTTP load: requests at a fixed rate, or as many as there are answers. Lean, because it shares the machine's cores."""
+"""HTTP load at a fixed rate, or at saturation. Lean, because it shares the machine's cores."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LoadError(RuntimeError):
 
 
 @dataclass(slots=True)
-class Load:
-    """What came of it.
+class LoadResult:
+    """Result of an HTTP load.
 
     Attributes:
         seconds: From the first request counted to the last answer.
@@ -57,17 +57,17 @@ class Load:
 
     @property
     def outcome(self) -> str:
-        """All of it on one line."""
+        """The result on one line."""
         return f"{self.requests_per_s:,.0f}/s of {self.offered:,} offered, {self.lost:,} lost, {self.errors:,} errors"
 
     def percentile_ms(self, share: float) -> float:
-        """A percentile of the latencies; `share` from 0 to 1."""
+        """Return a percentile of the latencies; `share` from 0 to 1."""
         ascending = sorted(self.latencies_ms)
         return ascending[min(int(len(ascending) * share), len(ascending) - 1)] if ascending else float("nan")
 
 
-def request_bytes(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    """A request as it goes over the wire."""
+def encode_request(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    """Encode a request for the wire."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -82,7 +82,7 @@ class _Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> int:
-        """Send a request and read the whole answer; its status."""
+        """Send a request and read the whole answer; return its status."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -98,28 +98,28 @@ class _Connection:
         return int(head[9:12])
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
 
-def measure_at_rate(port: int, make: MakeRequest, rate: float, seconds: float) -> Load:
+def measure_at_rate(port: int, make: MakeRequest, rate: float, seconds: float) -> LoadResult:
     """Send a fixed number of requests a second, evenly, whether or not the server keeps up."""
-    return asyncio.run(_at_rate(port, make, rate, seconds))
+    return asyncio.run(_send_at_rate(port, make, rate, seconds))
 
 
-def measure_saturation(port: int, make: MakeRequest, seconds: float) -> Load:
-    """Keep requests under way all the time: each of `UNDER_WAY`, and the one that brings the most answers counts.
+def measure_saturation(port: int, make: MakeRequest, seconds: float) -> LoadResult:
+    """Keep requests under way all the time: once with each of `UNDER_WAY`; return the run with the most answers.
 
-    One with errors counts before any without, so that none are hidden.
+    A run with errors is preferred to any without, so that no error is hidden.
     """
     loads = [asyncio.run(_saturate(port, make, seconds, under_way)) for under_way in UNDER_WAY]
     return max(loads, key=lambda load: (load.errors, load.requests_per_s))
 
 
-async def _at_rate(port: int, make: MakeRequest, rate: float, seconds: float) -> Load:
-    load, idle, tasks = Load(), [_Connection(port) for _ in range(CONNECTIONS)], set[asyncio.Task[None]]()
+async def _send_at_rate(port: int, make: MakeRequest, rate: float, seconds: float) -> LoadResult:
+    load, idle, tasks = LoadResult(), [_Connection(port) for _ in range(CONNECTIONS)], set[asyncio.Task[None]]()
     free = asyncio.Semaphore(MOST_CONNECTIONS)
     started_at = time.perf_counter()
     counted_from = started_at + WARM_UP_SECONDS
@@ -127,7 +127,7 @@ async def _at_rate(port: int, make: MakeRequest, rate: float, seconds: float) ->
     async def send(due_at: float) -> None:
         async with free:
             connection = idle.pop() if idle else _Connection(port)
-            await _ask(connection, make(), due_at, load if due_at >= counted_from else Load())
+            await _ask(connection, make(), due_at, load if due_at >= counted_from else LoadResult())
             idle.append(connection)
 
     for number in range(int(rate * (WARM_UP_SECONDS + seconds))):
@@ -144,15 +144,15 @@ async def _at_rate(port: int, make: MakeRequest, rate: float, seconds: float) ->
     return load
 
 
-async def _saturate(port: int, make: MakeRequest, seconds: float, under_way: int) -> Load:
-    load = Load(under_way=under_way)
+async def _saturate(port: int, make: MakeRequest, seconds: float, under_way: int) -> LoadResult:
+    load = LoadResult(under_way=under_way)
     counted_from = time.perf_counter() + WARM_UP_SECONDS
     ends_at = counted_from + seconds
 
     async def keep_asking() -> None:
         connection = _Connection(port)
         while (now := time.perf_counter()) < ends_at:
-            await _ask(connection, make(), now, load if now >= counted_from else Load())
+            await _ask(connection, make(), now, load if now >= counted_from else LoadResult())
         connection.close()
 
     await asyncio.gather(*(keep_asking() for _ in range(under_way)))
@@ -160,10 +160,10 @@ async def _saturate(port: int, make: MakeRequest, seconds: float, under_way: int
     return load
 
 
-async def _ask(connection: _Connection, request: bytes, due_at: float, load: Load) -> None:
+async def _ask(connection: _Connection, request: bytes, due_at: float, load: LoadResult) -> None:
     status = 0
     with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-        status = await _within(connection.ask(request))
+        status = await _wait_for(connection.ask(request))
     if status in _NOT_NOW:
         load.lost += 1
     elif not 200 <= status < 300:
@@ -173,6 +173,6 @@ async def _ask(connection: _Connection, request: bytes, due_at: float, load: Loa
     load.latencies_ms.append((time.perf_counter() - due_at) * 1000)
 
 
-async def _within(answer: Awaitable[int]) -> int:
+async def _wait_for(answer: Awaitable[int]) -> int:
     async with asyncio.timeout(ANSWER_SECONDS):
         return await answer

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apis import loaded_database, running_api
-from benchmarks.catalogues import by_kind, make_catalogue, store_catalogue
-from benchmarks.load import Load, measure_at_rate, measure_saturation, request_bytes
-from benchmarks.stack import running_stack
-from benchmarks.workers import BenchmarkError, running_worker
-from benchmarks.workloads import TENANT, Workload, customer_id
+from benchmarks.api_process import load_database, run_api
+from benchmarks.catalogues import group_by_kind, make_catalogue, store_catalogue
+from benchmarks.load import LoadResult, encode_request, measure_at_rate, measure_saturation
+from benchmarks.stack import run_stack
+from benchmarks.workers import BenchmarkError, start_worker
+from benchmarks.workloads import TENANT, Workload, name_customer
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.engine import decide
@@ -50,67 +50,67 @@ _STAGE: Final = re.compile(r'^rapport_api_decision_seconds_(sum|count)\{stage="(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class RecommendResult:
     """One measurement of the API.
 
     Attributes:
         offers: In the catalogue.
         rate: Requests a second, or ``saturation``.
-        stages_ms: What a decision took on average in each stage.
+        stages_ms: Mean time of each stage of a decision.
     """
 
     offers: int
     rate: str
-    load: Load
+    load: LoadResult
     stages_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pure:
-    """The flow alone, in this process."""
+class FlowResult:
+    """One measurement of the flow alone, in this process."""
 
     offers: int
     median_ms: float
     p95_ms: float
 
 
-def requests(key: str, rng: random.Random) -> MakeRequest:
-    """Recommendations for random customers."""
+def make_requests(key: str, rng: random.Random) -> MakeRequest:
+    """Make a function that returns recommendations for random customers."""
     headers = {"X-API-Key": key}
 
     def make() -> bytes:
         body = {
-            "customerId": customer_id(rng.randrange(CUSTOMERS)),
+            "customerId": name_customer(rng.randrange(CUSTOMERS)),
             "channelId": "web",
             "limit": 3,
             "segments": ["known"],
             "attributes": {"age": 40, "lastLogin": "2026-01-01", "name": "Ann"},
         }
-        return request_bytes("POST", "/api/v1/recommend", headers, json.dumps(body).encode())
+        return encode_request("POST", "/api/v1/recommend", headers, json.dumps(body).encode())
 
     return make
 
 
-def measure(port: int, key: str, offers: int, rate: str, seconds: float) -> Result:
+def measure(port: int, key: str, offers: int, rate: str, seconds: float) -> RecommendResult:
     """Measure one rate."""
-    before = _stages(port)
-    make = requests(key, random.Random(f"{offers} {rate} {time.time()}"))
+    before = _read_stages(port)
+    make = make_requests(key, random.Random(f"{offers} {rate} {time.time()}"))
     load = (
         measure_saturation(port, make, seconds)
         if rate == SATURATION
         else measure_at_rate(port, make, float(rate), seconds)
     )
-    after = _stages(port)
+    after = _read_stages(port)
     stages: dict[str, float] = {}
     for stage, (total, count) in after.items():
         was_total, was_count = before.get(stage, (0.0, 0.0))
         if count > was_count:
             stages[stage] = (total - was_total) / (count - was_count) * 1000
-    return Result(offers=offers, rate=rate, load=load, stages_ms=stages)
+    return RecommendResult(offers=offers, rate=rate, load=load, stages_ms=stages)
 
 
-def _stages(port: int) -> dict[str, tuple[float, float]]:
-    """Seconds and decisions per stage so far, from the API's metrics."""
+def _read_stages(port: int) -> dict[str, tuple[float, float]]:
+    """Read seconds and decisions per stage so far from the API's metrics."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
@@ -120,15 +120,16 @@ def _stages(port: int) -> dict[str, tuple[float, float]]:
     return {stage: (values["sum"], values["count"]) for stage, values in found.items()}
 
 
-def measure_pure(offers: int) -> Pure:
-    """Run the flow alone, with a customer who was contacted about thirty offers, about one of them lately.
+def measure_pure(offers: int) -> FlowResult:
+    """Run the flow alone, for a customer who was contacted about thirty offers, about one of them lately.
 
-    So most offers go all the way, up to the ranking; only what the decision itself shows makes a cap stop the rest.
+    So most offers pass every stage up to the ranking; only offers shown in the decision itself make a cap stop the
+    rest.
 
     Raises:
         BenchmarkError: Nothing was shown: then something else was measured.
     """
-    catalogue = compile_catalogue("bench", by_kind(make_catalogue(offers)))
+    catalogue = compile_catalogue("bench", group_by_kind(make_catalogue(offers)))
     rng, now_ms = random.Random(1), 1_773_837_000_000
     numbers = rng.sample(range(offers), min(offers, 30))
     subjects = [Subject(f"offer-{n:02d}", f"creative-{n:02d}-0", "web") for n in numbers]
@@ -159,10 +160,10 @@ def measure_pure(offers: int) -> Pure:
         if not decision.items:
             raise BenchmarkError(f"nothing of {offers} offers was shown")
     ascending = sorted(times)
-    return Pure(offers=offers, median_ms=statistics.median(times), p95_ms=ascending[int(len(ascending) * 0.95)])
+    return FlowResult(offers=offers, median_ms=statistics.median(times), p95_ms=ascending[int(len(ascending) * 0.95)])
 
 
-def print_results(console: Console, results: Sequence[Result], pure: Sequence[Pure]) -> None:
+def print_results(console: Console, results: Sequence[RecommendResult], pure: Sequence[FlowResult]) -> None:
     """Print the tables."""
     table = Table(title="Recommend: API, ClickHouse, broker, worker and load generator on one machine")
     names = (
@@ -204,7 +205,7 @@ def print_results(console: Console, results: Sequence[Result], pure: Sequence[Pu
     console.print(alone)
 
 
-def write_json(path: Path, results: Sequence[Result], pure: Sequence[Pure]) -> None:
+def write_json(path: Path, results: Sequence[RecommendResult], pure: Sequence[FlowResult]) -> None:
     """Write the results as a list of objects."""
     entries: list[dict[str, Any]] = [
         {
@@ -238,11 +239,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-recommend.json", help="the JSON file")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
+    signal.signal(signal.SIGTERM, _exit)  # so that the processes are stopped and the data removed
     console = Console(width=110) if not sys.stdout.isatty() else Console()
     sizes = given.offers or SIZES
     pure = [measure_pure(size) for size in sizes]  # before anything else runs
-    results: list[Result] = []
+    results: list[RecommendResult] = []
     workload = Workload(
         name="recommend-load",
         skew="uniform",
@@ -253,16 +254,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     seconds = given.seconds or (3.0 if given.quick else 15.0)
     with (
-        running_stack(given.broker) as stack,
+        run_stack(given.broker) as stack,
         asyncio.Runner() as runner,
-        loaded_database(stack, workload, runner) as (settings, key),
-        running_worker("rapport", settings, stack.work_dir),
+        load_database(stack, workload, runner) as (settings, key),
+        start_worker("rapport", settings, stack.work_dir),
     ):
         console.print(f"{workload.events:,} events of {CUSTOMERS:,} customers are applied")
         for size in sizes:
             with contextlib.closing(connect(settings.clickhouse)) as store:
                 store_catalogue(store, TENANT, make_catalogue(size))
-            with running_api(settings, stack.work_dir) as port:
+            with run_api(settings, stack.work_dir) as port:
                 for rate in (f"{RATE}", SATURATION):
                     results.append(measure(port, key, size, rate, seconds))
                     last = results[-1].load
@@ -273,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(one.load.errors for one in results) else 0
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
+def _exit(_signal: int, _frame: object) -> NoReturn:
     sys.exit(143)
 
 

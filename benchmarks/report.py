@@ -1,4 +1,4 @@
-"""The results: a table for people, a list for machines."""
+"""Report of the results: a table for people, a list for machines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def print_visibility(console: Console, seen: Visibility) -> None:
 
 
 def print_query_times(console: Console, result: Throughput) -> None:
-    """Print what a rapport worker's ClickHouse calls cost."""
+    """Print the cost of a rapport worker's ClickHouse calls."""
     table = Table(title=f"{result.workload}: ClickHouse calls of the worker in {result.seconds:.1f} s")
     table.add_column("query")
     for name in ("calls", "seconds", "ms a call", "µs an event"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from benchmarks.workloads import PARTITIONS, TENANT, messages_of
+from benchmarks.workloads import PARTITIONS, TENANT, make_messages
 from rapport.embedded.supervisor.ports import LOOPBACK
 from rapport.kafka.clients import make_producer
 from rapport.kafka.topics import create_topics
@@ -34,8 +34,8 @@ _REQUEST_SECONDS = 120.0
 _OURS = ("KAFKA_", "CLICKHOUSE_", "RAPPORT_")
 
 
-class Sql:
-    """One kept-alive connection for the benchmark's own questions; not thread-safe."""
+class SqlClient:
+    """One kept-alive connection for the benchmark's own queries; not thread-safe."""
 
     def __init__(self, url: str, database: str) -> None:
         parts = urlsplit(url)
@@ -58,7 +58,7 @@ class Sql:
         return [line.split("\t") for line in text.splitlines()]
 
     def number(self, statement: str) -> int:
-        """Run a statement that answers one number; 0 where it answers none."""
+        """Run a statement that answers one number; return 0 where it answers none."""
         rows = self.ask(statement)
         return int(rows[0][0]) if rows and rows[0][0] not in ("", "\\N") else 0
 
@@ -71,7 +71,7 @@ class Stack:
     """A running broker and a running ClickHouse.
 
     Attributes:
-        work_dir: Where their data and everybody's logs are.
+        work_dir: Holds their data and the logs of all processes.
         broker: The broker.
     """
 
@@ -82,11 +82,11 @@ class Stack:
 
     @property
     def kind(self) -> BrokerKind:
-        """Which broker it is."""
+        """Kind of the broker."""
         return self.broker.kind
 
     def settings(self, topic: str, database: str) -> Settings:
-        """What a process needs to know to work on a topic and a database."""
+        """Return the settings of a process that works on a topic and a database."""
         kafka = KafkaSettings(
             bootstrap=self.broker.bootstrap,
             topic=topic,
@@ -96,13 +96,13 @@ class Stack:
         )
         return Settings(kafka=kafka, clickhouse=ClickHouseSettings(url=self._clickhouse.url, database=database))
 
-    def sql(self, database: str = "default") -> Sql:
-        """Open a connection for questions."""
-        return Sql(self._clickhouse.url, database)
+    def sql(self, database: str = "default") -> SqlClient:
+        """Open a connection for queries."""
+        return SqlClient(self._clickhouse.url, database)
 
     @contextlib.contextmanager
     def fresh_database(self, topic: str, name: str) -> Iterator[Settings]:
-        """Make a database with our schema and the tenant; drop it at the end, so that its merges disturb nobody."""
+        """Make a database with our schema and the tenant; drop it at the end, so that no merges disturb other runs."""
         settings = self.settings(topic, name)
         migrate(settings.clickhouse)
         try:
@@ -115,8 +115,8 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(kind: BrokerKind) -> Iterator[Stack]:
-    """Start a broker and a ClickHouse; stop them and remove their data at the end, however it comes."""
+def run_stack(kind: BrokerKind) -> Iterator[Stack]:
+    """Start a broker and a ClickHouse; stop them and remove their data at the end, even after an error."""
     with tempfile.TemporaryDirectory(prefix="rapport-bench-", ignore_cleanup_errors=True) as directory:
         work_dir = Path(directory)
         broker: BrokerServer = (KafkaServer if kind == "kafka" else TansuServer)(work_dir / "broker")
@@ -129,8 +129,8 @@ def running_stack(kind: BrokerKind) -> Iterator[Stack]:
             yield Stack(work_dir, broker, clickhouse)
 
 
-def environment_of(settings: Settings, **more: str) -> dict[str, str]:
-    """The environment of a process that is to use these settings, and nothing that the caller has set for itself."""
+def make_environment(settings: Settings, **more: str) -> dict[str, str]:
+    """Make the environment of a process that uses these settings, without the caller's own settings."""
     kafka, clickhouse = settings.kafka, settings.clickhouse
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     given: Mapping[str, str] = {
@@ -158,7 +158,7 @@ async def fill_topic(settings: KafkaSettings, workload: Workload) -> None:
             builder.close()
             sent.append(await sender.send_batch(builder, settings.topic, partition=partition))
 
-        for message in messages_of(workload):
+        for message in make_messages(workload):
             builder = builders.setdefault(message.partition, sender.create_batch())
             if builder.append(timestamp=None, key=message.key, value=message.value) is None:
                 await send(message.partition)

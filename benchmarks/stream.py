@@ -16,10 +16,10 @@ from rich.console import Console
 
 from benchmarks.latency import Visibility, measure_visibility
 from benchmarks.report import print_query_times, print_throughput, print_visibility, write_json
-from benchmarks.stack import fill_topic, running_stack
+from benchmarks.stack import fill_topic, run_stack
 from benchmarks.throughput import Throughput, measure_throughput
 from benchmarks.workers import BenchmarkError
-from benchmarks.workloads import SYSTEMS, VISIBLE, Workload, throughput_workloads
+from benchmarks.workloads import SYSTEMS, VISIBLE, Workload, list_workloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,13 +33,13 @@ BUILD_DIR: Final = Path(__file__).parents[1] / "build"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to run.
+    """Options of the benchmark.
 
     Attributes:
         workloads: Names; empty for all.
         systems: Names; empty for all.
         has_profile: Whether to sample the rapport worker; its rates are then lower.
-        output: Where the JSON goes; None for the usual place, which a filtered run leaves alone.
+        output: Path of the JSON; None for the usual one, which a filtered run does not overwrite.
     """
 
     broker: BrokerKind
@@ -50,21 +50,21 @@ class Options:
     output: Path | None
 
     def has(self, workload: str, system: SystemName) -> bool:
-        """Whether a combination is to run."""
+        """Return whether a combination is to run."""
         return workload in (self.workloads or [workload]) and system in (self.systems or [system])
 
     def profile_path(self, workload: str) -> Path | None:
-        """Where a workload's profile goes."""
+        """Return the path of a workload's profile; None without profiling."""
         return BUILD_DIR / f"profile-{workload}.txt" if self.has_profile else None
 
 
-class Run:
-    """One run of the benchmark. What fails is shown and left out; the rest goes on.
+class BenchmarkRun:
+    """One run of the benchmark. A failed measurement is shown and left out; the rest goes on.
 
     Attributes:
         results: The rates so far.
         seen: The latencies, once measured.
-        has_failed: Whether something could not be measured.
+        has_failed: Whether a measurement failed.
     """
 
     def __init__(self, options: Options, console: Console) -> None:
@@ -75,8 +75,8 @@ class Run:
         self.has_failed = False
 
     def measure_all(self, stack: Stack) -> None:
-        """Measure what the options ask for."""
-        for workload in throughput_workloads(quick=self._options.quick):
+        """Run the measurements that the options select."""
+        for workload in list_workloads(quick=self._options.quick):
             systems = [system for system in workload.systems if self._options.has(workload.name, system)]
             if not systems:
                 continue
@@ -85,12 +85,12 @@ class Run:
             seconds = time.perf_counter() - started_at
             self._console.print(f"{workload.name}: {workload.messages:,} messages, filled in {seconds:.0f} s")
             for system in systems:
-                with self._showing_failure():
+                with self._catch_failure():
                     self._measure_throughput(stack, workload, system)
         if self._options.has(VISIBLE, "rapport"):
             self._console.print(f"{VISIBLE} …")
             seconds = 10.0 if self._options.quick else 30.0
-            with self._showing_failure():
+            with self._catch_failure():
                 self.seen = measure_visibility(stack, seconds=seconds, profile=self._options.profile_path(VISIBLE))
 
     def _measure_throughput(self, stack: Stack, workload: Workload, system: SystemName) -> None:
@@ -103,7 +103,7 @@ class Run:
         self.results.append(result)
 
     @contextlib.contextmanager
-    def _showing_failure(self) -> Iterator[None]:
+    def _catch_failure(self) -> Iterator[None]:
         try:
             yield
         except (BenchmarkError, RuntimeError) as error:
@@ -114,11 +114,11 @@ class Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 if something could not be measured."""
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, _leave)  # so that the processes are stopped and the data removed
+    signal.signal(signal.SIGTERM, _exit)  # so that the processes are stopped and the data removed
     console = Console(width=110) if not sys.stdout.isatty() else Console()
     started_at = time.perf_counter()
-    run = Run(options, console)
-    with running_stack(options.broker) as stack:
+    run = BenchmarkRun(options, console)
+    with run_stack(options.broker) as stack:
         run.measure_all(stack)
     if run.results:
         print_throughput(console, run.results, f"One worker, broker {options.broker}")
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="benchmarks.stream", description=(__doc__ or "").partition("\n")[0])
-    names = [*(workload.name for workload in throughput_workloads(quick=False)), VISIBLE]
+    names = [*(workload.name for workload in list_workloads(quick=False)), VISIBLE]
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events: a smoke test, not a measurement")
     parser.add_argument("--workload", action="append", choices=names, default=[], help="only this; may be repeated")
@@ -152,7 +152,7 @@ def _parse(arguments: Sequence[str] | None) -> Options:
     )
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
+def _exit(_signal: int, _frame: object) -> NoReturn:
     sys.exit(143)
 
 

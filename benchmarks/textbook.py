@@ -4,8 +4,8 @@ One agent, event by event; a windowed table of counts for the day, the week and 
 kept in memory with a changelog topic each; rows to ClickHouse in batches of 1,000 or a second.
 
 It is fast enough for many, and not exact. The agent acknowledges an event when it takes the next, before its rows are
-in ClickHouse: a crash loses up to a second of them. What was counted but not yet committed is counted again after a
-restart, on top of what the changelog restored. A repeated event counts twice. The windows are fixed lengths of the
+in ClickHouse: a crash loses up to a second of them. Events that were counted but not yet committed are counted again
+after a restart, on top of the restored changelog. A repeated event counts twice. The windows are fixed lengths of the
 broker's time from 1970 on: weeks begin on Thursday, a month is 30 days, no time zones. A start reads the changelogs
 back, and memory grows with the customers.
 """
@@ -61,7 +61,7 @@ SINK_SECONDS: Final = 1.0
 
 
 class Interaction(faust.Record, serializer="json"):
-    """What the agent reads of an event."""
+    """The fields of an event that the agent reads."""
 
     tenantId: str  # noqa: N815 - the contract's names
     customerId: str  # noqa: N815
@@ -73,13 +73,13 @@ class Interaction(faust.Record, serializer="json"):
 
     @property
     def key(self) -> str:
-        """What is counted."""
+        """Key of the counts."""
         subject = (self.tenantId, self.customerId, self.offerId, self.creativeId, self.channelId, self.outcome)
         return ":".join(subject)
 
 
 class Sink:
-    """Rows on their way to ClickHouse."""
+    """Buffer of rows for ClickHouse."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -88,17 +88,17 @@ class Sink:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough has come together, or enough time has passed."""
+        """Whether the buffer is full or old enough to be written."""
         is_old = time.monotonic() - self._written_at >= SINK_SECONDS
         return len(self._rows) >= SINK_EVENTS * ROWS_PER_EVENT or (is_old and bool(self._rows))
 
     def add(self, period_type: str, event: Interaction, contacts: int) -> None:
-        """Take a row."""
+        """Add a row."""
         ids = (event.tenantId, event.customerId, event.offerId, event.creativeId, event.channelId)
         self._rows.append((period_type, *ids, event.outcome, contacts, event.timestamp))
 
     async def write(self) -> None:
-        """Insert what has come together."""
+        """Insert the buffered rows."""
         rows, self._rows, self._written_at = self._rows, [], time.monotonic()
         columns = ("period_type", "tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "outcome")
         schema = [*columns, "contacts", "occurred_at"]
@@ -155,7 +155,7 @@ def _declare_agent(app: faust.App, source: TopicT, sink: Sink) -> None:
             if not has_begun:
                 has_begun = True
                 print(CONSUMING, flush=True)
-            for event in _interactions_of(value):
+            for event in _list_interactions(value):
                 key = event.key
                 for name, table in tables.items():
                     table[key] += 1
@@ -171,7 +171,7 @@ def _declare_agent(app: faust.App, source: TopicT, sink: Sink) -> None:
             await sink.write()
 
 
-def _interactions_of(value: dict[str, Any] | list[dict[str, Any]]) -> Iterable[Interaction]:
+def _list_interactions(value: dict[str, Any] | list[dict[str, Any]]) -> Iterable[Interaction]:
     for fields in value if isinstance(value, list) else (value,):
         yield Interaction.from_data(fields)
 

@@ -1,4 +1,4 @@
-"""Throughput: a worker against a full topic, from the moment it may consume to the last acknowledged write."""
+"""Throughput: a worker against a full topic, from its first assignment to the last acknowledged write."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.workers import SYSTEMS, BenchmarkError, QueryTime, running_worker
+from benchmarks.workers import SYSTEMS, BenchmarkError, QueryTime, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from benchmarks.stack import Sql, Stack
+    from benchmarks.stack import SqlClient, Stack
     from benchmarks.workers import Worker
     from benchmarks.workloads import SystemName, Workload
 
@@ -25,15 +25,15 @@ STALL_SECONDS: Final = 45.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throughput:
-    """What one system did with one workload.
+    """Throughput of one system with one workload.
 
     Attributes:
-        events: How many events the rate is made of.
+        events: Number of events the rate is computed from.
         seconds: From its first assignment (for the textbook app: its first message) to the last acknowledged write.
         start_seconds: From the process's start until then: imports, joining the group. Not part of the rate.
         peak_rss_mb: The most memory the process held.
         is_exact: Whether the summaries hold exactly the events; None where the system promises nothing.
-        query_times: What each kind of ClickHouse call cost; calls overlap.
+        query_times: Cost of each kind of ClickHouse call; calls overlap.
     """
 
     workload: str
@@ -67,7 +67,7 @@ def measure_throughput(
     ):
         started_at = time.perf_counter()
         _create_table(sql, system)
-        with running_worker(system, settings, stack.work_dir, profile=profile) as worker:
+        with start_worker(system, settings, stack.work_dir, profile=profile) as worker:
             consuming_at = time.perf_counter()
             events, done_at, peak_mb = _wait_done(worker, sql, workload)
             times = worker.query_times() if system == "rapport" else {}
@@ -87,13 +87,13 @@ def measure_throughput(
     )
 
 
-def _create_table(sql: Sql, system: SystemName) -> None:
+def _create_table(sql: SqlClient, system: SystemName) -> None:
     if statement := SYSTEMS[system].create_table:
         sql.ask(statement)
 
 
-def _wait_done(worker: Worker, sql: Sql, workload: Workload) -> tuple[int, float, float]:
-    """Return the events done, when, and the peak memory."""
+def _wait_done(worker: Worker, sql: SqlClient, workload: Workload) -> tuple[int, float, float]:
+    """Wait until the worker is done; return the number of events, the time, and the peak memory."""
     wanted = workload.textbook_events if worker.system.name == "textbook" else workload.events
     started_at = moved_at = time.perf_counter()
     before = 0

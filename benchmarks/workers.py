@@ -1,4 +1,4 @@
-"""The measured processes: how each system is started, how far it has got, how much memory it took at most."""
+"""The measured worker processes: how each system is started, its progress, its peak memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from benchmarks import bare, textbook
-from benchmarks.stack import environment_of
+from benchmarks.stack import make_environment
 from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from tests.fixtures.processes import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.stack import Sql
+    from benchmarks.stack import SqlClient
     from benchmarks.workloads import SystemName, Workload
     from rapport.settings import Settings
 
@@ -36,7 +36,7 @@ _METRIC: Final = re.compile(r'^rapport_query_seconds_(sum|count)\{query="([^"]+)
 
 
 class BenchmarkError(RuntimeError):
-    """A system did not do what is measured: it died, got stuck or counted wrongly."""
+    """A system did not do the measured work: it died, got stuck or counted wrongly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,15 @@ class System:
     Attributes:
         argv: Its worker's command line.
         create_table: The table it writes to, where our migrations don't make it.
-        events_done: How many events are in ClickHouse and acknowledged, for a workload.
+        events_done: Returns how many events of a workload are in ClickHouse and acknowledged.
         is_exact: Compares the summaries with the number of events; None where the system promises nothing.
     """
 
     name: SystemName
     argv: tuple[str, ...]
     create_table: str | None
-    events_done: Callable[[Sql, Workload], int]
-    is_exact: Callable[[Sql, Workload], bool] | None = None
+    events_done: Callable[[SqlClient, Workload], int]
+    is_exact: Callable[[SqlClient, Workload], bool] | None = None
 
 
 SYSTEMS: Final[dict[SystemName, System]] = {
@@ -82,11 +82,11 @@ SYSTEMS: Final[dict[SystemName, System]] = {
 
 @dataclass(frozen=True, slots=True)
 class QueryTime:
-    """What one kind of ClickHouse call cost a worker.
+    """Cost of one kind of ClickHouse call for a worker.
 
     Attributes:
-        calls: How often it was made.
-        seconds: How long all calls took together; calls overlap.
+        calls: Number of calls.
+        seconds: Time of all calls together; calls overlap.
     """
 
     calls: int
@@ -97,8 +97,8 @@ class Worker:
     """A running worker process.
 
     Attributes:
-        log_path: What it writes.
-        port: Where a rapport worker serves its metrics and health.
+        log_path: Its output.
+        port: The port of a rapport worker's metrics and health.
     """
 
     def __init__(self, system: System, log_path: Path) -> None:
@@ -113,28 +113,28 @@ class Worker:
         return self._server.pid
 
     def start(self, settings: Settings, profile: Path | None) -> None:
-        """Start it and wait until it consumes.
+        """Start the process and wait until it consumes.
 
         Raises:
             RuntimeError: It died or never began.
         """
         argv = self.system.argv
         if profile is not None and self.system.name == "rapport":
-            argv = (sys.executable, "-m", "benchmarks.sampling", str(profile), "worker")
+            argv = (sys.executable, "-m", "benchmarks.profiler", str(profile), "worker")
         more = {"TMPDIR": str(self.log_path.parent), "PYTHONUNBUFFERED": "1"}  # Faust leaves directories behind
-        env = environment_of(settings, RAPPORT_WORKER_PORT=str(self.port), **more)
+        env = make_environment(settings, RAPPORT_WORKER_PORT=str(self.port), **more)
         self._server.start(argv, self._is_consuming, env=env, cwd=_ROOT, seconds=START_SECONDS)
 
     def stop(self) -> None:
-        """Stop it in an orderly way, or at last with SIGKILL; harmless when it does not run."""
+        """Stop the process in an orderly way, or at last with SIGKILL; harmless when it does not run."""
         self._server.stop()
 
     def kill(self) -> None:
-        """End it at once; harmless when it does not run."""
+        """Kill the process; harmless when it does not run."""
         self._server.kill()
 
     def peak_memory_mb(self) -> float:
-        """The most memory it has held so far: the kernel's mark where there is one, else what it holds now.
+        """Return its peak memory: the kernel's mark where there is one, else the current memory.
 
         Raises:
             BenchmarkError: It does not run any more.
@@ -149,7 +149,7 @@ class Worker:
         return float(psutil.Process(pid).memory_info().rss) / 2**20
 
     def query_times(self) -> dict[str, QueryTime]:
-        """Read what each kind of ClickHouse call has cost from a rapport worker's metrics."""
+        """Read the cost of each kind of ClickHouse call from a rapport worker's metrics."""
         with contextlib.closing(http.client.HTTPConnection(LOOPBACK, self.port, timeout=10)) as connection:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
@@ -159,7 +159,7 @@ class Worker:
         return {name: QueryTime(int(found["count"]), found["sum"]) for name, found in values.items()}
 
     def tail(self) -> str:
-        """The end of what it wrote."""
+        """Return the end of its output."""
         return os.linesep.join(self.log_path.read_text("utf-8", "replace").splitlines()[-20:])
 
     async def _is_consuming(self) -> bool:
@@ -172,10 +172,10 @@ class Worker:
 
 
 @contextlib.contextmanager
-def running_worker(
+def start_worker(
     system: SystemName, settings: Settings, work_dir: Path, *, profile: Path | None = None
 ) -> Iterator[Worker]:
-    """Start a worker, wait until it consumes, and end it afterwards: orderly if all went well, at once if not."""
+    """Start a worker, wait until it consumes, and stop it afterwards: orderly after success, at once after an error."""
     worker = Worker(SYSTEMS[system], work_dir / f"{settings.clickhouse.database}.log")
     try:
         worker.start(settings, profile)

@@ -1,4 +1,4 @@
-"""What is measured: the topics' contents, how many events of them each system gets, and the events themselves."""
+"""Workloads: the topics' contents, the number of events for each system, and the events themselves."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Workload:
 
     Attributes:
         events_per_message: 1 for a JSON object a message, more for arrays of that length.
-        events: How many events the topic holds.
-        textbook_events: After how many of them the textbook app is stopped; it would take minutes for all.
-        systems: Who is measured on it.
+        events: Number of events in the topic.
+        textbook_events: Number of events after which the textbook app is stopped; it would take minutes for all.
+        systems: The systems measured on it.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Workload:
 
     @property
     def messages(self) -> int:
-        """Messages in the topic."""
+        """Number of messages in the topic."""
         return self.events // self.events_per_message
 
 
-def throughput_workloads(*, quick: bool) -> list[Workload]:
-    """The measured workloads, in order; the last tells whether memory depends on the number of customers.
+def list_workloads(*, quick: bool) -> list[Workload]:
+    """List the measured workloads, in order; the last tells whether memory depends on the number of customers.
 
     Args:
         quick: A tenth of the events, the peers on half of the workloads, and not the last.
@@ -98,17 +98,17 @@ class Message:
     value: bytes
 
 
-def messages_of(workload: Workload) -> Iterator[Message]:
+def make_messages(workload: Workload) -> Iterator[Message]:
     """Make a workload's messages, the same for every run but for the times.
 
     A customer's events are all in one partition. An array message holds events of several customers of its partition
     and carries the key of the first: producers that batch do so per partition.
     """
-    events = events_of(workload)
+    events = make_events(workload)
     size = workload.events_per_message
     if size == 1:
         for customer, text in events:
-            yield Message(customer % PARTITIONS, message_key(TENANT, customer_id(customer)), text.encode())
+            yield Message(customer % PARTITIONS, message_key(TENANT, name_customer(customer)), text.encode())
         return
     waiting: list[list[tuple[int, str]]] = [[] for _ in range(PARTITIONS)]
     left = workload.messages
@@ -119,11 +119,11 @@ def messages_of(workload: Workload) -> Iterator[Message]:
         if len(waiting[partition]) == size:
             batch, waiting[partition] = waiting[partition], []
             value = f"[{','.join(text for _, text in batch)}]".encode()
-            yield Message(partition, message_key(TENANT, customer_id(batch[0][0])), value)
+            yield Message(partition, message_key(TENANT, name_customer(batch[0][0])), value)
             left -= 1
 
 
-def events_of(workload: Workload) -> Iterator[tuple[int, str]]:
+def make_events(workload: Workload) -> Iterator[tuple[int, str]]:
     """Make (customer, JSON text) pairs: ``events`` of them for single messages, without end for arrays."""
     rng = random.Random(SEED)
     now_ms = int(time.time() * 1000)
@@ -135,12 +135,12 @@ def events_of(workload: Workload) -> Iterator[tuple[int, str]]:
         customers = rng.choices(numbers, cum_weights=weights, k=count)
         outcomes = rng.choices(OUTCOMES, OUTCOME_WEIGHTS, k=count)
         for customer, outcome in zip(customers, outcomes, strict=True):
-            yield customer, event_text(rng, customer, outcome, now_ms - int(rng.random() * SPREAD_MS))
+            yield customer, format_event(rng, customer, outcome, now_ms - int(rng.random() * SPREAD_MS))
         left -= count
 
 
-def event_text(rng: random.Random, customer: int, outcome: str, occurred_at_ms: int) -> str:
-    """Write one event as a producer would."""
+def format_event(rng: random.Random, customer: int, outcome: str, occurred_at_ms: int) -> str:
+    """Format one event as a producer would."""
     pick = int(rng.random() * OFFERS * CREATIVES_PER_OFFER)
     offer, creative = divmod(pick, CREATIVES_PER_OFFER)
     channel = CHANNELS[creative]
@@ -148,12 +148,12 @@ def event_text(rng: random.Random, customer: int, outcome: str, occurred_at_ms: 
     at = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
     value = f',"conversionValue":{rng.randrange(100, 50_000) / 100}' if outcome == "convert" else ""
     return (
-        f'{{"tenantId":"{TENANT}","customerId":"{customer_id(customer)}","outcome":"{outcome}",'
+        f'{{"tenantId":"{TENANT}","customerId":"{name_customer(customer)}","outcome":"{outcome}",'
         f'"idempotencyKey":"{rng.getrandbits(128):032x}","offerId":"offer-{offer:02d}",'
         f'"creativeId":"creative-{offer:02d}-{creative}","channelId":"{channel}","timestamp":"{at}"{value}}}'
     )
 
 
-def customer_id(number: int) -> str:
-    """Name a customer."""
+def name_customer(number: int) -> str:
+    """Return a customer's id."""
     return f"customer-{number:06d}"

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final[tuple[str, ...]] = ("pipeline", "rapport/embedded", "rapport/cli")
+PACKAGES: Final[tuple[str, ...]] = ("pipeline", "rapport/embedded", "rapport/cli", "benchmarks")
 """Packages whose names and docstrings are checked."""
-RINGS: Final[tuple[str, ...]] = ("pipeline", "rapport/embedded", "rapport/cli")
+RINGS: Final[tuple[str, ...]] = ("pipeline", "rapport/embedded", "rapport/cli", "benchmarks")
 """Within one of them a class name means one thing."""
 OPENINGS: Final = re.compile(r"(What|Who|Whose|Whom|Where|How)\b")
 ONE_WORD: Final = re.compile(r"^ {4,12}(\w+): \w+\.$", re.MULTILINE)

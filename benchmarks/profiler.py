@@ -1,8 +1,8 @@
-"""Runs the `rapport` command under a sampling profiler of all its threads: `python -m benchmarks.sampling OUT worker`.
+"""Sampling profiler for the `rapport` command, with all its threads: `python -m benchmarks.profiler OUT worker`.
 
-A thread looks every few milliseconds at what the others are doing. It needs the interpreter lock for that, so C code
+A thread samples the stacks of the others every few milliseconds. It needs the interpreter lock for that, so C code
 that holds the lock is under-counted in length but not in rank, and threads that wait (for a socket, a lock, work) are
-told apart by the function they wait in. Good for finding where time goes; not for nanoseconds.
+told apart by the function they wait in. It shows where time goes, but does not measure nanoseconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WAITING: Final = {
 
 
 class Sampler:
-    """Counts, per function, in how many samples it was on a stack, and in how many on top."""
+    """Counter, per function, of the samples in which it was on a stack, and of those in which it was on top."""
 
     def __init__(self) -> None:
         self._own: Counter[str] = Counter()
@@ -39,11 +39,11 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start sampling."""
         self._thread.start()
 
     def stop(self) -> str:
-        """End, and return the report."""
+        """Stop sampling and return the report."""
         self._stopping.set()
         self._thread.join()
         lines = [f"{self._samples} samples, one every {INTERVAL_SECONDS * 1000:.0f} ms at best", "", "own time:"]
@@ -68,7 +68,7 @@ class Sampler:
         places: list[str] = []
         at: FrameType | None = frame
         while at is not None:
-            places.append(_place(at))
+            places.append(_name_frame(at))
             at = at.f_back
         if (Path(code.co_filename).name, code.co_name) in _WAITING:
             ours = (place for place in places if place.startswith(("pipeline/", "rapport/")))
@@ -78,7 +78,7 @@ class Sampler:
         self._all.update(set(places))
 
 
-def _place(frame: FrameType) -> str:
+def _name_frame(frame: FrameType) -> str:
     code = frame.f_code
     path = Path(code.co_filename)
     return f"{path.parent.name}/{path.name}:{code.co_firstlineno} {code.co_qualname}"

@@ -1,4 +1,4 @@
-"""The measured API: a database with events behind it, and itself as users run it."""
+"""The measured API: a database with events in it, and the API's process as users run it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.stack import environment_of, fill_topic
-from benchmarks.workers import BenchmarkError, running_worker
+from benchmarks.stack import fill_topic, make_environment
+from benchmarks.workers import BenchmarkError, start_worker
 from benchmarks.workloads import TENANT
 from rapport.domain.api_keys import Role
 from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-    from benchmarks.stack import Sql, Stack
+    from benchmarks.stack import SqlClient, Stack
     from benchmarks.workloads import Workload
     from rapport.settings import Settings
 
@@ -38,18 +38,18 @@ _PROGRESS: Final = "SELECT sum(reached) FROM (SELECT max(next_offset) AS reached
 
 
 @contextlib.contextmanager
-def loaded_database(stack: Stack, workload: Workload, runner: asyncio.Runner) -> Iterator[tuple[Settings, str]]:
-    """A database in which a worker has applied a workload and is stopped again; and an API key for it.
+def load_database(stack: Stack, workload: Workload, runner: asyncio.Runner) -> Iterator[tuple[Settings, str]]:
+    """Yield a database to which a worker, now stopped, has applied a workload, and an API key for it.
 
     Raises:
-        BenchmarkError: The worker does not get through.
+        BenchmarkError: The worker does not finish.
     """
     runner.run(fill_topic(stack.settings(workload.name, "default").kafka, workload))
     with stack.fresh_database(workload.name, "api") as settings:
         with contextlib.closing(connect(settings.clickhouse)) as store:
             change_tenant(store, TENANT, requests_per_minute=10_000_000)
             key, _ = create_key(store, TENANT, Role.ADMIN, PEPPER, 1)
-        with running_worker("rapport", settings, stack.work_dir), contextlib.closing(stack.sql("api")) as sql:
+        with start_worker("rapport", settings, stack.work_dir), contextlib.closing(stack.sql("api")) as sql:
             deadline = time.monotonic() + LOAD_SECONDS
             while sql.number(_PROGRESS) < workload.messages:
                 if time.monotonic() > deadline:
@@ -59,8 +59,8 @@ def loaded_database(stack: Stack, workload: Workload, runner: asyncio.Runner) ->
         yield settings, key
 
 
-def _settle(sql: Sql) -> None:
-    """Wait until the merges of what was just loaded are over: they are no part of what is measured."""
+def _settle(sql: SqlClient) -> None:
+    """Wait until the merges of the loaded rows are over: they are no part of the measurement."""
     deadline = time.monotonic() + SETTLE_SECONDS
     quiet_since = time.monotonic()
     while (now := time.monotonic()) < deadline and now - quiet_since < QUIET_SECONDS:
@@ -70,10 +70,10 @@ def _settle(sql: Sql) -> None:
 
 
 @contextlib.contextmanager
-def running_api(settings: Settings, work_dir: Path, **more: str) -> Iterator[int]:
+def run_api(settings: Settings, work_dir: Path, **more: str) -> Iterator[int]:
     """Run the API with one process; yields its port. `more` adds to its environment."""
     port = find_free_port()
-    env = environment_of(
+    env = make_environment(
         settings, RAPPORT_API_PORT=str(port), RAPPORT_API_KEY_PEPPER=PEPPER, RAPPORT_LOG_LEVEL="warning", **more
     )
     server = ServerProcess("the API", work_dir / "api.log")
