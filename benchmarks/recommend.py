@@ -148,7 +148,7 @@ def measure_pure(offers: int) -> FlowResult:
         segments=frozenset(["known"]),
         attributes={"age": 40, "lastLogin": "2026-01-01", "name": "Ann"},
     )
-    flow = catalogue.flow_for(None, None, None)
+    flow = catalogue.choose_flow(None, None, None)
     if flow is None:
         raise RuntimeError("there is no flow")
     tenant, times = TenantFacts(tenant_id=TENANT), list[float]()

@@ -75,8 +75,8 @@ class _Moment:
     def view(self) -> _View:
         """Ask the flow."""
         asked = self.catalogue, self.question.flow, self.question.request, self.customer, self.tenant
-        inquiry = evaluate_flow(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
-        return _View(self.catalogue, inquiry, self.question.problems)
+        evaluation = evaluate_flow(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
+        return _View(self.catalogue, evaluation, self.question.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,17 @@ class _View:
     """What the flow says of a customer at some moment.
 
     Attributes:
-        inquiry: What the flow says.
+        evaluation: What the flow says.
         problems: What the request names and what does not exist.
     """
 
     catalogue: Catalogue
-    inquiry: FlowEvaluation
+    evaluation: FlowEvaluation
     problems: Sequence[str] = ()
 
     def explain(self, offer: Offer) -> Explanation:
         """Ask everything about an offer; a request that cannot be understood is shown nothing."""
-        found = explain(self.catalogue, offer, self.inquiry)
+        found = explain(self.catalogue, offer, self.evaluation)
         if not self.problems:
             return found
         return replace(found, others=[*self.problems, *found.others], is_eligible=False)
@@ -160,7 +160,7 @@ async def explain_offer(services: Services, tenant_id: str, about: About, offer_
         recommendation_id=about.recommendation_id,
         verdict="eligible" if found.is_eligible else "blocked",
         summary=_summarise(found),
-        objections=found.objections,
+        objections=found.reasons,
         qualification=[_rule(one) for one in found.rules],
         contact_policy=[_policy(one) for one in found.policies],
         decision=_at_decision(moment.record, offer_id) if moment.record else None,
@@ -218,7 +218,7 @@ def _at_decision(record: DecisionRecord, offer_id: str) -> AtDecision:
 
 def _summarise(found: Explanation) -> str:
     if not found.is_eligible:
-        first, *others = found.objections or ["the flow does not show it"]
+        first, *others = found.reasons or ["the flow does not show it"]
         return f"{found.offer.name} is blocked: {first}" + (f" (and {len(others)} more)" if others else "")
     past = f"; policy {found.overridden_by} lets it past the others" if found.overridden_by else ""
     shown = "" if found.creatives else "; it has no active creative"
@@ -226,7 +226,7 @@ def _summarise(found: Explanation) -> str:
 
 
 def _offer(found: Explanation, rank: int, catalogue: Catalogue) -> OfferEligibility:
-    offer, objections = found.offer, found.objections
+    offer, objections = found.offer, found.reasons
     category = catalogue.categories.get(offer.category_id or "")
     sub_category = catalogue.sub_categories.get(offer.sub_category_id or "")
     rules, policies = [_rule(one) for one in found.rules], [_policy(one) for one in found.policies]
@@ -261,7 +261,7 @@ def _rule(one: RuleExplanation) -> RuleResult:
         rule_name=one.name,
         rule_type=one.kind,
         scope=one.scope,
-        status=one.standing,
+        status=one.status,
         eligible=not one.removes,
         is_soft=one.is_soft,
         reason=one.reason,
@@ -275,7 +275,7 @@ def _policy(one: RuleExplanation) -> PolicyResult:
         policy_name=one.name,
         rule_type=one.kind,
         scope=one.scope,
-        status=one.standing,
+        status=one.status,
         blocked=one.removes,
         reason=one.reason,
         detail=one.detail or {},

@@ -176,7 +176,7 @@ class FactsReader:
                 counts=loaded.counts,
                 last_contact_ms=loaded.last_contact_ms,
                 last_outcome_ms=loaded.last_outcome_ms,
-                reservations=reserved.reservations,
+                reservations=reserved.impressions,
                 withheld=customer.withheld,
                 objections=customer.objections,
                 endings=customer.endings,

@@ -136,7 +136,7 @@ def _extras(body: RecommendBody) -> dict[str, Any]:
 def _find_flow(key: str | None, request: Request, catalogue: Catalogue) -> DecisionFlow:
     if key is not None and key not in catalogue.flows:
         key = next((flow.key for flow in catalogue.flows.values() if flow.id == key), key)
-    flow = catalogue.flow_for(key, _routed_channel(catalogue, request), request.placement_id)
+    flow = catalogue.choose_flow(key, _routed_channel(catalogue, request), request.placement_id)
     if flow is None:
         raise ApiError(404, f"There is no active, published decision flow {key!r}.")
     return flow

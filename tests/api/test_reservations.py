@@ -124,7 +124,7 @@ def test_a_hold_lapses_when_the_stream_has_got_as_far(now_ms: int, fresh_ms: int
 def test_an_impression_written_with_the_decision_is_shown_by_the_row_that_reaches_it(applied: int, *, is_open: bool):
     facts = FactsResult(applied={SummaryRowKey(LOAN, "s", "ann"): applied, SummaryRowKey(LOAN, "another", "ann"): 99})
     found = split_reservations([hold(is_written=True, source="s", offset=7)], facts, 1_050, 1_050)
-    assert found.reservations == ([ReservedImpression(LOAN, 1_000)] if is_open else [])
+    assert found.impressions == ([ReservedImpression(LOAN, 1_000)] if is_open else [])
     assert found.finished == (frozenset() if is_open else {"r1"})
 
 
@@ -133,7 +133,7 @@ def test_without_a_known_place_an_exposure_is_looked_for_by_recommendation_and_r
     one = hold(is_written=is_written)
     assert one.needs_history()
     still = split_reservations([one], FactsResult(exposed={Exposure("r1", 2)}), 1_050, None)
-    assert still.reservations == [ReservedImpression(LOAN, 1_000 if is_written else 1_050)]
+    assert still.impressions == [ReservedImpression(LOAN, 1_000 if is_written else 1_050)]
     assert split_reservations([one], FactsResult(exposed={Exposure("r1", 1)}), 1_050, None).finished == {"r1"}
 
 

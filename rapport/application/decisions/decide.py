@@ -46,7 +46,7 @@ def restore_task(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -
     Raises:
         msgspec.ValidationError: The request was written in a form that is not known any more.
     """
-    flow = catalogue.flow_for(record.decision.flow_key, None, None)
+    flow = catalogue.choose_flow(record.decision.flow_key, None, None)
     if flow is None:
         return None
     request = restore_request(record.request)

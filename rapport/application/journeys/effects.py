@@ -195,9 +195,9 @@ def update_customer(store: Store, known: TenantConfiguration, enrollment: Enrolm
 def _find_flow(catalogue: Catalogue, config: DecideConfig) -> DecisionFlow:
     if config.decision_flow_id is not None:
         found = [flow for flow in catalogue.flows.values() if config.decision_flow_id in (flow.id, flow.key)]
-        flow = found[0] if found else catalogue.flow_for(config.decision_flow_id, None, None)
+        flow = found[0] if found else catalogue.choose_flow(config.decision_flow_id, None, None)
     else:
-        flow = catalogue.flow_for(config.flow_key, config.channel_id, config.placement_id)
+        flow = catalogue.choose_flow(config.flow_key, config.channel_id, config.placement_id)
     if flow is None:
         raise StepError(f"there is no published active flow {config.flow_key or config.decision_flow_id!r}")
     return flow

@@ -30,7 +30,7 @@ _CAPS_IN_ALL: Final = ("maxPerDay", "maxPerWeek", "maxPerMonth")
 
 def lint_catalogue(entities: Entities) -> list[LintWarning]:
     """Everything that is worth a second look, ordered by kind and id."""
-    shown, flows = ActiveCatalogue.of(entities), list_flows_in_use(entities)
+    shown, flows = ActiveCatalogue.build(entities), list_flows_in_use(entities)
     found = [
         *_lint_policies(_select_active(entities, "contact_policy", ContactPolicy), shown),
         *_lint_rules(_select_active(entities, "qualification_rule", QualificationRule), shown),

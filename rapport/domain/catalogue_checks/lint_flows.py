@@ -39,7 +39,7 @@ class ActiveCatalogue:
     reached: frozenset[str]
 
     @classmethod
-    def of(cls, entities: Entities) -> ActiveCatalogue:
+    def build(cls, entities: Entities) -> ActiveCatalogue:
         """Gather it."""
         all_offers = [one for one in entities.get("offer", ()) if isinstance(one, Offer)]
         offers = {one.id: one for one in all_offers if one.status is Status.ACTIVE}

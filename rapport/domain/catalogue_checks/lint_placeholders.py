@@ -73,7 +73,7 @@ def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iter
     offers = {one.id: one for one in _select_active(entities, "offer", Offer)}
     categories = {one.id: one for one in entities.get("category", ()) if isinstance(one, Category)}
     parts = {one.id: one for one in entities.get("sub_category", ()) if isinstance(one, SubCategory)}
-    fields = OfferFields.of(categories, parts, [])
+    fields = OfferFields.build(categories, parts, [])
     metrics = _list_guaranteed_metrics(entities)
     outputs = [(flow, _find_outputs(flow, {one.key: one for one in flows})) for flow in flows]
     for creative in _select_active(entities, "creative", Creative):
@@ -81,7 +81,7 @@ def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iter
         if offer is None:
             continue
         fixed = _list_guaranteed_names(creative, offer, fields) | metrics
-        of_offer = [(name, formula.expression) for name, formula in fields.computed_of(offer)]
+        of_offer = [(name, formula.expression) for name, formula in fields.list_computed(offer)]
         for flow, added in outputs:
             channels = {one.channel_id for one in flow.routes}
             if flow.is_default or not channels or creative.channel_id in channels:
@@ -100,7 +100,7 @@ def _list_guaranteed_metrics(entities: Entities) -> frozenset[str]:
 
 
 def _list_guaranteed_names(creative: Creative, offer: Offer, fields: OfferFields) -> frozenset[str]:
-    own = {**fields.defaults_of(offer), **offer.custom_fields}
+    own = {**fields.merge_defaults(offer), **offer.custom_fields}
     return frozenset(
         (
             *_ALWAYS,

@@ -1,4 +1,4 @@
-"""What is decided about: an offer with a creative, and everything a rule may ask about it."""
+"""Request, candidates and the context in which rules, policies, formulas and models evaluate candidates."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementRequest:
-    """One placement of a request for several.
+    """Placement in a request for several placements.
 
     Attributes:
-        channel_id: None: the channel of the request.
-        limit: How many offers it takes.
+        channel_id: None stands for the channel of the request.
+        limit: Maximum number of offers in the placement.
     """
 
     placement_id: str
@@ -37,15 +37,16 @@ class PlacementRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was asked, by the names of today. Channels and placements are ids: see :mod:`.resolving`.
+    """Request for a decision. Channels and placements are given by id, see :mod:`.request_resolution`.
 
     Attributes:
-        limit: How many offers in all; of a request for placements each has its own.
-        placements: Filled together; empty for a request for one, or for no placement in particular.
-        deduplicate: Whether an offer may be in one of the placements only; None: where the flow allocates optimally.
-        attributes: Of this request; what formulas call ``attributes.*``.
-        segments: Given with the request, on top of what is known.
-        propensities: Scores of the caller's own models by offer id.
+        limit: Maximum number of offers; in a request for ``placements`` each placement has its own.
+        placements: Placements to fill together; empty for a request for a single placement or none in particular.
+        deduplicate: Whether an offer may be in only one of the placements; None: only if the flow allocates optimally.
+        attributes: Attributes of this request, ``attributes.*`` in formulas.
+        context: Further values of this request, ``request.*`` in formulas.
+        segments: Segments that the request adds to the stored ones.
+        propensities: Propensities from the caller's own models, by offer id.
         levers: Multipliers by offer or category id.
     """
 
@@ -67,17 +68,17 @@ class Request:
 
 @dataclass(slots=True)
 class Candidate:
-    """An offer with one creative on its way through a flow.
+    """Candidate of a decision: an offer with one of its creatives.
 
     Attributes:
-        creative: None where the flow asks for none and the offer has none.
-        fit: Product of the multipliers of match rules that failed.
-        score: None before it is scored.
-        share: The part of all customers for whom a model and a creative were picked as they were here.
-        valuation: Where its score comes from; None before it is scored.
-        properties: Set by nodes; end up in the answer.
-        personalization: Computed values; end up in the answer and in its content.
-        content: The creative's texts, rendered at the end.
+        creative: None if the flow requires no creative and the offer has none that fits.
+        fit: Product of the multipliers of the match rules that failed.
+        score: None until the score node has run.
+        share: Share of all customers to whom the same model and creative are assigned, 0 to 1.
+        valuation: Components of the score; None until the score node has run.
+        properties: Values that nodes set; returned with the item.
+        personalization: Computed values; returned with the item and available to its content.
+        content: Rendered texts of the creative; empty until the output phase.
     """
 
     offer: Offer
@@ -94,7 +95,7 @@ class Candidate:
 
     @property
     def subject(self) -> Subject:
-        """How contacts about it are counted."""
+        """Subject under which contacts about the candidate are counted."""
         return Subject(
             self.offer.id,
             self.creative.id if self.creative else "",
@@ -104,24 +105,24 @@ class Candidate:
 
 @dataclass(slots=True)
 class Context:
-    """One run: what was asked, what is known, and what was already worked out.
+    """Context of one run of a flow: the request, the facts, and results memoized during the run.
 
     Attributes:
-        begun: Tallies of the customer that were begun before.
+        shared_history: History of the customer that another context has built; None to build it.
     """
 
     request: Request
     customer: CustomerFacts
     tenant: TenantFacts
     now_ms: int
-    begun: InitVar[ContactHistory | None] = None
-    tallies: ContactHistory = field(init=False)
+    shared_history: InitVar[ContactHistory | None] = None
+    history: ContactHistory = field(init=False)
     segments: frozenset[str] = field(init=False)
     _memos: dict[type[Any], Any] = field(init=False, default_factory=dict)
     _namespaces: Mapping[str, Mapping[str, Any]] = field(init=False)
 
-    def __post_init__(self, begun: ContactHistory | None) -> None:
-        self.tallies = begun or ContactHistory.of(self.customer, self.now_ms, self.tenant.time_zone)
+    def __post_init__(self, shared_history: ContactHistory | None) -> None:
+        self.history = shared_history or ContactHistory.from_facts(self.customer, self.now_ms, self.tenant.time_zone)
         self.segments = self.customer.segments | self.request.segments
         self._namespaces = {
             "customer": self.customer.attributes,
@@ -132,34 +133,34 @@ class Context:
 
     @property
     def person_id(self) -> str:
-        """Whom chance is drawn for: one id for all that a person goes by, so that each gets the same."""
+        """Canonical id of the person, the key of all random assignments: every id of a person gets the same ones."""
         return self.customer.person_id or self.request.customer_id
 
-    def asked(self, request: Request) -> Context:
-        """The same run for another request of the same customer."""
-        return Context(request, self.customer, self.tenant, self.now_ms, self.tallies)
+    def with_request(self, request: Request) -> Context:
+        """Return a context for another request of the same customer; it shares the history."""
+        return Context(request, self.customer, self.tenant, self.now_ms, self.history)
 
-    def after(self, picked: Sequence[Subject]) -> Context:
-        """The same run once it shows something."""
-        return Context(self.request, self.customer, self.tenant, self.now_ms, self.tallies.after(picked))
+    def with_shown(self, shown: Sequence[Subject]) -> Context:
+        """Return a context in which some subjects are already shown by this decision."""
+        return Context(self.request, self.customer, self.tenant, self.now_ms, self.history.with_shown(shown))
 
-    def memo(self, kind: type[T]) -> T:
-        """Return this run's one object of a kind, made empty when first asked for, in which its owner keeps results."""
+    def get_memo(self, kind: type[T]) -> T:
+        """Return the run's only object of a type, created by the first call; its caller keeps results in it."""
         memo = self._memos.get(kind)
         if memo is None:
             memo = self._memos[kind] = kind()
         return memo
 
     def count(self, window: Window, selection: Selection) -> Counts:
-        """Contacts of the customer in a window."""
-        return self.tallies.count(window, selection)
+        """Count the customer's contacts in a window."""
+        return self.history.count(window, selection)
 
     def lookup(self, name: str, candidate: Candidate | None = None) -> object:
-        """Find a field by its dotted name; None where there is none.
+        """Return the value of a field by its dotted name; None if there is none.
 
-        Namespaces: ``customer.``, ``attributes.``, ``request.``, ``metric.``, ``segments``, and of a candidate
-        ``offer.``, ``creative.`` and ``channel.``. A bare name is a computed value, then a custom field of the offer,
-        then a property that a node has set.
+        Namespaces: ``customer.``, ``attributes.``, ``request.``, ``metric.``, ``segments``, and for a candidate
+        ``offer.``, ``creative.`` and ``channel.``. A bare name is a computed value, else a custom field of the offer,
+        else a property that a node has set.
         """
         namespace, dot, rest = name.partition(".")
         if not dot:
@@ -192,7 +193,7 @@ def _read_offer_field(candidate: Candidate | None, name: str) -> object:
 
 
 def _read_entity_field(entity: msgspec.Struct | None, name: str) -> object:
-    """A field of an entity, by its name in JSON or in Python; custom fields by their keys."""
+    """Return a field of an entity by its JSON or Python name, or a custom field by its key; None if there is none."""
     if entity is None:
         return None
     kind = type(entity)
@@ -208,7 +209,7 @@ def _read_entity_field(entity: msgspec.Struct | None, name: str) -> object:
 
 
 def _read_path(values: object, path: str) -> object:
-    """A value inside nested objects; a key with dots in it comes first."""
+    """Return the value at a dotted path in nested objects and lists; a key that contains dots takes precedence."""
     if isinstance(values, Mapping):
         if path in values:
             return values[path]

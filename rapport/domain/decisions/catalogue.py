@@ -27,8 +27,8 @@ from rapport.domain.formulas import Formula
 from rapport.domain.profiles.attribute_sources import AttributeSources
 
 Extension: TypeAlias = Callable[[Sequence[Candidate], Context], Iterable[Candidate]]
-"""Gets copies of the candidates and gives back those that stay, in their order, with other scores or properties if it
-likes. It must be pure, or decisions cannot be replayed."""
+"""Plug-in: takes copies of the candidates and returns those to keep, in their new order; it may change scores and
+properties. It must be pure, or decisions cannot be replayed."""
 
 
 BASE_FLOW_KEY = "base"
@@ -36,13 +36,13 @@ BASE_FLOW_KEY = "base"
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What must be known of a customer before this catalogue can decide.
+    """Customer facts that the rules, policies and flows of a catalogue read, loaded before each decision.
 
     Attributes:
-        windows: In which contacts are counted.
-        outcomes: Whose latest times are asked for.
-        outcome_days: From so many days ago on.
-        contact_days: From so many days ago on the latest contacts are asked for.
+        windows: Windows in which contacts are counted.
+        outcomes: Outcomes whose latest times are needed.
+        outcome_days: Reach of ``outcomes`` into the past, in days.
+        contact_days: Reach of the latest contacts into the past, in days.
         metrics: Keys of behavioral metrics.
     """
 
@@ -55,27 +55,28 @@ class Needs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """A tenant's configuration, ready.
+    """Catalogue of a tenant, compiled for decisions.
 
     Attributes:
-        stamp: Tells versions of the whole catalogue apart.
-        offers: All that exist, whatever their status, by id.
-        creatives: The active ones, by offer, ordered by id.
-        rules: Active ones, highest priority first.
-        policies: Likewise.
-        broken: Policies that cannot be read: whatever they might block, they do.
-        suppressions: What follows from outcomes: the tenant's rules, or the defaults.
-        flows: Those that may run, by key.
-        programs: The same and the base flow, ready to run.
+        stamp: Version of the whole catalogue.
+        offers: All offers by id, whatever their status.
+        creatives: Active creatives by offer id, ordered by id.
+        rules: Active qualification rules, highest priority first.
+        policies: Active contact policies, highest priority first.
+        broken_policies: Policies that cannot be compiled, with the fault; they block every candidate.
+        suppressions: Suppression rules as policies: the tenant's, or the defaults.
+        flows: Published active flows that can be compiled, by key.
+        programs: Compiled flows by key, the base flow included.
         compile: Compiles another flow of the tenant, such as a draft.
-        firm_suppressions: Suppressions that no policy overrides; they hold in every flow.
-        scorers: Models ready to score, by key; without those that cannot be read.
+        unconditional_suppressions: Suppressions that no policy overrides and no mandatory offer escapes; they apply in
+            every flow.
+        scorers: Compiled models by key, without those that cannot be compiled.
         segments: Names of active segments by id.
-        attribute_sources: Whose word counts about customers' attributes.
-        computed: The computed fields of offers, by offer: those of their categories, then of their sub-categories.
+        attribute_sources: Sources of customer attributes: which ones requests may set.
+        computed: Computed fields by offer id: those of its category, then those of its sub-category.
         extensions: Plug-ins by extension point.
-        problems: What was left out, and why.
-        is_light: Whether a decision over all of it takes no more than a few milliseconds, whatever the request.
+        problems: Parts of the configuration that were left out, with reasons.
+        is_light: Whether every decision takes at most a few milliseconds, whatever the request.
     """
 
     stamp: str
@@ -87,12 +88,12 @@ class Catalogue:
     sub_categories: Mapping[str, SubCategory]
     rules: Sequence[Rule]
     policies: Sequence[Policy]
-    broken: Sequence[tuple[ContactPolicy, str]]
+    broken_policies: Sequence[tuple[ContactPolicy, str]]
     suppressions: Sequence[Policy]
     flows: Mapping[str, DecisionFlow]
     programs: Mapping[str, Program]
     compile: Callable[[DecisionFlow], Program]
-    firm_suppressions: RuleIndex
+    unconditional_suppressions: RuleIndex
     models: Mapping[str, Model]
     scorers: Mapping[str, Scorer]
     profiles: Mapping[str, RankingProfile]
@@ -106,35 +107,34 @@ class Catalogue:
     problems: Sequence[str] = ()
     is_light: bool = False
 
-    def program_of(self, flow: DecisionFlow) -> Program:
-        """A flow ready to run: one of the catalogue's, or another that is made ready now.
+    def get_program(self, flow: DecisionFlow) -> Program:
+        """Return the compiled flow: the catalogue's own, or one that is compiled now.
 
         Raises:
             ConfigError: A node's config cannot be used.
             ConditionError: A condition in it cannot be evaluated.
         """
-        known = self.programs.get(flow.key)
-        if known is not None and (known.flow is flow or known.flow == flow):
-            return known
+        program = self.programs.get(flow.key)
+        if program is not None and (program.flow is flow or program.flow == flow):
+            return program
         return self.compile(flow)
 
-    def flow_for(self, key: str | None, channel_id: str | None, placement_id: str | None) -> DecisionFlow | None:
-        """The flow of a request: by key, else by channel and placement, by channel, the default, the base flow.
+    def choose_flow(self, key: str | None, channel_id: str | None, placement_id: str | None) -> DecisionFlow | None:
+        """Return the flow of a request: by key, else by channel and placement, by channel, the default, the base flow.
 
-        Returns:
-            None if a key is given that no flow has which may run.
+        None if no flow that can run has the given key.
         """
         if key is not None:
             return BASE_FLOW if key == BASE_FLOW_KEY and key not in self.flows else self.flows.get(key)
         routed = [(flow, route) for flow in self.flows.values() for route in flow.routes]
         for wanted in (placement_id, None):
-            found = [
+            matching = [
                 flow
                 for flow, route in routed
                 if channel_id is not None and route.channel_id == channel_id and route.placement_id == wanted
             ]
-            if found:
-                return min(found, key=lambda flow: flow.id)
+            if matching:
+                return min(matching, key=lambda flow: flow.id)
         defaults = [flow for flow in self.flows.values() if flow.is_default]
         return min(defaults, key=lambda flow: flow.id) if defaults else BASE_FLOW
 
@@ -142,4 +142,4 @@ class Catalogue:
 BASE_FLOW = DecisionFlow(
     id="base", key=BASE_FLOW_KEY, name="Base NBA Flow", published=BASE_NODES, published_version=1, is_default=True
 )
-"""What a tenant without flows decides by."""
+"""Flow of a tenant that has no default flow of its own."""

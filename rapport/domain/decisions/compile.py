@@ -1,4 +1,4 @@
-"""A tenant's catalogue made ready for decisions: once per version of it, not once per request."""
+"""Compilation of a tenant's catalogue for decisions: once per version, not once per request."""
 
 from __future__ import annotations
 
@@ -41,34 +41,38 @@ E = TypeVar("E", bound=Entity)
 _CALENDAR_PERIODS = frozenset(
     Window(WindowKind.CALENDAR, unit) for unit in (WindowUnit.DAY, WindowUnit.WEEK, WindowUnit.MONTH)
 )
-"""The caps of offers count in them, and the fatigue of scoring."""
+"""Windows that every catalogue needs: offers' own caps and the fatigue factor count in them."""
 
 
 def compile_catalogue(
     stamp: str, entities: Mapping[str, Iterable[Entity]], extensions: Mapping[str, Extension] | None = None
 ) -> Catalogue:
-    """Make a catalogue ready.
+    """Compile a catalogue.
+
+    Faults do not raise: the catalogue's ``problems`` say which parts are left out, or block everything, and why.
 
     Args:
-        stamp: Of this version.
-        entities: By kind (:data:`rapport.domain.catalogue_checks.kinds.KINDS`); deleted ones left out.
+        stamp: Version of the catalogue.
+        entities: Entities by kind (:data:`rapport.domain.catalogue_checks.kinds.KINDS`), without deleted ones.
         extensions: Plug-ins by extension point.
     """
     problems: list[str] = []
     channels = {one.id: one for one in _select_active(_select_kind(entities, "channel", Channel))}
     categories = {one.id: one for one in _select_kind(entities, "category", Category)}
     sub_categories = {one.id: one for one in _select_kind(entities, "sub_category", SubCategory)}
-    fields = OfferFields.of(categories, sub_categories, problems)
+    fields = OfferFields.build(categories, sub_categories, problems)
     offers = [
         prepare_offer(one, fields, problems) for one in sorted(_select_kind(entities, "offer", Offer), key=_sort_by_id)
     ]
     creatives = _select_kind(entities, "creative", Creative)
-    members = ScopeMembers.of(offers, creatives)
+    members = ScopeMembers.build(offers, creatives)
     rules = _compile_rules(_select_kind(entities, "qualification_rule", QualificationRule), members, problems)
-    policies, broken = _compile_policies(_select_kind(entities, "contact_policy", ContactPolicy), members, problems)
+    policies, broken_policies = _compile_policies(
+        _select_kind(entities, "contact_policy", ContactPolicy), members, problems
+    )
     suppressions = compile_suppressions(_select_kind(entities, "suppression_rule", SuppressionRule), members)
-    gate = ContactPolicyIndex.of(policies, broken, suppressions)
-    parts = FlowDependencies(offers, rules, policies, broken, RuleIndex(rules), gate, suppressions)
+    policy_index = ContactPolicyIndex.build(policies, broken_policies, suppressions)
+    parts = FlowDependencies(offers, rules, policies, broken_policies, RuleIndex(rules), policy_index, suppressions)
     flows = [
         flow for flow in _select_active(_select_kind(entities, "decision_flow", DecisionFlow)) if flow.published_version
     ]
@@ -85,12 +89,12 @@ def compile_catalogue(
         sub_categories=sub_categories,
         rules=rules,
         policies=policies,
-        broken=broken,
+        broken_policies=broken_policies,
         suppressions=suppressions,
         flows={flow.key: flow for flow in flows if flow.key in programs},
         programs=programs,
         compile=partial(compile_flow, parts=parts),
-        firm_suppressions=gate.firm,
+        unconditional_suppressions=policy_index.unconditional,
         models=models,
         scorers=_compile_models(models.values(), problems),
         profiles={one.id: one for one in _select_active(_select_kind(entities, "ranking_profile", RankingProfile))},
@@ -100,7 +104,7 @@ def compile_catalogue(
         attribute_sources=AttributeSources.from_schemas(
             _select_kind(entities, "customer_schema", CustomerSchema), find_referenced_attributes(entities)
         ),
-        computed={offer.id: fields.computed_of(offer) for offer in offers},
+        computed={offer.id: fields.list_computed(offer) for offer in offers},
         needs=_derive_needs([*policies, *suppressions], find_referenced_metrics(entities, metrics)),
         extensions=extensions or {},
         problems=problems,
@@ -158,20 +162,20 @@ def _compile_policies(
     policies: Iterable[ContactPolicy], members: ScopeMembers, problems: list[str]
 ) -> tuple[list[Policy], list[tuple[ContactPolicy, str]]]:
     compiled: list[Policy] = []
-    broken: list[tuple[ContactPolicy, str]] = []
+    broken_policies: list[tuple[ContactPolicy, str]] = []
     for policy in sorted(_select_active(policies), key=_sort_by_priority):
         try:
             _check_scopes(policy)
             compiled.append(compile_policy(policy, members))
         except (ConfigError, ConditionError) as error:
-            broken.append((policy, str(error)))
+            broken_policies.append((policy, str(error)))
             problems.append(f"contact policy {policy.id} cannot be read and blocks everything: {error}")
-    return compiled, broken
+    return compiled, broken_policies
 
 
 def _check_scopes(entity: ContactPolicy | QualificationRule) -> None:
-    if flaws := find_scope_faults(entity):
-        raise ConfigError(*flaws)
+    if faults := find_scope_faults(entity):
+        raise ConfigError(*faults)
 
 
 def _compile_flows(flows: Iterable[DecisionFlow], parts: FlowDependencies, problems: list[str]) -> dict[str, Program]:

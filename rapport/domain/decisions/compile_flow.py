@@ -1,4 +1,4 @@
-"""Flows made ready to run: configs read, conditions and formulas compiled, rules and policies sorted out."""
+"""Compilation of flows into programs: configs are decoded, conditions and formulas compiled, rules selected."""
 
 from __future__ import annotations
 
@@ -59,43 +59,43 @@ _EVERYTHING: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class FlowDependencies:
-    """What nodes are prepared with.
+    """Parts of the compiled catalogue that nodes are compiled with.
 
     Attributes:
-        offers: In the order that candidates are to have.
-        rules: Highest priority first.
-        policies: Likewise.
-        binder: Of all rules, shared by the flows that apply all.
-        gate: Of all policies, likewise.
-        suppressions: Apply whatever policies a node has chosen.
+        offers: Offers in the initial order of candidates.
+        rules: Qualification rules, highest priority first.
+        policies: Contact policies, highest priority first.
+        broken_policies: Policies that cannot be compiled, with the fault.
+        rule_index: Index of all rules, shared by the nodes that apply all.
+        policy_index: Index of all policies, shared likewise.
+        suppressions: Suppressions; they apply whatever policies a node selects.
     """
 
     offers: Sequence[Offer]
     rules: Sequence[Rule]
     policies: Sequence[Policy]
-    broken: Sequence[tuple[ContactPolicy, str]]
-    binder: RuleIndex
-    gate: ContactPolicyIndex
+    broken_policies: Sequence[tuple[ContactPolicy, str]]
+    rule_index: RuleIndex
+    policy_index: ContactPolicyIndex
     suppressions: Sequence[Policy] = ()
 
-    def binder_for(self, config: ModeConfig) -> RuleIndex:
-        """The rules that a node applies."""
+    def select_rules(self, config: ModeConfig) -> RuleIndex:
+        """Return the index of the rules that a node applies."""
         if config.mode == "all":
-            return self.binder
+            return self.rule_index
         return RuleIndex([rule for rule in self.rules if rule.entity.id in config.ids])
 
-    def gate_for(self, config: ModeConfig) -> ContactPolicyIndex:
-        """The policies that a node applies."""
+    def select_policies(self, config: ModeConfig) -> ContactPolicyIndex:
+        """Return the index of the policies that a node applies."""
         if config.mode == "all":
-            return self.gate
+            return self.policy_index
         policies = [policy for policy in self.policies if policy.entity.id in config.ids]
-        return ContactPolicyIndex.of(
-            policies, [one for one in self.broken if one[0].id in config.ids], self.suppressions
-        )
+        broken_policies = [(entity, fault) for entity, fault in self.broken_policies if entity.id in config.ids]
+        return ContactPolicyIndex.build(policies, broken_policies, self.suppressions)
 
 
 def compile_flow(flow: DecisionFlow, parts: FlowDependencies) -> Program:
-    """Make a flow's published nodes ready to run.
+    """Compile the published nodes of a flow.
 
     Raises:
         ConfigError: A node's config cannot be used.
@@ -103,42 +103,43 @@ def compile_flow(flow: DecisionFlow, parts: FlowDependencies) -> Program:
     """
     phases: dict[int, list[FlowStep]] = {NARROW: [], SCORE: [], OUTPUT: []}
     phase = NARROW
-    gates = {kind: _prepare_default_step(kind, parts) for kind in GATES if kind not in flow.skip}
+    defaults = {kind: _prepare_default_step(kind, parts) for kind in GATES if kind not in flow.skip}
     matches = any(node.type in ("match_creatives", "call_flow") for node in list_nodes(flow.published))
     for node in flow.published:
         phase = PHASES.get(node.type, phase)
         if node.type == "rank":
             phases[phase].append(_CHOOSE_CREATIVES)
         phases[phase].append(_prepare(node, phase, parts))
-        if node.type == "inventory" and not matches and "match_creatives" in gates:
-            phases[phase].append(gates["match_creatives"])  # rules and policies may be about creatives and channels
+        if node.type == "inventory" and not matches and "match_creatives" in defaults:
+            # Right after the inventory: later rules and policies may be scoped to creatives and channels.
+            phases[phase].append(defaults["match_creatives"])
     if not any(node.type == "rank" for node in flow.published):
         phases[SCORE] += [_CHOOSE_CREATIVES, _prepare(_RANK, SCORE, parts)]
-    return Program(flow, phases, list(gates.values()))
+    return Program(flow, phases, list(defaults.values()))
 
 
 def run_default_steps(run: Run, program: Program) -> None:
-    """Run the gates that the flow neither has run nor skips, so that leaving a node out lets nothing pass."""
-    run_steps(run, [step for step in program.gates if step.node.type not in run.gates])
+    """Run the default steps that this run has not executed: leaving a node out of a flow must not disable its rules."""
+    run_steps(run, [step for step in program.default_steps if step.node.type not in run.counts_by_type])
 
 
 def run_steps(run: Run, steps: Iterable[FlowStep]) -> None:
-    """Run nodes one after the other."""
+    """Run steps in their order, and record each in the trace."""
     for step in steps:
         run.node = step.node.id
         before = len(run.candidates)
         step.act(run)
-        run.gates[step.node.type] = len(run.candidates)
+        run.counts_by_type[step.node.type] = len(run.candidates)
         run.recorder.note_stage(step.node.type, step.node.id, before, run.candidates, method=step.method)
 
 
 _CHOOSE_CREATIVES: Final = FlowStep(Node(id="choose_creatives", type="choose_creatives"), choose_creatives)
-"""One creative per offer: before the first ranking, because an offer is ranked once."""
+"""Step before each ranking, because an offer is ranked only once, with a single creative."""
 _RANK: Final = Node(id="rank", type="rank", config={"method": "top_score", "maxCandidates": MAX_CANDIDATES})
 
 
 def _prepare_default_step(kind: str, parts: FlowDependencies) -> FlowStep:
-    """Make a step for a gate that a flow does not name: with its default config, and without any where none applies."""
+    """Compile a default step with the default config; without any creatives ``match_creatives`` does nothing."""
     step = _prepare(Node(id=f"implied-{kind}", type=kind), NARROW, parts)
     if kind != "match_creatives":
         return step
@@ -176,12 +177,12 @@ def _prepare_call(config: CallConfig, phase: int, _parts: FlowDependencies) -> N
 
 
 def _block_all(run: Run, key: str, phase: int, why: str) -> None:
-    """What a flow that cannot be called would have let pass is not known, so that nothing passes."""
+    """Block all candidates in the first phase, because a flow that cannot be called might have removed any of them."""
     reason = f"flow {key} {why}"
     run.recorder.problems.append(f"node {run.node}: {reason}")
     if phase == NARROW:
         verdict = Verdict(True, reason, is_fault=True)
-        run.keep("call_flow", lambda _candidate: (run.node, "", verdict))
+        run.apply_check("call_flow", lambda _candidate: (run.node, "", verdict))
 
 
 def _prepare_score(config: ScoreConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
@@ -202,12 +203,12 @@ def _prepare_optimize(config: OptimizeConfig, _phase: int, _parts: FlowDependenc
 
 
 def _prepare_rank(config: RankConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
-    """Rank all: who stays is decided when it is known what can be shown."""
+    """Rank all candidates; the output phase applies the maximum, when it is known which ones can be shown."""
     everything = msgspec.structs.replace(config, max_candidates=_EVERYTHING)
     fallback = msgspec.structs.replace(everything, method="top_score")
 
     def act(run: Run) -> None:
-        run.most = min(run.most, config.max_candidates)
+        run.max_candidates = min(run.max_candidates, config.max_candidates)
         run.ranked_by, run.pool = run.node, list(run.candidates)
         run.ranking = fallback if run.is_fallback else everything
         rank_candidates(run, run.ranking)
@@ -246,15 +247,15 @@ def _prepare_set(config: SetConfig, _phase: int, _parts: FlowDependencies) -> No
 
 
 def _do_nothing(_run: Run) -> None:
-    """Facts are loaded before a flow runs, and there is one form of answer."""
+    """Do nothing: facts are loaded before the flow runs, and there is only one response format."""
 
 
 _FACTORIES: Final[Mapping[str, Callable[[Any, int, FlowDependencies], NodeAction]]] = {
     "inventory": lambda config, _phase, parts: prepare_inventory(config, parts.offers),
     "match_creatives": lambda config, _phase, _parts: prepare_match(config),
     "enrich": lambda _config, _phase, _parts: _do_nothing,
-    "qualify": lambda config, _phase, parts: prepare_qualify(parts.binder_for(config)),
-    "contact_policy": lambda config, _phase, parts: prepare_policies(parts.gate_for(config)),
+    "qualify": lambda config, _phase, parts: prepare_qualify(parts.select_rules(config)),
+    "contact_policy": lambda config, _phase, parts: prepare_policies(parts.select_policies(config)),
     "filter": lambda config, _phase, _parts: prepare_filter(config),
     "conditional": _prepare_conditional,
     "call_flow": _prepare_call,

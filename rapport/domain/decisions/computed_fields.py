@@ -1,4 +1,4 @@
-"""Offers with what their categories say about them: defaults of custom fields, and computed fields."""
+"""Custom fields that offers inherit from their categories: default values and computed fields."""
 
 from __future__ import annotations
 
@@ -18,40 +18,37 @@ Default = str | float | bool
 
 @dataclass(frozen=True, slots=True)
 class OfferFields:
-    """What categories and sub-categories give to their offers, by their ids."""
+    """Custom fields that categories and sub-categories define for their offers, by owner key."""
 
     defaults: Mapping[str, Mapping[str, Default]]
     computed: Mapping[str, ComputedFormulas]
 
     @classmethod
-    def of(
+    def build(
         cls, categories: Mapping[str, Category], sub_categories: Mapping[str, SubCategory], problems: list[str]
     ) -> OfferFields:
-        """Gather them.
-
-        Args:
-            categories: By id.
-            sub_categories: By id.
-            problems: Gets what is left out, and why.
-        """
-        fields = {f"/{one.id}": one.custom_fields for one in sub_categories.values()}
-        fields |= {one.id: one.custom_fields for one in categories.values()}
+        """Compile the custom fields; a message about each formula that cannot be compiled is added to ``problems``."""
+        fields = {f"/{sub_category.id}": sub_category.custom_fields for sub_category in sub_categories.values()}
+        fields |= {category.id: category.custom_fields for category in categories.values()}
         return cls(
             {owner: _list_defaults(own) for owner, own in fields.items()},
             {owner: _compile_computed(owner.lstrip("/"), own, problems) for owner, own in fields.items()},
         )
 
-    def computed_of(self, offer: Offer) -> ComputedFormulas:
-        """The computed fields of an offer, in the order in which they are worked out."""
-        return [one for owner in _list_owner_keys(offer) for one in self.computed.get(owner, ())]
+    def list_computed(self, offer: Offer) -> ComputedFormulas:
+        """Return the computed fields of an offer, in the order of their evaluation."""
+        return [field for owner in _list_owner_keys(offer) for field in self.computed.get(owner, ())]
 
-    def defaults_of(self, offer: Offer) -> Mapping[str, Default]:
-        """What the offer's fields are where it does not say; the sub-category comes before the category."""
+    def merge_defaults(self, offer: Offer) -> Mapping[str, Default]:
+        """Return the defaults of the offer's custom fields; those of the sub-category override the category's."""
         return {key: value for owner in _list_owner_keys(offer) for key, value in self.defaults.get(owner, {}).items()}
 
 
 def _list_owner_keys(offer: Offer) -> tuple[str, str]:
-    """Ids of categories and sub-categories may be equal; no id begins with a slash."""
+    """Return the owner keys of an offer's category and sub-category.
+
+    The two can have equal ids, so that the key of a sub-category has a slash in front, which no id begins with.
+    """
     return offer.category_id or "", f"/{offer.sub_category_id or ''}"
 
 
@@ -60,24 +57,24 @@ def _list_defaults(fields: Iterable[CustomField]) -> Mapping[str, Default]:
 
 
 def _compile_computed(owner: str, fields: Iterable[CustomField], problems: list[str]) -> ComputedFormulas:
-    found: list[tuple[str, Formula]] = []
+    compiled: list[tuple[str, Formula]] = []
     for field in fields:
         if field.type != "computed":
             continue
         try:
-            found.append((field.key, compile_formula(field.formula)))
+            compiled.append((field.key, compile_formula(field.formula)))
         except FormulaError as error:
             problems.append(f"the computed field {field.key} of {owner} is left out: {error}")
-    return found
+    return compiled
 
 
 def prepare_offer(offer: Offer, fields: OfferFields, problems: list[str]) -> Offer:
-    """An offer with its defaults; one whose times cannot be read is paused."""
+    """Return an offer with the defaults of its custom fields; one whose times cannot be parsed is paused."""
     try:
         for text in (offer.schedule.start_at, offer.schedule.end_at, offer.mandatory_expires_at):
             instant_ms(text)
     except ValueError as error:
         problems.append(f"offer {offer.id} is not offered: {error}")
         offer = msgspec.structs.replace(offer, status=Status.PAUSED)
-    defaults = fields.defaults_of(offer)
+    defaults = fields.merge_defaults(offer)
     return msgspec.structs.replace(offer, custom_fields={**defaults, **offer.custom_fields}) if defaults else offer

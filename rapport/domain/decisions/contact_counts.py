@@ -1,4 +1,4 @@
-"""A customer's contacts added up by what they were about, so that asking for one offer of many costs nothing."""
+"""Contact history of a customer, indexed by subject: a decision asks for the contacts of each of its many offers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _NO_CONTACTS: Final = Counts()
 
 @dataclass(slots=True)
 class SubjectIndex(Generic[T]):
-    """Values of subjects, grouped by offer, creative or channel when they are first asked for by it.
+    """Values by subject; groups by offer, creative or channel are built on the first lookup that needs them.
 
     Attributes:
-        combine: Of some values, in any order; of one, that one.
+        combine: Reduces values to one, whatever their order; a single value to itself.
     """
 
     values: Mapping[Subject, T]
     combine: Callable[[Collection[T]], T]
     _groups: dict[int, dict[str, list[T]]] = field(default_factory=dict)
 
-    def of(self, selection: Selection) -> T | None:
-        """The values of all subjects in a selection, combined; None if there are none."""
+    def select(self, selection: Selection) -> T | None:
+        """Return the combined value of all subjects in a selection; None if it has none."""
         offers, creatives, channels = selection.offers, selection.creatives, selection.channels
         if creatives is None and channels is None:
             found = self.values.values() if offers is None else self._pick(0, offers)
@@ -61,25 +61,25 @@ def _sum_counts(counts: Collection[Counts]) -> Counts:
 
 @dataclass(slots=True)
 class ContactHistory:
-    """What is asked about a customer's contacts. Each window is worked out when it is first asked for.
+    """Contact history of a customer in one decision. Each window is indexed when it is first needed.
 
     Attributes:
-        picked: What this very decision is about to show, on top of what is known.
-        known_offers: Those that any contact, outcome or reservation of the customer is about.
+        shown: Subjects that this decision has already chosen to show; each counts as an impression.
+        known_offers: Ids of the offers that any contact, outcome or reservation of the customer is about.
     """
 
     customer: CustomerFacts
     now_ms: int
     time_zone: str
-    picked: Sequence[Subject] = ()
+    shown: Sequence[Subject] = ()
     known_offers: frozenset[str] = frozenset()
     _windows: dict[Window, SubjectIndex[Counts]] = field(default_factory=dict)
     _outcomes: dict[str, SubjectIndex[int]] | None = None
     _contacts: SubjectIndex[int] | None = None
 
     @classmethod
-    def of(cls, customer: CustomerFacts, now_ms: int, time_zone: str) -> ContactHistory:
-        """Begin with what is known of a customer."""
+    def from_facts(cls, customer: CustomerFacts, now_ms: int, time_zone: str) -> ContactHistory:
+        """Build the history of a customer; windows end at ``now_ms``, ``time_zone`` is the tenant's."""
         known: set[str] = {subject.offer_id for subject in customer.last_contact_ms}
         known.update(subject.offer_id for counts in customer.counts.values() for subject in counts)
         known.update(subject.offer_id for _, subject in customer.last_outcome_ms)
@@ -87,18 +87,18 @@ class ContactHistory:
         return cls(customer, now_ms, time_zone, known_offers=frozenset(known))
 
     def count(self, window: Window, selection: Selection) -> Counts:
-        """Contacts in a window, with what is reserved as impressions."""
+        """Count the contacts in a window; reserved impressions count as impressions."""
         index = self._windows.get(window)
         if index is None:
             index = self._windows[window] = SubjectIndex(self._counted(window), _sum_counts)
-        found = index.of(selection) or _NO_CONTACTS
-        if not self.picked:
+        found = index.select(selection) or _NO_CONTACTS
+        if not self.shown:
             return found
-        return found.plus(Counts(impressions=sum(map(selection.covers, self.picked))))
+        return found.plus(Counts(impressions=sum(map(selection.covers, self.shown))))
 
-    def after(self, picked: Sequence[Subject]) -> ContactHistory:
-        """The same with some exposures of this decision."""
-        return replace(self, picked=picked, known_offers=self.known_offers.union(one.offer_id for one in picked))
+    def with_shown(self, shown: Sequence[Subject]) -> ContactHistory:
+        """Return a copy in which some subjects are shown by this decision."""
+        return replace(self, shown=shown, known_offers=self.known_offers.union(one.offer_id for one in shown))
 
     def _counted(self, window: Window) -> Mapping[Subject, Counts]:
         counts = self.customer.counts.get(window, {})
@@ -112,18 +112,18 @@ class ContactHistory:
         return counted
 
     def latest_contact(self, selection: Selection) -> int | None:
-        """When the customer was last contacted, or is about to be."""
+        """Return the time of the latest contact, epoch milliseconds; reserved and shown impressions are contacts."""
         if self._contacts is None:
             times = dict(self.customer.last_contact_ms)
             for subject, at_ms in self.customer.reservations:
                 times[subject] = max(at_ms, times.get(subject, at_ms))
             self._contacts = SubjectIndex(times, max)
-        if self.picked and any(map(selection.covers, self.picked)):
+        if self.shown and any(map(selection.covers, self.shown)):
             return self.now_ms
-        return self._contacts.of(selection)
+        return self._contacts.select(selection)
 
     def latest_outcome(self, outcomes: Iterable[str], selection: Selection) -> tuple[str, int] | None:
-        """The latest event with one of some outcomes: which, and when."""
+        """Return the outcome and the time (epoch milliseconds) of the latest event with one of some outcomes."""
         if self._outcomes is None:
             times: dict[str, dict[Subject, int]] = {}
             for (outcome, subject), then_ms in self.customer.last_outcome_ms.items():
@@ -132,7 +132,7 @@ class ContactHistory:
         latest: tuple[int, str] | None = None
         for outcome in outcomes:
             found = self._outcomes.get(outcome)
-            at_ms = found.of(selection) if found else None
+            at_ms = found.select(selection) if found else None
             if at_ms is not None and (latest is None or (at_ms, outcome) > latest):
                 latest = at_ms, outcome
         return (latest[1], latest[0]) if latest else None

@@ -1,4 +1,4 @@
-"""Facts of customers: which are asked for, and what is known of them."""
+"""Query for the contact facts of a customer, and its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_COUNTS: Final = Counts()
 
 
 class SummaryRowKey(NamedTuple):
-    """One summary row over all time: what it is about, of which log, and of which of a customer's ids."""
+    """Key of an all-time summary row: its subject, its source and one of the customer's ids."""
 
     subject: Subject
     source: str
@@ -26,7 +26,7 @@ class SummaryRowKey(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """A rank of a recommendation that the customer has seen."""
+    """Item of a recommendation, by its rank, that the customer has seen."""
 
     recommendation_id: str
     rank: int
@@ -34,18 +34,18 @@ class Exposure(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactsQuery:
-    """Which facts of which customer.
+    """Query for the contact facts of one customer.
 
     Attributes:
-        time_zone: The tenant's.
-        customer_zone: The customer's, where it is known.
-        now_ms: When the windows end, epoch milliseconds.
-        outcomes: Whose latest times are wanted.
-        outcome_days: As far as they reach back; what is older does not matter to whoever asks.
-        contact_days: As far as the latest contact matters.
-        metrics: Definitions of the tenant.
-        members: All ids of the customer, who is one person; empty if there is just the one.
-        exposures: Recommendations of which it is asked what the customer has seen.
+        time_zone: IANA name of the tenant's zone.
+        customer_zone: IANA name of the customer's zone; None if unknown.
+        now_ms: End of all windows, epoch milliseconds.
+        outcomes: Outcomes whose latest times are returned.
+        outcome_days: Reach of ``outcomes`` into the past; None for no limit. Older outcomes do not matter.
+        contact_days: Reach of the latest contacts into the past; older contacts do not matter.
+        metrics: Metrics of the tenant to evaluate.
+        exposures: Ids of recommendations of which the seen items are returned.
+        members: All ids of the person; empty if ``customer_id`` is the only one.
     """
 
     tenant_id: str
@@ -63,31 +63,31 @@ class FactsQuery:
 
     @property
     def customers(self) -> Iterator[CustomerRef]:
-        """Every id of the customer, with the tenant."""
+        """All ids of the customer, each with the tenant."""
         return ((self.tenant_id, member) for member in self.members or (self.customer_id,))
 
     @property
     def first_contact_ms(self) -> int:
-        """From when on the latest contact matters."""
+        """Time from which on the latest contact matters, epoch milliseconds."""
         return self.days_before(self.contact_days)
 
     @property
     def first_outcome_ms(self) -> int:
-        """From when on outcomes matter."""
+        """Time from which on outcomes matter, epoch milliseconds."""
         return 0 if self.outcome_days is None else self.days_before(self.outcome_days)
 
     def days_before(self, days: float) -> int:
-        """So many days before now, epoch milliseconds."""
+        """Return the time so many days before now, epoch milliseconds; never below 0."""
         return max(0, self.now_ms - round(days * DAY_MS))
 
 
 @dataclass(slots=True, kw_only=True)
 class FactsResult:
-    """One customer's facts; the attributes are those of :class:`rapport.domain.decisions.facts.CustomerFacts`.
+    """Contact facts of one customer; attributes as in :class:`rapport.domain.decisions.facts.CustomerFacts`.
 
     Attributes:
-        applied: The offset up to which each log's contacts are in these facts.
-        exposed: What of the recommendations asked for is counted as an impression.
+        applied: Offset in the row's source up to which contacts are counted, by summary row.
+        exposed: Items of the queried recommendations that are counted as impressions.
     """
 
     counts: dict[Window, dict[Subject, Counts]] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class FactsResult:
     exposed: set[Exposure] = field(default_factory=set)
 
     def add(self, window: Window, subject: Subject, more: Counts) -> None:
-        """Add contacts, or take them away; what has none left is not there."""
+        """Add contacts to a window, or subtract negated ones; a subject without any contacts is removed."""
         counts = self.counts.setdefault(window, {})
         counts[subject] = counts.get(subject, NO_COUNTS).plus(more)
         if counts[subject] == NO_COUNTS:

@@ -1,4 +1,4 @@
-"""What a decision came to."""
+"""Result of a decision: items, placements, funnel, experiments and trace."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class DecisionItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One recommended offer.
 
     Attributes:
-        rank: 1 for the first; counts on over the placements of a request.
-        propensity: The probability with which this offer was shown, given what the decision knew.
-        content: The creative's texts, rendered.
+        rank: Position from 1; numbered through all placements of a request.
+        propensity: Probability with which the decision shows this offer, given the facts that it read.
+        content: Rendered texts of the creative.
     """
 
     rank: int
@@ -38,7 +38,7 @@ class DecisionItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PlacementResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one placement of a request got."""
+    """Number of items in one placement of a request."""
 
     placement_id: str | None
     channel_id: str | None
@@ -46,7 +46,7 @@ class PlacementResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Which arm of an experiment a customer is in."""
+    """Arm of an experiment that the customer is in."""
 
     experiment_id: str
     experiment_key: str
@@ -54,7 +54,7 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many candidates were left after each gate, over all placements of the request.
+    """Number of candidates left after each stage, summed over all placements of the request.
 
     Attributes:
         candidate_count: Offers with creatives, before rules and policies.
@@ -67,13 +67,13 @@ class Funnel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A decision with its reasons.
+    """Decision with its explanation.
 
     Attributes:
-        control_group: Whether the customer is held out and got the fallback.
-        degraded_scoring: Whether a model was left out because it failed.
-        failed_models: Keys of these models, those of open circuits included.
-        seed: Of all chance in it.
+        control_group: Whether the customer is held out and gets the fallback.
+        degraded_scoring: Whether scores lack a model that failed.
+        failed_models: Keys of these models, those with an open circuit included.
+        seed: Seed of all random draws in the decision.
     """
 
     flow_key: str

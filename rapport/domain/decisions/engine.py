@@ -1,7 +1,7 @@
-"""Runs a flow: from a catalogue, a request and facts to a decision that explains itself.
+"""Decision engine: runs a flow on a catalogue, a request and facts, and returns a decision with its trace.
 
-A decision is a function of its arguments. The same ones give the same decision, in every process, for ever; that is
-what a replay rests on.
+A decision is a pure function of its arguments: equal arguments give equal decisions in every process and at any time.
+Replay relies on that.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowEvaluation:
-    """What a flow has to say about every offer of its inventory, for one request.
+    """Result of evaluating all rules of a flow for every offer of its inventory, for one request.
 
     Attributes:
-        context: What the flow knew.
-        candidates: By offer; of several creatives that pass, the one that would be chosen.
-        passing: What nothing was said against, by :func:`id`.
-        removals: Everything that was said.
-        applied: Stage and id of each rule and policy that the flow's gates asked.
+        context: Request and facts of the evaluation.
+        candidates: Candidates by offer id; of several creatives that pass, only the one that would be chosen.
+        passing: Candidates that no rule blocks, by :func:`id`.
+        removals: All removals, several for a candidate that several rules block.
+        applied_rules: Stage and id of each rule and policy that the flow has applied.
     """
 
     flow: DecisionFlow
@@ -50,7 +50,7 @@ class FlowEvaluation:
     candidates: Mapping[str, Sequence[Candidate]]
     passing: Collection[int]
     removals: Sequence[Removal]
-    applied: Collection[tuple[str, str]]
+    applied_rules: Collection[tuple[str, str]]
 
 
 def decide(
@@ -64,26 +64,26 @@ def decide(
     seed: int,
     open_circuits: frozenset[str] = frozenset(),
 ) -> Decision:
-    """Decide what a customer is shown.
+    """Decide which offers a customer is shown.
 
-    Customers who are held out, by the tenant or by an experiment, get the fallback: what rules and policies let pass,
-    by priority and weight alone.
+    Customers who are held out, by the tenant or by an experiment, get the fallback: the candidates that pass all rules
+    and policies, ranked by priority and weight alone.
 
     Args:
-        catalogue: Compiled.
-        flow: Whose published nodes are run; one of the catalogue's, or another for a simulation.
-        request: Names channels and placements by their ids.
-        customer: What the catalogue's needs ask for.
-        tenant: Likewise.
-        now_ms: Epoch milliseconds.
-        seed: Of all chance in the decision.
-        open_circuits: Keys of models that are not asked, because they failed lately.
+        catalogue: Compiled catalogue of the tenant.
+        flow: Flow whose published nodes run: one of the catalogue's, or another one for a simulation.
+        request: Request with channels and placements given by id.
+        customer: Facts of the customer, loaded as the catalogue's ``needs`` demand.
+        tenant: Facts of the tenant.
+        now_ms: Time of the decision, epoch milliseconds.
+        seed: Seed of all random draws.
+        open_circuits: Keys of models that are not called, because their circuit is open.
 
     Raises:
-        ConfigError: A flow that is not one of the catalogue's has a node that cannot be used.
-        ConditionError: Or a condition.
+        ConfigError: A node of a flow outside the catalogue cannot be used.
+        ConditionError: A condition in such a flow cannot be evaluated.
     """
-    program = catalogue.program_of(flow)
+    program = catalogue.get_program(flow)
     slots = _rank_placements(program, _prepare_input(catalogue, request, customer, tenant, now_ms), seed, open_circuits)
     fill_placements(slots, program, deduplicate=request.deduplicate)
     couple_placements(slots if request.placements else (), override=flow.coupling_override)
@@ -101,17 +101,17 @@ def evaluate_flow(
     seed: int,
     open_circuits: frozenset[str] = frozenset(),
 ) -> FlowEvaluation:
-    """Run a flow as :func:`decide` does, but go on after each objection, and choose nothing.
+    """Run a flow as :func:`decide` does, but evaluate all rules for blocked candidates, too, and choose no items.
 
-    Arguments and exceptions are those of :func:`decide`, whose decision shows only what passes here.
+    Arguments and exceptions are those of :func:`decide`, whose decision shows only candidates that pass here.
     """
-    program = catalogue.program_of(flow)
-    begun = _prepare_input(catalogue, request, customer, tenant, now_ms)
-    slots = _rank_placements(program, begun, seed, open_circuits, is_inquiry=True)
+    program = catalogue.get_program(flow)
+    given = _prepare_input(catalogue, request, customer, tenant, now_ms)
+    slots = _rank_placements(program, given, seed, open_circuits, is_exhaustive=True)
     for slot in slots:
         for candidate in slot.run.candidates:
             if not finish_candidate(slot, candidate, program):
-                slot.run.objected.add(candidate.subject)
+                slot.run.blocked_subjects.add(candidate.subject)
     runs = [slot.run for slot in slots]
     candidates: dict[str, list[Candidate]] = {}
     for run in runs:
@@ -119,11 +119,11 @@ def evaluate_flow(
             candidates.setdefault(candidate.offer.id, []).append(candidate)
     return FlowEvaluation(
         flow=flow,
-        context=begun.context,
+        context=given.context,
         candidates=candidates,
         passing={id(candidate) for run in runs for candidate in run.candidates if run.passes(candidate)},
         removals=slots[0].run.recorder.removals,
-        applied={asked for run in runs for asked in run.applied},
+        applied_rules={rule for run in runs for rule in run.applied_rules},
     )
 
 
@@ -136,9 +136,10 @@ class _DecisionInput(NamedTuple):
 def _prepare_input(
     catalogue: Catalogue, request: Request, customer: CustomerFacts, tenant: TenantFacts, now_ms: int
 ) -> _DecisionInput:
-    """Put together what is known, and say which claims of the request do not count.
+    """Build the context, and record which values of the request are ignored.
 
-    In the catalogue's own segments is who fulfils their filters; in others who a request says is.
+    A request can put the customer only into segments that the catalogue does not define: membership in the catalogue's
+    own segments follows from their filters.
     """
     recorder = TraceRecorder()
     recorder.problems += [
@@ -160,16 +161,16 @@ def _prepare_input(
 
 
 def _rank_placements(
-    program: Program, begun: _DecisionInput, seed: int, open_circuits: frozenset[str], *, is_inquiry: bool = False
+    program: Program, given: _DecisionInput, seed: int, open_circuits: frozenset[str], *, is_exhaustive: bool = False
 ) -> list[PlacementSlot]:
     """Run the first two phases for each placement."""
-    request, tenant = begun.context.request, begun.context.tenant
-    fallback = is_held_out(tenant.tenant_id, begun.context.person_id, tenant.holdout_percent)
+    request, tenant = given.context.request, given.context.tenant
+    fallback = is_held_out(tenant.tenant_id, given.context.person_id, tenant.holdout_percent)
     slots: list[PlacementSlot] = []
     for number, wanted in enumerate(request.placements or (None,)):
-        slot = _make_slot(*begun, wanted)
+        slot = _make_slot(*given, wanted)
         slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
-        slot.run.open_circuits, slot.run.is_fallback, slot.run.is_inquiry = open_circuits, fallback, is_inquiry
+        slot.run.open_circuits, slot.run.is_fallback, slot.run.is_exhaustive = open_circuits, fallback, is_exhaustive
         _run_first_phases(slot, program)
         slots.append(slot)
     return slots
@@ -185,7 +186,7 @@ def _make_slot(
     placement = catalogue.placements.get(wanted.placement_id)
     channel_id = wanted.channel_id or (placement.channel_id if placement else request.channel_id)
     own = replace(request, placement_id=wanted.placement_id, channel_id=channel_id, limit=wanted.limit, placements=())
-    run = Run(catalogue, context.asked(own), recorder, [], Random(0))  # noqa: S311 - replaced
+    run = Run(catalogue, context.with_request(own), recorder, [], Random(0))  # noqa: S311 - replaced
     return PlacementSlot(run, wanted.limit, wanted.placement_id, channel_id)
 
 
@@ -196,7 +197,7 @@ def _run_first_phases(slot: PlacementSlot, program: Program) -> None:
     require_consent(slot.run)
     apply_suppressions(slot.run)
     run_steps(slot.run, program.phases[SCORE])
-    slot.limit = min(slot.limit, slot.run.most)
+    slot.limit = min(slot.limit, slot.run.max_candidates)
 
 
 def _build_decision(flow: DecisionFlow, slots: Sequence[PlacementSlot], seed: int) -> Decision:
@@ -222,18 +223,22 @@ def _build_decision(flow: DecisionFlow, slots: Sequence[PlacementSlot], seed: in
 
 
 def _list_experiments(runs: Sequence[Run]) -> Iterator[ExperimentRecord]:
-    for one in dict.fromkeys(assignment for run in runs for assignment in run.assignments):
-        yield ExperimentRecord(experiment_id=one.experiment_id, experiment_key=one.experiment_key, variant=one.variant)
+    for assignment in dict.fromkeys(assignment for run in runs for assignment in run.assignments):
+        yield ExperimentRecord(
+            experiment_id=assignment.experiment_id,
+            experiment_key=assignment.experiment_key,
+            variant=assignment.variant,
+        )
 
 
 def _count_funnel(runs: Sequence[Run], final: int) -> Funnel:
-    """A gate that a flow does not have lets all pass."""
+    """Sum the funnel over the runs; a stage that a flow skips passes all candidates."""
     candidates = qualified = allowed = 0
     for run in runs:
-        before = run.gates.get("match_creatives", run.gates.get("inventory", 0))
-        after = run.gates.get("qualify", before)
+        before = run.counts_by_type.get("match_creatives", run.counts_by_type.get("inventory", 0))
+        after = run.counts_by_type.get("qualify", before)
         candidates, qualified = candidates + before, qualified + after
-        allowed += run.gates.get("contact_policy", after)
+        allowed += run.counts_by_type.get("contact_policy", after)
     return Funnel(
         candidate_count=candidates, after_qualification=qualified, after_contact_policy=allowed, final_count=final
     )

@@ -1,8 +1,7 @@
-"""Why a customer gets an offer or does not: every rule and every policy is asked, not only until one objects.
+"""Explanation of an offer's eligibility: the verdicts of all rules and policies for one customer.
 
-A decision stops at the first objection; what it would have heard after it is told here. An offer is eligible if the
-flow may show it with one of its creatives; what is said of a rule or a policy is said of the creative that comes
-furthest.
+A decision stops at the first rule that blocks a candidate; here all rules are evaluated. An offer is eligible if the
+flow can show it with at least one of its creatives; verdicts are those for the creative with the fewest blocking rules.
 """
 
 from __future__ import annotations
@@ -28,50 +27,50 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.engine import FlowEvaluation
 
 RuleStatus = Literal["passed", "blocked", "skipped"]
-"""skipped: it does not apply, because its scope does not cover the offer or because something exempts the offer."""
+"""Status of a rule for an offer. skipped: its scope does not cover the offer, or the offer is exempt from it."""
 CONSENT: Final = "consent"
 _EXPLAINED_STAGES: Final = ("qualify", "contact_policy", "creative")
-"""Stages of which rulings tell more; that another creative was chosen is nothing against the offer."""
+"""Stages whose removals are not listed as other reasons: rules and policies are explained in more detail, and the
+choice of another creative does not concern the offer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleExplanation:
-    """What one rule or policy says about an offer.
+    """Explanation of one rule or policy for an offer.
 
     Attributes:
-        kind: Its type, such as ``frequency_cap``; ``offer_limits`` and ``consent`` are no policies but act like ones.
-        is_soft: Whether it makes the score smaller instead of removing the offer.
-        detail: The numbers behind the reason.
+        kind: Type of the rule, such as ``frequency_cap``; ``offer_limits`` and ``consent`` are treated like policies.
+        is_soft: Whether it lowers the score instead of removing the offer.
+        detail: Values that the verdict rests on.
     """
 
     id: str
     name: str
     kind: str
     scope: str
-    standing: RuleStatus
+    status: RuleStatus
     reason: str = ""
     is_soft: bool = False
     detail: Mapping[str, Any] | None = None
 
     @property
     def removes(self) -> bool:
-        """Whether it keeps the offer from the customer."""
-        return self.standing == "blocked" and not self.is_soft
+        """Whether the rule keeps the offer from the customer."""
+        return self.status == "blocked" and not self.is_soft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """An offer for a customer.
+    """Explanation of an offer for a customer.
 
     Attributes:
-        off_schedule: Why it is not to be shown at this time; empty if it may be.
-        creatives: How many active creatives it has.
+        off_schedule: Reason why the offer is not on schedule; empty if it is.
+        creatives: Number of active creatives.
         rules: All qualification rules, highest priority first.
         policies: Consent, the offer's own limits, suppressions, then all contact policies, highest priority first.
-        others: What the flow says against it beyond rules and policies: its inventory, filters, floors, what its
-            content lacks.
-        is_eligible: Whether the flow may show it.
-        overridden_by: The policy that lets it past all others.
+        others: Reasons besides rules and policies: inventory, filters, floors, missing values in the content.
+        is_eligible: Whether the flow can show the offer.
+        overridden_by: Id of the policy that exempts the offer from all others; empty if there is none.
     """
 
     offer: Offer
@@ -84,34 +83,33 @@ class Explanation:
     overridden_by: str = ""
 
     @property
-    def objections(self) -> Sequence[str]:
-        """Why the customer does not get it; none if it is eligible."""
-        rulings = (*self.rules, *self.policies)
-        return [*self.others, *(f"{one.name}: {one.reason}" for one in rulings if one.removes)]
+    def reasons(self) -> Sequence[str]:
+        """Reasons why the customer does not get the offer; empty if it is eligible."""
+        rules = (*self.rules, *self.policies)
+        return [*self.others, *(f"{rule.name}: {rule.reason}" for rule in rules if rule.removes)]
 
 
-def explain(catalogue: Catalogue, offer: Offer, inquiry: FlowEvaluation) -> Explanation:
-    """Ask everything about one offer.
-
-    Args:
-        catalogue: Whose rules and policies.
-        offer: Of the catalogue.
-        inquiry: What the flow says; rules and policies that it does not ask are skipped.
-    """
+def explain(catalogue: Catalogue, offer: Offer, evaluation: FlowEvaluation) -> Explanation:
+    """Explain the eligibility of one offer; rules and policies that the flow does not apply are marked as skipped."""
     creatives = catalogue.creatives.get(offer.id, ())
-    found = inquiry.candidates.get(offer.id, ())
-    others = [Candidate(offer, one, catalogue.channels.get(one.channel_id)) for one in creatives] or [Candidate(offer)]
-    explained = [_explain_candidate(catalogue, one, inquiry) for one in found or others]
-    return min(explained, key=lambda one: (not one.is_eligible, len(one.objections)))
+    candidates = (
+        evaluation.candidates.get(offer.id)
+        or [Candidate(offer, creative, catalogue.channels.get(creative.channel_id)) for creative in creatives]
+        or [Candidate(offer)]
+    )
+    explanations = [_explain_candidate(catalogue, candidate, evaluation) for candidate in candidates]
+    return min(explanations, key=lambda explanation: (not explanation.is_eligible, len(explanation.reasons)))
 
 
-def _explain_candidate(catalogue: Catalogue, candidate: Candidate, inquiry: FlowEvaluation) -> Explanation:
-    applied, context = inquiry.applied, inquiry.context
+def _explain_candidate(catalogue: Catalogue, candidate: Candidate, evaluation: FlowEvaluation) -> Explanation:
+    applied, context = evaluation.applied_rules, evaluation.context
     override = next(
         (
-            one
-            for one in catalogue.policies
-            if one.overrides and ("contact_policy", one.entity.id) in applied and _is_blocked(one, candidate, context)
+            policy
+            for policy in catalogue.policies
+            if policy.overrides
+            and ("contact_policy", policy.entity.id) in applied
+            and _is_blocked(policy, candidate, context)
         ),
         None,
     )
@@ -122,59 +120,64 @@ def _explain_candidate(catalogue: Catalogue, candidate: Candidate, inquiry: Flow
             name=entity.name,
             kind=entity.rule_type,
             scope="global",
-            standing="blocked",
+            status="blocked",
             reason=f"the policy cannot be evaluated: {fault}",
         )
-        for entity, fault in catalogue.broken
+        for entity, fault in catalogue.broken_policies
     ]
     policies += [
-        _explain_policy(one, candidate, context, None if one.binds_mandatory else override)
-        for one in catalogue.suppressions
+        _explain_policy(policy, candidate, context, None if policy.applies_to_mandatory else override)
+        for policy in catalogue.suppressions
     ]
-    policies += [_explain_policy(one, candidate, context, override) for one in catalogue.policies]
-    always = {CONSENT, *(one.entity.id for one in catalogue.suppressions if one.binds_mandatory)}
+    policies += [_explain_policy(policy, candidate, context, override) for policy in catalogue.policies]
+    always = {CONSENT, *(policy.entity.id for policy in catalogue.suppressions if policy.applies_to_mandatory)}
     return Explanation(
         offer=candidate.offer,
         off_schedule=off_schedule(candidate.offer, context.now_ms),
         creatives=len(catalogue.creatives.get(candidate.offer.id, ())),
-        rules=[_mark_skipped(_explain_rule(one, candidate, context), "qualify", inquiry) for one in catalogue.rules],
-        policies=[one if one.id in always else _mark_skipped(one, "contact_policy", inquiry) for one in policies],
-        others=list(dict.fromkeys(_list_other_reasons(candidate, inquiry))),
-        is_eligible=id(candidate) in inquiry.passing,
+        rules=[
+            _mark_skipped(_explain_rule(rule, candidate, context), "qualify", evaluation) for rule in catalogue.rules
+        ],
+        policies=[
+            policy if policy.id in always else _mark_skipped(policy, "contact_policy", evaluation)
+            for policy in policies
+        ],
+        others=list(dict.fromkeys(_list_other_reasons(candidate, evaluation))),
+        is_eligible=id(candidate) in evaluation.passing,
         overridden_by=override.entity.id if override else "",
     )
 
 
-def _mark_skipped(ruling: RuleExplanation, stage: str, inquiry: FlowEvaluation) -> RuleExplanation:
-    """A ruling as it counts: what the flow does not ask says nothing."""
-    if (stage, ruling.id) in inquiry.applied:
-        return ruling
-    return replace(ruling, standing="skipped", reason=f"flow {inquiry.flow.key} does not apply it", detail=None)
+def _mark_skipped(rule: RuleExplanation, stage: str, evaluation: FlowEvaluation) -> RuleExplanation:
+    """Mark a rule as skipped if the flow does not apply it."""
+    if (stage, rule.id) in evaluation.applied_rules:
+        return rule
+    return replace(rule, status="skipped", reason=f"flow {evaluation.flow.key} does not apply it", detail=None)
 
 
-def _list_other_reasons(candidate: Candidate, inquiry: FlowEvaluation) -> Iterator[str]:
+def _list_other_reasons(candidate: Candidate, evaluation: FlowEvaluation) -> Iterator[str]:
     offer = candidate.offer
-    if offer.id not in inquiry.candidates:
+    if offer.id not in evaluation.candidates:
         is_active = offer.status is Status.ACTIVE
         yield (
-            f"the inventory of flow {inquiry.flow.key} does not have it"
+            f"the inventory of flow {evaluation.flow.key} does not have it"
             if is_active
             else f"the offer is {offer.status}"
         )
-    for one in inquiry.removals:
-        if one.offer_id != offer.id or one.stage in _EXPLAINED_STAGES:
+    for removal in evaluation.removals:
+        if removal.offer_id != offer.id or removal.stage in _EXPLAINED_STAGES:
             continue
-        if one.creative_id in ("", candidate.subject.creative_id):
-            yield one.reason if one.stage == "inventory" else f"{one.stage}: {one.reason}"
+        if removal.creative_id in ("", candidate.subject.creative_id):
+            yield removal.reason if removal.stage == "inventory" else f"{removal.stage}: {removal.reason}"
 
 
 def _is_blocked(policy: Policy, candidate: Candidate, context: Context) -> bool:
-    verdict = policy.judge(candidate, context)
+    verdict = policy.evaluate(candidate, context)
     return verdict is not None and verdict.is_blocked
 
 
 def _explain_rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExplanation:
-    entity, verdict = rule.entity, rule.judge(candidate, context)
+    entity, verdict = rule.entity, rule.evaluate(candidate, context)
     is_soft = entity.stage is RuleStage.MATCH
     reason = _describe_verdict(verdict)
     if is_soft and verdict is not None and verdict.is_blocked:
@@ -184,7 +187,7 @@ def _explain_rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExp
         name=entity.name,
         kind=entity.rule_type,
         scope=", ".join(describe_scope(scope) for scope in rule.scopes),
-        standing=_find_status(verdict),
+        status=_find_status(verdict),
         reason=reason,
         is_soft=is_soft,
         detail=verdict.detail if verdict else None,
@@ -192,20 +195,20 @@ def _explain_rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExp
 
 
 def _explain_policy(policy: Policy, candidate: Candidate, context: Context, override: Policy | None) -> RuleExplanation:
-    entity, verdict = policy.entity, policy.judge(candidate, context)
-    standing, reason = _find_status(verdict), _describe_verdict(verdict)
+    entity, verdict = policy.entity, policy.evaluate(candidate, context)
+    status, reason = _find_status(verdict), _describe_verdict(verdict)
     if policy.overrides:
-        standing, reason = ("passed", reason) if standing == "blocked" else ("skipped", "its conditions do not hold")
-    elif standing == "blocked" and override is not None:
-        standing, reason = "skipped", f"{override.entity.name} lets the offer past it; else: {reason}"
-    elif standing == "blocked" and is_mandatory_now(candidate.offer, context.now_ms) and not policy.binds_mandatory:
-        standing, reason = "skipped", f"the offer is mandatory; else: {reason}"
+        status, reason = ("passed", reason) if status == "blocked" else ("skipped", "its conditions do not hold")
+    elif status == "blocked" and override is not None:
+        status, reason = "skipped", f"{override.entity.name} lets the offer past it; else: {reason}"
+    elif status == "blocked" and is_mandatory_now(candidate.offer, context.now_ms) and not policy.applies_to_mandatory:
+        status, reason = "skipped", f"the offer is mandatory; else: {reason}"
     return RuleExplanation(
         id=entity.id,
         name=entity.name,
         kind=entity.rule_type,
         scope=", ".join(describe_scope(scope) for scope in policy.scopes),
-        standing=standing,
+        status=status,
         reason=reason,
         detail=verdict.detail if verdict else None,
     )
@@ -218,7 +221,7 @@ def _explain_consent(candidate: Candidate, context: Context, catalogue: Catalogu
         name="Consent",
         kind=CONSENT,
         scope="global",
-        standing=_find_status(verdict),
+        status=_find_status(verdict),
         reason=verdict.reason,
         detail=verdict.detail,
     )
@@ -231,7 +234,7 @@ def _explain_offer_limits(candidate: Candidate, context: Context) -> RuleExplana
         name="The offer's own caps and budget",
         kind=OFFER_LIMITS,
         scope=f"offer {candidate.offer.id}",
-        standing=_find_status(verdict),
+        status=_find_status(verdict),
         reason=verdict.reason,
         detail=verdict.detail,
     )

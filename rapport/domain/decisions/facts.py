@@ -1,4 +1,4 @@
-"""What a decision knows. Loaded before it runs, recorded with it, enough to run it again."""
+"""Facts that a decision reads: loaded before it runs and recorded with it, so that it can be replayed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """What a contact was about; empty where it named none."""
+    """Subject of a contact: offer, creative and channel; an empty id where the contact named none."""
 
     offer_id: str
     creative_id: str
@@ -21,7 +21,7 @@ class Subject(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Contacts in one window."""
+    """Counts of contacts and outcomes in one window."""
 
     impressions: int = 0
     positive: int = 0
@@ -30,7 +30,7 @@ class Counts(NamedTuple):
     converts: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        """Both together."""
+        """Return the sum of both."""
         return Counts(
             self.impressions + other.impressions,
             self.positive + other.positive,
@@ -40,19 +40,23 @@ class Counts(NamedTuple):
         )
 
     def negated(self) -> Counts:
-        """What takes these contacts away when it is added."""
+        """Return the counts with opposite sign: adding them subtracts these."""
         return Counts(*(-count for count in self))
 
 
 class ReservedImpression(NamedTuple):
-    """An exposure that a decision has promised itself and that the tables do not show yet."""
+    """Impression that a decision has reserved and that the counts do not include yet.
+
+    Attributes:
+        at_ms: Time at which it counts, epoch milliseconds.
+    """
 
     subject: Subject
     at_ms: int
 
 
 class Evidence(NamedTuple):
-    """What customers answered, over all of a tenant's customers."""
+    """Number of positive and negative answers, over all customers of a tenant."""
 
     positive: int = 0
     negative: int = 0
@@ -60,23 +64,23 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerFacts:
-    """One customer, as far as a decision needs.
+    """Facts about the customer that a decision reads.
 
     Attributes:
-        person_id: The canonical id, which stands for all ids of the person; empty where that is the one asked for.
-        attributes: By name; what formulas call ``customer.*``.
-        ignored: Names of attributes that the request sent and that were not taken for the customer's.
-        segments: Ids or names of the segments the customer is in.
+        person_id: Canonical id of the person; empty if it equals the requested id.
+        attributes: Attributes by name, ``customer.*`` in formulas.
+        ignored: Names of attributes in the request that did not override stored ones.
+        segments: Ids and names of the segments the customer is in.
         metrics: Values of behavioral metrics by key.
-        time_zone: IANA name; None where it is not known, and then the tenant's counts.
-        unknown_zone: What it is said to be, where that is none.
+        time_zone: IANA name; None if unknown, then the tenant's zone applies.
+        unknown_zone: Stored name of the zone if no such zone exists; else empty.
         counts: Contacts per window and subject.
-        last_contact_ms: The latest contact per subject.
-        last_outcome_ms: The latest event per outcome and subject.
-        reservations: Exposures that are not in the counts.
+        last_contact_ms: Time of the latest contact per subject, epoch milliseconds.
+        last_outcome_ms: Time of the latest event per outcome and subject, epoch milliseconds.
+        reservations: Reserved impressions that ``counts`` do not include.
         withheld: Purposes for which the customer may not be contacted, see :mod:`rapport.domain.profiles.consent`.
-        objections: Why the customer may not be contacted at all, as the contact profiles say.
-        endings: What ends suppressions besides time.
+        objections: Reasons from the contact profiles for which the customer may not be contacted at all.
+        endings: Events besides elapsed time that end suppressions.
     """
 
     person_id: str = ""
@@ -97,16 +101,16 @@ class CustomerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantFacts:
-    """What a decision needs beyond the customer.
+    """Facts about the whole tenant that a decision reads.
 
     Attributes:
-        tenant_id: Part of what decides who is held out.
+        tenant_id: Input of the hash that assigns customers to the holdout.
         time_zone: IANA name.
-        shown_today: Impressions of an offer since the tenant's midnight, over all customers.
-        shown: Impressions of an offer ever.
-        mean_shown: Impressions of an offer ever, on average over the offers that have any.
-        evidence: By level and id: ("offer", id), ("category", id), ("channel", id), ("global", "").
-        holdout_percent: Share of customers who get the fallback.
+        shown_today: Impressions by offer since the tenant's midnight, over all customers.
+        shown: Impressions by offer over all time and all customers.
+        mean_shown: Mean of the non-zero values of ``shown``.
+        evidence: Answers by level and id: ("offer", id), ("category", id), ("channel", id), ("global", "").
+        holdout_percent: Share of customers who get the fallback, 0 to 100.
     """
 
     tenant_id: str = ""
@@ -120,18 +124,14 @@ class TenantFacts:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The subjects that a scope covers; None covers all.
-
-    Attributes:
-        offers: Ids of offers.
-    """
+    """Set of subjects: those whose offer, creative and channel are in the given ids. None allows every id."""
 
     offers: frozenset[str] | None = None
     creatives: frozenset[str] | None = None
     channels: frozenset[str] | None = None
 
     def covers(self, subject: Subject) -> bool:
-        """Whether a contact about a subject counts."""
+        """Return whether a subject is in the selection."""
         return (
             (self.offers is None or subject.offer_id in self.offers)
             and (self.creatives is None or subject.creative_id in self.creatives)

@@ -1,4 +1,4 @@
-"""What a catalogue seems to ask for, by the names that stand in it: too many at worst, never too few."""
+"""Metrics and attributes that a catalogue refers to, found by a text search: never too few, sometimes too many."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from rapport.domain.catalogue.values import Entity, Status
 LIGHT_OFFERS: Final = 64
 LIGHT_BYTES: Final = 128 * 1024
 LIGHT_FORMULAS: Final = 256
-"""Formulas times offers."""
+"""Maximum of the number of formulas times the number of offers."""
 _ATTRIBUTE: Final = re.compile(rb"\bcustomer\.([A-Za-z_]\w*)")
 
 
 def find_referenced_metrics(
     entities: Mapping[str, Iterable[Entity]], metrics: Iterable[MetricDefinition]
 ) -> frozenset[str]:
-    """Keys of the metrics that stand anywhere but among the metrics themselves."""
+    """Return the keys of the metrics that occur anywhere in the catalogue except in the metrics themselves."""
     text = _encode_entities(entities, without="metric")
     return frozenset(metric.key for metric in metrics if metric.key.encode() in text)
 
 
 def find_referenced_attributes(entities: Mapping[str, Iterable[Entity]]) -> frozenset[str]:
-    """Names of customers' attributes: as ``customer.*`` anywhere, or bare in a rule."""
+    """Return the names of customer attributes: those in ``customer.*`` anywhere, and bare ones in rules."""
     named = (name.decode() for name in _ATTRIBUTE.findall(_encode_entities(entities, without="customer_schema")))
-    rules = (one for one in entities.get("qualification_rule", ()) if isinstance(one, QualificationRule))
+    rules = (rule for rule in entities.get("qualification_rule", ()) if isinstance(rule, QualificationRule))
     bare = (name for rule in rules if isinstance(name := rule.config.get("attribute"), str))
     return frozenset((*named, *bare))
 
 
 def is_light(offers: int, entities: Mapping[str, Iterable[Entity]]) -> bool:
-    """Judge whether decisions take long: over many offers, much of anything, patterns, or formulas for each offer."""
+    """Return whether decisions are quick: few offers, a small configuration, no patterns and few formulas per offer."""
     text = _encode_entities(entities, without="metric")
     formulas = text.count(b'"formula":"') + text.count(b'"expression":"')
     is_small = offers <= LIGHT_OFFERS and len(text) <= LIGHT_BYTES

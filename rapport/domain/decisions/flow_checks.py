@@ -1,4 +1,4 @@
-"""What makes a decision flow valid."""
+"""Validation of decision flows."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from rapport.domain.decisions.node_types import (
     ConditionalConfig,
     ScoreConfig,
 )
+from rapport.domain.faults import Fault
 from rapport.domain.formulas import FormulaError, compile_formula
 
 
-def find_flow_faults(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Everything that is wrong with a flow: (id of the node, what is wrong and what would be right).
+def find_flow_faults(nodes: Sequence[Node], known_flows: Iterable[str] = ()) -> list[Fault]:
+    """Return all faults of a flow's nodes; the field of a fault is the node's id, empty for the flow as a whole.
 
     Args:
-        nodes: In their order.
-        known_flows: Keys that ``call_flow`` may name.
+        nodes: Nodes in their order.
+        known_flows: Keys of the flows that ``call_flow`` may call; empty to allow any.
     """
-    if fault := find_size_fault(nodes):
-        return [("", fault)]
-    flaws: list[tuple[str, str]] = []
-    ids = Counter(node.id for node in list_nodes(nodes))
-    flaws += [(one, "the id occurs twice") for one, times in sorted(ids.items()) if times > 1]
+    if message := find_size_fault(nodes):
+        return [Fault("", message)]
+    counts = Counter(node.id for node in list_nodes(nodes))
+    faults = [Fault(node_id, "the id occurs twice") for node_id, count in sorted(counts.items()) if count > 1]
     for node in list_nodes(nodes):
-        flaws += [(node.id, flaw) for flaw in _find_node_faults(node, frozenset(known_flows))]
-    return flaws + list(_find_order_faults(nodes))
+        faults += [Fault(node.id, message) for message in _find_node_faults(node, frozenset(known_flows))]
+    return faults + list(_find_order_faults(nodes))
 
 
 def find_size_fault(nodes: Sequence[Node]) -> str:
-    """Say that there are too many nodes, those inside conditionals included; empty if there are not."""
+    """Return a message if there are too many nodes, those inside conditionals included; else an empty text."""
     is_small = len(nodes) <= MAX_NODES and not any(islice(list_nodes(nodes), MAX_NODES, None))
     return "" if is_small else f"has more than {MAX_NODES} nodes, those inside conditionals included; split the flow"
 
 
 def list_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
-    """Nodes with those inside their conditionals."""
+    """Iterate over nodes, including those inside conditionals."""
     for node in nodes:
         yield node
         if node.type == "conditional" and depth < MAX_DEPTH:
@@ -58,7 +58,7 @@ def list_nodes(nodes: Sequence[Node], depth: int = 0) -> Iterator[Node]:
                 try:
                     yield from list_nodes(msgspec.convert(inner, Sequence[Node]), depth + 1)
                 except msgspec.ValidationError:
-                    continue  # said of the conditional itself
+                    continue  # reported as a fault of the conditional itself
 
 
 def _find_node_faults(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _find_node_faults(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
 
 
 def find_formula_fault(text: str) -> str:
-    """What is wrong with a formula and where; empty for one that can be compiled."""
+    """Return the syntax error of a formula with its position; empty if the formula can be compiled."""
     try:
         compile_formula(text)
     except FormulaError as error:
@@ -105,33 +105,33 @@ def _find_scoring_faults(config: ScoreConfig) -> Iterator[str]:
         total = sum(getattr(config.formula, field.name) for field in msgspec.structs.fields(config.formula))
         if abs(total - 1) > 1e-6:
             yield f"the weights of the formula add up to {total:g}, not to 1"
-    contest = config.champion_challenger
-    if contest is None or not contest.enabled or contest.experiment_id:
+    split = config.champion_challenger
+    if split is None or not split.enabled or split.experiment_id:
         return
-    if contest.champion is None:
+    if split.champion is None:
         yield "championChallenger needs an experimentId, or a champion"
         return
-    share = sum(model.weight for model in (contest.champion, *contest.challengers))
+    share = sum(model.weight for model in (split.champion, *split.challengers))
     if abs(share - 100) > 1e-6:
         yield f"the weights of champion and challengers add up to {share:g}, not to 100"
 
 
-def _find_order_faults(nodes: Sequence[Node]) -> Iterator[tuple[str, str]]:
+def _find_order_faults(nodes: Sequence[Node]) -> Iterator[Fault]:
     if not nodes or nodes[0].type != "inventory":
-        yield (nodes[0].id if nodes else "", "a flow begins with an inventory node")
+        yield Fault(nodes[0].id if nodes else "", "a flow begins with an inventory node")
     for kind in ("inventory", "response"):
-        found = [node.id for node in nodes if node.type == kind]
-        if len(found) != 1:
-            yield (found[1] if found else "", f"a flow has exactly one {kind} node, this one has {len(found)}")
+        ids = [node.id for node in nodes if node.type == kind]
+        if len(ids) != 1:
+            yield Fault(ids[1] if ids else "", f"a flow has exactly one {kind} node, this one has {len(ids)}")
     if nodes and nodes[-1].type != "response":
-        yield (nodes[-1].id, "a flow ends with its response node")
+        yield Fault(nodes[-1].id, "a flow ends with its response node")
     reached = NARROW
     for node in nodes:
         phase = PHASES.get(node.type)
         if phase is None:
             continue
         if phase < reached:
-            yield (node.id, f"{node.type} belongs before the nodes of a later phase")
+            yield Fault(node.id, f"{node.type} belongs before the nodes of a later phase")
         reached = max(reached, phase)
     if not any(node.type == "score" for node in nodes):
-        yield ("", "a flow has a score node")
+        yield Fault("", "a flow has a score node")

@@ -1,7 +1,7 @@
-"""A decision as the message that Kafka gets: the decision itself, its items, and the impressions that are certain.
+"""Kafka message of a decision: the decision record, its recommendation events, and implicit impressions.
 
-One message with one key, so that all of it or nothing of it is in the log, in the customer's order. Its size is bounded
-below what a Kafka topic takes by default: the trace, and at last the facts, give way.
+It is one message with one key, so that the log contains all of it or nothing, in the customer's order. Its size stays
+below the default limit of a Kafka topic: the trace, and finally the facts, are trimmed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.record import DecisionRecord
 
 MAX_BYTES: Final = 1_000_000
-"""Kafka takes 1,048,588 bytes a message by default."""
+"""Maximum size of the message; Kafka's default limit is 1,048,588 bytes."""
 IMPRESSION: Final = "impression"
 FIRST_ITEM: Final = 1
-"""Index of the first recommendation row in the message's array; the decision comes before."""
+"""Index of the first recommendation event in the message's array; the decision record comes before."""
 
 
 def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw, implicit: frozenset[str]) -> bytes:
-    """Write the message of a decision.
+    """Encode the message of a decision.
 
     Args:
-        tenant_id: Whose.
-        record: The decision in full.
-        context: Of the request; kept with each row.
-        implicit: Channels on which recommending is showing.
+        tenant_id: Id of the tenant.
+        record: Record of the decision.
+        context: Context of the request, JSON; stored with each event.
+        implicit: Ids of channels with implicit tracking: a recommendation counts as an impression.
     """
     items = record.decision.items
     rows = [_row(tenant_id, record, item, RECOMMENDATION, context) for item in items]
@@ -51,12 +51,12 @@ def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw
 
 
 def make_idempotency_key(recommendation_id: str, rank: int, outcome: str) -> str:
-    """The key of one of a recommendation's own rows."""
+    """Return the idempotency key of an event that is written together with its decision."""
     return f"{recommendation_id}:{rank}:{outcome}"
 
 
 def find_implicit_channels(items: Sequence[DecisionItem], tracking: Mapping[str, str]) -> frozenset[str]:
-    """Channels of a decision on which recommending is showing."""
+    """Return the channels of the items on which a recommendation counts as an impression."""
     return frozenset(
         item.channel_id for item in items if item.channel_id and tracking.get(item.channel_id) == "implicit"
     )

@@ -1,4 +1,4 @@
-"""What every model gives: a score for a candidate, why, and what chance might have made of it."""
+"""Interface of models: score of a candidate, its explanation, and the distribution of scores under random draws."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
 
 DRAWS: Final = 100
-"""How many draws stand for a model's chance: an estimated probability has a standard error of at most 0.05."""
+"""Draws that approximate a bandit's distribution: an estimated probability has a standard error of at most 0.05."""
 
 
 class ModelScore(NamedTuple):
-    """What a model says.
+    """Score that a model gives to a candidate.
 
     Attributes:
         score: From 0 to 1.
-        explanation: What led to it, as it stands in the trace.
-        prospects: None for a model that leaves nothing to chance. Worked out only when asked for.
+        explanation: Inputs of the score, as the trace shows them.
+        distribution: Computes the distribution of scores; None for a deterministic model. It is called only when
+            selection probabilities are needed.
     """
 
     score: float
     explanation: Mapping[str, Any]
-    prospects: Callable[[], ScoreDistribution] | None = None
+    distribution: Callable[[], ScoreDistribution] | None = None
 
 
 CandidateScorer = Callable[["Candidate"], ModelScore]
@@ -37,18 +38,18 @@ CandidateScorer = Callable[["Candidate"], ModelScore]
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A model ready to be asked.
+    """Compiled model.
 
     Attributes:
-        learns: Whether the model takes evidence into account itself, so that no evidence may take its place.
-        begin: Prepares what is the same for all candidates of one decision.
+        learns: Whether the model takes evidence into account itself, so that rates from evidence must not replace it.
+        begin: Computes once what all candidates of one decision share; returns the function that scores a candidate.
     """
 
     learns: bool
     begin: Callable[[Context, Random], CandidateScorer]
 
     def score(self, candidate: Candidate, context: Context, random: Random) -> ModelScore:
-        """Score one candidate."""
+        """Score a single candidate."""
         return self.begin(context, random)(candidate)
 
 
@@ -56,13 +57,13 @@ _CANDIDATE_NAMESPACES: Final = ("offer", "creative", "channel")
 
 
 def read_field(name: str, candidate: Candidate, context: Context) -> object:
-    """Find a field that a model asks for. A bare name is the customer's, then the offer's."""
-    known = _read_customer_attribute(name, context)
-    return context.lookup(name, candidate) if known is None else known
+    """Return the value of a model's input field. A bare name is an attribute of the customer, else of the offer."""
+    attribute = _read_customer_attribute(name, context)
+    return context.lookup(name, candidate) if attribute is None else attribute
 
 
 def is_candidate_field(name: str, context: Context) -> bool:
-    """Whether a field can differ between the candidates of one decision."""
+    """Return whether a field can differ between the candidates of one decision."""
     namespace, dot, _ = name.partition(".")
     if dot:
         return namespace in _CANDIDATE_NAMESPACES
@@ -70,7 +71,7 @@ def is_candidate_field(name: str, context: Context) -> bool:
 
 
 def _read_customer_attribute(name: str, context: Context) -> object:
-    """The value of a bare name that is the same for all candidates; None for all others."""
+    """Return the customer's attribute of that name, the same for all candidates; None for a dotted or unknown name."""
     if "." in name:
         return None
     return context.customer.attributes.get(name)

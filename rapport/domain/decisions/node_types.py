@@ -1,4 +1,4 @@
-"""The nodes of a decision flow: their types, and what they can be told."""
+"""Types of the nodes of a decision flow, and their configs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_CANDIDATES: Final = 50
 
 
 class InventoryConfig(Config, frozen=True, kw_only=True):
-    """Which offers a flow begins with; ``offer_ids`` is a list of its own, whatever the scope says."""
+    """Offers that a flow starts with; those in ``offer_ids`` are included whatever the scope."""
 
     scope: Literal["all", "category", "subcategory", "explicit"] = "all"
     category_ids: Sequence[str] = ()
@@ -27,12 +27,12 @@ class InventoryConfig(Config, frozen=True, kw_only=True):
 
 
 class MatchConfig(Config, frozen=True, kw_only=True):
-    """Which creatives fit the request.
+    """Matching of creatives to the request.
 
     Attributes:
-        require_creative: Whether an offer without one is dropped.
-        placement_match_mode: exact: made for the placement; any: or for none in particular; none: the placement is not
-            looked at. Without a placement in the request exact is as any.
+        require_creative: Whether offers without a fitting creative are removed.
+        placement_match_mode: exact: creatives for the placement; any: also those for no placement in particular; none:
+            the placement is ignored. Without a placement in the request, exact equals any.
     """
 
     require_creative: bool = True
@@ -40,7 +40,7 @@ class MatchConfig(Config, frozen=True, kw_only=True):
 
 
 class EnrichSource(Config, frozen=True, kw_only=True):
-    """A schema of customer data, and which of its fields are wanted; none: all."""
+    """Schema of customer data and the fields to load from it; no fields: all."""
 
     schema_id: str = ""
     fields: Sequence[str] = ()
@@ -49,7 +49,7 @@ class EnrichSource(Config, frozen=True, kw_only=True):
 
 
 class EnrichConfig(Config, frozen=True, kw_only=True):
-    """Which customer data the flow needs; without sources all of the customer's attributes."""
+    """Customer data that the flow needs; without sources all attributes of the customer."""
 
     sources: Sequence[EnrichSource] = ()
     optional: bool = True
@@ -57,21 +57,21 @@ class EnrichConfig(Config, frozen=True, kw_only=True):
 
 
 class FilterConfig(Config, frozen=True, kw_only=True):
-    """Keeps candidates whose fields fulfil the conditions."""
+    """Conditions that candidates must fulfil."""
 
     conditions: Annotated[Sequence[Condition], msgspec.Meta(min_length=1)]
     combinator: Literal["AND", "OR"] = "AND"
 
 
 class ModeConfig(Config, frozen=True, kw_only=True):
-    """Which of the tenant's rules or policies are applied: all, or those named."""
+    """Selection of the tenant's rules or policies: all, or those with the given ids."""
 
     mode: Literal["all", "explicit"] = "all"
     ids: Sequence[str] = ()
 
 
 class ConditionalConfig(Config, frozen=True, kw_only=True):
-    """Runs one of two lists of nodes, by conditions on the request and the customer."""
+    """Branch: conditions on the request and the customer choose which of two lists of nodes runs."""
 
     conditions: Annotated[Sequence[Condition], msgspec.Meta(min_length=1)]
     combinator: Literal["AND", "OR"] = "AND"
@@ -80,20 +80,20 @@ class ConditionalConfig(Config, frozen=True, kw_only=True):
 
 
 class CallConfig(Config, frozen=True, kw_only=True):
-    """Runs the nodes of another flow that belong to the same phase."""
+    """Call of another flow: its nodes of the same phase run."""
 
     flow_key: str
 
 
 class WeightedModel(Config, frozen=True, kw_only=True):
-    """A model and its share of the traffic."""
+    """Model and its share of the traffic, in percent."""
 
     model_key: str
     weight: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100
 
 
 class ChampionChallengerConfig(Config, frozen=True, kw_only=True):
-    """Which model scores whom: by an experiment, or by weights that add up to 100."""
+    """Assignment of customers to models: by an experiment, or by weights that add up to 100."""
 
     enabled: bool = True
     experiment_id: str = ""
@@ -111,7 +111,7 @@ class FormulaWeights(Config, frozen=True, kw_only=True):
 
 
 class StrategyOverride(Config, frozen=True, kw_only=True):
-    """Another ranking profile for some offers."""
+    """Ranking profile that replaces the node's own for some offers."""
 
     scope: Literal["category", "productType", "channel"]
     value: str
@@ -123,13 +123,13 @@ REFERENCE_VALUE: Final = 100.0
 
 
 class ScoreConfig(Config, frozen=True, kw_only=True):
-    """How candidates are scored.
+    """Scoring of candidates.
 
     Attributes:
-        expression: A formula that gives the score, for method ``formula``; without it the weights are used.
-        floor: Candidates with a propensity below it are dropped.
+        expression: Formula of the score for method ``formula``; without it the weights are used.
+        floor: Propensity below which candidates are removed.
         levers: Multipliers by offer or category id.
-        reference_value: The margin or revenue value at which impact is 0.5.
+        reference_value: Margin or revenue value at which impact is 0.5.
     """
 
     method: Literal["priority_weighted", "propensity", "formula"] = "priority_weighted"
@@ -146,7 +146,7 @@ class ScoreConfig(Config, frozen=True, kw_only=True):
 
 
 class OptimizeConfig(Config, frozen=True, kw_only=True):
-    """Replaces scores by the weighted objectives of a ranking profile; ``reference_value`` as of the score node."""
+    """Arbitration by the weighted objectives of a ranking profile; ``reference_value`` as in the score node."""
 
     profile_id: str = ""
     weights: Mapping[str, Annotated[float, msgspec.Meta(ge=0, le=1)]] = {}
@@ -154,20 +154,20 @@ class OptimizeConfig(Config, frozen=True, kw_only=True):
 
 
 class RankConfig(Config, frozen=True, kw_only=True):
-    """In which order candidates go, and how many stay."""
+    """Order of the candidates and maximum number that stay, see :mod:`.scoring.rank_node`."""
 
     method: Literal["top_score", "diversity", "round_robin"] = "diversity"
     max_candidates: Annotated[int, msgspec.Meta(ge=1, le=MAX_CANDIDATES)] = 5
 
 
 class GroupConfig(Config, frozen=True, kw_only=True):
-    """How candidates are spread over the placements of a request."""
+    """Allocation of candidates to the placements of a request."""
 
     method: Literal["greedy", "optimal"] = "greedy"
 
 
 class ComputedField(Config, frozen=True, kw_only=True):
-    """A value worked out per candidate."""
+    """Value computed for each candidate."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     formula: str
@@ -175,25 +175,25 @@ class ComputedField(Config, frozen=True, kw_only=True):
 
 
 class ComputeConfig(Config, frozen=True, kw_only=True):
-    """Which values are worked out; the offers' own computed fields come first."""
+    """Values to compute; the computed fields of the offers' categories are evaluated before."""
 
     fields: Sequence[ComputedField] = ()
 
 
 class SetConfig(Config, frozen=True, kw_only=True):
-    """Properties that every candidate gets."""
+    """Properties set on every candidate."""
 
     properties: Mapping[str, Any] = {}
 
 
 class ResponseConfig(Config, frozen=True, kw_only=True):
-    """How the answer looks; there is one form."""
+    """Response format; there is only one."""
 
     response_format: Literal["standard"] = "standard"
 
 
 class ExtensionConfig(Config, frozen=True, kw_only=True):
-    """A named place where a plug-in may act."""
+    """Extension point, at which a plug-in runs."""
 
     point: Literal["pre_score", "score_override", "post_rank"]
 
@@ -224,7 +224,7 @@ PHASES: Final[Mapping[str, int]] = {
     **dict.fromkeys(("score", "optimize", "rank", "group"), SCORE),
     **dict.fromkeys(("compute", "set_properties", "response"), OUTPUT),
 }
-"""call_flow and extension_point may stand in any phase."""
+"""Phase of each node type; call_flow and extension_point may stand in any phase and are missing."""
 
 
 BASE_NODES: Final[Sequence[Node]] = (
@@ -244,4 +244,4 @@ BASE_NODES: Final[Sequence[Node]] = (
     Node(id="post_rank", type="extension_point", config={"point": "post_rank"}),
     Node(id="response", type="response", config={"responseFormat": "standard"}),
 )
-"""The flow of a tenant that has none of its own, as documented."""
+"""Nodes of the base flow, as documented: the flow of a tenant that has none of its own."""

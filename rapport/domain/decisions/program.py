@@ -1,4 +1,4 @@
-"""A compiled flow: the nodes in their order, ready to run."""
+"""Compiled flow: steps in the order in which they run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from rapport.domain.catalogue.strategy import DecisionFlow, Node
 
 @dataclass(frozen=True, slots=True)
 class FlowStep:
-    """A node ready to run.
+    """Compiled node.
 
     Attributes:
-        act: Takes a :class:`~rapport.domain.decisions.run.Run`, which holds the catalogue that holds this.
+        act: Runs the node on a :class:`~rapport.domain.decisions.run.Run`. Typed Any, because the run refers to the
+            catalogue, which refers to this type.
+        method: The config's method, such as the scoring method; empty if the node has none.
     """
 
     node: Node
@@ -24,13 +26,14 @@ class FlowStep:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A flow ready to run.
+    """Compiled flow.
 
     Attributes:
         phases: Steps by phase.
-        gates: Steps for the gates that the flow does not skip; for runs that end the first phase without them.
+        default_steps: Steps of the eligibility nodes that the flow does not skip; a run that has not executed one of
+            them by the end of the first phase executes it then.
     """
 
     flow: DecisionFlow
     phases: Mapping[int, Sequence[FlowStep]]
-    gates: Sequence[FlowStep] = ()
+    default_steps: Sequence[FlowStep] = ()

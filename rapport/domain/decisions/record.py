@@ -1,8 +1,8 @@
-"""A decision as it is kept: everything that is needed to explain it and to run it again.
+"""Record of a decision: everything needed to explain it and to replay it.
 
-The record is the ``decision`` of an event ``decision.made.v1``. Facts are written compactly: a subject takes three
-texts and its counts five numbers, in the order of :class:`Subject` and :class:`Counts`. Of the facts of the whole
-tenant only what the decision has looked at is kept, see :class:`ReadTrackingMapping`.
+The record is the ``decision`` of an event ``decision.made.v1``. Facts have a compact form: a subject is three texts and
+its counts are five numbers, in the order of :class:`Subject` and :class:`Counts`. Of the tenant's facts, only the
+entries that the decision has read are recorded, see :class:`ReadTrackingMapping`.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from rapport.domain.profiles.suppressions import SuppressionEndings
 K = TypeVar("K")
 V = TypeVar("V")
 _TRIM_LEVELS: Final = ((200, 100), (0, 0))
-"""Removals and scores that are kept of a trace that is too large, in the order in which it is tried."""
+"""Numbers of removals and scores to which a trace that is too large is trimmed, tried in this order."""
 
 
 class ReadTrackingMapping(Mapping[K, V], Generic[K, V]):
-    """A mapping that remembers which of its entries were looked at."""
+    """Mapping that tracks which of its entries were read."""
 
-    __slots__ = ("_values", "seen")
+    __slots__ = ("_values", "read_entries")
 
     def __init__(self, values: Mapping[K, V]) -> None:
         self._values = values
-        self.seen: dict[K, V] = {}
+        self.read_entries: dict[K, V] = {}
 
     def __getitem__(self, key: K) -> V:
-        value = self.seen[key] = self._values[key]
+        value = self.read_entries[key] = self._values[key]
         return value
 
     def __iter__(self) -> Iterator[K]:
@@ -46,11 +46,11 @@ class ReadTrackingMapping(Mapping[K, V], Generic[K, V]):
 
 
 class _RecordPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A part of the record."""
+    """Nested struct of the record."""
 
 
 class WindowRecord(_RecordPart, frozen=True, kw_only=True):
-    """What was counted in a window, per subject: its three ids, then the five counts."""
+    """Counts in a window; each subject is its three ids, followed by the five counts."""
 
     kind: WindowKind
     unit: WindowUnit
@@ -60,10 +60,12 @@ class WindowRecord(_RecordPart, frozen=True, kw_only=True):
 
 
 class CustomerRecord(_RecordPart, frozen=True, kw_only=True):
-    """:class:`CustomerFacts`; a time is a subject's three ids and epoch milliseconds, an outcome has its key before.
+    """Recorded :class:`CustomerFacts`.
+
+    A time is a subject's three ids followed by epoch milliseconds; the time of an outcome has the outcome in front.
 
     Attributes:
-        has_consent: In older records: whether the customer might be contacted at all.
+        has_consent: Only in older records: whether the customer may be contacted at all.
     """
 
     person_id: str = ""
@@ -85,7 +87,7 @@ class CustomerRecord(_RecordPart, frozen=True, kw_only=True):
 
 
 class TenantRecord(_RecordPart, frozen=True, kw_only=True):
-    """:class:`TenantFacts`, as far as they were looked at; evidence is ``[level, id, positive, negative]``."""
+    """Recorded :class:`TenantFacts`, limited to the entries read; evidence is ``[level, id, positive, negative]``."""
 
     tenant_id: str = ""
     time_zone: str = "UTC"
@@ -97,11 +99,11 @@ class TenantRecord(_RecordPart, frozen=True, kw_only=True):
 
 
 class WatermarkRecord(_RecordPart, frozen=True, kw_only=True):
-    """How far the tables were when the facts were read.
+    """Watermark of the tables when the facts were read.
 
     Attributes:
-        lag_ms: How old the facts may have been; null where it was not known.
-        positions: Partition -> everything before this offset was in the facts.
+        lag_ms: Maximum age of the facts; null if unknown.
+        positions: Offset by partition: all events before it are in the facts.
     """
 
     lag_ms: int | None = None
@@ -109,21 +111,21 @@ class WatermarkRecord(_RecordPart, frozen=True, kw_only=True):
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A decision in full.
+    """Record of a decision.
 
     Attributes:
-        form: Of this record; a later one may differ.
-        decided_at_ms: What the decision took for now, epoch milliseconds.
-        request: :class:`Request`, by the names of its fields.
-        catalogue: The stamp of the catalogue.
-        seed: Of the decision's chance.
-        open_circuits: Models that were not asked.
-        customer: Null where the record would have been too large with it: the decision cannot be replayed then.
-        problems: Why there was nothing to decide; empty if there was.
-        trace_id: Of the HTTP request.
-        total_ms: How long the decision took, with reading the facts.
-        trimmed: What of the trace was left out, and how much of it.
-        software: Version by name: of Rapport, Python and plug-ins; empty in older records.
+        form: Version of the record's format.
+        decided_at_ms: Time of the decision, epoch milliseconds.
+        request: Fields of :class:`Request` that differ from their defaults, in camelCase.
+        catalogue: Stamp of the catalogue.
+        seed: Seed of the decision's random draws.
+        open_circuits: Keys of models that were not called.
+        customer: Null if the record would have been too large; such a decision cannot be replayed.
+        problems: Reasons why the request could not be decided; else empty.
+        trace_id: Trace id of the HTTP request.
+        total_ms: Duration of the decision, loading of facts included.
+        trimmed: Number of trace entries that were left out, by kind.
+        software: Versions of Rapport, Python and plug-ins by name; empty in older records.
     """
 
     form: int = 1
@@ -146,7 +148,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 def record_customer(facts: CustomerFacts) -> CustomerRecord:
-    """Write a customer's facts down."""
+    """Convert a customer's facts to their recorded form."""
     return CustomerRecord(
         person_id=facts.person_id,
         attributes=facts.attributes,
@@ -161,13 +163,13 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
                 unit=window.unit,
                 zone=window.zone,
                 count=window.count,
-                counts=[(*subject, *counts) for subject, counts in of_subjects.items()],
+                counts=[(*subject, *counts) for subject, counts in counts_by_subject.items()],
             )
-            for window, of_subjects in facts.counts.items()
+            for window, counts_by_subject in facts.counts.items()
         ],
         last_contacts=[(*subject, at_ms) for subject, at_ms in facts.last_contact_ms.items()],
         last_outcomes=[(outcome, *subject, at_ms) for (outcome, subject), at_ms in facts.last_outcome_ms.items()],
-        reservations=[(*one.subject, one.at_ms) for one in facts.reservations],
+        reservations=[(*impression.subject, impression.at_ms) for impression in facts.reservations],
         withheld=sorted(facts.withheld),
         objections=list(facts.objections),
         granted=facts.endings.granted_ms,
@@ -176,7 +178,7 @@ def record_customer(facts: CustomerFacts) -> CustomerRecord:
 
 
 def restore_customer(record: CustomerRecord) -> CustomerFacts:
-    """Read a customer's facts back."""
+    """Convert recorded facts of a customer back."""
     return CustomerFacts(
         person_id=record.person_id,
         attributes=record.attributes,
@@ -186,8 +188,10 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
         time_zone=record.time_zone,
         unknown_zone=record.unknown_zone,
         counts={
-            Window(one.kind, one.unit, one.zone, one.count): {Subject(*row[:3]): Counts(*row[3:]) for row in one.counts}
-            for one in record.windows
+            Window(window.kind, window.unit, window.zone, window.count): {
+                Subject(*row[:3]): Counts(*row[3:]) for row in window.counts
+            }
+            for window in record.windows
         },
         last_contact_ms={Subject(*row[:3]): row[3] for row in record.last_contacts},
         last_outcome_ms={(row[0], Subject(*row[1:4])): row[4] for row in record.last_outcomes},
@@ -201,7 +205,7 @@ def restore_customer(record: CustomerRecord) -> CustomerFacts:
 
 
 def record_tenant(facts: TenantFacts) -> TenantRecord:
-    """Write a tenant's facts down: what was looked at of a :class:`ReadTrackingMapping`, all of another mapping."""
+    """Convert a tenant's facts to their recorded form: the read entries of a tracking mapping, all of any other."""
     return TenantRecord(
         tenant_id=facts.tenant_id,
         time_zone=facts.time_zone,
@@ -214,7 +218,7 @@ def record_tenant(facts: TenantFacts) -> TenantRecord:
 
 
 def restore_tenant(record: TenantRecord) -> TenantFacts:
-    """Read a tenant's facts back."""
+    """Convert recorded facts of a tenant back."""
     return TenantFacts(
         tenant_id=record.tenant_id,
         time_zone=record.time_zone,
@@ -227,26 +231,27 @@ def restore_tenant(record: TenantRecord) -> TenantFacts:
 
 
 def record_request(request: Request) -> Mapping[str, Any]:
-    """Write a request down; what it leaves open is left out."""
+    """Convert a request to its recorded form, without fields that have their default value."""
     plain = msgspec.to_builtins(request)
     empty = msgspec.to_builtins(Request(customer_id="", placements=[]))
     return {_to_camel(name): value for name, value in plain.items() if name == "customer_id" or value != empty[name]}
 
 
 def restore_request(record: Mapping[str, Any]) -> Request:
-    """Read a request back.
+    """Convert a recorded request back.
 
     Raises:
-        msgspec.ValidationError: It was written in a form that is not known any more.
+        msgspec.ValidationError: The record has fields that do not exist any more.
     """
     names = {_to_camel(name): name for name in Request.__dataclass_fields__}
     return msgspec.convert({names.get(name, name): value for name, value in record.items()}, Request)
 
 
 def encode_record(record: DecisionRecord, max_bytes: int) -> bytes:
-    """Encode a record so that it is not larger than allowed.
+    """Encode a record in at most ``max_bytes`` bytes, as far as trimming allows.
 
-    What is too large loses detail of its trace first, and says how much; then the facts, and with them the replay.
+    A record that is too large loses details of its trace first, and says how many; then the customer's facts, without
+    which it cannot be replayed.
     """
     text = msgspec.json.encode(record)
     for removals, scores in _TRIM_LEVELS:
@@ -260,19 +265,19 @@ def encode_record(record: DecisionRecord, max_bytes: int) -> bytes:
 
 def _trim_trace(record: DecisionRecord, removals: int, scores: int) -> DecisionRecord:
     trace = record.decision.trace
-    kept = msgspec.structs.replace(trace, removals=trace.removals[:removals], scores=trace.scores[:scores])
-    lost = {
-        "removals": len(trace.removals) - len(kept.removals),
-        "scores": len(trace.scores) - len(kept.scores),
+    shorter = msgspec.structs.replace(trace, removals=trace.removals[:removals], scores=trace.scores[:scores])
+    trimmed = {
+        "removals": len(trace.removals) - len(shorter.removals),
+        "scores": len(trace.scores) - len(shorter.scores),
     }
-    decision = msgspec.structs.replace(record.decision, trace=kept)
+    decision = msgspec.structs.replace(record.decision, trace=shorter)
     return msgspec.structs.replace(
-        record, decision=decision, trimmed={name: number for name, number in lost.items() if number}
+        record, decision=decision, trimmed={name: number for name, number in trimmed.items() if number}
     )
 
 
 def _list_read_entries(values: Mapping[K, V]) -> Mapping[K, V]:
-    return values.seen if isinstance(values, ReadTrackingMapping) else values
+    return values.read_entries if isinstance(values, ReadTrackingMapping) else values
 
 
 def _to_camel(name: str) -> str:

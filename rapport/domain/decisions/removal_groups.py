@@ -1,4 +1,4 @@
-"""What a decision does not show, and why, in short: for callers who do not ask for the trace, and for metrics."""
+"""Summary of a decision's removals, for callers who do not request the trace, and for metrics."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ EmptyReason: TypeAlias = Literal[
     "render",
     "other",
 ]
-"""``request``: it names something that does not exist; ``no_offers``: the flow's inventory is empty; ``consent``: the
-customer's; else the stage that took the last offer."""
+"""Reason for an empty decision. ``request``: it names something that does not exist; ``no_offers``: the inventory is
+empty; ``consent``: the customer's consent is missing; else the stage that removed the last offer."""
 _STAGES: Final = frozenset(get_args(EmptyReason))
-MOST_GROUPS: Final = 20
+MAX_GROUPS: Final = 20
 
 
 class RemovalGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Offers that were not shown for one reason.
+    """Group of offers that were removed for the same reason.
 
     Attributes:
-        stage: The type of the node that took them, or ``render``: their content lacked a value.
-        by: The rule's or policy's id, or the node's.
-        offers: How many.
-        example: The id of one of them.
-        is_fault: Whether a fault of the configuration took them, and no rule or policy that says so.
+        stage: Type of the node that removed them; ``render``: a placeholder in their content has no value.
+        by: Id of the rule or policy, else of the node.
+        offers: Number of offers.
+        example: Id of one of them.
+        is_fault: Whether a faulty configuration removed them instead of a rule's condition.
     """
 
     stage: str
@@ -55,42 +55,46 @@ class RemovalGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def find_last_removals(decision: Decision) -> Mapping[str, Removal]:
-    """What took each offer that is not shown, by offer: of several creatives, the removal of the one that came last."""
+    """Return the last removal of each offer that is not shown, by offer id."""
     shown = {item.offer_id for item in decision.items}
     return {
-        one.offer_id: one
-        for one in decision.trace.removals
-        if one.offer_id not in shown and one.stage != "creative"  # another creative of the offer was chosen
+        removal.offer_id: removal
+        for removal in decision.trace.removals
+        if removal.offer_id not in shown and removal.stage != "creative"  # another creative of the offer was chosen
     }
 
 
 def group_removals(decision: Decision) -> Sequence[RemovalGroup]:
-    """Offers that are not shown, by what took them: what took most first, and no more than :data:`MOST_GROUPS`."""
+    """Group the offers that are not shown by the reason of their last removal.
+
+    Returns:
+        The largest groups first, at most :data:`MAX_GROUPS`.
+    """
     groups: dict[tuple[str, str, str], list[Removal]] = {}
-    for one in find_last_removals(decision).values():
-        groups.setdefault((one.stage, one.by, one.reason), []).append(one)
-    found = [
+    for removal in find_last_removals(decision).values():
+        groups.setdefault((removal.stage, removal.by, removal.reason), []).append(removal)
+    summaries = [
         RemovalGroup(
-            stage=some[0].stage,
-            by=some[0].by,
-            by_name=some[0].by_name,
-            reason=some[0].reason,
-            offers=len(some),
-            example=some[0].offer_id,
-            is_fault=some[0].is_fault,
+            stage=removals[0].stage,
+            by=removals[0].by,
+            by_name=removals[0].by_name,
+            reason=removals[0].reason,
+            offers=len(removals),
+            example=removals[0].offer_id,
+            is_fault=removals[0].is_fault,
         )
-        for some in groups.values()
+        for removals in groups.values()
     ]
-    return sorted(found, key=lambda one: (-one.offers, one.stage, one.by, one.reason))[:MOST_GROUPS]
+    return sorted(summaries, key=lambda group: (-group.offers, group.stage, group.by, group.reason))[:MAX_GROUPS]
 
 
 def find_empty_reason(decision: Decision) -> EmptyReason | None:
-    """Why a decision shows nothing; None if it shows something."""
+    """Return the reason why a decision shows nothing; None if it shows something."""
     if decision.items:
         return None
     if not decision.trace.stages:
         return "request"
-    last = next((one for one in reversed(decision.trace.removals) if one.stage != "creative"), None)
+    last = next((removal for removal in reversed(decision.trace.removals) if removal.stage != "creative"), None)
     if last is None:
         return "no_offers"
     if last.by == "consent":
@@ -98,9 +102,12 @@ def find_empty_reason(decision: Decision) -> EmptyReason | None:
     return last.stage if last.stage in _STAGES else "other"  # type: ignore[return-value]  # one of the literals
 
 
-def list_fault_warnings(losses: Sequence[RemovalGroup]) -> Iterator[str]:
-    """Say which offers the configuration took; a flow that cannot be called has said so already."""
-    for one in losses:
-        if one.is_fault and one.stage != "call_flow":
-            others = f" and {one.offers - 1} more" if one.offers > 1 else ""
-            yield f"offer {one.example}{others} cannot be shown: {one.stage}, {one.by}: {one.reason}"
+def list_fault_warnings(groups: Sequence[RemovalGroup]) -> Iterator[str]:
+    """Describe the groups that a faulty configuration removed, except for flows that cannot be called.
+
+    Those are already among the trace's problems.
+    """
+    for group in groups:
+        if group.is_fault and group.stage != "call_flow":
+            others = f" and {group.offers - 1} more" if group.offers > 1 else ""
+            yield f"offer {group.example}{others} cannot be shown: {group.stage}, {group.by}: {group.reason}"

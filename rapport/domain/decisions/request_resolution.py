@@ -1,4 +1,4 @@
-"""What a request names, found in the catalogue: placements by id or key, channels by id."""
+"""Resolution of the names in a request to the catalogue's ids: placements by id or key, channels by id."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ResolvedRequest(NamedTuple):
-    """A request by ids.
+    """Request in which placements and channels are given by their ids.
 
     Attributes:
-        problems: What it names and what does not exist, or not together; such a request must not be decided.
+        problems: Names that do not exist, or not in this combination. A request with problems must not be decided.
     """
 
     request: Request
@@ -27,20 +27,18 @@ class ResolvedRequest(NamedTuple):
 def resolve_request(catalogue: Catalogue, request: Request) -> ResolvedRequest:
     """Replace keys of placements by their ids, and fill in the channels of placements.
 
-    Args:
-        catalogue: Only active channels and placements can be named.
-        request: Placements are named by id or by key; a key that several channels have means the one on the channel
-            that is asked for, else the one with the smallest id.
+    Only active channels and placements can be named. A placement's key that exists on several channels means the one on
+    the requested channel, else the one with the smallest id.
     """
     problems: list[str] = []
     if request.channel_id is not None and request.channel_id not in catalogue.channels:
         problems.append(f"there is no active channel {request.channel_id!r}")
     channel_id = request.channel_id
     if request.placement_id is not None:
-        found = _find_placement(catalogue, request.placement_id, request.channel_id, request.channel_type, problems)
-        if found is not None:
-            request, channel_id = replace(request, placement_id=found.id), found.channel_id
-    placements = [_resolve_placement(catalogue, request, one, problems) for one in request.placements]
+        placement = _find_placement(catalogue, request.placement_id, request.channel_id, request.channel_type, problems)
+        if placement is not None:
+            request, channel_id = replace(request, placement_id=placement.id), placement.channel_id
+    placements = [_resolve_placement(catalogue, request, wanted, problems) for wanted in request.placements]
     return ResolvedRequest(replace(request, channel_id=channel_id, placements=placements), tuple(problems))
 
 
@@ -48,15 +46,14 @@ def _resolve_placement(
     catalogue: Catalogue, request: Request, wanted: PlacementRequest, problems: list[str]
 ) -> PlacementRequest:
     channel_id = wanted.channel_id or request.channel_id
-    found = _find_placement(catalogue, wanted.placement_id, channel_id, request.channel_type, problems)
-    return replace(wanted, placement_id=found.id, channel_id=found.channel_id) if found else wanted
+    placement = _find_placement(catalogue, wanted.placement_id, channel_id, request.channel_type, problems)
+    return replace(wanted, placement_id=placement.id, channel_id=placement.channel_id) if placement else wanted
 
 
 def _find_placement(
     catalogue: Catalogue, name: str, channel_id: str | None, channel_type: str | None, problems: list[str]
 ) -> Placement | None:
-    named = list(_list_placements(catalogue, name))
-    for placement in named:
+    for placement in _list_placements(catalogue, name):
         channel = catalogue.channels.get(placement.channel_id)
         if channel is None or (channel_id is not None and channel.id != channel_id):
             continue
@@ -76,4 +73,5 @@ def _find_placement(
 def _list_placements(catalogue: Catalogue, name: str) -> Iterator[Placement]:
     if name in catalogue.placements:
         yield catalogue.placements[name]
-    yield from sorted((one for one in catalogue.placements.values() if one.key == name), key=lambda one: one.id)
+    with_key = (placement for placement in catalogue.placements.values() if placement.key == name)
+    yield from sorted(with_key, key=lambda placement: placement.id)

@@ -1,25 +1,26 @@
-"""Exposures that decisions have promised themselves and that the tables do not show yet.
+"""Reservations: impressions that decisions have caused and that the summaries do not count yet.
 
-The invariant: at any moment, for any number of simultaneous requests for one customer,
+The invariant: at any moment, for any number of concurrent requests for one customer,
 
-    contacts in the facts of a decision  +  reservations that these facts do not show  >=  what the customer has been,
-    or still may be, shown because of decisions before it,
+    contacts in the facts of a decision  +  reservations that these facts do not include  >=  impressions that earlier
+    decisions have shown, or may still show, to the customer,
 
-and nothing is on the left side twice. So a cap that a decision finds open is open, and one that it finds used up is.
+and no impression is counted twice on the left side. So a cap that a decision finds open is open, and one that it finds
+used up is used up.
 
-It holds because of three things:
+Three rules maintain it:
 
-* Between reading facts and reserving what it decides, a decision has the customer for itself (:mod:`.book`).
-* What a reservation stands for is in the facts or it is not, and the facts say which: those of one customer are one
-  state of the stream (:mod:`rapport.storage.decision_facts`). An impression that was written together with the decision
-  has a known place in the log, and the summary row of its subject says how far it reaches into that log. An impression
-  that somebody else reports names the recommendation and the rank, and is looked for in the history.
-* A reservation lapses when no impression has followed in time. Whether one has followed is known only once the stream
-  has got as far as that time, so it waits for the stream, for up to a day.
+* From reading facts until it has reserved its items, a decision holds an exclusive lock on the customer (the
+  reservation store).
+* Whether the facts include a reservation's impression can be read from the facts themselves, which are one consistent
+  state of the stream (:mod:`rapport.storage.decision_facts`). An impression written together with the decision has a
+  known offset in its source, and the summary row of its subject has an applied offset. An impression reported later
+  carries the recommendation id and the rank, and is looked up in the history.
+* A reservation lapses if no impression follows in time. That is known only when the stream has been processed up to
+  that time, so a reservation waits for the stream, for at most a day.
 
-An exposure whose impression is still to be reported may happen at any time from now on, so it counts in every window
-that ends now; midnight does not end it, its impression would be one of the new day. The one that was written with the
-decision counts where its own time lies.
+An impression that is yet to be reported can happen at any time from now on, so it counts in every window that ends now:
+midnight does not end it, because it would belong to the new day. One written with the decision counts at its own time.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.decision import DecisionItem
 
 WAITS_FOR_STREAM_MS: Final = DAY_MS
+"""Maximum time for which a reservation waits for a lagging stream before it lapses."""
 
 
 class ReservedItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One item of a recommendation.
+    """Reserved item of a recommendation.
 
     Attributes:
-        is_written: Whether its impression was written together with the decision.
+        is_written: Whether its impression is written together with the decision (implicit tracking).
     """
 
     rank: int
@@ -55,89 +57,91 @@ class ReservedItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def subject(self) -> Subject:
-        """How its impression will be counted."""
+        """Subject under which its impression will be counted."""
         return Subject(self.offer_id, self.creative_id, self.channel_id)
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The reservation of one recommendation.
+    """Reservation of the items of one recommendation.
 
     Attributes:
-        lapses_at_ms: When it lapses if no impression has followed, epoch milliseconds.
-        source: The log that has the decision; empty until Kafka has taken it.
-        offset: Where it is in that log.
-        customer_id: The id that the decision was asked for; a person may have several.
+        at_ms: Time of the decision, epoch milliseconds.
+        lapses_at_ms: Time at which it lapses if no impression has followed, epoch milliseconds.
+        source: Source (cluster, topic, partition) of the decision's message; empty until Kafka has acknowledged it.
+        offset: Offset of that message in the source; -1 until then.
+        customer_id: Id in the request for the decision; a person may have several.
     """
 
     recommendation_id: str
     at_ms: int
     lapses_at_ms: int
-    exposures: tuple[ReservedItem, ...]
+    items: tuple[ReservedItem, ...]
     source: str = ""
     offset: int = -1
     customer_id: str = ""
 
     def needs_history(self) -> bool:
-        """Whether the history has to say what of it was shown."""
-        return not self.source or any(not one.is_written for one in self.exposures)
+        """Return whether the history must be searched for its impressions."""
+        return not self.source or any(not item.is_written for item in self.items)
 
     def has_lapsed(self, now_ms: int, fresh_ms: int | None) -> bool:
-        """Whether no impression has followed in time, as far as that is known.
+        """Return whether the time for its impressions is certainly over.
 
         Args:
-            now_ms: Epoch milliseconds.
-            fresh_ms: Everything in the log until then is in the tables; None if that is not known.
+            now_ms: Current time, epoch milliseconds.
+            fresh_ms: Time up to which all events of the log are in the tables; None if unknown.
         """
         if now_ms < self.lapses_at_ms:
             return False
         is_known = fresh_ms is not None and fresh_ms >= self.lapses_at_ms
         return is_known or now_ms >= self.lapses_at_ms + WAITS_FOR_STREAM_MS
 
-    def open_exposures(self, facts: FactsResult) -> Iterator[ReservedItem]:
-        """What of it the facts do not show."""
-        for one in self.exposures:
-            if one.is_written and self.source:
-                is_shown = (
-                    facts.applied.get(SummaryRowKey(one.subject, self.source, self.customer_id), -1) >= self.offset
-                )
+    def list_open_items(self, facts: FactsResult) -> Iterator[ReservedItem]:
+        """Return the items whose impressions the facts do not include."""
+        for item in self.items:
+            if item.is_written and self.source:
+                key = SummaryRowKey(item.subject, self.source, self.customer_id)
+                is_counted = facts.applied.get(key, -1) >= self.offset
             else:
-                is_shown = Exposure(self.recommendation_id, one.rank) in facts.exposed
-            if not is_shown:
-                yield one
+                is_counted = Exposure(self.recommendation_id, item.rank) in facts.exposed
+            if not is_counted:
+                yield item
 
 
 @dataclass(frozen=True, slots=True)
 class ReservationSplit:
-    """The holds of a customer in the light of some facts.
+    """Reservations of a customer, split by whether the facts include their impressions.
 
     Attributes:
-        reservations: What is open.
-        finished: Recommendations of which nothing is.
+        impressions: Reserved impressions that the facts do not include.
+        finished: Ids of recommendations without such impressions; their reservations can be deleted.
     """
 
-    reservations: Sequence[ReservedImpression]
+    impressions: Sequence[ReservedImpression]
     finished: frozenset[str]
 
 
 def split_reservations(
-    holds: Iterable[Reservation], facts: FactsResult, now_ms: int, fresh_ms: int | None
+    reservations: Iterable[Reservation], facts: FactsResult, now_ms: int, fresh_ms: int | None
 ) -> ReservationSplit:
-    """Tell the holds that still count from those that are shown or have lapsed.
+    """Separate the reservations that still count from those that the facts include or that have lapsed.
 
     Args:
-        holds: Of one customer.
-        facts: Of the same, read after the holds.
-        now_ms: Epoch milliseconds.
-        fresh_ms: As it was known before the facts were read.
+        reservations: Reservations of one customer.
+        facts: Facts of the customer, read after the reservations.
+        now_ms: Current time, epoch milliseconds.
+        fresh_ms: Time up to which all events are in the tables, read before the facts; None if unknown.
     """
-    reservations: list[ReservedImpression] = []
+    impressions: list[ReservedImpression] = []
     finished: set[str] = set()
-    for hold in holds:
-        found = () if hold.has_lapsed(now_ms, fresh_ms) else tuple(hold.open_exposures(facts))
-        reservations += [ReservedImpression(one.subject, hold.at_ms if one.is_written else now_ms) for one in found]
-        if not found:
-            finished.add(hold.recommendation_id)
-    return ReservationSplit(reservations, frozenset(finished))
+    for reservation in reservations:
+        items = () if reservation.has_lapsed(now_ms, fresh_ms) else tuple(reservation.list_open_items(facts))
+        impressions += [
+            ReservedImpression(item.subject, reservation.at_ms if item.is_written else now_ms) for item in items
+        ]
+        if not items:
+            finished.add(reservation.recommendation_id)
+    return ReservationSplit(impressions, frozenset(finished))
 
 
 def make_reservation(
@@ -148,15 +152,15 @@ def make_reservation(
     at_ms: int,
     lapses_at_ms: int,
 ) -> Reservation:
-    """Reserve what a decision shows.
+    """Make the reservation of a decision's items.
 
     Args:
-        recommendation_id: Of the decision.
-        customer_id: Whom it was asked for.
-        items: What it shows.
-        implicit: Channels whose impressions are written together with the decision.
-        at_ms: When it was made.
-        lapses_at_ms: When the reservation lapses.
+        recommendation_id: Id of the decision.
+        customer_id: Id in the request for the decision.
+        items: Items of the decision.
+        implicit: Ids of channels whose impressions are written together with the decision.
+        at_ms: Time of the decision, epoch milliseconds.
+        lapses_at_ms: Time at which the reservation lapses, epoch milliseconds.
     """
     return Reservation(
         recommendation_id,

@@ -1,4 +1,4 @@
-"""A flow while it runs for one placement."""
+"""State of one run of a flow: one placement of one request."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.experiments.assignment import Assignment
 
 RemovalReason: TypeAlias = tuple[str, str, Verdict]
-"""By whom, its name, why."""
+"""Id and name of the rule, policy or node that blocks a candidate, and its verdict."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A flow while it runs for one placement.
+    """Run of a flow for one placement of a request.
 
     Attributes:
-        random: The run's only source of chance; its seed is kept with the decision.
-        open_circuits: Keys of models that are not asked, because they failed lately.
+        candidates: Candidates that have not been removed yet.
+        random: The run's only source of random numbers; its seed is recorded with the decision.
+        open_circuits: Keys of models that are not called, because their circuit is open.
         failed_models: Keys of models that failed in this run.
-        assignments: The arms of experiments that the customer is in.
-        node: The id of the node that runs.
-        most: How many candidates its rank nodes let stay.
-        allocation: How its group node spreads candidates over placements.
-        is_fallback: Whether the customer is held out: models, optimization and extensions are left out.
-        gates: How many candidates were left after the last node of each type.
-        depth: Of flows that call flows.
-        ranked_by: The id of the node that ranked.
-        ranking: How it did.
-        pool: What it ranked.
-        guards: Judge candidates again, once it is known what is shown before them.
-        applied: Stage and id of each rule and policy that its gates asked.
-        is_inquiry: Whether candidates stay whatever is said about them, so that everything is said.
-        objected: In an inquiry, what would have left; a subject without a creative stands for the whole offer.
+        assignments: Arms of experiments that the customer is in.
+        node: Id of the node that runs.
+        max_candidates: Smallest maximum of the rank nodes that have run.
+        allocation: Method of the group node, which spreads candidates over placements.
+        is_fallback: Whether the customer is held out: no models, no optimization, no extensions.
+        counts_by_type: Number of candidates left after the last node of each type.
+        depth: Nesting depth of ``call_flow`` nodes.
+        ranked_by: Id of the last rank node.
+        ranking: Config of the last rank node.
+        pool: Candidates before the last ranking.
+        rechecks: Checks to repeat for a candidate once the decision has chosen others to be shown before it.
+        applied_rules: Stage and id of each rule and policy that the run has applied.
+        is_exhaustive: Whether blocked candidates stay, so that every rule is evaluated (for explanations).
+        blocked_subjects: In an exhaustive run, the candidates that are blocked; a subject without a creative blocks the
+            whole offer.
     """
 
     catalogue: Catalogue
@@ -52,37 +54,39 @@ class Run:
     failed_models: set[str] = field(default_factory=set)
     assignments: list[Assignment] = field(default_factory=list)
     node: str = ""
-    most: int = MAX_CANDIDATES
+    max_candidates: int = MAX_CANDIDATES
     allocation: Literal["greedy", "optimal"] = "greedy"
     is_fallback: bool = False
-    gates: dict[str, int] = field(default_factory=dict)
+    counts_by_type: dict[str, int] = field(default_factory=dict)
     depth: int = 0
     ranked_by: str = ""
     ranking: RankConfig = field(default_factory=RankConfig)
     pool: Sequence[Candidate] = ()
-    guards: list[Callable[[Candidate, Context], RemovalReason | None]] = field(default_factory=list)
-    applied: set[tuple[str, str]] = field(default_factory=set)
-    is_inquiry: bool = False
-    objected: set[Subject] = field(default_factory=set)
+    rechecks: list[Callable[[Candidate, Context], RemovalReason | None]] = field(default_factory=list)
+    applied_rules: set[tuple[str, str]] = field(default_factory=set)
+    is_exhaustive: bool = False
+    blocked_subjects: set[Subject] = field(default_factory=set)
 
     def passes(self, candidate: Candidate) -> bool:
-        """Whether nothing was said against a candidate that is still there; outside of inquiries that is so."""
-        return not self.objected or self.objected.isdisjoint((candidate.subject, Subject(candidate.offer.id, "", "")))
+        """Return whether no rule blocks a candidate; outside of exhaustive runs true for all that are left."""
+        return not self.blocked_subjects or self.blocked_subjects.isdisjoint(
+            (candidate.subject, Subject(candidate.offer.id, "", ""))
+        )
 
-    def remove(self, stage: str, candidate: Candidate, objection: RemovalReason) -> bool:
-        """Note what is said against a candidate, and say whether it leaves."""
-        by, name, verdict = objection
+    def remove(self, stage: str, candidate: Candidate, reason: RemovalReason) -> bool:
+        """Record that a candidate is blocked; return whether it is removed, which exhaustive runs do not do."""
+        by, name, verdict = reason
         self.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
-        if self.is_inquiry:
-            self.objected.add(candidate.subject)
-        return not self.is_inquiry
+        if self.is_exhaustive:
+            self.blocked_subjects.add(candidate.subject)
+        return not self.is_exhaustive
 
-    def keep(self, stage: str, judge: Callable[[Candidate], RemovalReason | None]) -> None:
-        """Keep the candidates that a judge says nothing about; he says: by whom, its name, the verdict."""
+    def apply_check(self, stage: str, check: Callable[[Candidate], RemovalReason | None]) -> None:
+        """Remove the candidates for which a check returns a reason."""
         kept: list[Candidate] = []
         for candidate in self.candidates:
-            objection = judge(candidate)
-            if objection is None or not self.remove(stage, candidate, objection):
+            reason = check(candidate)
+            if reason is None or not self.remove(stage, candidate, reason):
                 kept.append(candidate)
         self.candidates = kept
 

@@ -1,4 +1,4 @@
-"""What all customers of a tenant together have been shown and have answered, arranged for decisions."""
+"""Totals over all customers of a tenant, indexed for decisions: impressions and answers by offer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from rapport.domain.decisions.record import ReadTrackingMapping
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Node
     from rapport.domain.decisions.catalogue import Catalogue
-
-    # MOVED
     from rapport.domain.tenants import Tenant
 
 _NO_BUDGET: Final = Budget()
@@ -23,7 +21,7 @@ _NONE: Final = Evidence()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Totals by what they are asked for; the attributes are those of :class:`TenantFacts`."""
+    """Totals of a tenant; attributes as in :class:`TenantFacts`."""
 
     shown_today: Mapping[str, int]
     shown: Mapping[str, int]
@@ -35,36 +33,36 @@ NO_TOTALS: Final = Totals(shown_today={}, shown={}, mean_shown=1.0, evidence={})
 
 
 def needs_totals(catalogue: Catalogue) -> bool:
-    """Whether a catalogue has budgets, or a flow that looks at evidence or at how often offers were shown."""
+    """Return whether decisions of a catalogue read totals: for budgets, or in nodes that use evidence or fairness."""
     has_budget = any(offer.budget != _NO_BUDGET for offer in catalogue.offers.values())
     flows = catalogue.flows.values()
     return has_budget or bool(catalogue.models) or any(_has_totals_node((*f.published, *f.draft)) for f in flows)
 
 
 def index_totals(totals: Iterable[OfferTotals], catalogue: Catalogue) -> Totals:
-    """Add totals up by what they are asked for; the catalogue says which category an offer is of."""
+    """Sum totals by offer, and evidence by offer, category, channel and globally."""
     shown_today: dict[str, int] = {}
     shown: dict[str, int] = {}
     evidence: dict[tuple[str, str], Evidence] = {}
-    for one in totals:
-        if one.offer_id and one.shown:
-            shown_today[one.offer_id] = shown_today.get(one.offer_id, 0) + one.shown_today
-            shown[one.offer_id] = shown.get(one.offer_id, 0) + one.shown
-        offer = catalogue.offers.get(one.offer_id)
+    for row in totals:
+        if row.offer_id and row.shown:
+            shown_today[row.offer_id] = shown_today.get(row.offer_id, 0) + row.shown_today
+            shown[row.offer_id] = shown.get(row.offer_id, 0) + row.shown
+        offer = catalogue.offers.get(row.offer_id)
         levels = (
-            ("offer", one.offer_id),
+            ("offer", row.offer_id),
             ("category", (offer.category_id if offer else None) or ""),
-            ("channel", one.channel_id),
+            ("channel", row.channel_id),
         )
         for key in (*(level for level in levels if level[1]), ("global", "")):
             before = evidence.get(key, _NONE)
-            evidence[key] = Evidence(before.positive + one.positive, before.negative + one.negative)
+            evidence[key] = Evidence(before.positive + row.positive, before.negative + row.negative)
     mean_shown = sum(shown.values()) / len(shown) if shown else 1.0
     return Totals(shown_today=shown_today, shown=shown, mean_shown=mean_shown, evidence=evidence)
 
 
 def make_tenant_facts(tenant: Tenant, totals: Totals = NO_TOTALS) -> TenantFacts:
-    """What one decision knows beyond the customer; what it looks at of the totals is remembered for its record."""
+    """Build the tenant's facts for one decision; entries of the totals that it reads are tracked for its record."""
     return TenantFacts(
         tenant_id=tenant.tenant_id,
         time_zone=tenant.time_zone,
@@ -82,14 +80,18 @@ def _has_totals_node(nodes: Iterable[Node]) -> bool:
             return True
         if node.type == "score" and node.config.get("floor"):
             return True
-        if node.type == "conditional":  # its branches are nodes as they were written
+        if node.type == "conditional":  # its branches are not decoded here: assume that they need totals
             return True
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class OfferTotals:
-    """What all customers together did with one offer on one channel; ``shown_today`` in the tenant's calendar day."""
+    """Impressions and answers for an offer on a channel, over all customers.
+
+    Attributes:
+        shown_today: Impressions in the current calendar day of the tenant.
+    """
 
     offer_id: str
     channel_id: str

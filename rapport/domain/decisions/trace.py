@@ -1,4 +1,4 @@
-"""Why each candidate went or stayed: written while a flow runs, kept with the decision."""
+"""Trace of a decision: collected while a flow runs, recorded with the decision."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A candidate that left, and why.
+    """Removal of a candidate.
 
     Attributes:
-        stage: The node's type.
-        by: The rule's or policy's id, or the node's.
-        detail: The numbers behind the reason.
-        is_fault: Whether a fault of the configuration took it, and no rule or policy that says so.
+        stage: Type of the node.
+        by: Id of the rule or policy, else of the node.
+        detail: Values that the reason rests on.
+        is_fault: Whether a faulty configuration removed it instead of a rule's condition.
     """
 
     stage: str
@@ -35,7 +35,14 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What one node did."""
+    """Candidates before and after one node.
+
+    Attributes:
+        candidates: Number before the node.
+        passed: Number after it.
+        method: Method in the node's config; empty if it has none.
+        top_score: Largest score after a node with a method.
+    """
 
     stage: str
     node: str
@@ -47,7 +54,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
 
 class ScoreRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """How a candidate was scored."""
+    """Score of a candidate with its explanation."""
 
     offer_id: str
     creative_id: str = ""
@@ -56,7 +63,11 @@ class ScoreRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
 
 
 class CouplingRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A placement that was emptied because another one of its channel stayed empty."""
+    """Placement of an atomic channel in which another placement stayed empty.
+
+    Attributes:
+        cascaded: Whether it had items, which were removed.
+    """
 
     channel_id: str
     placement: str
@@ -64,7 +75,7 @@ class CouplingRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A decision explained."""
+    """Trace of a decision: its stages, removals and scores, and problems of the configuration or request."""
 
     stages: Sequence[Stage]
     removals: Sequence[Removal]
@@ -74,15 +85,15 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 OUTPUT_STAGES: Final = frozenset(("compute", "set_properties", "render", "response"))
-"""Stages of the output phase."""
+"""Stages of the output phase, which run for a single candidate at a time."""
 
 
 @dataclass(slots=True)
 class TraceRecorder:
-    """Collects a trace.
+    """Recorder of a trace while a flow runs.
 
     Attributes:
-        placement_id: The placement being decided, of a request for several.
+        placement_id: Placement that is being decided; None in a request without placements.
     """
 
     stages: list[Stage] = field(default_factory=list)
@@ -93,12 +104,12 @@ class TraceRecorder:
     placement_id: str | None = None
 
     def note_stage(self, stage: str, node: str, before: int, after: Sequence[Candidate], *, method: str = "") -> None:
-        """Note what a node did. One that gets candidates one after the other is noted once, with all of them."""
+        """Record the candidates before and after a node; the runs of an output node are summed to one entry."""
         passed = len(after)
         if stage in OUTPUT_STAGES:
-            for index, one in enumerate(self.stages):
-                if (one.stage, one.node, one.placement_id) == (stage, node, self.placement_id):
-                    before, passed = before + one.candidates, passed + one.passed
+            for index, entry in enumerate(self.stages):
+                if (entry.stage, entry.node, entry.placement_id) == (stage, node, self.placement_id):
+                    before, passed = before + entry.candidates, passed + entry.passed
                     del self.stages[index]
                     break
         self.stages.append(
@@ -114,7 +125,7 @@ class TraceRecorder:
         )
 
     def note_removal(self, stage: str, by: str, candidate: Candidate, verdict: Verdict, *, by_name: str = "") -> None:
-        """Note that a candidate leaves."""
+        """Record the removal of a candidate."""
         self.removals.append(
             Removal(
                 stage=stage,
@@ -130,7 +141,7 @@ class TraceRecorder:
         )
 
     def finish(self) -> Trace:
-        """The trace."""
+        """Return the trace."""
         return Trace(
             stages=self.stages,
             removals=self.removals,

@@ -1,4 +1,4 @@
-"""A candidate's value: what the score node gives and the rank node orders by."""
+"""Valuation of a candidate: computed by the score node, used by the optimize node and for selection probabilities."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 
 class ScoreDistribution(NamedTuple):
-    """The scores that a model which leaves something to chance might have given.
+    """Discrete distribution of the scores that a model with random draws can give to a candidate.
 
     Attributes:
-        weights: How probable each case is; they add up to 1, and all candidates of one decision have the same ones.
-        scores: Of one candidate, case by case.
+        weights: Probability of each case; they add up to 1 and are the same for all candidates of one decision.
+        scores: Scores of one candidate, in the order of the cases.
     """
 
     weights: Sequence[float]
@@ -21,16 +21,16 @@ class ScoreDistribution(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """Where a candidate's score comes from.
+    """Components of a candidate's score: ``score_function(propensity) * factor``.
 
     Attributes:
-        propensity: The probability of a positive answer; None where nobody asked for it.
-        worth: What the method makes of a propensity.
+        propensity: Probability of a positive answer; None where the method needs none.
+        score_function: Maps a propensity to the score of the method.
         factor: Fit times levers.
-        prospects: What chance might have made of the propensity; None where it had no part.
+        distribution: Computes the distribution of the propensity; None where it does not depend on random draws.
     """
 
     propensity: float | None
-    worth: Callable[[float], float]
+    score_function: Callable[[float], float]
     factor: float
-    prospects: Callable[[], ScoreDistribution] | None = None
+    distribution: Callable[[], ScoreDistribution] | None = None

@@ -1,4 +1,4 @@
-"""What rules and policies say about a candidate."""
+"""Verdict of a qualification rule or contact policy on a candidate."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a policy or a rule says about a candidate.
+    """Verdict of a rule or policy on a candidate.
 
     Attributes:
-        reason: For a person; empty where it lets the candidate pass.
-        detail: The numbers behind it.
-        is_fault: Whether it blocks because something is configured so that it cannot work, not because it says so.
+        reason: Human-readable reason; empty if the candidate passes.
+        detail: Values that the verdict rests on.
+        is_fault: Whether the candidate is blocked by a faulty configuration instead of a rule's condition.
     """
 
     is_blocked: bool

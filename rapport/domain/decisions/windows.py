@@ -1,4 +1,4 @@
-"""Windows of time over which contacts are counted: calendar periods of a time zone, or rolling."""
+"""Windows of time in which contacts are counted: calendar periods of a time zone, or rolling windows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rapport.domain.periods import DAY_MS
 
 
 class WindowUnit(StrEnum):
-    """How long a window is; all time has no beginning."""
+    """Length of a window; all time has no start."""
 
     HOUR = "hour"
     DAY = "day"
@@ -22,14 +22,14 @@ class WindowUnit(StrEnum):
 
 
 class WindowKind(StrEnum):
-    """calendar: from the start of the day, week or month; rolling: so much time before now."""
+    """Start of a window. calendar: start of the hour, day, ISO week or month; rolling: a fixed length before now."""
 
     CALENDAR = "calendar"
     ROLLING = "rolling"
 
 
 class WindowZone(StrEnum):
-    """Whose clock a calendar window follows."""
+    """Time zone that a calendar window follows: the tenant's or the customer's."""
 
     TENANT = "tenant"
     CUSTOMER = "customer"
@@ -37,10 +37,10 @@ class WindowZone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window that ends now.
+    """Window that ends now.
 
     Attributes:
-        count: So many units; calendar windows have one.
+        count: Number of units; 1 for calendar windows.
     """
 
     kind: WindowKind
@@ -57,11 +57,11 @@ class Window:
         return self._hash
 
     def start_ms(self, now_ms: int, time_zone: str) -> int:
-        """When it begins, epoch milliseconds; an event at that instant is inside.
+        """Return the start of the window, epoch milliseconds; an event at that instant is inside.
 
         Args:
-            now_ms: When it ends.
-            time_zone: IANA name, of whose clock :attr:`zone` says; rolling windows do not ask.
+            now_ms: End of the window, epoch milliseconds.
+            time_zone: IANA name of the zone that :attr:`zone` chooses; rolling windows ignore it.
         """
         if self.unit is WindowUnit.ALL:
             return 0
@@ -91,14 +91,14 @@ ALL_TIME: Final = Window(WindowKind.CALENDAR, WindowUnit.ALL)
 
 
 def first_day(day: date, unit: WindowUnit) -> date:
-    """The first day of the day, ISO week or month that a day lies in."""
+    """Return the first day of the ISO week or month that a day lies in; the day itself for other units."""
     if unit is WindowUnit.WEEK:
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if unit is WindowUnit.MONTH else day
 
 
 def _midnight_ms(day: date, zone: ZoneInfo) -> int:
-    """The first instant of a day; where clocks skip midnight, the instant to which they skip."""
+    """Return the first instant of a day, epoch milliseconds; where clocks skip midnight, the instant they skip to."""
     start = datetime.combine(day, time(), zone)
     at = start.astimezone(UTC)
     if at.astimezone(zone).date() < day:  # midnight does not exist on this day

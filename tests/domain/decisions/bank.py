@@ -95,7 +95,7 @@ def decided(
 ) -> Decision:
     """A decision about ann on the web, unless the request says something else."""
     asked = {"customer_id": "ann", **({} if "placements" in request else {"channel_id": "web"}), **request}
-    chosen = catalogue.flow_for(key, None, None)
+    chosen = catalogue.choose_flow(key, None, None)
     assert isinstance(chosen, DecisionFlow), catalogue.problems
     return decide(
         catalogue,

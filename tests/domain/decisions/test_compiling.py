@@ -50,7 +50,7 @@ def test_what_else_cannot_be_read_is_left_out_and_named():
         "flow f cannot be run",
         "model m cannot be asked and counts as failing",
     ]
-    assert catalogue.flow_for("f", None, None) is None
+    assert catalogue.choose_flow("f", None, None) is None
     assert "loan" not in offers_of(decided(catalogue))
 
 
@@ -120,7 +120,7 @@ def test_a_request_finds_its_flow_by_key_placement_channel_or_default():
     )
 
     def found(key: str | None = None, channel: str | None = None, placement: str | None = None) -> str | None:
-        chosen = catalogue.flow_for(key, channel, placement)
+        chosen = catalogue.choose_flow(key, channel, placement)
         return chosen.key if chosen else None
 
     assert found("usual", "web", "p-hero") == "usual"
@@ -138,8 +138,8 @@ def test_a_flow_of_another_version_is_run_as_it_is_given():
         decision_flow=[flow({"type": "filter", "config": {"conditions": [{"field": "offer.id", "value": "save"}]}})]
     )
     assert other.flows["f"] != catalogue.flows["f"]
-    assert [step.node.type for step in catalogue.program_of(other.flows["f"]).phases[1]][-1] == "filter"
-    assert catalogue.program_of(catalogue.flows["f"]) is catalogue.programs["f"]
+    assert [step.node.type for step in catalogue.get_program(other.flows["f"]).phases[1]][-1] == "filter"
+    assert catalogue.get_program(catalogue.flows["f"]) is catalogue.programs["f"]
 
 
 @pytest.mark.parametrize("kind", ["offer", "creative", "channel"])

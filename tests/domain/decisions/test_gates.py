@@ -29,10 +29,10 @@ def bare_flow(**fields: Any) -> dict[str, Any]:
 def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> dict[str, Explanation]:
     """What is said of each offer for the same request as a decision's."""
     asked = Request(customer_id="ann", **{"channel_id": "web", **request})
-    chosen = catalogue.flow_for("f", None, None)
+    chosen = catalogue.choose_flow("f", None, None)
     assert chosen is not None, catalogue.problems
-    inquiry = evaluate_flow(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
-    return {offer.id: explain(catalogue, offer, inquiry) for offer in catalogue.offers.values()}
+    evaluation = evaluate_flow(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
+    return {offer.id: explain(catalogue, offer, evaluation) for offer in catalogue.offers.values()}
 
 
 def test_a_flow_without_gates_runs_them_all_the_same():
@@ -135,14 +135,14 @@ def test_explanations_agree_with_decisions(nodes: list[dict[str, Any]]):
     left = set(offers_of(decided(catalogue, key="f", limit=50)))
     found = explained(catalogue, CustomerFacts(), limit=50)
     assert {one for one, said in found.items() if said.is_eligible} == left
-    assert all(bool(said.objections) is not said.is_eligible for said in found.values()), found
+    assert all(bool(said.reasons) is not said.is_eligible for said in found.values()), found
 
 
 def test_what_the_flow_does_not_apply_is_skipped():
     node = {"type": "contact_policy", "config": {"mode": "explicit", "ids": ["other"]}}
     found = explained(bank(contact_policy=[HOURS], decision_flow=[flow(node, TOP)]), CustomerFacts())["loan"]
     (ruling,) = [one for one in found.policies if one.id == "hours"]
-    assert (ruling.standing, ruling.reason, found.is_eligible) == ("skipped", "flow f does not apply it", True)
+    assert (ruling.status, ruling.reason, found.is_eligible) == ("skipped", "flow f does not apply it", True)
 
 
 @pytest.mark.parametrize(("claimed", "named"), [("vip", []), ("savers", ["savers"]), ("Savers", ["Savers"])])

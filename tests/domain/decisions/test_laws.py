@@ -107,7 +107,7 @@ def test_the_policies_of_a_flow_say_what_each_says_alone_and_the_first_counts(
     for offer_id in IDS:
         (creative,) = (one for one in catalogue.creatives[offer_id] if one.channel_id == "web")
         candidate = Candidate(catalogue.offers[offer_id], creative, catalogue.channels["web"])
-        said = [(policy, policy.judge(candidate, context)) for policy in catalogue.policies]
+        said = [(policy, policy.evaluate(candidate, context)) for policy in catalogue.policies]
         if any(policy.overrides for policy, verdict in said if verdict and verdict.is_blocked):
             continue
         blocked = [(policy.entity.id, verdict.reason) for policy, verdict in said if verdict and verdict.is_blocked]
@@ -178,7 +178,7 @@ def test_the_probabilities_of_what_is_shown_do_not_exceed_the_places(seed: int, 
 def test_a_tally_is_the_plain_sum(
     counts: dict[Subject, Counts],
     reserved: list[ReservedImpression],
-    picked: list[Subject],
+    shown: list[Subject],
     offers: frozenset[str] | None,
     creatives: frozenset[str] | None,
     channels: frozenset[str] | None,
@@ -187,15 +187,15 @@ def test_a_tally_is_the_plain_sum(
     facts = CustomerFacts(
         counts={TODAY: counts}, reservations=reserved, last_contact_ms=dict.fromkeys(counts, NOW_MS - 40 * HOUR_MS)
     )
-    tallies = ContactHistory.of(facts, NOW_MS, TenantFacts().time_zone).after(picked)
+    history = ContactHistory.from_facts(facts, NOW_MS, TenantFacts().time_zone).with_shown(shown)
     covered = [value for subject, value in counts.items() if selection.covers(subject)]
     midnight_ms = TODAY.start_ms(NOW_MS, "UTC")
     reserved_now = sum(one.at_ms >= midnight_ms and selection.covers(one.subject) for one in reserved)
-    extra = reserved_now + sum(map(selection.covers, picked))
-    assert tallies.count(TODAY, selection) == Counts(
+    extra = reserved_now + sum(map(selection.covers, shown))
+    assert history.count(TODAY, selection) == Counts(
         sum(one.impressions for one in covered) + extra,
         *(sum(one[index] for one in covered) for index in range(1, 5)),
     )
-    times = [NOW_MS - 40 * HOUR_MS for _ in covered] + [NOW_MS for one in picked if selection.covers(one)]
+    times = [NOW_MS - 40 * HOUR_MS for _ in covered] + [NOW_MS for one in shown if selection.covers(one)]
     times += [one.at_ms for one in reserved if selection.covers(one.subject)]
-    assert tallies.latest_contact(selection) == max(times, default=None)
+    assert history.latest_contact(selection) == max(times, default=None)

@@ -26,8 +26,8 @@ from tests.domain.decisions.world import (
     SAVE_ON_WEB,
     WEB,
     context,
+    evaluate_policy,
     is_blocked,
-    judge,
     shown,
 )
 
@@ -66,7 +66,7 @@ def test_a_cap_counts_what_its_scope_covers(scope: str, scope_id: str | None, *,
 
 def test_a_scope_that_does_not_cover_a_candidate_says_nothing():
     run = context(shown(TODAY, CARD_ON_WEB))
-    assert judge("frequency_cap", {"maxPerDay": 1}, run, scope="offer", scope_id="card") is None
+    assert evaluate_policy("frequency_cap", {"maxPerDay": 1}, run, scope="offer", scope_id="card") is None
 
 
 def test_a_segment_scope_applies_to_its_members():
@@ -205,7 +205,7 @@ def test_hours_may_follow_the_customers_clock():
 def test_of_a_group_one_offer_is_shown():
     config = {"offerGroup": ["loan", "card"], "withinDays": 7}
     seen = CustomerFacts(last_contact_ms={CARD_ON_WEB: NOW_MS - DAY_MS})
-    verdict = judge("mutual_exclusion", config, context(seen))
+    verdict = evaluate_policy("mutual_exclusion", config, context(seen))
     assert verdict is not None
     assert verdict.detail == {"offerGroup": ["card", "loan"], "conflictingOfferId": "card"}
     long_ago = CustomerFacts(last_contact_ms={CARD_ON_WEB: NOW_MS - 7 * DAY_MS})

@@ -32,7 +32,7 @@ CARD_WEB = Creative(id="card-web", name="Card", offer_id="card", channel_id="web
 SAVE_WEB = Creative(id="save-web", name="Savings", offer_id="save", channel_id="web")
 OFFERS: Final = (LOAN, CARD, SAVE)
 CREATIVES: Final = (LOAN_WEB, LOAN_MAIL, CARD_WEB, SAVE_WEB)
-MEMBERS: Final = ScopeMembers.of(OFFERS, CREATIVES)
+MEMBERS: Final = ScopeMembers.build(OFFERS, CREATIVES)
 LOAN_ON_WEB: Final = Subject("loan", "loan-web", "web")
 LOAN_BY_MAIL: Final = Subject("loan", "loan-mail", "mail")
 CARD_ON_WEB: Final = Subject("card", "card-web", "web")
@@ -62,7 +62,7 @@ def shown(window: Window, *subjects: Subject) -> CustomerFacts:
     return CustomerFacts(counts={window: counts})
 
 
-def judge(
+def evaluate_policy(
     rule_type: str,
     config: dict[str, Any],
     run: Context,
@@ -80,12 +80,12 @@ def judge(
         scope=ScopeKind(scope),
         scope_id=scope_id,
     )
-    return compile_policy(policy, MEMBERS).judge(candidate or loan(), run)
+    return compile_policy(policy, MEMBERS).evaluate(candidate or loan(), run)
 
 
 def is_blocked(*arguments: Any, **options: Any) -> bool:
     """Whether a policy applies and blocks."""
-    verdict = judge(*arguments, **options)
+    verdict = evaluate_policy(*arguments, **options)
     return verdict is not None and verdict.is_blocked
 
 
@@ -109,5 +109,5 @@ def qualifies(
         scope_id=scope_id,
         stage=RuleStage(stage),
     )
-    verdict = compile_rule(rule, MEMBERS).judge(candidate or loan(), run)
+    verdict = compile_rule(rule, MEMBERS).evaluate(candidate or loan(), run)
     return verdict is None or not verdict.is_blocked

@@ -183,11 +183,11 @@ def test_epsilon_greedy_explores_in_its_share_of_decisions_and_for_all_offers_at
 def test_the_prospects_of_a_bandit_hold_what_it_drew_and_their_weights_add_up_to_1(model_type: str):
     for seed in range(20):
         scored = ask({"epsilon": 0.3} if model_type == "epsilon_greedy" else {}, model_type, seed=seed)
-        assert scored.prospects is not None
-        prospects = scored.prospects()
-        assert scored.score in prospects.scores
-        assert sum(prospects.weights) == pytest.approx(1)
-        assert len(prospects.scores) == len(prospects.weights) == DRAWS + 1
+        assert scored.distribution is not None
+        distribution = scored.distribution()
+        assert scored.score in distribution.scores
+        assert sum(distribution.weights) == pytest.approx(1)
+        assert len(distribution.scores) == len(distribution.weights) == DRAWS + 1
 
 
 def test_the_documented_configs_are_read():

@@ -1,4 +1,4 @@
-"""Contact policies: when a customer is left alone."""
+"""Contact policies: compilation of their configs into checks, and their evaluation under scopes."""
 
 from __future__ import annotations
 
@@ -49,44 +49,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy ready to be applied.
+    """Compiled contact policy.
 
     Attributes:
-        overrides: Whether it lets candidates past all others instead of blocking.
-        binds_mandatory: Whether mandatory offers respect it.
-        windows: The windows it counts in.
-        outcomes: The outcomes whose latest time it asks for.
-        outcome_days: From so many days ago on.
-        contact_days: From so many days ago on it asks for the latest contact.
-        is_shared: Whether it says the same about all candidates under the same scope.
-        asks_history: Whether it asks for the contacts in its scope, and for nothing else: it passes where there are
-            none. All others say the same whatever the scope is under which they apply.
-        concerns: Whether it can ever have something to say about an offer.
-        limits_exposure: Whether what a decision shows itself can make it block more of the same decision. A cooldown
-            does not: what is shown together is one contact.
+        check: Evaluates the policy for the contacts in a selection.
+        overrides: Whether the policy exempts candidates from all other policies instead of blocking them.
+        applies_to_mandatory: Whether the policy also blocks mandatory offers.
+        windows: Windows in which it counts contacts.
+        outcomes: Outcomes whose latest times it reads.
+        outcome_days: Reach of ``outcomes`` into the past, in days.
+        contact_days: Reach of the latest contact into the past, in days.
+        is_shared: Whether the verdict is the same for all candidates under the same scope.
+        is_history_only: Whether it reads only the contacts in its scope, so that it passes if there are none. The
+            verdict of any other policy does not depend on which of its scopes applies.
+        covers_offer: Returns whether the policy can block candidates of an offer at all.
+        limits_exposure: Whether items shown by a decision can make the policy block further items of the same decision.
+            A cooldown cannot: items shown together are one contact.
     """
 
     entity: ContactPolicy
     scopes: Sequence[Scope]
     check: Check
     overrides: bool
-    binds_mandatory: bool
+    applies_to_mandatory: bool
     windows: frozenset[Window]
     outcomes: frozenset[str]
     outcome_days: float
     contact_days: float
     members: ScopeMembers
     is_shared: bool
-    asks_history: bool
-    concerns: Callable[[Offer], bool]
+    is_history_only: bool
+    covers_offer: Callable[[Offer], bool]
     limits_exposure: bool
 
-    def is_quiet(self, context: Context) -> bool:
-        """Whether it lets all candidates pass, because nothing that it asks for has happened to the customer."""
+    def is_irrelevant(self, context: Context) -> bool:
+        """Return whether the policy passes every candidate, because the customer has no outcomes that it could read."""
         return bool(self.outcomes) and not context.customer.last_outcome_ms
 
-    def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
-        """What it says; None where it does not apply."""
+    def evaluate(self, candidate: Candidate, context: Context) -> Verdict | None:
+        """Return the first blocking verdict under its scopes, else a pass; None if no scope covers the candidate."""
         verdict: Verdict | None = None
         for scope in self.scopes:
             selection = select_for_candidate(scope, candidate, context, self.members)
@@ -99,7 +100,7 @@ class Policy:
 
 
 def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:
-    """Prepare a policy.
+    """Compile a policy.
 
     Raises:
         ConfigError: Its config does not fit its type, or it is a cap without a maximum.
@@ -114,15 +115,15 @@ def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:
         scopes=scopes_of(policy),
         check=make(config, members),
         overrides=policy.rule_type == "allow_override",
-        binds_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
+        applies_to_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
         windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
         outcomes=_list_outcomes(config),
         outcome_days=_find_outcome_days(config),
         contact_days=_find_contact_days(config),
         members=members,
         is_shared=_is_shared(config),
-        asks_history=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
-        concerns=_choose_offer_filter(config),
+        is_history_only=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
+        covers_offer=_choose_offer_filter(config),
         limits_exposure=isinstance(config, ExclusionConfig)
         or (isinstance(config, CapConfig) and config.counts in ("impressions", "contacts")),
     )

@@ -1,4 +1,4 @@
-"""How each type of contact policy judges a candidate."""
+"""Checks of candidates by type of contact policy; each function returns the check for a config."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.eligibility.scopes import ScopeMembers
 
 Check = Callable[["Candidate", "Context", Selection, str], Verdict]
-"""Judges a candidate: with the contacts that count, and the scope in words."""
+"""Check of a candidate, given the selection of contacts that count and a description of the scope."""
 LiftTime = Callable[["Candidate", "Context"], int]
-"""When an operator last lifted what a rule does to a candidate, epoch milliseconds; 0 for never."""
+"""Time at which an operator last lifted a suppression of a candidate, epoch milliseconds; 0 for never."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -48,7 +48,7 @@ def _select_count(counts: Counts, what: str) -> int:
 
 
 def check_cap(config: CapConfig, _members: ScopeMembers) -> Check:
-    """A window's maximum is reached."""
+    """Return a check that blocks once the maximum of a window is reached."""
     limits = config.limits()
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
@@ -63,16 +63,16 @@ def check_cap(config: CapConfig, _members: ScopeMembers) -> Check:
 
 
 def check_cap_over_everything(config: CapConfig, members: ScopeMembers) -> Check:
-    """Likewise over all offers and channels, whatever the scope."""
+    """Return a check like :func:`check_cap` that counts over all offers and channels, whatever the scope."""
     inner = check_cap(config, members)
     return lambda candidate, context, _selection, _scope: inner(candidate, context, EVERYTHING, "all channels")
 
 
 def check_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
-    """Too little time has passed since the last contact."""
+    """Return a check that blocks for some hours after a contact."""
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
-        last_ms = context.tallies.latest_contact(selection)
+        last_ms = context.history.latest_contact(selection)
         if last_ms is None:
             return PASSED
         hours = (context.now_ms - last_ms) / _HOUR_MS
@@ -85,7 +85,7 @@ def check_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
 
 
 def check_budget(config: BudgetConfig, _members: ScopeMembers) -> Check:
-    """One of the offer's own budgets is used up."""
+    """Return a check that blocks once a share of one of the offer's own budgets is used up."""
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
         for field, used, most in list_budgets(candidate, context):
@@ -98,7 +98,7 @@ def check_budget(config: BudgetConfig, _members: ScopeMembers) -> Check:
 
 
 def list_budgets(candidate: Candidate, context: Context) -> Sequence[tuple[str, float, float | None]]:
-    """Every budget of an offer: its field, what was used, what there is."""
+    """Return the budgets of an offer: field, amount used, and limit (None for no limit); impressions or cents."""
     budget, offer_id = candidate.offer.budget, candidate.offer.id
     today, ever = context.tenant.shown_today.get(offer_id, 0), context.tenant.shown.get(offer_id, 0)
     cost = budget.cost_per_impression_cents
@@ -111,11 +111,11 @@ def list_budgets(candidate: Candidate, context: Context) -> Sequence[tuple[str, 
 
 
 def check_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: LiftTime | None = None) -> Check:
-    """Too little time has passed since some outcome, and nothing has ended it since."""
+    """Return a check that blocks for some days after an outcome, unless the suppression was ended or lifted since."""
 
     def check(candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
         granted_ms = context.customer.endings.granted_ms
-        ended = context.tallies.latest_outcome(config.ended_by, selection)
+        ended = context.history.latest_outcome(config.ended_by, selection)
         ended_ms = max(
             0 if ended is None else ended[1],
             0 if lifted_ms is None else lifted_ms(candidate, context),
@@ -129,7 +129,7 @@ def check_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: Lift
 def _check_recent_outcome(
     context: Context, outcomes: Sequence[str], selection: Selection, days: float, scope: str, ended_ms: int = 0
 ) -> Verdict:
-    found = context.tallies.latest_outcome(outcomes, selection)
+    found = context.history.latest_outcome(outcomes, selection)
     if found is None or context.now_ms - found[1] >= days * DAY_MS or found[1] < ended_ms <= context.now_ms:
         return PASSED
     since = (context.now_ms - found[1]) / DAY_MS
@@ -138,7 +138,7 @@ def _check_recent_outcome(
 
 
 def check_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
-    """The customer is in an excluded segment."""
+    """Return a check that blocks customers in an excluded segment."""
     excluded = frozenset(config.exclude_segments)
 
     def check(_candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
@@ -152,7 +152,7 @@ def check_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
 
 
 def check_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
-    """It is the wrong weekday or hour."""
+    """Return a check that blocks outside the allowed weekdays and hours."""
     days = frozenset(config.allowed_days)
 
     def check(_candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
@@ -181,14 +181,14 @@ def check_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
 
 
 def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
-    """Another offer of the group was shown lately."""
+    """Return a check that blocks offers of a group for some days after a contact about another offer of the group."""
     group = frozenset(config.offer_group)
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
         if candidate.offer.id not in group:
             return PASSED
         others = Selection(offers=group - {candidate.offer.id})
-        last_ms = context.tallies.latest_contact(others)
+        last_ms = context.history.latest_contact(others)
         if last_ms is None or context.now_ms - last_ms >= config.within_days * DAY_MS:
             return PASSED
         times = {s.offer_id: at for s, at in context.customer.last_contact_ms.items() if others.covers(s)}
@@ -200,7 +200,7 @@ def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
 
 
 def check_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
-    """All conditions hold; the verdict then means: let it past everything."""
+    """Return a check whose blocking verdict means that all conditions hold and the candidate skips all policies."""
     tests: Sequence[CompiledCondition] = [compile_condition(condition) for condition in config.conditions]
 
     def check(candidate: Candidate, context: Context, _selection: Selection, scope: str) -> Verdict:
@@ -212,7 +212,7 @@ def check_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
 
 
 def check_category(config: CategoryConfig, members: ScopeMembers) -> Check:
-    """A refusal in the offer's category is too recent."""
+    """Return a check that blocks a category for some days after the customer refused one of its offers."""
     by_subcategory = config.sub_category_id is not None
     wanted = config.sub_category_id if by_subcategory else config.category_id
     groups = members.offers_of_subcategory if by_subcategory else members.offers_of_category
@@ -233,7 +233,7 @@ def check_category(config: CategoryConfig, members: ScopeMembers) -> Check:
 
 
 def check_metric(config: MetricConfig, _members: ScopeMembers) -> Check:
-    """The metric fulfils the condition."""
+    """Return a check that blocks while a behavioral metric fulfils the condition."""
     test = compile_condition(Condition(field=config.metric, operator=config.operator, value=config.value))
 
     def check(_candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:

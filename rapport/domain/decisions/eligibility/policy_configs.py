@@ -1,4 +1,4 @@
-"""What contact policies can be told."""
+"""Configs of contact policies, by type."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ REFUSALS: Final = ("dismiss", "not_interested", "complaint", "opt_out")
 
 
 class PolicyConfig(Config, frozen=True, kw_only=True):
-    """What every policy may say.
+    """Config fields that every policy has.
 
     Attributes:
-        bypassable: Whether mandatory offers get past it.
+        bypassable: Whether mandatory offers are exempt.
     """
 
     bypassable: bool = True
 
 
 class CapConfig(PolicyConfig, frozen=True, kw_only=True):
-    """How often is too often. At least one maximum is given.
+    """Frequency caps; at least one maximum is required.
 
     Attributes:
+        max_contacts: Maximum in a rolling window of ``window_days`` or ``window_hours``.
         window: calendar: the day, ISO week or month; rolling: 24 hours, 7 days or 30 days.
-        time_zone: Whose clock calendar windows follow.
-        counts: impressions; contacts: these and all responses; responses; positive; converts.
-        max_contacts: In ``window_days`` or ``window_hours``, rolling.
+        time_zone: Time zone of calendar windows.
+        counts: Events that count; ``contacts`` are impressions and all responses.
     """
 
     max_per_day: _Positive | None = None
@@ -49,7 +49,7 @@ class CapConfig(PolicyConfig, frozen=True, kw_only=True):
     counts: Literal["impressions", "contacts", "responses", "positive", "converts"] = "impressions"
 
     def limits(self) -> list[tuple[Window, int]]:
-        """Every window with its maximum."""
+        """Return the windows with their maxima."""
         given = (
             (self.max_per_day, WindowUnit.DAY),
             (self.max_per_week, WindowUnit.WEEK),
@@ -66,23 +66,24 @@ class CapConfig(PolicyConfig, frozen=True, kw_only=True):
 
 
 class CooldownConfig(PolicyConfig, frozen=True, kw_only=True):
-    """How long after a contact the next one may follow."""
+    """Minimum time between contacts."""
 
     cooldown_hours: Annotated[float, msgspec.Meta(gt=0)]
 
 
 class BudgetConfig(PolicyConfig, frozen=True, kw_only=True):
-    """The offer's own budget; ``threshold`` is the share of it at which it counts as used up."""
+    """Limit on the offer's own budgets; ``threshold`` is the share at which a budget counts as used up."""
 
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
 
 
 class OutcomeConfig(PolicyConfig, frozen=True, kw_only=True):
-    """For how long a customer is left alone after some outcome; ``preset`` complaints names the usual ones.
+    """Suppression for some days after an outcome.
 
     Attributes:
-        ended_by: Any of these outcomes, later and in the same scope, ends it before.
-        ended_by_consent: So does a later grant of consent to any of these purposes.
+        ended_by: Outcomes that end the suppression early if they come later and in the same scope.
+        ended_by_consent: Purposes of consent; a later grant of any of them ends the suppression early, too.
+        preset: ``complaints`` adds the usual outcomes of complaints and opt-outs.
     """
 
     after_outcome: str | Sequence[str] = ()
@@ -93,19 +94,19 @@ class OutcomeConfig(PolicyConfig, frozen=True, kw_only=True):
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """All outcomes meant."""
+        """All outcomes that start the suppression, those of the preset included."""
         named = (self.after_outcome,) if isinstance(self.after_outcome, str) else tuple(self.after_outcome)
         return named + (COMPLAINTS if self.preset else ())
 
 
 class SegmentConfig(PolicyConfig, frozen=True, kw_only=True):
-    """Who is never contacted."""
+    """Segments whose customers are never contacted."""
 
     exclude_segments: Annotated[Sequence[str], msgspec.Meta(min_length=1)]
 
 
 class HoursConfig(PolicyConfig, frozen=True, kw_only=True):
-    """When contacts are allowed: ISO weekdays (1 Monday) and hours, the end not included; 22 to 6 spans midnight."""
+    """Allowed contact times: ISO weekdays (1 is Monday) and hours, end excluded; 22 to 6 spans midnight."""
 
     allowed_days: Sequence[Annotated[int, msgspec.Meta(ge=1, le=7)]] = (1, 2, 3, 4, 5, 6, 7)
     start_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 0
@@ -114,20 +115,20 @@ class HoursConfig(PolicyConfig, frozen=True, kw_only=True):
 
 
 class ExclusionConfig(PolicyConfig, frozen=True, kw_only=True):
-    """Offers of which a customer sees one only, within some days."""
+    """Group of offers of which a customer sees only one within some days."""
 
     offer_group: Annotated[Sequence[str], msgspec.Meta(min_length=2)]
     within_days: _Days = 30.0
 
 
 class OverrideConfig(PolicyConfig, frozen=True, kw_only=True):
-    """When candidates get past every policy; without conditions always."""
+    """Conditions under which candidates are exempt from all policies; no conditions: always."""
 
     conditions: Sequence[Condition] = ()
 
 
 class CategoryConfig(PolicyConfig, frozen=True, kw_only=True):
-    """A category that is left alone after a customer refused one of its offers."""
+    """Suppression of a category (any category if none is named) after the customer refused one of its offers."""
 
     category_id: str | None = None
     sub_category_id: str | None = None
@@ -136,7 +137,7 @@ class CategoryConfig(PolicyConfig, frozen=True, kw_only=True):
 
 
 class MetricConfig(PolicyConfig, frozen=True, kw_only=True):
-    """Blocks while a metric fulfils a condition; a customer without a value is not blocked."""
+    """Condition on a behavioral metric that blocks while it holds; a customer without a value is not blocked."""
 
     metric: str
     operator: Operator = "gte"

@@ -1,4 +1,4 @@
-"""Which rules and policies apply to which candidate: found out once per catalogue, not once per request."""
+"""Index of the rules and policies that apply to a candidate: built once per catalogue, not once per request."""
 
 from __future__ import annotations
 
@@ -19,69 +19,72 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
 
 ScopeKey: TypeAlias = str | tuple[str, str, str | None, str | None]
-"""What decides which scopes cover a candidate: its creative alone, or offer, creative, and the request's channel and
-placement where it leaves them open."""
+"""Everything that determines which scopes cover a candidate: the creative's id alone, or the ids of offer and creative,
+and the request's channel and placement where the creative leaves them open."""
 MAX_SCOPES: Final = 1_000_000
-"""More than any judge has."""
+"""Upper bound of the number of scopes of one rule or policy."""
 MAX_SCOPE_KEYS: Final = 200_000
-"""Places; requests could name any number of them."""
+"""Maximum number of cached keys: requests can name any number of channels and placements."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopedRule:
-    """A policy or a rule under one of its scopes. There is one object for all candidates that it judges alike.
+    """Rule or policy under one of its scopes. Candidates on which it gives the same verdict share one object.
 
     Attributes:
-        segments: It applies to customers who are in one of these; None: to all.
-        scope: In words.
+        segments: Segments of which the customer must be in at least one; None applies to all customers.
+        scope: Description of the scope.
     """
 
-    judge: Policy | Rule
+    rule: Policy | Rule
     segments: frozenset[str] | None
     selection: Selection
     scope: str
 
-    def ask(self, candidate: Candidate, context: Context, memo: VerdictMemo) -> Verdict:
-        """Give the verdict on a candidate, a pass where it does not apply; one about all alike is kept in the memo."""
-        known = memo.verdicts.get(self)
-        if known is not None:
-            return known
+    def evaluate(self, candidate: Candidate, context: Context, memo: VerdictMemo) -> Verdict:
+        """Return the verdict on a candidate, a pass if the rule does not apply; shared verdicts are memoized."""
+        memoized = memo.verdicts.get(self)
+        if memoized is not None:
+            return memoized
         if self.segments is not None and self.segments.isdisjoint(context.segments):
             verdict = PASSED
         else:
-            verdict = self.judge.check(candidate, context, self.selection, self.scope)
-        if self.judge.is_shared:
+            verdict = self.rule.check(candidate, context, self.selection, self.scope)
+        if self.rule.is_shared:
             memo.verdicts[self] = verdict
         return verdict
 
 
-def _reads_history_of_one_offer(binding: ScopedRule) -> bool:
-    """Whether it has nothing to say to customers who were never contacted about the offer."""
-    selection, judge = binding.selection, binding.judge
+def _reads_history_of_one_offer(scoped_rule: ScopedRule) -> bool:
+    """Return whether the rule passes every customer who was never contacted about a single offer."""
+    selection, rule = scoped_rule.selection, scoped_rule.rule
     return (
-        isinstance(judge, Policy) and judge.asks_history and selection.offers is not None and len(selection.offers) == 1
+        isinstance(rule, Policy)
+        and rule.is_history_only
+        and selection.offers is not None
+        and len(selection.offers) == 1
     )
 
 
 PositionedRule: TypeAlias = tuple[int, ScopedRule]
-"""A binding with its place in the order of all judges."""
+"""Scoped rule with its position in the order of all rules and their scopes."""
 
 
 class BlockingVerdict(NamedTuple):
-    """A verdict that blocks, with its binding and its place."""
+    """Blocking verdict with the rule that gave it and the rule's position."""
 
-    place: int
-    binding: ScopedRule
+    position: int
+    scoped_rule: ScopedRule
     verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RuleSet:
-    """Bindings of candidates. Candidates with the same ones have the same object.
+    """Scoped rules that apply to a candidate. Candidates with the same rules share one object.
 
     Attributes:
-        shared: Those that judge all candidates alike.
-        own: The others.
+        shared: Rules that give all candidates the same verdict.
+        own: Rules whose verdict depends on the candidate.
     """
 
     shared: Sequence[PositionedRule]
@@ -90,129 +93,139 @@ class RuleSet:
 
 @dataclass(slots=True)
 class VerdictMemo:
-    """Verdicts that hold for many candidates of one run.
+    """Verdicts of one run that hold for many candidates.
 
     Attributes:
-        verdicts: Of rules and policies that judge all candidates in their scope alike.
-        blocked: What of these blocks candidates with the same bindings, and the bindings to be asked one by one.
+        verdicts: Verdicts of rules that give all candidates in their scope the same one.
+        blocking: By rule set, the blocking verdicts of its shared rules, and the rules to evaluate for each candidate.
     """
 
     verdicts: dict[ScopedRule, Verdict] = field(default_factory=dict)
-    blocked: dict[RuleSet, tuple[Sequence[BlockingVerdict], Sequence[PositionedRule]]] = field(default_factory=dict)
+    blocking: dict[RuleSet, tuple[Sequence[BlockingVerdict], Sequence[PositionedRule]]] = field(default_factory=dict)
 
 
 def _find_blocking(
-    placed: Iterable[PositionedRule], candidate: Candidate, context: Context, memo: VerdictMemo
+    rules: Iterable[PositionedRule], candidate: Candidate, context: Context, memo: VerdictMemo
 ) -> Sequence[BlockingVerdict]:
     return [
-        BlockingVerdict(place, binding, verdict)
-        for place, binding in placed
-        if (verdict := binding.ask(candidate, context, memo)).is_blocked
+        BlockingVerdict(position, scoped_rule, verdict)
+        for position, scoped_rule in rules
+        if (verdict := scoped_rule.evaluate(candidate, context, memo)).is_blocked
     ]
 
 
 @dataclass(slots=True)
 class RuleIndex:
-    """Finds the bindings of candidates, and remembers them.
+    """Index from candidates to the rules and policies that apply to them, filled as candidates are looked up.
 
-    Most customers were contacted about few offers, so that for the others what only asks for such contacts is left out.
-    What is left is the same for many candidates, and is asked once for all of them.
+    Most customers were contacted about few offers; for all other offers the rules that read only such contacts are
+    skipped. The remaining rules are the same for many candidates, and the shared ones are evaluated once for all.
+
+    Attributes:
+        rules: Rules or policies, highest priority first.
     """
 
-    judges: Sequence[Policy | Rule]
-    _of_places: dict[ScopeKey, tuple[RuleSet, Sequence[PositionedRule]]] = field(default_factory=dict)
-    _bound: dict[tuple[PositionedRule, ...], RuleSet] = field(default_factory=dict)
-    _known: dict[tuple[str, Selection, frozenset[str] | None, str], ScopedRule] = field(default_factory=dict)
+    rules: Sequence[Policy | Rule]
+    _by_scope_key: dict[ScopeKey, tuple[RuleSet, Sequence[PositionedRule]]] = field(default_factory=dict)
+    _rule_sets: dict[tuple[PositionedRule, ...], RuleSet] = field(default_factory=dict)
+    _scoped_rules: dict[tuple[str, Selection, frozenset[str] | None, str], ScopedRule] = field(default_factory=dict)
 
-    def ask(self, candidate: Candidate, context: Context) -> Sequence[BlockingVerdict]:
-        """What blocks a candidate, in the order of the judges."""
-        memo = context.memo(VerdictMemo)
-        blocked, own = self._begin(candidate, context, memo)
-        mine = _find_blocking(own, candidate, context, memo) if own else ()
-        return sorted((*blocked, *mine), key=attrgetter("place")) if mine else blocked
+    def find_blocking(self, candidate: Candidate, context: Context) -> Sequence[BlockingVerdict]:
+        """Return all blocking verdicts on a candidate, in the order of the rules."""
+        memo = context.get_memo(VerdictMemo)
+        shared, own_rules = self._evaluate_shared(candidate, context, memo)
+        own = _find_blocking(own_rules, candidate, context, memo) if own_rules else ()
+        return sorted((*shared, *own), key=attrgetter("position")) if own else shared
 
-    def first(self, candidate: Candidate, context: Context) -> BlockingVerdict | None:
-        """What blocks a candidate first; nothing that comes after is asked for the candidate alone."""
-        memo = context.memo(VerdictMemo)
-        blocked, own = self._begin(candidate, context, memo)
-        found = blocked[0] if blocked else None
-        for place, binding in own:
-            if found is not None and place > found.place:
+    def find_first_blocking(self, candidate: Candidate, context: Context) -> BlockingVerdict | None:
+        """Return the first blocking verdict on a candidate; the candidate's own rules behind it are not evaluated."""
+        memo = context.get_memo(VerdictMemo)
+        shared, own_rules = self._evaluate_shared(candidate, context, memo)
+        first = shared[0] if shared else None
+        for position, scoped_rule in own_rules:
+            if first is not None and position > first.position:
                 break
-            verdict = binding.ask(candidate, context, memo)
+            verdict = scoped_rule.evaluate(candidate, context, memo)
             if verdict.is_blocked:
-                return BlockingVerdict(place, binding, verdict)
-        return found
+                return BlockingVerdict(position, scoped_rule, verdict)
+        return first
 
-    def _begin(
+    def _evaluate_shared(
         self, candidate: Candidate, context: Context, memo: VerdictMemo
     ) -> tuple[Sequence[BlockingVerdict], Sequence[PositionedRule]]:
-        """What blocks this candidate and others alike, and what is to be asked for it alone."""
-        if not self.judges:
+        """Return the blocking verdicts of the shared rules, and the rules to evaluate for this candidate alone."""
+        if not self.rules:
             return (), ()
-        bound, own_of_known = self._of(candidate, context)
-        known = memo.blocked.get(bound)
-        if known is None:
-            own = tuple(one for one in bound.own if not one[1].judge.is_quiet(context))
-            known = memo.blocked[bound] = _find_blocking(bound.shared, candidate, context, memo), own
-        return (known[0], own_of_known) if candidate.offer.id in context.tallies.known_offers else known
+        rule_set, own_with_history = self._look_up(candidate, context)
+        memoized = memo.blocking.get(rule_set)
+        if memoized is None:
+            own = tuple(rule for rule in rule_set.own if not rule[1].rule.is_irrelevant(context))
+            memoized = memo.blocking[rule_set] = _find_blocking(rule_set.shared, candidate, context, memo), own
+        return (memoized[0], own_with_history) if candidate.offer.id in context.history.known_offers else memoized
 
-    def _of(self, candidate: Candidate, context: Context) -> tuple[RuleSet, Sequence[PositionedRule]]:
-        """The bindings of a candidate, and those of its own if the customer knows the offer."""
+    def _look_up(self, candidate: Candidate, context: Context) -> tuple[RuleSet, Sequence[PositionedRule]]:
+        """Return a candidate's rule set, and its own rules for a customer whose history includes the offer."""
         creative, request = candidate.creative, context.request
-        place: ScopeKey
+        key: ScopeKey
         if creative is None:
-            place = candidate.offer.id, "", request.channel_id, request.placement_id
+            key = candidate.offer.id, "", request.channel_id, request.placement_id
         elif creative.placement_id or request.placement_id is None:
-            place = creative.id
+            key = creative.id
         else:
-            place = candidate.offer.id, creative.id, None, request.placement_id
-        found = self._of_places.get(place)
-        if found is None:
-            if len(self._of_places) >= MAX_SCOPE_KEYS:
-                self._of_places.clear()
-                self._bound.clear()
-            found = self._of_places[place] = self._sort(
-                (number * MAX_SCOPES + index, binding)
-                for number, judge in enumerate(self.judges)
-                for index, binding in enumerate(self._bind(judge, candidate, context))
+            key = candidate.offer.id, creative.id, None, request.placement_id
+        cached = self._by_scope_key.get(key)
+        if cached is None:
+            if len(self._by_scope_key) >= MAX_SCOPE_KEYS:
+                self._by_scope_key.clear()
+                self._rule_sets.clear()
+            cached = self._by_scope_key[key] = self._make_rule_set(
+                (number * MAX_SCOPES + index, scoped_rule)
+                for number, rule in enumerate(self.rules)
+                for index, scoped_rule in enumerate(self._apply_scopes(rule, candidate, context))
             )
-        return found
+        return cached
 
-    def _sort(self, placed: Iterable[PositionedRule]) -> tuple[RuleSet, Sequence[PositionedRule]]:
-        every = tuple(placed)
-        always = tuple(one for one in every if not _reads_history_of_one_offer(one[1]))
-        if always not in self._bound:
-            shared = tuple(one for one in always if one[1].judge.is_shared)
-            self._bound[always] = RuleSet(shared, tuple(one for one in always if not one[1].judge.is_shared))
-        bound = self._bound[always]
-        return bound, tuple(one for one in every if one not in bound.shared)
+    def _make_rule_set(self, rules: Iterable[PositionedRule]) -> tuple[RuleSet, Sequence[PositionedRule]]:
+        every = tuple(rules)
+        always = tuple(rule for rule in every if not _reads_history_of_one_offer(rule[1]))
+        if always not in self._rule_sets:
+            shared = tuple(rule for rule in always if rule[1].rule.is_shared)
+            self._rule_sets[always] = RuleSet(shared, tuple(rule for rule in always if not rule[1].rule.is_shared))
+        rule_set = self._rule_sets[always]
+        return rule_set, tuple(rule for rule in every if rule not in rule_set.shared)
 
-    def _bind(self, judge: Policy | Rule, candidate: Candidate, context: Context) -> list[ScopedRule]:
-        if isinstance(judge, Policy) and not judge.concerns(candidate.offer):
+    def _apply_scopes(self, rule: Policy | Rule, candidate: Candidate, context: Context) -> list[ScopedRule]:
+        if isinstance(rule, Policy) and not rule.covers_offer(candidate.offer):
             return []
-        bindings = [one for scope in judge.scopes if (one := self._under(judge, scope, candidate, context))]
-        if len(bindings) < 2 or (isinstance(judge, Policy) and judge.asks_history):
-            return bindings
-        # The others say the same under each of their scopes, and are to say it once.
-        plain = [one for one in bindings if one.segments is None]
-        segments = frozenset(name for one in bindings for name in one.segments or ())
-        return [plain[0] if plain else self._intern(judge, EVERYTHING, segments, "")]
+        scoped_rules = [
+            scoped_rule
+            for scope in rule.scopes
+            if (scoped_rule := self._apply_scope(rule, scope, candidate, context)) is not None
+        ]
+        if len(scoped_rules) < 2 or (isinstance(rule, Policy) and rule.is_history_only):
+            return scoped_rules
+        # All other rules give the same verdict under each of their scopes, which must be reported only once.
+        unconditional = [scoped_rule for scoped_rule in scoped_rules if scoped_rule.segments is None]
+        segments = frozenset(name for scoped_rule in scoped_rules for name in scoped_rule.segments or ())
+        return [unconditional[0] if unconditional else self._intern(rule, EVERYTHING, segments, "")]
 
-    def _under(self, judge: Policy | Rule, scope: Scope, candidate: Candidate, context: Context) -> ScopedRule | None:
+    def _apply_scope(
+        self, rule: Policy | Rule, scope: Scope, candidate: Candidate, context: Context
+    ) -> ScopedRule | None:
+        """Return the rule under a scope; None if the scope does not cover the candidate."""
         if scope.scope is ScopeKind.SEGMENT:
-            return self._intern(judge, EVERYTHING, frozenset((scope.scope_id or "",)), describe_scope(scope))
-        selection = select_subjects(scope, find_scoped_id(scope.scope, candidate, context), judge.members)
+            return self._intern(rule, EVERYTHING, frozenset((scope.scope_id or "",)), describe_scope(scope))
+        selection = select_subjects(scope, find_scoped_id(scope.scope, candidate, context), rule.members)
         if selection is None:
             return None
-        if isinstance(judge, Policy) and judge.asks_history:
-            return self._intern(judge, selection, None, describe_scope(scope))
-        return self._intern(judge, EVERYTHING, None, "")  # which scope it is does not change what it says
+        if isinstance(rule, Policy) and rule.is_history_only:
+            return self._intern(rule, selection, None, describe_scope(scope))
+        return self._intern(rule, EVERYTHING, None, "")  # the verdict does not depend on which scope it is
 
     def _intern(
-        self, judge: Policy | Rule, selection: Selection, segments: frozenset[str] | None, scope: str
+        self, rule: Policy | Rule, selection: Selection, segments: frozenset[str] | None, scope: str
     ) -> ScopedRule:
-        key = (judge.entity.id, selection, segments, scope)
-        if key not in self._known:
-            self._known[key] = ScopedRule(judge, segments, selection, scope)
-        return self._known[key]
+        key = (rule.entity.id, selection, segments, scope)
+        if key not in self._scoped_rules:
+            self._scoped_rules[key] = ScopedRule(rule, segments, selection, scope)
+        return self._scoped_rules[key]

@@ -1,4 +1,4 @@
-"""Qualification rules: who may get an offer, and for whom it fits less well."""
+"""Qualification rules: their configs, and their compilation into checks of candidates."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.facts import Selection
 
 Check = Callable[["Candidate", "Context", "Selection", str], Verdict]
-"""Judges a candidate, as those of policies do; a rule counts no contacts, so the last two do not matter to it."""
+"""Check of a candidate, with the signature of a policy's check; rules count no contacts and ignore the last two."""
 RuleCheck = Callable[["Candidate", "Context"], Verdict]
 OnMissing: TypeAlias = Literal["pass", "fail"]
 
 
 class SegmentRule(Config, frozen=True, kw_only=True):
-    """The customer must be in all of these segments; none is no requirement."""
+    """Requires the customer to be in all of these segments; none is no requirement."""
 
     required_segments: Sequence[str] = ()
 
 
 class ValueRule(Config, frozen=True, kw_only=True):
-    """A rule about a value.
+    """Requirement on a value.
 
     Attributes:
-        on_missing: Whether who or what has no such value passes; None: what :func:`_choose_on_missing` says.
+        on_missing: Verdict if there is no such value; None for the default of the rule's type and stage.
     """
 
     on_missing: OnMissing | None = None
 
 
 class AttributeRule(ValueRule, frozen=True, kw_only=True):
-    """A condition on ``customer.*``, ``attributes.*`` or another field; a bare name is the customer's."""
+    """Condition on ``customer.*``, ``attributes.*`` or another field; a bare name is an attribute of the customer."""
 
     attribute: str
     operator: Operator = "eq"
@@ -59,21 +59,21 @@ class AttributeRule(ValueRule, frozen=True, kw_only=True):
 
 
 class PropensityRule(ValueRule, frozen=True, kw_only=True):
-    """The offer's propensity must reach a minimum."""
+    """Minimum of the propensity that the request gives for the offer."""
 
     min_score: Annotated[float, msgspec.Meta(ge=0, le=1)]
     model: str = ""
 
 
 class RecencyRule(ValueRule, frozen=True, kw_only=True):
-    """A date of the customer must not lie further back than some days."""
+    """Maximum age, in days, of a date among the customer's attributes."""
 
     attribute: str
     max_days: Annotated[float, msgspec.Meta(gt=0)]
 
 
 class MetricRule(ValueRule, frozen=True, kw_only=True):
-    """A behavioral metric must fulfil a condition."""
+    """Condition on a behavioral metric."""
 
     metric: str
     operator: Operator = "gte"
@@ -81,7 +81,7 @@ class MetricRule(ValueRule, frozen=True, kw_only=True):
 
 
 class OfferRule(ValueRule, frozen=True, kw_only=True):
-    """A field of the offer must fulfil a condition."""
+    """Condition on a field of the offer."""
 
     attribute: str
     operator: Operator = "eq"
@@ -90,10 +90,11 @@ class OfferRule(ValueRule, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule ready to be applied.
+    """Compiled qualification rule.
 
     Attributes:
-        is_shared: Whether it says the same about all candidates under the same scope.
+        check: Evaluates the rule, without regard to its scopes.
+        is_shared: Whether the verdict is the same for all candidates under the same scope.
     """
 
     entity: QualificationRule
@@ -102,12 +103,12 @@ class Rule:
     members: ScopeMembers
     is_shared: bool
 
-    def is_quiet(self, _context: Context) -> bool:
-        """Whether it lets all candidates pass whatever they are: there is no rule of which that is known."""
+    def is_irrelevant(self, _context: Context) -> bool:
+        """Return whether the rule passes every candidate of this customer; never known in advance for rules."""
         return False
 
-    def judge(self, candidate: Candidate, context: Context) -> Verdict | None:
-        """What it says; None where it does not apply to the candidate."""
+    def evaluate(self, candidate: Candidate, context: Context) -> Verdict | None:
+        """Return the verdict on a candidate; None if no scope of the rule covers it."""
         for scope in self.scopes:
             selection = select_for_candidate(scope, candidate, context, self.members)
             if selection is not None:
@@ -116,7 +117,7 @@ class Rule:
 
 
 def compile_rule(rule: QualificationRule, members: ScopeMembers) -> Rule:
-    """Prepare a rule.
+    """Compile a rule.
 
     Raises:
         ConfigError: Its config does not fit its type.
@@ -129,11 +130,10 @@ def compile_rule(rule: QualificationRule, members: ScopeMembers) -> Rule:
 
 
 def _choose_on_missing(config: Config, stage: RuleStage) -> OnMissing:
-    """Say what a rule does where its value is not known.
+    """Return the verdict of a rule whose value is missing, unless the config sets it.
 
-    Who is eligible has to be known, so that a rule of stage eligibility does not. At the other stages, which are about
-    what suits, nothing is held against a customer of whom an attribute is not known. Dates, metrics and fields of
-    offers are asked for at every stage.
+    A rule of stage eligibility fails, because eligibility must be established. At the other stages, which are about
+    suitability, a missing attribute or propensity passes. Missing dates, metrics and offer fields fail at every stage.
     """
     if isinstance(config, ValueRule) and config.on_missing is not None:
         return config.on_missing
@@ -142,7 +142,10 @@ def _choose_on_missing(config: Config, stage: RuleStage) -> OnMissing:
 
 
 def make_blocking_rule(rule: QualificationRule, members: ScopeMembers, fault: str) -> Rule:
-    """What stands for a rule that cannot be read: nobody fulfils it, where its scopes say so or all over."""
+    """Return a rule that blocks every candidate in place of one that cannot be compiled.
+
+    It applies under the scopes of the original, or globally if these are faulty, too.
+    """
     verdict = Verdict(True, f"the rule cannot be evaluated: {fault}", is_fault=True)
     scopes = [Scope()] if find_scope_faults(rule) else scopes_of(rule)
     return Rule(rule, scopes, lambda *_: verdict, members, is_shared=True)

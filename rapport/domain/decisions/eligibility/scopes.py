@@ -1,4 +1,4 @@
-"""What a rule or a policy applies to, and which contacts it counts."""
+"""Scopes of rules and policies: the candidates that they apply to and the contacts that count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.values import Scope, ScopeKind
 from rapport.domain.decisions.facts import EVERYTHING, Selection
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,20 +17,23 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
 
 EACH: Final = "*"
-"""As an id: each offer, creative, channel or category for itself."""
+"""Id of a scope that applies to each offer, creative, channel or category separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeMembers:
-    """Which offers and creatives belong to what; of the whole catalogue, because contacts name what has ended too."""
+    """Members of categories, sub-categories and placements, by id.
+
+    Built from the whole catalogue, ended entities included, because past contacts refer to them.
+    """
 
     offers_of_category: Mapping[str, frozenset[str]] = field(default_factory=dict)
     offers_of_subcategory: Mapping[str, frozenset[str]] = field(default_factory=dict)
     creatives_of_placement: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, offers: Iterable[Offer], creatives: Iterable[Creative]) -> ScopeMembers:
-        """Gather them."""
+    def build(cls, offers: Iterable[Offer], creatives: Iterable[Creative]) -> ScopeMembers:
+        """Group offers and creatives by what they belong to."""
         categories: dict[str, set[str]] = {}
         subcategories: dict[str, set[str]] = {}
         placements: dict[str, set[str]] = {}
@@ -42,18 +46,20 @@ class ScopeMembers:
 
 
 def scopes_of(entity: ContactPolicy | QualificationRule) -> Sequence[Scope]:
-    """Where it applies: its list of scopes, or the single one."""
+    """Return the scopes of a rule or policy: its list, or its single one."""
     return entity.scopes or (Scope(scope=entity.scope, scope_id=entity.scope_id),)
 
 
-def find_scope_faults(entity: ContactPolicy | QualificationRule) -> list[tuple[str, str]]:
-    """Scopes that name nothing: (field, what is wrong with it). They would silently apply to nothing."""
+def find_scope_faults(entity: ContactPolicy | QualificationRule) -> list[Fault]:
+    """Return a fault for each scope without an id; such a scope would silently apply to nothing."""
     if not entity.scopes:
-        return [("scopeId", _describe_missing_id(entity.scope))] if _lacks_id(entity.scope, entity.scope_id) else []
+        return (
+            [Fault("scopeId", _describe_missing_id(entity.scope))] if _lacks_id(entity.scope, entity.scope_id) else []
+        )
     return [
-        (f"scopes[{index}].scopeId", _describe_missing_id(one.scope))
-        for index, one in enumerate(entity.scopes)
-        if _lacks_id(one.scope, one.scope_id)
+        Fault(f"scopes[{index}].scopeId", _describe_missing_id(scope.scope))
+        for index, scope in enumerate(entity.scopes)
+        if _lacks_id(scope.scope, scope.scope_id)
     ]
 
 
@@ -68,14 +74,20 @@ def _describe_missing_id(kind: ScopeKind) -> str:
 def select_for_candidate(
     scope: Scope, candidate: Candidate, context: Context, members: ScopeMembers
 ) -> Selection | None:
-    """The contacts that count for a candidate under a scope; None where the scope does not apply to it."""
+    """Return the subjects whose contacts count for a candidate; None if the scope does not cover it."""
     if scope.scope is ScopeKind.SEGMENT:
         return EVERYTHING if scope.scope_id in context.segments else None
     return select_subjects(scope, find_scoped_id(scope.scope, candidate, context), members)
 
 
 def select_subjects(scope: Scope, actual: str | None, members: ScopeMembers) -> Selection | None:
-    """The contacts that count under a scope other than a segment for what has an id; None where it does not apply."""
+    """Return the subjects whose contacts count under a scope other than a segment; None if it does not cover the id.
+
+    Args:
+        scope: Scope of a rule or policy.
+        actual: Id of the candidate's offer, category, creative, ...: whichever the scope is about.
+        members: Members of the catalogue's categories and placements.
+    """
     if scope.scope is ScopeKind.GLOBAL:
         return EVERYTHING
     if not actual or scope.scope_id not in (EACH, actual):
@@ -84,12 +96,12 @@ def select_subjects(scope: Scope, actual: str | None, members: ScopeMembers) -> 
 
 
 def describe_scope(scope: Scope) -> str:
-    """``global``, or ``offer loan-1``."""
+    """Return a description of a scope: ``global``, or ``offer loan-1``."""
     return str(scope.scope) if scope.scope is ScopeKind.GLOBAL else f"{scope.scope} {scope.scope_id}"
 
 
 def find_scoped_id(kind: ScopeKind, candidate: Candidate, context: Context) -> str | None:
-    """The id that a scope of some kind is compared with."""
+    """Return the candidate's id that a scope of some kind is compared with; None if it has none."""
     offer, creative, request = candidate.offer, candidate.creative, context.request
     return {
         ScopeKind.OFFER: offer.id,

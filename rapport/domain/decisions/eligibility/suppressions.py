@@ -1,4 +1,4 @@
-"""Suppressions as decisions keep them: each rule a policy that applies whatever policies a flow has chosen."""
+"""Compilation of suppression rules into policies, which apply whatever policies a flow selects."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SCOPES: Final[Mapping[str, tuple[ScopeKind, str | None]]] = {
 
 
 def compile_suppressions(configured: Collection[SuppressionRule], members: ScopeMembers) -> Sequence[Policy]:
-    """Prepare the rules in force.
+    """Compile the suppression rules in force.
 
     Args:
-        configured: All of a tenant's rules, whatever their status.
-        members: Of the whole catalogue.
+        configured: All suppression rules of a tenant, whatever their status.
+        members: Members of the whole catalogue.
     """
     return [_compile(rule, members) for rule in select_active_rules(configured)]
 

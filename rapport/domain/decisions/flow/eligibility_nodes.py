@@ -1,4 +1,4 @@
-"""Rules and policies as nodes of a flow: who may get an offer, and when a customer is left alone."""
+"""Flow nodes that apply qualification rules, consent, suppressions, offer limits and contact policies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
 
 OFFER_LIMITS: Final = "offer_limits"
-"""Stands for an offer's own caps and budget where rules and policies are named."""
+"""Id of an offer's own caps and budget in explanations, next to the ids of rules and policies."""
 NO_CAPS: Final = FrequencyCaps()
 NO_BUDGET: Final = Budget()
 _CALENDAR: Final = {
@@ -35,127 +35,128 @@ _CALENDAR: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ContactPolicyIndex:
-    """Contact policies by what they do.
+    """Index of contact policies and suppressions by their effect.
 
     Attributes:
-        overrides: Let candidates past the others.
-        limiting: Those of ``blocking`` that what the decision itself shows can make block.
-        broken: Cannot be read: whatever they might block, they do.
-        firm: Suppressions that nothing gets past.
+        overrides: Policies that exempt candidates from all blocking ones.
+        blocking: Policies and suppressions that block.
+        limiting: Those of ``blocking`` that can block because of what the decision itself shows.
+        broken_policies: Policies that cannot be compiled, with the fault; they block every candidate.
+        unconditional: Suppressions that no override and no mandatory offer escapes.
     """
 
     overrides: RuleIndex
     blocking: RuleIndex
     limiting: RuleIndex
-    broken: Sequence[tuple[ContactPolicy, str]]
-    firm: RuleIndex
+    broken_policies: Sequence[tuple[ContactPolicy, str]]
+    unconditional: RuleIndex
 
     @property
     def ids(self) -> Iterator[str]:
-        """Ids of all policies and suppressions."""
-        for binder in (self.overrides, self.blocking, self.firm):
-            yield from (judge.entity.id for judge in binder.judges)
-        yield from (entity.id for entity, _ in self.broken)
+        """Ids of all policies and suppressions, broken ones included."""
+        for index in (self.overrides, self.blocking, self.unconditional):
+            yield from (policy.entity.id for policy in index.rules)
+        yield from (entity.id for entity, _ in self.broken_policies)
 
     @classmethod
-    def of(
+    def build(
         cls,
         policies: Sequence[Policy],
-        broken: Sequence[tuple[ContactPolicy, str]],
+        broken_policies: Sequence[tuple[ContactPolicy, str]],
         suppressions: Sequence[Policy] = (),
     ) -> ContactPolicyIndex:
-        """Sort policies. A suppression that mandatory offers get past is one among the blocking policies."""
+        """Build the index. A suppression that mandatory offers escape is one of the blocking policies."""
         blocking = [policy for policy in policies if not policy.overrides]
-        blocking += [policy for policy in suppressions if not policy.binds_mandatory]
+        blocking += [policy for policy in suppressions if not policy.applies_to_mandatory]
         return cls(
             RuleIndex([policy for policy in policies if policy.overrides]),
             RuleIndex(blocking),
             RuleIndex([policy for policy in blocking if policy.limits_exposure]),
-            broken,
-            RuleIndex([policy for policy in suppressions if policy.binds_mandatory]),
+            broken_policies,
+            RuleIndex([policy for policy in suppressions if policy.applies_to_mandatory]),
         )
 
 
-def prepare_qualify(binder: RuleIndex) -> NodeAction:
-    """Apply qualification rules; those of stage match make the score smaller instead of removing."""
-    asked = {("qualify", judge.entity.id) for judge in binder.judges}
+def prepare_qualify(rules: RuleIndex) -> NodeAction:
+    """Return an action that applies qualification rules; those of stage match lower the fit instead of removing."""
+    applied = {("qualify", rule.entity.id) for rule in rules.rules}
 
     def act(run: Run) -> None:
         context = run.context
-        run.applied |= asked
+        run.applied_rules |= applied
 
-        def judge(candidate: Candidate) -> RemovalReason | None:
-            for _, binding, verdict in binder.ask(candidate, context):
-                rule = binding.judge.entity
+        def check(candidate: Candidate) -> RemovalReason | None:
+            for _, scoped_rule, verdict in rules.find_blocking(candidate, context):
+                rule = scoped_rule.rule.entity
                 if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.MATCH:
                     return rule.id, rule.name, verdict
                 candidate.fit *= rule.multiplier
                 candidate.explanation.setdefault("fit", []).append({"rule": rule.id, "reason": verdict.reason})
             return None
 
-        run.keep("qualify", judge)
+        run.apply_check("qualify", check)
 
     return act
 
 
-def prepare_policies(gate: ContactPolicyIndex) -> NodeAction:
-    """Apply consent, suppressions, the offers' own caps and budgets, and contact policies, highest priority first."""
-    asked = {("contact_policy", entity_id) for entity_id in (OFFER_LIMITS, *gate.ids)}
+def prepare_policies(policies: ContactPolicyIndex) -> NodeAction:
+    """Return an action that applies consent, suppressions, the offers' own limits, and policies by priority."""
+    applied = {("contact_policy", entity_id) for entity_id in (OFFER_LIMITS, *policies.ids)}
 
     def act(run: Run) -> None:
-        run.applied |= asked
+        run.applied_rules |= applied
         require_consent(run)
         apply_suppressions(run)
         context = run.context
 
-        def judge(candidate: Candidate) -> RemovalReason | None:
+        def check(candidate: Candidate) -> RemovalReason | None:
             own = check_offer_limits(candidate, context)
             if own is not None:
                 return candidate.offer.id, candidate.offer.name, own
-            if gate.broken:
-                entity, fault = gate.broken[0]
+            if policies.broken_policies:
+                entity, fault = policies.broken_policies[0]
                 verdict = Verdict(True, f"the policy cannot be evaluated: {fault}", is_fault=True)
                 return entity.id, entity.name, verdict
-            override = gate.overrides.first(candidate, context)
+            override = policies.overrides.find_first_blocking(candidate, context)
             if override is not None:
-                candidate.explanation["override"] = override.binding.judge.entity.id
+                candidate.explanation["override"] = override.scoped_rule.rule.entity.id
                 return None
-            return _find_blocking_policy(gate.blocking, candidate, context)
+            return _find_blocking_policy(policies.blocking, candidate, context)
 
-        run.keep("contact_policy", judge)
-        run.guards.append(partial(_recheck_limits, gate))
+        run.apply_check("contact_policy", check)
+        run.rechecks.append(partial(_recheck_limits, policies))
 
     return act
 
 
 def require_consent(run: Run) -> None:
-    """Remove what the customer has not consented to. It runs in every flow, even where no node asks for it."""
+    """Remove candidates that the customer has not consented to. Every flow does so, even without a policy node."""
     context = run.context
     if not context.customer.withheld and not context.customer.objections:
         return
 
-    def judge(candidate: Candidate) -> RemovalReason | None:
+    def check(candidate: Candidate) -> RemovalReason | None:
         verdict = check_consent(candidate, context, run.catalogue.channels)
         return ("consent", "Consent", verdict) if verdict else None
 
-    run.keep("contact_policy", judge)
-    run.gates.setdefault("contact_policy", len(run.candidates))
+    run.apply_check("contact_policy", check)
+    run.counts_by_type.setdefault("contact_policy", len(run.candidates))
 
 
 def apply_suppressions(run: Run) -> None:
-    """Remove what suppressions that nothing gets past keep from the customer. Like consent, no flow does without it."""
-    context, firm = run.context, run.catalogue.firm_suppressions
-    if not firm.judges or not context.customer.last_outcome_ms:
+    """Remove candidates that unconditional suppressions block. Every flow does so, even without a policy node."""
+    context, unconditional = run.context, run.catalogue.unconditional_suppressions
+    if not unconditional.rules or not context.customer.last_outcome_ms:
         return
-    run.keep("contact_policy", lambda candidate: _find_blocking_policy(firm, candidate, context))
-    run.gates.setdefault("contact_policy", len(run.candidates))
+    run.apply_check("contact_policy", lambda candidate: _find_blocking_policy(unconditional, candidate, context))
+    run.counts_by_type.setdefault("contact_policy", len(run.candidates))
 
 
 def check_consent(candidate: Candidate, context: Context, channels: Mapping[str, Channel]) -> Verdict | None:
-    """Say why the customer may not be contacted about a candidate; None if that is allowed.
+    """Return a blocking verdict if the customer may not be contacted about a candidate; None if that is allowed.
 
-    A candidate without a creative goes to the channel of the request; if that names none either, the channel is not
-    known, and the contact needs the consent of every channel.
+    A candidate without a creative is shown on the channel of the request. If the request names no channel either, the
+    channel is unknown and the contact needs the consent for every channel.
     """
     for reason in context.customer.objections:
         return Verdict(True, reason)
@@ -169,35 +170,35 @@ def check_consent(candidate: Candidate, context: Context, channels: Mapping[str,
     return Verdict(True, f"the customer has not consented to {purpose}{why}", {"purpose": purpose})
 
 
-def _recheck_limits(gate: ContactPolicyIndex, candidate: Candidate, context: Context) -> RemovalReason | None:
-    """Judge a candidate once more, after what the decision shows before it."""
+def _recheck_limits(policies: ContactPolicyIndex, candidate: Candidate, context: Context) -> RemovalReason | None:
+    """Check the offer's own limits and the limiting policies again, counting what the decision shows before."""
     own = check_offer_limits(candidate, context)
     if own is not None:
         return candidate.offer.id, candidate.offer.name, own
-    return None if "override" in candidate.explanation else _find_blocking_policy(gate.limiting, candidate, context)
+    return None if "override" in candidate.explanation else _find_blocking_policy(policies.limiting, candidate, context)
 
 
 def _find_blocking_policy(blocking: RuleIndex, candidate: Candidate, context: Context) -> RemovalReason | None:
-    found = blocking.first(candidate, context)
-    if found is not None and is_mandatory_now(candidate.offer, context.now_ms):
-        heeded = (one for one in blocking.ask(candidate, context) if not _exempts_mandatory(one.binding))
-        found = next(heeded, None)
-    if found is None:
+    blocked = blocking.find_first_blocking(candidate, context)
+    if blocked is not None and is_mandatory_now(candidate.offer, context.now_ms):
+        verdicts = blocking.find_blocking(candidate, context)
+        blocked = next((verdict for verdict in verdicts if not _exempts_mandatory(verdict.scoped_rule)), None)
+    if blocked is None:
         return None
-    entity = found.binding.judge.entity
-    return entity.id, entity.name, found.verdict
+    entity = blocked.scoped_rule.rule.entity
+    return entity.id, entity.name, blocked.verdict
 
 
-def _exempts_mandatory(binding: ScopedRule) -> bool:
-    return isinstance(binding.judge, Policy) and not binding.judge.binds_mandatory
+def _exempts_mandatory(scoped_rule: ScopedRule) -> bool:
+    return isinstance(scoped_rule.rule, Policy) and not scoped_rule.rule.applies_to_mandatory
 
 
 def check_offer_limits(candidate: Candidate, context: Context) -> Verdict | None:
-    """The offer's own frequency caps and budgets."""
+    """Return a blocking verdict if one of the offer's own frequency caps or budgets is used up, else None."""
     offer, caps = candidate.offer, candidate.offer.frequency_caps
     if caps == NO_CAPS and offer.budget == NO_BUDGET:
         return None
-    is_known = offer.id in context.tallies.known_offers
+    is_known = offer.id in context.history.known_offers
     for unit, most in ((WindowUnit.DAY, caps.daily), (WindowUnit.WEEK, caps.weekly), (WindowUnit.MONTH, caps.monthly)):
         if most is None:
             continue

@@ -1,4 +1,4 @@
-"""Plug-ins at the extension points of flows."""
+"""Flow nodes that call plug-ins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from rapport.domain.decisions.verdict import Verdict
 
 
 def prepare_extension(config: ExtensionConfig) -> NodeAction:
-    """Let the plug-in of a point act, if there is one. It can add no candidate, and its failure harms nobody."""
+    """Return an action that calls the plug-in of an extension point, if there is one.
+
+    The plug-in cannot add candidates. If it fails, the candidates stay as they were and the trace notes the failure.
+    """
 
     def act(run: Run) -> None:
         extension = run.catalogue.extensions.get(config.point)
@@ -23,11 +26,11 @@ def prepare_extension(config: ExtensionConfig) -> NodeAction:
             fault = f"{type(error).__name__}: {error}"
             run.recorder.problems.append(f"the extension at {config.point} failed and was left out: {fault}")
             return
-        known = {candidate.subject for candidate in run.candidates}
+        allowed = {candidate.subject for candidate in run.candidates}
         removed = Verdict(True, f"removed by the extension at {config.point}")
-        run.keep("extension_point", lambda one: None if one.subject in left else (run.node, "", removed))
-        stay = [one for one in run.candidates if one.subject not in left]  # of an inquiry
-        run.candidates = [*(one for subject, one in left.items() if subject in known), *stay]
+        run.apply_check("extension_point", lambda one: None if one.subject in left else (run.node, "", removed))
+        stay = [one for one in run.candidates if one.subject not in left]  # only in exhaustive runs
+        run.candidates = [*(one for subject, one in left.items() if subject in allowed), *stay]
 
     return act
 

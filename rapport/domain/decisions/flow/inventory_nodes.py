@@ -1,6 +1,7 @@
-"""The first phase: from all offers to those that may be shown to this customer here and now.
+"""Flow nodes of the first phase: inventory, match_creatives and filter.
 
-Each function prepares a node: what can be worked out of its config and the catalogue is, once; the result acts on runs.
+Each ``prepare`` function compiles a node: it computes once whatever depends only on the config and the catalogue, and
+returns the action that runs the node.
 """
 
 from __future__ import annotations
@@ -25,16 +26,11 @@ if TYPE_CHECKING:
 
 
 MAX_REMEMBERED_REQUESTS: Final = 1_000
-"""Channels and placements for which fitting creatives are remembered; requests could name any number of them."""
+"""Maximum of cached (channel, placement) combinations: requests can name any number of them."""
 
 
 def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> NodeAction:
-    """Begin with the offers that are in scope and on schedule.
-
-    Args:
-        config: Of the node.
-        offers: Of the catalogue, in the order that candidates are to have.
-    """
+    """Return an action that makes candidates of the offers in scope and on schedule, in the order of ``offers``."""
     in_scope = [o for o in offers if _is_in_scope(o, config) and o.status.value in config.include_statuses]
 
     def act(run: Run) -> None:
@@ -59,18 +55,18 @@ def _is_in_scope(offer: Offer, config: InventoryConfig) -> bool:
 
 
 def prepare_match(config: MatchConfig) -> NodeAction:
-    """Make a candidate of each offer with each creative that fits the request."""
-    known: dict[tuple[str | None, str | None, str | None], dict[str, Sequence[Creative]]] = {}
+    """Return an action that makes a candidate of each offer with each creative that fits the request."""
+    cache: dict[tuple[str | None, str | None, str | None], dict[str, Sequence[Creative]]] = {}
 
     def act(run: Run) -> None:
         request, channels = run.context.request, run.catalogue.channels
-        asked = request.channel_id, request.channel_type, request.placement_id
-        if asked not in known and len(known) >= MAX_REMEMBERED_REQUESTS:
-            known.clear()
-        of_offers = known.setdefault(asked, {})
+        key = request.channel_id, request.channel_type, request.placement_id
+        if key not in cache and len(cache) >= MAX_REMEMBERED_REQUESTS:
+            cache.clear()
+        creatives_by_offer = cache.setdefault(key, {})
         matched: list[Candidate] = []
         for candidate in run.candidates:
-            fitting = _list_fitting_creatives(candidate, run, config, of_offers)
+            fitting = _list_fitting_creatives(candidate, run, config, creatives_by_offer)
             if fitting:
                 candidate.creative = fitting[0]
                 candidate.channel = channels[fitting[0].channel_id]
@@ -97,17 +93,17 @@ def _explain_missing_creative(run: Run, candidate: Candidate) -> RemovalReason:
 
 
 def _list_fitting_creatives(
-    candidate: Candidate, run: Run, config: MatchConfig, of_offers: dict[str, Sequence[Creative]]
+    candidate: Candidate, run: Run, config: MatchConfig, cache: dict[str, Sequence[Creative]]
 ) -> Sequence[Creative]:
-    """The creatives of a candidate that fit; those of its offer are remembered for the next request that asks so."""
+    """Return the creatives that fit the request; they are cached by offer for requests for the same placement."""
     excluded = run.context.request.excluded_creatives
     if candidate.creative is not None:  # matched before, by a flow that calls this one
         return [one for one in (candidate.creative,) if one.id not in excluded and _fits(one, run, config)]
-    found = of_offers.get(candidate.offer.id)
-    if found is None:
+    fitting = cache.get(candidate.offer.id)
+    if fitting is None:
         creatives = run.catalogue.creatives.get(candidate.offer.id, ())
-        found = of_offers[candidate.offer.id] = [one for one in creatives if _fits(one, run, config)]
-    return [one for one in found if one.id not in excluded] if excluded else found
+        fitting = cache[candidate.offer.id] = [creative for creative in creatives if _fits(creative, run, config)]
+    return [creative for creative in fitting if creative.id not in excluded] if excluded else fitting
 
 
 def _fits(creative: Creative, run: Run, config: MatchConfig) -> bool:
@@ -125,22 +121,22 @@ def _fits(creative: Creative, run: Run, config: MatchConfig) -> bool:
 
 
 def prepare_filter(config: FilterConfig) -> NodeAction:
-    """Keep candidates that fulfil the conditions."""
+    """Return an action that removes candidates that do not fulfil the conditions."""
     holds = compile_conditions(config.conditions, config.combinator)
     wanted = f" {config.combinator} ".join(f"{c.field} {c.operator} {c.value!r}" for c in config.conditions)
     verdict = Verdict(True, f"the filter wants {wanted}")
 
     def act(run: Run) -> None:
-        def judge(candidate: Candidate) -> RemovalReason | None:
+        def check(candidate: Candidate) -> RemovalReason | None:
             return None if holds(partial(run.context.lookup, candidate=candidate)) else (run.node, "", verdict)
 
-        run.keep("filter", judge)
+        run.apply_check("filter", check)
 
     return act
 
 
 def compile_conditions(conditions: Sequence[Condition], combinator: str) -> Callable[[Callable[[str], object]], bool]:
-    """Prepare conditions that hold all, or any; the result asks a lookup for fields."""
+    """Compile conditions, combined with AND or OR, into a function that reads fields from a lookup."""
     tests = [compile_condition(condition) for condition in conditions]
     combine: Callable[[Iterable[bool]], bool] = any if combinator == "OR" else all
     return lambda lookup: combine(test.holds(lookup(test.field)) for test in tests)

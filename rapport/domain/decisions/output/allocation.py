@@ -1,4 +1,4 @@
-"""Spreads candidates over the placements of a request."""
+"""Optimal allocation of candidates to the placements of a request."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ K = TypeVar("K", bound=Hashable)
 
 
 def allocate_optimally(ranked: Mapping[str, Sequence[tuple[K, float]]], slots: Mapping[str, int]) -> dict[str, list[K]]:
-    """Fill placements so that the sum of scores is the largest; each item is used once.
+    """Allocate items to placements so that the sum of scores is maximal; each item is used at most once.
 
-    A maximum-weight assignment of items to slots by the Hungarian method (Kuhn 1955, in the form with potentials).
+    This is a maximum-weight assignment, solved by the Hungarian method (Kuhn 1955) with potentials.
+
+    Args:
+        ranked: By placement, its items with their scores, best first.
+        slots: Number of slots by placement.
+
+    Returns:
+        The items by placement, in the order of ``ranked``.
     """
     places = [placement for placement in ranked for _ in range(slots[placement])]
     items = sorted({item for options in ranked.values() for item, _ in options}, key=repr)
     if not places or not items:
         return {placement: [] for placement in ranked}
     scores = {placement: dict(options) for placement, options in ranked.items()}
-    # A slot may stay empty (a column of its own, worth 0); an item that does not fit is worth less than that.
+    # A slot may stay empty (a column of its own with score 0); an item that does not fit scores less than that.
     gain = [[scores[place].get(item, -1.0) for item in items] + [0.0] * len(places) for place in places]
     filled: dict[str, list[K]] = {placement: [] for placement in ranked}
     for row, column in enumerate(_solve_assignment([[-value for value in row] for row in gain])):
@@ -31,7 +38,7 @@ def allocate_optimally(ranked: Mapping[str, Sequence[tuple[K, float]]], slots: M
 
 
 class _Assignment:
-    """The state of the Hungarian method; rows and columns count from 1, 0 stands for none."""
+    """State of the Hungarian method; rows and columns are numbered from 1, and 0 stands for none."""
 
     def __init__(self, cost: Sequence[Sequence[float]]) -> None:
         self._cost = cost
@@ -39,8 +46,8 @@ class _Assignment:
         self._of_columns = [0.0] * (len(cost[0]) + 1)
         self.row_of = [0] * (len(cost[0]) + 1)
 
-    def place(self, row: int) -> None:
-        """Give a row a column, moving others along the cheapest path."""
+    def assign_row(self, row: int) -> None:
+        """Assign a column to a row, reassigning others along the cheapest augmenting path."""
         size = len(self.row_of)
         self.row_of[0] = row
         least, way, seen = [float("inf")] * size, [0] * size, [False] * size
@@ -55,7 +62,7 @@ class _Assignment:
             column = way[column]
 
     def _extend(self, column: int, least: list[float], way: list[int], seen: Sequence[bool]) -> int:
-        """Look from a column at all unseen ones; the cheapest of them."""
+        """Update the reduced costs of unseen columns as reached from a column; return the cheapest of them."""
         row = self.row_of[column]
         for other in range(1, len(least)):
             if not seen[other]:
@@ -74,12 +81,12 @@ class _Assignment:
 
 
 def _solve_assignment(cost: Sequence[Sequence[float]]) -> list[int]:
-    """The column of each row in an assignment of least cost; there are at least as many columns as rows."""
+    """Return the column of each row, from 0, in an assignment of minimal cost; needs no fewer columns than rows."""
     assignment = _Assignment(cost)
     for row in range(1, len(cost) + 1):
-        assignment.place(row)
-    found = [0] * len(cost)
+        assignment.assign_row(row)
+    columns = [0] * len(cost)
     for column, row in enumerate(assignment.row_of):
         if column and row:
-            found[row - 1] = column - 1
-    return found
+            columns[row - 1] = column - 1
+    return columns

@@ -1,8 +1,8 @@
-"""Addresses with placeholders: which part of one a value becomes, and how it may be written there.
+"""Addresses with placeholders: the part of an address that a value becomes, and its safe encoding there.
 
-A value that is an address by itself may lead anywhere, but only by a scheme that opens something. A value inside an
-address is one piece of it: it neither makes another host of it nor climbs out of its path. Browsers read addresses more
-kindly than they are written (WHATWG URL): they leave out tabs and line breaks, and take a backslash for a slash.
+A value that is a whole address may lead anywhere, but only with an allowed scheme. A value inside an address is one
+piece of it: it can neither change the host nor leave the path. Browsers parse addresses leniently (WHATWG URL): they
+ignore tabs and line breaks, and treat a backslash as a slash.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 ValueWriter: TypeAlias = Callable[[str], str | None]
-"""Writes a value into an address; None if it must not be there."""
+"""Encodes a value for its position in an address; None if the value is not allowed there."""
 
 SCHEMES: Final = ("http", "https", "mailto", "tel", "sms")
-"""What an address that a value brings along may begin with; without a scheme it is one of the site's own."""
+"""Allowed schemes of an address that comes from a value; one without a scheme is relative."""
 ADDRESS_ATTRIBUTES: Final = frozenset(
     re.findall(
         r"\S+",
@@ -40,7 +40,7 @@ TEXT_ATTRIBUTES: Final = frozenset(
         """,
     )
 )
-"""Attributes that browsers take for text; of those that are not listed nobody knows what a value could do in them."""
+"""Attributes that browsers treat as text; values in any other attribute are refused, because they might run code."""
 TEXT_PREFIXES: Final = ("aria-", "data-")
 _EXECUTABLE_SCHEMES: Final = ("javascript", "vbscript", "data", "blob", "filesystem", "view-source")
 _IMAGE: Final = re.compile(r"data:image/(?:png|gif|jpeg|webp|avif|bmp|x-icon)[;,]", re.IGNORECASE)
@@ -54,7 +54,7 @@ _STEPS: Final = re.compile(r"[/\\]")
 
 
 class AddressPart(Enum):
-    """The part of an address that a value becomes."""
+    """Part of an address that a value becomes."""
 
     WHOLE = auto()
     OPAQUE = auto()
@@ -64,10 +64,10 @@ class AddressPart(Enum):
 
 
 class AddressPosition(NamedTuple):
-    """Where a value stands in an address.
+    """Position of a value in an address.
 
     Attributes:
-        fault: Why no value is safe there; empty if some are.
+        fault: Reason why no value is safe there; else empty.
     """
 
     part: AddressPart
@@ -75,12 +75,12 @@ class AddressPosition(NamedTuple):
 
 
 def normalise_address(text: str) -> str:
-    """Return an address as browsers read it."""
+    """Return an address as browsers parse it."""
     return _IGNORED.sub("", text).lstrip(_LEADING).replace("\\", "/")
 
 
 def find_address_fault(text: str) -> str:
-    """Return what is wrong with the address that an author has written; empty for one that may be shown."""
+    """Return the fault of an address in a template: a scheme that browsers execute; empty for an allowed address."""
     scheme = _SCHEME.match(normalise_address(text))
     if scheme is None or scheme[1].lower() not in _EXECUTABLE_SCHEMES or _IMAGE.match(normalise_address(text)):
         return ""
@@ -88,11 +88,11 @@ def find_address_fault(text: str) -> str:
 
 
 def locate_value(before: str, after: str) -> AddressPosition:
-    """Tell where a value stands.
+    """Determine the part of an address that a value becomes.
 
     Args:
-        before: The text of the address before it; other values in it are a NUL.
-        after: Likewise the text after it.
+        before: Text of the address before the value; other placeholders in it are replaced by NUL.
+        after: Text of the address after the value, likewise.
     """
     text = normalise_address(before)
     scheme = _SCHEME.match(text)
@@ -118,18 +118,12 @@ def _locate_in_host(before: str, after: str) -> AddressPosition:
 
 
 def _cut_at_path(text: str) -> str:
-    found = _UNTIL_PATH.match(text)
-    return found[0] if found else ""
+    match = _UNTIL_PATH.match(text)
+    return match[0] if match else ""
 
 
 def choose_writer(part: AddressPart, before: str, after: str) -> ValueWriter:
-    """How to write a value where it stands.
-
-    Args:
-        part: What it becomes.
-        before: As of :func:`locate_value`.
-        after: Likewise.
-    """
+    """Return the function that encodes a value for its part; ``before`` and ``after`` as for :func:`locate_value`."""
     match part:
         case AddressPart.WHOLE:
             return _write_address_before_path if after.startswith("/") else write_address
@@ -144,25 +138,25 @@ def choose_writer(part: AddressPart, before: str, after: str) -> ValueWriter:
 
 
 def write_address(text: str) -> str | None:
-    """Write a value that is an address by itself."""
+    """Encode a value that is a whole address; None if its scheme is not allowed."""
     stripped = text.strip().strip(_LEADING)
     scheme, colon, _ = _cut_at_path(stripped).partition(":")
     return None if _CONTROL.search(stripped) or (colon and scheme.lower() not in SCHEMES) else stripped
 
 
 def _write_address_before_path(text: str) -> str | None:
-    """A value that a path follows: slashes alone would make a host of what follows."""
-    found = write_address(text)
-    return None if found is None or (found and not found.strip("/")) else found
+    """Encode a value that a path follows; None for slashes alone, which would turn the path into a host."""
+    address = write_address(text)
+    return None if address is None or (address and not address.strip("/")) else address
 
 
 def _write_new_segment(text: str) -> str | None:
-    """A value that begins a segment: an empty one would leave two slashes, before what would be a host."""
+    """Encode a value that begins a path segment; None for an empty one: two slashes would turn the rest into a host."""
     return _write_segment(text) if text else None
 
 
 def _write_segment(text: str) -> str | None:
-    """One segment of a path, or a part of one, that does not climb."""
+    """Encode a value as a path segment or a part of one; None if it contains a step like ``..``."""
     if any(_DOTS.fullmatch(step) for step in _STEPS.split(text)):
         return None
     return quote(text, safe="", errors="replace")

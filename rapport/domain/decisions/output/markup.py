@@ -1,6 +1,6 @@
-"""Where in an HTML text a position lies: between tags, in code, in an attribute. Read once, from the left to the right.
+"""Structure of an HTML text: tags, code and quoted attributes, read in one pass from left to right.
 
-Templates are looked at for each of their placeholders, and are as long as users like: no text is read twice.
+The position of every placeholder in a template is looked up, and templates can be long: no text is scanned twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SPACE: Final = re.compile(r"\s*")
 
 @dataclass(frozen=True, slots=True)
 class MarkupRegion:
-    """A tag, or a script or style with all that is in it."""
+    """Range of a tag, or of a script or style element with its content."""
 
     start: int
     end: int
@@ -32,12 +32,13 @@ class MarkupRegion:
 
 @dataclass(frozen=True, slots=True)
 class TagAttribute:
-    """A quoted value in a tag.
+    """Quoted attribute value in a tag.
 
     Attributes:
-        name: In lower case.
-        start: Of what is between the quotes; likewise ``end``.
-        text_at: Where its first character that is no space stands.
+        name: Name of the attribute in lower case.
+        start: Position behind the opening quote.
+        end: Position of the closing quote.
+        text_at: Position of the first character that is no space.
     """
 
     name: str
@@ -47,7 +48,7 @@ class TagAttribute:
 
 
 def find_regions(text: str) -> Iterator[MarkupRegion]:
-    """Find the tags and the code of a text, in their order. What is never closed is no tag."""
+    """Find the tags and code elements of a text, in their order; an unclosed tag is none."""
     tag_end = _TagEnds(text)
     match = _OPENS.search(text)
     while match is not None:
@@ -64,7 +65,7 @@ def find_regions(text: str) -> Iterator[MarkupRegion]:
 
 
 def find_attributes(text: str, region: MarkupRegion) -> Iterator[TagAttribute]:
-    """Find the quoted values of a tag, up to where it is none that can be understood."""
+    """Find the quoted attribute values of a tag, up to the first that cannot be parsed."""
     name = _TAG_NAME.match(text, region.start, region.end)
     at = region.start if name is None else name.end()
     while (match := _ATTRIBUTE.match(text, at, region.end)) is not None:
@@ -87,7 +88,7 @@ def find_attributes(text: str, region: MarkupRegion) -> Iterator[TagAttribute]:
 
 
 class MarkupReader:
-    """Tells of ascending positions of a text what they are in."""
+    """Reader that locates positions in a text; they must be passed in ascending order."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -100,13 +101,13 @@ class MarkupReader:
         self._is_unclosed = False
 
     def region_at(self, at: int) -> MarkupRegion | None:
-        """Return the region that a position is inside of."""
+        """Return the region that contains a position; None between regions."""
         while self._region is not None and self._region.end <= at:
             self._region = next(self._regions, None)
         return self._region if self._region is not None and self._region.start < at else None
 
     def attribute_at(self, at: int) -> TagAttribute | None:
-        """Return the quoted value that a position is in, of the tag that it is in."""
+        """Return the quoted attribute value that contains a position; None outside of one."""
         region = self.region_at(at)
         if region is None:
             return None
@@ -119,7 +120,7 @@ class MarkupReader:
         return self._attribute if self._attribute is not None and self._attribute.start <= at else None
 
     def is_in_unclosed_tag(self, at: int) -> bool:
-        """Say whether a tag is begun before a position of which no end is seen."""
+        """Return whether a tag begins before a position and is not closed up to it."""
         closed_at = self._text.rfind(">", self._read_to, at)
         begin = max(self._read_to - 1, 0) if closed_at < 0 else closed_at + 1
         opens = _OPENS.search(self._text, begin, at) is not None
@@ -129,7 +130,7 @@ class MarkupReader:
 
 
 class _TagEnds:
-    """Where a tag ends: at the first ``>`` that is in no quotes. Worked out from the right, once for all positions."""
+    """Ends of tags: the first unquoted ``>`` after each position, computed once from right to left."""
 
     def __init__(self, text: str) -> None:
         self._at = [match.start() for match in _SPECIAL.finditer(text)]
@@ -145,5 +146,5 @@ class _TagEnds:
                 following[sign] = index
 
     def after(self, position: int) -> int | None:
-        """Return the position behind the ``>`` that ends a tag; None if nothing does."""
+        """Return the position behind the ``>`` that ends a tag; None if the tag is never closed."""
         return self._ends[bisect_left(self._at, position)]

@@ -1,4 +1,4 @@
-"""The last phase: what is shown of the ranked candidates, placement by placement."""
+"""Output phase: chooses the items of each placement from the ranked candidates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
     from rapport.domain.decisions.facts import Subject
 
-_NOTHING_TO_SPREAD: Final = (
+_CANNOT_OPTIMIZE: Final = (
     "the flow allocates optimally, but the request does not deduplicate: each placement shows its best"
 )
 _TAKEN: Final = "the offer is shown in another placement"
@@ -30,16 +30,16 @@ _TAKEN: Final = "the offer is shown in another placement"
 
 @dataclass(slots=True)
 class PlacementSlot:
-    """A placement while it is filled.
+    """Placement while it is filled.
 
     Attributes:
-        run: Its candidates are ranked.
-        limit: How many it takes.
-        channel_id: Of the placement; None without a placement.
-        chosen: What it shows.
-        lost: What it cannot show, by :func:`id`; the reasons are in the trace.
-        finished: What is ready to be shown, likewise.
-        probabilities: Of each candidate to be shown.
+        run: Run with ranked candidates.
+        limit: Maximum number of items.
+        channel_id: Channel of the placement; None in a request without a placement.
+        chosen: Candidates that it shows.
+        rejected: Candidates that it cannot show, by :func:`id`; the reasons are in the trace.
+        complete: Candidates whose output is complete, by :func:`id`.
+        probabilities: Selection probability by subject.
     """
 
     run: Run
@@ -47,105 +47,119 @@ class PlacementSlot:
     placement_id: str | None = None
     channel_id: str | None = None
     chosen: list[Candidate] = field(default_factory=list)
-    lost: set[int] = field(default_factory=set)
-    finished: set[int] = field(default_factory=set)
+    rejected: set[int] = field(default_factory=set)
+    complete: set[int] = field(default_factory=set)
     probabilities: dict[Subject, float] = field(default_factory=dict)
 
-    def lose(self, stage: str, candidate: Candidate, objection: RemovalReason) -> None:
-        """Note that a candidate cannot be shown."""
-        by, name, verdict = objection
-        self.lost.add(id(candidate))
+    def reject(self, stage: str, candidate: Candidate, reason: RemovalReason) -> None:
+        """Record that a candidate cannot be shown."""
+        by, name, verdict = reason
+        self.rejected.add(id(candidate))
         self.run.recorder.placement_id = self.placement_id
         self.run.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
 
 
 def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, deduplicate: bool | None) -> None:
-    """Choose what each placement shows, and make it ready to be shown.
+    """Choose the items of each placement, and run the output phase for them.
 
-    A candidate whose content lacks a value, or that a cap forbids after what the decision shows before it, gives its
-    place to the next one.
+    The next candidate takes the place of one whose content has unresolved placeholders, or that a cap blocks because of
+    the items chosen before.
+
+    Args:
+        slots: Placements with ranked candidates.
+        program: Compiled flow.
+        deduplicate: Whether an offer is shown in one placement only; None: only if the flow allocates optimally.
     """
     is_optimal = len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots)
     if is_optimal and deduplicate is False:
-        slots[0].run.recorder.problems.append(_NOTHING_TO_SPREAD)
-    filling = _PlacementFiller(program, is_optimal if deduplicate is None else deduplicate)
-    if filling.deduplicate and is_optimal:
-        filling.fill_optimally(slots)
+        slots[0].run.recorder.problems.append(_CANNOT_OPTIMIZE)
+    filler = _PlacementFiller(program, is_optimal if deduplicate is None else deduplicate)
+    if filler.deduplicate and is_optimal:
+        filler.fill_optimally(slots)
     else:
         for slot in slots:
-            filling.fill_from_the_top(slot)
+            filler.fill_greedily(slot)
     for slot in slots:
         _note_remaining(
             slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen}
         )
-        pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.lost]
+        pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.rejected]
         slot.probabilities = dict(estimate_selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
 
 
 @dataclass(slots=True)
 class _PlacementFiller:
+    """Filler of the placements of one decision.
+
+    Attributes:
+        deduplicate: Whether an offer is shown in one placement only.
+        shown: Subjects chosen so far, in all placements.
+    """
+
     program: Program
     deduplicate: bool
-    picked: list[Subject] = field(default_factory=list)
+    shown: list[Subject] = field(default_factory=list)
     _offers: set[str] = field(default_factory=set)
     _contexts: dict[int, Context] = field(default_factory=dict)
 
-    def fill_from_the_top(self, slot: PlacementSlot) -> None:
+    def fill_greedily(self, slot: PlacementSlot) -> None:
+        """Fill a placement with the best candidates, in their order."""
         for candidate in slot.run.candidates:
             if len(slot.chosen) == slot.limit:
                 return
             if self.deduplicate and candidate.offer.id in self._offers:
-                slot.lose("group", candidate, (slot.run.node, "", Verdict(True, _TAKEN)))
-            elif self._is_fit(slot, candidate):
+                slot.reject("group", candidate, (slot.run.node, "", Verdict(True, _TAKEN)))
+            elif self._is_showable(slot, candidate):
                 slot.chosen.append(candidate)
-                self._pick(candidate)
+                self._add(candidate)
 
     def fill_optimally(self, slots: Sequence[PlacementSlot]) -> None:
-        """As :func:`allocate_optimally` says, again without those that turn out not to be fit, until all are."""
+        """Allocate optimally, and repeat without the candidates that turn out not to be showable, until all are."""
         places = sum(slot.limit for slot in slots)
         numbered = {str(number): slot for number, slot in enumerate(slots)}
         while True:
-            self.picked.clear()
+            self.shown.clear()
             ranked = {number: _score_remaining(slot, places) for number, slot in numbered.items()}
             filled = allocate_optimally(ranked, {number: slot.limit for number, slot in numbered.items()})
             for number, slot in numbered.items():
-                of_offers = {candidate.offer.id: candidate for candidate in _list_remaining(slot)}
-                slot.chosen = [of_offers[offer_id] for offer_id in filled[number]]
+                by_offer = {candidate.offer.id: candidate for candidate in _list_remaining(slot)}
+                slot.chosen = [by_offer[offer_id] for offer_id in filled[number]]
             if all(self._confirm(slot, candidate) for slot in slots for candidate in slot.chosen):
                 return
 
     def _confirm(self, slot: PlacementSlot, candidate: Candidate) -> bool:
-        is_fit = self._is_fit(slot, candidate)
-        if is_fit:
-            self._pick(candidate)
-        return is_fit
+        is_showable = self._is_showable(slot, candidate)
+        if is_showable:
+            self._add(candidate)
+        return is_showable
 
-    def _pick(self, candidate: Candidate) -> None:
-        self.picked.append(candidate.subject)
+    def _add(self, candidate: Candidate) -> None:
+        self.shown.append(candidate.subject)
         self._offers.add(candidate.offer.id)
         self._contexts.clear()
 
-    def _is_fit(self, slot: PlacementSlot, candidate: Candidate) -> bool:
-        if self.picked and slot.run.guards:
+    def _is_showable(self, slot: PlacementSlot, candidate: Candidate) -> bool:
+        if self.shown and slot.run.rechecks:
             context = self._contexts.get(id(slot))
             if context is None:
-                context = self._contexts[id(slot)] = slot.run.context.after(tuple(self.picked))
-            for guard in slot.run.guards:
-                objection = guard(candidate, context)
-                if objection is not None:
-                    slot.lose("contact_policy", candidate, objection)
+                context = self._contexts[id(slot)] = slot.run.context.with_shown(tuple(self.shown))
+            for recheck in slot.run.rechecks:
+                reason = recheck(candidate, context)
+                if reason is not None:
+                    slot.reject("contact_policy", candidate, reason)
                     return False
-        return id(candidate) in slot.finished or finish_candidate(slot, candidate, self.program)
+        return id(candidate) in slot.complete or finish_candidate(slot, candidate, self.program)
 
 
 def _list_remaining(slot: PlacementSlot) -> list[Candidate]:
-    return [candidate for candidate in slot.run.candidates if id(candidate) not in slot.lost]
+    return [candidate for candidate in slot.run.candidates if id(candidate) not in slot.rejected]
 
 
 def _score_remaining(slot: PlacementSlot, places: int) -> list[tuple[str, float]]:
-    """The offers that may be in an optimal allocation: no placement needs more than there are places in all.
+    """Return the offers that can be part of an optimal allocation, with their scores.
 
-    A mandatory offer is worth more than all others together.
+    No placement needs more candidates than there are places in all placements. A mandatory offer scores more than all
+    other offers together.
     """
     left, now_ms = _list_remaining(slot)[:places], slot.run.context.now_ms
     bonus = 1 + places * max((candidate.score or 0.0 for candidate in left), default=0.0)
@@ -155,7 +169,7 @@ def _score_remaining(slot: PlacementSlot, places: int) -> list[tuple[str, float]
 
 
 def finish_candidate(slot: PlacementSlot, candidate: Candidate, program: Program) -> bool:
-    """Run the output phase for a candidate; whether its content is complete."""
+    """Run the output phase for a candidate; return whether all placeholders in its content have a value."""
     run = slot.run
     run.recorder.placement_id = slot.placement_id
     lookup = partial(run.context.lookup, candidate=candidate)
@@ -169,20 +183,20 @@ def finish_candidate(slot: PlacementSlot, candidate: Candidate, program: Program
         if rendered.unresolved:
             reason = f"its content has no value for {', '.join(rendered.unresolved)}"
             verdict = Verdict(True, reason, {"unresolved": list(rendered.unresolved)}, is_fault=True)
-            slot.lose("render", candidate, (candidate.creative.id, candidate.creative.name, verdict))
+            slot.reject("render", candidate, (candidate.creative.id, candidate.creative.name, verdict))
             return False
         candidate.content = rendered.content
-    slot.finished.add(id(candidate))
+    slot.complete.add(id(candidate))
     return True
 
 
 def _note_remaining(slot: PlacementSlot, shown_elsewhere: set[str]) -> None:
-    """Say of what is left why it is not shown."""
+    """Record why the remaining candidates are not shown."""
     chosen = set(map(id, slot.chosen))
     behind = Verdict(True, f"ranked behind the first {slot.limit}")
     slot.run.recorder.placement_id = slot.placement_id
     for candidate in slot.run.candidates:
-        if id(candidate) in chosen or id(candidate) in slot.lost:
+        if id(candidate) in chosen or id(candidate) in slot.rejected:
             continue
         is_taken = len(chosen) < slot.limit and candidate.offer.id in shown_elsewhere
         verdict = Verdict(True, _TAKEN) if is_taken else behind
@@ -190,11 +204,11 @@ def _note_remaining(slot: PlacementSlot, shown_elsewhere: set[str]) -> None:
 
 
 def couple_placements(slots: Sequence[PlacementSlot], *, override: str | None) -> None:
-    """Empty all placements of an atomic channel of which one stayed empty.
+    """Empty all placements of an atomic channel if one of them stayed empty.
 
     Args:
-        slots: Filled.
-        override: The flow's own mode, which comes before the channels'.
+        slots: Filled placements.
+        override: Coupling mode of the flow, which takes precedence over those of the channels.
     """
     for slot in slots:
         channel = slot.run.catalogue.channels.get(slot.channel_id or "")
@@ -214,5 +228,5 @@ def _empty_channel(empty: PlacementSlot, siblings: Sequence[PlacementSlot]) -> N
         recorder.coupling.append(record)
         verdict = Verdict(True, f"placement {empty.placement_id} of the same atomic channel stayed empty")
         for candidate in slot.chosen:
-            slot.lose("group", candidate, (slot.channel_id or "", "", verdict))
+            slot.reject("group", candidate, (slot.channel_id or "", "", verdict))
         slot.chosen.clear()

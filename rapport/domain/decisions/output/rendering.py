@@ -1,4 +1,4 @@
-"""A creative's texts with a candidate's values in them. docs/formulas.md says what placeholders mean."""
+"""Rendering of a creative's texts for a candidate; docs/formulas.md defines the placeholders."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 Lookup: TypeAlias = Callable[[str], object]
 
 _LARGEST: Final = 10**21
-"""Integers beyond it are no values; Python refuses to write very large ones."""
+"""Limit of integers that count as values: Python refuses to format very large ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedContent:
-    """A creative's content for one candidate.
+    """Content of a creative, rendered for one candidate.
 
     Attributes:
-        content: By the names of the creative's fields.
-        unresolved: Placeholders that have no value or must not get one; nothing stands in their place. A candidate
-            that has some is not shown.
+        content: Texts by the creative's field names.
+        unresolved: Names of placeholders without an allowed value; nothing is written in their place. A candidate with
+            unresolved placeholders is not shown.
     """
 
     content: Mapping[str, str]
@@ -33,16 +33,16 @@ class RenderedContent:
 
 
 def render(creative: Creative, lookup: Lookup) -> RenderedContent:
-    """Put values into a creative's texts.
+    """Render a creative's texts.
 
-    The first of these that is there and not empty is the value of a placeholder: what the lookup has under its name
-    (for a bare name a computed value or a field of the offer); what it has under the declared source, else the
-    declared fallback; for a bare name the attribute of the customer, then of the request; the fallback. Values cannot
-    change what the text around them means, and are not searched for placeholders.
+    The value of a placeholder is the first of these that exists and is not empty: the field of its name (for a bare
+    name a computed value or a field of the offer); the field named by the declared source, else the declared fallback;
+    for a bare name the attribute of the customer, then of the request; the fallback. Values are encoded so that they
+    cannot change the meaning of the text around them, and are not searched for placeholders.
 
     Args:
-        creative: Whose content is rendered.
-        lookup: From a dotted name to a value, None where there is none.
+        creative: Creative whose content is rendered.
+        lookup: Returns the value of a dotted name, None if there is none.
     """
     declared = {variable.variable: variable for variable in creative.personalization}
     content: dict[str, str] = {}
@@ -64,7 +64,7 @@ def render(creative: Creative, lookup: Lookup) -> RenderedContent:
 
 
 def _encode_value(slot: Placeholder, variable: PersonalizationVariable | None, lookup: Lookup) -> str | None:
-    """The value of a slot, ready to be put there; an empty one counts where there is nothing else."""
+    """Return the encoded value of a placeholder; an empty one only if there is no other, None if there is none."""
     best = None
     for text in _list_values(slot.name, variable, lookup):
         if text:
@@ -86,7 +86,7 @@ def _list_values(name: str, variable: PersonalizationVariable | None, lookup: Lo
 
 
 def _look_up(name: str, lookup: Lookup) -> Iterator[str | None]:
-    """A field as a text; a bare name is also looked for in the attributes of the customer and of the request."""
+    """Look a field up; a bare name also in the attributes of the customer, then of the request."""
     yield _format_value(lookup(name))
     if "." not in name:
         yield _format_value(lookup(f"customer.{name}"))
@@ -94,7 +94,7 @@ def _look_up(name: str, lookup: Lookup) -> Iterator[str | None]:
 
 
 def _format_value(raw: object) -> str | None:
-    """A value as customers read it; large ids keep all their digits."""
+    """Format a value for customers; large integers such as ids keep all their digits."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw) if abs(raw) < _LARGEST else None
     return to_text(to_value(raw))

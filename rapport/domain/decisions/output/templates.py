@@ -1,4 +1,4 @@
-"""Texts with placeholders: what is one, and how a value may be written in its place."""
+"""Templates: parsing of texts with placeholders, and the safe encoding of a value in each place."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from rapport.domain.decisions.output.links import (
 from rapport.domain.decisions.output.markup import MarkupReader, find_attributes, find_regions
 
 Encode: TypeAlias = Callable[[str], str | None]
-"""Writes a value so that it cannot change what the text around it means; None where no way of writing is safe."""
+"""Encodes a value so that it cannot change the meaning of the text around it; None if no encoding is safe."""
 
 EncoderAt: TypeAlias = Callable[[int], Encode | None]
-"""How to write a value at a place in a template; None inside code. Places are asked for in their order."""
+"""Returns the encoder for a position in a template, None inside code; called with ascending positions."""
 
 MAX_TEMPLATE: Final = 200_000
 MAX_PLACEHOLDERS: Final = 1_000
@@ -46,7 +46,7 @@ _SHOWN_AS_TEXT: Final = frozenset({"email_text", "push_notification", "sms_text"
 
 
 class TextFormat(Enum):
-    """What the text of a field is."""
+    """Format of a field's text."""
 
     PLAIN = auto()
     LINE = auto()
@@ -57,10 +57,10 @@ class TextFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RefusingEncoder:
-    """The encoder of a place where no value is safe.
+    """Encoder of a place where no value is allowed.
 
     Attributes:
-        reason: Why, of the placeholder; empty where the place is right and the placeholder is none.
+        reason: Reason why no value is safe there; empty if only the placeholder's name is invalid.
     """
 
     reason: str = ""
@@ -76,11 +76,11 @@ _IN_TAG: Final = RefusingEncoder("stands in a tag, but in no quoted attribute")
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A place for a value.
+    """Placeholder in a template.
 
     Attributes:
-        written: As the template has it.
-        only_declared: Ordinary text unless the creative declares the variable: ``{3}`` is no placeholder by itself.
+        written: Source text of the placeholder.
+        only_declared: Whether it is ordinary text unless the creative declares the variable, such as ``{3}``.
     """
 
     name: str
@@ -93,11 +93,11 @@ Template: TypeAlias = tuple[str | Placeholder, ...]
 
 
 def detect_format(template_type: str, field: str, template: str) -> TextFormat:
-    """Tell what a field's text is.
+    """Detect the format of a field's text.
 
-    Addresses are fields whose name ends in url, uri, link, href or src. A webhook's field that begins like JSON is
-    JSON. HTML is the body of an HTML e-mail, a field with html in its name, and every text with a tag or an entity in
-    it, unless the template is of a kind that is shown as plain text. A subject is one line.
+    Fields whose name ends in url, uri, link, href or src are addresses. A webhook's field that begins like JSON is
+    JSON. The body of an HTML e-mail, a field with html in its name, and every text with a tag or an entity are HTML,
+    unless templates of this type are shown as plain text. A subject is a single line.
     """
     name = field.lower()
     if name.endswith(_ADDRESS_NAMES):
@@ -114,7 +114,7 @@ def detect_format(template_type: str, field: str, template: str) -> TextFormat:
 
 
 def find_template_fault(template_type: str, field: str, template: str) -> str:
-    """Return what is wrong with the text of a field; empty for one that may be stored."""
+    """Return the fault of a field's text; empty if the text can be stored."""
     if len(template) > MAX_TEMPLATE:
         return f"has {len(template):,} characters; {MAX_TEMPLATE:,} are allowed"
     count = sum(1 for _ in _PLACEHOLDER.finditer(template))
@@ -139,7 +139,7 @@ def _list_addresses(template: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1_024)
 def parse_template(template_type: str, field: str, template: str) -> Template:
-    """Split the text of a field into text and slots."""
+    """Split the text of a field into plain texts and placeholders."""
     return tuple(part for part in _split_template(template, detect_format(template_type, field, template)) if part)
 
 
@@ -182,14 +182,14 @@ def _choose_address_encoder(template: str) -> EncoderAt:
 
 
 def _make_address_encoder(template: str, start: int, at: int, end: int, read: Callable[[str], str]) -> Encode:
-    """How to write a value into an address.
+    """Return the encoder of a placeholder inside an address.
 
     Args:
-        template: Holds the address.
-        start: Where it begins.
-        at: Where the placeholder does.
-        end: Where the address ends.
-        read: What the text of the address is to whoever follows it.
+        template: Text that contains the address.
+        start: Position where the address begins.
+        at: Position of the placeholder.
+        end: Position where the address ends.
+        read: Decodes the address from its source text, for example from HTML.
     """
     if end - start > MAX_ADDRESS:
         return RefusingEncoder(f"stands in an address of more than {MAX_ADDRESS:,} characters")
@@ -206,7 +206,10 @@ def _choose_html_encoder(template: str) -> EncoderAt:
 
 
 def _make_html_encoder(template: str, reader: MarkupReader, at: int) -> Encode | None:
-    """Between tags and in quoted attributes a value is escaped; elsewhere in a tag none is safe."""
+    """Return the encoder of a position in HTML; None inside code.
+
+    Values are escaped between tags and in quoted text attributes, encoded in addresses, and refused elsewhere in tags.
+    """
     is_unclosed = reader.is_in_unclosed_tag(at)
     around = reader.region_at(at)
     if around is None:

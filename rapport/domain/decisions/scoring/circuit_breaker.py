@@ -1,4 +1,4 @@
-"""When a model that fails is left alone for a while, so that decisions do not wait for it and are not spoiled by it."""
+"""Circuit breaker of models: a model that keeps failing is not called for a while."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ OPEN_MS: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """How a model has been doing.
+    """State of a model's circuit.
 
     Attributes:
-        failures: In a row.
-        opened_at_ms: When it was last decided to leave it alone; None if that never was, or it works again.
+        failures: Number of consecutive failures.
+        opened_at_ms: Time at which the circuit was last opened, epoch milliseconds; None if it is closed.
     """
 
     failures: int = 0
     opened_at_ms: int | None = None
 
     def is_open(self, now_ms: int) -> bool:
-        """Whether the model is left alone. It is for 60 s; then it may be tried again."""
+        """Return whether the model must not be called: for 60 s after the circuit was opened."""
         return self.opened_at_ms is not None and now_ms < self.opened_at_ms + OPEN_MS
 
     def after_failure(self, now_ms: int) -> CircuitState:
-        """The state after it failed: the fifth failure in a row opens the circuit, and so does a failed new trial.
+        """Return the state after a failure: the fifth in a row opens the circuit, and so does a failed retry.
 
-        A decision that was under way when the circuit opened does not keep it open for longer.
+        A failure while the circuit is open, in a decision that started before, does not keep it open for longer.
         """
         if self.is_open(now_ms):
             return self
@@ -36,5 +36,5 @@ class CircuitState:
         return CircuitState(failures, now_ms if failures >= FAILURES_TO_OPEN else None)
 
     def after_success(self) -> CircuitState:
-        """The state after it gave a score."""
+        """Return the state after a success: closed."""
         return CircuitState()

@@ -1,4 +1,4 @@
-"""Which creative of an offer is shown, where several could be."""
+"""Choice of one creative among the candidates of an offer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def choose_creatives(run: Run) -> None:
-    """Leave one candidate of each offer. Comes after scoring and before ranking.
+    """Keep one candidate of each offer. Runs after scoring and before ranking.
 
-    Creatives of one channel stand in an A/B test: each customer gets the same one each time, by their weights
+    Creatives on the same channel form an A/B test: each customer always gets the same one, assigned by their weights
     (:func:`rapport.domain.experiments.assignment.pick_creative`); if all weights are 0, the one with the smallest id.
     Between channels the higher score decides, then the smaller id of the creative.
     """

@@ -1,4 +1,4 @@
-"""With which exponents the four factors go into a score."""
+"""Exponents of the four factors in the score formula."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Exponents(NamedTuple):
-    """They add up to 1."""
+    """Exponents of the factors; they add up to 1."""
 
     propensity: float
     relevance: float
@@ -33,12 +33,12 @@ FACTOR_BY_OBJECTIVE: Final[Mapping[str, str]] = {
     "emphasis": "emphasis",
     "fairness": "emphasis",
 }
-"""Which factor an objective of a ranking profile stands for; where several stand for one, their weights add up."""
+"""Factor by objective of a ranking profile; the weights of objectives with the same factor are summed."""
 
 
 def choose_exponents(run: Run, config: ScoreConfig) -> Callable[[Candidate], Exponents]:
-    """The exponents of each candidate: of the first override that covers it, else of the node's profile or weights."""
-    usual = _read_profile(run, config.strategy_profile_id) or _read_weights(config.formula or FormulaWeights())
+    """Return a function from candidates to exponents: of the first covering override, else of the node itself."""
+    default = _read_profile(run, config.strategy_profile_id) or _read_weights(config.formula or FormulaWeights())
     overrides = [
         (override, exponents)
         for override in config.strategy_overrides
@@ -49,7 +49,7 @@ def choose_exponents(run: Run, config: ScoreConfig) -> Callable[[Candidate], Exp
         for override, exponents in overrides:
             if _is_covered(override, candidate):
                 return exponents
-        return usual
+        return default
 
     return choose
 
@@ -69,7 +69,7 @@ def _read_weights(weights: FormulaWeights) -> Exponents:
 
 
 def _read_profile(run: Run, profile_id: str) -> Exponents | None:
-    """A profile's weights, added up by factor and scaled to a sum of 1; None if it cannot be used."""
+    """Return a profile's weights, summed by factor and scaled to a sum of 1; None if the profile cannot be used."""
     if not profile_id:
         return None
     profile = run.catalogue.profiles.get(profile_id)

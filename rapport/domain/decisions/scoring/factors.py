@@ -1,20 +1,20 @@
-"""What a score can be made of besides the propensity, each from 0 to 1.
+"""Factors of a score besides the propensity, each from 0 to 1.
 
 ==========  ===========================================================================================================
-relevance   How well the offer suits the customer now: the mean of the parts about which anything is known.
+relevance   Suitability of the offer for the customer now: the mean of those parts whose inputs are known.
             recency: ``1 - 0.9 * 2^(-days / 7)`` since the last contact about the offer; 1 without one.
             channel: 1 if the creative's channel is the customer's ``preferred_channel`` (id or type), else 0.5.
             segment: 1 if a tag of the offer names one of the customer's segments, else 0.5.
             product: 1 if the offer's product type is among the customer's ``interests``, else 0.5.
-impact      What the offer is worth: its business value; else its margin, else its revenue value, both as
+impact      Value of the offer: its business value; else its margin, else its revenue value, both as
             ``amount / (amount + reference value)`` (below 0 counts as 0); 0.5 if it has none of them.
 emphasis    Its priority / 100.
-fairness    ``1 / (1 + n / m)`` where n is how often it was shown, and m how often one of the tenant's offers was on
-            average, of those that ever were.
-fatigue     ``1 / (1 + n)`` where n is how often the customer saw it in this calendar week.
+fairness    ``1 / (1 + n / m)`` where n is the number of the offer's impressions, and m the mean of this number over
+            the tenant's offers that have any.
+fatigue     ``1 / (1 + n)`` where n is the number of impressions for the customer in this calendar week.
 ==========  ===========================================================================================================
 
-None of them depends on the other candidates: whether another offer competes turns no two round.
+No factor depends on the other candidates, so that a further candidate never changes the order of two others.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _WEEK: Final = Window(WindowKind.CALENDAR, WindowUnit.WEEK)
 
 
 class Factors:
-    """Factors of the candidates of one decision.
+    """Factors of the candidates of one decision; the module defines each.
 
     Args:
-        context: What the decision knows.
-        reference_value: The margin or revenue value at which impact is 0.5.
+        context: Request and facts of the decision.
+        reference_value: Margin or revenue value at which impact is 0.5.
     """
 
     def __init__(self, context: Context, reference_value: float) -> None:
@@ -53,7 +53,7 @@ class Factors:
         self._interests = [interests] if isinstance(interests, str) else interests
 
     def relevance(self, candidate: Candidate) -> float:
-        """See the module."""
+        """Compute the relevance."""
         parts = [self.recency(candidate)]
         if self._preferred_channel and candidate.channel is not None:
             own = (candidate.channel.id, candidate.channel.channel_type)
@@ -65,15 +65,15 @@ class Factors:
         return sum(parts) / len(parts)
 
     def recency(self, candidate: Candidate) -> float:
-        """The part of relevance."""
-        last_ms = self._context.tallies.latest_contact(_select_offer(candidate.offer.id))
+        """Compute the recency, a part of the relevance."""
+        last_ms = self._context.history.latest_contact(_select_offer(candidate.offer.id))
         if last_ms is None:
             return 1.0
         days = max(0, self._context.now_ms - last_ms) / DAY_MS
         return float(1 - 0.9 * 2 ** (-days / _HALF_LIFE_DAYS))
 
     def impact(self, candidate: Candidate) -> float:
-        """See the module."""
+        """Compute the impact."""
         offer = candidate.offer
         if offer.business_value is not None:
             return offer.business_value
@@ -82,28 +82,28 @@ class Factors:
         return _UNKNOWN_IMPACT if offer.revenue_value is None else self.revenue(candidate)
 
     def margin(self, candidate: Candidate) -> float:
-        """The margin on the scale of impact; 0 without one."""
+        """Compute the margin on the scale of impact; 0 without a margin."""
         return self._scaled(candidate.offer.margin or 0.0)
 
     def revenue(self, candidate: Candidate) -> float:
-        """The revenue value on the scale of impact; 0 without one."""
+        """Compute the revenue value on the scale of impact; 0 without a revenue value."""
         return self._scaled(candidate.offer.revenue_value or 0.0)
 
     def _scaled(self, amount: float) -> float:
         return 1 - self._reference_value / (max(0.0, amount) + self._reference_value)
 
     def emphasis(self, candidate: Candidate) -> float:
-        """See the module."""
+        """Compute the emphasis."""
         return candidate.offer.priority / 100
 
     def fairness(self, candidate: Candidate) -> float:
-        """See the module."""
+        """Compute the fairness."""
         tenant = self._context.tenant
         shown = tenant.shown.get(candidate.offer.id, 0)
         return 1 / (1 + shown / tenant.mean_shown) if shown else 1.0
 
     def fatigue(self, candidate: Candidate) -> float:
-        """See the module."""
+        """Compute the fatigue."""
         return 1 / (1 + self._context.count(_WEEK, _select_offer(candidate.offer.id)).impressions)
 
 
@@ -126,4 +126,4 @@ OBJECTIVES: Final[Mapping[str, Factor | None]] = {
     "fairness": Factors.fairness,
     "fatigue": Factors.fatigue,
 }
-"""What a ranking profile may weigh; None stands for the propensity, which ``conversion`` is another word for."""
+"""Objectives of a ranking profile; None stands for the propensity, of which ``conversion`` is a synonym."""

@@ -1,4 +1,4 @@
-"""Asking models: which one scores this customer, and what happens when it cannot."""
+"""Choice of the model that scores a customer, and calls that survive a model's failure."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ModelCall:
-    """A model in one decision.
+    """Calls of a model in one decision.
 
     Attributes:
-        verdicts: None once it has failed, and from the start if its circuit is open or there is no such model.
-        fault: What it failed of.
+        scorer: Scores a candidate; None once the model has failed, or if it is missing or its circuit is open.
+        fault: Reason of the failure.
     """
 
     key: str
-    verdicts: CandidateScorer | None
+    scorer: CandidateScorer | None
     fault: str = ""
 
-    def ask(self, candidate: Candidate) -> ModelScore | None:
-        """What the model says; None where it has failed, now or before."""
-        if self.verdicts is None:
+    def score(self, candidate: Candidate) -> ModelScore | None:
+        """Return the model's score of a candidate; None if the model fails now or has failed before."""
+        if self.scorer is None:
             return None
         try:
-            scored = self.verdicts(candidate)
+            scored = self.scorer(candidate)
         except Exception as error:  # noqa: BLE001 - whatever a model does, the decision goes on without it
             self.fault = f"{type(error).__name__}: {error}"
         else:
             if 0.0 <= scored.score <= 1.0:
                 return scored
             self.fault = f"its score {scored.score!r} is not between 0 and 1"
-        self.verdicts = None
+        self.scorer = None
         return None
 
 
 def prepare_model(run: Run, key: str, random: Random) -> ModelCall:
-    """Make a model ready for this decision's candidates."""
+    """Prepare the calls of a model for this decision's candidates."""
     scorer = run.catalogue.scorers.get(key)
     if scorer is None:
         return ModelCall(key, None, "there is no such active model")
@@ -61,13 +61,13 @@ def prepare_model(run: Run, key: str, random: Random) -> ModelCall:
 
 
 class ModelChoice(NamedTuple):
-    """The model of this customer.
+    """Model chosen for a customer.
 
     Attributes:
-        key: Empty where there is none.
-        variant: Of an experiment or a split; empty without either.
-        share: The part of all customers that gets it.
-        is_held_out: Whether an experiment keeps the customer from all models.
+        key: Key of the model; empty if there is none.
+        variant: Variant of the experiment or traffic split; empty without either.
+        share: Share of all customers to whom the model is assigned, 0 to 1.
+        is_held_out: Whether the customer is in the holdout of an experiment, which gets no model.
     """
 
     key: str
@@ -77,9 +77,9 @@ class ModelChoice(NamedTuple):
 
 
 def choose_model(run: Run, config: ScoreConfig) -> ModelChoice:
-    """Which model scores this customer: by experiment, by weights, or the one that the node names.
+    """Choose the model for this customer: by experiment, by weights, or the node's own.
 
-    An assignment by experiment is noted with the run.
+    An assignment by experiment is recorded in the run.
     """
     split = config.champion_challenger
     if split is None or not split.enabled:
@@ -103,7 +103,7 @@ def _choose_by_experiment(run: Run, experiment: Experiment) -> ModelChoice:
 
 
 def _choose_by_weights(run: Run, split: ChampionChallengerConfig) -> ModelChoice | None:
-    """By the shares of the node itself, drawn like those of an experiment with the key ``#node:<id of the node>``."""
+    """Choose by the weights of the node; assignments are those of an experiment with the key ``#node:<node id>``."""
     models: Sequence[WeightedModel] = (*([split.champion] if split.champion else []), *split.challengers)
     total = sum(model.weight for model in models)
     if total <= 0:

@@ -1,4 +1,4 @@
-"""The optimize node: scores by the weighted objectives of a ranking profile."""
+"""Optimize node: arbitration by the weighted objectives of a ranking profile."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def optimize_candidates(run: Run, config: OptimizeConfig) -> None:
     """Score every candidate by the weighted mean of its objectives, times its fit, times its levers.
 
-    The node's own weights come on top of the profile's and take their places. Objectives that are not known
-    (:data:`rapport.domain.decisions.scoring.factors.OBJECTIVES`) are left out and noted; without any the scores stay.
+    The node's own weights override those of the profile. Unknown objectives (see
+    :data:`rapport.domain.decisions.scoring.factors.OBJECTIVES`) are ignored and noted in the trace. If no weight is
+    left, the scores stay as they are.
     """
     weights = _merge_weights(run, config)
     total = sum(weights.values())
@@ -68,12 +69,12 @@ def _replace_score(candidate: Candidate, others: float, of_propensity: float, pr
     before = candidate.valuation
     factor = before.factor if before else candidate.fit
 
-    def worth(value: float) -> float:
+    def score(value: float) -> float:
         return others + of_propensity * value
 
-    prospects = before.prospects if before and of_propensity else None
-    candidate.score = worth(propensity) * factor
-    candidate.valuation = Valuation(propensity, worth, factor, prospects)
+    distribution = before.distribution if before and of_propensity else None
+    candidate.score = score(propensity) * factor
+    candidate.valuation = Valuation(propensity, score, factor, distribution)
 
 
 def _note_score(run: Run, candidate: Candidate, explanation: Mapping[str, object]) -> None:

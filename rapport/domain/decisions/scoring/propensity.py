@@ -1,10 +1,10 @@
-"""How probable a positive answer is: from the caller, from a model that must decide, from evidence, else from a model.
+"""Propensity: the probability of a positive answer, from the caller, from evidence or from a model.
 
-The order, and what the trace calls each level:
+The levels in their order, by their names in the trace:
 
 1. ``request``: the caller's own model scored this offer for this customer (``attributes.propensityScores``).
-2. ``model``, where it must decide: it is a bandit, which has the evidence in itself already, or one that an experiment
-   or a champion/challenger split gave to this customer, which could not be compared if evidence took its place.
+2. ``model``, if it takes precedence: a bandit, which includes the evidence itself, or a model assigned by an experiment
+   or a champion/challenger split, which could not be compared if evidence replaced its scores.
 3. ``offer``: 50 or more answers about the offer: their positive rate.
 4. ``blend``: 1 to 49 answers: ``(n * rate + 10 * fallback) / (n + 10)``, where the fallback is the first of 5 to 8.
 5. ``category``: the rate of the offer's category, from 20 answers.
@@ -36,25 +36,26 @@ DEFAULT: Final = 0.5
 
 
 class PropensityEstimate(NamedTuple):
-    """A propensity.
+    """Estimate of a propensity.
 
     Attributes:
-        value: None where it depends on a model that failed.
-        explanation: Its level, and the numbers it was worked out of.
+        value: Propensity; None if it depends on a model that failed.
+        explanation: Level and inputs of the estimate, for the trace.
+        distribution: Computes the distribution of a bandit's scores; None for any other source.
     """
 
     value: float | None
     explanation: Mapping[str, Any]
-    prospects: Callable[[], ScoreDistribution] | None = None
+    distribution: Callable[[], ScoreDistribution] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PropensityEstimator:
-    """Propensities of one decision's candidates.
+    """Estimator of the propensities of one decision's candidates.
 
     Attributes:
-        model: None where the node names none.
-        must_decide: Whether the model comes before evidence.
+        model: Model of the node; None if the node names none.
+        must_decide: Whether the model takes precedence over evidence.
     """
 
     context: Context
@@ -62,7 +63,7 @@ class PropensityEstimator:
     must_decide: bool = False
 
     def estimate(self, candidate: Candidate) -> PropensityEstimate:
-        """The propensity of a candidate."""
+        """Estimate the propensity of a candidate."""
         given = self.context.request.propensities.get(candidate.offer.id)
         if given is not None and math.isfinite(given):
             return PropensityEstimate(min(1.0, max(0.0, given)), {"level": "request"})
@@ -105,11 +106,11 @@ class PropensityEstimator:
     def _from_model(self, candidate: Candidate) -> PropensityEstimate:
         if self.model is None:
             return PropensityEstimate(DEFAULT, {"level": "default"})
-        scored = self.model.ask(candidate)
+        scored = self.model.score(candidate)
         if scored is None:
             return PropensityEstimate(None, {"level": "model", "model": self.model.key, "failed": True})
         return PropensityEstimate(
-            scored.score, {"level": "model", "model": self.model.key, **scored.explanation}, scored.prospects
+            scored.score, {"level": "model", "model": self.model.key, **scored.explanation}, scored.distribution
         )
 
 

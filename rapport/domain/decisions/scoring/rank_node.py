@@ -1,13 +1,14 @@
-"""The rank node: in which order candidates go, and how many stay.
+"""Rank node: orders the candidates and keeps the first ones.
 
-Mandatory offers go first, by score. Then, by method:
+Mandatory offers come first, by score. The others follow by method:
 
-top_score    the highest score next.
-diversity    the highest ``score / 2^n`` next, where n candidates of its category (mandatory ones too) went before.
-round_robin  the categories take turns, in the order of their best scores; each gives its highest score next.
+top_score    by descending score.
+diversity    the highest ``score / 2^n`` next, where n is the number of candidates of its category (mandatory ones, too)
+             ranked before.
+round_robin  the categories take turns, in the order of their best scores; each contributes its highest score next.
 
-Offers without a category make one of their own together. Of equal scores the higher priority goes first, then the
-smaller id of the offer, then of the creative.
+Offers without a category form a category together. Ties are broken by higher priority, then by smaller id of the
+offer, then of the creative.
 """
 
 from __future__ import annotations
@@ -27,27 +28,25 @@ if TYPE_CHECKING:
 
 
 def rank_candidates(run: Run, config: RankConfig) -> None:
-    """Order the candidates, and keep the first ones."""
-    field = RankingPool.of(run.candidates, run.context.now_ms)
-    order = field.arrange(
-        [candidate.score or 0.0 for candidate in field.candidates], config.method, config.max_candidates
-    )
+    """Rank the candidates of a run, and keep the first ``max_candidates``."""
+    pool = RankingPool.build(run.candidates, run.context.now_ms)
+    order = pool.rank([candidate.score or 0.0 for candidate in pool.candidates], config.method, config.max_candidates)
     kept = frozenset(order)
-    for index, candidate in enumerate(field.candidates):
+    for index, candidate in enumerate(pool.candidates):
         if index not in kept:
             reason = f"ranked behind the first {config.max_candidates}"
             detail = {"score": candidate.score, "method": config.method, "maxCandidates": config.max_candidates}
             run.recorder.note_removal("rank", run.node, candidate, Verdict(True, reason, detail))
-    run.candidates = [field.candidates[index] for index in order]
+    run.candidates = [pool.candidates[index] for index in order]
 
 
 @dataclass(frozen=True, slots=True)
 class RankingPool:
-    """Candidates of a ranking, in the order that equal scores have.
+    """Candidates of a ranking, in the order in which ties are broken.
 
     Attributes:
-        categories: Of each candidate, as a number.
-        mandatory: How many go first; they lead the list.
+        categories: Number of each candidate's category.
+        mandatory: Number of mandatory candidates; they lead the list.
     """
 
     candidates: Sequence[Candidate]
@@ -55,8 +54,8 @@ class RankingPool:
     mandatory: int
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate], now_ms: int) -> RankingPool:
-        """Prepare candidates."""
+    def build(cls, candidates: Sequence[Candidate], now_ms: int) -> RankingPool:
+        """Build the pool of some candidates."""
         ordered = sorted(candidates, key=_make_sort_key)
         first = [one for one in ordered if one.offer.mandatory and is_mandatory_now(one.offer, now_ms)]
         if first:
@@ -66,13 +65,13 @@ class RankingPool:
         categories = [numbers.setdefault(candidate.offer.category_id, len(numbers)) for candidate in ordered]
         return cls(ordered, categories, len(first))
 
-    def arrange(self, scores: Sequence[float], method: str, places: int) -> list[int]:
-        """The candidates that get the places, in their order, as indices.
+    def rank(self, scores: Sequence[float], method: str, places: int) -> list[int]:
+        """Return the indices of the candidates that get a place, in ranked order.
 
         Args:
-            scores: Of the candidates, index by index.
-            method: Of the rank node.
-            places: At most so many.
+            scores: Score of each candidate, by index.
+            method: Method of the rank node.
+            places: Maximum number of places.
         """
         first = sorted(range(self.mandatory), key=scores.__getitem__, reverse=True)[:places]
         others = sorted(range(self.mandatory, len(scores)), key=scores.__getitem__, reverse=True)
@@ -83,7 +82,7 @@ class RankingPool:
         return first + others[: places - len(first)]
 
     def _spread(self, others: Sequence[int], scores: Sequence[float], first: Sequence[int]) -> list[int]:
-        """Each candidate's score is halved once for every better one of its category; so it goes where it belongs."""
+        """Rank by diversity: sort by scores that are halved once for every better candidate of the same category."""
         halving: dict[int, float] = {}
         for index in first:
             category = self.categories[index]

@@ -1,4 +1,4 @@
-"""The methods of the score node: from a candidate and its propensity to a score, before fit and levers."""
+"""Methods of the score node: functions from a candidate and its propensity to a score, before fit and levers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class ScoreFunction(NamedTuple):
-    """What a method makes of one candidate.
+    """Score of one candidate as a function of its propensity.
 
     Attributes:
-        of: From a propensity to a score.
-        explanation: What else went into it.
+        apply: Maps a propensity to the score.
+        explanation: Other inputs of the score, for the trace.
     """
 
-    of: Callable[[float], float]
+    apply: Callable[[float], float]
     explanation: Mapping[str, Any]
 
 
@@ -33,7 +33,7 @@ ScoreMethod = Callable[["Candidate"], ScoreFunction]
 
 
 def choose_method(run: Run, config: ScoreConfig, name: str) -> ScoreMethod:
-    """The method of a name, for the candidates of a run."""
+    """Return the scoring method of a name, prepared for a run."""
     if name == "propensity":
         return _score_by_propensity
     if name == "priority_weighted":
@@ -42,12 +42,12 @@ def choose_method(run: Run, config: ScoreConfig, name: str) -> ScoreMethod:
 
 
 def weight_of(candidate: Candidate) -> float:
-    """The creative's weight, from 0 to 1; 1 without a creative."""
+    """Return the creative's weight, from 0 to 1; 1 without a creative."""
     return candidate.creative.weight / 100 if candidate.creative else 1.0
 
 
 def score_by_priority(candidate: Candidate) -> ScoreFunction:
-    """Priority times weight, both from 0 to 1."""
+    """Score a candidate by its priority times its weight, both from 0 to 1."""
     return _make_priority_score(candidate.offer.priority, weight_of(candidate))
 
 
@@ -69,10 +69,13 @@ def _score_by_propensity(_candidate: Candidate) -> ScoreFunction:
 
 
 def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
-    """``P^Wp * R^Wr * I^Wi * E^We``: a factor of 0 makes the score 0, unless its weight is 0."""
+    """Return the method ``P^Wp * R^Wr * I^Wi * E^We``: a factor of 0 makes the score 0 unless its weight is 0.
+
+    P is the propensity, R the relevance, I the impact, E the emphasis; the weights are the node's exponents.
+    """
     factors, choose = Factors(run.context, config.reference_value), choose_exponents(run, config)
 
-    def worth(candidate: Candidate) -> ScoreFunction:
+    def method(candidate: Candidate) -> ScoreFunction:
         exponents = choose(candidate)
         relevance, impact = factors.relevance(candidate), factors.impact(candidate)
         emphasis = factors.emphasis(candidate)
@@ -83,7 +86,7 @@ def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
         }
         return ScoreFunction(lambda propensity: propensity**exponents.propensity * others, explanation)
 
-    return worth
+    return method
 
 
 _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
@@ -93,13 +96,14 @@ _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
     "fit": lambda _factors, candidate: candidate.fit,
     "weight": lambda _factors, candidate: weight_of(candidate),
 }
-"""Names of a score formula besides ``propensity`` and those of :meth:`Context.lookup`."""
+"""Names available to score formulas besides ``propensity`` and those of :meth:`Context.lookup`."""
 
 
 def _make_expression_method(run: Run, config: ScoreConfig) -> ScoreMethod:
-    """A tenant's own formula; it is no propensity, so that it may exceed 1.
+    """Return the method that evaluates the tenant's own formula.
 
-    Without a number, or below 0, it is 0; beyond :data:`MAX_NUMBER` it is that, so that no factor makes it infinite.
+    The score may exceed 1. A result that is no number or below 0 counts as 0, and one above :data:`MAX_NUMBER` as that,
+    so that no factor makes the score infinite. If the formula cannot be compiled, priority and weight are used instead.
     """
     text = config.expression
     try:
@@ -108,19 +112,19 @@ def _make_expression_method(run: Run, config: ScoreConfig) -> ScoreMethod:
         run.recorder.problems.append(f"the formula of node {run.node} cannot be used: {error}")
         return score_by_priority
     factors, context = Factors(run.context, config.reference_value), run.context
-    own = [name for name in _FACTORS if name in formula.names]
+    used = [name for name in _FACTORS if name in formula.names]
 
-    def worth(candidate: Candidate) -> ScoreFunction:
-        known = {name: _FACTORS[name](factors, candidate) for name in own}
+    def method(candidate: Candidate) -> ScoreFunction:
+        inputs = {name: _FACTORS[name](factors, candidate) for name in used}
 
         def score(propensity: float) -> float:
-            values: Mapping[str, object] = {**known, "propensity": propensity}
-            found = formula.evaluate(lambda name: values[name] if name in values else context.lookup(name, candidate))
-            return min(max(0.0, found), MAX_NUMBER) if isinstance(found, float) else 0.0
+            values: Mapping[str, object] = {**inputs, "propensity": propensity}
+            result = formula.evaluate(lambda name: values[name] if name in values else context.lookup(name, candidate))
+            return min(max(0.0, result), MAX_NUMBER) if isinstance(result, float) else 0.0
 
-        return ScoreFunction(score, {"expression": text, "factors": known})
+        return ScoreFunction(score, {"expression": text, "factors": inputs})
 
-    return worth
+    return method
 
 
 @lru_cache(maxsize=256)

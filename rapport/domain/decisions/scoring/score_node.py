@@ -1,4 +1,4 @@
-"""The score node: what each candidate is worth to this customer now."""
+"""Score node: computes the score of each candidate."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ BYPASS_PROPENSITY: Final = 0.5
 
 
 def score_candidates(run: Run, config: ScoreConfig) -> None:
-    """Score every candidate, note how, and drop those below the floor.
+    """Score every candidate, record the explanations, and remove candidates below the floor.
 
-    The score is what the method makes of the candidate, times its fit, times its levers: those of the node and those of
-    the request, of the offer and of its category. A candidate whose propensity depends on a model that failed gets the
-    bypass instead: ``0.5 * creative's weight * fit * levers``. Mandatory offers know no floor.
+    The score is the result of the method, times the fit, times the levers: those of the node and of the request, for
+    the offer and for its category. If the propensity depends on a model that failed, the score is ``0.5 * creative's
+    weight * fit * levers`` instead (the bypass). The floor does not apply to mandatory offers.
 
-    For a customer whom an experiment or the tenant holds out, priority and weight alone make the score.
+    For a customer in the holdout of an experiment or the tenant, the score is priority times weight.
     """
     choice = _choose_model(run, config)
     if choice.is_held_out or run.is_fallback:
@@ -39,13 +39,13 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
         return
     name = config.method
     estimates = _estimate_propensities(run, choice) if name != "priority_weighted" or config.floor else None
-    method, lever_of = choose_method(run, config, name), _combine_levers(config.levers, run.context.request.levers)
+    method, find_lever = choose_method(run, config, name), _combine_levers(config.levers, run.context.request.levers)
     shadows = _list_shadow_scores(run, config)
     kept: list[Candidate] = []
     for index, candidate in enumerate(run.candidates):
         estimate = estimates[index] if estimates else _NO_ESTIMATE
         explanation: dict[str, Any] = {"method": name}
-        _score_candidate(candidate, estimate, method(candidate), lever_of(candidate), explanation)
+        _score_candidate(candidate, estimate, method(candidate), find_lever(candidate), explanation)
         if shadows:
             explanation["shadowScores"] = shadows[index]
         _note_score(run, candidate, choice, explanation)
@@ -58,21 +58,24 @@ _NO_ESTIMATE: Final = PropensityEstimate(None, {})
 
 
 def _choose_model(run: Run, config: ScoreConfig) -> ModelChoice:
-    """The model; where the method asks none there is nobody to assign."""
+    """Choose the model; a method that uses none must not assign the customer to an experiment."""
     return ModelChoice("") if config.method == "priority_weighted" else choose_model(run, config)
 
 
 def _estimate_propensities(run: Run, choice: ModelChoice) -> Sequence[PropensityEstimate]:
-    """Propensities of all candidates. A model that fails for one has failed for all: scores must be comparable."""
+    """Estimate the propensities of all candidates.
+
+    A model that fails for one candidate counts as failed for all, because their scores must be comparable.
+    """
     if not choice.key:
         return [PropensityEstimator(run.context).estimate(candidate) for candidate in run.candidates]
     model = prepare_model(run, choice.key, run.random)
     scorer = run.catalogue.scorers.get(choice.key)
     must_decide = bool(choice.variant) or (scorer is not None and scorer.learns)
     propensities = PropensityEstimator(run.context, model, must_decide)
-    was_ready = model.verdicts is not None
+    was_ready = model.scorer is not None
     estimates = [propensities.estimate(candidate) for candidate in run.candidates]
-    if was_ready and model.verdicts is None:
+    if was_ready and model.scorer is None:
         estimates = [propensities.estimate(candidate) for candidate in run.candidates]
     if any(estimate.value is None for estimate in estimates):
         run.failed_models.add(choice.key)
@@ -81,18 +84,22 @@ def _estimate_propensities(run: Run, choice: ModelChoice) -> Sequence[Propensity
 
 
 def _score_candidate(
-    candidate: Candidate, estimate: PropensityEstimate, worth: ScoreFunction, lever: float, explanation: dict[str, Any]
+    candidate: Candidate,
+    estimate: PropensityEstimate,
+    function: ScoreFunction,
+    lever: float,
+    explanation: dict[str, Any],
 ) -> None:
-    """Give a candidate its score, and say how it came about."""
+    """Set the score and valuation of a candidate, and add their inputs to its explanation."""
     factor = candidate.fit * lever
     if estimate.value is None and estimate is not _NO_ESTIMATE:
         bypass = BYPASS_PROPENSITY * weight_of(candidate)
-        worth = ScoreFunction(lambda _propensity: bypass, {"bypass": bypass})
-    candidate.score = worth.of(DEFAULT if estimate.value is None else estimate.value) * factor
-    candidate.valuation = Valuation(estimate.value, worth.of, factor, estimate.prospects)
+        function = ScoreFunction(lambda _propensity: bypass, {"bypass": bypass})
+    candidate.score = function.apply(DEFAULT if estimate.value is None else estimate.value) * factor
+    candidate.valuation = Valuation(estimate.value, function.apply, factor, estimate.distribution)
     if estimate is not _NO_ESTIMATE:
         explanation["propensity"] = {**estimate.explanation, "value": estimate.value}
-    explanation.update(worth.explanation)
+    explanation.update(function.explanation)
     if candidate.fit != 1.0:
         explanation["fit"] = candidate.fit
     if lever != 1.0:
@@ -100,17 +107,17 @@ def _score_candidate(
 
 
 def _score_fallback(run: Run, choice: ModelChoice) -> None:
-    """By priority and weight, whatever the fit and the levers."""
+    """Score all candidates by priority and weight alone, ignoring fit and levers."""
     for candidate in run.candidates:
         explanation: dict[str, Any] = {"method": "priority_weighted"}
-        worth = score_by_priority(candidate)
-        candidate.score, candidate.valuation = worth.of(DEFAULT), Valuation(None, worth.of, 1.0)
-        explanation.update(worth.explanation)
+        function = score_by_priority(candidate)
+        candidate.score, candidate.valuation = function.apply(DEFAULT), Valuation(None, function.apply, 1.0)
+        explanation.update(function.explanation)
         _note_score(run, candidate, choice, explanation)
 
 
 def _note_score(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict[str, Any]) -> None:
-    """Note a score. A candidate has the share of the last choice that was made for it."""
+    """Record a score; the candidate's share becomes that of the model's assignment."""
     if choice.variant:
         explanation["variant"] = choice.variant
         candidate.share = choice.share
@@ -124,9 +131,10 @@ def _note_score(run: Run, candidate: Candidate, choice: ModelChoice, explanation
 
 
 def _combine_levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
-    """The product of an offer's levers and those of its category; what is no number from 0 up does not count.
+    """Return a function from candidates to the product of the levers of their offer and category.
 
-    No product is larger than :data:`MAX_NUMBER`, so that scores stay finite.
+    Levers that are negative or not finite are ignored. Products are limited to :data:`MAX_NUMBER`, so that scores stay
+    finite.
     """
     levers: dict[str, float] = {}
     for mapping in given:
@@ -136,16 +144,19 @@ def _combine_levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]
     if not levers:
         return lambda _candidate: 1.0
 
-    def lever_of(candidate: Candidate) -> float:
+    def find_lever(candidate: Candidate) -> float:
         offer = candidate.offer
         of_category = levers.get(offer.category_id, 1.0) if offer.category_id else 1.0
         return min(levers.get(offer.id, 1.0) * of_category, MAX_NUMBER)
 
-    return lever_of
+    return find_lever
 
 
 def _remove_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, estimate: PropensityEstimate) -> bool:
-    """Whether a candidate leaves because of its propensity, noted if so. One that depends on a failed model stays."""
+    """Remove a candidate whose propensity is below the floor; return whether it was removed.
+
+    A candidate whose propensity depends on a failed model stays.
+    """
     if (
         estimate.value is None
         or estimate.value >= config.floor
@@ -158,9 +169,9 @@ def _remove_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, est
 
 
 def _list_shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, float]]:
-    """What other models would have said; it goes into the trace only, and their failures harm nobody.
+    """Compute the scores of shadow models. They appear only in the trace, and their failures have no effect.
 
-    They have a source of chance of their own, so that a decision does not depend on who watches it.
+    They draw from random generators of their own, so that shadow models never change a decision.
     """
     if not config.shadow_model_keys:
         return ()
@@ -170,9 +181,9 @@ def _list_shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, 
         random = Random(f"shadow:{key}:{request.customer_id}:{run.context.now_ms}")  # noqa: S311 - no secret
         model = prepare_model(run, key, random)
         for scores, candidate in zip(found, run.candidates, strict=True):
-            scored = model.ask(candidate)
+            scored = model.score(candidate)
             if scored is not None:
                 scores[key] = scored.score
-        if model.verdicts is None:
+        if model.scorer is None:
             run.recorder.problems.append(f"shadow model {key} of node {run.node} was left out: {model.fault}")
     return found

@@ -1,4 +1,4 @@
-"""Bandits: models that learn from the answers of all customers, and try out what they know little about."""
+"""Bandits: models that learn from the answers of all customers and explore offers with little evidence."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Pseudocount = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
 
 class BetaDistribution(Config, frozen=True, kw_only=True):
-    """What is believed about the rate of positive answers: Beta(alpha, beta)."""
+    """Beta(alpha, beta) distribution of the rate of positive answers."""
 
     alpha: Pseudocount = 1.0
     beta: Pseudocount = 1.0
 
 
 class ThompsonConfig(Config, frozen=True, kw_only=True):
-    """Thompson sampling: the score of an offer is one draw from what is believed about it.
+    """Thompson sampling: the score of an offer is a draw from the posterior of its positive rate.
 
     Attributes:
-        prior: Of every offer.
-        arms: By offer id, what takes the place of the prior. All evidence comes on top of it.
+        prior: Prior of every offer.
+        arms: Priors by offer id, instead of ``prior``. Evidence is added to them likewise.
     """
 
     prior: BetaDistribution = BetaDistribution()
@@ -41,7 +41,7 @@ class ThompsonConfig(Config, frozen=True, kw_only=True):
 
 
 class EpsilonConfig(Config, frozen=True, kw_only=True):
-    """With probability ``epsilon`` a decision scores all offers at random, otherwise by their expected rates."""
+    """Epsilon-greedy: with probability ``epsilon`` a decision scores offers at random, else by their expected rates."""
 
     epsilon: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     prior: BetaDistribution = BetaDistribution()
@@ -62,7 +62,7 @@ class _Posterior(NamedTuple):
 
 
 def compile_thompson(config: ThompsonConfig) -> Scorer:
-    """Prepare Thompson sampling. An offer has one draw a decision, whichever of its creatives are candidates."""
+    """Compile Thompson sampling. All creatives of an offer share one draw per decision."""
 
     def begin(context: Context, random: Random) -> CandidateScorer:
         drawn: dict[str, ModelScore] = {}
@@ -88,20 +88,23 @@ def _make_posterior(offer_id: str, config: ThompsonConfig | EpsilonConfig, conte
 
 
 def _make_distribution(posterior: _Posterior, draw: float, turn: int) -> ScoreDistribution:
-    """The draw that was made, as one of equally probable ones. ``turn`` meets the others with new ones each time."""
+    """Return the distribution of the actual draw and a sample of others, all equally probable.
+
+    The sample is the same in every decision; rotating it by ``turn`` pairs the draws of different offers anew.
+    """
     others = _sample_draws(posterior)
     return ScoreDistribution((1 / (DRAWS + 1),) * (DRAWS + 1), (draw, *others[turn:], *others[:turn]))
 
 
 @lru_cache(maxsize=2_048)
 def _sample_draws(posterior: _Posterior) -> tuple[float, ...]:
-    """Draws are dear (3 us), and beliefs are the same for all customers until the next evidence."""
+    """Draw a sample, cached: a draw takes 3 us, and the posterior is the same for all customers until new evidence."""
     random = Random(repr(posterior))  # noqa: S311 - a sample for an estimate, not a secret
     return tuple(random.betavariate(posterior.alpha, posterior.beta) for _ in range(DRAWS))
 
 
 def compile_epsilon(config: EpsilonConfig) -> Scorer:
-    """Prepare epsilon-greedy."""
+    """Compile epsilon-greedy."""
     weights = (1 - config.epsilon, *(config.epsilon / DRAWS for _ in range(DRAWS)))
 
     def begin(context: Context, random: Random) -> CandidateScorer:
@@ -117,7 +120,7 @@ def compile_epsilon(config: EpsilonConfig) -> Scorer:
                     random.random(),
                 )
 
-                def prospects() -> ScoreDistribution:
+                def compute_distribution() -> ScoreDistribution:
                     others = Random(seed)  # noqa: S311 - as above
                     first = draw if explores else others.random()  # the draw that was made is one of them
                     return ScoreDistribution(
@@ -125,7 +128,7 @@ def compile_epsilon(config: EpsilonConfig) -> Scorer:
                     )
 
                 explanation = {**posterior.explain(), "explores": explores}
-                drawn[offer_id] = ModelScore(draw if explores else posterior.mean, explanation, prospects)
+                drawn[offer_id] = ModelScore(draw if explores else posterior.mean, explanation, compute_distribution)
             return drawn[offer_id]
 
         return score

@@ -1,4 +1,4 @@
-"""Models of the catalogue, made ready to score."""
+"""Compilation of the catalogue's models into scorers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def compile_model(model: Model) -> Scorer:
-    """Prepare a model.
+    """Compile a model.
 
     Raises:
-        ConfigError: Its config does not fit its type; the text names every fault.
+        ConfigError: The config does not fit the model's type; the error lists every fault.
     """
     kind, make = _TYPES[model.model_type]
     return make(read_config(model.config, kind))

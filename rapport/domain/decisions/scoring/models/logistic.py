@@ -1,4 +1,4 @@
-"""Logistic regression with given weights."""
+"""Logistic regression with configured weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class LogisticConfig(Config, frozen=True, kw_only=True):
-    """A score of ``sigmoid(bias + sum of weight times value)``.
+    """Logistic regression: ``sigmoid(bias + sum of weight times value)``.
 
     Attributes:
-        weights: By field; its value is a number, or true for 1 and false for 0. Without a value it adds nothing.
-        categories: By field and value of it: what having this value adds (one-hot). Other values add nothing.
+        weights: Weight by numeric field; true counts as 1 and false as 0. A missing value contributes 0.
+        categories: Weight by categorical field and value (one-hot encoding). Any other value contributes 0.
     """
 
     bias: float = 0.0
@@ -30,7 +30,7 @@ class LogisticConfig(Config, frozen=True, kw_only=True):
 
 
 def compile_logistic(config: LogisticConfig) -> Scorer:
-    """Prepare a regression.
+    """Compile a logistic regression.
 
     Raises:
         ConfigError: A field is both a number and a category, or there is none at all.
@@ -71,7 +71,7 @@ def _explain_category(
 
 
 def _format_category(value: object) -> str:
-    """How a value is written as a key of JSON."""
+    """Format a value as a key of the config's JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

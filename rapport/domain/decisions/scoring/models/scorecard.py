@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 
 class ScorecardConfig(Config, frozen=True, kw_only=True):
-    """A base score and rules that add points to it.
+    """Scorecard: a base score and rules that add points.
 
     Attributes:
-        min_score: Where the scale of raw scores begins.
-        max_score: Where it ends.
-        normalization: How a raw score gets between 0 and 1. sigmoid: ``1 / (1 + e^-x)`` with x = 6 times the distance
-            from the middle of the scale, in lengths of it; linear: the place on the scale, cut off at its ends.
-        rules: Each a :class:`~rapport.domain.catalogue.strategy.ScorecardRule`; read one by one, to find every fault.
+        min_score: Start of the scale of raw scores.
+        max_score: End of the scale.
+        normalization: Mapping of raw scores to 0..1. sigmoid: ``1 / (1 + e^-x)`` with x = 6 times the distance from
+            the middle of the scale, divided by its length; linear: position on the scale, clipped at its ends.
+        rules: Rules, each a :class:`~rapport.domain.catalogue.strategy.ScorecardRule`; decoded one by one, so that
+            every fault is found.
     """
 
     name: str = ""
@@ -46,16 +47,16 @@ class _CompiledPoints(NamedTuple):
     miss: Mapping[str, Any]
 
     def holds(self, candidate: Candidate, context: Context) -> bool:
-        """A field without a value fulfils nothing."""
+        """Return whether the condition holds; it never does for a field without a value."""
         value = read_field(self.field, candidate, context)
         return value is not None and self.test.holds(value)
 
 
 def compile_scorecard(config: ScorecardConfig) -> Scorer:
-    """Prepare a scorecard.
+    """Compile a scorecard.
 
     Raises:
-        ConfigError: With every fault.
+        ConfigError: The config is faulty; the error lists every fault.
     """
     rules = _compile_rules(config)
     normalize = _make_sigmoid_scale(config) if config.normalization == "sigmoid" else _make_linear_scale(config)
@@ -121,7 +122,7 @@ def _make_linear_scale(config: ScorecardConfig) -> Callable[[float], float]:
 
 
 def sigmoid(x: float) -> float:
-    """``1 / (1 + e^-x)``, also far from 0."""
+    """Return ``1 / (1 + e^-x)`` without overflow far from 0."""
     if x >= 0:
         return 1 / (1 + math.exp(-x))
     small = math.exp(x)
