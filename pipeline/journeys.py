@@ -100,7 +100,7 @@ class JourneyRunner:
             ranges: The recorded offsets of the batch.
             accepted: Accepted events of these ranges, with the columns of the history.
         """
-        wanted = self.known.wanted
+        wanted = self.known.entry_outcomes
         if not wanted or self._count > MAX_NOTED:
             return
         by_source: defaultdict[str, list[tuple[int, EntryEvent]]] = defaultdict(list)
@@ -140,12 +140,14 @@ class JourneyRunner:
     async def advance_due(self) -> None:
         """Advance the enrolments whose wait is over."""
         now_ms = self.clock()
-        due = await asyncio.to_thread(find_due, self.store, self.known.tenants.keys(), self.known.held, now_ms, MAX_DUE)
+        due = await asyncio.to_thread(
+            find_due, self.store, self.known.tenants.keys(), self.known.paused, now_ms, MAX_DUE
+        )
         mine = [key for key in due if self.is_owned(key[0], key[1])][:MAX_ADVANCED]  # tenants take turns in it
         if mine:
             states = await asyncio.to_thread(load_enrolments, self.store, mine)
             states = await asyncio.to_thread(end_duplicate_enrolments, self.store, self.known, states, now_ms)
-            moved = await self._mover.move(states)
+            moved = await self._mover.advance(states)
             log.info("customers moved on in journeys", customers=len(states), states=moved)
 
     def _positions(self) -> Mapping[str, int]:
@@ -160,7 +162,7 @@ class JourneyRunner:
             position = reached.get(source, 0)
             for entry in noted.get(source, ()):
                 is_elsewhere = entry.applied.until_offset <= position or entry.applied.from_offset >= until
-                if is_elsewhere or not self.known.wanted <= entry.wanted:
+                if is_elsewhere or not self.known.entry_outcomes <= entry.wanted:
                     continue
                 if entry.applied.from_offset > position:
                     stretches.append(OffsetRange(source, position, entry.applied.from_offset))
@@ -180,7 +182,7 @@ class JourneyRunner:
         """Read from the history the entry events in ranges of logs that have not been checked."""
         if not stretches:
             return []
-        wanted = self.known.wanted
+        wanted = self.known.entry_outcomes
         since_ms = min(entry.since_ms for entry in self.known.entries)
         tenants, outcomes = {tenant for tenant, _ in wanted}, {outcome for _, outcome in wanted}
         return read_entry_events(self.store, stretches, tenants, outcomes, since_ms)

@@ -128,7 +128,7 @@ def _make_error(file: IO[str], error: CatalogueFileError, kept: str = "nothing w
 
 
 def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[PlannedOutcomeChange]) -> None:
-    changes = [(step.known, step.record) for step in steps]
+    changes = [(step.newest, step.record) for step in steps]
     stored = save_outcome_types(store, tenant_id, changes, AUTHOR, time.time_ns() // 1_000_000)
     if lost := [step.id for step, one in zip(steps, stored, strict=True) if one is None]:
         raise CliError(

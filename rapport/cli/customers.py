@@ -89,9 +89,9 @@ def load(
     echo(
         f"{table.name}: {loaded.rows:,} rows in {loaded.seconds:.1f} s ({loaded.rows_per_second:,.0f}/s); "
         f"{loaded.created:,} customers created, {loaded.changed:,} changed, {loaded.unchanged:,} as they were; "
-        f"{format_fault_count(loaded.bad_lines)}"
+        f"{format_fault_count(loaded.faulty_lines)}"
     )
-    sys.exit(1 if loaded.bad_lines else 0)
+    sys.exit(1 if loaded.faulty_lines else 0)
 
 
 def _load(
@@ -102,5 +102,5 @@ def _load(
     schemas = load_catalogue(store, tenant_id).entities.get("customer_schema", ())
     form = AttributeSchema.from_schemas(one for one in schemas if isinstance(one, CustomerSchema))
     into = ImportTarget(store=store, tenant_id=tenant_id, author=AUTHOR, form=form)
-    with show_progress(table, make_console(), make_console(stderr=True), "customers") as watcher:
-        return import_customers(table, mapping, into, watcher, replaces=replaces, batch_rows=batch)
+    with show_progress(table, make_console(), make_console(stderr=True), "customers") as observer:
+        return import_customers(table, mapping, into, observer, replaces=replaces, batch_rows=batch)

@@ -104,14 +104,14 @@ def produce_command(
         feed = _open_dataset(dataset or "synthetic", spec)
     produced = asyncio.run(_send(feed, settings.kafka, batch=batch, is_strict=strict))
     echo(f"{feed.name}: {describe_result(produced)}")
-    sys.exit(1 if produced.bad_lines else 0)
+    sys.exit(1 if produced.faulty_lines else 0)
 
 
 async def _send(feed: Feed, kafka: KafkaSettings, *, batch: int, is_strict: bool) -> ProduceResult:
     try:
         async with open_sender(kafka, events_per_message=batch) as sender:
-            with show_progress(feed, make_console(), make_console(stderr=True)) as watcher:
-                return await produce(feed, sender, watcher, is_strict=is_strict)
+            with show_progress(feed, make_console(), make_console(stderr=True)) as observer:
+                return await produce(feed, sender, observer, is_strict=is_strict)
     except SendError as error:
         raise CliError(str(error)) from error
 

@@ -150,7 +150,7 @@ class _Watcher:
         self._sent = progress.add_task("sent to Kafka", total=feed.size)
         self._applied = progress.add_task("applied to summaries", total=feed.size)
 
-    def report_bad(self, line: LineFault) -> None:
+    def report_fault(self, line: LineFault) -> None:
         self._progress.console.print(f"bad line {line.number}: {line.detail}", markup=False)
 
     def report_position(self, position: int, sent: int, bad: int) -> None:  # noqa: ARG002 - as the protocol has it

@@ -49,12 +49,12 @@ class TenantEnrolment(NamedTuple):
     """An enrolment and its tenant."""
 
     tenant_id: str
-    enrollment: Enrolment
+    enrolment: Enrolment
 
     @property
     def key(self) -> tuple[str, str, str, str]:
         """Key in the table: tenant, customer, journey, enrolment."""
-        one = self.enrollment
+        one = self.enrolment
         return self.tenant_id, one.customer_id, one.journey_id, one.id
 
 
@@ -130,7 +130,7 @@ def append_enrolments(store: Store, states: Sequence[TenantEnrolment]) -> set[st
     change_id = uuid.uuid4().hex
     rows = [_to_row(one, change_id) for one in states]
     store.insert("journey_enrollment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
-    tried = [(*one.key, one.enrollment.version) for one in states]
+    tried = [(*one.key, one.enrolment.version) for one in states]
     stored = store.select(
         "journeys/stored_first", frames={"attempted_enrolments": _frame("attempted_enrolments", tried)}
     )
@@ -139,11 +139,11 @@ def append_enrolments(store: Store, states: Sequence[TenantEnrolment]) -> set[st
 
 def _remove_erased(store: Store, states: Sequence[TenantEnrolment]) -> set[str]:
     """Remove enrolments of customers who were erased after these began; return the ids of the enrolments."""
-    erasures = read_erasures(store, {(one.tenant_id, one.enrollment.customer_id) for one in states})
+    erasures = read_erasures(store, {(one.tenant_id, one.enrolment.customer_id) for one in states})
     gone = {
-        one.enrollment.id
+        one.enrolment.id
         for one in states
-        if one.enrollment.enrolled_at_ms <= erasures.get((one.tenant_id, one.enrollment.customer_id), -1)
+        if one.enrolment.enrolled_at_ms <= erasures.get((one.tenant_id, one.enrolment.customer_id), -1)
     }
     for (tenant_id, customer_id), at_ms in erasures.items() if gone else ():
         who = {"tenant_id": tenant_id, "customer_hash": hash_customer(tenant_id, customer_id)}
@@ -186,9 +186,9 @@ def load_enrolments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Ten
     return [by_key[key] for key in keys if key in by_key]
 
 
-def find_enrolment(store: Store, tenant_id: str, journey_id: str, enrollment: str) -> Enrolment | None:
+def find_enrolment(store: Store, tenant_id: str, journey_id: str, enrolment: str) -> Enrolment | None:
     """Return an enrolment by its id, or None."""
-    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrollment}
+    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrolment}
     rows = store.rows("journeys/by_id", asked)
     return decode_enrolment(rows[0]["state"], rows[0]) if rows else None
 
@@ -277,7 +277,7 @@ def entry_event_from_row(row: Mapping[str, Any]) -> EntryEvent:
 
 
 def _to_row(one: TenantEnrolment, change_id: str) -> dict[str, Any]:
-    state = one.enrollment
+    state = one.enrolment
     return {
         "tenant_id": one.tenant_id,
         "customer_id": state.customer_id,

@@ -96,7 +96,7 @@ class Location:
 
     @property
     def has_broker_time(self) -> bool:
-        """Whether rows have the time at which the broker received their message; an erasure keeps later ones."""
+        """Whether rows have the time at which the broker received their message; erasures keep rows received later."""
         return self.since == _BROKER_TIME
 
     @property

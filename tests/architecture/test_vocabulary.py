@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final[tuple[str, ...]] = ("pipeline", "rapport/embedded", "rapport/cli", "benchmarks")
+PACKAGES: Final[tuple[str, ...]] = (
+    "pipeline",
+    "rapport/embedded",
+    "rapport/cli",
+    "benchmarks",
+    "rapport/storage",
+    "rapport/application",
+)
 """Packages whose names and docstrings are checked."""
-RINGS: Final[tuple[str, ...]] = ("pipeline", "rapport/embedded", "rapport/cli", "benchmarks")
+RINGS: Final[tuple[str, ...]] = (
+    "pipeline",
+    "rapport/embedded",
+    "rapport/cli",
+    "benchmarks",
+    "rapport/storage",
+    "rapport/application",
+)
 """Within one of them a class name means one thing."""
 OPENINGS: Final = re.compile(r"(What|Who|Whose|Whom|Where|How)\b")
 ONE_WORD: Final = re.compile(r"^ {4,12}(\w+): \w+\.$", re.MULTILINE)

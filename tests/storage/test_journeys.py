@@ -57,7 +57,7 @@ def test_who_was_erased_while_a_step_was_under_way_is_in_no_journey_that_began_b
     later = enrolled("e3", "ann", enrolled_at_ms=NOW + 6)
     assert append_enrolments(store, [enrolled(version=2), enrolled("e2", "bob", version=2), later]) == {"e2", "e3"}
     assert load_enrolments(store, [enrolled().key]) == []
-    assert [one.enrollment.version for one in load_enrolments(store, [enrolled("e2", "bob").key])] == [2]
+    assert [one.enrolment.version for one in load_enrolments(store, [enrolled("e2", "bob").key])] == [2]
     assert load_enrolments(store, [later.key]) == [later]
 
 
@@ -80,7 +80,7 @@ def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
 
 
 def test_enrolments_are_counted_and_listed_of_one_journey_and_of_one_customer(store: Store):
-    over = leave(enrolled("e2", "bob").enrollment, NOW + 5, "asked to")
+    over = leave(enrolled("e2", "bob").enrolment, NOW + 5, "asked to")
     append_enrolments(
         store,
         [

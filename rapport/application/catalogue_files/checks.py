@@ -1,4 +1,4 @@
-"""Everything about a value that keeps it from being an entity, not only the first thing."""
+"""Type checks of values in catalogue files that report every fault, not only the first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATH_SUFFIX: Final = re.compile(r" - at `(.*)`$")
 
 
 def find_type_faults(value: object, kind: type[msgspec.Struct], path: str = "") -> Iterator[tuple[str, str]]:
-    """(Path, what is wrong) of every field that is missing, unknown or of a wrong type, at any depth."""
+    """Yield path and message for every field that is missing, unknown or of a wrong type, at any depth."""
     if not isinstance(value, Mapping):
         yield path, f"must have fields, as `name: value`, not be {_name_type(value)}"
         return
@@ -45,7 +45,7 @@ def _find_field_faults(value: object, kind: Any, path: str) -> Iterator[tuple[st
 
 
 def _find_struct(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:  # noqa: ANN401 - any annotation
-    """The struct that a type is, or is a list of; None if it is neither."""
+    """Return the struct that a type is, or is a list of, and whether it is a list; None if it is neither."""
     origin = get_origin(kind)
     if origin is Annotated:
         return _find_struct(get_args(kind)[0])

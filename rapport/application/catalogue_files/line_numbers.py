@@ -1,4 +1,4 @@
-"""YAML with places: plain values, and the line of each."""
+"""Catalogue files as YAML, with the line number of every value."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rapport.domain.json_limits import MAX_DEPTH, find_value_fault
 from rapport.domain.number_text import parse_index
 
 MAX_VALUES: Final = 1_000_000
-"""Values of a file once its aliases are followed; a small file can stand for billions."""
+"""Values of a file with its aliases expanded; a small file can stand for billions."""
 _MAP: Final = "tag:yaml.org,2002:map"
 _SEQUENCE: Final = "tag:yaml.org,2002:seq"
 _TEXTS: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"})
-"""Times stay text: that is what entities hold."""
+"""Tags whose values stay text; times are among them, as entities hold them as text."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileFault:
-    """One thing that is wrong with a file.
+    """A fault of a catalogue file.
 
     Attributes:
         line: From 1.
         where: The entity and the field, as far as they are known.
-        message: What is wrong and what would be right.
+        message: The fault and the right form.
     """
 
     line: int
@@ -35,15 +35,15 @@ class FileFault:
     message: str
 
     def __str__(self) -> str:
-        """As compilers write it, without the file."""
+        """Return the fault as compilers print it, without the file."""
         return f"line {self.line}: {self.where + ': ' if self.where else ''}{self.message}"
 
 
 class CatalogueFileError(ValueError):
-    """A file that cannot be applied.
+    """A catalogue file that cannot be applied.
 
     Attributes:
-        faults: All of them.
+        faults: All faults of the file.
     """
 
     def __init__(self, faults: list[FileFault]) -> None:
@@ -52,10 +52,10 @@ class CatalogueFileError(ValueError):
 
 
 def compose(text: str) -> yaml.Node | None:
-    """Read a YAML document without giving its values types yet; None if it is empty.
+    """Parse a YAML document into nodes, without converting values; None if it is empty.
 
     Raises:
-        CatalogueFileError: It is no YAML.
+        CatalogueFileError: The text is not YAML.
     """
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
@@ -67,7 +67,11 @@ def compose(text: str) -> yaml.Node | None:
 
 
 class ValueReader:
-    """Turns nodes into values, with a bound on how many."""
+    """Converts nodes to plain values, with a limit on their number.
+
+    Attributes:
+        faults: Faults of the nodes read so far.
+    """
 
     def __init__(self) -> None:
         self.faults: list[FileFault] = []
@@ -75,11 +79,11 @@ class ValueReader:
         self._count = 0
         self._within: set[int] = set()
 
-    def of(self, node: yaml.Node) -> Any:  # noqa: ANN401 - whatever YAML holds
-        """The value of a node; what cannot be had of it joins the faults.
+    def read(self, node: yaml.Node) -> Any:  # noqa: ANN401 - whatever YAML holds
+        """Return the value of a node; parts that cannot be read are added to the faults.
 
         Raises:
-            CatalogueFileError: There are too many.
+            CatalogueFileError: There are more than :data:`MAX_VALUES` values.
         """
         self._count += 1
         if self._count > MAX_VALUES:
@@ -102,7 +106,7 @@ class ValueReader:
         if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
             return self._read_mapping(node)
         if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
-            return [self.of(one) for one in node.value]
+            return [self.read(one) for one in node.value]
         if not isinstance(node, yaml.ScalarNode):
             self.faults.append(FileFault(line_of(node), "", f"the tag {node.tag} is not supported"))
             return None
@@ -125,29 +129,29 @@ class ValueReader:
                 continue
             if key.value in values:
                 self.faults.append(FileFault(line_of(key), "", f"{key.value} is given twice"))
-            values[key.value] = self.of(value)
+            values[key.value] = self.read(value)
         return values
 
 
 def line_of(node: yaml.Node) -> int:
-    """Where a node begins, from 1."""
+    """Return the line on which a node begins, from 1."""
     return int(node.start_mark.line) + 1
 
 
 def iterate_members(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """Names of a mapping with their nodes and those of their values; none for anything else."""
+    """Yield the names of a mapping with the nodes of name and value; nothing for other nodes."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield str(key.value), key, value
 
 
 def find_line(node: yaml.Node, path: str, renamed: Mapping[str, str] | None = None) -> int:
-    """The line of a field, or of the nearest thing around it that is there.
+    """Return the line of a field, or of the innermost part around it that the file has.
 
     Args:
-        node: Of the entity.
-        path: ``config.maxPerDay``, ``scopes[0].scopeId``; an item of a list may be named by its ``id``, too.
-        renamed: What the file calls some fields at the beginning of a path.
+        node: The entity.
+        path: ``config.maxPerDay``, ``scopes[0].scopeId``; an item of a list may also be named by its ``id``.
+        renamed: Names in the file of fields at the beginning of a path.
     """
     line = line_of(node)
     names = re.findall(r"[^.\[\]]+", path)

@@ -1,4 +1,4 @@
-"""Outcome types in a catalogue file: a tenant's own ones. Those that every tenant has are no part of files."""
+"""A tenant's own outcome types in a catalogue file. System types, which every tenant has, are not part of files."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     import yaml
 
 OUTCOME_TYPE: Final = "outcome_type"
-"""As the audit log calls them."""
+"""Entity type in the audit log."""
 
 
 class FileOutcomeType(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An outcome type as a file has it.
+    """An outcome type in a catalogue file.
 
     Attributes:
-        name: For people; made of the key if not given.
-        ordinal: Its place in lists; if not given it stays where it is, or comes last.
+        name: Shown to people; derived from the key if not given.
+        ordinal: Position in lists; if not given it stays unchanged, or is the last.
     """
 
     key: OutcomeKey
@@ -50,104 +50,102 @@ class FileOutcomeType(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 @dataclass(frozen=True, slots=True)
 class OutcomeTypeNode:
-    """An outcome type and where it stands.
-
-    Attributes:
-        node: Of it in the file.
-    """
+    """An outcome type with its YAML node."""
 
     outcome_type: FileOutcomeType
     node: yaml.Node
 
     def fault(self, field: str, message: str) -> FileFault:
-        """Something that is wrong with a field of it."""
+        """Return a fault of one of its fields."""
         return FileFault(find_line(self.node, field), f"{OUTCOME_TYPE} {self.outcome_type.key}, {field}", message)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedOutcomeChange:
-    """What becomes of one outcome type.
+    """Planned change of one outcome type.
 
     Attributes:
-        known: Its newest version, which may have ended it; None if there is none.
-        record: What is to follow that.
+        newest: Its newest version, which may be a deletion; None if there is none.
+        record: The version to follow.
     """
 
-    known: OutcomeRecord | None
+    newest: OutcomeRecord | None
     record: OutcomeRecord
     kind: str = OUTCOME_TYPE
 
     @property
     def id(self) -> str:
-        """Its key."""
+        """Key of the outcome type."""
         return self.record.key
 
     @property
     def before(self) -> OutcomeRecord | None:
-        """None if it is made."""
-        return self.known if self.known and self.known.is_active else None
+        """The outcome type before the change; None if it is created."""
+        return self.newest if self.newest and self.newest.is_active else None
 
     @property
     def after(self) -> OutcomeRecord | None:
-        """None if it is deleted."""
+        """The outcome type after the change; None if it is deleted."""
         return self.record if self.record.is_active else None
 
     @property
     def fields(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Of it before and after; none where it is not there."""
+        """Its fields before and after the change; empty where it does not exist."""
         before, after = (to_full_fields(to_file_outcome_type(one)) if one else {} for one in (self.before, self.after))
         return before, after
 
 
 def plan_outcome_types(
-    placed: Sequence[OutcomeTypeNode], known: Sequence[OutcomeRecord], *, prune: bool
+    nodes: Sequence[OutcomeTypeNode], stored: Sequence[OutcomeRecord], *, prune: bool
 ) -> Sequence[PlannedOutcomeChange]:
-    """Work out what applying a file changes of the outcome types of a tenant.
+    """Plan the changes of a tenant's outcome types by a file.
 
     Args:
-        placed: What the file holds.
-        known: The newest version of each that the tenant has or had.
-        prune: Whether its own ones are deleted that the file does not hold.
+        nodes: Outcome types of the file.
+        stored: Newest version of each outcome type that the tenant has or had.
+        prune: Whether the tenant's own types that the file does not contain are deleted.
 
     Returns:
-        What changes, in the order of the file, deletions last.
+        The changes, in the order of the file, deletions last.
 
     Raises:
-        CatalogueFileError: The file names some that every tenant has.
+        CatalogueFileError: The file contains system types.
     """
-    by_key = {one.key: one for one in known}
+    by_key = {one.key: one for one in stored}
     faults = [
         one.fault("key", "is one of those that every tenant has and cannot be changed; leave it out")
-        for one in placed
+        for one in nodes
         if one.outcome_type.key in by_key and by_key[one.outcome_type.key].is_system
     ]
     if faults:
         raise CatalogueFileError(faults)
-    given = [one.outcome_type for one in placed]
-    ordinals = [*(one.ordinal for one in known), *(one.ordinal for one in given if one.ordinal is not None)]
-    places = count(max(ordinals, default=-1) + 1)
+    given = [one.outcome_type for one in nodes]
+    ordinals = [*(one.ordinal for one in stored), *(one.ordinal for one in given if one.ordinal is not None)]
+    ordinals_after = count(max(ordinals, default=-1) + 1)
     steps = [
-        PlannedOutcomeChange(by_key.get(one.key), _build_next_version(by_key.get(one.key), one, places))
+        PlannedOutcomeChange(by_key.get(one.key), _build_next_version(by_key.get(one.key), one, ordinals_after))
         for one in given
     ]
-    changed = [step for step in steps if step.record != step.known]
+    changed = [step for step in steps if step.record != step.newest]
     held = {one.key for one in given}
-    gone = [one for one in known if prune and one.is_active and not one.is_system and one.key not in held]
+    gone = [one for one in stored if prune and one.is_active and not one.is_system and one.key not in held]
     return [*changed, *(PlannedOutcomeChange(one, msgspec.structs.replace(one, is_active=False)) for one in gone)]
 
 
 def to_file_outcome_type(record: OutcomeRecord) -> FileOutcomeType:
-    """An outcome type as a file has it."""
+    """Return an outcome type in the form that files have."""
     fields: dict[str, Any] = {name: getattr(record, name) for name in FileOutcomeType.__struct_fields__}
     return FileOutcomeType(**fields)
 
 
-def _build_next_version(before: OutcomeRecord | None, given: FileOutcomeType, places: Iterator[int]) -> OutcomeRecord:
+def _build_next_version(
+    before: OutcomeRecord | None, given: FileOutcomeType, ordinals_after: Iterator[int]
+) -> OutcomeRecord:
     fields: dict[str, Any] = msgspec.structs.asdict(given)
     fields |= {
         "name": default_name(given.key) if given.name is None else given.name,
         "category": OutcomeCategory(given.category),
     }
     if given.ordinal is None:
-        fields["ordinal"] = before.ordinal if before else next(places)
+        fields["ordinal"] = before.ordinal if before else next(ordinals_after)
     return msgspec.structs.replace(before, **fields, is_active=True) if before else OutcomeRecord(**fields)

@@ -1,4 +1,4 @@
-"""What a file changes of a catalogue, and whether it may."""
+"""Plans: the changes that a catalogue file makes, validated against the catalogue as it would be."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """What becomes of one entity.
+    """Planned change of one entity.
 
     Attributes:
-        before: None if it is made.
-        after: None if it is deleted.
+        before: None if the entity is created.
+        after: None if the entity is deleted.
     """
 
     kind: str
@@ -36,25 +36,25 @@ class PlannedChange:
 
     @property
     def id(self) -> str:
-        """Of the entity."""
+        """Id of the entity."""
         entity = self.after or self.before
         return entity.id if entity else ""
 
     @property
     def fields(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Of the entity before and after; none where there is none."""
+        """Fields of the entity before and after the change; empty where it does not exist."""
         before, after = (to_full_fields(one) if one else {} for one in (self.before, self.after))
         return before, after
 
 
 @dataclass(frozen=True, slots=True)
 class CataloguePlan:
-    """What applying a file changes.
+    """Changes that applying a file makes.
 
     Attributes:
-        outcome_types: Steps of outcome types.
-        entities: Steps of the catalogue.
-        after: The catalogue as it will be.
+        outcome_types: Changes of outcome types.
+        entities: Changes of entities.
+        after: The catalogue after the changes.
     """
 
     outcome_types: Sequence[PlannedOutcomeChange]
@@ -63,9 +63,15 @@ class CataloguePlan:
 
 
 def plan_catalogue(
-    file: CatalogueFile, known: Sequence[OutcomeRecord], entities: Entities, *, prune: bool
+    file: CatalogueFile, stored: Sequence[OutcomeRecord], entities: Entities, *, prune: bool
 ) -> CataloguePlan:
-    """Work out what applying a file changes, of outcome types (``known``) and of the catalogue.
+    """Plan the changes of outcome types and entities by a file.
+
+    Args:
+        file: The catalogue file.
+        stored: Newest version of each outcome type of the tenant.
+        entities: The current catalogue.
+        prune: Whether everything is deleted that the file does not contain.
 
     Raises:
         CatalogueFileError: With all faults of both.
@@ -73,7 +79,7 @@ def plan_catalogue(
     faults: list[FileFault] = []
     types: Sequence[PlannedOutcomeChange] = ()
     try:
-        types = plan_outcome_types(file.outcome_types, known, prune=prune)
+        types = plan_outcome_types(file.outcome_types, stored, prune=prune)
     except CatalogueFileError as error:
         faults += error.faults
     try:
@@ -86,18 +92,18 @@ def plan_catalogue(
 
 
 def plan_entities(file: CatalogueFile, entities: Entities, *, prune: bool) -> tuple[Sequence[PlannedChange], Entities]:
-    """Work out what applying a file changes of the catalogue.
+    """Plan the changes of the catalogue by a file.
 
     Args:
-        file: What is wanted.
-        entities: The catalogue as it is.
-        prune: Whether everything is deleted that the file does not hold.
+        file: The catalogue file.
+        entities: The current catalogue.
+        prune: Whether everything is deleted that the file does not contain.
 
     Returns:
-        What changes, in the order of the kinds, and the catalogue as it will be.
+        The changes, in the order of the kinds, and the catalogue after them.
 
     Raises:
-        CatalogueFileError: With everything that is wrong with the catalogue as it would be, by lines of the file.
+        CatalogueFileError: With all faults that the catalogue would have, by lines of the file.
     """
     known = {kind: {entity.id: entity for entity in entities.get(kind, ())} for kind in KINDS}
     wanted = [(one, _set_published(one, known[one.kind].get(one.entity.id))) for one in file.entities]
@@ -123,7 +129,7 @@ def plan_entities(file: CatalogueFile, entities: Entities, *, prune: bool) -> tu
 
 
 def describe_change(step: PlannedChange | PlannedOutcomeChange) -> Iterator[str]:
-    """A step in words, one line for what it is about and one for each field that differs."""
+    """Describe a change: one line for its subject and one for each field that differs."""
     before, after = map(_flatten, step.fields)
     sign = "+" if step.before is None else "-" if step.after is None else "~"
     yield f"{sign} {step.kind} {step.id}"
@@ -134,7 +140,7 @@ def describe_change(step: PlannedChange | PlannedOutcomeChange) -> Iterator[str]
 
 
 def _set_published(one: EntityNode, known: Entity | None) -> Entity:
-    """A flow with what is published of it: as the file says, or as it is; a new version only if that differs."""
+    """Return a flow with its published nodes, from the file or unchanged; the version ascends only if they differ."""
     if not isinstance(one.entity, DecisionFlow):
         return one.entity
     was = known if isinstance(known, DecisionFlow) else DecisionFlow(id=one.entity.id, name="x", key=one.entity.key)
@@ -145,7 +151,7 @@ def _set_published(one: EntityNode, known: Entity | None) -> Entity:
 
 
 def _replace_draft(entity: Entity) -> Entity:
-    """A flow to be checked: what is published of it, while its draft may be unfinished."""
+    """Return a flow for validation, with its published nodes as draft, as the draft may be unfinished."""
     return msgspec.structs.replace(entity, draft=entity.published) if isinstance(entity, DecisionFlow) else entity
 
 

@@ -1,4 +1,4 @@
-"""A catalogue file, read: entities with their places, or every fault of the file."""
+"""Reader of catalogue files: entities with their YAML nodes, or every fault of the file."""
 
 from __future__ import annotations
 
@@ -45,22 +45,21 @@ SECTIONS: Final[Mapping[str, str]] = {
     "segments": "segment",
     "journeys": "journey",
 }
-"""What the parts of a file are called, as on the API, and the kind that each holds; in the order of KINDS."""
+"""Sections of a file, named as on the API, and the kind of their entities; in the order of KINDS."""
 OUTCOME_TYPES: Final = "outcome-types"
-"""What the part is called that holds no entities but outcome types."""
+"""Section that holds outcome types instead of entities."""
 PARTS: Final = (OUTCOME_TYPES, *SECTIONS)
 NODES: Final = "nodes"
-"""What a file calls the nodes of a flow that are both its draft and published."""
+"""Field of a flow whose nodes are both its draft and its published version."""
 _GIVEN_BY_THE_CATALOGUE: Final = "publishedVersion"
 
 
 @dataclass(frozen=True, slots=True)
 class EntityNode:
-    """An entity and where it stands.
+    """An entity with its YAML node.
 
     Attributes:
-        publishes: Whether the file says what is published of a flow.
-        node: Of the entity in the file.
+        publishes: Whether the file has the published nodes of a flow.
     """
 
     kind: str
@@ -69,7 +68,7 @@ class EntityNode:
     node: yaml.Node
 
     def fault(self, field: str, message: str) -> FileFault:
-        """Something that is wrong with a field of it; of a flow, ``draft`` is what is published."""
+        """Return a fault of one of its fields; in a flow, ``draft`` stands for the published nodes."""
         names = {name for name, _, _ in iterate_members(self.node)}
         renamed = {"draft": NODES if NODES in names else "published" if self.publishes else "draft"}
         where = f"{self.kind} {self.entity.id}" + (f", {field}" if field else "")
@@ -78,7 +77,7 @@ class EntityNode:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueFile:
-    """What a file holds."""
+    """Contents of a catalogue file."""
 
     entities: Sequence[EntityNode] = ()
     outcome_types: Sequence[OutcomeTypeNode] = ()
@@ -88,20 +87,20 @@ def read_catalogue(text: str) -> CatalogueFile:
     """Read a catalogue file.
 
     Raises:
-        CatalogueFileError: With every fault that can be told without the catalogue that it is to become part of.
+        CatalogueFileError: With every fault that can be found without the catalogue that the file is applied to.
     """
     root = compose(text)
     if root is None:
         return CatalogueFile()
     if not list(iterate_members(root)):
         raise CatalogueFileError([FileFault(line_of(root), "", f"must have parts; known are {', '.join(PARTS)}")])
-    values = ValueReader()
+    reader = ValueReader()
     found: list[EntityNode | OutcomeTypeNode | FileFault] = []
     for section, key, node in iterate_members(root):
         if section not in PARTS:
             found.append(FileFault(line_of(key), section, f"is not known; known are {', '.join(PARTS)}"))
             continue
-        items = values.of(node)
+        items = reader.read(node)
         if items is None:
             continue
         if not isinstance(items, list):
@@ -112,7 +111,7 @@ def read_catalogue(text: str) -> CatalogueFile:
     placed = [one for one in found if isinstance(one, EntityNode)]
     types = [one for one in found if isinstance(one, OutcomeTypeNode)]
     faults = [one for one in found if isinstance(one, FileFault)]
-    faults += [*values.faults, *_find_duplicates(placed), *_find_duplicate_types(types)]
+    faults += [*reader.faults, *_find_duplicates(placed), *_find_duplicate_types(types)]
     if faults:
         raise CatalogueFileError(sorted(set(faults)))
     return CatalogueFile(placed, types)
@@ -151,14 +150,14 @@ def _locate_faults(
     node: yaml.Node,
     renamed: Mapping[str, str] | None = None,
 ) -> Iterator[FileFault]:
-    """Faults of the fields of something, with their lines."""
+    """Yield the faults of an entity's fields with their lines."""
     title = f"{kind} {name}" if isinstance(name, str) else kind
     for field, message in dict.fromkeys(faults):
         yield FileFault(find_line(node, field, renamed), f"{title}, {field}" if field else title, message)
 
 
 def _expand_nodes(kind: str, value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of a file
-    """A flow's ``nodes`` as its draft and what is published of it."""
+    """Return a flow's fields with ``nodes`` as its draft and published nodes, and whether the file publishes it."""
     if kind != "decision_flow" or not isinstance(value, Mapping):
         return value, False
     fields = {name: inner for name, inner in value.items() if name != NODES}

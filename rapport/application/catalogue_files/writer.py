@@ -1,4 +1,4 @@
-"""A catalogue as a file. Applying it to the catalogue that it was written from changes nothing."""
+"""Writer of catalogue files. Applying a file to the catalogue it was written from changes nothing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def write_catalogue(entities: Entities, outcome_types: Iterable[OutcomeRecord] = ()) -> str:
-    """Write a catalogue as YAML: ordered by kind and id, without the fields that have their defaults.
+    """Write a catalogue as YAML: ordered by kind and id, without fields that have their defaults.
 
     Args:
         entities: The catalogue.
-        outcome_types: Those of the tenant, in the order in which it lists them; only its own ones are written.
+        outcome_types: The tenant's outcome types in its order; system types are left out.
     """
     own = [to_sparse_fields(to_file_outcome_type(one)) for one in outcome_types if one.is_active and not one.is_system]
     parts: dict[str, Sequence[Mapping[str, Any]]] = {OUTCOME_TYPES: own} if own else {}

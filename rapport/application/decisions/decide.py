@@ -1,4 +1,4 @@
-"""One way to make a decision, for Recommend, journeys, simulations, eligibility and replay."""
+"""The use case of making a decision, for recommendations, journeys, simulations, eligibility and replay."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NO_CAPS: Final = FrequencyCaps()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionTask:
-    """What is to be decided.
+    """A decision to make.
 
     Attributes:
-        problems: Why nothing can be decided; empty if it can.
+        problems: Reasons why no decision can be made; empty if it can.
     """
 
     tenant: Tenant
@@ -36,15 +36,15 @@ class DecisionTask:
 
 
 def restore_task(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -> DecisionTask | None:
-    """The question that a past decision answered; None if its catalogue has no such flow.
+    """Restore the task of a past decision; None if its catalogue has no such flow.
 
     Args:
-        tenant: Whose decision.
-        catalogue: As it was then.
-        record: Of the decision.
+        tenant: The tenant.
+        catalogue: The catalogue at the time of the decision.
+        record: The recorded decision.
 
     Raises:
-        msgspec.ValidationError: The request was written in a form that is not known any more.
+        msgspec.ValidationError: The request was recorded in a form that is not supported any more.
     """
     flow = catalogue.choose_flow(record.decision.flow_key, None, None)
     if flow is None:
@@ -54,7 +54,7 @@ def restore_task(tenant: Tenant, catalogue: Catalogue, record: DecisionRecord) -
 
 
 def needs_reservations(catalogue: Catalogue) -> bool:
-    """Whether anything in a catalogue depends on what a customer has been shown: only then exposures are reserved."""
+    """Return whether decisions of a catalogue depend on earlier contacts: only then exposures are reserved."""
     return any(policy.limits_exposure or policy.entity.rule_type == "cooldown" for policy in catalogue.policies) or any(
         offer.frequency_caps != _NO_CAPS for offer in catalogue.offers.values()
     )
@@ -69,7 +69,7 @@ def run(
     seed: int,
     open_circuits: frozenset[str],
 ) -> Decision:
-    """Run the flow; a question with problems is answered with nothing."""
+    """Run the flow; a task with problems gets an empty decision."""
     if question.problems:
         return Decision(
             flow_key=question.flow.key,

@@ -1,4 +1,4 @@
-"""Gathers what a decision needs to know, for those who make few decisions at a time."""
+"""Loading of the facts for a decision, for callers that make few decisions at a time."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def build_facts_query(
     exposures: frozenset[str] = frozenset(),
     members: tuple[str, ...] = (),
 ) -> FactsQuery:
-    """Ask for the facts that a catalogue's decisions need.
+    """Build the query for the facts that a catalogue's decisions need.
 
     Args:
-        tenant: Whose customer.
-        catalogue: What it needs is asked for.
-        customer_id: Who.
-        customer_zone: The customer's time zone, where it is known.
-        now_ms: When the decision is made.
-        exposures: Recommendations of which it is asked what the customer has seen.
-        members: All ids of the customer, who is one person; empty if there is just the one.
+        tenant: The tenant.
+        catalogue: Determines the facts.
+        customer_id: The customer.
+        customer_zone: The customer's time zone, if known.
+        now_ms: Time of the decision, epoch milliseconds.
+        exposures: Recommendations whose exposures to the customer are read.
+        members: All ids of a merged customer; empty if there is just the one.
     """
     needs = catalogue.needs
     return FactsQuery(
@@ -74,15 +74,15 @@ def load_customer_contexts(
     merges: Merges,
     sources: AttributeSources,
 ) -> dict[str, CustomerContext]:
-    """What is known of customers beyond their contacts.
+    """Load the customer contexts: everything about customers that decisions read, except contacts.
 
     Args:
-        store: Where.
-        tenant: Whose.
+        store: The database.
+        tenant: The tenant.
         segments: Names of the active segments, by id.
-        customer_ids: Who.
-        merges: Of the tenant.
-        sources: Of the tenant's attributes; nobody asks but the journey or decision itself, so that none is sent.
+        customer_ids: The customers.
+        merges: Merges of the tenant.
+        sources: Sources of the tenant's attributes; no request attributes apply, as journeys send none.
     """
     members = {customer_id: merges.members(customer_id) for customer_id in customer_ids}
     keys = [CustomerKey(tenant.tenant_id, one) for one in dict.fromkeys(chain.from_iterable(members.values()))]
@@ -108,9 +108,9 @@ def load_customer_contexts(
 def load_decision_facts(
     store: Store, tenant: Tenant, catalogue: Catalogue, customer_id: str, now_ms: int
 ) -> tuple[CustomerFacts, TenantFacts]:
-    """Read all that a decision about a customer needs.
+    """Load all facts for a decision about a customer.
 
-    Exposures that other decisions have promised themselves and that the tables do not show yet are not among it.
+    Exposures that other decisions have reserved and that the tables do not show yet are not included.
 
     Raises:
         StorageError: ClickHouse does not answer.

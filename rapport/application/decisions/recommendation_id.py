@@ -7,13 +7,13 @@ import uuid
 
 
 def make_recommendation_id(at_ms: int) -> str:
-    """A UUID of version 7 (RFC 9562): it begins with the time, so that recent ones lie together in the tables."""
+    """Make a UUID of version 7 (RFC 9562): it begins with the time, so that recent ones are adjacent in the tables."""
     number = at_ms << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=number))
 
 
 def decode_created_at_ms(recommendation_id: str) -> int | None:
-    """When a recommendation was made, by its id, epoch milliseconds; None if the id does not say."""
+    """Return the creation time that an id contains, epoch milliseconds; None if it is not a UUID of version 7."""
     try:
         made = uuid.UUID(recommendation_id)
     except ValueError:

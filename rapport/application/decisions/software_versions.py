@@ -1,4 +1,4 @@
-"""Which software decides: noted with each decision, so that a replay can say what is another one today."""
+"""Software versions recorded with each decision, so that a replay can report which have changed since."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def list_software_versions(catalogue: Catalogue) -> Mapping[str, str]:
-    """Return the versions of Rapport, Python and the plug-ins of a catalogue, these by ``extension.<point>``."""
+    """Return the versions of Rapport, Python and a catalogue's plug-ins, these by ``extension.<point>``."""
     plug_ins = {
         f"extension.{point}": _describe_version(getattr(extension, "__module__", None) or type(extension).__module__)
         for point, extension in sorted(catalogue.extensions.items())
@@ -24,7 +24,7 @@ def list_software_versions(catalogue: Catalogue) -> Mapping[str, str]:
 
 @lru_cache
 def _describe_version(module: str) -> str:
-    """Return a module's package with its version; its name alone where it was not installed as one."""
+    """Return a module's package with its version; the module's name alone if it was not installed as a package."""
     package = module.partition(".")[0]
     try:
         found = version(package)

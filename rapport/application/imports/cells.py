@@ -1,6 +1,6 @@
-"""Values of a file's columns, turned into what the event contract expects of a field.
+"""Conversion of a file's cells to the types of the event contract.
 
-Nothing is guessed: a value that does not fit is passed on as it is, and the contract says what is wrong with it.
+A value that does not fit is passed on unchanged, and the contract's validation reports its fault.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rapport.domain.number_text import parse_number
 from rapport.domain.rejections import RejectionCode
 
 CellConverter: TypeAlias = Callable[[str, Any], Any]
-"""Takes a field's name and a cell; None means: leave the field out."""
+"""Takes a field's name and a cell; returns None to leave the field out."""
 
 _FREE_FORM: Final = frozenset({"context", "outcomeDetails", "metadata", "decision"})
 _NOT_TEXT: Final = _FREE_FORM | {"timestamp", "conversionValue", "rank"}
@@ -25,7 +25,7 @@ _NOT_TEXT: Final = _FREE_FORM | {"timestamp", "conversionValue", "rank"}
 FIELDS: Final[frozenset[str]] = frozenset(
     field.encode_name for struct in EVENT_TYPES.values() for field in msgspec.structs.fields(struct)
 )
-"""Every field name of the contract."""
+"""Names of all fields of the contract."""
 
 
 def from_text(field: str, text: str) -> Any:  # noqa: ANN401 - a JSON value
@@ -48,7 +48,7 @@ def from_value(field: str, value: Any) -> Any:  # noqa: ANN401 - a JSON value
 
 
 def from_json(field: str, raw: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Convert a JSON value that was mapped to a field whose type its producer did not have in mind."""
+    """Convert a JSON value that was mapped to a field, whose type may be another than its producer's."""
     if field not in FIELDS - _NOT_TEXT:
         return raw
     value = decode_json(raw)
@@ -61,7 +61,7 @@ def _as_text_where_wanted(field: str, value: Any) -> Any:  # noqa: ANN401 - a JS
 
 
 def _is_json(text: str) -> bool:
-    """Whether a cell is meant as JSON; the contract says so if it exceeds the limits of what is accepted."""
+    """Return whether a cell is JSON, also if it exceeds the accepted limits: the contract's validation reports that."""
     try:
         fault = find_json_fault(text.encode())
     except UnicodeEncodeError:  # bytes that are no UTF-8 were kept, so that their line can be told

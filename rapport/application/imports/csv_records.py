@@ -1,4 +1,4 @@
-"""Reads the records of a CSV table (RFC 4180), so that a bad one costs no other."""
+"""Records of CSV tables (RFC 4180), read so that a faulty record does not affect others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class CsvRecord(NamedTuple):
     """A record: a line, or several where a quoted value holds line breaks.
 
     Attributes:
-        number: Of its first line; lines count from 1.
-        cells: As texts, without their quotes.
+        number: Number of its first line, from 1.
+        cells: Texts without their quotes.
     """
 
     number: int
@@ -23,10 +23,10 @@ class CsvRecord(NamedTuple):
 
 
 def read_records(lines: Iterable[str], separator: str = ",") -> Iterator[CsvRecord | LineFault]:
-    """Read records one by one; empty lines are passed over.
+    """Yield the records one by one; empty lines are left out.
 
-    A quote that is not closed, or closed in the middle of a value, would swallow all lines up to the next one. Only the
-    line where it was opened is bad then; reading goes on with the line after it.
+    A quote that is not closed, or closed in the middle of a value, would extend to the next quote and consume the lines
+    between. Only the line where it was opened is faulty then; reading continues with the line after it.
 
     Args:
         lines: With their line breaks, as a file opened with ``newline=""`` gives them.
@@ -49,10 +49,10 @@ def read_records(lines: Iterable[str], separator: str = ",") -> Iterator[CsvReco
 
 
 class _LineSource:
-    """Hands out lines, some of them again.
+    """Iterator of lines that can return some lines again.
 
     Attributes:
-        first: The number of the record's first line.
+        first: Number of the record's first line.
         record: Its lines so far.
     """
 
@@ -71,18 +71,18 @@ class _LineSource:
         return line
 
     def begin_record(self) -> None:
-        """Count what has been handed out as read."""
+        """Begin the next record."""
         self.first += len(self.record)
         self.record.clear()
 
     def give_back(self) -> None:
-        """Have all lines of the record but the first handed out again."""
+        """Return all lines of the record but the first again."""
         self._again.extendleft(reversed(self.record[1:]))
         del self.record[1:]
 
 
 def _explain(record: list[str], separator: str, error: csv.Error) -> str:
-    """Say where the quote is that breaks a record."""
+    """Describe the position of the quote that makes a record faulty."""
     column = _find_quoted_column(record[0], separator) if record else 0
     if not column:
         return f"The line is no CSV: {error}."
@@ -118,7 +118,7 @@ def _find_quote_end(text: str, at: int) -> int:
 
 
 def find_header_fault(names: Sequence[str]) -> str:
-    """Say what is wrong with the names of a table's columns; empty if nothing is."""
+    """Describe the fault in the names of a table's columns; empty if there is none."""
     unnamed = [str(place) for place, name in enumerate(names, 1) if not name.strip()]
     if len(unnamed) == len(names):
         return "there is no header: the first line must name the columns"

@@ -1,4 +1,4 @@
-"""Loads a file of customers: NDJSON, CSV or Parquet."""
+"""Import of customers from a file: NDJSON, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ID: Final = ID_NAMES[0]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeMapping:
-    """Which columns say what. Those that are not named are attributes by their own names.
+    """Attributes that columns hold. Columns that are not mapped are attributes by their own names.
 
     Attributes:
         columns: Column by attribute.
-        key: The column with the ids; empty for ``customerId`` or ``customer_id``.
+        key: Column with the ids; empty for ``customerId`` or ``customer_id``.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class AttributeMapping:
         """Check that a file has the columns.
 
         Raises:
-            MappingError: Naming those it does not have, and those it has.
+            MappingError: Columns are missing; the text names them, and those that the file has.
         """
         missing = sorted({*self.columns.values(), *([self.key] if self.key else [])} - set(available))
         if not self.key and not set(ID_NAMES).intersection(available):
@@ -53,21 +53,21 @@ class AttributeMapping:
             raise MappingError(f"the file has no column {', '.join(missing)}; it has {has}. See --key and --map.")
 
     def names(self) -> Mapping[str, str]:
-        """Attribute by column, of those that are named; the id is ``customerId``."""
+        """Return the attribute of each mapped column; ``customerId`` for the id's."""
         named = {column: attribute for attribute, column in self.columns.items()}
         return named | ({self.key: _ID} if self.key else {})
 
 
 @dataclass(slots=True)
 class CustomerImport:
-    """What a run did.
+    """Result of an import.
 
     Attributes:
-        rows: That were right.
-        created: Customers who are new.
-        changed: Customers who are otherwise now.
-        unchanged: Customers of whom the file says nothing new.
-        bad_lines: That changed nothing.
+        rows: Number of valid rows.
+        created: New customers.
+        changed: Customers whose attributes changed.
+        unchanged: Customers for whom the file holds nothing new.
+        faulty_lines: Lines that were left out.
         seconds: From the first line read to the last one stored.
     """
 
@@ -75,21 +75,21 @@ class CustomerImport:
     created: int = 0
     changed: int = 0
     unchanged: int = 0
-    bad_lines: int = 0
+    faulty_lines: int = 0
     seconds: float = 0.0
 
     @property
     def rows_per_second(self) -> float:
-        """The rate over the whole run."""
+        """Rate over the whole run."""
         return self.rows / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportTarget:
-    """Where customers go.
+    """Tenant that customers are imported into.
 
     Attributes:
-        form: What the tenant's schemas want of them.
+        form: Attributes as the tenant's schemas define them.
     """
 
     store: Store
@@ -102,24 +102,24 @@ def import_customers(
     table: Table,
     mapping: AttributeMapping,
     into: ImportTarget,
-    watcher: ProgressObserver,
+    observer: ProgressObserver,
     *,
     replaces: bool = False,
     batch_rows: int = BATCH_ROWS,
 ) -> CustomerImport:
-    """Load the customers of a file. Loading it again changes nothing.
+    """Import the customers of a file. Importing it again changes nothing.
 
     Args:
         table: The file.
-        mapping: What its columns are.
-        into: Where they go.
-        watcher: Who is told how it goes.
-        replaces: Whether a row says everything there is of a customer, or only what changes.
-        batch_rows: Rows that are stored together.
+        mapping: Attributes that the columns hold.
+        into: The tenant to import into.
+        observer: Receives progress and faults.
+        replaces: Whether a row replaces all attributes of a customer, or only those it has.
+        batch_rows: Rows per write.
 
     Raises:
-        MappingError: The file has not the columns it should.
-        StorageError: The database does not answer, or refuses; what was stored stays.
+        MappingError: The file lacks columns of the mapping.
+        StorageError: The database does not answer, or refuses; rows already stored stay.
     """
     if table.columns is not None:
         mapping.check_columns(table.columns)
@@ -131,13 +131,13 @@ def import_customers(
         done = upsert_rows(into.store, into.tenant_id, into.author, into.form, rows, way)
         bad += [_build_fault(number, faults) for number, faults in done.faults.items()]
         for line in sorted(bad):
-            watcher.report_bad(line)
+            observer.report_fault(line)
         loaded.rows += len(rows) - len(done.faults)
         loaded.created += done.created
         loaded.changed += done.changed
         loaded.unchanged += done.unchanged
-        loaded.bad_lines += len(bad)
-        watcher.report_position(position, loaded.rows, loaded.bad_lines)
+        loaded.faulty_lines += len(bad)
+        observer.report_position(position, loaded.rows, loaded.faulty_lines)
     loaded.seconds = time.perf_counter() - started_at
     return loaded
 
@@ -182,7 +182,7 @@ def _build_fault(number: int, faults: Sequence[Fault]) -> LineFault:
 
 
 _ABSENT: Final = object()
-"""A cell that says nothing."""
+"""Value of an empty cell."""
 
 
 def _from_json(cell: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -204,7 +204,7 @@ def _from_value(cell: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
 
 
 def _to_json_value(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
-    """A value as JSON holds it."""
+    """Convert a value to one that JSON has."""
     if isinstance(value, date):  # times are dates, too
         return value.isoformat()
     if isinstance(value, Decimal):

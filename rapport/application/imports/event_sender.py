@@ -1,4 +1,4 @@
-"""Sends events to Kafka: in batches of our own, few of them on the way, each acknowledged by every replica."""
+"""Sender of events to Kafka: batches are filled here, few are in flight, each is acknowledged by every replica."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
 
 MAX_ARRAY_BYTES: Final = 512 * 1024
-"""Where an array message ends however few events it holds: brokers take messages of 1 MB by default."""
+"""An array message ends at this size however few events it holds: brokers accept messages of 1 MB by default."""
 PATIENCE_S: Final = 60.0
 STOP_S: Final = 10.0
 
 
 class SendError(Exception):
-    """Kafka does not take the events; the text says why and what would help."""
+    """Kafka does not accept the events; the text says why and what would help."""
 
 
 @dataclass(slots=True)
 class _Partition:
-    """What waits to be sent to one partition."""
+    """Unsent events of one partition."""
 
     batch: Any
     batch_events: int = 0
@@ -42,7 +42,7 @@ class _Partition:
     array_bytes: int = 0
 
     def append(self, key: bytes | None, value: bytes, events: int) -> bool:
-        """Add a message to the batch; False when it is full. The first one always fits."""
+        """Add a message to the batch; return False when it is full. The first one always fits."""
         if self.batch.append(timestamp=None, key=key, value=value) is None:
             return False
         self.batch_events += events
@@ -52,19 +52,19 @@ class _Partition:
 class EventSender:
     """Sends events to the partitions of one topic, in order within each.
 
-    Appending to batches of our own costs a fraction of ``AIOKafkaProducer.send``, which makes a future and a lookup an
-    event. Per partition one batch is filled, one is queued and one on the way; whoever adds more waits.
+    Filling batches here costs a fraction of ``AIOKafkaProducer.send``, which makes a future and a lookup per event. Per
+    partition one batch is filled, one is queued and one in flight; :meth:`add` waits beyond that.
 
     Args:
-        producer: Started.
+        producer: A started producer.
         topic: The topic.
-        partitions: How many it has.
-        events_per_message: Above 1, that many events of a partition travel as one array. Such a message has no key: it
-            holds several customers, all of which belong to its partition.
-        patience_s: How long Kafka may leave everything unacknowledged at the end.
+        partitions: Its partitions.
+        events_per_message: Above 1, that many events of a partition are sent as one array. Such a message has no key:
+            it holds several customers, all of which belong to its partition.
+        patience_s: Maximum time without an acknowledgement at the end.
 
     Attributes:
-        acknowledged_events: How many events are in the log for certain.
+        acknowledged_events: Number of events that Kafka has acknowledged.
         next_offsets: By partition, the offset after the last acknowledged message.
     """
 
@@ -92,10 +92,10 @@ class EventSender:
         self.next_offsets: dict[int, int] = {}
 
     async def add(self, messages: Iterable[Message]) -> None:
-        """Take events; waits while too much is on the way.
+        """Add events; waits while too many batches are in flight.
 
         Raises:
-            SendError: An earlier batch was not taken.
+            SendError: An earlier batch was not accepted.
         """
         for key, value in messages:
             number = self._partition_of(key)
@@ -114,10 +114,10 @@ class EventSender:
         await asyncio.sleep(0)  # a feed that is read without waiting would otherwise starve the connection
 
     async def flush(self) -> None:
-        """Send what is left and wait until everything is acknowledged.
+        """Send the remaining events and wait until all are acknowledged.
 
         Raises:
-            SendError: Something was not taken.
+            SendError: A batch was not accepted.
         """
         for number, partition in self._open.items():
             await self._close_array(number, partition)
@@ -177,7 +177,7 @@ class EventSender:
 async def open_sender(
     settings: KafkaSettings, *, events_per_message: int = 1, patience_s: float = PATIENCE_S
 ) -> AsyncIterator[EventSender]:
-    """Connect to Kafka, with the topics created where they are missing and may be.
+    """Connect to Kafka, and create missing topics if the settings allow it.
 
     Raises:
         SendError: The cluster does not answer or refuses.
@@ -203,7 +203,7 @@ async def open_sender(
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Stop a producer, also one that has events left which Kafka does not take."""
+    """Stop a producer, also one with events that Kafka does not accept."""
     try:
         await asyncio.wait_for(producer.stop(), STOP_S)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What there is to send: encoded events in chunks, and the lines that cannot be used."""
+"""Feeds of events to send: encoded events in chunks, and the faulty lines between them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Message(NamedTuple):
 
 
 class LineFault(NamedTuple):
-    """A line (of a table: a row) that is no event.
+    """Fault of a line (in a table: of a row).
 
     Attributes:
         number: Counts from 1; of a record over several lines, the first.
-        code: A :class:`rapport.domain.events.RejectionCode`, or what is wrong with the file there.
+        code: A :class:`rapport.domain.rejections.RejectionCode`, or a code for a fault of the file.
         detail: One sentence for a person.
     """
 
@@ -36,11 +36,11 @@ class LineFault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a feed.
+    """A part of a feed.
 
     Attributes:
         entries: In the order of the input.
-        position: How much of the feed's size has been read with this chunk.
+        position: Part of the feed's size that has been read up to the end of this chunk.
     """
 
     entries: Sequence[Message | LineFault]
@@ -49,11 +49,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Everything that one run sends.
+    """All events that one run sends.
 
     Attributes:
-        name: For people.
-        size: In whatever unit the chunks' positions count (bytes of a text file, rows of a table, events).
+        name: Shown to people.
+        size: In the unit of the chunks' positions (bytes of a text file, rows of a table, events).
         chunks: Read lazily; a feed can be read once.
     """
 
@@ -63,12 +63,12 @@ class Feed:
 
 
 def encode_message(event: InteractionRecorded) -> Message:
-    """Encode an event that is known to be valid."""
+    """Encode a valid event."""
     return Message(message_key(event.tenant_id, event.customer_id), encode_event(event))
 
 
 def build_feed(name: str, size: int, events: Iterable[Message]) -> Feed:
-    """Make a feed of a known number of messages."""
+    """Build a feed of a known number of messages."""
     return Feed(name, size, _split_into_chunks(events))
 
 

@@ -1,4 +1,4 @@
-"""How a file's columns become an event's fields."""
+"""Mapping of a file's columns to an event's fields."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _encode_fields = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class MappingError(ValueError):
-    """A mapping that cannot work; says what would have been right."""
+    """A mapping that cannot work; the text says what would be right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnMapping:
-    """What to take from where.
+    """Sources of an event's fields.
 
     A column that is not mapped and is named like a field of the contract is that field; any other goes into the event's
     ``metadata``, as the contract has it.
 
     Attributes:
         columns: Column by field of the contract.
-        constants: Value by field; the same for every line, whatever the file says.
-        key_columns: The columns whose values identify an event; none: the file's name and the line's number do.
+        constants: Value by field; the same for every line, whatever the file has.
+        key_columns: Columns whose values identify an event; none: the file's name and the line's number do.
     """
 
     columns: Mapping[str, str]
@@ -44,10 +44,10 @@ class ColumnMapping:
     key_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check what can be checked without the file.
+        """Check the mapping itself, without the file.
 
         Raises:
-            MappingError: A field the contract does not know, or one that is given twice.
+            MappingError: A field is not in the contract, or is given twice.
         """
         unknown = sorted((self.columns.keys() | self.constants.keys()) - FIELDS)
         if unknown:
@@ -62,7 +62,7 @@ class ColumnMapping:
         """Check that a file has the columns.
 
         Raises:
-            MappingError: Naming those it does not have, and those it has.
+            MappingError: Columns are missing; the text names them, and those that the file has.
         """
         names = list(available)
         missing = sorted({*self.columns.values(), *self.key_columns} - set(names))
@@ -71,10 +71,10 @@ class ColumnMapping:
 
 
 def parse_assignments(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Read ``FIELD=VALUE`` arguments.
+    """Parse ``FIELD=VALUE`` arguments.
 
     Raises:
-        MappingError: One that is not of this form, or a field that is named twice.
+        MappingError: An argument is not of this form, or a field is named twice.
     """
     found: dict[str, str] = {}
     for text in texts:
@@ -88,14 +88,14 @@ def parse_assignments(option: str, texts: Iterable[str]) -> dict[str, str]:
 
 
 class RowMapper:
-    """Turns rows into messages.
+    """Maps rows to messages.
 
     Args:
-        mapping: What to take from where.
-        file_name: Part of the idempotency keys, unless columns make them.
-        convert: What to do with cells.
+        mapping: Sources of the fields.
+        file_name: Part of the idempotency keys, unless key columns make them.
+        convert: Converts cells.
         now_ms: Epoch milliseconds; timestamps may not lie far ahead of it.
-        converts_unmapped: Off where a column that is named like a field has the field's type by itself (JSON).
+        converts_unmapped: Off where a column that is named like a field already has the field's type (JSON).
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class RowMapper:
         """Map and validate one row.
 
         Args:
-            number: Its line.
+            number: Its line number.
             row: Cell by column.
         """
         fields = self._map(row)
@@ -166,6 +166,6 @@ class RowMapper:
 
 
 def _is_decision(type_name: object) -> bool:
-    """Tell decisions, which have no idempotency key, by the cell that names the type: text, or JSON as it came."""
+    """Return whether a ``type`` cell, text or raw JSON, names a decision, which has no idempotency key."""
     given = bytes(type_name).decode().strip('"') if isinstance(type_name, msgspec.Raw) else type_name
     return given == _DECISION

@@ -1,4 +1,4 @@
-"""How a run looks: a progress bar on a terminal, a line now and then elsewhere, bad lines where errors go."""
+"""Display of a run: a progress bar on a terminal, else a line now and then; faults go to the error output."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PLAIN_INTERVAL_S = 5.0
 
 
 class ProgressSource(Protocol):
-    """What a run reads."""
+    """Input of a run."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Shown to people."""
 
     @property
     def size(self) -> int:
-        """In the unit in which its progress is reported."""
+        """In the unit in which progress is reported."""
 
 
 class _ProgressBar:
@@ -42,7 +42,7 @@ class _ProgressBar:
         self._started_at = time.perf_counter()
         self._task = progress.add_task(visible(feed.name), total=feed.size, counts="")
 
-    def report_bad(self, line: LineFault) -> None:
+    def report_fault(self, line: LineFault) -> None:
         target = self._progress.console if self._errors.is_terminal else self._errors
         target.print(describe_fault(self._name, line), style="red", markup=False, highlight=False, soft_wrap=True)
 
@@ -60,7 +60,7 @@ class _PlainProgress:
         self._errors = errors
         self._next_at = time.monotonic() + PLAIN_INTERVAL_S
 
-    def report_bad(self, line: LineFault) -> None:
+    def report_fault(self, line: LineFault) -> None:
         text = describe_fault(self._feed.name, line)
         self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -77,7 +77,7 @@ class _PlainProgress:
 def show_progress(
     feed: ProgressSource, output: Console, errors: Console, noun: str = "events"
 ) -> Iterator[ProgressObserver]:
-    """Show how a run goes, for as long as it takes; ``noun`` is what it deals with."""
+    """Show the progress of a run until the context ends; ``noun`` names the things that it processes."""
     if not output.is_terminal:
         yield _PlainProgress(feed, output, errors, noun)
         return
@@ -94,19 +94,19 @@ def show_progress(
 
 
 def describe_fault(name: str, line: LineFault) -> str:
-    """Say which line is wrong and why, as compilers do."""
+    """Return a line for a fault, in the form that compilers use."""
     return f"{name}:{line.number}: {line.code}: {line.detail}"
 
 
 def describe_result(produced: ProduceResult) -> str:
-    """Sum a run up in one line."""
+    """Return one line with the result of a run."""
     text = (
         f"{produced.events:,} events sent in {produced.seconds:.1f} s "
-        f"({produced.events_per_second:,.0f}/s), {format_fault_count(produced.bad_lines)}"
+        f"({produced.events_per_second:,.0f}/s), {format_fault_count(produced.faulty_lines)}"
     )
     return f"{text}; stopped at the first, the rest was not read" if produced.stopped_early else text
 
 
 def format_fault_count(lines: int) -> str:
-    """How many lines were bad, in words."""
+    """Return the number of faulty lines in words."""
     return "1 bad line" if lines == 1 else f"{lines:,} bad lines"

@@ -1,4 +1,4 @@
-"""Reads NDJSON, CSV and Parquet files piece by piece, so that their size does not matter."""
+"""Readers of NDJSON, CSV and Parquet files, in chunks, for files of any size."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class FileFaultError(ValueError):
-    """A file that cannot be read as what it is said to be."""
+    """A file that cannot be read in the format it is said to have."""
 
 
 class FileRow(NamedTuple):
@@ -59,11 +59,11 @@ _Rows = Iterator[FileRow | LineFault]
 
 @dataclass(frozen=True, slots=True)
 class RowChunk:
-    """A piece of a table.
+    """A part of a table.
 
     Attributes:
         rows: In the order of the file.
-        position: How much of the table's size has been read with this chunk.
+        position: Part of the table's size that has been read up to the end of this chunk.
     """
 
     rows: Sequence[FileRow | LineFault]
@@ -75,9 +75,9 @@ class Table:
     """A file as rows.
 
     Attributes:
-        name: For people.
-        kind: What it is.
-        size: In whatever unit the chunks' positions count: bytes of a text file, rows of a Parquet file.
+        name: Shown to people.
+        kind: Format of the file.
+        size: In the unit of the chunks' positions: bytes of a text file, rows of a Parquet file.
         columns: None where each row has its own.
         chunks: Read lazily; a table can be read once.
     """
@@ -101,15 +101,15 @@ def open_file(
 
     Args:
         path: The file.
-        mapping: How its columns become fields.
+        mapping: Maps its columns to fields.
         now_ms: Epoch milliseconds; timestamps may not lie far ahead of it.
-        file_format: What it is; by default what its name says.
+        file_format: Format; by default derived from the file's name.
         delimiter: Between the columns of a CSV file; by default a comma, or a tab in ``.tsv``.
 
     Raises:
-        FileFaultError: It is not what it is said to be.
-        MappingError: It has not the columns it should.
-        OSError: It cannot be opened.
+        FileFaultError: The file does not have the format.
+        MappingError: The file lacks columns of the mapping.
+        OSError: The file cannot be opened.
     """
     table = open_table(path, file_format=file_format, delimiter=delimiter)
     if table.columns is not None:
@@ -124,12 +124,12 @@ def open_table(path: Path, *, file_format: FileFormat | None = None, delimiter: 
 
     Args:
         path: The file.
-        file_format: What it is; by default what its name says.
+        file_format: Format; by default derived from the file's name.
         delimiter: Between the columns of a CSV file; by default a comma, or a tab in ``.tsv``.
 
     Raises:
-        FileFaultError: It is not what it is said to be.
-        OSError: It cannot be opened.
+        FileFaultError: The file does not have the format.
+        OSError: The file cannot be opened.
     """
     kind = file_format or FORMATS_BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
@@ -222,7 +222,7 @@ def _read_csv(file: BinaryIO, separator: str, header: list[str]) -> _Rows:
 
 
 def _decode(file: BinaryIO) -> io.TextIOWrapper:
-    """Read text whose wrong bytes are kept, so that the line that holds them can be told."""
+    """Open as text; invalid bytes are kept as surrogates, so that the line that holds them can be reported."""
     return io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
 
 

@@ -1,4 +1,4 @@
-"""One run of ``rapport produce``: a feed goes to Kafka, what is wrong with it to whoever watches."""
+"""A run of ``rapport produce``: sends a feed to Kafka and reports progress and faults."""
 
 from __future__ import annotations
 
@@ -16,69 +16,71 @@ if TYPE_CHECKING:
 
 
 class ProgressObserver(Protocol):
-    """Is told how a run goes."""
+    """Receiver of a run's progress."""
 
-    def report_bad(self, line: LineFault) -> None:
-        """A line that was not sent, in the order of the input."""
+    def report_fault(self, line: LineFault) -> None:
+        """Report a line that was left out, in the order of the input."""
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
-        """How much of the feed has been read, how many events handed to Kafka, how many lines were bad."""
+        """Report how much of the input has been read, and the numbers of entries handed on and of faulty lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProduceResult:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
         events: Acknowledged by Kafka.
-        bad_lines: Not sent.
+        faulty_lines: Not sent.
         seconds: From the first line read to the last acknowledgement.
-        stopped_early: Whether a bad line ended it before the end of the feed.
+        stopped_early: Whether a faulty line ended the run before the end of the feed.
     """
 
     events: int
-    bad_lines: int
+    faulty_lines: int
     seconds: float
     stopped_early: bool
 
     @property
     def events_per_second(self) -> float:
-        """The rate over the whole run."""
+        """Rate over the whole run."""
         return self.events / self.seconds if self.seconds > 0 else 0.0
 
 
 async def produce(
-    feed: Feed, sender: EventSender, watcher: ProgressObserver, *, is_strict: bool = False
+    feed: Feed, sender: EventSender, observer: ProgressObserver, *, is_strict: bool = False
 ) -> ProduceResult:
     """Send a feed and wait until Kafka has acknowledged all of it.
 
     Args:
-        feed: What to send.
-        sender: Where to.
-        watcher: Who is told.
-        is_strict: Stop at the first bad line; what came before it is sent.
+        feed: The events.
+        sender: Sends them.
+        observer: Receives progress and faults.
+        is_strict: Stop at the first faulty line; the events before it are sent.
 
     Raises:
-        SendError: Kafka does not take the events.
+        SendError: Kafka does not accept the events.
     """
     started_at = time.perf_counter()
-    sent = bad_lines = 0
+    sent = faulty_lines = 0
     stops = False
     for chunk in feed.chunks:
         entries, stops = _cut_at_fault(chunk.entries) if is_strict else (chunk.entries, False)
         messages = [entry for entry in entries if isinstance(entry, Message)]
         if len(messages) < len(entries):
             for line in (entry for entry in entries if isinstance(entry, LineFault)):
-                watcher.report_bad(line)
+                observer.report_fault(line)
         await sender.add(messages)
         sent += len(messages)
-        bad_lines += len(entries) - len(messages)
-        watcher.report_position(chunk.position, sent, bad_lines)
+        faulty_lines += len(entries) - len(messages)
+        observer.report_position(chunk.position, sent, faulty_lines)
         if stops:
             break
     await sender.flush()
     seconds = time.perf_counter() - started_at
-    return ProduceResult(events=sender.acknowledged_events, bad_lines=bad_lines, seconds=seconds, stopped_early=stops)
+    return ProduceResult(
+        events=sender.acknowledged_events, faulty_lines=faulty_lines, seconds=seconds, stopped_early=stops
+    )
 
 
 def _cut_at_fault(entries: Sequence[Message | LineFault]) -> tuple[Sequence[Message | LineFault], bool]:

@@ -1,8 +1,8 @@
-"""Moves customers on in their journeys, many at a time.
+"""Advances enrolments in their journeys, many at a time.
 
-A round moves everybody on to where there is something to do, writes that down, does it, and writes down that it is
-done; rounds follow each other until nothing is left. What another worker has written first, it has done: its customers
-are left to it.
+A round advances all enrolments to the next step with an effect, writes the new versions, carries out the effects, and
+writes that they are done; rounds repeat until nothing is left. A worker whose version was stored second leaves the
+enrolment to the worker that came first.
 """
 
 from __future__ import annotations
@@ -44,28 +44,23 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 MAX_ROUNDS: Final = 100
-"""Of one look; the next one goes on."""
+"""Rounds per call; the next call continues."""
 AT_ONCE: Final = 8
-"""Effects that are seen to at the same time."""
+"""Effects carried out at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DueCustomer:
-    """A customer whose turn it is.
+    """A due enrolment with all that is needed to advance it."""
 
-    Attributes:
-        known: Of the tenant.
-        facts: Of the customer.
-    """
-
-    enrolled: TenantEnrolment
+    enrolment: TenantEnrolment
     plan: JourneyPlan
-    known: TenantConfiguration
+    config: TenantConfiguration
     facts: JourneyFacts
 
 
 class _PendingEffect(NamedTuple):
-    """What is to be done for a customer, who stands at the step by then."""
+    """Effect to carry out for an enrolment that has been written as standing at the step."""
 
     turn: _DueCustomer
     state: TenantEnrolment
@@ -73,42 +68,42 @@ class _PendingEffect(NamedTuple):
 
 
 class JourneyAdvancer:
-    """Moves customers on.
+    """Advances enrolments.
 
     Args:
-        store: Where enrolments are.
-        known: Journeys and catalogues.
-        send: Puts a message into the stream and returns when Kafka has it.
-        positions: By partition: everything before this offset has been recorded.
-        clock: Epoch milliseconds.
+        store: Holds the enrolments.
+        cache: Journeys and catalogues.
+        send: Sends a message to the stream and returns when Kafka has acknowledged it.
+        positions: Returns, by partition, the offset before which everything has been recorded.
+        clock: Returns epoch milliseconds.
     """
 
     def __init__(
         self,
         store: Store,
-        known: JourneyCache,
+        cache: JourneyCache,
         send: Callable[[Message], Awaitable[None]],
         positions: Callable[[], Mapping[str, int]],
         clock: Callable[[], int],
     ) -> None:
         self._store = store
-        self._known = known
+        self._cache = cache
         self._send = send
         self._positions = positions
         self._clock = clock
 
-    async def move(self, due: Sequence[TenantEnrolment]) -> int:
-        """Move customers on as far as that goes now.
+    async def advance(self, due: Sequence[TenantEnrolment]) -> int:
+        """Advance enrolments as far as possible now.
 
-        What cannot be done because ClickHouse or Kafka is away is left for the next look; what fails otherwise is put
-        off, longer each time, and its enrolment says so. Nobody else waits for it.
+        Effects that fail because ClickHouse or Kafka is unavailable are left for the next call; after other failures
+        the enrolment is postponed, longer each time, and its state says why. Other enrolments do not wait.
 
         Returns:
-            How many states were written.
+            Number of versions written.
 
         Raises:
             StorageError: ClickHouse does not answer, or refuses.
-            KafkaError: Kafka does not take what is sent. What was done until then is written down.
+            KafkaError: Kafka does not accept a message. The effects until then are recorded.
         """
         moved, left = 0, list(due)
         for _ in range(MAX_ROUNDS):
@@ -119,53 +114,53 @@ class JourneyAdvancer:
         return moved
 
     async def _round(self, states: Sequence[TenantEnrolment]) -> tuple[int, list[TenantEnrolment]]:
-        """Returns how many states were written, and who can go on at once."""
+        """Run one round; return the number of versions written, and the enrolments that can advance again at once."""
         now_ms = self._clock()
         turns, changed = await asyncio.to_thread(self._prepare, states, now_ms)
-        asked: dict[str, _PendingEffect] = {}
-        for turn in take_turns(turns, lambda turn: turn.enrolled.tenant_id):
-            before = turn.enrolled.enrollment
+        pending: dict[str, _PendingEffect] = {}
+        for turn in take_turns(turns, lambda turn: turn.enrolment.tenant_id):
+            before = turn.enrolment.enrolment
             try:
                 after, actions = advance(turn.plan, before, turn.facts, now_ms)
             except Exception as error:  # noqa: BLE001 - whatever it is, others go on
-                changed.append(_postpone(turn.enrolled, now_ms, error))
+                changed.append(_postpone(turn.enrolment, now_ms, error))
                 continue
-            state = turn.enrolled if after == before else _build_next_version(turn.enrolled, after)
+            state = turn.enrolment if after == before else _build_next_version(turn.enrolment, after)
             if after != before:
                 changed.append(state)
             for action in actions:
-                asked[after.id] = _PendingEffect(turn, state, action)
+                pending[after.id] = _PendingEffect(turn, state, action)
         won = await asyncio.to_thread(append_enrolments, self._store, changed)
-        lost = {one.enrollment.id for one in changed} - won
-        done = await self._act([one for name, one in asked.items() if name not in lost])
+        lost = {one.enrolment.id for one in changed} - won
+        done = await self._act([one for name, one in pending.items() if name not in lost])
         finished = await asyncio.to_thread(append_enrolments, self._store, done)
-        going_on = [one for one in done if one.enrollment.id in finished and _can_continue(one)]
+        going_on = [one for one in done if one.enrolment.id in finished and _can_continue(one)]
         return len(won) + len(finished), going_on
 
     def _prepare(
         self, states: Sequence[TenantEnrolment], now_ms: int
     ) -> tuple[list[_DueCustomer], list[TenantEnrolment]]:
-        """Everybody whose turn it is, and the others: what their journey needs is not there, or cannot be read."""
+        """Load the due enrolments, and return separately those whose journey has ended or cannot be read."""
         plans: dict[str, JourneyPlan] = {}
         others: list[TenantEnrolment] = []
         by_tenant: defaultdict[str, list[TenantEnrolment]] = defaultdict(list)
         for one in states:
-            state = one.enrollment
+            state = one.enrolment
             try:
-                if (one.tenant_id, state.journey_id) in self._known.ended:
+                if (one.tenant_id, state.journey_id) in self._cache.ended:
                     others.append(_build_next_version(one, leave(state, now_ms, "the journey has ended")))
                     continue
-                plans[state.id] = self._known.plan_of(one.tenant_id, state.journey_id, state.journey_version)
+                plans[state.id] = self._cache.load_plan(one.tenant_id, state.journey_id, state.journey_version)
             except NoJourneyError as error:
                 others.append(_build_next_version(one, fail(state, now_ms, str(error))))
                 continue
             by_tenant[one.tenant_id].append(one)
         turns: list[_DueCustomer] = []
-        left = [(tenant_id, mine) for tenant_id, mine in by_tenant.items() if tenant_id in self._known.tenants]
+        left = [(tenant_id, mine) for tenant_id, mine in by_tenant.items() if tenant_id in self._cache.tenants]
         while left:  # who is of a tenant that is not active waits: it may be activated again
             tenant_id, mine = left.pop()
             try:
-                turns += self._turns_of(tenant_id, mine, plans, now_ms)
+                turns += self._load_due_customers(tenant_id, mine, plans, now_ms)
             except Exception as error:
                 if len(mine) > 1:  # find out whose fault it is
                     middle = len(mine) // 2
@@ -176,37 +171,37 @@ class JourneyAdvancer:
                     others.append(_postpone(mine[0], now_ms, error))
         return turns, others
 
-    def _turns_of(
+    def _load_due_customers(
         self, tenant_id: str, mine: Sequence[TenantEnrolment], plans: Mapping[str, JourneyPlan], now_ms: int
     ) -> list[_DueCustomer]:
-        known = self._known.configured(tenant_id)
-        metrics = {key for one in mine for key in plans[one.enrollment.id].metrics}
-        customers = {one.enrollment.customer_id for one in mine}
-        facts = load_facts(self._store, known.tenant, known.catalogue, customers, metrics, now_ms)
+        config = self._cache.load_configuration(tenant_id)
+        metrics = {key for one in mine for key in plans[one.enrolment.id].metrics}
+        customers = {one.enrolment.customer_id for one in mine}
+        facts = load_facts(self._store, config.tenant, config.catalogue, customers, metrics, now_ms)
         return [
             _DueCustomer(
-                enrolled=one, plan=plans[one.enrollment.id], known=known, facts=facts[one.enrollment.customer_id]
+                enrolment=one, plan=plans[one.enrolment.id], config=config, facts=facts[one.enrolment.customer_id]
             )
             for one in mine
         ]
 
-    async def _act(self, asked: Sequence[_PendingEffect]) -> list[TenantEnrolment]:
-        """See to effects; the states after them. What fails while something works is put off.
+    async def _act(self, pending: Sequence[_PendingEffect]) -> list[TenantEnrolment]:
+        """Carry out effects; return the states after them. If some succeed, those that fail are postponed.
 
         Raises:
-            StorageError: Nothing works, because ClickHouse does not answer.
-            KafkaError: Or Kafka.
+            StorageError: All fail, because ClickHouse does not answer.
+            KafkaError: All fail, because Kafka does not answer.
         """
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def act(one: _PendingEffect) -> TenantEnrolment:
             async with slots:
-                return _build_next_version(one.state, await self._done(one.turn, one.state.enrollment, one.action))
+                return _build_next_version(one.state, await self._carry_out(one.turn, one.state.enrolment, one.action))
 
-        found = await asyncio.gather(*map(act, asked), return_exceptions=True)
+        found = await asyncio.gather(*map(act, pending), return_exceptions=True)
         states: list[TenantEnrolment] = []
         errors: list[Exception] = []
-        for one, after in zip(asked, found, strict=True):
+        for one, after in zip(pending, found, strict=True):
             if isinstance(after, TenantEnrolment):
                 states.append(after)
             elif isinstance(after, Exception):
@@ -214,12 +209,12 @@ class JourneyAdvancer:
                 states.append(_postpone(one.state, self._clock(), after))
             else:
                 raise after
-        if errors and len(errors) == len(asked) and all(map(_is_away, errors)):
+        if errors and len(errors) == len(pending) and all(map(_is_away, errors)):
             raise errors[0]
         return states
 
-    async def _done(self, turn: _DueCustomer, state: Enrolment, action: Action) -> Enrolment:
-        """See to one effect; the state after it."""
+    async def _carry_out(self, turn: _DueCustomer, state: Enrolment, action: Action) -> Enrolment:
+        """Carry out one effect; return the state after it."""
         chosen: Sequence[Mapping[str, Any]] | None = None
         try:
             if isinstance(action, DecideAction):
@@ -227,7 +222,7 @@ class JourneyAdvancer:
             elif isinstance(action, SendAction):
                 await self._contact(turn, state, action)
             else:
-                await asyncio.to_thread(update_customer, self._store, turn.known, state, action)
+                await asyncio.to_thread(update_customer, self._store, turn.config, state, action)
         except StepError as error:
             log.warning(
                 "a step of a journey cannot be done", journey_id=state.journey_id, step=state.step, why=str(error)
@@ -236,48 +231,48 @@ class JourneyAdvancer:
         return complete(turn.plan, state, self._clock(), chosen=chosen)
 
     async def _decide(self, turn: _DueCustomer, state: Enrolment, action: DecideAction) -> Sequence[Mapping[str, Any]]:
-        """Decide, and have the decision recorded before the journey goes on with it."""
+        """Make a decision, and have it recorded before the journey continues with it."""
         at, place = self._positions(), build_journey_context(state)
         record = await asyncio.to_thread(
-            decide_offers, self._store, turn.known, state.customer_id, action, self._clock(), place, at
+            decide_offers, self._store, turn.config, state.customer_id, action, self._clock(), place, at
         )
-        await self._send(build_decision_message(turn.known, state, record))
+        await self._send(build_decision_message(turn.config, state, record))
         return [{**offer, "recommendationId": record.recommendation_id} for offer in list_offers(record)]
 
     async def _contact(self, turn: _DueCustomer, state: Enrolment, action: SendAction) -> None:
-        event = build_contact_event(turn.known, state, action)
-        why_not = await asyncio.to_thread(find_contact_restriction, self._store, turn.known, event)
+        event = build_contact_event(turn.config, state, action)
+        why_not = await asyncio.to_thread(find_contact_restriction, self._store, turn.config, event)
         if why_not:
             log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=why_not)
         else:
             await self._send(Message(message_key(event.tenant_id, event.customer_id), encode_event(event)))
 
 
-def _build_next_version(enrolled: TenantEnrolment, state: Enrolment) -> TenantEnrolment:
-    """The version after the one that was read."""
-    return enrolled._replace(enrollment=replace(state, version=enrolled.enrollment.version + 1))
+def _build_next_version(enrolment: TenantEnrolment, state: Enrolment) -> TenantEnrolment:
+    """Return the version after the one that was read."""
+    return enrolment._replace(enrolment=replace(state, version=enrolment.enrolment.version + 1))
 
 
-def _postpone(enrolled: TenantEnrolment, now_ms: int, error: Exception) -> TenantEnrolment:
-    """The version after one whose step has failed unexpectedly."""
-    state = enrolled.enrollment
+def _postpone(enrolment: TenantEnrolment, now_ms: int, error: Exception) -> TenantEnrolment:
+    """Return the version after one whose step has failed unexpectedly."""
+    state = enrolment.enrolment
     log.warning(
         "a step of a journey failed; it is tried again",
-        tenant_id=enrolled.tenant_id,
+        tenant_id=enrolment.tenant_id,
         journey_id=state.journey_id,
         enrollment_id=state.id,
         step=state.step,
         error=repr(error)[:500],
     )
     reason = f"step {state.step!r} failed unexpectedly ({type(error).__name__}) and is tried again"
-    return _build_next_version(enrolled, postpone(state, now_ms, reason))
+    return _build_next_version(enrolment, postpone(state, now_ms, reason))
 
 
 def _can_continue(one: TenantEnrolment) -> bool:
-    return one.enrollment.status is EnrolmentStatus.ACTIVE and not one.enrollment.setbacks
+    return one.enrolment.status is EnrolmentStatus.ACTIVE and not one.enrolment.setbacks
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether an error says that ClickHouse or Kafka is away, which is nobody's fault."""
+    """Return whether an error says that ClickHouse or Kafka is unavailable, which is not the enrolment's fault."""
     is_kafka_away = isinstance(error, KafkaError) and bool(error.retriable)
     return is_kafka_away or is_store_away(error) or isinstance(error, OSError)

@@ -1,7 +1,7 @@
-"""What steps of journeys do: choose offers, make the event that records a contact, change customers.
+"""Effects of journey steps: decide offers, build contact events, change customers.
 
-Each may be done again, under the same key and out of the same state, without a second effect. A decision that is made
-again is recorded again, under an id of its own: the state, and the contact that comes of it, name the one that counts.
+Each may be repeated, with the same key and state, without a second effect. A repeated decision is recorded again, with
+an id of its own: the state, and the contact that follows, name the one that counts.
 """
 
 from __future__ import annotations
@@ -47,64 +47,64 @@ SEED_BYTES: Final = 6
 
 
 class StepError(ValueError):
-    """A step cannot be done as things are configured; the text says why."""
+    """A step cannot be carried out as configured; the text says why."""
 
 
 def decide_offers(
     store: Store,
-    known: TenantConfiguration,
+    config: TenantConfiguration,
     customer_id: str,
     action: DecideAction,
     now_ms: int,
     context: Mapping[str, Any],
     positions: Mapping[str, int],
 ) -> DecisionRecord:
-    """Have a decision flow choose offers for a customer.
+    """Run a decision flow to choose offers for a customer.
 
     Args:
-        store: Where facts are.
-        known: Of the tenant.
-        customer_id: Who.
-        action: What the step says.
-        now_ms: When, epoch milliseconds.
-        context: Of the request.
-        positions: Partition -> everything before this offset has been recorded.
+        store: The database.
+        config: The tenant's configuration.
+        customer_id: The customer.
+        action: The step's action.
+        now_ms: Time of the decision, epoch milliseconds.
+        context: Context of the request.
+        positions: By partition, the offset before which everything has been recorded.
 
     Raises:
         StepError: There is no such flow that may run.
         StorageError: ClickHouse does not answer.
     """
     started = time.perf_counter()
-    config = action.config
-    flow = _find_flow(known.catalogue, config)
-    customer, tenant = load_decision_facts(store, known.tenant, known.catalogue, customer_id, now_ms)
+    step = action.config
+    flow = _find_flow(config.catalogue, step)
+    customer, tenant = load_decision_facts(store, config.tenant, config.catalogue, customer_id, now_ms)
     request = Request(
         customer_id=customer_id,
-        channel_id=config.channel_id,
-        placement_id=config.placement_id,
-        limit=config.max_offers,
+        channel_id=step.channel_id,
+        placement_id=step.placement_id,
+        limit=step.max_offers,
         context=context,
     )
     seed = int.from_bytes(hashlib.sha256(action.key.encode()).digest()[:SEED_BYTES])
-    decision = decide(known.catalogue, flow, request, customer, tenant, now_ms=now_ms, seed=seed)
+    decision = decide(config.catalogue, flow, request, customer, tenant, now_ms=now_ms, seed=seed)
     return DecisionRecord(
         recommendation_id=make_recommendation_id(now_ms),
         customer_id=customer_id,
         decided_at_ms=now_ms,
         request=record_request(request),
-        catalogue=known.catalogue.stamp,
+        catalogue=config.catalogue.stamp,
         seed=seed,
         customer=record_customer(customer),
         tenant=record_tenant(tenant),
         watermark=WatermarkRecord(positions=positions),
         decision=decision,
-        software=list_software_versions(known.catalogue),
+        software=list_software_versions(config.catalogue),
         total_ms=round((time.perf_counter() - started) * 1000, 3),
     )
 
 
 def list_offers(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
-    """The offers that a decision has chosen, the best first, as a journey keeps them."""
+    """List the offers of a decision, the best first, as a journey stores them."""
     return [
         {
             "rank": item.rank,
@@ -118,9 +118,9 @@ def list_offers(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
     ]
 
 
-def build_decision_message(known: TenantConfiguration, state: Enrolment, record: DecisionRecord) -> Message:
-    """The message of a decision. That something is shown is said by the step that sends, and by no channel."""
-    tenant_id = known.tenant.tenant_id
+def build_decision_message(config: TenantConfiguration, state: Enrolment, record: DecisionRecord) -> Message:
+    """Build the message of a decision. It has no implicit impressions: the step that sends records the contact."""
+    tenant_id = config.tenant.tenant_id
     value = encode_decision(
         tenant_id, record, msgspec.Raw(msgspec.json.encode(build_journey_context(state))), frozenset()
     )
@@ -128,24 +128,24 @@ def build_decision_message(known: TenantConfiguration, state: Enrolment, record:
 
 
 def build_journey_context(state: Enrolment) -> Mapping[str, Any]:
-    """Where in a journey something happens, as its events and decisions say it."""
+    """Build the part of events and decisions that names journey, enrolment and step."""
     return {"journey": {"journeyId": state.journey_id, "enrollmentId": state.id, "stepId": state.step}}
 
 
-def build_contact_event(known: TenantConfiguration, enrollment: Enrolment, action: SendAction) -> InteractionRecorded:
-    """The event that records a contact; the same however often it is made.
+def build_contact_event(config: TenantConfiguration, enrolment: Enrolment, action: SendAction) -> InteractionRecorded:
+    """Build the event that records a contact; repeated calls return the same.
 
     Raises:
-        StepError: What is to be sent is not there or not active.
+        StepError: The offer or creative does not exist or is not active.
     """
-    creative = known.creatives.get(action.creative_id)
+    creative = config.creatives.get(action.creative_id)
     if action.creative_id and creative is None:
         raise StepError(f"there is no active creative {action.creative_id!r} on an active channel")
     offer_id = action.offer_id or (creative.offer_id if creative else "")
     channel_id = action.channel_id or (creative.channel_id if creative else "")
     return InteractionRecorded(
-        tenant_id=known.tenant.tenant_id,
-        customer_id=enrollment.customer_id,
+        tenant_id=config.tenant.tenant_id,
+        customer_id=enrolment.customer_id,
         outcome=action.outcome,
         idempotency_key=action.key,
         offer_id=offer_id or None,
@@ -155,41 +155,41 @@ def build_contact_event(known: TenantConfiguration, enrollment: Enrolment, actio
         timestamp=action.at_ms,
         recommendation_id=action.recommendation_id or None,
         rank=action.rank if action.recommendation_id else None,
-        metadata=msgspec.Raw(msgspec.json.encode(build_journey_context(enrollment))),
+        metadata=msgspec.Raw(msgspec.json.encode(build_journey_context(enrolment))),
     )
 
 
-def find_contact_restriction(store: Store, known: TenantConfiguration, event: InteractionRecorded) -> str:
-    """Why a customer may not be contacted so; empty if that is allowed."""
-    merges = read_merges(store, known.tenant.tenant_id)
-    sources = known.catalogue.attribute_sources
-    customer = load_customer_contexts(store, known.tenant, {}, [event.customer_id], merges, sources)[event.customer_id]
+def find_contact_restriction(store: Store, config: TenantConfiguration, event: InteractionRecorded) -> str:
+    """Return the reason why a customer may not be contacted with an event; empty if contact is allowed."""
+    merges = read_merges(store, config.tenant.tenant_id)
+    sources = config.catalogue.attribute_sources
+    customer = load_customer_contexts(store, config.tenant, {}, [event.customer_id], merges, sources)[event.customer_id]
     if customer.objections:
         return customer.objections[0]
-    channel = known.catalogue.channels.get(event.channel_id or "")
+    channel = config.catalogue.channels.get(event.channel_id or "")
     purpose = find_missing_purpose(channel.channel_type if channel else None, customer.withheld)
     return f"the customer has not consented to {purpose}" if purpose else ""
 
 
-def update_customer(store: Store, known: TenantConfiguration, enrollment: Enrolment, action: UpdateAction) -> None:
-    """Change what is kept of a customer.
+def update_customer(store: Store, config: TenantConfiguration, enrolment: Enrolment, action: UpdateAction) -> None:
+    """Change a customer's attributes.
 
     Raises:
-        StepError: The attributes would not be as the tenant's schemas want them.
+        StepError: The attributes do not conform to the tenant's schemas.
         StorageError: ClickHouse does not answer.
     """
-    who = enrollment.customer_id
+    customer_id = enrolment.customer_id
 
-    def changed(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
-        known_now = before.get(who)
-        kept = known_now.attributes if known_now and not known_now.is_deleted else None
-        attributes = complete(known.form, action.attributes, kept)
+    def complete_attributes(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
+        customer = before.get(customer_id)
+        stored = customer.attributes if customer and not customer.is_deleted else None
+        attributes = complete(config.form, action.attributes, stored)
         if isinstance(attributes, list):
             raise StepError("; ".join(f"{fault.field} {fault.message}" for fault in attributes))
-        return {who: attributes}
+        return {customer_id: attributes}
 
-    author = Author(f"journey {enrollment.journey_id}")
-    change_customers(store, known.tenant.tenant_id, author, [who], changed)
+    author = Author(f"journey {enrolment.journey_id}")
+    change_customers(store, config.tenant.tenant_id, author, [customer_id], complete_attributes)
 
 
 def _find_flow(catalogue: Catalogue, config: DecideConfig) -> DecisionFlow:

@@ -1,4 +1,4 @@
-"""The journeys and catalogues of all tenants, as of some seconds ago."""
+"""Cache of the journeys and catalogues of all tenants, some seconds old at most."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ MAX_CATALOGUES: Final = 200
 
 
 class NoJourneyError(ValueError):
-    """A version of a journey cannot be had; the text says why."""
+    """A version of a journey is not available; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JourneyEntry:
-    """A journey that customers enter by events.
+    """Entry by events into an active journey.
 
     Attributes:
-        since_ms: Events that the broker received before do not count.
+        since_ms: Events that the broker received earlier do not count, epoch milliseconds.
     """
 
     tenant_id: str
@@ -53,11 +53,11 @@ class JourneyEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantConfiguration:
-    """What a tenant has configured, as far as journeys need it.
+    """Configuration of a tenant that journeys need.
 
     Attributes:
         creatives: Active ones on active channels, by id.
-        form: What attributes of customers have to be like.
+        form: Attributes of customers as the schemas define them.
     """
 
     tenant: Tenant
@@ -68,22 +68,22 @@ class TenantConfiguration:
 
 @dataclass(slots=True)
 class JourneyCache:
-    """What is known of journeys. Not thread-safe: used by one look at a time.
+    """Cached journeys. Not thread-safe.
 
     Attributes:
         entries: Active journeys with an entry condition.
-        held: Journeys that are neither active nor ended: who is in them waits.
-        ended: Journeys that were archived or deleted: who is in them leaves.
-        wanted: (Tenant, outcome) of all entries.
+        paused: Tenant and id of journeys that are neither active nor ended: their enrolments wait.
+        ended: Tenant and id of journeys that were archived or deleted: their enrolments end.
+        entry_outcomes: Tenant and outcome of all entry conditions.
     """
 
     store: Store
     refresh_s: float
     monotonic: Callable[[], float] = time.monotonic
     entries: Sequence[JourneyEntry] = ()
-    held: frozenset[tuple[str, str]] = frozenset()
+    paused: frozenset[tuple[str, str]] = frozenset()
     ended: frozenset[tuple[str, str]] = frozenset()
-    wanted: frozenset[tuple[str, str]] = frozenset()
+    entry_outcomes: frozenset[tuple[str, str]] = frozenset()
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     _loaded_at: float = -float("inf")
     _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
@@ -91,7 +91,7 @@ class JourneyCache:
     _configured: OrderedDict[str, TenantConfiguration] = field(default_factory=OrderedDict)
 
     def refresh(self, *, at_once: bool = False) -> None:
-        """Load again what is older than the refresh interval, or whatever its age.
+        """Reload journeys and tenants if they are older than the refresh interval, or in any case with ``at_once``.
 
         Raises:
             StorageError: ClickHouse does not answer.
@@ -108,8 +108,8 @@ class JourneyCache:
                 names[has_ended].add((one.tenant_id, one.journey_id))
             elif (entry := self._find_entry(one)) is not None:
                 entries.append(entry)
-        self.entries, self.ended, self.held = entries, frozenset(names[True]), frozenset(names[False])
-        self.wanted = frozenset(
+        self.entries, self.ended, self.paused = entries, frozenset(names[True]), frozenset(names[False])
+        self.entry_outcomes = frozenset(
             (entry.tenant_id, outcome)
             for entry in entries
             if entry.plan.condition
@@ -117,8 +117,8 @@ class JourneyCache:
         )
         self._loaded_at = self.monotonic()
 
-    def plan_of(self, tenant_id: str, journey_id: str, version: int) -> JourneyPlan:
-        """One version of a journey, ready.
+    def load_plan(self, tenant_id: str, journey_id: str, version: int) -> JourneyPlan:
+        """Return one compiled version of a journey.
 
         Raises:
             NoJourneyError: There is none, or it cannot be read any more.
@@ -132,8 +132,8 @@ class JourneyCache:
             self._cache_plan(key, body)
         return self._plans[key]
 
-    def configured(self, tenant_id: str) -> TenantConfiguration:
-        """What a tenant has configured now.
+    def load_configuration(self, tenant_id: str) -> TenantConfiguration:
+        """Return a tenant's current configuration.
 
         Raises:
             NoJourneyError: The tenant is not active any more.
@@ -143,13 +143,13 @@ class JourneyCache:
         if tenant is None:
             raise NoJourneyError("the tenant is not active")
         stamp = read_catalogue_stamp(self.store, tenant_id)
-        known = self._configured.get(tenant_id)
-        if known is None or known.catalogue.stamp != stamp or known.tenant is not tenant:
-            known = self._configured[tenant_id] = _configure(self.store, tenant, stamp)
+        config = self._configured.get(tenant_id)
+        if config is None or config.catalogue.stamp != stamp or config.tenant is not tenant:
+            config = self._configured[tenant_id] = _configure(self.store, tenant, stamp)
             self._configured.move_to_end(tenant_id)
             while len(self._configured) > MAX_CATALOGUES:
                 self._configured.popitem(last=False)
-        return known
+        return config
 
     def _find_entry(self, one: StoredJourney) -> JourneyEntry | None:
         key = (one.tenant_id, one.journey_id, one.version)

@@ -1,4 +1,4 @@
-"""What formulas of journeys know of customers."""
+"""Loading of customers' facts for the formulas of journeys."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def load_facts(
     """Load the facts of some customers, with a few queries.
 
     Args:
-        store: Where.
-        tenant: Whose.
+        store: The database.
+        tenant: The tenant.
         catalogue: Names the active segments and defines the metrics.
-        customers: Who.
-        metrics: Keys of those that are asked for; unknown ones have no value.
-        now_ms: When the windows of metrics end.
+        customers: The customer ids.
+        metrics: Keys of the metrics to compute; unknown ones have no value.
+        now_ms: End of the metrics' windows, epoch milliseconds.
     """
     names = sorted(customers)
     merges = read_merges(store, tenant.tenant_id)

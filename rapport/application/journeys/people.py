@@ -1,4 +1,4 @@
-"""One person in a journey once, whichever id the person goes by."""
+"""People with several ids in journeys: one enrolment per person."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ IN_IT_ALREADY: Final = "the person is, or was, in the journey by another id"
 
 
 class MergedPeople:
-    """Which customers of some tenants are one person."""
+    """Merged customers of some tenants."""
 
     def __init__(self, store: Store, tenants: Iterable[str]) -> None:
         self._store = store
         self._merges: Mapping[str, Merges] = {tenant_id: read_merges(store, tenant_id) for tenant_id in set(tenants)}
 
     def members(self, tenant_id: str, customer_id: str) -> tuple[str, ...]:
-        """All ids of a person, the canonical one first."""
+        """Return all ids of a person, the canonical one first."""
         return self._merges[tenant_id].members(customer_id)
 
     def count_active(self, people: Collection[JourneyCustomer]) -> Mapping[JourneyCustomer, int]:
@@ -44,7 +44,7 @@ class MergedPeople:
         return active
 
     def count_by_id(self, people: Collection[JourneyCustomer]) -> Mapping[JourneyCustomer, int]:
-        """Count them by each id that was ever in the journey."""
+        """Count active enrolments by each id that was ever in the journey."""
         keys = {
             (tenant_id, member, journey_id, "")
             for tenant_id, customer_id, journey_id in people
@@ -54,41 +54,37 @@ class MergedPeople:
 
 
 def end_duplicate_enrolments(
-    store: Store, known: JourneyCache, due: Sequence[TenantEnrolment], now_ms: int
+    store: Store, cache: JourneyCache, due: Sequence[TenantEnrolment], now_ms: int
 ) -> list[TenantEnrolment]:
-    """End enrolments of people who came into a journey by several ids before these were merged, but for one of each.
+    """End duplicate enrolments of people who entered a journey by several ids before these were merged.
 
-    The one that stays is that of the canonical id, or of the first of the others; where the journey may be entered only
-    once, none stays beside one that has ended. Workers that see the enrolments of one person at the same time agree.
+    The enrolment that stays is that of the canonical id, or of the first of the others; where the journey allows no
+    re-entry, none stays beside one that has ended. Workers that process a person's enrolments at the same time agree.
 
     Returns:
-        The enrolments that go on.
+        The enrolments that continue.
     """
     people = MergedPeople(store, (one.tenant_id for one in due))
-    merged = {
-        _journey_customer_of(one) for one in due if len(people.members(one.tenant_id, one.enrollment.customer_id)) > 1
-    }
+    merged = {_build_key(one) for one in due if len(people.members(one.tenant_id, one.enrolment.customer_id)) > 1}
     if not merged:
         return list(due)
     active = people.count_by_id(merged)
-    twins = [one for one in due if _journey_customer_of(one) in merged and _is_duplicate(one, people, active, known)]
+    twins = [one for one in due if _build_key(one) in merged and _is_duplicate(one, people, active, cache)]
     ended = [
-        one._replace(
-            enrollment=replace(leave(one.enrollment, now_ms, IN_IT_ALREADY), version=one.enrollment.version + 1)
-        )
+        one._replace(enrolment=replace(leave(one.enrolment, now_ms, IN_IT_ALREADY), version=one.enrolment.version + 1))
         for one in twins
     ]
     append_enrolments(store, ended)
-    gone = {one.enrollment.id for one in twins}
-    return [one for one in due if one.enrollment.id not in gone]
+    gone = {one.enrolment.id for one in twins}
+    return [one for one in due if one.enrolment.id not in gone]
 
 
 def _is_duplicate(
-    one: TenantEnrolment, people: MergedPeople, active: Mapping[JourneyCustomer, int], known: JourneyCache
+    one: TenantEnrolment, people: MergedPeople, active: Mapping[JourneyCustomer, int], cache: JourneyCache
 ) -> bool:
-    tenant_id, customer_id, journey_id = _journey_customer_of(one)
+    tenant_id, customer_id, journey_id = _build_key(one)
     try:
-        is_once = not known.plan_of(tenant_id, journey_id, one.enrollment.journey_version).allows_reentry
+        is_once = not cache.load_plan(tenant_id, journey_id, one.enrolment.journey_version).allows_reentry
     except NoJourneyError:
         return False  # it ends for that
     members = people.members(tenant_id, customer_id)
@@ -101,5 +97,5 @@ def _is_duplicate(
     return False
 
 
-def _journey_customer_of(one: TenantEnrolment) -> JourneyCustomer:
-    return one.tenant_id, one.enrollment.customer_id, one.enrollment.journey_id
+def _build_key(one: TenantEnrolment) -> JourneyCustomer:
+    return one.tenant_id, one.enrolment.customer_id, one.enrolment.journey_id

@@ -1,7 +1,7 @@
-"""Runs loaders of other packages where they can do no harm: in threads of their own, within a time limit.
+"""Isolation of profile sections from other packages: their loaders run in threads of their own, with a time limit.
 
-A thread cannot be ended from outside. One that hangs is left behind, and once too many of a section do, the section is
-not asked any more until one of them returns.
+A thread cannot be ended from outside. A loader that hangs keeps its thread, and once :data:`MAX_RUNNING` threads of a
+section hang, the section is not loaded again until one of them returns.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     from rapport.application.profiles.sections import Section, SectionContext
 
 MAX_RUNNING: Final = 8
-"""Calls of one section that run at the same time."""
+"""Simultaneous calls of one section."""
 
 
 class BusyError(Exception):
-    """Earlier calls of the section have not returned yet."""
+    """Too many earlier calls of the section have not returned yet."""
 
 
 class UnfitDataError(Exception):
-    """What a section loaded does not fit its schema; the text says where."""
+    """Data of a section does not fit its schema; the text says where."""
 
 
 class IsolatedSection:
-    """A section that is called from an event loop, and never on it."""
+    """A section that is called from an event loop, but runs in a thread."""
 
     def __init__(self, section: Section) -> None:
         self.section = section
         self._free = threading.Semaphore(MAX_RUNNING)
 
     async def load(self, context: SectionContext) -> Sequence[Any]:
-        """The items, as plain JSON values.
+        """Load the items as plain JSON values.
 
-        Cancelling this, as a time limit does, leaves the call to itself.
+        Cancelling this, as a time limit does, does not end the call in the thread.
 
         Raises:
-            BusyError: It was not called.
-            UnfitDataError: Its data is wrong.
-            Exception: Whatever it raises.
+            BusyError: The section was not called.
+            UnfitDataError: The data does not fit the schema.
+            Exception: Any exception of the section.
         """
         if not self._free.acquire(blocking=False):
             raise BusyError
@@ -81,8 +81,8 @@ def load_as_json(section: Section, context: SectionContext) -> Sequence[Any]:
     """Load the items of a section in this thread, as plain JSON values.
 
     Raises:
-        UnfitDataError: They do not fit the section's schema, or are no JSON.
-        Exception: Whatever the section raises.
+        UnfitDataError: The items do not fit the section's schema, or are not JSON.
+        Exception: Any exception of the section.
     """
     loaded = section.load(context)
     if inspect.iscoroutine(loaded):

@@ -1,11 +1,11 @@
-"""Sections of a customer's unified profile, and how packages add their own.
+"""Sections of a customer's unified profile that packages add.
 
 A package offers a section under the entry-point group ``rapport.profile_sections``::
 
     [project.entry-points."rapport.profile_sections"]
     loyalty = "loyalty_section:loyalty"
 
-and makes it with the decorator::
+and defines it with the decorator::
 
     @profile_section("loyalty", schema=LoyaltyCard)
     def loyalty(context: SectionContext) -> list[LoyaltyCard]: ...
@@ -33,14 +33,14 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionContext:
-    """Whose section is loaded, and with what.
+    """Customer and database for which a section is loaded.
 
     Attributes:
-        tenant_id: Every query of a section binds it.
-        customer_id: As it was asked for.
-        customer_ids: All ids of the same person, that one included.
+        tenant_id: Every query of a section must filter by it.
+        customer_id: As the caller named it.
+        customer_ids: All ids of the same person, this one included.
         store: The database. Its methods block.
-        now: When the profile is made, UTC.
+        now: Time of the profile, UTC.
     """
 
     tenant_id: str
@@ -59,9 +59,9 @@ class Section:
     """A section that a package adds.
 
     Attributes:
-        name: In ``sections=`` and in the answer: a letter, then letters, digits, - and _.
+        name: In ``sections=`` and in the response: a letter, then letters, digits, - and _.
         load: Never runs on the event loop of the API.
-        schema: Type of an item, as msgspec understands it; what does not fit it is not shown.
+        schema: Type of an item, as msgspec understands it; items that do not fit are not shown.
     """
 
     name: str
@@ -74,14 +74,14 @@ class Section:
 
 
 def profile_section(name: str, *, schema: Any = Any) -> Callable[[Loader], Section]:  # noqa: ANN401 - any type
-    """Make a section of a function that loads its items.
+    """Define a section by a function that loads its items.
 
     Args:
         name: See :class:`Section`.
-        schema: Likewise.
+        schema: See :class:`Section`.
 
     Raises:
-        ValueError: The name cannot be one.
+        ValueError: The name is not valid.
     """
 
     def decorate(load: Loader) -> Section:
@@ -91,9 +91,9 @@ def profile_section(name: str, *, schema: Any = Any) -> Callable[[Loader], Secti
 
 
 def discover_sections(taken: Collection[str]) -> tuple[Section, ...]:
-    """The sections of all installed packages, by name.
+    """Return the sections of all installed packages, by name.
 
-    One that cannot be imported, is no section, or has a name that is taken is left out, and a warning says so.
+    An entry point that cannot be imported, is not a section, or has a taken name is left out, with a warning.
 
     Args:
         taken: Names that are in use.

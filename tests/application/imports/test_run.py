@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """A sender that keeps what it is given, and a watcher that keeps what it is told."""
+    """A sender that keeps what it is given, and an observer that keeps what it is told."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -33,7 +33,7 @@ class Recorder:
     async def flush(self) -> None:
         self.acknowledged_events = len(self.sent)
 
-    def report_bad(self, line: LineFault) -> None:
+    def report_fault(self, line: LineFault) -> None:
         self.told.append(line.number)
 
     def report_position(self, position: int, sent: int, bad: int) -> None:
@@ -58,13 +58,13 @@ def test_good_lines_are_sent_and_bad_ones_told():
     recorder, produced = run([message(1), bad(2), message(3)], [bad(4)], [message(5)])
     assert recorder.sent == [message(1), message(3), message(5)]
     assert recorder.told == [2, (0, 2, 1), 4, (1, 2, 2), (2, 3, 2)]
-    assert (produced.events, produced.bad_lines, produced.stopped_early) == (3, 2, False)
+    assert (produced.events, produced.faulty_lines, produced.stopped_early) == (3, 2, False)
 
 
 def test_strict_sends_what_comes_before_the_first_bad_line_and_nothing_else():
     recorder, produced = run([message(1)], [message(2), bad(3), message(4), bad(5)], [message(6)], is_strict=True)
     assert recorder.sent == [message(1), message(2)]
-    assert (produced.events, produced.bad_lines, produced.stopped_early) == (2, 1, True)
+    assert (produced.events, produced.faulty_lines, produced.stopped_early) == (2, 1, True)
 
 
 def test_strict_without_bad_lines_is_not_stopped():
@@ -78,16 +78,16 @@ def test_a_feed_of_messages_is_cut_into_chunks():
 
 
 def test_the_last_line_has_events_rate_and_errors():
-    produced = ProduceResult(events=1_000, bad_lines=2, seconds=0.5, stopped_early=False)
+    produced = ProduceResult(events=1_000, faulty_lines=2, seconds=0.5, stopped_early=False)
     assert describe_result(produced) == "1,000 events sent in 0.5 s (2,000/s), 2 bad lines"
 
 
 def test_bad_lines_go_where_errors_go_even_without_a_terminal():
     output, errors = io.StringIO(), io.StringIO()
     feed = Feed("e.csv", 1, iter([]))
-    with show_progress(feed, Console(file=output), Console(file=errors, width=20)) as watcher:
-        watcher.report_bad(LineFault(7, "bad_json", "The value is not JSON: [line] is not markup."))
-        watcher.report_position(1, 1, 1)
+    with show_progress(feed, Console(file=output), Console(file=errors, width=20)) as observer:
+        observer.report_fault(LineFault(7, "bad_json", "The value is not JSON: [line] is not markup."))
+        observer.report_position(1, 1, 1)
     assert output.getvalue() == ""
     assert errors.getvalue() == "e.csv:7: bad_json: The value is not JSON: [line] is not markup.\n"
 
@@ -98,9 +98,9 @@ def test_a_terminal_gets_a_bar(*, is_error_terminal: bool):
     console = Console(file=output, force_terminal=True, width=120)
     with show_progress(
         Feed("e.csv", 10, iter([])), console, Console(file=errors, force_terminal=is_error_terminal)
-    ) as watcher:
-        watcher.report_bad(bad(3))
-        watcher.report_position(10, 9, 1)
+    ) as observer:
+        observer.report_fault(bad(3))
+        observer.report_position(10, 9, 1)
     assert "9 events" in output.getvalue()
     assert "100%" in output.getvalue()
     assert ("e.csv:3" in output.getvalue()) is is_error_terminal
