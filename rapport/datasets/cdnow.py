@@ -1,4 +1,4 @@
-"""CDNOW: what 23,570 customers of an online CD store bought between January 1997 and June 1998.
+"""CDNOW: purchases of 23,570 customers of an online CD store between January 1997 and June 1998.
 
 Source: P. Fader and B. Hardie, "Notes on the CDNOW Master Data Set"; shipped in the package lifetimes.
 """
@@ -29,14 +29,14 @@ CHANNEL: Final = "web"
 
 
 def read_purchases(text: str, tenant_id: str) -> Iterator[InteractionRecorded]:
-    """Turn the file into events: one purchase is one ``convert`` at noon UTC of its day, with its dollars.
+    """Convert the file to events: one purchase is one ``convert`` at noon UTC of its day, with its dollars.
 
     The file has days, not times. 215 lines are there more than once: a customer bought the same again on that day, and
     each counts. So a line's number is its identity, never its content.
 
     Args:
         text: A header, then lines of customer, YYYYMMDD, number of CDs, dollars.
-        tenant_id: Whose events they are to be.
+        tenant_id: Tenant of the events.
 
     Raises:
         DatasetError: A line of another form.

@@ -1,4 +1,4 @@
-"""Open Bandit: what a fashion shop's page showed its visitors, and what they clicked, in a week of November 2019.
+"""Open Bandit: impressions and clicks on a fashion shop's page in a week of November 2019.
 
 Source: Y. Saito et al., "Open Bandit Dataset and Pipeline"; a sample is shipped in the package obp. Two logging
 policies (uniformly random, and Bernoulli Thompson sampling) in two campaigns (all items, men's items).
@@ -32,21 +32,21 @@ _FEATURES: Final = tuple(f"user_feature_{index}" for index in range(4))
 
 
 def name_member(policy: str, campaign: str) -> str:
-    """Name the file of a policy and campaign inside the wheel."""
+    """Return the path of a policy's and campaign's file inside the wheel."""
     return f"obp/dataset/obd/{policy}/{campaign}/{campaign}.csv"
 
 
 def read_log(text: str, policy: str, campaign: str, tenant_id: str) -> Iterator[InteractionRecorded]:
-    """Turn one file into events: each row an ``impression`` and, where it was clicked, a ``click`` right after it.
+    """Convert one file to events: each row an ``impression`` and, if it was clicked, a ``click`` right after it.
 
     The data names no visitors: those with equal features are taken for one customer. Item ids count from 0 in each
-    campaign and mean other items there, so an offer's id says the campaign too.
+    campaign and mean other items there, so an offer's id names the campaign too.
 
     Args:
         text: CSV with a header: timestamp, item_id, position, click, propensity_score, user features …
-        policy: Which policy chose the items.
-        campaign: Which items it could choose from.
-        tenant_id: Whose events they are to be.
+        policy: Policy that chose the items.
+        campaign: Set of items it could choose from.
+        tenant_id: Tenant of the events.
     """
     for number, row in enumerate(csv.DictReader(text.splitlines()), 2):
         place = f"open-bandit:{policy}/{campaign}:{number}"

@@ -1,7 +1,7 @@
-"""A stream made up from a seed: as many events and customers as wanted, as skewed as wanted.
+"""Synthetic event stream from a seed, of any size and skew.
 
 Event number ``i`` is a pure function of the specification and ``i``, with no generator state: a counter is hashed, so
-any range of the stream can be made alone, and no library's random numbers have to stay the same.
+any range of the stream can be generated alone, and no library's random numbers have to stay the same.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ _DRAWS: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticSpec:
-    """What to make.
+    """Specification of a synthetic stream.
 
     Attributes:
-        events: How many.
-        customers: How many there are to choose from.
+        events: Number of events.
+        customers: Number of customers to choose from.
         skew: Exponent of the Zipf law by which they are chosen: 0 is uniform, 1.3 gives one customer a quarter of all.
         seed: Another seed is another stream.
-        first_day: When it begins (UTC).
-        days: How long it lasts; a few events come up to two days late.
-        tenant_id: Whose events they are.
+        first_day: First day (UTC).
+        days: Duration; a few events come up to two days late.
+        tenant_id: Tenant of the events.
     """
 
     events: int = 100_000
@@ -76,7 +76,7 @@ class SyntheticSpec:
 
 
 def generate_frames(spec: SyntheticSpec) -> Iterator[pl.DataFrame]:
-    """Make the stream, frame by frame.
+    """Generate the stream, frame by frame.
 
     Columns: ``number``, ``customer_id``, ``outcome``, ``offer_id``, ``creative_id``, ``channel_id``, ``occurred_at_ms``
     and ``cents`` (null unless the outcome is ``convert``).
@@ -88,7 +88,7 @@ def generate_frames(spec: SyntheticSpec) -> Iterator[pl.DataFrame]:
 
 
 def generate_messages(spec: SyntheticSpec) -> Iterator[Message]:
-    """Make the stream as events ready to send."""
+    """Generate the stream as messages ready to send."""
     tenant = msgspec.json.encode(spec.tenant_id).decode()
     # equal keys would mean equal events, so whatever changes the events changes the keys
     stream = f"synthetic-{xxh3_64_hexdigest(repr(spec).encode())[:8]}"
@@ -122,7 +122,7 @@ def generate_messages(spec: SyntheticSpec) -> Iterator[Message]:
 
 
 def compute_totals(spec: SyntheticSpec) -> Totals:
-    """Compute what the summaries must show."""
+    """Compute the expected totals of the summaries."""
     cents = 0
     customers: set[str] = set()
     for frame in generate_frames(spec):
@@ -165,7 +165,7 @@ def _times(spec: SyntheticSpec, numbers: pl.Series, late: pl.Series, jitter: pl.
 
 
 def _cents(draw: pl.Series) -> pl.Series:
-    """From 0.99 to about 500, most of them small."""
+    """Draw an amount from 0.99 to about 500, most of them small."""
     return 99 + (draw**4 * 49_900).cast(pl.Int64)
 
 

@@ -1,4 +1,4 @@
-"""What the summaries must show once a data set has been applied."""
+"""Expected totals of the summaries after a data set has been applied."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Totals:
     """Sums over a data set.
 
     Attributes:
-        events: How many; all of them are contacts.
-        customers: How many different ones.
+        events: Number of events; all of them are contacts.
+        customers: Number of different customers.
         total_value: Sum of conversion values over positive outcomes.
     """
 

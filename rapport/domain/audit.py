@@ -1,9 +1,9 @@
-"""The audit log: a chain of entries, each of which vouches for the one before it.
+"""The audit log: a hash chain of entries.
 
 An entry's hash covers all of it and the hash of its predecessor. So an entry that is changed, removed, added or moved
-breaks the chain there. Two things leave a chain that is whole in itself: entries cut off at the end, and a chain that
-is written anew from some entry on. An :class:`Anchor`, the place and hash of an entry that was kept elsewhere, shows
-both, up to that entry.
+breaks the chain there. Two things leave a chain that is valid in itself: entries cut off at the end, and a chain that
+is rewritten from some entry on. An :class:`Anchor`, the position and hash of an entry that was stored elsewhere,
+detects both, up to that entry.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Reason = Literal["hash_mismatch", "chain_link_mismatch", "anchor_missing", "anch
 
 
 class AuditDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be noted.
+    """Audit entry before it joins the chain.
 
     Attributes:
-        at_ms: When it was done, epoch milliseconds.
-        actor: The key or the command that did it.
+        at_ms: Time of the action, epoch milliseconds.
+        actor: The key or command that did it.
         action: create, update, soft_delete, restore, publish, revoke …
         entity_type: offer, creative, api_key …
-        entity_version: The version it made; 0 where there are none.
-        revision: Of the catalogue, for changes of it.
+        entity_version: Version that the action made; 0 if there are none.
+        revision: Revision of the catalogue, for changes of it.
         before: Canonical JSON; empty if there was nothing.
         after: Canonical JSON; empty if nothing is left.
-        request_id: The trace of the request that did it.
+        request_id: Trace id of the request.
     """
 
     at_ms: int
@@ -47,11 +47,11 @@ class AuditDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEntry(AuditDraft, frozen=True, kw_only=True):
-    """What was noted.
+    """Entry of the audit log.
 
     Attributes:
-        seq: Its place in the tenant's chain; 1 for the first.
-        prev_hash: Of the entry before it; empty for the first.
+        seq: Position in the tenant's chain, from 1.
+        prev_hash: Hash of the entry before; empty for the first.
         hash: SHA-256 of this entry without its hash.
     """
 
@@ -62,11 +62,11 @@ class AuditEntry(AuditDraft, frozen=True, kw_only=True):
 
 
 class Anchor(NamedTuple):
-    """An entry that was in a chain once, as somebody has kept it outside of the database.
+    """Position and hash of an audit entry, stored outside of the database.
 
     Attributes:
-        seq: Its place.
-        hash: Its hash.
+        seq: Position of the entry.
+        hash: Hash of the entry.
     """
 
     seq: int
@@ -77,7 +77,7 @@ class Anchor(NamedTuple):
 
 
 def parse_anchor(text: str) -> Anchor | None:
-    """Read what an anchor writes; None if it is none."""
+    """Parse an anchor's text; None if it is none."""
     found = _ANCHOR.fullmatch(text)
     return Anchor(int(found[1]), found[2]) if found else None
 
@@ -87,19 +87,19 @@ _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 def canonical_json(value: object) -> str:
-    """JSON that equal values have in common: names sorted, no space."""
+    """Encode a value so that equal values have the same text: names sorted, no space."""
     return _encode(value).decode()
 
 
 def compute_hash(entry: AuditEntry) -> str:
-    """SHA-256 over the canonical JSON of an entry without its hash, hexadecimal."""
+    """Compute the SHA-256 over the canonical JSON of an entry without its hash, hexadecimal."""
     content = msgspec.to_builtins(entry)
     del content["hash"]
     return hashlib.sha256(_encode(content)).hexdigest()
 
 
 def link_entries(tenant_id: str, last_seq: int, last_hash: str, drafts: Iterable[AuditDraft]) -> Iterator[AuditEntry]:
-    """Continue a chain that ends with an entry of this place and hash (0 and empty for none)."""
+    """Append drafts to a chain that ends with this position and hash (0 and empty for an empty one)."""
     for draft in drafts:
         last_seq += 1
         fields = msgspec.structs.asdict(draft)
@@ -109,7 +109,7 @@ def link_entries(tenant_id: str, last_seq: int, last_hash: str, drafts: Iterable
 
 
 def find_break(last_seq: int, last_hash: str, entries: Iterable[AuditEntry]) -> tuple[int, Reason] | None:
-    """The first entry that does not continue the chain, and why not; None if all do."""
+    """Find the first entry that does not continue the chain, and the reason; None if all do."""
     for entry in entries:
         last_seq += 1
         if entry.seq != last_seq or entry.prev_hash != last_hash:

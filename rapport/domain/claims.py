@@ -1,8 +1,8 @@
-"""Which of several events with one idempotency key counts.
+"""Deduplication: the winner of a claim among several events with one idempotency key.
 
-Every event first *claims* its key in the store; only then does its worker read who else claimed it. Within one source
-the log decides: the lowest offset counts. Between sources no order exists, so of two that may have claimed at the same
-time the one with the *higher* source name yields; the lower waits until the higher one has decided. Whoever reads after
+Every event first *claims* its key in the store; only then does its worker read the other claims. Within one source
+the log decides: the lowest offset wins. Between sources no order exists, so of two that may have claimed at the same
+time the one with the *higher* source name loses; the lower waits until the higher one has decided. Whoever reads after
 the other wrote sees it, so never do both count, and never neither.
 """
 
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class ClaimDecision(StrEnum):
-    """What becomes of an event."""
+    """Decision on an event whose key is claimed."""
 
     ACCEPT = "accept"
     DUPLICATE = "duplicate"
@@ -24,16 +24,16 @@ class ClaimDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One event's claim of its idempotency key.
+    """Claim of an idempotency key by one event.
 
     Attributes:
-        source: The log the event is in; ``offset`` and ``item`` its place there.
+        source: Log of the event; ``offset`` and ``item`` are its position there.
         payload_hash: Tells a repetition from another event that reuses the key.
-        text_hash: The event's hash as claims have it that were written before values were compared; asked of the event
-            that is decided on.
+        text_hash: Hash of the event's text, which claims from before the comparison of values hold; set on the event
+            to be decided on.
         is_accepted: Its interaction has been written: it counts, for ever.
-        is_settled: Its source's recorded progress has passed it.
-        has_yielded: It stood back for another source's claim.
+        is_settled: The recorded progress of its source has passed it.
+        has_yielded: It lost to another source's claim.
         is_abandoned: Undecided for so long that its worker must be gone.
     """
 
@@ -52,7 +52,7 @@ def decide(own: Claim, others: Sequence[Claim]) -> ClaimDecision:
     """Decide on one event, given the other claims of its key within the horizon.
 
     Args:
-        own: The event's claim. If it was accepted or had yielded before a crash, that stays so.
+        own: The event's claim. If it was accepted or had lost before a crash, that stays so.
         others: Claims of the same tenant, customer and idempotency key; higher offsets of the same source are ignored.
     """
     if own.is_accepted:

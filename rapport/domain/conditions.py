@@ -36,7 +36,7 @@ class ConditionError(ValueError):
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A field compared with a value."""
+    """Comparison of a field with a value."""
 
     field: str
     operator: Operator = "eq"
@@ -45,7 +45,12 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class CompiledCondition:
-    """A condition ready to be evaluated."""
+    """Condition ready to be evaluated.
+
+    Attributes:
+        holds: Predicate of the field's value.
+        tests_presence: Whether the operator compares with null, so that a missing value can hold.
+    """
 
     field: str
     operator: str
@@ -55,12 +60,12 @@ class CompiledCondition:
 
 
 def is_candidate_field(field: str) -> bool:
-    """Whether a field can differ between the candidates of one decision."""
+    """Say whether a field can differ between the candidates of one decision."""
     return field != "segments" and field.partition(".")[0] not in ("customer", "attributes", "metric", "request")
 
 
 def compile_condition(condition: Condition) -> CompiledCondition:
-    """Prepare a condition.
+    """Compile a condition.
 
     Raises:
         ConditionError: Its value does not fit its operator.
@@ -100,7 +105,7 @@ def _pattern(value: object) -> Pattern:
 def _ordered(actual: object, value: object, accept: Callable[[Any, Any], bool]) -> bool:
     """Compare numbers with numbers and texts with texts; nothing else has an order.
 
-    What is compared with is exact, also where a text says it; then segments, which compare doubles, say the same.
+    The condition's number must be exact, also in a text; then segments, which compare doubles, agree.
     """
     if isinstance(actual, str) and isinstance(value, str):
         return accept(actual, value)
@@ -109,14 +114,14 @@ def _ordered(actual: object, value: object, accept: Callable[[Any, Any], bool]) 
 
 
 def _number(value: object) -> float | None:
-    """A number as it is, so that whole numbers of any length compare exactly, or that of a text."""
+    """Return a number unchanged, so that whole numbers of any length compare exactly, or parse that of a text."""
     if isinstance(value, int | float):
         return value
     return parse_number(value) if isinstance(value, str) else None
 
 
 def _comparable(value: object) -> object:
-    """Something that equal values have in common: 1, 1.0 and true are equal, 1 and "1" are not."""
+    """Return a key that equal values share: 1, 1.0 and true are equal, 1 and "1" are not."""
     return value if isinstance(value, int | float | str) or value is None else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""The ``config`` of rules, policies and nodes: free-form in the catalogue, typed here."""
+"""Typed ``config`` of rules, policies and nodes, which is free-form in the catalogue."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T", bound="Config")
 
 
 class ConfigError(ValueError):
-    """A config that cannot be used; the text names every fault and what would be right.
+    """A config with faults; the text names them all.
 
     Attributes:
-        faults: (Name of the field, what is wrong with it); the name is empty where it is the whole.
+        faults: All faults; the field is empty where it is the whole config.
     """
 
     def __init__(self, *faults: tuple[str, str]) -> None:
@@ -26,14 +26,14 @@ class ConfigError(ValueError):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """The base of typed configs."""
+    """Base of every typed config."""
 
 
 def read_config(config: Mapping[str, Any], kind: type[T]) -> T:
-    """Turn a free-form config into its type.
+    """Convert a free-form config to its type.
 
     Raises:
-        ConfigError: With every field that is wrong.
+        ConfigError: With every fault.
     """
     try:
         return msgspec.convert(dict(config), kind)

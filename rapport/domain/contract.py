@@ -1,4 +1,4 @@
-"""The event contract as documents: JSON Schemas that producers validate with, and an AsyncAPI description."""
+"""The event contract as documents: JSON Schemas for producers, and an AsyncAPI description."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DESCRIPTIONS: Final = {
 
 
 def build_event_schema(type_name: str) -> dict[str, Any]:
-    """The JSON Schema of one event type.
+    """Build the JSON Schema of one event type.
 
     Args:
         type_name: A key of :data:`rapport.domain.events.EVENT_TYPES`.
@@ -50,7 +50,7 @@ def build_event_schema(type_name: str) -> dict[str, Any]:
 
 
 def build_asyncapi() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document of the topics."""
+    """Build the AsyncAPI 3.0 document of the topics."""
     messages = {
         name: {
             "name": name,
@@ -103,7 +103,7 @@ def build_asyncapi() -> dict[str, Any]:
 
 
 def _without_raw(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """The same fields, with free-form JSON as objects: msgspec cannot describe its own Raw."""
+    """Define the same struct with free-form JSON as objects: msgspec cannot describe its own Raw."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(struct):
         if field.type is msgspec.Raw:

@@ -1,8 +1,8 @@
-"""The event contract: what producers write to topic ``interactions``.
+"""The event contract of topic ``interactions``.
 
 A message's value is one JSON object or an array of objects. Its key is ``tenantId:customerId``. Two types share the
-topic so that a customer's decisions and responses keep their order. Decoding answers with the event or with a
-:class:`Rejection` that says why it cannot be used: bad input is a value here, never an exception.
+topic so that a customer's decisions and responses keep their order. Decoding returns the event, or a
+:class:`Rejection` with the reason why it cannot be used: bad input is a value here, never an exception.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ MAX_EVENT_BYTES: Final = 262_144
 MAX_CONVERSION_VALUE: Final = 1_000_000_000
 """Up to this value, either way, six decimals of a JSON number are exact, and so are the sums."""
 MAX_FUTURE_MS: Final = DAY_MS
-"""How far an event's time may lie ahead of the time the broker received it, in milliseconds."""
+"""Most milliseconds by which an event's time may lie ahead of the broker's time of receipt."""
 
 EARLIEST_MS: Final = 86_400_000
-"""1970-01-02: a day on which it is 1970 in every time zone, which is where the tables' dates begin."""
+"""1970-01-02: a day that lies in 1970 in every time zone; the tables' dates begin in that year."""
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 OptionalIdentifier = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 NO_OBJECT: Final = msgspec.Raw()
-"""What a free-form field holds that was left out."""
+"""Value of a free-form field that was left out."""
 
 
 class InteractionRecorded(
@@ -80,14 +80,14 @@ class DecisionMade(
 
 
 class MessageItem(NamedTuple):
-    """One event of a message, with the JSON text that it came as; or why the text is none."""
+    """Event of a message with its JSON text, or the rejection of that text."""
 
     text: bytes
     event: Event | Rejection
 
 
 class Message(NamedTuple):
-    """Events as Kafka gets them: of one customer, all or none."""
+    """Key and value of a Kafka message: events of one customer, accepted all or none."""
 
     key: bytes
     value: bytes
@@ -126,15 +126,15 @@ def split_items(value: bytes | None) -> list[bytes] | Rejection:
 
 
 def decode_message(value: bytes | None) -> Sequence[MessageItem] | Rejection:
-    """Decode a message's value into its events, each in its place in the array; one for an object."""
+    """Decode a message's value into its events, in the order of the array; one for an object."""
     items = split_items(value)
     return items if isinstance(items, Rejection) else [MessageItem(text, decode_event(text)) for text in items]
 
 
 def decode_event(item: bytes) -> Event | Rejection:
-    """Decode one event from its JSON text, valid UTF-8 (:func:`split_items` has seen to that).
+    """Decode one event from its JSON text, which :func:`split_items` has checked to be UTF-8.
 
-    The common case, an interaction without unknown fields, takes one pass. Everything else is looked at field by
+    The common case, an interaction without unknown fields, takes one pass. Everything else is decoded field by
     field: unknown fields move into ``metadata``, and a fault is named.
     """
     try:
@@ -146,7 +146,7 @@ def decode_event(item: bytes) -> Event | Rejection:
 
 
 def resolve_time(timestamp: str | float | None, received_at_ms: int) -> int | Rejection:
-    """Turn an event's ``timestamp`` into epoch milliseconds, with the broker's time where there is none.
+    """Convert an event's ``timestamp`` to epoch milliseconds; without one, the broker's time counts.
 
     Args:
         timestamp: As :func:`~rapport.domain.times.parse_instant` reads it.
@@ -173,7 +173,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def message_key(tenant_id: str, customer_id: str) -> bytes:
-    """The Kafka key that keeps one customer's events in order."""
+    """Return the Kafka key that keeps one customer's events in order."""
     return f"{tenant_id}:{customer_id}".encode()
 
 
@@ -195,7 +195,7 @@ def _check_free_form(event: InteractionRecorded) -> Event | Rejection:
 
 
 def encode_objects(event: InteractionRecorded) -> bytes:
-    """The event's free-form objects as one list; ``null`` for one that was left out."""
+    """Encode the event's free-form objects as one list; ``null`` for one that was left out."""
     return b"[%b,%b,%b]" % (event.context or b"null", event.outcome_details or b"null", event.metadata or b"null")
 
 
@@ -228,7 +228,7 @@ def _check_object(name: str, text: bytes, tenant_id: str) -> Rejection | None:
 
 
 def _too_deep() -> Rejection:
-    """Say the same of every event that is too deep, whether or not it could be decoded before that was seen."""
+    """Make the rejection of an event that is too deep, the same whether or not it could be decoded."""
     return Rejection(RejectionCode.TOO_DEEP, f"A value of the event is nested deeper than {MAX_DEPTH} levels.")
 
 
@@ -263,7 +263,7 @@ def _decode_carefully(item: bytes) -> Event | Rejection:
 
 
 def _merge_object(home: msgspec.Raw | None, unknown: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
-    """Put unknown fields into a free-form object; what the producer put there by that name wins."""
+    """Put unknown fields into a free-form object; a field that the producer put there by that name wins."""
     try:
         given: dict[str, Any] = _decode_fields(home) if home and bytes(home) != b"null" else {}
     except msgspec.DecodeError:
@@ -296,5 +296,5 @@ FIRST_ID: Final = ""
 
 
 def make_first_id(at_ms: int) -> str:
-    """The smallest id an interaction at an instant can have: ids begin with their event time."""
+    """Make the smallest id that an interaction at an instant can have: ids begin with their event time."""
     return f"{max(at_ms, 0):012x}"

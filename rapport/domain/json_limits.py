@@ -1,13 +1,13 @@
-"""The limits of every JSON text that comes in, by whichever way: what is accepted can be stored, compared and shown.
+"""Limits of every JSON text that comes in, by whichever way: accepted text can be stored, compared and shown.
 
 * valid UTF-8, and JSON;
 * nested at most :data:`MAX_DEPTH` deep;
 * every number is one that the product can write back: finite as a double, and whole numbers (those without a point or
   an exponent) from -2^63 to 2^64 - 1.
 
-Of the usual text a count of brackets proves the depth, one pass looks for long numbers, and the decoder sees to the
-rest. Everything is linear in the text, and nothing depends on how deep the caller's own stack is: the same bytes are
-judged alike in every thread and process.
+Of the usual text a count of brackets proves the depth, one pass looks for long numbers, and the decoder checks the
+rest. Everything is linear in the text, and nothing depends on how deep the caller's own stack is: the same bytes get
+the same answer in every thread and process.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ MAX_DEPTH: Final = 64
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 MAX_INTEGER_DIGITS: Final = 20
-"""Of the numbers between these two, without a sign."""
+"""Most digits of a number between these two, without a sign."""
 UNREADABLE: Final = "_unreadable"
 _LOCATED_BYTES: Final = 16_384
-"""So far from its beginning a text is searched for the place of a fault: tokens are taken one by one for that."""
+"""Bytes from the beginning of a text in which the place of a fault is searched, token by token."""
 _PATH_CHARACTERS: Final = 100
 
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
@@ -50,11 +50,11 @@ _decode_items: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class JsonFault(NamedTuple):
-    """Why a JSON text is not accepted.
+    """Reason why a JSON text is not accepted.
 
     Attributes:
-        code: As the stream's dead letters name it.
-        field: The path of the value, ``items[2].price``; empty for the text as a whole, or far inside a long one.
+        code: The code of the stream's dead letters.
+        field: Path of the value, ``items[2].price``; empty for the text as a whole, or far inside a long one.
         message: What is wrong and what would be right, to follow the field's name.
     """
 
@@ -63,13 +63,13 @@ class JsonFault(NamedTuple):
     message: str
 
     def described(self, whole: str) -> str:
-        """Say it in one sentence; ``whole`` is what the text as a whole is called."""
+        """Return the fault as one sentence; ``whole`` names the text as a whole."""
         between = "." if self.field and not self.field.startswith("[") else ""
         return f"{whole}{between}{self.field} {self.message}."
 
 
 def decode_json(text: bytes | msgspec.Raw, levels: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Decode a text that may be nested so many levels deep.
+    """Decode a text that may be nested at most so many levels deep.
 
     Returns:
         Its value, or a :class:`JsonFault`.
@@ -93,13 +93,13 @@ def decode_json(text: bytes | msgspec.Raw, levels: int = MAX_DEPTH) -> Any:  # n
 
 
 def find_json_fault(text: bytes | msgspec.Raw) -> JsonFault | None:
-    """Find out why a text is not accepted; None if it is."""
+    """Return the fault of a text; None if it is accepted."""
     found = decode_json(text)
     return found if isinstance(found, JsonFault) else None
 
 
 def decode_stored(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Decode a text that was stored, perhaps before the limits held; one that cannot be a value comes as the text."""
+    """Decode a stored text, perhaps from before the limits; return the text itself if it cannot be decoded."""
     if is_too_deep(text.encode(), 2 * MAX_DEPTH):
         return text
     try:
@@ -109,13 +109,13 @@ def decode_stored(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def decode_stored_object(text: str) -> dict[str, Any]:
-    """Decode the text of an object, like :func:`decode_stored`; the text is the member :data:`UNREADABLE` then."""
+    """Decode the stored text of an object; if it is none, the text becomes the member :data:`UNREADABLE`."""
     found = decode_stored(text)
     return found if isinstance(found, dict) else {UNREADABLE: text}
 
 
 def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFault | None:
-    """Hold a value that is to become JSON, of a file or a table, to the same limits; None if it keeps them."""
+    """Check a value that is to become JSON, of a file or a table, against the same limits; None if it keeps them."""
     if isinstance(value, str | bool) or value is None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -136,7 +136,7 @@ def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFaul
 
 
 def is_too_deep(text: bytes, levels: int = MAX_DEPTH) -> bool:
-    """Whether brackets outside of strings nest deeper than so many levels, in any bytes, JSON or not."""
+    """Say whether brackets outside of strings nest deeper than so many levels, in any bytes, JSON or not."""
     if len(text) <= 2 * levels or text.count(b"[") + text.count(b"{") <= levels:
         return False
     bare = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
@@ -145,7 +145,7 @@ def is_too_deep(text: bytes, levels: int = MAX_DEPTH) -> bool:
 
 
 def split_array(text: bytes) -> list[bytes] | JsonFault:
-    """Cut an array into the texts of its items. Those that are too deep to be decoded harm no others."""
+    """Split an array into the texts of its items. Items that are too deep to be decoded do no harm to the others."""
     try:
         return [bytes(item) for item in _decode_items(text)]
     except msgspec.ValidationError:
@@ -162,7 +162,7 @@ def split_array(text: bytes) -> list[bytes] | JsonFault:
 
 
 def _cut_at_commas(text: bytes) -> list[bytes] | None:
-    """The texts between the commas of an array, which need not be JSON; None if brackets do not enclose the text."""
+    """Cut an array, which need not be JSON, at its commas; None if brackets do not enclose the text."""
     pieces: list[bytes] = []
     depth, start = 0, 0
     for match in _STRUCTURE.finditer(text):
@@ -197,7 +197,7 @@ def _is_number(token: bytes) -> bool:
 
 
 def _wide_numbers(text: bytes) -> Iterator[bytes]:
-    """Every number of a JSON text that is too long to be judged by its length."""
+    """Find every number of a JSON text that is too long to be checked by its length."""
     position = 0
     while found := _WIDE_NUMBER.match(text, position):
         start, position = found.span(1)

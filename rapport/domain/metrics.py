@@ -1,4 +1,4 @@
-"""Behavioral metrics of one customer out of events at hand; ``sql/queries/metrics/values.sql`` does it in SQL."""
+"""Behavioral metrics of one customer, computed from events; ``sql/queries/metrics/values.sql`` computes them in SQL."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ONE: Final = Decimal(1)
 
 
 class MetricEvent(NamedTuple):
-    """What metrics ask about an event; empty where it names none.
+    """Fields of an event that metrics read; empty where the event names none.
 
     Attributes:
-        occurred_ms: Epoch milliseconds; when it was received, if it is dated later.
+        occurred_ms: Epoch milliseconds; the time of receipt, if the event is dated later.
     """
 
     occurred_ms: int
@@ -35,10 +35,10 @@ class MetricEvent(NamedTuple):
 
 
 def measure(definition: MetricDefinition, events: Iterable[MetricEvent], now_ms: int) -> float | None:
-    """The value of a metric: what :func:`rapport.storage.metrics.read_metrics` says of it.
+    """Compute a metric from events, as :func:`rapport.storage.metrics.read_metrics` does in SQL.
 
     Returns:
-        None where nothing matches and the metric is no count and no sum.
+        None if nothing matches and the metric is neither a count nor a sum.
     """
     amounts = [
         amount
@@ -50,13 +50,14 @@ def measure(definition: MetricDefinition, events: Iterable[MetricEvent], now_ms:
 
 
 class MetricGroup(NamedTuple):
-    """Events that are alike in all that metrics ask: counted, and their values put together.
+    """Events that agree in all fields that metrics filter by: their number and the totals of their values.
 
     Attributes:
-        event: What they have in common; its time and its value do not matter.
-        events: How many.
-        values: How many have a value.
-        total: Of the values; likewise the least and the most, where there are any.
+        event: The fields they share; its time and its value do not matter.
+        events: Number of events.
+        values: Number of events with a value.
+        total: Sum of the values.
+        least: Smallest value, if there are any; ``most`` is the largest.
     """
 
     event: MetricEvent
@@ -68,7 +69,7 @@ class MetricGroup(NamedTuple):
 
 
 def measure_groups(definition: MetricDefinition, groups: Iterable[MetricGroup]) -> float | None:
-    """The value of a metric out of groups of events that lie in its window: what :func:`measure` says of the events."""
+    """Compute a metric from groups of events inside its window; equals :func:`measure` of the events."""
     matching = [group for group in groups if _is_meant(definition, group.event)]
     if definition.source_field == "*":
         return float(sum(group.events for group in matching))
@@ -88,12 +89,12 @@ def measure_groups(definition: MetricDefinition, groups: Iterable[MetricGroup]) 
 
 
 def compute_window_start_ms(definition: MetricDefinition, now_ms: int) -> int:
-    """When the metric's window begins; an event at that instant is inside."""
+    """Return when the metric's window begins, inclusive, epoch milliseconds."""
     return 0 if definition.window_days is None else now_ms - definition.window_days * DAY_MS
 
 
 def _has_contacts_only(definition: MetricDefinition) -> bool:
-    """Whether recommendations, which are no contacts, are left out: they have to be asked for."""
+    """Say whether recommendations, which are no contacts, are left out: only an explicit filter includes them."""
     return definition.filter_conditions.keys().isdisjoint(("outcome", "category"))
 
 
@@ -102,7 +103,7 @@ def _matches(definition: MetricDefinition, event: MetricEvent, now_ms: int) -> b
 
 
 def _is_meant(definition: MetricDefinition, event: MetricEvent) -> bool:
-    """Whether an event is one that a metric asks about, whenever it happened."""
+    """Say whether an event passes the metric's filters, whenever it happened."""
     if event.category == OutcomeCategory.RECOMMENDATION and _has_contacts_only(definition):
         return False
     return all(
@@ -129,7 +130,7 @@ _AGGREGATES: Final[Mapping[str, Callable[[Sequence[Decimal]], float | None]]] = 
 
 
 class StoredEvent(NamedTuple):
-    """An event; what it does not name is empty."""
+    """Stored event; fields that it does not name are empty."""
 
     tenant_id: str
     customer_id: str
@@ -152,12 +153,12 @@ class StoredEvent(NamedTuple):
 
     @property
     def customer(self) -> CustomerRef:
-        """Whose it is."""
+        """Tenant id and customer id."""
         return self[:2]
 
     @property
     def counted_ms(self) -> int:
-        """When it counts for caps, metrics and all that follows from contacts: at the latest when it was received.
+        """Time for caps, metrics and everything that follows from contacts: at the latest the time of receipt.
 
         Events may be dated up to a day ahead, by a clock that is wrong; what is dated into tomorrow has happened today.
         """
@@ -165,7 +166,7 @@ class StoredEvent(NamedTuple):
 
     @property
     def measured(self) -> MetricEvent:
-        """What metrics ask about it."""
+        """Fields that metrics read."""
         return MetricEvent(
             occurred_ms=self.counted_ms,
             outcome=self.outcome,

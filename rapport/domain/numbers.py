@@ -1,7 +1,7 @@
-"""Which numbers every reader of JSON, Python and ClickHouse take for the same.
+"""Numbers that every reader of JSON, Python and ClickHouse reads alike.
 
-Beyond 2^53 a double no longer tells two whole numbers apart, and of a longer one some readers keep nothing at all. So
-a number that is stored, or that something is compared with, lies within :data:`MAX_NUMBER`; what is longer is a text.
+Beyond 2^53 a double no longer tells two whole numbers apart, and some readers truncate longer ones. So
+a number that is stored, or compared with, lies within :data:`MAX_NUMBER`; a longer one must be sent as a text.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ BEYOND: Final = f"holds a number beyond {MAX_NUMBER:,}, up to which numbers are 
 
 
 def is_exact(number: float) -> bool:
-    """Whether a number is finite and within :data:`MAX_NUMBER`, on either side of 0."""
+    """Say whether a number is finite and within :data:`MAX_NUMBER`, on either side of 0."""
     return abs(number) <= MAX_NUMBER
 
 
 def find_inexact(value: object, path: str = "") -> Iterator[str]:
-    """Find the numbers in a value of JSON that are not exact, however deep they are in it; their paths."""
+    """Find the paths of numbers in a JSON value that are not exact, however deep."""
     left: list[tuple[str, object]] = [(path, value)]
     while left:
         where, inner = left.pop()
@@ -35,7 +35,7 @@ def find_inexact(value: object, path: str = "") -> Iterator[str]:
 
 
 def to_finite(value: object) -> float | None:
-    """A value as a finite double; None if it is no number, or none that a double can hold."""
+    """Convert a value to a finite double; None if it is no number, or none that a double can hold."""
     try:
         number = float(value) if isinstance(value, int | float | str) else math.nan
     except (OverflowError, ValueError):
@@ -44,7 +44,7 @@ def to_finite(value: object) -> float | None:
 
 
 def write_long_numbers_as_texts(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """A value of JSON in which whole numbers beyond 64 bits are texts, as ClickHouse's functions of JSON read them."""
+    """Replace whole numbers beyond 64 bits by texts, as ClickHouse's functions of JSON read them."""
     if isinstance(value, Mapping):
         return {name: write_long_numbers_as_texts(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

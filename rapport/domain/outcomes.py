@@ -1,4 +1,4 @@
-"""Outcome types: what an interaction's outcome means for the counts."""
+"""Outcome types: how an interaction's outcome counts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 RECOMMENDATION: Final = "recommendation"
-"""What Recommend writes when it offers something: kept in the history, no contact with the customer."""
+"""Outcome that Recommend records for each offer: stored in the history, no contact with the customer."""
 CHANGE_DELAY_MS: Final = 10_000
-"""A change takes effect so much later: every worker knows of it before the first event that it concerns."""
+"""Delay until a change takes effect, so that every worker knows of it before the first event that it concerns."""
 OutcomeKey = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
 OutcomeName = Annotated[str, msgspec.Meta(max_length=255)]
 OutcomeDescription = Annotated[str, msgspec.Meta(max_length=10_000)]
 OutcomeOrdinal = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 OwnCategory = Literal["impression", "response"]
-"""The categories that tenants' own outcome types may have."""
+"""Categories that a tenant's own outcome types may have."""
 
 
 class Classification(StrEnum):
-    """Whether the customer liked it."""
+    """Attitude of the customer that an outcome expresses."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
@@ -31,7 +31,7 @@ class Classification(StrEnum):
 
 
 class OutcomeCategory(StrEnum):
-    """What kind of thing happened: the customer saw it, answered it, or neither (a recommendation)."""
+    """Kind of an outcome: an impression, a response, or a recommendation, which is no contact."""
 
     IMPRESSION = "impression"
     RESPONSE = "response"
@@ -43,7 +43,7 @@ class OutcomeType:
     """One version of one outcome type of a tenant.
 
     Attributes:
-        key: What producers send as ``outcome``.
+        key: The ``outcome`` that producers send.
         is_conversion: Counts in ``converts`` (and in ``positive`` by its classification).
         allows_negative_value: Its events may carry a value below 0, such as a refund's; others are rejected for it.
         effective_at_ms: The broker time, epoch milliseconds, from which on this version applies. A change never
@@ -89,14 +89,14 @@ DEFAULT_OUTCOME_TYPES: Final[Sequence[OutcomeType]] = (
     _system("save", "positive", "response"),
     _system(RECOMMENDATION, "neutral", "recommendation"),
 )
-"""What every tenant starts with: the union of the documented lists (API page, feature page, tutorial)."""
+"""Outcome types of a new tenant: the union of the documented lists (API page, feature page, tutorial)."""
 
 OutcomeVersions = Mapping[str, Sequence[OutcomeType]]
 """A tenant's outcome types by key; the versions of each ascend by ``effective_at_ms``."""
 
 
 def group_versions(outcome_types: Iterable[OutcomeType]) -> dict[str, tuple[OutcomeType, ...]]:
-    """Arrange outcome types for :func:`classify`, whatever order they come in."""
+    """Group outcome types by key for :func:`classify`, whatever order they come in."""
     by_key: dict[str, list[OutcomeType]] = {}
     for outcome_type in outcome_types:
         by_key.setdefault(outcome_type.key, []).append(outcome_type)
@@ -119,34 +119,34 @@ def classify(outcome: str, received_at_ms: int, versions: OutcomeVersions) -> Ou
 
 
 def compute_effective_at_ms(now_ms: int, *, last_effective_at_ms: int | None, was_active: bool) -> int:
-    """From when on a new version of an outcome type applies.
+    """Compute the time from which a new version of an outcome type applies.
 
     Args:
-        now_ms: When it is made.
-        last_effective_at_ms: From when on the version before it does; None if there is none.
-        was_active: False if that ended the outcome type. What is made (again) applies at once, which is soon enough:
-            workers look up a key that they do not know.
+        now_ms: Time of the change.
+        last_effective_at_ms: The same of the version before; None if there is none.
+        was_active: False if the version before ended the outcome type. A type made (again) applies at once, which is
+            soon enough: workers look up a key that they do not know.
     """
     wanted = now_ms + CHANGE_DELAY_MS if was_active else now_ms
     return wanted if last_effective_at_ms is None else max(wanted, last_effective_at_ms + 1)
 
 
 def default_name(key: str) -> str:
-    """What an outcome type is called that was given no name."""
+    """Derive the name of an outcome type that was given none."""
     return key.replace("_", " ").capitalize()
 
 
 def default_direction(category: OutcomeCategory) -> str:
-    """The direction of an interaction that names none: what is shown goes out, what is answered comes in."""
+    """Return the direction of an interaction that names none: inbound for responses, else outbound."""
     return "inbound" if category is OutcomeCategory.RESPONSE else "outbound"
 
 
 def explain_negative_value(outcome: str, conversion_value: float | None, *, is_allowed: bool) -> str:
-    """Say why an event may not carry its value; empty if it may.
+    """Explain why an event may not carry its value; empty if it may.
 
     Args:
-        outcome: Of the event.
-        conversion_value: Likewise.
+        outcome: Outcome of the event.
+        conversion_value: Value of the event.
         is_allowed: Whether the outcome's type allows negative values.
     """
     if conversion_value is None or conversion_value >= 0 or is_allowed:

@@ -1,6 +1,6 @@
-"""Patterns that users write: RE2's dialect, in which no search takes longer than the text and the pattern are long.
+"""Users' patterns, in RE2's dialect: a search takes time linear in the text and the pattern.
 
-Python's own engine tries every way in which a pattern may match: ``^(a|a)*$`` takes years over 60 letters.
+Python's own engine backtracks: ``^(a|a)*$`` takes years over 60 letters.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import re2
 
 MAX_LENGTH: Final = 200
 MAX_SIZE: Final = 3_000
-"""Instructions of a compiled pattern. A search takes at worst as many steps as the product of this and the text."""
+"""Most instructions of a compiled pattern; a search takes at most that many steps per character."""
 MAX_TEXT: Final = 1_000
-"""Characters of a value that are searched."""
+"""Characters of a value that are searched; the rest is ignored."""
 _MAX_BYTES: Final = 512 * 1024
-"""Memory of a compiled pattern and what it learns while it searches."""
+"""Memory of a compiled pattern with its cache of states."""
 
 
 class PatternError(ValueError):
@@ -25,7 +25,7 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern ready to be searched for."""
+    """Compiled pattern."""
 
     text: str
     _compiled: Any
@@ -39,7 +39,7 @@ class Pattern:
 
 
 def compile_pattern(text: str) -> Pattern:
-    """Prepare a pattern.
+    """Compile a pattern.
 
     Raises:
         PatternError: It is too long, no pattern of the dialect, or too large.

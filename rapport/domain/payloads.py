@@ -1,7 +1,7 @@
-"""Compare what events say: two that carry the same idempotency key and the same values are one event sent twice.
+"""Payload hashes of events: two events with the same idempotency key and the same values are one event sent twice.
 
 Producers serialise again when they retry: keys come in another order, ``1.0`` as ``1``, a character as its escape, an
-instant in another notation. So what is compared is the value, and never its text.
+instant in another notation. So the values are compared, and never the text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from rapport.domain.events import NO_OBJECT, InteractionRecorded, encode_event, encode_objects
 
 _TYPE: Final = b'{"type":"interaction.recorded.v1",'
-"""How an event's text begins where the producer names the type, which may be left out."""
+"""Beginning of an event's text if the producer names the type, which may be left out."""
 
 
 class PayloadHashes(NamedTuple):
@@ -23,8 +23,8 @@ class PayloadHashes(NamedTuple):
 
     Attributes:
         payload_hash: Hash of the values; the one that is stored.
-        text_hash: Hash of the event's text. Claims from before values were compared hold it, and are believed until
-            they lie beyond the horizon of duplicates.
+        text_hash: Hash of the event's text. Claims from before values were compared hold it, and count until they lie
+            beyond the horizon of deduplication.
     """
 
     payload_hash: int
@@ -32,12 +32,12 @@ class PayloadHashes(NamedTuple):
 
 
 def hash_payload(event: InteractionRecorded, occurred_at_ms: int) -> PayloadHashes:
-    """Hash an event by its values, with its text's hash beside it.
+    """Hash an event by its values, and by its text.
 
     Args:
         event: As :func:`~rapport.domain.events.decode_event` accepts it: nothing in it is too deep or too large to be
             read.
-        occurred_at_ms: Its time as :func:`~rapport.domain.events.resolve_time` has it. It counts where the event names
+        occurred_at_ms: Its time as :func:`~rapport.domain.events.resolve_time` has it. It counts if the event names
             a time: one that names none happens when it is received, which differs from one sending to the next.
     """
     text = encode_event(event)
@@ -61,7 +61,7 @@ def hash_payload(event: InteractionRecorded, occurred_at_ms: int) -> PayloadHash
 
 
 def _is_canonical(event: InteractionRecorded, occurred_at_ms: int, text: bytes) -> bool:
-    """Whether the text is the only one for its values; this is asked of every event of the stream."""
+    """Say whether the text is the only one for its values; a fast path for every event of the stream."""
     return (
         event.context is NO_OBJECT
         and event.outcome_details is NO_OBJECT
@@ -73,7 +73,7 @@ def _is_canonical(event: InteractionRecorded, occurred_at_ms: int, text: bytes) 
 
 
 def _canonical_objects(event: InteractionRecorded) -> bytes:
-    """The free-form objects with their keys in order, no spaces, and each number and character written one way.
+    """Encode the free-form objects with sorted keys, no spaces, and one notation per number and character.
 
     Numbers that a reader with doubles takes for the same are the same, but for integers, which count digit by digit:
     they may be ids. Absent and null are the same.

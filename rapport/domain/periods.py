@@ -21,12 +21,12 @@ class PeriodType(StrEnum):
 
 
 def local_date(occurred_at_ms: int, time_zone: str) -> date:
-    """The calendar day, in a time zone, on which an instant lies."""
+    """Return the calendar day, in a time zone, on which an instant lies."""
     return datetime.fromtimestamp(occurred_at_ms / 1000, UTC).astimezone(ZoneInfo(time_zone)).date()
 
 
 def period_key(period_type: PeriodType, day: date) -> str:
-    """Name the period that a calendar day lies in.
+    """Return the key of the period that a calendar day lies in.
 
     Returns:
         ``2026-04-30``, ``2025-W01`` (ISO 8601: also the key of 2024-12-30), ``2026-04`` or ``alltime``.

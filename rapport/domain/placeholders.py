@@ -1,7 +1,7 @@
-"""Texts that stand for "nobody" where an id should be: two who have one of them in common have nothing in common.
+"""Placeholder ids: texts such as ``undefined`` that stand where an id should be, and identify nobody.
 
-They are what code writes where it has no id: JavaScript's ``undefined`` and ``[object Object]``, a database's ``NULL``,
-the zero of a missing number. Whoever links by them makes one person of strangers.
+Code writes them when it has no id: JavaScript's ``undefined`` and ``[object Object]``, a database's ``NULL``,
+the zero of a missing number. Merging by them would make one person of strangers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 _WITH_A_DIGIT: Final = "-1"
-"""The only one of them that has a digit other than zero: most ids have one, and are told by it."""
+"""The only placeholder with a digit other than zero; most ids have one, so that a digit nearly decides."""
 PLACEHOLDERS: Final = frozenset(
     {
         "undefined",
@@ -42,14 +42,14 @@ PLACEHOLDERS: Final = frozenset(
     }
 )
 _EMPTY: Final = re.compile(r"[\s0.\-_?*]*")
-"""Nothing but spaces, zeros and signs: ``0``, ``-``, ``00000000-0000-0000-0000-000000000000``."""
+"""Matches only spaces, zeros and signs: ``0``, ``-``, ``00000000-0000-0000-0000-000000000000``."""
 _DIGIT: Final = re.compile("[1-9]")
 _LONGEST: Final = 40
 _AROUND: Final = " \t\r\n\"'`()<>{}"
 
 
 def is_placeholder(customer_id: str) -> bool:
-    """Whether an id names nobody, in whatever case and quotes or brackets it is written."""
+    """Say whether an id is a placeholder, in whatever case and quotes or brackets it is written."""
     if len(customer_id) > _LONGEST:
         return False
     if _DIGIT.search(customer_id):
@@ -59,7 +59,7 @@ def is_placeholder(customer_id: str) -> bool:
 
 
 def explain_placeholder(customer_id: str) -> str:
-    """Say why an id is refused; empty if it may be somebody's."""
+    """Explain why a placeholder id is refused; empty for any other id."""
     if not is_placeholder(customer_id):
         return ""
     return f"is {customer_id!r}, which names nobody: whoever was linked by it would be one person with strangers"

@@ -1,6 +1,6 @@
-"""Who is erased, and who is named in bytes that could not be used.
+"""Erasure: tombstones, and the customers that unusable messages name.
 
-A tombstone holds no customer id, only a hash of it: whoever knows an id can ask whether it was erased, and nobody can
+A tombstone holds no customer id, only a hash of it: whoever knows an id can check whether it was erased, and nobody can
 list the ids. (Ids that can be guessed can be tried; the hash keeps the table from being read, not from being probed.)
 """
 
@@ -24,11 +24,11 @@ _CONTRACT: Final = ("type", "tenantId", "customerId", "outcome", "idempotencyKey
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """The latest erasure of a customer.
+    """Latest erasure of a customer.
 
     Attributes:
-        erased_at_ms: What the broker received up to then does not count, in any replay; epoch milliseconds.
-        completed_at_ms: Since when it is certain that the tables hold nothing of it; None while that is not so.
+        erased_at_ms: Broker time up to which the customer's events do not count, in any replay; epoch milliseconds.
+        completed_at_ms: Time from which the tables provably hold nothing of the customer; None until then.
     """
 
     erased_at_ms: int
@@ -36,28 +36,28 @@ class Tombstone:
 
 
 def hash_customer(tenant_id: str, customer_id: str) -> str:
-    """SHA-256 over tenant and customer, hexadecimal; ``sql/queries/privacy`` computes the same."""
+    """Hash tenant and customer with SHA-256, hexadecimal; ``sql/queries/privacy`` computes the same."""
     return hashlib.sha256(f"{tenant_id}\0{customer_id}".encode()).hexdigest()
 
 
 def list_hashes(tenant_id: str, customer_id: str) -> tuple[str, ...]:
-    """The hashes under which a customer may have been erased: as the id is, and an address as it is compared, too."""
+    """List the hashes under which a customer may have been erased: of the id, and of the folded address."""
     folded = fold_address(customer_id)
     own = hash_customer(tenant_id, customer_id)
     return (own,) if folded == customer_id else (own, hash_customer(tenant_id, folded))
 
 
 def find_named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Every customer that a message may be about, also one that is no JSON: (tenant, customer).
+    """Find every customer that a message may be about, even if it is no JSON: (tenant, customer).
 
-    Each customer id in the value is taken with each tenant id in it, and where there is none with all ``tenants``; the
-    key is taken for ``tenant:customer``, or for the customer of any of them. What comes of it may be
-    nobody; it is compared with hashes.
+    Each customer id in the value is combined with each tenant id in it, and where there is none with all ``tenants``;
+    the key is taken for ``tenant:customer``, or for the customer of any of them. A result may name no existing
+    customer; it is only compared with hashes.
 
     Args:
         key: The message's key.
         value: Its value, or an item of it.
-        tenants: Those that come into question; customers of others are not named.
+        tenants: Candidate tenants; customers of others are not named.
     """
     names: dict[bytes, set[str]] = {b"tenantId": set(), b"customerId": set()}
     for name, text in _NAMES.findall(value):
@@ -75,30 +75,30 @@ def find_named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> It
 
 
 def list_spellings(customer_id: str) -> Sequence[str]:
-    """How a customer id may be written in a message: plain, or escaped as JSON does it."""
+    """List the spellings of a customer id in a message: plain, or escaped as JSON does it."""
     escaped = msgspec.json.encode(customer_id)[1:-1].decode()
     ascii_only = "".join(letter if letter.isascii() else _escaped(letter) for letter in escaped)
     return sorted({customer_id, escaped, ascii_only})
 
 
 def mentions(customer_id: str, texts: Iterable[bytes]) -> bool:
-    """Whether any of some texts holds a customer id as a word of its own, plain or escaped as JSON does it."""
+    """Say whether any of some texts contains a customer id as a word of its own, plain or escaped as JSON does it."""
     words = b"|".join(re.escape(one.encode()) for one in list_spellings(customer_id))
     found = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?!\.?[0-9A-Za-z_@+-])")
     return any(found.search(text) for text in texts)
 
 
 def names_other_tenant(tenant_id: str, value: bytes) -> bool:
-    """Whether a message names tenants, and a given one is not among them."""
+    """Say whether a message names tenants, and a given one is not among them."""
     named = {text for name, text in _NAMES.findall(value) if name == b"tenantId"}
     return bool(named) and msgspec.json.encode(tenant_id) not in named
 
 
 def strip_free_form(value: bytes) -> bytes:
-    """What may be kept of an event that could not be used, of a customer about whom nothing may be collected.
+    """Reduce an unusable event, of a customer who objects to collection, to its identifying fields.
 
     Returns:
-        The event's identifying fields as JSON; nothing if it is no JSON object.
+        The event's identifying fields as JSON; empty if it is no JSON object.
     """
     fields = decode_json(value)
     if not isinstance(fields, dict):
@@ -107,7 +107,7 @@ def strip_free_form(value: bytes) -> bytes:
 
 
 def strip_attributes(decision: str) -> str:
-    """A recorded decision without what the request, or the tenant's tables, said about the customer."""
+    """Remove from a recorded decision the attributes that the request, or the tenant's tables, gave."""
     record = decode_json(decision.encode())
     if not isinstance(record, dict):
         return ""

@@ -1,4 +1,4 @@
-"""Why a message cannot be used: a value, not an exception."""
+"""Rejections of messages that cannot be used: values, not exceptions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class RejectionCode(StrEnum):
-    """Why a message or one of its items went to the dead letters. Stable: operators and producers match on it."""
+    """Stable reason for a dead letter; operators and producers match on it."""
 
     EMPTY = "empty_value"
     BAD_UTF8 = "bad_utf8"
@@ -33,12 +33,12 @@ class RejectionCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One message, or one item of an array message, that cannot be used.
+    """Message, or item of an array message, that cannot be used.
 
     Attributes:
         code: The stable reason.
         detail: One sentence for a person; says what would have been right.
-        tenant_id: The tenant, where the message got far enough to name one, else ``""``.
+        tenant_id: The tenant, if the message got far enough to name one, else ``""``.
     """
 
     code: RejectionCode

@@ -1,4 +1,4 @@
-"""How long data of each class is kept, and what the history can still prove when its beginning is gone."""
+"""Retention: data classes, and the periods that summaries can still be recomputed for from the history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from rapport.domain.periods import PeriodType, period_key
 
 NEVER: Final = "~"
-"""Sorts behind every period key: no period of that type can be proved any more."""
+"""Sorts behind every period key: no period of that type can be recomputed any more."""
 _MARGIN: Final = timedelta(days=3)
 """An event may lie a day ahead of when it was received, and its time zone fourteen hours."""
 _LONGEST: Final[Mapping[PeriodType, timedelta]] = {
@@ -21,7 +21,7 @@ _LONGEST: Final[Mapping[PeriodType, timedelta]] = {
 
 
 class DataClass(StrEnum):
-    """What is kept equally long. The audit log is not among them: it is a chain, of which no link can go."""
+    """Data with a retention of its own. The audit log is not among them: it is a chain, of which no link can go."""
 
     INTERACTIONS = "interactions"
     SUMMARIES_DAILY = "summaries_daily"
@@ -37,16 +37,16 @@ PERIOD_OF: Final[Mapping[DataClass, PeriodType]] = {
     DataClass.SUMMARIES_WEEKLY: PeriodType.WEEKLY,
     DataClass.SUMMARIES_MONTHLY: PeriodType.MONTHLY,
 }
-"""The summaries that can be deleted; those of all time are kept as long as the customer is."""
+"""Period type of the summaries that can expire; those of all time are kept as long as the customer is."""
 
 
 def find_first_kept_period(period_type: PeriodType, now_ms: int, days: int) -> str:
-    """The first period of which something is kept: the one in which the day so many days ago lies."""
+    """Return the period key in which the day ``days`` ago lies; earlier periods are deleted."""
     return period_key(period_type, _day(now_ms) - timedelta(days=days))
 
 
 def find_first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, str]:
-    """The first period of each type that has no event which the broker received before a time.
+    """Return, per period type, the first period without events that the broker received before a time.
 
     Up to there summaries may hold more than the history: they outlive their events.
     """

@@ -1,4 +1,4 @@
-"""Windowed summaries, one event at a time: the reference that the batch fold and SQL are tested against."""
+"""Windowed summaries, folded one event at a time: the reference that the batch fold and SQL are tested against."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ VALUE_SCALE: Final = Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """One accepted interaction with what it means already looked up; the input of the fold.
+    """Accepted interaction with its outcome type resolved; the input of the fold.
 
     Attributes:
-        source: The log it came from (cluster, topic and partition).
-        offset: Its message's offset in that log; ``item`` is its index in an array message.
-        local_day: The calendar day in the tenant's time zone.
+        source: Its log (cluster, topic and partition).
+        offset: Offset of its message in that log; ``item`` is its index in an array message.
+        local_day: Calendar day in the tenant's time zone.
         conversion_value: Counted where the outcome is positive, and wherever it takes value back.
     """
 
@@ -47,7 +47,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SummaryKey:
-    """What one summary row is about. Empty ids mean: the interaction named none."""
+    """Key of a summary row. An empty id means that the interaction named none."""
 
     tenant_id: str
     customer_id: str
@@ -61,7 +61,7 @@ class SummaryKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The counts of one summary row, and how far into its source's log they reach."""
+    """Counts of one summary row, and the offset up to which its source is applied."""
 
     applied_offset: int
     impressions: int = 0
@@ -76,7 +76,7 @@ class Summary:
 
 
 def list_keys(contact: Contact) -> list[SummaryKey]:
-    """The four rows, one per period type, that a contact counts in."""
+    """List the four rows, one per period type, that a contact counts in."""
     return [
         SummaryKey(
             contact.tenant_id,
@@ -114,10 +114,10 @@ def add_contact(summary: Summary, contact: Contact) -> Summary:
 
 
 def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> dict[SummaryKey, Summary]:
-    """Fold contacts, in the order of their logs, into the rows they count in.
+    """Fold contacts, in the order of their logs, into their summary rows.
 
-    A contact at or below a row's ``applied_offset`` is in that row already, unless this very call put its message
-    there: a message's items share its offset. Recommendations are no contacts and are passed over.
+    A contact at or below a row's ``applied_offset`` is in that row already, unless this call itself applied its
+    message: a message's items share its offset. Recommendations are no contacts and are skipped.
 
     Returns:
         The changed rows only.
@@ -136,7 +136,7 @@ def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> di
 
 
 class StoredSummary(NamedTuple):
-    """What one source counts in one period: its key, its version, its counts. A tuple, because there are many."""
+    """Stored summary row of one source: key, version and counts. A tuple, because there are many."""
 
     tenant_id: str
     customer_id: str
@@ -160,5 +160,5 @@ class StoredSummary(NamedTuple):
 
     @property
     def customer(self) -> CustomerRef:
-        """Whose it is."""
+        """Tenant id and customer id."""
         return self[:2]

@@ -1,4 +1,4 @@
-"""What can be chosen per tenant."""
+"""Tenants and their settings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 
 
 def find_tenant_id_fault(tenant_id: str) -> str:
-    """Say what is wrong with the id of a tenant that is to be created; empty if nothing is.
+    """Return the fault of a new tenant's id; empty if it has none.
 
-    Without a colon, the first one in a message key ``tenant:customer`` ends the tenant, whatever customers are called.
+    A tenant id has no colon, so that the first one in a message key ``tenant:customer`` ends it, whatever customers are
+    called.
     """
     if _ID.fullmatch(tenant_id) and len(tenant_id) <= MAX_ID:
         return ""
@@ -26,15 +27,15 @@ def find_tenant_id_fault(tenant_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSettings:
-    """How the API treats a tenant.
+    """Settings of a tenant for the API.
 
     Attributes:
-        requests_per_minute: All its keys together.
+        requests_per_minute: Limit for all keys of the tenant together.
         is_catalogue_strict: Whether a response that names an offer, creative or channel which the catalogue does not
             know is refused (404) instead of being recorded with a warning.
-        decision_quota: How many recommendations it may ask for in all; 0 for no limit.
-        holdout_percent: The share of customers, from 0 to 100, who get the fallback instead of what flows decide.
-        requires_consent: Whether a customer of whom it is not known may not be contacted.
+        decision_quota: Most recommendations in all; 0 for no limit.
+        holdout_percent: The share of customers, from 0 to 100, who get the fallback instead of the flows' decisions.
+        requires_consent: Whether a customer without a consent statement may not be contacted.
         is_consent_record_canonical: Whether records of consent alone count, and customers' attributes never do.
     """
 
@@ -48,12 +49,11 @@ class TenantSettings:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant as the stream and the API see it.
+    """Tenant as the stream and the API see it.
 
     Attributes:
         time_zone: IANA name; calendar periods start at local midnight there.
         outcomes: Its outcome types with their versions.
-        settings: How the API treats it.
     """
 
     tenant_id: str

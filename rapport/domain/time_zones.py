@@ -1,4 +1,4 @@
-"""Time zones as people and systems name them, and the IANA zone that is meant where there is no doubt."""
+"""Time zones by their IANA, Windows and offset names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WANTED_ZONE: Final = (
 MAX_NAME: Final = 64
 _OFFSET: Final = re.compile(r"(?:UTC|GMT)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 _EAST, _WEST = 14, 12
-"""How far clocks are ahead of UTC, and behind it, in hours."""
+"""Most hours by which clocks are ahead of UTC, and behind it."""
 _BETWEEN_HOURS: Final[Mapping[str, str]] = {
     "+0330": "Asia/Tehran",
     "+0430": "Asia/Kabul",
@@ -30,12 +30,12 @@ _BETWEEN_HOURS: Final[Mapping[str, str]] = {
     "+0930": "Australia/Darwin",
     "-0930": "Pacific/Marquesas",
 }
-"""Places whose clocks are never changed, for the offsets that have no zone of their own."""
+"""Zones without daylight saving time, for offsets that have no fixed zone."""
 
 
 @cache
 def resolve_zone(text: str) -> str | None:
-    """Return the IANA zone that a text names: itself, by other case, as a fixed offset, or as Windows has it.
+    """Return the IANA zone that a text names: in any case, as a fixed offset, or by its Windows name.
 
     Abbreviations such as CST, which is several, and offsets that no clock has, are not resolved: None.
     """

@@ -1,6 +1,6 @@
-"""The one reading of instants that come from outside: event times, filters, consent, attributes, rules.
+"""Parser of instants from outside: event times, filters, consent, attributes, rules.
 
-What cannot be known is refused. Epoch seconds read as milliseconds are January 1970, and ``202603151430``, which web
+Ambiguous numbers are refused. Epoch seconds read as milliseconds are January 1970, and ``202603151430``, which web
 analytics write for an afternoon in 2026, is a day in 1976: both look like numbers of milliseconds, and nobody would
 notice that they are not.
 """
@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 EARLIEST_EPOCH_MS: Final = 100_000_000_000
-"""1973-03-03: a smaller number may be epoch seconds, and is not taken for milliseconds."""
+"""1973-03-03: a smaller number may be epoch seconds, and is refused."""
 LATEST_MS: Final = 4_102_444_800_000
-"""2100-01-01: beyond it a clock is broken, and soon after the tables' dates end."""
+"""2100-01-01: a later time comes from a broken clock, and soon after it the tables' dates end."""
 _EXPECTED: Final = "ISO 8601 (2026-03-15T14:30:00Z) or epoch milliseconds"
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,11 +31,11 @@ _MOST_DIGITS: Final = 20
 
 
 class InstantError(ValueError):
-    """A value that is no instant, or might be several; the text says what would have been right."""
+    """A value that is no instant, or an ambiguous one; the text says what would have been right."""
 
 
 def parse_instant(value: str | float) -> int:
-    """Read an instant as epoch milliseconds.
+    """Parse an instant as epoch milliseconds.
 
     Args:
         value: ISO 8601 (UTC where it names no zone; a date alone is its midnight), or a number of milliseconds since
@@ -62,7 +62,7 @@ def parse_instant(value: str | float) -> int:
 
 
 def _check_epoch(number: int) -> int:
-    """Refuse a number of milliseconds that may be meant as something else."""
+    """Refuse a number of milliseconds that may be seconds or a date without separators."""
     if number >= 10**_MOST_DIGITS:
         raise InstantError(f"so large a number is not {_EXPECTED}")
     if 10**12 <= number < 10**13 or number == 0:  # 13 digits are milliseconds of 2001 to 2286 and nothing else

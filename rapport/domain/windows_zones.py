@@ -1,6 +1,6 @@
-"""Windows names of time zones, and the IANA zone each stands for.
+"""Windows names of time zones with their IANA zones.
 
-Source: supplemental/windowsZones.xml of the Unicode CLDR, territory 001 (what a name stands for where no country is
+Source: supplemental/windowsZones.xml of the Unicode CLDR, territory 001 (the default of a name where no country is
 known), as tzlocal 5.4.5 packages it. © Unicode, Inc., Unicode License v3.
 """
 

@@ -1,4 +1,4 @@
-"""How to connect to Kafka: one place turns settings into client options."""
+"""Kafka clients: settings become client options in one place."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MAX_BATCH_BYTES: Final = 960 * 1024
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest message a client sends: a dead letter is a little larger than the message it holds."""
 FINISH_S: Final = 2.0
-"""How long a client may go on with what nobody wants any more."""
+"""Longest time that a client may finish a cancelled call."""
 
 
 def security_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Options every aiokafka client takes."""
+    """Return the connection options that every aiokafka client takes."""
     options: dict[str, Any] = {"security_protocol": settings.security_protocol}
     if settings.security_protocol.startswith("SASL"):
         options |= {
@@ -40,12 +40,12 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def make_admin_client(settings: KafkaSettings) -> AIOKafkaAdminClient:
-    """An admin client, not yet started."""
+    """Make an admin client, not yet started."""
     return AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, **security_options(settings))
 
 
 def make_log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
-    """A consumer outside any group, for looking into a log; not yet started."""
+    """Make a consumer outside any group, for reading at given offsets; not yet started."""
     limit_decompression()
     return AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap,
@@ -59,7 +59,7 @@ def make_log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
 
 
 def make_producer(settings: KafkaSettings, **options: object) -> AIOKafkaProducer:
-    """A producer whose acknowledged messages are in the log of every in-sync replica; not yet started."""
+    """Make a producer whose acknowledged messages are in the log of every in-sync replica; not yet started."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap,
         acks="all",
@@ -72,9 +72,9 @@ def make_producer(settings: KafkaSettings, **options: object) -> AIOKafkaProduce
 
 
 async def finish_call(doing: Coroutine[Any, Any, T]) -> T:
-    """Await what a client does over its connections. Whoever is cancelled meanwhile waits until it is done.
+    """Await a client's call; if the caller is cancelled meanwhile, let the call finish first.
 
-    aiokafka forgets the connection it is just opening if it is cancelled.
+    aiokafka leaks the connection that it is just opening if it is cancelled.
 
     Raises:
         KafkaError: The cluster does not answer.
@@ -90,5 +90,6 @@ async def finish_call(doing: Coroutine[Any, Any, T]) -> T:
 
 
 def _see_end(task: asyncio.Future[Any]) -> None:
+    """Retrieve the task's exception, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()

@@ -1,9 +1,9 @@
-"""Bound what the compressed batches of a log unpack to: a few kilobytes can stand for gigabytes.
+"""Limit the decompressed size of a log's batches: a few kilobytes can stand for gigabytes.
 
-aiokafka unpacks a batch whole, with no setting for how much that may be, and an error there would come back with every
-fetch. So a batch that unpacks to more than :data:`MAX_UNPACKED_BYTES`, or that cannot be unpacked, is delivered as one
-message in its place: at its last offset, with the batch as it came for a value. The offsets before it are then missing
-from the log, for every reader and in every replay, as they are after compaction.
+aiokafka decompresses a batch whole, with no setting for a limit, and an error there would come back with every
+fetch. So a batch that decompresses to more than :data:`MAX_UNPACKED_BYTES`, or that cannot be decompressed, is
+delivered as one message in its place: at its last offset, with the raw batch as its value. The offsets before it are
+then missing from the log, for every reader and in every replay, as they are after compaction.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from rapport.domain.rejections import Rejection, RejectionCode
 Packed: TypeAlias = bytes | bytearray | memoryview
 
 MAX_UNPACKED_BYTES: Final = 32 * 1024 * 1024
-"""Of one batch. Producers make batches of a megabyte at most unless told otherwise, and brokers take no larger ones."""
+"""Limit of one batch. By default producers make batches of a megabyte at most, and brokers take no larger ones."""
 _FIRST_GUESS: Final = 20
-"""How many times its size most batches unpack to at most; the room grows from there to the bound."""
+"""Decompressed size of most batches, as a multiple of their size; the buffer grows from there to the limit."""
 _HEADER: Final = struct.Struct(">qiib")
 """Base offset, length of what follows, leader epoch, and the version of the format."""
 _LOG_OVERHEAD: Final = struct.calcsize(">qi")
@@ -38,29 +38,29 @@ _XERIAL_HEADER_BYTES: Final = 16
 
 
 class BatchTooLargeError(ValueError):
-    """A batch unpacks to more than it may."""
+    """A batch decompresses to more than the limit."""
 
     def __init__(self) -> None:
         super().__init__(f"it unpacks to more than {MAX_UNPACKED_BYTES:,} bytes")
 
 
 class UnreadableBatch(bytes):
-    """The value of a message that stands for a whole batch: the batch as it came.
+    """Value of a message that stands for a whole batch: the raw batch.
 
     Attributes:
-        detail: Why, as a sentence.
+        detail: The reason, as a sentence.
     """
 
     detail: str
 
 
 def find_rejection(value: bytes | None) -> Rejection | None:
-    """Say why a message stands for a batch that could not be unpacked; None if it is a message."""
+    """Return the rejection of a message that stands for an unreadable batch; None for any other message."""
     return Rejection(RejectionCode.UNREADABLE_BATCH, value.detail) if isinstance(value, UnreadableBatch) else None
 
 
 def limit_decompression() -> None:
-    """Hold every consumer of this process to the bound. Called before one is made; may be repeated."""
+    """Apply the limit to every consumer of this process. Called before one is made; may be repeated."""
     for module in _MODULES:
         for name, decode in _DECODERS.items():
             if hasattr(module, name):
@@ -77,11 +77,11 @@ class BoundedRecords:
         self._position = 0
 
     def size_in_bytes(self) -> int:
-        """Return how much was fetched."""
+        """Return the size of the fetch."""
         return int(self._records.size_in_bytes())
 
     def has_next(self) -> bool:
-        """Whether another whole batch was fetched."""
+        """Say whether another whole batch was fetched."""
         return bool(self._records.has_next())
 
     def next_batch(self) -> Any:  # noqa: ANN401 - one of aiokafka's classes, or what stands for it
@@ -95,7 +95,7 @@ class BoundedRecords:
 
 
 class _Messages:
-    """A batch of messages; those that cannot be had are replaced when they are asked for."""
+    """A batch of messages; unreadable ones are replaced on iteration."""
 
     def __init__(self, batch: DefaultRecordBatch, raw: bytes) -> None:
         self._batch = batch
@@ -161,7 +161,7 @@ def _unpack_snappy(payload: Packed) -> bytes:
 
 
 def _xerial_blocks(packed: bytes) -> Iterator[bytes]:
-    """The blocks of snappy's framing for Java: each after its length."""
+    """Split snappy's framing for Java into blocks: each follows its length."""
     position = _XERIAL_HEADER_BYTES
     while position < len(packed):
         (length,) = struct.unpack_from(">i", packed, position)
@@ -175,7 +175,7 @@ def _xerial_blocks(packed: bytes) -> Iterator[bytes]:
 _MODULES: Final[tuple[ModuleType, ...]] = tuple(
     sys.modules[found.__module__] for found in (DefaultRecordBatch, LegacyRecordBatch)
 )
-"""Where aiokafka's readers, compiled or not, look for their decoders."""
+"""Modules in which aiokafka's readers, compiled or not, look up their decoders."""
 _DECODERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "gzip_decode": _unpack_gzip,
     "snappy_decode": _unpack_snappy,

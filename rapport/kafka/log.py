@@ -1,4 +1,4 @@
-"""Looks into a partition's log, outside any consumer group: where it begins, where it ends, what is at an offset."""
+"""Reader of a partition's log, outside any consumer group: its begin, its end, the message at an offset."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LOOK_AGAIN_S = 0.002
 
 @dataclass(frozen=True, slots=True)
 class LogRange:
-    """What a partition's log holds: offsets from ``begin`` up to, not including, ``end``."""
+    """Offsets that a partition's log holds: from ``begin`` up to, not including, ``end``."""
 
     begin: int
     end: int
 
 
 class LogReader:
-    """An open view of the logs."""
+    """Open reader of partition logs."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -50,8 +50,8 @@ class LogReader:
     async def ends(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the offset behind the last message of each partition.
 
-        The embedded broker, asked for the end, answers the offset *after the first* message of the last batch. It tells
-        the high watermark with what is fetched, as Kafka does, so that is asked for where the answer is a new one.
+        The embedded broker answers a request for the end with the offset *after the first* message of the last batch.
+        Its fetches return the high watermark, as Kafka's do, so that a new end is checked by a fetch.
 
         Raises:
             KafkaError: The cluster does not answer.
@@ -64,11 +64,11 @@ class LogReader:
         return {(tp.topic, tp.partition): self._ends[tp][1] if listed[tp] else 0 for tp in wanted}
 
     def partitions(self, topic: str) -> set[int]:
-        """Return the partitions of a topic that was looked at; a new one is known within ten seconds."""
+        """Return the partitions of a topic that was read before; a new one is known within ten seconds."""
         return set(self._consumer.partitions_for_topic(topic) or ())
 
     async def first_at_or_after(self, partition: tuple[str, int], offset: int) -> int | None:
-        """The lowest offset from ``offset`` on that holds a message; None if nothing follows."""
+        """Return the lowest offset from ``offset`` on that holds a message; None if nothing follows."""
         at = TopicPartition(*partition)
         self._consumer.assign([at])
         self._consumer.seek(at, offset)
@@ -81,7 +81,7 @@ class LogReader:
         return int(messages[0].offset) if messages else None
 
     async def message_at(self, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes] | None:
-        """The key and the value of the message at an offset; None if there is none.
+        """Return the key and the value of the message at an offset; None if there is none.
 
         Raises:
             KafkaError: The cluster does not answer, or the message cannot be read.
@@ -94,7 +94,7 @@ class LogReader:
         return (found.key or b"", found.value or b"") if found else None
 
     async def _high_watermarks(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Fetch from these offsets on, all partitions at once, for the high watermarks that come along."""
+        """Fetch from these offsets on, all partitions at once, for the high watermarks in the answers."""
         self._consumer.assign(list(offsets))  # what is known of an earlier assignment is gone
         for partition, offset in offsets.items():
             self._consumer.seek(partition, offset)
@@ -111,7 +111,7 @@ class LogReader:
 
 @asynccontextmanager
 async def open_log(settings: KafkaSettings) -> AsyncIterator[LogReader]:
-    """Open a view of the logs.
+    """Open a log reader.
 
     Raises:
         KafkaError: The cluster does not answer.

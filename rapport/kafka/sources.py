@@ -1,4 +1,4 @@
-"""Names of logs and of what is in them. A source is one partition's log in one generation of a cluster's topic."""
+"""Sources and event ids. A source is one partition's log in one generation of a cluster's topic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xxhash import xxh3_64_hexdigest
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A partition's log.
+    """Log of a partition.
 
     Attributes:
         name: ``cluster/topic/partition``, with ``~generation`` after the topic once it was recreated.
@@ -31,5 +31,5 @@ def name_source(cluster_id: str, topic: str, partition: int, generation: int) ->
 
 
 def event_id(occurred_at_ms: int, source: Source, offset: int, item: int) -> str:
-    """A 38-digit hexadecimal id that sorts by event time and is the same in every replay of the log."""
+    """Make a 38-digit hexadecimal id that sorts by event time and is the same in every replay of the log."""
     return f"{occurred_at_ms:012x}{source.tag}{offset:012x}{item:05x}"

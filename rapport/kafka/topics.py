@@ -1,4 +1,4 @@
-"""The topics: created before a worker joins, because Faust never sees a topic that appears later."""
+"""Creation of topics before a worker joins, because Faust never sees a topic that appears later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 async def fetch_cluster_id(settings: KafkaSettings) -> str:
-    """The cluster's id; part of every source's name.
+    """Fetch the cluster's id; part of every source's name.
 
     Raises:
         KafkaError: The cluster does not answer.
@@ -32,7 +32,7 @@ async def fetch_cluster_id(settings: KafkaSettings) -> str:
 
 
 async def fetch_partitions(settings: KafkaSettings, topic: str) -> list[int]:
-    """The numbers of a topic's partitions; none if it does not exist.
+    """Fetch the numbers of a topic's partitions; none if it does not exist.
 
     Raises:
         KafkaError: The cluster does not answer.

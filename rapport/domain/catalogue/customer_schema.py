@@ -1,4 +1,4 @@
-"""What a tenant keeps of its customers: the attributes that there are, and what each may hold."""
+"""Customer schemas: the attributes of a tenant's customers, and their types."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ AttributeName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, patter
 
 
 class SchemaField(Value, frozen=True):
-    """An attribute.
+    """Attribute of a customer.
 
     Attributes:
-        name: What formulas call ``customer.<name>``.
-        display_name: For people.
-        required: Whether no customer may be without it.
+        name: Formulas read it as ``customer.<name>``.
+        display_name: Name for people.
+        required: Whether every customer must have it.
         is_predictor: Whether models may learn from it.
-        max_length: Of a text, in characters.
-        default_value: What a customer gets who is stored without it.
-        source: Whose word counts in decisions: what is stored, what the request says, or either, the request first.
+        max_length: Most characters of a text.
+        default_value: Value of a customer who is stored without it.
+        source: Source in decisions: the store, the request, or either, the request first.
     """
 
     name: AttributeName
@@ -39,7 +39,7 @@ class SchemaField(Value, frozen=True):
 
 
 class CustomerSchema(Entity, frozen=True):
-    """A part of what is kept of customers. All active schemas of a tenant together describe a customer.
+    """Part of the customers' attributes. All active schemas of a tenant together describe a customer.
 
     Attributes:
         fields: Each belongs to one schema of the tenant only.

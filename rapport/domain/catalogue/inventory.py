@@ -1,4 +1,4 @@
-"""What can be offered, and where: categories, offers, creatives, channels, placements."""
+"""Inventory: categories, offers, creatives, channels, placements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ChannelType: TypeAlias = Literal["email", "push", "sms", "in_app", "web", "webho
 
 
 class CustomField(Value, frozen=True):
-    """A field that the offers of a category carry; a computed one has a formula."""
+    """Field of the offers of a category; a computed one has a formula."""
 
     key: Key
     label: str = ""
@@ -36,14 +36,14 @@ class CustomField(Value, frozen=True):
 
 
 class Category(Entity, frozen=True):
-    """A business area; its offers carry its custom fields."""
+    """Business area; its offers have its custom fields."""
 
     ordinal: int = 0
     custom_fields: Annotated[Sequence[CustomField], msgspec.Meta(max_length=500)] = ()
 
 
 class SubCategory(Entity, frozen=True):
-    """A part of a category."""
+    """Part of a category."""
 
     category_id: Id
     ordinal: int = 0
@@ -51,12 +51,12 @@ class SubCategory(Entity, frozen=True):
 
 
 class Channel(Entity, frozen=True):
-    """A way to reach customers.
+    """Way to reach customers.
 
     Attributes:
-        channel_type: Says which consent it needs. Required; null only where an earlier release stored the channel
+        channel_type: Decides which consent it needs. Required; null only where an earlier release stored the channel
             without one: it needs the consent of every type then.
-        impression_tracking: explicit: somebody reports impressions; implicit: recommending is showing.
+        impression_tracking: explicit: a client reports impressions; implicit: a recommendation is an impression.
         coupling_mode: atomic: if one placement of the channel stays empty, all do.
     """
 
@@ -66,7 +66,7 @@ class Channel(Entity, frozen=True):
 
 
 class Placement(Entity, frozen=True):
-    """A slot of a channel."""
+    """Slot of a channel."""
 
     key: Key
     channel_id: Id
@@ -75,14 +75,14 @@ class Placement(Entity, frozen=True):
 
 
 class Schedule(Value, frozen=True):
-    """When an offer may be shown: from ``start_at`` up to, not including, ``end_at``."""
+    """Time in which an offer may be shown: from ``start_at`` up to, not including, ``end_at``."""
 
     start_at: Instant | None = None
     end_at: Instant | None = None
 
 
 class Budget(Value, frozen=True):
-    """How much an offer may be shown or cost in all, over all customers; null for no limit."""
+    """Limits on an offer's impressions and cost over all customers; null for no limit."""
 
     max_per_day: Count | None = None
     max_total: Count | None = None
@@ -92,7 +92,7 @@ class Budget(Value, frozen=True):
 
 
 class FrequencyCaps(Value, frozen=True):
-    """How often one customer may see an offer, per calendar period in the tenant's time zone."""
+    """Limits on an offer's impressions per customer, per calendar period in the tenant's time zone."""
 
     daily: Count | None = None
     weekly: Count | None = None
@@ -100,13 +100,12 @@ class FrequencyCaps(Value, frozen=True):
 
 
 class Offer(Entity, frozen=True):
-    """Something that can be offered.
+    """Offer that may be recommended to customers.
 
     Attributes:
         priority: 0 to 100; critical 90, high 70, medium 50, low 25.
-        mandatory: Goes first, and only caps and budgets hold it back.
-        custom_fields: By key; formulas call them by their bare names.
-        propensity: A model's score to use for it while there is no evidence, if there is one.
+        mandatory: Ranks first, and only caps and budgets remove it.
+        custom_fields: By key; formulas read them by their bare names.
     """
 
     category_id: str | None = None
@@ -127,11 +126,11 @@ class Offer(Entity, frozen=True):
 
 
 class PersonalizationVariable(Value, frozen=True):
-    """A variable of a template.
+    """Variable of a template.
 
     Attributes:
-        source: Where its value comes from, such as ``customer.first_name``; by default the variable's own name.
-        fallback: What is put there without a value.
+        source: Field of the value, such as ``customer.first_name``; by default the variable's own name.
+        fallback: Text where there is no value.
     """
 
     variable: Key
@@ -140,7 +139,7 @@ class PersonalizationVariable(Value, frozen=True):
 
 
 class Creative(Entity, frozen=True):
-    """How an offer looks on a channel.
+    """Content of an offer on a channel.
 
     Attributes:
         placement_id: Null: fits every placement of its channel.

@@ -1,4 +1,4 @@
-"""Entities as JSON and YAML hold them."""
+"""Entities as plain JSON and YAML values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 def to_full_fields(value: Any) -> Any:  # noqa: ANN401 - an entity, or whatever is in it
-    """With every field, also those that have their defaults; lists are lists, whatever they were."""
+    """Convert an entity to plain values with every field, defaults included; sequences become lists."""
     if isinstance(value, msgspec.Struct):
         return {field.encode_name: to_full_fields(getattr(value, field.name)) for field in _fields_of(type(value))}
     if isinstance(value, Mapping):
@@ -22,7 +22,7 @@ def to_full_fields(value: Any) -> Any:  # noqa: ANN401 - an entity, or whatever 
 
 
 def to_sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
-    """Without the fields that have their defaults, at any depth."""
+    """Convert an entity to plain values without the fields that have their defaults, at any depth."""
     if isinstance(value, msgspec.Struct):
         return {
             field.encode_name: to_sparse_fields(getattr(value, field.name))
@@ -37,7 +37,7 @@ def to_sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
 
 
 _fields_of = cache(msgspec.structs.fields)
-"""Of a type; the library works them out anew each time."""
+"""Fields of a struct type, cached: the library computes them anew each time."""
 
 
 def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has

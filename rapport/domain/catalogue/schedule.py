@@ -1,4 +1,4 @@
-"""Schedules of offers and creatives: when one is active."""
+"""Schedules of offers, evaluated at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rapport.domain.times import parse_instant
 
 
 def off_schedule(offer: Offer, now_ms: int) -> str:
-    """Why an offer is not to be shown at this time; empty if it may be."""
+    """Explain why an offer's schedule excludes a time; empty if it does not."""
     start_ms, end_ms = instant_ms(offer.schedule.start_at), instant_ms(offer.schedule.end_at)
     if start_ms is not None and now_ms < start_ms:
         return f"its schedule begins at {offer.schedule.start_at}"
@@ -20,7 +20,7 @@ def off_schedule(offer: Offer, now_ms: int) -> str:
 
 @lru_cache(maxsize=65_536)
 def instant_ms(text: str | None) -> int | None:
-    """Read a time of an offer as epoch milliseconds; None for none.
+    """Parse an instant of an offer as epoch milliseconds; None for none.
 
     Raises:
         InstantError: It is no instant.
@@ -29,6 +29,6 @@ def instant_ms(text: str | None) -> int | None:
 
 
 def is_mandatory_now(offer: Offer, now_ms: int) -> bool:
-    """Whether an offer goes first: it is mandatory, and that has not expired."""
+    """Say whether an offer is mandatory at a time: it is mandatory, and that has not expired."""
     expires_ms = instant_ms(offer.mandatory_expires_at)
     return offer.mandatory and (expires_ms is None or now_ms < expires_ms)

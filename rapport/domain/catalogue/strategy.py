@@ -1,4 +1,4 @@
-"""How is decided: rules, policies, flows, models, experiments, metrics."""
+"""Decision strategy: rules, policies, flows, models, experiments, metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rapport.domain.catalogue.values import (
 
 
 class RuleStage(StrEnum):
-    """What failing a qualification rule means: eligibility and fit remove, match makes the score smaller."""
+    """Stage of a qualification rule: failing eligibility or fit removes the offer, failing match lowers its score."""
 
     ELIGIBILITY = "eligibility"
     FIT = "fit"
@@ -31,12 +31,12 @@ class RuleStage(StrEnum):
 
 
 class QualificationRule(Entity, frozen=True):
-    """Who may get an offer.
+    """Rule for the customers who may get an offer.
 
     Attributes:
-        scopes: What it applies to; where there are none, ``scope`` and ``scope_id`` say it.
+        scopes: Entities it applies to; if empty, ``scope`` and ``scope_id`` name one.
         config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.eligibility.rules`.
-        multiplier: What the score is multiplied with when a rule of stage match fails.
+        multiplier: Factor of the score when a rule of stage match fails.
     """
 
     rule_type: Literal[
@@ -73,11 +73,11 @@ POLICY_TYPES: Final = (
 
 
 class ContactPolicy(Entity, frozen=True):
-    """When a customer is left alone.
+    """Policy that limits contacts with a customer.
 
     Attributes:
         config: Depends on ``rule_type``; see :mod:`rapport.domain.decisions.eligibility.policies`.
-        scopes: What it applies to; where there are none, ``scope`` and ``scope_id`` say it.
+        scopes: Entities it applies to; if empty, ``scope`` and ``scope_id`` name one.
     """
 
     rule_type: Literal[
@@ -102,7 +102,7 @@ class ContactPolicy(Entity, frozen=True):
 
 
 class Node(Value, frozen=True):
-    """One step of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.node_types`."""
+    """Node of a flow; ``config`` depends on ``type``, see :mod:`rapport.domain.decisions.node_types`."""
 
     id: Key
     type: str
@@ -110,27 +110,27 @@ class Node(Value, frozen=True):
 
 
 class Route(Value, frozen=True):
-    """Requests for this channel, and placement if given, take the flow."""
+    """Route to a flow: requests for this channel, and placement if given, take it."""
 
     channel_id: str
     placement_id: str | None = None
 
 
-Gate: TypeAlias = Literal["match_creatives", "qualify", "contact_policy"]
-"""A node without which a flow would show what it must not."""
-GATES: Final[Sequence[Gate]] = ("match_creatives", "qualify", "contact_policy")
+RequiredNode: TypeAlias = Literal["match_creatives", "qualify", "contact_policy"]
+"""Type of a node that every flow runs, unless it skips it explicitly."""
+REQUIRED_NODES: Final[Sequence[RequiredNode]] = ("match_creatives", "qualify", "contact_policy")
 
 
 class DecisionFlow(Entity, frozen=True):
-    """How a decision is made: nodes in three phases. A draft is worked on; requests take the published version.
+    """Flow of nodes in three phases. The draft is edited; requests run the published version.
 
     Attributes:
-        key: What a request names.
-        draft: The nodes being worked on.
-        published: The nodes that requests run; empty until it is published.
+        key: Name in requests.
+        draft: Nodes being edited.
+        published: Nodes that requests run; empty until the flow is published.
         published_version: Ascends with each publishing; 0 until then.
         is_default: Taken by requests that neither name a flow nor match a route.
-        skip: Gates that the flow does without. One that is neither among its nodes nor here runs all the same.
+        skip: Required nodes that the flow goes without. One that is neither among its nodes nor here runs all the same.
     """
 
     key: Key
@@ -139,7 +139,7 @@ class DecisionFlow(Entity, frozen=True):
     published_version: int = 0
     routes: Sequence[Route] = ()
     is_default: bool = False
-    skip: Sequence[Gate] = ()
+    skip: Sequence[RequiredNode] = ()
     coupling_override: Literal["partial", "atomic"] | None = None
 
 
@@ -151,7 +151,7 @@ class RankingProfile(Entity, frozen=True):
 
 
 class ScorecardRule(Value, frozen=True):
-    """Points for a condition."""
+    """Condition of a scorecard with its points."""
 
     id: Key
     field: str
@@ -162,7 +162,7 @@ class ScorecardRule(Value, frozen=True):
 
 
 class Model(Entity, frozen=True):
-    """Something that scores offers from 0 to 1.
+    """Model that scores offers from 0 to 1.
 
     Attributes:
         config: Depends on ``model_type``; see :mod:`rapport.domain.decisions.scoring.models.compile`.
@@ -174,14 +174,14 @@ class Model(Entity, frozen=True):
 
 
 class Challenger(Value, frozen=True):
-    """A model that takes a slice of the traffic."""
+    """Challenger model with its share of the traffic."""
 
     model_id: Id
     traffic_pct: Percent
 
 
 class TrafficSplit(Value, frozen=True):
-    """What stays with the champion."""
+    """The champion's share of the traffic."""
 
     champion_pct: Percent = 80
 
@@ -198,12 +198,12 @@ class Experiment(Entity, frozen=True):
 
 
 class MetricDefinition(Entity, frozen=True):
-    """A number per customer, worked out of the history.
+    """Behavioral metric: a number per customer, computed from the history.
 
     Attributes:
-        source_field: What is aggregated: ``*`` for events, or ``conversion_value``.
-        window_days: Rolling; null for all time.
-        filter_conditions: Column of the history -> accepted values: outcome, classification, category, offerId,
+        source_field: Aggregated values: ``*`` for events, or ``conversion_value``.
+        window_days: Rolling window; null for all time.
+        filter_conditions: Accepted values by column of the history: outcome, classification, category, offerId,
             creativeId, channelId, direction.
     """
 

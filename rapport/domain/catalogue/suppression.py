@@ -1,4 +1,4 @@
-"""Suppressions: for how long a customer is left alone after some outcomes."""
+"""Suppression rules: outcomes after which a customer gets no offers for a while."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAX_DAYS: Final = 3_650
 
 
 class SuppressionRule(Entity, frozen=True, kw_only=True):
-    """What follows from an outcome.
+    """Rule that suppresses offers after some outcomes.
 
     Attributes:
-        outcomes: Any of them begins a suppression, or prolongs the one there is.
-        scope: What is suppressed: everything, the offer that the outcome was about, or all offers of its category.
-        days: From the latest of these outcomes on.
-        ended_by: Any of these outcomes, later and in the same scope, ends it before.
+        outcomes: Any of them begins a suppression, or prolongs the present one.
+        scope: Suppressed offers: all, the offer of the outcome, or all offers of its category.
+        days: Duration from the latest of these outcomes on.
+        ended_by: Any of these outcomes, later and in the same scope, ends it early.
         ended_by_consent: So does a later grant of consent to any of these purposes.
-        bypassable: Whether contact policies of type allow_override and mandatory offers get past it.
+        bypassable: Whether contact policies of type allow_override and mandatory offers override it.
     """
 
     outcomes: Annotated[Sequence[Key], msgspec.Meta(min_length=1, max_length=50)]
@@ -48,14 +48,14 @@ DEFAULT_SUPPRESSION_RULES: Final[Sequence[SuppressionRule]] = (
         id="default-convert", name="Converted", outcomes=("convert", "conversion"), days=14, bypassable=True
     ),
 )
-"""What holds for a tenant that has no rules of its own."""
+"""Rules of a tenant that has none of its own."""
 
 
 def select_active_rules(configured: Collection[SuppressionRule]) -> Sequence[SuppressionRule]:
-    """The rules that hold, ordered by id.
+    """Select the rules in force, ordered by id.
 
     Args:
-        configured: All that exist in a tenant's catalogue. Where there is one, whatever its status, the defaults do not
+        configured: All rules in a tenant's catalogue. If there is one, whatever its status, the defaults do not
             hold: so they can be switched off.
     """
     if not configured:

@@ -1,4 +1,4 @@
-"""What a tenant configures: offers, creatives, channels, policies, flows … Each is a value that JSON and YAML can hold.
+"""Common parts of a tenant's configuration: offers, creatives, channels, policies, flows … as JSON and YAML values.
 
 Names and enumerations are those of the documented product. An entity's version, times and author are no part of it:
 they belong to the table ``catalog_entities``.
@@ -23,7 +23,7 @@ Instant = Annotated[str, msgspec.Meta(description="ISO 8601; UTC where it names 
 
 
 class Status(StrEnum):
-    """Whether an entity takes part in decisions; only active ones do."""
+    """Status of an entity; only active ones take part in decisions."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 
 class ScopeKind(StrEnum):
-    """What a rule or a policy applies to. All but global need an id."""
+    """Kind of entity that a rule or policy applies to. All but global need an id."""
 
     GLOBAL = "global"
     OFFER = "offer"
@@ -45,11 +45,11 @@ class ScopeKind(StrEnum):
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """A part of an entity."""
+    """Part of an entity."""
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """What every entity has.
+    """Fields of every entity.
 
     Attributes:
         id: Chosen by the tenant, or made by the API; events name entities by it.
@@ -62,7 +62,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
 
 
 class Scope(Value, frozen=True):
-    """One thing a rule or a policy applies to."""
+    """Entity that a rule or policy applies to."""
 
     scope: ScopeKind = ScopeKind.GLOBAL
     scope_id: str | None = None

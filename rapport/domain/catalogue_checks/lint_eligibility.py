@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.catalogue.inventory import Budget, Channel, Creative, FrequencyCaps, Offer
 from rapport.domain.catalogue.strategy import (
-    GATES,
+    REQUIRED_NODES,
     ContactPolicy,
     DecisionFlow,
     Experiment,
@@ -37,14 +37,14 @@ _SENT: Final = ("attributes.", "request.")
 
 def lint_eligibility_steps(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
     """Find gates that flows leave out or skip although something active would apply, or run too early."""
-    applying = {kind: _count_applicable(entities, kind) for kind in GATES}
+    applying = {kind: _count_applicable(entities, kind) for kind in REQUIRED_NODES}
     by_key = {flow.key: flow for flow in flows}
     for flow in flows:
         if flow.id == "base" and flow not in entities.get("decision_flow", ()):
             continue
         types = [node.type for node in list_nodes(flow.published)]
         reached = set(_list_node_types(flow, by_key, 0))
-        for kind in GATES:
+        for kind in REQUIRED_NODES:
             if not applying[kind]:
                 continue
             what = f"{applying[kind]} {_WORDS[kind]}"

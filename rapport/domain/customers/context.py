@@ -1,4 +1,4 @@
-"""What is known of customers beyond their contacts, put together of what is kept of them."""
+"""The customer context of a decision: stored attributes, consent and objections, memberships, request attributes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerContext:
-    """A customer.
+    """Customer as a decision sees it, contact history apart.
 
     Attributes:
-        attributes: What formulas and conditions call ``customer.*``.
+        attributes: The attributes in force; formulas and conditions read them as ``customer.*``.
         ignored: Names of attributes that the request sent and that were not taken.
-        segments: Ids and names.
-        time_zone: IANA name, where it is known.
-        unknown_zone: What it is said to be, where that is none.
-        withheld: Purposes for which the customer may not be contacted.
-        objections: Why the customer may not be contacted at all.
-        endings: What ends suppressions besides time.
+        segments: Ids and names of the customer's active segments.
+        time_zone: IANA name; None if it is unknown.
+        unknown_zone: The stated time zone, if it is none; empty otherwise.
+        withheld: Purposes for which consent is missing.
+        objections: Reasons not to contact the customer at all.
+        endings: Consent and operators' lifts that end suppressions early.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -43,53 +43,53 @@ class CustomerContext:
 
 def build_context(
     tenant: Tenant,
-    kept: CustomerSnapshot,
+    snapshot: CustomerSnapshot,
     member_of: Mapping[str, int],
     segments: Mapping[str, str],
     given: Mapping[str, Any],
     sources: AttributeSources,
 ) -> CustomerContext:
-    """Put together what is known of a customer.
+    """Combine a customer's snapshot, memberships and request attributes into the context of a decision.
 
     Args:
-        tenant: Whose.
-        kept: Attributes, consents and objections.
-        member_of: Segments that the customer is in; those that are not in ``segments`` do not count.
+        tenant: The customer's tenant.
+        snapshot: Stored attributes, consents and objections.
+        member_of: Segments of the customer; those that are not in ``segments`` do not count.
         segments: Names of the active segments, by id.
         given: Attributes of the request.
-        sources: Which of them count. A refusal of consent always does.
+        sources: Decide between stored and sent attributes. A refusal of consent counts from either.
     """
-    attributes, ignored = sources.merge(kept.attributes or {}, given)
+    attributes, ignored = sources.merge(snapshot.attributes or {}, given)
     consents = {**attributes, **find_refusals(given)}
-    recorded = {purpose: ConsentStatus(status) for purpose, status in kept.consents.items()}
+    recorded = {purpose: ConsentStatus(status) for purpose, status in snapshot.consents.items()}
     mine = member_of.keys() & segments.keys()
     return CustomerContext(
         attributes=attributes,
         ignored=ignored,
         segments=frozenset(mine) | {segments[one] for one in mine},
-        time_zone=resolve_time_zone(kept, given, sources),
-        unknown_zone=find_unknown_zone(kept, given, sources),
+        time_zone=resolve_time_zone(snapshot, given, sources),
+        unknown_zone=find_unknown_zone(snapshot, given, sources),
         withheld=find_withheld_purposes(recorded, consents, tenant.settings),
-        objections=kept.objections.reasons(),
-        endings=kept.endings,
+        objections=snapshot.objections.reasons(),
+        endings=snapshot.endings,
     )
 
 
-def resolve_time_zone(kept: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> str | None:
-    """A customer's time zone, where it is known: of its source; of either, what the request says counts more."""
-    zones = (resolve_zone(zone) for zone in _zones_named(kept, given, sources) if isinstance(zone, str))
+def resolve_time_zone(snapshot: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> str | None:
+    """Resolve the customer's time zone from its source; of ``either``, the request comes first. None if unknown."""
+    zones = (resolve_zone(zone) for zone in _list_zones(snapshot, given, sources) if isinstance(zone, str))
     return next((zone for zone in zones if zone is not None), None)
 
 
-def find_unknown_zone(kept: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> str:
-    """What a customer's time zone is said to be, where that is none; empty otherwise."""
-    said = _zones_named(kept, given, sources)
-    return str(said[0])[:MAX_NAME] if said and resolve_time_zone(kept, given, sources) is None else ""
+def find_unknown_zone(snapshot: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> str:
+    """Return the stated time zone if no zone has that name; empty otherwise."""
+    said = _list_zones(snapshot, given, sources)
+    return str(said[0])[:MAX_NAME] if said and resolve_time_zone(snapshot, given, sources) is None else ""
 
 
-def _zones_named(kept: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> Sequence[object]:
-    """What the request says, then what is stored, as far as their word counts."""
+def _list_zones(snapshot: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> Sequence[object]:
+    """List the time zones that the request and the snapshot name, in that order, as far as their source counts."""
     source = sources.source_of(TIME_ZONE)
     sent = given.get(TIME_ZONE) if source != "stored" else None
-    stored = (kept.attributes or {}).get(TIME_ZONE) if source != "request" else None
+    stored = (snapshot.attributes or {}).get(TIME_ZONE) if source != "request" else None
     return [zone for zone in (sent, stored) if zone is not None]

@@ -1,4 +1,4 @@
-"""Customers as they are stored: versions, and the snapshot that a decision reads."""
+"""Customers as stored: their versions, and the snapshot that a decision reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Attributes = Mapping[str, Any]
 
 
 class CustomerKey(NamedTuple):
-    """Whose customer, and which."""
+    """Identity of a customer: tenant id and customer id."""
 
     tenant_id: str
     customer_id: str
@@ -27,8 +27,8 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attributes: Value by name; empty if the version ended the customer.
-        created_at_ms: When the first version was made.
-        updated_at_ms: When this one was.
+        created_at_ms: Time of the first version, epoch milliseconds.
+        updated_at_ms: Time of this version, epoch milliseconds.
     """
 
     customer_id: str
@@ -41,13 +41,13 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CustomerSnapshot(NamedTuple):
-    """What is kept of a customer whom a decision is about.
+    """Stored attributes, consent by purpose and contact objections of a customer.
 
     Attributes:
-        attributes: None if nothing is kept.
-        consents: Status by purpose, of those that were ever stated.
-        objections: What contact profiles say against addressing the customer.
-        endings: What ends the customer's suppressions besides time.
+        attributes: None if nothing is stored.
+        consents: Status by purpose, of the purposes that were ever stated.
+        objections: Objections of the customer's contact profiles.
+        endings: Consent and operators' lifts that end suppressions early.
     """
 
     attributes: Attributes | None

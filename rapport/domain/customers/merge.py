@@ -1,4 +1,4 @@
-"""What is kept of the several ids of one person, put together."""
+"""Merge the snapshots and memberships of the several ids of one person."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 def find_person_id(members: Sequence[str], customer_id: str) -> str:
-    """Return the canonical id of a person as :class:`~rapport.domain.decisions.facts.CustomerFacts` has it.
+    """Return the person's canonical id; empty if ``customer_id`` is the canonical one itself.
 
     Args:
         members: All ids of the person, the canonical one first.
-        customer_id: The one that is asked for; empty is returned where it is the canonical one itself.
+        customer_id: The id named in the request.
     """
     return "" if members[0] == customer_id else members[0]
 
 
 def merge_snapshots(parts: Sequence[CustomerSnapshot], settings: TenantSettings) -> CustomerSnapshot:
-    """What is kept of one person: the attributes of the canonical id win, of consents the strictest, all objections.
+    """Merge snapshots: attributes of the canonical id win, the strictest consent counts, all objections hold.
 
-    An id of which no consent is recorded says by its attributes what it consents to, as it did before the merge.
+    An id without recorded consent consents by its attributes, as it did before the merge.
 
     Args:
-        parts: Of each id, the canonical one first.
-        settings: Of the tenant.
+        parts: One snapshot per id, the canonical id first.
+        settings: Settings of the tenant.
     """
     if len(parts) == 1:
         return parts[0]
@@ -56,7 +56,7 @@ def merge_snapshots(parts: Sequence[CustomerSnapshot], settings: TenantSettings)
 
 
 def _merge_endings(parts: Sequence[SuppressionEndings], consents: Mapping[str, ConsentStatus]) -> SuppressionEndings:
-    """What ends a suppression for one of the ids, ends it for the person; consent, where no other id withholds it."""
+    """Take every lift of any id, and grants of consent only for purposes that no other id withholds."""
     granted: dict[str, int] = {}
     lifted: dict[tuple[str, str], int] = {}
     for part in parts:
@@ -69,7 +69,7 @@ def _merge_endings(parts: Sequence[SuppressionEndings], consents: Mapping[str, C
 
 
 def merge_objections(parts: Sequence[ContactObjections]) -> ContactObjections:
-    """Whatever is said against addressing one of the ids is said against addressing the person."""
+    """Let an objection to contacting one of the ids hold for the person."""
     return ContactObjections(
         prevents_collection=any(one.prevents_collection for one in parts),
         refuses_gdpr=any(one.refuses_gdpr for one in parts),
@@ -78,7 +78,7 @@ def merge_objections(parts: Sequence[ContactObjections]) -> ContactObjections:
 
 
 def merge_memberships(parts: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
-    """The segments that one of the ids is in, since the first of them was."""
+    """Merge memberships by segment; each counts since the first of the ids joined."""
     merged: dict[str, int] = {}
     for part in parts:
         for segment_id, since_ms in part.items():

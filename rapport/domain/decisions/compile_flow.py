@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from rapport.domain.catalogue.strategy import GATES, DecisionFlow, Node
+from rapport.domain.catalogue.strategy import REQUIRED_NODES, DecisionFlow, Node
 from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.decisions.eligibility.rule_index import RuleIndex
 from rapport.domain.decisions.flow.eligibility_nodes import ContactPolicyIndex, prepare_policies, prepare_qualify
@@ -103,7 +103,7 @@ def compile_flow(flow: DecisionFlow, parts: FlowDependencies) -> Program:
     """
     phases: dict[int, list[FlowStep]] = {NARROW: [], SCORE: [], OUTPUT: []}
     phase = NARROW
-    defaults = {kind: _prepare_default_step(kind, parts) for kind in GATES if kind not in flow.skip}
+    defaults = {kind: _prepare_default_step(kind, parts) for kind in REQUIRED_NODES if kind not in flow.skip}
     matches = any(node.type in ("match_creatives", "call_flow") for node in list_nodes(flow.published))
     for node in flow.published:
         phase = PHASES.get(node.type, phase)

@@ -1,4 +1,4 @@
-"""Who gets what in an experiment: the same answer for the same customer, for ever and in every process.
+"""Assignment of customers in experiments: the same for the same customer, for ever and in every process.
 
 **The function.** A text is hashed with FNV-1a (64 bits, over its UTF-8 bytes), and the result is mixed with the
 finaliser of MurmurHash3 (``fmix64``). The upper 53 bits, divided by 2**53, are the customer's *point* in [0, 1).
@@ -6,10 +6,10 @@ The finaliser is needed: the lower bits of FNV-1a depend on nothing but the lowe
 hashes of the same customer under different salts would agree, or disagree, in their last bit for *all* customers.
 
 ============================  =============================================
-what is decided               the text
+decision                      the text
 ============================  =============================================
 the variant of an experiment  ``<experiment key>:<customer id>``
-who is in its holdout         ``#holdout:<experiment key>:<customer id>``
+membership in its holdout     ``#holdout:<experiment key>:<customer id>``
 the tenant's holdout          ``#tenant:<tenant id>:<customer id>``
 the creative of an offer      ``#creative:<offer id>:<creative id>:<customer id>``
 ============================  =============================================
@@ -35,7 +35,7 @@ _FNV_PRIME: Final = 0x0000_0100_0000_01B3
 
 
 class Assignment(NamedTuple):
-    """What a customer gets.
+    """Variant of an experiment that a customer gets.
 
     Attributes:
         variant: ``__champion__``, the model id of a challenger, or ``__holdout__``.
@@ -51,12 +51,12 @@ class Assignment(NamedTuple):
 
     @property
     def is_held_out(self) -> bool:
-        """Whether no model of the experiment acts on the customer."""
+        """True if no model of the experiment acts on the customer."""
         return self.model_id is None
 
 
 def fnv1a(text: str) -> int:
-    """FNV-1a, 64 bits (Fowler, Noll, Vo), of a text's UTF-8 bytes."""
+    """Hash a text's UTF-8 bytes with FNV-1a, 64 bits (Fowler, Noll, Vo)."""
     state = _FNV_OFFSET
     for byte in text.encode("utf-8", "surrogatepass"):
         state = ((state ^ byte) * _FNV_PRIME) & _MASK
@@ -64,7 +64,7 @@ def fnv1a(text: str) -> int:
 
 
 def compute_point(text: str) -> float:
-    """A text's place in [0, 1), as the module describes."""
+    """Compute a text's point in [0, 1), as the module describes."""
     state = fnv1a(text)
     state = ((state ^ (state >> 33)) * 0xFF51_AFD7_ED55_8CCD) & _MASK
     state = ((state ^ (state >> 33)) * 0xC4CE_B9FE_1A85_EC53) & _MASK
@@ -72,12 +72,12 @@ def compute_point(text: str) -> float:
 
 
 def is_held_out(tenant_id: str, customer_id: str, percent: float) -> bool:
-    """Whether a customer is in the tenant's holdout. Those who are stay in it while the percentage grows."""
+    """Say whether a customer is in the tenant's holdout. Members stay in it while the percentage grows."""
     return compute_point(f"#tenant:{tenant_id}:{customer_id}") * 100 < percent
 
 
 def assign(experiment: Experiment, customer_id: str) -> Assignment:
-    """Which variant of an experiment a customer gets.
+    """Assign a customer to a variant of an experiment.
 
     The holdout is drawn first, with a salt of its own: changing its size moves customers into it or out of it, and
     nobody between variants. The first challenger takes its share from the left end of [0, 1), the second from the
@@ -112,7 +112,7 @@ _SMALLEST: Final = 2.0**-53
 
 
 def compute_shares(experiment: Experiment) -> dict[str, float]:
-    """The part of all customers that each variant should get; they add up to 1 if the experiment's shares do to 100."""
+    """Compute the expected share of customers by variant; the sum is 1 if the experiment's shares add up to 100."""
     active = 1 - experiment.holdout_percent / 100
     shares = {CHAMPION: experiment.traffic_split.champion_pct / 100 * active}
     for challenger in experiment.challengers:
@@ -123,14 +123,14 @@ def compute_shares(experiment: Experiment) -> dict[str, float]:
 
 
 class CreativeChoice(NamedTuple):
-    """The creative that a customer gets, and the part of all customers that gets it too."""
+    """Creative that a customer gets, and the part of all customers that gets it too."""
 
     creative_id: str
     share: float
 
 
 def pick_creative(offer_id: str, weighted: Iterable[tuple[str, float]], customer_id: str) -> CreativeChoice | None:
-    """Which creative of an offer a customer gets, in proportion to weights.
+    """Pick the creative of an offer that a customer gets, in proportion to weights.
 
     Weighted rendezvous hashing: each creative draws an exponential waiting time with its weight as the rate, and the
     first one wins. A creative that is added, or whose weight grows, takes customers from others; nobody moves between

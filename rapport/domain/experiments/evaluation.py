@@ -1,4 +1,4 @@
-"""From counts per variant to results."""
+"""Evaluation of experiments: counts per variant become results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import Experiment
 
 MIN_SAMPLES: Final = 50
-"""Customers that a group must have before anything is called significant, where nothing else is said."""
+"""Default of the customers that a group must have before anything is called significant."""
 MISMATCH_ALPHA: Final = 0.001
 """Below this p-value the assignment itself is taken to be broken; as usual far stricter than a test of effects."""
 
@@ -45,15 +45,15 @@ def compare(
     min_samples: int = MIN_SAMPLES,
     alpha: float = ALPHA,
 ) -> Uplift:
-    """Compare two groups.
+    """Compare the conversion rates of two groups.
 
     Args:
-        treatment: The group whose effect is asked for.
-        holdout: What it is compared with.
-        treatment_variants: Goes into the result.
-        holdout_variant: Likewise.
+        treatment: The group whose effect is measured.
+        holdout: The group that it is compared with.
+        treatment_variants: Names of the treatment's variants, for the result.
+        holdout_variant: Name of the holdout's variant, for the result.
         min_samples: Customers that each group must have before anything is called significant.
-        alpha: How often a difference may be found where there is none.
+        alpha: Accepted probability of a false positive.
     """
     mine, its = wilson_interval(treatment, alpha), wilson_interval(holdout, alpha)
     rate, other = treatment.rate, holdout.rate
@@ -94,14 +94,14 @@ def compare(
 def evaluate(
     experiment: Experiment, samples: Mapping[str, Sample], *, min_samples: int | None = None, alpha: float = ALPHA
 ) -> ExperimentResults:
-    """Work out an experiment's results.
+    """Evaluate an experiment.
 
     Args:
-        experiment: As it is configured while the samples are taken; after a change of shares count from the change.
+        experiment: As configured while the samples are taken; after a change of shares count from the change.
         samples: Customers and conversions by variant. Variants that the experiment does not have (any more) are shown,
             and belong to the treatment.
-        min_samples: Instead of the experiment's.
-        alpha: How often a difference may be found where there is none.
+        min_samples: Overrides the experiment's.
+        alpha: Accepted probability of a false positive.
 
     Raises:
         ValueError: More customers have converted than there are, or a count is below zero.
@@ -140,13 +140,13 @@ def evaluate_creatives(
 ) -> CreativeResults:
     """Compare the creatives of an offer that customers were recommended.
 
-    The one with the largest weight (of equals the first by id) is what the others are compared with: that is known
-    before any result is. Whether customers are spread by weight is not tested, because which creatives a customer can
-    get depends on the channels and placements asked for.
+    The creative with the largest weight (of equals the first by id) is the baseline: that is known before any result
+    is. Whether customers are spread by weight is not tested, because the creatives that a customer can get depend on
+    the channels and placements of the request.
 
     Args:
-        offer_id: Whose.
-        creatives: Those of the catalogue, also without samples.
+        offer_id: Offer of the creatives.
+        creatives: Creatives of the catalogue, also without samples.
         samples: Customers and conversions by creative, also of creatives that the catalogue no longer has.
         min_samples: As in :func:`compare`.
         alpha: Likewise.

@@ -1,4 +1,4 @@
-"""What an experiment has shown, as it is answered."""
+"""Results of an experiment, as the API answers them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import msgspec
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A part of the results. Null stands for what cannot be worked out, such as the rate of nobody."""
+    """Part of the results. Null stands for values that cannot be computed, such as the rate of no customers."""
 
 
 class VariantResult(_Result, frozen=True, kw_only=True):
-    """One variant.
+    """Result of one variant.
 
     Attributes:
         variant: ``__champion__``, the model id of a challenger, or ``__holdout__``.
-        ci_lower: Wilson's interval of the conversion rate.
-        expected_share: The part of the customers that it should have.
+        ci_lower: Lower bound of Wilson's interval of the conversion rate.
+        expected_share: Configured share of the customers.
     """
 
     variant: str
@@ -30,13 +30,13 @@ class VariantResult(_Result, frozen=True, kw_only=True):
 
 
 class CreativeResult(_Result, frozen=True, kw_only=True):
-    """One creative of an offer.
+    """Result of one creative of an offer.
 
     Attributes:
-        name: As the catalogue has it; null where it does not know the creative (any more).
+        name: Name in the catalogue; null if it does not have the creative (any more).
         variant: The creative's ``abTestVariant``.
         weight: As configured now.
-        ci_lower: Wilson's interval of the conversion rate.
+        ci_lower: Lower bound of Wilson's interval of the conversion rate.
     """
 
     creative_id: str
@@ -51,11 +51,11 @@ class CreativeResult(_Result, frozen=True, kw_only=True):
 
 
 class Uplift(_Result, frozen=True, kw_only=True):
-    """Two groups compared. The group compared with is called holdout, also where it is the champion or a creative.
+    """Comparison of two groups. The group compared with is called holdout, also if it is the champion or a creative.
 
     Attributes:
-        treatment: Which variants are in the first group.
-        holdout: Which variant is the second.
+        treatment: Variants in the first group.
+        holdout: Variant of the second group.
         uplift: Difference of the rates.
         relative_uplift: The difference in terms of the holdout's rate; null if that is 0.
         z_score: Of the pooled two-proportion test.
@@ -96,7 +96,7 @@ class Uplift(_Result, frozen=True, kw_only=True):
 
 
 class SampleRatio(_Result, frozen=True, kw_only=True):
-    """Whether customers are spread over the variants as configured; if not, no other number can be trusted.
+    """Test of the split of customers over the variants; if it mismatches, no other number can be trusted.
 
     Attributes:
         chi_square: Pearson's; null also where it is infinite: a variant that should have no customers has some.
@@ -108,7 +108,7 @@ class SampleRatio(_Result, frozen=True, kw_only=True):
 
 
 class CreativeResults(_Result, frozen=True, kw_only=True):
-    """The creatives of an offer, compared.
+    """Comparison of the creatives of an offer.
 
     Attributes:
         baseline: The creative that the others are compared with; null if none was recommended.
@@ -123,13 +123,13 @@ class CreativeResults(_Result, frozen=True, kw_only=True):
 
 
 class ExperimentResults(_Result, frozen=True, kw_only=True):
-    """All of it. Comparisons are not corrected for there being several.
+    """Results of an experiment. Comparisons are not corrected for there being several.
 
     Attributes:
-        uplift: Everybody whom a model scored against the holdout; null without a holdout.
+        uplift: All customers whom a model scored against the holdout; null without a holdout.
         challengers: Each against the champion.
         switched: Customers who were in several variants, as after a change of shares; they count for the first.
-        creatives: Of the offer that was asked for, if one was.
+        creatives: Results of the requested offer's creatives, if one was requested.
     """
 
     experiment_id: str

@@ -1,7 +1,7 @@
-"""Two proportions compared while customers still come: what may be looked at, and acted on, at any time.
+"""Sequential comparison of two proportions, valid at any time while customers still come.
 
-A test for a single look, repeated until it is significant, finds something sooner or later. What is here stays right at
-all looks together. It rests on one quantity per variant: the *evidence against a rate* p,
+A test for a single look, repeated until it is significant, finds something sooner or later. The intervals and p-values
+here are valid at all looks together. They rest on one quantity per variant: the *evidence against a rate* p,
 
     log  B(k p + s, k (1 - p) + n - s) / B(k p, k (1 - p))  -  s log p  -  (n - s) log(1 - p)
 
@@ -13,10 +13,10 @@ variants are independent, so their evidence adds up, and the difference of two r
 of rates whose evidence is below log(1 / alpha) (Turner and Gruenwald, *Exact anytime-valid confidence intervals for
 contingency tables and beyond*, Statistics & Probability Letters, 2023).
 
-Evidence is convex in p, so the pairs are a convex set and what is searched for here has one minimum.
+Evidence is convex in p, so the pairs are a convex set, and each search here has one minimum.
 
-The promise is for customers whose outcome is known when they are counted. Conversions that come late make both variants
-look worse for a while; that alone does not tell them apart.
+The guarantee holds for customers whose outcome is known when they are counted. Conversions that come late make both
+variants look worse for a while; that alone does not tell them apart.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HALVINGS: Final = 26
 
 
 def evidence_against(rate: float, sample: Sample) -> float:
-    """How much a sample speaks against a conversion rate; see the module."""
+    """Compute the evidence of a sample against a conversion rate, as the module defines it."""
     rate = min(max(rate, _SMALLEST), 1 - _SMALLEST)
     converted, others = sample.conversions, sample.customers - sample.conversions
     mixed = (
@@ -52,9 +52,9 @@ def evidence_against(rate: float, sample: Sample) -> float:
 
 
 def sequential_p_value(treatment: Sample, control: Sample, difference: float = 0.0) -> float | None:
-    """The anytime-valid p-value of rates that differ by a given amount (treatment - control).
+    """Compute the anytime-valid p-value of the hypothesis that rates differ by ``difference`` (treatment - control).
 
-    Where they do, it is ever below alpha, at all looks together, with a probability of alpha at most.
+    If they do, it is ever below alpha, at all looks together, with a probability of alpha at most.
 
     Returns:
         None if either has no customers.
@@ -65,7 +65,7 @@ def sequential_p_value(treatment: Sample, control: Sample, difference: float = 0
 
 
 def sequential_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
-    """An interval that covers the difference treatment - control at all looks together.
+    """Compute an interval that covers the difference treatment - control at all looks together.
 
     It holds exactly the differences whose :func:`sequential_p_value` is above alpha. Without customers in either it is
     everything from -1 to 1.
@@ -82,7 +82,7 @@ def sequential_interval(treatment: Sample, control: Sample, alpha: float = ALPHA
 
 
 def _least_evidence(treatment: Sample, control: Sample, difference: float) -> float:
-    """Evidence against that pair of rates with a difference against which there is least."""
+    """Minimise the evidence over all pairs of rates with a difference."""
 
     def evidence(rate: float) -> float:
         return evidence_against(rate + difference, treatment) + evidence_against(rate, control)
@@ -91,7 +91,7 @@ def _least_evidence(treatment: Sample, control: Sample, difference: float) -> fl
 
 
 def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
-    """The smallest value of a convex function in a range, by golden section."""
+    """Find the smallest value of a convex function in a range, by golden section."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
     for _ in range(_NARROWINGS):
@@ -107,7 +107,7 @@ def _minimum(function: Callable[[float], float], low: float, high: float) -> flo
 
 
 def _bound(is_refuted: Callable[[float], bool], inside: float, limit: float) -> float:
-    """How far from a point inside towards a limit nothing is refuted; if in doubt, a little further."""
+    """Bisect from a point inside towards a limit for the last point not refuted; if in doubt, a little further."""
     if not is_refuted(limit):
         return limit
     outside = limit
@@ -121,5 +121,5 @@ def _bound(is_refuted: Callable[[float], bool], inside: float, limit: float) -> 
 
 
 def _log_rising(start: float, count: int) -> float:
-    """The logarithm of start (start + 1) … (start + count - 1)."""
+    """Compute the logarithm of start (start + 1) … (start + count - 1)."""
     return math.lgamma(start + count) - math.lgamma(start)

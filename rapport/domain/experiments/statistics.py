@@ -1,6 +1,6 @@
-"""Proportions compared: intervals and tests for a single look. For looks again and again see ``sequential``.
+"""Intervals and tests of proportions for a single look. For repeated looks see ``sequential``.
 
-Everything takes counts of customers. A customer counts once, and has converted or has not.
+All functions take counts of customers. A customer counts once, and has converted or has not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import Final, NamedTuple
 
 ALPHA: Final = 0.05
-"""How often a difference may be found where there is none."""
+"""Accepted probability of finding a difference where there is none."""
 _NORMAL: Final = NormalDist()
 
 
@@ -23,30 +23,30 @@ class Sample(NamedTuple):
 
     @property
     def rate(self) -> float | None:
-        """The part that has converted; None without customers."""
+        """Conversion rate; None without customers."""
         return self.conversions / self.customers if self.customers else None
 
     def plus(self, other: Sample) -> Sample:
-        """Both together."""
+        """Add another sample."""
         return Sample(self.conversions + other.conversions, self.customers + other.customers)
 
 
 class Interval(NamedTuple):
-    """A range that covers the truth with the confidence asked for."""
+    """Range that covers the true value with the requested confidence."""
 
     lower: float
     upper: float
 
 
 class Significance(NamedTuple):
-    """A test statistic, and how likely one at least as extreme is without any effect."""
+    """Test statistic, and the probability of one at least as extreme without any effect."""
 
     statistic: float
     p_value: float
 
 
 def wilson_interval(sample: Sample, alpha: float = ALPHA) -> Interval:
-    """Wilson's score interval of a conversion rate, without continuity correction (Wilson 1927).
+    """Compute Wilson's score interval of a conversion rate, without continuity correction (Wilson 1927).
 
     Without customers it is everything from 0 to 1.
     """
@@ -64,7 +64,7 @@ def wilson_interval(sample: Sample, alpha: float = ALPHA) -> Interval:
 
 
 def newcombe_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
-    """The interval of the difference treatment - control out of both Wilson intervals (Newcombe 1998, method 10).
+    """Compute the interval of the difference treatment - control from both Wilson intervals (Newcombe 1998, method 10).
 
     If either has no customers it is everything from -1 to 1.
     """
@@ -80,7 +80,7 @@ def newcombe_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) 
 
 
 def z_test(treatment: Sample, control: Sample) -> Significance | None:
-    """The two-proportion z-test with the pooled standard error, two-tailed.
+    """Test two proportions with the pooled standard error, two-tailed.
 
     Returns:
         None if either has no customers. Where all or none have converted, nothing speaks for a difference: z is 0.
@@ -98,14 +98,14 @@ def z_test(treatment: Sample, control: Sample) -> Significance | None:
 
 
 def chi_square_test(customers: Sequence[int], shares: Sequence[float]) -> Significance | None:
-    """Pearson's chi-square test of whether customers are spread over variants as they should be.
+    """Test with Pearson's chi-square whether customers are spread over variants by their shares.
 
     Args:
-        customers: Per variant.
-        shares: What each should get, in the same order; only their proportions count.
+        customers: Customers per variant.
+        shares: Configured shares in the same order; only their proportions count.
 
     Returns:
-        None where there is nothing to compare: fewer than two variants, or no customers. A customer in a variant that
+        None if there is nothing to compare: fewer than two variants, or no customers. A customer in a variant that
         should have none gives an infinite statistic and a p-value of 0.
     """
     total, whole = sum(customers), sum(shares)
@@ -120,7 +120,7 @@ def chi_square_test(customers: Sequence[int], shares: Sequence[float]) -> Signif
 
 
 def chi_square_tail(value: float, degrees: int) -> float:
-    """How likely a chi-square variable is to be at least as large as a value.
+    """Compute the probability that a chi-square variable is at least as large as a value.
 
     The upper regularised gamma function at half-integers, by its recurrence
     Q(s + 1, x) = Q(s, x) + x^s e^-x / gamma(s + 1).

@@ -1,7 +1,7 @@
-"""The language of computed values and score formulas: text in, a function of a candidate's fields out.
+"""The formula language of computed values and scores: a text becomes a function of a candidate's fields.
 
 A formula is parsed into a typed tree and compiled into closures once; evaluating it is a walk of Python calls and
-executes no text. docs/formulas.md says what the language means.
+executes no text. docs/formulas.md defines the language.
 """
 
 from rapport.domain.formulas.errors import FormulaError

@@ -1,4 +1,4 @@
-"""From trees to closures. A closure asks a lookup for fields and gives a value; it never raises."""
+"""Compiler of formulas: trees become closures, which look fields up and return a value, and never raise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Closure: TypeAlias = Callable[[Lookup], Value]
 
 
 def compile_expression(expression: Expression) -> Closure:
-    """Turn a tree into a closure."""
+    """Compile a tree into a closure."""
     match expression:
         case Number(value) | Text(value) | Truth(value):
             closure = _constant(value)
@@ -88,7 +88,7 @@ def _arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Cl
 
 
 def _sum(left: Closure, right: Closure) -> Closure:
-    """Texts are joined, everything else is added."""
+    """Join two texts, add everything else."""
 
     def run(lookup: Lookup) -> Value:
         one, other = left(lookup), right(lookup)
@@ -105,7 +105,7 @@ def _divide(one: float, other: float) -> float:
 
 
 def _remainder(one: float, other: float) -> float:
-    """With the sign of the dividend, as in JavaScript, where these formulas come from."""
+    """Compute a remainder with the sign of the dividend, as in JavaScript, where these formulas come from."""
     return math.fmod(one, other) if other else math.nan
 
 

@@ -6,8 +6,8 @@ class FormulaError(ValueError):
 
     Attributes:
         message: What is wrong and what would have been right.
-        line: Where, from 1.
-        column: Where in the line, in characters from 1.
+        line: Line of the fault, from 1.
+        column: Column of the fault, in characters from 1.
     """
 
     def __init__(self, message: str, line: int = 1, column: int = 1) -> None:

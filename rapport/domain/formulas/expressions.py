@@ -1,4 +1,4 @@
-"""What a formula says, as a tree. Two trees are equal if they say the same in the same way."""
+"""Syntax trees of formulas. Two trees are equal if they have the same structure."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ PRECEDENCE: Final[dict[Operator, int]] = {
     "/": 6,
     "%": 6,
 }
-"""The higher binds tighter. ``not`` is 3, between ``and`` and comparisons; a conditional is 0, unary minus is 7."""
+"""Precedence of binary operators, the higher the tighter; ``not`` is 3, a conditional 0, unary minus 7."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as written: finite and not negative."""
+    """Number literal: finite and not negative."""
 
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text in quotes."""
+    """Text literal in quotes."""
 
     value: str
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """``true`` or ``false``."""
+    """Literal ``true`` or ``false``."""
 
     value: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Null:
-    """``null``: no value."""
+    """Literal ``null``: no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A field, by its dotted name."""
+    """Field, by its dotted name."""
 
     name: str
 
@@ -68,14 +68,14 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """``not`` or ``!``."""
+    """Negation, ``not`` or ``!``."""
 
     operand: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """An operator between two expressions."""
+    """Binary operator with its two operands."""
 
     operator: Operator
     left: Expression
@@ -84,7 +84,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """``condition ? then : otherwise`` or ``if(condition, then, otherwise)``."""
+    """Conditional, ``condition ? then : otherwise`` or ``if(condition, then, otherwise)``."""
 
     condition: Expression
     then: Expression
@@ -93,7 +93,7 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of some arguments; their number is right."""
+    """Function call with a valid number of arguments."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -103,7 +103,7 @@ Expression = Number | Text | Truth | Null | Name | Negative | Not | Binary | Con
 
 
 def list_children(expression: Expression) -> tuple[Expression, ...]:
-    """The expressions directly inside one."""
+    """List the direct subexpressions."""
     match expression:
         case Negative(operand) | Not(operand):
             return (operand,)
@@ -118,7 +118,7 @@ def list_children(expression: Expression) -> tuple[Expression, ...]:
 
 
 def walk(expression: Expression) -> Iterator[tuple[Expression, int]]:
-    """Every expression in one, itself first, with its depth from 1. Needs no recursion: the tree may be too deep."""
+    """Iterate over an expression and its subexpressions, with depth from 1; without recursion, for deep trees."""
     left = [(expression, 1)]
     while left:
         current, depth = left.pop()

@@ -11,18 +11,18 @@ from rapport.domain.formulas.values import Scalar
 
 MAX_LENGTH: Final = 4_000
 MAX_DEPTH: Final = 200
-"""Closures call each other this deep; far below what Python allows."""
+"""Closures call each other this deep; far below Python's recursion limit."""
 MAX_NODES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was checked and compiled.
+    """Formula that was checked and compiled.
 
     Attributes:
         text: As it was written.
-        expression: What it says.
-        names: Dotted names of the fields it asks for.
+        expression: Its syntax tree.
+        names: Dotted names of the fields it reads.
     """
 
     text: str
@@ -31,10 +31,10 @@ class Formula:
     _run: Closure = field(repr=False, compare=False)
 
     def evaluate(self, lookup: Lookup) -> Scalar:
-        """Work it out for the fields that a lookup gives; null, and no exception, where there is no answer.
+        """Evaluate the formula; null, and no exception, where there is no answer.
 
         Args:
-            lookup: From a dotted name to a value, None where there is none. Its own exceptions are passed on.
+            lookup: Returns the value of a dotted name, None where there is none. Its own exceptions are passed on.
 
         Returns:
             A finite number, a text, a truth value, or None.
@@ -44,10 +44,10 @@ class Formula:
 
 
 def compile_formula(text: str) -> Formula:
-    """Check a formula and make it ready to be evaluated many times.
+    """Check and compile a formula.
 
     Raises:
-        FormulaError: With where it is wrong and what would have been right.
+        FormulaError: With the position of the fault and what would have been right.
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"the formula has {len(text):,} characters; {MAX_LENGTH:,} is the most")

@@ -1,4 +1,4 @@
-"""The functions that formulas may call."""
+"""Functions that formulas may call."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Apply = Callable[..., Value]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What a function takes and gives.
+    """Function of the formula language.
 
     Attributes:
-        usage: How a call looks; what an error message shows.
-        least: Number of arguments at least.
-        most: Number of arguments at most; None for any.
-        apply: Called with arguments of which none is null; None where null arguments matter, and then the compiler
-            knows the function.
+        usage: Form of a call, shown in error messages.
+        least: Fewest arguments.
+        most: Most arguments; None for any number.
+        apply: Called with arguments of which none is null; None for a function that accepts null arguments, which the
+            compiler implements.
     """
 
     usage: str
@@ -34,7 +34,7 @@ class Function:
 
     @property
     def arity(self) -> str:
-        """How many arguments it takes, in words."""
+        """Number of arguments in words."""
         if self.most is None:
             return f"{self.least} or more arguments"
         if self.least == self.most:
@@ -42,12 +42,12 @@ class Function:
         return f"{self.least} or {self.most} arguments"
 
     def takes(self, count: int) -> bool:
-        """Whether it may be called with so many arguments."""
+        """Say whether it may be called with so many arguments."""
         return self.least <= count and (self.most is None or count <= self.most)
 
 
 def join(*values: Value) -> str | None:
-    """Texts one after the other."""
+    """Join texts; None if a value has none, or the result is too long."""
     texts = [to_text(value) for value in values]
     joined = "".join(text for text in texts if text is not None)
     return joined if None not in texts and len(joined) <= MAX_TEXT else None
@@ -93,7 +93,7 @@ def _round(value: Value, places: Value = 0.0) -> Value:
 
 
 def _fixed(value: Value, places: Value) -> Value:
-    """A number as text with so many digits after the point, rounded like `_round`: a price of 12.9 is 12.90."""
+    """Format a number with so many digits after the point, rounded like `_round`: a price of 12.9 is 12.90."""
     rounded, digits = to_number(_round(value, places)), to_number(places)
     if rounded is None or digits is None:
         return None
@@ -102,7 +102,7 @@ def _fixed(value: Value, places: Value) -> Value:
 
 @cache
 def _step(places: int) -> Decimal:
-    """One unit of the last place."""
+    """Return one unit of the last place."""
     return Decimal((0, (1,), -places))
 
 
@@ -114,7 +114,7 @@ def _length(value: Value) -> Value:
 
 
 def _contains(whole: Value, part: Value) -> Value:
-    """Whether a list has an equal item, or a text has a part."""
+    """Say whether a list has an equal item, or a text has a part."""
     if isinstance(whole, list | tuple | set | frozenset):
         return float(any(equals(to_value(item), part) for item in whole))
     text, wanted = to_text(whole), to_text(part)

@@ -1,4 +1,4 @@
-"""The grammar, from the loosest operator to the tightest."""
+"""Grammar of formulas, from the loosest operator to the tightest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 KEYWORDS: Final = frozenset({"and", "or", "not", "true", "false", "null"})
 ESCAPES: Final = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
-"""What stands after a backslash in a text, and what it means; ``\\uXXXX`` is a character by its code."""
+"""Meaning of the letter after a backslash in a text; ``\\uXXXX`` is a character by its code."""
 
 GRAMMAR: Final = r"""
 ?start: conditional

@@ -1,4 +1,4 @@
-"""Whether a formula can be null because of a field that nothing guarantees."""
+"""Analysis of formulas that can be null because of a field without a guaranteed value."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rapport.domain.formulas.expressions import (
 )
 
 Guarantees: TypeAlias = Callable[[str], bool]
-"""Whether the field of a dotted name always has a value."""
+"""Says whether the field of a dotted name always has a value."""
 
 
 def missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[str]:
-    """The fields without which an expression may be null; ``null`` itself among them where it is written.
+    """Find the fields without which an expression may be null; a literal ``null`` counts as one.
 
-    Only fields are looked at: a division by 0 or a text that is no number can make null, too.
+    Only fields are analysed: a division by 0 or a text that is no number can make null, too.
     """
     nothing = frozenset[str]()
     match expression:
@@ -44,7 +44,7 @@ def missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[st
 
 
 def _guarded(condition: Expression, is_there: Guarantees) -> tuple[Guarantees, Guarantees]:
-    """What is there in both branches of a conditional that compares a field with null."""
+    """Return the guarantees of both branches of a conditional that compares a field with null."""
     match condition:
         case Binary("!=", Name(name), Null()) | Binary("!=", Null(), Name(name)):
             return lambda one: one == name or is_there(one), is_there

@@ -1,4 +1,4 @@
-"""From text to trees."""
+"""Parser of formulas: text becomes a syntax tree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SAME: Final = {"&&": "and", "||": "or"}
 
 
 def parse(text: str) -> Expression:
-    """Turn a text into a tree of any size.
+    """Parse a text into a syntax tree of any size.
 
     Raises:
         FormulaError: The text is no formula.
@@ -53,7 +53,7 @@ def _parser() -> Lark:
 
 @v_args(inline=True)
 class _Builder(Transformer[Token, Expression]):
-    """Makes expressions while the parser reads, so that deep texts cost no recursion."""
+    """Builds expressions while the parser reads, so that deep texts cost no recursion."""
 
     def number(self, token: Token) -> Expression:
         value = float(token)

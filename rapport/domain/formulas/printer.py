@@ -1,4 +1,4 @@
-"""From trees back to text, with no parenthesis that is not needed."""
+"""Printer of formulas: a syntax tree becomes text without needless parentheses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ESCAPED: Final = {ord(character): f"\\{letter}" for letter, character in ESCAPE
 
 
 def print_expression(expression: Expression) -> str:
-    """A text that parses to the same tree."""
+    """Print a text that parses to the same tree."""
     return _print(expression, _CONDITIONAL)
 
 

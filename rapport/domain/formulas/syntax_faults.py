@@ -1,4 +1,4 @@
-"""What to say about a text that is no formula."""
+"""Error messages for texts that are no formula."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MOST_SHOWN: Final = 30
 
 
 def at(token: Token, message: str, offset: int = 0) -> FormulaError:
-    """A mistake at a token, or some characters after its start."""
+    """Make an error at a token, or some characters after its start."""
     return FormulaError(message, token.line or 1, (token.column or 1) + offset)
 
 
 def unwanted(text: str, error: UnexpectedToken) -> FormulaError:
-    """A word that is fine, but not here."""
+    """Make the error for a valid word at a place where it may not stand."""
     token = error.token
     wanted = _wanted(error.accepts)
     if token.type == "$END":
@@ -41,7 +41,7 @@ def unwanted(text: str, error: UnexpectedToken) -> FormulaError:
 
 
 def unreadable(text: str, error: UnexpectedCharacters) -> FormulaError:
-    """Characters that are no word of the language."""
+    """Make the error for characters that are no word of the language."""
     rest = text[error.pos_in_stream :]
     first = rest[0]
     if first in "\"'":
@@ -60,7 +60,7 @@ def unreadable(text: str, error: UnexpectedCharacters) -> FormulaError:
 
 
 def _wanted(accepts: set[str]) -> str:
-    """What could have followed, in words."""
+    """List in words what could have followed."""
     words = ["a value"] if accepts >= _VALUES else []
     words += ["an operator"] if accepts & _OPERATORS else []
     words += [mark for terminal, mark in _MARKS.items() if terminal in accepts and (terminal != "LPAR" or not words)]

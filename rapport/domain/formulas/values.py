@@ -1,4 +1,4 @@
-"""Values inside formulas, and how one kind is read as another."""
+"""Values inside formulas, and the conversions between their kinds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Scalar = float | str | bool | None
 Value = Scalar | Items
 
 MAX_TEXT: Final = 10_000
-"""Characters in a text that a formula makes; a longer one has no value."""
+"""Most characters of a text that a formula makes; a longer one is null."""
 
 _LISTS: Final = (list, tuple, set, frozenset)
 _AS_THEY_ARE: Final = frozenset({bool, str, type(None), *_LISTS})
 
 
 def to_value(raw: object) -> Value:
-    """Take a value of a field as formulas see it: objects, nan and infinity are null, integers are numbers."""
+    """Convert a field's value for formulas: objects, nan and infinity become null, integers become numbers."""
     if type(raw) is float:
         return raw if isfinite(raw) else None
     if type(raw) in _AS_THEY_ARE:
@@ -35,12 +35,12 @@ def to_value(raw: object) -> Value:
 
 
 def finite(number: float) -> float | None:
-    """A number, unless it is nan or infinite."""
+    """Return a number, or None if it is nan or infinite."""
     return number if isfinite(number) else None
 
 
 def to_number(value: Value) -> float | None:
-    """A value as a number: true is 1, false is 0, a text counts if it is written like a number."""
+    """Convert a value to a number: true is 1, false is 0, a text counts if it is written like a number."""
     if type(value) is float:
         return value
     if isinstance(value, bool):
@@ -49,7 +49,7 @@ def to_number(value: Value) -> float | None:
 
 
 def to_text(value: Value) -> str | None:
-    """A value as a text; lists have none."""
+    """Convert a value to a text; lists have none."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -58,7 +58,7 @@ def to_text(value: Value) -> str | None:
 
 
 def to_truth(value: Value) -> bool | None:
-    """A value as a condition: 0, "", "0", "false" and an empty list are false; null is neither."""
+    """Convert a value to a condition: 0, "", "0", "false" and an empty list are false; null is neither."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -67,14 +67,14 @@ def to_truth(value: Value) -> bool | None:
 
 
 def print_number(number: float) -> str:
-    """A number as customers read it: 15 significant digits, whole numbers without a point."""
+    """Format a number for customers: 15 significant digits, whole numbers without a point."""
     if number == int(number) and abs(number) < 1e21:
         return str(int(number))
     return f"{number:.15g}"
 
 
 def equals(left: Value, right: Value) -> bool | None:
-    """Whether two values are equal: two texts by their characters, everything else as numbers; null only to null.
+    """Compare two values: two texts by their characters, everything else as numbers; null equals only null.
 
     Two lists, or a list and a value, are not compared: the answer is None.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a journey: checked when it is stored."""
+"""Validation of journeys, applied when one is stored."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 Known = Mapping[str, Collection[str]]
 NAMESPACES: Final = ("customer", "metric", "entry", "result", "journey")
-"""What formulas may ask for, besides ``segments``."""
+"""Namespaces of fields that formulas may read, besides ``segments``."""
 
 
 def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
-    """Everything that is wrong with a journey: (path of the field, what is wrong and what would be right).
+    """Find every fault of a journey.
 
     Args:
-        journey: Right by its type.
-        known: What may be referred to, by kind; references to kinds that are not in it are not checked.
+        journey: Valid by its type.
+        known: Existing names by kind; references to kinds that are not in it are not checked.
     """
     listed = journey.definition.steps
     paths = {step.id: f"definition.steps[{index}]" for index, step in enumerate(listed)}
@@ -103,7 +103,7 @@ def _check_send(path: str, config: SendConfig, journey: Journey) -> Iterator[Fau
 
 
 def _check_ways(start: str, steps: Mapping[str, PlanStep], paths: Mapping[str, str]) -> Iterator[Fault]:
-    """Steps that nothing leads to, and ways in a circle on which nobody ever waits."""
+    """Find steps that cannot be reached, and cycles without a wait."""
     reached, left = {start}, [start]
     while left:
         for target in steps[left.pop()].targets:
@@ -119,7 +119,7 @@ def _check_ways(start: str, steps: Mapping[str, PlanStep], paths: Mapping[str, s
 
 
 def _looping(steps: Mapping[str, PlanStep]) -> list[str]:
-    """Steps in a circle without a wait, in the order of the list; empty if there is none."""
+    """Find the steps of a cycle without a wait, in the order of the list; empty if there is none."""
     left = {step.id: {one for one in step.targets if one in steps} for step in steps.values() if step.type != "wait"}
     while True:
         ends = [step_id for step_id, targets in left.items() if not targets & left.keys()]

@@ -1,4 +1,4 @@
-"""Journeys: what is done with a customer, step after step, over days."""
+"""Definitions of journeys: steps that a customer passes through over days."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ MAX_STEPS: Final = 200
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 MAX_AGE_HOURS: Final = 1_000_000
-"""More than a century: whoever wants history to start journeys can have it."""
+"""More than a century, so that imported history can start journeys on request."""
 UNIT_MS: Final[Mapping[str, int]] = {"minutes": MINUTE_MS, "hours": 60 * MINUTE_MS, "days": 1_440 * MINUTE_MS}
 
 
 class WaitConfig(Config, frozen=True, kw_only=True):
-    """Nothing happens for a while."""
+    """Step that waits."""
 
     duration: Annotated[float, msgspec.Meta(gt=0, le=525_600)]
     unit: Literal["minutes", "hours", "days"] = "days"
 
     @property
     def length_ms(self) -> int:
-        """In milliseconds, at least one."""
+        """Duration in milliseconds, at least one."""
         return max(1, round(self.duration * UNIT_MS[self.unit]))
 
 
 class BranchCondition(Value, frozen=True):
-    """Where to go on if a formula is true."""
+    """Formula of a branch, and the step to go to if it is true."""
 
     expression: Annotated[str, msgspec.Meta(min_length=1)]
     target_step_id: Key
@@ -39,18 +39,18 @@ class BranchCondition(Value, frozen=True):
 
 
 class BranchConfig(Config, frozen=True, kw_only=True):
-    """The first condition that is true says where to go on; none: ``default_step_id``, else the step after this one."""
+    """Branch to the target of the first true condition, else to ``default_step_id``, else to the next step."""
 
     conditions: Annotated[Sequence[BranchCondition], msgspec.Meta(min_length=1, max_length=50)]
     default_step_id: Key | None = None
 
 
 class DecideConfig(Config, frozen=True, kw_only=True):
-    """Have a decision flow choose offers, and keep them.
+    """Step that has a decision flow choose offers, and stores them.
 
     Attributes:
-        flow_key: Of the flow; without it and without ``decision_flow_id``, the tenant's default.
-        store_result_as: By which name later steps find the offers.
+        flow_key: Key of the flow; without it and without ``decision_flow_id``, the tenant's default.
+        store_result_as: Name under which later steps find the offers.
     """
 
     flow_key: Key | None = None
@@ -62,14 +62,14 @@ class DecideConfig(Config, frozen=True, kw_only=True):
 
 
 class SendConfig(Config, frozen=True, kw_only=True):
-    """Contact the customer: record it as an outbound interaction, for whoever delivers and counts.
+    """Step that contacts the customer: an outbound interaction is recorded, for the systems that deliver and count.
 
     Attributes:
-        creative_id: What is sent; else what a decision before has chosen.
-        from_result: The ``store_result_as`` of that decision. Where it chose nothing, nothing is sent.
-        rank: Which of its offers.
+        creative_id: Creative to send; else one that an earlier decision chose.
+        from_result: The ``store_result_as`` of that decision. If it chose nothing, nothing is sent.
+        rank: Rank of the offer in that decision.
         channel_id: By default the creative's.
-        outcome: By which the contact is recorded.
+        outcome: Outcome of the recorded contact.
     """
 
     creative_id: Id | None = None
@@ -80,10 +80,10 @@ class SendConfig(Config, frozen=True, kw_only=True):
 
 
 class UpdateConfig(Config, frozen=True, kw_only=True):
-    """Change what is kept of the customer.
+    """Step that changes the customer's stored attributes.
 
     Attributes:
-        attributes: Values by attribute; null takes one away.
+        attributes: Values by attribute; null removes one.
         expressions: Formulas by attribute.
     """
 
@@ -92,7 +92,7 @@ class UpdateConfig(Config, frozen=True, kw_only=True):
 
 
 class EndConfig(Config, frozen=True, kw_only=True):
-    """The journey is complete."""
+    """Step that completes the journey."""
 
 
 CONFIGS: Final[Mapping[str, type[Config]]] = {
@@ -106,7 +106,7 @@ CONFIGS: Final[Mapping[str, type[Config]]] = {
 
 
 class JourneyStep(Value, frozen=True):
-    """One step; ``config`` depends on ``type``, see :mod:`rapport.domain.journeys.definition`.
+    """Step of a journey; ``config`` depends on ``type``.
 
     Attributes:
         next: The step after this one; by default the one that follows in the list, and the end after the last.
@@ -120,7 +120,7 @@ class JourneyStep(Value, frozen=True):
 
 
 class JourneyDefinition(Value, frozen=True):
-    """The steps.
+    """Steps of a journey.
 
     Attributes:
         start: The first step; by default the first of the list.
@@ -131,13 +131,13 @@ class JourneyDefinition(Value, frozen=True):
 
 
 class EntryCondition(Value, frozen=True):
-    """Which events let a customer enter.
+    """Condition on events by which customers enter.
 
     Attributes:
-        outcomes: One of these; at least one.
-        offer_ids: About one of these offers; none: about any, likewise the others.
-        expression: A formula that must be true, too; see docs/journeys.md for what it can ask.
-        max_event_age_hours: What had happened longer before it was received lets nobody enter: it is imported history.
+        outcomes: Accepted outcomes; at least one.
+        offer_ids: Accepted offers; empty for any, likewise the others.
+        expression: A formula that must be true, too; docs/journeys.md lists the fields it can read.
+        max_event_age_hours: Most hours between an event and its receipt; an older one is imported history.
     """
 
     outcomes: Annotated[Sequence[Key], msgspec.Meta(min_length=1, max_length=50)]
@@ -149,11 +149,11 @@ class EntryCondition(Value, frozen=True):
 
 
 class Journey(Entity, frozen=True):
-    """What is done with a customer, step after step.
+    """Journey of customers through steps.
 
     Attributes:
         entry_condition: Without one, customers enter by the API alone.
-        max_duration_days: Who is still in it then leaves it.
+        max_duration_days: A customer who is still in the journey after so many days expires.
         allows_reentry: Whether a customer whose journey has ended may enter again.
     """
 

@@ -1,4 +1,4 @@
-"""Customers in journeys."""
+"""Enrolments: the states of customers in journeys."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rapport.domain.times import LATEST_MS
 
 
 class EnrolmentStatus(StrEnum):
-    """Where an enrolment stands.
+    """Status of an enrolment.
 
     Attributes:
         COMPLETED: The end was reached.
-        EXITED: Somebody took the customer out, or the journey has ended.
+        EXITED: A user took the customer out, or the journey has ended.
         EXPIRED: It took longer than the journey allows.
-        FAILED: A step cannot be done.
+        FAILED: A step cannot be executed.
     """
 
     ACTIVE = "active"
@@ -31,20 +31,20 @@ class EnrolmentStatus(StrEnum):
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A customer in a journey.
+    """State of a customer in a journey.
 
     Attributes:
-        version: Of this state; ascends by one with each change that is written.
-        journey_version: Of the journey, which the customer stays with.
-        step: Where the customer is; of one that ended, where that was.
-        entered_at_ms: When the customer came to the step.
-        due_at_ms: When there is something to do.
-        visits: How often the customer has come to each step.
+        version: Version of this state; ascends by one with each change that is written.
+        journey_version: Version of the journey, which the customer stays with.
+        step: Present step; the last one if the enrolment has ended.
+        entered_at_ms: Time when the customer came to the step.
+        due_at_ms: Time when the enrolment must be advanced next.
+        visits: Number of visits by step.
         entry: The event by which the customer entered: outcome, offerId, creativeId, channelId, value, timestamp.
-        results: What decisions chose, by the names under which they are stored.
-        pending: What the update of this step writes, worked out once: it is the same however often it is tried.
-        setbacks: How often in a row what there is to do at the step has failed unexpectedly.
-        reason: Why it ended, where that needs one; of an active one, what its latest setback was.
+        results: Chosen offers of decisions, by the names under which they are stored.
+        pending: Attributes that the update of this step writes, computed once, so that a retry writes the same.
+        setbacks: Unexpected failures of the step in a row.
+        reason: Reason of the end, where it needs one; of an active enrolment, the latest failure.
     """
 
     id: str
@@ -68,12 +68,12 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 
 
 def make_enrolment_id(tenant_id: str, journey_id: str, customer_id: str, entry: str) -> str:
-    """The id of an enrolment; the same for the same entry.
+    """Make the id of an enrolment; the same for the same entry.
 
     Args:
-        tenant_id: Whose.
-        journey_id: Which journey.
-        customer_id: Who.
+        tenant_id: Tenant of the journey.
+        journey_id: Journey of the enrolment.
+        customer_id: Canonical id of the customer.
         entry: Tells entries apart; empty where there can be only one.
     """
     text = f"{tenant_id}\0{journey_id}\0{customer_id}\0{entry}"
@@ -81,11 +81,11 @@ def make_enrolment_id(tenant_id: str, journey_id: str, customer_id: str, entry: 
 
 
 def decode_enrolment(state: str, columns: Mapping[str, Any]) -> Enrolment:
-    """Decode a stored state; of one that cannot be read, ``entry`` holds the text, and columns tell where it stands.
+    """Decode a stored state; of an unreadable one, ``entry`` holds the text and the columns give the rest.
 
     Args:
-        state: As JSON, perhaps from before there were limits.
-        columns: Of its row, named as in table ``journey_enrollment_versions``, times as epoch milliseconds.
+        state: JSON, perhaps from before there were limits.
+        columns: Columns of its row, named as in table ``journey_enrollment_versions``, times as epoch milliseconds.
     """
     try:
         if not is_too_deep(state.encode(), 2 * MAX_DEPTH):

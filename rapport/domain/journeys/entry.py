@@ -1,4 +1,4 @@
-"""By which events customers enter journeys."""
+"""Entry of customers into journeys by events."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryEvent:
-    """An accepted event.
+    """Accepted event that may start a journey.
 
     Attributes:
-        id: Made of its time and its place in the log; the same however often the log is read.
-        occurred_at_ms: When it happened, epoch milliseconds.
-        received_at_ms: When the broker got it.
+        id: Made of its time and its position in the log; the same however often the log is read.
+        occurred_at_ms: Time of the event, epoch milliseconds.
+        received_at_ms: Time when the broker received it.
     """
 
     tenant_id: str
@@ -36,7 +36,7 @@ class EntryEvent:
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """What formulas call ``entry.*``."""
+        """Fields that formulas read as ``entry.*``."""
         known = {
             "outcome": self.outcome,
             "offerId": self.offer_id,
@@ -49,7 +49,7 @@ class EntryEvent:
 
 
 def matches(condition: EntryCondition, event: EntryEvent) -> bool:
-    """Whether an event is one by which customers enter, apart from the formula.
+    """Say whether an event fulfils an entry condition, apart from its formula.
 
     Its age when the broker got it counts, not its age now: so reading it again later decides the same.
     """
@@ -64,5 +64,5 @@ def matches(condition: EntryCondition, event: EntryEvent) -> bool:
 
 
 def _iso(at_ms: int) -> str:
-    """In UTC with milliseconds, so that texts sort as times do."""
+    """Format an instant in UTC with milliseconds, so that texts sort as times do."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

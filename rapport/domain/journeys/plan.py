@@ -1,4 +1,4 @@
-"""A journey made ready: configs typed, formulas compiled, every step with the one after it."""
+"""Compiled journeys: typed configs, compiled formulas, and the successor of every step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ METRIC: Final = "metric."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStep:
-    """A step, ready.
+    """Compiled step.
 
     Attributes:
-        next: The step after this one; None: the journey is complete. A branch goes there if no condition is true.
-        conditions: Of a branch: formula and where to go on, in their order.
-        formulas: Of an update: by attribute.
+        next: The step after this one; None completes the journey. A branch goes there if no condition is true.
+        conditions: Formula and target of each condition of a branch, in order.
+        formulas: Formulas of an update by attribute.
     """
 
     id: str
@@ -46,11 +46,11 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JourneyPlan:
-    """A journey, ready.
+    """Compiled journey.
 
     Attributes:
         entry: The formula of the entry condition.
-        metrics: Keys of the behavioral metrics that formulas ask for.
+        metrics: Keys of the behavioral metrics that formulas read.
     """
 
     journey_id: str
@@ -66,11 +66,11 @@ class JourneyPlan:
 
 
 def compile_journey(journey: Journey, version: int) -> JourneyPlan:
-    """Make a journey ready.
+    """Compile a journey.
 
     Args:
-        journey: One without flaws (:func:`rapport.domain.journeys.checks.find_journey_faults`).
-        version: Of the journey.
+        journey: One without faults (:func:`rapport.domain.journeys.checks.find_journey_faults`).
+        version: Version of the journey.
 
     Raises:
         ConfigError: A step's config cannot be used.
@@ -96,14 +96,14 @@ def compile_journey(journey: Journey, version: int) -> JourneyPlan:
 
 
 def pair_with_following(journey: Journey) -> Iterator[tuple[JourneyStep, str | None]]:
-    """Every step with the id of the one that follows it in the list."""
+    """Pair every step with the id of the next one in the list."""
     steps = journey.definition.steps
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         yield step, following.id if following else None
 
 
 def compile_step(step: JourneyStep, following: str | None) -> PlanStep:
-    """Make one step ready.
+    """Compile one step.
 
     Raises:
         ConfigError: Its config cannot be used.
@@ -124,13 +124,13 @@ def compile_step(step: JourneyStep, following: str | None) -> PlanStep:
 
 
 def list_formulas(step: PlanStep) -> Iterator[Formula]:
-    """The formulas of a step."""
+    """List the formulas of a step."""
     yield from (formula for formula, _ in step.conditions)
     yield from step.formulas.values()
 
 
 def check_step(step: JourneyStep, following: str | None) -> PlanStep | list[Fault]:
-    """A step made ready, or all that is wrong with it: (path below ``config``, what is wrong)."""
+    """Compile a step, or return its faults, with paths below ``config``."""
     try:
         return compile_step(step, following)
     except ConfigError as error:

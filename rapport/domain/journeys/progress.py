@@ -1,9 +1,9 @@
-"""How a customer moves through a journey. Pure: what happens is returned as actions, and done by others.
+"""Progress of a customer through a journey. Pure: effects are returned as actions, which the caller executes.
 
-The state stands at a step until the step is done. :func:`advance` moves on over waits that are over and branches, up to
-the next wait that is not, or up to a step with an effect, which it returns as an action with a key. Whoever has seen to
-the effect says so with :func:`complete`. Before an effect comes about, the state that stands at its step has been
-written; so whatever happens in between, it is done again under the same key, and out of the same state.
+The state stays at a step until the step is complete. :func:`advance` passes elapsed waits and branches, up to
+the next wait that has not elapsed, or up to a step with an effect, which it returns as an action with a key. The caller
+executes the action and reports it with :func:`complete`. The state at a step is written before its effect is executed;
+so after a crash the effect is executed again under the same key, and from the same state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOST: Final = "the stored state cannot be read"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JourneyFacts:
-    """What formulas know of a customer.
+    """Facts about a customer that formulas read.
 
     Attributes:
         segments: Ids and names.
@@ -41,7 +41,7 @@ class JourneyFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecideAction:
-    """A decision is to be made."""
+    """Action: run a decision."""
 
     key: str
     config: DecideConfig
@@ -49,12 +49,12 @@ class DecideAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendAction:
-    """The customer is to be contacted.
+    """Action: contact the customer.
 
     Attributes:
-        offer_id: Empty where the creative says it, or a decision chose an offer without one.
-        at_ms: When the contact happens; the same however often it is tried.
-        recommendation_id: The decision that chose it; empty if none did. Then it has a ``rank`` there.
+        offer_id: Empty if the creative determines it, or a decision chose an offer without one.
+        at_ms: Time of the contact; the same in every retry.
+        recommendation_id: The decision that chose it; empty if none did. If set, ``rank`` is its rank there.
     """
 
     key: str
@@ -69,7 +69,7 @@ class SendAction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateAction:
-    """Attributes of the customer are to be changed; null takes one away."""
+    """Action: change attributes of the customer; null removes one."""
 
     key: str
     attributes: Mapping[str, Any]
@@ -80,7 +80,7 @@ Action: TypeAlias = DecideAction | SendAction | UpdateAction
 
 
 def enrol(plan: JourneyPlan, enrolment: str, customer_id: str, entry: Mapping[str, Any], now_ms: int) -> Enrolment:
-    """Have a customer enter a journey."""
+    """Enrol a customer in a journey, at its first step."""
     return Enrolment(
         id=enrolment,
         journey_id=plan.journey_id,
@@ -99,16 +99,16 @@ def enrol(plan: JourneyPlan, enrolment: str, customer_id: str, entry: Mapping[st
 def advance(
     plan: JourneyPlan, enrolment: Enrolment, facts: JourneyFacts, now_ms: int
 ) -> tuple[Enrolment, tuple[Action, ...]]:
-    """Move a customer on as far as that goes without effects.
+    """Advance an enrolment as far as possible without effects.
 
     Args:
-        plan: Of the enrolment's journey and version.
-        enrolment: Where the customer is.
-        facts: For branches and updates.
+        plan: Compiled journey, of the enrolment's version.
+        enrolment: State of the customer.
+        facts: Facts for branches and updates.
         now_ms: Epoch milliseconds.
 
     Returns:
-        Where the customer is then, and what is to be done there: nothing, or one action.
+        The new state, and its actions: none, or one.
     """
     current = enrolment
     while current.status is EnrolmentStatus.ACTIVE:
@@ -124,10 +124,10 @@ def advance(
 def take_step(
     plan: JourneyPlan, current: Enrolment, facts: JourneyFacts, now_ms: int
 ) -> tuple[Enrolment, Action | None]:
-    """Do what there is to do without effects at the step where a customer is; one step of :func:`advance`.
+    """Execute the present step as far as possible without effects; one step of :func:`advance`.
 
     Returns:
-        Where the customer is then: at the next step, or still here if there is a wait or an action.
+        The new state: at the next step, or still here if there is a wait or an action.
     """
     if now_ms >= current.expires_at_ms:
         return _end(current, EnrolmentStatus.EXPIRED, current.expires_at_ms), None
@@ -151,13 +151,13 @@ def take_step(
 def complete(
     plan: JourneyPlan, enrolment: Enrolment, now_ms: int, *, chosen: Sequence[Mapping[str, Any]] | None = None
 ) -> Enrolment:
-    """Move on from a step whose action has been done.
+    """Move on from a step whose action has been executed.
 
     Args:
         plan: As for :func:`advance`.
-        enrolment: Standing at the step.
+        enrolment: State at the step.
         now_ms: Epoch milliseconds.
-        chosen: What a decision has chosen, the best first.
+        chosen: Offers that a decision has chosen, the best first.
     """
     step = plan.steps[enrolment.step]
     if isinstance(step.config, DecideConfig):
@@ -167,24 +167,24 @@ def complete(
 
 
 def leave(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
-    """Take a customer out."""
+    """End an enrolment because the customer is taken out."""
     return _end(enrolment, EnrolmentStatus.EXITED, now_ms, reason)
 
 
 def fail(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
-    """End an enrolment whose step cannot be done."""
+    """End an enrolment whose step cannot be executed."""
     return _end(enrolment, EnrolmentStatus.FAILED, now_ms, reason)
 
 
 def postpone(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
-    """Try a step that failed unexpectedly again later: after a minute, twice as long each time, a day at most."""
+    """Retry a step that failed unexpectedly later: after a minute, doubling each time, a day at most."""
     pause_ms = min(FIRST_RETRY_MS * 2 ** min(enrolment.setbacks, 20), DAY_MS)
     due_at_ms = min(now_ms + pause_ms, max(enrolment.expires_at_ms, now_ms))
     return replace(enrolment, setbacks=enrolment.setbacks + 1, due_at_ms=due_at_ms, reason=reason)
 
 
 def look_up_field(name: str, enrolment: Enrolment, facts: JourneyFacts, now_ms: int) -> object:
-    """A field of a formula; None where there is none."""
+    """Look up a field of a formula; None if there is none."""
     namespace, _, rest = name.partition(".")
     if namespace == "segments":
         return sorted(facts.segments)
@@ -201,7 +201,7 @@ def look_up_field(name: str, enrolment: Enrolment, facts: JourneyFacts, now_ms: 
 
 
 def _action_of(step: PlanStep, current: Enrolment) -> Action | None:
-    """What is to be done at a step; None if nothing."""
+    """Return the action of a step; None if it has none."""
     key = _key_of(current)
     match step.config:
         case DecideConfig() as config:
@@ -244,7 +244,7 @@ def _send(key: str, config: SendConfig, current: Enrolment) -> SendAction | None
 
 
 def _key_of(current: Enrolment) -> str:
-    """Names what is done at a step, and tells the visits apart."""
+    """Make the idempotency key of a step's action, which tells the visits apart."""
     visit = current.visits.get(current.step, 1)
     return f"journey:{current.id}:{current.step}" + (f":{visit}" if visit > 1 else "")
 
@@ -270,7 +270,7 @@ def _end(current: Enrolment, status: EnrolmentStatus, now_ms: int, reason: str =
 
 
 def _within(values: object, path: str) -> object:
-    """A value inside nested objects and lists; a name with dots in it comes first."""
+    """Look up a path inside nested objects and lists; a name with dots in it comes first."""
     if isinstance(values, Mapping):
         if path in values:
             return values[path]

@@ -1,4 +1,4 @@
-"""Goes through a journey in no time and without effects: what would happen to a customer, and when."""
+"""Simulation of journeys: without effects, and with a clock that jumps over waits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from rapport.domain.journeys.progress import Action, JourneyFacts
 
 MAX_STEPS: Final = 500
-"""Of a simulation: circles of short waits may go round for a year."""
+"""Most steps of a simulation: cycles of short waits may go on for a year."""
 Choose = Callable[[DecideAction], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedStep:
-    """A step that the customer would come to.
+    """Step that the customer would come to.
 
     Attributes:
-        at_ms: When, epoch milliseconds.
-        action: What would be done there.
-        chosen: What a decision would choose.
+        at_ms: Time of the step, epoch milliseconds.
+        action: Action of the step.
+        chosen: Offers that a decision would choose.
     """
 
     step_id: str
@@ -38,18 +38,18 @@ class SimulatedStep:
 def simulate(
     plan: JourneyPlan, customer_id: str, entry: Mapping[str, Any], facts: JourneyFacts, choose: Choose, now_ms: int
 ) -> tuple[Sequence[SimulatedStep], Enrolment]:
-    """Go through a journey; the clock jumps to the end of each wait. The facts stay as they are.
+    """Simulate a journey; the clock jumps to the end of each wait, the facts stay as they are.
 
     Args:
-        plan: Of the journey.
-        customer_id: Who.
-        entry: The event of the entry.
-        facts: Of the customer.
-        choose: What decisions would choose.
-        now_ms: When the customer would enter.
+        plan: Compiled journey.
+        customer_id: Id of the customer.
+        entry: Event of the entry.
+        facts: Facts about the customer.
+        choose: Returns the offers that a decision would choose.
+        now_ms: Time of entry, epoch milliseconds.
 
     Returns:
-        The steps, and how it would end; still active if that was not reached.
+        The steps, and the final state; still active if the simulation stopped early.
     """
     state = enrol(plan, "simulated", customer_id, entry, now_ms)
     steps: list[SimulatedStep] = []

@@ -1,7 +1,7 @@
-"""Whose word counts about an attribute of a customer: what is stored, or what a request says.
+"""Sources of customer attributes: the store, the request, or either.
 
-By default only what is stored is ``customer.*``: whoever may send requests, such as a web page, must not be able to
-send the income that decides. What a request says is ``attributes.*`` in any case.
+By default only stored attributes are ``customer.*``: whoever may send requests, such as a web page, must not be able to
+send the income that decides. Attributes of the request are ``attributes.*`` in any case.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.customer_schema import AttributeSource, CustomerSchema
 
 _BY_DEFAULT: Final[Mapping[str, AttributeSource]] = {TIME_ZONE: "either"}
-"""A device knows best where its customer is."""
+"""The request may state the time zone: a device knows best where its customer is."""
 
 
 class EffectiveAttributes(NamedTuple):
-    """What a decision takes for the attributes of a customer.
+    """Attributes of a customer that a decision uses.
 
     Attributes:
         ignored: Names that the request sent and that were not taken, of those that matter.
@@ -36,8 +36,8 @@ class AttributeSources:
     """The sources of a tenant's attributes.
 
     Attributes:
-        declared: By name, as the active schemas say.
-        read: Names of attributes that something in the catalogue asks for.
+        declared: Source by attribute name, from the active schemas.
+        read: Names of attributes that something in the catalogue reads.
     """
 
     declared: Mapping[str, AttributeSource] = field(default_factory=dict)
@@ -45,20 +45,20 @@ class AttributeSources:
 
     @classmethod
     def from_schemas(cls, schemas: Iterable[CustomerSchema], read: Iterable[str] = ()) -> AttributeSources:
-        """Put the active schemas together."""
+        """Collect the sources that the active schemas declare."""
         fields = (one for schema in schemas if schema.status is Status.ACTIVE for one in schema.fields)
         return cls({one.name: one.source for one in fields}, frozenset(read))
 
     def source_of(self, name: str) -> AttributeSource:
-        """Whose word counts about an attribute."""
+        """Return the source of an attribute; stored unless declared."""
         return self.declared.get(name) or _BY_DEFAULT.get(name, "stored")
 
     def merge(self, stored: Mapping[str, Any], sent: Mapping[str, Any]) -> EffectiveAttributes:
-        """Take each attribute from its source; of ``either``, what the request says counts for this decision.
+        """Take each attribute from its source; of ``either``, the request's value wins for this decision.
 
         Args:
-            stored: What is kept of the customer.
-            sent: What the request says.
+            stored: Stored attributes of the customer.
+            sent: Attributes of the request.
         """
         attributes = {name: value for name, value in stored.items() if self.source_of(name) != "request"}
         ignored: list[str] = []

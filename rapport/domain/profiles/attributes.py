@@ -1,4 +1,4 @@
-"""Whether customers' attributes are as the tenant's schemas want them, with every fault named at once."""
+"""Validate customer attributes against the tenant's schemas, naming every fault at once."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from rapport.domain.times import EPOCH, InstantError, parse_instant
 
 Attributes = Mapping[str, Any]
 ID_NAMES: Final = ("customerId", "customer_id")
-"""What the id of a customer is called where it stands among the attributes."""
+"""Names of the customer id in a row that holds it beside the attributes."""
 RESERVED: Final = frozenset({*ID_NAMES, "attributes", "version"})
 MAX_NAME: Final = 100
 MAX_TEXT: Final = 10_000
 MAX_BYTES: Final = 65_536
-"""Of all attributes of a customer, as JSON."""
+"""Limit for all attributes of a customer together, as JSON."""
 MAX_ID: Final = 256
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
 
 
 class _InvalidValueError(ValueError):
-    """A value that does not fit; the text says what would."""
+    """A value that does not fit; the text says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeSchema:
-    """What a tenant's active schemas together want of a customer.
+    """A tenant's active customer schemas, combined.
 
     Attributes:
-        fields: By name.
-        allows_others: Whether attributes that are not among them are kept.
-        required: Names of those that no customer may be without.
-        defaults: What those get who are without.
+        fields: Schema field by attribute name.
+        allows_others: Whether attributes without a field are stored.
+        required: Names of attributes that every customer must have.
+        defaults: Values of attributes that a customer is stored without.
     """
 
     fields: Mapping[str, SchemaField] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class AttributeSchema:
 
     @classmethod
     def from_schemas(cls, schemas: Iterable[CustomerSchema]) -> AttributeSchema:
-        """Put schemas together."""
+        """Combine the active schemas of a tenant."""
         active = [schema for schema in schemas if schema.status is Status.ACTIVE]
         fields = {one.name: one for schema in active for one in schema.fields}
         return cls(
@@ -65,18 +65,18 @@ class AttributeSchema:
 
 
 def complete(
-    form: AttributeSchema, given: Attributes, before: Attributes | None = None, *, is_text: bool = False
+    schema: AttributeSchema, given: Attributes, before: Attributes | None = None, *, is_text: bool = False
 ) -> Attributes | list[Fault]:
-    """What a customer is with some attributes given.
+    """Apply attributes to a customer, with defaults, and validate the result.
 
     Args:
-        form: What is wanted.
-        given: Value by name; null takes an attribute away.
-        before: What the customer has already, which is not checked again; None to begin anew.
+        schema: The tenant's attribute schema.
+        given: Value by name; null removes an attribute.
+        before: The customer's present attributes, which are not checked again; None to begin anew.
         is_text: Whether the values come from a file that knows texts only; those of other types are read from them.
 
     Returns:
-        All attributes, in the form in which they are kept; or everything that is wrong.
+        All attributes in their stored form, or every fault.
     """
     faults: list[Fault] = []
     attributes = dict(before or {})
@@ -85,13 +85,13 @@ def complete(
             attributes.pop(name, None)
             continue
         try:
-            attributes[name] = _kept(form, name, value, is_text)
+            attributes[name] = _to_stored(schema, name, value, is_text)
         except _InvalidValueError as wrong:
             faults.append(Fault(name[:MAX_NAME], str(wrong)))
-    for name, value in form.defaults.items():
+    for name, value in schema.defaults.items():
         attributes.setdefault(name, value)
     wrong_names = {fault.field for fault in faults}
-    missing = sorted(name for name in form.required if name not in attributes and name not in wrong_names)
+    missing = sorted(name for name in schema.required if name not in attributes and name not in wrong_names)
     faults += [Fault(name, "is required") for name in missing]
     if not faults and len(msgspec.json.encode(attributes)) > MAX_BYTES:
         faults.append(Fault("attributes", f"may have {MAX_BYTES:,} bytes together"))
@@ -99,14 +99,14 @@ def complete(
 
 
 def find_id_fault(customer_id: object) -> str:
-    """Why something is no id of a customer; empty if it is one."""
+    """Return the fault of a customer id; empty if it has none."""
     if not isinstance(customer_id, str) or not customer_id:
         return "is required, as a text"
     return f"may have {MAX_ID} characters" if len(customer_id) > MAX_ID else explain_placeholder(customer_id)
 
 
 def find_schema_faults(schema: CustomerSchema, others: Iterable[CustomerSchema]) -> list[Fault]:
-    """What is wrong with a schema, by path of the field: names that are taken, defaults that do not fit."""
+    """Find names in a schema that are reserved or taken, and defaults that do not fit."""
     taken: dict[str, str] = {}
     for other in others:
         if other.id != schema.id and Status.ACTIVE is other.status is schema.status:
@@ -128,10 +128,10 @@ def find_schema_faults(schema: CustomerSchema, others: Iterable[CustomerSchema])
 
 
 def read_default(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type
-    """The default of a field, in the form in which it is kept; None if it has none.
+    """Return the default of a field in its stored form; None if it has none.
 
     Raises:
-        ValueError: It does not fit the field.
+        ValueError: The default does not fit the field.
     """
     value = one.default_value
     if isinstance(value, float) and value.is_integer():
@@ -139,14 +139,15 @@ def read_default(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own 
     return None if value is None else _convert(one, value, is_text=False)
 
 
-def _kept(form: AttributeSchema, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
+def _to_stored(schema: AttributeSchema, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
+    """Return the stored form of an attribute's value; raise if it does not fit."""
     if name == TIME_ZONE:
-        value = _zone(value)
-    one = form.fields.get(name)
+        value = _to_zone(value)
+    one = schema.fields.get(name)
     if one is not None:
         return _convert(one, value, is_text=is_text)
-    if not form.allows_others:
-        raise _InvalidValueError(f"is not known; known are {', '.join(form.fields) or 'none'}")
+    if not schema.allows_others:
+        raise _InvalidValueError(f"is not known; known are {', '.join(schema.fields) or 'none'}")
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
         raise _InvalidValueError(f"is no name of an attribute: up to {MAX_NAME} characters that can be printed")
     if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -156,8 +157,8 @@ def _kept(form: AttributeSchema, name: str, value: Any, is_text: bool) -> Any:  
     return value
 
 
-def _zone(value: object) -> str:
-    """The IANA name that a time zone is kept by, so that every reader knows it."""
+def _to_zone(value: object) -> str:
+    """Return the IANA name of a time zone, so that every reader knows it."""
     zone = resolve_zone(value) if isinstance(value, str) else None
     if zone is None:
         raise _InvalidValueError(WANTED_ZONE)
@@ -165,6 +166,7 @@ def _zone(value: object) -> str:
 
 
 def _convert(one: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return a value in the stored form of its field's type; raise if it does not fit."""
     converted = _CONVERTERS[one.data_type](value, is_text)
     limit = min(one.max_length or MAX_TEXT, MAX_TEXT)
     if isinstance(converted, str) and len(converted) > limit:
@@ -172,13 +174,13 @@ def _convert(one: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: AN
     return converted
 
 
-def _text(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001 - one signature for all types
+def _to_text(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001 - one signature for all types
     if not isinstance(value, str):
         raise _InvalidValueError("must be a text")
     return value
 
 
-def _number(value: object, is_text: bool) -> float:  # noqa: FBT001
+def _to_number(value: object, is_text: bool) -> float:  # noqa: FBT001
     number: float | None = None
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = value
@@ -191,7 +193,7 @@ def _number(value: object, is_text: bool) -> float:  # noqa: FBT001
     raise _InvalidValueError(f"must be {EXPECTED if is_text else 'a number'}")
 
 
-def _boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001
+def _to_boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001
     if isinstance(value, bool):
         return value
     if is_text and isinstance(value, str):
@@ -201,19 +203,21 @@ def _boolean(value: object, is_text: bool) -> bool:  # noqa: FBT001
     raise _InvalidValueError("must be true or false")
 
 
-def _date(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
+def _to_date(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
     try:
-        return date.fromisoformat(value).isoformat() if isinstance(value, str) and len(value) == 10 else _no_date()
+        return (
+            date.fromisoformat(value).isoformat() if isinstance(value, str) and len(value) == 10 else _raise_no_date()
+        )
     except ValueError:
-        return _no_date()
+        return _raise_no_date()
 
 
-def _no_date() -> str:
+def _raise_no_date() -> str:
     raise _InvalidValueError("must be a date, as 2026-03-15") from None
 
 
-def _datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
-    """In UTC with milliseconds, so that texts sort as times do."""
+def _to_datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
+    """Return a time in UTC with milliseconds, so that texts sort as times do."""
     try:
         if isinstance(value, str) and not value.isdecimal():
             moment = EPOCH + timedelta(milliseconds=parse_instant(value))
@@ -224,9 +228,9 @@ def _datetime(value: object, is_text: bool) -> str:  # noqa: ARG001, FBT001
 
 
 _CONVERTERS: Final[Mapping[str, Callable[[Any, bool], Any]]] = {
-    "text": _text,
-    "number": _number,
-    "boolean": _boolean,
-    "date": _date,
-    "datetime": _datetime,
+    "text": _to_text,
+    "number": _to_number,
+    "boolean": _to_boolean,
+    "date": _to_date,
+    "datetime": _to_datetime,
 }

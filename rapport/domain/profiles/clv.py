@@ -1,10 +1,10 @@
-"""What a customer is worth: recency, frequency and monetary value, compared with all customers of the tenant.
+"""Customer lifetime value: recency, frequency and monetary value (RFM), ranked within the tenant.
 
-How a customer stands in one of the three is a mid-rank: the share of the tenant's customers who stand lower, and half
-of those who stand equal, the customer included. So it lies above 0 and below 1, equal customers stand equal, and
-turning the order around turns it around.
+A customer's rank in each of the three is a mid-rank: the share of the tenant's customers who rank lower, and half
+of those who rank equal, the customer included. So it lies above 0 and below 1, equal customers rank equal, and
+reversing the order mirrors the rank.
 
-A score from the upper quartile of the tenant's scores on is high, from the lower one on medium, and low below;
+A score in the upper quartile of the tenant's scores is high, down to the lower one medium, and low below;
 quartiles between two scores are interpolated. The numbers in :class:`ClvRules` are those of the documented product as
 far as it shows them; the last four are inferred from its only examples.
 """
@@ -21,17 +21,17 @@ SegmentName = Literal["high", "medium", "low", "at_risk"]
 
 
 class ClvRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How a value is worked out.
+    """Weights and parameters of the customer lifetime value.
 
     Attributes:
         recency_weight: Of 100 points, as the other weights; the fewer days since the last contact, the better.
-        frequency_weight: Of contacts: impressions and responses.
-        monetary_weight: Of the value of positive outcomes, less what was taken back.
-        at_risk_days: Whoever was last contacted so many days ago or more is at risk, whatever the score.
-        horizon_months: For which revenue is predicted.
-        observed_months: In which the monetary value is taken to have come about.
-        churn_midpoint_days: Since the last contact: half of such customers do not come back.
-        churn_steepness: How fast that changes with each day.
+        frequency_weight: Weight of the number of contacts: impressions and responses.
+        monetary_weight: Weight of the value of positive outcomes, less what was taken back.
+        at_risk_days: Days since the last contact from which on a customer is at risk, whatever the score.
+        horizon_months: Months for which revenue is predicted.
+        observed_months: Months over which the monetary value is taken to have come about.
+        churn_midpoint_days: Days since the last contact after which half of such customers do not come back.
+        churn_steepness: Slope of the logistic churn curve, per day.
     """
 
     recency_weight: int = 35
@@ -45,7 +45,7 @@ class ClvRules(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_sound(self) -> bool:
-        """Whether values can be worked out by them."""
+        """Whether the weights and the observed months allow a computation."""
         weights = (self.recency_weight, self.frequency_weight, self.monetary_weight)
         return (
             all(0 <= one <= 1_000 for one in (*weights, self.at_risk_days))
@@ -58,14 +58,14 @@ DEFAULT_RULES: Final = ClvRules()
 
 
 class CustomerValue(msgspec.Struct, frozen=True, kw_only=True):
-    """One customer's value.
+    """The lifetime value of one customer.
 
     Attributes:
         score: From 0 to 100.
         recency_days: Whole days since the last contact; None for a customer without any.
-        frequency: Contacts.
+        frequency: Number of contacts.
         monetary: In the tenant's currency.
-        computed_at_ms: As of when, epoch milliseconds.
+        computed_at_ms: Time of the computation, epoch milliseconds.
     """
 
     score: float
@@ -77,17 +77,17 @@ class CustomerValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_zero_value(now_ms: int) -> CustomerValue:
-    """The value of a customer who was never contacted."""
+    """Return the value of a customer who was never contacted."""
     return CustomerValue(score=0.0, segment="low", recency_days=None, frequency=0, monetary=0.0, computed_at_ms=now_ms)
 
 
 def predict_revenue(monetary: float, rules: ClvRules = DEFAULT_RULES) -> float:
-    """What a customer will spend within the horizon, if it goes on as it was; nothing if more was taken back."""
+    """Extrapolate a customer's revenue over the horizon; 0 if more was taken back than spent."""
     return max(monetary, 0.0) / rules.observed_months * rules.horizon_months
 
 
 def compute_churn_probability(recency_days: int | None, rules: ClvRules = DEFAULT_RULES) -> float | None:
-    """How likely a customer does not come back; None where there was never a contact."""
+    """Return the probability that a customer does not come back (logistic); None without any contact."""
     if recency_days is None:
         return None
     distance = rules.churn_steepness * (recency_days - rules.churn_midpoint_days)

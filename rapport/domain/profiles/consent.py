@@ -1,8 +1,8 @@
-"""Whether a customer may be contacted, and how: by what was recorded, else by what the customer's attributes say.
+"""Resolve the consent of a customer: recorded statements first, else the customer's attributes.
 
 As soon as there is any record of a customer, records alone count. Without any, attributes named ``consent_marketing``,
-``consent_email`` … do, unless the tenant wants records only. A purpose that neither says anything about is decided by
-the tenant: by default contact is allowed, and where consent is required it is not.
+``consent_email`` … do, unless the tenant accepts records only. A purpose that neither states is decided by the tenant's
+settings: by default contact is allowed, and where consent is required it is not.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 Purpose: TypeAlias = str
 MARKETING: Final = "marketing"
 PURPOSES: Final = (MARKETING, "email", "sms", "push", "phone", "third_party")
-"""Those that mean something here; a tenant's own are kept and change nothing."""
+"""Purposes with an effect; a tenant's own purposes are stored and change nothing."""
 PURPOSE_OF_CHANNEL: Final[Mapping[str, Purpose]] = {
     "email": "email",
     "sms": "sms",
     "push": "push",
     "whatsapp": "phone",
 }
-"""What a type of channel needs besides marketing; other types need no more."""
+"""Purpose that a channel type needs besides marketing; other types need none."""
 ATTRIBUTE_PREFIX: Final = "consent_"
 GRANTING_WORDS: Final = (
     "true",
@@ -45,12 +45,12 @@ GRANTING_WORDS: Final = (
     "opted_in",
     "subscribed",
 )
-"""The texts that are consent in an attribute, as files and older systems write them; every other one is none."""
+"""Attribute texts that grant consent, as files and older systems write them; any other text refuses it."""
 _OTHER_NAMES: Final = {"thirdparty": "third_party"}
 
 
 class ConsentStatus(StrEnum):
-    """What a customer has said; a pending consent is none yet."""
+    """Status of a consent; a pending one does not allow contact yet."""
 
     GRANTED = "granted"
     PENDING = "pending"
@@ -58,7 +58,7 @@ class ConsentStatus(StrEnum):
 
 
 class ConsentSource(StrEnum):
-    """Where a statement comes from."""
+    """Origin of a consent statement."""
 
     MANUAL = "manual"
     API = "api"
@@ -67,10 +67,10 @@ class ConsentSource(StrEnum):
 
 
 class ConsentStatement(msgspec.Struct, frozen=True, kw_only=True):
-    """From a time on, a customer has or has not consented.
+    """Statement that a customer consents, or does not, from a time on.
 
     Attributes:
-        stated_at_ms: Since when it holds, epoch milliseconds.
+        stated_at_ms: Start of its effect, epoch milliseconds.
     """
 
     purpose: Purpose
@@ -80,19 +80,19 @@ class ConsentStatement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pick_later(one: ConsentStatement, other: ConsentStatement) -> ConsentStatement:
-    """Which of two statements about one purpose counts: the later, and at the same time the stricter."""
+    """Return the later of two statements about one purpose; of two at the same time, the stricter."""
     return max(one, other, key=lambda statement: (statement.stated_at_ms, _STRICTNESS[statement.status]))
 
 
 def resolve_consent(
     recorded: Mapping[Purpose, ConsentStatus], attributes: Mapping[str, Any], settings: TenantSettings
 ) -> Mapping[Purpose, bool]:
-    """Which purposes a customer may be contacted for.
+    """Decide for each purpose whether the customer may be contacted.
 
     Args:
-        recorded: The status of each purpose that there is a record of, known or not.
-        attributes: Of the customer.
-        settings: Of the tenant.
+        recorded: Recorded status by purpose, of the tenant's own purposes too.
+        attributes: Attributes of the customer.
+        settings: Settings of the tenant.
     """
     if recorded or settings.is_consent_record_canonical:
         said = {purpose: status is ConsentStatus.GRANTED for purpose, status in recorded.items()}
@@ -102,7 +102,7 @@ def resolve_consent(
 
 
 def read_statuses(attributes: Mapping[str, Any]) -> Mapping[Purpose, ConsentStatus]:
-    """What attributes say of consent, where nothing is recorded: of several about one purpose, the strictest."""
+    """Read consent from attributes, used where nothing is recorded; the strictest of several about one purpose."""
     said: dict[Purpose, ConsentStatus] = {}
     for name, value in attributes.items():
         folded = name.casefold()
@@ -111,39 +111,39 @@ def read_statuses(attributes: Mapping[str, Any]) -> Mapping[Purpose, ConsentStat
         purpose = folded.removeprefix(ATTRIBUTE_PREFIX)
         purpose = _OTHER_NAMES.get(purpose, purpose)
         if purpose in PURPOSES:
-            status = ConsentStatus.GRANTED if _is_consent(value) else ConsentStatus.REVOKED
+            status = ConsentStatus.GRANTED if _is_granting(value) else ConsentStatus.REVOKED
             said[purpose] = pick_stricter(said.get(purpose, status), status)
     return said
 
 
 def find_refusals(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The attributes that refuse consent."""
+    """Return the attributes that refuse consent."""
     refused = (purpose for purpose, status in read_statuses(attributes).items() if status is ConsentStatus.REVOKED)
     return {ATTRIBUTE_PREFIX + purpose: attributes[ATTRIBUTE_PREFIX + purpose] for purpose in refused}
 
 
 def pick_stricter(one: ConsentStatus, other: ConsentStatus) -> ConsentStatus:
-    """Which of two statuses allows less."""
+    """Return the status that allows less."""
     return max(one, other, key=strictness_of)
 
 
 def strictness_of(status: ConsentStatus) -> int:
-    """How little a status allows; statuses sort by it."""
+    """Return the rank of a status; the stricter, the higher."""
     return _STRICTNESS[status]
 
 
 def find_withheld_purposes(
     recorded: Mapping[Purpose, ConsentStatus], attributes: Mapping[str, Any], settings: TenantSettings
 ) -> frozenset[Purpose]:
-    """The purposes that :func:`resolve_consent` does not allow."""
+    """Return the purposes that :func:`resolve_consent` does not allow."""
     allowed = resolve_consent(recorded, attributes, settings)
     return frozenset(purpose for purpose, is_allowed in allowed.items() if not is_allowed)
 
 
 def find_missing_purpose(channel_type: str | None, withheld_purposes: frozenset[Purpose]) -> Purpose | None:
-    """The purpose for which consent is missing to contact somebody on a type of channel; None if none is.
+    """Return the purpose whose consent is missing for a contact by a channel type; None if none is.
 
-    Where the type is not known the contact may come by any channel, so that it needs the consent of all.
+    A contact by an unknown channel type may come by any channel, so that it needs the consent of all.
     """
     if MARKETING in withheld_purposes:
         return MARKETING
@@ -153,8 +153,8 @@ def find_missing_purpose(channel_type: str | None, withheld_purposes: frozenset[
     return needed if needed in withheld_purposes else None
 
 
-def _is_consent(value: object) -> bool:
-    """Whether a value of an attribute is consent: true, 1, or a text that says so in one of the words for it."""
+def _is_granting(value: object) -> bool:
+    """Say whether an attribute's value grants consent: true, 1, or one of the granting words."""
     if isinstance(value, str):
         return value.strip().casefold().replace("-", "_").replace(" ", "_") in GRANTING_WORDS
     return isinstance(value, bool | int | float) and value == 1

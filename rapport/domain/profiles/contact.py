@@ -1,4 +1,4 @@
-"""Contact profiles: what is kept of a person, and what that person lets be done."""
+"""Contact profiles: versions of a person's profile, and the objections to contact that follow from it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ ID_PATTERN: Final = "^[a-z0-9]{24}$"
 
 
 class ContactProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a profile.
+    """One version of a contact profile.
 
     Attributes:
         id: 24 characters, ``^[a-z0-9]{24}$``.
         version: 1 for the first.
-        fields: Of the person; the known ones as in ``contact_fields``.
-        is_active: Whether lists show it and the person may be addressed.
-        contact_ids: How the person is known.
+        fields: Fields of the person; ``contact_fields`` lists the known ones.
+        is_active: Whether lists show the profile and the person may be contacted.
+        contact_ids: Ids of the person in other systems.
         project_id: As the caller named it.
-        uncollected_since_ms: Since when nothing personal may be collected; None if it may.
+        uncollected_since_ms: Start of the ban on collecting personal data; None if there is none.
         ended: deleted, merged or expired; empty while the profile lives.
-        changed_at_ms: When this version was made, epoch milliseconds.
-        changed_by: Who made it, as :func:`hash_author`.
+        changed_at_ms: Time of this version, epoch milliseconds.
+        changed_by: Author of this version, as :func:`hash_author` gives it.
     """
 
     id: str
@@ -45,41 +45,41 @@ class ContactProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def email(self) -> str:
-        """The e-mail address; empty if there is none."""
+        """E-mail address; empty if there is none."""
         address = self.fields.get("email", "")
         return address if isinstance(address, str) else ""
 
     @property
     def customer_ids(self) -> tuple[str, ...]:
-        """The customers that the profile speaks for; an id that names nobody is none."""
+        """Customers that the profile belongs to; placeholder ids are left out."""
         named = (*self.contact_ids, self.email) if self.email else self.contact_ids
         return tuple(dict.fromkeys(one for one in named if not is_placeholder(one)))
 
     @property
     def prevents_collection(self) -> bool:
-        """Whether the person does not want data to be collected."""
+        """True if the person does not want data to be collected."""
         return self.fields.get("prevent_data_collection") is True
 
     @property
     def objects_to_collection(self) -> bool:
-        """Whether the stream may keep nothing personal of the person."""
+        """True if the stream may store nothing personal of the person."""
         return self.prevents_collection or self.refuses_gdpr
 
     @property
     def refuses_gdpr(self) -> bool:
-        """Whether the person has said no; not having been asked is no refusal."""
+        """True if the person refused the GDPR terms; not having been asked is no refusal."""
         return self.fields.get("accepted_gdpr") is False
 
 
 class ContactObjections(msgspec.Struct, frozen=True, kw_only=True):
-    """What contact profiles say against addressing a customer."""
+    """Objections of a customer's contact profiles to contacting the customer."""
 
     prevents_collection: bool = False
     refuses_gdpr: bool = False
     is_inactive: bool = False
 
     def reasons(self) -> tuple[str, ...]:
-        """Why nothing may be recommended; empty if it may."""
+        """List the reasons why nothing may be recommended; none if it may."""
         said = (
             (self.prevents_collection, "the customer's contact profile prevents data collection"),
             (self.refuses_gdpr, "the customer's contact profile says that the GDPR terms are not accepted"),
@@ -92,29 +92,29 @@ NO_OBJECTIONS: Final = ContactObjections()
 
 
 def hash_author(key_id: str) -> str:
-    """24 characters that stand for an API key; for ever the same ones."""
+    """Hash an API key's id to 24 characters that stand for the author of a change."""
     return hashlib.sha256(f"contact-profile-author:{key_id}".encode()).hexdigest()[:24]
 
 
 def make_profile_id(at_ms: int, chance: str) -> str:
-    """An id that ascends with time.
+    """Make a profile id that ascends with time.
 
     Args:
-        at_ms: When the profile is made.
-        chance: 16 characters out of 0-9 and a-f that nobody has had in this second.
+        at_ms: Creation time of the profile.
+        chance: 16 random characters out of 0-9 and a-f, unique within the second.
     """
     return f"{to_unix_seconds(at_ms):08x}{chance}"
 
 
 def to_unix_seconds(at_ms: int) -> int:
-    """Unix seconds within what the contract allows, 0 to 2,147,483,647."""
+    """Convert to Unix seconds, clamped to the contract's range of 0 to 2,147,483,647."""
     return min(max(at_ms // 1000, 0), MAX_SECONDS)
 
 
 def merge_profiles(target: ContactProfile, source: ContactProfile) -> ContactProfile:
-    """The target with what a merge takes from the source: contact ids, memories, and objections.
+    """Return the target with the contact ids, memories and objections of the source.
 
-    Doing it twice is doing it once.
+    The merge is idempotent.
     """
     fields = dict(target.fields)
     memories = list(fields.get("memories", ()))
@@ -140,13 +140,13 @@ def merge_profiles(target: ContactProfile, source: ContactProfile) -> ContactPro
 
 
 def start_profile(profile: ContactProfile) -> ContactProfile:
-    """A first version: what it objects to, it objects to from now on."""
+    """Make the first version of a profile; its objections begin now."""
     since = profile.created_at_ms if profile.objects_to_collection else None
     return msgspec.structs.replace(profile, version=1, uncollected_since_ms=since)
 
 
 def make_next_version(before: ContactProfile, after: ContactProfile, at_ms: int, author: str) -> ContactProfile:
-    """The version that comes after another: an objection that goes on began when it began."""
+    """Make the version that follows another; an objection that persists keeps its beginning."""
     since = after.uncollected_since_ms if after.uncollected_since_ms is not None else at_ms
     return msgspec.structs.replace(
         after,
@@ -158,13 +158,13 @@ def make_next_version(before: ContactProfile, after: ContactProfile, at_ms: int,
 
 
 def end_profile(profile: ContactProfile, how: str, at_ms: int, author: str) -> ContactProfile:
-    """The last version of a profile: nothing of the person is left in it.
+    """Make the last version of a profile, without any data of the person.
 
     Args:
-        profile: As it was.
-        how: deleted, merged or expired. One that expires while it objects keeps the objection and whom it is about.
-        at_ms: When.
-        author: Who ends it.
+        profile: Version before.
+        how: deleted, merged or expired. One that expires while it objects keeps the objection and its customers.
+        at_ms: Epoch milliseconds.
+        author: As :func:`hash_author` gives it.
     """
     kept: dict[str, Any] = {}
     if how == "expired" and (profile.objects_to_collection or not profile.is_active):

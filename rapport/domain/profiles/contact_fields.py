@@ -1,4 +1,4 @@
-"""The fields of a contact profile: which are known, what they may hold, how they are changed."""
+"""Fields of a contact profile: the known ones, their validation, and merge patches."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ContactId = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something to remember of a person.
+    """Note about a person.
 
     Attributes:
-        timestamp: When it was noted, ISO 8601.
+        timestamp: Time of the note, ISO 8601.
     """
 
     id: Annotated[str, msgspec.Meta(max_length=255)]
@@ -31,14 +31,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PersonFields(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of a profile that are known; every profile may have others.
+    """Known fields of a profile; every profile may have others.
 
     Attributes:
-        prevent_data_collection: True: the stream keeps nothing personal of this person, and nothing is recommended.
-        accepted_gdpr: False stops the same.
-        privacy_policy: What the person agreed to.
+        prevent_data_collection: True: the stream stores nothing personal of this person, and nothing is recommended.
+        accepted_gdpr: False has the same effect.
+        privacy_policy: The policy that the person agreed to.
         tasks: Goals that the person has reached.
-        memories: What is to be remembered.
+        memories: Notes about the person.
         profilepic: Address of a picture.
     """
 
@@ -54,19 +54,19 @@ class PersonFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_fields(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[Fault]:
-    """Everything that is wrong with the fields and the contact ids of a profile."""
+    """Find every fault in the fields and contact ids of a profile."""
     faults = [
         Fault(f"profile.{name}", message)
         for name, kind in _KNOWN.items()
-        if name in fields and (message := _why_not(fields[name], kind))
+        if name in fields and (message := _find_type_fault(fields[name], kind))
     ]
     faulty = {fault.field for fault in faults}
     for name, value in fields.items():
-        if f"profile.{name}" not in faulty and (message := next(_faults_of(value, 1), "")):
+        if f"profile.{name}" not in faulty and (message := next(_find_value_faults(value, 1), "")):
             faults.append(Fault(f"profile.{name}", message))
     if any(not 1 <= len(name) <= 255 for name in fields):
         faults.append(Fault("profile", "names of fields have 1 to 255 characters"))
-    if message := _why_not(list(contact_ids), list[ContactId]):
+    if message := _find_type_fault(list(contact_ids), list[ContactId]):
         faults.append(Fault("contactIds", message))
     elif len(contact_ids) > MAX_CONTACT_IDS:
         faults.append(Fault("contactIds", f"has {len(contact_ids):,} items; {MAX_CONTACT_IDS:,} are allowed"))
@@ -74,7 +74,7 @@ def check_fields(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[
 
 
 def check_names(email: object, contact_ids: Sequence[str]) -> list[Fault]:
-    """Say which of the names that a request gives a person names nobody; what a profile has from before may stay."""
+    """Find e-mail addresses and contact ids of a request that are placeholders; stored ones may stay."""
     named = {"profile.email": email, **{f"contactIds[{number}]": one for number, one in enumerate(contact_ids)}}
     return [
         Fault(field, why)
@@ -84,7 +84,7 @@ def check_names(email: object, contact_ids: Sequence[str]) -> list[Fault]:
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply a JSON merge patch (RFC 7396): what is null goes, objects are merged, everything else replaces."""
+    """Apply a JSON merge patch (RFC 7396): null removes a member, objects merge, everything else replaces."""
     merged = dict(target)
     for name, value in patch.items():
         if value is None:
@@ -97,14 +97,14 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
     return merged
 
 
-def _kinds() -> Mapping[str, Any]:
+def _list_types() -> Mapping[str, Any]:
     return {field.encode_name: field.type for field in msgspec.structs.fields(PersonFields)}
 
 
-_KNOWN: Final = _kinds()
+_KNOWN: Final = _list_types()
 
 
-def _why_not(value: object, kind: Any) -> str:  # noqa: ANN401 - any type a field may have
+def _find_type_fault(value: object, kind: Any) -> str:  # noqa: ANN401 - any type a field may have
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as fault:
@@ -112,15 +112,15 @@ def _why_not(value: object, kind: Any) -> str:  # noqa: ANN401 - any type a fiel
     return ""
 
 
-def _faults_of(value: object, depth: int) -> Iterator[str]:
-    """What is wrong with a value, however deep inside it is."""
+def _find_value_faults(value: object, depth: int) -> Iterator[str]:
+    """List the faults of a value, however deep inside it they are."""
     if depth > MAX_DEPTH:
         yield f"is nested deeper than {MAX_DEPTH} levels"
     elif isinstance(value, int | float) and not is_exact(value):
         yield BEYOND
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _faults_of(inner, depth + 1)
+            yield from _find_value_faults(inner, depth + 1)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _faults_of(inner, depth + 1)
+            yield from _find_value_faults(inner, depth + 1)

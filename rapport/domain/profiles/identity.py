@@ -1,8 +1,8 @@
-"""Which customer ids are one person: the merges of a tenant, and what follows from them.
+"""Identity merges: the customer ids of one person, computed from the tenant's log of merges.
 
-A merge is an alias, nothing more: it says that what is known of its source is about its target, too. Nothing that is
-stored is changed by it, so that undoing it leaves everything as it was. What holds is worked out of the log of merges,
-in its order; of a merge that was undone nothing is left, whatever came after it.
+A merge is only an alias: it states that all data of its source is about its target, too. It changes no stored data, so
+that undoing it restores everything. The merges in force follow from the log, in its order; a merge that was undone has
+no effect, whatever came after it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from rapport.domain.addresses import fold_address, is_address
 from rapport.domain.placeholders import is_placeholder
 
 MAX_MEMBERS: Final = 100
-"""Ids of one person; more are a mistake of whoever merges, and every read would pay for it."""
+"""Most ids of one person; more are a mistake of the caller, and every read would pay for it."""
 
 
 class MergeStatement(NamedTuple):
-    """One entry of the log: that a merge was made, or that it was undone.
+    """Entry of the merge log: a merge was made, or undone.
 
     Attributes:
-        at_ms: When it was noted, epoch milliseconds.
+        at_ms: Time of the entry, epoch milliseconds.
     """
 
     merge_id: str
@@ -32,10 +32,10 @@ class MergeStatement(NamedTuple):
 
 
 class Merges:
-    """What the merges of a tenant come to.
+    """The merges in force of a tenant, and the persons that result.
 
     Attributes:
-        in_force: Those that were not undone, in their order.
+        in_force: Merges that were not undone, in log order.
     """
 
     __slots__ = ("_addresses", "_changed_at_ms", "_members", "in_force")
@@ -53,11 +53,11 @@ class Merges:
 
     @classmethod
     def from_log(cls, log: Iterable[MergeStatement]) -> Merges:
-        """Work out a log.
+        """Compute the merges in force from a log.
 
-        The target of a merge keeps its canonical id, and all ids that were one with the source go along. A merge of two
-        ids that are one already adds nothing; it counts once they are held together by it alone. One with an id that
-        names nobody adds nothing ever.
+        The target of a merge keeps its canonical id, and all ids already merged with the source go along. A merge of
+        two ids that are merged already adds nothing until it is the only one that connects them. A merge with a
+        placeholder id never counts.
         """
         in_force: dict[str, MergeStatement] = {}
         changed_at_ms: dict[str, int] = {}
@@ -75,14 +75,14 @@ class Merges:
             source, target = _follow(leads_to, merge.source_id), _follow(leads_to, merge.target_id)
             if source != target:
                 leads_to[source] = target
-        return cls(tuple(in_force.values()), _clusters(leads_to), changed_at_ms)
+        return cls(tuple(in_force.values()), _group_ids(leads_to), changed_at_ms)
 
     def canonical(self, customer_id: str) -> str:
-        """The id that stands for a person; most stand for themselves."""
+        """Return the canonical id of a person; without a merge it is the id itself."""
         return self.members(customer_id)[0]
 
     def members(self, customer_id: str) -> tuple[str, ...]:
-        """All ids of a person: the canonical one first, the others in order; an address in any case."""
+        """List all ids of a person: the canonical one first, the others sorted; an address matches in any case."""
         found = self._members.get(customer_id)
         if found is None and is_address(customer_id):
             written = self._addresses.get(fold_address(customer_id))
@@ -91,18 +91,18 @@ class Merges:
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """The canonical ids of all other ids that are merged."""
+        """Canonical id by merged id, for all ids that are not canonical themselves."""
         return {member: cluster[0] for member, cluster in self._members.items() if member != cluster[0]}
 
     def changed_at_ms(self, customer_id: str) -> int:
-        """When it was last stated who this person is, epoch milliseconds; 0 if never.
+        """Return the time of the latest statement about this person, epoch milliseconds; 0 if there is none.
 
         Undoing a merge concerns both persons that it leaves, because either has one of the two ids.
         """
         return max(self._changed_at_ms.get(member, 0) for member in self.members(customer_id))
 
     def find(self, source_id: str, target_id: str = "") -> MergeStatement | None:
-        """The latest merge in force with this source, and this target if one is named."""
+        """Find the latest merge in force with this source, and this target if one is named."""
         for one in reversed(self.in_force):
             if one.source_id == source_id and target_id in ("", one.target_id):
                 return one
@@ -113,14 +113,15 @@ NO_MERGES: Final = Merges((), {}, {})
 
 
 def _follow(leads_to: dict[str, str], customer_id: str) -> str:
-    """The end of a chain; shortens it on the way, so that long ones are walked once."""
+    """Follow aliases to the canonical id, and shorten the chain, so that long ones are walked once."""
     while (following := leads_to.get(customer_id)) is not None:
         leads_to[customer_id] = leads_to.get(following, following)
         customer_id = following
     return customer_id
 
 
-def _clusters(leads_to: dict[str, str]) -> Mapping[str, tuple[str, ...]]:
+def _group_ids(leads_to: dict[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """Group ids by canonical id; each id maps to its whole group."""
     others: dict[str, list[str]] = {}
     for customer_id in list(leads_to):
         others.setdefault(_follow(leads_to, customer_id), []).append(customer_id)

@@ -1,4 +1,4 @@
-"""Rows that say something of customers, as files and bulk requests bring them."""
+"""Rows of customer attributes, from files and bulk requests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rapport.domain.faults import Fault
 from rapport.domain.profiles.attributes import ID_NAMES, Attributes, AttributeSchema, complete, find_id_fault
 
 NESTED: Final = "attributes"
-"""Where a row may hold the attributes apart; else they are whatever it holds beside the id."""
+"""Member of a row that may hold the attributes; without it, every member beside the id is an attribute."""
 
 
 class CustomerRow(NamedTuple):
-    """What a file or a request says of one customer.
+    """Attributes of one customer in a file or request.
 
     Attributes:
-        number: Its place.
+        number: Position of the row.
     """
 
     number: int
@@ -25,11 +25,11 @@ class CustomerRow(NamedTuple):
 
 
 class RowsResult(NamedTuple):
-    """What became of the rows of one customer.
+    """Result of applying the rows of one customer.
 
     Attributes:
-        attributes: With those rows that are right; None if none is.
-        faults: Of the others, by number.
+        attributes: Attributes after the valid rows; None if no row is valid.
+        faults: Faults of the other rows, by row number.
     """
 
     attributes: Attributes | None
@@ -37,26 +37,26 @@ class RowsResult(NamedTuple):
 
 
 def apply_rows(
-    form: AttributeSchema,
+    schema: AttributeSchema,
     before: Attributes | None,
     rows: Iterable[CustomerRow],
     *,
     replaces: bool = False,
     is_text: bool = False,
 ) -> RowsResult:
-    """Apply the rows of one customer in their order; a row that is wrong changes nothing.
+    """Apply the rows of one customer in order; a row with a fault changes nothing.
 
     Args:
-        form: What is wanted.
-        before: What the customer has; None if there is no such customer.
-        rows: All of the same customer.
-        replaces: Whether a row says everything there is of the customer, or only what changes.
+        schema: The tenant's attribute schema.
+        before: Present attributes of the customer; None if there is no such customer.
+        rows: Rows of this customer only.
+        replaces: Whether a row holds all attributes of the customer, or only those that change.
         is_text: See :func:`complete`.
     """
     attributes, is_changed = before, False
     faults: dict[int, Sequence[Fault]] = {}
     for row in rows:
-        completed = complete(form, row.attributes, None if replaces else attributes, is_text=is_text)
+        completed = complete(schema, row.attributes, None if replaces else attributes, is_text=is_text)
         if isinstance(completed, list):
             faults[row.number] = completed
         else:
@@ -65,7 +65,7 @@ def apply_rows(
 
 
 def read_row(number: int, fields: Mapping[str, Any]) -> CustomerRow | Fault:
-    """Read the members of a JSON object: the id, and the attributes beside it or in ``attributes``."""
+    """Read a JSON object: the customer id, and the attributes beside it or in ``attributes``."""
     names = [name for name in ID_NAMES if name in fields]
     customer_id = fields[names[0]] if names else None
     if fault := find_id_fault(customer_id):

@@ -1,7 +1,7 @@
-"""Segments: groups of customers, by what is kept of them, what they did, and their behavioral metrics.
+"""Segments: groups of customers, by their attributes, summaries and behavioral metrics.
 
 A filter holds for a customer exactly where the same condition would hold in a rule (see
-:mod:`rapport.domain.conditions`), except that patterns are not known here.
+:mod:`rapport.domain.conditions`), except that segments have no patterns.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from rapport.domain.periods import PeriodType
 
 MAX_FILTERS: Final = 50
 MAX_VALUES: Final = 1_000
-"""In the list of one filter."""
+"""Most values in the list of one filter."""
 COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts", "totalValue")
-"""What summaries add up; 0 where there is nothing."""
+"""Sums of the summaries; 0 where there are no contacts."""
 LAST_CONTACT_DAYS: Final = "lastContactDays"
 """Days since the latest contact, with fractions; null where there was none."""
 SUMMARY_FIELDS: Final = (*COUNTS, LAST_CONTACT_DAYS)
 
 
 class SegmentFilter(Value, frozen=True):
-    """One condition.
+    """Condition of a segment on one field.
 
     Attributes:
         field: ``customer.<attribute>``, ``summary.<field>``, ``summary.<period type>.<field>`` of the day, week or
@@ -58,10 +58,10 @@ class SegmentFilter(Value, frozen=True):
 
 
 class Segment(Entity, frozen=True):
-    """A group of customers.
+    """Group of customers, defined by filters.
 
     Attributes:
-        filters: Without any, nobody is in it.
+        filters: Without any, the segment is empty.
         combinator: Whether all filters have to hold, or one of them.
     """
 
@@ -71,7 +71,7 @@ class Segment(Entity, frozen=True):
 
 
 class FieldSource(StrEnum):
-    """Where a field comes from."""
+    """Source of a filter's field."""
 
     CUSTOMER = "customer"
     SUMMARY = "summary"
@@ -80,11 +80,11 @@ class FieldSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SegmentField:
-    """A field of a filter, taken apart.
+    """Parsed field of a filter.
 
     Attributes:
-        name: Of the attribute, of what summaries know, or the key of the metric.
-        period: Of summaries.
+        name: Name of the attribute or of the summary's field, or key of the metric.
+        period: Period of summaries.
     """
 
     source: FieldSource
@@ -93,7 +93,7 @@ class SegmentField:
 
 
 def parse_field(text: str) -> SegmentField | str:
-    """Take a field apart, or say what is wrong with it."""
+    """Parse a field; return the fault as a text if it is none."""
     source, _, name = text.partition(".")
     if source == FieldSource.SUMMARY:
         period, dot, inner = name.partition(".")
@@ -110,11 +110,11 @@ def parse_field(text: str) -> SegmentField | str:
 
 
 def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) -> Iterator[Fault]:
-    """Everything that is wrong with a segment: (path of the field, what is wrong with it).
+    """Find every fault of a segment.
 
     Args:
-        segment: Right by its type.
-        known: What may be referred to, by kind; metrics are not checked where it does not have them.
+        segment: Valid by its type.
+        known: Existing names by kind; metrics are not checked if the kind is missing.
     """
     for index, one in enumerate(segment.filters):
         path, field = f"filters[{index}]", parse_field(one.field)
@@ -127,17 +127,18 @@ def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) 
         except ConditionError as error:
             yield Fault(f"{path}.value", str(error))
         else:
-            if fault := _fault_of_value(one):
+            if fault := _check_value(one):
                 yield Fault(f"{path}.value", fault)
 
 
 def list_metrics(segment: Segment) -> frozenset[str]:
-    """Keys of the metrics that a segment asks for."""
+    """List the keys of the metrics that a segment reads."""
     fields = (parse_field(one.field) for one in segment.filters)
     return frozenset(one.name for one in fields if isinstance(one, SegmentField) and one.source is FieldSource.METRIC)
 
 
-def _fault_of_value(one: SegmentFilter) -> str:
+def _check_value(one: SegmentFilter) -> str:
+    """Return the fault of a filter's value; empty if it has none."""
     values = one.value if isinstance(one.value, list | tuple) else [one.value]
     if one.operator not in ("in", "not_in") and isinstance(one.value, list | tuple):
         return f"{one.operator} needs one value, not a list"

@@ -1,4 +1,4 @@
-"""Which suppressions follow from what a customer did. They are worked out, not stored: so a replay changes none."""
+"""Suppressions that follow from a customer's outcomes. They are computed, not stored, so that a replay changes none."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 LIFTED: Final = "lifted by an operator"
 EVERYTHING: Final = "all"
-"""The scope id of a suppression that is global."""
+"""Scope id of a global suppression."""
 _HOURS_OF_DAY: Final = 24
 
 
 class Trigger(NamedTuple):
-    """An event that may begin a suppression, or end one.
+    """Event that may begin or end a suppression.
 
     Attributes:
-        id: Of the event.
-        offer_id: Empty where it names none.
+        id: Event id.
+        offer_id: Empty if the event names none.
     """
 
     id: str
@@ -35,18 +35,18 @@ class Trigger(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuppressionEndings:
-    """What ends a customer's suppressions besides time and outcomes, epoch milliseconds.
+    """Consent and operators' lifts that end a customer's suppressions early, epoch milliseconds.
 
     Attributes:
-        granted_ms: Since when there is consent, by purpose; only what is recorded, and in force.
-        lifted_ms: When an operator last lifted them, by rule and scope id.
+        granted_ms: Start of consent by purpose; only recorded consent that is in force.
+        lifted_ms: Latest lift by an operator, by rule and scope id.
     """
 
     granted_ms: Mapping[str, int] = field(default_factory=dict)
     lifted_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def ends(self, rule: SuppressionRule, scope_id: str) -> Iterator[tuple[int, str]]:
-        """When suppressions of a rule and a scope end, and by what."""
+        """List when, and by what, suppressions of a rule and scope end."""
         for purpose in rule.ended_by_consent:
             if purpose in self.granted_ms:
                 yield self.granted_ms[purpose], f"consent to {purpose}"
@@ -59,16 +59,16 @@ NO_ENDINGS: Final = SuppressionEndings()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppression:
-    """For some time a customer gets no offers of a scope.
+    """Span of time in which a customer gets no offers of a scope.
 
     Attributes:
-        id: The same whenever it is worked out.
+        id: Deterministic: the same in every computation.
         scope: global, offer or category.
-        scope_id: Of the offer or the category; :data:`EVERYTHING` for global.
-        trigger_count: How many events have prolonged it, the first included.
-        created_at_ms: When the first of them happened, epoch milliseconds.
-        expires_at_ms: From then on it does not hold.
-        ended_by: The outcome, the consent or the operator that ended it; empty if time does.
+        scope_id: Id of the offer or category; :data:`EVERYTHING` for global.
+        trigger_count: Events that prolonged it, the first included.
+        created_at_ms: Time of the first event, epoch milliseconds.
+        expires_at_ms: End of the suppression, exclusive.
+        ended_by: The outcome, consent or operator that ended it; empty if it ends by time.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Suppression:
     ended_by: str = ""
 
     def is_active(self, now_ms: int) -> bool:
-        """Whether it holds."""
+        """Say whether the suppression holds at a time."""
         return now_ms < self.expires_at_ms
 
 
@@ -93,38 +93,39 @@ def compute_suppressions(
     now_ms: int,
     endings: SuppressionEndings = NO_ENDINGS,
 ) -> Sequence[Suppression]:
-    """Work out the suppressions of one customer.
+    """Compute the suppressions of one customer.
 
     An outcome while a suppression holds prolongs it: it then lasts from that outcome on. One after its end begins
     another. An outcome that names no offer suppresses none, and one whose offer has no category suppresses no category.
-    What ends a suppression must be later than the last outcome that prolonged it.
+    An event, consent or lift ends a suppression only if it is later than the last outcome that prolonged it.
 
     Args:
-        rules: Those in force.
-        triggers: Of the customer, in any order; also the outcomes that end something.
+        rules: Rules in force.
+        triggers: Outcomes of the customer in any order, those that end a suppression included.
         category_of: Category by offer, as the catalogue has it now.
-        now_ms: Decides which ones hold, epoch milliseconds.
-        endings: Of the customer.
+        now_ms: Epoch milliseconds; active suppressions are listed first.
+        endings: Endings of the customer besides time and outcomes.
 
     Returns:
-        Those that hold first, then those that have ended; the latest first in both.
+        Active suppressions first, then those that have ended; the latest first in both.
     """
     ordered = sorted(triggers, key=lambda one: (one.at_ms, one.id))
-    found = [one for rule in rules for one in _of_rule(rule, ordered, category_of, endings)]
+    found = [one for rule in rules for one in _apply_rule(rule, ordered, category_of, endings)]
     found.sort(key=attrgetter("created_at_ms", "id"), reverse=True)
     return sorted(found, key=lambda one: not one.is_active(now_ms))
 
 
-def _of_rule(
+def _apply_rule(
     rule: SuppressionRule,
     ordered: Iterable[Trigger],
     category_of: Mapping[str, str | None],
     endings: SuppressionEndings,
 ) -> Iterator[Suppression]:
+    """Compute the suppressions of one rule from triggers in order of time."""
     by_scope: dict[str, list[Trigger]] = {}
     ends: dict[str, list[tuple[int, str]]] = {}
     for trigger in ordered:
-        scope_id = _scope_id(rule, trigger, category_of)
+        scope_id = _find_scope_id(rule, trigger, category_of)
         if scope_id and trigger.outcome in rule.outcomes:
             by_scope.setdefault(scope_id, []).append(trigger)
         elif scope_id and trigger.outcome in rule.ended_by:
@@ -133,30 +134,30 @@ def _of_rule(
         of_ends = sorted([*ends.get(scope_id, ()), *endings.ends(rule, scope_id)])
         begun = [of_scope[0]]
         for trigger in of_scope[1:]:
-            if trigger.at_ms < _end_of(rule, begun[-1], of_ends)[0]:
+            if trigger.at_ms < _find_end(rule, begun[-1], of_ends)[0]:
                 begun.append(trigger)
             else:
-                yield _suppression(rule, scope_id, begun, of_ends)
+                yield _make_suppression(rule, scope_id, begun, of_ends)
                 begun = [trigger]
-        yield _suppression(rule, scope_id, begun, of_ends)
+        yield _make_suppression(rule, scope_id, begun, of_ends)
 
 
-def _end_of(rule: SuppressionRule, last: Trigger, ends: Sequence[tuple[int, str]]) -> tuple[int, str]:
-    """When a suppression ends that a trigger was the last to prolong, and by what if not by time."""
+def _find_end(rule: SuppressionRule, last: Trigger, ends: Sequence[tuple[int, str]]) -> tuple[int, str]:
+    """Return when a suppression ends after its last trigger, and by what if not by time."""
     expires_ms = last.at_ms + round(rule.days * DAY_MS)
     return next((end for end in ends if last.at_ms < end[0] < expires_ms), (expires_ms, ""))
 
 
-def _scope_id(rule: SuppressionRule, trigger: Trigger, category_of: Mapping[str, str | None]) -> str | None:
+def _find_scope_id(rule: SuppressionRule, trigger: Trigger, category_of: Mapping[str, str | None]) -> str | None:
     if rule.scope == "global":
         return EVERYTHING
     return trigger.offer_id if rule.scope == "offer" else category_of.get(trigger.offer_id)
 
 
-def _suppression(
+def _make_suppression(
     rule: SuppressionRule, scope_id: str, triggers: Sequence[Trigger], ends: Sequence[tuple[int, str]]
 ) -> Suppression:
-    ends_at_ms, ended_by = _end_of(rule, triggers[-1], ends)
+    ends_at_ms, ended_by = _find_end(rule, triggers[-1], ends)
     identity = f"{rule.id}\n{rule.scope}\n{scope_id}\n{triggers[0].id}"
     return Suppression(
         id=f"sup_{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
