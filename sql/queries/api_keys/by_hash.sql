@@ -1,4 +1,4 @@
--- A row is the key with a hash, revoked or not; none if there is no such key.
+-- A row is the key with a hash, revoked or not; there is none if there is no such key.
 SELECT
     key_id,
     tenant_id,

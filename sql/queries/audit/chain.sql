@@ -1,4 +1,4 @@
--- A row is one entry of a tenant's chain after some place in it, in their order.
+-- A row is one entry of a tenant's chain after a sequence number, in their order.
 SELECT
     seq,
     toUnixTimestamp64Milli(at) AS at_ms,

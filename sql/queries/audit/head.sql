@@ -1,5 +1,5 @@
--- The one row is the end of a tenant's chain, and the newest revision of its catalogue that is audited; all 0 and empty
--- if the chain is.
+-- The one row is the end of a tenant's chain, and the newest audited revision of its catalogue; 0 and empty if the
+-- chain is empty.
 SELECT
     max(t.seq) AS last_seq,
     max(t.batch) AS last_batch,

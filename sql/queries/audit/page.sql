@@ -1,4 +1,4 @@
--- A row is one entry of a tenant's audit log, the newest first. An empty filter lets everything through, as does 0.
+-- A row is one entry of a tenant's audit log, the newest first. Empty or 0 means no condition.
 SELECT
     seq,
     toUnixTimestamp64Milli(at) AS at_ms,

@@ -1,4 +1,4 @@
--- A row is one entity of a tenant as it was at a revision of the catalogue, also if it was deleted.
+-- A row is one entity of a tenant as of a revision of the catalogue, deleted ones included.
 SELECT
     kind,
     entity_id,

@@ -1,5 +1,5 @@
--- A row is one version made after a revision of a tenant's catalogue, with the version before it, in the order in which
--- they were made.
+-- A row is one version written after a revision of a tenant's catalogue, with the version before it, in the order of
+-- the revisions.
 SELECT
     n.kind AS kind,
     n.entity_id AS entity_id,

@@ -1,4 +1,4 @@
--- The one row is the newest revision of a tenant's catalogue, and the newest at some time; 0 if there is none.
+-- The one row is the newest revision of a tenant's catalogue, now and as of some time; 0 if there is none.
 SELECT
     max(revision) AS newest,
     maxIf(revision, stored_at <= {at:DateTime64(3, 'UTC')}) AS newest_then

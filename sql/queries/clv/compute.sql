@@ -1,6 +1,7 @@
--- Writes the value of every customer of a tenant who was ever contacted, from the summaries over all time. A place is twice
--- the number of customers who stand lower, plus the number of those who stand equal: a whole number, so that equal
--- customers get equal points whatever the order of additions. Customers who were merged are one, by the canonical id.
+-- Writes the value of every customer of a tenant who was ever contacted, from the summaries over all time. The rank of
+-- a customer is twice the number of customers who rank lower, plus the number of those who rank equal: a whole number,
+-- so that equal customers get equal points whatever the order of additions. Merged customers are one, by the canonical
+-- id.
 INSERT INTO clv_scores (tenant_id, customer_id, score, segment, recency_days, frequency, monetary, computed_at)
 SELECT
     {tenant_id:String} AS tenant_id,

@@ -1,4 +1,4 @@
--- A row is one customer of those asked for who was ever contacted.
+-- A row is one of the given customers who was ever contacted.
 SELECT DISTINCT customer_id
 FROM interaction_summary_state
 WHERE tenant_id = {tenant_id:String}

@@ -1,4 +1,4 @@
--- A row is the value of one customer as it was last worked out.
+-- A row is the value of one customer as last computed.
 SELECT
     customer_id,
     score,

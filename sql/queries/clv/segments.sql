@@ -1,4 +1,4 @@
--- A row is one segment of a tenant: how many customers were in it when values were worked out at some time.
+-- A row is one segment of a tenant, with the number of customers in it at one computation.
 SELECT toString(segment) AS segment, count() AS customers
 FROM clv_scores FINAL
 WHERE tenant_id = {tenant_id:String} AND computed_at = fromUnixTimestamp64Milli(toInt64({computed_at_ms:UInt64}), 'UTC')

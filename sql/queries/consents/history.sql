@@ -1,4 +1,4 @@
--- A row is one statement of one customer, the latest first.
+-- A row is one consent statement of one customer, the latest first.
 SELECT
     purpose,
     status,

@@ -1,4 +1,4 @@
--- A row is the consent of one customer to one purpose as it is now.
+-- A row is the current consent of one customer to one purpose.
 -- Frame: queried_customers (tenant_id, customer_id).
 SELECT
     customer_id,

@@ -1,4 +1,5 @@
--- A row is one of the contact profiles asked for as it is now, also if it has ended, with when it was last read.
+-- A row is the newest version of one of the given contact profiles, ended ones included, with the time of its last
+-- read.
 SELECT
     p.profile_id AS profile_id,
     version,

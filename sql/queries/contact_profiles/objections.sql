@@ -1,5 +1,5 @@
--- A row is one customer of those asked for whom a contact profile speaks, and what it objects to. The profiles that live
--- decide; where none is left, those that lapsed do.
+-- A row is one of the given customers whom a contact profile names, with the objections. Profiles that have not ended
+-- decide; where all have ended, expired ones do.
 SELECT
     tenant_id,
     customer_id,

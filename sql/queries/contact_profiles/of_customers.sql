@@ -1,4 +1,4 @@
--- A row is one living contact profile of a tenant that speaks for one of the customers asked for, the newest first.
+-- A row is one contact profile of a tenant that has not ended and names one of the given customers, the newest first.
 SELECT profile_id
 FROM
 (

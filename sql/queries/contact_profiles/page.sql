@@ -1,4 +1,4 @@
--- The row is one page of a tenant's contact profiles, the newest first, and how many there are on all pages.
+-- The row is one page of a tenant's contact profiles, the newest first, and the number on all pages.
 SELECT
     count() AS total,
     arraySlice(

@@ -1,4 +1,4 @@
--- A row is one tenant with contact profiles that have ended and of which versions are left all the same.
+-- A row is one tenant with the contact profiles that have ended but still have versions with contents.
 SELECT tenant_id, groupUniqArray(profile_id) AS profile_ids
 FROM contact_profile_versions
 WHERE ended = '' AND (tenant_id, profile_id) IN

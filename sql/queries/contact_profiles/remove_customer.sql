@@ -1,4 +1,4 @@
--- Removes every version of the contact profiles that have ever spoken for some of a tenant's customers.
+-- Deletes every version of the contact profiles that have ever named one of some customers of a tenant.
 ALTER TABLE contact_profile_versions
 DELETE WHERE tenant_id = {tenant_id:String}
     AND profile_id IN

@@ -1,4 +1,4 @@
--- Removes what is left of contact profiles that have ended, but for the versions that say so.
+-- Deletes the versions of contact profiles that have ended, except those that record the end.
 ALTER TABLE contact_profile_versions
 DELETE WHERE tenant_id = {tenant_id:String}
     AND ended = ''

@@ -1,4 +1,5 @@
--- The row is the attempt at a version of a contact profile that counts: the one stored first; none if all are removed.
+-- The row is the attempt that was stored first, and so counts, at one version of a contact profile; there is none if
+-- all were removed.
 SELECT change_id
 FROM contact_profile_versions
 WHERE tenant_id = {tenant_id:String} AND profile_id = {profile_id:String} AND version = {version:UInt32}

@@ -1,5 +1,5 @@
--- A row is one customer, of any tenant, about whom nothing personal may be collected, and since when. The profiles that
--- live decide; where none is left, those that lapsed do.
+-- A row is one customer, of any tenant, of whom no personal data may be collected, and since when. Profiles that have
+-- not ended decide; where all have ended, expired ones do.
 SELECT tenant_id, customer_id, toUnixTimestamp64Milli(assumeNotNull(since)) AS since_ms
 FROM
 (

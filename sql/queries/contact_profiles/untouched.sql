@@ -1,4 +1,4 @@
--- A row is one contact profile, of any tenant, that nobody has read or changed since a time and that has not ended.
+-- A row is one contact profile, of any tenant, that was not read or changed since a time and has not ended.
 SELECT p.tenant_id AS tenant_id, p.profile_id AS profile_id
 FROM
 (

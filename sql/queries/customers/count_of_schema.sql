@@ -1,4 +1,4 @@
--- The row says how many customers have at least one of some attributes.
+-- The one row is the number of customers who have at least one of some attributes.
 SELECT count() AS total
 FROM customers
 WHERE tenant_id = {tenant_id:String} AND hasAny(JSONExtractKeys(attributes), {names:Array(String)})

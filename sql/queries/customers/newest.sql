@@ -1,4 +1,4 @@
--- A row is the newest version of one customer, which may be one that ended it.
+-- A row is the newest version of one customer, which may be a deletion.
 -- Frame: queried_customers (tenant_id, customer_id).
 SELECT
     toString(tenant_id) AS tenant_id,

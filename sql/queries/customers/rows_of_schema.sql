@@ -1,4 +1,4 @@
--- A row is a customer who has at least one of some attributes, in the order of their ids.
+-- A row is a customer who has at least one of some attributes, ordered by id.
 SELECT customer_id, attributes
 FROM customers
 WHERE tenant_id = {tenant_id:String} AND hasAny(JSONExtractKeys(attributes), {names:Array(String)})

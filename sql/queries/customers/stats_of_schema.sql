@@ -1,5 +1,5 @@
--- A row is what the customers of a tenant have as one of some attributes. Values are JSON; each distinct one is counted
--- first, so that the ten most frequent ones are exact.
+-- A row is the statistics of one attribute over the customers of a tenant. Values are JSON; each distinct one is
+-- counted first, so that the ten most frequent ones are exact.
 SELECT
     name,
     sum(customers) AS filled,

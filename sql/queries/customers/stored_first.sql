@@ -1,4 +1,4 @@
--- A row is a customer of a tenant and the attempt at its version of a number that counts: the one stored first.
+-- A row is a customer of a tenant and the attempt that was stored first, and so counts, at one version.
 -- Frame: attempted_versions (customer_id, version).
 SELECT
     customer_id,

@@ -1,7 +1,7 @@
--- A row is what a decision must know of one customer: the attributes, the consent to a purpose, a suppression that was lifted
--- (purpose is the scope, value the rule), or that a contact profile has named the customer, whose objections are then worth a
--- look; about says which. at_ms is since when a consent holds, and when a suppression was lifted.
--- The caller pairs tenants with customers. Contact profiles name customers with addresses folded.
+-- A row is one part of the snapshot of one customer; about says which: the attributes, the consent to a purpose, a
+-- lifted suppression (purpose is the scope, value the rule), or that a contact profile names the customer, whose
+-- objections then have to be read. at_ms is the time of the consent, or of the lift. The caller pairs tenants with
+-- customers. Contact profiles name customers with folded addresses.
 SELECT
     toString(v.tenant_id) AS tenant_id,
     v.customer_id AS customer_id,

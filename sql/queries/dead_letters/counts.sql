@@ -1,4 +1,4 @@
--- A row is one reason code: how many dead letters wait, and since when.
+-- A row is one code with the number of waiting dead letters and the times of the first and the last.
 SELECT code, count() AS letters, min(received_at) AS first_received_at, max(received_at) AS last_received_at
 FROM dead_letters FINAL
 WHERE replayed_at IS NULL

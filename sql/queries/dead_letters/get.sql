@@ -1,4 +1,4 @@
--- The dead letters with some ids, whole.
+-- A row is one of the dead letters with some ids, with its bytes.
 SELECT
     id,
     tenant_id,

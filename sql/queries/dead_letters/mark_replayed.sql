@@ -1,4 +1,4 @@
--- Notes on dead letters that they were sent again.
+-- Records that dead letters were sent again.
 INSERT INTO dead_letters
 (
     tenant_id, id, code, detail, cluster_id, topic, partition, offset, item, key, value, received_at, revision,

@@ -1,4 +1,4 @@
--- One row: how many recommendations a tenant has been given, and which of some are among them.
+-- The one row is the number of a tenant's recommendations, and which of some ids are among them.
 SELECT
     uniqExact(recommendation_id) AS total,
     groupUniqArrayIf(recommendation_id, recommendation_id IN {ours:Array(String)}) AS seen

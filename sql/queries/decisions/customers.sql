@@ -1,4 +1,5 @@
--- A row is one customer of a sample of those who were ever contacted: the same ones as long as nobody new comes in between.
+-- A row is one customer of a sample of those who were ever contacted; the sample stays the same while there are no new
+-- customers.
 SELECT customer_id
 FROM interaction_summary_state
 WHERE tenant_id = {tenant_id:String} AND period_type = 'alltime'

@@ -1,4 +1,4 @@
--- A row is one recommendation in full, the newest first. The page is cut from the places, which are small.
+-- A row is one whole recommendation, the newest first. The page is cut from table decision_places, which is small.
 WITH page AS
 (
     SELECT recommendation_id, customer_id

@@ -1,4 +1,4 @@
--- One row: how many recommendations fulfil some filters, each counted once.
+-- The one row is the number of recommendations that match some filters, each counted once.
 SELECT uniqExact(recommendation_id, customer_id) AS total
 FROM decision_places
 WHERE tenant_id = {tenant_id:String}

@@ -1,4 +1,4 @@
--- A row is one recommendation in full; there is one, unless a producer used the same id for several customers.
+-- A row is one whole recommendation; there is one, unless a producer used the same id for several customers.
 SELECT
     d.customer_id AS customer_id,
     d.recommendation_id AS recommendation_id,

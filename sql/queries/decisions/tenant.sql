@@ -1,5 +1,6 @@
--- A row is what all customers of a tenant together did with one offer on one channel: ever, and shown today. What was dated
--- into tomorrow was received today and counts today; in tomorrow's row it counts once more tomorrow, so a budget ends early at worst.
+-- A row is the totals of one offer on one channel over all customers of a tenant: over all time, and today's
+-- impressions. Events dated tomorrow were received today and count today; tomorrow they count once more in tomorrow's
+-- row, so a budget may end early, but never late.
 SELECT
     s.offer_id AS offer_id,
     s.channel_id AS channel_id,

@@ -1,4 +1,4 @@
--- One row: how many interactions of a tenant the history holds.
+-- The one row is the number of a tenant's interactions in the history.
 SELECT count() AS events, uniqExact(customer_id) AS customers
 FROM interaction_history
 WHERE tenant_id = {tenant_id:String}

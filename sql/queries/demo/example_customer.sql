@@ -1,5 +1,6 @@
--- One row: the customer of a tenant whose summaries fit on a screen and still show something: contacts on three or four
--- days, in more weeks than months; of these the one with the highest value. Any customer, if none is like that.
+-- The one row is a customer of a tenant whose summaries fit on a screen and still show something: contacts on three or
+-- four days, in more weeks than months; of these customers the one with the highest value. Any customer, if none is
+-- like that.
 SELECT customer_id
 FROM interaction_summaries
 WHERE tenant_id = {tenant_id:String} AND scope = 'channel'

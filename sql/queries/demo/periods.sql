@@ -1,4 +1,4 @@
--- A row is one period type: what a tenant's summaries of it add up to.
+-- A row is one period type, with the totals of a tenant's summaries.
 SELECT
     period_type,
     count() AS rows,

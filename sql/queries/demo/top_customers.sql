@@ -1,4 +1,4 @@
--- A row is one customer of a tenant; those with the highest value of all time first.
+-- A row is one customer of a tenant, the highest value over all time first.
 SELECT
     customer_id,
     sum(impressions + positive + negative + neutral) AS contacts,

@@ -1,5 +1,5 @@
--- Copies every row of a table that names one of some customers among others into an export, as JSON: decimals are texts, so that no digit is lost. One thread,
--- so that positions ascend.
+-- Copies every row of a table that names one of some customers in an array into an export, as JSON: decimals are texts,
+-- so that no digit is lost. One thread, so that positions ascend.
 INSERT INTO dsar_exports (tenant_id, request_id, attempt, table_name, position, customer_ids, requested_at, body)
 SELECT
     {tenant_id:String},

@@ -1,4 +1,4 @@
--- A row is one row of an export, behind a place in it; in their order.
+-- A row is one row of an export after a position, in their order.
 SELECT toString(table_name) AS table_name, position, body
 FROM dsar_exports
 WHERE tenant_id = {tenant_id:String}

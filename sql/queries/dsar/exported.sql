@@ -1,4 +1,4 @@
--- A row is a table with how many rows of it an export holds.
+-- A row is a table with the number of its rows in an export.
 SELECT toString(table_name) AS table_name, count() AS rows
 FROM dsar_exports
 WHERE tenant_id = {tenant_id:String} AND request_id = {request_id:String} AND attempt = {attempt:UInt32}

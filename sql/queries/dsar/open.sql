@@ -1,5 +1,6 @@
--- A row is the oldest request of a tenant that waits or whose process has not been heard of for a while; the oldest first.
--- One that has failed waits for twice as long after each attempt, from two seconds on: others of its tenant come first.
+-- A row is the oldest request of a tenant that waits or whose process has been silent for a while; the oldest first. A
+-- failed request waits twice as long after each attempt, beginning with two seconds; meanwhile others of its tenant
+-- come first.
 SELECT
     tenant_id,
     request_id,

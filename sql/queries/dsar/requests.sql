@@ -1,4 +1,4 @@
--- A row is one request of a tenant as it is now, the newest first; and how many there are in all.
+-- A row is the newest state of one request of a tenant, the newest request first, with the number of all requests.
 SELECT
     tenant_id,
     request_id,

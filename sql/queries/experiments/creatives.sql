@@ -1,8 +1,8 @@
--- A row is one creative of one offer: how many people it was recommended to, how many of them have converted, and how
--- many were recommended other creatives of the offer later. Ids that were merged are one person. A person belongs to the
--- creative of the first recommendation of the offer in the range, and has converted if the offer was converted before the
--- range ends, by an event that names one of these recommendations, or at or after the first of them. With an experiment
--- only its recommendations count.
+-- A row is one creative of one offer, with the people it was recommended to, those of them who have converted, and
+-- those who were recommended other creatives of the offer later. Merged ids are one person. A person belongs to the
+-- creative of the first recommendation of the offer in the time range, and has converted if the offer was converted
+-- before the range ends, by an event that names one of these recommendations, or at or after the first of them. With an
+-- experiment only its recommendations count.
 WITH offers AS
 (
     SELECT

@@ -1,4 +1,4 @@
--- A row is one experiment that a customer takes part in: the arm that counts, which is the one of the first recommendation.
+-- A row is one experiment that a customer takes part in, with the variant of the first recommendation, which counts.
 SELECT
     experiment_id,
     toString(argMin(variant, (decided_at, recommendation_id))) AS variant,

@@ -1,8 +1,9 @@
--- A row is one variant of one experiment: how many people are in it, how many of them have converted, and how many were
--- in other variants later. Ids that were merged are one person. A person is in the variant of the first recommendation of
--- the range, and has converted if there is a conversion (of one offer, if one is named) before the range ends that names
--- one of these recommendations, whatever its time says, or happened at or after the first of them. With only_offered a
--- conversion has to name a recommendation of its own offer in this experiment, or to happen at or after one.
+-- A row is one variant of one experiment, with the people in it, those of them who have converted, and those who were
+-- in other variants later. Merged ids are one person. A person is in the variant of the first recommendation in the
+-- time range, and has converted if there is a conversion (of one offer, if one is given) before the range ends that
+-- names one of these recommendations, whatever its own time, or happened at or after the first of them. With
+-- only_offered a conversion has to name a recommendation of its own offer in this experiment, or to happen at or after
+-- one.
 WITH assigned AS
 (
     SELECT

@@ -1,4 +1,5 @@
--- A row is a rank of one of some recommendations that a customer has seen, as far as the summary rows reach.
+-- A row is a rank of one of some recommendations that a customer has seen, up to the applied offsets of the summary
+-- rows.
 -- Frame: applied_offsets (customer_id, offer_id, creative_id, channel_id, source, applied_offset).
 SELECT DISTINCT e.recommendation_id AS recommendation_id, e.rank AS rank
 FROM interactions AS e

@@ -1,7 +1,7 @@
--- A row is how often something happened to a customer with a long history: events that are alike in all that decisions ask.
--- bucket says how many of the instants asked for, which ascend, an event does not count before, and named_bucket the same by
--- the time that it names: so one reading answers all windows. An event counts at the latest when it was received.
--- Of contacts exactly those count that the summary rows reach; recommendations, which no summary counts, all do.
+-- A row is a group of events of a customer with a long history that are alike in all properties that decisions use.
+-- bucket is the number of the given instants, ascending, up to the time at which the events count, and named_bucket the
+-- same for their own times: so one read answers all windows. An event counts at the latest when it was received.
+-- Contacts count up to the applied offsets of the summary rows; recommendations, which no summary counts, all count.
 -- Frame: applied_offsets (customer_id, offer_id, creative_id, channel_id, source, applied_offset).
 WITH arrayMap(at -> fromUnixTimestamp64Milli(at, 'UTC'), {starts:Array(Int64)}) AS starts
 SELECT

@@ -1,7 +1,8 @@
--- A row is one event of customers who are asked about, from an id on. What a crash wrote twice is returned twice: the caller
--- knows rows by their ids, which is cheaper than FINAL. The caller pairs tenants with customers and does all other choosing: the
--- engine reads whole granules anyway, and takes longer for a condition more than the caller does for the rows. Who has more
--- rows than the limit has a long history: the caller drops it and has the engine count.
+-- A row is one event of the given customers, from an id on. Events that a crash wrote twice are returned twice: the
+-- caller deduplicates by id, which is cheaper than FINAL. The caller pairs tenants with customers and applies all other
+-- filters: the engine reads whole granules anyway, and takes longer for another condition than the caller does for the
+-- rows. A customer with more rows than the limit has a long history: the caller drops the rows and has the engine
+-- aggregate.
 SELECT
     toString(e.tenant_id) AS tenant_id,
     e.customer_id AS customer_id,

@@ -1,6 +1,6 @@
--- A row is one interaction of any customer of a tenant, newest first. Ids sort by event time, so a page and a range of time
--- are both a range of ids. The projection by_time has the newest ids, so that what is read in full is a page and not the
--- tenant. Rows that a crash wrote twice are one.
+-- A row is one interaction of any customer of a tenant, newest first. Ids sort by event time, so a page and a time
+-- range are both a range of ids. The projection by_time has the newest ids, so that only a page is read in full, not
+-- the whole tenant. Rows that a crash wrote twice are returned once.
 SELECT *
 FROM interaction_history
 WHERE tenant_id = {tenant_id:String}

@@ -1,4 +1,4 @@
--- A row is one interaction of any customer of a tenant that fulfils some filters, newest first; otherwise as of_tenant.
+-- A row is one interaction of any customer of a tenant that matches some filters, newest first; otherwise as of_tenant.
 SELECT *
 FROM interaction_history
 WHERE tenant_id = {tenant_id:String}

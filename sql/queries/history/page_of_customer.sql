@@ -1,5 +1,5 @@
--- A row is one interaction of a customer, who may have several ids, newest first: as many as a page has, of a history that
--- is too long to be read whole. FINAL costs little, because the rows of a customer lie in one range of few parts.
+-- A row is one interaction of a customer, who may have several ids, newest first: one page of a history that is too
+-- long to be read whole. FINAL costs little, because the rows of a customer lie in one range of few parts.
 SELECT customer_id, id
 FROM interactions FINAL
 WHERE tenant_id = {tenant_id:String}

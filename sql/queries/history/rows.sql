@@ -1,5 +1,6 @@
--- A row is one interaction out of a list, as interaction_history shows it. What a crash wrote twice is here twice: the caller
--- knows rows by their ids, which is cheaper than FINAL. Ids are unique among all tenants, but the caller pairs them too.
+-- A row is one of the given interactions, with the columns of interaction_history. Interactions that a crash wrote
+-- twice are returned twice: the caller deduplicates by id, which is cheaper than FINAL. Ids are unique among all
+-- tenants, but the caller pairs them with tenants too.
 SELECT
     toString(i.tenant_id) AS tenant_id,
     i.customer_id AS customer_id,

@@ -1,4 +1,4 @@
--- One row: how many interactions of a tenant fulfil some filters, each counted once.
+-- The one row is the number of a tenant's interactions that match some filters, each counted once.
 SELECT uniqExact(id) AS total
 FROM interactions
 WHERE tenant_id = {tenant_id:String}

@@ -1,4 +1,4 @@
--- A row is one identifier as it was linked last: of all whose customer, or whose value, is one of some texts.
+-- A row is the latest link of one identifier whose customer, or whose value, is one of some texts.
 SELECT
     toString(identifier_type) AS type,
     customer_ids[1] AS value,

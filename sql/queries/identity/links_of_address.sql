@@ -1,4 +1,4 @@
--- The row is the customer to whom an address was linked last, however it was written.
+-- The row is the customer to whom an address was linked last, in whatever spelling.
 SELECT customer_ids[2] AS customer_id
 FROM identity_links
 WHERE tenant_id = {tenant_id:String}

@@ -1,4 +1,4 @@
--- A row is one statement about two customers of a tenant, in the order in which they were made.
+-- A row is one merge statement about two customers of a tenant, in the order of the statements.
 SELECT
     merge_id,
     customer_ids[1] AS source_id,

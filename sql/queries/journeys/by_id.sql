@@ -1,4 +1,4 @@
--- The row is one enrolment of a journey, as it stands now. As in states.
+-- The row is the newest version of one enrolment of a journey; its columns are as in states.
 SELECT
     customer_id,
     toString(journey_id) AS journey_id,

@@ -1,4 +1,4 @@
--- The row is one version of a journey, for those who are in it since then.
+-- The row is one version of a journey, for enrolments that began with it.
 SELECT body
 FROM catalog_versions
 WHERE tenant_id = {tenant_id:String} AND kind = 'journey' AND entity_id = {journey_id:String} AND version = {version:UInt32}

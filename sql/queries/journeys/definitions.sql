@@ -1,4 +1,4 @@
--- A row is a journey of an active tenant as it is now, with since when it has been active without a break.
+-- A row is the newest version of a journey of an active tenant, and since when it has been active without a break.
 SELECT
     v.tenant_id AS tenant_id,
     v.entity_id AS journey_id,

@@ -1,6 +1,6 @@
--- A row is an enrolment in which there is something to do, of all tenants: the longest waiting one of each, then the second
--- of each, and so on, so that no tenant's crowd keeps another's few waiting.
--- Frame: paused_journeys (tenant_id, journey_id), in which everybody waits.
+-- A row is a due enrolment, of all tenants: the longest waiting of each tenant, then the second of each, and so on, so
+-- that a tenant with many does not delay the others.
+-- Frame: paused_journeys (tenant_id, journey_id), whose enrolments wait.
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,

@@ -1,4 +1,4 @@
--- A row is an accepted event by which a customer may enter a journey, of a stretch of a log that was not looked through.
+-- A row is an accepted event by which a customer may enter a journey, from a range of a log that was not searched yet.
 -- Frame: log_ranges (source, from_offset, until_offset).
 SELECT
     toString(i.tenant_id) AS tenant_id,

@@ -1,4 +1,4 @@
--- A row is an enrolment of one customer, under any of the ids, the latest first, with what its journey is called.
+-- A row is an enrolment of one customer, under any of the ids, the latest first, with the name of its journey.
 SELECT
     e.enrollment_id AS enrollment_id,
     toString(e.journey_id) AS journey_id,

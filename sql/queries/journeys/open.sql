@@ -1,4 +1,4 @@
--- A row is a customer who is in a journey, or was, with how many of these enrolments are active.
+-- A row is a customer who is, or was, in a journey, with the number of active enrolments.
 -- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrollment_id).
 SELECT
     toString(tenant_id) AS tenant_id,

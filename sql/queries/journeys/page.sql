@@ -1,4 +1,4 @@
--- A row is an enrolment in one journey, the latest first; with how many there are on all pages. As in states.
+-- A row is an enrolment in one journey, the latest first, with the number on all pages; its columns are as in states.
 SELECT
     customer_id,
     toString(journey_id) AS journey_id,

@@ -1,4 +1,4 @@
--- A row is how far one of the logs asked for has been looked through for customers who enter journeys.
+-- A row is one of the given logs, with the offset up to which it has been searched for entry events.
 SELECT
     toString(source) AS source,
     max(next_offset) AS next_offset

@@ -1,5 +1,5 @@
--- A row is one of the enrolments asked for, as it stands now: its state, and what of it is told by columns, for a state that
--- cannot be read.
+-- A row is the newest version of one of the given enrolments: its state, and the parts of it that are columns too, in
+-- case the state cannot be decoded.
 -- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrollment_id).
 SELECT
     toString(tenant_id) AS tenant_id,

@@ -1,4 +1,4 @@
--- A row is an enrolment and the attempt at its version of a number that counts: the one stored first.
+-- A row is an enrolment and the attempt that was stored first, and so counts, at one version.
 -- Frame: attempted_enrolments (tenant_id, customer_id, journey_id, enrollment_id, version).
 SELECT
     enrollment_id,

@@ -1,8 +1,9 @@
--- A row is the value of one behavioral metric of one customer, as far as anything matches. An event matches a metric if it
--- fulfils as many of its filters as it has; what is no contact (a recommendation) has to be asked for by outcome or category.
--- Windows are ranges of ids, because ids begin with the event time; what is dated ahead counts when it was received.
--- Frames: metric_customers (customer_id, member: one row for each id of a customer), metric_windows (number, aggregate, field, from_id, filters, contacts_only),
--- metric_filters (number, field, accepted).
+-- A row is the value of one behavioral metric of one customer, where anything matches. An event matches a metric if it
+-- fulfils all of its filters; recommendations, which are no contacts, match only metrics that filter by outcome or
+-- category. Windows are ranges of ids, because ids begin with the event time; events dated ahead count when they were
+-- received.
+-- Frames: metric_customers (customer_id, member: one row for each id of a customer), metric_windows (number, aggregate,
+-- field, from_id, filters, contacts_only), metric_filters (number, field, accepted).
 SELECT
     customer_id,
     number,

@@ -1,4 +1,4 @@
--- A row is one outcome type of a tenant in its newest version, which may be one that ended it.
+-- A row is the newest version of one outcome type of a tenant, which may be a deletion.
 SELECT
     key,
     newest.1 AS version,

@@ -1,4 +1,4 @@
--- One row: how many rows of a table name some customers.
+-- The one row is the number of rows of a table that name some customers.
 SELECT count() AS rows
 FROM {table:Identifier}
 WHERE tenant_id = {tenant_id:String} AND {column:Identifier} IN {customer_ids:Array(String)}

@@ -1,4 +1,4 @@
--- One row: how many rows of a table name some customers among others, and have been there since a time or longer.
+-- The one row is the number of rows of a table, up to a time, that name some customers in an array.
 SELECT count() AS rows
 FROM {table:Identifier}
 WHERE tenant_id = {tenant_id:String}

@@ -1,5 +1,5 @@
--- One row: how many rows of a table that is made of decisions name some customers without a decision of theirs being
--- there.
+-- The one row is the number of rows of a table derived from decisions that name some customers and whose decision is
+-- gone.
 SELECT count() AS rows
 FROM {table:Identifier}
 WHERE tenant_id = {tenant_id:String}

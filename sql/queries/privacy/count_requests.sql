@@ -1,4 +1,4 @@
--- One row: how many requests of customers about their data, but for one, are about some customers.
+-- The one row is the number of data subject requests about some customers, except one request.
 SELECT count() AS rows
 FROM dsar_requests
 WHERE tenant_id = {tenant_id:String}

@@ -1,4 +1,4 @@
--- Deletes dead letters by their places in the log.
+-- Deletes dead letters by their ids.
 ALTER TABLE dead_letters
 DELETE WHERE tenant_id IN ({tenant_id:String}, '') AND id IN {ids:Array(String)}
 SETTINGS mutations_sync = 2

@@ -1,4 +1,4 @@
--- Deletes the rows of a table that is made of decisions, of some customers, whose decisions came up to a time.
+-- Deletes the rows of some customers in a table derived from decisions, where the decision was received up to a time.
 ALTER TABLE {table:Identifier}
 DELETE WHERE tenant_id = {tenant_id:String}
     AND lower(hex(SHA256(concat(tenant_id, '\0', customer_id)))) IN {hashes:Array(String)}

@@ -1,5 +1,5 @@
--- Deletes every version of the contact profiles that up to a time have spoken for one of some customers. By hash, because
--- the text of a deletion is kept.
+-- Deletes every version of the contact profiles that up to a time have named one of some customers. By hash, because
+-- the text of a deletion is stored.
 ALTER TABLE contact_profile_versions
 DELETE WHERE tenant_id = {tenant_id:String} AND profile_id IN
 (

@@ -1,4 +1,4 @@
--- Deletes the requests up to a time about the data of some customers, but for one, with what they came to.
+-- Deletes the data subject requests about some customers up to a time, with their results, except one request.
 ALTER TABLE dsar_requests
 DELETE WHERE tenant_id = {tenant_id:String}
     AND lower(hex(SHA256(concat(tenant_id, '\0', subject_id)))) IN {hashes:Array(String)}

@@ -1,4 +1,4 @@
--- A row is one customer, out of some, who was erased, and when last.
+-- A row is one of the given customers who was erased, with the time of the latest erasure.
 SELECT
     tenant_id,
     customer_hash,

@@ -1,4 +1,4 @@
--- A row is one erased customer whose tombstones were written since some time, and the latest erasure.
+-- A row is one erased customer whose tombstones were written since some time, with the latest erasure.
 SELECT
     tenant_id,
     customer_hash,

@@ -1,4 +1,4 @@
--- A row is one customer of whom a table has rows although there is a tombstone.
+-- A row is one customer who has rows in a table although there is a tombstone.
 SELECT DISTINCT tenant_id, {column:Identifier} AS customer_id
 FROM {table:Identifier}
 WHERE (tenant_id, lower(hex(SHA256(concat(tenant_id, '\0', {column:Identifier}))))) IN

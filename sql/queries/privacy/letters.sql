@@ -1,5 +1,5 @@
--- A row is one dead letter, of a tenant or of none, in which one of some texts occurs: customer ids as they may be written.
--- Whether that is a word of its own is for the caller to see.
+-- A row is one dead letter, of a tenant or of none, that contains one of some texts: customer ids as they may be
+-- written. The caller checks that the text is a word of its own.
 SELECT
     tenant_id,
     id,

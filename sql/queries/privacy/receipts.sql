@@ -1,4 +1,4 @@
--- A row is one receipt of an erasure.
+-- A row is one erasure receipt.
 SELECT
     receipt_id,
     customer_hashes,

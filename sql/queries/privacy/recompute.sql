@@ -1,5 +1,5 @@
--- Writes the summary rows of some customers in one source from the history, up to where the log has been applied. The
--- version of a row is the last message that counts in it, as the stream writes it.
+-- Writes the summary rows of some customers in one source from the history, up to the offset that has been applied. The
+-- version of a row is the last message that it counts, as the stream writes it.
 INSERT INTO interaction_summary_state
 (
     tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, applied_offset,

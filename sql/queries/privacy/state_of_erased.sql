@@ -1,6 +1,7 @@
--- A row is one summary row of an erased customer as it was before a batch, from the history: what the broker received
--- after the erasure, up to where the batch begins. Shaped like stream/summary_state, whose rows may still hold what was
--- erased. Frames: erased_customers (tenant_id, customer_id, erased_at_ms), batch_starts (source, first_offset).
+-- A row is one summary row of an erased customer as it was before a batch, from the history: it counts messages that
+-- the broker received after the erasure, up to the beginning of the batch. It has the columns of stream/summary_state,
+-- whose rows may still count erased events.
+-- Frames: erased_customers (tenant_id, customer_id, erased_at_ms), batch_starts (source, first_offset).
 WITH counted AS
 (
     SELECT i.tenant_id AS tenant_id, i.customer_id AS customer_id, i.source AS source, i.offset AS offset, i.item AS item

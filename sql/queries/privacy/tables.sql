@@ -1,5 +1,5 @@
--- A row is one column that names customers, of any table: customer_id or …_customer_id, or customer_ids for several; and
--- the column that says since when the row is there. A table that is added is found without being listed anywhere.
+-- A row is one column that names customers, of any table: customer_id or …_customer_id, or customer_ids for several;
+-- and the column with the time of a row. New tables are found without being listed anywhere.
 SELECT
     c.table AS table,
     c.name AS column,

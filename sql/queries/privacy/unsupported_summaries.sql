@@ -1,5 +1,5 @@
--- One row: how many summary rows of some customers nothing in the history stands for. Periods of which retention may have
--- deleted events are left out.
+-- The one row is the number of summary rows of some customers that no event in the history supports. Periods of which
+-- retention may have deleted events are left out.
 SELECT count() AS rows
 FROM interaction_summary_state AS s
 LEFT JOIN

@@ -1,5 +1,4 @@
--- A row says of what kind something is known of a customer: interactions, attributes, consents or enrolments in
--- journeys.
+-- A row is one kind of data that exists for a customer: interactions, attributes, consents or enrolments in journeys.
 SELECT 'interactions' AS kind
 FROM interactions
 WHERE tenant_id = {tenant_id:String} AND customer_id IN {customer_ids:Array(String)}

@@ -1,4 +1,4 @@
--- A row is what a customer has done over all time; none where there was no contact.
+-- The row is the totals of a customer's contacts over all time; there is none without contacts.
 SELECT
     sum(impressions) AS impressions,
     sum(positive) AS positive,

@@ -1,6 +1,6 @@
--- A row is one summary row, of one source, that differs from what the history says. Each row is compared at the offset
--- up to which it is complete: the recorded progress, or further if the row already is. That holds while workers run,
--- because they write the history first. Periods of which retention may have deleted events are left out.
+-- A row is one summary row, of one source, that differs from the history. Each row is compared at the offset up to
+-- which it is complete: the recorded progress, or further if the row already is. That holds while workers run, because
+-- they write the history first. Periods of which retention may have deleted events are left out.
 -- Frames: progress (source, next_offset), suspects (tenant_id, customer_id).
 WITH
     horizons AS

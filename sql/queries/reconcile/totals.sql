@@ -1,4 +1,4 @@
--- A row is one period type: how much the summaries hold, over all tenants.
+-- A row is one period type with the totals of its summaries, over all tenants.
 SELECT
     period_type,
     count() AS rows,

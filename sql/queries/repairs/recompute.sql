@@ -1,6 +1,6 @@
 -- Rewrites every summary row of the customers of one repair, in one source, from the history up to an offset. Rows that
--- the history does not support become zero; periods of which retention may have deleted events stay as they are. The new
--- version is that offset: nothing that counts can be older.
+-- the history does not support become zero; periods of which retention may have deleted events stay unchanged. The new
+-- version is that offset: no row that counts can be older.
 INSERT INTO interaction_summary_state
 (
     tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, applied_offset,

@@ -1,4 +1,4 @@
--- A row is an interaction at one of the places asked for, of one of the customers. The caller pairs them.
+-- A row is an interaction at one of the given offsets, of one of the given customers. The caller pairs them.
 SELECT
     toString(i.tenant_id) AS tenant_id,
     i.customer_id AS customer_id,

@@ -1,4 +1,4 @@
--- A row is one interaction by its id, whoever's it is among the tenant's customers; the projection by_time finds the customer.
+-- A row is one interaction by its id, of any customer of the tenant; the projection by_time finds the customer.
 SELECT id, customer_id, outcome, offer_id, creative_id, channel_id, placement_id, recommendation_id, rank
 FROM interaction_history
 WHERE tenant_id = {tenant_id:String}

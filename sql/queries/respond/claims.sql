@@ -1,5 +1,5 @@
--- A row is one claim of an idempotency key that somebody asks about, within the horizon of duplicates. A claim that was
--- written twice is here twice. The caller compares customers.
+-- A row is one claim of one of the given idempotency keys, within the horizon of duplicates. A claim that was written
+-- twice is returned twice. The caller compares customers.
 SELECT
     toString(c.tenant_id) AS tenant_id,
     c.customer_id AS customer_id,

@@ -1,4 +1,4 @@
--- A row is how long a tenant, or every tenant, keeps one class of data.
+-- A row is the retention of one data class of one tenant, or of every tenant.
 SELECT
     tenant_id,
     data_class,

@@ -1,4 +1,4 @@
--- One row is one applied migration.
+-- Creates the table of which a row is one applied migration.
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
     version UInt32 COMMENT 'Number of the file',

@@ -1,11 +1,11 @@
--- A row is a customer who has entered or left a segment since its last refresh. Considered is everybody of whom the
--- tenant keeps attributes or has summaries, and who was in the segment.
--- Values are JSON texts, empty where there is none. A filter has one row per value in its frame; texts, numbers and null
--- are compared with their like only. Customers who were merged are one, by the canonical id: numbers add up, and of an
+-- A row is a customer who has entered or left a segment since its last refresh. Candidates are all customers of the
+-- tenant with attributes or summaries, and the members of the segment.
+-- Values are JSON texts, empty where there is none. A filter has one row per value in its frame; texts, numbers and
+-- null are compared with their like only. Merged customers are one, by the canonical id: numbers add up, and of an
 -- attribute the value of the first id that has one counts.
 -- Frames: segment_filters (number, field, source, path, operator, fallback, kind, text, needle), segment_periods
--- (period_key), metric_windows (number, aggregate, field, from_id, filters, contacts_only), metric_filters (number, field,
--- accepted), segment_people (customer_id, person, place: of every id of those who were merged).
+-- (period_key), metric_windows (number, aggregate, field, from_id, filters, contacts_only), metric_filters (number,
+-- field, accepted), segment_people (customer_id, person, place: of every id of merged customers).
 WITH
 filters AS
 (

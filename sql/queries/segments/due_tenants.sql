@@ -1,5 +1,5 @@
--- A row is a tenant with active segments that were never refreshed, not since they changed, or not for long. The version
--- of a segment of a catalogue is read, not its filters.
+-- A row is a tenant with active segments that were never refreshed, or not since they changed, or not since a time.
+-- Only the versions of the segments are read, not their filters.
 SELECT DISTINCT s.tenant_id AS tenant_id
 FROM
 (

@@ -1,4 +1,4 @@
--- A row is a customer who is in a segment; one page, ordered by customer.
+-- A row is a member of a segment; one page, ordered by customer.
 SELECT
     customer_id,
     toUnixTimestamp64Milli(member_since) AS member_since_ms

@@ -1,5 +1,4 @@
--- A row is a segment that a customer is in. Whether the segment is active is for the caller to know.
--- The caller pairs tenants with customers.
+-- A row is a segment that a customer is in, active or not. The caller pairs tenants with customers.
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,

@@ -1,5 +1,5 @@
--- A row is a set of the segments asked for, and how many customers are in exactly these of them. Only the customers with
--- the smallest hashes are looked at: a sample that is the same whenever it is asked for.
+-- A row is a subset of the given segments, and the number of customers who are in exactly these of them. Only the
+-- customers with the smallest hashes count: a sample that is the same in every call.
 SELECT
     segment_ids,
     count() AS customers

@@ -1,4 +1,4 @@
--- A row is the latest refresh of one segment of a tenant, and how many customers it has found in it.
+-- A row is the latest refresh of one segment of a tenant, with the number of members.
 SELECT
     segment_id,
     version,

@@ -1,4 +1,4 @@
--- A row is an event of the batch's disputed keys that has been accepted: its interaction exists.
+-- A row is an event of the batch's disputed keys that has been accepted: the history has its interaction.
 -- Frame: disputed (tenant_id, customer_id, source, offset).
 SELECT tenant_id, customer_id, source, offset, item
 FROM interactions

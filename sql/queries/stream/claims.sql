@@ -1,6 +1,7 @@
--- A row is another event's claim of an idempotency key of the batch. Of the source whose event has the key, the batch's
--- own rows and what follows them are left out: only lower offsets decide within a source.
--- The caller compares customers. Frames: batch_keys (source, key_hash), batch_starts (source, first_offset).
+-- A row is another event's claim of an idempotency key of the batch. In the source whose event has the key, claims of
+-- the batch and of later messages are left out: only lower offsets decide within a source. The caller compares
+-- customers.
+-- Frames: batch_keys (source, key_hash), batch_starts (source, first_offset).
 SELECT
     tenant_id,
     customer_id,

@@ -1,4 +1,4 @@
--- A row is one message that an operator has had skipped, with the first reason that was given.
+-- A row is one message that an operator has chosen to skip, with the first reason given.
 SELECT source, offset, argMin(reason, created_at) AS reason
 FROM stream_skips
 WHERE source IN {sources:Array(String)}

@@ -1,7 +1,7 @@
 -- A row is one version of one summary row that the batch may change. Versions that a merge has not yet removed are
--- returned too; the caller keeps the highest applied_offset, of equals the last stored (a repair), which is cheaper than
--- FINAL. What is packed is read instead of its columns, for it costs half of them.
--- Customers narrow the primary key, the hash leaves out their other offers and channels; that it may collide is harmless.
+-- returned too; the caller keeps the highest applied_offset, of equals the last stored (a repair), which is cheaper
+-- than FINAL. The column packed is read instead of the columns it contains, at half their cost. Customers narrow the
+-- primary key, the hash leaves out their other offers and channels; a collision of hashes is harmless.
 -- Frames: batch_subjects (tenant_id, customer_id, offer_id, creative_id, channel_id), batch_periods (period_key),
 -- batch_sources (source).
 SELECT

@@ -1,6 +1,6 @@
--- A row is one version of a summary row of one source, of customers who are asked about, in some periods or all. The caller
--- pairs tenants with customers, keeps the highest applied_offset (of equals the last stored, a repair) and adds up the
--- sources: a plain read costs a fraction of what the engine takes for FINAL, joins and windows.
+-- A row is one version of a summary row of one source, of the given customers, in some periods or all. The caller pairs
+-- tenants with customers, keeps the highest applied_offset (of equals the last stored, a repair) and adds up the
+-- sources: a plain read costs a fraction of FINAL, joins and windows.
 SELECT
     toString(s.tenant_id) AS tenant_id,
     s.customer_id AS customer_id,

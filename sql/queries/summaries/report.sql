@@ -1,5 +1,6 @@
--- A row is one offer, creative, channel or customer with what it was answered with since a day, the largest first.
--- Customers who were merged are one, by the canonical id. matching is how many rows there are in all. Read from the history, because summaries do not keep single outcomes.
+-- A row is one offer, creative, channel or customer with its outcomes since a day, the largest total first. Merged
+-- customers are one, by the canonical id. matching is the number of rows on all pages. Reads the history, because
+-- summaries do not have single outcomes.
 SELECT
     group_id,
     countIf(outcome = 'impression') AS impression,

@@ -1,4 +1,4 @@
--- A row is one of the latest events of a customer with one of some outcomes, newest first: what suppressions follow from.
+-- A row is one of the latest events of a customer with one of some outcomes, newest first; they trigger suppressions.
 -- An event dated ahead counts when it was received.
 SELECT
     customer_id,

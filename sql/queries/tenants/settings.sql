@@ -1,4 +1,4 @@
--- A row is one setting of one tenant as it is now, of those that table tenants has no column for.
+-- A row is the current value of one setting of one tenant, of those for which table tenants has no column.
 SELECT tenant_id, name, value
 FROM tenant_settings FINAL
 ORDER BY tenant_id, name

@@ -1,4 +1,4 @@
--- A row is one tenant as it is now.
+-- A row is the newest version of one tenant.
 SELECT
     tenant_id,
     name,
