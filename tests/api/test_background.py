@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapport.domain.api_keys import Role
 from rapport.storage.segments import refresh_segment
-from tests.api.test_segments import define, keep, members, tier
+from tests.api.segment_calls import define, keep, members, tier
 from tests.fixtures.api import running_api
 from tests.fixtures.waiting import wait_until
 

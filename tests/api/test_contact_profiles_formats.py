@@ -16,8 +16,8 @@ from api.contact_profiles.csv_format import to_csv
 from api.contact_profiles.formats import Format, choose_format
 from api.contact_profiles.xml_format import to_xml
 from api.http.errors import ApiError
+from tests.api.contact_profile_calls import ROUTE, SEED, ask, made
 from tests.api.contact_profile_readers import RefusedError, read_csv, read_xml
-from tests.api.test_contact_profiles import ROUTE, SEED, ask, made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.http.times import iso
 from rapport.domain.api_keys import Role
+from tests.api.journey_calls import STEPS, define, enrollments
 from tests.api.shop import offer, stock
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller
 
-STEPS: Final[list[dict[str, Any]]] = [
-    {"id": "choose", "type": "decide", "config": {"storeResultAs": "best"}},
-    {"id": "send", "type": "send", "config": {"fromResult": "best"}},
-    {"id": "pause", "type": "wait", "config": {"duration": 2, "unit": "days"}},
-    {"id": "note", "type": "update", "config": {"attributes": {"stage": "welcomed"}}},
-]
 DRAWN: Final = {
     "nodes": [
         {"id": "begin", "type": "trigger", "position": {"x": 0, "y": 0}},
@@ -38,20 +33,6 @@ DRAWN: Final = {
         {"source": "fork", "target": "note", "label": "default"},
     ],
 }
-
-
-def define(caller: Caller, **fields: Any) -> dict[str, Any]:
-    body = {"id": "jrn", "name": "Welcome", "definition": {"steps": STEPS}, **fields}
-    answer = caller.post("/journeys", body)
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    return made
-
-
-def enrollments(caller: Caller, **parameters: Any) -> list[dict[str, Any]]:
-    page = caller.read("/journeys/jrn/enrollments", params=parameters)
-    assert page["pagination"]["total"] >= len(page["data"])
-    return list(page["data"])
 
 
 def sent(caller: Caller) -> list[dict[str, Any]]:

@@ -14,10 +14,11 @@ from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.dsar import DsarRequest, list_requests, write_request
 from rapport.storage.erasure import count_remains
 from rapport.storage.personal_data import ErasureScope
+from tests.api.privacy_calls import request_of
 from tests.api.shop import offer, stock
 from tests.fixtures.api import running_api
+from tests.fixtures.interactions import event, write
 from tests.fixtures.waiting import wait_until
-from tests.storage.test_metrics import event, write
 
 if TYPE_CHECKING:
     import pytest
@@ -44,19 +45,6 @@ def erase(caller: Caller, customer: str) -> dict[str, Any]:
     answer = caller.post("/gdpr/erasure", {"customerId": customer})
     assert answer.status_code == 200, answer.text
     return answer.json()
-
-
-def request_of(caller: Caller, **body: str) -> dict[str, Any]:
-    """Hand a request in, and what it came to."""
-    answer = caller.post("/dsar", body)
-    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    path = f"/dsar/{answer.json()['requestId']}"
-
-    def is_done() -> bool:
-        return caller.get(path).json()["status"] in ("completed", "failed")
-
-    wait_until(is_done, "the request is worked on", seconds=90)
-    return caller.get(path).json()
 
 
 def test_an_erasure_says_what_it_deleted_and_leaves_nothing(caller: Caller):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
-from rapport.storage.catalogue_changes import Author
-from rapport.storage.customers import change_customers
 from rapport.storage.segments import list_memberships
+from tests.api.segment_calls import define, keep, members, tier
 from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.waiting import wait_until
 
@@ -19,26 +18,6 @@ if TYPE_CHECKING:
     from tests.fixtures.api import Caller
 
 NOW = 1_772_000_000_000
-
-
-def keep(caller: Caller, **customers: dict[str, Any] | None) -> None:
-    """Have the tenant keep attributes of customers."""
-    change_customers(caller.store, caller.tenant_id, Author("tests"), customers, lambda _: dict(customers))
-
-
-def define(caller: Caller, segment_id: str, *filters: dict[str, Any], **fields: Any) -> None:
-    answer = caller.post("/segments", {"id": segment_id, "name": segment_id.title(), "filters": filters, **fields})
-    assert answer.status_code == 201, answer.text
-    assert (answer.json()["customerCount"], answer.json()["lastRefreshedAt"]) == (None, None)
-
-
-def tier(*wanted: str) -> dict[str, Any]:
-    return {"field": "customer.tier", "operator": "in", "value": wanted}
-
-
-def members(caller: Caller, segment_id: str, **parameters: Any) -> dict[str, str]:
-    page = caller.read(f"/segments/{segment_id}/members", params=parameters)
-    return {one["customerId"]: one["memberSince"] for one in page["data"]}
 
 
 def test_a_segment_is_refreshed_on_demand_counted_and_listed(caller: Caller):

@@ -10,8 +10,8 @@ import pytest
 
 from rapport.domain.journeys.progress import LOST
 from rapport.domain.json_limits import UNREADABLE
-from tests.api.test_journeys import define, enrollments
-from tests.api.test_privacy import request_of
+from tests.api.journey_calls import define, enrollments
+from tests.api.privacy_calls import request_of
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:

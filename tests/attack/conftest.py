@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import random
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.attack.figures import Figures
 from tests.attack.neighbour import Neighbour
 from tests.attack.stack import AttackedStack, running_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.attack.neighbour import Observation
-
-
-@dataclass(slots=True)
-class Figures:
-    """What is printed at the end.
-
-    Attributes:
-        inputs: Tried, by attack.
-        faults: Processes that were killed and came back.
-        neighbour: What the neighbour saw, by attack.
-    """
-
-    inputs: dict[str, int] = field(default_factory=dict)
-    faults: int = 0
-    neighbour: dict[str, Observation] = field(default_factory=dict)
 
 
 _FIGURES: Final = Figures()

@@ -24,7 +24,7 @@ from tests.fixtures.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tests.attack.conftest import Figures
+    from tests.attack.figures import Figures
     from tests.attack.neighbour import Neighbour
     from tests.attack.stack import AttackedStack
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from rapport.embedded.stack import StackPorts
 from tests.embedded.toys import is_alive
 from tests.fixtures.processes import run_in_keeper
 from tests.fixtures.waiting import wait_until
@@ -17,6 +18,8 @@ from tests.fixtures.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from rapport.embedded.stack import StackPorts
 
 RAPPORT = [sys.executable, "-P", "-m", "rapport"]
 TIMEOUT_S = 150
@@ -96,3 +99,13 @@ def running(*arguments: str, env: Mapping[str, str], cwd: Path) -> Iterator[Runn
     finally:
         process.kill()
         process.wait()
+
+
+def port_arguments(ports: StackPorts) -> list[str]:
+    names = {
+        "--kafka-port": ports.kafka,
+        "--clickhouse-port": ports.clickhouse,
+        "--worker-port": ports.worker,
+        "--api-port": ports.api,
+    }
+    return [part for name, port in names.items() for part in (name, str(port))]

@@ -23,8 +23,7 @@ from rapport.datasets.totals import Totals
 from rapport.demo.findings import Findings, PeriodTotals, find_faults
 from rapport.demo.session import Demo, DemoData
 from rapport.embedded.stack import find_free_stack_ports, plan_stack
-from tests.cli.commands import environment, run, running
-from tests.cli.test_stack import port_arguments
+from tests.cli.commands import environment, port_arguments, run, running
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:

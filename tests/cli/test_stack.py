@@ -13,22 +13,12 @@ import pytest
 from rapport.embedded.stack import StackPorts, find_free_stack_ports, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor.errors import DataDirInUseError, StackError
 from rapport.embedded.supervisor.lock import DataDirLock
-from tests.cli.commands import environment, run, running
+from tests.cli.commands import environment, port_arguments, run, running
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-
-def port_arguments(ports: StackPorts) -> list[str]:
-    names = {
-        "--kafka-port": ports.kafka,
-        "--clickhouse-port": ports.clickhouse,
-        "--worker-port": ports.worker,
-        "--api-port": ports.api,
-    }
-    return [part for name, port in names.items() for part in (name, str(port))]
 
 
 def count_contacts(env: Mapping[str, str], cwd: Path) -> int:

@@ -2,39 +2,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
-from rapport.domain.catalogue.values import Entity
-from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.lint import lint_catalogue
+from tests.domain.catalogue_parts import Fields, catalogue, flow, policy
 
-Fields = dict[str, Any]
 WEB = {"channel": [{"id": "web", "name": "Web", "channelType": "web"}]}
 LOAN = {"offer": [{"id": "loan", "name": "Loan", "categoryId": "credit", "customFields": {"apr": 4}}]}
 SHOWN = {"creative": [{"id": "c1", "name": "C", "offerId": "loan", "channelId": "web"}]}
 SOUND: dict[str, list[Fields]] = {**WEB, **LOAN, **SHOWN, "category": [{"id": "credit", "name": "Credit"}]}
-END = [{"id": "score", "type": "score"}, {"id": "response", "type": "response"}]
-
-
-def catalogue(parts: dict[str, list[Fields]]) -> dict[str, list[Entity]]:
-    return {kind: [msgspec.convert(fields, KINDS[kind]) for fields in some] for kind, some in parts.items()}
 
 
 def warnings(**parts: list[Fields]) -> list[tuple[str, str, str]]:
     """The warnings about the sound catalogue with other parts, but for those of tests/domain/test_lint_gates.py."""
     found = lint_catalogue(catalogue({**SOUND, **parts}))
     return [(one.code, one.id, one.field) for one in found if not one.code.startswith("gate_")]
-
-
-def policy(**fields: Any) -> Fields:
-    given = {"id": "p", "name": "P", "ruleType": "frequency_cap", "config": {"maxPerDay": 1}, "scope": "global"}
-    return {**given, **fields}
-
-
-def flow(*nodes: Fields, **fields: Any) -> Fields:
-    published = [{"id": "inventory", "type": "inventory"}, *nodes, *END]
-    return {"id": "f", "key": "f", "name": "F", "published": published, "publishedVersion": 1, **fields}
 
 
 def filtering(*conditions: tuple[str, str, Any], combinator: str = "AND") -> Fields:

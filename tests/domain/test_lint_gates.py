@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.catalogue_checks.lint import lint_catalogue
-from tests.domain.test_catalogue_linting import END, Fields, catalogue, flow, policy
+from tests.domain.catalogue_parts import END, Fields, catalogue, flow, policy
 
 WEB = [{"id": "web", "name": "Web", "channelType": "web"}]
 LOAN = [{"id": "loan", "name": "Loan", "customFields": {"apr": 4}}]

@@ -10,12 +10,7 @@ from rapport.application.imports.cells import from_text
 from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.formulas.values import to_number
 from rapport.domain.number_text import parse_index, parse_number
-
-NUMBERS = {"12": 12, "-0.5": -0.5, "+7": 7, ".5": 0.5, "5.": 5, "1e-3": 0.001, "007": 7, "  12 ": 12, "9" * 40: 1e40}
-TEXTS = (
-    "1_000", "1,000", "\uff11\uff12", "\u0661", "\xa07", "7\u202f", "0x10", "nan", "inf", "-Infinity", "1e400", "", " ",
-    "12\n", "\t12", "1.2.3", "--1", "1e", "1 000", "\u00b2", "true", "9" * 5_000, "1e99999",
-)  # fmt: skip
+from tests.domain.number_texts import NUMBERS, TEXTS
 
 
 @pytest.mark.parametrize(("text", "number"), NUMBERS.items())

@@ -40,7 +40,7 @@ from rapport.storage.journeys import (
 from rapport.storage.tenants import create_tenant
 from rapport.storage.tombstones import write_tombstones
 from tests.domain.journeys.plans import DAY, MINUTE, WELCOME
-from tests.storage.test_metrics import event, write
+from tests.fixtures.interactions import event, write
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Entity

@@ -25,7 +25,7 @@ from rapport.storage.identity import (
     read_merges,
     resolve_identifier,
 )
-from tests.storage.test_decision_facts import NOW, TYPES, WINDOWS, Log
+from tests.storage.contact_log import NOW, TYPES, WINDOWS, Log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

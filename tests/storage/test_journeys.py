@@ -25,7 +25,7 @@ from rapport.storage.journeys import (
 )
 from rapport.storage.tombstones import write_tombstones
 from tests.domain.journeys.plans import DAY, NOW, plan
-from tests.storage.test_metrics import event, write
+from tests.fixtures.interactions import event, write
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import polars as pl
 import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.metrics import MetricEvent, measure
 from rapport.domain.periods import DAY_MS
 from rapport.storage.metrics import read_metrics
-from rapport.storage.stream import MILLIS
+from tests.fixtures.interactions import OUTCOMES, Event, event, write
+from tests.storage.metric_definitions import metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,54 +28,6 @@ COLUMNS: Final = {
     "channelId": "channel_id",
     "direction": "direction",
 }
-OUTCOMES: Final = {
-    "impression": ("neutral", "impression"),
-    "click": ("positive", "response"),
-    "dismiss": ("negative", "response"),
-    "recommendation": ("neutral", "recommendation"),
-}
-
-Event = dict[str, Any]
-
-
-def event(at_ms: int, *, outcome: str = "click", customer: str = "ann", tenant: str = "acme", **fields: Any) -> Event:
-    classification, category = OUTCOMES[outcome]
-    return {
-        "tenant_id": tenant,
-        "customer_id": customer,
-        "at_ms": at_ms,
-        "outcome": outcome,
-        "classification": classification,
-        "category": category,
-        "direction": "inbound",
-        "offer_id": "",
-        "creative_id": "",
-        "channel_id": "",
-        "conversion_value": None,
-        "ahead_ms": 0,
-        **fields,
-    }
-
-
-def write(store: Store, events: Sequence[Event]) -> None:
-    frame = pl.DataFrame(
-        [{**one, "id": f"{one['at_ms'] + one['ahead_ms']:012x}{number:026x}"} for number, one in enumerate(events)],
-        schema_overrides={"conversion_value": pl.Float64},
-    )
-    moment = pl.col("at_ms").cast(MILLIS)
-    store.insert(
-        "interactions",
-        frame.with_columns(
-            pl.col("conversion_value").cast(pl.Decimal(18, 6)),
-            occurred_at=(pl.col("at_ms") + pl.col("ahead_ms")).cast(MILLIS),
-            received_at=moment,
-            local_date=moment.dt.date(),
-        ).drop("at_ms", "ahead_ms"),
-    )
-
-
-def metric(key: str = "m", aggregate: Any = "count", field: Any = "*", **rest: Any) -> MetricDefinition:
-    return MetricDefinition(id=key, name=key, key=key, aggregate_function=aggregate, source_field=field, **rest)
 
 
 def value_of(store: Store, definition: MetricDefinition) -> float | None:

@@ -13,7 +13,7 @@ from rapport.domain.metrics import StoredEvent
 from rapport.storage.customer_reads import read_events, read_stored_summaries
 from rapport.storage.migrations import load_migrations
 from rapport.storage.stream import write_summaries
-from tests.storage.test_stream_store import read_state, state
+from tests.storage.state_rows import read_state, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final
 
-import polars as pl
 import pytest
 
 from rapport.domain.catalogue.strategy import MetricDefinition
 from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.numbers import MAX_NUMBER
-from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
+from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.identity import MergeStatement
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author
@@ -26,49 +25,22 @@ from rapport.storage.segments import (
     load_refreshes,
     refresh_segment,
 )
-from rapport.storage.stream import MILLIS
-from tests.domain.test_number_text import NUMBERS, TEXTS
-from tests.storage.test_metrics import event, metric, write
+from tests.domain.number_texts import NUMBERS, TEXTS
+from tests.fixtures.interactions import event, write
+from tests.storage.metric_definitions import metric
+from tests.storage.summary_rows import COUNTS, NOW, ZONE, contact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapport.storage.client import Store
 
-NOW: Final = 1_772_000_000_123
-ZONE: Final = "Pacific/Auckland"
-COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
 VALUES: Final = (None, True, False, 0, 1, -2.5, 0.1, 12345.678901234567, "", "1", " 7 ", "gold", "Gold", "ö'\\", "9")
 
 
 def keep(store: Store, tenant: str = "acme", **customers: Mapping[str, Any] | None) -> None:
     """Have the tenant keep attributes of customers."""
     change_customers(store, tenant, Author("tests"), customers, lambda _: dict(customers))
-
-
-def contact(store: Store, *rows: Mapping[str, Any], tenant: str = "acme") -> None:
-    """Summary rows: customer_id, period_type, and what is not zero."""
-    today = local_date(NOW, ZONE)
-    filled = [
-        {
-            "tenant_id": tenant,
-            "period_key": period_key(PeriodType(row["period_type"]), today),
-            "source": "a",
-            "applied_offset": number,
-            "last_contact_at": NOW - DAY_MS,
-            **dict.fromkeys(COUNTS, 0),
-            "total_value": 0.0,
-            **row,
-        }
-        for number, row in enumerate(rows)
-    ]
-    frame = pl.DataFrame(filled).with_columns(
-        pl.col("last_contact_at").cast(MILLIS),
-        pl.col("total_value").cast(pl.Decimal(38, 6)),
-        pl.col("applied_offset").cast(pl.UInt64),
-        *(pl.col(name).cast(pl.UInt64) for name in COUNTS),
-    )
-    store.insert("interaction_summary_state", frame)
 
 
 def segment(*filters: tuple[str, Any, Any], name: str = "s", combinator: Any = "AND") -> Segment:

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -25,7 +25,6 @@ from rapport.storage.stream import (
     read_claims,
     read_generation,
     read_progress,
-    read_summary_state,
     write_claims,
     write_dead_letters,
     write_decisions,
@@ -34,6 +33,7 @@ from rapport.storage.stream import (
     write_summaries,
 )
 from tests.fixtures.events import CLICK, DECISION, text_of
+from tests.storage.state_rows import SOURCE, read_state, state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 P0 = Partition("interactions", 0)
-SOURCE, OTHER = "cluster/interactions/0", "cluster/interactions/1"
+OTHER = "cluster/interactions/1"
 OUTCOMES = group_versions(DEFAULT_OUTCOME_TYPES)
 TENANTS = {name: Tenant(name, name, "UTC", OUTCOMES) for name in ("acme", "globex")}
 PROGRESS = Progress(
@@ -83,36 +83,6 @@ def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -
 
 def events(*values: object, first_offset: int = 0, partition: Partition = P0) -> pl.DataFrame:
     return decoded(*values, first_offset=first_offset, partition=partition).events
-
-
-def state(applied_offset: int, **changes: Any) -> pl.DataFrame:
-    row = {
-        "tenant_id": "acme",
-        "customer_id": "ann",
-        "period_type": "alltime",
-        "period_key": "alltime",
-        "offer_id": "",
-        "creative_id": "",
-        "channel_id": "web",
-        "source": SOURCE,
-        "applied_offset": applied_offset,
-        "impressions": 1,
-        "positive": 2,
-        "negative": 3,
-        "neutral": 4,
-        "converts": 5,
-        "total_value": Decimal("6.000007"),
-        "last_contact_at_ms": 1_773_585_000_008,
-        "last_outcome": "click",
-        "last_direction": "inbound",
-    }
-    return pl.DataFrame([row | changes], STATE_SCHEMA)
-
-
-def read_state(store: Store, period_key: str = "alltime", **asked: str) -> pl.DataFrame:
-    subject = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source")
-    about = state(0).select(subject).with_columns(**{name: pl.lit(value) for name, value in asked.items()})
-    return read_summary_state(store, about, [period_key])
 
 
 def merge(store: Store, table: str) -> None:
