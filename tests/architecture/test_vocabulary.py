@@ -21,6 +21,8 @@ PACKAGES: Final[tuple[str, ...]] = (
     "benchmarks",
     "rapport/storage",
     "rapport/application",
+    "rapport/domain/decisions",
+    "rapport/domain/catalogue_checks",
 )
 """Packages whose names and docstrings are checked."""
 RINGS: Final[tuple[str, ...]] = (
@@ -30,6 +32,7 @@ RINGS: Final[tuple[str, ...]] = (
     "benchmarks",
     "rapport/storage",
     "rapport/application",
+    "rapport/domain",
 )
 """Within one of them a class name means one thing."""
 OPENINGS: Final = re.compile(r"(What|Who|Whose|Whom|Where|How)\b")

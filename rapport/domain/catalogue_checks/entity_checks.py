@@ -1,4 +1,4 @@
-"""What is wrong with an entity of the catalogue beyond its type: checked when it is stored."""
+"""Validation of an entity beyond its type, before it is stored."""
 
 from __future__ import annotations
 
@@ -27,39 +27,38 @@ from rapport.domain.decisions.eligibility.scopes import EACH, ScopeMembers, find
 from rapport.domain.decisions.flow_checks import find_flow_faults, find_formula_fault
 from rapport.domain.decisions.output.templates import MAX_PLACEHOLDERS, find_template_fault
 from rapport.domain.decisions.scoring.models.compile import compile_model
+from rapport.domain.faults import Fault
 from rapport.domain.journeys.checks import find_journey_faults
 from rapport.domain.numbers import BEYOND, find_inexact
 from rapport.domain.profiles.segments import find_segment_faults
 from rapport.domain.times import InstantError
 
-Fault = tuple[str, str]
-"""Path of a field, as in JSON; what is wrong with it and what would be right."""
 KnownNames = Mapping[str, Collection[str]]
 METRIC_FILTERS: Final = ("outcome", "classification", "category", "offerId", "creativeId", "channelId", "direction")
 
 
 def find_entity_faults(kind: str, entity: Entity, known: KnownNames) -> list[Fault]:
-    """Everything that is wrong with an entity.
+    """Return all faults of an entity.
 
     Args:
         kind: One of :data:`rapport.domain.catalogue_checks.kinds.KINDS`.
-        entity: Right by its type.
-        known: What may be referred to, by kind: ids, and keys where entities of the kind have one. References to
-            kinds that are not in it are not checked; besides the catalogue's these are ``segment`` and ``outcome``.
+        entity: Entity that is valid for its type.
+        known: Names that references may use, by kind: ids, and keys of entities that have one. References to other
+            kinds are not checked; besides the catalogue's kinds there are ``segment`` and ``outcome``.
     """
-    if beyond := [(path, BEYOND) for path in find_inexact(to_full_fields(entity))]:
-        return beyond  # what else is wrong with it cannot be worked out with such numbers
-    flaws = [
-        (path, f"there is no {target.replace('_', '-')} {wanted!r}")
+    if inexact := [Fault(path, BEYOND) for path in find_inexact(to_full_fields(entity))]:
+        return inexact  # further checks cannot compute with such numbers
+    faults = [
+        Fault(path, f"there is no {target.replace('_', '-')} {wanted!r}")
         for path, target, wanted in _list_references(kind, entity)
         if target in known and wanted not in known[target]
     ]
     check = _CHECKS.get(kind)
-    return flaws + (list(check(entity, known)) if check else [])
+    return faults + (list(check(entity, known)) if check else [])
 
 
 def _list_references(kind: str, entity: Entity) -> Iterator[tuple[str, str, str]]:
-    """(Path, kind referred to, id or key)."""
+    """Iterate over the references of an entity: path of the field, kind of the target, its id or key."""
     for attribute, path, target in _PLAIN_REFERENCES.get(kind, ()):
         wanted = getattr(entity, attribute)
         if wanted:
@@ -107,7 +106,7 @@ def _check_rule(rule: QualificationRule, _known: KnownNames) -> Iterator[Fault]:
     except ConfigError as error:
         yield from _prefix_config_faults(error)
     except ConditionError as error:
-        yield "config", str(error)
+        yield Fault("config", str(error))
 
 
 def _check_policy(policy: ContactPolicy, _known: KnownNames) -> Iterator[Fault]:
@@ -117,12 +116,12 @@ def _check_policy(policy: ContactPolicy, _known: KnownNames) -> Iterator[Fault]:
     except ConfigError as error:
         yield from _prefix_config_faults(error)
     except ConditionError as error:
-        yield "config", str(error)
+        yield Fault("config", str(error))
 
 
 def _prefix_config_faults(error: ConfigError) -> Iterator[Fault]:
-    for field, fault in error.faults:
-        yield f"config.{field}" if field else "config", fault
+    for field, message in error.faults:
+        yield Fault(f"config.{field}" if field else "config", message)
 
 
 def _check_offer(offer: Offer, _known: KnownNames) -> Iterator[Fault]:
@@ -135,33 +134,37 @@ def _check_offer(offer: Offer, _known: KnownNames) -> Iterator[Fault]:
         try:
             instant_ms(text)
         except InstantError as error:
-            yield path, str(error)
+            yield Fault(path, str(error))
     caps = offer.frequency_caps
     for (inner, narrow), (outer, wide) in (
         (("daily", caps.daily), ("weekly", caps.weekly)),
         (("weekly", caps.weekly), ("monthly", caps.monthly)),
     ):
         if narrow is not None and wide is not None and narrow > wide:
-            yield f"frequencyCaps.{inner}", f"{narrow} is more than {outer} allows, which is {wide}"
+            yield Fault(f"frequencyCaps.{inner}", f"{narrow} is more than {outer} allows, which is {wide}")
 
 
 def _check_creative(creative: Creative, _known: KnownNames) -> Iterator[Fault]:
     if len(creative.personalization) > MAX_PLACEHOLDERS:
-        yield "personalization", f"has {len(creative.personalization):,} variables; {MAX_PLACEHOLDERS:,} are allowed"
+        yield Fault(
+            "personalization", f"has {len(creative.personalization):,} variables; {MAX_PLACEHOLDERS:,} are allowed"
+        )
         return
     seen: set[str] = set()
     for index, variable in enumerate(creative.personalization):
         if variable.variable in seen:
-            yield f"personalization[{index}].variable", f"{variable.variable} occurs twice"
+            yield Fault(f"personalization[{index}].variable", f"{variable.variable} occurs twice")
         seen.add(variable.variable)
     for name, template in creative.content.items():
         if fault := find_template_fault(creative.template_type, name, template):
-            yield f"content.{name}", fault
+            yield Fault(f"content.{name}", fault)
 
 
 def _check_channel(channel: Channel, _known: KnownNames) -> Iterator[Fault]:
     if channel.channel_type is None:
-        yield "channelType", f"is required, because consent hangs on it: one of {', '.join(get_args(ChannelType))}"
+        yield Fault(
+            "channelType", f"is required, because consent hangs on it: one of {', '.join(get_args(ChannelType))}"
+        )
 
 
 def _check_custom_fields(entity: Category | SubCategory, _known: KnownNames) -> Iterator[Fault]:
@@ -169,22 +172,24 @@ def _check_custom_fields(entity: Category | SubCategory, _known: KnownNames) -> 
     for index, field in enumerate(entity.custom_fields):
         path = f"customFields[{index}]"
         if field.key in seen:
-            yield f"{path}.key", f"{field.key} occurs twice"
+            yield Fault(f"{path}.key", f"{field.key} occurs twice")
         seen.add(field.key)
         if field.type == "select" and not field.options:
-            yield f"{path}.options", "a field of type select needs options"
+            yield Fault(f"{path}.options", "a field of type select needs options")
         if field.type == "computed" and (fault := find_formula_fault(field.formula)):
-            yield f"{path}.formula", fault if field.formula else "a computed field needs a formula"
+            yield Fault(f"{path}.formula", fault if field.formula else "a computed field needs a formula")
 
 
 def _check_experiment(experiment: Experiment, _known: KnownNames) -> Iterator[Fault]:
     total = experiment.traffic_split.champion_pct + sum(one.traffic_pct for one in experiment.challengers)
     if abs(total - 100) > 1e-6:
-        yield "trafficSplit.championPct", f"the shares of champion and challengers add up to {total:g}, not to 100"
+        yield Fault(
+            "trafficSplit.championPct", f"the shares of champion and challengers add up to {total:g}, not to 100"
+        )
     seen = {experiment.champion_model_id}
     for index, challenger in enumerate(experiment.challengers):
         if challenger.model_id in seen:
-            yield f"challengers[{index}].modelId", f"{challenger.model_id} takes part twice"
+            yield Fault(f"challengers[{index}].modelId", f"{challenger.model_id} takes part twice")
         seen.add(challenger.model_id)
 
 
@@ -194,24 +199,24 @@ def _check_model(model: Model, _known: KnownNames) -> Iterator[Fault]:
     except ConfigError as error:
         yield from _prefix_config_faults(error)
     except ConditionError as error:
-        yield "config", str(error)
+        yield Fault("config", str(error))
 
 
 def _check_metric(metric: MetricDefinition, _known: KnownNames) -> Iterator[Fault]:
     if metric.source_field == "*" and metric.aggregate_function != "count":
-        yield "sourceField", f"{metric.aggregate_function} needs conversion_value; only count works on *"
+        yield Fault("sourceField", f"{metric.aggregate_function} needs conversion_value; only count works on *")
     for column, accepted in metric.filter_conditions.items():
         if column not in METRIC_FILTERS:
-            yield f"filterConditions.{column}", f"is not known; known are {', '.join(METRIC_FILTERS)}"
+            yield Fault(f"filterConditions.{column}", f"is not known; known are {', '.join(METRIC_FILTERS)}")
         elif not accepted:
-            yield f"filterConditions.{column}", "must name values; leave it out to count whatever it is"
+            yield Fault(f"filterConditions.{column}", "must name values; leave it out to count whatever it is")
 
 
 def _check_flow(flow: DecisionFlow, known: KnownNames) -> Iterator[Fault]:
     if not flow.draft:
         return
-    for node, fault in find_flow_faults(flow.draft, known.get("decision_flow", ())):
-        yield f"draft.{node}" if node else "draft", fault
+    for node_id, message in find_flow_faults(flow.draft, known.get("decision_flow", ())):
+        yield Fault(f"draft.{node_id}" if node_id else "draft", message)
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any, KnownNames], Iterator[Fault]]]] = {

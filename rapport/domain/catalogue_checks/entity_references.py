@@ -1,4 +1,4 @@
-"""What the free-form configs of rules, policies and flow nodes refer to."""
+"""References from the free-form configs of rules, policies and flow nodes to other entities."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, Node,
 from rapport.domain.decisions.flow_checks import list_nodes
 
 Reference = tuple[str, str, str]
-"""Path of a field, kind that it refers to, id or key."""
+"""Path of a field, kind of the target, id or key of the target."""
 METRIC: Final = "metric."
-"""Fields of conditions that begin so are behavioral metrics."""
+"""Prefix of fields in conditions that are behavioral metrics."""
 _KINDS: Final[Mapping[str, str]] = {
     "metric": "metric",
     "offerGroup": "offer",
@@ -31,17 +31,17 @@ _KINDS: Final[Mapping[str, str]] = {
     "profileId": "ranking_profile",
     "experimentId": "experiment",
 }
-"""Fields of configs, at any depth."""
+"""Kind of the target by field of a config, at any depth."""
 _IDS_OF_MODE: Final[Mapping[str, str]] = {"qualify": "qualification_rule", "contact_policy": "contact_policy"}
 
 
 def list_config_references(entity: ContactPolicy | QualificationRule) -> Iterator[Reference]:
-    """What the config of a rule or a policy refers to."""
+    """Iterate over the references in the config of a rule or policy."""
     yield from _list_nested_references("config", entity.config)
 
 
 def list_flow_references(flow: DecisionFlow) -> Iterator[Reference]:
-    """What the routes and the draft of a flow refer to."""
+    """Iterate over the references in the routes and the draft of a flow."""
     for index, route in enumerate(flow.routes):
         yield f"routes[{index}].channelId", "channel", route.channel_id
         if route.placement_id is not None:
@@ -51,12 +51,12 @@ def list_flow_references(flow: DecisionFlow) -> Iterator[Reference]:
 
 
 def list_node_references(node: Node, path: str) -> Iterator[Reference]:
-    """What the config of a node refers to, without the nodes inside it."""
+    """Iterate over the references in the config of a node, without those of nested nodes."""
     if node.type in _IDS_OF_MODE:
         yield from _list_named(f"{path}.ids", _IDS_OF_MODE[node.type], node.config.get("ids", ()))
     elif node.type == "conditional":
         yield from _list_nested_references(f"{path}.conditions", node.config.get("conditions", ()))
-    elif node.type != "set_properties":  # whose properties may be called anything
+    elif node.type != "set_properties":  # its properties can have any name
         yield from _list_nested_references(path, node.config)
 
 
@@ -75,7 +75,7 @@ def _list_nested_references(path: str, value: object) -> Iterator[Reference]:
 
 
 def _list_named(path: str, kind: str, value: object) -> Iterator[Reference]:
-    """One text, or each of a list of them; anything else is said elsewhere."""
+    """Iterate over a text or a list of texts; values of other types are reported by other checks."""
     if isinstance(value, str) and value:
         yield path, kind, value
     elif isinstance(value, list | tuple):

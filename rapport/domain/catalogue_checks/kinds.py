@@ -1,4 +1,4 @@
-"""Every kind of entity."""
+"""Kinds of entities."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ KINDS: Final[Mapping[str, type[Entity]]] = {
     "segment": Segment,
     "journey": Journey,
 }
-"""Every kind with its type, in an order in which each refers only to kinds before it or to itself."""
+"""Type of each kind; ordered so that each kind refers only to kinds before it or to itself."""

@@ -1,7 +1,7 @@
-"""What a catalogue says that silently does nothing, or something else than is meant.
+"""Linter of a catalogue: finds configurations that silently do nothing, or not what they seem to do.
 
-Nothing of it keeps a catalogue from being stored. All but ``cannot_be_read`` is about entities that are right by
-themselves; that is about what was stored when other things were allowed.
+A catalogue with warnings can be stored. All warnings except ``cannot_be_read`` concern valid entities; that one
+concerns entities that were stored when the validation was different.
 """
 
 from __future__ import annotations
@@ -29,53 +29,55 @@ _CAPS_IN_ALL: Final = ("maxPerDay", "maxPerWeek", "maxPerMonth")
 
 
 def lint_catalogue(entities: Entities) -> list[LintWarning]:
-    """Everything that is worth a second look, ordered by kind and id."""
-    shown, flows = ActiveCatalogue.build(entities), list_flows_in_use(entities)
-    found = [
-        *_lint_policies(_select_active(entities, "contact_policy", ContactPolicy), shown),
-        *_lint_rules(_select_active(entities, "qualification_rule", QualificationRule), shown),
-        *_lint_creatives(_select_active(entities, "creative", Creative), shown),
-        *lint_flows(entities, shown),
+    """Return all warnings about a catalogue, ordered by kind and id."""
+    active, flows = ActiveCatalogue.build(entities), list_flows_in_use(entities)
+    warnings = [
+        *_lint_policies(_select_active(entities, "contact_policy", ContactPolicy), active),
+        *_lint_rules(_select_active(entities, "qualification_rule", QualificationRule), active),
+        *_lint_creatives(_select_active(entities, "creative", Creative), active),
+        *lint_flows(entities, active),
         *lint_eligibility_steps(entities, flows),
         *lint_sources(entities, flows),
         *lint_placeholders(entities, flows),
-        *_lint_offers(_select_active(entities, "offer", Offer), shown),
+        *_lint_offers(_select_active(entities, "offer", Offer), active),
         *_lint_names(entities),
         *_lint_unreadable(entities),
     ]
-    return sorted(found, key=lambda one: (one.kind, one.id, one.code, one.field))
+    return sorted(warnings, key=lambda warning: (warning.kind, warning.id, warning.code, warning.field))
 
 
 def _select_active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
     return [one for one in entities.get(kind, ()) if isinstance(one, expected) and one.status is Status.ACTIVE]
 
 
-def _lint_policies(policies: Iterable[ContactPolicy], shown: ActiveCatalogue) -> Iterator[LintWarning]:
+def _lint_policies(policies: Iterable[ContactPolicy], active: ActiveCatalogue) -> Iterator[LintWarning]:
     for policy in policies:
-        yield from _lint_scopes("contact_policy", policy, shown)
+        yield from _lint_scopes("contact_policy", policy, active)
         for field, message in _find_contradictions(policy.config):
             yield LintWarning("contradictory_caps", "contact_policy", policy.id, f"config.{field}", message)
 
 
-def _lint_rules(rules: Iterable[QualificationRule], shown: ActiveCatalogue) -> Iterator[LintWarning]:
+def _lint_rules(rules: Iterable[QualificationRule], active: ActiveCatalogue) -> Iterator[LintWarning]:
     for rule in rules:
-        yield from _lint_scopes("qualification_rule", rule, shown)
+        yield from _lint_scopes("qualification_rule", rule, active)
 
 
-def _lint_scopes(kind: str, entity: ContactPolicy | QualificationRule, shown: ActiveCatalogue) -> Iterator[LintWarning]:
+def _lint_scopes(
+    kind: str, entity: ContactPolicy | QualificationRule, active: ActiveCatalogue
+) -> Iterator[LintWarning]:
     without_id = find_scope_faults(entity)
     for field, message in without_id:
         yield LintWarning("scope_without_id", kind, entity.id, field, message)
-    if not without_id and all(_is_matching_nothing(scope, shown) for scope in scopes_of(entity)):
+    if not without_id and all(_is_empty_scope(scope, active) for scope in scopes_of(entity)):
         named = ", ".join(describe_scope(scope) for scope in scopes_of(entity))
         message = f"it applies to {named}, and nothing that is active belongs to that"
         yield LintWarning("scope_matches_nothing", kind, entity.id, "scopes" if entity.scopes else "scopeId", message)
 
 
-def _is_matching_nothing(scope: Scope, shown: ActiveCatalogue) -> bool:
+def _is_empty_scope(scope: Scope, active: ActiveCatalogue) -> bool:
     if scope.scope in (ScopeKind.GLOBAL, ScopeKind.SEGMENT):  # segments are not part of the catalogue
         return False
-    known = shown.ids_of_scope(scope.scope)
+    known = active.ids_of_scope(scope.scope)
     return not known if scope.scope_id == EACH else scope.scope_id not in known
 
 
@@ -87,16 +89,16 @@ def _find_contradictions(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]
             yield narrow, f"{inner} is never reached: {wide} is {outer}"
 
 
-def _lint_creatives(creatives: Iterable[Creative], shown: ActiveCatalogue) -> Iterator[LintWarning]:
+def _lint_creatives(creatives: Iterable[Creative], active: ActiveCatalogue) -> Iterator[LintWarning]:
     for creative in creatives:
-        if creative.channel_id not in shown.channels:
-            what = "not active" if creative.channel_id in shown.all_channels else "unknown"
+        if creative.channel_id not in active.channels:
+            what = "not active" if creative.channel_id in active.all_channels else "unknown"
             message = f"channel {creative.channel_id!r} is {what}"
             yield LintWarning("creative_never_shown", "creative", creative.id, "channelId", message)
-        if creative.offer_id not in shown.offers:
+        if creative.offer_id not in active.offers:
             message = f"there is no active offer {creative.offer_id!r}"
             yield LintWarning("creative_never_shown", "creative", creative.id, "offerId", message)
-        placement = shown.placements.get(creative.placement_id or "")
+        placement = active.placements.get(creative.placement_id or "")
         if creative.placement_id and placement is None:
             message = f"there is no active placement {creative.placement_id!r}"
             yield LintWarning("creative_never_shown", "creative", creative.id, "placementId", message)
@@ -105,12 +107,12 @@ def _lint_creatives(creatives: Iterable[Creative], shown: ActiveCatalogue) -> It
             yield LintWarning("creative_never_shown", "creative", creative.id, "placementId", message)
 
 
-def _lint_offers(offers: Iterable[Offer], shown: ActiveCatalogue) -> Iterator[LintWarning]:
+def _lint_offers(offers: Iterable[Offer], active: ActiveCatalogue) -> Iterator[LintWarning]:
     for offer in offers:
-        if offer.id not in shown.creatives_of:
+        if offer.id not in active.creatives_of:
             message = "it has no active creative on an active channel, so that there is nothing to show of it"
             yield LintWarning("offer_without_creative", "offer", offer.id, "", message)
-        if offer.id not in shown.reached:
+        if offer.id not in active.reached:
             message = "no flow that requests can run ever returns it"
             yield LintWarning("offer_never_returned", "offer", offer.id, "", message)
         start_ms, end_ms = _parse_instant(offer.schedule.start_at), _parse_instant(offer.schedule.end_at)
@@ -123,11 +125,11 @@ def _lint_offers(offers: Iterable[Offer], shown: ActiveCatalogue) -> Iterator[Li
 
 
 def _lint_unreadable(entities: Entities) -> Iterator[LintWarning]:
-    """What is stored and active, and would not be taken as it is: such as a pattern in a dialect of old."""
+    """Find active entities that would not pass today's validation, such as a pattern in a former dialect."""
     for kind, effect in _EFFECTS.items():
         for entity in _select_active(entities, kind, Entity):
             for field, message in find_entity_faults(kind, entity, {}):
-                if not field.startswith("scope"):  # said already
+                if not field.startswith("scope"):  # reported by _lint_scopes
                     yield LintWarning("cannot_be_read", kind, entity.id, field, f"{effect}: {message}")
     for flow in _select_active(entities, "decision_flow", DecisionFlow):
         for node, message in find_flow_faults(flow.published) if flow.published_version else ():
@@ -150,7 +152,7 @@ def _parse_instant(text: str | None) -> float | None:
 
 
 def _lint_names(entities: Entities) -> Iterator[LintWarning]:
-    """Names that are not unique by rule, and mislead people where they repeat."""
+    """Find repeated names of kinds whose names need not be unique: allowed, but misleading."""
     for kind, some in entities.items():
         if kind in UNIQUE_NAMES:
             continue

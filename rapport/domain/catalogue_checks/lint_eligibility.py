@@ -1,4 +1,4 @@
-"""Gates that flows leave out or skip, and what decides who passes them."""
+"""Linter of eligibility: nodes that flows leave out or skip, and values that decide who is eligible."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SENT: Final = ("attributes.", "request.")
 
 
 def lint_eligibility_steps(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
-    """Find gates that flows leave out or skip although something active would apply, or run too early."""
+    """Find eligibility nodes that flows leave out or skip although active entities apply, or that run too early."""
     applying = {kind: _count_applicable(entities, kind) for kind in REQUIRED_NODES}
     by_key = {flow.key: flow for flow in flows}
     for flow in flows:
@@ -155,7 +155,7 @@ def _count_applicable(entities: Entities, kind: str) -> int:
 
 
 def _list_node_types(flow: DecisionFlow, flows: Mapping[str, DecisionFlow], depth: int) -> Iterator[str]:
-    """The types of all nodes that a flow may run, of flows that it calls, too."""
+    """Iterate over the types of all nodes that a flow can run, including those of flows that it calls."""
     for node in list_nodes(flow.published):
         yield node.type
         called = flows.get(str(node.config.get("flowKey"))) if node.type == "call_flow" else None

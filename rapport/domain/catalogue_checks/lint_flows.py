@@ -1,4 +1,4 @@
-"""Which offers flows can ever return, and what keeps a flow from returning anything."""
+"""Linter of flows: the offers that they can return at all, and flows that can never return anything."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ from rapport.domain.decisions.node_types import CONFIGS, FilterConfig, Inventory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveCatalogue:
-    """What can be shown at all: the active part of a catalogue.
+    """Active entities of a catalogue that decisions can show.
 
     Attributes:
-        offers: Active ones.
-        all_offers: Whatever their status.
-        creatives_of: Active creatives on active channels, by active offer.
-        reached: Offers that some flow can return.
+        offers: Active offers by id.
+        all_offers: Offers of any status.
+        creatives_of: Active creatives on active channels, by offer id.
+        channels: Active channels by id.
+        all_channels: Ids of channels of any status.
+        placements: Active placements by id.
+        reached: Ids of offers that some flow can return.
     """
 
     offers: Mapping[str, Offer]
@@ -40,7 +43,7 @@ class ActiveCatalogue:
 
     @classmethod
     def build(cls, entities: Entities) -> ActiveCatalogue:
-        """Gather it."""
+        """Collect the active entities of a catalogue."""
         all_offers = [one for one in entities.get("offer", ()) if isinstance(one, Offer)]
         offers = {one.id: one for one in all_offers if one.status is Status.ACTIVE}
         all_channels = [one for one in entities.get("channel", ()) if isinstance(one, Channel)]
@@ -69,7 +72,7 @@ class ActiveCatalogue:
         )
 
     def ids_of_scope(self, kind: ScopeKind) -> frozenset[str | None]:
-        """What a scope of a kind may name so that something active belongs to it."""
+        """Return the ids that a scope of some kind can name so that it covers an active entity."""
         groups: Mapping[ScopeKind, Iterable[str | None]] = {
             ScopeKind.OFFER: self.offers,
             ScopeKind.CREATIVE: [one.id for some in self.creatives_of.values() for one in some],
@@ -82,13 +85,13 @@ class ActiveCatalogue:
 
 
 def list_flows_in_use(entities: Entities) -> Sequence[DecisionFlow]:
-    """The flows that requests can run; the base flow is one of them where no other is the default."""
+    """Return the flows that requests can run; they include the base flow if no other flow is the default."""
     flows = _list_runnable(entities)
     return flows if any(flow.is_default for flow in flows) else [*flows, BASE_FLOW]
 
 
-def lint_flows(entities: Entities, shown: ActiveCatalogue) -> Iterator[LintWarning]:
-    """What is worth a second look in flows."""
+def lint_flows(entities: Entities, active: ActiveCatalogue) -> Iterator[LintWarning]:
+    """Find flows that can never return anything or are never run, and nodes that do nothing."""
     for flow in entities.get("decision_flow", ()):
         if not isinstance(flow, DecisionFlow) or flow.status is not Status.ACTIVE:
             continue
@@ -96,7 +99,7 @@ def lint_flows(entities: Entities, shown: ActiveCatalogue) -> Iterator[LintWarni
             message = "it is active but was never published, so that no request can run it"
             yield LintWarning("flow_not_published", "decision_flow", flow.id, "", message)
             continue
-        left, why, node = _find_returned(flow.published, shown.all_offers, shown.creatives_of)
+        left, why, node = _find_returned(flow.published, active.all_offers, active.creatives_of)
         if not left:
             yield LintWarning(
                 "flow_returns_nothing", "decision_flow", flow.id, f"published.{node}" if node else "", why
@@ -115,7 +118,7 @@ def _list_runnable(entities: Entities) -> list[DecisionFlow]:
 
 
 def _lint_shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
-    """Flows that another one, first by id, is always taken instead of."""
+    """Find routes and defaults of flows that are never used, because a flow with a smaller id has them, too."""
     taken: dict[object, str] = {}
     for flow in sorted(flows, key=lambda one: one.id):
         claims: list[tuple[str, object, str]] = [
@@ -133,10 +136,9 @@ def _lint_shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
 def _find_returned(
     nodes: Sequence[Node], offers: Iterable[Offer], creatives: Mapping[str, Sequence[Creative]]
 ) -> tuple[list[Offer], str, str]:
-    """The offers that may get through a flow; if none, why, and the node that lets none through.
+    """Return the offers that can pass a flow; if there are none, also the reason and the id of the blocking node.
 
-    Only what does not depend on the request or the customer is worked out; everything else is taken to let offers
-    through.
+    Only conditions that depend neither on the request nor on the customer are evaluated; all others count as passed.
     """
     left = list(offers)
     for node in nodes:
@@ -162,7 +164,7 @@ def _find_returned(
 def _read_node_config(node: Node) -> object:
     try:
         return read_config(node.config, CONFIGS[node.type])
-    except (ConfigError, KeyError):  # said when it was published
+    except (ConfigError, KeyError):  # reported when the flow was published
         return None
 
 
@@ -184,7 +186,7 @@ def _can_pass(offer: Offer, config: FilterConfig) -> bool:
 
 
 def _evaluate_condition(offer: Offer, condition: Condition) -> bool | None:
-    """Whether an offer fulfils a condition; None if that depends on more than the offer."""
+    """Return whether an offer fulfils a condition; None if that depends on more than the offer."""
     namespace, _, path = condition.field.partition(".")
     if namespace != "offer":
         return None
@@ -204,25 +206,25 @@ def _read_field(offer: Offer, path: str) -> Any:  # noqa: ANN401 - whatever offe
 
 
 def _find_contradiction(conditions: Sequence[Condition]) -> str:
-    """Two conditions on one field that exclude each other, in words; empty if there are none."""
-    for one, other in combinations(conditions, 2):
-        if one.field == other.field and (_is_exclusive(one, other) or _is_exclusive(other, one)):
-            return f"{_describe_condition(one)} and {_describe_condition(other)}"
+    """Describe two conditions on the same field that exclude each other; empty if there are none."""
+    for first, other in combinations(conditions, 2):
+        if first.field == other.field and (_is_exclusive(first, other) or _is_exclusive(other, first)):
+            return f"{_describe_condition(first)} and {_describe_condition(other)}"
     return ""
 
 
-def _is_exclusive(one: Condition, other: Condition) -> bool:
-    """Whether every value that fulfils the first fails the second, as far as that is seen from the two alone."""
-    if one.operator in ("is_null", "not_exists"):
+def _is_exclusive(first: Condition, other: Condition) -> bool:
+    """Return whether every value that fulfils the first condition fails the second; False if that is uncertain."""
+    if first.operator in ("is_null", "not_exists"):
         return other.operator in ("is_not_null", "exists", "eq", "gt", "gte", "lt", "lte", "in", "contains")
-    values = [one.value] if one.operator == "eq" else one.value if one.operator == "in" else None
+    values = [first.value] if first.operator == "eq" else first.value if first.operator == "in" else None
     try:
         if isinstance(values, list | tuple):
             test = compile_condition(other)
             return not any(test.holds(value) for value in values)
-        if one.operator in ("gt", "gte") and other.operator in ("lt", "lte"):
-            strict = one.operator == "gt" or other.operator == "lt"
-            return bool(one.value >= other.value if strict else one.value > other.value)
+        if first.operator in ("gt", "gte") and other.operator in ("lt", "lte"):
+            strict = first.operator == "gt" or other.operator == "lt"
+            return bool(first.value >= other.value if strict else first.value > other.value)
     except (ConditionError, TypeError):
         return False
     return False

@@ -1,4 +1,4 @@
-"""Placeholders of creatives that may be without a value, so that their offers are not shown."""
+"""Linter of placeholders: finds those that can be without a value, so that their offers are not shown."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
 
 
 class _GuaranteedValues:
-    """The values that a candidate has for sure, and those that depend on fields.
+    """Names that always have a value for a candidate, and computed names with the fields that they depend on.
 
     Args:
         fixed: Dotted names that always have a value.
-        computed: Names with their formulas, in the order in which they are worked out.
+        computed: Computed names with their formulas, in the order of evaluation.
     """
 
     def __init__(self, fixed: frozenset[str], computed: Iterable[tuple[str, Expression]]) -> None:
@@ -50,25 +50,22 @@ class _GuaranteedValues:
             self._missing[name] = frozenset[str]().union(*map(self.missing, direct))
 
     def missing(self, name: str) -> frozenset[str]:
-        """The fields without which a name may have no value; none if it always has one."""
+        """Return the fields without which a name can lack a value; empty if it always has one."""
         return self._missing.get(name, frozenset({name}))
 
 
 class _FlowOutputs(NamedTuple):
-    """What a flow adds to its candidates: properties by name, and computed values."""
+    """Values that a flow adds to its candidates: names of properties, and computed values."""
 
     properties: frozenset[str]
     computed: Sequence[tuple[str, Expression]]
 
 
 def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
-    """Find the placeholders without which an offer may not be shown, of active creatives of active offers.
+    """Find placeholders of active creatives of active offers that can be without a value.
 
-    What is known of customers is never guaranteed: a customer of whom nothing is stored gets decisions, too.
-
-    Args:
-        entities: The catalogue.
-        flows: Those that requests can run.
+    Attributes of customers are never guaranteed: customers without any stored attributes get decisions, too. ``flows``
+    are those that requests can run.
     """
     offers = {one.id: one for one in _select_active(entities, "offer", Offer)}
     categories = {one.id: one for one in entities.get("category", ()) if isinstance(one, Category)}
@@ -94,7 +91,7 @@ def _select_active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
 
 
 def _list_guaranteed_metrics(entities: Entities) -> frozenset[str]:
-    """Counts and sums are 0 where there is nothing; the other metrics have no value then."""
+    """Return the metrics that always have a value: counts and sums, which are 0 without events."""
     metrics = _select_active(entities, "metric", MetricDefinition)
     return frozenset(f"metric.{one.key}" for one in metrics if one.aggregate_function in ("count", "sum"))
 
@@ -147,7 +144,7 @@ def _find_outputs(flow: DecisionFlow, flows: Mapping[str, DecisionFlow]) -> _Flo
             properties |= {name for name, value in config.properties.items() if value is not None}
         elif isinstance(config, ComputeConfig):
             for one in config.fields:
-                with suppress(FormulaError):  # said when it was published
+                with suppress(FormulaError):  # reported when the flow was published
                     computed.append((one.name, compile_formula(one.formula).expression))
     return _FlowOutputs(frozenset(properties), computed)
 
@@ -158,7 +155,7 @@ def _list_configs(nodes: Iterable[Node], flows: Mapping[str, DecisionFlow], dept
             continue
         try:
             config = read_config(node.config, _KINDS[node.type])
-        except ConfigError:  # likewise
+        except ConfigError:  # reported when the flow was published
             continue
         if isinstance(config, CallConfig):
             called = flows.get(config.flow_key)

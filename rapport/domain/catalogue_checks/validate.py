@@ -1,6 +1,6 @@
-"""Whether a catalogue may be as it is to become.
+"""Validation of changes to a catalogue.
 
-Every entity is right by itself, references lead somewhere, names and keys are unique.
+Every changed entity must be valid by itself, its references must exist, and names and keys must be unique.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.decisions.catalogue import BASE_FLOW_KEY
+from rapport.domain.faults import Fault
 from rapport.domain.profiles.attributes import find_schema_faults
 
 Entities = Mapping[str, Sequence[Entity]]
-"""A catalogue: what exists, by kind."""
+"""Catalogue: entities by kind."""
 UNIQUE_NAMES: Final = frozenset(
     {
         "category",
@@ -30,16 +31,16 @@ UNIQUE_NAMES: Final = frozenset(
         "channel",
     }
 )
-"""Kinds whose names tell entities apart; names of other kinds may repeat."""
+"""Kinds whose names must be unique; names of other kinds may repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntityFault:
-    """One thing that is wrong with an entity.
+    """Fault of an entity in the catalogue.
 
     Attributes:
         field: Path of the field, as in JSON.
-        message: What is wrong and what would be right.
+        message: States what is wrong and what would be right.
     """
 
     kind: str
@@ -49,27 +50,27 @@ class EntityFault:
 
 
 def find_faults(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[EntityFault]:
-    """Everything that is wrong with some entities.
+    """Return all faults of changed entities.
 
     Args:
-        changed: Those that are checked, with their kinds.
-        after: The whole catalogue with them in it.
+        changed: Entities to check, with their kinds.
+        after: Whole catalogue after the changes.
     """
     known = list_known_names(after)
-    flaws: list[EntityFault] = []
+    faults: list[EntityFault] = []
     for kind, entity in changed:
-        found = [*find_entity_faults(kind, entity, known), *_find_duplicates(kind, entity, after.get(kind, ()))]
+        entity_faults = [*find_entity_faults(kind, entity, known), *_find_duplicates(kind, entity, after.get(kind, ()))]
         if isinstance(entity, CustomerSchema):
             others = (one for one in after.get(kind, ()) if isinstance(one, CustomerSchema))
-            found += find_schema_faults(entity, others)
-        flaws += [EntityFault(kind, entity.id, field, message) for field, message in found]
-    return flaws
+            entity_faults += find_schema_faults(entity, others)
+        faults += [EntityFault(kind, entity.id, field, message) for field, message in entity_faults]
+    return faults
 
 
 def apply_changes(
     entities: Entities, put: Iterable[tuple[str, Entity]], gone: Iterable[tuple[str, str]] = ()
 ) -> Entities:
-    """A catalogue with some entities put into it, and others, by kind and id, taken out."""
+    """Return a catalogue in which some entities are added or replaced, and others, by kind and id, removed."""
     by_id = {kind: {entity.id: entity for entity in entities.get(kind, ())} for kind in KINDS}
     for kind, entity in put:
         by_id[kind][entity.id] = entity
@@ -79,33 +80,33 @@ def apply_changes(
 
 
 def is_same(one: Entity, other: Entity) -> bool:
-    """Whether two entities say the same; as values, a list and a tuple of equal items differ."""
+    """Return whether two entities have equal fields; unlike ``==``, a list equals a tuple of equal items."""
     return bool(to_full_fields(one) == to_full_fields(other))
 
 
 def list_known_names(entities: Entities) -> Mapping[str, frozenset[str]]:
-    """What may be referred to, by kind: ids and keys."""
+    """Return the names that references may use, ids and keys, by kind."""
     known = {
         kind: {entity.id for entity in entities.get(kind, ())}
         | {key for entity in entities.get(kind, ()) if (key := getattr(entity, "key", ""))}
         for kind in KINDS
     }
     known["decision_flow"].add(BASE_FLOW_KEY)
-    del known["segment"]  # requests may say themselves in which segments customers are
+    del known["segment"]  # requests can put customers into segments that the catalogue does not define
     return {kind: frozenset(names) for kind, names in known.items()}
 
 
-def is_draft_fault(flaw: EntityFault) -> bool:
-    """Whether it is about the nodes of a flow that are still being worked on: they are checked when it is published."""
-    return flaw.kind == "decision_flow" and (flaw.field == "draft" or flaw.field.startswith("draft."))
+def is_draft_fault(fault: EntityFault) -> bool:
+    """Return whether a fault concerns the draft of a flow, which is checked when the flow is published."""
+    return fault.kind == "decision_flow" and (fault.field == "draft" or fault.field.startswith("draft."))
 
 
-def _find_duplicates(kind: str, entity: Entity, others: Sequence[Entity]) -> Iterator[tuple[str, str]]:
+def _find_duplicates(kind: str, entity: Entity, others: Sequence[Entity]) -> Iterator[Fault]:
     key = getattr(entity, "key", "")
     for other in others:
         if other.id == entity.id:
             continue
         if key and getattr(other, "key", "") == key:
-            yield "key", f"{key!r} is the key of {other.id!r} already"
+            yield Fault("key", f"{key!r} is the key of {other.id!r} already")
         if kind in UNIQUE_NAMES and other.name.casefold() == entity.name.casefold():
-            yield "name", f"{other.id!r} is called {other.name!r} already"
+            yield Fault("name", f"{other.id!r} is called {other.name!r} already")

@@ -1,4 +1,4 @@
-"""What the linter says."""
+"""Warnings of the catalogue linter."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Code = Literal[
 
 
 class LintWarning(msgspec.Struct, frozen=True):
-    """One thing that is worth a second look.
+    """Warning about an entity that is valid but probably does not do as intended.
 
     Attributes:
-        code: Stable.
-        kind: Of the entity.
-        id: Of the entity.
+        code: Stable code of the warning's type.
+        kind: Kind of the entity.
+        id: Id of the entity.
         field: Path of the field, as in JSON; empty for the entity as a whole.
-        message: What happens, or does not.
+        message: Describes the effect of the configuration.
     """
 
     code: Code
