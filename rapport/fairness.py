@@ -1,4 +1,4 @@
-"""Turns: no tenant waits for more than one piece of work of each other before each piece of its own."""
+"""Fair scheduling: tenants take turns, and failing work backs off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOTHING: Final = object()
 
 
 def take_turns(items: Iterable[T], tenant_of: Callable[[T], Hashable]) -> Iterator[T]:
-    """Order items so that tenants take turns; those of one tenant stay in their order."""
+    """Order items so that tenants take turns; those of one tenant keep their order."""
     of_tenant: dict[Hashable, list[T]] = {}
     for item in items:
         of_tenant.setdefault(tenant_of(item), []).append(item)
@@ -23,13 +23,13 @@ def take_turns(items: Iterable[T], tenant_of: Callable[[T], Hashable]) -> Iterat
 
 
 class Backoff(Generic[K]):
-    """Remembers what failed, and leaves it alone the longer the more often it has.
+    """Exponential backoff by key.
 
     Args:
-        first_s: After the first failure; it doubles with each further one in a row.
-        longest_s: As far as it grows.
-        most: Keys that are remembered; beyond, the oldest are forgotten.
-        clock: Seconds.
+        first_s: Pause after the first failure; it doubles with each further one in a row.
+        longest_s: Longest pause.
+        most: Most keys remembered; beyond, the oldest are forgotten.
+        clock: Returns seconds; monotonic.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Backoff(Generic[K]):
         self._failures: OrderedDict[K, tuple[int, float]] = OrderedDict()
 
     def is_due(self, key: K) -> bool:
-        """Whether it may be tried."""
+        """Say whether a key may be tried now."""
         return self._failures.get(key, (0, 0.0))[1] <= self._clock()
 
     def note_failure(self, key: K) -> None:
-        """Leave it alone for a while."""
+        """Lengthen the key's pause and start it."""
         failures = self._failures.pop(key, (0, 0.0))[0] + 1
         pause_s = min(self._first_s * 2.0 ** min(failures - 1, 30), self._longest_s)
         self._failures[key] = failures, self._clock() + pause_s
@@ -59,5 +59,5 @@ class Backoff(Generic[K]):
             self._failures.popitem(last=False)
 
     def note_success(self, key: K) -> None:
-        """Forget that it ever failed."""
+        """Forget the key's failures."""
         self._failures.pop(key, None)

@@ -1,4 +1,4 @@
-"""Python's search for reference cycles, set for processes that serve."""
+"""Garbage collection of reference cycles, tuned for serving processes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import gc
 from typing import Final
 
 _ALLOCATIONS: Final = 20_000
-"""Python looks for cycles after so many more allocations than deallocations. Its own 700 are less than a few requests
-or one batch make: a fifth of the API's time went into looking."""
+"""Net allocations between two collections. Python's default of 700 is less than a few requests or one batch make: a
+fifth of the API's time went into collections."""
 
 
 def collect_rarely() -> None:
-    """Look for cycles less often, and never again among what exists already. Called once a process has been set up."""
+    """Collect less often, and never the objects that exist already. Called once a process has been set up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS)

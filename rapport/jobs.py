@@ -1,8 +1,8 @@
-"""Background work that goes on whatever happens, and says how it goes.
+"""Background jobs: periodic work that survives failures and reports its state.
 
-A job is one pass of work that is done again and again. Whatever a pass raises is logged, counted and shown; the next
-one comes later the more passes in a row have failed. Each pass should see to all tenants as far as it can and raise at
-its end what kept it from some of them.
+A job is one pass of work that is repeated. Whatever a pass raises is logged, counted and shown; the next
+one comes later the more passes in a row have failed. Each pass should process all tenants as far as it can and raise at
+its end the errors of those that failed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 SPREAD: Final = 0.1
-"""By what part of itself a pause is longer or shorter at random, so that processes do not keep step."""
+"""Random part by which a pause is longer or shorter, so that processes do not run in step."""
 STOP_S: Final = 12.0
-"""Longer than a job takes to clean up after it was cancelled."""
+"""Longest time that a job may take to clean up after it was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is to be done again and again.
+    """Definition of a job.
 
     Attributes:
-        name: In logs, metrics and lists.
-        work: One pass; or what never returns until it is cancelled.
+        name: Name in logs, metrics and lists.
+        work: One pass; or a coroutine that never returns until it is cancelled.
         every_s: From the end of one pass to the next.
         first_after_s: From the start of the process to the first pass.
         retry_s: The pause after a pass that failed; it doubles with each further one in a row.
-        longest_retry_s: As far as it grows.
-        at_end: Done once more after the last pass.
+        longest_retry_s: Longest such pause.
+        at_end: Called once more after the last pass.
     """
 
     name: str
@@ -54,15 +54,15 @@ class Job:
 
 @dataclass(slots=True, kw_only=True)
 class JobState:
-    """How it goes with a job; times in Unix seconds.
+    """State of a job; times in Unix seconds.
 
     Attributes:
-        started_at: The latest pass.
-        succeeded_at: The end of the latest pass that succeeded.
-        failed_at: Likewise, that failed.
-        error: The type of what that one raised; the logs have its text, which may name what no caller should see.
-        failures: Passes that have failed since the last one that succeeded.
-        due_at: The next pass; None while one runs.
+        started_at: Start of the latest pass.
+        succeeded_at: End of the latest pass that succeeded.
+        failed_at: End of the latest pass that failed.
+        error: Type of its error; the logs have the text, which may name what no caller should see.
+        failures: Failed passes since the last success.
+        due_at: Start of the next pass; None while one runs.
     """
 
     name: str
@@ -76,10 +76,10 @@ class JobState:
 
 
 class PartialFailureError(Exception):
-    """A pass has seen to everything, and some of it failed: that is shown, and the next pass comes when it is due.
+    """A pass processed everything, and some of it failed: that is shown, and the next pass is not delayed.
 
     Attributes:
-        errors: What was raised.
+        errors: Errors of the failed parts.
     """
 
     def __init__(self, errors: Sequence[Exception]) -> None:
@@ -88,7 +88,7 @@ class PartialFailureError(Exception):
 
 
 class JobMetrics:
-    """What Prometheus sees of jobs; several processes of one machine are put together."""
+    """Prometheus metrics of jobs; several processes of one machine are combined."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.failures = Counter("rapport_job_failures", "Passes that failed", ["job"], registry=registry)
@@ -101,12 +101,12 @@ def _gauge(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
 
 
 class Jobs:
-    """Runs jobs beside each other.
+    """Runs jobs concurrently.
 
     Args:
-        jobs: Their names differ.
-        metrics: Where passes are counted.
-        clock: Unix seconds.
+        jobs: Jobs with different names.
+        metrics: Metrics that count the passes.
+        clock: Returns Unix seconds.
     """
 
     def __init__(self, jobs: Iterable[Job], metrics: JobMetrics, clock: Callable[[], float] = time.time) -> None:
@@ -117,11 +117,11 @@ class Jobs:
 
     @property
     def states(self) -> Sequence[JobState]:
-        """How it goes with each."""
+        """State of each job."""
         return list(self._states.values())
 
     async def run(self) -> None:
-        """Work until cancelled, and then clean up."""
+        """Run until cancelled, and then clean up."""
         tasks = [asyncio.create_task(self._keep(job), name=job.name) for job in self._jobs.values()]
         try:
             await asyncio.Event().wait()
@@ -146,7 +146,7 @@ class Jobs:
         await asyncio.sleep(pause_s)
 
     async def _pass(self, job: Job) -> float:
-        """Do one pass; the pause after it."""
+        """Run one pass and return the pause after it."""
         state = self._states[job.name]
         state.started_at, state.due_at = self._clock(), None
         try:
@@ -176,17 +176,17 @@ class Jobs:
 
 
 async def run_for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:
-    """Work on items one after the other; one that fails keeps no other from being worked on.
+    """Process items one after the other; a failing item does not keep the others from being processed.
 
     Raises:
-        PartialFailureError: With what those that failed have raised.
+        PartialFailureError: With the errors of the items that failed.
     """
     if errors := await try_each(items, work):
         raise PartialFailureError(errors)
 
 
 async def try_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> list[Exception]:
-    """Like :func:`run_for_each`; returns what was raised."""
+    """Process items like :func:`run_for_each`, and return the errors."""
     errors: list[Exception] = []
     for item in items:
         try:
@@ -197,6 +197,7 @@ async def try_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -
 
 
 def _list_types(error: BaseException) -> str:
+    """List the types of an error's parts."""
     errors: Sequence[BaseException] = error.errors if isinstance(error, PartialFailureError) else [error]
     return ", ".join(sorted({type(one).__name__ for one in errors}))
 
@@ -206,19 +207,19 @@ def _find_cause(error: BaseException) -> BaseException:
 
 
 def _is_cancelled() -> bool:
-    """Whether this task is to end, and not only what it waited for."""
+    """Say whether this task is cancelled, and not only the one it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]], *, again_after_s: float) -> None:
-    """Cancel tasks, again and again until they have ended, and forget what they raised.
+    """Cancel tasks, again and again until they have ended, and drop their errors.
 
     Before Python 3.12 ``asyncio.wait_for``, which Kafka's client is full of, may lose a cancellation.
 
     Args:
-        tasks: What to end.
-        again_after_s: How long a task may take to clean up before it is cancelled once more.
+        tasks: Tasks to cancel.
+        again_after_s: Time for a task's cleanup before it is cancelled once more.
     """
     asked = set(tasks)
     pending = asked

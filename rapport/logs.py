@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send our logs and those of the libraries to stderr in one format. Called once, by process entry points."""
+    """Send all logs, those of libraries too, to stderr in one format. Called once, by process entry points."""
     is_console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     renderers: list[structlog.types.Processor] = (
         [_show, structlog.dev.ConsoleRenderer()] if is_console else [structlog.processors.JSONRenderer()]
@@ -53,5 +53,5 @@ def configure_logs(settings: Settings) -> None:
 
 
 def _show(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Take from the texts of a line what a terminal would obey."""
+    """Escape terminal control characters in a line's texts."""
     return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -15,7 +15,7 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class StreamMetrics:
-    """What a stream worker reports."""
+    """Metrics of a stream worker."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -72,5 +72,5 @@ class StreamMetrics:
             self._queries.labels(name).observe(time.perf_counter() - started)
 
     def render(self) -> bytes:
-        """The metrics in Prometheus' text format."""
+        """Render the metrics in Prometheus' text format."""
         return generate_latest(self.registry)

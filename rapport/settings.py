@@ -1,4 +1,4 @@
-"""Every setting of Rapport, read from the environment in one place and only by process entry points."""
+"""Settings of Rapport, read from the environment in one place and only by process entry points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SettingsError(ValueError):
 
 
 class Secret:
-    """A value that does not print."""
+    """Text that does not print."""
 
     __slots__ = ("_value",)
 
@@ -39,7 +39,7 @@ class Secret:
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach Kafka and what the topics are called."""
+    """Kafka connection, topics and client options."""
 
     bootstrap: str = "127.0.0.1:9092"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -57,17 +57,17 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     idempotent_producer: bool = True
     """Off for the embedded broker, which does not know producer ids; the idempotency keys guard against repeats."""
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"
-    """Of what is written; events can be read however they were compressed."""
+    """Compression of produced messages; any compression can be read."""
     session_timeout_s: float = 6.0
     rebalance_timeout_s: float = 4.0
     """Short on purpose: the embedded broker waits half of it at each join."""
 
 
 class ClickHouseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach ClickHouse."""
+    """ClickHouse connection."""
 
     url: str = "http://127.0.0.1:8123"
-    """May name a user and a password, which then count before those below."""
+    """May name a user and a password, which then take precedence over those below."""
     user: str = "default"
     password: Secret = Secret("")
     database: str = "rapport"
@@ -77,7 +77,7 @@ class ClickHouseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stream worker batches and reports."""
+    """Batches, refreshes and reports of a stream worker."""
 
     consumer: Literal["lean", "stock"] = "lean"
     batch_max_events: int = 20_000
@@ -86,9 +86,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     dedup_horizon_hours: int = 168
     claim_timeout_s: float = 60.0
     refresh_s: float = 3.0
-    """How often tenants, outcome types and repair requests are looked up."""
+    """Seconds between refreshes of tenants, outcome types and repair requests."""
     journeys_s: float = 1.0
-    """How often it is looked who enters a journey and whose wait in one is over."""
+    """Seconds between checks for new entries into journeys and for due enrolments."""
     host: str = "127.0.0.1"
     port: int = 9180
     """Serves /metrics and /health/*; 0 takes a free port."""
@@ -97,55 +97,55 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the API listens, whom it lets in and what it does under load."""
+    """Network, authentication, limits and caches of the API."""
 
     host: str = "127.0.0.1"
     port: int = 3000
     workers: int = 1
     """Processes that share the port."""
     key_pepper: Secret = Secret("")
-    """Keys are stored as HMAC-SHA256 under it; without it nobody is let in. At least 16 characters."""
+    """Keys are stored as HMAC-SHA256 under it; without it every request is refused. At least 16 characters."""
     trusted_tenant: str = ""
     """For development, on loopback only: requests that name this tenant in X-Tenant-Id need no key."""
     trusted_proxies: str = ""
-    """Networks, as CIDRs with commas between, whose X-Forwarded-For says where a visitor is. Without any, nobody is
-    recognised by address and browser."""
+    """Networks, as CIDRs with commas between, whose X-Forwarded-For is trusted. Without any, no visitor is recognised
+    by address and browser."""
     shared_state: str = "memory"
-    """Where processes keep what they must know of each other (rate limits, reservations, idempotency keys of the last
-    minutes): memory, for one process, or redis://host:port."""
+    """Store of the state that processes share (rate limits, reservations, idempotency keys of the last minutes):
+    memory, for one process, or redis://host:port."""
     route_limits: str = ""
     """Limits below the tenant's, such as ``POST /api/v1/respond=600; GET /api/v1/interaction-history=60`` a minute."""
     max_body_bytes: int = 1_048_576
     max_bulk_bytes: int = 10_485_760
     body_budget_bytes: int = 67_108_864
-    """Bytes of bodies that a process holds at the same time; a tenant's at most half of them."""
+    """Most bytes of bodies that a process holds at the same time; a tenant's at most half of them."""
     body_s: float = 30.0
-    """How long a body may take to arrive."""
+    """Longest time for a body to arrive."""
     idle_s: float = 30.0
-    """How long a connection may stay without a complete head of a request."""
+    """Longest time that a connection may stay without a complete head of a request."""
     max_connections: int = 10_000
-    """Of each process; fewer where the system allows fewer open files."""
+    """Most connections of each process; fewer where the system allows fewer open files."""
     kafka_timeout_s: float = 5.0
-    """How long a write waits for Kafka's acknowledgement before it answers 503."""
+    """Longest wait of a write for Kafka's acknowledgement before it answers 503."""
     loader: bool = True
-    """Whether reads that arrive together share one query."""
+    """Reads that arrive together share one query (request coalescing)."""
     loader_max_batch: int = 128
     reservation_s: float = 900.0
-    """How long an exposure that was decided counts before an impression is reported; then it lapses."""
+    """Lifetime of a reservation until its impression is reported; then it lapses."""
     key_cache_s: float = 10.0
-    """How long a key that was looked up is trusted; revocation takes effect within it."""
+    """Lifetime of a cached key; revocation takes effect within it."""
     segment_refresh_s: float = 300.0
-    """How old the members of an active segment may become before they are worked out again."""
+    """Oldest age of an active segment's members before they are computed again."""
     clv_max_age_s: float = 86_400.0
-    """How old customers' values may be before they are worked out anew."""
+    """Oldest age of customers' lifetime values before they are computed again."""
     profile_section_s: float = 2.0
-    """How long a unified profile waits for each of its sections."""
+    """Longest wait of a unified profile for each of its sections."""
     profile_retention_days: float = 30.0
-    """A contact profile that nobody reads or changes for so long expires; 0 for never."""
+    """Days without a read or change after which a contact profile expires; 0 for never."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a Rapport process can be told."""
+    """All settings of a Rapport process."""
 
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
@@ -160,30 +160,32 @@ def from_env(env: Mapping[str, str]) -> Settings:
     """Build the settings from environment variables.
 
     Raises:
-        SettingsError: Listing every variable that is wrong, and what would have been right.
+        SettingsError: With every variable that is wrong, and what would have been right.
     """
     faults: list[str] = []
     settings = Settings(
-        kafka=_section(KafkaSettings, "KAFKA_", env, faults),
-        clickhouse=_section(ClickHouseSettings, "CLICKHOUSE_", env, faults),
-        worker=_section(WorkerSettings, "RAPPORT_WORKER_", env, faults),
-        api=_section(ApiSettings, "RAPPORT_API_", env, faults),
-        clv=_section(ClvRules, "RAPPORT_CLV_", env, faults),
-        log_format=_value("RAPPORT_LOG_FORMAT", env, Settings, "log_format", faults),
-        log_level=_value("RAPPORT_LOG_LEVEL", env, Settings, "log_level", faults),
+        kafka=_read_section(KafkaSettings, "KAFKA_", env, faults),
+        clickhouse=_read_section(ClickHouseSettings, "CLICKHOUSE_", env, faults),
+        worker=_read_section(WorkerSettings, "RAPPORT_WORKER_", env, faults),
+        api=_read_section(ApiSettings, "RAPPORT_API_", env, faults),
+        clv=_read_section(ClvRules, "RAPPORT_CLV_", env, faults),
+        log_format=_read_value("RAPPORT_LOG_FORMAT", env, Settings, "log_format", faults),
+        log_level=_read_value("RAPPORT_LOG_LEVEL", env, Settings, "log_level", faults),
     )
-    faults += _contradictions(settings)
+    faults += _find_contradictions(settings)
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
 
 
-def _section(struct: type[T], prefix: str, env: Mapping[str, str], faults: list[str]) -> T:
+def _read_section(struct: type[T], prefix: str, env: Mapping[str, str], faults: list[str]) -> T:
     names = [field.name for field in msgspec.structs.fields(struct)]
-    return struct(**{name: _value(prefix + name.upper(), env, struct, name, faults) for name in names})
+    return struct(**{name: _read_value(prefix + name.upper(), env, struct, name, faults) for name in names})
 
 
-def _value(variable: str, env: Mapping[str, str], struct: type[msgspec.Struct], name: str, faults: list[str]) -> Any:  # noqa: ANN401 - the type is the field's own
+def _read_value(
+    variable: str, env: Mapping[str, str], struct: type[msgspec.Struct], name: str, faults: list[str]
+) -> Any:  # noqa: ANN401 - the type is the field's own
     field = next(f for f in msgspec.structs.fields(struct) if f.name == name)
     if variable not in env:
         return field.default
@@ -197,7 +199,7 @@ def _value(variable: str, env: Mapping[str, str], struct: type[msgspec.Struct], 
         return field.default
 
 
-def _contradictions(settings: Settings) -> list[str]:
+def _find_contradictions(settings: Settings) -> list[str]:
     worker, kafka, clickhouse, api = settings.worker, settings.kafka, settings.clickhouse, settings.api
     checks = [
         (_is_http_url(clickhouse.url), "CLICKHOUSE_URL must be http(s)://host:port"),
@@ -262,7 +264,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def parse_networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Read networks as CIDRs, or single addresses, with commas between.
+    """Parse networks as CIDRs, or single addresses, with commas between.
 
     Raises:
         ValueError: One of them is none, or has bits set beyond its length.

@@ -1,8 +1,8 @@
-"""Text of others on a terminal: shown, never obeyed.
+"""Output of untrusted text on a terminal, with control characters escaped.
 
 Names, details and dead letters come from producers and callers. Printed as they are, their escape sequences would move
-the cursor, set the title or hide lines, characters that turn the direction of text would let one thing look like
-another, and ``[/x]`` would be markup. So what prints goes through here (``tests/architecture`` holds it).
+the cursor, set the title or hide lines, characters that turn the direction of text would disguise one text as
+another, and ``[/x]`` would be markup. So all output goes through this module (``tests/architecture`` checks it).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _LAYOUT: Final = frozenset("\n\t")
 
 
 def visible(text: str) -> str:
-    r"""Return a text whose characters all show: ``\x1b`` stands for an escape; line breaks and tabs stay."""
+    r"""Escape the invisible characters of a text: ``\x1b`` stands for an escape; line breaks and tabs stay."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in _LAYOUT else _escaped(one) for one in text)
+    return "".join(one if one.isprintable() or one in _LAYOUT else _escape(one) for one in text)
 
 
 def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
@@ -31,12 +31,12 @@ def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
 
 
 def echo_row(*cells: str) -> None:
-    """Print one line of cells with tabs between them; no cell can make another cell, or another line."""
-    click.echo("\t".join("".join(one if one.isprintable() else _escaped(one) for one in cell) for cell in cells))
+    """Print one line of cells with tabs between them; no cell can fake another cell or line."""
+    click.echo("\t".join("".join(one if one.isprintable() else _escape(one) for one in cell) for cell in cells))
 
 
 def make_console(*, stderr: bool = False, markup: bool = False, soft_wrap: bool = False) -> Console:
-    """Make a console that prints texts as they are; ``markup`` is for those that only print their own."""
+    """Make a console that prints texts as they are; set ``markup`` only to print your own texts."""
     return _VisibleConsole(stderr=stderr, markup=markup, emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 
@@ -45,5 +45,5 @@ class _VisibleConsole(Console):
         return super().render_str(visible(text), **options)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()

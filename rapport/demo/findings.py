@@ -1,4 +1,4 @@
-"""What the tables say after the demo's events have been applied, and whether it is what it should be."""
+"""Findings of the demo: the tables' totals after its events were applied, compared with the data set."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TOP_CUSTOMERS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodTotals:
-    """What the summaries of one period type add up to.
+    """Totals of the summaries of one period type.
 
     Attributes:
         rows: Summaries: one per customer, period, offer, creative and channel.
-        periods: Different period keys.
+        periods: Number of different period keys.
         contacts: Impressions and responses.
     """
 
@@ -35,15 +35,15 @@ class PeriodTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What the demo shows.
+    """Contents of the tables that the demo shows.
 
     Attributes:
         events: Interactions in the history.
-        customers: Different customers there.
-        periods: By period type.
+        customers: Number of different customers there.
+        periods: Totals by period type.
         top_customers: Rows of ``demo/top_customers``.
-        example_id: One customer,
-        example_rows: and the rows of ``demo/customer``.
+        example_id: Customer of the example.
+        example_rows: Rows of ``demo/customer`` for that customer.
     """
 
     events: int
@@ -55,7 +55,7 @@ class Findings:
 
 
 def read_findings(store: Store, tenant_id: str) -> Findings:
-    """Read everything that the demo shows of a tenant.
+    """Read the tables' contents that the demo shows of a tenant.
 
     Raises:
         StorageError: The database does not answer.
@@ -75,10 +75,10 @@ def read_findings(store: Store, tenant_id: str) -> Findings:
 
 
 def find_faults(found: Findings, expected: Totals) -> list[str]:
-    """Compare with what the data set holds, to the event and the cent.
+    """Compare the findings with the data set, to the event and the cent.
 
     Returns:
-        What is wrong, a sentence each; nothing if all is well.
+        Deviations, a sentence each; empty if there are none.
     """
     checks: list[tuple[str, object, object]] = [
         ("accepted events", found.events, expected.events),

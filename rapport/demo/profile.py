@@ -1,4 +1,4 @@
-"""The demo's customer: what is known of one, as the API tells it, and what all are worth."""
+"""Unified profile of the demo's customer, with lifetime values of all customers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from rapport.demo.shop import ShopApi
 
 LATEST = 3
-"""Interactions that are shown."""
+"""Number of interactions shown."""
 
 
 def read_profile(api: ShopApi, customer_id: str) -> dict[str, Any]:
-    """Have the values of all customers worked out, and read the structured profile of one.
+    """Have the lifetime values of all customers computed, and read the structured profile of one.
 
     Raises:
         ReplayError: The API does not answer as it should.

@@ -1,4 +1,4 @@
-"""Sends a data set through Kafka while the workers apply it, and waits until they have applied all of it."""
+"""Replay of a data set through Kafka, until the workers have applied all of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.1
 STALL_S: Final = 120.0
-"""Far longer than a killed worker needs to be back."""
+"""Far longer than a killed worker takes to restart."""
 
 
 class ReplayError(Exception):
@@ -39,7 +39,7 @@ class _Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionState:
-    """One partition after the replay: offsets, and which worker wrote last."""
+    """State of one partition after the replay: offsets, and the worker of the last batch."""
 
     partition: int
     end_offset: int
@@ -54,13 +54,13 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What happened.
+    """Result of a replay.
 
     Attributes:
-        events: Sent, acknowledged and applied.
+        events: Events sent, acknowledged and applied.
         sent_seconds: From the first event sent to the last acknowledged by the broker.
         applied_seconds: From the first event sent to the last one's rows in ClickHouse.
-        partitions: How it ended.
+        partitions: Final state of the partitions.
     """
 
     events: int
@@ -73,10 +73,10 @@ async def replay(feed: Feed, settings: Settings, store: Store, console: Console)
     """Send a feed to a stack that has applied nothing yet, and wait for the workers.
 
     Args:
-        feed: What to send.
-        settings: How to reach the stack.
-        store: Its database.
-        console: Where the progress is shown.
+        feed: Events to send.
+        settings: Settings of the stack.
+        store: Database of the stack.
+        console: Console for the progress bars.
 
     Raises:
         ReplayError: No progress for a long time.
@@ -85,12 +85,12 @@ async def replay(feed: Feed, settings: Settings, store: Store, console: Console)
     kafka = settings.kafka
     source = {"cluster_id": await fetch_cluster_id(kafka), "topic": kafka.topic}
     async with open_sender(kafka) as sender:
-        with _bars(console) as progress:
+        with _make_progress(console) as progress:
             watcher = _Watcher(feed, progress)
             started_at = time.perf_counter()
             sending = asyncio.create_task(produce(feed, sender, watcher))
             try:
-                rows = await _follow(store, source, watcher, sending, sender.next_offsets)
+                rows = await _await_workers(store, source, watcher, sending, sender.next_offsets)
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
@@ -112,7 +112,7 @@ async def replay(feed: Feed, settings: Settings, store: Store, console: Console)
     )
 
 
-async def _follow(
+async def _await_workers(
     store: Store,
     source: Mapping[str, str],
     watcher: _Watcher,
@@ -160,7 +160,7 @@ class _Watcher:
         self._progress.update(self._applied, completed=count)
 
 
-def _bars(console: Console) -> Progress:
+def _make_progress(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )

@@ -1,4 +1,4 @@
-"""What the demo prints once everything is applied."""
+"""Report that the demo prints once all events are applied."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ EXAMPLE_QUERY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextSteps:
-    """What the hints at the end name.
+    """Names in the hints at the end.
 
     Attributes:
-        env_file: Tells a shell how to reach the stack.
-        command: How the user calls ``rapport``.
-        worker: The worker to kill,
-        worker_pid: and its process id.
-        customer_id: Somebody to ask about.
+        env_file: Script that tells a shell the addresses of the stack.
+        command: The user's command for ``rapport``.
+        worker: The worker to kill.
+        worker_pid: Process id of that worker.
+        customer_id: Customer of the example calls.
     """
 
     env_file: str
@@ -44,7 +44,7 @@ class NextSteps:
 
 
 def show_report(console: Console, found: Findings, replay: Replay) -> None:
-    """Print the totals, the customers and how the stream did."""
+    """Print the totals, the customers and the stream's performance."""
     console.print(_totals(found))
     console.print(_top_customers(found))
     console.print(_example(found))
@@ -59,7 +59,7 @@ def show_report(console: Console, found: Findings, replay: Replay) -> None:
 
 
 def show_verdict(console: Console, faults: Sequence[str], expected: Totals) -> None:
-    """Say whether the summaries are what the data set says, to the event and the cent."""
+    """Print whether the summaries equal the data set, to the event and the cent."""
     if not faults:
         console.print(
             f"[bold green]Exact:[/] {expected.events:,} accepted events, {expected.customers:,} customers, "
@@ -74,7 +74,7 @@ def show_verdict(console: Console, faults: Sequence[str], expected: Totals) -> N
 
 
 def show_next_steps(console: Console, plan: StackPlan, steps: NextSteps) -> None:
-    """Print where everything listens and what to try."""
+    """Print the addresses of the stack and commands to try."""
     command = steps.command
     text = f"""
 [bold]The stack stays up until Ctrl-C.[/]

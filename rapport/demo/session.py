@@ -1,4 +1,4 @@
-"""One demo: a stack of its own, a data set replayed through it, a picture of what came out."""
+"""Demo session: a stack of its own, a data set replayed through it, a report of the results."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ STAND_IN: Final = SyntheticSpec(events=70_000, customers=23_500, skew=1.1, seed=
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """What is replayed, and what the summaries must show afterwards."""
+    """Data set to replay, with the expected totals of the summaries."""
 
     feed: Feed
     totals: Totals
 
 
 def load_data(cache: Path, console: Console) -> DemoData:
-    """Fetch CDNOW, or generate something of its size where no package registry is in reach.
+    """Fetch CDNOW, or generate a stream of its size if no package registry is reachable.
 
     Raises:
-        DatasetError: Something else is wrong with the data set.
+        DatasetError: Another fault of the data set.
     """
     try:
         feed = open_cdnow(TENANT, cache)
@@ -70,18 +70,18 @@ def load_data(cache: Path, console: Console) -> DemoData:
 
 
 class _FinishedError(Exception):
-    """Ends a stack that has done what it was started for."""
+    """Ends a stack whose demo is complete."""
 
 
 class Demo:
-    """A demo that is about to run.
+    """Runs the demo.
 
     Args:
         plan: The stack; its data directory is emptied first.
-        data: What to replay.
-        console: Where to print.
-        env_file: Where to write how to reach the stack while it is up; None: run once, check and stop.
-        command: How the user calls ``rapport``.
+        data: Data set to replay.
+        console: Console for the output.
+        env_file: File for the stack's addresses while it is up; None: run once, check and stop.
+        command: The user's command for ``rapport``.
     """
 
     def __init__(self, plan: StackPlan, data: DemoData, console: Console, env_file: Path | None, command: str) -> None:
@@ -97,15 +97,15 @@ class Demo:
         self._worker = next(child.name for child in reversed(children) if child.name.startswith("worker"))
 
     async def run(self) -> bool:
-        """Run until Ctrl-C, or until the totals are checked where there is no env file.
+        """Run until Ctrl-C, or until the totals are checked if there is no env file.
 
         Returns:
-            Whether all is well: the totals were right, or it was stopped before they could be checked, unless checking
-            them is all it is for.
+            True if the totals were right, or the demo was stopped before they could be checked, unless it runs only
+            to check them.
 
         Raises:
             StackError: The stack cannot start or broke down.
-            ReplayError: The workers do not get on.
+            ReplayError: The workers make no progress.
         """
         wipe(self._plan.data_dir)
         self._remove_env_file()
@@ -173,7 +173,7 @@ class Demo:
 
 
 class ConsoleStream(io.StringIO):
-    """Lets lines meant for a stream appear above a console's progress bar."""
+    """Stream whose lines appear above a console's progress bar."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()

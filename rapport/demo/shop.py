@@ -1,4 +1,4 @@
-"""The demo's decisions: what the shop would offer to one customer, and what a formula and a cap change about it."""
+"""Decisions of the demo: recommendations for two customers, a response, and the effect of a formula and a cap."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ CATALOGUE: Final = Path(__file__).parents[2] / "demo" / "catalogue.yaml"
 CAP: Final = 3
 POLICY: Final = "Each offer three times a day"
 STRANGER: Final = "somebody-new"
-"""A customer who has never bought anything."""
+"""Customer without any purchase."""
 SAMPLE: Final = 100
-"""For so many customers it is checked that there is something to offer."""
+"""Customers for whom the demo checks that there is something to offer."""
 PATIENCE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecommendedOffer:
-    """One recommended offer."""
+    """Recommended offer."""
 
     rank: int
     offer_id: str
@@ -45,18 +45,18 @@ class RecommendedOffer:
 
 @dataclass(slots=True, kw_only=True)
 class Decisions:
-    """What was decided.
+    """Decisions of the demo.
 
     Attributes:
-        customer_id: About whom.
-        as_new: What somebody is offered who has never bought anything,
-        as_loyal: and what the customer is, by the purchases in the history.
-        clicked: What was answered to the first offer.
-        capped: What is offered after the first offer has been shown as often as the cap allows,
-        missing: the offer that is missing then,
-        reason: and why, in the API's words.
-        sampled: How many customers were tried,
-        reached: and for how many of them there was something to offer.
+        customer_id: The loyal customer.
+        as_new: Offers for a customer without purchases.
+        as_loyal: Offers for the loyal customer, by the purchases in the history.
+        clicked: Offer of the recorded response to the first offer.
+        capped: Offers after the first one was shown as often as the cap allows.
+        missing: The offer that is missing then.
+        reason: Its removal's reason, in the API's words.
+        sampled: Customers of the simulation.
+        reached: Customers of the simulation for whom there was something to offer.
     """
 
     customer_id: str
@@ -71,18 +71,18 @@ class Decisions:
 
 
 class ShopApi:
-    """The little of the API that the demo needs."""
+    """Client for the few API calls of the demo."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url
         self._key = key
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a body."""
+        """Post a JSON body and return the answer."""
         return self._ask(path, json.dumps(body).encode())
 
     def get(self, path: str) -> dict[str, Any]:
-        """Read."""
+        """Get a resource."""
         return self._ask(path, None)
 
     def _ask(self, path: str, body: bytes | None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class ShopApi:
 
 
 def stock_shop(store: Store, tenant_id: str) -> None:
-    """Put the shop's catalogue into the tenant's."""
+    """Store the shop's catalogue as the tenant's."""
     placed = read_catalogue(CATALOGUE.read_text("utf-8"))
 
     def decide(before: Any) -> Sequence[EntityChange]:  # noqa: ANN401 - the catalogue as it is stored
@@ -111,22 +111,22 @@ def stock_shop(store: Store, tenant_id: str) -> None:
 
 
 def decide_for(api: ShopApi, customer_id: str) -> Decisions:
-    """Ask for recommendations for different customers, answer one, and ask until the cap bites.
+    """Request recommendations for different customers, respond to one, and repeat until the cap applies.
 
     Args:
-        api: Of the shop.
-        customer_id: A customer who has bought often.
+        api: API of the demo's stack.
+        customer_id: Customer with many purchases.
 
     Raises:
         ReplayError: The API does not answer as it should.
     """
     found = Decisions(customer_id=customer_id)
     _wait_for_catalogue(api)
-    found.as_new = _offered(_recommend(api, STRANGER))
+    found.as_new = _read_offers(_recommend(api, STRANGER))
     tried = api.post("/simulate", {"channel": "web", "sampleSize": SAMPLE})
     found.sampled, found.reached = tried["sampleSize"], tried["reachableCustomers"]
     first = _recommend(api, customer_id)
-    found.as_loyal = _offered(first)
+    found.as_loyal = _read_offers(first)
     top = found.as_loyal[0]
     answered = api.post(
         "/respond",
@@ -141,7 +141,7 @@ def decide_for(api: ShopApi, customer_id: str) -> Decisions:
     found.clicked = answered["offerId"]
     for _ in range(CAP - 1):
         _recommend(api, customer_id)
-    found.capped = _offered(_recommend(api, customer_id))
+    found.capped = _read_offers(_recommend(api, customer_id))
     found.missing = top.offer_id
     removals = _recommend(api, customer_id)["traceSummary"]["removals"]
     reasons = [f"{one.get('byName')}: {one['reason']}" for one in removals if one["offerId"] == top.offer_id]
@@ -150,7 +150,7 @@ def decide_for(api: ShopApi, customer_id: str) -> Decisions:
 
 
 def find_shop_faults(found: Decisions) -> list[str]:
-    """What of it is not as it should be, a sentence each; nothing if all is well."""
+    """List the decisions' deviations from the expected ones, a sentence each; empty if there are none."""
     checks = [
         ("a new customer is offered something cheap first", found.as_new[:1] and found.as_new[0].price < 20),
         ("a loyal one something dear", found.as_loyal[:1] and found.as_loyal[0].price > 30),
@@ -176,7 +176,7 @@ def _recommend(api: ShopApi, customer_id: str) -> dict[str, Any]:
     return api.post("/recommend", asked)
 
 
-def _offered(answer: Mapping[str, Any]) -> list[RecommendedOffer]:
+def _read_offers(answer: Mapping[str, Any]) -> list[RecommendedOffer]:
     return [
         RecommendedOffer(
             rank=one["rank"],

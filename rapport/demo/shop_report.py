@@ -1,4 +1,4 @@
-"""Prints the demo's decisions."""
+"""Report of the demo's decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_decisions(console: Console, found: Decisions) -> None:
-    """Print what would be offered to a customer, and what changed it."""
+    """Print the offers for a customer, and the effect of formulas and caps on them."""
     console.print(_offers("Recommended to somebody who has never bought anything", found.as_new))
     console.print(_offers(f"The same formulas for {found.customer_id}, who has bought often", found.as_loyal))
     console.print(f"The customer clicks on {found.clicked}. After {CAP} recommendations on one day:\n", highlight=False)

@@ -61,22 +61,22 @@ def decide(own: Claim, others: Sequence[Claim]) -> ClaimDecision:
         return ClaimDecision.DUPLICATE  # others count on it
     earlier = [c for c in others if c.source == own.source and (c.offset, c.item) < (own.offset, own.item)]
     if earlier:
-        return _same_or_conflict(own, min(earlier, key=_place))
+        return _compare_payloads(own, min(earlier, key=_get_position))
     verdict = ClaimDecision.ACCEPT
     for other in others:
         if other.source == own.source or other.has_yielded:
             continue
         if other.is_accepted or other.is_settled or other.source < own.source:
-            return _same_or_conflict(own, other)
+            return _compare_payloads(own, other)
         if not other.is_abandoned:
             verdict = ClaimDecision.WAIT
     return verdict
 
 
-def _same_or_conflict(own: Claim, other: Claim) -> ClaimDecision:
+def _compare_payloads(own: Claim, other: Claim) -> ClaimDecision:
     is_same = other.payload_hash in (own.payload_hash, own.text_hash)
     return ClaimDecision.DUPLICATE if is_same else ClaimDecision.CONFLICT
 
 
-def _place(claim: Claim) -> tuple[int, int]:
+def _get_position(claim: Claim) -> tuple[int, int]:
     return claim.offset, claim.item

@@ -40,7 +40,7 @@ def build_event_schema(type_name: str) -> dict[str, Any]:
     Args:
         type_name: A key of :data:`rapport.domain.events.EVENT_TYPES`.
     """
-    described_struct = _without_raw(EVENT_TYPES[type_name])
+    described_struct = _replace_raw(EVENT_TYPES[type_name])
     _, components = msgspec.json.schema_components([described_struct], ref_template="{name}")
     schema: dict[str, Any] = components[described_struct.__name__]
     for name, described in schema["properties"].items():
@@ -102,7 +102,7 @@ def build_asyncapi() -> dict[str, Any]:
     }
 
 
-def _without_raw(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+def _replace_raw(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
     """Define the same struct with free-form JSON as objects: msgspec cannot describe its own Raw."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(struct):

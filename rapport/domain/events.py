@@ -120,7 +120,7 @@ def split_items(value: bytes | None) -> list[bytes] | Rejection:
     if start == b"{":
         return [value]
     if start != b"[":
-        return _why_not_json(value)
+        return _reject_value(value)
     items = split_array(value)
     return Rejection(items.code, items.described("The value")) if isinstance(items, JsonFault) else items
 
@@ -141,7 +141,7 @@ def decode_event(item: bytes) -> Event | Rejection:
         event = _decode_interaction(item)
     except (msgspec.DecodeError, RecursionError):
         # The depth comes first: how deep the decoder gets depends on how deep the stack is already.
-        return _too_deep() if is_too_deep(item, MAX_DEPTH + 1) else _decode_carefully(item)
+        return _reject_depth() if is_too_deep(item, MAX_DEPTH + 1) else _decode_carefully(item)
     return _check_free_form(event)
 
 
@@ -224,10 +224,10 @@ def _check_object(name: str, text: bytes, tenant_id: str) -> Rejection | None:
     if fault is None:
         return None
     too_deep = fault.code is RejectionCode.TOO_DEEP
-    return _too_deep() if too_deep else Rejection(fault.code, fault.described(name), tenant_id)
+    return _reject_depth() if too_deep else Rejection(fault.code, fault.described(name), tenant_id)
 
 
-def _too_deep() -> Rejection:
+def _reject_depth() -> Rejection:
     """Make the rejection of an event that is too deep, the same whether or not it could be decoded."""
     return Rejection(RejectionCode.TOO_DEEP, f"A value of the event is nested deeper than {MAX_DEPTH} levels.")
 
@@ -236,9 +236,9 @@ def _decode_carefully(item: bytes) -> Event | Rejection:
     try:
         fields = _decode_fields(item)
     except msgspec.DecodeError as error:
-        return _syntax_rejection(error)
-    tenant_id = _text_of(fields.get("tenantId"))
-    type_name = _text_of(fields.get("type")) if "type" in fields else "interaction.recorded.v1"
+        return _reject_syntax(error)
+    tenant_id = _decode_text(fields.get("tenantId"))
+    type_name = _decode_text(fields.get("type")) if "type" in fields else "interaction.recorded.v1"
     struct = EVENT_TYPES.get(type_name)
     if struct is None:
         known = ", ".join(EVENT_TYPES)
@@ -271,22 +271,22 @@ def _merge_object(home: msgspec.Raw | None, unknown: Mapping[str, msgspec.Raw]) 
     return msgspec.Raw(msgspec.json.encode({**unknown, **given}))
 
 
-def _text_of(raw: msgspec.Raw | None) -> str:
+def _decode_text(raw: msgspec.Raw | None) -> str:
     try:
         return msgspec.json.decode(raw, type=str)[:256] if raw else ""
     except msgspec.DecodeError:
         return ""
 
 
-def _why_not_json(value: bytes) -> Rejection:
+def _reject_value(value: bytes) -> Rejection:
     try:
         msgspec.json.decode(value)
     except msgspec.DecodeError as error:
-        return _syntax_rejection(error)
+        return _reject_syntax(error)
     return Rejection(RejectionCode.NOT_AN_OBJECT, "The value is JSON, but neither an object nor an array of objects.")
 
 
-def _syntax_rejection(error: msgspec.DecodeError) -> Rejection:
+def _reject_syntax(error: msgspec.DecodeError) -> Rejection:
     if isinstance(error, msgspec.ValidationError):
         return Rejection(RejectionCode.NOT_AN_OBJECT, "Each event must be a JSON object.")
     return Rejection(RejectionCode.BAD_JSON, f"The value is not JSON: {error}")

@@ -55,7 +55,7 @@ class JsonFault(NamedTuple):
     Attributes:
         code: The code of the stream's dead letters.
         field: Path of the value, ``items[2].price``; empty for the text as a whole, or far inside a long one.
-        message: What is wrong and what would be right, to follow the field's name.
+        message: States what is wrong and what would be right, to follow the field's name.
     """
 
     code: RejectionCode
@@ -80,15 +80,15 @@ def decode_json(text: bytes | msgspec.Raw, levels: int = MAX_DEPTH) -> Any:  # n
     except UnicodeDecodeError as error:
         return JsonFault(RejectionCode.BAD_UTF8, "", f"is not UTF-8: byte {error.start} is invalid")
     if is_too_deep(text, levels):
-        return _deep_fault(text)
+        return _make_depth_fault(text)
     try:
         value = _decode(text)
     except msgspec.ValidationError:  # of any JSON, only numbers can fail to be a value
-        return _number_fault(text)
+        return _find_number_fault(text)
     except msgspec.DecodeError as error:
         return JsonFault(RejectionCode.BAD_JSON, "", f"is not JSON: {error}")
-    if _WIDE in text.translate(_DIGITS) and not all(map(_is_number, _wide_numbers(text))):
-        return _number_fault(text)
+    if _WIDE in text.translate(_DIGITS) and not all(map(_is_number, _find_wide_numbers(text))):
+        return _find_number_fault(text)
     return value
 
 
@@ -119,10 +119,10 @@ def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFaul
     if isinstance(value, str | bool) or value is None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
-        return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, field, _why_no_number(str(value)))
+        return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, field, _explain_number(str(value)))
     if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
         shown = str(value) if value.bit_length() < 1_000 else f"a whole number of {value.bit_length():,} bits"
-        return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, field, _why_no_number(shown))
+        return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, field, _explain_number(shown))
     members: Iterator[tuple[str, object]] = iter(())
     if isinstance(value, Mapping):
         members = ((f"{field}.{name}" if field else str(name), inner) for name, inner in value.items())
@@ -131,7 +131,7 @@ def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFaul
     else:
         return None
     if depth == MAX_DEPTH:
-        return JsonFault(RejectionCode.TOO_DEEP, _shortened(field), _TOO_DEEP)
+        return JsonFault(RejectionCode.TOO_DEEP, _shorten(field), _TOO_DEEP)
     return next((fault for name, inner in members if (fault := find_value_fault(inner, name, depth + 1))), None)
 
 
@@ -178,16 +178,16 @@ def _cut_at_commas(text: bytes) -> list[bytes] | None:
     return None
 
 
-def _deep_fault(text: bytes) -> JsonFault:
-    path = next((path for depth, path, _ in _tokens(text) if depth > MAX_DEPTH), "")
-    return JsonFault(RejectionCode.TOO_DEEP, _shortened(path), _TOO_DEEP)
+def _make_depth_fault(text: bytes) -> JsonFault:
+    path = next((path for depth, path, _ in _tokenize(text) if depth > MAX_DEPTH), "")
+    return JsonFault(RejectionCode.TOO_DEEP, _shorten(path), _TOO_DEEP)
 
 
-def _number_fault(text: bytes) -> JsonFault:
-    for _, path, token in _tokens(text):
+def _find_number_fault(text: bytes) -> JsonFault:
+    for _, path, token in _tokenize(text):
         if token[:1] in b"-0123456789" and not _is_number(token):
-            return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, _shortened(path), _why_no_number(token.decode()))
-    return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, "", _why_no_number("a number in it"))
+            return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, _shorten(path), _explain_number(token.decode()))
+    return JsonFault(RejectionCode.NUMBER_OUT_OF_RANGE, "", _explain_number("a number in it"))
 
 
 def _is_number(token: bytes) -> bool:
@@ -196,7 +196,7 @@ def _is_number(token: bytes) -> bool:
     return math.isfinite(float(token))
 
 
-def _wide_numbers(text: bytes) -> Iterator[bytes]:
+def _find_wide_numbers(text: bytes) -> Iterator[bytes]:
     """Find every number of a JSON text that is too long to be checked by its length."""
     position = 0
     while found := _WIDE_NUMBER.match(text, position):
@@ -207,16 +207,16 @@ def _wide_numbers(text: bytes) -> Iterator[bytes]:
 _TOO_DEEP: Final = f"is nested deeper than {MAX_DEPTH} levels"
 
 
-def _why_no_number(shown: str) -> str:
+def _explain_number(shown: str) -> str:
     shown = shown if len(shown) <= 32 else f"{shown[:24]}… ({len(shown):,} characters)"
     return f"cannot hold {shown}: numbers must be finite, whole ones between -2^63 and 2^64 - 1"
 
 
-def _shortened(path: str) -> str:
+def _shorten(path: str) -> str:
     return path if len(path) <= _PATH_CHARACTERS else path[:_PATH_CHARACTERS] + "…"
 
 
-def _tokens(text: bytes) -> Iterator[tuple[int, str, bytes]]:
+def _tokenize(text: bytes) -> Iterator[tuple[int, str, bytes]]:
     """Go through the values at the beginning of a text: their depth, their path, and the first token of each."""
     names: list[str | int] = []
     key = b""

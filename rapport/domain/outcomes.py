@@ -60,7 +60,7 @@ class OutcomeType:
     is_active: bool = True
 
 
-def _system(key: str, classification: str, category: str, *, is_conversion: bool = False) -> OutcomeType:
+def _make_type(key: str, classification: str, category: str, *, is_conversion: bool = False) -> OutcomeType:
     return OutcomeType(
         key=key,
         classification=Classification(classification),
@@ -70,24 +70,24 @@ def _system(key: str, classification: str, category: str, *, is_conversion: bool
 
 
 DEFAULT_OUTCOME_TYPES: Final[Sequence[OutcomeType]] = (
-    _system("impression", "neutral", "impression"),
-    _system("click", "positive", "response"),
-    _system("dismiss", "negative", "response"),
-    _system("accept", "positive", "response"),
-    _system("convert", "positive", "response", is_conversion=True),
-    _system("conversion", "positive", "response", is_conversion=True),
-    _system("not_presented", "neutral", "impression"),
-    _system("requested_info", "positive", "response"),
-    _system("not_interested", "negative", "response"),
-    _system("expired", "neutral", "impression"),
-    _system("deferred", "neutral", "response"),
-    _system("defer", "neutral", "response"),
-    _system("opt_out", "negative", "response"),
-    _system("unsubscribe", "negative", "response"),
-    _system("complaint", "negative", "response"),
-    _system("share", "positive", "response"),
-    _system("save", "positive", "response"),
-    _system(RECOMMENDATION, "neutral", "recommendation"),
+    _make_type("impression", "neutral", "impression"),
+    _make_type("click", "positive", "response"),
+    _make_type("dismiss", "negative", "response"),
+    _make_type("accept", "positive", "response"),
+    _make_type("convert", "positive", "response", is_conversion=True),
+    _make_type("conversion", "positive", "response", is_conversion=True),
+    _make_type("not_presented", "neutral", "impression"),
+    _make_type("requested_info", "positive", "response"),
+    _make_type("not_interested", "negative", "response"),
+    _make_type("expired", "neutral", "impression"),
+    _make_type("deferred", "neutral", "response"),
+    _make_type("defer", "neutral", "response"),
+    _make_type("opt_out", "negative", "response"),
+    _make_type("unsubscribe", "negative", "response"),
+    _make_type("complaint", "negative", "response"),
+    _make_type("share", "positive", "response"),
+    _make_type("save", "positive", "response"),
+    _make_type(RECOMMENDATION, "neutral", "recommendation"),
 )
 """Outcome types of a new tenant: the union of the documented lists (API page, feature page, tutorial)."""
 

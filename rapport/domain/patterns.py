@@ -56,15 +56,15 @@ def compile_pattern(text: str) -> Pattern:
     except re2.error as error:
         why = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
         if "too large" in why:
-            raise _too_large(text) from error
+            raise _make_size_error(text) from error
         raise PatternError(
             f"{text!r} is no pattern of RE2 (https://github.com/google/re2/wiki/Syntax), "
             f"which has no look-around and no back-references: {why}"
         ) from error
     if compiled._regexp.ProgramSize() > MAX_SIZE:  # noqa: SLF001 - the wrapper does not offer it
-        raise _too_large(text)
+        raise _make_size_error(text)
     return Pattern(text, compiled)
 
 
-def _too_large(text: str) -> PatternError:
+def _make_size_error(text: str) -> PatternError:
     return PatternError(f"{text!r} is too large: repeat less often than its {{n,m}} say, or smaller groups")

@@ -77,7 +77,7 @@ def find_named_customers(key: bytes, value: bytes, tenants: Iterable[str]) -> It
 def list_spellings(customer_id: str) -> Sequence[str]:
     """List the spellings of a customer id in a message: plain, or escaped as JSON does it."""
     escaped = msgspec.json.encode(customer_id)[1:-1].decode()
-    ascii_only = "".join(letter if letter.isascii() else _escaped(letter) for letter in escaped)
+    ascii_only = "".join(letter if letter.isascii() else _escape(letter) for letter in escaped)
     return sorted({customer_id, escaped, ascii_only})
 
 
@@ -117,6 +117,6 @@ def strip_attributes(decision: str) -> str:
     return msgspec.json.encode(kept).decode()
 
 
-def _escaped(letter: str) -> str:
+def _escape(letter: str) -> str:
     units = letter.encode("utf-16-be")
     return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))

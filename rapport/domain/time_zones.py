@@ -43,22 +43,22 @@ def resolve_zone(text: str) -> str | None:
     if len(name) > MAX_NAME:
         return None
     folded = name.casefold()
-    return _names().get(folded.replace(" ", "_")) or _windows_names().get(folded) or _zone_of_offset(name)
+    return _list_names().get(folded.replace(" ", "_")) or _list_windows_names().get(folded) or _resolve_offset(name)
 
 
 @cache
-def _names() -> Mapping[str, str]:
+def _list_names() -> Mapping[str, str]:
     names = {name.casefold(): name for name in available_timezones()}
     return {**names, "z": "UTC"}
 
 
 @cache
-def _windows_names() -> Mapping[str, str]:
+def _list_windows_names() -> Mapping[str, str]:
     known = available_timezones()
     return {name.casefold(): zone for name, zone in WINDOWS_ZONES.items() if zone in known}
 
 
-def _zone_of_offset(name: str) -> str | None:
+def _resolve_offset(name: str) -> str | None:
     offset = _OFFSET.fullmatch(name)
     if offset is None:
         return None

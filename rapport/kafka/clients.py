@@ -83,13 +83,13 @@ async def finish_call(doing: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_see_end)  # nobody else will
+        task.add_done_callback(_retrieve_error)  # nobody else will
         await asyncio.wait([task], timeout=FINISH_S)
         task.cancel()
         raise
 
 
-def _see_end(task: asyncio.Future[Any]) -> None:
+def _retrieve_error(task: asyncio.Future[Any]) -> None:
     """Retrieve the task's exception, so that asyncio does not report it."""
     if not task.cancelled():
         task.exception()

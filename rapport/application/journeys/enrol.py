@@ -13,7 +13,7 @@ from rapport.application.journeys.load_facts import load_facts
 from rapport.application.journeys.people import MergedPeople
 from rapport.domain.formulas.values import to_truth
 from rapport.domain.journeys.enrolment import make_enrolment_id
-from rapport.domain.journeys.entry import EntryEvent, matches
+from rapport.domain.journeys.entry import EntryEvent, matches_condition
 from rapport.domain.journeys.progress import enrol, look_up_field
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.journeys import TenantEnrolment, append_enrolments
@@ -52,7 +52,9 @@ def enrol_by_events(store: Store, cache: JourneyCache, events: Iterable[EntryEve
         EntryCandidate(entry, event)
         for event in events
         for entry in entries.get(event.tenant_id, ())
-        if event.received_at_ms >= entry.since_ms and entry.plan.condition and matches(entry.plan.condition, event)
+        if event.received_at_ms >= entry.since_ms
+        and entry.plan.condition
+        and matches_condition(entry.plan.condition, event)
     ]
     erasures = read_erasures(store, {(one.event.tenant_id, one.event.customer_id) for one in candidates})
     candidates = [

@@ -27,7 +27,7 @@ def to_sparse_fields(value: Any) -> Any:  # noqa: ANN401 - likewise
         return {
             field.encode_name: to_sparse_fields(getattr(value, field.name))
             for field in _fields_of(type(value))
-            if field.required or to_full_fields(getattr(value, field.name)) != to_full_fields(_default_of(field))
+            if field.required or to_full_fields(getattr(value, field.name)) != to_full_fields(_read_default(field))
         }
     if isinstance(value, Mapping):
         return {name: to_sparse_fields(inner) for name, inner in value.items()}
@@ -40,5 +40,5 @@ _fields_of = cache(msgspec.structs.fields)
 """Fields of a struct type, cached: the library computes them anew each time."""
 
 
-def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has
+def _read_default(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has
     return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()

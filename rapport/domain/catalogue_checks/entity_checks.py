@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from rapport.domain.catalogue.inventory import Category, Channel, ChannelType, Creative, Offer, SubCategory
 from rapport.domain.catalogue.plain import to_full_fields
-from rapport.domain.catalogue.schedule import instant_ms
+from rapport.domain.catalogue.schedule import parse_optional_instant
 from rapport.domain.catalogue.strategy import (
     ContactPolicy,
     DecisionFlow,
@@ -132,7 +132,7 @@ def _check_offer(offer: Offer, _known: KnownNames) -> Iterator[Fault]:
     }
     for path, text in moments.items():
         try:
-            instant_ms(text)
+            parse_optional_instant(text)
         except InstantError as error:
             yield Fault(path, str(error))
     caps = offer.frequency_caps

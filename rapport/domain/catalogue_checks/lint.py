@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from rapport.domain.catalogue.inventory import Creative, Offer
-from rapport.domain.catalogue.schedule import instant_ms
+from rapport.domain.catalogue.schedule import parse_optional_instant
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, QualificationRule
 from rapport.domain.catalogue.values import Entity, Scope, ScopeKind, Status
 from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
@@ -146,7 +146,7 @@ _EFFECTS: Final[Mapping[str, str]] = {
 
 def _parse_instant(text: str | None) -> float | None:
     try:
-        return instant_ms(text)
+        return parse_optional_instant(text)
     except ValueError:
         return None
 

@@ -16,7 +16,7 @@ from rapport.domain.decisions.computed_fields import OfferFields
 from rapport.domain.decisions.node_types import MAX_DEPTH, CallConfig, ComputeConfig, SetConfig
 from rapport.domain.decisions.output.templates import Placeholder, parse_template
 from rapport.domain.formulas import FormulaError, compile_formula
-from rapport.domain.formulas.guarantees import missing_fields
+from rapport.domain.formulas.guarantees import find_missing_fields
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue_checks.validate import Entities
@@ -46,7 +46,7 @@ class _GuaranteedValues:
     def __init__(self, fixed: frozenset[str], computed: Iterable[tuple[str, Expression]]) -> None:
         self._missing: dict[str, frozenset[str]] = dict.fromkeys(fixed, frozenset())
         for name, formula in computed:
-            direct = missing_fields(formula, lambda one: not self.missing(one))
+            direct = find_missing_fields(formula, lambda one: not self.missing(one))
             self._missing[name] = frozenset[str]().union(*map(self.missing, direct))
 
     def missing(self, name: str) -> frozenset[str]:

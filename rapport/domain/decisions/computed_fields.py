@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from rapport.domain.catalogue.inventory import Category, CustomField, Offer, SubCategory
-from rapport.domain.catalogue.schedule import instant_ms
+from rapport.domain.catalogue.schedule import parse_optional_instant
 from rapport.domain.catalogue.values import Status
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 
@@ -72,7 +72,7 @@ def prepare_offer(offer: Offer, fields: OfferFields, problems: list[str]) -> Off
     """Return an offer with the defaults of its custom fields; one whose times cannot be parsed is paused."""
     try:
         for text in (offer.schedule.start_at, offer.schedule.end_at, offer.mandatory_expires_at):
-            instant_ms(text)
+            parse_optional_instant(text)
     except ValueError as error:
         problems.append(f"offer {offer.id} is not offered: {error}")
         offer = msgspec.structs.replace(offer, status=Status.PAUSED)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapport.domain.catalogue.schedule import is_mandatory_now, off_schedule
+from rapport.domain.catalogue.schedule import explain_off_schedule, is_mandatory_now
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate
@@ -133,7 +133,7 @@ def _explain_candidate(catalogue: Catalogue, candidate: Candidate, evaluation: F
     always = {CONSENT, *(policy.entity.id for policy in catalogue.suppressions if policy.applies_to_mandatory)}
     return Explanation(
         offer=candidate.offer,
-        off_schedule=off_schedule(candidate.offer, context.now_ms),
+        off_schedule=explain_off_schedule(candidate.offer, context.now_ms),
         creatives=len(catalogue.creatives.get(candidate.offer.id, ())),
         rules=[
             _mark_skipped(_explain_rule(rule, candidate, context), "qualify", evaluation) for rule in catalogue.rules

@@ -106,7 +106,7 @@ def evaluate(
     Raises:
         ValueError: More customers have converted than there are, or a count is below zero.
     """
-    _check(samples)
+    _check_samples(samples)
     shares = compute_shares(experiment)
     known = {variant: samples.get(variant, Sample(0, 0)) for variant in shares}
     everyone = known | {variant: samples[variant] for variant in sorted(samples) if variant not in shares}
@@ -114,19 +114,21 @@ def evaluate(
     against = partial(compare, min_samples=experiment.min_samples if min_samples is None else min_samples, alpha=alpha)
     uplift = None
     if HOLDOUT in everyone:
-        treatment = _together(everyone[variant] for variant in treated)
+        treatment = _add_up(everyone[variant] for variant in treated)
         uplift = against(treatment, everyone[HOLDOUT], treatment_variants=treated)
     return ExperimentResults(
         experiment_id=experiment.id,
         experiment_key=experiment.key,
-        variants=[_variant(variant, sample, shares.get(variant), alpha) for variant, sample in everyone.items()],
+        variants=[
+            _make_variant_result(variant, sample, shares.get(variant), alpha) for variant, sample in everyone.items()
+        ],
         uplift=uplift,
         challengers=[
             against(everyone[one], everyone[CHAMPION], treatment_variants=[one], holdout_variant=CHAMPION)
             for one in treated
             if one != CHAMPION
         ],
-        sample_ratio=_sample_ratio(known, shares),
+        sample_ratio=_test_sample_ratio(known, shares),
     )
 
 
@@ -149,19 +151,20 @@ def evaluate_creatives(
         creatives: Creatives of the catalogue, also without samples.
         samples: Customers and conversions by creative, also of creatives that the catalogue no longer has.
         min_samples: As in :func:`compare`.
-        alpha: Likewise.
+        alpha: As in :func:`compare`.
 
     Raises:
         ValueError: As :func:`evaluate`.
     """
-    _check(samples)
+    _check_samples(samples)
     known = {creative.id: creative for creative in creatives}
     shown = sorted(samples, key=lambda one: (-known[one].weight if one in known else 0.0, one))
     return CreativeResults(
         offer_id=offer_id,
         baseline=shown[0] if shown else None,
         creatives=[
-            _creative(one, known.get(one), samples.get(one, Sample(0, 0)), alpha) for one in sorted({*known, *samples})
+            _make_creative_result(one, known.get(one), samples.get(one, Sample(0, 0)), alpha)
+            for one in sorted({*known, *samples})
         ],
         comparisons=[
             compare(
@@ -177,20 +180,20 @@ def evaluate_creatives(
     )
 
 
-def _check(samples: Mapping[str, Sample]) -> None:
+def _check_samples(samples: Mapping[str, Sample]) -> None:
     for variant, sample in samples.items():
         if not 0 <= sample.conversions <= sample.customers:
             raise ValueError(f"{variant}: {sample.conversions} of {sample.customers} customers cannot have converted")
 
 
-def _together(samples: Iterable[Sample]) -> Sample:
+def _add_up(samples: Iterable[Sample]) -> Sample:
     total = Sample(0, 0)
     for sample in samples:
         total = total.plus(sample)
     return total
 
 
-def _variant(variant: str, sample: Sample, share: float | None, alpha: float) -> VariantResult:
+def _make_variant_result(variant: str, sample: Sample, share: float | None, alpha: float) -> VariantResult:
     interval = wilson_interval(sample, alpha)
     return VariantResult(
         variant=variant,
@@ -203,7 +206,7 @@ def _variant(variant: str, sample: Sample, share: float | None, alpha: float) ->
     )
 
 
-def _creative(creative_id: str, creative: Creative | None, sample: Sample, alpha: float) -> CreativeResult:
+def _make_creative_result(creative_id: str, creative: Creative | None, sample: Sample, alpha: float) -> CreativeResult:
     interval = wilson_interval(sample, alpha)
     return CreativeResult(
         creative_id=creative_id,
@@ -218,7 +221,7 @@ def _creative(creative_id: str, creative: Creative | None, sample: Sample, alpha
     )
 
 
-def _sample_ratio(samples: Mapping[str, Sample], shares: Mapping[str, float]) -> SampleRatio:
+def _test_sample_ratio(samples: Mapping[str, Sample], shares: Mapping[str, float]) -> SampleRatio:
     test = chi_square_test([sample.customers for sample in samples.values()], list(shares.values()))
     if test is None:
         return SampleRatio(chi_square=None, p_value=None, mismatch=False)

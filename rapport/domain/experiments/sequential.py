@@ -44,9 +44,9 @@ def evidence_against(rate: float, sample: Sample) -> float:
     rate = min(max(rate, _SMALLEST), 1 - _SMALLEST)
     converted, others = sample.conversions, sample.customers - sample.conversions
     mixed = (
-        _log_rising(CONCENTRATION * rate, converted)
-        + _log_rising(CONCENTRATION * (1 - rate), others)
-        - _log_rising(CONCENTRATION, sample.customers)
+        _log_rising_factorial(CONCENTRATION * rate, converted)
+        + _log_rising_factorial(CONCENTRATION * (1 - rate), others)
+        - _log_rising_factorial(CONCENTRATION, sample.customers)
     )
     return mixed - converted * math.log(rate) - others * math.log1p(-rate)
 
@@ -61,7 +61,7 @@ def sequential_p_value(treatment: Sample, control: Sample, difference: float = 0
     """
     if not (treatment.customers and control.customers):
         return None
-    return min(1.0, math.exp(-_least_evidence(treatment, control, difference)))
+    return min(1.0, math.exp(-_minimise_evidence(treatment, control, difference)))
 
 
 def sequential_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
@@ -76,21 +76,21 @@ def sequential_interval(treatment: Sample, control: Sample, alpha: float = ALPHA
     estimate = treatment.conversions / treatment.customers - control.conversions / control.customers
 
     def is_refuted(difference: float) -> bool:
-        return _least_evidence(treatment, control, difference) >= enough
+        return _minimise_evidence(treatment, control, difference) >= enough
 
-    return Interval(_bound(is_refuted, estimate, -1.0), _bound(is_refuted, estimate, 1.0))
+    return Interval(_find_bound(is_refuted, estimate, -1.0), _find_bound(is_refuted, estimate, 1.0))
 
 
-def _least_evidence(treatment: Sample, control: Sample, difference: float) -> float:
+def _minimise_evidence(treatment: Sample, control: Sample, difference: float) -> float:
     """Minimise the evidence over all pairs of rates with a difference."""
 
     def evidence(rate: float) -> float:
         return evidence_against(rate + difference, treatment) + evidence_against(rate, control)
 
-    return _minimum(evidence, max(0.0, -difference), min(1.0, 1 - difference))
+    return _find_minimum(evidence, max(0.0, -difference), min(1.0, 1 - difference))
 
 
-def _minimum(function: Callable[[float], float], low: float, high: float) -> float:
+def _find_minimum(function: Callable[[float], float], low: float, high: float) -> float:
     """Find the smallest value of a convex function in a range, by golden section."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = function(left), function(right)
@@ -106,7 +106,7 @@ def _minimum(function: Callable[[float], float], low: float, high: float) -> flo
     return min(at_left, at_right)
 
 
-def _bound(is_refuted: Callable[[float], bool], inside: float, limit: float) -> float:
+def _find_bound(is_refuted: Callable[[float], bool], inside: float, limit: float) -> float:
     """Bisect from a point inside towards a limit for the last point not refuted; if in doubt, a little further."""
     if not is_refuted(limit):
         return limit
@@ -120,6 +120,6 @@ def _bound(is_refuted: Callable[[float], bool], inside: float, limit: float) -> 
     return outside
 
 
-def _log_rising(start: float, count: int) -> float:
+def _log_rising_factorial(start: float, count: int) -> float:
     """Compute the logarithm of start (start + 1) … (start + count - 1)."""
     return math.lgamma(start + count) - math.lgamma(start)

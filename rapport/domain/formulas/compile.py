@@ -22,7 +22,7 @@ from rapport.domain.formulas.expressions import (
     Truth,
 )
 from rapport.domain.formulas.functions import FUNCTIONS, Apply, join
-from rapport.domain.formulas.values import Value, equals, finite, to_number, to_truth, to_value
+from rapport.domain.formulas.values import Value, equals, to_finite_number, to_number, to_truth, to_value
 
 Lookup: TypeAlias = Callable[[str], object]
 Closure: TypeAlias = Callable[[Lookup], Value]
@@ -32,35 +32,35 @@ def compile_expression(expression: Expression) -> Closure:
     """Compile a tree into a closure."""
     match expression:
         case Number(value) | Text(value) | Truth(value):
-            closure = _constant(value)
+            closure = _compile_constant(value)
         case Null():
-            closure = _constant(None)
+            closure = _compile_constant(None)
         case Name(name):
-            closure = _field(name)
+            closure = _compile_field(name)
         case Negative(operand):
-            closure = _negative(compile_expression(operand))
+            closure = _compile_negative(compile_expression(operand))
         case Not(operand):
-            closure = _not(compile_expression(operand))
+            closure = _compile_not(compile_expression(operand))
         case Binary(symbol, left, right):
             closure = _BINARY[symbol](compile_expression(left), compile_expression(right))
         case Conditional(condition, then, otherwise):
-            closure = _conditional(*map(compile_expression, (condition, then, otherwise)))
+            closure = _compile_conditional(*map(compile_expression, (condition, then, otherwise)))
         case Call(function, arguments):
             apply = FUNCTIONS[function].apply
             compiled = tuple(map(compile_expression, arguments))
-            closure = _coalesce(compiled) if apply is None else _call(apply, compiled)
+            closure = _compile_coalesce(compiled) if apply is None else _compile_call(apply, compiled)
     return closure
 
 
-def _constant(value: Value) -> Closure:
+def _compile_constant(value: Value) -> Closure:
     return lambda _lookup: value
 
 
-def _field(name: str) -> Closure:
+def _compile_field(name: str) -> Closure:
     return lambda lookup: to_value(lookup(name))
 
 
-def _negative(operand: Closure) -> Closure:
+def _compile_negative(operand: Closure) -> Closure:
     def run(lookup: Lookup) -> Value:
         number = to_number(operand(lookup))
         return None if number is None else 0.0 - number
@@ -68,7 +68,7 @@ def _negative(operand: Closure) -> Closure:
     return run
 
 
-def _not(operand: Closure) -> Closure:
+def _compile_not(operand: Closure) -> Closure:
     def run(lookup: Lookup) -> Value:
         truth = to_truth(operand(lookup))
         return None if truth is None else float(not truth)
@@ -76,18 +76,18 @@ def _not(operand: Closure) -> Closure:
     return run
 
 
-def _arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Closure], Closure]:
+def _compile_arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Closure], Closure]:
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
             one, other = to_number(left(lookup)), to_number(right(lookup))
-            return None if one is None or other is None else finite(apply(one, other))
+            return None if one is None or other is None else to_finite_number(apply(one, other))
 
         return run
 
     return compiled
 
 
-def _sum(left: Closure, right: Closure) -> Closure:
+def _compile_sum(left: Closure, right: Closure) -> Closure:
     """Join two texts, add everything else."""
 
     def run(lookup: Lookup) -> Value:
@@ -95,7 +95,7 @@ def _sum(left: Closure, right: Closure) -> Closure:
         if isinstance(one, str) and isinstance(other, str):
             return join(one, other)
         first, second = to_number(one), to_number(other)
-        return None if first is None or second is None else finite(first + second)
+        return None if first is None or second is None else to_finite_number(first + second)
 
     return run
 
@@ -109,7 +109,7 @@ def _remainder(one: float, other: float) -> float:
     return math.fmod(one, other) if other else math.nan
 
 
-def _ordering(accept: Callable[[Any, Any], bool]) -> Callable[[Closure, Closure], Closure]:
+def _compile_ordering(accept: Callable[[Any, Any], bool]) -> Callable[[Closure, Closure], Closure]:
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
             one, other = left(lookup), right(lookup)
@@ -123,7 +123,7 @@ def _ordering(accept: Callable[[Any, Any], bool]) -> Callable[[Closure, Closure]
     return compiled
 
 
-def _equality(*, wanted: bool) -> Callable[[Closure, Closure], Closure]:
+def _compile_equality(*, wanted: bool) -> Callable[[Closure, Closure], Closure]:
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
             same = equals(left(lookup), right(lookup))
@@ -134,8 +134,8 @@ def _equality(*, wanted: bool) -> Callable[[Closure, Closure], Closure]:
     return compiled
 
 
-def _deciding(*, by: bool) -> Callable[[Closure, Closure], Closure]:
-    """``and`` is decided by a false side, ``or`` by a true one; otherwise a null side makes it null."""
+def _compile_logic(*, by: bool) -> Callable[[Closure, Closure], Closure]:
+    """Compile ``and`` or ``or``: a false side decides ``and``, a true one ``or``; else a null side makes it null."""
 
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
@@ -152,11 +152,11 @@ def _deciding(*, by: bool) -> Callable[[Closure, Closure], Closure]:
     return compiled
 
 
-def _conditional(condition: Closure, then: Closure, otherwise: Closure) -> Closure:
+def _compile_conditional(condition: Closure, then: Closure, otherwise: Closure) -> Closure:
     return lambda lookup: then(lookup) if to_truth(condition(lookup)) else otherwise(lookup)
 
 
-def _coalesce(arguments: tuple[Closure, ...]) -> Closure:
+def _compile_coalesce(arguments: tuple[Closure, ...]) -> Closure:
     def run(lookup: Lookup) -> Value:
         for argument in arguments:
             value = argument(lookup)
@@ -167,7 +167,7 @@ def _coalesce(arguments: tuple[Closure, ...]) -> Closure:
     return run
 
 
-def _call(apply: Apply, arguments: tuple[Closure, ...]) -> Closure:
+def _compile_call(apply: Apply, arguments: tuple[Closure, ...]) -> Closure:
     def run(lookup: Lookup) -> Value:
         values: list[Value] = []
         for argument in arguments:
@@ -181,17 +181,17 @@ def _call(apply: Apply, arguments: tuple[Closure, ...]) -> Closure:
 
 
 _BINARY: Final[Mapping[Operator, Callable[[Closure, Closure], Closure]]] = {
-    "or": _deciding(by=True),
-    "and": _deciding(by=False),
-    "==": _equality(wanted=True),
-    "!=": _equality(wanted=False),
-    "<": _ordering(operator.lt),
-    "<=": _ordering(operator.le),
-    ">": _ordering(operator.gt),
-    ">=": _ordering(operator.ge),
-    "+": _sum,
-    "-": _arithmetic(operator.sub),
-    "*": _arithmetic(operator.mul),
-    "/": _arithmetic(_divide),
-    "%": _arithmetic(_remainder),
+    "or": _compile_logic(by=True),
+    "and": _compile_logic(by=False),
+    "==": _compile_equality(wanted=True),
+    "!=": _compile_equality(wanted=False),
+    "<": _compile_ordering(operator.lt),
+    "<=": _compile_ordering(operator.le),
+    ">": _compile_ordering(operator.gt),
+    ">=": _compile_ordering(operator.ge),
+    "+": _compile_sum,
+    "-": _compile_arithmetic(operator.sub),
+    "*": _compile_arithmetic(operator.mul),
+    "/": _compile_arithmetic(_divide),
+    "%": _compile_arithmetic(_remainder),
 }

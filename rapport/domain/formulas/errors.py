@@ -5,7 +5,7 @@ class FormulaError(ValueError):
     """A text that is no formula.
 
     Attributes:
-        message: What is wrong and what would have been right.
+        message: States what is wrong and what would have been right.
         line: Line of the fault, from 1.
         column: Column of the fault, in characters from 1.
     """

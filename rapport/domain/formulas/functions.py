@@ -10,7 +10,7 @@ from decimal import Context as DecimalContext
 from functools import cache
 from typing import Final
 
-from rapport.domain.formulas.values import MAX_TEXT, Value, equals, finite, to_number, to_text, to_value
+from rapport.domain.formulas.values import MAX_TEXT, Value, equals, to_finite_number, to_number, to_text, to_value
 
 Apply = Callable[..., Value]
 
@@ -89,7 +89,7 @@ def _round(value: Value, places: Value = 0.0) -> Value:
     if number is None or digits is None:
         return None
     step = _step(int(max(-_MOST_PLACES, min(_MOST_PLACES, digits))))
-    return finite(float(Decimal(repr(number)).quantize(step, context=_EXACT)) + 0.0)
+    return to_finite_number(float(Decimal(repr(number)).quantize(step, context=_EXACT)) + 0.0)
 
 
 def _fixed(value: Value, places: Value) -> Value:

@@ -19,7 +19,7 @@ Guarantees: TypeAlias = Callable[[str], bool]
 """Says whether the field of a dotted name always has a value."""
 
 
-def missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[str]:
+def find_missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[str]:
     """Find the fields without which an expression may be null; a literal ``null`` counts as one.
 
     Only fields are analysed: a division by 0 or a text that is no number can make null, too.
@@ -33,17 +33,17 @@ def missing_fields(expression: Expression, is_there: Guarantees) -> frozenset[st
         case Binary("==" | "!=", left, right) if Null() in (left, right):
             missing = nothing
         case Conditional(condition, then, otherwise):
-            in_then, in_otherwise = _guarded(condition, is_there)
-            missing = missing_fields(then, in_then) | missing_fields(otherwise, in_otherwise)
+            in_then, in_otherwise = _narrow_guarantees(condition, is_there)
+            missing = find_missing_fields(then, in_then) | find_missing_fields(otherwise, in_otherwise)
         case Call("coalesce", arguments):
-            of_each = [missing_fields(one, is_there) for one in arguments]
+            of_each = [find_missing_fields(one, is_there) for one in arguments]
             missing = nothing if nothing in of_each else nothing.union(*of_each)
         case _:
-            missing = nothing.union(*(missing_fields(one, is_there) for one in list_children(expression)))
+            missing = nothing.union(*(find_missing_fields(one, is_there) for one in list_children(expression)))
     return missing
 
 
-def _guarded(condition: Expression, is_there: Guarantees) -> tuple[Guarantees, Guarantees]:
+def _narrow_guarantees(condition: Expression, is_there: Guarantees) -> tuple[Guarantees, Guarantees]:
     """Return the guarantees of both branches of a conditional that compares a field with null."""
     match condition:
         case Binary("!=", Name(name), Null()) | Binary("!=", Null(), Name(name)):

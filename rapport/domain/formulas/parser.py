@@ -26,7 +26,7 @@ from rapport.domain.formulas.expressions import (
 )
 from rapport.domain.formulas.functions import FUNCTIONS
 from rapport.domain.formulas.grammar import ESCAPES, GRAMMAR
-from rapport.domain.formulas.syntax_faults import at, unreadable, unwanted
+from rapport.domain.formulas.syntax_faults import explain_characters, explain_token, make_error
 
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _SAME: Final = {"&&": "and", "||": "or"}
@@ -41,9 +41,9 @@ def parse(text: str) -> Expression:
     try:
         return cast("Expression", _parser().parse(text))
     except UnexpectedToken as error:
-        raise unwanted(text, error) from error
+        raise explain_token(text, error) from error
     except UnexpectedCharacters as error:
-        raise unreadable(text, error) from error
+        raise explain_characters(text, error) from error
 
 
 @cache
@@ -58,7 +58,7 @@ class _Builder(Transformer[Token, Expression]):
     def number(self, token: Token) -> Expression:
         value = float(token)
         if math.isinf(value):
-            raise at(token, "this number is too large; the largest is about 1.8e308")
+            raise make_error(token, "this number is too large; the largest is about 1.8e308")
         return Number(value)
 
     def text(self, token: Token) -> Expression:
@@ -68,7 +68,9 @@ class _Builder(Transformer[Token, Expression]):
                 return chr(int(escape[1:], 16))
             if escape not in ESCAPES:
                 known = ", ".join(f"\\{letter}" for letter in ESCAPES)
-                raise at(token, f"\\{escape} means nothing in a text; write {known} or \\uXXXX", match.start() + 1)
+                raise make_error(
+                    token, f"\\{escape} means nothing in a text; write {known} or \\uXXXX", match.start() + 1
+                )
             return ESCAPES[escape]
 
         return Text(_ESCAPE.sub(meaning, token[1:-1]))
@@ -107,9 +109,9 @@ class _Builder(Transformer[Token, Expression]):
         if function is None:
             close = difflib.get_close_matches(name.lower(), FUNCTIONS, n=1)
             right = f"did you mean {close[0]}?" if close else f"there are {', '.join(FUNCTIONS)}"
-            raise at(token, f"there is no function {name}; {right}")
+            raise make_error(token, f"there is no function {name}; {right}")
         if not function.takes(len(given)):
-            raise at(token, f"{name} takes {function.arity}, not {len(given)}: {function.usage}")
+            raise make_error(token, f"{name} takes {function.arity}, not {len(given)}: {function.usage}")
         if name == "if":
             return Conditional(given[0], given[1], given[2] if len(given) > 2 else Null())
         return Call(name, given)

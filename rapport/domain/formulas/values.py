@@ -25,7 +25,7 @@ def to_value(raw: object) -> Value:
     if type(raw) in _AS_THEY_ARE:
         return cast("Value", raw)
     if isinstance(raw, float):
-        return finite(float(raw))
+        return to_finite_number(float(raw))
     if isinstance(raw, int):
         try:
             return float(raw)
@@ -34,7 +34,7 @@ def to_value(raw: object) -> Value:
     return str(raw) if isinstance(raw, str) else None
 
 
-def finite(number: float) -> float | None:
+def to_finite_number(number: float) -> float | None:
     """Return a number, or None if it is nan or infinite."""
     return number if isfinite(number) else None
 

@@ -51,13 +51,13 @@ def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
 def _check_step(
     path: str, step: JourneyStep, ready: PlanStep, paths: Collection[str], known: Known, journey: Journey
 ) -> Iterator[Fault]:
-    for field, target in _targets(step, ready):
+    for field, target in _list_targets(step, ready):
         if target not in paths:
             yield Fault(f"{path}.{field}", f"there is no step {target!r}")
     for formula in list_formulas(ready):
         yield from (Fault(f"{path}.config", message) for message in _check_names(formula, known))
     config = ready.config
-    for field, kind, wanted in _references(config):
+    for field, kind, wanted in _list_references(config):
         if wanted is not None and kind in known and wanted not in known[kind]:
             yield Fault(f"{path}.config.{field}", f"there is no {kind.replace('_', '-')} {wanted!r}")
     if isinstance(config, DecideConfig) and config.flow_key and config.decision_flow_id:
@@ -70,7 +70,7 @@ def _check_step(
         yield Fault(f"{path}.config", "an update needs attributes or expressions")
 
 
-def _targets(step: JourneyStep, ready: PlanStep) -> Iterator[tuple[str, str]]:
+def _list_targets(step: JourneyStep, ready: PlanStep) -> Iterator[tuple[str, str]]:
     if step.next is not None:
         yield "next", step.next
     for index, (_, target) in enumerate(ready.conditions):
@@ -79,7 +79,7 @@ def _targets(step: JourneyStep, ready: PlanStep) -> Iterator[tuple[str, str]]:
         yield "config.defaultStepId", ready.config.default_step_id
 
 
-def _references(config: object) -> Sequence[tuple[str, str, str | None]]:
+def _list_references(config: object) -> Sequence[tuple[str, str, str | None]]:
     if isinstance(config, DecideConfig):
         return (
             ("flowKey", "decision_flow", config.flow_key),
@@ -113,12 +113,12 @@ def _check_ways(start: str, steps: Mapping[str, PlanStep], paths: Mapping[str, s
     for step_id, path in paths.items():
         if step_id not in reached:
             yield Fault(path, f"nothing leads to {step_id!r}")
-    looping = _looping(steps)
+    looping = _find_cycle(steps)
     if looping:
         yield Fault(paths[looping[0]], f"{' -> '.join(looping)} goes in a circle without a wait")
 
 
-def _looping(steps: Mapping[str, PlanStep]) -> list[str]:
+def _find_cycle(steps: Mapping[str, PlanStep]) -> list[str]:
     """Find the steps of a cycle without a wait, in the order of the list; empty if there is none."""
     left = {step.id: {one for one in step.targets if one in steps} for step in steps.values() if step.type != "wait"}
     while True:

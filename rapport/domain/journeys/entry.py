@@ -43,12 +43,12 @@ class EntryEvent:
             "creativeId": self.creative_id,
             "channelId": self.channel_id,
             "value": self.conversion_value,
-            "timestamp": _iso(self.occurred_at_ms),
+            "timestamp": _format_instant(self.occurred_at_ms),
         }
         return {name: value for name, value in known.items() if value not in ("", None)}
 
 
-def matches(condition: EntryCondition, event: EntryEvent) -> bool:
+def matches_condition(condition: EntryCondition, event: EntryEvent) -> bool:
     """Say whether an event fulfils an entry condition, apart from its formula.
 
     Its age when the broker got it counts, not its age now: so reading it again later decides the same.
@@ -63,6 +63,6 @@ def matches(condition: EntryCondition, event: EntryEvent) -> bool:
     )
 
 
-def _iso(at_ms: int) -> str:
+def _format_instant(at_ms: int) -> str:
     """Format an instant in UTC with milliseconds, so that texts sort as times do."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -141,11 +141,11 @@ def take_step(
             return replace(current, due_at_ms=min(due_at_ms, current.expires_at_ms)), None
         return _move(current, step.next, now_ms), None
     if isinstance(step.config, UpdateConfig) and current.pending is None:
-        current = replace(current, pending=_worked_out(step, step.config, current, facts, now_ms))
-    action = _action_of(step, current)
+        current = replace(current, pending=_compute_update(step, step.config, current, facts, now_ms))
+    action = _make_action(step, current)
     if action is not None:
         return current, action
-    return _move(current, _target_of(step, current, facts, now_ms), now_ms), None
+    return _move(current, _choose_target(step, current, facts, now_ms), now_ms), None
 
 
 def complete(
@@ -197,24 +197,24 @@ def look_up_field(name: str, enrolment: Enrolment, facts: JourneyFacts, now_ms: 
         "entry": enrolment.entry,
         "result": enrolment.results,
     }
-    return _within(values.get(namespace), rest)
+    return _look_up_path(values.get(namespace), rest)
 
 
-def _action_of(step: PlanStep, current: Enrolment) -> Action | None:
+def _make_action(step: PlanStep, current: Enrolment) -> Action | None:
     """Return the action of a step; None if it has none."""
-    key = _key_of(current)
+    key = _make_key(current)
     match step.config:
         case DecideConfig() as config:
             return DecideAction(key=key, config=config)
         case SendConfig() as config:
-            return _send(key, config, current)
+            return _make_send(key, config, current)
         case UpdateConfig():
             return UpdateAction(key=key, attributes=current.pending or {})
         case _:
             return None
 
 
-def _worked_out(
+def _compute_update(
     step: PlanStep, config: UpdateConfig, current: Enrolment, facts: JourneyFacts, now_ms: int
 ) -> Mapping[str, Any]:
     values = {
@@ -224,7 +224,7 @@ def _worked_out(
     return {**config.attributes, **values}
 
 
-def _send(key: str, config: SendConfig, current: Enrolment) -> SendAction | None:
+def _make_send(key: str, config: SendConfig, current: Enrolment) -> SendAction | None:
     item: Mapping[str, Any] = {"creativeId": config.creative_id}
     if config.from_result is not None:
         chosen = current.results.get(config.from_result, ())
@@ -243,13 +243,13 @@ def _send(key: str, config: SendConfig, current: Enrolment) -> SendAction | None
     )
 
 
-def _key_of(current: Enrolment) -> str:
+def _make_key(current: Enrolment) -> str:
     """Make the idempotency key of a step's action, which tells the visits apart."""
     visit = current.visits.get(current.step, 1)
     return f"journey:{current.id}:{current.step}" + (f":{visit}" if visit > 1 else "")
 
 
-def _target_of(step: PlanStep, current: Enrolment, facts: JourneyFacts, now_ms: int) -> str | None:
+def _choose_target(step: PlanStep, current: Enrolment, facts: JourneyFacts, now_ms: int) -> str | None:
     for formula, target in step.conditions:
         if to_truth(formula.evaluate(lambda field: look_up_field(field, current, facts, now_ms))):
             return target
@@ -269,18 +269,18 @@ def _end(current: Enrolment, status: EnrolmentStatus, now_ms: int, reason: str =
     return replace(current, status=status, ended_at_ms=now_ms, reason=reason)
 
 
-def _within(values: object, path: str) -> object:
+def _look_up_path(values: object, path: str) -> object:
     """Look up a path inside nested objects and lists; a name with dots in it comes first."""
     if isinstance(values, Mapping):
         if path in values:
             return values[path]
         head, dot, rest = path.partition(".")
-        return _within(values.get(head), rest) if dot else None
+        return _look_up_path(values.get(head), rest) if dot else None
     if isinstance(values, Sequence) and not isinstance(values, str):
         head, dot, rest = path.partition(".")
         if head == "count":
             return len(values)
         index = parse_index(head)
         item = values[index] if index is not None and index < len(values) else None
-        return _within(item, rest) if dot else item
+        return _look_up_path(item, rest) if dot else item
     return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rapport.domain.catalogue.schedule import off_schedule
+from rapport.domain.catalogue.schedule import explain_off_schedule
 from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.node_types import (
@@ -37,7 +37,7 @@ def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> NodeA
         excluded, now_ms = run.context.request.excluded_offers, run.context.now_ms
         for offer in in_scope:
             candidate = Candidate(offer)
-            problem = "excluded by the request" if offer.id in excluded else off_schedule(offer, now_ms)
+            problem = "excluded by the request" if offer.id in excluded else explain_off_schedule(offer, now_ms)
             if not (problem and run.remove("inventory", candidate, (run.node, "", Verdict(True, problem)))):
                 run.candidates.append(candidate)
 
