@@ -99,7 +99,7 @@ def send(http: httpx.Client, request: Request) -> str:
     return f"{method} {path[:80]} {str(options)[:300]}: {answer.status_code} {answer.text[:200]}"
 
 
-def test_bad_input_on_every_route(
+def test_invalid_input_on_every_route(
     stack: AttackedStack,
     neighbour: Neighbour,  # noqa: ARG001 - watched
     figures: Figures,
@@ -197,7 +197,7 @@ def test_bombs_cost_no_more_than_their_size(
     assert neighbour.error is None
 
 
-def test_silent_slow_and_many_clients(
+def test_silent_and_slow_clients_in_large_numbers(
     stack: AttackedStack,
     neighbour: Neighbour,
     figures: Figures,

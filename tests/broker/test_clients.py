@@ -35,7 +35,7 @@ async def fail_when_cancelled(steps: list[str]) -> None:
 @pytest.mark.parametrize(
     ("doing", "expected"), [(finish, "done"), (fail_soon, "failing"), (fail_when_cancelled, "failing")]
 )
-def test_whoever_is_cancelled_waits_for_the_end_and_sees_it(
+def test_a_cancelled_caller_waits_for_the_call_to_end_and_reports_it(
     doing: Callable[[list[str]], Coroutine[Any, Any, None]], expected: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(clients, "FINISH_S", 0.2)

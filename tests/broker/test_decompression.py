@@ -48,7 +48,7 @@ def read(fetched: bytes) -> list[Any]:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_batches_within_the_bound_are_what_they_were(codec: str):
+def test_batches_within_the_bound_are_unchanged(codec: str):
     batches = [batch_of(codec, [b"one", b"", bytes(range(256)) * n]) for n in (1, 5_000)]
     fetched = b"".join(batches)
     plain, records = [], MemoryRecords(fetched)
@@ -60,7 +60,7 @@ def test_batches_within_the_bound_are_what_they_were(codec: str):
 
 
 @pytest.mark.parametrize("codec", PACKED)
-def test_one_message_stands_for_a_batch_that_unpacks_to_too_much(codec: str):
+def test_one_message_replaces_a_batch_that_decompresses_to_too_much(codec: str):
     bomb = batch_of(codec, [b"first", b"x" * MAX_UNPACKED_BYTES])
     after = batch_of(codec, [b"after"])
     tracemalloc.start()
@@ -80,14 +80,14 @@ def test_one_message_stands_for_a_batch_that_unpacks_to_too_much(codec: str):
 
 @pytest.mark.parametrize("codec", PACKED)
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 50, b"garbage" * 100], ids=["empty", "zeros", "garbage"])
-def test_one_message_stands_for_a_batch_that_cannot_be_unpacked(codec: str, damage: bytes):
+def test_one_message_replaces_a_batch_that_cannot_be_decompressed(codec: str, damage: bytes):
     whole = batch_of(codec, [b"x" * 1_000])
     for payload in (damage, whole[BATCH_HEADER_BYTES:-5] + damage):
         (found,) = read(with_payload(whole, payload))
         assert isinstance(found.value, UnreadableBatch) or found.value == b"x" * 1_000
 
 
-def test_every_codec_is_bounded_whatever_its_ratio():
+def test_every_codec_is_bounded_at_any_ratio():
     whole = batch_of("gzip", [b"x"])
     members = zlib.compress(b"x" * (20 * MIB), wbits=31) * 2
     (found,) = read(with_payload(whole, members))

@@ -24,7 +24,7 @@ async def write_batch(bootstrap: str, topic: str, count: int) -> None:
         await (await producer.send_batch(batch, topic, partition=0))
 
 
-def test_the_end_of_a_log_is_behind_its_last_message(broker: BrokerServer) -> None:
+def test_the_end_of_a_log_follows_its_last_message(broker: BrokerServer) -> None:
     topic = f"t{uuid.uuid4().hex[:10]}"
 
     async def look() -> tuple[LogRange, LogRange]:
@@ -38,7 +38,7 @@ def test_the_end_of_a_log_is_behind_its_last_message(broker: BrokerServer) -> No
     assert asyncio.run(look()) == (LogRange(0, 0), LogRange(0, 12))
 
 
-def test_partitions_that_did_not_move_are_not_fetched_again(broker: BrokerServer) -> None:
+def test_unchanged_partitions_are_not_fetched_again(broker: BrokerServer) -> None:
     topic = f"t{uuid.uuid4().hex[:10]}"
     partitions = [(topic, number) for number in range(3)]
     fetched: list[int] = []

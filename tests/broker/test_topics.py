@@ -18,18 +18,18 @@ def settings_for(broker: BrokerServer, *, create: bool = True) -> KafkaSettings:
     )
 
 
-def test_creating_the_topics_twice_is_the_same_as_once(broker: BrokerServer) -> None:
+def test_creating_the_topics_is_idempotent(broker: BrokerServer) -> None:
     kafka = settings_for(broker)
     for _ in range(2):
         asyncio.run(create_topics(kafka))
     assert {kafka.topic, kafka.dead_letter_topic} <= set(asyncio.run(list_topics(broker.bootstrap)))
 
 
-def test_the_cluster_tells_its_id(broker: BrokerServer) -> None:
+def test_the_cluster_id_is_fetched(broker: BrokerServer) -> None:
     assert asyncio.run(fetch_cluster_id(settings_for(broker))) == broker.cluster_id
 
 
-def test_a_worker_that_may_not_create_topics_waits_for_them(broker: BrokerServer) -> None:
+def test_a_worker_without_the_right_to_create_topics_waits_for_them(broker: BrokerServer) -> None:
     kafka = settings_for(broker, create=False)
 
     async def wait_and_create() -> str:

@@ -72,7 +72,7 @@ def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Runs]:
         yield runs
 
 
-def test_what_is_applied_is_written_out_and_applying_that_changes_nothing(run: Runs):
+def test_an_exported_catalogue_can_be_applied_without_changes(run: Runs):
     applied = run("apply", text=CATALOGUE)
     assert applied.exit_code == 0, applied.output
     assert "8 made, 0 changed, 0 deleted" in applied.stdout
@@ -88,7 +88,7 @@ def test_what_is_applied_is_written_out_and_applying_that_changes_nothing(run: R
     assert load_catalogue(run.store, "t1") == before
 
 
-def test_a_dry_run_and_diff_say_what_would_change_and_change_nothing(run: Runs):
+def test_a_dry_run_and_diff_report_changes_without_making_them(run: Runs):
     run("apply", text=CATALOGUE)
     changed = (
         CATALOGUE.replace("{maxPerDay: 3}", "{maxPerDay: 5}")
@@ -186,7 +186,7 @@ decision-flows:
 """
 
 
-def test_faults_that_only_the_whole_catalogue_shows_have_lines_too(run: Runs):
+def test_faults_across_entities_are_named_with_their_lines(run: Runs):
     refused = run("apply", text=UNFIT)
     assert refused.exit_code == 1
     lines = [line.split(": ")[:2] for line in str(refused.exception).splitlines()[1:]]
@@ -200,7 +200,7 @@ def test_faults_that_only_the_whole_catalogue_shows_have_lines_too(run: Runs):
     assert load_catalogue(run.store, "t1").revision == 0
 
 
-def test_the_linter_speaks_when_a_file_is_applied(run: Runs):
+def test_lint_warnings_are_shown_when_a_file_is_applied(run: Runs):
     said = run("apply", text="offers:\n  - {id: loan, name: Loan}\n")
     assert said.exit_code == 0
     assert "warning: offer loan: it has no active creative" in said.stderr
@@ -227,13 +227,13 @@ def test_the_linter_speaks_when_a_file_is_applied(run: Runs):
         ("decision-flows:\n  - {id: a, key: a, name: x, nodes: [], draft: []}", "is both the draft"),
     ],
 )
-def test_a_file_that_is_no_catalogue_is_refused_with_a_line(text: str, fault: str):
+def test_a_file_without_a_catalogue_is_refused_with_a_line(text: str, fault: str):
     with pytest.raises(CatalogueFileError) as refused:
         read_catalogue(text)
     assert fault in str(refused.value)
 
 
-def test_a_small_file_that_stands_for_billions_of_values_is_refused():
+def test_a_yaml_bomb_is_refused():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     lines.append("offers: [{id: a, name: x, customFields: {x: *a9}}]")
@@ -251,13 +251,13 @@ def test_the_documented_file_can_be_applied():
     assert lint_catalogue(after) == []
 
 
-def test_an_empty_file_holds_nothing_and_every_kind_has_a_part():
+def test_an_empty_file_is_an_empty_catalogue_and_every_kind_has_a_section():
     assert read_catalogue("# nothing\n") == CatalogueFile()
     assert list(SECTIONS.values()) == list(KINDS)
     assert write_catalogue({}) == ""
 
 
-def test_a_draft_that_is_ahead_of_what_is_published_survives_the_round_trip():
+def test_a_draft_ahead_of_its_published_version_survives_the_round_trip():
     placed = read_catalogue(CATALOGUE)
     _, entities = plan_entities(placed, {}, prune=False)
     (flow,) = entities["decision_flow"]

@@ -40,7 +40,7 @@ def own_outcomes(store: Store) -> dict[str, OutcomeRecord]:
     return {one.key: one for one in list_outcome_types(store, "t1") if not one.is_system}
 
 
-def test_own_outcome_types_are_applied_and_written_out_and_applying_that_changes_nothing(run: Runs):
+def test_exported_outcome_types_can_be_applied_without_changes(run: Runs):
     said = run("apply", text=OUTCOMES + "channels: [{id: web, name: Web, channelType: web}]")
     assert "3 made, 0 changed, 0 deleted" in said.stdout, said.output
     made = own_outcomes(run.store)
@@ -61,7 +61,7 @@ def test_an_outcome_type_says_whether_it_takes_value_back(run: Runs):
     assert not own_outcomes(run.store)["refund"].allows_negative_value
 
 
-def test_outcome_types_change_and_end_later_and_can_be_made_again(run: Runs):
+def test_outcome_types_can_be_changed_ended_and_made_again(run: Runs):
     run("apply", text=OUTCOMES)
     first = own_outcomes(run.store)["renewed"]
     changed = "outcome-types: [{key: renewed, classification: neutral}]"
@@ -81,7 +81,7 @@ def test_outcome_types_change_and_end_later_and_can_be_made_again(run: Runs):
     assert {one.actor for one in entries} == {"rapport catalog apply"}
 
 
-def test_a_file_cannot_change_what_every_tenant_has_and_with_any_fault_nothing_is_written(run: Runs):
+def test_default_outcome_types_cannot_be_changed_and_any_fault_stops_the_file(run: Runs):
     refused = run(
         "apply",
         text=OUTCOMES

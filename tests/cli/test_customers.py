@@ -76,7 +76,7 @@ def load(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Loads]:
 
 
 @pytest.mark.parametrize("batch", ["1", "3", "10000"])
-def test_a_table_is_loaded_and_its_bad_lines_are_told(load: Loads, batch: str):
+def test_a_table_is_loaded_and_its_bad_lines_are_reported(load: Loads, batch: str):
     options = ("--key", "id", "--map", "tier=Level", "--batch", batch)
     done = load("p.csv", CSV, *options)
     assert done.exit_code == 1
@@ -102,7 +102,7 @@ def test_lines_change_what_they_name_or_replace_all(load: Loads):
 
 
 @pytest.mark.parametrize("number", ["9" * 400, "9" * 5_000, "1e999", "-9007199254740992"])
-def test_a_line_with_a_number_that_is_not_exact_is_told_and_the_others_are_stored(load: Loads, number: str):
+def test_a_line_with_an_inexact_number_is_reported_and_the_others_stored(load: Loads, number: str):
     lines = [f'{{"customerId": "{n}", "tier": "gold", "{name}": {age}}}' for n, name, age in (
         (1, "age", "1"), (2, "age", number), (3, "other", f"[{number}]"), (4, "age", "4")
     )]  # fmt: skip
@@ -146,7 +146,7 @@ def test_typed_columns_keep_their_types(load: Loads):
         ("p.parquet", "id", (), "is no Parquet file"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_is_told_before_anything_is_stored(
+def test_a_file_that_cannot_be_loaded_is_reported_before_any_row_is_stored(
     load: Loads, name: str, text: str, options: tuple[str, ...], message: str
 ):
     done = load(name, text, *options)
@@ -154,6 +154,6 @@ def test_a_file_that_cannot_be_loaded_is_told_before_anything_is_stored(
     assert message in str(done.exception)
 
 
-def test_customers_belong_to_a_tenant_that_there_is(load: Loads):
+def test_customers_of_an_unknown_tenant_are_refused(load: Loads):
     done = load("p.ndjson", '{"customerId": "7", "tier": "gold"}\n', tenant="t9")
     assert "there is no tenant 't9'" in str(done.exception)

@@ -58,7 +58,7 @@ def test_once_without_a_registry_says_so_and_checks_generated_events(tmp_path: P
     assert "Exact: 70,000 accepted events" in done.stdout
 
 
-def test_it_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
+def test_the_demo_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
     ports = find_free_stack_ports(1)
     env = environment(XDG_CACHE_HOME=str(tmp_path))
     env_file = tmp_path / ".rapport" / "demo.env"
@@ -96,7 +96,7 @@ def test_it_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: Path):
     assert not env_file.exists()
 
 
-def test_ctrl_c_before_it_is_ready_stops_it_too(tmp_path: Path):
+def test_ctrl_c_before_the_demo_is_ready_stops_it(tmp_path: Path):
     ports = find_free_stack_ports(1)
     with running("demo", *port_arguments(ports), env=environment(XDG_CACHE_HOME=str(tmp_path)), cwd=tmp_path) as demo:
         demo.wait_for("broker is ready")
@@ -116,7 +116,7 @@ def test_once_fails_when_a_total_is_off_by_a_cent(tmp_path: Path):
     assert "Exact" not in printed.getvalue()
 
 
-def test_totals_that_are_right_have_no_faults():
+def test_correct_totals_have_no_faults():
     assert find_faults(_findings(), TOTALS) == []
 
 
@@ -136,7 +136,7 @@ def test_totals_that_are_right_have_no_faults():
         ),
     ],
 )
-def test_a_total_that_is_off_is_named(change: Callable[[Findings], Findings], says: str):
+def test_a_wrong_total_is_named(change: Callable[[Findings], Findings], says: str):
     (fault,) = find_faults(change(_findings()), TOTALS)
     assert fault.startswith(says)
 

@@ -33,9 +33,7 @@ def put(store: Store, customer: str, days_ago: int = 0) -> None:
     )
 
 
-def test_an_erasure_is_verified_and_a_trace_that_comes_back_is_found_and_swept(
-    store: Store, rapport: Callable[..., CompletedProcess[str]]
-):
+def test_an_erasure_is_verified_and_late_traces_are_swept(store: Store, rapport: Callable[..., CompletedProcess[str]]):
     put(store, "ann")
     unknown = rapport("erasure", "verify", "acme", "ann")
     assert (unknown.returncode, "interactions\t1" in unknown.stdout) == (1, True)

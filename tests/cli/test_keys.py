@@ -49,7 +49,7 @@ def run(clickhouse_url: str, database: str) -> Iterator[Runs]:
         yield runs
 
 
-def test_a_key_is_made_listed_and_revoked_and_the_audit_log_knows(run: Runs):
+def test_a_key_is_made_listed_revoked_and_audited(run: Runs):
     secret = run("key", "create", "t1", "--role", "editor", "--name", "shop", "--scope", "respond").stdout.strip()
     stored = find_key(run.store, hash_key(secret, PEPPER))
     assert stored is not None
@@ -80,7 +80,7 @@ def test_a_key_is_made_listed_and_revoked_and_the_audit_log_knows(run: Runs):
         (("tenant", "set", "t1"), PEPPER, "nothing to change"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_the_reason(
+def test_impossible_requests_are_refused_with_the_reason(
     run: Runs, arguments: tuple[str, ...], pepper: str, reason: str
 ):
     refused = run(*arguments, pepper=pepper)
@@ -101,7 +101,7 @@ def test_a_tenants_settings_change_one_by_one(run: Runs):
 @pytest.mark.parametrize(
     "options", [("--scope", "elsewhere"), ("--expires", "9999-12-31"), ("--expires", "2100-01-02"), ("--scope", "")]
 )
-def test_a_key_that_would_open_nothing_or_end_too_late_is_not_made(run: Runs, options: tuple[str, ...]):
+def test_a_key_with_useless_scopes_or_a_late_expiry_is_refused(run: Runs, options: tuple[str, ...]):
     result = run("key", "create", "t1", "--role", "viewer", *options)
     assert isinstance(result.exception, CliError)
     assert options[0] in str(result.exception)
@@ -109,7 +109,7 @@ def test_a_key_that_would_open_nothing_or_end_too_late_is_not_made(run: Runs, op
 
 
 @pytest.mark.parametrize("tenant_id", ["", "a:b", "a\x1b[2J", "a" * 65])
-def test_a_tenant_has_an_id_that_keys_and_paths_can_hold(run: Runs, tenant_id: str):
+def test_a_tenant_id_must_fit_into_keys_and_paths(run: Runs, tenant_id: str):
     result = run("tenant", "create", "--", tenant_id)
     assert isinstance(result.exception, CliError)
     assert "letters, digits" in str(result.exception)

@@ -59,7 +59,7 @@ def produce(broker: BrokerServer, tmp_path: Path) -> Producing:
     return Producing(broker, tmp_path)
 
 
-def test_bad_lines_are_told_and_the_rest_is_sent(produce: Producing):
+def test_bad_lines_are_reported_and_the_rest_is_sent(produce: Producing):
     done = produce("p.csv", *MAPPING, "--map", "conversionValue=amount")
     assert done.returncode == 1
     assert done.stderr.startswith("p.csv:3: missing_field: ")
@@ -70,14 +70,14 @@ def test_bad_lines_are_told_and_the_rest_is_sent(produce: Producing):
     assert second["customerId"] == "8"
 
 
-def test_strict_stops_at_the_first(produce: Producing):
+def test_strict_stops_at_the_first_bad_line(produce: Producing):
     done = produce("p.csv", *MAPPING, "--strict")
     assert done.returncode == 1
     assert "1 events sent" in done.stdout
     assert "stopped at the first" in done.stdout
 
 
-def test_arrays(produce: Producing):
+def test_events_are_sent_in_arrays(produce: Producing):
     done = produce("--dataset", "synthetic", "--events", "250", "--batch", "100", "--seed", "5", "--tenant", "x")
     assert (done.returncode, done.stderr) == (0, "")
     arrays = [json.loads(value) for value in produce.read(3)]
@@ -85,7 +85,7 @@ def test_arrays(produce: Producing):
     assert {event["tenantId"] for array in arrays for event in array} == {"x"}
 
 
-def test_a_data_set_without_a_registry_points_to_the_generator(produce: Producing, tmp_path: Path):
+def test_a_data_set_without_a_registry_names_the_generator(produce: Producing, tmp_path: Path):
     done = produce("--dataset", "open-bandit", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path))
     assert done.returncode == 1
     assert "obp==0.4.1" in done.stderr
@@ -105,14 +105,14 @@ def test_a_data_set_without_a_registry_points_to_the_generator(produce: Producin
         (("missing.csv",), 2, "does not exist"),
     ],
 )
-def test_what_cannot_be_done_is_said(produce: Producing, arguments: tuple[str, ...], code: int, says: str):
+def test_impossible_commands_are_explained(produce: Producing, arguments: tuple[str, ...], code: int, says: str):
     done = produce(*arguments)
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_broker_that_is_not_there_is_named(tmp_path: Path):
+def test_an_unreachable_broker_is_named(tmp_path: Path):
     done = run("produce", "--dataset", "synthetic", env=environment(KAFKA_BOOTSTRAP="127.0.0.1:1"), cwd=tmp_path)
     assert done.returncode == 1
     assert "rapport: Kafka at 127.0.0.1:1 cannot be used" in done.stderr

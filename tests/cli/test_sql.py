@@ -25,14 +25,14 @@ def sql(env: dict[str, str], cwd: Path, *arguments: str) -> CompletedProcess[str
     return run("sql", *arguments, env=env, cwd=cwd)
 
 
-def test_a_table_that_people_can_read(env: dict[str, str], tmp_path: Path):
+def test_the_default_format_is_a_readable_table(env: dict[str, str], tmp_path: Path):
     done = sql(env, tmp_path, "SELECT number AS n, 'a%b{c}' AS text FROM numbers(2)")
     assert done.returncode == 0
     assert "n" in done.stdout.splitlines()[0]
     assert "│ a%b{c} │" in done.stdout
 
 
-def test_any_format_and_one_in_the_query_wins(env: dict[str, str], tmp_path: Path):
+def test_any_format_can_be_chosen_and_one_in_the_query_wins(env: dict[str, str], tmp_path: Path):
     done = sql(env, tmp_path, "SELECT 1 AS a, 'x' AS b;", "--format", "JSONEachRow")
     assert json.loads(done.stdout) == {"a": 1, "b": "x"}
     assert sql(env, tmp_path, "SELECT 1 AS a FORMAT CSVWithNames", "--format", "JSON").stdout == '"a"\n1\n'

@@ -102,7 +102,7 @@ def test_the_stack_has_its_own_connections_and_inherits_the_rest(tmp_path: Path)
     assert [claim.number for child in children for claim in child.ports] == [1, 2, 3, 4, 5]
 
 
-def test_a_shell_reads_the_environment_file_as_it_was_meant(tmp_path: Path):
+def test_a_shell_reads_the_environment_file_exactly(tmp_path: Path):
     pepper = "32 characters; $(touch ran) `id` 'a'"
     plan = plan_stack(tmp_path / "data", StackPorts(), 1, {"RAPPORT_API_KEY_PEPPER": pepper})
     plan.write_env_file(tmp_path / "data.env")
@@ -117,7 +117,7 @@ def test_more_workers_than_partitions_are_refused(tmp_path: Path):
         plan_stack(tmp_path, StackPorts(), 5, {})
 
 
-def test_wiping_removes_what_a_stack_has_made_and_nothing_else(tmp_path: Path):
+def test_wiping_removes_the_files_of_a_stack_and_nothing_else(tmp_path: Path):
     for name in ("clickhouse/store/x", "logs/worker.log", "mine/precious"):
         path = tmp_path / name
         path.parent.mkdir(parents=True)
@@ -127,7 +127,7 @@ def test_wiping_removes_what_a_stack_has_made_and_nothing_else(tmp_path: Path):
     wipe(tmp_path / "new")
 
 
-def test_wiping_spares_a_stack_that_runs(tmp_path: Path):
+def test_wiping_refuses_while_a_stack_runs(tmp_path: Path):
     (tmp_path / "clickhouse").mkdir()
     lock = DataDirLock(tmp_path)
     lock.acquire()

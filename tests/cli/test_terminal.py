@@ -29,7 +29,7 @@ SHOWN: Final = "[/x][bold]:smile: \\x1b]0;owned\\x07\\x1b[2J\\x9b31m\\u202egnp.e
 
 
 @given(st.text())
-def test_what_is_shown_holds_nothing_that_a_terminal_obeys(text: str):
+def test_shown_text_holds_no_control_sequences(text: str):
     shown = visible(text)
     assert all(one.isprintable() or one in "\n\t" for one in shown)
     assert visible(shown) == shown
@@ -41,7 +41,7 @@ def test_plain_texts_of_any_script_stay_as_they_are():
         assert visible(text) == text
 
 
-def test_cells_make_no_other_cells_and_no_other_lines(capsys: pytest.CaptureFixture[str]):
+def test_cells_cannot_add_cells_or_lines(capsys: pytest.CaptureFixture[str]):
     echo_row("a\tb", "c\nd", "e")
     assert capsys.readouterr().out == "a\\tb\tc\\nd\te\n"
 
@@ -61,7 +61,9 @@ def test_a_console_shows_what_it_is_given(capsys: pytest.CaptureFixture[str]):
         ("status",),
     ],
 )
-def test_commands_show_what_is_stored(clickhouse_url: str, database: str, command: tuple[str, ...]):
+def test_commands_show_stored_text_without_control_sequences(
+    clickhouse_url: str, database: str, command: tuple[str, ...]
+):
     settings = settings_of(clickhouse_url, database)
     migrate(settings)
     with closing(connect(settings)) as store:
@@ -80,7 +82,7 @@ def test_commands_show_what_is_stored(clickhouse_url: str, database: str, comman
         assert SHOWN in result.output
 
 
-def test_bad_lines_of_a_file_are_shown(clickhouse_url: str, database: str, tmp_path: Path):
+def test_bad_lines_of_a_file_are_shown_without_control_sequences(clickhouse_url: str, database: str, tmp_path: Path):
     settings = settings_of(clickhouse_url, database)
     migrate(settings)
     with closing(connect(settings)) as store:

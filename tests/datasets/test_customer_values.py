@@ -82,7 +82,7 @@ def work_out(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame
 
 
 @pytest.mark.parametrize(("at_risk_days", "smallest"), [(30, 0), (500, 1_000)])
-def test_segments_and_values_of_cdnow_are_what_pandas_says(
+def test_segments_and_values_of_cdnow_agree_with_pandas(
     store: Store, purchases: list[dict[str, Any]], at_risk_days: int, smallest: int
 ):
     expected = work_out(purchases, at_risk_days)

@@ -35,12 +35,12 @@ def test_two_equal_lines_are_two_purchases():
     assert second.idempotency_key != third.idempotency_key
 
 
-def test_another_form_of_line_is_not_guessed_at():
+def test_a_line_in_another_format_is_refused():
     with pytest.raises(DatasetError, match=r"line 2 .* has 3 columns"):
         list(cdnow.read_purchases("header\n 1 19970101 2\n", "demo"))
 
 
-def test_a_row_is_an_impression_and_where_clicked_a_click_after_it():
+def test_a_row_is_an_impression_and_possibly_a_click_after_it():
     events = list(open_bandit.read_log(LOG, "bts", "men", "demo"))
     assert [event.outcome for event in events] == ["impression", "impression", "click", "impression"]
     shown, clicked = events[1], events[2]
@@ -67,7 +67,7 @@ def test_items_of_two_campaigns_are_two_offers():
     assert men.idempotency_key != everyone.idempotency_key
 
 
-def test_all_of_it_meets_the_contract():
+def test_all_mapped_events_meet_the_contract():
     events = [*cdnow.read_purchases(PURCHASES, "demo"), *open_bandit.read_log(LOG, "random", "all", "demo")]
     for event in events:
         found = decode_event(encode_event(event))

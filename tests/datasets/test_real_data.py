@@ -29,7 +29,7 @@ def events_of(feed: Feed) -> list[dict[str, Any]]:
     return [json.loads(entry.value) for entry in entries if isinstance(entry, Message)]
 
 
-def test_cdnow_is_whole(cache: Path):
+def test_cdnow_is_complete(cache: Path):
     events = events_of(open_cdnow("demo", cache))
     assert len(events) == cdnow.TOTALS.events == 69_659
     assert len({event["customerId"] for event in events}) == cdnow.TOTALS.customers == 23_570
@@ -43,7 +43,7 @@ def test_cdnow_is_whole(cache: Path):
     assert sum(times > 1 for times in purchases.values()) == 215
 
 
-def test_open_bandit_is_whole(cache: Path):
+def test_open_bandit_is_complete(cache: Path):
     events = events_of(open_open_bandit("demo", cache))
     outcomes = Counter(event["outcome"] for event in events)
     assert outcomes == {"impression": open_bandit.IMPRESSIONS, "click": open_bandit.CLICKS}

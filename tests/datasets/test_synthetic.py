@@ -63,7 +63,7 @@ def test_the_same_specification_is_the_same_stream(spec: SyntheticSpec):
     assert list(generate_messages(spec)) == list(generate_messages(spec))
 
 
-def test_this_seed_is_this_stream_on_every_machine():
+def test_a_seed_gives_the_same_stream_on_every_machine():
     sent = list(generate_messages(SyntheticSpec(events=3, customers=10, seed=42)))
     assert [json.loads(value)["customerId"] for _, value in sent] == [
         "customer-0000001",
@@ -74,7 +74,7 @@ def test_this_seed_is_this_stream_on_every_machine():
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"skew": 0.5}, {"customers": 21}, {"days": 31}, {"tenant_id": "x"}])
-def test_whatever_changes_the_events_changes_their_keys(change: dict[str, Any]):
+def test_other_events_have_other_keys(change: dict[str, Any]):
     base = SyntheticSpec(events=50, customers=20)
     first, other = (
         {json.loads(value)["idempotencyKey"] for _, value in generate_messages(spec)}
@@ -107,14 +107,14 @@ def test_customers_follow_zipfs_law(skew: float):
     assert counts.height >= 0.99 * customers
 
 
-def test_outcomes_and_channels_come_in_their_shares():
+def test_outcomes_and_channels_have_the_requested_shares():
     frame = pl.concat(generate_frames(SyntheticSpec(events=200_000, seed=5)))
     for column, shares in (("outcome", OUTCOME_SHARES), ("channel_id", CHANNEL_SHARES)):
         found = dict(frame[column].value_counts(normalize=True).iter_rows())
         assert found == pytest.approx(shares, rel=0.1)
 
 
-def test_times_lie_in_the_days_and_some_events_come_late():
+def test_times_lie_in_the_given_days_and_some_events_are_late():
     spec = SyntheticSpec(events=50_000, days=10, seed=9)
     times = pl.concat(generate_frames(spec))["occurred_at_ms"]
     start = 1_748_736_000_000  # 2025-06-01 UTC
@@ -141,7 +141,7 @@ def test_impossible_numbers_are_refused(change: dict[str, int]):
         SyntheticSpec(**change)  # type: ignore[arg-type]
 
 
-def test_it_is_fast():
+def test_the_generator_is_fast():
     started_at = time.process_time()
     count = sum(1 for _ in generate_messages(SyntheticSpec(events=200_000, customers=100_000, skew=1.3)))
     assert count / (time.process_time() - started_at) > 50_000  # measured: 340,000; this one catches a loop in Python

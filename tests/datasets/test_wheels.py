@@ -62,7 +62,7 @@ def test_a_damaged_copy_is_replaced(registry: Registry, tmp_path: Path):
     assert kept.read_bytes() == registry.file.read_bytes()
 
 
-def test_another_file_than_the_known_one_is_not_kept(registry: Registry, tmp_path: Path):
+def test_a_file_with_another_hash_is_not_kept(registry: Registry, tmp_path: Path):
     other = replace(registry.wheel, sha256="0" * 64)
     with pytest.raises(WrongChecksumError, match="expected 0000"):
         fetch_wheel(other, tmp_path / "cache", registry.download)
@@ -92,5 +92,5 @@ def test_without_a_registry_the_generator_is_named(tmp_path: Path, monkeypatch: 
     ("environ", "expected"),
     [({}, "~/.cache/rapport"), ({"XDG_CACHE_HOME": "/x"}, "/x/rapport"), ({"XDG_CACHE_HOME": "x"}, "~/.cache/rapport")],
 )
-def test_the_cache_is_where_the_desktop_standard_has_it(environ: dict[str, str], expected: str):
+def test_the_cache_directory_follows_the_xdg_standard(environ: dict[str, str], expected: str):
     assert cache_dir(environ) == Path(expected).expanduser()

@@ -70,7 +70,7 @@ def test_a_client_runs_as_it_is_and_reads_its_own_writes(demo: RunningDemo, prog
 
 
 @pytest.mark.parametrize("language", RUNS)
-def test_a_response_whose_answer_was_lost_is_sent_again_with_its_key_and_counts_once(demo: RunningDemo, language: str):
+def test_a_response_whose_answer_was_lost_is_repeated_and_counts_once(demo: RunningDemo, language: str):
     with gateway_to(demo.url) as gateway:
         gateway.plan = [429, LOST, 503]
         duplicate, outcomes, waits = run(demo, language, gateway.url, demo.key, str(uuid.uuid4()))
@@ -95,14 +95,14 @@ def test_a_client_reads_page_after_page(demo: RunningDemo, language: str):
 
 
 @pytest.mark.parametrize("language", RUNS)
-def test_a_client_gives_up_in_the_end(demo: RunningDemo, language: str):
+def test_a_client_gives_up_after_its_last_retry(demo: RunningDemo, language: str):
     with gateway_to(demo.url) as gateway:
         gateway.plan = [503] * 9
         assert run(demo, language, gateway.url, demo.key, "x") == [503, None, [7, 7, 7]]
 
 
 @pytest.mark.parametrize("language", RUNS)
-def test_what_cannot_succeed_is_sent_once(demo: RunningDemo, language: str):
+def test_a_permanent_error_is_not_retried(demo: RunningDemo, language: str):
     with gateway_to(demo.url) as gateway:
         assert run(demo, language, gateway.url, "krn_wrong", "x") == [401, "UNAUTHORIZED", []]
         assert len(gateway.queries) == 1

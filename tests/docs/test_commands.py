@@ -47,7 +47,7 @@ def test_documented_commands_work(demo: RunningDemo, page: Path) -> None:
             assert list(differences(json.loads(block.answer), last_json(done.stdout))) == [], said
 
 
-def test_every_route_that_api_md_is_about_is_asked_there(demo: RunningDemo) -> None:
+def test_every_route_described_in_api_md_is_called_there(demo: RunningDemo) -> None:
     described = json.loads(demo.shell('curl -s "$RAPPORT_URL/docs/openapi.json"').stdout)
     asked = {request for block in blocks_of(ROOT / "docs" / "api.md") for request in block.requests}
     for template, methods in described["paths"].items():
@@ -57,12 +57,12 @@ def test_every_route_that_api_md_is_about_is_asked_there(demo: RunningDemo) -> N
                 assert any(verb == method.upper() and path.fullmatch(at) for verb, at in asked), f"{method} {template}"
 
 
-def test_the_commands_of_the_readme_and_the_api_are_among_them() -> None:
+def test_the_commands_of_the_readme_and_the_api_page_are_tested() -> None:
     assert {"README.md", "api.md", "events.md", "operations.md"} <= {page.name for page in PAGES}
     assert sum(len(blocks_of(page)) for page in PAGES) >= 25
 
 
-def test_an_answer_that_is_not_as_documented_is_noticed() -> None:
+def test_an_undocumented_answer_is_noticed() -> None:
     documented = {"id": "x", "rank": 1, "value": 1.5, "names": [{"name": "y"}], "offer": None}
     assert list(differences(documented, {**documented, "more": 1, "value": 2, "offer": {}})) == []
     assert list(differences(documented, {"id": 7, "rank": True, "value": "1.5", "names": [], "offer": None})) == [

@@ -33,7 +33,7 @@ def test_the_analysts_queries_run(store: Store, query: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_lead_to_existing_pages(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
 
@@ -97,7 +97,7 @@ def test_the_compose_file_fits_the_settings_and_the_engine() -> None:
     assert services["clickhouse"]["image"] == f"${{CLICKHOUSE_IMAGE:-{tag}}}"
 
 
-def test_the_compose_file_runs_two_processes_of_the_api_that_share_what_they_must() -> None:
+def test_the_compose_file_runs_two_api_processes_with_shared_state() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
     api = services["api"]
     assert api["environment"]["RAPPORT_API_KEY_PEPPER"].startswith("${RAPPORT_API_KEY_PEPPER:?"), "no default"

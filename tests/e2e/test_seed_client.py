@@ -187,7 +187,7 @@ def test_the_idempotency_key_prevents_duplicate_recordings(client: SeedClient):
     assert (row["positive"], row["negative"]) == (1, 1)
 
 
-def test_the_history_is_filtered_as_its_page_says(client: SeedClient):
+def test_the_history_is_filtered_as_documented(client: SeedClient):
     client.respond("impression", offerId="off_abc123")
     client.respond("click", offerId="off_abc123")
     client.respond("accept", offerId="off_other", creativeId="crv_other", idempotencyKey="other")
@@ -220,7 +220,7 @@ def test_pages_follow_one_another_by_cursor(client: SeedClient):
     assert seen == sorted(seen, key=lambda row: row["timestamp"], reverse=True)
 
 
-def test_summaries_are_as_their_page_says(client: SeedClient):
+def test_summaries_are_as_documented(client: SeedClient):
     client.respond("impression", offerId="off_premium_card")
     client.respond("click", offerId="off_premium_card")
     client.respond("conversion", offerId="off_premium_card", conversionValue=99.5)

@@ -38,7 +38,7 @@ def test_every_start_has_a_cluster_id_of_its_own():
     assert broker.cluster_id in commands[-1]
 
 
-def test_it_listens_on_loopback_only_and_keeps_all_in_memory():
+def test_the_broker_listens_on_loopback_only_and_writes_no_files():
     _, *arguments = EmbeddedBroker(9092).argv()
     assert arguments[0] == "broker"
     assert arguments[3:] == [
@@ -54,15 +54,13 @@ def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch: pytest.
         EmbeddedBroker(9092).argv()
 
 
-def test_a_missing_binary_is_an_error_that_says_where_it_was_looked_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_a_missing_binary_is_an_error_that_names_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("CALF_TANSU_BIN", str(tmp_path / "none"))
     with pytest.raises(BrokerNotInstalledError, match="CALF_TANSU_BIN"):
         EmbeddedBroker(9092).argv()
 
 
-def test_what_is_produced_can_be_consumed(tmp_path: Path):
+def test_produced_messages_are_consumed(tmp_path: Path):
     broker = EmbeddedBroker(find_free_port())
 
     async def scenario() -> list[bytes]:
@@ -75,7 +73,7 @@ def test_what_is_produced_can_be_consumed(tmp_path: Path):
     assert asyncio.run(scenario()) == VALUES
 
 
-def test_a_restarted_broker_is_a_new_log_and_says_so(tmp_path: Path):
+def test_a_restarted_broker_has_a_new_log_and_a_new_cluster_id(tmp_path: Path):
     broker = EmbeddedBroker(find_free_port())
 
     async def scenario() -> None:
@@ -100,7 +98,7 @@ def test_a_broker_that_dies_ends_the_stack(tmp_path: Path):
         asyncio.run(scenario())
 
 
-def test_settings_of_tansu_lying_about_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_settings_of_tansu_in_the_environment_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / ".env").write_text("SCHEMA_REGISTRY=nonsense\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCHEMA_REGISTRY", "nonsense")
@@ -117,7 +115,7 @@ def test_another_broker_on_the_port_does_not_count_as_ready(tansu: TansuServer):
     assert asyncio.run(stranger.is_ready()) is False
 
 
-def test_a_server_for_tests_comes_back_empty_on_its_port_after_a_kill(tansu: TansuServer):
+def test_a_killed_test_server_restarts_empty_on_its_port(tansu: TansuServer):
     asyncio.run(create_topic(tansu.bootstrap, "interactions"))
     before = tansu.bootstrap, tansu.cluster_id
     tansu.kill()
@@ -127,7 +125,7 @@ def test_a_server_for_tests_comes_back_empty_on_its_port_after_a_kill(tansu: Tan
     assert asyncio.run(list_topics(tansu.bootstrap)) == []
 
 
-def test_a_server_for_tests_outlives_the_thread_and_the_loop_that_started_it(tmp_path: Path):
+def test_a_test_server_outlives_the_thread_that_started_it(tmp_path: Path):
     server = TansuServer(tmp_path)
 
     async def scenario() -> None:

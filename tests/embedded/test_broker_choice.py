@@ -26,7 +26,7 @@ def test_probe(broker, own_broker):
 """
 
 
-def test_tests_get_a_shared_broker_and_one_of_their_own(tmp_path: Path):
+def test_tests_get_a_shared_broker_and_an_own_one(tmp_path: Path):
     result = _run_pytest(tmp_path, {})
     assert result.returncode == pytest.ExitCode.OK, result.stdout
 

@@ -115,7 +115,7 @@ WRITES = [
 
 
 @pytest.mark.parametrize("statement", [*READS, *WRITES])
-def test_no_statement_reaches_what_is_not_its_own(
+def test_no_statement_reaches_foreign_files_or_servers(
     http: httpx.Client, clickhouse: Client, secret_file: Path, listener: tuple[str, list[str]], statement: str
 ):
     host, asked = listener
@@ -129,7 +129,7 @@ def test_no_statement_reaches_what_is_not_its_own(
     assert clickhouse.query("SELECT * FROM own").result_rows == []
 
 
-def test_the_program_is_no_way_to_the_checkout_around_it(http: httpx.Client):
+def test_the_confined_program_cannot_read_the_checkout_around_it(http: httpx.Client):
     settings = ROOT / "pyproject.toml"
     assert settings.exists()
     answer = http.post("/", content=f"SELECT file('{settings}')")
@@ -137,7 +137,7 @@ def test_the_program_is_no_way_to_the_checkout_around_it(http: httpx.Client):
     assert "rapport" not in answer.text.replace(str(settings), "")
 
 
-def test_what_is_confined_reads_its_directory_and_starts_nothing(tmp_path: Path):
+def test_a_confined_process_reads_its_directory_and_starts_no_program(tmp_path: Path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "program").write_text("#!/bin/sh\n")
@@ -160,7 +160,7 @@ for path in (own / "program", pathlib.Path("/bin/true")):
     assert (done.stdout, done.stderr) == ("neither\n", "")
 
 
-def test_a_system_that_cannot_confine_is_named(
+def test_a_system_without_landlock_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setenv("TMPDIR", "")  # is set, and restored after the test
@@ -170,7 +170,7 @@ def test_a_system_that_cannot_confine_is_named(
     assert "cannot confine the engine: SQL can read the files that this user can" in caplog.text
 
 
-def test_nor_does_what_comes_beside_a_statement(http: httpx.Client, clickhouse: Client, secret_file: Path):
+def test_no_input_beside_a_statement_reaches_foreign_files(http: httpx.Client, clickhouse: Client, secret_file: Path):
     reading = f"file('{secret_file}')"
     table = ExternalData(file_name="given", data=b"1", fmt="TSV", structure=[f"a Int8, s String DEFAULT {reading}"])
     clickhouse.command("CREATE TABLE own (s String) ENGINE = Memory")
@@ -214,7 +214,7 @@ def test_pages_in_a_browser_are_refused_even_with_the_password(
         assert not [name for name in answer.headers if name.startswith("access-control") or name == "www-authenticate"]
 
 
-def test_only_who_knows_the_password_is_served(tmp_path: Path):
+def test_requests_without_the_password_are_refused(tmp_path: Path):
     endpoint = EndpointProcess(tmp_path / "clickhouse")
     endpoint.start()
     try:

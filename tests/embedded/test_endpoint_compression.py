@@ -39,7 +39,7 @@ def test_frames_in_a_row_decode_to_their_contents_however_they_are_cut(encoding:
 
 
 @given(ENCODINGS, st.lists(st.binary(max_size=500)))
-def test_what_is_encoded_decodes(encoding: str, pieces: list[bytes]):
+def test_encoded_data_decodes_to_itself(encoding: str, pieces: list[bytes]):
     encoder = open_encoder(encoding)
     body = b"".join([*map(encoder.compress, pieces), encoder.flush()])
     assert decode(encoding, [body]) == b"".join(pieces)
@@ -64,7 +64,7 @@ def test_a_body_that_is_cut_off_is_an_error(encoding: str, data: bytes, missing:
 
 
 @pytest.mark.parametrize("encoding", sorted(COMPRESS))
-def test_damage_is_an_error(encoding: str):
+def test_damaged_data_is_an_error(encoding: str):
     with pytest.raises(EngineError):
         decode(encoding, [b"not compressed at all"])
 

@@ -77,7 +77,7 @@ def test_an_unknown_compression_is_refused(http: httpx.Client):
     assert answer.status_code >= 400
 
 
-def test_the_client_learns_the_code_and_its_name(clickhouse: Client):
+def test_the_client_gets_the_code_and_its_name(clickhouse: Client):
     with pytest.raises(DatabaseError) as caught:
         clickhouse.query("SELECT * FROM missing")
     assert (caught.value.code, caught.value.name) == (60, "UNKNOWN_TABLE")

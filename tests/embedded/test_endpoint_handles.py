@@ -30,7 +30,7 @@ def test_settings_and_databases_of_requests_do_not_mix(http: httpx.Client, datab
 @pytest.mark.parametrize(
     "statement", ["SET max_block_size = 123", "USE system", "CREATE TEMPORARY TABLE mine (a Int8)", "SELECT broken"]
 )
-def test_what_a_statement_leaves_behind_is_gone_after_its_request(http: httpx.Client, statement: str):
+def test_effects_of_a_statement_on_its_handle_end_with_the_request(http: httpx.Client, statement: str):
     plain = http.post("/", content=SQL).text
     for _ in range(3):
         http.post("/", content=statement)
@@ -38,7 +38,7 @@ def test_what_a_statement_leaves_behind_is_gone_after_its_request(http: httpx.Cl
         assert http.post("/", content="SELECT * FROM mine").status_code == 404
 
 
-def test_parameters_are_gone_after_their_request(http: httpx.Client, clickhouse: Client):
+def test_parameters_end_with_their_request(http: httpx.Client, clickhouse: Client):
     clickhouse.command("CREATE TABLE numbers_ (a Int8) ENGINE = Memory")
     given = {"param_a": "1"}
     for _ in range(3):
@@ -54,7 +54,7 @@ def test_external_data_is_gone_after_its_request(http: httpx.Client, clickhouse:
         assert http.post("/", content="SELECT a FROM mine").status_code == 404
 
 
-def test_queries_that_are_to_end_with_their_client_use_handles_again_but_bear_a_mark(http: httpx.Client):
+def test_queries_that_end_with_their_client_reuse_marked_handles(http: httpx.Client):
     asked = {"cancel_http_readonly_queries_on_client_close": "1"}
     mark = http.post("/", params=asked, content="SELECT getSetting('log_comment')").text
     assert mark != "\n"
@@ -63,14 +63,14 @@ def test_queries_that_are_to_end_with_their_client_use_handles_again_but_bear_a_
         assert http.post("/", params=asked, content="SELECT getSetting('log_comment')").text == mark
 
 
-def test_each_query_of_a_session_bears_a_mark_of_its_own(http: httpx.Client):
+def test_each_query_of_a_session_has_its_own_mark(http: httpx.Client):
     asked = {"cancel_http_readonly_queries_on_client_close": "1", "session_id": "marked"}
     marks = {http.post("/", params=asked, content="SELECT getSetting('log_comment')").text for _ in range(3)}
     assert len(marks) == 3
     assert http.post("/", params={"session_id": "marked"}, content="SELECT getSetting('log_comment')").text == "\n"
 
 
-def test_a_handle_whose_query_was_stopped_is_not_used_again(http: httpx.Client):
+def test_a_handle_whose_query_was_stopped_is_not_reused(http: httpx.Client):
     asked = {"cancel_http_readonly_queries_on_client_close": "1"}
     running = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = {mark:String}"
     mark = http.post("/", params=asked, content="SELECT getSetting('log_comment')").text.strip()
@@ -87,7 +87,7 @@ def test_a_handle_whose_query_was_stopped_is_not_used_again(http: httpx.Client):
         assert http.post("/", params=asked, content="SELECT getSetting('log_comment')").text.strip() != mark
 
 
-def test_a_stream_that_breaks_off_disturbs_nobody(http: httpx.Client):
+def test_a_broken_stream_does_not_affect_other_requests(http: httpx.Client):
     plain = http.post("/", content=SQL).text
     for _ in range(3):
         with http.stream("POST", "/", content="SELECT number FROM numbers(50000000)") as answer:

@@ -126,7 +126,7 @@ def test_values_may_follow_in_the_text_or_in_the_body(http: httpx.Client, clickh
 
 
 @pytest.mark.usefixtures("t")
-def test_an_insert_may_select(http: httpx.Client, clickhouse: Client):
+def test_an_insert_from_a_select_is_run(http: httpx.Client, clickhouse: Client):
     answer = http.post("/", content="INSERT INTO t SELECT number, 'FORMAT' FROM numbers(3)")
     assert answer.status_code == 200
     assert '"written_rows":"3"' in answer.headers["X-ClickHouse-Summary"]
@@ -163,7 +163,7 @@ def test_clickhouse_connect_inserts_a_hundred_thousand_rows(
 
 
 @pytest.mark.usefixtures("t")
-def test_arrow_goes_in_as_a_hundred_thousand_rows(clickhouse: Client):
+def test_a_hundred_thousand_rows_are_inserted_as_arrow(clickhouse: Client):
     table = pa.table({"a": pa.array(range(ROWS), pa.int64()), "s": pa.array(["x"] * ROWS, pa.string())})
     assert clickhouse.insert_arrow("t", table).written_rows == ROWS
     stream = in_arrow_stream(table)
@@ -227,7 +227,7 @@ def test_a_bad_row_far_down_writes_nothing(http: httpx.Client, clickhouse: Clien
 
 @pytest.mark.parametrize("is_chunked", [True, False])
 @pytest.mark.usefixtures("t")
-def test_a_client_that_goes_away_in_the_middle_leaves_nothing(
+def test_a_client_that_disconnects_in_the_middle_inserts_nothing(
     clickhouse_url: str, clickhouse: Client, database: str, *, is_chunked: bool
 ):
     rows = b"1\tx\n" * 300_000  # more than one piece for the engine, less than one block

@@ -64,7 +64,7 @@ class Query:
             self.answer = None
 
 
-def test_a_restart_keeps_everything(endpoint: EndpointProcess):
+def test_a_restart_keeps_all_rows(endpoint: EndpointProcess):
     with connect(endpoint.url) as client:
         client.command("CREATE DATABASE d")
         client.command("CREATE TABLE d.t (a Int64) ENGINE = MergeTree ORDER BY a")
@@ -107,7 +107,7 @@ def test_kill_9_loses_no_acknowledged_row(endpoint: EndpointProcess):
         assert len(stored) == len(set(stored))
 
 
-def test_a_stop_finishes_what_runs(endpoint: EndpointProcess):
+def test_a_stop_waits_for_running_queries(endpoint: EndpointProcess):
     query = Query(endpoint.url, SLOW.format(rows=3))
     wait_for_query(endpoint.url, "sleepEachRow")
     endpoint.stop()
@@ -117,7 +117,7 @@ def test_a_stop_finishes_what_runs(endpoint: EndpointProcess):
     assert "killing" not in endpoint.log
 
 
-def test_a_stop_does_not_wait_for_ever(tmp_path: Path):
+def test_a_stop_waits_for_a_limited_time(tmp_path: Path):
     endpoint = EndpointProcess(tmp_path / "clickhouse", options=("--stop-seconds", "0.2"))
     endpoint.start()
     query = Query(f"{endpoint.url}/?wait_end_of_query=1", SLOW.format(rows=1000))
@@ -144,7 +144,7 @@ def test_a_slow_query_ends_with_its_client(endpoint: EndpointProcess):
     wait_until(lambda: httpx.post(endpoint.url, content=sql).text == "0\n", "the query is gone")
 
 
-def test_a_client_may_leave_in_the_middle_of_an_answer(endpoint: EndpointProcess):
+def test_a_client_may_disconnect_in_the_middle_of_an_answer(endpoint: EndpointProcess):
     target = f"/?query_id=left&password={endpoint.password}"
     request = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 39\r\n\r\n".encode()
     with socket.create_connection((LOOPBACK, endpoint.port)) as connection:
@@ -156,7 +156,7 @@ def test_a_client_may_leave_in_the_middle_of_an_answer(endpoint: EndpointProcess
     assert endpoint.log.count("\n") == 2
 
 
-def test_one_line_tells_of_a_failure(endpoint: EndpointProcess):
+def test_a_failure_is_logged_on_one_line(endpoint: EndpointProcess):
     httpx.post(endpoint.url, params={"query_id": "my-query"}, content="SELECT\nmissing")
     (line,) = [line for line in endpoint.log.splitlines() if "my-query" in line]
     assert "Code: 47. DB::Exception" in line
@@ -182,7 +182,7 @@ def test_memory_is_bounded(tmp_path: Path):
     assert 0 < limit < psutil.virtual_memory().total * 0.26
 
 
-def test_without_a_password_it_does_not_start(tmp_path: Path):
+def test_the_endpoint_does_not_start_without_a_password(tmp_path: Path):
     (tmp_path / "password").write_text("\n")
     for name, fault in (("password", "the password is empty"), ("missing", "No such file")):
         password = ("--password-file", str(tmp_path / name))
@@ -192,7 +192,7 @@ def test_without_a_password_it_does_not_start(tmp_path: Path):
     assert not (tmp_path / "d").exists()
 
 
-def test_a_port_in_use_is_named(tmp_path: Path):
+def test_a_port_in_use_is_named_in_the_error(tmp_path: Path):
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         done = run("--data-dir", str(tmp_path / "d"), "--port", str(port))
@@ -203,7 +203,7 @@ def test_a_port_in_use_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::", "example.org"])  # noqa: S104 - it must be refused
-def test_it_listens_on_loopback_only(tmp_path: Path, host: str):
+def test_the_endpoint_listens_on_loopback_only(tmp_path: Path, host: str):
     done = run("--data-dir", str(tmp_path / "d"), "--port", str(find_free_port()), "--host", host)
     assert done.returncode == 2
     assert f"--host {host} is not a loopback address" in done.stderr
@@ -217,7 +217,7 @@ def test_a_directory_in_use_is_refused(endpoint: EndpointProcess):
     assert "Traceback" not in done.stderr
 
 
-def test_it_dies_with_its_parent(tmp_path: Path):
+def test_the_endpoint_dies_with_its_parent(tmp_path: Path):
     port = find_free_port()
     argv = [
         *MODULE,

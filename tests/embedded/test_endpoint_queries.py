@@ -91,7 +91,7 @@ def test_the_query_comes_by_url_by_body_or_by_both(http: httpx.Client):
     assert [by_url.text, by_body.text, by_both.text] == ["3\n", "3\n", "3\n"]
 
 
-def test_a_query_may_be_no_text(clickhouse_url: str):
+def test_a_query_may_hold_bytes_that_are_not_utf8(clickhouse_url: str):
     assert curl("--data-binary", "@-", clickhouse_url, data=b"SELECT hex('\xff\xfe')") == "FFFE\n"
     assert curl(f"{clickhouse_url}/?query=SELECT%20hex('%FF+%2B')") == "FF202B\n"
 
@@ -113,7 +113,7 @@ def test_a_query_may_be_no_text(clickhouse_url: str):
         ("SHOW DATABASES FORMAT XML", "XML", "application/xml; charset=UTF-8"),
     ],
 )
-def test_the_answer_says_its_format(http: httpx.Client, sql: str, name: str, content_type: str):
+def test_the_response_names_its_format(http: httpx.Client, sql: str, name: str, content_type: str):
     answer = http.post("/", content=sql, params={"query_id": f"id-{random.random()}"})
     assert answer.status_code == 200
     assert answer.headers["X-ClickHouse-Format"] == name
@@ -123,7 +123,7 @@ def test_the_answer_says_its_format(http: httpx.Client, sql: str, name: str, con
     assert answer.headers["X-ClickHouse-Server-Display-Name"]
 
 
-def test_a_statement_without_a_result_says_no_format(http: httpx.Client):
+def test_a_statement_without_a_result_names_no_format(http: httpx.Client):
     answer = http.post("/", content="CREATE TABLE t (a Int64) ENGINE = Memory")
     assert (answer.status_code, answer.text, "X-ClickHouse-Format" in answer.headers) == (200, "", False)
 
@@ -153,7 +153,7 @@ def test_a_streamed_answer_is_the_whole_answer(http: httpx.Client, output_format
         assert streamed == whole
 
 
-def test_what_ends_a_result_is_not_lost(http: httpx.Client):
+def test_totals_and_closing_brackets_of_a_result_are_kept(http: httpx.Client):
     totals = "SELECT number % 2 AS k, count() FROM numbers(4) GROUP BY k WITH TOTALS ORDER BY k"
     assert http.post("/", content=totals).text == "0\t2\n1\t2\n\n0\t4\n"
     array = "SELECT number FROM numbers(2) FORMAT JSONEachRow SETTINGS output_format_json_array_of_rows = 1"
@@ -167,14 +167,14 @@ def test_many_rows_arrive_in_blocks(clickhouse: Client):
     assert len(counts) > 1
 
 
-def test_arrow_comes_out(clickhouse: Client):
+def test_results_are_returned_as_arrow(clickhouse: Client):
     table = clickhouse.query_arrow("SELECT number AS n, toString(number) AS s FROM numbers(100000)")
     assert (table.num_rows, table.column_names) == (100_000, ["n", "s"])
     assert clickhouse.query_arrow("SELECT 1 AS n WHERE 0").column_names == ["n"]
 
 
 @pytest.mark.parametrize("compress", ["lz4", "zstd", "gzip", "deflate", False])
-def test_answers_are_compressed_as_the_client_likes(clickhouse_url: str, *, compress: str | bool):
+def test_responses_are_compressed_as_the_client_accepts(clickhouse_url: str, *, compress: str | bool):
     with connect(clickhouse_url, compress=compress) as client:
         rows = client.query("SELECT number, repeat('x', 100) FROM numbers(20000)").result_rows
     assert (len(rows), rows[-1]) == (20_000, (19_999, "x" * 100))
@@ -204,7 +204,7 @@ def test_compression_can_be_declined(http: httpx.Client):
     assert "Content-Encoding" not in http.get("/", params=query, headers={"Accept-Encoding": "gzip"}).headers
 
 
-def test_the_summary_counts_what_was_read(clickhouse: Client):
+def test_the_summary_counts_rows_read(clickhouse: Client):
     clickhouse.command("CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a")
     clickhouse.insert("t", [[number] for number in range(1000)], column_names=["a"])
     summary = clickhouse.query("SELECT count(), sum(a) FROM t WHERE NOT ignore(a)").summary
@@ -212,7 +212,7 @@ def test_the_summary_counts_what_was_read(clickhouse: Client):
     assert int(summary["elapsed_ns"]) > 0
 
 
-def test_many_async_clients_are_answered_side_by_side(clickhouse_url: str):
+def test_many_async_clients_are_answered_concurrently(clickhouse_url: str):
     async def ask() -> list[int]:
         async with await clickhouse_connect.get_async_client(**client_arguments(clickhouse_url)) as client:
             numbers = range(60)
@@ -222,7 +222,7 @@ def test_many_async_clients_are_answered_side_by_side(clickhouse_url: str):
     assert asyncio.run(ask()) == [number * 2 for number in range(60)]
 
 
-def test_an_async_client_sends_forms_too(clickhouse_url: str):
+def test_an_async_client_may_send_forms(clickhouse_url: str):
     async def ask() -> object:
         options = client_arguments(clickhouse_url) | {"form_encode_query_params": True}
         async with await clickhouse_connect.get_async_client(**options) as client:
@@ -231,7 +231,7 @@ def test_an_async_client_sends_forms_too(clickhouse_url: str):
     assert asyncio.run(ask()) == HARD_TEXTS
 
 
-def test_curl_finds_its_way(clickhouse_url: str):
+def test_curl_can_query_the_endpoint(clickhouse_url: str):
     assert curl(f"{clickhouse_url}/ping") == "Ok.\n"
     assert curl(f"{clickhouse_url}/replicas_status") == "Ok.\n"
     assert curl(clickhouse_url) == "Ok.\n"

@@ -25,7 +25,7 @@ def is_locked_for(answer: httpx.Response) -> bool:
     return answer.headers.get("X-ClickHouse-Exception-Code") == "373"
 
 
-def test_a_session_keeps_what_statements_set(http: httpx.Client, session: dict[str, str]):
+def test_a_session_keeps_settings_made_by_statements(http: httpx.Client, session: dict[str, str]):
     for statement in (
         "CREATE TEMPORARY TABLE mine (a Int8)",
         "INSERT INTO mine VALUES (1), (2)",
@@ -37,7 +37,7 @@ def test_a_session_keeps_what_statements_set(http: httpx.Client, session: dict[s
     assert http.post("/", content="SELECT * FROM mine").status_code == 404
 
 
-def test_a_session_forgets_what_one_request_asked(http: httpx.Client, session: dict[str, str]):
+def test_a_session_drops_the_settings_of_a_request(http: httpx.Client, session: dict[str, str]):
     sql = "SELECT getSetting('max_block_size'), getSetting('max_threads') > 100"
     before = http.post("/", params=session, content=sql).text
     changed = {"max_block_size": "77", "max_threads": "101"}
@@ -48,7 +48,7 @@ def test_a_session_forgets_what_one_request_asked(http: httpx.Client, session: d
     assert http.post("/", params=session, content=sql).text == before.replace(before.split("\t")[0], "5", 1)
 
 
-def test_the_database_of_a_request_is_its_alone(http: httpx.Client, database: str, session: dict[str, str]):
+def test_the_database_of_a_request_ends_with_it(http: httpx.Client, database: str, session: dict[str, str]):
     sql = "SELECT currentDatabase()"
     assert http.post("/", params=session, content=sql).text == f"{database}\n"
     assert http.post("/", params=session | {"database": "system"}, content=sql).text == "system\n"

@@ -42,7 +42,7 @@ def test_the_settings_of_an_insert_follow_the_file_that_it_reads():
 
 
 @given(st.binary())
-def test_data_is_never_looked_at(data: bytes):
+def test_the_data_of_an_insert_is_not_parsed(data: bytes):
     text = b"INSERT INTO t FORMAT Native\n"
     found = parse(text + data)
     assert isinstance(found, DataInsert)
@@ -92,13 +92,13 @@ def test_the_format_of_a_result_is_found(text: bytes, verb: bytes, output_format
         (b"INSERT INTO t SELECT * FROM (SELECT * FROM input ('a Int8'))", 48),
     ],
 )
-def test_what_a_server_does_not_do_is_refused(text: bytes, code: int):
+def test_statements_that_a_server_refuses_are_refused(text: bytes, code: int):
     with pytest.raises(EngineError) as caught:
         parse(text)
     assert caught.value.code == code
 
 
 @given(st.binary(max_size=200))
-def test_every_text_is_read_or_refused(text: bytes):
+def test_every_text_is_parsed_or_refused(text: bytes):
     with contextlib.suppress(EngineError):
         assert parse(text)

@@ -74,7 +74,7 @@ def test_a_failing_view_fails_the_insert(http: httpx.Client, clickhouse: Client)
     assert few(http).headers["X-ClickHouse-Exception-Code"] == "395"
 
 
-def test_clients_learn_of_a_failed_insert(clickhouse: Client):
+def test_clients_get_the_error_of_a_failed_insert(clickhouse: Client):
     clickhouse.command(CAUSES["constraint"][1])
     with pytest.raises(DatabaseError) as caught:
         clickhouse.insert("t", [[number] for number in range(10)], column_names=["a"])

@@ -34,7 +34,7 @@ def test_a_signal_stops_the_children_in_reverse_order(tmp_path: Path, number: si
     _assert_gone(family)
 
 
-def test_a_signal_during_the_start_stops_what_runs(tmp_path: Path):
+def test_a_signal_during_the_start_stops_the_running_children(tmp_path: Path):
     with _supervisor(tmp_path, "a", "b:slow") as supervisor:
         wait_until(lambda: "start b" in read_events(tmp_path), "b starts")
         family = _family(supervisor)
@@ -44,7 +44,7 @@ def test_a_signal_during_the_start_stops_what_runs(tmp_path: Path):
     _assert_gone(family)
 
 
-def test_a_second_signal_kills_what_does_not_stop(tmp_path: Path):
+def test_a_second_signal_kills_children_that_do_not_stop(tmp_path: Path):
     with _supervisor(tmp_path, "a:deaf") as supervisor:
         _wait_up(tmp_path)
         family = _family(supervisor)
@@ -55,7 +55,7 @@ def test_a_second_signal_kills_what_does_not_stop(tmp_path: Path):
     _assert_gone(family)
 
 
-def test_a_supervisor_killed_outright_leaves_neither_children_nor_theirs(tmp_path: Path):
+def test_a_killed_supervisor_leaves_neither_children_nor_grandchildren(tmp_path: Path):
     with _supervisor(tmp_path, "a", "b:parent", "c:deaf") as supervisor:
         _wait_up(tmp_path)
         family = _family(supervisor)
@@ -67,7 +67,7 @@ def test_a_supervisor_killed_outright_leaves_neither_children_nor_theirs(tmp_pat
     _start_and_stop(tmp_path)
 
 
-def test_nor_does_one_that_had_restarted_a_killed_child(tmp_path: Path):
+def test_a_killed_supervisor_leaves_no_restarted_child(tmp_path: Path):
     with _supervisor(tmp_path, "a:parent", "b") as supervisor:
         _wait_up(tmp_path)
         first, grandchild = read_pid(tmp_path, "a"), read_pid(tmp_path, "a", "child")
@@ -81,7 +81,7 @@ def test_nor_does_one_that_had_restarted_a_killed_child(tmp_path: Path):
         _assert_gone(family)
 
 
-def test_nor_does_one_whose_guard_was_killed(tmp_path: Path):
+def test_a_killed_supervisor_without_its_guard_leaves_no_child(tmp_path: Path):
     with _supervisor(tmp_path, "a", "b") as supervisor:
         _wait_up(tmp_path)
         family = _family(supervisor)

@@ -42,7 +42,7 @@ class ColourTerminal(io.StringIO):
         (b"\xff INFO", LogLine("\N{REPLACEMENT CHARACTER} INFO", logging.INFO)),
     ],
 )
-def test_a_line_is_made_readable_and_tells_its_level(raw: bytes, line: LogLine):
+def test_a_log_line_is_rendered_and_its_level_is_read(raw: bytes, line: LogLine):
     assert read_line(raw) == line
 
 
@@ -83,7 +83,7 @@ def test_names_have_colours_on_a_terminal_only():
     assert plain.getvalue() == "api    | x\nworker | y\n"
 
 
-def test_a_terminal_that_is_gone_stops_nothing(tmp_path: Path):
+def test_a_closed_terminal_stops_no_output(tmp_path: Path):
     stream = io.StringIO()
     output = _output(tmp_path, Terminal(stream, ["api"]))
     stream.close()
@@ -92,7 +92,7 @@ def test_a_terminal_that_is_gone_stops_nothing(tmp_path: Path):
     assert (tmp_path / "api.log").read_text() == "one\ntwo\n"
 
 
-def test_a_log_file_that_has_grown_too_large_makes_room(tmp_path: Path):
+def test_a_log_file_that_has_grown_too_large_is_rotated(tmp_path: Path):
     log = LogFile(tmp_path / "api.log", limit_bytes=10)
     for line in (b"first", b"second", b"third"):
         log.write(line)

@@ -42,7 +42,7 @@ def test_every_fault_is_reported_at_once():
     assert impossible.startswith("Port 70000, which clickhouse wants, cannot be opened")
 
 
-def test_connections_that_linger_from_the_last_run_do_not_count():
+def test_lingering_connections_of_an_earlier_run_block_no_port():
     port = find_free_port()
     with socket.create_server((LOOPBACK, port)) as server, socket.create_connection((LOOPBACK, port)) as client:
         accepted, _ = server.accept()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 QUICK = RestartPolicy(limit=3, first_delay_seconds=0.01)
 
 
-def test_children_start_in_order_each_once_the_one_before_is_ready_and_stop_in_reverse(tmp_path: Path):
+def test_children_start_in_order_once_the_previous_is_ready_and_stop_in_reverse(tmp_path: Path):
     async def scenario() -> None:
         async with _stack(tmp_path, toy(tmp_path, "a"), toy(tmp_path, "b"), toy(tmp_path, "c")) as stack:
             assert [stack.pid(name) for name in "abc"] == [read_pid(tmp_path, name) for name in "abc"]
@@ -38,7 +38,7 @@ def test_children_start_in_order_each_once_the_one_before_is_ready_and_stop_in_r
     ]
 
 
-def test_a_child_that_dies_is_restarted_and_what_it_had_started_is_gone(tmp_path: Path):
+def test_a_dead_child_is_restarted_and_its_own_children_are_killed(tmp_path: Path):
     async def scenario() -> None:
         async with _stack(tmp_path, toy(tmp_path, "web", "parent", on_death=QUICK)) as stack:
             first, grandchild = stack.pid("web"), read_pid(tmp_path, "web", "child")
@@ -87,7 +87,7 @@ def test_the_death_of_a_child_that_cannot_be_restarted_ends_the_stack(tmp_path: 
     assert read_events(tmp_path)[-1] == "stop web"
 
 
-def test_a_death_while_the_others_still_start_ends_the_start(tmp_path: Path):
+def test_the_death_of_a_ready_child_during_the_start_ends_the_start(tmp_path: Path):
     async def is_ready_never() -> bool:
         if (pid := read_pid(tmp_path, "log")) is not None and is_alive(pid):
             os.kill(pid, signal.SIGKILL)
@@ -115,12 +115,12 @@ def test_a_child_that_is_not_ready_in_time_fails_the_start(tmp_path: Path):
     assert read_events(tmp_path)[-1] in {"start b", "stop b"}
 
 
-def test_a_command_that_does_not_exist_is_named(tmp_path: Path):
+def test_a_missing_command_is_named_in_the_error(tmp_path: Path):
     with pytest.raises(ChildFailedError, match="cannot run /no/such/command: No such file or directory"):
         asyncio.run(_stack(tmp_path, toy(tmp_path, "a", argv=["/no/such/command"])).start())
 
 
-def test_restart_replaces_the_process_and_is_no_death(tmp_path: Path):
+def test_restart_replaces_the_process_and_counts_as_no_death(tmp_path: Path):
     async def scenario() -> None:
         async with _stack(tmp_path, toy(tmp_path, "a", on_death=ShutdownPolicy("it matters"))) as stack:
             first = stack.pid("a")

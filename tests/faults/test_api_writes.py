@@ -71,9 +71,7 @@ class Client:
 
 
 @pytest.mark.slow
-def test_every_acknowledged_response_is_in_the_history_once_whatever_goes_away(
-    tmp_path: Path, rng: random.Random
-) -> None:
+def test_every_acknowledged_response_is_in_the_history_exactly_once(tmp_path: Path, rng: random.Random) -> None:
     endpoint = EndpointProcess(tmp_path / "clickhouse")
     endpoint.start()
     with running_proxy(find_free_port()) as proxy:

@@ -15,7 +15,7 @@ from tests.fixtures.waiting import wait_until
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_killed_and_comes_back(
+def test_a_killed_and_restarted_broker_loses_no_event(
     own_broker: BrokerServer, clickhouse_url: str, tmp_path: Path, rng: random.Random
 ) -> None:
     world = World(own_broker.bootstrap, clickhouse_url, f"w{uuid.uuid4().hex[:10]}", tmp_path)

@@ -16,7 +16,7 @@ from tests.fixtures.waiting import wait_until
 LARGEST_REMAINDER_BYTES = 3 << 20
 
 
-def test_a_disk_that_is_full_again_and_again(broker: BrokerServer, tmp_path: Path, rng: random.Random) -> None:
+def test_a_full_disk_delays_batches_and_loses_none(broker: BrokerServer, tmp_path: Path, rng: random.Random) -> None:
     with small_disk(tmp_path / "disk", megabytes=96) as disk:
         endpoint = EndpointProcess(disk.path / "clickhouse")
         endpoint.start()

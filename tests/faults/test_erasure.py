@@ -106,7 +106,7 @@ def test_a_worker_killed_in_the_middle_of_an_erasure_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_a_worker_suspended_over_an_erasure_leaves_nothing_when_it_goes_on(world: World, rng: random.Random) -> None:
+def test_a_worker_suspended_during_an_erasure_writes_nothing_erased(world: World, rng: random.Random) -> None:
     worker = world.start_worker()
     for _ in range(3):
         world.produce(make_events(rng, 900))
@@ -122,9 +122,7 @@ def test_a_worker_suspended_over_an_erasure_leaves_nothing_when_it_goes_on(world
         world.verify()
 
 
-def test_a_customer_who_goes_on_while_being_erased_is_counted_from_the_erasure_on(
-    world: World, rng: random.Random
-) -> None:
+def test_events_received_after_the_erasure_count(world: World, rng: random.Random) -> None:
     world.produce(make_events(rng, 400, customers=8))
     world.start_worker()
     world.wait_applied()

@@ -35,7 +35,7 @@ def test_shuffled_and_late_events_land_in_their_own_periods(world: World, rng: r
     world.verify()
 
 
-def test_producers_may_compress_as_they_like(world: World, rng: random.Random) -> None:
+def test_every_compression_of_a_producer_is_read(world: World, rng: random.Random) -> None:
     world.start_worker()
     for compression in ("gzip", "snappy", "lz4", "zstd"):
         world.produce(make_events(rng, 150), compression=compression)
@@ -116,7 +116,7 @@ def test_poison_between_good_events_is_found_in_the_dead_letters(world: World, r
     assert all(lengths[place] > 0 or code == "empty_value" for place, code in expected.items())
 
 
-def test_two_messages_of_one_key_that_are_nested_deep_stop_nobody(world: World, rng: random.Random) -> None:
+def test_messages_nested_near_the_recursion_limit_become_dead_letters(world: World, rng: random.Random) -> None:
     good = make_events(rng, 60)
     pairs = [  # of every depth about the interpreter's own limit: how much of that is used up differs between places
         b'[%b,"metadata":%b%d%b}]'
@@ -133,9 +133,7 @@ def test_two_messages_of_one_key_that_are_nested_deep_stop_nobody(world: World, 
     assert world.dead_letters() == {(partition, offset, 0): "too_deep" for partition, offset in places}
 
 
-def test_a_message_larger_than_the_producer_takes_is_whole_in_the_table_and_cut_on_the_topic(
-    world: World, rng: random.Random
-) -> None:
+def test_an_oversized_dead_letter_is_whole_in_the_table_and_cut_on_the_topic(world: World, rng: random.Random) -> None:
     good = make_events(rng, 60)
     garbage = b"{" + rng.randbytes(1_000) * 9_000
     world.start_worker()
@@ -156,9 +154,7 @@ def test_a_message_larger_than_the_producer_takes_is_whole_in_the_table_and_cut_
     assert (headers["value-bytes"], headers["key-bytes"]) == (str(len(garbage)).encode(), b"200000")
 
 
-def test_a_batch_that_unpacks_to_too_much_is_one_dead_letter_and_the_partition_goes_on(
-    world: World, rng: random.Random
-) -> None:
+def test_a_decompression_bomb_is_one_dead_letter_and_the_partition_goes_on(world: World, rng: random.Random) -> None:
     good = make_events(rng, 60)
     world.start_worker()
     world.produce(good[:30], partition=0)

@@ -63,7 +63,7 @@ def completed(world: World) -> int:
     return int(world.sql("SELECT countIf(status = 'completed') FROM journey_enrollments")[0, 0])
 
 
-def test_a_worker_killed_between_steps_loses_nobody_and_does_nothing_twice(world: World, rng: random.Random) -> None:
+def test_a_worker_killed_between_journey_steps_skips_and_repeats_none(world: World, rng: random.Random) -> None:
     configure(world)
     entering = entries()
     world.produce([*entering, *make_events(rng, 200)])

@@ -18,7 +18,7 @@ from tests.fixtures.kafka import BrokerServer
 from tests.fixtures.waiting import wait_until
 
 
-def test_clickhouse_that_is_killed_in_the_middle_of_a_batch(
+def test_clickhouse_killed_in_the_middle_of_a_batch_loses_nothing(
     broker: BrokerServer, tmp_path: Path, rng: random.Random
 ) -> None:
     endpoint = EndpointProcess(tmp_path / "clickhouse")
@@ -44,7 +44,7 @@ def test_clickhouse_that_is_killed_in_the_middle_of_a_batch(
 
 
 @pytest.mark.slow
-def test_clickhouse_that_is_away_when_the_worker_starts(
+def test_a_worker_started_without_clickhouse_waits_for_it(
     broker: BrokerServer, tmp_path: Path, rng: random.Random
 ) -> None:
     endpoint = EndpointProcess(tmp_path / "clickhouse")
@@ -65,7 +65,7 @@ def test_clickhouse_that_is_away_when_the_worker_starts(
 
 
 @pytest.mark.slow
-def test_connections_to_the_broker_that_are_cut(clickhouse_url: str, tmp_path: Path, rng: random.Random) -> None:
+def test_cut_connections_to_the_broker_lose_nothing(clickhouse_url: str, tmp_path: Path, rng: random.Random) -> None:
     with running_proxy(find_free_port()) as proxy:
         broker = choose_server()(tmp_path / "broker", proxy.port)
         proxy.target_port = int(broker.bootstrap.rpartition(":")[2])

@@ -16,7 +16,7 @@ from tests.fixtures.waiting import wait_until
 
 
 @pytest.mark.parametrize("path", ["lean", "stock"])
-def test_messages_that_are_dropped_on_their_way_are_read_again(world: World, rng: random.Random, path: str) -> None:
+def test_messages_dropped_by_the_consumer_are_read_again(world: World, rng: random.Random, path: str) -> None:
     world.produce(make_events(rng, 1_200))
     worker = world.start_worker(module="tests.faults.leaky_worker", RAPPORT_WORKER_CONSUMER=path)
     world.wait_applied()
@@ -24,7 +24,7 @@ def test_messages_that_are_dropped_on_their_way_are_read_again(world: World, rng
     world.verify()
 
 
-def test_a_last_fetch_that_is_lost_is_read_again_without_waiting_for_more(world: World, rng: random.Random) -> None:
+def test_a_lost_last_fetch_is_read_again_without_later_messages(world: World, rng: random.Random) -> None:
     worker = world.start_worker(module="tests.faults.leaky_worker", LEAK="all")
     world.produce(make_events(rng, 100))
     world.wait_applied()
@@ -34,7 +34,7 @@ def test_a_last_fetch_that_is_lost_is_read_again_without_waiting_for_more(world:
     world.verify()
 
 
-def test_committed_offsets_ahead_of_the_recorded_progress_are_not_believed(world: World, rng: random.Random) -> None:
+def test_committed_offsets_ahead_of_the_progress_are_ignored(world: World, rng: random.Random) -> None:
     world.produce(make_events(rng, 500))
     run_in_keeper(lambda: asyncio.run(_commit(world, dict(world.produced))))
     world.start_worker()
@@ -43,7 +43,7 @@ def test_committed_offsets_ahead_of_the_recorded_progress_are_not_believed(world
 
 
 @pytest.mark.slow
-def test_a_topic_that_is_created_after_the_worker_started(world: World, rng: random.Random) -> None:
+def test_a_topic_created_after_the_worker_is_consumed(world: World, rng: random.Random) -> None:
     worker = world.start_worker(KAFKA_CREATE_TOPICS="false")
     wait_until(lambda: "source topic does not exist yet" in worker.output, "the worker waits", seconds=60)
     world.produce(make_events(rng, 300))
@@ -67,7 +67,7 @@ def test_a_log_that_ends_before_the_recorded_progress_is_refused(world: World, r
 
 
 @pytest.mark.slow
-def test_the_stock_path_gives_the_same_totals(world: World, rng: random.Random) -> None:
+def test_the_stock_consumer_gives_the_same_totals(world: World, rng: random.Random) -> None:
     world.produce(make_events(rng, 800))
     world.produce_arrays(make_events(rng, 300), 50)
     world.start_worker(RAPPORT_WORKER_CONSUMER="stock")

@@ -13,7 +13,7 @@ from tests.fixtures.waiting import wait_until
 
 
 @pytest.mark.slow
-def test_two_workers_that_join_and_leave_while_events_flow(world: World, rng: random.Random) -> None:
+def test_workers_joining_and_leaving_change_no_total(world: World, rng: random.Random) -> None:
     first = world.start_worker()
     world.produce(make_events(rng, 800))
     second = world.start_worker()
@@ -42,7 +42,7 @@ def test_two_workers_that_join_and_leave_while_events_flow(world: World, rng: ra
 
 
 @pytest.mark.slow
-def test_a_zombie_that_wakes_up_after_its_partitions_were_given_away(world: World, rng: random.Random) -> None:
+def test_a_zombie_worker_without_its_partitions_changes_no_total(world: World, rng: random.Random) -> None:
     zombie = world.start_worker()
     world.produce(make_events(rng, 2_000))
     wait_until(lambda: sum(world.applied().values()) > 0, "the first worker applies", seconds=60)

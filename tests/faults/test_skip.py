@@ -16,7 +16,7 @@ def skip(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=world.env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
 
 
-def test_a_message_that_is_named_becomes_a_dead_letter_and_all_others_count(world: World, rng: random.Random) -> None:
+def test_a_skipped_message_becomes_a_dead_letter_and_all_others_count(world: World, rng: random.Random) -> None:
     good = make_events(rng, 60)
     world.produce(good[:30], partition=0)
     unwanted = encode({**good[0], "idempotencyKey": "unwanted", "conversionValue": 1_000_000})

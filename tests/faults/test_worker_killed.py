@@ -52,7 +52,7 @@ def test_crashes_at_random_moments_change_no_total(world: World, rng: random.Ran
     world.verify()
 
 
-def test_a_stop_that_was_asked_for_ends_cleanly_and_loses_nothing(world: World, rng: random.Random) -> None:
+def test_a_graceful_stop_loses_nothing(world: World, rng: random.Random) -> None:
     world.produce(make_events(rng, 1_500))
     worker = world.start_worker()
     wait_until(lambda: sum(world.applied().values()) > 0, "something is applied", seconds=60)

@@ -29,11 +29,11 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     server.stop()
 
 
-def test_it_answers_with_the_cluster_id_it_was_formatted_with(kafka: KafkaServer):
+def test_the_server_has_the_cluster_id_it_was_formatted_with(kafka: KafkaServer):
     assert asyncio.run(read_cluster_id(kafka.bootstrap)) == kafka.cluster_id
 
 
-def test_topics_are_not_made_by_asking_for_them(kafka: KafkaServer):
+def test_topics_are_not_created_by_metadata_requests(kafka: KafkaServer):
     async def ask() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
         try:

@@ -31,7 +31,7 @@ def test_a_batch_keeps_the_messages_of_a_partition_in_the_order_they_were_taken(
     assert offsets_of(batch.slices) == {P0: [0, 1, 2], P1: [7]}
 
 
-def test_a_batch_knows_how_many_events_and_bytes_it_holds():
+def test_a_batch_counts_its_events_and_bytes():
     batch = Batch(generation=1)
     array = b'[{"idempotencyKey":"b"},{"idempotencyKey":"c"}]'
     batch.take({P0: [record(0, b'{"idempotencyKey":"a"}'), record(1, None)], P1: [record(0, array)]})
@@ -39,7 +39,7 @@ def test_a_batch_knows_how_many_events_and_bytes_it_holds():
 
 
 @pytest.mark.parametrize("limits", [{"max_events": 3}, {"max_bytes": 5}])
-def test_what_does_not_fit_is_left_over_but_the_message_that_reaches_a_limit_fits(limits: dict[str, int]):
+def test_messages_beyond_the_limit_are_left_over(limits: dict[str, int]):
     batch = Batch(generation=1, **limits)
     left_over = batch.take({P0: [record(n) for n in range(5)], P1: [record(7)]})
     assert batch.is_full
@@ -49,7 +49,7 @@ def test_what_does_not_fit_is_left_over_but_the_message_that_reaches_a_limit_fit
 
 
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=3), limit=st.integers(1, 9))
-def test_taking_what_is_left_over_again_and_again_loses_and_repeats_nothing(lengths: list[int], limit: int):
+def test_repeatedly_taking_left_over_messages_loses_and_repeats_none(lengths: list[int], limit: int):
     fetched = {Partition("t", n): [record(offset) for offset in range(length)] for n, length in enumerate(lengths)}
     left_over: dict[Partition, Sequence[Record]] = dict(fetched)
     taken: dict[Partition, list[int]] = {}
@@ -62,13 +62,13 @@ def test_taking_what_is_left_over_again_and_again_loses_and_repeats_nothing(leng
     assert taken == {partition: offsets for partition, offsets in offsets_of(fetched).items() if offsets}
 
 
-def test_an_array_counts_an_event_for_each_idempotency_key_and_anything_else_one():
+def test_an_array_counts_one_event_for_each_idempotency_key():
     counted = {value: count_events(value) for value in (b"", b"{}", b"[]", b"nonsense")}
     assert counted == dict.fromkeys(counted, 1)
     assert count_events(b'[{"idempotencyKey":"a"},{"idempotencyKey":"b"}]') == 2
     assert count_events(b'{"metadata":{"idempotencyKey":"a"},"idempotencyKey":"b"}') == 1
 
 
-def test_a_partition_equals_those_of_the_clients():
+def test_a_partition_equals_the_clients_own_types():
     assert {P0: "found"}[TP("interactions", 0)] == "found"
     assert {P0: "found"}[TopicPartition("interactions", 0)] == "found"

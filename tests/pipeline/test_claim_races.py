@@ -149,7 +149,7 @@ def test_two_workers_one_after_the_other_count_a_key_once(world: World):
         9,
     ],
 )
-def test_a_log_that_is_read_late_counts_a_key_once_too(world: World, days_ago: int):
+def test_a_log_that_is_read_late_counts_a_key_once(world: World, days_ago: int):
     for partition in (HIGHER, LOWER):
         Worker(world, partition).apply(days_ago=days_ago)
     assert len(world.counted()) == 1
@@ -174,14 +174,14 @@ def test_a_lower_worker_waits_while_the_higher_one_decides(world: World, step: s
     assert (len(world.counted()), world.contacts()) == (1, 1)
 
 
-def test_a_higher_worker_yields_to_a_lower_one_in_the_middle_of_its_batch(world: World):
+def test_a_higher_worker_loses_to_a_lower_one_in_the_middle_of_its_batch(world: World):
     higher = Worker(world, HIGHER)
     lower = Worker(world, LOWER, at=("before stream/claims", higher.apply))
     assert lower.apply() == {}
     assert (world.counted(), world.contacts()) == ([lower.source.name], 1)
 
 
-def test_a_higher_worker_that_yields_between_two_reads_of_the_lower_one_leaves_the_key_to_it(world: World):
+def test_a_higher_worker_that_loses_between_two_reads_leaves_the_key_to_the_lower(world: World):
     higher = Worker(world, HIGHER)
     lower = Worker(world, LOWER, at=("after stream/claims", higher.apply))
     with pytest.raises(WorkerDied):
@@ -191,7 +191,7 @@ def test_a_higher_worker_that_yields_between_two_reads_of_the_lower_one_leaves_t
     assert (world.counted(), world.contacts()) == ([lower.source.name], 1)
 
 
-def test_a_worker_that_comes_back_after_a_long_time_is_waited_for(world: World):
+def test_a_slow_worker_is_waited_for(world: World):
     with pytest.raises(WorkerDied):
         Worker(world, HIGHER, at=("after insert/event_claims", _crash)).apply()
     world.let_time_pass(minutes=10)
@@ -201,7 +201,7 @@ def test_a_worker_that_comes_back_after_a_long_time_is_waited_for(world: World):
     assert (len(world.counted()), world.contacts()) == (1, 1)
 
 
-def test_a_worker_that_could_not_write_for_a_long_time_looks_again_who_claimed_a_key(world: World):
+def test_a_worker_after_a_long_outage_reads_the_claims_again(world: World):
     def be_away() -> None:
         world.let_time_pass(minutes=10)
         Worker(world, LOWER).apply()
@@ -211,7 +211,7 @@ def test_a_worker_that_could_not_write_for_a_long_time_looks_again_who_claimed_a
     assert (len(world.counted()), world.contacts()) == (1, 1)
 
 
-def test_a_worker_that_does_not_come_back_is_waited_for_no_longer_than_the_claim_timeout(world: World):
+def test_a_dead_worker_is_waited_for_until_the_claim_timeout(world: World):
     with pytest.raises(WorkerDied):
         Worker(world, HIGHER, at=("after insert/event_claims", _crash)).apply()
     lower = Worker(world, LOWER)

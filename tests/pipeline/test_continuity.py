@@ -63,7 +63,7 @@ def offsets_of(continuation: Continuation | PreparedBatch) -> dict[Partition, li
         ([5, 6, 5, 6, 7], 5, None),
     ],
 )
-def test_a_gap_is_where_offsets_are_missing(offsets: list[int], expected: int, gap: tuple[int, int, int] | None):
+def test_a_gap_is_found_at_missing_offsets(offsets: list[int], expected: int, gap: tuple[int, int, int] | None):
     assert find_gap(records(offsets), expected) == gap
 
 
@@ -96,12 +96,12 @@ def test_repeated_messages_never_hide_a_missing_one(offsets: list[int], expected
 
 @LAW
 @given(offsets=offsets, expected=st.integers(0, 6))
-def test_what_is_kept_is_every_message_that_is_further_on_than_all_before_it(offsets: list[int], expected: int):
+def test_repeated_and_older_messages_are_dropped(offsets: list[int], expected: int):
     kept = [record.offset for record in drop_repeated(records(offsets), expected)]
     assert kept == [offset for n, offset in enumerate(offsets) if offset > max([expected - 1, *offsets[:n]])]
 
 
-def test_messages_that_continue_the_progress_are_passed_on_as_they_are():
+def test_messages_that_continue_the_progress_are_kept_unchanged():
     continuation = continued({P0: [5, 6], P1: [0]}, {P0: 5, P1: 0})
     assert offsets_of(continuation) == {P0: [5, 6], P1: [0]}
     assert continuation.rewind == {}
@@ -113,12 +113,12 @@ def test_messages_below_the_progress_are_cut_off():
     assert continuation.rewind == {}
 
 
-def test_a_partition_without_a_known_position_is_not_touched():
+def test_a_partition_without_a_known_position_is_left_out():
     assert continued({P0: [5], P1: [0]}, {P1: 0}) == continued({P1: [0]}, {P1: 0})
 
 
 @pytest.mark.parametrize("fetched", [[5, 6, 6, 7], [5, 6, 7, 5, 6, 7], [4, 5, 5, 6, 7]])
-def test_a_repeated_message_is_passed_on_once(fetched: list[int]):
+def test_a_repeated_message_is_kept_once(fetched: list[int]):
     assert offsets_of(continued({P0: fetched}, {P0: 5})) == {P0: [5, 6, 7]}
 
 

@@ -62,7 +62,7 @@ def only_event(value: Mapping[str, object]) -> dict[str, Any]:
     return found.events.row(0, named=True)
 
 
-def test_an_event_gets_what_its_outcome_means():
+def test_an_event_gets_the_meaning_of_its_outcome():
     row = only_event({**CLICK, "outcome": "convert"})
     assert (row["classification"], row["category"], row["is_conversion"]) == ("positive", "response", True)
 
@@ -73,7 +73,7 @@ def test_the_direction_follows_the_outcome_unless_the_event_names_one(outcome: s
     assert only_event({**CLICK, "outcome": outcome, "direction": "outbound"})["direction"] == "outbound"
 
 
-def test_what_an_event_leaves_out_is_empty_and_its_time_is_the_brokers():
+def test_missing_fields_are_empty_and_the_time_is_the_brokers():
     row = only_event(CLICK)
     empty = ("offer_id", "creative_id", "channel_id", "placement_id", "recommendation_id", "context", "metadata")
     assert {row[name] for name in (*empty, "outcome_details")} == {""}
@@ -82,12 +82,12 @@ def test_what_an_event_leaves_out_is_empty_and_its_time_is_the_brokers():
 
 
 @pytest.mark.parametrize("nothing", [{}, {"context": None, "offerId": None, "rank": None, "conversionValue": None}])
-def test_null_is_the_same_as_left_out(nothing: dict[str, None]):
+def test_null_is_the_same_as_a_missing_field(nothing: dict[str, None]):
     row = only_event({**CLICK, **nothing})
     assert (row["context"], row["offer_id"], row["rank"], row["conversion_value"]) == ("", "", 0, None)
 
 
-def test_everything_an_event_says_is_kept():
+def test_every_field_of_an_event_is_kept():
     fields = {
         "offerId": "o",
         "creativeId": "cr",
@@ -143,7 +143,7 @@ def test_the_days_of_every_time_zone_are_those_of_the_domain():
     assert found["local_date"].to_list() == [local_date(at, zone) for zone in zones for at in times]
 
 
-def test_an_event_is_found_by_the_place_of_its_message():
+def test_an_event_has_the_source_and_offset_of_its_message():
     found = decode_batch({P0: [record([CLICK, CLICK], 7)], P1: [record(CLICK, 3)]}, SOURCES, make_tenant_cache()).events
     assert list(found.select("source", "offset", "item").iter_rows()) == [
         ("cluster/interactions/0", 7, 0),
@@ -152,7 +152,7 @@ def test_an_event_is_found_by_the_place_of_its_message():
     ]
 
 
-def test_ids_are_the_same_in_a_replay_and_differ_between_places():
+def test_ids_are_the_same_in_a_replay_and_differ_between_offsets():
     records = [record([CLICK, CLICK], offset) for offset in (0, 1, 2**40)]
     first = decode_batch({P0: records, P1: records}, SOURCES, make_tenant_cache()).events["id"]
     again = decode_batch({P1: records, P0: records}, SOURCES, make_tenant_cache()).events["id"]
@@ -171,7 +171,7 @@ def test_ids_of_a_recreated_topic_differ():
 
 @LAW
 @given(times=st.lists(INSTANTS, min_size=1, max_size=20))
-def test_ids_sort_by_time_and_those_of_one_time_by_place(times: list[int]):
+def test_ids_sort_by_time_and_then_by_offset(times: list[int]):
     found = decoded(*[record({**CLICK, "timestamp": at}, offset) for offset, at in enumerate(times)]).events
     by_time = found.sort("occurred_at_ms", "offset")
     assert found.sort("id")["offset"].to_list() == by_time["offset"].to_list()
@@ -219,12 +219,12 @@ OTHER_THAN_FULL = [
 ]
 
 
-def test_a_plain_event_that_was_written_in_another_way_is_the_same_event():
+def test_a_plain_event_in_another_serialisation_has_the_same_hash():
     texts = [CLICK, {**CLICK, "type": "interaction.recorded.v1"}, {**CLICK, "channelId": "", "metadata": None}]
     assert decoded(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
 
 
-def test_an_event_that_was_written_in_another_way_is_the_same_event():
+def test_an_event_in_another_serialisation_has_the_same_hash():
     """AWS Powertools#638: a retry that serialises anew was taken for another request."""
     texts = [text_of(FULL), *SAME_AS_FULL, *map(text_of, OTHER_THAN_FULL)]
     found = decoded(*[record(text, offset) for offset, text in enumerate(texts)])
@@ -265,7 +265,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("value", "code", "tenant_id"), FAULTS)
-def test_what_cannot_be_used_becomes_a_dead_letter_with_its_reason_place_and_bytes(
+def test_an_unusable_message_becomes_a_dead_letter_with_its_reason_offset_and_bytes(
     value: bytes, code: RejectionCode, tenant_id: str
 ):
     found = decoded(record(CLICK, 6), record(value, 7))
@@ -291,7 +291,7 @@ def test_a_bad_item_of_an_array_leaves_the_others_alone():
     assert found.dead_letters[0].value == text_of({"tenantId": "acme"})
 
 
-def test_the_reason_for_an_unknown_outcome_or_tenant_says_what_would_have_been_right():
+def test_the_reason_for_an_unknown_outcome_or_tenant_names_the_remedy():
     outcome, tenant = decoded(record([{**CLICK, "outcome": "frown"}, {**CLICK, "tenantId": "nobody"}])).dead_letters
     assert "click, complaint, conversion" in outcome.detail
     assert "rapport tenant create nobody" in tenant.detail
@@ -306,7 +306,7 @@ def test_every_item_becomes_an_event_a_decision_or_a_dead_letter(values: list[ob
     assert found.events.height + found.decisions.height + len(found.dead_letters) == items
 
 
-def test_a_tenant_or_outcome_that_is_new_is_looked_up_before_it_counts_as_unknown():
+def test_a_new_tenant_or_outcome_is_loaded_before_it_counts_as_unknown():
     known: dict[str, Tenant] = {}
     tenant_cache = TenantCache(
         lambda: dict(known), refresh_s=3_600, monotonic=lambda: 0.0
@@ -319,7 +319,7 @@ def test_a_tenant_or_outcome_that_is_new_is_looked_up_before_it_counts_as_unknow
     assert decoded(record({**DECISION, "tenantId": "globex"}), tenant_cache=tenant_cache).decisions.height == 1
 
 
-def test_what_stays_unknown_is_looked_up_once_a_batch():
+def test_unknown_tenants_and_outcomes_are_loaded_once_a_batch():
     looks = Counter[str]()
 
     def load() -> Mapping[str, Tenant]:
@@ -340,7 +340,7 @@ def test_decisions_are_kept_apart_from_events():
     assert found.decisions.rows() == [row]
 
 
-def test_a_batch_of_nothing_has_the_columns_of_any_other():
+def test_an_empty_batch_has_all_columns():
     empty, full = decoded(), decoded(record([CLICK, DECISION]))
     assert empty.events.schema == full.events.schema
     assert set(empty.events.columns) == {*EVENT_SCHEMA, "local_date"}
@@ -358,7 +358,7 @@ def test_a_batch_of_nothing_has_the_columns_of_any_other():
         ("acme", None, NOW * 1000),  # microseconds taken for milliseconds
     ],
 )
-def test_what_is_accepted_can_be_written(store: Store, tenant: str, timestamp: int | None, received_at: int):
+def test_accepted_events_can_be_written(store: Store, tenant: str, timestamp: int | None, received_at: int):
     found = decoded(record({**CLICK, "tenantId": tenant, "timestamp": timestamp}, at=received_at))
     write_interactions(store, found.events)
     written = store.client.query("SELECT count() FROM interaction_history").result_rows[0][0]

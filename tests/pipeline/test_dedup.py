@@ -94,7 +94,7 @@ def test_events_with_different_keys_all_count():
     assert (resolution.duplicates, resolution.conflicts, resolution.waiting) == (0, [], {})
 
 
-def test_no_events_are_no_trouble():
+def test_an_empty_batch_resolves_to_nothing():
     assert places(resolved([]).accepted) == []
 
 
@@ -107,7 +107,7 @@ def test_of_repetitions_in_one_batch_the_first_counts():
 
 
 @pytest.mark.parametrize("other", [Event("a", 1, customer="bob"), Event("a", 1, tenant="globex")])
-def test_one_key_of_two_customers_is_two_keys(other: Event):
+def test_the_same_key_of_two_customers_counts_twice(other: Event):
     assert len(places(resolved([Event("a", 0), other]).accepted)) == 2
 
 
@@ -131,20 +131,20 @@ def test_a_claim_from_before_values_were_compared_is_a_repetition_by_its_text():
     assert (resolution.duplicates, resolution.conflicts) == (1, [("acme", "a", 9, 0)])
 
 
-def test_of_two_sources_in_one_batch_the_lower_counts_and_the_higher_says_that_it_stood_back():
+def test_of_two_sources_in_one_batch_the_lower_wins_and_the_higher_is_marked():
     resolution = resolved([Event("z", 0), Event("z", 1, key=2), Event("a", 5)])
     assert places(resolution.accepted) == [("z", 1, 0), ("a", 5, 0)]
     assert places(resolution.losers) == [("z", 0, 0)]
     assert resolution.waiting == {}
 
 
-def test_a_higher_source_yields_to_a_lower_ones_claim():
+def test_a_higher_source_loses_to_the_claim_of_a_lower_one():
     resolution = resolved([Event("z", 4)], others_of(claimed(Event("a", 9)), progress={"a": 3}))
     assert places(resolution.accepted) == []
     assert places(resolution.losers) == [("z", 4, 0)]
 
 
-def test_who_yields_to_a_claim_that_was_not_there_at_the_first_reading_says_so():
+def test_a_loser_to_a_claim_that_appeared_between_the_reads_is_marked():
     repeated = [Event("m", 1), Event("m", 2)]
     mine = [claimed(event) for event in repeated]
     others = others_of(claimed(Event("a", 0, key=9)), all_claims=[*mine, claimed(Event("a", 1))])
@@ -153,7 +153,7 @@ def test_who_yields_to_a_claim_that_was_not_there_at_the_first_reading_says_so()
     assert ("m", 1, 0) in places(resolution.losers)
 
 
-def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_applied():
+def test_a_lower_source_waits_for_a_higher_one_from_that_offset_on():
     events = [
         Event("a", 4, key=4),
         Event("a", 5, key=5),
@@ -180,19 +180,19 @@ def test_a_lower_source_waits_for_a_higher_one_and_nothing_from_there_on_is_appl
         (others_of(claimed(Event("z", 9), age_s=61), accepted=[Event("z", 9)]), False),
     ],
 )
-def test_the_waiting_ends_when_the_higher_source_has_decided_or_is_gone(others: StoredClaims, counts: bool):  # noqa: FBT001
+def test_waiting_ends_when_the_higher_source_has_decided_or_is_abandoned(others: StoredClaims, counts: bool):  # noqa: FBT001
     resolution = resolved([Event("a", 4)], others)
     assert (len(places(resolution.accepted)), resolution.duplicates) == ((1, 0) if counts else (0, 1))
     assert resolution.waiting == {}
 
 
-def test_what_was_accepted_before_a_crash_counts_again():
+def test_events_accepted_before_a_crash_are_accepted_again():
     others = others_of(claimed(Event("a", 9)), accepted=[Event("z", 4)])
     resolution = resolved([Event("z", 4)], others)
     assert places(resolution.accepted) == [("z", 4, 0)]
 
 
-def test_an_accepted_item_does_not_vouch_for_another_item_of_its_message():
+def test_an_accepted_item_does_not_accept_another_item_of_its_message():
     others = others_of(claimed(Event("a", 9, key=2)), accepted=[Event("z", 4)])
     resolution = resolved([Event("z", 4), Event("z", 4, item=1, key=2)], others)
     assert places(resolution.accepted) == [("z", 4, 0)]
@@ -206,7 +206,7 @@ def test_repetitions_further_apart_than_the_horizon_count_again(source: str, hou
     assert len(places(resolution.accepted)) == counts
 
 
-def test_the_horizon_holds_between_the_events_of_a_batch_too():
+def test_the_horizon_also_applies_within_a_batch():
     resolution = resolved([Event("m", n, at_h=hours) for n, hours in enumerate((0, 168, 400))])
     assert places(resolution.accepted) == [("m", 0, 0), ("m", 2, 0)]
 
@@ -216,7 +216,7 @@ def test_accepted_events_keep_the_order_of_their_logs():
     assert places(resolved(events).accepted) == [event.place for event in events[:7]]
 
 
-def test_an_old_event_of_a_higher_source_counts_even_if_that_source_has_disputed_events_in_the_batch_itself():
+def test_an_accepted_event_of_a_higher_source_wins_despite_its_disputed_events():
     others = others_of(claimed(Event("z", 3), age_s=OLD), progress={"z": 10}, accepted=[Event("z", 3)])
     resolution = resolved([Event("a", 7), Event("z", 10, key=2), Event("z", 11, key=2)], others)
     assert places(resolution.accepted) == [("z", 10, 0)]
@@ -303,7 +303,7 @@ keys_of_a_log = st.lists(st.sampled_from([1, 1, 2]), min_size=1, max_size=3)
 @given(logs=st.lists(keys_of_a_log, min_size=3, max_size=3), moves=st.binary(min_size=30, max_size=30))
 @example(logs=[[2], [2, 1], [1]], moves=b"\0\1\x18\x10\x10" + bytes(24) + b"\x14")
 @example(logs=[[2], [1, 2, 2], [1]], moves=bytes(21) + b"\x83\x11\x11\x11\x11\x18E\x00\x11")
-def test_of_all_events_with_one_key_exactly_one_counts_whoever_owns_their_sources(logs: list[list[int]], moves: bytes):
+def test_of_all_events_with_one_key_exactly_one_counts(logs: list[list[int]], moves: bytes):
     keys = dict(zip("amz", logs, strict=True))
     named = {source: [Event(source, n, key=key) for n, key in enumerate(log)] for source, log in keys.items()}
     world = World(named, owner={"a": 0, "m": 1, "z": 0})

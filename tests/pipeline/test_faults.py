@@ -29,7 +29,7 @@ def run(fail_at: str) -> tuple[int, list[str]]:
     return ended.returncode, ended.stdout.split()
 
 
-def test_a_process_kills_itself_at_the_step_it_was_told():
+def test_a_process_kills_itself_at_the_given_step():
     code, reached = run("summaries")
     assert code == -signal.SIGKILL
     assert reached == [step.value for step in Step][: list(Step).index(Step.SUMMARIES) + 1]
@@ -41,11 +41,11 @@ def test_a_process_kills_itself_when_it_reaches_the_step_for_the_nth_time():
     assert reached.count("claimed") == 2
 
 
-def test_a_step_that_is_not_reached_often_enough_kills_nobody():
+def test_a_step_that_is_not_reached_often_enough_kills_no_process():
     assert run("claimed:3")[0] == 0
 
 
-def test_without_a_step_every_step_is_passed():
+def test_without_a_given_step_no_process_is_killed():
     on_step = make_kill_hook("")
     for step in Step:
         on_step(step)

@@ -119,7 +119,7 @@ def test_the_batch_fold_agrees_with_the_reference_on_top_of_earlier_batches(logs
 
 @LAW
 @given(logs=log_pairs, data=st.data())
-def test_the_batch_fold_agrees_with_the_reference_after_a_crash_in_the_middle_of_a_write(
+def test_the_batch_fold_agrees_with_the_reference_after_a_crash_during_a_write(
     logs: list[Messages], data: st.DataObject
 ):
     contacts = flat([*logs[0], *logs[1]])
@@ -133,7 +133,7 @@ def test_the_batch_fold_agrees_with_the_reference_after_a_crash_in_the_middle_of
 
 @LAW
 @given(log=single_logs, data=st.data())
-def test_where_the_log_is_cut_into_batches_does_not_matter(log: Messages, data: st.DataObject):
+def test_the_fold_does_not_depend_on_batch_boundaries(log: Messages, data: st.DataObject):
     rows: Rows = {}
     start = 0
     while start < len(log):
@@ -159,7 +159,7 @@ def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messa
 
 @ON_THE_ENGINE
 @given(logs=log_pairs)
-def test_rows_come_back_from_the_store_as_they_were_folded(store: Store, logs: list[Messages]):
+def test_folded_rows_survive_a_round_trip_through_the_store(store: Store, logs: list[Messages]):
     store.client.command("TRUNCATE TABLE interaction_summary_state")
     frame = select_contacts(frame_of(flat([*logs[0], *logs[1]])))
     folded = fold_batch(pl.DataFrame(), frame)
@@ -177,13 +177,13 @@ def test_no_contacts_change_no_rows():
         assert fold_batch(pl.DataFrame(), empty).is_empty()
 
 
-def test_recommendations_are_left_out_of_the_contacts():
+def test_recommendations_are_not_contacts():
     frame = frame_of([]).clear(3).with_columns(category=pl.Series(["recommendation", "response", "impression"]))
     assert select_contacts(frame)["category"].to_list() == ["response", "impression"]
 
 
 @pytest.mark.parametrize("batches", [1, 2])
-def test_a_contact_at_the_stroke_of_midnight_counts_in_the_new_day_of_its_tenant(batches: int):
+def test_a_contact_at_midnight_counts_in_the_new_day_of_its_tenant(batches: int):
     midnight = round(datetime(2024, 12, 29, 11, tzinfo=UTC).timestamp() * 1000)  # in Auckland
     days = [datetime(2024, 12, day, tzinfo=UTC).date() for day in (29, 30)]
     first = Contact(

@@ -129,7 +129,7 @@ class Stream:
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(poison=st.lists(st.binary() | json_values.map(text_of), min_size=8, max_size=48))
 @example(poison=CORPUS)
-def test_the_messages_around_any_bytes_are_applied(store: Store, poison: list[bytes]):
+def test_messages_next_to_arbitrary_bytes_are_applied(store: Store, poison: list[bytes]):
     if "acme" not in load_tenants(store):
         create_tenant(store, "acme")
     stream = Stream(store)
@@ -174,7 +174,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("module", "name"), PLACES, ids=lambda part: str(part).split()[-1])
-def test_a_message_that_causes_an_error_is_found_and_no_other_suffers(
+def test_a_poison_message_is_isolated_and_all_others_are_applied(
     store: Store, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ):
     create_tenant(store, "acme")
@@ -193,9 +193,7 @@ def test_a_message_that_causes_an_error_is_found_and_no_other_suffers(
 
 
 @pytest.mark.parametrize("step", [Step.SET_ASIDE, Step.DEAD_LETTERS, Step.INTERACTIONS, Step.SUMMARIES])
-def test_a_crash_while_a_message_is_being_found_changes_no_total(
-    store: Store, monkeypatch: pytest.MonkeyPatch, step: Step
-):
+def test_a_crash_during_isolation_changes_no_total(store: Store, monkeypatch: pytest.MonkeyPatch, step: Step):
     create_tenant(store, "acme")
     fail_for_boom(monkeypatch, pipeline.commit, "fold_batch")
     log: list[bytes] = []
@@ -228,7 +226,7 @@ def test_a_crash_while_a_message_is_being_found_changes_no_total(
     assert reconcile(store).is_clean
 
 
-def test_what_fails_outside_of_a_batch_makes_no_dead_letter(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_an_external_error_makes_no_dead_letter(store: Store, monkeypatch: pytest.MonkeyPatch):
     create_tenant(store, "acme")
     stream = Stream(store)
     stream.click("ann")

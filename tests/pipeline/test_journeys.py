@@ -148,7 +148,7 @@ def world(store: Store) -> World:
     return World(store)
 
 
-def test_a_customer_enters_by_an_event_and_gets_what_each_day_brings(world: World):
+def test_an_event_enrols_a_customer_and_each_step_is_run_when_due(world: World):
     world.journey(*STEPS)
     world.happen("ann", outcome="convert")
     world.happen("bob", outcome="click")
@@ -167,7 +167,7 @@ def test_a_customer_enters_by_an_event_and_gets_what_each_day_brings(world: Worl
     assert len(world.sent) == 2
 
 
-def test_a_decision_is_recorded_in_full_and_the_contact_says_which_it_was(world: World):
+def test_a_decision_is_recorded_in_full_and_the_contact_names_it(world: World):
     world.journey(*STEPS)
     world.happen("bob")
     world.happen("ann", outcome="convert")
@@ -187,7 +187,7 @@ def test_a_decision_is_recorded_in_full_and_the_contact_says_which_it_was(world:
     assert (offer.recommendation_id, offer.rank, offer.offer_id) == (made.recommendation_id, 1, "loan")
 
 
-def test_an_event_that_was_noted_and_lost_is_found_in_the_history_and_nobody_enters_twice(world: World):
+def test_a_lost_event_is_read_from_the_history_and_enrols_once(world: World):
     world.journey(*STEPS)
     world.happen("ann", "bob", outcome="convert")
     world.runner = world.new_runner()  # the process has died
@@ -205,7 +205,7 @@ def test_an_event_that_was_noted_and_lost_is_found_in_the_history_and_nobody_ent
 
 
 @pytest.mark.parametrize("fields", [{}, {"allowsReentry": True}])
-def test_a_person_of_several_ids_enters_once(world: World, fields: dict[str, Any]):
+def test_a_person_with_several_ids_is_enrolled_once(world: World, fields: dict[str, Any]):
     world.journey(*STEPS, **fields)
     world.merge("web-7", "ann")
     world.happen("web-7", "ann", "web-7", outcome="convert")
@@ -217,7 +217,7 @@ def test_a_person_of_several_ids_enters_once(world: World, fields: dict[str, Any
 
 
 @pytest.mark.parametrize("fields", [{}, {"allowsReentry": True}])
-def test_who_came_in_by_two_ids_that_are_merged_later_gets_no_second_mail(world: World, fields: dict[str, Any]):
+def test_a_person_enrolled_by_two_ids_that_are_merged_later_gets_one_mail(world: World, fields: dict[str, Any]):
     """mautic#6079: merged contacts were in a campaign twice."""
     world.journey(*STEPS, **fields)
     world.happen("bob", "web-7", "ann", outcome="convert")
@@ -228,7 +228,7 @@ def test_who_came_in_by_two_ids_that_are_merged_later_gets_no_second_mail(world:
     assert (world.state("ann"), world.state("web-7")) == ([("completed", "offer")], [("exited", "pause")])
 
 
-def test_who_was_through_a_journey_before_a_merge_is_not_in_it_by_the_other_id(world: World):
+def test_a_person_who_completed_a_journey_is_not_in_it_by_a_merged_id(world: World):
     world.journey(*STEPS)
     world.happen("web-7", outcome="convert")
     world.look()
@@ -265,7 +265,7 @@ def test_imported_history_starts_no_journey_unless_the_journey_wants_it(world: W
     assert {one.customer_id for one in world.sent} == {"ann", "bob", "cid"}
 
 
-def test_what_happened_before_a_journey_was_active_lets_nobody_enter(world: World):
+def test_events_before_a_journey_was_active_enrol_nobody(world: World):
     world.now_ms = time.time_ns() // 1_000_000 - MINUTE
     world.happen("ann", outcome="convert")
     world.journey(*STEPS)
@@ -275,7 +275,7 @@ def test_what_happened_before_a_journey_was_active_lets_nobody_enter(world: Worl
     assert (world.state("ann"), world.state("bob")) == ([], [("active", "pause")])
 
 
-def test_what_happened_before_an_erasure_lets_the_erased_enter_nowhere(world: World):
+def test_events_before_an_erasure_do_not_enrol_the_erased_customer(world: World):
     world.journey(*STEPS)
     world.happen("ann", "bob", outcome="convert")
     tombstone = {"erased_at_ms": world.now_ms, "receipt_id": "r1"}
@@ -288,7 +288,7 @@ def test_what_happened_before_an_erasure_lets_the_erased_enter_nowhere(world: Wo
     assert world.state("ann") == [("active", "pause")]
 
 
-def test_who_comes_right_after_a_journey_was_made_enters_although_the_worker_did_not_know_it_yet(world: World):
+def test_an_event_right_after_a_journey_was_made_enrols_its_customer(world: World):
     world.journey(*STEPS)
     world.runner.known.refresh_s = 3600
     clicked = {"id": "second", "name": "Second", "definition": {"steps": STEPS[1:2]}}
@@ -299,7 +299,7 @@ def test_who_comes_right_after_a_journey_was_made_enters_although_the_worker_did
     assert world.state("ann") == [("active", "pause")]
 
 
-def test_workers_that_move_the_same_customers_at_once_do_nothing_twice(world: World):
+def test_workers_advancing_the_same_customers_repeat_no_step(world: World):
     steps = [
         STEPS[2],
         {"id": "count", "type": "update", "config": {"expressions": {"n": "coalesce(customer.n, 0) + 1"}}},
@@ -321,7 +321,7 @@ def test_workers_that_move_the_same_customers_at_once_do_nothing_twice(world: Wo
         assert customer.attributes == {"n": 1}
 
 
-def test_what_belongs_to_another_worker_is_left_to_it(world: World):
+def test_customers_of_another_worker_are_not_advanced(world: World):
     world.journey(*STEPS)
     world.happen("ann", outcome="convert")
     world.look(world.new_runner(is_owned=False))
@@ -330,7 +330,7 @@ def test_what_belongs_to_another_worker_is_left_to_it(world: World):
     assert world.state() == [("active", "pause")]
 
 
-def test_entry_conditions_and_branches_know_the_customer_and_the_event(world: World):
+def test_entry_conditions_and_branches_read_the_customer_and_the_event(world: World):
     change_customers(
         world.store, "acme", Author("tests"), ["ann", "bob"], lambda _: {"ann": {"tier": "gold"}, "bob": {"tier": "x"}}
     )
@@ -352,7 +352,7 @@ def test_entry_conditions_and_branches_know_the_customer_and_the_event(world: Wo
     assert world.state("ann") == [("completed", "big"), ("completed", "small")]
 
 
-def test_who_has_not_consented_is_not_contacted_and_goes_on(world: World):
+def test_a_customer_without_consent_is_not_contacted_and_is_advanced(world: World):
     refused = ConsentStatement(purpose="email", status=ConsentStatus.REVOKED, stated_at_ms=NOW)
     record_consents(world.store, "acme", Author("tests"), [CustomerStatement("ann", refused)])
     world.journey(*STEPS)
@@ -361,7 +361,7 @@ def test_who_has_not_consented_is_not_contacted_and_goes_on(world: World):
     assert (world.state(), world.sent) == ([("active", "pause")], [])
 
 
-def test_who_is_in_a_journey_stays_with_its_version_waits_while_it_is_paused_and_leaves_when_it_ends(world: World):
+def test_an_enrolment_keeps_its_version_waits_in_a_pause_and_ends_with_its_journey(world: World):
     world.journey(*STEPS)
     world.happen("ann", outcome="convert")
     world.look()
@@ -379,7 +379,7 @@ def test_who_is_in_a_journey_stays_with_its_version_waits_while_it_is_paused_and
     assert world.state("dan") == [("exited", "pause")]
 
 
-def test_a_step_that_cannot_be_done_ends_the_enrolment_and_holds_up_nobody(world: World):
+def test_an_impossible_step_ends_its_enrolment_and_delays_no_other(world: World):
     world.journey(WELCOME[0], STEPS[1])
     world.configure(("creative", Creative(id="cr_hello", name="Hello", offer_id="card", channel_id="gone")))
     world.happen("ann", outcome="convert")
@@ -401,7 +401,7 @@ def break_decisions_of(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list
     return asked
 
 
-def test_a_step_that_fails_unexpectedly_is_put_off_and_says_so_and_others_go_on(
+def test_an_unexpected_failure_of_a_step_is_reported_and_the_step_postponed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
     asked = break_decisions_of(monkeypatch, "ann")
@@ -424,7 +424,7 @@ def test_a_step_that_fails_unexpectedly_is_put_off_and_says_so_and_others_go_on(
     assert (done.reason, done.setbacks) == ("", 0)
 
 
-def test_a_tenant_whose_customers_all_fail_or_crowd_in_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_tenant_with_failing_or_many_enrolments_delays_no_other(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("pipeline.journeys.MAX_ADVANCED", 6)
     monkeypatch.setattr("pipeline.journeys.MAX_DUE", 12)
     crowd = [f"c{number:02}" for number in range(40)]
@@ -446,9 +446,7 @@ def test_a_tenant_whose_customers_all_fail_or_crowd_in_holds_up_no_other(world: 
     assert [one.status.value for one in list_customer_enrolments(world.store, "small", ["x", "y"])] == ["completed"] * 2
 
 
-def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
-    world: World, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_step_is_not_postponed_by_an_outage_of_clickhouse(world: World, monkeypatch: pytest.MonkeyPatch):
     def away(*_: Any) -> Any:
         raise TransientStorageError("away")
 
@@ -462,7 +460,7 @@ def test_a_step_waits_for_its_turn_while_clickhouse_is_away_and_is_not_put_off(
     assert world.state("ann") == world.state("bob") == [("completed", "offer")]
 
 
-def test_customers_of_whom_nothing_can_be_read_keep_no_others_out(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_customers_with_unreadable_facts_do_not_block_others(world: World, monkeypatch: pytest.MonkeyPatch):
     def load(store: Store, tenant: Any, catalogue: Any, customers: Any, metrics: Any, now_ms: int) -> Any:
         if {"bob", "eve"} & set(customers):
             raise OverflowError("a number of 400 digits")

@@ -140,7 +140,7 @@ def erase(store: Store, customer: str = "ann", **more: int) -> None:
     write_tombstones(store, "acme", [hash_customer("acme", customer)], erased_at_ms=ERASED_AT, receipt_id="r", **more)
 
 
-def test_what_the_broker_received_up_to_the_erasure_leaves_no_trace_and_what_came_later_counts(worker: Worker):
+def test_events_received_before_the_erasure_are_dropped_and_later_ones_count(worker: Worker):
     erase(worker.store)
     worker.apply(
         (ERASED_AT, click("k1")),
@@ -157,7 +157,7 @@ def test_what_the_broker_received_up_to_the_erasure_leaves_no_trace_and_what_cam
     assert worker.customers()["decisions"] == ["ann"]
 
 
-def test_a_letter_that_names_nobody_erased_is_kept(worker: Worker):
+def test_a_dead_letter_that_names_no_erased_customer_is_kept(worker: Worker):
     erase(worker.store)
     worker.key = b"acme:anna"
     worker.apply((NOW, click("k1", customerId="anna", outcome="nonsense")))
@@ -165,7 +165,7 @@ def test_a_letter_that_names_nobody_erased_is_kept(worker: Worker):
 
 
 @pytest.mark.parametrize("completed", [False, True], ids=["before the deletion", "after a deletion it has not seen"])
-def test_a_summary_row_read_before_the_deletion_does_not_bring_back_what_was_erased(worker: Worker, *, completed: bool):
+def test_a_summary_row_read_before_the_deletion_brings_no_erased_event_back(worker: Worker, *, completed: bool):
     worker.apply((NOW, click("k1")), (NOW, click("k2")))
     assert worker.clicks() == [2] * 4
     erase(worker.store, **({"completed_at_ms": time.time_ns() // 1_000_000} if completed else {}))
@@ -176,7 +176,7 @@ def test_a_summary_row_read_before_the_deletion_does_not_bring_back_what_was_era
 
 
 @pytest.mark.parametrize("step", [Step.READ, Step.FOLDED, Step.DEAD_LETTERS, Step.INTERACTIONS])
-def test_an_erasure_while_a_batch_is_worked_on_has_it_read_again(worker: Worker, step: Step):
+def test_an_erasure_during_a_batch_has_it_read_again(worker: Worker, step: Step):
     def erase_once(reached: Step) -> None:
         if reached is step and not read_tombstones(worker.store):
             erase(worker.store)
@@ -191,7 +191,7 @@ def test_an_erasure_while_a_batch_is_worked_on_has_it_read_again(worker: Worker,
     assert worker.clicks("bob") == [1] * 4
 
 
-def test_the_erasure_of_somebody_else_disturbs_no_batch(worker: Worker):
+def test_the_erasure_of_another_customer_does_not_affect_a_batch(worker: Worker):
     worker.at_step = lambda step: erase(worker.store, "bob") if step is Step.READ else None
     worker.apply((NOW, click("k1")))
     assert worker.rewound == []
@@ -208,7 +208,7 @@ def test_a_replay_gives_the_same_totals_for_a_customer_who_came_back(worker: Wor
     assert reconcile(worker.store, sleep=lambda _s: None).is_clean
 
 
-def test_of_a_customer_who_does_not_want_it_events_count_without_what_they_say(worker: Worker):
+def test_events_of_an_uncollected_customer_count_without_free_form_data(worker: Worker):
     worker.uncollected["acme", "ann"] = NOW + 5
     worker.apply(
         (NOW + 4, click("before", **FREE_FORM)),

@@ -44,7 +44,7 @@ def make_tenant_cache(source: Source, clock: Clock | None = None) -> TenantCache
     return tenant_cache
 
 
-def test_what_is_known_is_asked_for_once_in_the_refresh_interval():
+def test_tenants_are_loaded_once_in_the_refresh_interval():
     source, clock = Source(), Clock()
     tenant_cache = make_tenant_cache(source, clock)
     for clock.now in (1_000.0, 1_009.9):
@@ -55,7 +55,7 @@ def test_what_is_known_is_asked_for_once_in_the_refresh_interval():
     assert source.asked == 2
 
 
-def test_a_fresher_look_can_be_asked_for():
+def test_a_fresher_load_can_be_requested():
     source, clock = Source(), Clock()
     tenant_cache = make_tenant_cache(source, clock)
     clock.now = 1_000.4
@@ -66,12 +66,12 @@ def test_a_fresher_look_can_be_asked_for():
     assert source.asked == 2
 
 
-def test_a_tenant_has_its_time_zone_and_an_unknown_one_none():
+def test_a_tenant_has_its_time_zone_and_an_unknown_tenant_has_none():
     tenant_cache = make_tenant_cache(Source())
     assert (tenant_cache.find_time_zone("acme"), tenant_cache.find_time_zone("nobody")) == ("Europe/Berlin", None)
 
 
-def test_an_outcome_means_what_its_type_says():
+def test_an_outcome_has_the_meaning_of_its_type():
     tenant_cache = make_tenant_cache(Source())
     assert tenant_cache.find_meaning("acme", "click", 0) == CLICK
     assert tenant_cache.find_meaning("acme", "impression", 0) == OutcomeMeaning(
@@ -80,26 +80,26 @@ def test_an_outcome_means_what_its_type_says():
     assert tenant_cache.find_meaning("acme", "convert", 0) == CLICK._replace(is_conversion=True)
 
 
-def test_an_unknown_outcome_or_tenant_means_nothing():
+def test_an_unknown_outcome_or_tenant_has_no_meaning():
     tenant_cache = make_tenant_cache(Source())
     assert tenant_cache.find_meaning("acme", "nothing", 0) is None
     assert tenant_cache.find_meaning("nobody", "click", 0) is None
 
 
 @pytest.mark.parametrize("order", [(99, 100, 250), (250, 100, 99)])
-def test_an_outcome_that_changed_means_what_it_did_on_receipt_in_whatever_order_it_is_asked(order: tuple[int, ...]):
+def test_a_changed_outcome_has_its_meaning_at_the_time_of_receipt(order: tuple[int, ...]):
     later = replace(UPSELL, classification=Classification.NEUTRAL, effective_at_ms=200)
     tenant_cache = make_tenant_cache(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL, later]))}))
     meanings = {at: tenant_cache.find_meaning("acme", "upsell", at) for at in order}
     assert meanings == {99: None, 100: CLICK, 250: CLICK._replace(classification="neutral")}
 
 
-def test_an_outcome_with_one_version_that_is_not_there_from_the_start_means_nothing_before():
+def test_an_outcome_has_no_meaning_before_its_first_version():
     tenant_cache = make_tenant_cache(Source({"acme": replace(ACME, outcomes=group_versions([UPSELL]))}))
     assert [tenant_cache.find_meaning("acme", "upsell", at) for at in (100, 99, 100)] == [CLICK, None, CLICK]
 
 
-def test_what_changed_is_known_after_the_next_look():
+def test_changes_are_seen_after_the_next_refresh():
     source, clock = Source(), Clock()
     tenant_cache = make_tenant_cache(source, clock)
     assert tenant_cache.find_meaning("acme", "click", 0) == CLICK
@@ -111,7 +111,7 @@ def test_what_changed_is_known_after_the_next_look():
     assert tenant_cache.find_meaning("acme", "click", 0) is None
 
 
-def test_a_store_that_is_away_leaves_what_is_known_and_is_asked_again_at_once():
+def test_a_failed_refresh_keeps_the_cache_and_is_repeated_at_once():
     source, clock = Source(), Clock()
     tenant_cache = make_tenant_cache(source, clock)
     clock.now += 10

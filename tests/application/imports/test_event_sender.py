@@ -146,7 +146,7 @@ def test_an_empty_run_is_fine(broker: BrokerServer):
     asyncio.run(check())
 
 
-def test_a_broker_that_is_not_there_is_named():
+def test_an_unreachable_broker_is_named():
     async def check() -> None:
         with pytest.raises(SendError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used"):
             async with open_sender(KafkaSettings(bootstrap="127.0.0.1:1")):
