@@ -19,7 +19,7 @@ from api.decision_traces.schemas import (
 from api.http.errors import ApiError
 from api.http.times import iso
 from api.runtime.compute_threads import aside
-from rapport.application.decisions.decide import DecisionTask, restore_task, run
+from rapport.application.decisions.decide import DecisionTask, make_decision, restore_task
 from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 from rapport.domain.json_limits import is_too_deep
@@ -171,7 +171,7 @@ def _decide_again(
     record: DecisionRecord, customer: CustomerRecord, question: DecisionTask
 ) -> tuple[Decision, list[Difference]]:
     """Make a decision anew, and say where it differs from what is written down."""
-    decision = run(
+    decision = make_decision(
         question,
         restore_customer(customer),
         restore_tenant(record.tenant),

@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING, Final
 from api.http.tracing import current_trace_id
 from api.recommend.facts import Facts
 from api.runtime.compute_threads import aside
-from rapport.application.decisions.decide import DecisionTask, run
-from rapport.application.decisions.software_versions import list_software_versions
+from rapport.application.decisions.decide import DecisionTask, make_decision, record_decision
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.record import (
     DecisionRecord,
-    record_customer,
-    record_request,
-    record_tenant,
 )
 from rapport.domain.decisions.removal_groups import find_empty_reason, find_last_removals
 
@@ -96,22 +92,17 @@ class Decider:
         decided = time.perf_counter()
         self._metrics.decision_seconds.labels("facts").observe(read - started)
         self._metrics.decision_seconds.labels("decide").observe(decided - read)
-        record = DecisionRecord(
+        record = record_decision(
+            question,
+            facts.customer,
+            facts.tenant,
+            facts.watermark,
+            decision,
             recommendation_id=recommendation_id,
-            customer_id=question.request.customer_id,
-            decided_at_ms=now_ms,
-            request=record_request(question.request),
-            catalogue=question.catalogue.stamp,
-            seed=seed,
-            open_circuits=sorted(circuits),
-            customer=record_customer(facts.customer),
-            tenant=record_tenant(facts.tenant),
-            watermark=facts.watermark,
-            decision=decision,
-            problems=question.problems,
+            now_ms=now_ms,
+            total_ms=(decided - started) * 1000,
+            open_circuits=circuits,
             trace_id=current_trace_id(),
-            software=list_software_versions(question.catalogue),
-            total_ms=round((decided - started) * 1000, 3),
         )
         return Made(
             record=record,
@@ -133,5 +124,7 @@ class Decider:
     async def _run(
         self, question: DecisionTask, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
     ) -> Decision:
-        make = partial(run, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits)
+        make = partial(
+            make_decision, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits
+        )
         return make() if question.catalogue.is_light else await aside(question.tenant.tenant_id, make)

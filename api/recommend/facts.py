@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from rapport.application.decisions.load_facts import build_facts_query
+from rapport.application.decisions.load_facts import build_customer_facts, build_facts_query
 from rapport.domain.customers.context import build_context, resolve_time_zone
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.customers.merge import find_person_id, merge_memberships, merge_snapshots
@@ -165,21 +165,8 @@ class FactsReader:
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
         reserved = split_reservations(holds, loaded, now_ms, fresh_ms)
         return Facts(
-            customer=CustomerFacts(
-                person_id=find_person_id(members, request.customer_id),
-                attributes=customer.attributes,
-                ignored=customer.ignored,
-                segments=customer.segments,
-                metrics=loaded.metrics,
-                time_zone=customer.time_zone,
-                unknown_zone=customer.unknown_zone,
-                counts=loaded.counts,
-                last_contact_ms=loaded.last_contact_ms,
-                last_outcome_ms=loaded.last_outcome_ms,
-                reservations=reserved.impressions,
-                withheld=customer.withheld,
-                objections=customer.objections,
-                endings=customer.endings,
+            customer=build_customer_facts(
+                find_person_id(members, request.customer_id), customer, loaded, reserved.impressions
             ),
             tenant=tenant_facts,
             watermark=watermark,

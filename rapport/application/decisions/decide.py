@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.catalogue.inventory import FrequencyCaps
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.decisions.candidates import Request
@@ -13,7 +14,14 @@ from rapport.domain.decisions.catalogue import Catalogue
 from rapport.domain.decisions.decision import Decision, Funnel
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from rapport.domain.decisions.record import DecisionRecord, restore_request
+from rapport.domain.decisions.record import (
+    DecisionRecord,
+    WatermarkRecord,
+    record_customer,
+    record_request,
+    record_tenant,
+    restore_request,
+)
 from rapport.domain.decisions.trace import Trace
 from rapport.domain.tenants import Tenant
 
@@ -60,34 +68,80 @@ def needs_reservations(catalogue: Catalogue) -> bool:
     )
 
 
-def run(
-    question: DecisionTask,
+def make_decision(
+    task: DecisionTask,
     customer: CustomerFacts,
     tenant: TenantFacts,
     *,
     now_ms: int,
     seed: int,
-    open_circuits: frozenset[str],
+    open_circuits: frozenset[str] = frozenset(),
 ) -> Decision:
-    """Run the flow; a task with problems gets an empty decision."""
-    if question.problems:
+    """Run the flow; a task with problems is answered with nothing.
+
+    Args:
+        task: Of the tenant whose facts are given.
+        customer: As :func:`~rapport.application.decisions.load_facts.build_customer_facts` assembles it.
+        tenant: Totals over all customers.
+        now_ms: When the decision is made, epoch milliseconds.
+        seed: Of the only source of chance.
+        open_circuits: Keys of models that are left out, because they failed lately.
+    """
+    if task.problems:
         return Decision(
-            flow_key=question.flow.key,
-            flow_version=question.flow.published_version,
+            flow_key=task.flow.key,
+            flow_version=task.flow.published_version,
             items=(),
             funnel=Funnel(candidate_count=0, after_qualification=0, after_contact_policy=0, final_count=0),
             placement_results=(),
             experiments=(),
-            trace=Trace(stages=(), removals=(), scores=(), problems=question.problems),
+            trace=Trace(stages=(), removals=(), scores=(), problems=task.problems),
             seed=seed,
         )
     return decide(
-        question.catalogue,
-        question.flow,
-        question.request,
+        task.catalogue,
+        task.flow,
+        task.request,
         customer,
         tenant,
         now_ms=now_ms,
         seed=seed,
         open_circuits=open_circuits,
+    )
+
+
+def record_decision(
+    task: DecisionTask,
+    customer: CustomerFacts,
+    tenant: TenantFacts,
+    watermark: WatermarkRecord,
+    decision: Decision,
+    *,
+    recommendation_id: str,
+    now_ms: int,
+    total_ms: float,
+    open_circuits: frozenset[str] = frozenset(),
+    trace_id: str = "",
+) -> DecisionRecord:
+    """Record a decision with all that it knew, so that it can be explained and made again.
+
+    The task, the facts, the time and the open circuits are those that the decision was made with. The watermark says
+    how far the tables had applied the log then; ``total_ms`` is how long reading facts and deciding took.
+    """
+    return DecisionRecord(
+        recommendation_id=recommendation_id,
+        customer_id=task.request.customer_id,
+        decided_at_ms=now_ms,
+        request=record_request(task.request),
+        catalogue=task.catalogue.stamp,
+        seed=decision.seed,
+        open_circuits=sorted(open_circuits),
+        customer=record_customer(customer),
+        tenant=record_tenant(tenant),
+        watermark=watermark,
+        decision=decision,
+        problems=task.problems,
+        trace_id=trace_id,
+        software=list_software_versions(task.catalogue),
+        total_ms=round(total_ms, 3),
     )

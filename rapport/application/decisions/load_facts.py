@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rapport.domain.customers.context import build_context
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.customers.merge import find_person_id, merge_memberships, merge_snapshots
-from rapport.domain.decisions.contact_facts import FactsQuery
-from rapport.domain.decisions.facts import CustomerFacts
+from rapport.domain.decisions.contact_facts import FactsQuery, FactsResult
+from rapport.domain.decisions.facts import CustomerFacts, ReservedImpression
 from rapport.domain.decisions.tenant_totals import NO_TOTALS, index_totals, make_tenant_facts, needs_totals
 from rapport.storage.customers import load_snapshots
 from rapport.storage.decision_facts import read_facts
@@ -105,6 +105,35 @@ def load_customer_contexts(
     }
 
 
+def build_customer_facts(
+    person_id: str, customer: CustomerContext, contacts: FactsResult, reservations: Sequence[ReservedImpression] = ()
+) -> CustomerFacts:
+    """Assemble what a decision knows of a customer: the one place where facts get their form.
+
+    Args:
+        person_id: As :func:`~rapport.domain.customers.merge.find_person_id` gives it.
+        customer: Attributes, segments, consent.
+        contacts: Counts and times of contacts, and metrics.
+        reservations: Exposures that other decisions have reserved and that the contacts do not show yet.
+    """
+    return CustomerFacts(
+        person_id=person_id,
+        attributes=customer.attributes,
+        ignored=customer.ignored,
+        segments=customer.segments,
+        metrics=contacts.metrics,
+        time_zone=customer.time_zone,
+        unknown_zone=customer.unknown_zone,
+        counts=contacts.counts,
+        last_contact_ms=contacts.last_contact_ms,
+        last_outcome_ms=contacts.last_outcome_ms,
+        reservations=reservations,
+        withheld=customer.withheld,
+        objections=customer.objections,
+        endings=customer.endings,
+    )
+
+
 def load_decision_facts(
     store: Store, tenant: Tenant, catalogue: Catalogue, customer_id: str, now_ms: int
 ) -> tuple[CustomerFacts, TenantFacts]:
@@ -121,20 +150,7 @@ def load_decision_facts(
     members = merges.members(customer_id)
     asked = build_facts_query(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
     (loaded,) = read_facts(store, [asked])
-    facts = CustomerFacts(
-        person_id=find_person_id(members, customer_id),
-        attributes=customer.attributes,
-        segments=customer.segments,
-        metrics=loaded.metrics,
-        time_zone=customer.time_zone,
-        unknown_zone=customer.unknown_zone,
-        counts=loaded.counts,
-        last_contact_ms=loaded.last_contact_ms,
-        last_outcome_ms=loaded.last_outcome_ms,
-        withheld=customer.withheld,
-        objections=customer.objections,
-        endings=customer.endings,
-    )
+    facts = build_customer_facts(find_person_id(members, customer_id), customer, loaded)
     totals = NO_TOTALS
     if needs_totals(catalogue):
         totals = index_totals(read_offer_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)

@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from rapport.application.decisions.decide import DecisionTask, make_decision, record_decision
 from rapport.application.decisions.load_facts import load_customer_contexts, load_decision_facts
 from rapport.application.decisions.recommendation_id import make_recommendation_id
-from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.candidates import Request
-from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.message import encode_decision
 from rapport.domain.decisions.record import (
     DecisionRecord,
     WatermarkRecord,
-    record_customer,
-    record_request,
-    record_tenant,
 )
 from rapport.domain.events import InteractionRecorded, Message, message_key
 from rapport.domain.profiles.attributes import complete
@@ -77,7 +73,7 @@ def decide_offers(
     started = time.perf_counter()
     step = action.config
     flow = _find_flow(config.catalogue, step)
-    customer, tenant = load_decision_facts(store, config.tenant, config.catalogue, customer_id, now_ms)
+    customer, totals = load_decision_facts(store, config.tenant, config.catalogue, customer_id, now_ms)
     request = Request(
         customer_id=customer_id,
         channel_id=step.channel_id,
@@ -86,20 +82,17 @@ def decide_offers(
         context=context,
     )
     seed = int.from_bytes(hashlib.sha256(action.key.encode()).digest()[:SEED_BYTES])
-    decision = decide(config.catalogue, flow, request, customer, tenant, now_ms=now_ms, seed=seed)
-    return DecisionRecord(
+    task = DecisionTask(tenant=config.tenant, catalogue=config.catalogue, flow=flow, request=request)
+    decision = make_decision(task, customer, totals, now_ms=now_ms, seed=seed)
+    return record_decision(
+        task,
+        customer,
+        totals,
+        WatermarkRecord(positions=positions),
+        decision,
         recommendation_id=make_recommendation_id(now_ms),
-        customer_id=customer_id,
-        decided_at_ms=now_ms,
-        request=record_request(request),
-        catalogue=config.catalogue.stamp,
-        seed=seed,
-        customer=record_customer(customer),
-        tenant=record_tenant(tenant),
-        watermark=WatermarkRecord(positions=positions),
-        decision=decision,
-        software=list_software_versions(config.catalogue),
-        total_ms=round((time.perf_counter() - started) * 1000, 3),
+        now_ms=now_ms,
+        total_ms=(time.perf_counter() - started) * 1000,
     )
 
 
