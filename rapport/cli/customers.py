@@ -15,9 +15,9 @@ from rapport.application.imports.customers import (
     ImportTarget,
     import_customers,
 )
-from rapport.application.imports.mapping import MappingError, parse_assignments
 from rapport.application.imports.progress import format_fault_count, show_progress
 from rapport.application.imports.readers import FileFaultError, FileFormat, open_table
+from rapport.application.imports.row_mapper import MappingError, parse_assignments
 from rapport.cli.environment import CliError, open_store, read_settings
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.profiles.attributes import AttributeSchema

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from rapport.application.imports.event_sender import SendError, open_sender
-from rapport.application.imports.mapping import ColumnMapping, MappingError, parse_assignments
 from rapport.application.imports.progress import describe_result, show_progress
 from rapport.application.imports.readers import FileFaultError, FileFormat, open_file
+from rapport.application.imports.row_mapper import ColumnMapping, MappingError, parse_assignments
 from rapport.application.imports.run import ProduceResult, produce
 from rapport.cli.environment import CliError, read_settings
 from rapport.datasets.catalogue import NAMES, DatasetName, open_dataset

@@ -38,8 +38,8 @@ WINDOWS: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Happened:
-    """One event, with what a contact does not know."""
+class EventCase:
+    """One event, with properties that contacts do not have."""
 
     contact: Contact
     received_at_ms: int
@@ -49,10 +49,10 @@ class Happened:
 
 @dataclass
 class Log:
-    """Events as they are in the history, of which the summaries count the first so many of each source."""
+    """Events of the history, of which the summaries count the first ones of each source."""
 
     store: Store
-    events: list[Happened] = field(default_factory=list)
+    events: list[EventCase] = field(default_factory=list)
 
     def add(
         self,
@@ -87,10 +87,14 @@ class Log:
             },
         )
         received_at_ms = at_ms if received_at_ms is None else received_at_ms
-        self.events.append(Happened(contact, received_at_ms, recommendation_id, rank))
+        self.events.append(EventCase(contact, received_at_ms, recommendation_id, rank))
 
     def write(self, *, applied: float = 1.0) -> list[Contact]:
-        """Write all of the history, and the summaries of the first part of it; what these count, when it counts."""
+        """Write the whole history, and the summaries of its first part.
+
+        Returns:
+            The counted events, with the times at which they count.
+        """
         rows = [
             {
                 **{name: value for name, value in asdict(one.contact).items() if name != "local_day"},

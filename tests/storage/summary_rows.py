@@ -20,7 +20,7 @@ COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
 
 
 def contact(store: Store, *rows: Mapping[str, Any], tenant: str = "acme") -> None:
-    """Summary rows: customer_id, period_type, and what is not zero."""
+    """Write summary rows: customer_id, period_type, and the counts that are not zero."""
     today = local_date(NOW, ZONE)
     filled = [
         {

@@ -16,7 +16,7 @@ OTHERS = ["ACME", "ACME/4711", "@Ann", "Ann@", "A@b@C", "Max Muster@example.com"
 LETTERS = ["ÄÖÜẞ@ÉCOLE.fr", "ΣΊΣΥΦΟΣ@ΠΑΡΆΔΕΙΓΜΑ.ελ", "ДМИТРИЙ@ПРИМЕР.рф", "Đặng@Ví-Dụ.vn"]
 
 
-def test_an_address_is_one_in_whatever_case_and_any_other_id_is_as_it_is():
+def test_addresses_are_the_same_in_any_case_and_other_ids_are_unchanged():
     assert {fold_address(text) for text in SAME} == {"max.muster@example.com"}
     assert [fold_address(text) for text in OTHERS] == OTHERS
 
@@ -35,13 +35,13 @@ def test_the_database_folds_as_python_does(store: Store, text: str):
     assert fold_address(fold_address(text)) == fold_address(text)
 
 
-def test_whoever_was_erased_by_one_spelling_is_erased_by_another():
+def test_erasing_one_spelling_of_an_address_erases_the_others():
     erased = hash_customer("acme", "max.muster@example.com")
     assert all(erased in list_hashes("acme", text) for text in SAME)
     assert list_hashes("acme", "ACME/4711") == (hash_customer("acme", "ACME/4711"),)
 
 
-def test_an_address_that_was_merged_is_the_persons_in_any_case():
+def test_a_merged_address_belongs_to_the_person_in_any_case():
     merges = Merges.from_log([MergeStatement("m1", SAME[0], "crm-7")])
     assert merges.members(SAME[1]) == ("crm-7", SAME[0], SAME[1])
     assert merges.canonical(SAME[2]) == "crm-7"

@@ -37,7 +37,7 @@ def noted(store: Store) -> list[AuditEntry]:
     return read_audit(store, "t1", ALL)[0][::-1]
 
 
-def test_every_change_of_the_catalogue_is_noted_once_with_before_and_after(store: Store):
+def test_every_change_of_the_catalogue_has_one_entry_with_before_and_after(store: Store):
     loan = Offer(id="loan", name="Loan", priority=70)
     put(store, EntityChange("offer", loan))
     audit_catalogue(store, "t1")
@@ -61,7 +61,7 @@ def test_every_change_of_the_catalogue_is_noted_once_with_before_and_after(store
     assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(4)
 
 
-def test_the_chain_has_no_forks_however_many_write_at_once(store: Store):
+def test_the_chain_has_no_forks_with_concurrent_writers(store: Store):
     put(store, *(EntityChange("offer", Offer(id=f"o{number}", name="x")) for number in range(5)))
     together = threading.Barrier(6)
 
@@ -89,9 +89,7 @@ def test_the_chain_has_no_forks_however_many_write_at_once(store: Store):
         ("DELETE WHERE seq = 1", 2, "chain_link_mismatch"),
     ],
 )
-def test_whatever_is_changed_or_removed_breaks_the_chain_there(
-    store: Store, tampering: str, broken_at: int, reason: str
-):
+def test_a_changed_or_removed_entry_breaks_the_chain_there(store: Store, tampering: str, broken_at: int, reason: str):
     append_audit(store, "t1", [note("create"), note("rename")])
     append_audit(store, "t1", [note("revoke")])
     assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(3)

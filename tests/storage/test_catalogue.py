@@ -35,7 +35,7 @@ def offer(entity: Entity) -> EntityChange:
     return EntityChange("offer", entity)
 
 
-def test_what_was_stored_is_loaded_again(store: Store):
+def test_a_stored_entity_is_loaded_unchanged(store: Store):
     after = put(store, offer(LOAN), EntityChange("channel", EMAIL))
     assert after == load_catalogue(store, "t1")
     assert after.entities["offer"] == [LOAN]
@@ -46,13 +46,13 @@ def test_what_was_stored_is_loaded_again(store: Store):
     assert abs(record.created_at_ms - time.time() * 1000) < 60_000
 
 
-def test_tenants_see_their_own(store: Store):
+def test_tenants_see_only_their_own_catalogue(store: Store):
     put(store, offer(LOAN))
     assert load_catalogue(store, "t2").entities["offer"] == []
     assert read_catalogue_stamp(store, "t2") == "0"
 
 
-def test_a_deleted_entity_is_out_of_the_catalogue_but_keeps_its_history(store: Store):
+def test_a_deleted_entity_leaves_the_catalogue_but_keeps_its_history(store: Store):
     put(store, offer(LOAN))
     dearer = Offer(id="loan", name="Loan", priority=90)
     put(store, offer(dearer))
@@ -77,7 +77,7 @@ def test_every_past_version_can_be_loaded_by_its_stamp_or_by_time(store: Store):
     assert load_catalogue_at(store, "t1", at_ms + 60_000).revision == 2
 
 
-def test_of_two_changes_of_one_state_the_first_counts_and_the_second_leaves_nothing(store: Store):
+def test_of_two_changes_of_one_revision_the_second_has_no_effect(store: Store):
     before = put(store, offer(LOAN))
     assert append_versions(store, "t1", before, [offer(Offer(id="loan", name="A"))], ANNA)
     late = [offer(Offer(id="loan", name="B")), EntityChange("channel", EMAIL)]
@@ -89,7 +89,7 @@ def test_of_two_changes_of_one_state_the_first_counts_and_the_second_leaves_noth
     assert store.client.query("SELECT count() FROM catalog_current WHERE tenant_id = 't1'").result_rows == [(1,)]
 
 
-def test_changes_at_the_same_time_are_decided_one_after_the_other(store: Store):
+def test_concurrent_changes_are_decided_one_after_the_other(store: Store):
     put(store, offer(Offer(id="loan", name="0")))
     together = threading.Barrier(8)
 
@@ -112,12 +112,12 @@ def _next_name(before: StoredCatalogue) -> list[EntityChange]:
     return [offer(Offer(id="loan", name=str(int(record.entity.name) + 1)))]
 
 
-def test_a_change_that_changes_nothing_makes_no_revision(store: Store):
+def test_a_change_without_effect_makes_no_revision(store: Store):
     put(store, offer(LOAN))
     assert put(store).revision == 1
 
 
-def test_an_entity_that_cannot_be_read_any_more_is_a_problem_and_not_the_end(store: Store):
+def test_an_entity_that_cannot_be_decoded_is_reported_and_left_out(store: Store):
     put(store, offer(LOAN), offer(Offer(id="card", name="Card", status=Status.PAUSED)))
     store.execute(
         "INSERT INTO catalog_entities (tenant_id, kind, entity_id, version, revision, body) VALUES "

@@ -47,7 +47,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @pytest.fixture
 def ask(store: Store, tmp_path: Path) -> Callable[..., pl.DataFrame]:
-    """Runs a query given as text the way the files of `sql/queries` run."""
+    """Run a query given as text in the way of the files of ``sql/queries``."""
     numbers = iter(range(1_000))
 
     def run(sql: str, parameters: dict[str, Any] | None = None, **frames: pl.DataFrame) -> pl.DataFrame:
@@ -93,17 +93,17 @@ def test_frames_are_tables_that_a_query_joins(ask: Callable[..., pl.DataFrame], 
     assert both == len(rows)
 
 
-def test_a_query_without_rows_answers_a_frame_without_rows(ask: Callable[..., pl.DataFrame]):
+def test_a_query_without_rows_returns_an_empty_frame(ask: Callable[..., pl.DataFrame]):
     assert ask("SELECT number FROM numbers(0)").is_empty()
     assert ask("SELECT number FROM numbers(3)")["number"].to_list() == [0, 1, 2]
 
 
-def test_a_large_answer_comes_whole(ask: Callable[..., pl.DataFrame]):
+def test_a_large_result_is_returned_whole(ask: Callable[..., pl.DataFrame]):
     assert ask("SELECT number FROM numbers(1000000)")["number"].sum() == sum(range(1_000_000))
 
 
 @pytest.mark.parametrize("code", sorted(TRANSIENT_CODES))
-def test_what_may_work_later_is_transient(store: Store, code: int):
+def test_errors_that_may_pass_are_transient(store: Store, code: int):
     with pytest.raises(TransientStorageError, match="broken") as caught:
         store.execute(throw(code))
     assert caught.value.code == code
@@ -125,13 +125,13 @@ def test_a_full_disk_is_transient_under_any_code(store: Store):
         (throw(32_000), 32_000),
     ],
 )
-def test_what_can_never_work_and_what_is_unknown_is_terminal(store: Store, statement: str, code: int):
+def test_permanent_and_unknown_errors_are_terminal(store: Store, statement: str, code: int):
     with pytest.raises(TerminalStorageError) as caught:
         store.execute(statement)
     assert caught.value.code == code
 
 
-def test_an_error_in_the_middle_of_an_answer_is_an_error(ask: Callable[..., pl.DataFrame]):
+def test_an_error_in_the_middle_of_a_result_is_raised(ask: Callable[..., pl.DataFrame]):
     with pytest.raises(TerminalStorageError) as caught:
         ask("SELECT number, throwIf(number = 900000) FROM numbers(1000000) SETTINGS max_block_size = 1000")
     assert caught.value.code == THROW_IF
@@ -151,7 +151,7 @@ def test_an_insert_keeps_hard_texts_and_fills_in_defaults(store: Store):
     assert {(row["time_zone"], bool(row["is_active"])) for row in rows} == {("UTC", True)}
 
 
-def test_inserting_nothing_asks_nothing(store: Store):
+def test_inserting_an_empty_frame_sends_nothing(store: Store):
     store.insert("nowhere", pl.DataFrame())
     store.insert("nowhere", pl.DataFrame(schema={"a": pl.String}))
 
@@ -190,7 +190,7 @@ def test_a_server_that_does_not_answer_is_transient():
         connect(ClickHouseSettings(url=f"http://127.0.0.1:{find_free_port()}", password=Secret("hush"), timeout_s=1))
 
 
-def test_credentials_in_the_address_count_and_are_not_shown(tmp_path: Path):
+def test_credentials_in_the_address_are_used_and_not_shown(tmp_path: Path):
     endpoint = EndpointProcess(tmp_path / "clickhouse")
     endpoint.password = "a%40:/@ü"  # noqa: S105 - what an address must quote
     endpoint.start()

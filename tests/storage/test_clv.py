@@ -1,4 +1,4 @@
-"""Customers' values as the database works them out."""
+"""Customer lifetime values as the database computes them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def scores(store: Store, *customers: str) -> dict[str, float]:
     return {name: round(value.score, 6) for name, value in found.items()}
 
 
-def test_a_place_is_the_share_below_and_half_of_those_who_are_equal(store: Store):
+def test_a_rank_is_the_share_of_lower_customers_plus_half_of_the_equal_ones(store: Store):
     contacted(store, "best", 1, 9, 50)
     contacted(store, "same", 2, 5, 20)
     contacted(store, "like", 2, 5, 20)
@@ -52,7 +52,7 @@ def test_a_place_is_the_share_below_and_half_of_those_who_are_equal(store: Store
     assert scores(store, "best", "same", "like", "last") == {"best": 87.5, "same": 50, "like": 50, "last": 12.5}
 
 
-def test_weights_say_what_counts(store: Store):
+def test_weights_determine_the_score(store: Store):
     contacted(store, "recent", 1, 1, 1)
     contacted(store, "frequent", 2, 9, 1)
     contacted(store, "rich", 3, 1, 99)
@@ -62,7 +62,7 @@ def test_weights_say_what_counts(store: Store):
     )
 
 
-def test_all_that_is_known_of_a_customer_is_added_up(store: Store):
+def test_values_add_up_all_summaries_of_a_customer(store: Store):
     contacted(store, "ann", 40, 2, 5, channel_id="web")
     contacted(store, "ann", 3.9, 3, 6, channel_id="app", source="t")
     contacted(store, "ann", 1, 100, 100, period_type="daily", period_key="2026-03-17")
@@ -71,7 +71,7 @@ def test_all_that_is_known_of_a_customer_is_added_up(store: Store):
     assert (value.recency_days, value.frequency, value.monetary, value.score) == (3, 5, 11, 50)
 
 
-def test_what_was_taken_back_is_worth_less_than_nothing(store: Store):
+def test_refunds_make_a_negative_value(store: Store):
     contacted(store, "kept", 1, 1, 20)
     contacted(store, "nothing", 1, 1, 0)
     contacted(store, "returned", 1, 1, -20.5)
@@ -81,7 +81,7 @@ def test_what_was_taken_back_is_worth_less_than_nothing(store: Store):
     assert values["returned"].score < values["nothing"].score < values["kept"].score
 
 
-def test_segments_are_by_quartiles_and_whoever_was_not_contacted_for_long_is_at_risk(store: Store):
+def test_segments_are_quartiles_and_customers_without_recent_contact_are_at_risk(store: Store):
     for number in range(1, 9):
         contacted(store, f"c{number}", 0, number)
     contacted(store, "away", 30, 99, 99)
@@ -93,7 +93,7 @@ def test_segments_are_by_quartiles_and_whoever_was_not_contacted_for_long_is_at_
     assert again["at_risk"] == 2
 
 
-def test_tenants_are_compared_with_themselves(store: Store):
+def test_customers_are_ranked_within_their_tenant(store: Store):
     contacted(store, "ann", 1, 1)
     contacted(store, "bob", 1, 9, tenant_id="other")
     assert sum(compute_values(store, "acme", NOW_MS).values()) == 1

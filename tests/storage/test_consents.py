@@ -29,9 +29,7 @@ def record(store: Store, *statements: ConsentStatement, tenant_id: str = "t1", c
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations((GRANTED, PENDING, REVOKED))))
-def test_the_latest_and_strictest_statement_counts_in_whatever_order_they_came(
-    store: Store, order: tuple[ConsentStatement, ...]
-):
+def test_the_latest_and_strictest_statement_counts_in_any_order(store: Store, order: tuple[ConsentStatement, ...]):
     for one in order:
         record(store, one)
         record(store, one)
@@ -54,7 +52,7 @@ def test_every_statement_is_kept_once_for_its_own_tenant(store: Store):
     assert load_consents(store, "t3", ["ann"]) == {}
 
 
-def test_purposes_are_apart(store: Store):
+def test_purposes_are_independent(store: Store):
     record(store, GRANTED, ConsentStatement(purpose="newsletter", status=ConsentStatus.REVOKED, stated_at_ms=5_000))
     kept = load_snapshots(store, [CustomerKey("t1", "ann"), CustomerKey("t1", "bob")])
     assert [one.consents for one in kept] == [{"email": "granted", "newsletter": "revoked"}, {}]

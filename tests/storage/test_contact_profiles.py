@@ -42,7 +42,7 @@ _numbers = itertools.count()
 
 
 def stored(store: Store, tenant_id: str = "t1", at_ms: int = NOW_MS, **fields: Any) -> ContactProfile:
-    """A new profile; what is no attribute of profiles is a field of the person."""
+    """Store a new profile; arguments that are no attributes of profiles are fields of the person."""
     own = {name: fields.pop(name) for name in ("contact_ids", "is_active", "project_id") if name in fields}
     profile = start_profile(
         ContactProfile(
@@ -81,7 +81,7 @@ def rows(store: Store) -> Sequence[Sequence[Any]]:
     ).result_rows
 
 
-def test_what_is_written_is_read(store: Store):
+def test_a_written_profile_is_read_unchanged(store: Store):
     profile = stored(store, firstname="Max", email="max@example.com", contact_ids=("a", "b"), project_id="p" * 24)
     (found,) = read_profiles(store, "t1", [profile.id])
     assert found.profile == profile
@@ -138,7 +138,7 @@ def test_lists_are_filtered_and_show_the_newest_first(store: Store):
     assert (page.total, page.has_more, page.profiles[0].profile.id) == (2, False, old)
 
 
-def test_a_profile_that_ended_leaves_nothing_of_the_person(store: Store):
+def test_an_ended_profile_has_no_personal_data(store: Store):
     profile = stored(store, firstname="Max", contact_ids=("a",))
     patched(store, profile, NOW_MS, lastname="M")
     stays = stored(store, firstname="Eve")
@@ -147,7 +147,7 @@ def test_a_profile_that_ended_leaves_nothing_of_the_person(store: Store):
     assert rows(store) == [(profile.id, "deleted", "{}", []), (stays.id, "", '{"firstname":"Eve"}', [])]
 
 
-def test_what_nobody_touches_expires_and_reading_counts_as_touching(store: Store):
+def test_a_profile_that_is_not_read_or_changed_expires(store: Store):
     since = NOW_MS - 30 * DAY_MS
     lapsed = stored(store, "t2", at_ms=since - 1, firstname="Max", contact_ids=("a",))
     on_time = stored(store, at_ms=since)
@@ -161,7 +161,7 @@ def test_what_nobody_touches_expires_and_reading_counts_as_touching(store: Store
     assert expire_profiles(store, untouched_since_ms=since, now_ms=NOW_MS, author=US) == 0
 
 
-def test_what_a_crash_left_of_an_ended_profile_is_removed_later(store: Store):
+def test_contents_of_an_ended_profile_left_by_a_crash_are_removed_later(store: Store):
     profile = stored(store, firstname="Max")
     finish(store, profile, "deleted")
     expire_profiles(store, untouched_since_ms=0, now_ms=NOW_MS, author=US)
@@ -187,7 +187,7 @@ def test_one_objecting_profile_among_several_is_enough(store: Store):
     assert read_uncollected_customers(store) == {("t1", "a"): NOW_MS + 1}
 
 
-def test_an_objection_outlives_an_expired_profile_until_a_newer_one_speaks_for_the_customer(store: Store):
+def test_an_objection_outlives_its_expired_profile_until_a_newer_profile(store: Store):
     profile = stored(store, at_ms=1_000, email="a", prevent_data_collection=True, firstname="Max", is_active=False)
     expire_profiles(store, untouched_since_ms=NOW_MS, now_ms=NOW_MS, author=US)
     assert [row[1:3] for row in rows(store)] == [("expired", '{"prevent_data_collection":true}')]
@@ -206,7 +206,7 @@ def test_an_objection_ends_with_the_profile_that_is_deleted(store: Store):
     assert read_objections(store, [("t1", "a")]) == [NO_OBJECTIONS]
 
 
-def test_objections_are_those_of_the_customers_asked_for(store: Store):
+def test_objections_are_read_for_the_given_customers(store: Store):
     stored(store, contact_ids=("a", "b"), accepted_gdpr=False)
     stored(store, contact_ids=("c",), is_active=False)
     stored(store, contact_ids=("d",), accepted_gdpr=True)

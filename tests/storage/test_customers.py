@@ -32,12 +32,12 @@ def put(store: Store, tenant_id: str = "t1", **customers: Attributes | None) -> 
     )
 
 
-def attributes_of(store: Store, name: str, tenant_id: str = "t1") -> Attributes | None:
+def read_attributes(store: Store, name: str, tenant_id: str = "t1") -> Attributes | None:
     found = find_customer(store, tenant_id, name)
     return None if found is None else found.attributes
 
 
-def test_what_was_stored_is_found_by_its_tenant_only(store: Store):
+def test_a_customer_is_found_by_its_tenant_only(store: Store):
     ann = {"age": 33, "name": "Ann", "tags": ["a", {"b": None}], "rate": 1.0}
     assert put(store, ann=ann, bob={}) == {"ann": 1, "bob": 1}
     found = find_customer(store, "t1", "ann")
@@ -49,14 +49,14 @@ def test_what_was_stored_is_found_by_its_tenant_only(store: Store):
 
 
 @pytest.mark.parametrize("other", [{"a": True}, {"a": 1.0}, {"a": "1"}, {}, {"a": 1, "b": None}, None])
-def test_only_what_says_something_new_is_a_version(store: Store, other: Attributes | None):
+def test_only_a_difference_makes_a_version(store: Store, other: Attributes | None):
     put(store, ann={"a": 1})
     assert put(store, ann={"a": 1}) == {}
     assert put(store, ann=other) == {"ann": 2}
     assert put(store, ann=other) == {}
 
 
-def test_a_customer_who_ended_is_gone_but_for_the_history_and_can_begin_again(store: Store):
+def test_a_deleted_customer_keeps_the_history_and_can_be_created_again(store: Store):
     put(store, ann={"a": 1})
     put(store, ann=None)
     assert find_customer(store, "t1", "ann") is None
@@ -74,7 +74,7 @@ def test_a_customer_who_ended_is_gone_but_for_the_history_and_can_begin_again(st
     assert load_history(store, "t2", "ann") == ([], 0)
 
 
-def test_of_two_attempts_at_a_version_the_first_stored_counts_and_the_second_is_decided_anew(store: Store):
+def test_of_two_attempts_at_a_version_the_second_is_decided_again(store: Store):
     seen: list[Any] = []
 
     def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
@@ -86,7 +86,7 @@ def test_of_two_attempts_at_a_version_the_first_stored_counts_and_the_second_is_
     made = change_customers(store, "t1", ANNA, ["ann", "bob"], decide)
     assert made == {"ann": 2, "bob": 1}
     assert seen == [{"ann": None, "bob": None}, {"ann": {"n": 1}}]
-    assert (attributes_of(store, "ann"), attributes_of(store, "bob")) == ({"n": 2}, {"n": 0})
+    assert (read_attributes(store, "ann"), read_attributes(store, "bob")) == ({"n": 2}, {"n": 0})
     assert store.client.query("SELECT version, attributes FROM customers ORDER BY customer_id").result_rows == [
         (2, '{"n":2}'),
         (1, '{"n":0}'),
@@ -94,7 +94,7 @@ def test_of_two_attempts_at_a_version_the_first_stored_counts_and_the_second_is_
     assert [one.attributes for one in load_history(store, "t1", "ann")[0]] == [{"n": 2}, {"n": 1}]
 
 
-def test_changes_made_at_the_same_time_all_count(store: Store):
+def test_concurrent_changes_all_count(store: Store):
     names = [f"c{number}" for number in range(5)]
 
     def count_up(_: int) -> None:
@@ -105,11 +105,11 @@ def test_changes_made_at_the_same_time_all_count(store: Store):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(count_up, range(12)))
-    assert {attributes_of(store, name)["n"] for name in names} == {12}  # type: ignore[index]
+    assert {read_attributes(store, name)["n"] for name in names} == {12}  # type: ignore[index]
     assert [one.version for one in load_history(store, "t1", "c0")[0]] == list(range(12, 0, -1))
 
 
-def test_decisions_load_many_customers_of_many_tenants_each_in_its_place(store: Store):
+def test_snapshots_of_many_tenants_are_loaded_in_the_order_of_the_keys(store: Store):
     put(store, ann={"a": 1}, bob={"b": 1})
     put(store, "t2", ann={"a": 2})
     put(store, bob=None)
@@ -117,6 +117,6 @@ def test_decisions_load_many_customers_of_many_tenants_each_in_its_place(store: 
     assert [one.attributes for one in load_snapshots(store, keys)] == [{"a": 2}, None, None, {"a": 1}]
 
 
-def test_too_many_at_once_are_refused(store: Store):
+def test_too_many_customers_in_one_change_are_refused(store: Store):
     with pytest.raises(ValueError, match="too many"):
         change_customers(store, "t1", ANNA, [str(number) for number in range(MAX_CUSTOMERS + 1)], lambda _before: {})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["read", "counted by the engine"], autouse=True)
 def long_history(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short histories are read, long ones counted by the engine: both say the same."""
+    """Read short histories, or have the engine aggregate long ones: both give the same facts."""
     if request.param != "read":
         monkeypatch.setattr("rapport.storage.customer_reads.LONG_HISTORY", 0)
 
@@ -72,7 +72,7 @@ def check(found: FactsResult, contacts: Sequence[Contact], asked: FactsQuery) ->
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_facts_are_those_of_one_state_of_the_stream_however_far_the_history_is_ahead(store: Store, seed: int):
+def test_facts_agree_with_the_summaries_however_far_the_history_is_ahead(store: Store, seed: int):
     rng = random.Random(seed)
     log = Log(store)
     for _ in range(300):
@@ -104,7 +104,7 @@ def test_facts_are_those_of_one_state_of_the_stream_however_far_the_history_is_a
         check(facts, counted, one)
 
 
-def test_an_exposure_is_known_once_the_summaries_count_it(store: Store):
+def test_an_exposure_counts_once_the_summaries_count_it(store: Store):
     log = Log(store)
     log.add(offer_id="loan", recommendation="r1", rank="2")
     log.add("click", offer_id="loan", recommendation="r1", rank="1")
@@ -116,7 +116,7 @@ def test_an_exposure_is_known_once_the_summaries_count_it(store: Store):
     assert facts.counts[ALL_TIME] == {Subject("loan", "", ""): Counts(impressions=1, positive=1)}
 
 
-def test_metrics_come_with_the_facts_of_those_who_want_them(store: Store):
+def test_metrics_are_loaded_with_the_facts_of_queries_that_ask_for_them(store: Store):
     log = Log(store)
     log.add("click")
     log.write(applied=2)
@@ -126,7 +126,7 @@ def test_metrics_come_with_the_facts_of_those_who_want_them(store: Store):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_metrics_are_those_of_the_events_that_the_summaries_count(store: Store, seed: int):
+def test_metrics_count_the_events_that_the_summaries_count(store: Store, seed: int):
     rng = random.Random(seed)
     rows = [
         event(

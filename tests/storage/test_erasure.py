@@ -1,4 +1,4 @@
-"""Erasing leaves nothing in any table, also in those that nobody has thought of; who comes back is counted anew."""
+"""An erasure leaves no rows in any table, also in new ones; a customer who comes back is counted anew."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _literal(value: object) -> str:
 
 
 def contact(store: Store, customer: str, offset: int, received_at: int, **fields: Any) -> None:
-    """An impression in the history and in the summaries, as the stream writes it."""
+    """Write an impression to the history and to the summaries, as the stream does."""
     who = {"tenant_id": "acme", "customer_id": customer}
     event = {"id": f"{offset:04}", "local_date": "2026-03-15", "outcome": "impression", "category": "impression"}
     key = {"idempotency_key": f"k{offset}"}
@@ -77,7 +77,7 @@ def contact(store: Store, customer: str, offset: int, received_at: int, **fields
 
 
 def summarise(store: Store, next_offset: int) -> None:
-    """Write the summaries of everything in the history, and say that it has been applied."""
+    """Write the summaries of the whole history, and record that it has been applied."""
     store.command(
         "privacy/recompute",
         {"tenant_id": "acme", "customer_ids": ["ann", "bob"], "source": SOURCE, "next_offset": next_offset},
@@ -95,11 +95,11 @@ def who_is_in(store: Store, table: str, column: str = "customer_id") -> list[str
     return [row[0] for row in store.client.query(f"SELECT DISTINCT {column} FROM {table} ORDER BY 1").result_rows]
 
 
-def test_an_erasure_waits_longer_than_a_worker_may_go_without_looking():
+def test_an_erasure_waits_longer_than_a_worker_goes_without_reading_tombstones():
     assert WORKERS_KNOW_AFTER_S >= MAX_AGE_S + 2
 
 
-def test_a_table_of_tomorrow_with_a_customer_column_is_erased_from(store: Store):
+def test_a_new_table_with_a_customer_column_is_erased_from(store: Store):
     for column in ("stored_at DateTime64(3, 'UTC') DEFAULT now64(3)", "x UInt8"):
         store.execute(
             f"CREATE TABLE of_tomorrow (tenant_id String, n UInt8, best_customer_id String, {column}) "
@@ -132,7 +132,7 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_every_table_is_emptied_of_the_customer_and_of_nobody_else(store: Store):
+def test_an_erasure_deletes_the_rows_of_the_customer_and_no_others(store: Store):
     for customer in ("ann", "bob"):
         for table, fields in ROWS.items():
             put(store, table, tenant_id="acme", customer_id=customer, **fields)
@@ -156,7 +156,7 @@ def test_every_table_is_emptied_of_the_customer_and_of_nobody_else(store: Store)
     assert not [text for (text,) in texts if "'ann'" in text], "the text of a deletion is kept"
 
 
-def test_every_table_with_a_customer_is_among_those_of_this_test(store: Store):
+def test_this_test_covers_every_table_with_a_customer(store: Store):
     found = {row["table"] for row in store.rows("privacy/tables")}
     assert found >= {*ROWS, "interactions", "interaction_summary_state", "contact_profile_versions"}
 
@@ -174,7 +174,7 @@ def test_every_table_with_a_customer_is_among_those_of_this_test(store: Store):
         (b"", b"it was ann.", True),
     ],
 )
-def test_a_dead_letter_goes_if_it_mentions_the_customer_as_a_word(
+def test_a_dead_letter_that_mentions_the_customer_as_a_word_is_deleted(
     store: Store, *, key: bytes, value: bytes, goes: bool
 ):
     letter = {"tenant_id": [""], "id": ["s:1:0"], "key": [key], "value": [value], "received_at": [NOW]}
@@ -183,7 +183,7 @@ def test_a_dead_letter_goes_if_it_mentions_the_customer_as_a_word(
     assert erase(store).deleted == ({"dead_letters": 1} if goes else {})
 
 
-def test_what_came_after_the_erasure_stays_and_is_counted_by_itself(store: Store):
+def test_events_after_the_erasure_stay_and_are_counted_alone(store: Store):
     for offset, received_at in enumerate((NOW, ERASED_AT, ERASED_AT + 1, ERASED_AT + 2)):
         contact(store, "ann", offset, received_at)
         decision = {"recommendation_id": f"r{offset}", "decided_at": NOW}
@@ -208,7 +208,7 @@ def test_messages_that_are_not_applied_yet_are_left_to_the_worker(store: Store):
     assert who_is_in(store, "interaction_summary_state") == []
 
 
-def test_a_receipt_names_nobody_and_the_tombstone_says_since_when_it_is_complete(store: Store):
+def test_a_receipt_has_only_hashes_and_the_tombstone_has_the_completion_time(store: Store):
     contact(store, "ann", 0, NOW)
     receipt = erase(store, "ann", "ann@example.org")
     assert find_receipt(store, "acme", "receipt-1") == receipt
@@ -220,7 +220,7 @@ def test_a_receipt_names_nobody_and_the_tombstone_says_since_when_it_is_complete
     assert {one.tombstone.completed_at_ms for one in read_tombstones(store)} == {ERASED_AT + 1}
 
 
-def test_what_a_worker_writes_late_is_a_trace_and_is_swept(store: Store):
+def test_rows_that_a_worker_writes_late_are_found_and_swept(store: Store):
     erase(store)
     contact(store, "ann", 0, NOW)
     contact(store, "bob", 1, NOW)
@@ -233,7 +233,7 @@ def test_what_a_worker_writes_late_is_a_trace_and_is_swept(store: Store):
     assert sweep(store) == {}
 
 
-def test_a_sweep_completes_what_a_process_that_died_has_begun_and_keeps_who_came_back(store: Store):
+def test_a_sweep_completes_an_abandoned_erasure_and_keeps_later_rows(store: Store):
     erasing = Erasure(ErasureScope("acme", ("ann",), ERASED_AT), "receipt-1", "tests")
     put(store, "customer_versions", **WHO, version=1, attributes="{}", stored_at=NOW)
     put(store, "customer_versions", **WHO, version=2, attributes="{}", stored_at=ERASED_AT + 1)

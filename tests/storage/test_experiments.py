@@ -26,8 +26,8 @@ START: Final = 1_772_000_000_000
 EVER: Final = ConversionQuery(tenant_id="acme", from_ms=0, to_ms=4_102_444_800_000)
 
 
-class Decided(NamedTuple):
-    """A recommendation: arms by experiment, and the offers and creatives that it made."""
+class DecisionCase(NamedTuple):
+    """A recommendation: variants by experiment, and its offers and creatives."""
 
     at_ms: int
     customer: str
@@ -37,7 +37,7 @@ class Decided(NamedTuple):
     tenant: str = "acme"
 
 
-class Converted(NamedTuple):
+class ConversionCase(NamedTuple):
     at_ms: int
     customer: str
     offer: str = ""
@@ -46,7 +46,7 @@ class Converted(NamedTuple):
     recommendation: str = ""
 
 
-def record_of(decision: Decided) -> str:
+def build_record(decision: DecisionCase) -> str:
     arms = [
         {"experimentId": experiment, "experimentKey": f"key-{experiment}", "variant": arm}
         for experiment, arm in decision.arms.items()
@@ -79,10 +79,10 @@ INTERACTION: Final = {
 }
 
 
-def write(store: Store, decisions: Sequence[Decided], responses: Sequence[Converted]) -> None:
-    """As the stream does: each decision in full, and a row of history for each of its items."""
+def write(store: Store, decisions: Sequence[DecisionCase], responses: Sequence[ConversionCase]) -> None:
+    """Write as the stream does: each decision in full, and a row of history for each of its items."""
     records = [
-        (one.tenant, one.customer, one.recommendation, one.at_ms, one.at_ms, record_of(one), "s", number)
+        (one.tenant, one.customer, one.recommendation, one.at_ms, one.at_ms, build_record(one), "s", number)
         for number, one in enumerate(decisions)
     ]
     write_decisions(store, pl.DataFrame(records, schema=DECISION, orient="row"))
@@ -115,17 +115,25 @@ def counted(samples: Mapping[str, tuple[int, int]], switched: int = 0) -> Conver
     return ConversionCounts({variant: Sample(*counts) for variant, counts in samples.items()}, switched)
 
 
-def test_a_customer_counts_once_with_a_conversion_at_or_after_the_first_recommendation(store: Store):
-    decisions = [Decided(START + n, who, f"r{who}{n}", {"e1": "a"}) for who in ("ann", "bob", "cid") for n in (0, 5)]
-    responses = [Converted(START, "ann"), Converted(START + 9, "ann"), Converted(START - 1, "bob")]
-    write(store, decisions, [*responses, Converted(START + 1, "cid", outcome="click"), Converted(START, "dan")])
+def test_a_customer_converts_once_at_or_after_the_first_recommendation(store: Store):
+    decisions = [
+        DecisionCase(START + n, who, f"r{who}{n}", {"e1": "a"}) for who in ("ann", "bob", "cid") for n in (0, 5)
+    ]
+    responses = [ConversionCase(START, "ann"), ConversionCase(START + 9, "ann"), ConversionCase(START - 1, "bob")]
+    write(
+        store, decisions, [*responses, ConversionCase(START + 1, "cid", outcome="click"), ConversionCase(START, "dan")]
+    )
     assert count_variants(store, "e1", EVER) == counted({"a": (1, 3)})
     assert count_variants(store, "e2", EVER) == counted({})
 
 
 def test_a_customer_in_several_variants_counts_for_the_first(store: Store):
     arms = [(2, "b"), (1, "a"), (3, "b")]
-    write(store, [Decided(START + at, "ann", f"r{at}", {"e1": arm}) for at, arm in arms], [Converted(START + 9, "ann")])
+    write(
+        store,
+        [DecisionCase(START + at, "ann", f"r{at}", {"e1": arm}) for at, arm in arms],
+        [ConversionCase(START + 9, "ann")],
+    )
     assert count_variants(store, "e1", EVER) == counted({"a": (1, 1)}, switched=1)
     later = replace(EVER, from_ms=START + 2, to_ms=START + 9)
     assert count_variants(store, "e1", later) == counted({"b": (0, 1)})
@@ -136,16 +144,16 @@ def test_a_response_that_names_its_recommendation_counts_whatever_its_clock_says
     write(
         store,
         [
-            Decided(START, "ann", "r1", {"e1": "a"}, [("loan", "c1")]),
-            Decided(START, "bob", "r2", {"e1": "b"}, [("loan", "c1")]),
-            Decided(START, "cid", "r3", {}, [("loan", "c1")]),
-            Decided(START, "cid", "r4", {"e1": "b"}, [("card", "c2")]),
+            DecisionCase(START, "ann", "r1", {"e1": "a"}, [("loan", "c1")]),
+            DecisionCase(START, "bob", "r2", {"e1": "b"}, [("loan", "c1")]),
+            DecisionCase(START, "cid", "r3", {}, [("loan", "c1")]),
+            DecisionCase(START, "cid", "r4", {"e1": "b"}, [("card", "c2")]),
         ],
         [
-            Converted(START - 3_000, "ann", "loan", recommendation="r1"),
-            Converted(START - 3_000, "bob", "loan", recommendation="r1"),
-            Converted(START - 3_000, "cid", "loan", recommendation="r3"),
-            Converted(START - 3_000, "cid", "loan", recommendation="r4"),
+            ConversionCase(START - 3_000, "ann", "loan", recommendation="r1"),
+            ConversionCase(START - 3_000, "bob", "loan", recommendation="r1"),
+            ConversionCase(START - 3_000, "cid", "loan", recommendation="r3"),
+            ConversionCase(START - 3_000, "cid", "loan", recommendation="r4"),
         ],
     )
     assert count_variants(store, "e1", EVER) == counted({"a": (1, 1), "b": (1, 2)})
@@ -153,14 +161,14 @@ def test_a_response_that_names_its_recommendation_counts_whatever_its_clock_says
     assert count_creatives(store, "", replace(EVER, offer_id="loan")) == counted({"c1": (2, 3)})
 
 
-def test_ids_that_were_merged_are_one_person_in_the_arm_of_the_first(store: Store):
-    """vanity#140: whoever was anonymous when the offer was shown and known when it was bought was no conversion."""
+def test_merged_ids_are_one_person_in_the_variant_of_the_first(store: Store):
+    """vanity#140: a person anonymous at the exposure and known at the purchase was not counted as a conversion."""
     people = range(10)
     write(
         store,
-        [Decided(START + 5, f"anon{n}", f"r{n}", {"e1": "ab"[n % 2]}, [("loan", f"c{n % 2}")]) for n in people]
-        + [Decided(START + 9, "ann0", "r99", {"e1": "b"}, [("loan", "c1")])],
-        [Converted(START + 9, f"ann{n}", "loan") for n in people],
+        [DecisionCase(START + 5, f"anon{n}", f"r{n}", {"e1": "ab"[n % 2]}, [("loan", f"c{n % 2}")]) for n in people]
+        + [DecisionCase(START + 9, "ann0", "r99", {"e1": "b"}, [("loan", "c1")])],
+        [ConversionCase(START + 9, f"ann{n}", "loan") for n in people],
     )
     assert count_variants(store, "e1", EVER).samples["a"].conversions == 0
     for n in people:
@@ -171,16 +179,20 @@ def test_ids_that_were_merged_are_one_person_in_the_arm_of_the_first(store: Stor
     assert count_variants(store, "e1", replace(EVER, only_offered=True)).samples["b"].conversions == 5
 
 
-def test_conversions_can_be_limited_to_an_offer_and_to_offers_that_were_recommended_before(store: Store):
+def test_conversions_can_be_limited_to_an_offer_and_to_recommended_offers(store: Store):
     write(
         store,
         [
-            Decided(START, "ann", "r1", {"e1": "a"}, [("loan", "c1"), ("card", "c2")]),
-            Decided(START + 5, "bob", "r2", {"e1": "a"}, [("loan", "c1")]),
-            Decided(START, "bob", "r3", {"e1": "a"}, []),
-            Decided(START, "bob", "r4", {}, [("card", "c1")]),
+            DecisionCase(START, "ann", "r1", {"e1": "a"}, [("loan", "c1"), ("card", "c2")]),
+            DecisionCase(START + 5, "bob", "r2", {"e1": "a"}, [("loan", "c1")]),
+            DecisionCase(START, "bob", "r3", {"e1": "a"}, []),
+            DecisionCase(START, "bob", "r4", {}, [("card", "c1")]),
         ],
-        [Converted(START + 3, "ann", "card"), Converted(START + 3, "bob", "loan"), Converted(START + 3, "bob", "card")],
+        [
+            ConversionCase(START + 3, "ann", "card"),
+            ConversionCase(START + 3, "bob", "loan"),
+            ConversionCase(START + 3, "bob", "card"),
+        ],
     )
 
     def found(**limits: Any) -> Mapping[str, Sample]:
@@ -193,7 +205,7 @@ def test_conversions_can_be_limited_to_an_offer_and_to_offers_that_were_recommen
     assert found(only_offered=True, offer_id="loan") == {"a": (0, 2)}
 
 
-def test_a_decision_of_another_form_is_in_no_experiment(store: Store):
+def test_a_decision_of_an_unknown_form_is_in_no_experiment(store: Store):
     forms = ["", "[]", '{"decision": 3}', '{"decision": {"experiments": [{"experimentId": 7}, {"variant": "a"}]}}']
     records = [("acme", "ann", f"r{at}", START, START, form, "s", at) for at, form in enumerate(forms)]
     write_decisions(store, pl.DataFrame(records, schema=DECISION, orient="row"))
@@ -205,14 +217,17 @@ def merge(store: Store, source: str, target: str) -> None:
 
 
 def by_hand(
-    decisions: Iterable[Decided], responses: Sequence[Converted], counting: ConversionQuery, aliases: Mapping[str, str]
+    decisions: Iterable[DecisionCase],
+    responses: Sequence[ConversionCase],
+    counting: ConversionQuery,
+    aliases: Mapping[str, str],
 ) -> ConversionCounts:
-    """Variants of experiment e1, one person after the other."""
+    """Count the variants of experiment e1, person by person."""
 
     def person_of(customer: str) -> str:
         return aliases.get(customer, customer)
 
-    members: dict[str, list[Decided]] = defaultdict(list)
+    members: dict[str, list[DecisionCase]] = defaultdict(list)
     for one in sorted(decisions):
         if one.tenant == "acme" and "e1" in one.arms and counting.from_ms <= one.at_ms < counting.to_ms:
             members[person_of(one.customer)].append(one)
@@ -236,14 +251,14 @@ def by_hand(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_counts_are_what_plain_python_counts_in_the_same_events(store: Store, seed: int):
+def test_counts_agree_with_a_plain_python_count(store: Store, seed: int):
     rng = random.Random(seed)
     customers, offers = [f"c{number}" for number in range(60)], ["loan", "card", ""]
     aliases = {f"c{number}": f"c{number - 30}" for number in range(30, 40)}
     for source, target in aliases.items():
         merge(store, source, target)
     decisions = [
-        Decided(
+        DecisionCase(
             START + rng.randrange(100),
             rng.choice(customers),
             f"r{number:03}",
@@ -254,7 +269,7 @@ def test_counts_are_what_plain_python_counts_in_the_same_events(store: Store, se
         for number in range(150)
     ]
     responses = [
-        Converted(
+        ConversionCase(
             START + rng.randrange(100),
             rng.choice(customers),
             rng.choice(offers),
@@ -276,12 +291,16 @@ def test_a_customer_counts_for_the_creative_of_the_offer_that_was_recommended_fi
     write(
         store,
         [
-            Decided(START + 1, "ann", "r2", {"e1": "a"}, [("card", "c9"), ("loan", "c2")]),
-            Decided(START, "ann", "r1", {}, [("loan", "c1"), ("loan", "c2")]),
-            Decided(START, "bob", "r3", {"e1": "a"}, [("loan", "c1")]),
-            Decided(START, "cid", "r4", {"e1": "a"}, [("loan", "")]),
+            DecisionCase(START + 1, "ann", "r2", {"e1": "a"}, [("card", "c9"), ("loan", "c2")]),
+            DecisionCase(START, "ann", "r1", {}, [("loan", "c1"), ("loan", "c2")]),
+            DecisionCase(START, "bob", "r3", {"e1": "a"}, [("loan", "c1")]),
+            DecisionCase(START, "cid", "r4", {"e1": "a"}, [("loan", "")]),
         ],
-        [Converted(START, "ann", "loan"), Converted(START, "bob", "card"), Converted(START + 2, "cid", "loan")],
+        [
+            ConversionCase(START, "ann", "loan"),
+            ConversionCase(START, "bob", "card"),
+            ConversionCase(START + 2, "cid", "loan"),
+        ],
     )
     loan = replace(EVER, offer_id="loan")
     assert count_creatives(store, "", loan) == counted({"c1": (1, 2)}, switched=1)

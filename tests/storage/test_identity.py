@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ME = Author("tests")
 
 
-def test_merges_and_their_undoing_are_kept_in_order_and_for_each_tenant_alone(store: Store):
+def test_merges_and_undone_merges_are_stored_in_order_per_tenant(store: Store):
     assert read_merge_stamp(store, "acme") == read_merge_stamp(store, "kiwi")
     merge = MergeStatement("m1", "ann", "bob")
     append_statement(store, "acme", merge, ME)
@@ -48,7 +48,7 @@ def test_merges_and_their_undoing_are_kept_in_order_and_for_each_tenant_alone(st
     assert read_merge_stamp(store, "acme") != stamp
 
 
-def test_an_identifier_belongs_to_whom_it_was_linked_to_last(store: Store):
+def test_an_identifier_belongs_to_the_customer_of_the_latest_link(store: Store):
     append_links(store, "acme", "ann", [Identifier("phone", "123", 0.5), Identifier("device", "d1", 1)], ME)
     append_links(store, "acme", "bob", [Identifier("phone", "123", 0.9)], ME)
     append_links(store, "kiwi", "cid", [Identifier("phone", "123", 0.9)], ME)
@@ -124,7 +124,7 @@ def latest(*parts: Mapping[Any, int]) -> dict[Any, int]:
         ([({"consent_email": True}, {}), ({"age": 9}, {})], False),
     ],
 )
-def test_what_one_of_the_ids_refuses_is_refused(parts: list[tuple[dict, dict]], *, email_is_withheld: bool):
+def test_an_objection_of_one_id_counts_for_the_person(parts: list[tuple[dict, dict]], *, email_is_withheld: bool):
     for ordered in (parts, parts[::-1]):
         kept = merge_snapshots(
             [CustomerSnapshot(attributes or None, said) for attributes, said in ordered], TenantSettings()

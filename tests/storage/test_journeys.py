@@ -1,4 +1,4 @@
-"""Enrolments in the database: who writes a version first has written it."""
+"""Enrolments in the database: of several writers of a version the first counts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def enrolled(name: str = "e1", customer: str = "ann", tenant: str = "acme", **ch
     return TenantEnrolment(tenant, replace(enrol(READY, name, customer, {}, NOW), **changes))
 
 
-def test_of_several_attempts_at_a_version_one_counts_and_all_learn_which(store: Store):
+def test_of_several_attempts_at_a_version_one_counts_and_all_are_told(store: Store):
     assert append_enrolments(store, [enrolled()]) == {"e1"}
     attempts = [enrolled(version=2, step=f"s{number}") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -49,7 +49,7 @@ def test_of_several_attempts_at_a_version_one_counts_and_all_learn_which(store: 
     assert load_enrolments(store, [attempts[0].key]) == [stands]
 
 
-def test_who_was_erased_while_a_step_was_under_way_is_in_no_journey_that_began_before(store: Store):
+def test_an_erasure_during_a_step_removes_earlier_enrolments(store: Store):
     append_enrolments(store, [enrolled(), enrolled("e2", "bob")])
     before = {"erased_at_ms": NOW + 5, "receipt_id": "r1"}
     write_tombstones(store, "acme", [hash_customer("acme", "ann")], **before)
@@ -61,7 +61,7 @@ def test_who_was_erased_while_a_step_was_under_way_is_in_no_journey_that_began_b
     assert load_enrolments(store, [later.key]) == [later]
 
 
-def test_due_is_what_is_active_has_come_and_is_not_held(store: Store):
+def test_due_enrolments_are_active_past_their_time_and_not_paused(store: Store):
     states = [
         enrolled("now", due_at_ms=NOW),
         enrolled("before", due_at_ms=NOW - DAY),
@@ -101,7 +101,7 @@ def test_enrolments_are_counted_and_listed_of_one_journey_and_of_one_customer(st
     assert (mine.enrolled_at_ms, mine.completed_at_ms) == (NOW, NOW + 5)
 
 
-def test_events_of_a_part_of_a_log_are_found(store: Store):
+def test_events_of_a_range_of_a_log_are_found(store: Store):
     rows = [event(NOW + number, customer=f"c{number}", source="log", offset=number, item=0) for number in range(6)]
     rows += [event(NOW, source="other", offset=2, item=0), event(NOW, source="log", offset=2, item=1, tenant="x")]
     rows += [event(NOW, source="log", offset=2, item=2, outcome="dismiss", conversion_value=2.5)]

@@ -55,7 +55,7 @@ def expected(events: Sequence[Event], tenant: str, customer: str, definition: Me
 
 
 def seen(one: Event) -> MetricEvent:
-    """An event as decisions see it."""
+    """Return an event as decisions use it."""
     value = one["conversion_value"]
     given = {"occurred_ms": one["at_ms"], "conversion_value": None if value is None else Decimal(value)}
     return MetricEvent(**{name: {**one, **given}[name] for name in MetricEvent._fields})
@@ -98,7 +98,7 @@ def random_metric(rng: random.Random, number: int) -> MetricDefinition:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_metrics_are_what_plain_python_works_out_of_the_same_events(store: Store, seed: int):
+def test_metrics_agree_with_a_plain_python_computation(store: Store, seed: int):
     rng = random.Random(seed)
     events = [random_event(rng) for _ in range(400)]
     definitions = [random_metric(rng, number) for number in range(60)]
@@ -138,17 +138,17 @@ def test_recommendations_count_only_where_they_are_asked_for(store: Store):
     assert value_of(store, metric(filter_conditions={"category": ["recommendation"]})) == 1
 
 
-def test_a_filter_that_accepts_nothing_or_names_no_field_lets_nothing_through(store: Store):
+def test_a_filter_that_accepts_nothing_or_names_no_field_matches_nothing(store: Store):
     write(store, [event(NOW)])
     assert value_of(store, metric(filter_conditions={"outcome": []})) == 0
     assert value_of(store, metric(filter_conditions={"nothing": ["click"], "outcome": ["click"]})) == 0
 
 
-def test_what_looks_like_sql_is_a_value(store: Store):
+def test_text_that_looks_like_sql_is_a_value(store: Store):
     write(store, [event(NOW, offer_id="') OR 1=1 --"), event(NOW)])
     assert value_of(store, metric(filter_conditions={"offerId": ["') OR 1=1 --"]})) == 1
 
 
-def test_without_customers_or_definitions_nothing_is_asked(store: Store):
+def test_without_customers_or_definitions_no_query_runs(store: Store):
     assert read_metrics(store, "acme", [], [metric()], NOW) == {}
     assert read_metrics(store, "acme", ["ann"], [], NOW) == {"ann": {}}

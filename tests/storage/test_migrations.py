@@ -48,13 +48,13 @@ def target(clickhouse_url: str, database: str) -> ClickHouseSettings:
 
 @pytest.fixture
 def empty(target: ClickHouseSettings) -> Iterator[Store]:
-    """A store on a database without any table."""
+    """Open a store on a database without any table."""
     with contextlib.closing(connect(target)) as store:
         yield store
 
 
 def written(directory: Path, **statements: str) -> list[Migration]:
-    """Migrations of our own: `_0001_a="CREATE …"`."""
+    """Write migrations for a test: `_0001_a="CREATE …"`."""
     for name, statement in statements.items():
         (directory / f"{name[1:]}.sql").write_text(statement, "utf-8")
     return load_migrations(sorted(directory.glob("*.sql")))
@@ -96,13 +96,13 @@ def test_a_database_that_does_not_exist_is_created(clickhouse_url: str, empty: S
         empty.client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
 
 
-def test_two_that_migrate_at_once_do_not_disturb_each_other(target: ClickHouseSettings, empty: Store):
+def test_concurrent_migrations_do_not_disturb_each_other(target: ClickHouseSettings, empty: Store):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(migrate, [target, target]))
     assert plan(empty, load_migrations()) == []
 
 
-def test_only_what_is_new_is_applied(empty: Store, tmp_path: Path):
+def test_only_new_migrations_are_applied(empty: Store, tmp_path: Path):
     apply(empty, plan(empty, written(tmp_path, _0001_a=table("a"))))
     more = written(tmp_path, _0002_b=table("b"), _0010_c=table("c"))
     assert names(plan(empty, more)) == ["0002_b", "0010_c"]
@@ -117,14 +117,14 @@ def test_a_migration_that_changed_after_it_was_applied_is_refused(empty: Store, 
         plan(empty, written(tmp_path, _0001_a=table("a", "y")))
 
 
-def test_a_migration_that_is_gone_is_refused(empty: Store, tmp_path: Path):
+def test_a_missing_migration_is_refused(empty: Store, tmp_path: Path):
     migrations = written(tmp_path, _0001_a=table("a"), _0002_b=table("b"))
     apply(empty, plan(empty, migrations))
     with pytest.raises(MigrationError, match="0002_b was applied to the database but is not among the files"):
         plan(empty, migrations[:1])
 
 
-def test_a_migration_numbered_below_one_that_is_applied_is_refused(empty: Store, tmp_path: Path):
+def test_a_migration_numbered_below_an_applied_one_is_refused(empty: Store, tmp_path: Path):
     apply(empty, plan(empty, written(tmp_path, _0001_a=table("a"), _0003_c=table("c"))))
     with pytest.raises(MigrationError, match="0002_b came after 0003 was applied; give it a higher number"):
         plan(empty, written(tmp_path, _0002_b=table("b")))
@@ -145,7 +145,7 @@ def test_a_crash_between_applying_and_recording_is_resumed(empty: Store, tmp_pat
     assert plan(empty, migrations) == []
 
 
-def test_a_migration_that_fails_is_not_recorded_nor_are_those_behind_it_applied(empty: Store, tmp_path: Path):
+def test_a_failed_migration_is_not_recorded_and_later_ones_are_not_applied(empty: Store, tmp_path: Path):
     broken = written(tmp_path, _0001_a=table("a"), _0002_b="CREATE TABLE b", _0003_c=table("c"))
     with pytest.raises(TerminalStorageError):
         apply(empty, plan(empty, broken))
@@ -155,7 +155,7 @@ def test_a_migration_that_fails_is_not_recorded_nor_are_those_behind_it_applied(
 
 
 @pytest.mark.parametrize("name", ["1_a", "0001-a", "0001_A", "00001_a", "0001_"])
-def test_a_file_whose_name_is_not_a_number_and_an_object_is_refused(tmp_path: Path, name: str):
+def test_a_file_not_named_number_and_object_is_refused(tmp_path: Path, name: str):
     path = tmp_path / f"{name}.sql"
     path.write_text(table("a"), "utf-8")
     with pytest.raises(MigrationError, match=re.escape(f"{name}.sql: a migration is named NNNN_object.sql")):
@@ -172,7 +172,7 @@ def test_the_files_are_numbered_from_one_without_a_hole():
 
 
 @pytest.mark.parametrize("path", list_migration_files(), ids=lambda path: path.stem)
-def test_a_migration_is_one_statement_about_the_object_in_its_name_and_says_what_a_row_is_or_why(path: Path):
+def test_a_migration_is_one_commented_statement_about_the_object_in_its_name(path: Path):
     comment, statement = re.fullmatch(r"((?:--[^\n]*\n)+)(.*)", path.read_text("utf-8"), re.DOTALL).groups()
     if re.match(rf"CREATE (TABLE|(OR REPLACE )?VIEW|MATERIALIZED VIEW) {path.stem[5:]}\n", statement):
         assert re.match(r"-- One row is ", comment)
@@ -205,7 +205,7 @@ def test_the_tenant_leads_the_sort_key_of_every_table_that_has_one(store: Store)
     assert {name: key[0] for name, key in of_tenants.items() if key[0] != "tenant_id"} == BY_ANOTHER_COLUMN_FIRST
 
 
-def test_every_table_collapses_rows_that_are_written_again(store: Store):
+def test_every_table_collapses_repeated_rows(store: Store):
     sql = "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND engine NOT LIKE '%View'"
     engines = dict(store.client.query(sql).result_rows)
     assert {engines.pop(name) for name in FIRST_STORED_COUNTS} == {"MergeTree"}

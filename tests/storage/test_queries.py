@@ -65,14 +65,14 @@ def statement_of(name: str) -> str:
     return re.sub(r"--.*", "", load_query(name)).strip()
 
 
-def parameters_of(name: str) -> dict[str, Any]:
-    """A value for each parameter of a query."""
+def list_parameters(name: str) -> dict[str, Any]:
+    """Return a value for each parameter of a query."""
     found = re.findall(r"\{(\w+):([^}]+)\}", statement_of(name))
     return {parameter: _identifier(name, parameter) or VALUES[kind] for parameter, kind in found}
 
 
 def _identifier(name: str, parameter: str) -> str:
-    """What a parameter that is no value stands for in the queries about any table."""
+    """Return the identifier for a parameter that names a table or column, in the queries about any table."""
     of_arrays = {"table": "contact_profile_versions", "column": "customer_ids", "since": "changed_at"}
     return (of_arrays if name.endswith("_in_arrays") else ANY_TABLE).get(parameter, "")
 
@@ -80,18 +80,18 @@ def _identifier(name: str, parameter: str) -> str:
 @pytest.mark.parametrize("name", [name for name in NAMES if statement_of(name).startswith(("SELECT", "WITH"))])
 def test_a_query_runs_on_the_newest_schema_with_its_parameters_bound(store: Store, name: str):
     frames = {frame: pl.DataFrame(schema=schema) for frame, schema in FRAMES.items() if frame in statement_of(name)}
-    store.select(name, parameters_of(name), frames=frames)
+    store.select(name, list_parameters(name), frames=frames)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not statement_of(name).startswith(("SELECT", "WITH"))])
 def test_a_command_parses_with_its_parameters_bound(store: Store, name: str):
     assert statement_of(name).startswith(("INSERT", "CREATE", "ALTER"))
-    tree = store.client.raw_query(f"EXPLAIN AST {load_query(name)}", parameters=parameters_of(name))
+    tree = store.client.raw_query(f"EXPLAIN AST {load_query(name)}", parameters=list_parameters(name))
     assert tree.startswith((b"InsertQuery", b"CreateQuery", b"AlterQuery"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_begins_by_saying_what_its_query_is_about_and_the_query_without_it(name: str):
+def test_a_file_begins_with_a_comment_and_the_query_is_loaded_without_it(name: str):
     text = (SQL_DIR / "queries" / f"{name}.sql").read_text("utf-8")
     assert re.match(r"-- [A-Z].{10,}\n", text)
     assert text.endswith(load_query(name))
@@ -104,7 +104,7 @@ def test_no_query_formats_a_value_into_its_text():
         assert not re.search(r"\{\w*\}|\{\{", load_query(name)), name
 
 
-def test_the_frames_named_here_are_the_ones_queries_join():
+def test_the_frames_of_this_test_are_those_that_queries_join():
     text = " ".join(statement_of(name) for name in NAMES)
     assert [name for name in FRAMES if not re.search(rf"(FROM|JOIN|IN) {name}\b", text)] == []
 
@@ -129,20 +129,20 @@ SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, 'email', number, '
 
 @pytest.fixture
 def crowded(store: Store) -> Store:
-    """A store with many customers."""
+    """Fill a store with many customers."""
     for statement in FILL.split(";"):
         store.client.command(statement, parameters={"rows": ROWS, "customers": CUSTOMER_COUNT})
     return store
 
 
-def reads_of(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
-    """The tables that a plan reads, how many granules they have and how many of them the primary key leaves."""
+def list_reads(plan: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """List the tables that a plan reads, with their granules and those that the primary key leaves."""
     if plan["Node Type"] == "ReadFromMergeTree":
         (index,) = [index for index in plan["Indexes"] if index["Type"] == "PrimaryKey"]
         assert index["Condition"] != "true", "the primary key is not used"
         yield plan["Description"].partition(".")[2], index["Initial Granules"], index["Selected Granules"]
     for part in plan.get("Plans", []):
-        yield from reads_of(part)
+        yield from list_reads(part)
 
 
 def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any]]]) -> list[tuple[str, int, int]]:
@@ -168,7 +168,7 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
         external_data=_external_data(tables) if tables else None,
         fmt="TSVRaw",
     )
-    return list(reads_of(json.loads(answer)[0]["Plan"]))
+    return list(list_reads(json.loads(answer)[0]["Plan"]))
 
 
 SOURCE = {"source": ["s1"]}
@@ -198,7 +198,7 @@ HOT = {
 BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
 
 
-def test_what_every_batch_and_every_decision_asks_reads_only_the_customers_it_names(crowded: Store):
+def test_frequent_queries_read_only_the_customers_they_name(crowded: Store):
     asked = {name: (load_query(name), frames) for name, frames in HOT.items()}
     views = ("interaction_summaries", "interaction_history", "interaction_contacts", "customers", "customer_consents")
     asked |= {view: (BY_CUSTOMER.format(view), {}) for view in views}

@@ -57,7 +57,7 @@ def apply_messages(
     received_at_ms: int = NOW,
     crash: str = "",
 ) -> None:
-    """What a worker does with some messages, each of one event or several, up to where it crashes."""
+    """Apply some messages, each of one event or several, as a worker does, up to the step where it crashes."""
     place = Partition("interactions", partition)
     source = name_source("cluster", *place, 0)
     records = [
@@ -98,7 +98,7 @@ def apply_messages(
 
 @pytest.fixture
 def applied(store: Store) -> Store:
-    """A store into which two sources have been applied."""
+    """Fill a store by applying two sources."""
     apply_messages(store, LOG)
     apply_messages(store, LOG[:3], partition=1)
     return store
@@ -108,8 +108,8 @@ def compared(store: Store) -> Reconciliation:
     return reconcile(store, sleep=lambda _seconds: None)
 
 
-def rows_of(store: Store) -> pl.DataFrame:
-    """Every summary row as it is now, but for what a repair may change without a difference."""
+def read_rows(store: Store) -> pl.DataFrame:
+    """Read every current summary row, without the columns that a repair may change."""
     columns = ", ".join(name for name in STATE_SCHEMA.names() if name not in ("last_contact_at_ms", "applied_offset"))
     sql = f"""
         SELECT {columns}, last_contact_at FROM interaction_summary_state FINAL
@@ -119,7 +119,7 @@ def rows_of(store: Store) -> pl.DataFrame:
 
 
 def tamper(store: Store, **changes: object) -> pl.DataFrame:
-    """Overwrite ann's all-time row for the loan in the first source; the row that is now wrong."""
+    """Overwrite ann's all-time row for the loan in the first source; return the wrong row."""
     row = {
         "tenant_id": "acme",
         "customer_id": "ann",
@@ -145,7 +145,7 @@ def tamper(store: Store, **changes: object) -> pl.DataFrame:
     return wrong.select(STATE_KEYS)
 
 
-def test_what_was_applied_agrees_with_the_history(applied: Store):
+def test_applied_events_agree_with_the_history(applied: Store):
     found = compared(applied)
     assert found.is_clean
     assert dict(found.totals.select("period_type", "contacts").iter_rows()) == dict.fromkeys(
@@ -153,21 +153,21 @@ def test_what_was_applied_agrees_with_the_history(applied: Store):
     )
 
 
-def test_what_was_taken_back_agrees_with_the_history_and_is_repaired(applied: Store):
+def test_refunds_agree_with_the_history_and_are_repaired(applied: Store):
     back = {"offerId": "loan", "outcome": "refund", "conversionValue": -3.750001, "timestamp": NOW}
     apply_messages(applied, [back, {"offerId": "loan", "outcome": "dismiss", "conversionValue": 9}], first_offset=6)
     assert compared(applied).is_clean
-    right = rows_of(applied)
+    right = read_rows(applied)
     tamper(applied, applied_offset=7, negative=3, total_value=Decimal("3.75"), last_outcome="dismiss")
     found = compared(applied)
     assert found.drift["value_off"].to_list() == [Decimal("3.750001")]
     request_repairs(applied, "r1", found.drift)
     repair(applied, "r1", {SOURCES[0]: len(LOG) + 2, SOURCES[1]: 3})
     assert compared(applied).is_clean
-    assert rows_of(applied).equals(right)
+    assert read_rows(applied).equals(right)
 
 
-def test_a_row_written_again_as_it_was_is_no_drift(applied: Store):
+def test_a_repeated_row_is_no_drift(applied: Store):
     tamper(applied)
     assert compared(applied).is_clean
 
@@ -187,28 +187,28 @@ TAMPERED = [
 ]
 
 
-def test_exactly_the_rows_that_are_wrong_are_found_and_repaired(store: Store):
+def test_exactly_the_wrong_rows_are_found_and_repaired(store: Store):
     customers = [f"c{n}" for n in range(len(TAMPERED) + 1)]
     apply_messages(store, [[m | {"customerId": customer} for customer in customers] for m in LOG])
     apply_messages(store, LOG[:3], partition=1)
-    right = rows_of(store)
+    right = read_rows(store)
     wrong = [tamper(store, customer_id=c, **changes) for c, changes in zip(customers, TAMPERED, strict=False)]
     found = compared(store)
     assert set(found.drift.select(STATE_KEYS).rows()) == {rows.row(0) for rows in wrong}
     request_repairs(store, "r1", found.drift)
     repair(store, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
     assert compared(store).is_clean
-    assert rows_of(store).equals(right)
+    assert read_rows(store).equals(right)
 
 
-def test_rows_that_are_missing_are_found_and_repaired(applied: Store):
-    right = rows_of(applied)
+def test_missing_rows_are_found_and_repaired(applied: Store):
+    right = read_rows(applied)
     applied.client.command("TRUNCATE TABLE interaction_summary_state")
     found = compared(applied)
     assert found.drift.height == right.height
     request_repairs(applied, "r1", found.drift)
     repair(applied, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
-    assert rows_of(applied).equals(right)
+    assert read_rows(applied).equals(right)
 
 
 def test_drift_says_by_how_much_a_row_is_off(applied: Store):
@@ -218,7 +218,7 @@ def test_drift_says_by_how_much_a_row_is_off(applied: Store):
 
 
 @pytest.mark.parametrize("slices", [1, 3])
-def test_drift_is_the_same_in_however_many_slices_it_is_looked_for(applied: Store, slices: int):
+def test_drift_is_the_same_for_any_number_of_slices(applied: Store, slices: int):
     for customer in ("ann", "bob", "cleo", "dora"):
         tamper(applied, customer_id=customer, positive=9)
     found = reconcile(applied, slices=slices, sleep=lambda _seconds: None)
@@ -226,17 +226,17 @@ def test_drift_is_the_same_in_however_many_slices_it_is_looked_for(applied: Stor
 
 
 @pytest.mark.parametrize("crash", ["interactions", "summaries"])
-def test_a_batch_that_is_only_half_written_is_no_drift(applied: Store, crash: str):
+def test_a_half_written_batch_is_no_drift(applied: Store, crash: str):
     apply_messages(applied, LOG, first_offset=len(LOG), crash=crash)
     assert compared(applied).is_clean
 
 
-def test_the_first_batch_of_a_source_is_no_drift_either_while_it_is_only_half_written(applied: Store):
+def test_a_half_written_first_batch_of_a_source_is_no_drift(applied: Store):
     apply_messages(applied, LOG, partition=2, crash="summaries")
     assert compared(applied).is_clean
 
 
-def test_a_repair_counts_no_further_than_the_progress_and_the_stream_goes_on_from_there(applied: Store):
+def test_a_repair_counts_up_to_the_progress_and_the_stream_continues_from_there(applied: Store):
     apply_messages(applied, LOG, first_offset=len(LOG), crash="interactions")
     request_repairs(applied, "r1", tamper(applied, positive=9))
     repair(applied, "r1", {SOURCES[0]: len(LOG)})
@@ -248,7 +248,7 @@ def test_a_repair_counts_no_further_than_the_progress_and_the_stream_goes_on_fro
     assert set(found.totals["contacts"]) == {13}
 
 
-def test_the_stream_goes_on_from_the_row_that_was_written_last_if_another_reaches_as_far(store: Store):
+def test_the_stream_continues_from_the_last_written_of_equal_rows(store: Store):
     for n in range(40):
         tamper(store, customer_id=f"c{n}", positive=9)
         row = tamper(store, customer_id=f"c{n}", positive=2)
@@ -263,7 +263,7 @@ def test_a_repair_touches_only_the_customers_and_sources_it_names(applied: Store
     assert sorted(still) == [("ann", SOURCES[1]), ("bob", SOURCES[0]), ("bob", SOURCES[1])]
 
 
-def test_a_repair_waits_until_it_is_done_and_once_only(applied: Store):
+def test_a_repair_is_pending_until_it_is_done_once(applied: Store):
     both = pl.concat([tamper(applied, positive=9), tamper(applied, positive=9, customer_id="bob")])
     request_repairs(applied, "r1", pl.concat([both, both]))
     assert list_pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
@@ -285,7 +285,7 @@ def test_a_key_that_the_history_holds_twice_within_the_horizon_is_reported(appli
     assert not found.is_clean
 
 
-def test_a_key_that_is_used_anew_after_the_horizon_and_then_repeated_is_reported(store: Store):
+def test_a_key_reused_after_the_horizon_and_then_repeated_is_reported(store: Store):
     for offset, days in enumerate((20, 2, 1)):
         apply_messages(
             store,
@@ -296,10 +296,10 @@ def test_a_key_that_is_used_anew_after_the_horizon_and_then_repeated_is_reported
     assert compared(store).double_counted["idempotency_key"].to_list() == ["k"]
 
 
-def test_an_event_at_the_very_beginning_of_time_is_repaired_like_any_other(store: Store):
+def test_an_event_at_the_epoch_is_repaired_like_any_other(store: Store):
     apply_messages(store, [{"timestamp": 0}])
-    right = rows_of(store)
+    right = read_rows(store)
     everybody = pl.DataFrame({"source": [SOURCES[0]], "tenant_id": ["acme"], "customer_id": ["ann"]})
     request_repairs(store, "r1", everybody)
     repair(store, "r1", {SOURCES[0]: 1})
-    assert rows_of(store).equals(right)
+    assert read_rows(store).equals(right)

@@ -1,4 +1,4 @@
-"""What is too old goes, what is not stays, and what is left still agrees with itself."""
+"""Expired rows are deleted, others are not, and the remaining tables agree with each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEP = 5
 
 
 def fill(store: Store) -> None:
-    """Two tenants; one event every five days, the newest today, received when it happened; all of it applied."""
+    """Fill two tenants: one event every five days, the newest today, received when it happened; all of it applied."""
     store.execute(f"""
         INSERT INTO interactions (tenant_id, customer_id, id, idempotency_key, received_at, occurred_at, local_date,
             outcome, category, channel_id, source, offset, item)
@@ -46,7 +46,7 @@ def keep(store: Store, data_class: DataClass, days: int, *, legal_hold: bool = F
 
 
 def counts(store: Store, tenant: str = "acme") -> dict[str, int]:
-    """Interactions, and rows of the summaries by period type."""
+    """Count interactions, and rows of the summaries by period type."""
     sql = """
         SELECT 'events', count() FROM interactions WHERE tenant_id = {t:String}
         UNION ALL
@@ -64,7 +64,7 @@ def is_clean(store: Store) -> bool:
     return reconcile(store, sleep=lambda _s: None).is_clean
 
 
-def test_without_a_word_everything_is_kept(store: Store):
+def test_without_configuration_everything_is_kept(store: Store):
     fill(store)
     before = counts(store)
     assert apply_retention(store, "acme", NOW) == {}
@@ -85,7 +85,7 @@ def test_summaries_outlive_their_interactions_and_reconcile_stays_clean(store: S
     assert apply_retention(store, "acme", NOW) == {}
 
 
-def test_a_repair_after_retention_mends_what_the_history_proves_and_leaves_the_rest(store: Store):
+def test_a_repair_after_retention_changes_only_periods_with_a_complete_history(store: Store):
     fill(store)
     keep(store, DataClass.INTERACTIONS, 100)
     apply_retention(store, "acme", NOW)
@@ -103,7 +103,7 @@ def test_a_repair_after_retention_mends_what_the_history_proves_and_leaves_the_r
     assert impressions(store) == DAYS // STEP
 
 
-def test_old_summaries_go_by_their_period_and_are_not_missed(store: Store):
+def test_old_summaries_are_deleted_by_period_without_drift(store: Store):
     fill(store)
     keep(store, DataClass.SUMMARIES_DAILY, 30)
     keep(store, DataClass.SUMMARIES_WEEKLY, 60)

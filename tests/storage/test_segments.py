@@ -1,4 +1,4 @@
-"""Membership of segments: as plain Python works it out, and kept over refreshes."""
+"""Membership of segments: agrees with a computation in plain Python, and is kept over refreshes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VALUES: Final = (None, True, False, 0, 1, -2.5, 0.1, 12345.678901234567, "", "1"
 
 
 def keep(store: Store, tenant: str = "acme", **customers: Mapping[str, Any] | None) -> None:
-    """Have the tenant keep attributes of customers."""
+    """Store attributes of customers for the tenant."""
     change_customers(store, tenant, Author("tests"), customers, lambda _: dict(customers))
 
 
@@ -114,14 +114,14 @@ def random_contacts(rng: random.Random, customers: Sequence[str]) -> list[dict[s
     ]
 
 
-def value_of(
+def compute_value(
     field: str,
     attributes: Mapping[str, Any],
     contacts: Sequence[Mapping[str, Any]],
     events: Sequence[Mapping[str, Any]],
     metrics: Sequence[MetricDefinition],
 ) -> Any:
-    """What a field of a customer is, worked out the plain way."""
+    """Compute the value of a customer's field in plain Python."""
     source, _, name = field.partition(".")
     if source == "customer":
         if name in attributes:
@@ -147,7 +147,7 @@ def value_of(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_who_is_in_a_segment_is_what_plain_python_works_out(store: Store, seed: int):
+def test_members_agree_with_a_plain_python_computation(store: Store, seed: int):
     rng = random.Random(seed)
     names = [f"c{number}" for number in range(40)]
     attributes = {name: random_attributes(rng) for name in names if rng.random() < 0.8}
@@ -163,7 +163,7 @@ def test_who_is_in_a_segment_is_what_plain_python_works_out(store: Store, seed: 
     metrics = [metric("clicks"), metric("largest", "max", "conversion_value")]
     of_whom = {name: [one for one in contacts if one["customer_id"] == name] for name in names}
     everybody = set(attributes) | {
-        name for name, rows in of_whom.items() if value_of("summary.lastContactDays", {}, rows, (), ()) is not None
+        name for name, rows in of_whom.items() if compute_value("summary.lastContactDays", {}, rows, (), ()) is not None
     }
     for number in range(15):
         filters = [random_filter(rng, metrics) for _ in range(rng.randint(1, 3))]
@@ -173,7 +173,7 @@ def test_who_is_in_a_segment_is_what_plain_python_works_out(store: Store, seed: 
             mine = [each for each in events if each["customer_id"] == name]
             verdicts = [
                 compile_condition(Condition(field=field, operator=operator, value=value)).holds(
-                    value_of(field, attributes.get(name, {}), of_whom[name], mine, metrics)
+                    compute_value(field, attributes.get(name, {}), of_whom[name], mine, metrics)
                 )
                 for field, operator, value in filters
             ]
@@ -182,7 +182,7 @@ def test_who_is_in_a_segment_is_what_plain_python_works_out(store: Store, seed: 
         assert set(refreshed(store, one, whose=tenancy(*metrics))) == expected, (one.combinator, filters)
 
 
-def test_texts_are_numbers_for_segments_exactly_where_they_are_for_rules(store: Store):
+def test_segments_and_rules_read_the_same_texts_as_numbers(store: Store):
     texts = [*NUMBERS, *(text for text in TEXTS if text)]
     keep(store, **{f"c{place}": {"a": text} for place, text in enumerate(texts)})
     for operator in ("gte", "lt"):
@@ -191,7 +191,7 @@ def test_texts_are_numbers_for_segments_exactly_where_they_are_for_rules(store: 
         assert found == {f"c{place}" for place, text in enumerate(texts) if rule.holds(text)}, operator
 
 
-def test_who_stays_keeps_the_time_and_who_comes_back_gets_a_new_one(store: Store):
+def test_a_member_who_stays_keeps_the_time_of_entry_and_a_returning_one_does_not(store: Store):
     gold = segment(("customer.tier", "eq", "gold"))
     keep(store, ann={"tier": "gold"}, bob={"tier": "gold"}, cid={"tier": "silver"})
     assert refreshed(store, gold, NOW) == {"ann": NOW, "bob": NOW}
@@ -204,7 +204,7 @@ def test_who_stays_keeps_the_time_and_who_comes_back_gets_a_new_one(store: Store
     assert load_memberships(store, keys) == [{"s": NOW + 2_000}, {}, {}]
 
 
-def test_who_was_merged_is_one_customer_until_the_merge_is_undone(store: Store):
+def test_merged_customers_are_one_member_until_the_merge_is_undone(store: Store):
     keep(store, ann={"tier": "gold"}, anna={"tier": "x", "city": "Oslo"}, bob={"tier": "x"})
     contact(store, *({"customer_id": name, "period_type": "alltime", "positive": 2} for name in ("ann", "anna", "bob")))
     write(store, [event(NOW, customer=name) for name in ("ann", "anna", "bob")])
@@ -222,19 +222,19 @@ def test_who_was_merged_is_one_customer_until_the_merge_is_undone(store: Store):
     assert refreshed(store, one, whose=tenancy(metric("clicks"))) == {}
 
 
-def test_a_segment_without_filters_or_by_a_metric_that_is_gone_has_nobody(store: Store):
+def test_a_segment_without_filters_or_by_a_missing_metric_has_no_members(store: Store):
     keep(store, ann={"tier": "gold"})
     assert refreshed(store, segment()) == {}
     assert refreshed(store, segment(("metric.gone", "gte", 0), name="t")) == {}
 
 
-def test_what_looks_like_sql_is_a_value(store: Store):
+def test_text_that_looks_like_sql_is_a_value(store: Store):
     nasty = "') OR 1=1 --"
     keep(store, ann={nasty: nasty}, bob={"x": "y"})
     assert set(refreshed(store, segment((f"customer.{nasty}", "eq", nasty)))) == {"ann"}
 
 
-def test_overlaps_are_counted_by_exactly_the_segments_that_a_customer_is_in(store: Store):
+def test_overlaps_are_counted_by_the_exact_set_of_segments(store: Store):
     keep(store, **{f"c{n}": {"n": n} for n in range(10)})
     refreshed(store, segment(("customer.n", "lt", 6), name="low"))
     refreshed(store, segment(("customer.n", "gte", 4), name="high"))
@@ -261,7 +261,7 @@ EDGES: Final = (
 """What was stored before numbers had a limit, and texts that look like such numbers."""
 
 
-def test_numbers_of_any_size_that_are_stored_compare_in_segments_as_they_do_in_rules(store: Store):
+def test_stored_numbers_of_any_size_compare_in_segments_as_in_rules(store: Store):
     keep(store, **{f"c{number}": {"n": value, "other": "here"} for number, value in enumerate(EDGES)})
     names = [f"c{number}" for number in range(len(EDGES))]
     stored = {name: one.attributes["n"] for name, one in load_customers(store, "acme", names).items()}
@@ -280,7 +280,7 @@ def test_numbers_of_any_size_that_are_stored_compare_in_segments_as_they_do_in_r
 
 
 @pytest.mark.parametrize("operator", ["eq", "neq", "gt", "in", "not_in", "lte"])
-def test_a_stored_filter_by_a_number_that_is_too_long_holds_for_nobody(store: Store, operator: Any):
+def test_a_stored_filter_by_a_too_long_number_matches_nobody(store: Store, operator: Any):
     keep(store, ann={"n": 1}, bob={})
     value = [10**400] if operator in ("in", "not_in") else 10**400
     assert refreshed(store, segment(("customer.n", operator, value))) == {}

@@ -17,7 +17,7 @@ START_MS = 1_773_000_000_000
 
 
 def happened(store: Store, *events: tuple[str, str, int], tenant: str = "acme") -> None:
-    """Customer, outcome, day."""
+    """Write events: customer, outcome, day."""
     frame = pl.DataFrame(
         [
             {
@@ -41,7 +41,7 @@ def happened(store: Store, *events: tuple[str, str, int], tenant: str = "acme") 
     store.insert("interactions", frame)
 
 
-def test_triggers_of_many_customers_are_one_query_newest_first(store: Store):
+def test_triggers_of_many_customers_are_read_with_one_query_newest_first(store: Store):
     happened(store, ("ann", "dismiss", 1), ("ann", "click", 2), ("ann", "opt_out", 3), ("bob", "dismiss", 4))
     happened(store, ("ann", "dismiss", 9), tenant="other")
     found = read_triggers(store, "acme", ["ann", "bob", "cid"], ["dismiss", "opt_out"])
@@ -53,7 +53,7 @@ def test_triggers_of_many_customers_are_one_query_newest_first(store: Store):
     assert found["bob"][0].at_ms == START_MS + 4 * DAY_MS
 
 
-def test_of_a_customer_only_the_latest_are_read(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_only_the_latest_triggers_of_a_customer_are_read(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(suppressions, "MAX_TRIGGERS", 2)
     happened(store, *(("ann", "dismiss", day) for day in range(5)), ("bob", "dismiss", 0))
     found = read_triggers(store, "acme", ["ann", "bob"], ["dismiss"])

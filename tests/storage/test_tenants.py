@@ -48,7 +48,7 @@ def test_a_tenant_has_the_name_and_time_zone_it_was_given(store: Store):
     "tenant_id",
     ["", " ", "a:b", "a/b", "a b", "../a", "-a", ".a", "_a", "é", "a\x1b[2J", "a\n", "a" * 65, "a\0"],
 )
-def test_an_id_that_keys_and_paths_could_mistake_is_refused(store: Store, tenant_id: str):
+def test_an_id_that_is_ambiguous_in_keys_and_paths_is_refused(store: Store, tenant_id: str):
     with pytest.raises(InvalidTenantIdError, match="letters, digits"):
         create_tenant(store, tenant_id)
     assert load_tenants(store) == {}

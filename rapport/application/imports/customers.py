@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport.application.imports.feeds import LineFault
-from rapport.application.imports.mapping import MappingError
+from rapport.application.imports.row_mapper import MappingError
 from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json, find_value_fault
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema

@@ -16,7 +16,7 @@ import polars as pl
 from rapport.application.imports.cells import CellConverter, from_json, from_text, from_value
 from rapport.application.imports.csv_records import find_header_fault, read_records
 from rapport.application.imports.feeds import CHUNK_EVENTS, Chunk, Feed, LineFault
-from rapport.application.imports.mapping import ColumnMapping, RowMapper
+from rapport.application.imports.row_mapper import ColumnMapping, RowMapper
 from rapport.domain.events import decode_event, split_items
 from rapport.domain.rejections import Rejection
 

@@ -1,4 +1,4 @@
-"""What is sent is in the log once, in order, in the partition that every Kafka client would choose."""
+"""Events are in the log once, in order, in the partition that every Kafka client would choose."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.broker
 PARTITIONS = [0, 1, 2]
 
 
-def settings_of(broker: BrokerServer) -> KafkaSettings:
+def make_settings(broker: BrokerServer) -> KafkaSettings:
     name = f"produced-{uuid.uuid4().hex[:8]}"
     return KafkaSettings(
         bootstrap=broker.bootstrap,
@@ -67,9 +67,9 @@ async def read_all(settings: KafkaSettings, ends: Mapping[int, int]) -> dict[int
     return found
 
 
-def test_every_event_is_in_the_log_once_and_a_customers_are_in_order(broker: BrokerServer):
+def test_every_event_is_in_the_log_once_and_in_order_per_customer(broker: BrokerServer):
     async def check() -> None:
-        settings, sent = settings_of(broker), messages(5_000, size=300)
+        settings, sent = make_settings(broker), messages(5_000, size=300)
         async with open_sender(settings) as sender:
             await sender.add(sent[:1_000])
             await sender.add(sent[1_000:])
@@ -88,7 +88,7 @@ def test_every_event_is_in_the_log_once_and_a_customers_are_in_order(broker: Bro
 
 def test_arrays_hold_events_of_their_partition_in_order_and_have_no_key(broker: BrokerServer):
     async def check() -> None:
-        settings, sent = settings_of(broker), messages(1_003, customers=50)
+        settings, sent = make_settings(broker), messages(1_003, customers=50)
         async with open_sender(settings, events_per_message=100) as sender:
             await sender.add(sent)
             await sender.flush()
@@ -107,7 +107,7 @@ def test_arrays_hold_events_of_their_partition_in_order_and_have_no_key(broker: 
 
 def test_an_array_ends_before_it_is_too_large_for_a_broker(broker: BrokerServer):
     async def check() -> None:
-        settings, sent = settings_of(broker), messages(20, customers=1, size=100_000)
+        settings, sent = make_settings(broker), messages(20, customers=1, size=100_000)
         async with open_sender(settings, events_per_message=1_000) as sender:
             await sender.add(sent)
             await sender.flush()
@@ -120,7 +120,7 @@ def test_an_array_ends_before_it_is_too_large_for_a_broker(broker: BrokerServer)
 
 def test_the_partition_is_the_one_that_the_plain_producer_chooses(broker: BrokerServer):
     async def check() -> None:
-        settings = settings_of(broker)
+        settings = make_settings(broker)
         async with open_sender(settings) as sender:
             await sender.add(messages(7))
             await sender.flush()
@@ -139,7 +139,7 @@ def test_the_partition_is_the_one_that_the_plain_producer_chooses(broker: Broker
 
 def test_an_empty_run_is_fine(broker: BrokerServer):
     async def check() -> None:
-        async with open_sender(settings_of(broker)) as sender:
+        async with open_sender(make_settings(broker)) as sender:
             await sender.flush()
             assert (sender.acknowledged_events, sender.next_offsets) == (0, {})
 
@@ -155,9 +155,9 @@ def test_an_unreachable_broker_is_named():
     asyncio.run(check())
 
 
-def test_a_broker_that_dies_ends_the_run_with_what_was_acknowledged(own_broker: BrokerServer):
+def test_when_a_broker_dies_the_error_says_how_much_was_acknowledged(own_broker: BrokerServer):
     async def check() -> None:
-        settings = settings_of(own_broker)
+        settings = make_settings(own_broker)
         async with open_sender(settings, patience_s=1.0) as sender:
             await sender.add(messages(10))
             await sender.flush()

@@ -1,4 +1,4 @@
-"""Files are read piece by piece; what is wrong with a line is told by its number, and costs no other line."""
+"""Files are read in chunks; a fault has the number of its line and affects no other line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from rapport.application.imports.feeds import CHUNK_EVENTS, LineFault, Message
-from rapport.application.imports.mapping import ColumnMapping, MappingError
 from rapport.application.imports.readers import MAX_LINE_BYTES, FileFaultError, FileFormat, open_file
+from rapport.application.imports.row_mapper import ColumnMapping, MappingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def read(path: Path, **options: Any) -> list[Message | LineFault]:
 
 
 def summary(entries: list[Message | LineFault]) -> list[Any]:
-    """Idempotency keys of the good, (number, code) of the bad."""
+    """Return the idempotency keys of valid lines and (number, code) of faulty ones."""
     return [
         (entry.number, entry.code) if isinstance(entry, LineFault) else json.loads(entry.value)["idempotencyKey"]
         for entry in entries
@@ -43,7 +43,7 @@ def ndjson(customer: str, **more: object) -> str:
     return json.dumps({"tenantId": "t", "customerId": customer, "outcome": "click", **more})
 
 
-def test_ndjson_lines_are_numbered_as_they_stand(tmp_path: Path):
+def test_ndjson_lines_have_their_line_numbers(tmp_path: Path):
     path = write(
         tmp_path / "e.ndjson",
         b"\xef\xbb\xbf" + ndjson("a").encode(),
@@ -97,7 +97,7 @@ def test_csv_records_are_numbered_by_their_first_line(tmp_path: Path, end: bytes
 
 
 @pytest.mark.parametrize("at_end", [True, False], ids=["closed by nothing", "closed by a later quote"])
-def test_an_unclosed_quote_costs_its_line_and_no_other(tmp_path: Path, *, at_end: bool):
+def test_an_unclosed_quote_makes_only_its_own_line_faulty(tmp_path: Path, *, at_end: bool):
     """FastCSV#173: one quote that nothing closes swallowed the rest of the file."""
     lines = [f"t,c{number},click,o" for number in range(20_000)]
     later = [] if at_end else ['t,z,click,"fine"']
@@ -110,7 +110,7 @@ def test_an_unclosed_quote_costs_its_line_and_no_other(tmp_path: Path, *, at_end
     assert len(good) == 20_000 + len(later)
 
 
-def test_a_quote_escaped_with_a_backslash_is_a_bad_line(tmp_path: Path):
+def test_a_quote_escaped_with_a_backslash_is_a_line_fault(tmp_path: Path):
     path = write(tmp_path / "e.csv", HEADER, 't,x,click,"say \\"hi\\" now"', "t,y,click,o", 't,z,click,"a\\"')
     bad, *good = read(path)
     assert isinstance(bad, LineFault)
@@ -118,7 +118,7 @@ def test_a_quote_escaped_with_a_backslash_is_a_bad_line(tmp_path: Path):
     assert summary(good) == ["e.csv:3", "e.csv:4"]
 
 
-def test_quotes_within_plain_values_are_what_they_are(tmp_path: Path):
+def test_quotes_within_unquoted_values_are_kept(tmp_path: Path):
     (entry,) = read(write(tmp_path / "e.csv", HEADER, 't,x,click,5" pipe'))
     assert isinstance(entry, Message)
     assert json.loads(entry.value)["offerId"] == '5" pipe'
@@ -172,7 +172,7 @@ def test_parquet_rows_keep_their_types(tmp_path: Path):
     }
 
 
-def test_a_format_that_is_none_is_said_so(tmp_path: Path):
+def test_a_file_of_another_format_than_said_is_refused(tmp_path: Path):
     path = write(tmp_path / "e.parquet", "no")
     with pytest.raises(FileFaultError, match="is no Parquet file"):
         read(path)
@@ -182,7 +182,7 @@ def test_a_format_that_is_none_is_said_so(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_column_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path, kind: FileFormat):
+def test_a_missing_column_is_named_before_anything_is_read(tmp_path: Path, kind: FileFormat):
     path = tmp_path / f"e.{kind}"
     frame = pl.DataFrame({"a": [1]})
     frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
@@ -191,7 +191,7 @@ def test_a_column_that_is_not_there_is_named_before_anything_is_read(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["ndjson", "csv", "parquet"])
-def test_a_file_is_read_in_chunks_that_know_their_position(tmp_path: Path, kind: FileFormat):
+def test_a_file_is_read_in_chunks_with_their_positions(tmp_path: Path, kind: FileFormat):
     rows = 2 * CHUNK_EVENTS + 1
     frame = pl.DataFrame({"tenantId": ["t"] * rows, "customerId": [f"c{n}" for n in range(rows)], "outcome": "click"})
     path = tmp_path / f"e.{kind}"
@@ -216,7 +216,7 @@ def test_reading_is_lazy(tmp_path: Path):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("name", ["events.csv", "events.ndjson"])
-def test_a_file_in_utf_16_is_named_and_utf_8_asked_for(tmp_path: Path, name: str, encoding: str):
+def test_a_file_in_utf_16_is_refused_with_advice(tmp_path: Path, name: str, encoding: str):
     path = tmp_path / name
     path.write_text(f"{HEADER}\n" if name.endswith("csv") else '{"customerId": "c"}\n', encoding)
     with pytest.raises(FileFaultError, match="save it as UTF-8"):
@@ -224,7 +224,7 @@ def test_a_file_in_utf_16_is_named_and_utf_8_asked_for(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.ndjson"])
-def test_a_byte_order_mark_costs_no_row_and_renames_no_column(tmp_path: Path, name: str):
+def test_a_byte_order_mark_loses_no_row_and_renames_no_column(tmp_path: Path, name: str):
     rows = {"tenantId": "t", "customerId": "c", "outcome": "click", "offerId": "o", "idempotencyKey": "k"}
     text = f"{','.join(rows)}\n{','.join(rows.values())}\n" if name.endswith("csv") else json.dumps(rows)
     assert summary(read(write(tmp_path / name, b"\xef\xbb\xbf" + text.encode()))) == ["k"]

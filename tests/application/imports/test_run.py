@@ -1,4 +1,4 @@
-"""A run counts what was sent and what was not, and tells who watches in the order of the input."""
+"""A run counts sent and faulty lines, and reports to its observer in the order of the input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """A sender that keeps what it is given, and an observer that keeps what it is told."""
+    """A sender that stores its messages, and an observer that stores its reports."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -54,20 +54,20 @@ def run(*chunks: list[Message | LineFault], is_strict: bool = False) -> tuple[Re
     return recorder, asyncio.run(produce(feed, cast("EventSender", recorder), recorder, is_strict=is_strict))
 
 
-def test_good_lines_are_sent_and_bad_ones_told():
+def test_valid_lines_are_sent_and_faulty_ones_reported():
     recorder, produced = run([message(1), bad(2), message(3)], [bad(4)], [message(5)])
     assert recorder.sent == [message(1), message(3), message(5)]
     assert recorder.told == [2, (0, 2, 1), 4, (1, 2, 2), (2, 3, 2)]
     assert (produced.events, produced.faulty_lines, produced.stopped_early) == (3, 2, False)
 
 
-def test_strict_sends_what_comes_before_the_first_bad_line_and_nothing_else():
+def test_strict_sends_only_the_lines_before_the_first_faulty_one():
     recorder, produced = run([message(1)], [message(2), bad(3), message(4), bad(5)], [message(6)], is_strict=True)
     assert recorder.sent == [message(1), message(2)]
     assert (produced.events, produced.faulty_lines, produced.stopped_early) == (2, 1, True)
 
 
-def test_strict_without_bad_lines_is_not_stopped():
+def test_strict_without_faulty_lines_is_not_stopped():
     _, produced = run([message(1)], is_strict=True)
     assert not produced.stopped_early
 
@@ -82,7 +82,7 @@ def test_the_last_line_has_events_rate_and_errors():
     assert describe_result(produced) == "1,000 events sent in 0.5 s (2,000/s), 2 bad lines"
 
 
-def test_bad_lines_go_where_errors_go_even_without_a_terminal():
+def test_faults_go_to_the_error_output_even_without_a_terminal():
     output, errors = io.StringIO(), io.StringIO()
     feed = Feed("e.csv", 1, iter([]))
     with show_progress(feed, Console(file=output), Console(file=errors, width=20)) as observer:

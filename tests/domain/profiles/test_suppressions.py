@@ -1,4 +1,4 @@
-"""What suppressions follow from outcomes, and that decisions keep to the same ones."""
+"""Suppressions that follow from outcomes, and the same ones in decisions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def of(rules: list[SuppressionRule], *triggers: Trigger, endings: SuppressionEnd
     return list(compute_suppressions(rules, triggers, CATEGORIES, NOW_MS, endings))
 
 
-def facts_of(triggers: list[Trigger], endings: SuppressionEndings = NO_ENDINGS) -> CustomerFacts:
+def build_facts(triggers: list[Trigger], endings: SuppressionEndings = NO_ENDINGS) -> CustomerFacts:
     latest: dict[tuple[str, Subject], int] = {}
     for one in triggers:
         key = one.outcome, Subject(one.offer_id, f"{one.offer_id}-web", "web")
@@ -59,7 +59,7 @@ def test_an_outcome_suppresses_its_offer_for_the_days_of_the_rule():
 
 
 @pytest.mark.parametrize(("scope", "scope_id"), [("global", "all"), ("offer", "loan"), ("category", "credit")])
-def test_a_scope_says_what_is_suppressed(scope: str, scope_id: str):
+def test_a_suppression_has_the_scope_of_its_rule(scope: str, scope_id: str):
     assert [one.scope_id for one in of([rule(7, scope)], ago(1))] == [scope_id]
 
 
@@ -70,7 +70,7 @@ def test_an_outcome_without_offer_suppresses_none_but_may_suppress_all():
     assert [one.scope_id for one in of([rule(7, "global")], ago(1, offer=""))] == ["all"]
 
 
-def test_an_outcome_while_it_holds_prolongs_it_and_a_later_one_begins_another():
+def test_an_outcome_prolongs_an_active_suppression_and_a_later_one_starts_another():
     ended, held = ago(30), [ago(10), ago(3, "convert"), ago(1)]
     found = of([rule(7.5, "offer", "dismiss", "convert")], *held, ended)
     assert [(one.trigger_count, one.is_active(NOW_MS)) for one in found] == [(3, True), (1, False)]
@@ -87,7 +87,7 @@ def test_an_outcome_while_it_holds_prolongs_it_and_a_later_one_begins_another():
         ([], SuppressionEndings(lifted_ms={("default-unsubscribe", "all"): NOW_MS - DAY_MS}), "lifted by an operator"),
     ],
 )
-def test_who_subscribes_again_is_left_alone_no_longer(after: list[Trigger], endings: SuppressionEndings, ended_by: str):
+def test_subscribing_again_ends_a_suppression(after: list[Trigger], endings: SuppressionEndings, ended_by: str):
     """mautic#5313: who had unsubscribed stayed so, however often they subscribed again."""
     rules = list(DEFAULT_SUPPRESSION_RULES)
     (ended,) = of(rules, ago(2, "unsubscribe"), *after, endings=endings)
@@ -98,7 +98,7 @@ def test_who_subscribes_again_is_left_alone_no_longer(after: list[Trigger], endi
     assert held.is_active(NOW_MS)
 
 
-def test_those_that_hold_come_first_then_the_latest():
+def test_active_suppressions_come_first_then_the_latest():
     found = of([rule(7), rule(90, "global", "opt_out", id="g")], ago(80, "opt_out"), ago(30), ago(20, offer="card"))
     assert [(one.rule_id, one.scope_id) for one in found] == [("g", "all"), ("r", "card"), ("r", "loan")]
 
@@ -111,7 +111,7 @@ def test_a_tenant_without_rules_has_the_documented_ones():
     assert days["convert"] == days["conversion"] == (14, "offer")
 
 
-def test_one_rule_of_its_own_takes_the_place_of_all_defaults():
+def test_one_rule_of_the_tenant_replaces_all_defaults():
     assert select_active_rules([rule(id="b"), rule(id="a")]) == [rule(id="a"), rule(id="b")]
     assert select_active_rules([rule(status=Status.PAUSED)]) == []
 
@@ -151,7 +151,7 @@ some_endings = st.builds(
 
 
 @given(rule_sets, triggers, some_endings)
-def test_a_decision_shows_what_no_suppression_that_holds_covers(
+def test_a_decision_shows_the_offers_without_an_active_suppression(
     rules: list[SuppressionRule], happened: list[Trigger], endings: SuppressionEndings
 ):
     catalogue = bank(
@@ -172,7 +172,7 @@ def test_a_decision_shows_what_no_suppression_that_holds_covers(
     for one in of(rules, *happened, endings=endings):
         if one.is_active(NOW_MS):
             covered |= {offer for offer in EVERYTHING if one.scope_id in ("all", offer, CATEGORIES[offer])}
-    assert set(offers_of(decided(catalogue, facts_of(happened, endings)))) == EVERYTHING - covered
+    assert set(offers_of(decided(catalogue, build_facts(happened, endings)))) == EVERYTHING - covered
 
 
 @given(rule_sets, triggers, st.randoms())
@@ -186,7 +186,7 @@ def test_the_order_of_events_and_their_repetition_change_nothing(
 
 @pytest.mark.parametrize("bypassable", [False, True])
 @pytest.mark.parametrize("past", ["override", "mandatory"])
-def test_only_a_suppression_that_says_so_gives_way_to_overrides_and_mandatory_offers(past: str, *, bypassable: bool):
+def test_only_a_bypassable_suppression_yields_to_overrides_and_mandatory_offers(past: str, *, bypassable: bool):
     more: dict[str, Any] = {
         "suppression_rule": [{"id": "s", "name": "Quiet", "outcomes": ["dismiss"], "days": 7, "bypassable": bypassable}]
     }
@@ -194,16 +194,16 @@ def test_only_a_suppression_that_says_so_gives_way_to_overrides_and_mandatory_of
         more["contact_policy"] = [{"id": "o", "ruleType": "allow_override", "scope": "global", "priority": 90}]
     else:
         more["offer"] = [{"id": "loan", "categoryId": "credit", "priority": 90, "mandatory": True}]
-    decision = decided(bank(**more), facts_of([ago(1)]))
+    decision = decided(bank(**more), build_facts([ago(1)]))
     assert ("loan" in offers_of(decision)) is bypassable
     if not bypassable:
         assert reasons_of(decision)["loan"].startswith("contact_policy s: dismiss 1.0 days ago")
 
 
-def test_no_flow_does_without_the_suppressions_that_nothing_gets_past():
+def test_no_flow_can_skip_suppressions_that_are_not_bypassable():
     catalogue = bank(decision_flow=[flow(skip=["contact_policy"])])
-    assert set(offers_of(decided(catalogue, facts_of([ago(1)]), key="f"))) == EVERYTHING
-    decision = decided(catalogue, facts_of([ago(1, "opt_out")]), key="f")
+    assert set(offers_of(decided(catalogue, build_facts([ago(1)]), key="f"))) == EVERYTHING
+    decision = decided(catalogue, build_facts([ago(1, "opt_out")]), key="f")
     assert offers_of(decision) == []
     assert {reason.partition(":")[0] for reason in reasons_of(decision).values()} == {
         "contact_policy default-unsubscribe"
@@ -215,5 +215,5 @@ def test_a_flow_that_chooses_its_policies_keeps_suppressions():
         contact_policy=[{"id": "cap", "ruleType": "frequency_cap", "scope": "global", "config": {"maxPerDay": 99}}],
         decision_flow=[flow({"type": "contact_policy", "config": {"mode": "explicit", "ids": ["cap"]}})],
     )
-    shown = offers_of(decided(catalogue, facts_of([ago(1), ago(1, "convert", "save")]), key="f"))
+    shown = offers_of(decided(catalogue, build_facts([ago(1), ago(1, "convert", "save")]), key="f"))
     assert set(shown) == {"card", "fund"}

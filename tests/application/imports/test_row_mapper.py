@@ -1,4 +1,4 @@
-"""Columns become fields: what is mapped, what is constant, what identifies an event, and what the contract refuses."""
+"""Columns become fields: mapped ones, constants, keys that identify an event, and values that the contract refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rapport.application.imports.cells import CellConverter, from_json, from_text, from_value
 from rapport.application.imports.feeds import LineFault, Message
-from rapport.application.imports.mapping import ColumnMapping, MappingError, RowMapper, parse_assignments
+from rapport.application.imports.row_mapper import ColumnMapping, MappingError, RowMapper, parse_assignments
 from rapport.domain.events import InteractionRecorded, decode_event, encode_event
 
 NOW_MS = 1_750_000_000_000
@@ -66,7 +66,7 @@ def test_a_constant_is_converted_like_a_cell():
     assert (found["conversionValue"], found["context"]) == (1.5, {"a": 1})
 
 
-def test_key_columns_identify_an_event_wherever_it_stands():
+def test_key_columns_identify_an_event_whatever_its_line():
     mapping = ColumnMapping(columns={}, constants={}, key_columns=("order", "line"))
     keys = [
         fields(mapper(mapping).prepare(number, ROW | {"order": order, "line": line}))["idempotencyKey"]
@@ -77,7 +77,7 @@ def test_key_columns_identify_an_event_wherever_it_stands():
     assert len(set(keys)) == 3
 
 
-def test_a_row_without_its_key_column_is_bad():
+def test_a_row_without_its_key_column_is_faulty():
     mapping = ColumnMapping(columns={}, constants={}, key_columns=("order",))
     assert fault(mapper(mapping).prepare(3, ROW | {"order": ""})) == (3, "missing_key_column")
     assert fault(mapper(mapping).prepare(4, ROW)) == (4, "missing_key_column")
@@ -99,21 +99,21 @@ def test_a_key_in_the_file_is_kept_and_a_long_file_name_still_makes_one():
         ({"idempotencyKey": "k"}, {}, ("order",), "idempotencyKey: given in two ways"),
     ],
 )
-def test_a_mapping_that_cannot_work_is_refused(
+def test_an_invalid_mapping_is_refused(
     columns: dict[str, str], constants: dict[str, str], keys: tuple[str, ...], says: str
 ):
     with pytest.raises(MappingError, match=says):
         ColumnMapping(columns=columns, constants=constants, key_columns=keys)
 
 
-def test_missing_columns_are_named_with_those_there_are():
+def test_missing_columns_are_named_with_the_existing_ones():
     mapping = ColumnMapping(columns={"customerId": "cust"}, constants={}, key_columns=("order",))
     with pytest.raises(MappingError, match=r"no column cust, order; it has a, b"):
         mapping.check_columns(["a", "b"])
 
 
 @pytest.mark.parametrize("text", ["customerId", "=x", "customerId=", "a=b=", ""])
-def test_assignments_have_one_form(text: str):
+def test_assignments_must_be_field_equals_value(text: str):
     if text == "a=b=":
         assert parse_assignments("--map", [text]) == {"a": "b="}
         return
@@ -121,7 +121,7 @@ def test_assignments_have_one_form(text: str):
         parse_assignments("--map", [text])
 
 
-def test_an_assignment_is_given_once():
+def test_a_field_is_assigned_once():
     with pytest.raises(MappingError, match="twice"):
         parse_assignments("--map", ["a=b", "a=c"])
 
@@ -147,11 +147,11 @@ def test_an_assignment_is_given_once():
         ("type", "other.v1", "unknown_type"),
     ],
 )
-def test_what_the_contract_refuses_is_a_bad_line(field: str, text: str, code: str):
+def test_an_event_that_the_contract_refuses_is_a_line_fault(field: str, text: str, code: str):
     assert fault(mapper().prepare(5, ROW | {field: text})) == (5, code)
 
 
-def test_text_is_read_as_the_field_wants_it():
+def test_text_is_converted_to_the_type_of_the_field():
     texts = {
         "conversionValue": "12.50",
         "rank": "3",
@@ -165,14 +165,14 @@ def test_text_is_read_as_the_field_wants_it():
     assert fields(mapper().prepare(2, ROW | {"timestamp": "19970101"}))["timestamp"] == "19970101"
 
 
-def test_typed_cells_never_turn_nan_into_nothing():
+def test_not_a_number_in_a_typed_cell_is_not_lost():
     typed = mapper(convert=from_value)
     row = ROW | {"customerId": 7, "conversionValue": 1.25, "offerId": None}
     assert fields(typed.prepare(1, row))["customerId"] == "7"
     assert fault(typed.prepare(1, row | {"conversionValue": float("nan")})) == (1, "invalid_field")
 
 
-def test_json_is_taken_as_it_is_unless_it_is_mapped():
+def test_json_values_are_unchanged_unless_mapped():
     strict = mapper(convert=from_json, converts_unmapped=False)
     mapping = ColumnMapping(columns={"customerId": "id"}, constants={})
     assert fault(strict.prepare(1, _raw(ROW | {"customerId": 7}))) == (1, "invalid_field")

@@ -45,7 +45,7 @@ class Card(msgspec.Struct):
 
 
 def outcomes(limit_s: float = 30, **loads: Load) -> dict[str, Any]:
-    """By section: its value, or the code of its error."""
+    """Return the value of each section, or the code of its error."""
     found = asyncio.run(load_sections(loads, NOBODY, limit_s))
     assert [one.name for one in found] == list(loads)
     return {one.name: one.error.code if one.error else one.value for one in found}
@@ -62,7 +62,7 @@ def of(section: Section) -> Load:
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
-    """What loaders wait for in vain until the test is over."""
+    """Return an event that blocks loaders until the test is over."""
     event = threading.Event()
     yield event
     event.set()
@@ -81,7 +81,7 @@ def test_sections_are_loaded_at_the_same_time():
     assert asyncio.run(both()) == {"a": "met", "b": "met"}
 
 
-def test_a_section_that_fails_or_dawdles_is_reported_and_the_others_are_there():
+def test_a_failing_or_slow_section_is_reported_and_the_others_are_returned():
     async def failing(_asked: Asked) -> None:
         raise ZeroDivisionError
 
@@ -112,7 +112,7 @@ def test_a_section_of_a_package_never_runs_on_the_event_loop(*, is_async: bool):
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_one_that_blocks_costs_no_more_than_the_limit(never: threading.Event, *, is_async: bool):
+def test_a_blocking_section_takes_no_longer_than_the_limit(never: threading.Event, *, is_async: bool):
     def block(_context: SectionContext) -> list[Card]:
         never.wait()
         return []
@@ -124,7 +124,7 @@ def test_one_that_blocks_costs_no_more_than_the_limit(never: threading.Event, *,
     assert outcomes(0.2, slow=of(section), good=good) == {"slow": "TIMEOUT", "good": [1]}
 
 
-def test_one_that_hangs_again_and_again_is_not_asked_any_more_until_it_returns(
+def test_a_section_that_keeps_hanging_is_not_called_until_a_call_returns(
     never: threading.Event, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(isolation, "MAX_RUNNING", 2)
@@ -151,13 +151,13 @@ def test_one_that_hangs_again_and_again_is_not_asked_any_more_until_it_returns(
     "data",
     [[{"tier": 3}], [{"points": 3}], {"tier": "gold"}, "gold", None, [object()], [{"tier": "gold", "points": {1}}]],
 )
-def test_what_does_not_fit_the_schema_is_not_shown(data: Any):
+def test_data_that_does_not_fit_the_schema_is_not_shown(data: Any):
     section = profile_section("loyalty", schema=Card)(lambda _context: data)
     assert outcomes(loyalty=of(section), good=good) == {"loyalty": "INVALID_DATA", "good": [1]}
 
 
 @pytest.mark.parametrize("fault", [ValueError("no"), KeyError("x"), SystemExit(1), KeyboardInterrupt()])
-def test_whatever_a_package_raises_is_reported(fault: BaseException):
+def test_any_exception_of_a_package_is_reported(fault: BaseException):
     @profile_section("broken")
     def load(_context: SectionContext) -> list[str]:
         raise fault
@@ -166,6 +166,6 @@ def test_whatever_a_package_raises_is_reported(fault: BaseException):
 
 
 @pytest.mark.parametrize("name", ["", "Loyalty", "a,b", "x" * 65, "1st"])
-def test_a_section_has_a_name_that_can_be_asked_for(name: str):
+def test_a_section_has_a_valid_name(name: str):
     with pytest.raises(ValueError, match="is no name of a section"):
         profile_section(name)(lambda _context: [])

@@ -72,8 +72,8 @@ LETTER = DeadLetter(
 )
 
 
-def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -> DecodedBatch:
-    """What a batch of messages received now decodes to."""
+def decode_now(*values: object, first_offset: int = 0, partition: Partition = P0) -> DecodedBatch:
+    """Decode a batch of messages that are received now."""
     now = time.time_ns() // 1_000_000
     records = [FetchedRecord(first_offset + n, now, None, text_of(value)) for n, value in enumerate(values)]
     tenant_cache = TenantCache(lambda: TENANTS, refresh_s=10)
@@ -82,7 +82,7 @@ def decoded(*values: object, first_offset: int = 0, partition: Partition = P0) -
 
 
 def events(*values: object, first_offset: int = 0, partition: Partition = P0) -> pl.DataFrame:
-    return decoded(*values, first_offset=first_offset, partition=partition).events
+    return decode_now(*values, first_offset=first_offset, partition=partition).events
 
 
 def merge(store: Store, table: str) -> None:
@@ -140,7 +140,7 @@ def test_claims_of_other_keys_are_left_out(store: Store, other: Mapping[str, str
 
 
 @pytest.mark.parametrize("is_merged", [False, True])
-def test_a_claim_that_yielded_has_yielded_for_ever(store: Store, is_merged: bool):  # noqa: FBT001
+def test_a_lost_claim_stays_lost(store: Store, is_merged: bool):  # noqa: FBT001
     claimed = events(CLICK)
     for has_yielded in (False, True, False):
         write_claims(store, claimed, has_yielded=has_yielded)
@@ -150,7 +150,7 @@ def test_a_claim_that_yielded_has_yielded_for_ever(store: Store, is_merged: bool
     assert found["has_yielded"].to_list() == [1]
 
 
-def test_a_claim_keeps_when_it_was_received_and_what_it_said(store: Store):
+def test_a_claim_keeps_its_time_and_payload_hash(store: Store):
     claimed = events(CLICK)
     write_claims(store, claimed)
     found = read_all_claims(store, claimed)
@@ -159,7 +159,7 @@ def test_a_claim_keeps_when_it_was_received_and_what_it_said(store: Store):
     assert 0 <= found["age_s"].item() < 60
 
 
-def test_a_claim_that_is_written_again_is_as_young_as_its_last_writing(store: Store):
+def test_the_age_of_a_repeated_claim_is_that_of_the_last_write(store: Store):
     claimed = events(CLICK)
     write_claims(store, claimed)
     store.client.command(
@@ -169,7 +169,7 @@ def test_a_claim_that_is_written_again_is_as_young_as_its_last_writing(store: St
     assert read_all_claims(store, claimed)["age_s"].item() < 60
 
 
-def test_claims_outlive_the_horizon_after_they_were_written(store: Store):
+def test_claims_are_kept_longer_than_the_horizon_after_the_write(store: Store):
     month_ago = pl.col("received_at_ms") - 30 * 86_400_000
     claimed = events(CLICK).with_columns(received_at_ms=month_ago)
     write_claims(store, claimed)
@@ -200,20 +200,20 @@ def test_interactions_written_twice_are_in_the_history_once_as_they_were_sent(st
 
 
 def test_decisions_written_twice_are_kept_once(store: Store):
-    decisions = decoded({**DECISION, "decision": {"offers": [1]}}).decisions
+    decisions = decode_now({**DECISION, "decision": {"offers": [1]}}).decisions
     for _ in range(2):
         write_decisions(store, decisions)
     rows = store.client.query("SELECT recommendation_id, decision FROM decisions FINAL").result_rows
     assert rows == [("r1", '{"offers": [1]}')]
 
 
-def test_summary_rows_come_back_as_they_were_written(store: Store):
+def test_summary_rows_are_read_as_written(store: Store):
     write_summaries(store, state(7))
     assert read_state(store).select(STATE_SCHEMA.names()).cast(STATE_SCHEMA).equals(state(7))
 
 
 @pytest.mark.parametrize("is_merged", [False, True])
-def test_of_several_versions_of_a_summary_row_the_one_that_reaches_furthest_counts(store: Store, is_merged: bool):  # noqa: FBT001
+def test_the_version_of_a_summary_row_with_the_highest_applied_offset_counts(store: Store, is_merged: bool):  # noqa: FBT001
     for applied_offset in (7, 9, 8):
         write_summaries(store, state(applied_offset, positive=applied_offset))
     if is_merged:
@@ -226,7 +226,7 @@ def test_of_several_versions_of_a_summary_row_the_one_that_reaches_furthest_coun
 @pytest.mark.parametrize(
     "asked", [{"customer_id": "bob"}, {"period_key": "2026-03"}, {"source": OTHER}, {"offer_id": "o"}]
 )
-def test_only_the_rows_that_were_asked_for_are_read(store: Store, asked: dict[str, str]):
+def test_only_the_given_rows_are_read(store: Store, asked: dict[str, str]):
     write_summaries(store, state(7))
     assert read_state(store, **asked).is_empty()
 
@@ -258,10 +258,10 @@ def test_dead_letters_keep_their_bytes_and_are_the_same_when_written_again(store
     )
 
 
-def test_writing_nothing_is_no_trouble(store: Store):
+def test_empty_frames_can_be_written(store: Store):
     write_claims(store, events())
     write_interactions(store, events())
-    write_decisions(store, decoded().decisions)
+    write_decisions(store, decode_now().decisions)
     write_summaries(store, STATE_SCHEMA.to_frame())
     write_summaries(store, pl.DataFrame())
     write_progress(store, [])

@@ -1,4 +1,4 @@
-"""A package that adds a section, installed as a user installs it, and asked through a process of the API."""
+"""Sections of packages, installed as a user installs them, and requested through a process of the API."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ENTRY_POINTS = "[rapport.profile_sections]\nhanging = troublesome:hanging\nfaili
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of packages: the example, and one that does what a package should not."""
+    """Install the example package and one with faulty sections into a directory."""
     target = tmp_path_factory.mktemp("packages")
     argv = [sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--no-build-isolation"]
     subprocess.run([*argv, "--target", str(target), str(EXAMPLE)], check=True, capture_output=True)
@@ -57,7 +57,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def url(api_world: World, installed: Path, tmp_path: Path) -> Iterator[str]:
-    """A process of the API that finds these packages."""
+    """Start a process of the API that finds these packages."""
     port = find_free_port()
     process = ServerProcess("API", tmp_path / "api.log")
     variables = {
@@ -82,9 +82,7 @@ def url(api_world: World, installed: Path, tmp_path: Path) -> Iterator[str]:
         process.stop()
 
 
-def test_an_installed_section_is_in_profiles_and_a_troublesome_one_only_fails_itself(
-    url: str, new_caller: CallerFactory
-):
+def test_an_installed_section_is_in_profiles_and_a_failing_one_affects_no_other(url: str, new_caller: CallerFactory):
     caller = new_caller()
     bought: dict[str, Any] = {"customerId": "ann", "outcome": "convert", "conversionValue": 300.5, "offerId": "loan"}
     caller.record(bought)
@@ -112,7 +110,9 @@ def test_an_installed_section_is_in_profiles_and_a_troublesome_one_only_fails_it
     assert structured["interactions"]["totals"]["converts"] == 1
 
 
-def test_what_cannot_be_loaded_or_takes_a_name_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_sections_that_cannot_be_loaded_or_have_a_taken_name_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     text = "from rapport.application.profiles.sections import profile_section\n\n"
     text += "def of(name):\n    return profile_section(name)(lambda context: [])\n\n"
     text += "a, b, twin, consent, other = of('a'), of('b'), of('b'), of('consent'), 1\n"
