@@ -1,4 +1,4 @@
-"""A small bank's catalogue, and decisions with it."""
+"""Catalogue of a small bank, and decisions with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
-from tests.domain.decisions.world import NOW_MS
+from tests.domain.decisions.small_catalogue import NOW_MS
 
 CHANNELS = [
     {"id": "web", "channelType": "web"},
@@ -50,12 +50,12 @@ BANK: dict[str, list[dict[str, Any]]] = {
 
 
 def entity(kind: str, **fields: Any) -> Entity:
-    """An entity from its JSON; its name is its id unless it has another."""
+    """Decode an entity; its name is its id unless one is given."""
     return msgspec.convert({"name": fields["id"], **fields}, KINDS[kind])
 
 
 def bank(extensions: dict[str, Extension] | None = None, **more: Iterable[dict[str, Any]]) -> Catalogue:
-    """The bank's catalogue. Entities given by kind come on top, and take the place of those with the same id."""
+    """Compile the bank's catalogue; given entities, by kind, are added or replace those with the same id."""
     entities: dict[str, list[Entity]] = {}
     for kind in KINDS:
         by_id = {fields["id"]: fields for fields in (*BANK.get(kind, ()), *more.get(kind, ()))}
@@ -64,7 +64,7 @@ def bank(extensions: dict[str, Extension] | None = None, **more: Iterable[dict[s
 
 
 def flow(*nodes: dict[str, Any], key: str = "f", **fields: Any) -> dict[str, Any]:
-    """A flow of all offers with these nodes between matching and the answer; its score and rank are the usual ones."""
+    """Make a flow of all offers: the given nodes, with default score and rank nodes unless these are given."""
     names = [node["type"] for node in nodes]
     published = [{"type": "inventory"}, {"type": "match_creatives"}, *nodes]
     published += [{"type": kind} for kind in ("score", "rank") if kind not in names]
@@ -93,7 +93,7 @@ def decided(
     open_circuits: frozenset[str] = frozenset(),
     **request: Any,
 ) -> Decision:
-    """A decision about ann on the web, unless the request says something else."""
+    """Decide for customer ann on the web, unless the request says otherwise."""
     asked = {"customer_id": "ann", **({} if "placements" in request else {"channel_id": "web"}), **request}
     chosen = catalogue.choose_flow(key, None, None)
     assert isinstance(chosen, DecisionFlow), catalogue.problems
@@ -110,10 +110,10 @@ def decided(
 
 
 def offers_of(decision: Decision) -> list[str]:
-    """What is shown, in order."""
+    """Return the ids of the shown offers, in order."""
     return [item.offer_id for item in decision.items]
 
 
 def reasons_of(decision: Decision) -> dict[str, str]:
-    """Why offers left: ``stage by: reason``."""
+    """Return the reason of the last removal by offer: ``stage by: reason``."""
     return {one.offer_id: f"{one.stage} {one.by}: {one.reason}" for one in decision.trace.removals}

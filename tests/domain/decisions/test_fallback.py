@@ -7,7 +7,7 @@ import pytest
 from rapport.domain.decisions.facts import CustomerFacts, ReservedImpression, TenantFacts
 from rapport.domain.experiments.assignment import HOLDOUT, is_held_out
 from tests.domain.decisions.bank import bank, decided, flow, offers_of
-from tests.domain.decisions.world import NOW_MS, Subject
+from tests.domain.decisions.small_catalogue import NOW_MS, Subject
 
 EVERYBODY = TenantFacts(tenant_id="t", holdout_percent=100)
 SCORECARD = {
@@ -42,7 +42,7 @@ def test_a_model_scores():
     assert (decision.degraded_scoring, decision.control_group) == (False, False)
 
 
-def test_who_is_held_out_gets_the_fallback_by_priority_and_weight_within_rules_and_policies():
+def test_the_holdout_gets_the_fallback_within_rules_and_policies():
     catalogue = bank(
         model=[SCORECARD],
         qualification_rule=HALF,
@@ -56,7 +56,7 @@ def test_who_is_held_out_gets_the_fallback_by_priority_and_weight_within_rules_a
     assert decision.control_group
 
 
-def test_the_share_of_the_held_out_is_the_tenants():
+def test_the_size_of_the_holdout_is_the_tenants_percentage():
     tenant = TenantFacts(tenant_id="t", holdout_percent=20)
     customers = [f"c{number}" for number in range(300)]
     controls = {one for one in customers if decided(bank(), tenant=tenant, customer_id=one).control_group}
@@ -77,7 +77,7 @@ def experiment(holdout: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("holdout", "variant", "first"), [(0, "__champion__", "fund"), (100, HOLDOUT, "loan")])
-def test_an_experiments_arms_are_noted_and_its_holdout_gets_the_fallback(holdout: int, variant: str, first: str):
+def test_an_experiments_arms_are_recorded_and_its_holdout_gets_the_fallback(holdout: int, variant: str, first: str):
     score = {
         "type": "score",
         "config": {"method": "propensity", "championChallenger": {"experimentId": "e"}},
@@ -95,7 +95,7 @@ BROKEN = {**SCORECARD, "config": {"typo": 1}}
     ("models", "open_circuits"),
     [([BROKEN], frozenset[str]()), ([], frozenset[str]()), ([SCORECARD], frozenset({"m"}))],
 )
-def test_a_model_that_cannot_be_asked_is_left_out(models: list[dict[str, Any]], open_circuits: frozenset[str]):
+def test_a_model_that_cannot_be_called_is_left_out(models: list[dict[str, Any]], open_circuits: frozenset[str]):
     decision = decided(bank(model=models, decision_flow=[flow(SCORE)]), key="f", open_circuits=open_circuits)
     assert (decision.degraded_scoring, decision.failed_models) == (True, ["m"])
     assert {item.score for item in decision.items} == {0.5}

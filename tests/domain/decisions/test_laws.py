@@ -1,4 +1,4 @@
-"""What holds for every catalogue, customer and request."""
+"""Laws that hold for every catalogue, customer and request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rapport.domain.decisions.contact_counts import ContactHistory
 from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, Selection, Subject, TenantFacts
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from tests.domain.decisions.bank import CREATIVES, OFFERS, bank, decided, flow, offers_of
-from tests.domain.decisions.world import HOUR_MS, NOW_MS
+from tests.domain.decisions.small_catalogue import HOUR_MS, NOW_MS
 
 TODAY = Window(WindowKind.CALENDAR, WindowUnit.DAY)
 IDS = [str(offer["id"]) for offer in OFFERS]
@@ -60,7 +60,7 @@ def with_policies(given_: list[Any], **more: Any) -> Any:
 
 
 def allowed(catalogue: Any, contacts: list[ReservedImpression]) -> set[str]:
-    """What gets past the policies, each offer asked for alone."""
+    """Return the offers that pass the policies if each is decided alone."""
     facts = CustomerFacts(reservations=contacts)
     return {one for one in IDS if offers_of(decided(catalogue, facts, excluded_offers=frozenset(IDS) - {one}, limit=1))}
 
@@ -72,7 +72,7 @@ def test_more_contacts_never_allow_again(given_: list[Any], contacts: list[Reser
 
 
 @given(policies, reservations, excluded)
-def test_what_is_excluded_is_not_shown_and_nothing_forbidden_takes_its_place(
+def test_excluded_offers_are_not_shown_nor_replaced_by_blocked_ones(
     given_: list[Any], contacts: list[ReservedImpression], without: frozenset[str]
 ):
     catalogue = with_policies(given_)
@@ -90,7 +90,7 @@ def test_what_is_excluded_is_not_shown_and_nothing_forbidden_takes_its_place(
     st.dictionaries(st.tuples(st.just("complaint"), st.sampled_from(SUBJECTS)), st.just(NOW_MS - HOUR_MS), max_size=2),
     st.frozensets(st.just("vip")),
 )
-def test_the_policies_of_a_flow_say_what_each_says_alone_and_the_first_counts(
+def test_a_flow_reports_the_first_blocking_verdict_of_its_policies(
     given_: list[Any],
     contacts: list[ReservedImpression],
     complaints: dict[tuple[str, Subject], int],
@@ -156,12 +156,12 @@ def test_the_same_arguments_give_the_same_decision(seed: int, customer_id: str):
     assert first.seed == seed
 
 
-def test_another_seed_gives_another_chance():
+def test_another_seed_gives_other_random_draws():
     assert len({tuple(offers_of(decided(CHANCE, key="f", seed=seed))) for seed in range(20)}) > 1
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4))
-def test_the_probabilities_of_what_is_shown_do_not_exceed_the_places(seed: int, limit: int):
+def test_selection_probabilities_add_up_to_at_most_the_places(seed: int, limit: int):
     items = decided(CHANCE, key="f", seed=seed, limit=limit).items
     assert all(0 < item.propensity <= 1 for item in items)
     assert sum(item.propensity for item in items) <= limit + 1e-9
@@ -175,7 +175,7 @@ def test_the_probabilities_of_what_is_shown_do_not_exceed_the_places(seed: int, 
     st.none() | st.frozensets(st.sampled_from([one.creative_id for one in SUBJECTS])),
     st.none() | st.frozensets(st.sampled_from(["web", "mail"])),
 )
-def test_a_tally_is_the_plain_sum(
+def test_a_count_is_the_sum_over_the_selection(
     counts: dict[Subject, Counts],
     reserved: list[ReservedImpression],
     shown: list[Subject],

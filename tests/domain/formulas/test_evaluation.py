@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.formulas import compile_formula
-from tests.domain.decisions.world import context, loan
+from tests.domain.decisions.small_catalogue import context, loan
 from tests.domain.formulas.trees import circle
 
 PAGE = Path(__file__).parents[3] / "docs" / "formulas.md"

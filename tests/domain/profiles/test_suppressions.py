@@ -20,7 +20,7 @@ from rapport.domain.profiles.suppressions import (
     compute_suppressions,
 )
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
-from tests.domain.decisions.world import NOW_MS
+from tests.domain.decisions.small_catalogue import NOW_MS
 
 CATEGORIES: Final = {"loan": "credit", "card": "credit", "save": "deposits", "fund": "deposits", "lost": None}
 EVERYTHING: Final = {"loan", "card", "save", "fund"}

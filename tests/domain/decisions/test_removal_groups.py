@@ -1,4 +1,4 @@
-"""A decision says without its trace what it does not show, and why it shows nothing."""
+"""Summary of removals: reasons for offers that are not shown, and for empty decisions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRICE = [
         ({"offer": [{"id": one, "status": "paused"} for one in ("loan", "card", "save", "fund")]}, [], "no_offers"),
     ],
 )
-def test_a_decision_that_shows_nothing_says_which_stage_took_the_last_offer(
+def test_an_empty_decision_names_the_stage_that_removed_the_last_offer(
     parts: dict[str, Any], nodes: list[Any], reason: str
 ):
     rank = [] if any(one["type"] == "score" for one in nodes) else [TOP]
@@ -49,12 +49,12 @@ def test_a_decision_that_shows_nothing_says_which_stage_took_the_last_offer(
     assert sum(one.offers for one in group_removals(decision)) == (0 if reason == "no_offers" else 4)
 
 
-def test_consent_is_a_reason_of_its_own():
+def test_missing_consent_is_a_separate_reason():
     assert find_empty_reason(decided(bank(), CustomerFacts(withheld=frozenset({"marketing"})))) == "consent"
     assert find_empty_reason(decided(bank())) is None
 
 
-def test_losses_are_grouped_and_what_the_configuration_took_is_warned_of():
+def test_removals_are_grouped_and_faults_of_the_configuration_are_warned_of():
     rule = {**NOBODY, "scope": "offer", "scopeId": "save"}
     decision = decided(bank(creative=PRICE, qualification_rule=[rule], decision_flow=[flow(TOP)]), key="f")
     assert [item.offer_id for item in decision.items] == ["fund"]
@@ -66,13 +66,13 @@ def test_losses_are_grouped_and_what_the_configuration_took_is_warned_of():
     ]
 
 
-def test_an_offer_that_is_shown_with_another_creative_is_not_lost():
+def test_an_offer_shown_with_another_creative_is_not_reported():
     second = {"id": "loan-b", "offerId": "loan", "channelId": "web"}
     decision = decided(bank(creative=[second], decision_flow=[flow(TOP)]), key="f")
     assert any(one.stage == "creative" for one in decision.trace.removals)
     assert group_removals(decision) == []
 
 
-def test_what_cannot_be_read_is_a_fault_of_the_configuration():
+def test_a_removal_by_an_unreadable_rule_is_a_fault():
     broken = {"id": "broken", "ruleType": "segment_required", "config": {"required": 1}}
     assert all(one.is_fault for one in group_removals(decided(bank(qualification_rule=[broken]))))

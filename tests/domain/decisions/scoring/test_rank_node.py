@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rapport.domain.catalogue.inventory import Offer
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
-from tests.domain.scoring.arena import candidate, offer, rank, run_of, with_scores
+from tests.domain.decisions.scoring.scoring_runs import candidate, offer, rank, run_of, with_scores
 
 METHODS = ["top_score", "diversity", "round_robin"]
 CONTEST = [
@@ -33,7 +33,7 @@ def test_each_method_orders_as_documented(method: str, order: list[str]):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_cut_off_is_noted(method: str):
+def test_candidates_beyond_the_maximum_are_recorded(method: str):
     run = with_scores(CONTEST)
     kept = rank(run, method, 3)
     removed = {removal.offer_id: removal for removal in run.recorder.removals}
@@ -60,7 +60,7 @@ def test_mandatory_offers_go_first_until_that_expires(method: str, order: list[s
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_of_equal_scores_the_higher_priority_goes_first_then_the_smaller_id(method: str):
+def test_ties_are_broken_by_higher_priority_then_by_smaller_id(method: str):
     offers = [offer("z", priority=60), offer("b"), offer("a"), offer("c")]
     assert rank(with_scores([(one, 0.5) for one in offers]), method) == ["z", "a", "b", "c"]
 
@@ -83,7 +83,7 @@ SCORES = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.8, 1.0])
     st.integers(1, 12),
     st.randoms(use_true_random=False),
 )
-def test_a_ranking_is_a_part_of_the_candidates_with_mandatory_ones_first_whatever_order_they_came_in(
+def test_a_ranking_ignores_the_input_order_and_has_mandatory_offers_first(
     contest: list[tuple[Offer, float]], method: str, most: int, random: object
 ):
     ranked = rank(with_scores(contest), method, most)
@@ -128,7 +128,7 @@ def test_between_channels_the_higher_score_decides():
     assert run.candidates[0].share == 1
 
 
-def test_creatives_without_any_weight_are_taken_by_id():
+def test_among_creatives_of_weight_0_the_smallest_id_is_chosen():
     run = run_of(candidate("loan", creative="y", weight=0), candidate("loan", creative="x", weight=0))
     choose_creatives(run)
     assert [one.creative.id for one in run.candidates if one.creative] == ["x"]

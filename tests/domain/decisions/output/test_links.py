@@ -1,6 +1,6 @@
-"""What a value can do to an address: nothing but be a piece of it, or lead somewhere by a scheme that opens something.
+"""Values in addresses: a value is one piece of an address, or a whole address with an allowed scheme.
 
-Browsers read addresses as the WHATWG URL standard says: the expected results are those of its parser.
+Browsers parse addresses as the WHATWG URL standard defines: the expected results are those of its parser.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def shown(
     return render(creative, values.get)
 
 
-def flaws(content: dict[str, str], kind: str = "email_html") -> list[tuple[str, str]]:
+def faults(content: dict[str, str], kind: str = "email_html") -> list[tuple[str, str]]:
     creative = Creative(id="c", name="c", offer_id="o", channel_id="ch", template_type=kind, content=content)
     return find_entity_faults("creative", msgspec.structs.replace(creative, content=content), {})
 
@@ -66,14 +66,14 @@ def flaws(content: dict[str, str], kind: str = "email_html") -> list[tuple[str, 
         ("body", '<body background="{x}">'),
     ],
 )
-def test_no_value_brings_a_scheme_that_runs(field: str, template: str, value: str):
+def test_a_value_with_an_executable_scheme_is_refused(field: str, template: str, value: str):
     assert shown(template, value, field=field).unresolved == ("x",)
 
 
 @pytest.mark.parametrize(
     "value", ["https://a.example/b?c=1", "http://a", "mailto:a@b.de", "tel:+49", "/b", "b?c:d", ""]
 )
-def test_a_value_may_be_an_address_that_opens_something(value: str):
+def test_a_value_may_be_a_whole_address_with_an_allowed_scheme(value: str):
     assert shown("{x}", value, field="ctaUrl").content == {"ctaUrl": value}
     assert shown('<a href="{x}">', value).content == {"body": f'<a href="{html.escape(value)}">'}
 
@@ -99,9 +99,9 @@ def test_a_value_may_be_an_address_that_opens_something(value: str):
         "<script>var x = `{{x}}`</script>",
     ],
 )
-def test_where_no_value_is_safe_none_is_shown_and_the_creative_cannot_be_saved(template: str):
+def test_a_placeholder_in_an_unsafe_position_is_refused_on_save_and_not_rendered(template: str):
     assert shown(template, "x").unresolved == ("x",)
-    ((path, message),) = flaws({"body": template})
+    ((path, message),) = faults({"body": template})
     assert path == "content.body"
     assert message.startswith(("{x} stands in", "{{x}} stands in"))
 
@@ -109,15 +109,15 @@ def test_where_no_value_is_safe_none_is_shown_and_the_creative_cannot_be_saved(t
 @pytest.mark.parametrize(
     "written", ["javascript:f({x})", "java\tscript:x", " JAVASCRIPT:x", "data:text/html,x", "vbscript:x"]
 )
-def test_what_an_author_writes_does_not_run_either(written: str):
-    ((path, message),) = flaws({"ctaUrl": written})
+def test_a_template_with_an_executable_scheme_cannot_be_saved(written: str):
+    ((path, message),) = faults({"ctaUrl": written})
     assert (path, "is an address that begins with" in message) == ("content.ctaUrl", True)
-    assert flaws({"body": f'<a href="{written}">x</a>'})
-    assert flaws({"body": f'<a href="{written.replace("a", "&#97;", 1)}">x</a>'})
+    assert faults({"body": f'<a href="{written}">x</a>'})
+    assert faults({"body": f'<a href="{written.replace("a", "&#97;", 1)}">x</a>'})
 
 
-def test_addresses_of_apps_and_pictures_may_be_written():
-    assert flaws({"ctaUrl": "myapp://offers/{x}", "body": '<img src="data:image/png;base64,AAAA" alt="{x}">'}) == []
+def test_a_template_may_contain_addresses_of_apps_and_images():
+    assert faults({"ctaUrl": "myapp://offers/{x}", "body": '<img src="data:image/png;base64,AAAA" alt="{x}">'}) == []
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_addresses_of_apps_and_pictures_may_be_written():
         ("/s?q={x}#{x}", "a/b&c#d", "/s?q=a%2Fb%26c%23d#a%2Fb%26c%23d"),
     ],
 )
-def test_a_value_is_one_piece_of_an_address(template: str, value: str, written: str | None):
+def test_a_value_is_encoded_as_one_piece_of_an_address(template: str, value: str, written: str | None):
     for field, around in (("ctaUrl", "{}"), ("body", '<a href="{}">')):
         found = shown(around.replace("{}", template), value, field=field)
         if written is None:
@@ -161,8 +161,8 @@ def test_a_value_is_one_piece_of_an_address(template: str, value: str, written: 
 )
 def test_an_address_whose_host_or_scheme_a_value_would_change_cannot_be_saved(template: str):
     assert shown(template, ".evil.example", field="ctaUrl").unresolved == ("x",)
-    assert [path for path, _ in flaws({"ctaUrl": template})] == ["content.ctaUrl"]
-    assert flaws({"body": f'<a href="{template}">'})
+    assert [path for path, _ in faults({"ctaUrl": template})] == ["content.ctaUrl"]
+    assert faults({"body": f'<a href="{template}">'})
 
 
 @given(
@@ -171,7 +171,7 @@ def test_an_address_whose_host_or_scheme_a_value_would_change_cannot_be_saved(te
     ),
     *[st.text("ab./\\%:@?#\t\n &;2eEfF") | st.sampled_from(RUNNING) for _ in "xy"],
 )
-def test_whatever_the_values_the_host_and_the_depth_of_an_address_stay(template: str, x: str, y: str):
+def test_no_value_changes_the_host_or_the_depth_of_an_address(template: str, x: str, y: str):
     found = shown(template, x, field="ctaUrl", y=y)
     if not found.unresolved:
         before = urlsplit(template.replace("{x}", "v").replace("{y}", "v"))

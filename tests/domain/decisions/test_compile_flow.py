@@ -24,7 +24,7 @@ CREDIT = {"field": "offer.categoryId", "value": "credit"}
         ({"includeStatuses": ["draft"]}, []),
     ],
 )
-def test_an_inventory_begins_with_what_is_in_scope(config: dict[str, Any], shown: list[str]):
+def test_an_inventory_contains_the_offers_in_scope(config: dict[str, Any], shown: list[str]):
     fields = flow(TOP)
     fields["published"][0]["config"] = config
     assert offers_of(decided(bank(decision_flow=[fields]), key="f")) == shown
@@ -39,7 +39,7 @@ def test_an_inventory_begins_with_what_is_in_scope(config: dict[str, Any], shown
         ({"placementMatchMode": "none"}, {"loan-hero", "loan-side", "card-web", "save-web", "fund-web"}),
     ],
 )
-def test_creatives_fit_placements(config: dict[str, Any], creatives: set[str]):
+def test_creatives_are_matched_to_placements(config: dict[str, Any], creatives: set[str]):
     own = [
         {"id": "loan-web", "offerId": "loan", "channelId": "web", "status": "paused"},
         {"id": "loan-hero", "offerId": "loan", "channelId": "web", "placementId": "p-hero"},
@@ -60,7 +60,7 @@ def test_creatives_fit_placements(config: dict[str, Any], creatives: set[str]):
         ([{"field": "customer.city", "value": "Bonn"}], "AND", []),
     ],
 )
-def test_a_filter_keeps_what_fulfils_its_conditions(conditions: list[Any], combinator: str, shown: list[str]):
+def test_a_filter_keeps_offers_that_fulfil_its_conditions(conditions: list[Any], combinator: str, shown: list[str]):
     node = {"type": "filter", "config": {"conditions": conditions, "combinator": combinator}}
     decision = decided(bank(decision_flow=[flow(node, TOP)]), key="f")
     assert offers_of(decision) == shown
@@ -114,13 +114,13 @@ def test_a_called_flow_runs_its_nodes_of_the_same_phase():
     assert len(decision.trace.removals) == 2
 
 
-def test_of_a_flow_that_cannot_be_called_nothing_is_known_so_that_nothing_passes():
+def test_a_call_of_a_flow_that_cannot_run_blocks_everything():
     decision = decided(bank(decision_flow=[flow(CALL, TOP)]), key="f")
     assert reasons_of(decision)["loan"] == "call_flow call_flow-2: flow gates is not active"
     assert decision.trace.problems == ["node call_flow-2: flow gates is not active"]
 
 
-def test_flows_that_call_each_other_for_ever_are_stopped():
+def test_flows_that_call_each_other_endlessly_are_stopped():
     loop = bank(
         decision_flow=[flow(CALL, key="f"), flow({"type": "call_flow", "config": {"flowKey": "f"}}, key="gates")]
     )
@@ -164,7 +164,7 @@ def test_computed_fields_of_categories_come_first_in_every_flow():
     assert items == {"loan": {"twice": 180, "more": 181}, "card": {"twice": 140}, "save": {}, "fund": {}}
 
 
-def test_an_offer_whose_content_lacks_a_value_gives_its_place_to_the_next():
+def test_the_next_offer_replaces_one_whose_content_lacks_a_value():
     creative = {"id": "loan-web", "offerId": "loan", "channelId": "web", "content": {"headline": "Dear {{first_name}}"}}
     catalogue = bank(creative=[creative], decision_flow=[flow(TOP)])
     decision = decided(catalogue, key="f", limit=2)

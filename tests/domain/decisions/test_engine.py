@@ -1,4 +1,4 @@
-"""Decisions of a small bank, in full."""
+"""Decisions for customers of a small bank, from request to trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from rapport.domain.decisions.facts import CustomerFacts, ReservedImpression, TenantFacts
 from rapport.domain.decisions.trace import Stage
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
-from tests.domain.decisions.world import DAY_MS, HOUR_MS, NOW_MS, Subject
+from tests.domain.decisions.small_catalogue import DAY_MS, HOUR_MS, NOW_MS, Subject
 
 LOAN_ON_WEB = Subject("loan", "loan-web", "web")
 CARD_ON_WEB = Subject("card", "card-web", "web")
@@ -46,7 +46,7 @@ RICH_BANK = bank(
 )
 
 
-def test_the_base_flow_shows_all_offers_by_priority_and_variety():
+def test_the_base_flow_ranks_all_offers_by_priority_and_diversity():
     decision = decided(bank())
     assert [(i.rank, i.offer_id, i.creative_id, i.score, i.propensity) for i in decision.items] == [
         (1, "loan", "loan-web", 0.9, 1.0),
@@ -59,7 +59,7 @@ def test_the_base_flow_shows_all_offers_by_priority_and_variety():
     assert (decision.flow_key, decision.flow_version, decision.control_group) == ("base", 1, False)
 
 
-def test_rules_policies_and_places_are_all_explained():
+def test_every_removed_offer_has_a_reason():
     facts = CustomerFacts(
         attributes={"age": 40},
         reservations=[ReservedImpression(LOAN_ON_WEB, NOW_MS - HOUR_MS * hour) for hour in (1, 2, 3)],
@@ -88,7 +88,7 @@ def test_rules_policies_and_places_are_all_explained():
     assert decision.trace.stages[4] == Stage(stage="contact_policy", node="contact_policy", candidates=4, passed=3)
 
 
-def test_who_does_not_qualify_is_told_why():
+def test_a_failed_qualification_rule_is_the_reason():
     decision = decided(RICH_BANK, CustomerFacts(attributes={"age": 17}, segments=frozenset({"savers"})))
     assert offers_of(decision) == ["save", "fund"]
     assert reasons_of(decision)["loan"] == "qualify adults: age is 17, wanted is gte 18"
@@ -105,12 +105,12 @@ def test_who_does_not_qualify_is_told_why():
         ({"channel_type": "sms", "channel_id": None}, []),
     ],
 )
-def test_a_request_narrows_what_is_shown(request_: dict[str, Any], shown: list[str]):
+def test_exclusions_and_limits_of_a_request_apply(request_: dict[str, Any], shown: list[str]):
     catalogue = bank(decision_flow=[flow({"type": "rank", "config": {"method": "top_score"}})])
     assert offers_of(decided(catalogue, key="f", **request_)) == shown
 
 
-def test_an_offer_is_shown_from_the_start_of_its_schedule_to_the_instant_before_its_end():
+def test_a_schedule_includes_its_start_and_excludes_its_end():
     schedule = {"startAt": "2026-03-18T12:30:00Z", "endAt": "2026-03-18T12:31:00Z"}
     catalogue = bank(offer=[{"id": "loan", "schedule": schedule}])
     assert "loan" not in offers_of(decided(catalogue, now_ms=NOW_MS - 1))
@@ -131,7 +131,7 @@ def test_an_offer_is_shown_from_the_start_of_its_schedule_to_the_instant_before_
         ({"email", "sms", "third_party"}, "web", None),
     ],
 )
-def test_nobody_is_shown_what_they_have_not_consented_to_whatever_the_flow(
+def test_consent_applies_in_every_flow(
     flows: list[dict[str, Any]], withheld: set[str], channel_type: str, missing: str | None
 ):
     key = "f" if flows else None
@@ -146,7 +146,7 @@ def test_nobody_is_shown_what_they_have_not_consented_to_whatever_the_flow(
     assert decision.funnel.after_contact_policy == 0
 
 
-def test_an_offers_own_caps_and_budget_hold_without_any_policy():
+def test_an_offers_own_caps_and_budget_apply_without_any_policy():
     catalogue = bank(
         offer=[{"id": "loan", "frequencyCaps": {"weekly": 2}}, {"id": "card", "budget": {"maxTotal": 10}}],
     )
@@ -180,7 +180,7 @@ def test_a_mandatory_offer_goes_first_until_that_expires():
         ("time_window", {"startHour": 1, "endHour": 2}, True),
     ],
 )
-def test_a_mandatory_offer_gets_past_what_is_bypassable(rule_type: str, config: dict[str, Any], *, shown: bool):
+def test_a_mandatory_offer_skips_bypassable_policies_only(rule_type: str, config: dict[str, Any], *, shown: bool):
     policy = {"id": "p", "ruleType": rule_type, "config": config, "scope": "global"}
     seen = CustomerFacts(
         segments=frozenset({"vip"}),
@@ -190,7 +190,7 @@ def test_a_mandatory_offer_gets_past_what_is_bypassable(rule_type: str, config: 
     assert offers_of(decided(bank(offer=[MANDATORY], contact_policy=[policy]), seen)) == (["fund"] if shown else [])
 
 
-def test_an_override_lets_its_offer_past_all_policies_but_not_past_its_own_cap():
+def test_an_override_skips_all_policies_but_not_the_offers_own_cap():
     policies = [
         {"id": "never", "ruleType": "time_window", "config": {"startHour": 1, "endHour": 2}, "scope": "global"},
         {"id": "still", "ruleType": "allow_override", "config": {}, "scope": "offer", "scopeId": "card", "priority": 1},
@@ -241,7 +241,7 @@ def test_a_rule_for_segments_is_applied_to_their_members_once(segments: list[str
     assert {one.offer_id: one.score for one in decision.trace.scores}["loan"] == scores
 
 
-def test_of_an_exclusive_group_one_decision_shows_one():
+def test_a_decision_shows_only_one_offer_of_an_exclusive_group():
     group = {"id": "g", "ruleType": "mutual_exclusion", "config": {"offerGroup": ["loan", "card"]}, "scope": "global"}
     decision = decided(bank(contact_policy=[group]))
     assert offers_of(decision) == ["loan", "save", "fund"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.catalogue_checks.lint import lint_catalogue
-from tests.domain.catalogue_parts import Fields, catalogue, flow, policy
+from tests.domain.catalogue_checks.catalogue_parts import Fields, catalogue, flow, policy
 
 WEB = {"channel": [{"id": "web", "name": "Web", "channelType": "web"}]}
 LOAN = {"offer": [{"id": "loan", "name": "Loan", "categoryId": "credit", "customFields": {"apr": 4}}]}
@@ -14,7 +14,7 @@ SOUND: dict[str, list[Fields]] = {**WEB, **LOAN, **SHOWN, "category": [{"id": "c
 
 
 def warnings(**parts: list[Fields]) -> list[tuple[str, str, str]]:
-    """The warnings about the sound catalogue with other parts, but for those of tests/domain/test_lint_gates.py."""
+    """Lint the sound catalogue with changed parts; warnings that test_lint_eligibility.py covers are left out."""
     found = lint_catalogue(catalogue({**SOUND, **parts}))
     return [(one.code, one.id, one.field) for one in found if not one.code.startswith("gate_")]
 
@@ -38,7 +38,7 @@ def test_a_sound_catalogue_gets_no_warning():
 LOOKS_AHEAD = {"attribute": "a", "operator": "regex", "value": "(?=a)"}
 
 
-def test_what_was_stored_with_a_pattern_of_another_dialect_is_named():
+def test_a_stored_pattern_of_a_former_dialect_is_reported():
     rule = {"id": "r", "name": "R", "ruleType": "attribute_condition", "scope": "global", "config": LOOKS_AHEAD}
     found = lint_catalogue(
         catalogue(
@@ -70,7 +70,7 @@ def test_policies_that_do_nothing_or_contradict_themselves(fields: Fields, expec
     assert warnings(contact_policy=[policy(**fields)]) == [(expected[0], "p", expected[1])]
 
 
-def test_a_policy_that_matches_something_in_one_of_its_scopes_is_sound():
+def test_a_policy_with_one_matching_scope_gets_no_warning():
     scopes = [{"scope": "offer", "scopeId": "gone"}, {"scope": "offer", "scopeId": "loan"}]
     assert warnings(contact_policy=[policy(scopes=scopes)]) == []
 
@@ -118,7 +118,7 @@ def test_offers_without_a_creative_and_offers_that_no_flow_returns():
     assert found == [("offer_never_returned", "card", ""), ("offer_without_creative", "card", "")]
 
 
-def test_an_offer_that_ends_before_it_begins_or_may_be_shown_more_a_day_than_ever():
+def test_an_offer_with_a_contradictory_schedule_or_budget_is_reported():
     loan = {
         **LOAN["offer"][0],
         "schedule": {"startAt": "2026-03-01T00:00:00Z", "endAt": "2026-02-01T00:00:00Z"},
@@ -150,7 +150,7 @@ def test_flows_that_can_never_return_anything(inventory: Fields, nodes: list[Fie
     assert warnings(decision_flow=[dead]) == [("flow_returns_nothing", "f", f"published.{at}")]
 
 
-def test_a_flow_that_requires_creatives_returns_nothing_where_there_are_none():
+def test_a_flow_that_requires_creatives_returns_nothing_without_any():
     found = warnings(creative=[], decision_flow=[flow({"id": "match", "type": "match_creatives"})])
     assert ("flow_returns_nothing", "f", "published.match") in found
 
@@ -165,7 +165,7 @@ def test_a_flow_that_requires_creatives_returns_nothing_where_there_are_none():
         [("customer.tier", "neq", "gold"), ("customer.tier", "neq", "silver")],
     ],
 )
-def test_conditions_that_somebody_may_fulfil_are_sound(conditions: list[tuple[str, str, Any]]):
+def test_conditions_that_can_be_fulfilled_get_no_warning(conditions: list[tuple[str, str, Any]]):
     assert warnings(decision_flow=[flow(filtering(*conditions))]) == []
 
 
@@ -175,13 +175,13 @@ def test_flows_that_no_request_can_run_and_nodes_that_do_nothing():
     assert warnings(decision_flow=[{"id": "g", "key": "g", "name": "G"}]) == [("flow_not_published", "g", "")]
 
 
-def test_of_two_flows_for_the_same_requests_the_second_is_named():
+def test_the_second_of_two_flows_for_the_same_requests_is_reported():
     route = {"channelId": "web", "placementId": None}
     flows = [flow(id=key, key=key, name=key, routes=[route], isDefault=True) for key in ("b", "a")]
     assert warnings(decision_flow=flows) == [("flow_shadowed", "b", "isDefault"), ("flow_shadowed", "b", "routes[0]")]
 
 
-def test_names_that_repeat_are_named_unless_the_entities_belong_to_different_things():
+def test_repeated_names_are_reported_unless_the_parents_differ():
     twin = {**LOAN["offer"][0], "id": "loan2", "name": "LOAN"}
     other = {"id": "c2", "name": "c", "offerId": "loan2", "channelId": "web"}
     assert warnings(offer=[*LOAN["offer"], twin], creative=[*SHOWN["creative"], other]) == [
@@ -193,7 +193,7 @@ def test_names_that_repeat_are_named_unless_the_entities_belong_to_different_thi
     assert warnings(offer=[*LOAN["offer"], archived]) == []
 
 
-def test_paused_entities_are_not_looked_at():
+def test_paused_entities_are_ignored():
     paused = {"status": "paused"}
     assert (
         warnings(

@@ -13,8 +13,7 @@ from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, Subject, TenantFacts
 from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer
 from rapport.domain.decisions.scoring.factors import OBJECTIVES
-from tests.domain.decisions.world import DAY_MS, NOW_MS
-from tests.domain.scoring.arena import (
+from tests.domain.decisions.scoring.scoring_runs import (
     candidate,
     catalogue,
     constant,
@@ -26,6 +25,7 @@ from tests.domain.scoring.arena import (
     score,
     scores_of,
 )
+from tests.domain.decisions.small_catalogue import DAY_MS, NOW_MS
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_each_method_scores_as_documented(method: str, value: float):
     assert score(run, method=method)["loan"] == pytest.approx(value)
 
 
-def test_the_factors_of_the_formula_are_written_down():
+def test_the_factors_of_the_formula_are_in_the_explanation():
     customer = CustomerFacts(
         attributes={"preferred_channel": "email", "interests": ["credit"]},
         segments=frozenset({"vip"}),
@@ -85,7 +85,7 @@ def test_an_expression_gives_the_score_and_never_stops_a_decision(expression: st
     assert bool(run.recorder.problems) == expression.endswith("*")
 
 
-def test_a_profile_gives_the_exponents_and_an_override_gives_those_of_its_offers():
+def test_a_profile_gives_the_exponents_and_an_override_replaces_them():
     profiles = catalogue(
         profiles=[
             RankingProfile(id="sales", name="s", key="s", weights={"conversion": 0.5, "margin": 0.5}),
@@ -107,7 +107,7 @@ def test_a_profile_gives_the_exponents_and_an_override_gives_those_of_its_offers
 
 
 @pytest.mark.parametrize(("scope", "value"), [("productType", "cards"), ("channel", "email"), ("channel", "mail")])
-def test_overrides_look_at_product_types_and_channels(scope: str, value: str):
+def test_overrides_apply_to_product_types_and_channels(scope: str, value: str):
     profiles = catalogue(profiles=[RankingProfile(id="p", name="p", key="p", weights={"propensity": 1.0})])
     run = run_of(candidate(offer("card", product_type="cards"), channel="mail"), "loan", ready=profiles)
     score(run, method="formula", strategyOverrides=[{"scope": scope, "value": value, "profileId": "p"}])
@@ -132,7 +132,7 @@ def test_levers_of_node_and_request_and_of_offer_and_category_multiply():
 
 
 @pytest.mark.parametrize("method", ["priority_weighted", "propensity", "formula"])
-def test_the_floor_drops_offers_with_a_smaller_propensity_but_no_mandatory_one(method: str):
+def test_the_floor_removes_offers_below_it_except_mandatory_ones(method: str):
     run = run_of("loan", "card", candidate(offer("law", mandatory=True)), propensities={"loan": 0.2, "law": 0.1})
     assert set(score(run, method=method, floor=0.3)) == {"card", "law"}
     (removal,) = run.recorder.removals
@@ -167,7 +167,7 @@ def test_a_model_that_fails_is_bypassed_for_all_candidates_that_depend_on_it(ver
     assert "model m of node n was left out" in run.recorder.problems[0]
 
 
-def test_a_model_that_cannot_even_begin_is_bypassed():
+def test_a_model_that_fails_to_start_is_bypassed():
     def begin(_context: Context, _random: Random) -> CandidateScorer:
         raise KeyError("weights")
 
@@ -177,13 +177,13 @@ def test_a_model_that_cannot_even_begin_is_bypassed():
 
 
 @pytest.mark.parametrize(("key", "circuits"), [("m", frozenset({"m"})), ("gone", frozenset())])
-def test_a_model_with_an_open_circuit_is_not_asked_and_one_that_is_gone_cannot_be(key: str, circuits: frozenset[str]):
+def test_a_model_that_is_missing_or_has_an_open_circuit_is_not_called(key: str, circuits: frozenset[str]):
     run = run_of("loan", ready=catalogue([constant("m", 0.9)]), open_circuits=circuits)
     assert score(run, method="propensity", modelKey=key) == {"loan": 0.5}
     assert run.failed_models == {key}
 
 
-def test_a_failed_model_that_no_candidate_depended_on_does_no_harm():
+def test_a_failed_model_that_no_candidate_depends_on_has_no_effect():
     evidence = {("offer", "loan"): Evidence(20, 80)}
     run = run_of("loan", open_circuits=frozenset({"m"}), tenant=TenantFacts(evidence=evidence))
     assert score(run, method="propensity", modelKey="m") == {"loan": 0.2}
@@ -195,7 +195,7 @@ PLENTY = TenantFacts(evidence={("offer", "loan"): Evidence(90, 10)})
 
 
 def _scores(split: dict[str, Any], **experiment: Any) -> list[tuple[float, str, float]]:
-    """Score, variant and share of 400 customers."""
+    """Return the score, variant and share of each of 400 customers."""
     experiments = (
         [Experiment(id="e", name="e", key="e", champion_model_id="id-champ", **experiment)] if experiment else []
     )
@@ -208,7 +208,7 @@ def _scores(split: dict[str, Any], **experiment: Any) -> list[tuple[float, str, 
     return found
 
 
-def test_an_experiment_says_which_model_scores_whom_and_keeps_its_holdout_from_models():
+def test_an_experiment_assigns_models_and_its_holdout_gets_none():
     found = _scores(
         {"experimentId": "e"},
         traffic_split=TrafficSplit(champion_pct=50),
@@ -223,7 +223,7 @@ def test_an_experiment_says_which_model_scores_whom_and_keeps_its_holdout_from_m
     }
 
 
-def test_weights_of_the_node_say_which_model_scores_whom():
+def test_weights_of_the_node_assign_models():
     found = _scores(
         {"champion": {"modelKey": "champ", "weight": 60}, "challengers": [{"modelKey": "two", "weight": 20}]}
     )
@@ -232,7 +232,7 @@ def test_weights_of_the_node_say_which_model_scores_whom():
 
 
 @pytest.mark.parametrize("split", [{"enabled": False, "experimentId": "e"}, {"experimentId": "gone"}])
-def test_without_a_running_experiment_the_named_model_scores(split: dict[str, Any]):
+def test_without_a_running_experiment_the_nodes_model_scores(split: dict[str, Any]):
     run = run_of("loan", ready=catalogue(MODELS))
     assert score(run, method="propensity", modelKey="one", championChallenger=split) == {"loan": 0.4}
 
@@ -252,7 +252,7 @@ def test_shadow_models_are_recorded_and_change_nothing_else():
 
 
 @pytest.mark.parametrize("by", ["tenant", "experiment"])
-def test_who_is_held_out_is_scored_by_priority_and_weight_alone(by: str):
+def test_the_holdout_is_scored_by_priority_and_weight_alone(by: str):
     everybody = Experiment(id="e", name="e", key="e", champion_model_id="id-champ", holdout_percent=100)
     run = run_of(
         candidate(offer("loan", priority=80), weight=50, fit=0.5),
@@ -284,7 +284,7 @@ ANYTHING = st.builds(
 
 
 @given(st.lists(ANYTHING, min_size=3, max_size=6, unique_by=lambda one: one.offer.id), st.data())
-def test_whether_another_offer_competes_changes_no_score(candidates: list[Candidate], data: st.DataObject):
+def test_scores_do_not_depend_on_competing_offers(candidates: list[Candidate], data: st.DataObject):
     shown = {one.offer.id: data.draw(st.integers(0, 10**6)) for one in candidates}
     tenant = TenantFacts(shown=shown, mean_shown=1 + sum(shown.values()) / len(shown))
     weights = dict.fromkeys(OBJECTIVES, 0.1)
@@ -306,7 +306,7 @@ EVERY_MODEL = catalogue([*MODELS, model("bandit", "thompson_bandit"), model("gre
 
 
 @given(st.lists(ANYTHING, max_size=8, unique_by=lambda one: one.offer.id), CONFIGS, st.integers(0, 9), st.data())
-def test_scores_lie_between_0_and_1_are_the_same_for_the_same_seed_and_do_not_rise_with_a_worse_fit(
+def test_scores_are_bounded_reproducible_and_monotonic_in_the_fit(
     candidates: list[Candidate], config: dict[str, Any], seed: int, data: st.DataObject
 ):
     first = score(run_of(*candidates, ready=EVERY_MODEL, seed=seed), **config)

@@ -45,7 +45,7 @@ def test_without_deduplication_each_placement_shows_its_best():
     assert places(decision) == {"p-hero": ["loan"], "p-side": ["loan", "card"]}
 
 
-def test_an_optimal_allocation_leaves_an_offer_to_the_placement_where_nothing_else_fits():
+def test_an_optimal_allocation_gives_an_offer_to_the_placement_that_needs_it():
     placements = [HERO, PlacementRequest(placement_id="p-side")]
     greedy = bank(creative=ONLY_LOAN_FITS_THE_SIDE, decision_flow=[flow(TOP)])
     assert places(decided(greedy, key="f", placements=placements)) == {"p-hero": ["loan"], "p-side": []}
@@ -53,7 +53,7 @@ def test_an_optimal_allocation_leaves_an_offer_to_the_placement_where_nothing_el
     assert places(decided(optimal, key="f", placements=placements)) == {"p-hero": ["card"], "p-side": ["loan"]}
 
 
-def test_a_flow_that_allocates_optimally_deduplicates_unless_the_request_says_otherwise():
+def test_optimal_allocation_deduplicates_unless_the_request_says_otherwise():
     placements = [HERO, PlacementRequest(placement_id="p-side")]
     optimal = bank(creative=ONLY_LOAN_FITS_THE_SIDE, decision_flow=[flow(TOP, OPTIMAL)])
     assert places(decided(optimal, key="f", placements=placements, deduplicate=None)) == {
@@ -87,7 +87,7 @@ def test_a_cap_counts_what_the_same_decision_shows_elsewhere(group: list[dict[st
     }
 
 
-def test_an_offers_own_cap_holds_over_all_placements():
+def test_an_offers_own_cap_applies_across_placements():
     catalogue = bank(
         offer=[{"id": "loan", "priority": 90, "frequencyCaps": {"daily": 1}}],
         decision_flow=[flow({"type": "contact_policy"}, TOP)],
@@ -115,7 +115,7 @@ def test_an_atomic_channel_stays_empty_if_one_of_its_placements_does():
     assert emptied.reason == "placement p-body of the same atomic channel stayed empty"
 
 
-def test_a_flow_can_overrule_the_coupling_of_channels():
+def test_a_flow_can_override_the_coupling_of_channels():
     partial = bank(creative=ONLY_THE_HEAD, decision_flow=[flow(TOP, couplingOverride="partial")])
     assert places(decided(partial, key="f", placements=[HEAD, BODY])) == {"p-head": ["loan"], "p-body": []}
     atomic = bank(
@@ -141,7 +141,7 @@ def test_placements_are_named_by_id_or_key():
     ]
 
 
-def test_a_key_that_several_channels_have_means_the_one_that_is_asked_for():
+def test_an_ambiguous_placement_key_means_the_one_on_the_requested_channel():
     catalogue = bank(placement=[{"id": "z-hero", "key": "hero", "channelId": "mail"}])
     by_id = resolve_request(catalogue, Request(customer_id="ann", placement_id="hero", channel_id="mail"))
     by_type = resolve_request(catalogue, Request(customer_id="ann", placement_id="hero", channel_type="email"))
@@ -164,5 +164,5 @@ def test_a_key_that_several_channels_have_means_the_one_that_is_asked_for():
         ),
     ],
 )
-def test_what_does_not_exist_is_a_problem(request_: Request, problem: str):
+def test_a_name_that_does_not_exist_is_a_problem(request_: Request, problem: str):
     assert resolve_request(bank(), request_).problems == (problem,)

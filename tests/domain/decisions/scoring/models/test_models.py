@@ -17,8 +17,8 @@ from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.facts import CustomerFacts, Evidence, TenantFacts
 from rapport.domain.decisions.model import DRAWS, ModelScore
 from rapport.domain.decisions.scoring.models.compile import compile_model
-from tests.domain.decisions.world import context
-from tests.domain.scoring.arena import candidate, model, offer
+from tests.domain.decisions.scoring.scoring_runs import candidate, model, offer
+from tests.domain.decisions.small_catalogue import context
 
 FIXTURE = {
     "name": "Credit first",
@@ -68,11 +68,11 @@ def test_a_scorecard_gives_the_documented_score_and_explains_each_rule():
         (130, "linear", 1.0),
     ],
 )
-def test_a_raw_score_is_put_between_0_and_1(base: float, normalization: str, score: float):
+def test_a_raw_score_is_scaled_to_0_to_1(base: float, normalization: str, score: float):
     assert ask({"baseScore": base, "normalization": normalization}).score == pytest.approx(score)
 
 
-def test_the_rules_of_a_scorecard_that_depend_on_the_candidate_are_asked_for_each():
+def test_scorecard_rules_about_the_candidate_are_evaluated_for_each():
     verdicts = compile_model(model("m", **FIXTURE)).begin(context(ANN), Random(1))
     loan, fund = (verdicts(candidate(offer(one, category_id=one))) for one in ("credit", "funds"))
     assert loan.explanation["rawScore"] - fund.explanation["rawScore"] == 10
@@ -114,7 +114,7 @@ def test_a_field_without_a_value_fulfils_no_rule_of_a_scorecard(operator: str):
         ("epsilon_greedy", {"epsilon": 1.5, "arms": {"a": {"alpha": -1}}}, {"epsilon", "arms"}),
     ],
 )
-def test_a_model_that_cannot_be_used_names_every_fault(model_type: str, config: dict[str, Any], faults: set[str]):
+def test_a_faulty_model_config_reports_every_fault(model_type: str, config: dict[str, Any], faults: set[str]):
     with pytest.raises(ConfigError) as caught:
         compile_model(model("m", model_type, **config))
     assert {field for field, _ in caught.value.faults} == faults
@@ -138,20 +138,20 @@ def test_logistic_regression_agrees_with_numpy(bias: float, terms: list[tuple[fl
     assert contributions == sorted(contributions, reverse=True)
 
 
-def test_truth_counts_as_1_and_a_missing_value_or_a_text_as_nothing():
+def test_true_counts_as_1_and_a_missing_value_or_a_text_as_0():
     weights = {"customer.vip": 2.0, "customer.age": 1.0, "customer.name": 1.0}
     customer = CustomerFacts(attributes={"vip": True, "name": "Ann"})
     assert ask({"weights": weights}, "logistic_regression", customer=customer).explanation["z"] == 2
 
 
-def test_thompson_draws_from_what_is_believed_about_an_offer():
+def test_thompson_draws_from_the_posterior_of_an_offer():
     tenant = TenantFacts(evidence={("offer", "loan"): Evidence(30, 70)})
     draws = [ask({}, "thompson_bandit", tenant=tenant, seed=seed).score for seed in range(1_000)]
     assert np.mean(draws) == pytest.approx(stats.beta(31, 71).mean(), abs=0.01)
     assert stats.kstest(draws, stats.beta(31, 71).cdf).pvalue > 0.001
 
 
-def test_arms_take_the_place_of_the_prior_and_evidence_comes_on_top():
+def test_arms_replace_the_prior_and_evidence_is_added():
     tenant = TenantFacts(evidence={("offer", "loan"): Evidence(3, 7)})
     prior = {"prior": {"alpha": 2, "beta": 2}}
     assert ask(prior, "thompson_bandit", tenant=tenant).explanation["alpha"] == 5
@@ -166,7 +166,7 @@ def test_creatives_of_one_offer_share_a_draw():
     assert verdicts(candidate("loan")).score != verdicts(candidate("card")).score
 
 
-def test_epsilon_greedy_explores_in_its_share_of_decisions_and_for_all_offers_at_once():
+def test_epsilon_greedy_explores_in_its_share_for_all_offers_of_a_decision():
     tenant = TenantFacts(evidence={("offer", "loan"): Evidence(30, 69)})
     scorer = compile_model(model("m", "epsilon_greedy", epsilon=0.2))
     explored = 0
@@ -180,7 +180,7 @@ def test_epsilon_greedy_explores_in_its_share_of_decisions_and_for_all_offers_at
 
 
 @pytest.mark.parametrize("model_type", ["thompson_bandit", "epsilon_greedy"])
-def test_the_prospects_of_a_bandit_hold_what_it_drew_and_their_weights_add_up_to_1(model_type: str):
+def test_a_bandits_distribution_contains_its_draw_and_its_weights_add_up_to_1(model_type: str):
     for seed in range(20):
         scored = ask({"epsilon": 0.3} if model_type == "epsilon_greedy" else {}, model_type, seed=seed)
         assert scored.distribution is not None

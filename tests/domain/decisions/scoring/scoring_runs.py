@@ -1,4 +1,4 @@
-"""Offers that compete, and runs of a flow over them."""
+"""Runs of single scoring and ranking nodes on competing offers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates
 from rapport.domain.decisions.trace import ScoreRecord, TraceRecorder
-from tests.domain.decisions.world import NOW_MS
+from tests.domain.decisions.small_catalogue import NOW_MS
 
 WEB = Channel(id="web", name="Web", channel_type="web")
 MAIL = Channel(id="mail", name="Mail", channel_type="email")
@@ -30,33 +30,33 @@ CHANNELS = {"web": WEB, "mail": MAIL}
 
 
 def offer(offer_id: str, **fields: Any) -> Offer:
-    """An offer with a priority of 50."""
+    """Make an offer with priority 50."""
     return Offer(id=offer_id, name=offer_id, **fields)
 
 
 def candidate(
     of: Offer | str, *, creative: str | None = None, channel: str = "web", weight: float = 100, fit: float = 1.0
 ) -> Candidate:
-    """An offer with a creative, by default one of its own on the web."""
+    """Make a candidate with a creative, by default on the web."""
     one = offer(of) if isinstance(of, str) else of
     shown = Creative(id=creative or f"{one.id}-{channel}", name="", offer_id=one.id, channel_id=channel, weight=weight)
     return Candidate(one, shown, CHANNELS[channel], fit=fit)
 
 
 def model(key: str, model_type: Any = "scorecard", **config: Any) -> Model:
-    """A model; its id is the key with ``id-`` before it."""
+    """Make a model; its id is ``id-`` and the key."""
     return Model(id=f"id-{key}", name=key, key=key, model_type=model_type, config=config)
 
 
 def constant(key: str, score: float) -> Model:
-    """A model that gives every candidate the same score."""
+    """Make a model that gives every candidate the same score."""
     return model(key, normalization="linear", baseScore=score * 100)
 
 
 def catalogue(
     models: Iterable[Model] = (), experiments: Iterable[Experiment] = (), profiles: Iterable[RankingProfile] = ()
 ) -> Catalogue:
-    """What scoring needs of a catalogue."""
+    """Compile a catalogue of the entities that scoring uses."""
     entities = {"model": models, "experiment": experiments, "ranking_profile": profiles}
     return compile_catalogue("1", entities)
 
@@ -72,17 +72,17 @@ def run_of(
     customer_id: str = "ann",
     **request: Any,
 ) -> Run:
-    """A flow that has come to its score node.
+    """Make a run before its score node.
 
     Args:
-        candidates: Or ids of offers.
-        ready: A catalogue.
-        scorers: On top of the catalogue's.
-        customer: What is known of the customer.
-        tenant: What all customers did.
-        seed: Of chance.
-        open_circuits: Models that are not asked.
-        customer_id: Whom models and creatives are picked for.
+        candidates: Candidates or ids of offers.
+        ready: Compiled catalogue; None for an empty one.
+        scorers: Scorers by key that are added to the catalogue's.
+        customer: Facts of the customer.
+        tenant: Facts of the tenant.
+        seed: Seed of random draws.
+        open_circuits: Keys of models that are not called.
+        customer_id: Id to which models and creatives are assigned.
         request: Fields of the request.
     """
     ready = ready or catalogue()
@@ -100,35 +100,35 @@ def run_of(
 
 
 def score(run: Run, **config: Any) -> dict[str, float]:
-    """Scores by offer, after a score node with a config as JSON writes it."""
+    """Run a score node with a config in JSON names; return the scores by offer id."""
     score_candidates(run, msgspec.convert(config, ScoreConfig))
     return scores_of(run)
 
 
 def optimize(run: Run, **config: Any) -> dict[str, float]:
-    """Scores by offer, after an optimize node."""
+    """Run an optimize node; return the scores by offer id."""
     optimize_candidates(run, msgspec.convert(config, OptimizeConfig))
     return scores_of(run)
 
 
 def rank(run: Run, method: str, most: int = 5) -> list[str]:
-    """Ids of offers in their order, after a rank node."""
+    """Run a rank node; return the ids of the offers in order."""
     rank_candidates(run, msgspec.convert({"method": method, "maxCandidates": most}, RankConfig))
     return [one.offer.id for one in run.candidates]
 
 
 def scores_of(run: Run) -> dict[str, float]:
-    """The scores of a run's candidates by offer."""
+    """Return the scores of a run's candidates by offer id."""
     return {one.offer.id: one.score or 0.0 for one in run.candidates}
 
 
 def record_of(run: Run, offer_id: str) -> ScoreRecord:
-    """The newest record of an offer's score."""
+    """Return the latest score record of an offer."""
     return [record for record in run.recorder.scores if record.offer_id == offer_id][-1]
 
 
 def with_scores(scores: Sequence[tuple[Offer, float]], **options: Any) -> Run:
-    """A run whose candidates have scores already."""
+    """Make a run whose candidates have scores."""
     run = run_of(*(candidate(one) for one, _ in scores), **options)
     for one, (_, given) in zip(run.candidates, scores, strict=True):
         one.score = given

@@ -1,4 +1,4 @@
-"""What is left out, skipped, asked too early or decided by somebody else is said by the linter."""
+"""Linter of eligibility: required nodes that are left out or skipped, and values that requests decide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.catalogue_checks.lint import lint_catalogue
-from tests.domain.catalogue_parts import END, Fields, catalogue, flow, policy
+from tests.domain.catalogue_checks.catalogue_parts import END, Fields, catalogue, flow, policy
 
 WEB = [{"id": "web", "name": "Web", "channelType": "web"}]
 LOAN = [{"id": "loan", "name": "Loan", "customFields": {"apr": 4}}]
@@ -26,7 +26,7 @@ def rule(**fields: Any) -> Fields:
     return {"id": "r", "name": "R", "ruleType": "attribute_condition", "config": ADULT, "scope": "global", **fields}
 
 
-def test_a_flow_that_leaves_gates_out_or_skips_them():
+def test_flows_that_leave_out_or_skip_required_nodes():
     parts = {"contact_policy": [policy()], "qualification_rule": [rule()]}
     left_out = [("gate_left_out", "f", "published")] * 3
     assert said(**parts, decision_flow=[flow(isDefault=True)]) == left_out
@@ -36,13 +36,13 @@ def test_a_flow_that_leaves_gates_out_or_skips_them():
     assert said(decision_flow=[flow(MATCH, isDefault=True)]) == []
 
 
-def test_a_gate_in_a_flow_that_is_called_is_not_left_out():
+def test_a_required_node_in_a_called_flow_is_not_left_out():
     called = flow(*GATES, id="g", key="g", name="G", isDefault=True)
     calling = flow({"id": "call", "type": "call_flow", "config": {"flowKey": "g"}})
     assert said(contact_policy=[policy()], decision_flow=[called, calling]) == []
 
 
-def test_a_gate_before_the_creatives_are_known():
+def test_a_policy_node_before_match_creatives():
     assert said(decision_flow=[flow(GATES[1], MATCH, isDefault=True)]) == [("gate_too_early", "f", "published")]
 
 
@@ -82,11 +82,13 @@ def test_a_gate_before_the_creatives_are_known():
         ),
     ],
 )
-def test_what_does_nothing_or_not_what_it_seems_to(parts: dict[str, list[Fields]], expected: tuple[str, str, str]):
+def test_entities_that_do_nothing_or_not_what_they_seem_to_do(
+    parts: dict[str, list[Fields]], expected: tuple[str, str, str]
+):
     assert said(**parts) == [expected]
 
 
-def test_a_rule_about_an_attribute_that_no_schema_has_or_that_requests_send():
+def test_rules_about_attributes_that_no_schema_has_or_that_requests_set():
     def schema(**field: Any) -> list[Fields]:
         return [{"id": "s", "name": "S", "key": "s", "fields": [{"dataType": "number", **field}]}]
 
@@ -117,7 +119,7 @@ def test_a_rule_about_an_attribute_that_no_schema_has_or_that_requests_send():
         ("{source}", "", "customer.name"),
     ],
 )
-def test_a_placeholder_that_may_have_no_value(headline: str, formula: str, missing: str):
+def test_a_placeholder_that_can_lack_a_value(headline: str, formula: str, missing: str):
     fields = [{"name": "base", "formula": "attributes.rate"}, {"name": "rate", "formula": formula}]
     compute = {"id": "compute", "type": "compute", "config": {"fields": fields if formula else []}}
     published = [{"id": "inventory", "type": "inventory"}, MATCH, END[0], compute, END[1]]

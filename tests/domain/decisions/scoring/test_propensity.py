@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rapport.domain.decisions.facts import Evidence, TenantFacts
-from tests.domain.scoring.arena import candidate, catalogue, constant, model, offer, record_of, run_of, score
+from tests.domain.decisions.scoring.scoring_runs import (
+    candidate,
+    catalogue,
+    constant,
+    model,
+    offer,
+    record_of,
+    run_of,
+    score,
+)
 
 MODELS = catalogue([constant("m", 0.9), model("bandit", "thompson_bandit")])
 ENOUGH = {("category", "credit"): Evidence(4, 16), ("channel", "web"): Evidence(6, 14), ("global", ""): Evidence(4, 6)}
@@ -48,26 +57,26 @@ def test_propensity_comes_from_the_nearest_level_with_enough_evidence(
     assert explanation["value"] == found
 
 
-def test_a_blend_says_what_it_was_worked_out_of():
+def test_a_blend_explains_its_inputs():
     _, explanation = resolve({**ENOUGH, ("offer", "loan"): Evidence(10, 30)})
     assert (explanation["positive"], explanation["negative"], explanation["smoothingWeight"]) == (10, 30, 10)
     assert explanation["fallback"] == {"level": "category", "positive": 4, "negative": 16, "value": 0.2}
 
 
-def test_what_the_caller_gives_comes_first():
+def test_a_propensity_in_the_request_takes_precedence():
     found, explanation = resolve({("offer", "loan"): Evidence(10, 40)}, "bandit", propensities={"loan": 0.7})
     assert (found, explanation["level"]) == (0.7, "request")
     assert resolve({}, propensities={"loan": 1.7})[0] == 1
     assert resolve({}, propensities={"loan": float("nan")})[1]["level"] == "default"
 
 
-def test_a_bandit_decides_whatever_the_evidence_because_it_has_it_in_itself():
+def test_a_bandit_takes_precedence_over_evidence_that_it_already_includes():
     _, explanation = resolve({("offer", "loan"): Evidence(10, 40)}, "bandit")
     assert (explanation["level"], explanation["alpha"], explanation["beta"]) == ("model", 11, 41)
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.floats(0, 1))
-def test_a_propensity_lies_between_the_rate_and_what_is_known_beside_it(positive: int, negative: int, fallback: float):
+def test_a_blend_lies_between_the_rate_and_the_fallback(positive: int, negative: int, fallback: float):
     run = run_of(
         "loan",
         ready=catalogue([constant("m", fallback)]),

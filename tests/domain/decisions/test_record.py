@@ -71,21 +71,21 @@ def through_json(record: Any, kind: Any) -> Any:
 
 
 @given(customers)
-def test_facts_of_a_customer_are_read_back_as_they_were(facts: CustomerFacts):
+def test_a_customers_facts_survive_the_round_trip(facts: CustomerFacts):
     assert restore_customer(through_json(record_customer(facts), CustomerRecord)) == facts
 
 
-def test_an_older_record_of_a_customer_without_consent_still_says_so():
+def test_an_older_record_keeps_the_missing_consent():
     assert restore_customer(CustomerRecord(has_consent=False)).withheld == {"marketing"}
 
 
 @given(requests)
-def test_requests_are_read_back_as_they_were(request: Request):
+def test_requests_survive_the_round_trip(request: Request):
     restored = restore_request(through_json(record_request(request), dict[str, Any]))
     assert replace(restored, placements=list(restored.placements)) == request
 
 
-def test_of_a_tenants_facts_only_what_was_looked_at_is_kept():
+def test_only_read_entries_of_a_tenants_facts_are_recorded():
     evidence = ReadTrackingMapping({("offer", "loan"): Evidence(3, 4), ("offer", "card"): Evidence(1, 1)})
     facts = TenantFacts(
         tenant_id="acme", time_zone="Asia/Tokyo", shown=ReadTrackingMapping({"loan": 7, "card": 2}), evidence=evidence
@@ -121,7 +121,7 @@ def record_of(removals: int, *, attributes: int = 0) -> DecisionRecord:
     )
 
 
-def test_a_record_that_is_too_large_loses_detail_of_its_trace_and_says_so_and_at_last_its_facts():
+def test_a_record_that_is_too_large_loses_trace_details_then_its_facts():
     whole = through_json(record_of(500), DecisionRecord)
     assert msgspec.json.decode(encode_record(whole, 1_000_000), type=DecisionRecord) == whole
     shorter = msgspec.json.decode(encode_record(whole, 40_000), type=DecisionRecord)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.inventory import Creative, PersonalizationVariable
 from rapport.domain.decisions.output.rendering import RenderedContent, render
 from rapport.domain.decisions.output.templates import TextFormat, detect_format
-from tests.domain.decisions.world import CustomerFacts, context, loan
+from tests.domain.decisions.small_catalogue import CustomerFacts, context, loan
 
 LAW = settings(max_examples=200, deadline=None)
 values = st.one_of(st.text(), st.text("<>&\"'{}\\/:;=` \n%x"), st.sampled_from(["{first_name}", "{{x}}", "</script>"]))
@@ -69,14 +69,14 @@ def text(template: str, fields: Mapping[str, Any], *variables: PersonalizationVa
         ({"x": {"an": "object"}}, [variable("x", fallback="f")], "f"),
     ],
 )
-def test_a_value_comes_from_the_first_place_that_has_one(
+def test_a_value_comes_from_the_first_source_that_has_one(
     fields: dict[str, Any], variables: list[PersonalizationVariable], shown: str
 ):
     assert text("Hi {x}!", fields, *variables) == f"Hi {shown}!"
     assert text("Hi {{ x }}!", fields, *variables) == f"Hi {shown}!"
 
 
-def test_what_has_no_value_is_reported_once_and_leaves_no_placeholder():
+def test_an_unresolved_placeholder_is_reported_once_and_removed():
     content = {"subject": "{x} {customer.y}", "body": "{x} {{#if z}} {{}}"}
     result = render(creative(content), {"x": None}.get)
     assert result == RenderedContent({"subject": " ", "body": "  "}, ("x", "customer.y", "#if z", "{{}}"))
@@ -95,7 +95,7 @@ def test_what_has_no_value_is_reported_once_and_leaves_no_placeholder():
         (["a"], None),
     ],
 )
-def test_values_are_written_as_customers_read_them(value: object, shown: str | None):
+def test_values_are_formatted_for_customers(value: object, shown: str | None):
     result = rendered("{x}", {"x": value})
     assert result.content["body"] == (shown or "")
     assert bool(result.unresolved) == (shown is None)
@@ -138,7 +138,7 @@ def test_values_are_not_searched_for_placeholders():
         ("webhook_payload", "body", "x={x}", TextFormat.PLAIN),
     ],
 )
-def test_the_form_of_a_field_follows_from_its_template_type_its_name_and_its_text(
+def test_the_format_of_a_field_depends_on_template_type_name_and_text(
     template_type: str, field: str, template: str, form: TextFormat
 ):
     assert detect_format(template_type, field, template) is form
@@ -164,7 +164,7 @@ def test_a_subject_stays_one_line():
         "<p onclick='a=\"{x}\"'>",
     ],
 )
-def test_no_value_is_put_into_the_code_of_a_page(template: str):
+def test_no_value_is_rendered_into_scripts_or_style_sheets(template: str):
     result = rendered(template, {"x": "x"}, template_type="email_html")
     assert result.unresolved == ("x",)
     assert "{x}" not in result.content["body"]
@@ -176,7 +176,7 @@ def test_braces_in_scripts_and_style_sheets_are_code():
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", " JavaScript :x", "data:text/html,x", "\tvbscript:x"])
-def test_an_address_that_runs_is_no_value(address: str):
+def test_an_executable_address_is_refused_as_a_value(address: str):
     assert rendered("{x}", {"x": address}, field="ctaUrl").unresolved == ("x",)
     assert rendered('<a href="{x}">', {"x": address}, template_type="email_html").unresolved == ("x",)
 
@@ -190,7 +190,7 @@ def test_a_value_may_be_a_whole_address():
 
 @LAW
 @given(value=values)
-def test_a_value_cannot_change_a_page(value: str):
+def test_a_value_cannot_change_the_structure_of_a_page(value: str):
     template = '<p title="{x}" lang=\'{x}\'>Hi {x}</p><a class=b href="https://x.example/?q={x}">{{x}}</a><!-- {x} -->'
     harmless = structure(template.replace("{{x}}", "y").replace("{x}", "y"))
     page = structure(text(template, {"x": value}, template_type="email_html"))
@@ -201,7 +201,7 @@ def test_a_value_cannot_change_a_page(value: str):
 
 @LAW
 @given(value=values)
-def test_a_value_arrives_whole_in_json(value: str):
+def test_a_value_survives_encoding_in_a_json_string(value: str):
     template = '{"a": {"b": "{x}"}, "c\\"": "Hi {{x}}!", "d": [{x}, {y}]}'
     body = json.loads(text(template, {"x": value, "y": True}, template_type="webhook_payload"))
     assert list(body) == ["a", 'c"', "d"]
@@ -222,13 +222,13 @@ def test_a_value_arrives_whole_in_json(value: str):
         ('1, "a": 2', '"1, \\"a\\": 2"'),
     ],
 )
-def test_without_quotes_around_it_a_value_is_a_json_value(value: object, written: str):
+def test_an_unquoted_value_in_json_is_a_json_value(value: object, written: str):
     assert text('{"a": {x}}', {"x": value}, template_type="webhook_payload") == f'{{"a": {written}}}'
 
 
 @LAW
 @given(value=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_a_value_arrives_whole_in_the_query_of_an_address(value: str):
+def test_a_value_survives_encoding_in_the_query_of_an_address(value: str):
     address = text("https://x.example/offer?q={x}&r=1#top", {"x": value}, field="ctaUrl")
     parts = urlsplit(address)
     assert (parts.netloc, parts.path, parts.fragment) == ("x.example", "/offer", "top")
@@ -262,7 +262,7 @@ PIECES = [
     template_type=st.sampled_from(["email_html", "sms_text", "web_banner", "webhook_payload"]),
     field=st.sampled_from(["subject", "body", "ctaUrl"]),
 )
-def test_no_placeholder_is_ever_left(template: str, value: str | None, template_type: str, field: str):
+def test_no_placeholder_remains_after_rendering(template: str, value: str | None, template_type: str, field: str):
     result = rendered(template, {"x": value, "customer.x": value}, template_type=template_type, field=field)
     shown, _, code = result.content[field].partition("<script>")
     assert "{{x}}" not in shown + code
@@ -279,7 +279,7 @@ def test_a_creative_is_rendered_for_a_candidate():
 
 
 def structure(page: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
-    """The tags of a page with their attributes."""
+    """Tags of a page with their attributes."""
     found: list[tuple[str, list[tuple[str, str | None]]]] = []
 
     class Reader(HTMLParser):

@@ -4,7 +4,7 @@ import pytest
 
 from rapport.domain.catalogue.strategy import RankingProfile
 from rapport.domain.decisions.facts import TenantFacts
-from tests.domain.scoring.arena import candidate, catalogue, offer, optimize, run_of, score
+from tests.domain.decisions.scoring.scoring_runs import candidate, catalogue, offer, optimize, run_of, score
 
 
 def test_optimize_replaces_scores_by_weighted_objectives_and_keeps_fit_and_levers():

@@ -1,4 +1,4 @@
-"""A small catalogue and a customer to decide about."""
+"""Small catalogue, and functions that apply single rules and policies of it to customer ann."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SAVE_ON_WEB: Final = Subject("save", "save-web", "web")
 
 
 def loan(**changes: Any) -> Candidate:
-    """The loan on the web."""
+    """Make a candidate of the loan on the web."""
     return Candidate(LOAN, LOAN_WEB, WEB, **changes)
 
 
@@ -50,12 +50,12 @@ def context(
     now_ms: int = NOW_MS,
     **request: Any,
 ) -> Context:
-    """A run about customer ann."""
+    """Make the context of a request for customer ann."""
     return Context(Request(customer_id="ann", **request), customer or CustomerFacts(), tenant or TenantFacts(), now_ms)
 
 
 def shown(window: Window, *subjects: Subject) -> CustomerFacts:
-    """A customer with one impression of each subject in a window."""
+    """Make the facts of a customer with one impression of each subject in a window."""
     counts: dict[Subject, Counts] = {}
     for subject in subjects:
         counts[subject] = counts.get(subject, Counts()).plus(Counts(impressions=1))
@@ -71,7 +71,7 @@ def evaluate_policy(
     scope: str = "global",
     scope_id: str | None = None,
 ) -> Verdict | None:
-    """What a policy says about a candidate, by default the loan on the web."""
+    """Return the verdict of a policy on a candidate, by default the loan on the web."""
     policy = ContactPolicy(
         id="p",
         name="p",
@@ -84,7 +84,7 @@ def evaluate_policy(
 
 
 def is_blocked(*arguments: Any, **options: Any) -> bool:
-    """Whether a policy applies and blocks."""
+    """Return whether a policy applies and blocks; arguments as for :func:`evaluate_policy`."""
     verdict = evaluate_policy(*arguments, **options)
     return verdict is not None and verdict.is_blocked
 
@@ -99,7 +99,7 @@ def qualifies(
     scope_id: str | None = None,
     stage: str = "eligibility",
 ) -> bool:
-    """Whether a rule lets a candidate pass."""
+    """Return whether a candidate passes a rule."""
     rule = QualificationRule(
         id="r",
         name="r",

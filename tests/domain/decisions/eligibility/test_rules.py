@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rapport.domain.decisions.facts import CustomerFacts
-from tests.domain.decisions.world import context, qualifies
+from tests.domain.decisions.small_catalogue import context, qualifies
 
 
 @pytest.mark.parametrize(
@@ -71,21 +71,21 @@ ADULT = {"attribute": "age", "operator": "gte", "value": 18}
         ("offer_attribute", {"attribute": "nothing", "value": 5}),
     ],
 )
-def test_what_is_not_known_does_not_make_eligible_unless_the_rule_says_so(rule_type: str, config: dict[str, Any]):
+def test_a_missing_value_is_not_eligible_unless_the_rule_says_so(rule_type: str, config: dict[str, Any]):
     assert not qualifies(rule_type, config, context())
     assert not qualifies(rule_type, {**config, "onMissing": "fail"}, context())
     assert qualifies(rule_type, {**config, "onMissing": "pass"}, context())
 
 
 @pytest.mark.parametrize("stage", ["fit", "match"])
-def test_at_other_stages_an_attribute_that_is_not_known_is_not_held_against_the_customer(stage: str):
+def test_a_missing_attribute_passes_at_other_stages(stage: str):
     assert qualifies("attribute_condition", ADULT, context(), stage=stage)
     assert not qualifies("attribute_condition", {**ADULT, "onMissing": "fail"}, context(), stage=stage)
     assert qualifies("propensity_threshold", {"minScore": 0.4}, context(), stage=stage)
     assert not qualifies("recency_check", {"attribute": "last_login", "maxDays": 10}, context(), stage=stage)
 
 
-def test_whether_there_is_a_value_can_be_asked():
+def test_presence_of_a_value_can_be_a_condition():
     assert not qualifies("attribute_condition", {"attribute": "age", "operator": "exists"}, context())
     assert qualifies("attribute_condition", {"attribute": "age", "operator": "not_exists"}, context())
 
@@ -127,7 +127,7 @@ def test_a_field_of_the_offer_is_compared(attribute: str, operator: str, value: 
 
 
 @pytest.mark.parametrize(("scope", "scope_id"), [("offer", "card"), ("channel", "mail"), ("category", "deposits")])
-def test_a_rule_says_nothing_outside_its_scope(scope: str, scope_id: str):
+def test_a_rule_gives_no_verdict_outside_its_scope(scope: str, scope_id: str):
     run = context()
     config = {"requiredSegments": ["nobody"]}
     assert qualifies("segment_required", config, run, scope=scope, scope_id=scope_id)

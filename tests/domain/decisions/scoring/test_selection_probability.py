@@ -14,7 +14,16 @@ from rapport.domain.decisions.node_types import RankConfig
 from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.selection_probability import estimate_selection_probabilities
-from tests.domain.scoring.arena import candidate, catalogue, model, offer, optimize, rank, run_of, score
+from tests.domain.decisions.scoring.scoring_runs import (
+    candidate,
+    catalogue,
+    model,
+    offer,
+    optimize,
+    rank,
+    run_of,
+    score,
+)
 
 BANDITS = catalogue([model("thompson", "thompson_bandit"), model("greedy", "epsilon_greedy", epsilon=0.3)])
 
@@ -30,7 +39,7 @@ def run_with(evidence: dict[str, tuple[int, int]], **options: Any) -> Run:
     return run_of(*evidence, ready=BANDITS, tenant=facts, **options)
 
 
-def test_without_chance_what_is_shown_has_1_and_the_rest_0():
+def test_without_random_draws_shown_offers_have_probability_1():
     run = run_of(*(candidate(offer(one, priority=priority)) for one, priority in (("a", 30), ("b", 20), ("c", 10))))
     score(run)
     assert probabilities(run, 2) == {"a": 1, "b": 1, "c": 0}
@@ -72,7 +81,7 @@ def test_epsilon_greedy_shows_the_best_offer_unless_it_explores():
 
 @pytest.mark.parametrize("key", ["thompson", "greedy"])
 @pytest.mark.parametrize("fitting", ["fit", "optimize"])
-def test_the_estimates_are_what_happens_over_many_decisions(key: str, fitting: str):
+def test_the_estimates_agree_with_frequencies_over_many_decisions(key: str, fitting: str):
     evidence = {"a": (3, 7), "b": (2, 8), "c": (1, 9), "d": (0, 0)}
     shown: Counter[str] = Counter()
     expected: Counter[str] = Counter()
@@ -105,7 +114,7 @@ def test_a_score_that_a_plug_in_multiplied_is_multiplied_in_every_case():
     st.integers(1, 5),
     st.integers(0, 99),
 )
-def test_probabilities_add_up_to_the_places_and_what_is_shown_is_possible(
+def test_probabilities_add_up_to_the_places_and_shown_offers_have_some(
     evidence: dict[str, tuple[int, int]], key: str, method: str, places: int, seed: int
 ):
     run = run_with(evidence, seed=seed)

@@ -8,7 +8,7 @@ from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, Win
 from tests.domain.decisions.bank import bank, decided, flow, offers_of, reasons_of
 
 
-def test_a_policy_that_cannot_be_read_blocks_everything():
+def test_a_policy_that_cannot_be_compiled_blocks_everything():
     catalogue = bank(contact_policy=[{"id": "p", "ruleType": "frequency_cap", "config": {}, "scope": "global"}])
     decision = decided(catalogue)
     assert decision.items == []
@@ -16,7 +16,7 @@ def test_a_policy_that_cannot_be_read_blocks_everything():
     assert catalogue.problems[0].startswith("contact policy p cannot be read and blocks everything")
 
 
-def test_nobody_fulfils_a_rule_that_cannot_be_read():
+def test_a_rule_that_cannot_be_compiled_blocks_everybody():
     rule = {"id": "r", "ruleType": "recency_check", "scope": "category", "scopeId": "credit"}
     catalogue = bank(qualification_rule=[rule])
     decision = decided(catalogue)
@@ -31,13 +31,13 @@ def test_nobody_fulfils_a_rule_that_cannot_be_read():
         ("qualification_rule", {"ruleType": "segment_required"}),
     ],
 )
-def test_a_scope_that_names_nothing_is_no_way_around(kind: str, fields: dict[str, Any]):
+def test_a_scope_without_an_id_blocks_instead_of_applying_to_nothing(kind: str, fields: dict[str, Any]):
     catalogue = bank(**{kind: [{"id": "p", "scope": "category", **fields}]})
     assert decided(catalogue).items == []
     assert "scopeId: scope category needs the id" in catalogue.problems[0]
 
 
-def test_what_else_cannot_be_read_is_left_out_and_named():
+def test_other_parts_that_cannot_be_compiled_are_left_out_and_reported():
     catalogue = bank(
         offer=[{"id": "loan", "schedule": {"startAt": "soon"}}],
         model=[{"id": "m", "key": "m", "modelType": "scorecard", "config": {"typo": 1}}],
@@ -58,7 +58,7 @@ def cap(**config: Any) -> dict[str, Any]:
     return {"id": "-".join(config), "ruleType": "frequency_cap", "config": config, "scope": "global"}
 
 
-def test_a_catalogue_knows_what_must_be_known_of_customers():
+def test_a_catalogue_derives_which_facts_its_policies_need():
     catalogue = bank(
         contact_policy=[
             cap(maxPerDay=1, timeZone="customer"),
@@ -132,7 +132,7 @@ def test_a_request_finds_its_flow_by_key_placement_channel_or_default():
     assert (found("draft"), found("off"), found("nothing")) == (None, None, None)
 
 
-def test_a_flow_of_another_version_is_run_as_it_is_given():
+def test_a_flow_of_another_version_is_compiled_when_used():
     catalogue = bank(decision_flow=[flow()])
     other = bank(
         decision_flow=[flow({"type": "filter", "config": {"conditions": [{"field": "offer.id", "value": "save"}]}})]
@@ -143,7 +143,7 @@ def test_a_flow_of_another_version_is_run_as_it_is_given():
 
 
 @pytest.mark.parametrize("kind", ["offer", "creative", "channel"])
-def test_only_what_is_active_is_shown(kind: str):
+def test_only_active_entities_are_shown(kind: str):
     paused = {
         "offer": {"id": "loan", "status": "paused"},
         "creative": {"id": "loan-web", "offerId": "loan", "channelId": "web", "status": "archived"},

@@ -1,4 +1,4 @@
-"""No flow gets around consent, caps and rules by leaving a node out, and explanations say what decisions do."""
+"""Consent, caps and rules apply even in flows that leave their nodes out, and explanations agree with decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from tests.domain.decisions.bank import CREATIVES, bank, decided, flow, offers_of, reasons_of
-from tests.domain.decisions.world import NOW_MS, shown
+from tests.domain.decisions.small_catalogue import NOW_MS, shown
 
 TOP = {"type": "rank", "config": {"method": "top_score"}}
 SAVERS = {"id": "savers", "ruleType": "segment_required", "config": {"requiredSegments": ["saver"]}}
@@ -21,13 +21,13 @@ HOURS = {"id": "hours", "ruleType": "time_window", "config": {"endHour": 1}, "sc
 
 
 def bare_flow(**fields: Any) -> dict[str, Any]:
-    """Inventory, score and answer: the shortest flow there is."""
+    """Make the shortest possible flow: inventory, score and response."""
     nodes = [{"id": kind, "type": kind} for kind in ("inventory", "score", "response")]
     return {"id": "f", "key": "f", "published": nodes, "publishedVersion": 1, **fields}
 
 
 def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> dict[str, Explanation]:
-    """What is said of each offer for the same request as a decision's."""
+    """Explain each offer for the request of a decision."""
     asked = Request(customer_id="ann", **{"channel_id": "web", **request})
     chosen = catalogue.choose_flow("f", None, None)
     assert chosen is not None, catalogue.problems
@@ -35,7 +35,7 @@ def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> 
     return {offer.id: explain(catalogue, offer, evaluation) for offer in catalogue.offers.values()}
 
 
-def test_a_flow_without_gates_runs_them_all_the_same():
+def test_required_nodes_run_in_a_flow_that_leaves_them_out():
     catalogue = bank(
         qualification_rule=[{**SAVERS, "scope": "category", "scopeId": "deposits"}],
         contact_policy=[HOURS],
@@ -61,7 +61,7 @@ def test_a_flow_without_gates_runs_them_all_the_same():
         (["match_creatives", "qualify", "contact_policy"], ["loan", "card", "save", "fund"]),
     ],
 )
-def test_a_flow_may_say_what_it_skips(skip: list[str], left: list[str]):
+def test_a_flow_can_skip_required_nodes_explicitly(skip: list[str], left: list[str]):
     catalogue = bank(
         qualification_rule=[{**SAVERS, "scope": "category", "scopeId": "deposits"}],
         contact_policy=[HOURS],
@@ -73,14 +73,14 @@ def test_a_flow_may_say_what_it_skips(skip: list[str], left: list[str]):
     assert sorted(one for one, said in found.items() if said.is_eligible) == sorted(left)
 
 
-def test_without_rules_and_creatives_a_flow_without_gates_lets_all_pass():
+def test_without_rules_and_creatives_a_flow_without_required_nodes_passes_all():
     fields = {"creative": [{**one, "status": "paused"} for one in CREATIVES], "decision_flow": [bare_flow()]}
     assert len(offers_of(decided(bank(**fields), key="f"))) == 4
 
 
 @pytest.mark.parametrize("skip", [[], ["match_creatives"], ["match_creatives", "qualify", "contact_policy"]])
-def test_consent_is_asked_for_the_channel_of_the_request(skip: list[str]):
-    """Whatever a flow skips; a candidate without a creative goes to the channel that is asked for."""
+def test_consent_is_required_for_the_channel_of_the_request(skip: list[str]):
+    """Consent applies whatever a flow skips; a candidate without a creative is shown on the requested channel."""
     catalogue = bank(decision_flow=[bare_flow(skip=skip)])
     customer = CustomerFacts(withheld=frozenset({"email"}))
     assert offers_of(decided(catalogue, customer, key="f", channel_id="mail")) == []
@@ -88,7 +88,7 @@ def test_consent_is_asked_for_the_channel_of_the_request(skip: list[str]):
     assert len(offers_of(decided(catalogue, customer, key="f", channel_id="web"))) == 4
 
 
-def test_a_contact_by_an_unknown_channel_needs_the_consent_of_all():
+def test_a_contact_on_an_unknown_channel_needs_consent_for_all_channels():
     catalogue = bank(decision_flow=[bare_flow(skip=["match_creatives"])])
     customer = CustomerFacts(withheld=frozenset({"sms"}))
     decision = decided(catalogue, customer, key="f", channel_id=None)
@@ -96,13 +96,13 @@ def test_a_contact_by_an_unknown_channel_needs_the_consent_of_all():
     assert "the customer has not consented to sms" in reasons_of(decision)["loan"]
 
 
-def test_a_channel_that_was_stored_without_a_type_needs_the_consent_of_all():
+def test_a_channel_stored_without_a_type_needs_consent_for_all_channels():
     catalogue = bank(channel=[{"id": "web"}], decision_flow=[flow(TOP)])
     assert offers_of(decided(catalogue, CustomerFacts(withheld=frozenset({"push"})), key="f")) == []
     assert len(offers_of(decided(catalogue, key="f"))) == 4
 
 
-def test_caps_of_creatives_hold_in_a_flow_that_does_not_match_them():
+def test_caps_of_creatives_apply_in_a_flow_without_match_creatives():
     cap = {"id": "cap", "ruleType": "frequency_cap", "config": {"maxPerDay": 1}, "scope": "creative", "scopeId": "*"}
     seen = shown(Window(WindowKind.CALENDAR, WindowUnit.DAY), Subject("loan", "loan-web", "web"))
     catalogue = bank(contact_policy=[cap], decision_flow=[bare_flow()])
@@ -123,7 +123,7 @@ def test_caps_of_creatives_hold_in_a_flow_that_does_not_match_them():
     ],
 )
 def test_explanations_agree_with_decisions(nodes: list[dict[str, Any]]):
-    """An offer is eligible if and only if a decision with room for all of them shows it; else there is a reason."""
+    """An offer is eligible if and only if a decision without a limit shows it; else there is a reason."""
     fund = {"id": "fund-web", "offerId": "fund", "channelId": "web", "content": {"headline": "{price}"}}
     catalogue = bank(
         offer=[{"id": "old", "schedule": {"endAt": "2020-01-01"}}, {"id": "bare"}, {"id": "draft", "status": "draft"}],
@@ -138,7 +138,7 @@ def test_explanations_agree_with_decisions(nodes: list[dict[str, Any]]):
     assert all(bool(said.reasons) is not said.is_eligible for said in found.values()), found
 
 
-def test_what_the_flow_does_not_apply_is_skipped():
+def test_a_rule_that_the_flow_does_not_apply_is_skipped():
     node = {"type": "contact_policy", "config": {"mode": "explicit", "ids": ["other"]}}
     found = explained(bank(contact_policy=[HOURS], decision_flow=[flow(node, TOP)]), CustomerFacts())["loan"]
     (ruling,) = [one for one in found.policies if one.id == "hours"]
@@ -147,7 +147,7 @@ def test_what_the_flow_does_not_apply_is_skipped():
 
 @pytest.mark.parametrize(("claimed", "named"), [("vip", []), ("savers", ["savers"]), ("Savers", ["Savers"])])
 def test_a_request_cannot_claim_a_segment_of_the_catalogue(claimed: str, named: list[str]):
-    """Who is in it is worked out; groups that the catalogue does not have are the caller's own."""
+    """Filters decide who is in a segment of the catalogue; other segments are the caller's own."""
     saver = {"id": "savers", "name": "Savers", "filters": [{"field": "customer.balance", "operator": "gt", "value": 0}]}
     rule = {"id": "r", "ruleType": "segment_required", "config": {"requiredSegments": [claimed]}}
     catalogue = bank(segment=[saver], qualification_rule=[rule], decision_flow=[flow(TOP)])

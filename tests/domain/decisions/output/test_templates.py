@@ -1,4 +1,4 @@
-"""Templates are read once, whatever is in them: their places and how long it takes."""
+"""Parsing of templates: positions of tags and attributes, limits, and linear time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIECES = ["<a<", "<a b='", "<p>{x}</p>", '<a href="{x}" ', "<{x}", "<script>{x}"
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_a_template_that_is_twice_as_long_takes_no_more_than_a_few_times_as_long(piece: str):
+def test_parsing_time_grows_about_linearly_with_the_template(piece: str):
     def seconds(times: int) -> float:
         began = time.thread_time()
         parse_template.__wrapped__("email_html", "body", piece * times)
@@ -33,7 +33,7 @@ def test_a_template_that_is_twice_as_long_takes_no_more_than_a_few_times_as_long
 @given(
     st.lists(st.sampled_from(["<a ", "<b", ">", '"', "'", "=", " ", "x", "<script>", "</script>", "{y}"])).map("".join)
 )
-def test_regions_and_attributes_lie_in_their_order_and_inside_each_other(text: str):
+def test_regions_and_attributes_are_ordered_and_nested(text: str):
     end = 0
     for region in find_regions(text):
         assert end <= region.start < region.end <= len(text)
@@ -44,7 +44,7 @@ def test_regions_and_attributes_lie_in_their_order_and_inside_each_other(text: s
             inner = attribute.end
 
 
-def test_what_is_too_much_for_a_template_is_said():
+def test_a_template_beyond_the_limits_is_reported():
     assert find_template_fault(*PLAIN, "x" * MAX_TEMPLATE + "{y}" * MAX_PLACEHOLDERS).startswith(
         "has 203,000 characters"
     )

@@ -14,7 +14,7 @@ from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.eligibility.policies import compile_policy
 from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, TenantFacts
 from rapport.domain.decisions.windows import ALL_TIME, Window, WindowKind, WindowUnit, WindowZone
-from tests.domain.decisions.world import (
+from tests.domain.decisions.small_catalogue import (
     CARD_ON_WEB,
     DAY_MS,
     HOUR_MS,
@@ -64,7 +64,7 @@ def test_a_cap_counts_what_its_scope_covers(scope: str, scope_id: str | None, *,
     assert is_blocked("frequency_cap", {"maxPerDay": 2}, run, scope=scope, scope_id=scope_id) is blocked
 
 
-def test_a_scope_that_does_not_cover_a_candidate_says_nothing():
+def test_a_scope_that_does_not_cover_a_candidate_gives_no_verdict():
     run = context(shown(TODAY, CARD_ON_WEB))
     assert evaluate_policy("frequency_cap", {"maxPerDay": 1}, run, scope="offer", scope_id="card") is None
 
@@ -106,7 +106,7 @@ def test_a_cap_counts_in_its_own_window(rule_type: str, config: dict[str, Any], 
     ("counts", "blocked"),
     [("impressions", False), ("contacts", True), ("responses", True), ("positive", True), ("converts", False)],
 )
-def test_a_cap_says_what_it_counts(counts: str, *, blocked: bool):
+def test_a_cap_counts_the_configured_events(counts: str, *, blocked: bool):
     facts = CustomerFacts(counts={TODAY: {LOAN_ON_WEB: Counts(positive=1)}})
     assert is_blocked("frequency_cap", {"maxPerDay": 1, "counts": counts}, context(facts)) is blocked
 
@@ -139,7 +139,7 @@ def test_a_cooldown_ends_when_its_hours_have_passed(hours_ago: float, *, blocked
     assert is_blocked("cooldown", {"cooldownHours": 24}, context(facts)) is blocked
 
 
-def test_a_cooldown_of_a_customer_without_contacts_lets_pass():
+def test_a_cooldown_passes_customers_without_contacts():
     assert not is_blocked("cooldown", {"cooldownHours": 24}, context())
 
 
@@ -162,7 +162,7 @@ def test_a_used_up_budget_blocks_its_offer(budget: Budget, today: int, ever: int
 
 @pytest.mark.parametrize(("days_ago", "blocked"), [(0, True), (6.9, True), (7, False)])
 @pytest.mark.parametrize("config", [{"afterOutcome": "dismiss"}, {"afterOutcome": ["x", "dismiss"]}])
-def test_a_customer_is_left_alone_after_an_outcome(config: dict[str, Any], days_ago: float, *, blocked: bool):
+def test_an_outcome_suppresses_contacts_for_some_days(config: dict[str, Any], days_ago: float, *, blocked: bool):
     facts = CustomerFacts(last_outcome_ms={("dismiss", LOAN_ON_WEB): NOW_MS - round(days_ago * DAY_MS)})
     assert is_blocked("outcome_based", {**config, "suppressForDays": 7}, context(facts)) is blocked
 
@@ -190,11 +190,11 @@ def test_an_excluded_segment_is_not_contacted():
         ({"startHour": 22, "endHour": 13}, False),
     ],
 )
-def test_contacts_are_allowed_in_their_hours(config: dict[str, Any], *, blocked: bool):
+def test_contacts_are_blocked_outside_allowed_hours(config: dict[str, Any], *, blocked: bool):
     assert is_blocked("time_window", config, context()) is blocked
 
 
-def test_hours_may_follow_the_customers_clock():
+def test_allowed_hours_may_follow_the_customers_time_zone():
     config = {"startHour": 21, "endHour": 22, "timeZone": "customer"}
     assert not is_blocked("time_window", config, context(CustomerFacts(time_zone="Asia/Tokyo")))
     assert is_blocked("time_window", config, context(CustomerFacts()))
@@ -202,7 +202,7 @@ def test_hours_may_follow_the_customers_clock():
     assert not is_blocked("time_window", {}, context(CustomerFacts(unknown_zone="CST")))
 
 
-def test_of_a_group_one_offer_is_shown():
+def test_a_group_shows_only_one_of_its_offers():
     config = {"offerGroup": ["loan", "card"], "withinDays": 7}
     seen = CustomerFacts(last_contact_ms={CARD_ON_WEB: NOW_MS - DAY_MS})
     verdict = evaluate_policy("mutual_exclusion", config, context(seen))
@@ -224,13 +224,13 @@ def test_a_refusal_suppresses_the_whole_category():
 
 
 @pytest.mark.parametrize(("value", "blocked"), [(None, False), (2.0, False), (3.0, True)])
-def test_a_metric_may_block(value: float | None, *, blocked: bool):
+def test_a_metric_condition_blocks(value: float | None, *, blocked: bool):
     facts = CustomerFacts(metrics={} if value is None else {"complaints": value})
     config = {"metric": "complaints", "operator": "gte", "value": 3}
     assert is_blocked("metric_condition", config, context(facts)) is blocked
 
 
-def test_an_override_asks_its_conditions():
+def test_an_override_applies_if_its_conditions_hold():
     config = {"conditions": [{"field": "attributes.urgent", "operator": "eq", "value": True}]}
     assert is_blocked("allow_override", config, context(attributes={"urgent": True}))
     assert not is_blocked("allow_override", config, context(attributes={"urgent": False}))
@@ -238,7 +238,7 @@ def test_an_override_asks_its_conditions():
 
 
 @pytest.mark.parametrize("rule_type", POLICY_TYPES)
-def test_every_type_names_what_is_wrong_with_its_config(rule_type: str):
+def test_every_policy_type_reports_faults_of_its_config(rule_type: str):
     policy = ContactPolicy(id="p", name="p", rule_type=rule_type, config={"bypassable": "no", "typo": 1})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"typo: is not known; known are .*bypassable: Expected `bool`"):
         compile_policy(policy, MEMBERS)

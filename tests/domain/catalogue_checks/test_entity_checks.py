@@ -30,7 +30,7 @@ FLOW: list[dict[str, Any]] = [
 ]
 
 
-def flaws(kind: str, **fields: Any) -> list[str]:
+def faults(kind: str, **fields: Any) -> list[str]:
     entity = msgspec.convert({"id": "e", "name": "e", **fields}, KINDS[kind])
     return [f"{path}: {fault}" for path, fault in find_entity_faults(kind, entity, KNOWN)]
 
@@ -52,12 +52,12 @@ def flaws(kind: str, **fields: Any) -> list[str]:
         ("channel", {"channelType": "web"}),
     ],
 )
-def test_an_entity_that_is_right_has_no_flaws(kind: str, fields: dict[str, Any]):
-    assert flaws(kind, **fields) == []
+def test_a_valid_entity_has_no_faults(kind: str, fields: dict[str, Any]):
+    assert faults(kind, **fields) == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "flaw"),
+    ("changes", "fault"),
     [
         ({"scopeId": None}, "scopeId: scope offer needs the id of what it applies to, or * for each for itself"),
         ({"scopes": [{"scope": "global"}, {"scope": "category"}]}, "scopes[1].scopeId: scope category needs the id"),
@@ -74,12 +74,12 @@ def test_an_entity_that_is_right_has_no_flaws(kind: str, fields: dict[str, Any])
         ),
     ],
 )
-def test_a_policy_that_would_do_nothing_or_too_much_is_named(changes: dict[str, Any], flaw: str):
-    assert any(one.startswith(flaw) for one in flaws("contact_policy", **{**CAP, **changes}))
+def test_a_faulty_policy_is_reported(changes: dict[str, Any], fault: str):
+    assert any(one.startswith(fault) for one in faults("contact_policy", **{**CAP, **changes}))
 
 
 @pytest.mark.parametrize(
-    ("changes", "flaw"),
+    ("changes", "fault"),
     [
         ({"scope": "category"}, "scopeId: scope category needs"),
         ({"config": {"requiredSegments": ["x"]}}, "config.requiredSegments[0]: there is no segment 'x'"),
@@ -94,12 +94,12 @@ def test_a_policy_that_would_do_nothing_or_too_much_is_named(changes: dict[str, 
         ),
     ],
 )
-def test_a_rule_that_cannot_be_evaluated_is_named(changes: dict[str, Any], flaw: str):
-    assert any(one.startswith(flaw) for one in flaws("qualification_rule", **{**SEGMENT, **changes}))
+def test_a_rule_that_cannot_be_evaluated_is_reported(changes: dict[str, Any], fault: str):
+    assert any(one.startswith(fault) for one in faults("qualification_rule", **{**SEGMENT, **changes}))
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "flaw"),
+    ("kind", "fields", "fault"),
     [
         ("offer", {"categoryId": "x"}, "categoryId: there is no category 'x'"),
         ("offer", {"schedule": {"endAt": "tomorrow"}}, "schedule.endAt: 'tomorrow' is not ISO 8601"),
@@ -133,12 +133,12 @@ def test_a_rule_that_cannot_be_evaluated_is_named(changes: dict[str, Any], flaw:
         ("metric", {"key": "m", "filterConditions": {"sql": ["1"]}}, "filterConditions.sql: is not known"),
     ],
 )
-def test_what_does_not_fit_is_named(kind: str, fields: dict[str, Any], flaw: str):
-    assert any(one.startswith(flaw) for one in flaws(kind, **fields))
+def test_faults_of_other_entities_are_reported(kind: str, fields: dict[str, Any], fault: str):
+    assert any(one.startswith(fault) for one in faults(kind, **fields))
 
 
 @pytest.mark.parametrize(
-    ("draft", "flaw"),
+    ("draft", "fault"),
     [
         (FLOW[:2], "draft: a flow has exactly one response node, this one has 0"),
         ([FLOW[1], FLOW[0], FLOW[2]], "draft.s: a flow begins with an inventory node"),
@@ -189,5 +189,5 @@ def test_what_does_not_fit_is_named(kind: str, fields: dict[str, Any], flaw: str
         ),
     ],
 )
-def test_a_draft_that_cannot_run_is_named(draft: list[dict[str, Any]], flaw: str):
-    assert any(one.startswith(flaw) for one in flaws("decision_flow", key="f", draft=draft))
+def test_a_draft_that_cannot_run_is_reported(draft: list[dict[str, Any]], fault: str):
+    assert any(one.startswith(fault) for one in faults("decision_flow", key="f", draft=draft))

@@ -1,4 +1,4 @@
-"""Caps over time: against a model that simply remembers every exposure."""
+"""Frequency caps over time, compared with a model that counts every exposure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.windows import Window
 from tests.domain.decisions.bank import bank, decided, flow, offers_of
-from tests.domain.decisions.world import HOUR_MS
+from tests.domain.decisions.small_catalogue import HOUR_MS
 
 LOAN_ON_WEB = Subject("loan", "loan-web", "web")
 THREE_A_DAY = {
@@ -42,9 +42,7 @@ def at_ms(text: str, zone: str) -> int:
         ("Africa/Cairo", "2026-04-23", "2026-04-24"),  # the next day has no midnight
     ],
 )
-def test_the_fourth_decision_of_a_tenants_day_omits_the_offer_and_the_next_day_it_is_back(
-    zone: str, day: str, next_day: str
-):
+def test_a_daily_cap_of_three_omits_the_offer_until_the_tenants_next_day(zone: str, day: str, next_day: str):
     catalogue, tenant = bank(contact_policy=[THREE_A_DAY]), TenantFacts(time_zone=zone)
     first = at_ms(f"{day}T00:00", zone)
     midnight = at_ms(f"{next_day}T00:00", zone)
@@ -79,7 +77,7 @@ def test_one_decision_never_shows_more_than_a_cap_allows(rule_type: str, scope: 
 
 @dataclass
 class History:
-    """Every exposure, and which the tables know."""
+    """Exposures, separated by whether the tables count them."""
 
     stored: list[tuple[Subject, int]] = field(default_factory=list)
     reserved: list[tuple[Subject, int]] = field(default_factory=list)
@@ -102,7 +100,7 @@ CATEGORY = {"loan": "credit", "card": "credit", "save": "deposits", "fund": "dep
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Decisions, impressions that the tables learn of late or never, and time that passes, in any order."""
+    """Decisions, impressions that are counted late or never, and passing time, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +156,7 @@ class Interleavings(RuleBasedStateMachine):
         return sum(then_ms >= start_ms and subject.offer_id in offers for subject, then_ms in self.exposures)
 
     def totals(self, offer: str) -> list[tuple[int, int]]:
-        """Exposures that count for an offer, with the most that is allowed: by plain calendar arithmetic."""
+        """Return the exposures that count for an offer with their maxima, by plain calendar arithmetic."""
         midnight = datetime.fromtimestamp(self.now_ms / 1000, ZoneInfo("Europe/Berlin")).replace(
             hour=0, minute=0, second=0, microsecond=0
         )
