@@ -16,13 +16,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final[tuple[str, ...]] = (
     "pipeline",
-    "rapport/embedded",
-    "rapport/cli",
+    "rapport",
     "benchmarks",
-    "rapport/storage",
-    "rapport/application",
-    "rapport/domain/decisions",
-    "rapport/domain/catalogue_checks",
 )
 """Packages whose names and docstrings are checked."""
 RINGS: Final[tuple[str, ...]] = (
@@ -46,7 +41,7 @@ IRREGULAR: Final = frozenset(
 )
 EVENTS: Final = frozenset({"InteractionRecorded", "DecisionMade"})
 """Event types are named for what has happened."""
-GERUNDS: Final = frozenset({"rendering", "scoring", "string"})
+GERUNDS: Final = frozenset({"mapping", "rendering", "scoring", "string"})
 """Nouns of the field."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
