@@ -1,4 +1,4 @@
-"""Background work survives whatever its passes raise, and says so."""
+"""Background jobs survive and report whatever their passes raise; backoff and turns are fair."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def run(*jobs: Job, until: Callable[[Jobs], Awaitable[object]]) -> tuple[J
 @pytest.mark.parametrize(
     "error", [OverflowError("int too large"), RecursionError(), KeyError("x"), asyncio.CancelledError(), TimeoutError()]
 )
-def test_a_job_goes_on_after_whatever_its_work_raises_and_says_what_it_was(error: BaseException):
+def test_a_job_continues_after_any_error_and_reports_it(error: BaseException):
     async def check() -> None:
         work, beside = Passes(error, error), Passes()
         jobs, registry = await run(
@@ -65,7 +65,7 @@ def test_a_job_goes_on_after_whatever_its_work_raises_and_says_what_it_was(error
     asyncio.run(check())
 
 
-def test_a_job_that_keeps_failing_is_left_alone_longer_each_time_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
+def test_a_failing_job_backs_off_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
     pauses: list[float] = []
 
     async def check() -> None:
@@ -87,7 +87,7 @@ def test_a_job_that_keeps_failing_is_left_alone_longer_each_time_up_to_a_limit(m
     assert pauses[:8] == [0, 2, 4, 8, 16, 20, 20, 60]
 
 
-def test_what_fails_for_one_keeps_no_other_from_being_seen_to_and_does_not_slow_the_job():
+def test_a_failing_item_neither_stops_the_others_nor_delays_the_job():
     seen: list[str] = []
 
     async def work(tenant_id: str) -> None:
@@ -116,7 +116,7 @@ def test_what_fails_for_one_keeps_no_other_from_being_seen_to_and_does_not_slow_
         asyncio.run(run_for_each(["bad"], work))
 
 
-def test_a_job_that_is_ended_does_its_last_work_even_if_a_pass_hangs():
+def test_a_cancelled_job_runs_its_last_work_even_if_a_pass_hangs():
     async def check() -> None:
         started, last = asyncio.Event(), Passes()
 
@@ -130,7 +130,7 @@ def test_a_job_that_is_ended_does_its_last_work_even_if_a_pass_hangs():
     asyncio.run(check())
 
 
-def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same():
+def test_a_task_that_loses_its_first_cancellation_is_cancelled_again():
     async def deaf() -> None:
         try:
             await asyncio.Event().wait()
@@ -149,7 +149,7 @@ def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same():
     asyncio.run(check())
 
 
-def test_tenants_take_turns_however_much_one_of_them_brings():
+def test_tenants_take_turns_however_many_items_one_of_them_has():
     items = [("big", number) for number in range(1_000)] + [("small", 0), ("small", 1), ("other", 0)]
     ordered = list(take_turns(items, lambda item: item[0]))
     assert sorted(ordered) == sorted(items)
@@ -157,7 +157,7 @@ def test_tenants_take_turns_however_much_one_of_them_brings():
     assert [number for tenant, number in ordered if tenant == "big"] == list(range(1_000))
 
 
-def test_what_failed_is_tried_again_later_each_time_and_at_once_after_a_success():
+def test_backoff_grows_with_each_failure_and_ends_with_a_success():
     now_s = 0.0
     backoff = Backoff[str](first_s=10, longest_s=35, clock=lambda: now_s)
     pauses = []

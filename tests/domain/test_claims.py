@@ -48,7 +48,7 @@ def test_within_a_source_the_lower_offset_counts(earlier: Claim):
     assert decide(earlier, [OWN]) is ClaimDecision.ACCEPT
 
 
-def test_an_event_that_has_yielded_stays_out_because_others_count_on_it():
+def test_an_event_that_lost_its_claim_stays_a_duplicate():
     assert decide(replace(OWN, has_yielded=True), []) is ClaimDecision.DUPLICATE
     assert decide(OWN, [replace(EARLIER, has_yielded=True)]) is ClaimDecision.DUPLICATE
 
@@ -73,7 +73,7 @@ def test_within_a_message_the_lower_item_counts():
         (replace(HIGHER, is_abandoned=True, is_accepted=True), ClaimDecision.DUPLICATE),
     ],
 )
-def test_between_sources_the_higher_yields_and_the_lower_waits_until_it_has(other: Claim, verdict: ClaimDecision):
+def test_between_sources_the_higher_loses_and_the_lower_waits_for_it(other: Claim, verdict: ClaimDecision):
     assert decide(OWN, [other]) is verdict
 
 
@@ -93,7 +93,7 @@ def test_an_accepted_claim_ends_the_waiting_for_another():
 
 @settings(max_examples=200, deadline=None)
 @given(own=claims, others=st.lists(claims, max_size=4), data=st.data())
-def test_the_order_in_which_claims_are_found_decides_nothing_but_what_a_conflict_is_called(
+def test_the_order_of_claims_matters_only_between_duplicate_and_conflict(
     own: Claim, others: list[Claim], data: st.DataObject
 ):
     stood_back = {ClaimDecision.DUPLICATE, ClaimDecision.CONFLICT}
@@ -110,7 +110,7 @@ Logs = list[list[tuple[str, int]]]
 
 @dataclass(slots=True)
 class Tables:
-    """What the workers share."""
+    """Tables that the workers share."""
 
     claimed: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)  # place -> key, payload
     yielded: set[tuple[str, int]] = field(default_factory=set)
@@ -121,7 +121,7 @@ class Tables:
 
 @dataclass(slots=True)
 class Worker:
-    """The worker of one source; its log is a list of (key, payload)."""
+    """Worker of one source; its log is a list of (key, payload)."""
 
     source: str
     log: list[tuple[str, int]]
@@ -197,7 +197,7 @@ moves = st.binary(min_size=40, max_size=40)  # uniform: the interleavings that m
 
 
 class World:
-    """Some workers and what they share.
+    """Workers and the tables they share.
 
     Args:
         logs: One of each source, in the order of the sources' names.

@@ -36,7 +36,7 @@ NOW = 1_773_585_000_000
 
 
 def plain(event: Event, *but: str) -> dict[str, Any]:
-    """The fields of an event, free-form ones as bytes, which unlike Raw compare by content."""
+    """Return the fields of an event, free-form ones as bytes, which unlike Raw compare by content."""
     fields = msgspec.structs.asdict(event).items()
     return {name: bytes(v) if isinstance(v, msgspec.Raw) else v for name, v in fields if name not in but}
 
@@ -73,7 +73,7 @@ def test_an_event_alone_and_in_an_array_are_the_same(event: Event):
 
 @LAW
 @given(texts=st.lists((interactions | decisions).map(encode_event) | json_values.map(text_of), max_size=4))
-def test_the_events_of_an_array_are_what_its_items_are_one_by_one(texts: list[bytes]):
+def test_an_array_decodes_to_the_events_of_its_items(texts: list[bytes]):
     found = decode_message(b"[" + b",".join(texts) + b"]")
     assert not isinstance(found, Rejection)
     assert [shown(event) for _, event in found] == [shown(decode_event(text)) for text in texts]
@@ -81,7 +81,7 @@ def test_the_events_of_an_array_are_what_its_items_are_one_by_one(texts: list[by
 
 @LAW
 @given(event=interactions, extra=st.dictionaries(ids, json_values, max_size=4))
-def test_unknown_fields_end_up_in_metadata_where_the_producers_own_win(
+def test_unknown_fields_move_to_metadata_and_do_not_overwrite_it(
     event: InteractionRecorded, extra: Mapping[str, object]
 ):
     unknown = {name: value for name, value in extra.items() if name not in FIELDS}
@@ -119,7 +119,7 @@ def test_an_event_without_a_type_is_an_interaction():
     assert decode_event(text_of(CLICK)) == decode_event(text_of({**CLICK, "type": "interaction.recorded.v1"}))
 
 
-def test_free_form_fields_stay_the_text_they_came_as():
+def test_free_form_fields_keep_their_text():
     text = text_of(CLICK)[:-1] + b', "context" :  { "b": 1.00, "a": "\\u00fc"} }'
     assert bytes(decoded(text, InteractionRecorded).context) == b'{ "b": 1.00, "a": "\\u00fc"}'
 
@@ -153,9 +153,7 @@ def test_conversion_values_up_to_a_billion_either_way_are_accepted(value: float)
         (NOW + MAX_FUTURE_MS, "2026-03-16T14:30:00.000Z"),
     ],
 )
-def test_a_timestamp_is_iso_8601_in_utc_unless_it_says_otherwise_or_epoch_milliseconds(
-    timestamp: str | float | None, resolved: str
-):
+def test_a_timestamp_is_iso_8601_utc_by_default_or_epoch_milliseconds(timestamp: str | float | None, resolved: str):
     assert resolve_time(timestamp, NOW) == round(datetime.fromisoformat(resolved).timestamp() * 1000)
 
 

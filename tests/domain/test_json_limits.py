@@ -126,13 +126,13 @@ def test_numbers_within_the_limits_are_what_they_were():
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 2**64, -(2**63) - 1, {"a": [math.nan]}], ids=repr)
-def test_a_value_of_a_file_is_held_to_the_same_limits(value: object):
+def test_values_of_files_have_the_same_limits(value: object):
     fault = find_value_fault(value)
     assert fault is not None
     assert fault.code is RejectionCode.NUMBER_OUT_OF_RANGE
 
 
-def test_a_fault_shows_no_more_of_a_number_than_tells_it():
+def test_a_fault_shortens_a_long_number():
     faults = [find_json_fault(b"9" * 5_000), find_value_fault(10**5_000)]
     assert all(fault is not None and len(fault.message) < 200 for fault in faults)
 
@@ -151,6 +151,6 @@ def test_work_grows_no_faster_than_the_text(unit: bytes):
 @pytest.mark.parametrize(
     "text", ['{"n": 1e999}', '{"n": %s}' % ("9" * 5_000), '{"a":' * 971 + "1" + "}" * 971, "[1]", "no JSON"]
 )
-def test_what_was_stored_before_and_cannot_be_read_is_shown_as_text(text: str):
+def test_stored_text_that_cannot_be_decoded_is_returned_as_text(text: str):
     assert decode_stored_object(text) == {UNREADABLE: text}
     assert decode_stored_object('{"n": 1}') == {"n": 1}

@@ -1,4 +1,4 @@
-"""Numbers in texts are read in one way, whoever reads them."""
+"""Numbers in texts are parsed alike everywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_plain_digits_are_a_number_for_formulas_rules_and_cells(text: str, numbe
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_else_programs_take_for_numbers_is_a_text(text: str):
+def test_other_notations_of_numbers_are_texts(text: str):
     assert parse_number(text) is to_number(text) is None
     assert from_text("conversionValue", text) in (text, None)
     assert not compile_condition(Condition(field="customer.a", operator="gte", value=0)).holds(text)
@@ -27,11 +27,11 @@ def test_what_else_programs_take_for_numbers_is_a_text(text: str):
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_numbers_as_json_writes_them_are_read_as_they_were(number: float):
+def test_numbers_written_by_json_are_parsed_unchanged(number: float):
     assert parse_number(repr(number)) == number
 
 
 @given(st.text())
-def test_no_text_is_too_strange_to_be_no_index(text: str):
+def test_any_text_is_an_index_or_none(text: str):
     index = parse_index(text)
     assert index is None or str(index) == text.lstrip("0") or index == 0

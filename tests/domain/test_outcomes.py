@@ -88,7 +88,7 @@ def test_outcomes_are_told_apart_by_their_exact_spelling():
         (OutcomeCategory.RECOMMENDATION, "outbound"),
     ],
 )
-def test_what_is_shown_goes_out_and_what_is_answered_comes_in(category: OutcomeCategory, direction: str):
+def test_responses_are_inbound_by_default_and_all_else_outbound(category: OutcomeCategory, direction: str):
     assert default_direction(category) == direction
 
 

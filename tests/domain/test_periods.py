@@ -23,7 +23,7 @@ def epoch_ms(moment: str) -> int:
 
 
 def first_days(period_type: PeriodType, day: date) -> list[date]:
-    """The first days of the periods around a day, by the calendar's own rules."""
+    """List the first days of the periods around a day, by the calendar's own rules."""
     around = [day + timedelta(days=n) for n in range(-400, 400)]
     match period_type:
         case PeriodType.DAILY:
@@ -38,7 +38,7 @@ def first_days(period_type: PeriodType, day: date) -> list[date]:
 
 @LAW
 @given(occurred_at_ms=instants, zone=zones)
-def test_the_day_of_an_instant_is_what_a_clock_on_the_wall_shows(occurred_at_ms: int, zone: str):
+def test_the_day_of_an_instant_is_that_of_the_local_clock(occurred_at_ms: int, zone: str):
     wall = datetime.fromtimestamp(occurred_at_ms // 1000, ZoneInfo(zone))
     assert local_date(occurred_at_ms, zone) == wall.date()
 

@@ -12,23 +12,23 @@ SOMEBODY = ["ann", "10", "0815", "none-of-it", "anonymous-7", "anon_0", "null@ex
 
 
 @pytest.mark.parametrize("text", [*NOBODY, "00000000-0000-0000-0000-000000000000", "{{customer_id}}", "<undefined>"])
-def test_what_code_writes_for_nobody_names_nobody(text: str):
+def test_placeholders_are_recognised(text: str):
     assert is_placeholder(text)
     assert repr(text) in explain_placeholder(text)
 
 
 @pytest.mark.parametrize("text", SOMEBODY)
-def test_an_id_that_only_looks_like_it_is_an_id(text: str):
+def test_ids_similar_to_placeholders_are_ids(text: str):
     assert not is_placeholder(text)
     assert explain_placeholder(text) == ""
 
 
 @given(st.sampled_from(sorted(PLACEHOLDERS)), st.sampled_from(["{}", '"{}"', " {} ", "<{}>"]), st.booleans())
-def test_case_quotes_and_spaces_make_nobody_somebody(text: str, around: str, is_upper: bool):  # noqa: FBT001 - drawn
+def test_case_quotes_and_spaces_do_not_hide_a_placeholder(text: str, around: str, is_upper: bool):  # noqa: FBT001 - drawn
     assert is_placeholder(around.format(text.upper() if is_upper else text))
 
 
-def test_merges_that_were_made_by_nobody_hold_nobody_together():
+def test_merges_by_placeholders_have_no_effect():
     log = [
         MergeStatement("m1", "ann", "undefined"),
         MergeStatement("m2", "undefined", "bob"),

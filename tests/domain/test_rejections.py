@@ -38,7 +38,7 @@ def without(fields: object, name: str) -> bytes:
 
 
 def read_wholly(value: bytes | None) -> list[Event | Rejection | int]:
-    """Everything the stream does with a message's bytes before it looks anything up."""
+    """Process a message's bytes as the stream does, up to the first lookup."""
     items = decode_message(value)
     if isinstance(items, Rejection):
         return [items]
@@ -92,7 +92,7 @@ def test_no_depth_of_nesting_raises(before: bytes, closing: bytes):
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 500, 900, 950, 1_000, 30_000])
 @pytest.mark.parametrize("frames", [0, 300])
-def test_an_item_that_is_too_deep_harms_no_other_however_deep_it_and_the_stack_are(depth: int, frames: int):
+def test_an_item_that_is_too_deep_does_not_affect_the_others(depth: int, frames: int):
     def decode(frames: int) -> Sequence[MessageItem] | Rejection:
         return decode(frames - 1) if frames else decode_message(b"[" + b" , ".join(texts) + b"]")
 
@@ -105,7 +105,7 @@ def test_an_item_that_is_too_deep_harms_no_other_however_deep_it_and_the_stack_a
 
 
 @pytest.mark.parametrize("array", ["[%s,]", "[%s", "[%s]]", "[%s][1]", "[%s] 1", "[{}}],%s", "[%s,{]"])
-def test_an_array_that_is_no_json_is_none_however_deep_its_items_are(array: str):
+def test_an_array_that_is_no_json_is_rejected_at_any_depth(array: str):
     for depth in (1, 500, 30_000):
         rejection = decode_message((array % nested(depth).decode()).encode())
         assert isinstance(rejection, Rejection)

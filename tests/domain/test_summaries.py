@@ -45,7 +45,7 @@ ALLTIME = SummaryKey("acme", "ann", "alltime", "alltime", "loan", "", "web", SOU
 
 
 def totals(rows: Mapping[SummaryKey, Summary], *names: str) -> dict[tuple[str, ...], dict[str, Decimal]]:
-    """Counts and value of rows, added up by some parts of their keys."""
+    """Sum counts and value of rows by some parts of their keys."""
     added: dict[tuple[str, ...], Counter[str]] = {}
     for key, row in rows.items():
         counter = added.setdefault(tuple(getattr(key, name) for name in names), Counter())
@@ -82,7 +82,7 @@ def test_after_a_crash_with_any_of_the_rows_stored_folding_again_gives_the_same(
 
 @LAW
 @given(log=single_logs, data=st.data())
-def test_what_has_been_applied_changes_nothing_when_it_comes_again(log: Messages, data: st.DataObject):
+def test_applied_contacts_change_nothing_when_repeated(log: Messages, data: st.DataObject):
     rows = fold({}, flat(log))
     assert fold(rows, flat(log[: data.draw(st.integers(0, len(log)))])) == {}
 
@@ -138,7 +138,7 @@ def test_a_contact_counts_once_as_impression_positive_negative_or_neutral(log: M
 
 @LAW
 @given(log=single_logs)
-def test_the_last_contact_is_the_latest_by_time_and_the_last_in_the_log_of_those(log: Messages):
+def test_the_last_contact_is_the_latest_by_time_then_by_offset(log: Messages):
     contacts = [contact for contact in flat(log) if contact.category is not OutcomeCategory.RECOMMENDATION]
     for key, row in fold({}, contacts).items():
         own = [contact for contact in contacts if key in list_keys(contact)]
@@ -214,7 +214,7 @@ def test_a_late_event_counts_in_its_own_period_and_does_not_become_the_last_cont
     assert (rows[ALLTIME].last_contact_at_ms, rows[ALLTIME].last_outcome) == (1_000, "click")
 
 
-def test_of_two_events_at_the_same_time_the_one_further_on_in_the_log_is_the_last_contact():
+def test_of_two_events_at_the_same_time_the_higher_offset_is_the_last_contact():
     rows = fold({}, [CLICK, replace(CLICK, offset=4, outcome="dismiss", direction="outbound")])
     assert (rows[ALLTIME].last_outcome, rows[ALLTIME].last_direction) == ("dismiss", "outbound")
 

@@ -50,5 +50,5 @@ def test_a_fixed_offset_is_that_offset_at_any_time_of_the_year(text: str, hours:
 
 
 @pytest.mark.parametrize("text", ["", "CST", "IST", "Tokyo", "UTC+15", "UTC-13", "+09:07", "9", "../etc", "x" * 500])
-def test_what_may_mean_several_zones_or_none_is_not_guessed(text: str):
+def test_ambiguous_and_unknown_zones_are_not_resolved(text: str):
     assert resolve_zone(text) is None

@@ -1,4 +1,4 @@
-"""One reading of instants; what might be something else is refused."""
+"""Instants are parsed alike everywhere; ambiguous ones are refused."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_instant_is_iso_8601_or_epoch_milliseconds(value: str | float):
         (True, "is not ISO 8601"),
     ],
 )
-def test_what_may_be_something_else_is_refused_with_the_reason(value: str | float, why: str):
+def test_ambiguous_instants_are_refused_with_the_reason(value: str | float, why: str):
     """Countly#4643, snowplow-ios#467: seconds as milliseconds; analytics exports with YYYYMMDDHHMM."""
     with pytest.raises(InstantError, match=why):
         parse_instant(value)
@@ -83,6 +83,6 @@ def test_thirteen_digits_are_always_milliseconds(at_ms: int):
 
 
 @given(st.integers(1, EARLIEST_EPOCH_MS - 1) | st.floats(1, EARLIEST_EPOCH_MS - 1))
-def test_no_number_that_may_be_seconds_is_taken(number: float):
+def test_numbers_that_may_be_seconds_are_refused(number: float):
     with pytest.raises(InstantError):
         parse_instant(number)

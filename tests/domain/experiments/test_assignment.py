@@ -26,7 +26,7 @@ UNLIKELY = 1e-4
 
 
 def experiment(*challengers: float, holdout: float = 0, key: str = "exp") -> Experiment:
-    """An experiment whose challengers a, b, c … have these percentages, and the champion the rest."""
+    """Make an experiment whose challengers a, b, c … have these percentages, and the champion the rest."""
     return Experiment(
         id="e1",
         name="e1",
@@ -51,7 +51,7 @@ def test_the_hash_is_fnv_1a_as_its_authors_publish_it(text: str, value: int):
     assert fnv1a(text) == value
 
 
-def test_a_customers_point_is_pinned_so_that_no_release_moves_anybody():
+def test_points_of_known_customers_stay_the_same_in_every_release():
     assert [compute_point(text) for text in ("exp:cust-1", "#holdout:exp:cust-1", "exp:\u00e9\u4e2d")] == PINNED
 
 
@@ -88,7 +88,7 @@ def test_an_assignment_names_the_model_that_scores_and_its_true_share(pcts: list
 
 
 @pytest.mark.parametrize("holdout", [0, 100])
-def test_a_share_of_nothing_gets_nobody_and_a_share_of_all_gets_everybody(holdout: float):
+def test_a_share_of_0_gets_no_customer_and_a_share_of_100_all(holdout: float):
     assert set(variants(experiment(100, holdout=holdout)).values()) == {HOLDOUT if holdout else "a"}
 
 
@@ -140,7 +140,7 @@ SALTS = ["exp:", "#holdout:exp:", "#tenant:acme:", "#creative:o1:c1:", "exq:", "
 
 @pytest.mark.parametrize("left", SALTS)
 @pytest.mark.parametrize("right", SALTS)
-def test_what_different_salts_decide_is_independent(left: str, right: str):
+def test_assignments_under_different_salts_are_independent(left: str, right: str):
     if left >= right:
         return
     mine, its = (
@@ -149,7 +149,7 @@ def test_what_different_salts_decide_is_independent(left: str, right: str):
     assert independence(mine, its) > UNLIKELY
 
 
-def test_plain_fnv_1a_would_tie_the_salts_together():
+def test_plain_fnv_1a_makes_salts_dependent():
     bits = {(fnv1a("exp:" + customer) ^ fnv1a("#holdout:exp:" + customer)) & 1 for customer in CUSTOMERS}
     assert len(bits) == 1  # why the module mixes: the last bits of all customers agree, or differ
 

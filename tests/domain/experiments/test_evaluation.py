@@ -35,7 +35,7 @@ def creative(creative_id: str, weight: float, variant: str | None = None) -> Cre
     )
 
 
-def test_two_groups_are_compared_by_every_measure():
+def test_a_comparison_of_two_groups_has_every_measure():
     found = compare(TREATED, HELD_OUT, treatment_variants=["a"])
     test, interval = z_test(TREATED, HELD_OUT), newcombe_interval(TREATED, HELD_OUT)
     watched = sequential_interval(TREATED, HELD_OUT)
@@ -69,12 +69,12 @@ def test_nothing_is_significant_before_both_groups_are_large_enough(min_samples:
         ),
     ],
 )
-def test_what_cannot_be_worked_out_is_null(treatment: Sample, holdout: Sample, missing: set[str]):
+def test_measures_that_cannot_be_computed_are_null(treatment: Sample, holdout: Sample, missing: set[str]):
     found = compare(treatment, holdout)
     assert {name for name in Uplift.__struct_fields__ if getattr(found, name) is None} == missing
 
 
-def test_everybody_whom_a_model_scored_is_compared_with_the_holdout_and_challengers_with_the_champion():
+def test_treatment_is_compared_with_the_holdout_and_challengers_with_the_champion():
     samples = {CHAMPION: Sample(70, 720), "neu": Sample(30, 180), HOLDOUT: Sample(5, 100), "gone": Sample(1, 4)}
     found = evaluate(experiment(), samples, min_samples=10)
     assert [(one.variant, one.samples, one.conversions) for one in found.variants] == [
@@ -94,7 +94,7 @@ def test_everybody_whom_a_model_scored_is_compared_with_the_holdout_and_challeng
     assert not found.sample_ratio.mismatch
 
 
-def test_without_a_holdout_there_is_no_uplift_and_the_experiments_minimum_holds():
+def test_without_a_holdout_there_is_no_uplift_and_min_samples_applies():
     found = evaluate(experiment(holdout_percent=0, min_samples=7), {})
     assert found.uplift is None
     assert [one.min_samples for one in found.challengers] == [7]
@@ -104,12 +104,12 @@ def test_without_a_holdout_there_is_no_uplift_and_the_experiments_minimum_holds(
 @pytest.mark.parametrize(
     ("counts", "mismatch"), [((720, 180, 100), False), ((770, 130, 100), True), ((720, 180, 10), True)]
 )
-def test_customers_spread_otherwise_than_configured_are_a_mismatch(counts: tuple[int, int, int], mismatch: bool):  # noqa: FBT001
+def test_a_split_that_differs_from_the_shares_is_a_mismatch(counts: tuple[int, int, int], mismatch: bool):  # noqa: FBT001
     samples = {variant: Sample(0, count) for variant, count in zip((CHAMPION, "neu", HOLDOUT), counts, strict=True)}
     assert evaluate(experiment(), samples).sample_ratio.mismatch == mismatch
 
 
-def test_customers_in_a_variant_that_should_have_none_are_a_mismatch_without_an_infinite_number():
+def test_customers_in_a_variant_without_a_share_are_a_finite_mismatch():
     emptied = experiment(
         traffic_split=TrafficSplit(champion_pct=100), challengers=[Challenger(model_id="neu", traffic_pct=0)]
     )

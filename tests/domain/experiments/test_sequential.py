@@ -32,7 +32,7 @@ FEW = settings(max_examples=25, deadline=None)
 
 
 def evidence(rate: float, conversions: Numbers, customers: Numbers) -> Numbers:
-    """The formula as it is written down, for whole arrays."""
+    """Compute the evidence by its formula, for whole arrays."""
     mine, others = CONCENTRATION * rate, CONCENTRATION * (1 - rate)
     mixed = betaln(mine + conversions, others + customers - conversions) - betaln(mine, others)
     found: Numbers = mixed - conversions * np.log(rate) - (customers - conversions) * np.log1p(-rate)
@@ -40,19 +40,19 @@ def evidence(rate: float, conversions: Numbers, customers: Numbers) -> Numbers:
 
 
 def rate_near(sample: Sample, distance: float) -> float:
-    """A rate so many standard errors from what a sample shows."""
+    """Return a rate so many standard errors from a sample's rate."""
     rate = (sample.conversions + 1) / (sample.customers + 2)
     return min(max(rate + distance * math.sqrt(rate * (1 - rate) / sample.customers), 1e-9), 1 - 1e-9)
 
 
 def looks(seed: int, rate: float, size: int, runs: int = 3_000) -> tuple[Numbers, Numbers]:
-    """Conversions and customers of growing variants, one a row, after each of 100 blocks of customers."""
+    """Draw conversions and customers of growing variants, one a row, after each of 100 blocks of customers."""
     blocks = np.random.default_rng(seed).binomial(size, rate, (runs, 100))
     return np.cumsum(blocks, axis=1).astype(float), np.arange(1, 101) * float(size)
 
 
 @given(rates, samples)
-def test_evidence_is_what_its_formula_says(rate: float, sample: Sample):
+def test_evidence_equals_its_formula(rate: float, sample: Sample):
     expected = float(evidence(rate, np.array(float(sample.conversions)), np.array(float(sample.customers))))
     assert evidence_against(rate, sample) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
@@ -106,7 +106,7 @@ def test_the_interval_leaves_out_zero_where_the_p_value_is_below_alpha(treatment
     assert (p_value < 0.05) == (not interval.lower <= 0 <= interval.upper)
 
 
-def test_looking_often_at_no_difference_finds_one_with_the_single_look_test_only():
+def test_repeated_looks_find_false_positives_with_the_single_look_test_only():
     mine, its = looks(3, 0.2, 50, 150), looks(4, 0.2, 50, 150)
     single = sequential = 0
     for conversions, others in zip(mine[0], its[0], strict=True):
@@ -133,14 +133,14 @@ def test_a_real_difference_is_found():
 
 
 @pytest.mark.parametrize(("customers", "factor"), [(500, 1.9), (1_000, 1.8), (20_000, 2.0), (100_000, 2.2)])
-def test_looking_at_any_time_costs_a_known_width(customers: int, factor: float):
+def test_anytime_valid_intervals_are_wider_by_a_known_factor(customers: int, factor: float):
     half = Sample(customers // 10, customers)
     watched, single = sequential_interval(half, half), newcombe_interval(half, half)
     assert 1.5 < watched.upper / single.upper <= factor
     assert watched.upper > stats.norm.isf(0.025) * math.sqrt(2 * 0.09 / customers)
 
 
-def test_nobody_tells_nothing():
+def test_samples_without_customers_give_no_result():
     nobody, some = Sample(0, 0), Sample(1, 10)
     assert sequential_p_value(nobody, some) is sequential_p_value(some, nobody) is None
     assert sequential_interval(nobody, some) == sequential_interval(some, nobody) == (-1.0, 1.0)

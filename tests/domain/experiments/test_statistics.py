@@ -46,7 +46,7 @@ def test_the_z_test_is_that_of_statsmodels(treatment: Sample, control: Sample):
 
 
 @pytest.mark.parametrize("conversions", [0, 1])
-def test_where_all_or_none_convert_nothing_speaks_for_a_difference(conversions: int):
+def test_the_z_score_is_0_if_all_or_none_convert(conversions: int):
     assert z_test(Sample(conversions * 90, 90), Sample(conversions * 70, 70)) == (0.0, 1.0)
 
 
@@ -64,13 +64,13 @@ def test_the_sample_ratio_test_is_that_of_scipy(variants: list[tuple[int, int]])
     assert found == pytest.approx((expected.statistic, expected.pvalue), rel=1e-8, abs=1e-280)
 
 
-def test_a_customer_where_none_should_be_is_a_mismatch_for_certain():
+def test_a_customer_in_a_variant_without_a_share_has_a_p_value_of_0():
     assert chi_square_test([100, 1], [1.0, 0.0]) == (math.inf, 0.0)
     assert chi_square_test([100, 0], [1.0, 0.0]) is None
     assert chi_square_test([0, 0], [1.0, 1.0]) is None
 
 
-def test_nobody_tells_nothing():
+def test_samples_without_customers_give_no_result():
     nobody, some = Sample(0, 0), Sample(1, 10)
     assert nobody.rate is None
     assert wilson_interval(nobody) == (0.0, 1.0)
@@ -98,7 +98,7 @@ def test_swapping_the_groups_swaps_the_signs(treatment: Sample, control: Sample)
 
 
 def drawn(seed: int, customers: int, rate: float, runs: int) -> list[Sample]:
-    """What a variant of so many customers shows in each of many runs of an experiment."""
+    """Draw the samples of a variant of so many customers in many runs of an experiment."""
     found = np.random.default_rng(seed).binomial(customers, rate, runs)
     return [Sample(int(conversions), customers) for conversions in found]
 
@@ -107,7 +107,7 @@ RUNS = 4_000
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.4])
-def test_a_single_look_at_no_difference_finds_one_as_often_as_alpha_says(rate: float):
+def test_single_looks_have_false_positives_at_the_rate_of_alpha(rate: float):
     pairs = zip(drawn(1, 1_000, rate, RUNS), drawn(2, 1_000, rate, RUNS), strict=True)
     tests = [z_test(*pair) for pair in pairs]
     found = sum(test is not None and test.p_value < 0.05 for test in tests)
@@ -115,7 +115,7 @@ def test_a_single_look_at_no_difference_finds_one_as_often_as_alpha_says(rate: f
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.4])
-def test_single_look_intervals_cover_the_truth_as_often_as_they_say(rate: float):
+def test_single_look_intervals_cover_the_truth_at_their_confidence(rate: float):
     treatments, controls = drawn(3, 800, rate, RUNS), drawn(4, 500, rate * 0.7, RUNS)
     own = [wilson_interval(treatment) for treatment in treatments]
     assert sum(one.lower <= rate <= one.upper for one in own) / RUNS == pytest.approx(0.95, abs=0.0125)
@@ -123,7 +123,7 @@ def test_single_look_intervals_cover_the_truth_as_often_as_they_say(rate: float)
     assert sum(one.lower <= rate * 0.3 <= one.upper for one in both) / RUNS == pytest.approx(0.95, abs=0.0125)
 
 
-def test_customers_spread_as_configured_are_rarely_called_a_mismatch():
+def test_a_split_by_the_shares_is_rarely_a_mismatch():
     shares = [0.72, 0.18, 0.1]
     counts = np.random.default_rng(5).multinomial(2_000, shares, RUNS)
     p_values = [test.p_value for row in counts.tolist() if (test := chi_square_test(row, shares))]

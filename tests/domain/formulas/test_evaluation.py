@@ -124,7 +124,7 @@ def test_a_text_that_grows_too_long_is_null():
     assert value_of("x + x + x", x="a" * 5_000) is None
 
 
-def test_what_is_decided_already_is_not_looked_up():
+def test_operands_that_do_not_matter_are_not_looked_up():
     asked: list[str] = []
     for text in ("0 and a", "1 or a", "1 ? 2 : a", "if(0, a, 1)", "coalesce(1, a)"):
         compile_formula(text).evaluate(asked.append)

@@ -18,13 +18,13 @@ LAW = settings(max_examples=300, deadline=None)
 
 @LAW
 @given(expression=expressions)
-def test_what_is_printed_parses_to_the_same_tree(expression: Expression):
+def test_printed_expressions_parse_to_the_same_tree(expression: Expression):
     assert parse(print_expression(expression)) == expression
 
 
 @LAW
 @given(text=texts, value=fields)
-def test_any_text_is_a_formula_or_a_mistake_with_a_position_in_the_text(text: str, value: Any):
+def test_any_text_is_a_formula_or_an_error_with_a_position(text: str, value: Any):
     found = compiled(text)
     if isinstance(found, FormulaError):
         lines = text.split("\n")
@@ -45,7 +45,7 @@ def test_evaluating_never_raises_and_gives_a_finite_scalar(expression: Expressio
 
 @LAW
 @given(expression=expressions.filter(lambda one: len(print_expression(one)) <= MAX_LENGTH))
-def test_a_formula_asks_for_the_names_it_says_it_does(expression: Expression):
+def test_evaluation_looks_up_only_the_names_of_the_formula(expression: Expression):
     asked: set[str] = set()
     formula = compile_formula(print_expression(expression))
     formula.evaluate(asked.add)

@@ -73,7 +73,7 @@ texts = st.one_of(
 
 
 def circle() -> list[Any]:
-    """A list that holds itself."""
+    """Make a list that contains itself."""
     items: list[Any] = ["a", 1, None]
     items.append(items)
     return items

@@ -24,16 +24,16 @@ WELCOME: Final = [
 
 
 def journey(*steps: dict[str, Any], **fields: Any) -> Journey:
-    """A journey of some steps."""
+    """Make a journey of some steps."""
     definition = {"steps": list(steps), **fields.pop("definition", {})}
     return msgspec.convert({"id": "jrn", "name": "Welcome", "definition": definition, **fields}, Journey)
 
 
 def plan(*steps: dict[str, Any], **fields: Any) -> JourneyPlan:
-    """The same made ready."""
+    """Make a compiled journey of some steps."""
     return compile_journey(journey(*steps, **fields), 1)
 
 
 def entered(ready: JourneyPlan, now_ms: int = NOW, **entry: Any) -> Enrolment:
-    """A customer who has just entered."""
+    """Enrol a customer."""
     return enrol(ready, "enr_1", "ann", entry, now_ms)

@@ -1,4 +1,4 @@
-"""Every flaw of a journey is named, with the field that it is in."""
+"""Every fault of a journey is named, with its field."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fork(expression: str, target: str = "end", **config: Any) -> dict[str, Any]:
     return step("branch", conditions=[{"expression": expression, "targetStepId": target}], **config)
 
 
-def test_a_good_journey_has_no_flaws():
+def test_a_valid_journey_has_no_faults():
     assert flaws(*WELCOME, entryCondition={"outcomes": ["convert"], "expression": "entry.value > 10"}) == {}
 
 
@@ -59,17 +59,17 @@ def test_a_good_journey_has_no_flaws():
         (step("send", fromResult="gone"), "config.fromResult", "no decide step stores its result as 'gone'"),
     ],
 )
-def test_a_flaw_of_a_step_is_named(bad: dict[str, Any], path: str, words: str):
+def test_a_fault_of_a_step_is_named(bad: dict[str, Any], path: str, words: str):
     found = flaws(bad, END)
     assert words in found[f"steps[0].{path}"]
 
 
-def test_all_flaws_are_named_at_once():
+def test_all_faults_are_named_at_once():
     found = flaws(step("wait", duration=-1), step("send"), definition={"start": "gone"})
     assert set(found) == {"steps[0].config.duration", "steps[1].id", "steps[1].config", "start"}
 
 
-def test_steps_that_nothing_leads_to_and_circles_without_a_wait_are_refused():
+def test_unreachable_steps_and_cycles_without_a_wait_are_refused():
     note = {"id": "note", "type": "update", "config": {"attributes": {"a": 1}}, "next": "x"}
     assert flaws({**END, "id": "first"}, END) == {"steps[1]": "nothing leads to 'end'"}
     assert flaws(fork("1"), note, END) == {"steps[0]": "x -> note goes in a circle without a wait"}
@@ -78,7 +78,7 @@ def test_steps_that_nothing_leads_to_and_circles_without_a_wait_are_refused():
     assert flaws(fork("1"), pause, note, END) == {}
 
 
-def test_a_flawed_entry_is_refused():
+def test_an_entry_condition_with_a_fault_is_refused():
     entry = {"outcomes": ["convert"]}
     assert set(flaws(END, entryCondition={**entry, "expression": "entry.value >"})) == {"entryCondition.expression"}
     assert set(flaws(END, entryCondition={**entry, "expression": "value > 1"})) == {"entryCondition.expression"}

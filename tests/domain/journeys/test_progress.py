@@ -1,4 +1,4 @@
-"""How customers move through journeys: no wait is cut short, every way ends, the same again gives the same."""
+"""Progress in journeys: waits are complete, every path ends, and the same input gives the same result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOTHING = JourneyFacts()
 CHOSEN = [{"offerId": "loan", "creativeId": "loan-mail", "channelId": "ch_web"}]
 
 
-def test_a_journey_of_three_steps_goes_by_the_clock():
+def test_a_journey_of_three_steps_advances_by_the_clock():
     ready = plan(*WELCOME[:3])
     start, (hello,) = advance(ready, entered(ready), NOTHING, NOW)
     assert hello == SendAction(
@@ -54,7 +54,7 @@ def test_a_journey_of_three_steps_goes_by_the_clock():
 
 
 @pytest.mark.parametrize("chosen", [CHOSEN, []])
-def test_what_a_decision_chose_is_sent_and_nothing_if_it_chose_nothing(chosen: list[dict[str, str]]):
+def test_a_send_step_sends_the_offer_of_a_decision_if_there_is_one(chosen: list[dict[str, str]]):
     ready = plan(*WELCOME[2:])
     deciding, _ = advance(ready, entered(ready), NOTHING, NOW)
     after, actions = advance(ready, complete(ready, deciding, NOW, chosen=chosen), NOTHING, NOW)
@@ -66,7 +66,7 @@ def test_what_a_decision_chose_is_sent_and_nothing_if_it_chose_nothing(chosen: l
         assert (after.status, actions) == (EnrolmentStatus.COMPLETED, ())
 
 
-def test_the_first_condition_that_is_true_says_where_to_go_on():
+def test_a_branch_goes_to_the_target_of_the_first_true_condition():
     ways = [
         {"expression": 'contains(segments, "Gold")', "targetStepId": "gold"},
         {"expression": "metric.clicks >= 3 and entry.value > 10", "targetStepId": "keen"},
@@ -90,7 +90,7 @@ def test_the_first_condition_that_is_true_says_where_to_go_on():
     assert ends_at(NOTHING) == "rest"
 
 
-def test_an_update_has_values_and_what_formulas_give():
+def test_an_update_has_values_and_results_of_formulas():
     config = {"attributes": {"stage": "welcomed", "old": None}, "expressions": {"visits": "customer.visits + 1"}}
     ready = plan({"id": "note", "type": "update", "config": config})
     _, (update,) = advance(ready, entered(ready), JourneyFacts(attributes={"visits": 2}), NOW)
@@ -110,7 +110,7 @@ def test_each_visit_of_a_step_has_a_key_of_its_own():
     assert keys == ["journey:enr_1:hello", "journey:enr_1:hello:2", "journey:enr_1:hello:3"]
 
 
-def test_who_is_in_it_for_too_long_leaves_it_at_that_time_whenever_it_is_noticed():
+def test_an_enrolment_expires_at_its_time_whenever_that_is_noticed():
     ready = plan({"id": "long", "type": "wait", "config": {"duration": 9}}, maxDurationDays=2)
     waiting, _ = advance(ready, entered(ready), NOTHING, NOW)
     assert waiting.due_at_ms == NOW + 2 * DAY
@@ -119,7 +119,7 @@ def test_who_is_in_it_for_too_long_leaves_it_at_that_time_whenever_it_is_noticed
         assert (gone.status, gone.ended_at_ms, actions) == (EnrolmentStatus.EXPIRED, NOW + 2 * DAY, ())
 
 
-def test_who_left_or_failed_stays_so_and_a_step_that_is_gone_fails():
+def test_ended_enrolments_stay_ended_and_a_missing_step_fails():
     ready = plan(*WELCOME)
     for ended in (leave(entered(ready), NOW, "asked to"), fail(entered(ready), NOW, "no such creative")):
         assert ended.reason
@@ -128,7 +128,7 @@ def test_who_left_or_failed_stays_so_and_a_step_that_is_gone_fails():
     assert lost.status is EnrolmentStatus.FAILED
 
 
-def test_the_id_of_an_enrolment_depends_on_all_it_is_made_of():
+def test_the_id_of_an_enrolment_depends_on_all_its_parts():
     ids = {make_enrolment_id(*parts) for parts in (("t", "j", "c", ""), ("t", "j", "c", "e"), ("t", "jc", "", ""))}
     assert len(ids) == 3
     assert make_enrolment_id("t", "j", "c", "") in ids
@@ -139,7 +139,7 @@ _IDS = [f"s{number}" for number in range(6)]
 
 @st.composite
 def plans(draw: st.DrawFn) -> JourneyPlan:
-    """Any journey without flaws; only waits lead back."""
+    """Draw a journey without faults; only waits lead back."""
     steps: list[dict[str, Any]] = []
     for number, step_id in enumerate(_IDS):
         later = _IDS[number + 1 :]
@@ -167,7 +167,7 @@ def plans(draw: st.DrawFn) -> JourneyPlan:
 
 
 def run(ready: JourneyPlan, facts: JourneyFacts, pauses: Sequence[int]) -> tuple[list[Enrolment], list[Action]]:
-    """Every state, and every action that was done, at some moments; an action is seen to at once."""
+    """Return every state and every executed action at some moments; actions are executed at once."""
     states, actions, now_ms = [entered(ready)], [], NOW
     for pause in pauses:
         now_ms += pause
@@ -186,7 +186,7 @@ _PAUSES = st.lists(st.integers(0, 100 * MINUTE), max_size=30)
 
 
 @given(plans(), _FACTS, _PAUSES)
-def test_no_wait_is_cut_short_no_key_comes_twice_and_the_same_again_gives_the_same(
+def test_waits_are_complete_keys_are_unique_and_progress_is_deterministic(
     ready: JourneyPlan, facts: JourneyFacts, pauses: list[int]
 ):
     states, actions = run(ready, facts, pauses)
@@ -208,7 +208,7 @@ def test_every_journey_ends_within_its_days(ready: JourneyPlan, facts: JourneyFa
 
 
 @given(plans(), _FACTS, _PAUSES, st.randoms(use_true_random=False))
-def test_what_was_begun_and_not_written_down_is_done_again_under_the_same_key(
+def test_an_action_lost_before_it_was_stored_is_repeated_under_the_same_key(
     ready: JourneyPlan, facts: JourneyFacts, pauses: list[int], random: Any
 ):
     state, now_ms, done = entered(ready), NOW, {}
@@ -225,7 +225,7 @@ def test_what_was_begun_and_not_written_down_is_done_again_under_the_same_key(
             state = at_step if has_died else complete(ready, at_step, now_ms, chosen=CHOSEN)
 
 
-def test_a_simulation_goes_through_all_steps_and_jumps_over_waits():
+def test_a_simulation_visits_all_steps_and_jumps_over_waits():
     ready = plan(*WELCOME)
     steps, end = simulate(ready, "ann", {}, NOTHING, lambda _: CHOSEN, NOW)
     assert [(one.step_id, one.type, one.at_ms - NOW) for one in steps] == [

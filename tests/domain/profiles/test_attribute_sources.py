@@ -38,6 +38,6 @@ def test_each_attribute_comes_from_its_source(
     assert SOURCES.merge(stored, sent) == (in_force, ignored)
 
 
-def test_a_schema_that_is_not_active_says_nothing():
+def test_inactive_schemas_declare_no_sources():
     draft = CustomerSchema(id="s", key="s", name="S", fields=FIELDS, status=Status.DRAFT)
     assert AttributeSources.from_schemas([draft]).merge({}, {"device": "tv"}) == ({}, ())

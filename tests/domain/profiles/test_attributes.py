@@ -30,7 +30,7 @@ anything = st.dictionaries(st.sampled_from(["tier", "age", "vip", "born", "seen"
 
 
 def value_of(name: str, value: Any, *, is_text: bool = False) -> Any:
-    """A value as it is kept, or the message of its fault."""
+    """Return a value in its stored form, or the message of its fault."""
     done = complete(FORM, {**GOLD, name: value}, is_text=is_text)
     return done[0].message if isinstance(done, list) else done[name]
 
@@ -58,7 +58,7 @@ def value_of(name: str, value: Any, *, is_text: bool = False) -> Any:
         ("note", "12", "12"),
     ],
 )
-def test_values_of_a_file_of_texts_are_read_as_the_schema_has_them(name: str, text: str, kept: Any):
+def test_texts_of_a_file_are_converted_to_the_types_of_the_schema(name: str, text: str, kept: Any):
     value = value_of(name, text, is_text=True)
     assert (type(value), value) == (type(kept), kept)
 
@@ -109,7 +109,7 @@ def test_only_active_schemas_count_and_one_that_refuses_others_is_enough():
 
 
 @given(anything, anything)
-def test_what_is_kept_can_be_given_again_and_stays_as_it_is(before: dict[str, Any], changes: dict[str, Any]):
+def test_stored_attributes_stay_the_same_when_applied_again(before: dict[str, Any], changes: dict[str, Any]):
     kept = complete(FORM, before)
     if isinstance(kept, list):
         return
@@ -122,7 +122,7 @@ def test_what_is_kept_can_be_given_again_and_stays_as_it_is(before: dict[str, An
 
 
 @given(st.lists(anything, max_size=5), st.booleans())
-def test_rows_that_are_wrong_change_nothing_and_the_others_act_in_their_order(
+def test_rows_with_faults_change_nothing_and_the_others_apply_in_order(
     changes: list[dict[str, Any]],
     replaces: bool,  # noqa: FBT001
 ):

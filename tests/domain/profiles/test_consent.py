@@ -1,4 +1,4 @@
-"""Laws of consent: what is recorded goes before what attributes say, and nobody loses by agreeing."""
+"""Laws of consent: records precede attributes, and a grant never allows less."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def allowed(recorded: dict[str, ConsentStatus], given_: dict[str, Any], chosen: 
     st.sampled_from(PURPOSES),
     st.sampled_from([ConsentStatus.REVOKED, ConsentStatus.PENDING]),
 )
-def test_what_is_revoked_or_pending_is_not_allowed_whatever_else_is_known(
+def test_revoked_or_pending_consent_is_never_allowed(
     recorded: dict[str, ConsentStatus],
     given_: dict[str, Any],
     chosen: TenantSettings,
@@ -64,14 +64,14 @@ def test_what_is_revoked_or_pending_is_not_allowed_whatever_else_is_known(
 
 
 @given(records, attributes, settings, st.sampled_from(PURPOSES))
-def test_what_is_granted_is_allowed(
+def test_granted_consent_is_allowed(
     recorded: dict[str, ConsentStatus], given_: dict[str, Any], chosen: TenantSettings, purpose: str
 ):
     assert purpose in allowed({**recorded, purpose: ConsentStatus.GRANTED}, given_, chosen)
 
 
 @given(records.filter(bool), attributes, settings, st.lists(purposes))
-def test_of_a_customer_with_records_more_grants_never_reduce_what_is_allowed(
+def test_with_records_more_grants_never_allow_less(
     recorded: dict[str, ConsentStatus], given_: dict[str, Any], chosen: TenantSettings, granted: list[str]
 ):
     more = recorded | dict.fromkeys(granted, ConsentStatus.GRANTED)
@@ -79,12 +79,12 @@ def test_of_a_customer_with_records_more_grants_never_reduce_what_is_allowed(
 
 
 @given(settings, st.lists(purposes))
-def test_nor_of_a_customer_of_whom_nothing_is_known(chosen: TenantSettings, granted: list[str]):
+def test_without_records_more_grants_never_allow_less(chosen: TenantSettings, granted: list[str]):
     assert allowed({}, {}, chosen) <= allowed(dict.fromkeys(granted, ConsentStatus.GRANTED), {}, chosen)
 
 
 @given(records, attributes, attributes, settings)
-def test_attributes_matter_only_where_nothing_is_recorded_and_records_alone_are_not_wanted(
+def test_attributes_count_only_without_records_and_unless_records_are_canonical(
     recorded: dict[str, ConsentStatus], these: dict[str, Any], those: dict[str, Any], chosen: TenantSettings
 ):
     if recorded or chosen.is_consent_record_canonical:
@@ -162,8 +162,8 @@ def test_a_channel_needs_marketing_and_its_own_purpose(
     ],
     ids=repr,
 )
-def test_an_attribute_that_does_not_say_yes_says_no(no: object):
-    """keila#253: a list of words for no is never complete, so the words for yes are listed."""
+def test_an_attribute_without_a_granting_word_refuses(no: object):
+    """keila#253: a list of refusing words is never complete, so the granting words are listed."""
     assert "email" not in allowed({}, {"consent_email": no}, TenantSettings())
 
 

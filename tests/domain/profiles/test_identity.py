@@ -11,7 +11,7 @@ UNDONE = st.tuples(st.just("unmerge"), st.integers(0, 30), st.just(""))
 
 
 class People:
-    """A naive model: who is one person is found by asking everybody whom they were merged with."""
+    """Naive model of merges: a person is found by walking all merges."""
 
     def __init__(self) -> None:
         self.merges: dict[str, tuple[str, str]] = {}
@@ -36,7 +36,7 @@ class People:
             person |= more
 
     def canonical(self) -> dict[str, str]:
-        """Each merge, in its order, has everybody who went by the source's id go by the target's."""
+        """Apply each merge in order: everybody with the source's canonical id gets the target's."""
         by = {f"c{number}": f"c{number}" for number in range(8)}
         for name in sorted(self.merges, key=lambda name: int(name[1:])):
             source, target = (by[one] for one in self.merges[name])
@@ -45,7 +45,7 @@ class People:
 
 
 @given(st.lists(MERGED | UNDONE, max_size=40))
-def test_whatever_is_merged_and_unmerged_chains_and_cycles_among_it_agrees_with_a_naive_model(steps: list[tuple]):
+def test_merges_and_unmerges_agree_with_a_naive_model(steps: list[tuple]):
     people = People()
     for action, one, other in steps:
         if action == "merge":
@@ -62,7 +62,7 @@ def test_whatever_is_merged_and_unmerged_chains_and_cycles_among_it_agrees_with_
 
 
 @given(st.lists(st.tuples(IDS, IDS), max_size=20), st.tuples(IDS, IDS))
-def test_a_merge_that_is_undone_leaves_everything_as_it_was(merged: list[tuple[str, str]], more: tuple[str, str]):
+def test_an_undone_merge_has_no_effect(merged: list[tuple[str, str]], more: tuple[str, str]):
     people = People()
     for source, target in merged:
         people.merge(source, target)
@@ -80,7 +80,7 @@ def test_a_long_chain_ends_at_its_last_target():
     assert len(merges.members("c07777")) == 20_001
 
 
-def test_the_time_of_the_last_statement_about_a_person_reaches_both_that_an_unmerge_leaves():
+def test_an_unmerge_changes_the_time_of_both_persons():
     log = [MergeStatement("m1", "ann", "bob", at_ms=1), MergeStatement("m2", "bob", "cid", at_ms=2)]
     assert {Merges.from_log(log).changed_at_ms(one) for one in ("ann", "bob", "cid")} == {2}
     merges = Merges.from_log([*log, MergeStatement("m2", "bob", "cid", is_undone=True, at_ms=3)])

@@ -48,7 +48,7 @@ from rapport.domain.formulas.functions import FUNCTIONS
         ("if(a)", 1, 1, "if takes 2 or 3 arguments, not 1: if(condition, then, otherwise)"),
     ],
 )
-def test_a_mistake_says_where_it_is_and_what_would_be_right(text: str, line: int, column: int, message: str):
+def test_a_syntax_error_names_its_place_and_the_right_form(text: str, line: int, column: int, message: str):
     with pytest.raises(FormulaError) as caught:
         compile_formula(text)
     assert (caught.value.line, caught.value.column, caught.value.message) == (line, column, message)
