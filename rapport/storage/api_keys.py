@@ -137,7 +137,7 @@ def _audited_fields(key: ApiKey) -> dict[str, Any]:
 
 
 def _key_from_row(row: Mapping[str, Any]) -> ApiKey:
-    expires_at_ms = row["expires_at_ms"]  # once stored without a bound: one beyond it must not hide the others
+    expires_at_ms = row["expires_at_ms"]  # older rows may exceed the bound: such a key must not hide the others
     return ApiKey(
         key_id=row["key_id"],
         tenant_id=row["tenant_id"],

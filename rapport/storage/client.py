@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 QueryTimer = Callable[[str], AbstractContextManager[Any]]
 
-_ALREADY_EXISTS: Final = (57, 15)  # a table, a column
-_ILLEGAL_COLUMN: Final = 44  # among others, an index that exists
+_ALREADY_EXISTS: Final = (57, 15)  # codes for a table and for a column
+_ILLEGAL_COLUMN: Final = 44  # also the code for an index that exists
 _ARROW_TYPES: Final[Mapping[Any, str]] = {
     pl.String: "String",
     pl.UInt64: "UInt64",

@@ -82,7 +82,7 @@ def _add_summaries(
         for number in numbers[row.customer]:
             if is_alltime:
                 facts[number].applied[row_key] = row.applied_offset
-            if counts == NO_COUNTS:  # a repair may leave nothing of a row
+            if counts == NO_COUNTS:  # a repair may set a row to zero
                 continue
             if is_alltime:
                 keep_latest(facts[number].last_contact_ms, row_key.subject, row.last_contact_ms)

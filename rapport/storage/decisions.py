@@ -94,7 +94,7 @@ def find_decision_items(store: Store, tenant_id: str, recommendation_id: str) ->
         return None
     try:
         items = _decode_items(found.decision).decision.items
-    except (msgspec.DecodeError, RecursionError):  # of another producer, in another form
+    except (msgspec.DecodeError, RecursionError):  # another producer may use another form
         return ()
     return [
         DecisionItem(

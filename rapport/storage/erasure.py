@@ -27,9 +27,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from rapport.domain.privacy import hash_customer
 from rapport.storage.personal_data import (
     HISTORY,
+    SUMMARIES,
     ErasureScope,
     Location,
     LocationKind,
@@ -39,7 +42,8 @@ from rapport.storage.personal_data import (
     find_locations,
 )
 from rapport.storage.receipts import Receipt, write_receipt
-from rapport.storage.summary_erasure import rewrite_summaries
+from rapport.storage.reconcile import find_drift
+from rapport.storage.stream import read_progress
 from rapport.storage.tombstones import read_tombstones, write_tombstones
 
 if TYPE_CHECKING:
@@ -51,6 +55,10 @@ ROUNDS: Final = 5
 ABANDONED_MS: Final = 3_600_000
 """An erasure that has not completed after this time is taken to be abandoned by its process."""
 _PAUSE_S: Final = 0.2
+SUMMARY_ROUNDS: Final = 8
+_SUMMARY_PAUSE_S: Final = 0.5
+_END: Final = 1 << 62
+"""Greater than every offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +143,27 @@ def sweep(
     Returns:
         Rows deleted, by table.
     """
-    known = {(one.tenant_id, one.customer_hash): one for one in read_tombstones(store)}
+    tombstones = {(stored.tenant_id, stored.customer_hash): stored for stored in read_tombstones(store)}
     left: set[tuple[str, str]] = set()
-    for location in find_locations(store) if known else ():
+    for location in find_locations(store) if tombstones else ():
         if location.kind in (LocationKind.COLUMN, LocationKind.SUMMARIES, LocationKind.OF_DECISIONS):
             left |= set(store.select("privacy/left_of_erased", location.parameters).iter_rows())
     total: Counter[str] = Counter()
     for tenant_id, customer_id in sorted(left):
-        one = known[tenant_id, hash_customer(tenant_id, customer_id)]
-        erased = ErasureScope(tenant_id, (customer_id,), one.tombstone.erased_at_ms)
+        stored = tombstones[tenant_id, hash_customer(tenant_id, customer_id)]
+        erased = ErasureScope(tenant_id, (customer_id,), stored.tombstone.erased_at_ms)
         deleted, is_clean = _delete_all(store, erased, sleep) if count_remains(store, erased) else ({}, True)
         total.update(deleted)
         if not is_clean:
-            del known[tenant_id, one.customer_hash]
-    for one in known.values():
-        if one.tombstone.completed_at_ms is None and one.tombstone.erased_at_ms < clock() - ABANDONED_MS:
+            del tombstones[tenant_id, stored.customer_hash]
+    for stored in tombstones.values():
+        if stored.tombstone.completed_at_ms is None and stored.tombstone.erased_at_ms < clock() - ABANDONED_MS:
             write_tombstones(
                 store,
-                one.tenant_id,
-                [one.customer_hash],
-                erased_at_ms=one.tombstone.erased_at_ms,
-                receipt_id=one.receipt_id,
+                stored.tenant_id,
+                [stored.customer_hash],
+                erased_at_ms=stored.tombstone.erased_at_ms,
+                receipt_id=stored.receipt_id,
                 completed_at_ms=clock(),
             )
     return total
@@ -170,7 +178,7 @@ def _delete_all(store: Store, erased: ErasureScope, sleep: Callable[[float], Non
         for location, rows in found.items():
             deleted[location.table] += rows
             if location.kind is LocationKind.SUMMARIES:
-                rewrite_summaries(store, erased, sleep=sleep)
+                _rewrite_summaries(store, erased, sleep)
             else:
                 delete_rows(store, location, erased)
         if not count_remains(store, erased):
@@ -183,7 +191,36 @@ def _count_all(store: Store, locations: Sequence[Location], erased: ErasureScope
     """Count the rows to delete, by location. Of summaries all, because a row does not show which events it counts."""
     found = {location: rows for location in locations if (rows := count_rows(store, location, erased))}
     for location in locations:
-        is_touched = location in found or not erased.only_old or any(one.table == HISTORY for one in found)
+        is_touched = location in found or not erased.only_old or any(touched.table == HISTORY for touched in found)
         if location.kind is LocationKind.SUMMARIES and is_touched and (rows := count_summaries(store, erased)):
             found[location] = rows
     return dict(sorted(found.items(), key=lambda pair: locations.index(pair[0])))
+
+
+def _rewrite_summaries(store: Store, erased: ErasureScope, sleep: Callable[[float], None]) -> bool:
+    """Delete the summary rows of customers whose history has been erased, and recompute those of the remaining history.
+
+    A batch that has written its summaries but not yet its progress has rows that are deleted here and not recomputed,
+    as the progress does not cover them: then history and summaries differ until the progress is written.
+
+    Returns:
+        Whether they agree in the end. If not, messages wait that no worker applies; the worker that applies them
+        computes the rows from the history.
+    """
+    for _ in range(SUMMARY_ROUNDS):
+        store.command("privacy/delete", {**erased.hash_parameters, "table": SUMMARIES, "column": "customer_id"})
+        sources = [row["source"] for row in store.rows("privacy/sources", erased.parameters)]
+        for source, next_offset in (read_progress(store, sources) if sources else {}).items():
+            store.command("privacy/recompute", {**erased.parameters, "source": source, "next_offset": next_offset})
+        if not _has_drift(store, erased, sources):
+            return True
+        sleep(_SUMMARY_PAUSE_S)
+    return False
+
+
+def _has_drift(store: Store, erased: ErasureScope, sources: list[str]) -> bool:
+    """Return whether the whole history and the summaries of the customers differ."""
+    if not sources:
+        return False
+    progress = pl.DataFrame({"source": sources, "next_offset": [_END] * len(sources)}).cast({"next_offset": pl.UInt64})
+    return not find_drift(store, erased.frame, progress).is_empty()

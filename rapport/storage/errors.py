@@ -41,7 +41,7 @@ def is_transient(code: int, message: str) -> bool:
     return code in TRANSIENT_CODES or any(text in message for text in _NO_SPACE)
 
 
-_OF_THE_QUERY: Final = frozenset({159, 241})  # TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED
+_LIMITS_OF_ONE_QUERY: Final = frozenset({159, 241})  # TIMEOUT_EXCEEDED, MEMORY_LIMIT_EXCEEDED
 
 
 class StorageError(Exception):
@@ -66,4 +66,4 @@ class TerminalStorageError(StorageError):
 
 def is_away(error: Exception) -> bool:
     """Return whether an error says that the store is unavailable to all, not only that one query hit its limits."""
-    return isinstance(error, TransientStorageError) and error.code not in _OF_THE_QUERY
+    return isinstance(error, TransientStorageError) and error.code not in _LIMITS_OF_ONE_QUERY

@@ -95,29 +95,29 @@ _FILTERS: Final = ("offer_id", "creative_id", "channel_id", "outcome", "directio
 _NOTHING: Final = HistoryPage((), 0)
 
 
-def read_pages(store: Store, requests: Sequence[HistoryPageQuery]) -> list[HistoryPage]:
+def read_pages(store: Store, queries: Sequence[HistoryPageQuery]) -> list[HistoryPage]:
     """Read the pages of several queries, in their order, with two database queries; with more for long histories."""
-    bounds = [request.filters.parameters() for request in requests]
+    bounds = [query.filters.parameters() for query in queries]
     events, long = read_events(
         store,
-        {(request.filters.tenant_id, one) for request in requests for one in request.filters.customer_ids},
-        min(each["from_id"] for each in bounds),
+        {(query.filters.tenant_id, customer_id) for query in queries for customer_id in query.filters.customer_ids},
+        min(bound["from_id"] for bound in bounds),
     )
     histories: dict[CustomerRef, list[StoredEvent]] = {}
     for event in events:
         histories.setdefault(event.customer, []).append(event)
     pages = [
-        _PageEvents((), 0) if _is_long(request, long) else _cut_page(histories, request, bounds_of_one)
-        for request, bounds_of_one in zip(requests, bounds, strict=True)
+        _PageEvents((), 0) if _is_long(query, long) else _cut_page(histories, query, bound)
+        for query, bound in zip(queries, bounds, strict=True)
     ]
-    rows = _read_rows(store, [entry[:3] for cut in pages for entry in cut.entries])
+    rows = _read_rows(store, [entry[:3] for page in pages for entry in page.entries])
     return [
-        _read_long_page(store, request)
-        if _is_long(request, long)
-        else HistoryPage([rows[entry[:3]] for entry in cut.entries], cut.total)
-        if cut.entries
+        _read_long_page(store, query)
+        if _is_long(query, long)
+        else HistoryPage([rows[entry[:3]] for entry in page.entries], page.total)
+        if page.entries
         else _NOTHING
-        for request, cut in zip(requests, pages, strict=True)
+        for query, page in zip(queries, pages, strict=True)
     ]
 
 
@@ -126,14 +126,14 @@ class _PageEvents(NamedTuple):
     total: int
 
 
-def _is_long(request: HistoryPageQuery, long: frozenset[CustomerRef]) -> bool:
-    return not long.isdisjoint((request.filters.tenant_id, one) for one in request.filters.customer_ids)
+def _is_long(query: HistoryPageQuery, long: frozenset[CustomerRef]) -> bool:
+    return not long.isdisjoint((query.filters.tenant_id, customer_id) for customer_id in query.filters.customer_ids)
 
 
-def _read_long_page(store: Store, request: HistoryPageQuery) -> HistoryPage:
-    """Read a page of a long history, cut and counted by the engine."""
-    filters = request.filters
-    found = store.select("history/page_of_customer", {**filters.parameters(request.cursor), "limit": request.limit})
+def _read_long_page(store: Store, query: HistoryPageQuery) -> HistoryPage:
+    """Read a page of a long history, page and counted by the engine."""
+    filters = query.filters
+    found = store.select("history/page_of_customer", {**filters.parameters(query.cursor), "limit": query.limit})
     keys = [(filters.tenant_id, customer_id, event_id) for customer_id, event_id in found.iter_rows()]
     if not keys:
         return _NOTHING
@@ -142,20 +142,20 @@ def _read_long_page(store: Store, request: HistoryPageQuery) -> HistoryPage:
     return HistoryPage([rows[key] for key in keys], total)
 
 
-def _cut_page(histories: _Histories, request: HistoryPageQuery, bounds: Mapping[str, Any]) -> _PageEvents:
+def _cut_page(histories: _Histories, query: HistoryPageQuery, bounds: Mapping[str, Any]) -> _PageEvents:
     """Return the events on a page, newest first, and their number on all pages."""
-    filters = request.filters
+    filters = query.filters
     matching = [
         entry
-        for one in filters.customer_ids
-        for entry in histories.get((filters.tenant_id, one), ())
+        for customer_id in filters.customer_ids
+        for entry in histories.get((filters.tenant_id, customer_id), ())
         if bounds["from_id"] <= entry.id < bounds["before_id"]
     ]
     for name in _FILTERS:
         if value := getattr(filters, name):
             matching = [entry for entry in matching if getattr(entry, name) == value]
-    following = [entry for entry in matching if entry.id < request.cursor] if request.cursor else matching
-    return _PageEvents(nlargest(request.limit, following, key=attrgetter("id")), len(matching))
+    following = [entry for entry in matching if entry.id < query.cursor] if query.cursor else matching
+    return _PageEvents(nlargest(query.limit, following, key=attrgetter("id")), len(matching))
 
 
 def _read_rows(store: Store, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], dict[str, Any]]:

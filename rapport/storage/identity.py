@@ -56,7 +56,7 @@ def read_aliases(store: Store, tenant_id: str) -> dict[str, list[str]]:
     Returns:
         ``aliases`` and, in the same order, ``canonical_ids``, for ``transform(customer_id, …, customer_id)``.
     """
-    aliases = {"": "", **read_merges(store, tenant_id).aliases}  # the engine wants to see one at least
+    aliases = {"": "", **read_merges(store, tenant_id).aliases}  # transform needs at least one element
     return {"aliases": list(aliases), "canonical_ids": list(aliases.values())}
 
 

@@ -256,13 +256,13 @@ def write_journey_progress(store: Store, reached: Mapping[str, int]) -> None:
 
 
 def read_entry_events(
-    store: Store, stretches: Sequence[OffsetRange], tenants: Collection[str], outcomes: Collection[str], since_ms: int
+    store: Store, ranges: Sequence[OffsetRange], tenants: Collection[str], outcomes: Collection[str], since_ms: int
 ) -> list[EntryEvent]:
     """Read events of some outcomes from ranges of logs, received since a time, in the order of each log."""
     rows = store.select(
         "journeys/entries",
         {"tenants": sorted(tenants), "outcomes": sorted(outcomes), "received_since": _format_time(since_ms)},
-        frames={"log_ranges": _frame("log_ranges", stretches)},
+        frames={"log_ranges": _frame("log_ranges", ranges)},
     )
     return [entry_event_from_row(row) for row in rows.iter_rows(named=True)]
 

@@ -144,7 +144,7 @@ def count_summaries(store: Store, erased: ErasureScope) -> int:
 
 
 def delete_rows(store: Store, location: Location, erased: ErasureScope) -> None:
-    """Delete a location's rows, and wait for that; :mod:`rapport.storage.summary_erasure` deletes summaries."""
+    """Delete a location's rows, and wait for that; :mod:`rapport.storage.erasure` deletes summaries."""
     erased = _narrow_to_linking_ids(location, erased)
     until = {"until_ms": _until_ms(location, erased)}
     who, names = erased.hash_parameters, location.parameters

@@ -62,7 +62,7 @@ def reconcile(
     """
     drift = pl.concat([_find_drift(store, slices, at, None) for at in range(slices)], how="vertical_relaxed")
     if not drift.is_empty():
-        # The two tables are read at slightly different moments: what differs is looked at once more.
+        # The two tables are read at slightly different moments: rows that differ are compared once more.
         sleep(SECOND_LOOK_S)
         drift = _find_drift(store, 1, 0, drift.select(CUSTOMERS).unique())
     return Reconciliation(

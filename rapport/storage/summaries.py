@@ -1,4 +1,4 @@
-"""Windowed summaries of customers, for many requests at once."""
+"""Windowed summaries of customers, for many queries at once."""
 
 from __future__ import annotations
 
@@ -123,16 +123,16 @@ _Key = tuple[str, str, str, str, str, Scope]
 """As :class:`SummaryKey`."""
 
 
-def read_summaries(store: Store, requests: Sequence[SummaryQuery]) -> list[SummaryPage]:
+def read_summaries(store: Store, queries: Sequence[SummaryQuery]) -> list[SummaryPage]:
     """Read the pages of several queries, in their order, with one database query."""
-    people = [[(request.tenant_id, one) for one in request.members or (request.customer_id,)] for request in requests]
+    people = [[(query.tenant_id, one) for one in query.members or (query.customer_id,)] for query in queries]
     customers = {customer for person in people for customer in person}
     stored: dict[CustomerRef, list[StoredSummary]] = {}
     for row in read_stored_summaries(store, customers):
         stored.setdefault(row.customer, []).append(row)
     return [
-        _page(_add_up(row for customer in person for row in stored.get(customer, ())), request)
-        for request, person in zip(requests, people, strict=True)
+        _page(_add_up(row for customer in person for row in stored.get(customer, ())), query)
+        for query, person in zip(queries, people, strict=True)
     ]
 
 
@@ -168,36 +168,40 @@ _recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creati
 """Order by which the last contact of several rows is chosen."""
 
 
-def _page(rows: Iterable[SummaryRow], request: SummaryQuery) -> SummaryPage:
+def _page(rows: Iterable[SummaryRow], query: SummaryQuery) -> SummaryPage:
     matching = [row for row in rows if row.is_contact]
-    if request.is_narrow:
-        periods = {str(each): _bounds(each, request) for each in PeriodType if request.period_type in ("", each)}
-        matching = [row for row in matching if _is_wanted(row, request, periods)]
-    # Of the periods the latest comes first, all else ascends. Sorting is stable.
+    if query.is_narrow:
+        periods = {
+            str(period_type): _bounds(period_type, query)
+            for period_type in PeriodType
+            if query.period_type in ("", period_type)
+        }
+        matching = [row for row in matching if _is_wanted(row, query, periods)]
+    # Periods descend, all other columns ascend. Sorting is stable.
     matching.sort(key=itemgetter(2, 3, 4, 5))
     matching.sort(key=itemgetter(1), reverse=True)
     matching.sort(key=itemgetter(0))
-    following = matching if request.after == FIRST else [row for row in matching if _is_after(row, request.after)]
-    return SummaryPage(following[: request.limit], len(following) > request.limit, len(matching))
+    following = matching if query.after == FIRST else [row for row in matching if _is_after(row, query.after)]
+    return SummaryPage(following[: query.limit], len(following) > query.limit, len(matching))
 
 
-def _bounds(period_type: PeriodType, request: SummaryQuery) -> tuple[str, str]:
+def _bounds(period_type: PeriodType, query: SummaryQuery) -> tuple[str, str]:
     """Return the first and the last key of periods that overlap the days of the query."""
     if period_type is PeriodType.ALLTIME:
         return "", _LAST
-    first, last = request.first_day, request.last_day
+    first, last = query.first_day, query.last_day
     return period_key(period_type, first) if first else "", period_key(period_type, last) if last else _LAST
 
 
-def _is_wanted(row: SummaryRow, request: SummaryQuery, periods: Mapping[str, tuple[str, str]]) -> bool:
+def _is_wanted(row: SummaryRow, query: SummaryQuery, periods: Mapping[str, tuple[str, str]]) -> bool:
     if row.period_type not in periods:
         return False
     first_key, last_key = periods[row.period_type]
     return (
         first_key <= row.period_key <= last_key
-        and request.offer_id in ("", row.offer)
-        and request.creative_id in ("", row.creative)
-        and request.channel_id in ("", row.channel)
+        and query.offer_id in ("", row.offer)
+        and query.creative_id in ("", row.creative)
+        and query.channel_id in ("", row.channel)
     )
 
 

@@ -37,6 +37,6 @@ def read_report(
         "offset": offset,
     }
     rows = store.rows("summaries/report", parameters)
-    # After the last group no row is left to say how many there are.
+    # Rows carry the number of groups; a page behind the last group has no row.
     counted = rows or (store.rows("summaries/report", {**parameters, "limit": 1, "offset": 0}) if offset else [])
     return rows, counted[0]["matching"] if counted else 0

@@ -47,7 +47,7 @@ def read_tombstones(store: Store, since_ms: int = 0) -> list[StoredTombstone]:
 
 
 def read_erasures(store: Store, customers: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """Return the time of the last erasure (epoch milliseconds) of those of some customers who were erased.
+    """Return the time of the latest erasure (epoch milliseconds) of each erased customer among some customers.
 
     Args:
         store: The database.

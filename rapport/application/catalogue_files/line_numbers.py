@@ -93,7 +93,7 @@ class ValueReader:
             return None
         if len(self._within) > MAX_DEPTH and not isinstance(
             node, yaml.ScalarNode
-        ):  # the list of entities and one of them
+        ):  # beyond the list of entities and the entity
             self.faults.append(FileFault(line_of(node), "", f"is nested deeper than {MAX_DEPTH} levels"))
             return None
         self._within.add(id(node))

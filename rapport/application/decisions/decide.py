@@ -77,14 +77,14 @@ def make_decision(
     seed: int,
     open_circuits: frozenset[str] = frozenset(),
 ) -> Decision:
-    """Run the flow; a task with problems is answered with nothing.
+    """Run the flow; a task with problems gets an empty decision.
 
     Args:
-        task: Of the tenant whose facts are given.
-        customer: As :func:`~rapport.application.decisions.load_facts.build_customer_facts` assembles it.
+        task: The decision to make, for the tenant whose facts are given.
+        customer: Result of :func:`~rapport.application.decisions.load_facts.build_customer_facts`.
         tenant: Totals over all customers.
-        now_ms: When the decision is made, epoch milliseconds.
-        seed: Of the only source of chance.
+        now_ms: Time of the decision, epoch milliseconds.
+        seed: Seed of all randomness in the decision.
         open_circuits: Keys of models that are left out, because they failed lately.
     """
     if task.problems:
@@ -123,10 +123,10 @@ def record_decision(
     open_circuits: frozenset[str] = frozenset(),
     trace_id: str = "",
 ) -> DecisionRecord:
-    """Record a decision with all that it knew, so that it can be explained and made again.
+    """Build the record of a decision with all its inputs, so that it can be explained and replayed.
 
-    The task, the facts, the time and the open circuits are those that the decision was made with. The watermark says
-    how far the tables had applied the log then; ``total_ms`` is how long reading facts and deciding took.
+    The task, the facts, the time and the open circuits are those of the decision. The watermark holds the applied
+    offsets of the tables at that time; ``total_ms`` is the duration of reading facts and deciding.
     """
     return DecisionRecord(
         recommendation_id=recommendation_id,

@@ -1,4 +1,4 @@
-"""Loading of the facts for a decision, for callers that make few decisions at a time."""
+"""Loading and assembly of the facts for a decision; the loading is for callers that make few decisions at a time."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def load_customer_contexts(
         return {}
     memberships: Sequence[Mapping[str, int]] = load_memberships(store, keys) if segments else [{} for _ in keys]
     names = [key.customer_id for key in keys]
-    kept = dict(zip(names, load_snapshots(store, keys), strict=True))
+    snapshots = dict(zip(names, load_snapshots(store, keys), strict=True))
     member_of = dict(zip(names, memberships, strict=True))
     return {
         customer_id: build_context(
             tenant,
-            merge_snapshots([kept[one] for one in ids], tenant.settings),
+            merge_snapshots([snapshots[one] for one in ids], tenant.settings),
             merge_memberships([member_of[one] for one in ids]),
             segments,
             {},
@@ -108,10 +108,10 @@ def load_customer_contexts(
 def build_customer_facts(
     person_id: str, customer: CustomerContext, contacts: FactsResult, reservations: Sequence[ReservedImpression] = ()
 ) -> CustomerFacts:
-    """Assemble what a decision knows of a customer: the one place where facts get their form.
+    """Assemble the facts about a customer for a decision, for the API and for journeys alike.
 
     Args:
-        person_id: As :func:`~rapport.domain.customers.merge.find_person_id` gives it.
+        person_id: Result of :func:`~rapport.domain.customers.merge.find_person_id`.
         customer: Attributes, segments, consent.
         contacts: Counts and times of contacts, and metrics.
         reservations: Exposures that other decisions have reserved and that the contacts do not show yet.
@@ -148,8 +148,8 @@ def load_decision_facts(
     sources = catalogue.attribute_sources
     customer = load_customer_contexts(store, tenant, catalogue.segments, [customer_id], merges, sources)[customer_id]
     members = merges.members(customer_id)
-    asked = build_facts_query(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
-    (loaded,) = read_facts(store, [asked])
+    query = build_facts_query(tenant, catalogue, customer_id, customer.time_zone, now_ms, members=members)
+    (loaded,) = read_facts(store, [query])
     facts = build_customer_facts(find_person_id(members, customer_id), customer, loaded)
     totals = NO_TOTALS
     if needs_totals(catalogue):

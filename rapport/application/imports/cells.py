@@ -64,7 +64,7 @@ def _is_json(text: str) -> bool:
     """Return whether a cell is JSON, also if it exceeds the accepted limits: the contract's validation reports that."""
     try:
         fault = find_json_fault(text.encode())
-    except UnicodeEncodeError:  # bytes that are no UTF-8 were kept, so that their line can be told
+    except UnicodeEncodeError:  # invalid bytes are kept as surrogates up to here, so that their line can be reported
         return False
     return fault is None or fault.code is not RejectionCode.BAD_JSON
 

@@ -192,7 +192,7 @@ def _from_json(cell: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
 def _from_text(cell: str) -> Any:  # noqa: ANN401 - a text, or nothing
     if not cell:
         return _ABSENT
-    cell.encode()  # bytes that are no UTF-8 were kept, so that their line can be told
+    cell.encode()  # raises for invalid bytes, which are kept as surrogates so that their line can be reported
     return cell
 
 
@@ -205,7 +205,7 @@ def _from_value(cell: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
 
 def _to_json_value(value: Any) -> Any:  # noqa: ANN401 - whatever Parquet holds
     """Convert a value to one that JSON has."""
-    if isinstance(value, date):  # times are dates, too
+    if isinstance(value, date):  # datetime is a subclass of date
         return value.isoformat()
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)

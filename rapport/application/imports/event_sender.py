@@ -86,7 +86,7 @@ class EventSender:
         self._failure: BaseException | None = None
         partitioner = DefaultPartitioner()
         ordered = sorted(partitions)
-        # the hash is computed in Python, and customers come back
+        # cached, because the hash is computed in Python and customers recur
         self._partition_of = lru_cache(maxsize=1 << 18)(lambda key: partitioner(key, ordered, ordered))
         self.acknowledged_events = 0
         self.next_offsets: dict[int, int] = {}
@@ -111,7 +111,7 @@ class EventSender:
             partition.array_bytes += len(value) + 1
             if len(partition.array) == self._events_per_message:
                 await self._close_array(number, partition)
-        await asyncio.sleep(0)  # a feed that is read without waiting would otherwise starve the connection
+        await asyncio.sleep(0)  # otherwise a feed that never waits would starve the connection
 
     async def flush(self) -> None:
         """Send the remaining events and wait until all are acknowledged.
@@ -126,7 +126,7 @@ class EventSender:
             done, _ = await asyncio.wait(
                 self._on_the_way, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED
             )
-            if not done:  # an idempotent producer would try for ever
+            if not done:  # an idempotent producer retries for ever
                 raise self._describe(TimeoutError(f"no answer for {self._patience_s:g} s"))
         self._raise_failure()
 

@@ -211,7 +211,7 @@ def _read_header(path: Path, separator: str) -> list[str]:
 
 def _read_csv(file: BinaryIO, separator: str, header: list[str]) -> _Rows:
     with _decode(file) as text:
-        for record in itertools.islice(read_records(text, separator), 1, None):  # behind the header
+        for record in itertools.islice(read_records(text, separator), 1, None):  # after the header
             if isinstance(record, LineFault):
                 yield record
             elif len(record.cells) == len(header):

@@ -122,7 +122,7 @@ class JourneyAdvancer:
             before = turn.enrolment.enrolment
             try:
                 after, actions = advance(turn.plan, before, turn.facts, now_ms)
-            except Exception as error:  # noqa: BLE001 - whatever it is, others go on
+            except Exception as error:  # noqa: BLE001 - the other enrolments continue
                 changed.append(_postpone(turn.enrolment, now_ms, error))
                 continue
             state = turn.enrolment if after == before else _build_next_version(turn.enrolment, after)
@@ -157,12 +157,12 @@ class JourneyAdvancer:
             by_tenant[one.tenant_id].append(one)
         turns: list[_DueCustomer] = []
         left = [(tenant_id, mine) for tenant_id, mine in by_tenant.items() if tenant_id in self._cache.tenants]
-        while left:  # who is of a tenant that is not active waits: it may be activated again
+        while left:  # enrolments of inactive tenants wait: the tenant may be activated again
             tenant_id, mine = left.pop()
             try:
                 turns += self._load_due_customers(tenant_id, mine, plans, now_ms)
             except Exception as error:
-                if len(mine) > 1:  # find out whose fault it is
+                if len(mine) > 1:  # find the faulty enrolment by bisection
                     middle = len(mine) // 2
                     left += [(tenant_id, mine[:middle]), (tenant_id, mine[middle:])]
                 elif _is_away(error):

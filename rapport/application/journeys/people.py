@@ -86,7 +86,7 @@ def _is_duplicate(
     try:
         is_once = not cache.load_plan(tenant_id, journey_id, one.enrolment.journey_version).allows_reentry
     except NoJourneyError:
-        return False  # it ends for that
+        return False  # the enrolment ends because of that
     members = people.members(tenant_id, customer_id)
     for number, member in enumerate(members):
         count = active.get((tenant_id, member, journey_id))

@@ -52,7 +52,7 @@ class IsolatedSection:
             raise BusyError
         done: Future[Sequence[Any]] = Future()
         name = f"profile-section-{self.section.name}"
-        # a daemon, so that one that hangs does not keep the process from ending
+        # a daemon, so that a hanging thread does not keep the process from ending
         thread = threading.Thread(target=self._run, args=(context, done), name=name, daemon=True)
         try:
             thread.start()
@@ -64,8 +64,8 @@ class IsolatedSection:
     def _run(self, context: SectionContext, done: Future[Sequence[Any]]) -> None:
         try:
             items = load_as_json(self.section, context)
-        except Exception as error:  # noqa: BLE001 - told to whoever waits
-            with suppress(InvalidStateError):  # nobody waits any more
+        except Exception as error:  # noqa: BLE001 - passed to the caller
+            with suppress(InvalidStateError):  # the caller was cancelled
                 done.set_exception(error)
         except BaseException as error:  # noqa: BLE001 - sys.exit() in a loader is a fault like others
             with suppress(InvalidStateError):
@@ -90,6 +90,6 @@ def load_as_json(section: Section, context: SectionContext) -> Sequence[Any]:
     try:
         plain = msgspec.json.decode(msgspec.json.encode(loaded), type=list[Any])
         msgspec.convert(plain, list[section.schema])  # type: ignore[name-defined]
-    except (TypeError, ValueError, RecursionError) as error:  # those of msgspec are ValueErrors
+    except (TypeError, ValueError, RecursionError) as error:  # errors of msgspec are ValueErrors
         raise UnfitDataError(str(error)) from error
     return plain
