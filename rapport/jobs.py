@@ -160,7 +160,7 @@ class Jobs:
             pause_s = job.every_s
             if not isinstance(error, PartialFailureError):
                 pause_s = min(job.retry_s * 2.0 ** min(state.failures - 1, 30), job.longest_retry_s)
-            is_new = state.failures == 1  # the same traceback again and again helps nobody
+            is_new = state.failures == 1  # one traceback is enough
             shown = {"exc_info": _find_cause(error)} if is_new else {"error": str(error)[:500]}
             log.warning("a job failed; it is done again", job=job.name, in_s=pause_s, failures=state.failures, **shown)
             return pause_s
@@ -199,7 +199,7 @@ async def try_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -
 def _list_types(error: BaseException) -> str:
     """List the types of an error's parts."""
     errors: Sequence[BaseException] = error.errors if isinstance(error, PartialFailureError) else [error]
-    return ", ".join(sorted({type(one).__name__ for one in errors}))
+    return ", ".join(sorted({type(part).__name__ for part in errors}))
 
 
 def _find_cause(error: BaseException) -> BaseException:
@@ -221,12 +221,12 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]], *, again_after_s: float
         tasks: Tasks to cancel.
         again_after_s: Time for a task's cleanup before it is cancelled once more.
     """
-    asked = set(tasks)
-    pending = asked
+    all_tasks = set(tasks)
+    pending = all_tasks
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=again_after_s)
-    for task in asked:
+    for task in all_tasks:
         if not task.cancelled():
             task.exception()

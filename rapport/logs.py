@@ -28,7 +28,7 @@ def configure_logs(settings: Settings) -> None:
     ]
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,  # before anything is done for a line that nobody will see
+            structlog.stdlib.filter_by_level,  # before any work on a line that is not written
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

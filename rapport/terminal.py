@@ -22,7 +22,9 @@ def visible(text: str) -> str:
     r"""Escape the invisible characters of a text: ``\x1b`` stands for an escape; line breaks and tabs stay."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in _LAYOUT else _escape(one) for one in text)
+    return "".join(
+        character if character.isprintable() or character in _LAYOUT else _escape(character) for character in text
+    )
 
 
 def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
@@ -32,7 +34,12 @@ def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
 
 def echo_row(*cells: str) -> None:
     """Print one line of cells with tabs between them; no cell can fake another cell or line."""
-    click.echo("\t".join("".join(one if one.isprintable() else _escape(one) for one in cell) for cell in cells))
+    click.echo(
+        "\t".join(
+            "".join(character if character.isprintable() else _escape(character) for character in cell)
+            for cell in cells
+        )
+    )
 
 
 def make_console(*, stderr: bool = False, markup: bool = False, soft_wrap: bool = False) -> Console:

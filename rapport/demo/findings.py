@@ -74,18 +74,22 @@ def read_findings(store: Store, tenant_id: str) -> Findings:
     )
 
 
-def find_faults(found: Findings, expected: Totals) -> list[str]:
+def find_faults(findings: Findings, expected: Totals) -> list[str]:
     """Compare the findings with the data set, to the event and the cent.
 
     Returns:
         Deviations, a sentence each; empty if there are none.
     """
     checks: list[tuple[str, object, object]] = [
-        ("accepted events", found.events, expected.events),
-        ("customers in the history", found.customers, expected.customers),
-        ("period types", [period.period_type for period in found.periods], ["daily", "weekly", "monthly", "alltime"]),
+        ("accepted events", findings.events, expected.events),
+        ("customers in the history", findings.customers, expected.customers),
+        (
+            "period types",
+            [period.period_type for period in findings.periods],
+            ["daily", "weekly", "monthly", "alltime"],
+        ),
     ]
-    for period in found.periods:
+    for period in findings.periods:
         checks += [
             (f"customers in {period.period_type} summaries", period.customers, expected.customers),
             (f"contacts in {period.period_type} summaries", period.contacts, expected.events),

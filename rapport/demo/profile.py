@@ -51,8 +51,8 @@ def _lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if done := profile["interactions"]:
         totals = done["totals"]
         yield "interactions", f"{totals['converts']} purchases, together {totals['totalValue']:,.2f}"
-        for one in done["recent"][:LATEST]:
-            yield "", f"{one['timestamp'][:10]}  {one['interactionType']}  {one['offerId']}"
+        for interaction in done["recent"][:LATEST]:
+            yield "", f"{interaction['timestamp'][:10]}  {interaction['interactionType']}  {interaction['offerId']}"
     if value := profile["clv"]:
         yield (
             "clv",
@@ -60,9 +60,12 @@ def _lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
         yield "", f"24 months at this rate: {value['predictedRevenue']:,.2f}"
     if metrics := profile["metrics"]:
-        yield "metrics", ", ".join(f"{key} {'unknown' if one is None else f'{one:g}'}" for key, one in metrics.items())
+        yield (
+            "metrics",
+            ", ".join(f"{key} {'unknown' if metric is None else f'{metric:g}'}" for key, metric in metrics.items()),
+        )
     if (suppressed := profile["suppressions"]) is not None:
-        held = [one["reason"] for one in suppressed if one["isActive"]]
+        held = [suppression["reason"] for suppression in suppressed if suppression["isActive"]]
         yield "suppressions", ", ".join(held) or f"none holds; {len(suppressed)} have ended"
     for fault in profile["errors"]:
         yield fault["section"], f"[red]{fault['message']}[/]"

@@ -139,7 +139,7 @@ async def _await_workers(
 async def _read_progress(store: Store, source: Mapping[str, str]) -> dict[int, _Progress]:
     try:
         rows = await asyncio.to_thread(store.rows, "demo/progress", source)
-    except TransientStorageError:  # somebody may have killed it, and the supervisor is bringing it back
+    except TransientStorageError:  # it may have been killed; the supervisor restarts it
         return {}
     return {row["partition"]: _Progress(row["next_offset"], row["worker"]) for row in rows}
 

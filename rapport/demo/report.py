@@ -43,11 +43,11 @@ class NextSteps:
     customer_id: str
 
 
-def show_report(console: Console, found: Findings, replay: Replay) -> None:
+def show_report(console: Console, findings: Findings, replay: Replay) -> None:
     """Print the totals, the customers and the stream's performance."""
-    console.print(_totals(found))
-    console.print(_top_customers(found))
-    console.print(_example(found))
+    console.print(_totals(findings))
+    console.print(_top_customers(findings))
+    console.print(_example(findings))
     console.print(_partitions(replay))
     console.print(
         f"{replay.events:,} events: the broker had them after {replay.sent_seconds:.1f} s, every summary was in "
@@ -119,17 +119,17 @@ Kill {steps.worker} while more events flow. It is restarted here, and the totals
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _totals(found: Findings) -> Table:
+def _totals(findings: Findings) -> Table:
     table = _table("Totals per period type", "period type", "periods", "summaries", "customers", "contacts", "value")
-    for period in found.periods:
+    for period in findings.periods:
         numbers = (period.periods, period.rows, period.customers, period.contacts)
         table.add_row(period.period_type, *(f"{number:,}" for number in numbers), f"{period.value:,.2f}")
     return table
 
 
-def _top_customers(found: Findings) -> Table:
+def _top_customers(findings: Findings) -> Table:
     table = _table("Top customers by value", "customer", "contacts", "conversions", "value", "last contact")
-    for row in found.top_customers:
+    for row in findings.top_customers:
         table.add_row(
             row["customer_id"],
             f"{row['contacts']:,}",
@@ -140,11 +140,11 @@ def _top_customers(found: Findings) -> Table:
     return table
 
 
-def _example(found: Findings) -> Table:
+def _example(findings: Findings) -> Table:
     names = ("period type", "period", "impressions", "positive", "negative", "conversions", "value")
-    table = _table(f"One customer, {found.example_id}", *names)
+    table = _table(f"One customer, {findings.example_id}", *names)
     previous = ""
-    for row in found.example_rows:
+    for row in findings.example_rows:
         numbers = (row["impressions"], row["positive"], row["negative"], row["conversions"])
         kind = "" if row["period_type"] == previous else row["period_type"]
         table.add_row(kind, row["period_key"], *(f"{number:,}" for number in numbers), f"{row['value']:,.2f}")

@@ -129,16 +129,16 @@ class Demo:
                 name="demo",
             )
             stock_shop(store, TENANT)
-            done = await replay(self._data.feed, self._plan.settings, store, self._console)
-            found = read_findings(store, TENANT)
+            result = await replay(self._data.feed, self._plan.settings, store, self._console)
+            findings = read_findings(store, TENANT)
         finally:
             store.close()
-        self._faults = find_faults(found, self._data.totals)
-        show_report(self._console, found, done)
+        self._faults = find_faults(findings, self._data.totals)
+        show_report(self._console, findings, result)
         show_verdict(self._console, self._faults, self._data.totals)
         api = ShopApi(self._plan.api_url, key)
-        show_profile(self._console, await asyncio.to_thread(read_profile, api, found.example_id))
-        loyal_id = found.top_customers[0]["customer_id"]
+        show_profile(self._console, await asyncio.to_thread(read_profile, api, findings.example_id))
+        loyal_id = findings.top_customers[0]["customer_id"]
         decisions = await asyncio.to_thread(decide_for, api, loyal_id)
         show_decisions(self._console, decisions)
         shop_faults = find_shop_faults(decisions)
@@ -153,14 +153,14 @@ class Demo:
             command=self._command,
             worker=self._worker,
             worker_pid=self._worker_pid(),
-            customer_id=found.example_id,
+            customer_id=findings.example_id,
         )
         show_next_steps(self._console, self._plan, steps)
 
     def _worker_pid(self) -> str:
         try:
             return str(self._stack.pid(self._worker))
-        except StackError:  # somebody was quick to kill it, and it is being restarted
+        except StackError:  # it was killed, and is being restarted
             return "PID"
 
     def _write_env_file(self, path: Path, key: str) -> None:

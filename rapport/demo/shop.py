@@ -90,8 +90,8 @@ class ShopApi:
         request = urllib.request.Request(f"{self._url}/api/v1{path}", body, headers)  # noqa: S310 - our own http URL
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - likewise
-                found: dict[str, Any] = json.loads(answer.read())
-                return found
+                content: dict[str, Any] = json.loads(answer.read())
+                return content
         except urllib.error.HTTPError as error:
             raise ReplayError(f"the API answers {path} with {error.code}: {error.read().decode()}") from error
         except OSError as error:
@@ -100,10 +100,10 @@ class ShopApi:
 
 def stock_shop(store: Store, tenant_id: str) -> None:
     """Store the shop's catalogue as the tenant's."""
-    placed = read_catalogue(CATALOGUE.read_text("utf-8"))
+    catalogue = read_catalogue(CATALOGUE.read_text("utf-8"))
 
     def decide(before: Any) -> Sequence[EntityChange]:  # noqa: ANN401 - the catalogue as it is stored
-        steps, _ = plan_entities(placed, before.entities, prune=False)
+        steps, _ = plan_entities(catalogue, before.entities, prune=False)
         return [EntityChange(step.kind, step.after) for step in steps if step.after is not None]
 
     change_catalogue(store, tenant_id, Author("demo"), decide)
@@ -120,15 +120,15 @@ def decide_for(api: ShopApi, customer_id: str) -> Decisions:
     Raises:
         ReplayError: The API does not answer as it should.
     """
-    found = Decisions(customer_id=customer_id)
+    decisions = Decisions(customer_id=customer_id)
     _wait_for_catalogue(api)
-    found.as_new = _read_offers(_recommend(api, STRANGER))
-    tried = api.post("/simulate", {"channel": "web", "sampleSize": SAMPLE})
-    found.sampled, found.reached = tried["sampleSize"], tried["reachableCustomers"]
+    decisions.as_new = _read_offers(_recommend(api, STRANGER))
+    simulation = api.post("/simulate", {"channel": "web", "sampleSize": SAMPLE})
+    decisions.sampled, decisions.reached = simulation["sampleSize"], simulation["reachableCustomers"]
     first = _recommend(api, customer_id)
-    found.as_loyal = _read_offers(first)
-    top = found.as_loyal[0]
-    answered = api.post(
+    decisions.as_loyal = _read_offers(first)
+    top = decisions.as_loyal[0]
+    response = api.post(
         "/respond",
         {
             "customerId": customer_id,
@@ -138,27 +138,35 @@ def decide_for(api: ShopApi, customer_id: str) -> Decisions:
             "idempotencyKey": f"{first['recommendationId']}-click",
         },
     )
-    found.clicked = answered["offerId"]
+    decisions.clicked = response["offerId"]
     for _ in range(CAP - 1):
         _recommend(api, customer_id)
-    found.capped = _read_offers(_recommend(api, customer_id))
-    found.missing = top.offer_id
+    decisions.capped = _read_offers(_recommend(api, customer_id))
+    decisions.missing = top.offer_id
     removals = _recommend(api, customer_id)["traceSummary"]["removals"]
-    reasons = [f"{one.get('byName')}: {one['reason']}" for one in removals if one["offerId"] == top.offer_id]
-    found.reason = reasons[0] if reasons else ""
-    return found
+    reasons = [
+        f"{removal.get('byName')}: {removal['reason']}" for removal in removals if removal["offerId"] == top.offer_id
+    ]
+    decisions.reason = reasons[0] if reasons else ""
+    return decisions
 
 
-def find_shop_faults(found: Decisions) -> list[str]:
+def find_shop_faults(decisions: Decisions) -> list[str]:
     """List the decisions' deviations from the expected ones, a sentence each; empty if there are none."""
     checks = [
-        ("a new customer is offered something cheap first", found.as_new[:1] and found.as_new[0].price < 20),
-        ("a loyal one something dear", found.as_loyal[:1] and found.as_loyal[0].price > 30),
-        ("the response found what was recommended", found.as_loyal[:1] and found.clicked == found.as_loyal[0].offer_id),
-        ("the cap leaves something else to offer", bool(found.capped)),
-        (f"the cap of {CAP} a day holds", found.missing not in [one.offer_id for one in found.capped]),
-        ("the trace names the policy", POLICY in found.reason),
-        (f"there is something to offer to each of {found.sampled} customers", found.reached == found.sampled > 0),
+        ("a new customer is offered something cheap first", decisions.as_new[:1] and decisions.as_new[0].price < 20),
+        ("a loyal one something dear", decisions.as_loyal[:1] and decisions.as_loyal[0].price > 30),
+        (
+            "the response found what was recommended",
+            decisions.as_loyal[:1] and decisions.clicked == decisions.as_loyal[0].offer_id,
+        ),
+        ("the cap leaves something else to offer", bool(decisions.capped)),
+        (f"the cap of {CAP} a day holds", decisions.missing not in [offer.offer_id for offer in decisions.capped]),
+        ("the trace names the policy", POLICY in decisions.reason),
+        (
+            f"there is something to offer to each of {decisions.sampled} customers",
+            decisions.reached == decisions.sampled > 0,
+        ),
     ]
     return [f"not so: {what}" for what, holds in checks if not holds]
 
@@ -172,19 +180,19 @@ def _wait_for_catalogue(api: ShopApi) -> None:
 
 
 def _recommend(api: ShopApi, customer_id: str) -> dict[str, Any]:
-    asked = {"customerId": customer_id, "channel": "web", "limit": 3, "attributes": {"name": "Ann"}, "debug": True}
-    return api.post("/recommend", asked)
+    body = {"customerId": customer_id, "channel": "web", "limit": 3, "attributes": {"name": "Ann"}, "debug": True}
+    return api.post("/recommend", body)
 
 
 def _read_offers(answer: Mapping[str, Any]) -> list[RecommendedOffer]:
     return [
         RecommendedOffer(
-            rank=one["rank"],
-            offer_id=one["offerId"],
-            name=one["offerName"],
-            score=one["score"],
-            price=one["personalization"]["price"],
-            headline=one["content"]["headline"],
+            rank=decision["rank"],
+            offer_id=decision["offerId"],
+            name=decision["offerName"],
+            score=decision["score"],
+            price=decision["personalization"]["price"],
+            headline=decision["content"]["headline"],
         )
-        for one in answer["decisions"]
+        for decision in answer["decisions"]
     ]

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from rapport.demo.shop import Decisions, RecommendedOffer
 
 
-def show_decisions(console: Console, found: Decisions) -> None:
+def show_decisions(console: Console, decisions: Decisions) -> None:
     """Print the offers for a customer, and the effect of formulas and caps on them."""
-    console.print(_offers("Recommended to somebody who has never bought anything", found.as_new))
-    console.print(_offers(f"The same formulas for {found.customer_id}, who has bought often", found.as_loyal))
-    console.print(f"The customer clicks on {found.clicked}. After {CAP} recommendations on one day:\n", highlight=False)
-    console.print(_offers(f"{found.missing} is missing", found.capped))
-    console.print(f"Why not {found.missing}? [bold]{found.reason}[/]\n", highlight=False)
+    console.print(_offers("Recommended to somebody who has never bought anything", decisions.as_new))
+    console.print(_offers(f"The same formulas for {decisions.customer_id}, who has bought often", decisions.as_loyal))
+    console.print(
+        f"The customer clicks on {decisions.clicked}. After {CAP} recommendations on one day:\n", highlight=False
+    )
+    console.print(_offers(f"{decisions.missing} is missing", decisions.capped))
+    console.print(f"Why not {decisions.missing}? [bold]{decisions.reason}[/]\n", highlight=False)
 
 
-def _offers(title: str, offered: Sequence[RecommendedOffer]) -> Table:
+def _offers(title: str, offers: Sequence[RecommendedOffer]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("rank", "offer", "score", "price", "headline"):
         table.add_column(name, justify="right" if name in {"rank", "score", "price"} else "left")
-    for one in offered:
-        table.add_row(str(one.rank), one.name, f"{one.score:.3f}", f"{one.price:.2f}", one.headline)
+    for offer in offers:
+        table.add_row(str(offer.rank), offer.name, f"{offer.score:.3f}", f"{offer.price:.2f}", offer.headline)
     return table

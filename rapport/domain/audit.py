@@ -78,8 +78,8 @@ class Anchor(NamedTuple):
 
 def parse_anchor(text: str) -> Anchor | None:
     """Parse an anchor's text; None if it is none."""
-    found = _ANCHOR.fullmatch(text)
-    return Anchor(int(found[1]), found[2]) if found else None
+    match = _ANCHOR.fullmatch(text)
+    return Anchor(int(match[1]), match[2]) if match else None
 
 
 _ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", re.ASCII)

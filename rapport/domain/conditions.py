@@ -86,7 +86,7 @@ def _predicate(operator: str, value: object) -> Callable[[object], bool]:
         pattern = _pattern(value)
         return lambda actual: isinstance(actual, str) and pattern.is_in(actual)
     if operator in ("in", "not_in"):
-        wanted = frozenset(_comparable(one) for one in value) if isinstance(value, list | tuple) else frozenset()
+        wanted = frozenset(_comparable(item) for item in value) if isinstance(value, list | tuple) else frozenset()
         if operator == "in":
             return lambda actual: _comparable(actual) in wanted
         return lambda actual: _comparable(actual) not in wanted

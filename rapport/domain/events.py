@@ -201,7 +201,7 @@ def encode_objects(event: InteractionRecorded) -> bytes:
 
 def _check_objects(event: InteractionRecorded) -> Rejection | None:
     text = encode_objects(event)
-    objects = decode_json(text, MAX_DEPTH + 1)  # all at once: one by one is for those that are to be told what is wrong
+    objects = decode_json(text, MAX_DEPTH + 1)  # all at once; one by one only to name a fault
     if type(objects) is list and len(text) <= MAX_EVENT_BYTES and {*map(type, objects)} <= _OBJECT_TYPES:
         return None
     fields = (("context", event.context), ("outcomeDetails", event.outcome_details), ("metadata", event.metadata))

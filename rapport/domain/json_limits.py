@@ -94,8 +94,8 @@ def decode_json(text: bytes | msgspec.Raw, levels: int = MAX_DEPTH) -> Any:  # n
 
 def find_json_fault(text: bytes | msgspec.Raw) -> JsonFault | None:
     """Return the fault of a text; None if it is accepted."""
-    found = decode_json(text)
-    return found if isinstance(found, JsonFault) else None
+    value = decode_json(text)
+    return value if isinstance(value, JsonFault) else None
 
 
 def decode_stored(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -110,8 +110,8 @@ def decode_stored(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 def decode_stored_object(text: str) -> dict[str, Any]:
     """Decode the stored text of an object; if it is none, the text becomes the member :data:`UNREADABLE`."""
-    found = decode_stored(text)
-    return found if isinstance(found, dict) else {UNREADABLE: text}
+    value = decode_stored(text)
+    return value if isinstance(value, dict) else {UNREADABLE: text}
 
 
 def find_value_fault(value: object, field: str = "", depth: int = 0) -> JsonFault | None:
@@ -199,8 +199,8 @@ def _is_number(token: bytes) -> bool:
 def _find_wide_numbers(text: bytes) -> Iterator[bytes]:
     """Find every number of a JSON text that is too long to be checked by its length."""
     position = 0
-    while found := _WIDE_NUMBER.match(text, position):
-        start, position = found.span(1)
+    while match := _WIDE_NUMBER.match(text, position):
+        start, position = match.span(1)
         yield text[start - (text[start - 1 : start] == b"-") : position]
 
 

@@ -20,8 +20,8 @@ _INDEX_DIGITS: Final = 9
 
 def parse_number(text: str) -> float | None:
     """Parse a text as a number; None if it is none, or none that a double can hold."""
-    found = _find(text)
-    number = float(found[1]) if found else None
+    match = _find(text)
+    number = float(match[1]) if match else None
     return number if number is not None and isfinite(number) else None
 
 

@@ -23,15 +23,15 @@ def is_exact(number: float) -> bool:
 
 def find_inexact(value: object, path: str = "") -> Iterator[str]:
     """Find the paths of numbers in a JSON value that are not exact, however deep."""
-    left: list[tuple[str, object]] = [(path, value)]
-    while left:
-        where, inner = left.pop()
+    pending: list[tuple[str, object]] = [(path, value)]
+    while pending:
+        location, inner = pending.pop()
         if isinstance(inner, Mapping):
-            left += [(f"{where}.{name}" if where else str(name), one) for name, one in inner.items()]
+            pending += [(f"{location}.{name}" if location else str(name), member) for name, member in inner.items()]
         elif isinstance(inner, list | tuple):
-            left += [(f"{where}[{index}]", one) for index, one in enumerate(inner)]
+            pending += [(f"{location}[{index}]", member) for index, member in enumerate(inner)]
         elif isinstance(inner, int | float) and not is_exact(inner):
-            yield where
+            yield location
 
 
 def to_finite(value: object) -> float | None:

@@ -83,9 +83,9 @@ def list_spellings(customer_id: str) -> Sequence[str]:
 
 def mentions(customer_id: str, texts: Iterable[bytes]) -> bool:
     """Say whether any of some texts contains a customer id as a word of its own, plain or escaped as JSON does it."""
-    words = b"|".join(re.escape(one.encode()) for one in list_spellings(customer_id))
-    found = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?!\.?[0-9A-Za-z_@+-])")
-    return any(found.search(text) for text in texts)
+    words = b"|".join(re.escape(spelling.encode()) for spelling in list_spellings(customer_id))
+    pattern = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?!\.?[0-9A-Za-z_@+-])")
+    return any(pattern.search(text) for text in texts)
 
 
 def names_other_tenant(tenant_id: str, value: bytes) -> bool:
@@ -111,10 +111,10 @@ def strip_attributes(decision: str) -> str:
     record = decode_json(decision.encode())
     if not isinstance(record, dict):
         return ""
-    kept = {name: value for name, value in record.items() if name not in _PERSONAL}
-    if isinstance(kept.get("customer"), dict):
-        kept["customer"] = {name: value for name, value in kept["customer"].items() if name not in _PERSONAL}
-    return msgspec.json.encode(kept).decode()
+    stripped = {name: value for name, value in record.items() if name not in _PERSONAL}
+    if isinstance(stripped.get("customer"), dict):
+        stripped["customer"] = {name: value for name, value in stripped["customer"].items() if name not in _PERSONAL}
+    return msgspec.json.encode(stripped).decode()
 
 
 def _escape(letter: str) -> str:

@@ -51,8 +51,8 @@ def find_first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, 
     Up to there summaries may hold more than the history: they outlive their events.
     """
     first_day = _day(received_before_ms) + _MARGIN
-    found = {period_type: period_key(period_type, first_day + length) for period_type, length in _LONGEST.items()}
-    return {**found, PeriodType.ALLTIME: NEVER}
+    periods = {period_type: period_key(period_type, first_day + length) for period_type, length in _LONGEST.items()}
+    return {**periods, PeriodType.ALLTIME: NEVER}
 
 
 def _day(at_ms: int) -> date:

@@ -52,7 +52,7 @@ def make_log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="none",
         max_partition_fetch_bytes=MAX_REQUEST_BYTES,
-        fetch_max_wait_ms=25,  # whoever looks into a log wants to know what is there, not what will come
+        fetch_max_wait_ms=25,  # a log reader wants the present messages, not future ones
         metadata_max_age_ms=10_000,
         **security_options(settings),
     )
@@ -83,7 +83,7 @@ async def finish_call(doing: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_retrieve_error)  # nobody else will
+        task.add_done_callback(_retrieve_error)  # else asyncio reports it as never retrieved
         await asyncio.wait([task], timeout=FINISH_S)
         task.cancel()
         raise

@@ -73,11 +73,11 @@ class LogReader:
         self._consumer.assign([at])
         self._consumer.seek(at, offset)
         try:
-            found = await self._consumer.getmany(at, timeout_ms=READ_TIMEOUT_MS, max_records=1)
+            records = await self._consumer.getmany(at, timeout_ms=READ_TIMEOUT_MS, max_records=1)
         except OffsetOutOfRangeError:
             begin = (await self._consumer.beginning_offsets([at]))[at]
             return begin if begin > offset else None
-        messages = found.get(at, [])
+        messages = records.get(at, [])
         return int(messages[0].offset) if messages else None
 
     async def message_at(self, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes] | None:
@@ -90,17 +90,17 @@ class LogReader:
         self._consumer.assign([at])
         self._consumer.seek(at, offset)
         messages = (await self._consumer.getmany(at, timeout_ms=READ_TIMEOUT_MS, max_records=1)).get(at, [])
-        found = next((message for message in messages if message.offset == offset), None)
-        return (found.key or b"", found.value or b"") if found else None
+        match = next((message for message in messages if message.offset == offset), None)
+        return (match.key or b"", match.value or b"") if match else None
 
     async def _high_watermarks(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Fetch from these offsets on, all partitions at once, for the high watermarks in the answers."""
-        self._consumer.assign(list(offsets))  # what is known of an earlier assignment is gone
+        self._consumer.assign(list(offsets))  # this drops the high watermarks of an earlier assignment
         for partition, offset in offsets.items():
             self._consumer.seek(partition, offset)
         try:
             async with asyncio.timeout(READ_TIMEOUT_MS / 1000):
-                while any(self._consumer.highwater(partition) is None for partition in offsets):  # noqa: ASYNC110 - nobody tells
+                while any(self._consumer.highwater(partition) is None for partition in offsets):  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(LOOK_AGAIN_S)
         except TimeoutError:
             raise KafkaTimeoutError("the end of the log could not be fetched") from None

@@ -40,8 +40,8 @@ async def fetch_partitions(settings: KafkaSettings, topic: str) -> list[int]:
     admin = make_admin_client(settings)
     try:
         await finish_call(admin.start())
-        found = await finish_call(admin.describe_topics([topic]))
-        return sorted(int(one["partition"]) for described in found for one in described["partitions"])
+        topics = await finish_call(admin.describe_topics([topic]))
+        return sorted(int(partition["partition"]) for described in topics for partition in described["partitions"])
     finally:
         await admin.close()
 

@@ -66,7 +66,7 @@ def build_context(
     return CustomerContext(
         attributes=attributes,
         ignored=ignored,
-        segments=frozenset(mine) | {segments[one] for one in mine},
+        segments=frozenset(mine) | {segments[segment_id] for segment_id in mine},
         time_zone=resolve_time_zone(snapshot, given, sources),
         unknown_zone=find_unknown_zone(snapshot, given, sources),
         withheld=find_withheld_purposes(recorded, consents, tenant.settings),
@@ -83,8 +83,8 @@ def resolve_time_zone(snapshot: CustomerSnapshot, given: Mapping[str, Any], sour
 
 def find_unknown_zone(snapshot: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> str:
     """Return the stated time zone if no zone has that name; empty otherwise."""
-    said = _list_zones(snapshot, given, sources)
-    return str(said[0])[:MAX_NAME] if said and resolve_time_zone(snapshot, given, sources) is None else ""
+    zones = _list_zones(snapshot, given, sources)
+    return str(zones[0])[:MAX_NAME] if zones and resolve_time_zone(snapshot, given, sources) is None else ""
 
 
 def _list_zones(snapshot: CustomerSnapshot, given: Mapping[str, Any], sources: AttributeSources) -> Sequence[object]:

@@ -38,12 +38,12 @@ def merge_snapshots(parts: Sequence[CustomerSnapshot], settings: TenantSettings)
     attributes = {name: value for part in reversed(parts) for name, value in (part.attributes or {}).items()}
     strictest: dict[str, ConsentStatus] = {}
     for part in parts:
-        said: Mapping[str, ConsentStatus] = {
+        statuses: Mapping[str, ConsentStatus] = {
             purpose: ConsentStatus(status) for purpose, status in part.consents.items()
         }
-        if not (said or settings.is_consent_record_canonical):
-            said = read_statuses(part.attributes or {})
-        for purpose, status in said.items():
+        if not (statuses or settings.is_consent_record_canonical):
+            statuses = read_statuses(part.attributes or {})
+        for purpose, status in statuses.items():
             strictest[purpose] = pick_stricter(strictest.get(purpose, status), status)
     objections = merge_objections([part.objections for part in parts])
     endings = _merge_endings([part.endings for part in parts], strictest)
@@ -71,9 +71,9 @@ def _merge_endings(parts: Sequence[SuppressionEndings], consents: Mapping[str, C
 def merge_objections(parts: Sequence[ContactObjections]) -> ContactObjections:
     """Let an objection to contacting one of the ids hold for the person."""
     return ContactObjections(
-        prevents_collection=any(one.prevents_collection for one in parts),
-        refuses_gdpr=any(one.refuses_gdpr for one in parts),
-        is_inactive=any(one.is_inactive for one in parts),
+        prevents_collection=any(part.prevents_collection for part in parts),
+        refuses_gdpr=any(part.refuses_gdpr for part in parts),
+        is_inactive=any(part.is_inactive for part in parts),
     )
 
 

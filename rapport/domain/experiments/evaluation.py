@@ -55,13 +55,13 @@ def compare(
         min_samples: Customers that each group must have before anything is called significant.
         alpha: Accepted probability of a false positive.
     """
-    mine, its = wilson_interval(treatment, alpha), wilson_interval(holdout, alpha)
+    treatment_interval, holdout_interval = wilson_interval(treatment, alpha), wilson_interval(holdout, alpha)
     rate, other = treatment.rate, holdout.rate
     difference = None if rate is None or other is None else rate - other
     test = z_test(treatment, holdout)
     interval = newcombe_interval(treatment, holdout, alpha)
-    watched = sequential_interval(treatment, holdout, alpha)
-    watched_p_value = sequential_p_value(treatment, holdout)
+    sequential = sequential_interval(treatment, holdout, alpha)
+    anytime_p_value = sequential_p_value(treatment, holdout)
     is_insufficient = min(treatment.customers, holdout.customers) < max(1, min_samples)
     return Uplift(
         treatment=treatment_variants,
@@ -70,10 +70,10 @@ def compare(
         holdout_samples=holdout.customers,
         treatment_conversion_rate=rate,
         holdout_conversion_rate=other,
-        treatment_ci_lower=mine.lower,
-        treatment_ci_upper=mine.upper,
-        holdout_ci_lower=its.lower,
-        holdout_ci_upper=its.upper,
+        treatment_ci_lower=treatment_interval.lower,
+        treatment_ci_upper=treatment_interval.upper,
+        holdout_ci_lower=holdout_interval.lower,
+        holdout_ci_upper=holdout_interval.upper,
         uplift=difference,
         relative_uplift=difference / other if difference is not None and other else None,
         z_score=test.statistic if test else None,
@@ -81,10 +81,10 @@ def compare(
         significant=test is not None and not is_insufficient and test.p_value < alpha,
         ci_lower=interval.lower,
         ci_upper=interval.upper,
-        sequential_lower=watched.lower,
-        sequential_upper=watched.upper,
-        sequential_p_value=watched_p_value,
-        sequentially_significant=watched_p_value is not None and not is_insufficient and watched_p_value < alpha,
+        sequential_lower=sequential.lower,
+        sequential_upper=sequential.upper,
+        sequential_p_value=anytime_p_value,
+        sequentially_significant=anytime_p_value is not None and not is_insufficient and anytime_p_value < alpha,
         insufficient_data=is_insufficient,
         min_samples=min_samples,
         alpha=alpha,
@@ -124,9 +124,9 @@ def evaluate(
         ],
         uplift=uplift,
         challengers=[
-            against(everyone[one], everyone[CHAMPION], treatment_variants=[one], holdout_variant=CHAMPION)
-            for one in treated
-            if one != CHAMPION
+            against(everyone[variant], everyone[CHAMPION], treatment_variants=[variant], holdout_variant=CHAMPION)
+            for variant in treated
+            if variant != CHAMPION
         ],
         sample_ratio=_test_sample_ratio(known, shares),
     )
@@ -158,24 +158,26 @@ def evaluate_creatives(
     """
     _check_samples(samples)
     known = {creative.id: creative for creative in creatives}
-    shown = sorted(samples, key=lambda one: (-known[one].weight if one in known else 0.0, one))
+    shown = sorted(
+        samples, key=lambda creative_id: (-known[creative_id].weight if creative_id in known else 0.0, creative_id)
+    )
     return CreativeResults(
         offer_id=offer_id,
         baseline=shown[0] if shown else None,
         creatives=[
-            _make_creative_result(one, known.get(one), samples.get(one, Sample(0, 0)), alpha)
-            for one in sorted({*known, *samples})
+            _make_creative_result(creative_id, known.get(creative_id), samples.get(creative_id, Sample(0, 0)), alpha)
+            for creative_id in sorted({*known, *samples})
         ],
         comparisons=[
             compare(
-                samples[one],
+                samples[creative_id],
                 samples[shown[0]],
-                treatment_variants=[one],
+                treatment_variants=[creative_id],
                 holdout_variant=shown[0],
                 min_samples=min_samples,
                 alpha=alpha,
             )
-            for one in shown[1:]
+            for creative_id in shown[1:]
         ],
     )
 

@@ -79,8 +79,8 @@ def _compile_not(operand: Closure) -> Closure:
 def _compile_arithmetic(apply: Callable[[float, float], float]) -> Callable[[Closure, Closure], Closure]:
     def compiled(left: Closure, right: Closure) -> Closure:
         def run(lookup: Lookup) -> Value:
-            one, other = to_number(left(lookup)), to_number(right(lookup))
-            return None if one is None or other is None else to_finite_number(apply(one, other))
+            first, second = to_number(left(lookup)), to_number(right(lookup))
+            return None if first is None or second is None else to_finite_number(apply(first, second))
 
         return run
 
@@ -100,13 +100,13 @@ def _compile_sum(left: Closure, right: Closure) -> Closure:
     return run
 
 
-def _divide(one: float, other: float) -> float:
-    return one / other if other else math.nan
+def _divide(dividend: float, divisor: float) -> float:
+    return dividend / divisor if divisor else math.nan
 
 
-def _remainder(one: float, other: float) -> float:
+def _remainder(dividend: float, divisor: float) -> float:
     """Compute a remainder with the sign of the dividend, as in JavaScript, where these formulas come from."""
-    return math.fmod(one, other) if other else math.nan
+    return math.fmod(dividend, divisor) if divisor else math.nan
 
 
 def _compile_ordering(accept: Callable[[Any, Any], bool]) -> Callable[[Closure, Closure], Closure]:

@@ -36,10 +36,10 @@ def find_missing_fields(expression: Expression, is_there: Guarantees) -> frozens
             in_then, in_otherwise = _narrow_guarantees(condition, is_there)
             missing = find_missing_fields(then, in_then) | find_missing_fields(otherwise, in_otherwise)
         case Call("coalesce", arguments):
-            of_each = [find_missing_fields(one, is_there) for one in arguments]
-            missing = nothing if nothing in of_each else nothing.union(*of_each)
+            by_argument = [find_missing_fields(part, is_there) for part in arguments]
+            missing = nothing if nothing in by_argument else nothing.union(*by_argument)
         case _:
-            missing = nothing.union(*(find_missing_fields(one, is_there) for one in list_children(expression)))
+            missing = nothing.union(*(find_missing_fields(part, is_there) for part in list_children(expression)))
     return missing
 
 
@@ -47,8 +47,8 @@ def _narrow_guarantees(condition: Expression, is_there: Guarantees) -> tuple[Gua
     """Return the guarantees of both branches of a conditional that compares a field with null."""
     match condition:
         case Binary("!=", Name(name), Null()) | Binary("!=", Null(), Name(name)):
-            return lambda one: one == name or is_there(one), is_there
+            return lambda field: field == name or is_there(field), is_there
         case Binary("==", Name(name), Null()) | Binary("==", Null(), Name(name)):
-            return is_there, lambda one: one == name or is_there(one)
+            return is_there, lambda field: field == name or is_there(field)
         case _:
             return is_there, is_there

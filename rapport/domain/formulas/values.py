@@ -84,5 +84,5 @@ def equals(left: Value, right: Value) -> bool | None:
         return left == right
     if isinstance(left, _LISTS) or isinstance(right, _LISTS):
         return None
-    one, other = to_number(left), to_number(right)
-    return one is not None and one == other
+    first, second = to_number(left), to_number(right)
+    return first is not None and first == second

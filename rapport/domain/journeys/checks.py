@@ -32,18 +32,18 @@ def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
             yield Fault(f"definition.steps[{index}].id", f"{step.id!r} occurs twice")
     ready: dict[str, PlanStep] = {}
     for index, (step, following) in enumerate(pair_with_following(journey)):
-        found = check_step(step, following)
-        if isinstance(found, PlanStep):
-            ready[step.id] = found
-            yield from _check_step(f"definition.steps[{index}]", step, found, paths, known, journey)
+        checked = check_step(step, following)
+        if isinstance(checked, PlanStep):
+            ready[step.id] = checked
+            yield from _check_step(f"definition.steps[{index}]", step, checked, paths, known, journey)
         else:
             yield from (
-                Fault(f"definition.steps[{index}].config.{name}".rstrip("."), message) for name, message in found
+                Fault(f"definition.steps[{index}].config.{name}".rstrip("."), message) for name, message in checked
             )
     start = journey.definition.start or listed[0].id
     if start not in paths:
         yield Fault("definition.start", f"there is no step {start!r}")
-    elif len(ready) == len(paths):  # else it is not known where steps lead
+    elif len(ready) == len(paths):  # else some targets are unknown
         yield from _check_ways(start, ready, paths)
     yield from _check_entry(journey, known)
 
@@ -120,20 +120,24 @@ def _check_ways(start: str, steps: Mapping[str, PlanStep], paths: Mapping[str, s
 
 def _find_cycle(steps: Mapping[str, PlanStep]) -> list[str]:
     """Find the steps of a cycle without a wait, in the order of the list; empty if there is none."""
-    left = {step.id: {one for one in step.targets if one in steps} for step in steps.values() if step.type != "wait"}
+    remaining = {
+        step.id: {step_id for step_id in step.targets if step_id in steps}
+        for step in steps.values()
+        if step.type != "wait"
+    }
     while True:
-        ends = [step_id for step_id, targets in left.items() if not targets & left.keys()]
+        ends = [step_id for step_id, targets in remaining.items() if not targets & remaining.keys()]
         if not ends:
             break
         for step_id in ends:
-            del left[step_id]
-    # What is left leads into a circle; what nothing else leads to is not on it.
+            del remaining[step_id]
+    # The remaining steps lead into a cycle; those without a predecessor are not on it.
     while True:
-        outside = [one for one in left if not any(one in targets for targets in left.values())]
+        outside = [step_id for step_id in remaining if not any(step_id in targets for targets in remaining.values())]
         if not outside:
-            return list(left)
+            return list(remaining)
         for step_id in outside:
-            del left[step_id]
+            del remaining[step_id]
 
 
 def _check_entry(journey: Journey, known: Known) -> Iterator[Fault]:
@@ -152,6 +156,6 @@ def _check_names(formula: Formula, known: Known) -> Iterator[str]:
     for name in sorted(formula.names):
         namespace, dot, rest = name.partition(".")
         if name != "segments" and (namespace not in NAMESPACES or not dot):
-            yield f"{name!r} is not known; segments, {', '.join(f'{one}.…' for one in NAMESPACES)} are"
+            yield f"{name!r} is not known; segments, {', '.join(f'{prefix}.…' for prefix in NAMESPACES)} are"
         elif namespace == METRIC.rstrip(".") and "metric" in known and rest not in known["metric"]:
             yield f"there is no metric {rest!r}"

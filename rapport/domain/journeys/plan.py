@@ -79,8 +79,8 @@ def compile_journey(journey: Journey, version: int) -> JourneyPlan:
     steps = {step.id: compile_step(step, following) for step, following in pair_with_following(journey)}
     condition = journey.entry_condition
     entry = compile_formula(condition.expression) if condition and condition.expression else None
-    formulas = [one for step in steps.values() for one in list_formulas(step)] + ([entry] if entry else [])
-    names = {name for one in formulas for name in one.names}
+    formulas = [formula for step in steps.values() for formula in list_formulas(step)] + ([entry] if entry else [])
+    names = {name for formula in formulas for name in formula.names}
     return JourneyPlan(
         journey_id=journey.id,
         version=version,
@@ -114,7 +114,9 @@ def compile_step(step: JourneyStep, following: str | None) -> PlanStep:
     conditions: Sequence[tuple[Formula, str]] = ()
     formulas: Mapping[str, Formula] = {}
     if isinstance(config, BranchConfig):
-        conditions = [(compile_formula(one.expression), one.target_step_id) for one in config.conditions]
+        conditions = [
+            (compile_formula(condition.expression), condition.target_step_id) for condition in config.conditions
+        ]
         then = config.default_step_id or then
     elif isinstance(config, UpdateConfig):
         formulas = {name: compile_formula(text) for name, text in config.expressions.items()}
@@ -141,12 +143,15 @@ def check_step(step: JourneyStep, following: str | None) -> PlanStep | list[Faul
 
 def _check_formulas(step: JourneyStep) -> Iterator[Fault]:
     config = read_config(step.config, CONFIGS[step.type])
-    named: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
     if isinstance(config, BranchConfig):
-        named = [(f"conditions[{index}].expression", one.expression) for index, one in enumerate(config.conditions)]
+        texts = [
+            (f"conditions[{index}].expression", condition.expression)
+            for index, condition in enumerate(config.conditions)
+        ]
     elif isinstance(config, UpdateConfig):
-        named = [(f"expressions.{name}", text) for name, text in config.expressions.items()]
-    for path, text in named:
+        texts = [(f"expressions.{name}", text) for name, text in config.expressions.items()]
+    for path, text in texts:
         try:
             compile_formula(text)
         except FormulaError as error:

@@ -132,7 +132,7 @@ def take_step(
     if now_ms >= current.expires_at_ms:
         return _end(current, EnrolmentStatus.EXPIRED, current.expires_at_ms), None
     step = plan.steps.get(current.step)
-    is_lost = UNREADABLE in current.entry  # nothing may be done again, and what is done already is not known
+    is_lost = UNREADABLE in current.entry  # an action must not be repeated, and past ones are unknown
     if step is None or is_lost:
         return _end(current, EnrolmentStatus.FAILED, now_ms, LOST if is_lost else GONE), None
     if isinstance(step.config, WaitConfig):

@@ -46,8 +46,8 @@ class AttributeSources:
     @classmethod
     def from_schemas(cls, schemas: Iterable[CustomerSchema], read: Iterable[str] = ()) -> AttributeSources:
         """Collect the sources that the active schemas declare."""
-        fields = (one for schema in schemas if schema.status is Status.ACTIVE for one in schema.fields)
-        return cls({one.name: one.source for one in fields}, frozenset(read))
+        fields = (attribute for schema in schemas if schema.status is Status.ACTIVE for attribute in schema.fields)
+        return cls({attribute.name: attribute.source for attribute in fields}, frozenset(read))
 
     def source_of(self, name: str) -> AttributeSource:
         """Return the source of an attribute; stored unless declared."""

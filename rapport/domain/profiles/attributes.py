@@ -55,12 +55,16 @@ class AttributeSchema:
     def from_schemas(cls, schemas: Iterable[CustomerSchema]) -> AttributeSchema:
         """Combine the active schemas of a tenant."""
         active = [schema for schema in schemas if schema.status is Status.ACTIVE]
-        fields = {one.name: one for schema in active for one in schema.fields}
+        fields = {attribute.name: attribute for schema in active for attribute in schema.fields}
         return cls(
             fields,
             all(schema.additional_attributes for schema in active),
-            frozenset(one.name for one in fields.values() if one.required),
-            {one.name: read_default(one) for one in fields.values() if one.default_value is not None},
+            frozenset(attribute.name for attribute in fields.values() if attribute.required),
+            {
+                attribute.name: read_default(attribute)
+                for attribute in fields.values()
+                if attribute.default_value is not None
+            },
         )
 
 
@@ -86,8 +90,8 @@ def complete(
             continue
         try:
             attributes[name] = _to_stored(schema, name, value, is_text)
-        except _InvalidValueError as wrong:
-            faults.append(Fault(name[:MAX_NAME], str(wrong)))
+        except _InvalidValueError as error:
+            faults.append(Fault(name[:MAX_NAME], str(error)))
     for name, value in schema.defaults.items():
         attributes.setdefault(name, value)
     wrong_names = {fault.field for fault in faults}
@@ -110,42 +114,42 @@ def find_schema_faults(schema: CustomerSchema, others: Iterable[CustomerSchema])
     taken: dict[str, str] = {}
     for other in others:
         if other.id != schema.id and Status.ACTIVE is other.status is schema.status:
-            taken |= {one.name: f"is a field of schema {other.id!r} already" for one in other.fields}
+            taken |= {attribute.name: f"is a field of schema {other.id!r} already" for attribute in other.fields}
     faults: list[Fault] = []
-    for index, one in enumerate(schema.fields):
-        if one.name in RESERVED:
+    for index, attribute in enumerate(schema.fields):
+        if attribute.name in RESERVED:
             faults.append(Fault(f"fields[{index}].name", f"must not be one of {', '.join(sorted(RESERVED))}"))
-        elif one.name in taken:
-            faults.append(Fault(f"fields[{index}].name", taken[one.name]))
-        taken[one.name] = "is named twice"
-        if one.max_length is not None and one.data_type != "text":
+        elif attribute.name in taken:
+            faults.append(Fault(f"fields[{index}].name", taken[attribute.name]))
+        taken[attribute.name] = "is named twice"
+        if attribute.max_length is not None and attribute.data_type != "text":
             faults.append(Fault(f"fields[{index}].maxLength", "is for texts only"))
         try:
-            read_default(one)
-        except _InvalidValueError as wrong:
-            faults.append(Fault(f"fields[{index}].defaultValue", str(wrong)))
+            read_default(attribute)
+        except _InvalidValueError as error:
+            faults.append(Fault(f"fields[{index}].defaultValue", str(error)))
     return faults
 
 
-def read_default(one: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type
+def read_default(attribute: SchemaField) -> Any:  # noqa: ANN401 - of the field's own type
     """Return the default of a field in its stored form; None if it has none.
 
     Raises:
         ValueError: The default does not fit the field.
     """
-    value = one.default_value
+    value = attribute.default_value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return None if value is None else _convert(one, value, is_text=False)
+    return None if value is None else _convert(attribute, value, is_text=False)
 
 
 def _to_stored(schema: AttributeSchema, name: str, value: Any, is_text: bool) -> Any:  # noqa: ANN401, FBT001 - whatever JSON holds
     """Return the stored form of an attribute's value; raise if it does not fit."""
     if name == TIME_ZONE:
         value = _to_zone(value)
-    one = schema.fields.get(name)
-    if one is not None:
-        return _convert(one, value, is_text=is_text)
+    attribute = schema.fields.get(name)
+    if attribute is not None:
+        return _convert(attribute, value, is_text=is_text)
     if not schema.allows_others:
         raise _InvalidValueError(f"is not known; known are {', '.join(schema.fields) or 'none'}")
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
@@ -165,10 +169,10 @@ def _to_zone(value: object) -> str:
     return zone
 
 
-def _convert(one: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _convert(attribute: SchemaField, value: Any, *, is_text: bool) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return a value in the stored form of its field's type; raise if it does not fit."""
-    converted = _CONVERTERS[one.data_type](value, is_text)
-    limit = min(one.max_length or MAX_TEXT, MAX_TEXT)
+    converted = _CONVERTERS[attribute.data_type](value, is_text)
+    limit = min(attribute.max_length or MAX_TEXT, MAX_TEXT)
     if isinstance(converted, str) and len(converted) > limit:
         raise _InvalidValueError(f"may have {limit:,} characters")
     return converted

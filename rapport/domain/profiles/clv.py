@@ -48,7 +48,7 @@ class ClvRules(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the weights and the observed months allow a computation."""
         weights = (self.recency_weight, self.frequency_weight, self.monetary_weight)
         return (
-            all(0 <= one <= 1_000 for one in (*weights, self.at_risk_days))
+            all(0 <= weight <= 1_000 for weight in (*weights, self.at_risk_days))
             and any(weights)
             and (self.observed_months > 0)
         )

@@ -79,9 +79,9 @@ class ConsentStatement(msgspec.Struct, frozen=True, kw_only=True):
     stated_at_ms: int
 
 
-def pick_later(one: ConsentStatement, other: ConsentStatement) -> ConsentStatement:
+def pick_later(first: ConsentStatement, second: ConsentStatement) -> ConsentStatement:
     """Return the later of two statements about one purpose; of two at the same time, the stricter."""
-    return max(one, other, key=lambda statement: (statement.stated_at_ms, _STRICTNESS[statement.status]))
+    return max(first, second, key=lambda statement: (statement.stated_at_ms, _STRICTNESS[statement.status]))
 
 
 def resolve_consent(
@@ -95,15 +95,15 @@ def resolve_consent(
         settings: Settings of the tenant.
     """
     if recorded or settings.is_consent_record_canonical:
-        said = {purpose: status is ConsentStatus.GRANTED for purpose, status in recorded.items()}
+        allowed = {purpose: status is ConsentStatus.GRANTED for purpose, status in recorded.items()}
     else:
-        said = {purpose: status is ConsentStatus.GRANTED for purpose, status in read_statuses(attributes).items()}
-    return {purpose: said.get(purpose, not settings.requires_consent) for purpose in PURPOSES}
+        allowed = {purpose: status is ConsentStatus.GRANTED for purpose, status in read_statuses(attributes).items()}
+    return {purpose: allowed.get(purpose, not settings.requires_consent) for purpose in PURPOSES}
 
 
 def read_statuses(attributes: Mapping[str, Any]) -> Mapping[Purpose, ConsentStatus]:
     """Read consent from attributes, used where nothing is recorded; the strictest of several about one purpose."""
-    said: dict[Purpose, ConsentStatus] = {}
+    statuses: dict[Purpose, ConsentStatus] = {}
     for name, value in attributes.items():
         folded = name.casefold()
         if value is None or not folded.startswith(ATTRIBUTE_PREFIX):
@@ -112,8 +112,8 @@ def read_statuses(attributes: Mapping[str, Any]) -> Mapping[Purpose, ConsentStat
         purpose = _OTHER_NAMES.get(purpose, purpose)
         if purpose in PURPOSES:
             status = ConsentStatus.GRANTED if _is_granting(value) else ConsentStatus.REVOKED
-            said[purpose] = pick_stricter(said.get(purpose, status), status)
-    return said
+            statuses[purpose] = pick_stricter(statuses.get(purpose, status), status)
+    return statuses
 
 
 def find_refusals(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,9 +122,9 @@ def find_refusals(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return {ATTRIBUTE_PREFIX + purpose: attributes[ATTRIBUTE_PREFIX + purpose] for purpose in refused}
 
 
-def pick_stricter(one: ConsentStatus, other: ConsentStatus) -> ConsentStatus:
+def pick_stricter(first: ConsentStatus, second: ConsentStatus) -> ConsentStatus:
     """Return the status that allows less."""
-    return max(one, other, key=strictness_of)
+    return max(first, second, key=strictness_of)
 
 
 def strictness_of(status: ConsentStatus) -> int:

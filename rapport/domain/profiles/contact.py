@@ -53,7 +53,7 @@ class ContactProfile(msgspec.Struct, frozen=True, kw_only=True):
     def customer_ids(self) -> tuple[str, ...]:
         """Customers that the profile belongs to; placeholder ids are left out."""
         named = (*self.contact_ids, self.email) if self.email else self.contact_ids
-        return tuple(dict.fromkeys(one for one in named if not is_placeholder(one)))
+        return tuple(dict.fromkeys(customer_id for customer_id in named if not is_placeholder(customer_id)))
 
     @property
     def prevents_collection(self) -> bool:
@@ -80,12 +80,12 @@ class ContactObjections(msgspec.Struct, frozen=True, kw_only=True):
 
     def reasons(self) -> tuple[str, ...]:
         """List the reasons why nothing may be recommended; none if it may."""
-        said = (
+        objections = (
             (self.prevents_collection, "the customer's contact profile prevents data collection"),
             (self.refuses_gdpr, "the customer's contact profile says that the GDPR terms are not accepted"),
             (self.is_inactive, "the customer's contact profile is not active"),
         )
-        return tuple(reason for holds, reason in said if holds)
+        return tuple(reason for holds, reason in objections if holds)
 
 
 NO_OBJECTIONS: Final = ContactObjections()
@@ -130,7 +130,7 @@ def merge_profiles(target: ContactProfile, source: ContactProfile) -> ContactPro
         fields["prevent_data_collection"] = True
     if source.refuses_gdpr:
         fields["accepted_gdpr"] = False
-    since = [one.uncollected_since_ms for one in (target, source) if one.uncollected_since_ms is not None]
+    since = [profile.uncollected_since_ms for profile in (target, source) if profile.uncollected_since_ms is not None]
     return msgspec.structs.replace(
         target,
         fields=fields,
@@ -166,10 +166,10 @@ def end_profile(profile: ContactProfile, how: str, at_ms: int, author: str) -> C
         at_ms: Epoch milliseconds.
         author: As :func:`hash_author` gives it.
     """
-    kept: dict[str, Any] = {}
+    remaining: dict[str, Any] = {}
     if how == "expired" and (profile.objects_to_collection or not profile.is_active):
         names = ("prevent_data_collection", "accepted_gdpr")
-        kept = {
+        remaining = {
             "fields": {name: profile.fields[name] for name in names if name in profile.fields},
             "contact_ids": profile.customer_ids,
             "is_active": profile.is_active,
@@ -184,5 +184,5 @@ def end_profile(profile: ContactProfile, how: str, at_ms: int, author: str) -> C
         changed_at_ms=at_ms,
         changed_by=author,
         ended=how,
-        **{"fields": {}, **kept},
+        **{"fields": {}, **remaining},
     )

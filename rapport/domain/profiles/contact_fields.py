@@ -75,11 +75,14 @@ def check_fields(fields: Mapping[str, Any], contact_ids: Sequence[Any]) -> list[
 
 def check_names(email: object, contact_ids: Sequence[str]) -> list[Fault]:
     """Find e-mail addresses and contact ids of a request that are placeholders; stored ones may stay."""
-    named = {"profile.email": email, **{f"contactIds[{number}]": one for number, one in enumerate(contact_ids)}}
+    named = {
+        "profile.email": email,
+        **{f"contactIds[{number}]": contact_id for number, contact_id in enumerate(contact_ids)},
+    }
     return [
-        Fault(field, why)
+        Fault(field, message)
         for field, text in named.items()
-        if isinstance(text, str) and text and (why := explain_placeholder(text))
+        if isinstance(text, str) and text and (message := explain_placeholder(text))
     ]
 
 

@@ -64,8 +64,8 @@ class Merges:
         for statement in log:
             if is_placeholder(statement.source_id) or is_placeholder(statement.target_id):
                 continue  # strangers, made one before such ids were refused
-            for one in (statement.source_id, statement.target_id):
-                changed_at_ms[one] = max(statement.at_ms, changed_at_ms.get(one, 0))
+            for customer_id in (statement.source_id, statement.target_id):
+                changed_at_ms[customer_id] = max(statement.at_ms, changed_at_ms.get(customer_id, 0))
             if statement.is_undone:
                 in_force.pop(statement.merge_id, None)
             else:
@@ -83,11 +83,11 @@ class Merges:
 
     def members(self, customer_id: str) -> tuple[str, ...]:
         """List all ids of a person: the canonical one first, the others sorted; an address matches in any case."""
-        found = self._members.get(customer_id)
-        if found is None and is_address(customer_id):
+        members = self._members.get(customer_id)
+        if members is None and is_address(customer_id):
             written = self._addresses.get(fold_address(customer_id))
             return (customer_id,) if written is None else (*self._members[written], customer_id)
-        return found or (customer_id,)
+        return members or (customer_id,)
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -103,9 +103,9 @@ class Merges:
 
     def find(self, source_id: str, target_id: str = "") -> MergeStatement | None:
         """Find the latest merge in force with this source, and this target if one is named."""
-        for one in reversed(self.in_force):
-            if one.source_id == source_id and target_id in ("", one.target_id):
-                return one
+        for merge in reversed(self.in_force):
+            if merge.source_id == source_id and target_id in ("", merge.target_id):
+                return merge
         return None
 
 

@@ -116,36 +116,37 @@ def find_segment_faults(segment: Segment, known: Mapping[str, Collection[str]]) 
         segment: Valid by its type.
         known: Existing names by kind; metrics are not checked if the kind is missing.
     """
-    for index, one in enumerate(segment.filters):
-        path, field = f"filters[{index}]", parse_field(one.field)
+    for index, condition in enumerate(segment.filters):
+        path, field = f"filters[{index}]", parse_field(condition.field)
         if isinstance(field, str):
             yield Fault(f"{path}.field", field)
         elif field.source is FieldSource.METRIC and field.name not in known.get("metric", (field.name,)):
             yield Fault(f"{path}.field", f"there is no metric {field.name!r}")
         try:
-            compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
+            compile_condition(Condition(field=condition.field, operator=condition.operator, value=condition.value))
         except ConditionError as error:
             yield Fault(f"{path}.value", str(error))
         else:
-            if fault := _check_value(one):
+            if fault := _check_value(condition):
                 yield Fault(f"{path}.value", fault)
 
 
 def list_metrics(segment: Segment) -> frozenset[str]:
     """List the keys of the metrics that a segment reads."""
-    fields = (parse_field(one.field) for one in segment.filters)
-    return frozenset(one.name for one in fields if isinstance(one, SegmentField) and one.source is FieldSource.METRIC)
+    parsed = (parse_field(condition.field) for condition in segment.filters)
+    fields = (field for field in parsed if isinstance(field, SegmentField))
+    return frozenset(field.name for field in fields if field.source is FieldSource.METRIC)
 
 
-def _check_value(one: SegmentFilter) -> str:
+def _check_value(condition: SegmentFilter) -> str:
     """Return the fault of a filter's value; empty if it has none."""
-    values = one.value if isinstance(one.value, list | tuple) else [one.value]
-    if one.operator not in ("in", "not_in") and isinstance(one.value, list | tuple):
-        return f"{one.operator} needs one value, not a list"
+    values = condition.value if isinstance(condition.value, list | tuple) else [condition.value]
+    if condition.operator not in ("in", "not_in") and isinstance(condition.value, list | tuple):
+        return f"{condition.operator} needs one value, not a list"
     if len(values) > MAX_VALUES:
         return f"{len(values):,} values are too many; {MAX_VALUES:,} are allowed"
     if not all(value is None or isinstance(value, str | int | float) for value in values):
         return "values are texts, numbers, truth values or null"
-    if one.operator in ("contains", "starts_with") and one.value in (None, ""):
-        return f"{one.operator} needs a text that is not empty"
+    if condition.operator in ("contains", "starts_with") and condition.value in (None, ""):
+        return f"{condition.operator} needs a text that is not empty"
     return ""

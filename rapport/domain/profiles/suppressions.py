@@ -109,10 +109,10 @@ def compute_suppressions(
     Returns:
         Active suppressions first, then those that have ended; the latest first in both.
     """
-    ordered = sorted(triggers, key=lambda one: (one.at_ms, one.id))
-    found = [one for rule in rules for one in _apply_rule(rule, ordered, category_of, endings)]
-    found.sort(key=attrgetter("created_at_ms", "id"), reverse=True)
-    return sorted(found, key=lambda one: not one.is_active(now_ms))
+    ordered = sorted(triggers, key=lambda trigger: (trigger.at_ms, trigger.id))
+    suppressions = [suppression for rule in rules for suppression in _apply_rule(rule, ordered, category_of, endings)]
+    suppressions.sort(key=attrgetter("created_at_ms", "id"), reverse=True)
+    return sorted(suppressions, key=lambda suppression: not suppression.is_active(now_ms))
 
 
 def _apply_rule(
