@@ -169,7 +169,7 @@ def _try_append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence
 
 
 def _back_off(attempt: int) -> None:
-    time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that rivals do not keep step
+    time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that competing writers do not collide again
 
 
 def _draft_change(row: Mapping[str, Any]) -> AuditDraft:

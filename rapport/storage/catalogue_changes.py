@@ -78,7 +78,7 @@ def change_catalogue(store: Store, tenant_id: str, author: Author, decide: Chang
             return before
         if append_versions(store, tenant_id, before, changes, author):
             return load_catalogue(store, tenant_id, str(before.revision + 1))
-        time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that rivals do not keep step
+        time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that competing writers do not collide again
     raise TransientStorageError(f"the catalogue of {tenant_id} was changed by others {MAX_ATTEMPTS} times in a row")
 
 

@@ -123,8 +123,8 @@ def append_profile(store: Store, tenant_id: str, profile: ContactProfile) -> boo
     change_id = uuid.uuid4().hex
     row = _to_row(tenant_id, profile, change_id)
     store.insert("contact_profile_versions", pl.DataFrame([row], schema_overrides=_TYPES))
-    asked = {"tenant_id": tenant_id, "profile_id": profile.id, "version": profile.version}
-    first = store.rows("contact_profiles/stored_first", asked)
+    parameters = {"tenant_id": tenant_id, "profile_id": profile.id, "version": profile.version}
+    first = store.rows("contact_profiles/stored_first", parameters)
     return bool(first) and first[0]["change_id"] == change_id
 
 
@@ -222,8 +222,8 @@ def read_objections(store: Store, customers: Sequence[tuple[str, str]]) -> list[
 
 def find_profiles_of_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> list[StoredProfile]:
     """Find the profiles that name customers, the newest first; expired ones that are not yet removed are among them."""
-    asked = {"tenant_id": tenant_id, "customer_ids": [fold_address(one) for one in customer_ids]}
-    ids = [row["profile_id"] for row in store.rows("contact_profiles/of_customers", asked)]
+    parameters = {"tenant_id": tenant_id, "customer_ids": [fold_address(one) for one in customer_ids]}
+    ids = [row["profile_id"] for row in store.rows("contact_profiles/of_customers", parameters)]
     return read_profiles(store, tenant_id, ids) if ids else []
 
 

@@ -64,7 +64,12 @@ class UpsertResult:
 
 
 def upsert_rows(
-    store: Store, tenant_id: str, author: Author, form: AttributeSchema, rows: Sequence[CustomerRow], way: UpsertOptions
+    store: Store,
+    tenant_id: str,
+    author: Author,
+    form: AttributeSchema,
+    rows: Sequence[CustomerRow],
+    options: UpsertOptions,
 ) -> UpsertResult:
     """Store rows; those of one customer are applied in their order and make one version.
 
@@ -75,12 +80,12 @@ def upsert_rows(
             customers meanwhile, so that a valid row becomes faulty, may some rows have been stored.
         TransientStorageError: As :func:`rapport.storage.customers.change_customers`.
     """
-    of_customer: dict[str, list[CustomerRow]] = {}
+    rows_by_customer: dict[str, list[CustomerRow]] = {}
     for row in rows:
-        of_customer.setdefault(row.customer_id, []).append(row)
+        rows_by_customer.setdefault(row.customer_id, []).append(row)
     faults: dict[str, Mapping[int, Sequence[Fault]]] = {}
     known: set[str] = set()
-    right: set[str] = set()
+    valid: set[str] = set()
 
     def decide(before: CurrentCustomers) -> Mapping[str, Attributes | None]:
         wanted: dict[str, Attributes | None] = {}
@@ -88,23 +93,25 @@ def upsert_rows(
             attributes = None if had is None or had.is_deleted else had.attributes
             if attributes is not None:
                 known.add(name)
-                if not attributes.keys().isdisjoint(way.unless_has):
-                    right.add(name)
+                if not attributes.keys().isdisjoint(options.unless_has):
+                    valid.add(name)
                     continue
-            done = apply_rows(form, attributes, of_customer[name], replaces=way.replaces, is_text=way.is_text)
-            faults[name] = done.faults
-            if done.attributes is not None:
-                right.add(name)
-                wanted[name] = done.attributes
-        if way.is_atomic and (all_faults := _merge_faults(faults)):
+            result = apply_rows(
+                form, attributes, rows_by_customer[name], replaces=options.replaces, is_text=options.is_text
+            )
+            faults[name] = result.faults
+            if result.attributes is not None:
+                valid.add(name)
+                wanted[name] = result.attributes
+        if options.is_atomic and (all_faults := _merge_faults(faults)):
             raise FaultyRowsError(all_faults)
         return wanted
 
-    made = change_customers(store, tenant_id, author, of_customer.keys(), decide).keys()
+    written = change_customers(store, tenant_id, author, rows_by_customer.keys(), decide).keys()
     return UpsertResult(
-        created=len(made - known),
-        changed=len(made & known),
-        unchanged=len(right - made),
+        created=len(written - known),
+        changed=len(written & known),
+        unchanged=len(valid - written),
         faults=_merge_faults(faults),
     )
 

@@ -81,11 +81,11 @@ def load_history(
         before_version: Only older versions; 0 for all.
         limit: Maximum number of versions.
     """
-    who = {"tenant_id": tenant_id, "customer_id": customer_id}
-    first = store.rows("customers/first_version", who)
+    key = {"tenant_id": tenant_id, "customer_id": customer_id}
+    first = store.rows("customers/first_version", key)
     if not first:
         return [], 0
-    page = {**who, "before_version": before_version or first[0]["versions"] + 1, "limit": limit}
+    page = {**key, "before_version": before_version or first[0]["versions"] + 1, "limit": limit}
     rows = store.rows("customers/history", page)
     extras = {"customer_id": customer_id, "created_at_ms": first[0]["created_at_ms"]}
     return [_customer_from_row({**row, **extras}) for row in rows], first[0]["versions"]
@@ -102,7 +102,7 @@ def load_snapshots(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSn
     consents: dict[CustomerKey, dict[str, str]] = {}
     granted: dict[CustomerKey, dict[str, int]] = {}
     lifted: dict[CustomerKey, dict[tuple[str, str], int]] = {}
-    named: set[CustomerKey] = set()
+    with_profile: set[CustomerKey] = set()
     folded = {key: CustomerKey(key.tenant_id, fold_address(key.customer_id)) for key in keys}
     parameters = {**build_customer_parameters(keys), "folded": sorted({key.customer_id for key in folded.values()})}
     for tenant_id, customer_id, about, purpose, at_ms, value in store.select(
@@ -116,11 +116,11 @@ def load_snapshots(store: Store, keys: Sequence[CustomerKey]) -> list[CustomerSn
         elif about == "lift":
             lifted.setdefault(key, {})[value, purpose] = at_ms
         elif about == "contact profile":
-            named.add(key)
+            with_profile.add(key)
         elif value:
             attributes[key] = _decode_attributes(value)
-    asked = [key for key in dict.fromkeys(keys) if folded[key] in named]
-    objections = dict(zip(asked, read_objections(store, asked), strict=True)) if asked else {}
+    contact_keys = [key for key in dict.fromkeys(keys) if folded[key] in with_profile]
+    objections = dict(zip(contact_keys, read_objections(store, contact_keys), strict=True)) if contact_keys else {}
     return [
         CustomerSnapshot(
             attributes.get(key),
@@ -157,20 +157,20 @@ def change_customers(
     """
     if len(customer_ids) > MAX_CUSTOMERS:
         raise ValueError(f"{len(customer_ids)} customers at once are too many; {MAX_CUSTOMERS} are allowed")
-    made: dict[str, int] = {}
-    left = set(customer_ids)
+    written: dict[str, int] = {}
+    remaining = set(customer_ids)
     for attempt in range(MAX_ATTEMPTS):
-        before: CurrentCustomers = dict.fromkeys(left) | load_customers(store, tenant_id, left)
-        wanted = {name: to_be for name, to_be in decide(before).items() if _differs(before[name], to_be)}
-        tried = {name: (known.version if (known := before[name]) else 0) + 1 for name in wanted}
-        if not tried:
-            return made
-        won = _append(store, tenant_id, author, wanted, tried)
-        made |= {name: tried[name] for name in won}
-        left = tried.keys() - won
-        if not left:
-            return made
-        time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that rivals do not keep step
+        before: CurrentCustomers = dict.fromkeys(remaining) | load_customers(store, tenant_id, remaining)
+        wanted = {name: attributes for name, attributes in decide(before).items() if _differs(before[name], attributes)}
+        attempts = {name: (current.version if (current := before[name]) else 0) + 1 for name in wanted}
+        if not attempts:
+            return written
+        first = _append(store, tenant_id, author, wanted, attempts)
+        written |= {name: attempts[name] for name in first}
+        remaining = attempts.keys() - first
+        if not remaining:
+            return written
+        time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that competing writers do not collide again
     raise TransientStorageError(f"customers of {tenant_id} were changed by others {MAX_ATTEMPTS} times in a row")
 
 
@@ -192,13 +192,13 @@ def _append(
         },
         schema_overrides={"version": pl.UInt32},
     )
-    same = {
+    constants = {
         "tenant_id": tenant_id,
         "change_id": change_id,
         "changed_by": author.name,
         "request_id": author.request_id,
     }
-    store.insert("customer_versions", frame.with_columns(**{name: pl.lit(value) for name, value in same.items()}))
+    store.insert("customer_versions", frame.with_columns(**{name: pl.lit(value) for name, value in constants.items()}))
     stored = store.select(
         "customers/stored_first",
         {"tenant_id": tenant_id},

@@ -76,8 +76,8 @@ def list_requests(
 
 def list_open_requests(store: Store, now_ms: int, taken_for_ms: int) -> list[DsarRequest]:
     """Return the oldest request of each tenant that waits, or that a process took up so long ago without finishing."""
-    asked = {"now_ms": now_ms, "taken_for_ms": taken_for_ms}
-    return [DsarRequest(**row) for row in store.rows("dsar/open", asked)]
+    parameters = {"now_ms": now_ms, "taken_for_ms": taken_for_ms}
+    return [DsarRequest(**row) for row in store.rows("dsar/open", parameters)]
 
 
 def delete_earlier_states(store: Store, request: DsarRequest) -> None:
@@ -99,8 +99,13 @@ def find_spellings(store: Store, tenant_id: str, customer_ids: Iterable[str]) ->
         if location.kind in (LocationKind.LETTERS, LocationKind.REQUESTS):
             continue
         name = "privacy/spellings_in_arrays" if location.kind is LocationKind.ARRAY else "privacy/spellings"
-        asked = {"tenant_id": tenant_id, "addresses": addresses, "table": location.table, "column": location.column}
-        found |= dict.fromkeys(row["customer_id"] for row in store.rows(name, asked))
+        parameters = {
+            "tenant_id": tenant_id,
+            "addresses": addresses,
+            "table": location.table,
+            "column": location.column,
+        }
+        found |= dict.fromkeys(row["customer_id"] for row in store.rows(name, parameters))
     return tuple(found)
 
 

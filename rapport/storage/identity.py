@@ -113,8 +113,8 @@ def resolve_identifier(store: Store, tenant_id: str, kind: str, value: str) -> s
 
 def _find_link(store: Store, tenant_id: str, kind: str, value: str) -> str | None:
     if is_address(value):
-        asked = {"tenant_id": tenant_id, "identifier_type": kind, "address": fold_address(value)}
-        found = store.rows("identity/links_of_address", asked)
+        parameters = {"tenant_id": tenant_id, "identifier_type": kind, "address": fold_address(value)}
+        found = store.rows("identity/links_of_address", parameters)
         return str(found[0]["customer_id"]) if found else None
     rows = store.rows("identity/links", {"tenant_id": tenant_id, "names": [value]})
     return next((row["customer_id"] for row in rows if (row["type"], row["value"]) == (kind, value)), None)

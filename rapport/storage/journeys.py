@@ -111,8 +111,8 @@ def load_journeys(store: Store) -> list[StoredJourney]:
 
 def load_journey_body(store: Store, tenant_id: str, journey_id: str, version: int) -> str | None:
     """Load the definition of one version of a journey, as JSON."""
-    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "version": version}
-    rows = store.rows("journeys/definition", asked)
+    parameters = {"tenant_id": tenant_id, "journey_id": journey_id, "version": version}
+    rows = store.rows("journeys/definition", parameters)
     return rows[0]["body"] if rows else None
 
 
@@ -188,8 +188,8 @@ def load_enrolments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Ten
 
 def find_enrolment(store: Store, tenant_id: str, journey_id: str, enrolment: str) -> Enrolment | None:
     """Return an enrolment by its id, or None."""
-    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrolment}
-    rows = store.rows("journeys/by_id", asked)
+    parameters = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrolment}
+    rows = store.rows("journeys/by_id", parameters)
     return decode_enrolment(rows[0]["state"], rows[0]) if rows else None
 
 
@@ -222,8 +222,8 @@ def list_enrolments(
         customer_id: Only enrolments of this customer, if given.
         status: Only enrolments with this status, if given.
     """
-    asked = {"tenant_id": tenant_id, "journey_id": journey_id, "customer_id": customer_id, "status": status}
-    rows = store.rows("journeys/page", {**asked, "limit": limit, "offset": offset})
+    parameters = {"tenant_id": tenant_id, "journey_id": journey_id, "customer_id": customer_id, "status": status}
+    rows = store.rows("journeys/page", {**parameters, "limit": limit, "offset": offset})
     return [decode_enrolment(row["state"], row) for row in rows], rows[0]["total"] if rows else 0
 
 

@@ -167,8 +167,8 @@ def load_refreshes(store: Store, tenant_id: str) -> dict[str, SegmentRefresh]:
 
 def list_members(store: Store, tenant_id: str, segment_id: str, *, after: str, limit: int) -> list[Member]:
     """List the members of a segment, ordered by id, beginning after the id ``after``."""
-    asked = {"tenant_id": tenant_id, "segment_id": segment_id, "after": after, "limit": limit}
-    return [Member(**row) for row in store.rows("segments/members", asked)]
+    parameters = {"tenant_id": tenant_id, "segment_id": segment_id, "after": after, "limit": limit}
+    return [Member(**row) for row in store.rows("segments/members", parameters)]
 
 
 def load_memberships(store: Store, keys: Sequence[CustomerKey]) -> list[Mapping[str, int]]:
@@ -200,8 +200,8 @@ def count_overlaps(
     store: Store, tenant_id: str, segment_ids: Collection[str], sample_size: int
 ) -> Mapping[frozenset[str], int]:
     """Count, in a sample of the members of some segments, the customers by the exact set of segments they are in."""
-    asked = {"tenant_id": tenant_id, "segment_ids": sorted(segment_ids), "sample_size": sample_size}
-    return {frozenset(row["segment_ids"]): row["customers"] for row in store.rows("segments/overlap", asked)}
+    parameters = {"tenant_id": tenant_id, "segment_ids": sorted(segment_ids), "sample_size": sample_size}
+    return {frozenset(row["segment_ids"]): row["customers"] for row in store.rows("segments/overlap", parameters)}
 
 
 def _write_refresh(store: Store, tenant_id: str, refresh: SegmentRefresh) -> None:

@@ -59,12 +59,12 @@ def read_erasures(store: Store, customers: Collection[tuple[str, str]]) -> dict[
     for tenant_id, one in customers:
         for name in list_hashes(tenant_id, one):
             hashes.setdefault((tenant_id, name), []).append((tenant_id, one))
-    asked = {
+    parameters = {
         "tenants": sorted({tenant_id for tenant_id, _ in hashes}),
         "hashes": sorted({customer_hash for _, customer_hash in hashes}),
     }
     erased: dict[tuple[str, str], int] = {}
-    for row in store.rows("privacy/erased_at", asked):
+    for row in store.rows("privacy/erased_at", parameters):
         for customer in hashes.get((row["tenant_id"], row["customer_hash"]), ()):
             erased[customer] = max(row["erased_at_ms"], erased.get(customer, row["erased_at_ms"]))
     return erased

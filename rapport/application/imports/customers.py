@@ -123,20 +123,20 @@ def import_customers(
     """
     if table.columns is not None:
         mapping.check_columns(table.columns)
-    way = UpsertOptions(replaces=replaces, is_text=table.kind == "csv")
+    options = UpsertOptions(replaces=replaces, is_text=table.kind == "csv")
     loaded, started_at = CustomerImport(), time.perf_counter()
     for entries, position in _split_into_batches(table, mapping, batch_rows):
         rows = [one for one in entries if isinstance(one, CustomerRow)]
-        bad = [one for one in entries if isinstance(one, LineFault)]
-        done = upsert_rows(into.store, into.tenant_id, into.author, into.form, rows, way)
-        bad += [_build_fault(number, faults) for number, faults in done.faults.items()]
-        for line in sorted(bad):
+        line_faults = [one for one in entries if isinstance(one, LineFault)]
+        result = upsert_rows(into.store, into.tenant_id, into.author, into.form, rows, options)
+        line_faults += [_build_fault(number, faults) for number, faults in result.faults.items()]
+        for line in sorted(line_faults):
             observer.report_fault(line)
-        loaded.rows += len(rows) - len(done.faults)
-        loaded.created += done.created
-        loaded.changed += done.changed
-        loaded.unchanged += done.unchanged
-        loaded.faulty_lines += len(bad)
+        loaded.rows += len(rows) - len(result.faults)
+        loaded.created += result.created
+        loaded.changed += result.changed
+        loaded.unchanged += result.unchanged
+        loaded.faulty_lines += len(line_faults)
         observer.report_position(position, loaded.rows, loaded.faulty_lines)
     loaded.seconds = time.perf_counter() - started_at
     return loaded

@@ -62,7 +62,7 @@ class _DueCustomer:
 class _PendingEffect(NamedTuple):
     """Effect to carry out for an enrolment that has been written as standing at the step."""
 
-    turn: _DueCustomer
+    due: _DueCustomer
     state: TenantEnrolment
     action: Action
 
@@ -116,26 +116,26 @@ class JourneyAdvancer:
     async def _round(self, states: Sequence[TenantEnrolment]) -> tuple[int, list[TenantEnrolment]]:
         """Run one round; return the number of versions written, and the enrolments that can advance again at once."""
         now_ms = self._clock()
-        turns, changed = await asyncio.to_thread(self._prepare, states, now_ms)
+        due_customers, changed = await asyncio.to_thread(self._prepare, states, now_ms)
         pending: dict[str, _PendingEffect] = {}
-        for turn in take_turns(turns, lambda turn: turn.enrolment.tenant_id):
-            before = turn.enrolment.enrolment
+        for due in take_turns(due_customers, lambda due: due.enrolment.tenant_id):
+            before = due.enrolment.enrolment
             try:
-                after, actions = advance(turn.plan, before, turn.facts, now_ms)
+                after, actions = advance(due.plan, before, due.facts, now_ms)
             except Exception as error:  # noqa: BLE001 - the other enrolments continue
-                changed.append(_postpone(turn.enrolment, now_ms, error))
+                changed.append(_postpone(due.enrolment, now_ms, error))
                 continue
-            state = turn.enrolment if after == before else _build_next_version(turn.enrolment, after)
+            state = due.enrolment if after == before else _build_next_version(due.enrolment, after)
             if after != before:
                 changed.append(state)
             for action in actions:
-                pending[after.id] = _PendingEffect(turn, state, action)
-        won = await asyncio.to_thread(append_enrolments, self._store, changed)
-        lost = {one.enrolment.id for one in changed} - won
+                pending[after.id] = _PendingEffect(due, state, action)
+        stored = await asyncio.to_thread(append_enrolments, self._store, changed)
+        lost = {one.enrolment.id for one in changed} - stored
         done = await self._act([one for name, one in pending.items() if name not in lost])
         finished = await asyncio.to_thread(append_enrolments, self._store, done)
-        going_on = [one for one in done if one.enrolment.id in finished and _can_continue(one)]
-        return len(won) + len(finished), going_on
+        continuing = [one for one in done if one.enrolment.id in finished and _can_continue(one)]
+        return len(stored) + len(finished), continuing
 
     def _prepare(
         self, states: Sequence[TenantEnrolment], now_ms: int
@@ -155,12 +155,12 @@ class JourneyAdvancer:
                 others.append(_build_next_version(one, fail(state, now_ms, str(error))))
                 continue
             by_tenant[one.tenant_id].append(one)
-        turns: list[_DueCustomer] = []
+        due_customers: list[_DueCustomer] = []
         left = [(tenant_id, mine) for tenant_id, mine in by_tenant.items() if tenant_id in self._cache.tenants]
         while left:  # enrolments of inactive tenants wait: the tenant may be activated again
             tenant_id, mine = left.pop()
             try:
-                turns += self._load_due_customers(tenant_id, mine, plans, now_ms)
+                due_customers += self._load_due_customers(tenant_id, mine, plans, now_ms)
             except Exception as error:
                 if len(mine) > 1:  # find the faulty enrolment by bisection
                     middle = len(mine) // 2
@@ -169,7 +169,7 @@ class JourneyAdvancer:
                     raise
                 else:
                     others.append(_postpone(mine[0], now_ms, error))
-        return turns, others
+        return due_customers, others
 
     def _load_due_customers(
         self, tenant_id: str, mine: Sequence[TenantEnrolment], plans: Mapping[str, JourneyPlan], now_ms: int
@@ -186,17 +186,17 @@ class JourneyAdvancer:
         ]
 
     async def _act(self, pending: Sequence[_PendingEffect]) -> list[TenantEnrolment]:
-        """Carry out effects; return the states after them. If some succeed, those that fail are postponed.
+        """Carry out effects; return the states after them. Failed ones are postponed, unless a server is unavailable.
 
         Raises:
-            StorageError: All fail, because ClickHouse does not answer.
-            KafkaError: All fail, because Kafka does not answer.
+            StorageError: All effects fail because ClickHouse or Kafka is unavailable, the first because of ClickHouse.
+            KafkaError: Likewise, the first because of Kafka.
         """
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def act(one: _PendingEffect) -> TenantEnrolment:
             async with slots:
-                return _build_next_version(one.state, await self._carry_out(one.turn, one.state.enrolment, one.action))
+                return _build_next_version(one.state, await self._carry_out(one.due, one.state.enrolment, one.action))
 
         found = await asyncio.gather(*map(act, pending), return_exceptions=True)
         states: list[TenantEnrolment] = []
@@ -213,37 +213,37 @@ class JourneyAdvancer:
             raise errors[0]
         return states
 
-    async def _carry_out(self, turn: _DueCustomer, state: Enrolment, action: Action) -> Enrolment:
+    async def _carry_out(self, due: _DueCustomer, state: Enrolment, action: Action) -> Enrolment:
         """Carry out one effect; return the state after it."""
         chosen: Sequence[Mapping[str, Any]] | None = None
         try:
             if isinstance(action, DecideAction):
-                chosen = await self._decide(turn, state, action)
+                chosen = await self._decide(due, state, action)
             elif isinstance(action, SendAction):
-                await self._contact(turn, state, action)
+                await self._contact(due, state, action)
             else:
-                await asyncio.to_thread(update_customer, self._store, turn.config, state, action)
+                await asyncio.to_thread(update_customer, self._store, due.config, state, action)
         except StepError as error:
             log.warning(
                 "a step of a journey cannot be done", journey_id=state.journey_id, step=state.step, why=str(error)
             )
             return fail(state, self._clock(), str(error))
-        return complete(turn.plan, state, self._clock(), chosen=chosen)
+        return complete(due.plan, state, self._clock(), chosen=chosen)
 
-    async def _decide(self, turn: _DueCustomer, state: Enrolment, action: DecideAction) -> Sequence[Mapping[str, Any]]:
+    async def _decide(self, due: _DueCustomer, state: Enrolment, action: DecideAction) -> Sequence[Mapping[str, Any]]:
         """Make a decision, and have it recorded before the journey continues with it."""
-        at, place = self._positions(), build_journey_context(state)
+        positions, context = self._positions(), build_journey_context(state)
         record = await asyncio.to_thread(
-            decide_offers, self._store, turn.config, state.customer_id, action, self._clock(), place, at
+            decide_offers, self._store, due.config, state.customer_id, action, self._clock(), context, positions
         )
-        await self._send(build_decision_message(turn.config, state, record))
+        await self._send(build_decision_message(due.config, state, record))
         return [{**offer, "recommendationId": record.recommendation_id} for offer in list_offers(record)]
 
-    async def _contact(self, turn: _DueCustomer, state: Enrolment, action: SendAction) -> None:
-        event = build_contact_event(turn.config, state, action)
-        why_not = await asyncio.to_thread(find_contact_restriction, self._store, turn.config, event)
-        if why_not:
-            log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=why_not)
+    async def _contact(self, due: _DueCustomer, state: Enrolment, action: SendAction) -> None:
+        event = build_contact_event(due.config, state, action)
+        restriction = await asyncio.to_thread(find_contact_restriction, self._store, due.config, event)
+        if restriction:
+            log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=restriction)
         else:
             await self._send(Message(message_key(event.tenant_id, event.customer_id), encode_event(event)))
 

@@ -108,9 +108,9 @@ def _filter_by_formula(
 ) -> list[EntryCandidate]:
     """Return the candidates whose entry formula is true or absent, in their order."""
     facts: dict[tuple[str, str], JourneyFacts] = {}
-    asked = [one for one in candidates if one.entry.plan.entry is not None]
-    for tenant_id in {one.event.tenant_id for one in asked}:
-        mine = [one for one in asked if one.event.tenant_id == tenant_id]
+    with_formula = [one for one in candidates if one.entry.plan.entry is not None]
+    for tenant_id in {one.event.tenant_id for one in with_formula}:
+        mine = [one for one in with_formula if one.event.tenant_id == tenant_id]
         customers = sorted({one.event.customer_id for one in mine})
         metrics = {key for one in mine for key in one.entry.plan.metrics}
         facts |= _read_facts(store, cache, tenant_id, customers, metrics, now_ms)
