@@ -23,7 +23,7 @@ from benchmarks.workloads import (
     format_event,
     name_customer,
 )
-from rapport.domain.events import message_key
+from rapport.domain.events import make_message_key
 from rapport.kafka.clients import make_producer
 from rapport.kafka.topics import create_topics
 
@@ -196,4 +196,4 @@ def _events() -> Iterator[tuple[int, bytes, Callable[[int], bytes]]]:
         def make(now_ms: int, customer: int = customer, outcome: str = outcome) -> bytes:
             return format_event(rng, customer, outcome, now_ms).encode()
 
-        yield customer % PARTITIONS, message_key(TENANT, name_customer(customer)), make
+        yield customer % PARTITIONS, make_message_key(TENANT, name_customer(customer)), make

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Literal
 
-from rapport.domain.events import message_key
+from rapport.domain.events import make_message_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def make_messages(workload: Workload) -> Iterator[Message]:
     size = workload.events_per_message
     if size == 1:
         for customer, text in events:
-            yield Message(customer % PARTITIONS, message_key(TENANT, name_customer(customer)), text.encode())
+            yield Message(customer % PARTITIONS, make_message_key(TENANT, name_customer(customer)), text.encode())
         return
     waiting: list[list[tuple[int, str]]] = [[] for _ in range(PARTITIONS)]
     left = workload.messages
@@ -119,7 +119,7 @@ def make_messages(workload: Workload) -> Iterator[Message]:
         if len(waiting[partition]) == size:
             batch, waiting[partition] = waiting[partition], []
             value = f"[{','.join(text for _, text in batch)}]".encode()
-            yield Message(partition, message_key(TENANT, name_customer(batch[0][0])), value)
+            yield Message(partition, make_message_key(TENANT, name_customer(batch[0][0])), value)
             left -= 1
 
 

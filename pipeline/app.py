@@ -24,7 +24,7 @@ from pipeline.prepare import Preparer
 from pipeline.privacy import PrivacyFilter
 from pipeline.state import StreamState
 from pipeline.tenant_cache import TenantCache
-from rapport.domain.events import message_key
+from rapport.domain.events import make_message_key
 from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES
 from rapport.storage.contact_profiles import read_uncollected_customers
@@ -104,7 +104,7 @@ class StreamApp(faust.App):
         topic, owned = self.shared.topic_name, self.shared.positions.next_offset
         if not owned:
             return False
-        partition = self.consumer.key_partition(topic, message_key(tenant_id, customer_id))
+        partition = self.consumer.key_partition(topic, make_message_key(tenant_id, customer_id))
         return partition is not None and Partition(topic, partition) in owned
 
     async def check_lag(self) -> None:

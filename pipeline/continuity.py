@@ -101,7 +101,7 @@ async def _check_gaps(
 
 
 async def _is_absent(reader: LogReader, partition: Partition, missing: int, found: int) -> bool:
-    first = await reader.first_at_or_after(partition, missing)
+    first = await reader.find_first_at_or_after(partition, missing)
     return first is not None and first >= found
 
 

@@ -23,7 +23,7 @@ from rapport.domain.payloads import hash_payload
 from rapport.domain.rejections import Rejection, RejectionCode
 from rapport.domain.times import LATEST_MS
 from rapport.kafka.decompression import find_rejection
-from rapport.kafka.sources import event_id
+from rapport.kafka.sources import make_event_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,7 +194,7 @@ class _Decoder:
             (
                 event.tenant_id,
                 event.customer_id,
-                event_id(occurred_at_ms, source, record.offset, index),
+                make_event_id(occurred_at_ms, source, record.offset, index),
                 source.name,
                 record.offset,
                 index,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from rapport.domain.outcomes import Classification, OutcomeCategory
-from rapport.domain.periods import PeriodType, period_key
+from rapport.domain.periods import PeriodType, make_period_key
 from rapport.storage.stream import STATE_KEYS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def select_contacts(events: pl.DataFrame) -> pl.DataFrame:
 
 def list_period_keys(days: Iterable[date]) -> pl.DataFrame:
     """List the periods that some calendar days lie in: columns local_date, period_type, period_key."""
-    rows = [(day, p.value, period_key(p, day)) for day in days for p in PeriodType]
+    rows = [(day, p.value, make_period_key(p, day)) for day in days for p in PeriodType]
     schema = {"local_date": pl.Date, "period_type": pl.String, "period_key": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 

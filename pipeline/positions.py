@@ -92,7 +92,7 @@ class Positions:
         sources = {p: name_source(self._cluster_id, *p, generations[p.topic]) for p in partitions}
         recorded = await asyncio.to_thread(read_progress, self._store, [s.name for s in sources.values()])
         async with open_log(self._kafka) as reader:
-            return sources, recorded, await reader.ranges(partitions)
+            return sources, recorded, await reader.fetch_ranges(partitions)
 
     def _set_start(self, partition: Partition, source: Source, recorded: int | None, held: LogRange) -> None:
         self.sources[partition] = source

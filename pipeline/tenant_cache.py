@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from rapport.domain.outcomes import OutcomeType, classify, default_direction
+from rapport.domain.outcomes import OutcomeType, classify, derive_direction
 from rapport.domain.tenants import Tenant
 
 
@@ -80,6 +80,6 @@ def _read_meaning(outcome_type: OutcomeType) -> OutcomeMeaning:
         outcome_type.classification.value,
         outcome_type.category.value,
         outcome_type.is_conversion,
-        default_direction(outcome_type.category),
+        derive_direction(outcome_type.category),
         outcome_type.allows_negative_value,
     )

@@ -92,11 +92,11 @@ class JobMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.failures = Counter("rapport_job_failures", "Passes that failed", ["job"], registry=registry)
-        self.succeeded_at = _gauge("rapport_job_last_success_timestamp_seconds", "The latest success", registry)
-        self.due_at = _gauge("rapport_job_due_timestamp_seconds", "When the next pass is due", registry)
+        self.succeeded_at = _make_gauge("rapport_job_last_success_timestamp_seconds", "The latest success", registry)
+        self.due_at = _make_gauge("rapport_job_due_timestamp_seconds", "When the next pass is due", registry)
 
 
-def _gauge(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
+def _make_gauge(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
     return Gauge(name, meaning, ["job"], registry=registry, multiprocess_mode="max")
 
 
@@ -122,18 +122,18 @@ class Jobs:
 
     async def run(self) -> None:
         """Run until cancelled, and then clean up."""
-        tasks = [asyncio.create_task(self._keep(job), name=job.name) for job in self._jobs.values()]
+        tasks = [asyncio.create_task(self._repeat(job), name=job.name) for job in self._jobs.values()]
         try:
             await asyncio.Event().wait()
         finally:
             await cancel_all(tasks, again_after_s=STOP_S)
 
-    async def _keep(self, job: Job) -> None:
+    async def _repeat(self, job: Job) -> None:
         pause_s = job.first_after_s
         try:
             while True:
                 await self._pause(job, pause_s)
-                pause_s = await self._pass(job)
+                pause_s = await self._run_pass(job)
         finally:
             if job.at_end is not None:
                 await asyncio.shield(self._finish(job, job.at_end))
@@ -145,7 +145,7 @@ class Jobs:
         self._metrics.due_at.labels(job.name).set(due_at)
         await asyncio.sleep(pause_s)
 
-    async def _pass(self, job: Job) -> float:
+    async def _run_pass(self, job: Job) -> float:
         """Run one pass and return the pause after it."""
         state = self._states[job.name]
         state.started_at, state.due_at = self._clock(), None

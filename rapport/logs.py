@@ -18,7 +18,7 @@ def configure_logs(settings: Settings) -> None:
     """Send all logs, those of libraries too, to stderr in one format. Called once, by process entry points."""
     is_console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     renderers: list[structlog.types.Processor] = (
-        [_show, structlog.dev.ConsoleRenderer()] if is_console else [structlog.processors.JSONRenderer()]
+        [_escape_texts, structlog.dev.ConsoleRenderer()] if is_console else [structlog.processors.JSONRenderer()]
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -52,6 +52,6 @@ def configure_logs(settings: Settings) -> None:
         logging.getLogger(repeated).setLevel(logging.CRITICAL)
 
 
-def _show(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+def _escape_texts(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     """Escape terminal control characters in a line's texts."""
     return {name: visible(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from api.catalogue.service import author_of
 from api.http.errors import ApiError, Fault, invalid
 from api.identity.schemas import ClusterView, IdentifierView, IdentityAnswer, IdentityBody, IdentityView
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.identity import MAX_MEMBERS, MergeStatement
@@ -155,7 +155,7 @@ async def _note(
         action=action,
         entity_type="identity",
         entity_id=entity_id,
-        after=canonical_json(said),
+        after=encode_canonical(said),
         request_id=author.request_id,
     )
     await services.database.call(append_audit, principal.tenant_id, [draft])

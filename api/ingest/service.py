@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from api.ingest.schemas import Ingested
 from api.runtime.event_loop import Turns
 from api.runtime.positions import format_position
-from rapport.domain.events import encode_event, message_key
+from rapport.domain.events import encode_event, make_message_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ async def ingest(services: Services, events: Sequence[InteractionRecorded], faul
     for event in events:
         if turns.is_over:
             await turns.give()
-        partition = services.gateway.partition_of(message_key(event.tenant_id, event.customer_id))
+        partition = services.gateway.partition_of(make_message_key(event.tenant_id, event.customer_id))
         text = encode_event(event)
         if partition not in messages or sizes[partition] > MAX_MESSAGE_BYTES:
             messages.setdefault(partition, []).append([])

@@ -17,7 +17,7 @@ from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeTyp
 from api.outcome_types.service import find, list_all, save
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.outcomes import OutcomeCategory, default_name
+from rapport.domain.outcomes import OutcomeCategory, derive_name
 from rapport.storage.outcome_types import OutcomeRecord
 
 _EXAMPLE: Final[Mapping[str, object]] = {
@@ -90,7 +90,7 @@ class OutcomeTypeController(Controller):
             raise ApiError(409, f"There is an outcome type {data.key!r} already; change it with PUT.")
         record = OutcomeRecord(
             key=data.key,
-            name=data.name or default_name(data.key),
+            name=data.name or derive_name(data.key),
             description=data.description,
             classification=data.classification,
             category=OutcomeCategory(data.category),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from api.http.tracing import current_trace_id
 from api.recommend.reservation_store import CustomerKey
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.storage.audit import append_audit
 from rapport.storage.dsar import find_all_ids
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, finish_erasure
@@ -50,7 +50,7 @@ async def erase(
         action="erase",
         entity_type="customer_erasure",
         entity_id=receipt.receipt_id,
-        after=canonical_json({"customerHashes": list(receipt.customer_hashes), "deleted": dict(receipt.deleted)}),
+        after=encode_canonical({"customerHashes": list(receipt.customer_hashes), "deleted": dict(receipt.deleted)}),
         request_id=current_trace_id(),
     )
     await services.database.call(append_audit, tenant_id, [draft])

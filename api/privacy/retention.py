@@ -16,7 +16,7 @@ from api.http.times import iso_or_none
 from api.http.tracing import current_trace_id
 from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.domain.retention import DataClass
 from rapport.storage.audit import append_audit
 from rapport.storage.retention import RetentionConfig, load_configs, save_config
@@ -102,8 +102,8 @@ class RetentionController(Controller):
             action="update",
             entity_type="retention_config",
             entity_id=data.data_class.value,
-            before=canonical_json(msgspec.to_builtins(before)),
-            after=canonical_json(msgspec.to_builtins(after)),
+            before=encode_canonical(msgspec.to_builtins(before)),
+            after=encode_canonical(msgspec.to_builtins(after)),
             request_id=current_trace_id(),
         )
         await services.database.call(append_audit, tenant_id, [draft])

@@ -18,8 +18,8 @@ from rapport.application.decisions.decide import DecisionTask, needs_reservation
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.decisions.message import FIRST_ITEM, encode_decision, find_implicit_channels
 from rapport.domain.decisions.reservations import Reservation, make_reservation
-from rapport.domain.events import message_key
-from rapport.kafka.sources import Source, event_id
+from rapport.domain.events import make_message_key
+from rapport.kafka.sources import Source, make_event_id
 from rapport.storage.decisions import DecisionItem
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
         total_ms=round((ended - started) * 1000, 3),
     )
     ids = [
-        event_id(made.record.decided_at_ms, source, written.offset, FIRST_ITEM + index)
+        make_event_id(made.record.decided_at_ms, source, written.offset, FIRST_ITEM + index)
         for index in range(len(made.record.decision.items))
     ]
     found = answer(made.record, catalogue, timing, interaction_ids=ids, is_debugging=body.debug, warnings=warnings)
@@ -106,7 +106,7 @@ async def recommend(services: Services, tenant_id: str, body: RecommendBody, cal
 
 
 def _log_of(services: Services, tenant_id: str, asked: Asked) -> tuple[int, Source]:
-    partition = services.gateway.partition_of(message_key(tenant_id, asked.request.customer_id))
+    partition = services.gateway.partition_of(make_message_key(tenant_id, asked.request.customer_id))
     source = services.watermark.sources.get(partition)
     if source is None:
         raise unavailable("Kafka has not said yet which logs there are; try again shortly.")
@@ -160,7 +160,7 @@ async def _write(services: Services, tenant_id: str, asked: Asked, reserved: _Re
     record = reserved.made.record
     try:
         value = encode_decision(tenant_id, record, asked.context, reserved.implicit)
-        return await services.gateway.send(partition, message_key(tenant_id, record.customer_id), value)
+        return await services.gateway.send(partition, make_message_key(tenant_id, record.customer_id), value)
     except BaseException:
         if reserved.hold is not None:
             await services.reservations.release(reserved.key, record.recommendation_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from rapport.domain.decisions.tenant_totals import OfferTotals, Totals, index_totals, make_tenant_facts, needs_totals
-from rapport.domain.periods import local_date
+from rapport.domain.periods import to_local_date
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.offer_totals import read_offer_totals
 
@@ -75,7 +75,7 @@ class TenantTotals:
 
     async def _find(self, tenant: Tenant, now_ms: int) -> _Known:
         known = self._known.get(tenant.tenant_id)
-        today = local_date(now_ms, tenant.time_zone)
+        today = to_local_date(now_ms, tenant.time_zone)
         if known is not None and known.day == today and time.monotonic() < known.next_at:
             return known
         reading = self._reading.get(tenant.tenant_id)
@@ -101,7 +101,7 @@ class TenantTotals:
             del self._reading[tenant.tenant_id]
         ended = time.monotonic()
         next_at = ended + max(REFRESH_S, (ended - started) / BUSY_SHARE)
-        known = self._known[tenant.tenant_id] = _Known(local_date(now_ms, tenant.time_zone), totals, next_at)
+        known = self._known[tenant.tenant_id] = _Known(to_local_date(now_ms, tenant.time_zone), totals, next_at)
         self._known.move_to_end(tenant.tenant_id)
         while len(self._known) > MAX_TENANTS:
             self._known.popitem(last=False)

@@ -17,14 +17,14 @@ from rapport.domain.events import (
     InteractionRecorded,
     decode_event,
     encode_event,
-    message_key,
+    make_message_key,
     resolve_time,
 )
-from rapport.domain.outcomes import OutcomeCategory, OutcomeType, classify, default_direction, explain_negative_value
+from rapport.domain.outcomes import OutcomeCategory, OutcomeType, classify, derive_direction, explain_negative_value
 from rapport.domain.payloads import hash_payload
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.rejections import Rejection
-from rapport.kafka.sources import event_id
+from rapport.kafka.sources import make_event_id
 from rapport.storage.recorded_events import EventKey
 
 if TYPE_CHECKING:
@@ -105,14 +105,14 @@ async def respond(services: Services, tenant_id: str, answer: Answer, key: str) 
         placement_id=subject.placement_id,
         recommendation_id=subject.recommendation_id,
         rank=subject.rank,
-        direction=answer.direction or default_direction(outcome_type.category),
+        direction=answer.direction or derive_direction(outcome_type.category),
         timestamp=iso(written.occurred_at_ms),
         warnings=subject.cautions,
     )
 
 
 async def _write(services: Services, event: InteractionRecorded, text: bytes, payload: PayloadHashes) -> WrittenEvent:
-    key = message_key(event.tenant_id, event.customer_id)
+    key = make_message_key(event.tenant_id, event.customer_id)
     partition = services.gateway.partition_of(key)
     source = services.watermark.sources.get(partition)
     if source is None:
@@ -122,7 +122,7 @@ async def _write(services: Services, event: InteractionRecorded, text: bytes, pa
     if isinstance(occurred_at_ms, Rejection):  # checked before; the broker's clock must be off by a day
         raise ApiError(400, occurred_at_ms.detail)
     return WrittenEvent(
-        interaction_id=event_id(occurred_at_ms, source, written.offset, 0),
+        interaction_id=make_event_id(occurred_at_ms, source, written.offset, 0),
         position=f"{partition}:{written.offset}",
         occurred_at_ms=occurred_at_ms,
         payload_hash=payload.payload_hash,

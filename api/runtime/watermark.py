@@ -130,7 +130,7 @@ class Watermark:
 
     async def _look_at_log(self, reader: LogReader) -> None:
         looked_at, applied = time.time(), self._applied
-        found = await finish_call(reader.ends([(self._kafka.topic, number) for number in self._sources]))
+        found = await finish_call(reader.fetch_ends([(self._kafka.topic, number) for number in self._sources]))
         ends = {number: end for (_, number), end in found.items()}
         self._replaced = frozenset(number for number, end in ends.items() if end < applied.get(number, 0))
         if self._replaced:

@@ -9,7 +9,7 @@ from api.catalogue.service import author_of
 from api.http.errors import ApiError
 from api.http.times import iso
 from api.suppressions.schemas import SuppressionView, view_of
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.domain.catalogue.suppression import SuppressionRule, select_active_rules
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.customers.merge import merge_snapshots
@@ -58,8 +58,8 @@ async def lift_suppression(
             action="lift",
             entity_type="suppression",
             entity_id=suppression.id,
-            before=canonical_json({"expiresAt": iso(suppression.expires_at_ms)}),
-            after=canonical_json(
+            before=encode_canonical({"expiresAt": iso(suppression.expires_at_ms)}),
+            after=encode_canonical(
                 {
                     "customerHash": hash_customer(tenant_id, customer_id),
                     "ruleId": suppression.rule_id,

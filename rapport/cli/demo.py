@@ -13,7 +13,7 @@ import click
 from rapport.application.imports.event_sender import SendError
 from rapport.cli.environment import CliError
 from rapport.cli.stack import add_port_options
-from rapport.datasets.wheels import DatasetError, cache_dir
+from rapport.datasets.wheels import DatasetError, find_cache_dir
 from rapport.demo.replay import ReplayError
 from rapport.demo.session import TENANT, Demo, load_data
 from rapport.embedded.stack import StackPorts, find_free_stack_ports, plan_stack
@@ -56,7 +56,7 @@ def demo(
         chosen = find_free_stack_ports(workers) if once else ports
         plan = plan_stack(directory, chosen, workers, os.environ, trusted_tenant=TENANT)
         configure_logs(plan.settings)
-        data = load_data(cache_dir(os.environ), console)
+        data = load_data(find_cache_dir(os.environ), console)
         env_file = None if once else directory.with_name(f"{directory.name}.env")
         is_right = asyncio.run(Demo(plan, data, console, env_file, _find_own_command()).run())
     except (DatasetError, ReplayError, SendError, StackError) as error:

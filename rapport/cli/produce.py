@@ -19,7 +19,7 @@ from rapport.application.imports.run import ProduceResult, produce
 from rapport.cli.environment import CliError, read_settings
 from rapport.datasets.catalogue import NAMES, DatasetName, open_dataset
 from rapport.datasets.synthetic import SyntheticSpec
-from rapport.datasets.wheels import DatasetError, cache_dir
+from rapport.datasets.wheels import DatasetError, find_cache_dir
 from rapport.terminal import echo, make_console
 
 if TYPE_CHECKING:
@@ -139,6 +139,6 @@ def _open_file(path: Path, mapping: ColumnMapping, file_format: FileFormat | Non
 
 def _open_dataset(name: DatasetName, spec: SyntheticSpec) -> Feed:
     try:
-        return open_dataset(name, spec, cache_dir(os.environ))
+        return open_dataset(name, spec, find_cache_dir(os.environ))
     except DatasetError as error:
         raise CliError(str(error)) from error

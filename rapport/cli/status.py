@@ -55,4 +55,4 @@ async def _read_ranges(
     cluster_id = await fetch_cluster_id(kafka)
     wanted = [(str(r["topic"]), int(str(r["partition"]))) for r in rows if r["cluster_id"] == cluster_id]
     async with open_log(kafka) as reader:
-        return cluster_id, await reader.ranges(wanted) if wanted else {}
+        return cluster_id, await reader.fetch_ranges(wanted) if wanted else {}

@@ -74,7 +74,7 @@ def skip(name: str, partition: int, offset: int, reason: str) -> None:
 async def _read_message(kafka: KafkaSettings, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes]:
     async with open_log(kafka) as reader:
         try:
-            found = await reader.message_at(partition, offset)
+            found = await reader.fetch_message(partition, offset)
         except OffsetOutOfRangeError:
             found = None
     if found is None:

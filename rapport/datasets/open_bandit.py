@@ -50,12 +50,12 @@ def read_log(text: str, policy: str, campaign: str, tenant_id: str) -> Iterator[
     """
     for number, row in enumerate(csv.DictReader(text.splitlines()), 2):
         place = f"open-bandit:{policy}/{campaign}:{number}"
-        yield _event(row, policy, campaign, tenant_id, outcome="impression", key=place)
+        yield _make_event(row, policy, campaign, tenant_id, outcome="impression", key=place)
         if row["click"] == "1":
-            yield _event(row, policy, campaign, tenant_id, outcome="click", key=f"{place}:click")
+            yield _make_event(row, policy, campaign, tenant_id, outcome="click", key=f"{place}:click")
 
 
-def _event(
+def _make_event(
     row: Mapping[str, str], policy: str, campaign: str, tenant_id: str, *, outcome: str, key: str
 ) -> InteractionRecorded:
     features = "/".join(row[name] for name in _FEATURES)

@@ -81,10 +81,10 @@ def generate_frames(spec: SyntheticSpec) -> Iterator[pl.DataFrame]:
     Columns: ``number``, ``customer_id``, ``outcome``, ``offer_id``, ``creative_id``, ``channel_id``, ``occurred_at_ms``
     and ``cents`` (null unless the outcome is ``convert``).
     """
-    customers = _cumulative([rank**-spec.skew for rank in range(1, spec.customers + 1)])
+    customers = _accumulate([rank**-spec.skew for rank in range(1, spec.customers + 1)])
     for first in range(0, spec.events, FRAME_EVENTS):
         until = min(first + FRAME_EVENTS, spec.events)
-        yield _frame(spec, customers, pl.int_range(first, until, dtype=pl.UInt64, eager=True))
+        yield _make_frame(spec, customers, pl.int_range(first, until, dtype=pl.UInt64, eager=True))
 
 
 def generate_messages(spec: SyntheticSpec) -> Iterator[Message]:
@@ -131,8 +131,8 @@ def compute_totals(spec: SyntheticSpec) -> Totals:
     return Totals(events=spec.events, customers=len(customers), total_value=Decimal(cents) / 100)
 
 
-def _frame(spec: SyntheticSpec, customers: pl.Series, numbers: pl.Series) -> pl.DataFrame:
-    draws = [_uniform(numbers, spec.seed, draw) for draw in range(_DRAWS)]
+def _make_frame(spec: SyntheticSpec, customers: pl.Series, numbers: pl.Series) -> pl.DataFrame:
+    draws = [_draw_uniform(numbers, spec.seed, draw) for draw in range(_DRAWS)]
     who = customers.search_sorted(draws[0], side="right").clip(upper_bound=spec.customers - 1)
     outcome = _choose(OUTCOME_SHARES, draws[1])
     offer = (draws[2] * draws[2] * OFFERS).cast(pl.UInt32).cast(pl.String).str.zfill(2)  # squared: some are shown more
@@ -145,13 +145,13 @@ def _frame(spec: SyntheticSpec, customers: pl.Series, numbers: pl.Series) -> pl.
             "offer_id": "offer-" + offer,
             "creative_id": "offer-" + offer + "-" + variant,
             "channel_id": _choose(CHANNEL_SHARES, draws[3]),
-            "occurred_at_ms": _times(spec, numbers, draws[5], draws[6]),
-            "cents": _cents(draws[7]),
+            "occurred_at_ms": _draw_times(spec, numbers, draws[5], draws[6]),
+            "cents": _draw_cents(draws[7]),
         }
     ).with_columns(pl.when(pl.col("outcome") == "convert").then("cents").alias("cents"))
 
 
-def _times(spec: SyntheticSpec, numbers: pl.Series, late: pl.Series, jitter: pl.Series) -> pl.Series:
+def _draw_times(spec: SyntheticSpec, numbers: pl.Series, late: pl.Series, jitter: pl.Series) -> pl.Series:
     """Spread the events over the days, in order but for some jitter and some that come late."""
     start_ms = int(datetime.combine(spec.first_day, datetime.min.time(), UTC).timestamp() * 1000)
     span_ms = spec.days * DAY_MS
@@ -164,29 +164,29 @@ def _times(spec: SyntheticSpec, numbers: pl.Series, late: pl.Series, jitter: pl.
     return on_time - (jitter * limit_ms).cast(pl.Int64)
 
 
-def _cents(draw: pl.Series) -> pl.Series:
+def _draw_cents(draw: pl.Series) -> pl.Series:
     """Draw an amount from 0.99 to about 500, most of them small."""
     return 99 + (draw**4 * 49_900).cast(pl.Int64)
 
 
 def _choose(shares: dict[str, float], draw: pl.Series) -> pl.Series:
-    indices = _cumulative(list(shares.values())).search_sorted(draw, side="right").clip(upper_bound=len(shares) - 1)
+    indices = _accumulate(list(shares.values())).search_sorted(draw, side="right").clip(upper_bound=len(shares) - 1)
     return pl.Series(list(shares)).gather(indices)
 
 
-def _cumulative(weights: list[float]) -> pl.Series:
+def _accumulate(weights: list[float]) -> pl.Series:
     total = math.fsum(weights)
     return pl.Series(weights, dtype=pl.Float64).cum_sum() / total
 
 
-def _uniform(numbers: pl.Series, seed: int, draw: int) -> pl.Series:
+def _draw_uniform(numbers: pl.Series, seed: int, draw: int) -> pl.Series:
     """Draw numbers in [0, 1): SplitMix64 (Steele, Lea and Flood 2014) of the event's number, wrapping at 64 bits."""
     offset = _mix_int(((seed * _DRAWS + draw) * _GOLDEN) & _MASK)
-    state = pl.col("n") * _u64(_GOLDEN) + _u64(offset)
+    state = pl.col("n") * _to_u64(_GOLDEN) + _to_u64(offset)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        state = (state ^ (state // _u64(1 << shift))) * _u64(factor)
-    state = state ^ (state // _u64(1 << 31))
-    bits = (state // _u64(1 << 11)).cast(pl.Float64) * 2.0**-53
+        state = (state ^ (state // _to_u64(1 << shift))) * _to_u64(factor)
+    state = state ^ (state // _to_u64(1 << 31))
+    bits = (state // _to_u64(1 << 11)).cast(pl.Float64) * 2.0**-53
     return pl.DataFrame({"n": numbers}).select(bits).to_series()
 
 
@@ -196,5 +196,5 @@ def _mix_int(state: int) -> int:
     return state ^ (state >> 31)
 
 
-def _u64(value: int) -> pl.Expr:
+def _to_u64(value: int) -> pl.Expr:
     return pl.lit(value, dtype=pl.UInt64)

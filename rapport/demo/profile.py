@@ -39,12 +39,12 @@ def show_profile(console: Console, profile: Mapping[str, Any]) -> None:
     )
     table.add_column("section")
     table.add_column("what is known")
-    for section, text in _lines(profile):
+    for section, text in _format_lines(profile):
         table.add_row(section, text)
     console.print(table)
 
 
-def _lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _format_lines(profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if known := profile["demographics"]:
         attributes = [f"{name} {value}" for name, value in known["attributes"].items()]
         yield "demographics", ", ".join(attributes) or "no attributes are kept"

@@ -45,10 +45,10 @@ class NextSteps:
 
 def show_report(console: Console, findings: Findings, replay: Replay) -> None:
     """Print the totals, the customers and the stream's performance."""
-    console.print(_totals(findings))
-    console.print(_top_customers(findings))
-    console.print(_example(findings))
-    console.print(_partitions(replay))
+    console.print(_make_totals_table(findings))
+    console.print(_make_customer_table(findings))
+    console.print(_make_example_table(findings))
+    console.print(_make_partition_table(replay))
     console.print(
         f"{replay.events:,} events: the broker had them after {replay.sent_seconds:.1f} s, every summary was in "
         f"ClickHouse after {replay.applied_seconds:.1f} s ({replay.events / replay.applied_seconds:,.0f} events/s, "
@@ -119,16 +119,18 @@ Kill {steps.worker} while more events flow. It is restarted here, and the totals
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _totals(findings: Findings) -> Table:
-    table = _table("Totals per period type", "period type", "periods", "summaries", "customers", "contacts", "value")
+def _make_totals_table(findings: Findings) -> Table:
+    table = _make_table(
+        "Totals per period type", "period type", "periods", "summaries", "customers", "contacts", "value"
+    )
     for period in findings.periods:
         numbers = (period.periods, period.rows, period.customers, period.contacts)
         table.add_row(period.period_type, *(f"{number:,}" for number in numbers), f"{period.value:,.2f}")
     return table
 
 
-def _top_customers(findings: Findings) -> Table:
-    table = _table("Top customers by value", "customer", "contacts", "conversions", "value", "last contact")
+def _make_customer_table(findings: Findings) -> Table:
+    table = _make_table("Top customers by value", "customer", "contacts", "conversions", "value", "last contact")
     for row in findings.top_customers:
         table.add_row(
             row["customer_id"],
@@ -140,9 +142,9 @@ def _top_customers(findings: Findings) -> Table:
     return table
 
 
-def _example(findings: Findings) -> Table:
+def _make_example_table(findings: Findings) -> Table:
     names = ("period type", "period", "impressions", "positive", "negative", "conversions", "value")
-    table = _table(f"One customer, {findings.example_id}", *names)
+    table = _make_table(f"One customer, {findings.example_id}", *names)
     previous = ""
     for row in findings.example_rows:
         numbers = (row["impressions"], row["positive"], row["negative"], row["conversions"])
@@ -152,8 +154,8 @@ def _example(findings: Findings) -> Table:
     return table
 
 
-def _partitions(replay: Replay) -> Table:
-    table = _table("Lag per partition", "partition", "log end", "applied up to", "lag", "last batch by")
+def _make_partition_table(replay: Replay) -> Table:
+    table = _make_table("Lag per partition", "partition", "log end", "applied up to", "lag", "last batch by")
     for state in replay.partitions:
         table.add_row(
             str(state.partition), f"{state.end_offset:,}", f"{state.next_offset:,}", f"{state.lag:,}", state.worker
@@ -161,7 +163,7 @@ def _partitions(replay: Replay) -> Table:
     return table
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def _make_table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(first)
     for name in others:

@@ -86,7 +86,7 @@ _ANCHOR: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})", re.ASCII)
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-def canonical_json(value: object) -> str:
+def encode_canonical(value: object) -> str:
     """Encode a value so that equal values have the same text: names sorted, no space."""
     return _encode(value).decode()
 

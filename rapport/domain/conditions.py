@@ -78,22 +78,22 @@ def compile_condition(condition: Condition) -> CompiledCondition:
     if next(find_inexact(value), None) is not None:
         raise ConditionError(f"the value {BEYOND}")
     asks = operator in ("exists", "not_exists", "is_null", "is_not_null")
-    return CompiledCondition(condition.field, operator, value, _predicate(operator, value), asks)
+    return CompiledCondition(condition.field, operator, value, _make_predicate(operator, value), asks)
 
 
-def _predicate(operator: str, value: object) -> Callable[[object], bool]:
+def _make_predicate(operator: str, value: object) -> Callable[[object], bool]:
     if operator == "regex":
-        pattern = _pattern(value)
+        pattern = _compile_value(value)
         return lambda actual: isinstance(actual, str) and pattern.is_in(actual)
     if operator in ("in", "not_in"):
-        wanted = frozenset(_comparable(item) for item in value) if isinstance(value, list | tuple) else frozenset()
+        wanted = frozenset(_to_comparable(item) for item in value) if isinstance(value, list | tuple) else frozenset()
         if operator == "in":
-            return lambda actual: _comparable(actual) in wanted
-        return lambda actual: _comparable(actual) not in wanted
+            return lambda actual: _to_comparable(actual) in wanted
+        return lambda actual: _to_comparable(actual) not in wanted
     return _PREDICATES[operator](value)
 
 
-def _pattern(value: object) -> Pattern:
+def _compile_value(value: object) -> Pattern:
     if not isinstance(value, str):
         raise ConditionError(f"regex needs a pattern, not {value!r}")
     try:
@@ -102,25 +102,25 @@ def _pattern(value: object) -> Pattern:
         raise ConditionError(str(error)) from error
 
 
-def _ordered(actual: object, value: object, accept: Callable[[Any, Any], bool]) -> bool:
+def _compare_ordered(actual: object, value: object, accept: Callable[[Any, Any], bool]) -> bool:
     """Compare numbers with numbers and texts with texts; nothing else has an order.
 
     The condition's number must be exact, also in a text; then segments, which compare doubles, agree.
     """
     if isinstance(actual, str) and isinstance(value, str):
         return accept(actual, value)
-    left, right = _number(actual), _number(value)
+    left, right = _to_number(actual), _to_number(value)
     return left is not None and right is not None and is_exact(right) and accept(left, right)
 
 
-def _number(value: object) -> float | None:
+def _to_number(value: object) -> float | None:
     """Return a number unchanged, so that whole numbers of any length compare exactly, or parse that of a text."""
     if isinstance(value, int | float):
         return value
     return parse_number(value) if isinstance(value, str) else None
 
 
-def _comparable(value: object) -> object:
+def _to_comparable(value: object) -> object:
     """Return a key that equal values share: 1, 1.0 and true are equal, 1 and "1" are not."""
     return value if isinstance(value, int | float | str) or value is None else repr(value)
 
@@ -128,16 +128,16 @@ def _comparable(value: object) -> object:
 def _contains(actual: object, value: object) -> bool:
     if isinstance(actual, str):
         return str(value) in actual
-    return isinstance(actual, Sequence) and _comparable(value) in map(_comparable, actual)
+    return isinstance(actual, Sequence) and _to_comparable(value) in map(_to_comparable, actual)
 
 
 _PREDICATES: Final[Mapping[str, Callable[[object], Callable[[object], bool]]]] = {
-    "eq": lambda value: lambda actual: _comparable(actual) == _comparable(value),
-    "neq": lambda value: lambda actual: _comparable(actual) != _comparable(value),
-    "gt": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a > b),
-    "gte": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a >= b),
-    "lt": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a < b),
-    "lte": lambda value: lambda actual: _ordered(actual, value, lambda a, b: a <= b),
+    "eq": lambda value: lambda actual: _to_comparable(actual) == _to_comparable(value),
+    "neq": lambda value: lambda actual: _to_comparable(actual) != _to_comparable(value),
+    "gt": lambda value: lambda actual: _compare_ordered(actual, value, lambda a, b: a > b),
+    "gte": lambda value: lambda actual: _compare_ordered(actual, value, lambda a, b: a >= b),
+    "lt": lambda value: lambda actual: _compare_ordered(actual, value, lambda a, b: a < b),
+    "lte": lambda value: lambda actual: _compare_ordered(actual, value, lambda a, b: a <= b),
     "contains": lambda value: lambda actual: _contains(actual, value),
     "starts_with": lambda value: lambda actual: isinstance(actual, str) and actual.startswith(str(value)),
     "is_null": lambda _value: lambda actual: actual is None,

@@ -38,10 +38,10 @@ def read_config(config: Mapping[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(dict(config), kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(*(_faults(config, kind) or [Fault("", str(error))])) from error
+        raise ConfigError(*(_find_faults(config, kind) or [Fault("", str(error))])) from error
 
 
-def _faults(config: Mapping[str, Any], kind: type[T]) -> list[Fault]:
+def _find_faults(config: Mapping[str, Any], kind: type[T]) -> list[Fault]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     known = ", ".join(fields)
     faults = [Fault(name, f"is not known; known are {known}") for name in config if name not in fields]

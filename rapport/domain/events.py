@@ -172,7 +172,7 @@ def encode_event(event: Event) -> bytes:
     return text if isinstance(event, InteractionRecorded) else b'{"type":"%b",%b' % (event.type.encode(), text[1:])
 
 
-def message_key(tenant_id: str, customer_id: str) -> bytes:
+def make_message_key(tenant_id: str, customer_id: str) -> bytes:
     """Return the Kafka key that keeps one customer's events in order."""
     return f"{tenant_id}:{customer_id}".encode()
 

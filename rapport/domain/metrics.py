@@ -70,7 +70,7 @@ class MetricGroup(NamedTuple):
 
 def measure_groups(definition: MetricDefinition, groups: Iterable[MetricGroup]) -> float | None:
     """Compute a metric from groups of events inside its window; equals :func:`measure` of the events."""
-    matching = [group for group in groups if _is_meant(definition, group.event)]
+    matching = [group for group in groups if _passes_filters(definition, group.event)]
     if definition.source_field == "*":
         return float(sum(group.events for group in matching))
     valued = [group for group in matching if group.values]
@@ -99,10 +99,12 @@ def _has_contacts_only(definition: MetricDefinition) -> bool:
 
 
 def _matches(definition: MetricDefinition, event: MetricEvent, now_ms: int) -> bool:
-    return compute_window_start_ms(definition, now_ms) <= event.occurred_ms <= now_ms and _is_meant(definition, event)
+    return compute_window_start_ms(definition, now_ms) <= event.occurred_ms <= now_ms and _passes_filters(
+        definition, event
+    )
 
 
-def _is_meant(definition: MetricDefinition, event: MetricEvent) -> bool:
+def _passes_filters(definition: MetricDefinition, event: MetricEvent) -> bool:
     """Say whether an event passes the metric's filters, whenever it happened."""
     if event.category == OutcomeCategory.RECOMMENDATION and _has_contacts_only(definition):
         return False

@@ -131,12 +131,12 @@ def compute_effective_at_ms(now_ms: int, *, last_effective_at_ms: int | None, wa
     return wanted if last_effective_at_ms is None else max(wanted, last_effective_at_ms + 1)
 
 
-def default_name(key: str) -> str:
+def derive_name(key: str) -> str:
     """Derive the name of an outcome type that was given none."""
     return key.replace("_", " ").capitalize()
 
 
-def default_direction(category: OutcomeCategory) -> str:
+def derive_direction(category: OutcomeCategory) -> str:
     """Return the direction of an interaction that names none: inbound for responses, else outbound."""
     return "inbound" if category is OutcomeCategory.RESPONSE else "outbound"
 

@@ -57,7 +57,7 @@ def hash_payload(event: InteractionRecorded, occurred_at_ms: int) -> PayloadHash
         metadata=NO_OBJECT,
     )
     plain_text = encode_event(plain).replace(_TYPE, b"{", 1)
-    return PayloadHashes(xxh3_64_intdigest(plain_text + _canonical_objects(event)), text_hash)
+    return PayloadHashes(xxh3_64_intdigest(plain_text + _encode_canonical_objects(event)), text_hash)
 
 
 def _is_canonical(event: InteractionRecorded, occurred_at_ms: int, text: bytes) -> bool:
@@ -72,7 +72,7 @@ def _is_canonical(event: InteractionRecorded, occurred_at_ms: int, text: bytes) 
     )
 
 
-def _canonical_objects(event: InteractionRecorded) -> bytes:
+def _encode_canonical_objects(event: InteractionRecorded) -> bytes:
     """Encode the free-form objects with sorted keys, no spaces, and one notation per number and character.
 
     Numbers that a reader with doubles takes for the same are the same, but for integers, which count digit by digit:
@@ -82,10 +82,10 @@ def _canonical_objects(event: InteractionRecorded) -> bytes:
     return b"" if objects == b"[null,null,null]" else _encode(_decode(objects))
 
 
-def _whole_or_float(text: str) -> int | float:
+def _parse_number(text: str) -> int | float:
     number = float(text)
     return int(Decimal(text)) if number.is_integer() else number
 
 
-_decode: Final = msgspec.json.Decoder(Any, float_hook=_whole_or_float).decode
+_decode: Final = msgspec.json.Decoder(Any, float_hook=_parse_number).decode
 _encode: Final = msgspec.json.Encoder(order="sorted").encode

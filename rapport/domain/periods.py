@@ -20,12 +20,12 @@ class PeriodType(StrEnum):
     ALLTIME = "alltime"
 
 
-def local_date(occurred_at_ms: int, time_zone: str) -> date:
+def to_local_date(occurred_at_ms: int, time_zone: str) -> date:
     """Return the calendar day, in a time zone, on which an instant lies."""
     return datetime.fromtimestamp(occurred_at_ms / 1000, UTC).astimezone(ZoneInfo(time_zone)).date()
 
 
-def period_key(period_type: PeriodType, day: date) -> str:
+def make_period_key(period_type: PeriodType, day: date) -> str:
     """Return the key of the period that a calendar day lies in.
 
     Returns:

@@ -81,14 +81,14 @@ def list_spellings(customer_id: str) -> Sequence[str]:
     return sorted({customer_id, escaped, ascii_only})
 
 
-def mentions(customer_id: str, texts: Iterable[bytes]) -> bool:
+def is_mentioned(customer_id: str, texts: Iterable[bytes]) -> bool:
     """Say whether any of some texts contains a customer id as a word of its own, plain or escaped as JSON does it."""
     words = b"|".join(re.escape(spelling.encode()) for spelling in list_spellings(customer_id))
     pattern = re.compile(rb"(?<![0-9A-Za-z_.@+-])(?:" + words + rb")(?!\.?[0-9A-Za-z_@+-])")
     return any(pattern.search(text) for text in texts)
 
 
-def names_other_tenant(tenant_id: str, value: bytes) -> bool:
+def has_other_tenant(tenant_id: str, value: bytes) -> bool:
     """Say whether a message names tenants, and a given one is not among them."""
     named = {text for name, text in _NAMES.findall(value) if name == b"tenantId"}
     return bool(named) and msgspec.json.encode(tenant_id) not in named

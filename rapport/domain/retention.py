@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from rapport.domain.periods import PeriodType, period_key
+from rapport.domain.periods import PeriodType, make_period_key
 
 NEVER: Final = "~"
 """Sorts behind every period key: no period of that type can be recomputed any more."""
@@ -42,7 +42,7 @@ PERIOD_OF: Final[Mapping[DataClass, PeriodType]] = {
 
 def find_first_kept_period(period_type: PeriodType, now_ms: int, days: int) -> str:
     """Return the period key in which the day ``days`` ago lies; earlier periods are deleted."""
-    return period_key(period_type, _day(now_ms) - timedelta(days=days))
+    return make_period_key(period_type, _to_day(now_ms) - timedelta(days=days))
 
 
 def find_first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, str]:
@@ -50,10 +50,12 @@ def find_first_provable_periods(received_before_ms: int) -> Mapping[PeriodType, 
 
     Up to there summaries may hold more than the history: they outlive their events.
     """
-    first_day = _day(received_before_ms) + _MARGIN
-    periods = {period_type: period_key(period_type, first_day + length) for period_type, length in _LONGEST.items()}
+    first_day = _to_day(received_before_ms) + _MARGIN
+    periods = {
+        period_type: make_period_key(period_type, first_day + length) for period_type, length in _LONGEST.items()
+    }
     return {**periods, PeriodType.ALLTIME: NEVER}
 
 
-def _day(at_ms: int) -> date:
+def _to_day(at_ms: int) -> date:
     return datetime.fromtimestamp(at_ms / 1000, UTC).date()

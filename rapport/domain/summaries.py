@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from rapport.domain.customers.customer import CustomerRef
 from rapport.domain.outcomes import Classification, OutcomeCategory
-from rapport.domain.periods import PeriodType, period_key
+from rapport.domain.periods import PeriodType, make_period_key
 
 VALUE_SCALE: Final = Decimal("0.000001")
 """Sums of ``conversionValue`` are exact to six decimals."""
@@ -82,7 +82,7 @@ def list_keys(contact: Contact) -> list[SummaryKey]:
             contact.tenant_id,
             contact.customer_id,
             period_type.value,
-            period_key(period_type, contact.local_day),
+            make_period_key(period_type, contact.local_day),
             contact.offer_id,
             contact.creative_id,
             contact.channel_id,

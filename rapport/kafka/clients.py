@@ -25,7 +25,7 @@ FINISH_S: Final = 2.0
 """Longest time that a client may finish a cancelled call."""
 
 
-def security_options(settings: KafkaSettings) -> dict[str, Any]:
+def build_security_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return the connection options that every aiokafka client takes."""
     options: dict[str, Any] = {"security_protocol": settings.security_protocol}
     if settings.security_protocol.startswith("SASL"):
@@ -41,7 +41,7 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
 
 def make_admin_client(settings: KafkaSettings) -> AIOKafkaAdminClient:
     """Make an admin client, not yet started."""
-    return AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, **security_options(settings))
+    return AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, **build_security_options(settings))
 
 
 def make_log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
@@ -54,7 +54,7 @@ def make_log_reader(settings: KafkaSettings) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=MAX_REQUEST_BYTES,
         fetch_max_wait_ms=25,  # a log reader wants the present messages, not future ones
         metadata_max_age_ms=10_000,
-        **security_options(settings),
+        **build_security_options(settings),
     )
 
 
@@ -67,7 +67,7 @@ def make_producer(settings: KafkaSettings, **options: object) -> AIOKafkaProduce
         max_request_size=MAX_REQUEST_BYTES,
         compression_type=None if settings.compression == "none" else settings.compression,
         **{"linger_ms": 5, "max_batch_size": MAX_BATCH_BYTES, **options},
-        **security_options(settings),
+        **build_security_options(settings),
     )
 
 

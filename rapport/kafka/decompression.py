@@ -108,9 +108,9 @@ class _Messages:
         try:
             yield from self._batch
         except Exception as error:  # noqa: BLE001 - the codecs raise what they like
-            yield self._stand_in(error)
+            yield self._make_stand_in(error)
 
-    def _stand_in(self, error: Exception) -> _DefaultRecordPy:
+    def _make_stand_in(self, error: Exception) -> _DefaultRecordPy:
         batch, value = self._batch, UnreadableBatch(self._raw)
         value.detail = (
             f"The messages from offset {batch.base_offset} to {batch.next_offset - 1} came in one batch, "
@@ -154,13 +154,13 @@ def _unpack_with(codec_module: Any) -> Callable[[Packed], bytes]:  # noqa: ANN40
 
 def _unpack_snappy(payload: Packed) -> bytes:
     packed = bytes(payload)
-    blocks = list(_xerial_blocks(packed)) if codec._detect_xerial_stream(packed) else [packed]  # noqa: SLF001
+    blocks = list(_split_xerial_blocks(packed)) if codec._detect_xerial_stream(packed) else [packed]  # noqa: SLF001
     if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_UNPACKED_BYTES:
         raise BatchTooLargeError
     return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
 
 
-def _xerial_blocks(packed: bytes) -> Iterator[bytes]:
+def _split_xerial_blocks(packed: bytes) -> Iterator[bytes]:
     """Split snappy's framing for Java into blocks: each follows its length."""
     position = _XERIAL_HEADER_BYTES
     while position < len(packed):

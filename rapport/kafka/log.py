@@ -37,17 +37,17 @@ class LogReader:
         self._consumer = consumer
         self._ends: dict[TopicPartition, tuple[int, int]] = {}
 
-    async def ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], LogRange]:
+    async def fetch_ranges(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], LogRange]:
         """Return where the logs begin and end.
 
         Raises:
             KafkaError: The cluster does not answer.
         """
         begins = await self._consumer.beginning_offsets([TopicPartition(*partition) for partition in partitions])
-        ends = await self.ends(partitions)
+        ends = await self.fetch_ends(partitions)
         return {partition: LogRange(begins[TopicPartition(*partition)], end) for partition, end in ends.items()}
 
-    async def ends(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    async def fetch_ends(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the offset behind the last message of each partition.
 
         The embedded broker answers a request for the end with the offset *after the first* message of the last batch.
@@ -67,7 +67,7 @@ class LogReader:
         """Return the partitions of a topic that was read before; a new one is known within ten seconds."""
         return set(self._consumer.partitions_for_topic(topic) or ())
 
-    async def first_at_or_after(self, partition: tuple[str, int], offset: int) -> int | None:
+    async def find_first_at_or_after(self, partition: tuple[str, int], offset: int) -> int | None:
         """Return the lowest offset from ``offset`` on that holds a message; None if nothing follows."""
         at = TopicPartition(*partition)
         self._consumer.assign([at])
@@ -80,7 +80,7 @@ class LogReader:
         messages = records.get(at, [])
         return int(messages[0].offset) if messages else None
 
-    async def message_at(self, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes] | None:
+    async def fetch_message(self, partition: tuple[str, int], offset: int) -> tuple[bytes, bytes] | None:
         """Return the key and the value of the message at an offset; None if there is none.
 
         Raises:

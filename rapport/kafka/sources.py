@@ -30,6 +30,6 @@ def name_source(cluster_id: str, topic: str, partition: int, generation: int) ->
     return Source(cluster_id, topic, partition, name, xxh3_64_hexdigest(name.encode())[:9])
 
 
-def event_id(occurred_at_ms: int, source: Source, offset: int, item: int) -> str:
+def make_event_id(occurred_at_ms: int, source: Source, offset: int, item: int) -> str:
     """Make a 38-digit hexadecimal id that sorts by event time and is the same in every replay of the log."""
     return f"{occurred_at_ms:012x}{source.tag}{offset:012x}{item:05x}"

@@ -88,7 +88,7 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
             cluster_id = await fetch_cluster_id(settings)
             if settings.create_topics:
                 await create_topics(settings)
-            if await _exists(settings, settings.topic):
+            if await _has_topic(settings, settings.topic):
                 return cluster_id
             log.warning("source topic does not exist yet", topic=settings.topic)
             delay = poll_s
@@ -98,7 +98,7 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
         await asyncio.sleep(delay)
 
 
-async def _exists(settings: KafkaSettings, topic: str) -> bool:
+async def _has_topic(settings: KafkaSettings, topic: str) -> bool:
     admin = make_admin_client(settings)
     try:
         await finish_call(admin.start())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from rapport.domain.api_keys import KEY_LENGTH, KEY_PREFIX, MAX_EXPIRY_MS, SHOWN_LENGTH, ApiKey, Role, hash_key
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.storage.audit import append_audit
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def revoke_key(store: Store, tenant_id: str, key_id: str, now_ms: int, *, reason
 
 def audit_created_key(store: Store, key: ApiKey, author: Author) -> None:
     """Write to the audit log that a key was created."""
-    draft = _draft_change(key, author, "create", key.created_at_ms, after=canonical_json(_audited_fields(key)))
+    draft = _draft_change(key, author, "create", key.created_at_ms, after=encode_canonical(_audited_fields(key)))
     append_audit(store, key.tenant_id, [draft])
 
 
@@ -89,7 +89,7 @@ def audit_revoked_key(store: Store, key: ApiKey, author: Author, now_ms: int, *,
     """Write to the audit log that a key was revoked, and why."""
     before = _audited_fields(key)
     after = before | {"revokedAtMs": now_ms, "revokedReason": reason}
-    draft = _draft_change(key, author, "revoke", now_ms, before=canonical_json(before), after=canonical_json(after))
+    draft = _draft_change(key, author, "revoke", now_ms, before=encode_canonical(before), after=encode_canonical(after))
     append_audit(store, key.tenant_id, [draft])
 
 

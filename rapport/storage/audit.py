@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, canonical_json, find_break, link_entries
+from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, encode_canonical, find_break, link_entries
 from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.errors import TransientStorageError
 
@@ -186,8 +186,8 @@ def _draft_change(row: Mapping[str, Any]) -> AuditDraft:
         entity_name=row["name"],
         entity_version=row["version"],
         revision=row["revision"],
-        before="" if before is None else canonical_json(before),
-        after="" if after is None else canonical_json(after),
+        before="" if before is None else encode_canonical(before),
+        after="" if after is None else encode_canonical(after),
         request_id=row["request_id"],
     )
 

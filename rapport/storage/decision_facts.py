@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from rapport.domain.decisions.contact_facts import NO_COUNTS, FactsQuery, FactsResult
 from rapport.domain.decisions.facts import Counts
 from rapport.domain.decisions.windows import Window, WindowUnit, first_day
-from rapport.domain.periods import ALLTIME_KEY, local_date, period_key
+from rapport.domain.periods import ALLTIME_KEY, make_period_key, to_local_date
 from rapport.storage.customer_reads import read_stored_summaries
 from rapport.storage.history_facts import (
     PERIODS,
@@ -93,7 +93,7 @@ def _add_summaries(
 
 def _by_period(query: FactsQuery) -> dict[str, list[Window]]:
     """Return the windows that summaries answer, by the key of their period."""
-    today = local_date(query.now_ms, query.time_zone)
+    today = to_local_date(query.now_ms, query.time_zone)
     periods: dict[str, list[Window]] = {}
     for window in query.windows:
         if not is_summarised(window, query):
@@ -101,7 +101,7 @@ def _by_period(query: FactsQuery) -> dict[str, list[Window]]:
         if window.unit is WindowUnit.ALL:
             keys = [ALLTIME_KEY]
         else:
-            keys = [period_key(PERIODS[window.unit], day) for day in (today, _next_period(today, window.unit))]
+            keys = [make_period_key(PERIODS[window.unit], day) for day in (today, _next_period(today, window.unit))]
         for key in keys:
             periods.setdefault(key, []).append(window)
     return periods

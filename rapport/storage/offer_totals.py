@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.tenant_totals import OfferTotals
-from rapport.domain.periods import PeriodType, local_date, period_key
+from rapport.domain.periods import PeriodType, make_period_key, to_local_date
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def read_offer_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
     """Add up a tenant's summaries over all customers. Reads them all: callers cache the result."""
-    today = local_date(now_ms, time_zone)
+    today = to_local_date(now_ms, time_zone)
     parameters = {
         "tenant_id": tenant_id,
-        "today": period_key(PeriodType.DAILY, today),
-        "tomorrow": period_key(PeriodType.DAILY, today + timedelta(days=1)),
+        "today": make_period_key(PeriodType.DAILY, today),
+        "tomorrow": make_period_key(PeriodType.DAILY, today + timedelta(days=1)),
     }
     found = store.select("decisions/tenant", parameters)
     return [OfferTotals(**row) for row in found.iter_rows(named=True)] if not found.is_empty() else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.domain.outcomes import Classification, OutcomeCategory, compute_effective_at_ms
 from rapport.storage.audit import append_audit
 
@@ -130,8 +130,8 @@ def _draft_change(before: OutcomeRecord | None, stored: OutcomeRecord, author: A
         entity_id=stored.key,
         entity_name=stored.name,
         entity_version=stored.version,
-        before="" if before is None else canonical_json(msgspec.to_builtins(before)),
-        after=canonical_json(msgspec.to_builtins(stored)) if stored.is_active else "",
+        before="" if before is None else encode_canonical(msgspec.to_builtins(before)),
+        after=encode_canonical(msgspec.to_builtins(stored)) if stored.is_active else "",
         request_id=author.request_id,
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from rapport.domain.placeholders import is_placeholder
-from rapport.domain.privacy import find_named_customers, hash_customer, list_spellings, mentions, names_other_tenant
+from rapport.domain.privacy import find_named_customers, has_other_tenant, hash_customer, is_mentioned, list_spellings
 from rapport.storage.reconcile import find_drift
 
 if TYPE_CHECKING:
@@ -175,10 +175,10 @@ def find_dead_letters(store: Store, erased: ErasureScope) -> list[str]:
         value = base64.b64decode(row["value_base64"])
         key = base64.b64decode(row["key_base64"])
         texts = (value, key, row["detail"].encode())
-        if row["tenant_id"] == "" and names_other_tenant(erased.tenant_id, value):
+        if row["tenant_id"] == "" and has_other_tenant(erased.tenant_id, value):
             continue
         is_named = not customers.isdisjoint(find_named_customers(key, value, [erased.tenant_id]))
-        if is_named or any(mentions(customer_id, texts) for customer_id in select_linking_ids(erased.customer_ids)):
+        if is_named or any(is_mentioned(customer_id, texts) for customer_id in select_linking_ids(erased.customer_ids)):
             found.append(row["id"])
     return found
 

@@ -19,7 +19,7 @@ from rapport.domain.conditions import Condition, ConditionError, compile_conditi
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.events import FIRST_ID, make_first_id
 from rapport.domain.number_text import NUMBER_PATTERN
-from rapport.domain.periods import PeriodType, local_date, period_key
+from rapport.domain.periods import PeriodType, make_period_key, to_local_date
 from rapport.domain.profiles.segments import COUNTS, FieldSource, SegmentField, list_metrics, parse_field
 from rapport.storage.customer_reads import build_customer_parameters
 from rapport.storage.identity import read_merges
@@ -131,8 +131,8 @@ def find_changes(store: Store, context: RefreshContext, segment: Segment, now_ms
     keys = sorted(list_metrics(segment) & context.metrics.keys())
     definitions = [context.metrics[key] for key in keys]
     starts = [find_first_id(definition, now_ms) for definition in definitions]
-    today = local_date(now_ms, context.time_zone)
-    periods = {period: period_key(period, today) for period in PeriodType}
+    today = to_local_date(now_ms, context.time_zone)
+    periods = {period: make_period_key(period, today) for period in PeriodType}
     return store.select(
         "segments/changes",
         {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from rapport.domain.audit import AuditDraft, canonical_json
+from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.storage.audit import append_audit
 from rapport.storage.stream import read_generation
 
@@ -38,7 +38,7 @@ def skip_message(store: Store, source: str, offset: int, reason: str, author: Au
         action="skip",
         entity_type="message",
         entity_id=f"{source}:{offset}",
-        after=canonical_json({"source": source, "offset": offset, "reason": reason}),
+        after=encode_canonical({"source": source, "offset": offset, "reason": reason}),
         request_id=author.request_id,
     )
     row = {"source": [source], "offset": [offset], "reason": [reason], "skipped_by": [author.name]}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from rapport.domain.periods import PeriodType, period_key
+from rapport.domain.periods import PeriodType, make_period_key
 from rapport.storage.customer_reads import read_stored_summaries
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _bounds(period_type: PeriodType, query: SummaryQuery) -> tuple[str, str]:
     if period_type is PeriodType.ALLTIME:
         return "", _LAST
     first, last = query.first_day, query.last_day
-    return period_key(period_type, first) if first else "", period_key(period_type, last) if last else _LAST
+    return make_period_key(period_type, first) if first else "", make_period_key(period_type, last) if last else _LAST
 
 
 def _is_wanted(row: SummaryRow, query: SummaryQuery, periods: Mapping[str, tuple[str, str]]) -> bool:

@@ -14,7 +14,7 @@ from rapport.domain.outcomes import (
     Classification,
     OutcomeCategory,
     OutcomeType,
-    default_name,
+    derive_name,
     group_versions,
 )
 from rapport.domain.tenants import Tenant, TenantSettings, find_tenant_id_fault
@@ -138,7 +138,7 @@ def _default_outcome_frame(tenant_id: str) -> pl.DataFrame:
                 "tenant_id": tenant_id,
                 "key": outcome_type.key,
                 "version": 1,
-                "name": default_name(outcome_type.key),
+                "name": derive_name(outcome_type.key),
                 "classification": outcome_type.classification.value,
                 "category": outcome_type.category.value,
                 "is_conversion": outcome_type.is_conversion,

@@ -12,7 +12,7 @@ from api.experiments.examples import CREATIVES, RESULTS
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import Challenger, DecisionFlow, Experiment, Model, Node, TrafficSplit
 from rapport.domain.experiments.assignment import assign, pick_creative
-from rapport.domain.experiments.evaluation import compare
+from rapport.domain.experiments.evaluation import compare_groups
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults, Uplift
 from rapport.domain.experiments.statistics import Sample
 from tests.api.shop import offer, offers_of, recommend, stock
@@ -77,7 +77,7 @@ def counts(answer: Any) -> dict[str, tuple[int, int]]:
 def test_results_compare_who_converted_after_the_first_recommendation(observed: Caller):
     answer = results(observed)
     assert counts(answer) == {"__champion__": (2, 4), "neu": (2, 3), "__holdout__": (1, 2)}
-    expected = compare(Sample(4, 7), Sample(1, 2), treatment_variants=["__champion__", "neu"], min_samples=2)
+    expected = compare_groups(Sample(4, 7), Sample(1, 2), treatment_variants=["__champion__", "neu"], min_samples=2)
     assert msgspec.convert(answer["uplift"], Uplift) == expected
     (challenger,) = answer["challengers"]
     assert (challenger["treatment"], challenger["holdout"]) == (["neu"], "__champion__")

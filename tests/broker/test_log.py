@@ -30,10 +30,10 @@ def test_the_end_of_a_log_follows_its_last_message(broker: BrokerServer) -> None
     async def look() -> tuple[LogRange, LogRange]:
         await create_topic(broker.bootstrap, topic)
         async with open_log(KafkaSettings(bootstrap=broker.bootstrap)) as reader:
-            empty = (await reader.ranges([(topic, 0)]))[topic, 0]
+            empty = (await reader.fetch_ranges([(topic, 0)]))[topic, 0]
             await write_batch(broker.bootstrap, topic, 7)
             await write_batch(broker.bootstrap, topic, 5)
-            return empty, (await reader.ranges([(topic, 0)]))[topic, 0]
+            return empty, (await reader.fetch_ranges([(topic, 0)]))[topic, 0]
 
     assert asyncio.run(look()) == (LogRange(0, 0), LogRange(0, 12))
 
@@ -53,10 +53,10 @@ def test_unchanged_partitions_are_not_fetched_again(broker: BrokerServer) -> Non
                 return fetch(offsets)
 
             reader._high_watermarks = count  # type: ignore[method-assign]
-            ends = [await reader.ends(partitions)]
+            ends = [await reader.fetch_ends(partitions)]
             for _ in range(2):
                 await write_batch(broker.bootstrap, topic, 7)
-                ends += [await reader.ends(partitions), await reader.ends(partitions)]
+                ends += [await reader.fetch_ends(partitions), await reader.fetch_ends(partitions)]
             assert reader.partitions(topic) == {0, 1, 2}
             return ends
 
@@ -73,6 +73,6 @@ def test_the_first_message_from_an_offset_on_is_found_or_there_is_none(broker: B
         await create_topic(broker.bootstrap, topic)
         await write_batch(broker.bootstrap, topic, 9)
         async with open_log(KafkaSettings(bootstrap=broker.bootstrap)) as reader:
-            return [await reader.first_at_or_after((topic, 0), offset) for offset in (0, 4, 8, 9)]
+            return [await reader.find_first_at_or_after((topic, 0), offset) for offset in (0, 4, 8, 9)]
 
     assert asyncio.run(look()) == [0, 4, 8, None]

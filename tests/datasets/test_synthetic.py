@@ -24,7 +24,7 @@ from rapport.datasets.synthetic import (
     generate_frames,
     generate_messages,
 )
-from rapport.domain.events import InteractionRecorded, decode_event, message_key, resolve_time
+from rapport.domain.events import InteractionRecorded, decode_event, make_message_key, resolve_time
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification
 
 NOW_MS = 1_790_000_000_000
@@ -50,7 +50,7 @@ def test_every_event_meets_the_contract(spec: SyntheticSpec):
         event = decode_event(value)
         assert isinstance(event, InteractionRecorded), event
         assert event.tenant_id == spec.tenant_id
-        assert key == message_key(event.tenant_id, event.customer_id)
+        assert key == make_message_key(event.tenant_id, event.customer_id)
         assert isinstance(resolve_time(event.timestamp, NOW_MS), int)
         assert (event.conversion_value is not None) is (event.outcome == "convert")
         keys.add(event.idempotency_key)

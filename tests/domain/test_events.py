@@ -19,7 +19,7 @@ from rapport.domain.events import (
     decode_event,
     decode_message,
     encode_event,
-    message_key,
+    make_message_key,
     resolve_time,
     split_items,
 )
@@ -176,4 +176,4 @@ def test_a_resolved_time_lies_between_1970_and_a_day_after_receipt(timestamp: st
 
 
 def test_the_key_of_a_message_keeps_a_customer_in_one_partition():
-    assert message_key("acme", "jürgen") == "acme:jürgen".encode()
+    assert make_message_key("acme", "jürgen") == "acme:jürgen".encode()

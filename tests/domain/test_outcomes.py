@@ -13,7 +13,7 @@ from rapport.domain.outcomes import (
     OutcomeCategory,
     OutcomeType,
     classify,
-    default_direction,
+    derive_direction,
     group_versions,
 )
 
@@ -89,7 +89,7 @@ def test_outcomes_are_told_apart_by_their_exact_spelling():
     ],
 )
 def test_responses_are_inbound_by_default_and_all_else_outbound(category: OutcomeCategory, direction: str):
-    assert default_direction(category) == direction
+    assert derive_direction(category) == direction
 
 
 def test_every_tenant_starts_with_the_documented_outcomes():

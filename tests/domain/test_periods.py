@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.domain.periods import ALLTIME_KEY, PeriodType, local_date, period_key
+from rapport.domain.periods import ALLTIME_KEY, PeriodType, make_period_key, to_local_date
 
 LAW = settings(max_examples=200, deadline=None)
 QUARTER_HOUR_MS = 900_000
@@ -40,7 +40,7 @@ def first_days(period_type: PeriodType, day: date) -> list[date]:
 @given(occurred_at_ms=instants, zone=zones)
 def test_the_day_of_an_instant_is_that_of_the_local_clock(occurred_at_ms: int, zone: str):
     wall = datetime.fromtimestamp(occurred_at_ms // 1000, ZoneInfo(zone))
-    assert local_date(occurred_at_ms, zone) == wall.date()
+    assert to_local_date(occurred_at_ms, zone) == wall.date()
 
 
 @LAW
@@ -51,8 +51,8 @@ def test_an_instant_lies_in_exactly_one_period_of_each_granularity(
     wall = datetime.fromtimestamp(occurred_at_ms // 1000, ZoneInfo(zone)).date()
     starts = first_days(period_type, wall)
     own = bisect_right(starts, wall) - 1
-    key = period_key(period_type, local_date(occurred_at_ms, zone))
-    assert [n for n, start in enumerate(starts) if period_key(period_type, start) == key] == [own]
+    key = make_period_key(period_type, to_local_date(occurred_at_ms, zone))
+    assert [n for n, start in enumerate(starts) if make_period_key(period_type, start) == key] == [own]
 
 
 @LAW
@@ -60,26 +60,28 @@ def test_an_instant_lies_in_exactly_one_period_of_each_granularity(
 def test_a_period_has_one_key_from_its_first_day_to_the_day_before_the_next(day: date, period_type: PeriodType):
     starts = first_days(period_type, day)
     own = bisect_right(starts, day) - 1
-    assert period_key(period_type, day) == period_key(period_type, starts[own])
+    assert make_period_key(period_type, day) == make_period_key(period_type, starts[own])
     if own > 0:
-        assert period_key(period_type, starts[own] - timedelta(days=1)) == period_key(period_type, starts[own - 1])
+        assert make_period_key(period_type, starts[own] - timedelta(days=1)) == make_period_key(
+            period_type, starts[own - 1]
+        )
 
 
 @LAW
 @given(one=days, other=days)
 def test_keys_of_different_granularities_never_meet(one: date, other: date):
-    keys = {period_key(period_type, one) for period_type in PeriodType}
+    keys = {make_period_key(period_type, one) for period_type in PeriodType}
     assert len(keys) == len(PeriodType)
     for period_type in PeriodType:
         if period_type is not PeriodType.ALLTIME:
-            assert period_key(period_type, other) not in keys - {period_key(period_type, one)}
+            assert make_period_key(period_type, other) not in keys - {make_period_key(period_type, one)}
 
 
 @LAW
 @given(earlier=days, later=days, period_type=st.sampled_from(PeriodType))
 def test_keys_sort_like_the_time(earlier: date, later: date, period_type: PeriodType):
     earlier, later = sorted((earlier, later))
-    assert period_key(period_type, earlier) <= period_key(period_type, later)
+    assert make_period_key(period_type, earlier) <= make_period_key(period_type, later)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +100,11 @@ def test_keys_sort_like_the_time(earlier: date, later: date, period_type: Period
     ],
 )
 def test_weeks_are_those_of_iso_8601_and_belong_to_the_year_of_their_thursday(day: str, week: str):
-    assert period_key(PeriodType.WEEKLY, date.fromisoformat(day)) == week
+    assert make_period_key(PeriodType.WEEKLY, date.fromisoformat(day)) == week
 
 
 def test_each_granularity_has_its_own_form_of_key():
-    keys = [period_key(period_type, date(2026, 4, 30)) for period_type in PeriodType]
+    keys = [make_period_key(period_type, date(2026, 4, 30)) for period_type in PeriodType]
     assert keys == ["2026-04-30", "2026-W18", "2026-04", ALLTIME_KEY]
 
 
@@ -126,7 +128,7 @@ def test_each_granularity_has_its_own_form_of_key():
 def test_a_day_is_as_long_as_its_clocks_say(zone: str, day: date, minutes: int):
     noon = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
     around = range(noon - 48 * 3_600_000, noon + 48 * 3_600_000, 60_000)
-    assert sum(local_date(moment, zone) == day for moment in around) == minutes
+    assert sum(to_local_date(moment, zone) == day for moment in around) == minutes
 
 
 @pytest.mark.parametrize(
@@ -141,14 +143,14 @@ def test_a_day_is_as_long_as_its_clocks_say(zone: str, day: date, minutes: int):
     ],
 )
 def test_a_day_starts_at_local_midnight_to_the_millisecond(moment: str, zone: str, day: str):
-    assert local_date(epoch_ms(moment), zone).isoformat() == day
+    assert to_local_date(epoch_ms(moment), zone).isoformat() == day
 
 
 def test_the_days_of_a_zone_leave_no_quarter_of_an_hour_out():
     start, end = epoch_ms("2026-01-01T00:00:00+01:00"), epoch_ms("2027-01-01T00:00:00+01:00")
     counts: dict[date, int] = {}
     for moment in range(start, end, QUARTER_HOUR_MS):
-        day = local_date(moment, "Europe/Berlin")
+        day = to_local_date(moment, "Europe/Berlin")
         counts[day] = counts.get(day, 0) + 1
     assert len(counts) == 365
     assert {day: n for day, n in counts.items() if n != 96} == {date(2026, 3, 29): 92, date(2026, 10, 25): 100}

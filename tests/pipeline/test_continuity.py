@@ -126,7 +126,7 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     class Compacted:
         """A log without the offset 5, as a transaction's marker or compaction leaves it."""
 
-        async def first_at_or_after(self, _partition: Partition, offset: int) -> int:
+        async def find_first_at_or_after(self, _partition: Partition, offset: int) -> int:
             return max(offset, 6)
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from pipeline.batch import FetchedRecord, Partition
 from pipeline.decode import DECISION_SCHEMA, EVENT_SCHEMA, DecodedBatch, decode_batch
 from pipeline.tenant_cache import TenantCache
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
-from rapport.domain.periods import local_date
+from rapport.domain.periods import to_local_date
 from rapport.domain.rejections import RejectionCode
 from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import name_source
@@ -127,7 +127,7 @@ def test_an_event_lies_on_the_calendar_day_of_its_tenants_time_zone(times: list[
         {**CLICK, "tenantId": tenant, "timestamp": at, "idempotencyKey": str(n)} for n, (tenant, at) in enumerate(times)
     ]
     found = decoded(record(events)).events
-    assert found["local_date"].to_list() == [local_date(at, ZONES[tenant]) for tenant, at in times]
+    assert found["local_date"].to_list() == [to_local_date(at, ZONES[tenant]) for tenant, at in times]
 
 
 def test_the_days_of_every_time_zone_are_those_of_the_domain():
@@ -140,7 +140,7 @@ def test_the_days_of_every_time_zone_are_those_of_the_domain():
     tenants = {zone: Tenant(zone, zone, zone, OUTCOMES) for zone in zones}
     events = [{**CLICK, "tenantId": zone, "timestamp": at} for zone in zones for at in times]
     found = decoded(record(events), tenant_cache=make_tenant_cache(tenants)).events
-    assert found["local_date"].to_list() == [local_date(at, zone) for zone in zones for at in times]
+    assert found["local_date"].to_list() == [to_local_date(at, zone) for zone in zones for at in times]
 
 
 def test_an_event_has_the_source_and_offset_of_its_message():

@@ -14,7 +14,7 @@ from pipeline.decode import EVENT_SCHEMA
 from pipeline.fold import STATE_SCHEMA, fold_batch, list_period_keys, select_contacts
 from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
-from rapport.kafka.sources import Source, event_id
+from rapport.kafka.sources import Source, make_event_id
 from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
 from tests.fixtures.contacts import flat, log_pairs, single_logs
 
@@ -58,7 +58,7 @@ def frame_of(contacts: Iterable[Contact]) -> pl.DataFrame:
     rows = [
         {
             **{name: getattr(c, name) for name in EVENT_SCHEMA if hasattr(c, name)},
-            "id": event_id(c.occurred_at_ms, source_named(c.source), c.offset, c.item),
+            "id": make_event_id(c.occurred_at_ms, source_named(c.source), c.offset, c.item),
             "received_at_ms": c.occurred_at_ms,
             "local_date": c.local_day,
             "classification": c.classification.value,

@@ -16,7 +16,7 @@ from rapport.application.journeys.effects import decide_offers
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
 from rapport.domain.decisions.record import DecisionRecord
-from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, message_key
+from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, make_message_key
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import enrol
@@ -77,7 +77,7 @@ class World:
             assert not isinstance(items, Rejection)
             for _, one in items:
                 assert isinstance(one, InteractionRecorded | DecisionMade)
-                assert message.key == message_key(one.tenant_id, one.customer_id)
+                assert message.key == make_message_key(one.tenant_id, one.customer_id)
                 if isinstance(one, DecisionMade):
                     self.decided.append(one)
                 elif one.outcome != RECOMMENDATION:

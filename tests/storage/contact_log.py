@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.fold import STATE_SCHEMA
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
-from rapport.domain.periods import local_date
+from rapport.domain.periods import to_local_date
 from rapport.domain.summaries import Contact, fold
 from rapport.storage.stream import MILLIS, write_summaries
 
@@ -71,7 +71,7 @@ class Log:
             offset=sum(1 for one in self.events if one.contact.source == source),
             item=0,
             occurred_at_ms=at_ms,
-            local_day=local_date(at_ms, ZONES[tenant_id]),
+            local_day=to_local_date(at_ms, ZONES[tenant_id]),
             outcome=outcome,
             classification=known.classification,
             category=known.category,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from rapport.domain.periods import DAY_MS, PeriodType, local_date, period_key
+from rapport.domain.periods import DAY_MS, PeriodType, make_period_key, to_local_date
 from rapport.storage.stream import MILLIS
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
 
 def contact(store: Store, *rows: Mapping[str, Any], tenant: str = "acme") -> None:
     """Write summary rows: customer_id, period_type, and the counts that are not zero."""
-    today = local_date(NOW, ZONE)
+    today = to_local_date(NOW, ZONE)
     filled = [
         {
             "tenant_id": tenant,
-            "period_key": period_key(PeriodType(row["period_type"]), today),
+            "period_key": make_period_key(PeriodType(row["period_type"]), today),
             "source": "a",
             "applied_offset": number,
             "last_contact_at": NOW - DAY_MS,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.periods import DAY_MS, PeriodType, period_key
+from rapport.domain.periods import DAY_MS, PeriodType, make_period_key
 from rapport.domain.retention import DataClass, find_first_kept_period, find_first_provable_periods
 from rapport.storage.erasure import count_remains
 from rapport.storage.personal_data import ErasureScope
@@ -132,5 +132,5 @@ def test_a_period_that_is_provable_begins_after_every_deleted_event(days: int, p
     day = date(1970, 1, 2) + timedelta(days=days)
     before_ms = int(datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC).timestamp() * 1000)
     latest = day + timedelta(days=2)  # a day ahead of the broker, in the easternmost time zone
-    assert period_key(period_type, latest) < find_first_provable_periods(before_ms)[period_type]
-    assert find_first_kept_period(period_type, before_ms, 0) == period_key(period_type, day)
+    assert make_period_key(period_type, latest) < find_first_provable_periods(before_ms)[period_type]
+    assert find_first_kept_period(period_type, before_ms, 0) == make_period_key(period_type, day)

@@ -19,7 +19,7 @@ from rapport.domain.outcomes import (
     OutcomeName,
     OutcomeOrdinal,
     OwnCategory,
-    default_name,
+    derive_name,
 )
 from rapport.storage.outcome_types import OutcomeRecord
 
@@ -143,7 +143,7 @@ def _build_next_version(
 ) -> OutcomeRecord:
     fields: dict[str, Any] = msgspec.structs.asdict(given)
     fields |= {
-        "name": default_name(given.key) if given.name is None else given.name,
+        "name": derive_name(given.key) if given.name is None else given.name,
         "category": OutcomeCategory(given.category),
     }
     if given.ordinal is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from rapport.domain.events import InteractionRecorded, encode_event, message_key
+from rapport.domain.events import InteractionRecorded, encode_event, make_message_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -64,7 +64,7 @@ class Feed:
 
 def encode_message(event: InteractionRecorded) -> Message:
     """Encode a valid event."""
-    return Message(message_key(event.tenant_id, event.customer_id), encode_event(event))
+    return Message(make_message_key(event.tenant_id, event.customer_id), encode_event(event))
 
 
 def build_feed(name: str, size: int, events: Iterable[Message]) -> Feed:

@@ -10,7 +10,7 @@ from xxhash import xxh3_128_hexdigest
 
 from rapport.application.imports.cells import FIELDS, CellConverter, from_text
 from rapport.application.imports.feeds import LineFault, Message
-from rapport.domain.events import decode_event, message_key, resolve_time
+from rapport.domain.events import decode_event, make_message_key, resolve_time
 from rapport.domain.events import encode_event as encode_valid
 from rapport.domain.rejections import Rejection
 
@@ -162,7 +162,7 @@ class RowMapper:
         instant = resolve_time(event.timestamp, self._now_ms)
         if isinstance(instant, Rejection):
             return LineFault(number, instant.code, instant.detail)
-        return Message(message_key(event.tenant_id, event.customer_id), encode_valid(event))
+        return Message(make_message_key(event.tenant_id, event.customer_id), encode_valid(event))
 
 
 def _is_decision(type_name: object) -> bool:

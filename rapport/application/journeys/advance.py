@@ -29,7 +29,7 @@ from rapport.application.journeys.effects import (
 )
 from rapport.application.journeys.journey_cache import NoJourneyError
 from rapport.application.journeys.load_facts import load_facts
-from rapport.domain.events import Message, encode_event, message_key
+from rapport.domain.events import Message, encode_event, make_message_key
 from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus
 from rapport.domain.journeys.progress import Action, DecideAction, SendAction, advance, complete, fail, leave, postpone
 from rapport.fairness import take_turns
@@ -245,7 +245,7 @@ class JourneyAdvancer:
         if restriction:
             log.info("a contact is left out", journey_id=state.journey_id, step=state.step, why=restriction)
         else:
-            await self._send(Message(message_key(event.tenant_id, event.customer_id), encode_event(event)))
+            await self._send(Message(make_message_key(event.tenant_id, event.customer_id), encode_event(event)))
 
 
 def _build_next_version(enrolment: TenantEnrolment, state: Enrolment) -> TenantEnrolment:

@@ -22,7 +22,7 @@ from rapport.domain.decisions.record import (
     DecisionRecord,
     WatermarkRecord,
 )
-from rapport.domain.events import InteractionRecorded, Message, message_key
+from rapport.domain.events import InteractionRecorded, Message, make_message_key
 from rapport.domain.profiles.attributes import complete
 from rapport.domain.profiles.consent import find_missing_purpose
 from rapport.storage.catalogue_changes import Author
@@ -117,7 +117,7 @@ def build_decision_message(config: TenantConfiguration, state: Enrolment, record
     value = encode_decision(
         tenant_id, record, msgspec.Raw(msgspec.json.encode(build_journey_context(state))), frozenset()
     )
-    return Message(message_key(tenant_id, record.customer_id), value)
+    return Message(make_message_key(tenant_id, record.customer_id), value)
 
 
 def build_journey_context(state: Enrolment) -> Mapping[str, Any]:

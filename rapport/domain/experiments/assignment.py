@@ -55,7 +55,7 @@ class Assignment(NamedTuple):
         return self.model_id is None
 
 
-def fnv1a(text: str) -> int:
+def hash_fnv1a(text: str) -> int:
     """Hash a text's UTF-8 bytes with FNV-1a, 64 bits (Fowler, Noll, Vo)."""
     state = _FNV_OFFSET
     for byte in text.encode("utf-8", "surrogatepass"):
@@ -65,7 +65,7 @@ def fnv1a(text: str) -> int:
 
 def compute_point(text: str) -> float:
     """Compute a text's point in [0, 1), as the module describes."""
-    state = fnv1a(text)
+    state = hash_fnv1a(text)
     state = ((state ^ (state >> 33)) * 0xFF51_AFD7_ED55_8CCD) & _MASK
     state = ((state ^ (state >> 33)) * 0xC4CE_B9FE_1A85_EC53) & _MASK
     return ((state ^ (state >> 33)) >> 11) / (1 << 53)

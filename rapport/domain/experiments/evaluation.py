@@ -16,14 +16,14 @@ from rapport.domain.experiments.results import (
     Uplift,
     VariantResult,
 )
-from rapport.domain.experiments.sequential import sequential_interval, sequential_p_value
+from rapport.domain.experiments.sequential import compute_sequential_interval, compute_sequential_p_value
 from rapport.domain.experiments.statistics import (
     ALPHA,
     Sample,
-    chi_square_test,
-    newcombe_interval,
-    wilson_interval,
-    z_test,
+    compute_newcombe_interval,
+    compute_wilson_interval,
+    run_chi_square_test,
+    run_z_test,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ MISMATCH_ALPHA: Final = 0.001
 """Below this p-value the assignment itself is taken to be broken; as usual far stricter than a test of effects."""
 
 
-def compare(
+def compare_groups(
     treatment: Sample,
     holdout: Sample,
     *,
@@ -55,13 +55,16 @@ def compare(
         min_samples: Customers that each group must have before anything is called significant.
         alpha: Accepted probability of a false positive.
     """
-    treatment_interval, holdout_interval = wilson_interval(treatment, alpha), wilson_interval(holdout, alpha)
+    treatment_interval, holdout_interval = (
+        compute_wilson_interval(treatment, alpha),
+        compute_wilson_interval(holdout, alpha),
+    )
     rate, other = treatment.rate, holdout.rate
     difference = None if rate is None or other is None else rate - other
-    test = z_test(treatment, holdout)
-    interval = newcombe_interval(treatment, holdout, alpha)
-    sequential = sequential_interval(treatment, holdout, alpha)
-    anytime_p_value = sequential_p_value(treatment, holdout)
+    test = run_z_test(treatment, holdout)
+    interval = compute_newcombe_interval(treatment, holdout, alpha)
+    sequential = compute_sequential_interval(treatment, holdout, alpha)
+    anytime_p_value = compute_sequential_p_value(treatment, holdout)
     is_insufficient = min(treatment.customers, holdout.customers) < max(1, min_samples)
     return Uplift(
         treatment=treatment_variants,
@@ -111,7 +114,9 @@ def evaluate(
     known = {variant: samples.get(variant, Sample(0, 0)) for variant in shares}
     everyone = known | {variant: samples[variant] for variant in sorted(samples) if variant not in shares}
     treated = [variant for variant in everyone if variant != HOLDOUT]
-    against = partial(compare, min_samples=experiment.min_samples if min_samples is None else min_samples, alpha=alpha)
+    against = partial(
+        compare_groups, min_samples=experiment.min_samples if min_samples is None else min_samples, alpha=alpha
+    )
     uplift = None
     if HOLDOUT in everyone:
         treatment = _add_up(everyone[variant] for variant in treated)
@@ -150,8 +155,8 @@ def evaluate_creatives(
         offer_id: Offer of the creatives.
         creatives: Creatives of the catalogue, also without samples.
         samples: Customers and conversions by creative, also of creatives that the catalogue no longer has.
-        min_samples: As in :func:`compare`.
-        alpha: As in :func:`compare`.
+        min_samples: As in :func:`compare_groups`.
+        alpha: As in :func:`compare_groups`.
 
     Raises:
         ValueError: As :func:`evaluate`.
@@ -169,7 +174,7 @@ def evaluate_creatives(
             for creative_id in sorted({*known, *samples})
         ],
         comparisons=[
-            compare(
+            compare_groups(
                 samples[creative_id],
                 samples[shown[0]],
                 treatment_variants=[creative_id],
@@ -196,7 +201,7 @@ def _add_up(samples: Iterable[Sample]) -> Sample:
 
 
 def _make_variant_result(variant: str, sample: Sample, share: float | None, alpha: float) -> VariantResult:
-    interval = wilson_interval(sample, alpha)
+    interval = compute_wilson_interval(sample, alpha)
     return VariantResult(
         variant=variant,
         samples=sample.customers,
@@ -209,7 +214,7 @@ def _make_variant_result(variant: str, sample: Sample, share: float | None, alph
 
 
 def _make_creative_result(creative_id: str, creative: Creative | None, sample: Sample, alpha: float) -> CreativeResult:
-    interval = wilson_interval(sample, alpha)
+    interval = compute_wilson_interval(sample, alpha)
     return CreativeResult(
         creative_id=creative_id,
         name=creative.name if creative else None,
@@ -224,7 +229,7 @@ def _make_creative_result(creative_id: str, creative: Creative | None, sample: S
 
 
 def _test_sample_ratio(samples: Mapping[str, Sample], shares: Mapping[str, float]) -> SampleRatio:
-    test = chi_square_test([sample.customers for sample in samples.values()], list(shares.values()))
+    test = run_chi_square_test([sample.customers for sample in samples.values()], list(shares.values()))
     if test is None:
         return SampleRatio(chi_square=None, p_value=None, mismatch=False)
     return SampleRatio(

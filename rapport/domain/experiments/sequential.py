@@ -39,7 +39,7 @@ _HALVINGS: Final = 26
 """Steps of a search for a bound, which is right to 3e-8."""
 
 
-def evidence_against(rate: float, sample: Sample) -> float:
+def compute_evidence_against(rate: float, sample: Sample) -> float:
     """Compute the evidence of a sample against a conversion rate, as the module defines it."""
     rate = min(max(rate, _SMALLEST), 1 - _SMALLEST)
     converted, others = sample.conversions, sample.customers - sample.conversions
@@ -51,7 +51,7 @@ def evidence_against(rate: float, sample: Sample) -> float:
     return mixed - converted * math.log(rate) - others * math.log1p(-rate)
 
 
-def sequential_p_value(treatment: Sample, control: Sample, difference: float = 0.0) -> float | None:
+def compute_sequential_p_value(treatment: Sample, control: Sample, difference: float = 0.0) -> float | None:
     """Compute the anytime-valid p-value of the hypothesis that rates differ by ``difference`` (treatment - control).
 
     If they do, it is ever below alpha, at all looks together, with a probability of alpha at most.
@@ -64,11 +64,11 @@ def sequential_p_value(treatment: Sample, control: Sample, difference: float = 0
     return min(1.0, math.exp(-_minimise_evidence(treatment, control, difference)))
 
 
-def sequential_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
+def compute_sequential_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
     """Compute an interval that covers the difference treatment - control at all looks together.
 
-    It holds exactly the differences whose :func:`sequential_p_value` is above alpha. Without customers in either it is
-    everything from -1 to 1.
+    It holds exactly the differences whose :func:`compute_sequential_p_value` is above alpha. Without customers in
+    either it is everything from -1 to 1.
     """
     if not (treatment.customers and control.customers):
         return Interval(-1.0, 1.0)
@@ -85,7 +85,7 @@ def _minimise_evidence(treatment: Sample, control: Sample, difference: float) ->
     """Minimise the evidence over all pairs of rates with a difference."""
 
     def evidence(rate: float) -> float:
-        return evidence_against(rate + difference, treatment) + evidence_against(rate, control)
+        return compute_evidence_against(rate + difference, treatment) + compute_evidence_against(rate, control)
 
     return _find_minimum(evidence, max(0.0, -difference), min(1.0, 1 - difference))
 

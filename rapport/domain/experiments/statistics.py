@@ -45,14 +45,14 @@ class Significance(NamedTuple):
     p_value: float
 
 
-def wilson_interval(sample: Sample, alpha: float = ALPHA) -> Interval:
+def compute_wilson_interval(sample: Sample, alpha: float = ALPHA) -> Interval:
     """Compute Wilson's score interval of a conversion rate, without continuity correction (Wilson 1927).
 
     Without customers it is everything from 0 to 1.
     """
     if not sample.customers:
         return Interval(0.0, 1.0)
-    z, n = _quantile(alpha), sample.customers
+    z, n = _compute_quantile(alpha), sample.customers
     rate = sample.conversions / n
     centre = rate + z * z / (2 * n)
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
@@ -63,14 +63,14 @@ def wilson_interval(sample: Sample, alpha: float = ALPHA) -> Interval:
     return Interval(lower, upper)
 
 
-def newcombe_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
+def compute_newcombe_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) -> Interval:
     """Compute the interval of the difference treatment - control from both Wilson intervals (Newcombe 1998, method 10).
 
     If either has no customers it is everything from -1 to 1.
     """
     if not (treatment.customers and control.customers):
         return Interval(-1.0, 1.0)
-    mine, its = wilson_interval(treatment, alpha), wilson_interval(control, alpha)
+    mine, its = compute_wilson_interval(treatment, alpha), compute_wilson_interval(control, alpha)
     rate, other = treatment.conversions / treatment.customers, control.conversions / control.customers
     difference = rate - other
     return Interval(
@@ -79,7 +79,7 @@ def newcombe_interval(treatment: Sample, control: Sample, alpha: float = ALPHA) 
     )
 
 
-def z_test(treatment: Sample, control: Sample) -> Significance | None:
+def run_z_test(treatment: Sample, control: Sample) -> Significance | None:
     """Test two proportions with the pooled standard error, two-tailed.
 
     Returns:
@@ -97,7 +97,7 @@ def z_test(treatment: Sample, control: Sample) -> Significance | None:
     return Significance(z, math.erfc(abs(z) / math.sqrt(2)))
 
 
-def chi_square_test(customers: Sequence[int], shares: Sequence[float]) -> Significance | None:
+def run_chi_square_test(customers: Sequence[int], shares: Sequence[float]) -> Significance | None:
     """Test with Pearson's chi-square whether customers are spread over variants by their shares.
 
     Args:
@@ -116,10 +116,10 @@ def chi_square_test(customers: Sequence[int], shares: Sequence[float]) -> Signif
     if len(counted) < 2:
         return None
     statistic = sum((count - mean) ** 2 / mean for count, mean in counted)
-    return Significance(statistic, chi_square_tail(statistic, len(counted) - 1))
+    return Significance(statistic, compute_chi_square_tail(statistic, len(counted) - 1))
 
 
-def chi_square_tail(value: float, degrees: int) -> float:
+def compute_chi_square_tail(value: float, degrees: int) -> float:
     """Compute the probability that a chi-square variable is at least as large as a value.
 
     The upper regularised gamma function at half-integers, by its recurrence
@@ -135,5 +135,5 @@ def chi_square_tail(value: float, degrees: int) -> float:
     return min(1.0, tail)
 
 
-def _quantile(alpha: float) -> float:
+def _compute_quantile(alpha: float) -> float:
     return _NORMAL.inv_cdf(1 - alpha / 2)

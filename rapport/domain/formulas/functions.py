@@ -53,7 +53,7 @@ def join(*values: Value) -> str | None:
     return joined if None not in texts and len(joined) <= MAX_TEXT else None
 
 
-def _of_number(function: Callable[[float], float]) -> Apply:
+def _apply_to_number(function: Callable[[float], float]) -> Apply:
     def apply(value: Value) -> Value:
         number = to_number(value)
         return None if number is None else float(function(number))
@@ -61,7 +61,7 @@ def _of_number(function: Callable[[float], float]) -> Apply:
     return apply
 
 
-def _of_numbers(choose: Callable[[list[float]], float]) -> Apply:
+def _apply_to_numbers(choose: Callable[[list[float]], float]) -> Apply:
     def apply(*values: Value) -> Value:
         numbers = [number for number in map(to_number, values) if number is not None]
         return choose(numbers) if len(numbers) == len(values) else None
@@ -69,7 +69,7 @@ def _of_numbers(choose: Callable[[list[float]], float]) -> Apply:
     return apply
 
 
-def _of_text(function: Callable[[str], str]) -> Apply:
+def _apply_to_text(function: Callable[[str], str]) -> Apply:
     def apply(value: Value) -> Value:
         text = to_text(value)
         return None if text is None else function(text)
@@ -88,11 +88,11 @@ def _round(value: Value, places: Value = 0.0) -> Value:
     number, digits = to_number(value), to_number(places)
     if number is None or digits is None:
         return None
-    step = _step(int(max(-_MOST_PLACES, min(_MOST_PLACES, digits))))
+    step = _make_step(int(max(-_MOST_PLACES, min(_MOST_PLACES, digits))))
     return to_finite_number(float(Decimal(repr(number)).quantize(step, context=_EXACT)) + 0.0)
 
 
-def _fixed(value: Value, places: Value) -> Value:
+def _format_fixed(value: Value, places: Value) -> Value:
     """Format a number with so many digits after the point, rounded like `_round`: a price of 12.9 is 12.90."""
     rounded, digits = to_number(_round(value, places)), to_number(places)
     if rounded is None or digits is None:
@@ -101,12 +101,12 @@ def _fixed(value: Value, places: Value) -> Value:
 
 
 @cache
-def _step(places: int) -> Decimal:
+def _make_step(places: int) -> Decimal:
     """Return one unit of the last place."""
     return Decimal((0, (1,), -places))
 
 
-def _length(value: Value) -> Value:
+def _count_length(value: Value) -> Value:
     if isinstance(value, list | tuple | set | frozenset):
         return float(len(value))
     text = to_text(value)
@@ -122,18 +122,18 @@ def _contains(whole: Value, part: Value) -> Value:
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
-    "min": Function("min(a, b, ...)", 1, None, _of_numbers(min)),
-    "max": Function("max(a, b, ...)", 1, None, _of_numbers(max)),
+    "min": Function("min(a, b, ...)", 1, None, _apply_to_numbers(min)),
+    "max": Function("max(a, b, ...)", 1, None, _apply_to_numbers(max)),
     "round": Function("round(number, places)", 1, 2, _round),
-    "fixed": Function("fixed(number, places)", 2, 2, _fixed),
-    "floor": Function("floor(number)", 1, 1, _of_number(math.floor)),
-    "ceil": Function("ceil(number)", 1, 1, _of_number(math.ceil)),
-    "abs": Function("abs(number)", 1, 1, _of_number(abs)),
+    "fixed": Function("fixed(number, places)", 2, 2, _format_fixed),
+    "floor": Function("floor(number)", 1, 1, _apply_to_number(math.floor)),
+    "ceil": Function("ceil(number)", 1, 1, _apply_to_number(math.ceil)),
+    "abs": Function("abs(number)", 1, 1, _apply_to_number(abs)),
     "coalesce": Function("coalesce(a, b, ...)", 1, None),
     "concat": Function("concat(a, b, ...)", 1, None, join),
-    "lower": Function("lower(text)", 1, 1, _of_text(str.lower)),
-    "upper": Function("upper(text)", 1, 1, _of_text(str.upper)),
-    "length": Function("length(text)", 1, 1, _length),
+    "lower": Function("lower(text)", 1, 1, _apply_to_text(str.lower)),
+    "upper": Function("upper(text)", 1, 1, _apply_to_text(str.upper)),
+    "length": Function("length(text)", 1, 1, _count_length),
     "contains": Function("contains(text, part)", 2, 2, _contains),
     "if": Function("if(condition, then, otherwise)", 2, 3),
 }

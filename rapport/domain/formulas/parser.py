@@ -39,7 +39,7 @@ def parse(text: str) -> Expression:
         FormulaError: The text is no formula.
     """
     try:
-        return cast("Expression", _parser().parse(text))
+        return cast("Expression", _make_parser().parse(text))
     except UnexpectedToken as error:
         raise explain_token(text, error) from error
     except UnexpectedCharacters as error:
@@ -47,7 +47,7 @@ def parse(text: str) -> Expression:
 
 
 @cache
-def _parser() -> Lark:
+def _make_parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr", transformer=_Builder())
 
 

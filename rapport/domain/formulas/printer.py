@@ -36,11 +36,11 @@ def print_expression(expression: Expression) -> str:
 
 
 def _print(expression: Expression, tightest: int) -> str:
-    text, precedence = _text_and_precedence(expression)
+    text, precedence = _format_with_precedence(expression)
     return text if precedence >= tightest else f"({text})"
 
 
-def _text_and_precedence(expression: Expression) -> tuple[str, int]:
+def _format_with_precedence(expression: Expression) -> tuple[str, int]:
     match expression:
         case Negative(operand):
             return f"-{_print(operand, _NEGATIVE)}", _NEGATIVE

@@ -15,7 +15,7 @@ from rapport.domain.experiments.assignment import (
     assign,
     compute_point,
     compute_shares,
-    fnv1a,
+    hash_fnv1a,
     is_held_out,
     pick_creative,
 )
@@ -48,7 +48,7 @@ def variants(which: Experiment) -> dict[str, str]:
     ("text", "value"), [("", 0xCBF29CE484222325), ("a", 0xAF63DC4C8601EC8C), ("foobar", 0x85944171F73967E8)]
 )
 def test_the_hash_is_fnv_1a_as_its_authors_publish_it(text: str, value: int):
-    assert fnv1a(text) == value
+    assert hash_fnv1a(text) == value
 
 
 def test_points_of_known_customers_stay_the_same_in_every_release():
@@ -150,7 +150,7 @@ def test_assignments_under_different_salts_are_independent(left: str, right: str
 
 
 def test_plain_fnv_1a_makes_salts_dependent():
-    bits = {(fnv1a("exp:" + customer) ^ fnv1a("#holdout:exp:" + customer)) & 1 for customer in CUSTOMERS}
+    bits = {(hash_fnv1a("exp:" + customer) ^ hash_fnv1a("#holdout:exp:" + customer)) & 1 for customer in CUSTOMERS}
     assert len(bits) == 1  # why the module mixes: the last bits of all customers agree, or differ
 
 

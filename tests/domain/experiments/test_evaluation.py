@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.inventory import Creative
 from rapport.domain.catalogue.strategy import Challenger, Experiment, TrafficSplit
 from rapport.domain.experiments.assignment import CHAMPION, HOLDOUT
-from rapport.domain.experiments.evaluation import compare, evaluate, evaluate_creatives
+from rapport.domain.experiments.evaluation import compare_groups, evaluate, evaluate_creatives
 from rapport.domain.experiments.results import Uplift
-from rapport.domain.experiments.sequential import sequential_interval, sequential_p_value
-from rapport.domain.experiments.statistics import Sample, newcombe_interval, wilson_interval, z_test
+from rapport.domain.experiments.sequential import compute_sequential_interval, compute_sequential_p_value
+from rapport.domain.experiments.statistics import Sample, compute_newcombe_interval, compute_wilson_interval, run_z_test
 
 TREATED, HELD_OUT = Sample(130, 1_000), Sample(80, 900)
 
@@ -36,24 +36,24 @@ def creative(creative_id: str, weight: float, variant: str | None = None) -> Cre
 
 
 def test_a_comparison_of_two_groups_has_every_measure():
-    found = compare(TREATED, HELD_OUT, treatment_variants=["a"])
-    test, interval = z_test(TREATED, HELD_OUT), newcombe_interval(TREATED, HELD_OUT)
-    watched = sequential_interval(TREATED, HELD_OUT)
+    found = compare_groups(TREATED, HELD_OUT, treatment_variants=["a"])
+    test, interval = run_z_test(TREATED, HELD_OUT), compute_newcombe_interval(TREATED, HELD_OUT)
+    watched = compute_sequential_interval(TREATED, HELD_OUT)
     assert test is not None
     assert found.uplift == pytest.approx(0.13 - 80 / 900)
     assert found.relative_uplift == pytest.approx((0.13 - 80 / 900) / (80 / 900))
     assert (found.z_score, found.p_value) == test
     assert (found.ci_lower, found.ci_upper) == interval
-    assert (found.treatment_ci_lower, found.treatment_ci_upper) == wilson_interval(TREATED)
-    assert (found.holdout_ci_lower, found.holdout_ci_upper) == wilson_interval(HELD_OUT)
+    assert (found.treatment_ci_lower, found.treatment_ci_upper) == compute_wilson_interval(TREATED)
+    assert (found.holdout_ci_lower, found.holdout_ci_upper) == compute_wilson_interval(HELD_OUT)
     assert (found.sequential_lower, found.sequential_upper) == watched
-    assert found.sequential_p_value == sequential_p_value(TREATED, HELD_OUT)
+    assert found.sequential_p_value == compute_sequential_p_value(TREATED, HELD_OUT)
     assert (found.significant, found.sequentially_significant) == (True, False)
 
 
 @pytest.mark.parametrize(("min_samples", "insufficient"), [(900, False), (901, True)])
 def test_nothing_is_significant_before_both_groups_are_large_enough(min_samples: int, insufficient: bool):  # noqa: FBT001
-    found = compare(Sample(500, 1_000), Sample(80, 900), min_samples=min_samples)
+    found = compare_groups(Sample(500, 1_000), Sample(80, 900), min_samples=min_samples)
     assert found.insufficient_data == insufficient
     assert found.significant == found.sequentially_significant == (not insufficient)
 
@@ -70,7 +70,7 @@ def test_nothing_is_significant_before_both_groups_are_large_enough(min_samples:
     ],
 )
 def test_measures_that_cannot_be_computed_are_null(treatment: Sample, holdout: Sample, missing: set[str]):
-    found = compare(treatment, holdout)
+    found = compare_groups(treatment, holdout)
     assert {name for name in Uplift.__struct_fields__ if getattr(found, name) is None} == missing
 
 
@@ -84,11 +84,11 @@ def test_treatment_is_compared_with_the_holdout_and_challengers_with_the_champio
         ("gone", 4, 1),
     ]
     assert [one.expected_share for one in found.variants] == pytest.approx([0.72, 0.18, 0.1, None])
-    assert found.uplift == compare(
+    assert found.uplift == compare_groups(
         Sample(101, 904), Sample(5, 100), treatment_variants=[CHAMPION, "neu", "gone"], min_samples=10
     )
     assert [one.treatment for one in found.challengers] == [["neu"], ["gone"]]
-    assert found.challengers[0] == compare(
+    assert found.challengers[0] == compare_groups(
         Sample(30, 180), Sample(70, 720), treatment_variants=["neu"], holdout_variant=CHAMPION, min_samples=10
     )
     assert not found.sample_ratio.mismatch
@@ -130,7 +130,7 @@ def test_creatives_are_compared_with_the_one_of_the_largest_weight():
         ("gone", None, None, 60),
     ]
     assert [one.treatment for one in found.comparisons] == [["c1"], ["c3"], ["gone"]]
-    assert found.comparisons[0] == compare(
+    assert found.comparisons[0] == compare_groups(
         Sample(9, 100), Sample(30, 400), treatment_variants=["c1"], holdout_variant="c2"
     )
     assert evaluate_creatives("o1", creatives, {}).baseline is None

@@ -12,11 +12,11 @@ from scipy.special import betaln
 
 from rapport.domain.experiments.sequential import (
     CONCENTRATION,
-    evidence_against,
-    sequential_interval,
-    sequential_p_value,
+    compute_evidence_against,
+    compute_sequential_interval,
+    compute_sequential_p_value,
 )
-from rapport.domain.experiments.statistics import Sample, newcombe_interval, z_test
+from rapport.domain.experiments.statistics import Sample, compute_newcombe_interval, run_z_test
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def looks(seed: int, rate: float, size: int, runs: int = 3_000) -> tuple[Numbers
 @given(rates, samples)
 def test_evidence_equals_its_formula(rate: float, sample: Sample):
     expected = float(evidence(rate, np.array(float(sample.conversions)), np.array(float(sample.customers))))
-    assert evidence_against(rate, sample) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert compute_evidence_against(rate, sample) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("truth", [(0.05, 0.05), (0.2, 0.2), (0.3, 0.2), (0.02, 0.05)])
@@ -74,10 +74,10 @@ def test_the_interval_holds_the_difference_of_all_rates_that_are_not_refuted(
     treatment: Sample, control: Sample, distance: float, other_distance: float, alpha: float
 ):
     rate, other = rate_near(treatment, distance), rate_near(control, other_distance)
-    interval = sequential_interval(treatment, control, alpha)
+    interval = compute_sequential_interval(treatment, control, alpha)
     estimate = treatment.conversions / treatment.customers - control.conversions / control.customers
     assert -1 <= interval.lower <= estimate <= interval.upper <= 1
-    if evidence_against(rate, treatment) + evidence_against(other, control) < math.log(1 / alpha):
+    if compute_evidence_against(rate, treatment) + compute_evidence_against(other, control) < math.log(1 / alpha):
         assert interval.lower <= rate - other <= interval.upper
 
 
@@ -86,12 +86,12 @@ def test_the_interval_holds_the_difference_of_all_rates_that_are_not_refuted(
 def test_the_p_value_takes_the_rates_that_are_refuted_least(treatment: Sample, control: Sample, difference: float):
     low, high = max(0.0, -difference), min(1.0, 1 - difference)
     found = optimize.minimize_scalar(
-        lambda rate: evidence_against(rate + difference, treatment) + evidence_against(rate, control),
+        lambda rate: compute_evidence_against(rate + difference, treatment) + compute_evidence_against(rate, control),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-10},
     )
-    p_value = sequential_p_value(treatment, control, difference)
+    p_value = compute_sequential_p_value(treatment, control, difference)
     assert p_value is not None
     assert p_value >= min(1.0, math.exp(-found.fun)) * (1 - 1e-3)
 
@@ -99,10 +99,10 @@ def test_the_p_value_takes_the_rates_that_are_refuted_least(treatment: Sample, c
 @FEW
 @given(samples, samples)
 def test_the_interval_leaves_out_zero_where_the_p_value_is_below_alpha(treatment: Sample, control: Sample):
-    p_value = sequential_p_value(treatment, control)
+    p_value = compute_sequential_p_value(treatment, control)
     assert p_value is not None
     assume(abs(p_value - 0.05) > 1e-3)
-    interval = sequential_interval(treatment, control)
+    interval = compute_sequential_interval(treatment, control)
     assert (p_value < 0.05) == (not interval.lower <= 0 <= interval.upper)
 
 
@@ -114,8 +114,8 @@ def test_repeated_looks_find_false_positives_with_the_single_look_test_only():
             (Sample(int(a), int(n)), Sample(int(b), int(m)))
             for a, n, b, m in zip(conversions, mine[1], others, its[1], strict=True)
         ]
-        single += any(test is not None and test.p_value < 0.05 for test in (z_test(*pair) for pair in pairs))
-        sequential += any((sequential_p_value(*pair) or 1) < 0.05 for pair in pairs[::5])
+        single += any(test is not None and test.p_value < 0.05 for test in (run_z_test(*pair) for pair in pairs))
+        sequential += any((compute_sequential_p_value(*pair) or 1) < 0.05 for pair in pairs[::5])
     assert single / 150 > 0.25
     assert sequential / 150 <= 0.05
 
@@ -124,7 +124,7 @@ def test_a_real_difference_is_found():
     mine, its = looks(5, 0.25, 50, 100), looks(6, 0.2, 50, 100)
     found = sum(
         any(
-            (sequential_p_value(Sample(int(a[at]), 50 * at + 50), Sample(int(b[at]), 50 * at + 50)) or 1) < 0.05
+            (compute_sequential_p_value(Sample(int(a[at]), 50 * at + 50), Sample(int(b[at]), 50 * at + 50)) or 1) < 0.05
             for at in range(19, 100, 20)
         )
         for a, b in zip(mine[0], its[0], strict=True)
@@ -135,15 +135,15 @@ def test_a_real_difference_is_found():
 @pytest.mark.parametrize(("customers", "factor"), [(500, 1.9), (1_000, 1.8), (20_000, 2.0), (100_000, 2.2)])
 def test_anytime_valid_intervals_are_wider_by_a_known_factor(customers: int, factor: float):
     half = Sample(customers // 10, customers)
-    watched, single = sequential_interval(half, half), newcombe_interval(half, half)
+    watched, single = compute_sequential_interval(half, half), compute_newcombe_interval(half, half)
     assert 1.5 < watched.upper / single.upper <= factor
     assert watched.upper > stats.norm.isf(0.025) * math.sqrt(2 * 0.09 / customers)
 
 
 def test_samples_without_customers_give_no_result():
     nobody, some = Sample(0, 0), Sample(1, 10)
-    assert sequential_p_value(nobody, some) is sequential_p_value(some, nobody) is None
-    assert sequential_interval(nobody, some) == sequential_interval(some, nobody) == (-1.0, 1.0)
+    assert compute_sequential_p_value(nobody, some) is compute_sequential_p_value(some, nobody) is None
+    assert compute_sequential_interval(nobody, some) == compute_sequential_interval(some, nobody) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_samples_without_customers_give_no_result():
     [(Sample(0, 1), Sample(0, 1), (-1.0, 1.0)), (Sample(1, 10**7), Sample(10**7, 10**7), (-1.0, -0.999998))],
 )
 def test_the_interval_stays_sensible_at_the_ends(treatment: Sample, control: Sample, expected: tuple[float, float]):
-    assert sequential_interval(treatment, control) == pytest.approx(expected, abs=1e-6)
+    assert compute_sequential_interval(treatment, control) == pytest.approx(expected, abs=1e-6)
