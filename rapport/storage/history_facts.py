@@ -113,7 +113,7 @@ def _add_group(facts: FactsResult, query: FactsQuery, need: HistoryNeed, group: 
     purpose, first_bucket, window = need
     if group.bucket < first_bucket:
         if purpose == "summarised" and window is not None and group.named_bucket >= first_bucket:
-            facts.add(window, group.subject, _count_event(group, group.events).negated())
+            facts.add(window, group.subject, _count_event(group, group.events).negate())
     elif purpose == "counts" and window is not None:
         facts.add(window, group.subject, _count_event(group, group.events))
     elif purpose == "outcomes" and group.outcome in query.outcomes:
@@ -138,7 +138,7 @@ def _add_event(facts: FactsResult, query: FactsQuery, need: HistoryNeed, event: 
     subject = build_row_key(event).subject
     if counted_ms < start_ms:
         if purpose == "summarised" and window is not None and event.occurred_ms >= start_ms:
-            facts.add(window, subject, _count_event(event).negated())
+            facts.add(window, subject, _count_event(event).negate())
     elif purpose == "counts" and window is not None:
         facts.add(window, subject, _count_event(event))
     elif purpose == "outcomes":

@@ -181,7 +181,7 @@ def _check_custom_fields(entity: Category | SubCategory, _known: KnownNames) -> 
 
 
 def _check_experiment(experiment: Experiment, _known: KnownNames) -> Iterator[Fault]:
-    total = experiment.traffic_split.champion_pct + sum(one.traffic_pct for one in experiment.challengers)
+    total = experiment.traffic_split.champion_pct + sum(challenger.traffic_pct for challenger in experiment.challengers)
     if abs(total - 100) > 1e-6:
         yield Fault(
             "trafficSplit.championPct", f"the shares of champion and challengers add up to {total:g}, not to 100"

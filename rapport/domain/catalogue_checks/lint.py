@@ -47,7 +47,9 @@ def lint_catalogue(entities: Entities) -> list[LintWarning]:
 
 
 def _select_active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
-    return [one for one in entities.get(kind, ()) if isinstance(one, expected) and one.status is Status.ACTIVE]
+    return [
+        entity for entity in entities.get(kind, ()) if isinstance(entity, expected) and entity.status is Status.ACTIVE
+    ]
 
 
 def _lint_policies(policies: Iterable[ContactPolicy], active: ActiveCatalogue) -> Iterator[LintWarning]:
@@ -77,7 +79,7 @@ def _lint_scopes(
 def _is_empty_scope(scope: Scope, active: ActiveCatalogue) -> bool:
     if scope.scope in (ScopeKind.GLOBAL, ScopeKind.SEGMENT):  # segments are not part of the catalogue
         return False
-    known = active.ids_of_scope(scope.scope)
+    known = active.list_scope_ids(scope.scope)
     return not known if scope.scope_id == EACH else scope.scope_id not in known
 
 
@@ -161,6 +163,6 @@ def _lint_names(entities: Entities) -> Iterator[LintWarning]:
             if entity.status is not Status.ARCHIVED:
                 by_name[entity.name.casefold(), getattr(entity, "offer_id", "")].append(entity.id)
         for ids in by_name.values():
-            first, *twins = sorted(ids)
-            for twin in twins:
-                yield LintWarning("duplicate_name", kind, twin, "name", f"{first!r} is called the same")
+            first, *duplicates = sorted(ids)
+            for duplicate in duplicates:
+                yield LintWarning("duplicate_name", kind, duplicate, "name", f"{first!r} is called the same")

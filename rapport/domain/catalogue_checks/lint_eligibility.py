@@ -65,22 +65,22 @@ def lint_eligibility_steps(entities: Entities, flows: Sequence[DecisionFlow]) ->
 
 def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
     """Find channels, experiments, segments and rules that do not do what they seem to do."""
-    creatives = [one for one in _select_active(entities, "creative") if isinstance(one, Creative)]
+    creatives = [creative for creative in _select_active(entities, "creative") if isinstance(creative, Creative)]
     for channel in _select_active(entities, "channel"):
         if isinstance(channel, Channel) and channel.channel_type is None:
             message = "it has no type: it is shown only to customers who have consented to every type of channel"
             yield LintWarning("channel_without_type", "channel", channel.id, "channelType", message)
-        if not any(one.channel_id == channel.id for one in creatives):
+        if not any(creative.channel_id == channel.id for creative in creatives):
             message = "no active creative is for it, so that nothing can be shown on it"
             yield LintWarning("channel_without_creatives", "channel", channel.id, "", message)
-    asked = {
+    experiment_ids = {
         node.config["championChallenger"].get("experimentId")
         for flow in flows
         for node in list_nodes(flow.published)
         if isinstance(node.config.get("championChallenger"), Mapping)
     }
     for experiment in _select_active(entities, "experiment"):
-        if isinstance(experiment, Experiment) and asked.isdisjoint((experiment.id, experiment.key)):
+        if isinstance(experiment, Experiment) and experiment_ids.isdisjoint((experiment.id, experiment.key)):
             message = "no score node of a flow that requests can run asks it, so that nobody takes part"
             yield LintWarning("experiment_never_asked", "experiment", experiment.id, "", message)
     for segment in _select_active(entities, "segment"):
@@ -92,13 +92,13 @@ def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[
 
 
 def _lint_segment_names(entities: Entities) -> Iterator[LintWarning]:
-    known = {name for one in _select_active(entities, "segment") for name in (one.id, one.name)}
+    known = {name for segment in _select_active(entities, "segment") for name in (segment.id, segment.name)}
     for kind, config_field in (("qualification_rule", "requiredSegments"), ("contact_policy", "excludeSegments")):
         for entity in _select_active(entities, kind):
             if not isinstance(entity, QualificationRule | ContactPolicy):
                 continue
             listed = entity.config.get(config_field, ())
-            named = {one: f"config.{config_field}" for one in listed if isinstance(one, str)} if listed else {}
+            named = {name: f"config.{config_field}" for name in listed if isinstance(name, str)} if listed else {}
             for scope in scopes_of(entity):
                 if scope.scope is ScopeKind.SEGMENT and scope.scope_id and scope.scope_id != EACH:
                     named[scope.scope_id] = "scopes" if entity.scopes else "scopeId"
@@ -109,7 +109,7 @@ def _lint_segment_names(entities: Entities) -> Iterator[LintWarning]:
 
 
 def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
-    schemas = [one for one in _select_active(entities, "customer_schema") if isinstance(one, CustomerSchema)]
+    schemas = [schema for schema in _select_active(entities, "customer_schema") if isinstance(schema, CustomerSchema)]
     sources = AttributeSources.from_schemas(schemas)
     for rule in _select_active(entities, "qualification_rule"):
         if not isinstance(rule, QualificationRule) or rule.stage is not RuleStage.ELIGIBILITY:
@@ -147,9 +147,9 @@ def _count_applicable(entities: Entities, kind: str) -> int:
     if kind == "qualify":
         return len(_select_active(entities, "qualification_rule"))
     limited = (
-        one
-        for one in _select_active(entities, "offer")
-        if isinstance(one, Offer) and (one.frequency_caps != FrequencyCaps() or one.budget != Budget())
+        offer
+        for offer in _select_active(entities, "offer")
+        if isinstance(offer, Offer) and (offer.frequency_caps != FrequencyCaps() or offer.budget != Budget())
     )
     return len(_select_active(entities, "contact_policy")) + sum(1 for _ in limited)
 
@@ -164,4 +164,4 @@ def _list_node_types(flow: DecisionFlow, flows: Mapping[str, DecisionFlow], dept
 
 
 def _select_active(entities: Entities, kind: str) -> list[Entity]:
-    return [one for one in entities.get(kind, ()) if one.status is Status.ACTIVE]
+    return [entity for entity in entities.get(kind, ()) if entity.status is Status.ACTIVE]

@@ -44,14 +44,14 @@ class ActiveCatalogue:
     @classmethod
     def build(cls, entities: Entities) -> ActiveCatalogue:
         """Collect the active entities of a catalogue."""
-        all_offers = [one for one in entities.get("offer", ()) if isinstance(one, Offer)]
-        offers = {one.id: one for one in all_offers if one.status is Status.ACTIVE}
-        all_channels = [one for one in entities.get("channel", ()) if isinstance(one, Channel)]
-        channels = {one.id: one for one in all_channels if one.status is Status.ACTIVE}
+        all_offers = [offer for offer in entities.get("offer", ()) if isinstance(offer, Offer)]
+        offers = {offer.id: offer for offer in all_offers if offer.status is Status.ACTIVE}
+        all_channels = [channel for channel in entities.get("channel", ()) if isinstance(channel, Channel)]
+        channels = {channel.id: channel for channel in all_channels if channel.status is Status.ACTIVE}
         creatives: dict[str, list[Creative]] = {}
-        for one in entities.get("creative", ()):
-            if isinstance(one, Creative) and one.status is Status.ACTIVE and one.channel_id in channels:
-                creatives.setdefault(one.offer_id, []).append(one)
+        for creative in entities.get("creative", ()):
+            if isinstance(creative, Creative) and creative.status is Status.ACTIVE and creative.channel_id in channels:
+                creatives.setdefault(creative.offer_id, []).append(creative)
         reached = {
             offer.id
             for flow in list_flows_in_use(entities)
@@ -62,24 +62,24 @@ class ActiveCatalogue:
             all_offers=all_offers,
             creatives_of=creatives,
             channels=channels,
-            all_channels=frozenset(one.id for one in all_channels),
+            all_channels=frozenset(channel.id for channel in all_channels),
             placements={
-                one.id: one
-                for one in entities.get("placement", ())
-                if isinstance(one, Placement) and one.status is Status.ACTIVE
+                placement.id: placement
+                for placement in entities.get("placement", ())
+                if isinstance(placement, Placement) and placement.status is Status.ACTIVE
             },
             reached=frozenset(reached),
         )
 
-    def ids_of_scope(self, kind: ScopeKind) -> frozenset[str | None]:
+    def list_scope_ids(self, kind: ScopeKind) -> frozenset[str | None]:
         """Return the ids that a scope of some kind can name so that it covers an active entity."""
         groups: Mapping[ScopeKind, Iterable[str | None]] = {
             ScopeKind.OFFER: self.offers,
-            ScopeKind.CREATIVE: [one.id for some in self.creatives_of.values() for one in some],
+            ScopeKind.CREATIVE: [creative.id for some in self.creatives_of.values() for creative in some],
             ScopeKind.CHANNEL: self.channels,
             ScopeKind.PLACEMENT: self.placements,
-            ScopeKind.CATEGORY: [one.category_id for one in self.offers.values()],
-            ScopeKind.SUBCATEGORY: [one.sub_category_id for one in self.offers.values()],
+            ScopeKind.CATEGORY: [offer.category_id for offer in self.offers.values()],
+            ScopeKind.SUBCATEGORY: [offer.sub_category_id for offer in self.offers.values()],
         }
         return frozenset(groups[kind]) - {None}
 
@@ -120,7 +120,7 @@ def _list_runnable(entities: Entities) -> list[DecisionFlow]:
 def _lint_shadowed(flows: Sequence[DecisionFlow]) -> Iterator[LintWarning]:
     """Find routes and defaults of flows that are never used, because a flow with a smaller id has them, too."""
     taken: dict[object, str] = {}
-    for flow in sorted(flows, key=lambda one: one.id):
+    for flow in sorted(flows, key=lambda flow: flow.id):
         claims: list[tuple[str, object, str]] = [
             (f"routes[{index}]", (route.channel_id, route.placement_id), "this route")
             for index, route in enumerate(flow.routes)

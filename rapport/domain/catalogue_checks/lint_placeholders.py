@@ -46,10 +46,10 @@ class _GuaranteedValues:
     def __init__(self, fixed: frozenset[str], computed: Iterable[tuple[str, Expression]]) -> None:
         self._missing: dict[str, frozenset[str]] = dict.fromkeys(fixed, frozenset())
         for name, formula in computed:
-            direct = find_missing_fields(formula, lambda one: not self.missing(one))
-            self._missing[name] = frozenset[str]().union(*map(self.missing, direct))
+            direct = find_missing_fields(formula, lambda field: not self.find_missing(field))
+            self._missing[name] = frozenset[str]().union(*map(self.find_missing, direct))
 
-    def missing(self, name: str) -> frozenset[str]:
+    def find_missing(self, name: str) -> frozenset[str]:
         """Return the fields without which a name can lack a value; empty if it always has one."""
         return self._missing.get(name, frozenset({name}))
 
@@ -67,10 +67,14 @@ def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iter
     Attributes of customers are never guaranteed: customers without any stored attributes get decisions, too. ``flows``
     are those that requests can run.
     """
-    offers = {one.id: one for one in _select_active(entities, "offer", Offer)}
-    categories = {one.id: one for one in entities.get("category", ()) if isinstance(one, Category)}
-    parts = {one.id: one for one in entities.get("sub_category", ()) if isinstance(one, SubCategory)}
-    fields = OfferFields.build(categories, parts, [])
+    offers = {offer.id: offer for offer in _select_active(entities, "offer", Offer)}
+    categories = {category.id: category for category in entities.get("category", ()) if isinstance(category, Category)}
+    sub_categories = {
+        sub_category.id: sub_category
+        for sub_category in entities.get("sub_category", ())
+        if isinstance(sub_category, SubCategory)
+    }
+    fields = OfferFields.build(categories, sub_categories, [])
     metrics = _list_guaranteed_metrics(entities)
     outputs = [(flow, _find_outputs(flow, {one.key: one for one in flows})) for flow in flows]
     for creative in _select_active(entities, "creative", Creative):
@@ -80,20 +84,22 @@ def lint_placeholders(entities: Entities, flows: Sequence[DecisionFlow]) -> Iter
         fixed = _list_guaranteed_names(creative, offer, fields) | metrics
         of_offer = [(name, formula.expression) for name, formula in fields.list_computed(offer)]
         for flow, added in outputs:
-            channels = {one.channel_id for one in flow.routes}
+            channels = {route.channel_id for route in flow.routes}
             if flow.is_default or not channels or creative.channel_id in channels:
                 values = _GuaranteedValues(fixed | added.properties, [*of_offer, *added.computed])
                 yield from _lint_creative(creative, flow, values)
 
 
 def _select_active(entities: Entities, kind: str, expected: type[E]) -> list[E]:
-    return [one for one in entities.get(kind, ()) if isinstance(one, expected) and one.status is Status.ACTIVE]
+    return [
+        entity for entity in entities.get(kind, ()) if isinstance(entity, expected) and entity.status is Status.ACTIVE
+    ]
 
 
 def _list_guaranteed_metrics(entities: Entities) -> frozenset[str]:
     """Return the metrics that always have a value: counts and sums, which are 0 without events."""
     metrics = _select_active(entities, "metric", MetricDefinition)
-    return frozenset(f"metric.{one.key}" for one in metrics if one.aggregate_function in ("count", "sum"))
+    return frozenset(f"metric.{metric.key}" for metric in metrics if metric.aggregate_function in ("count", "sum"))
 
 
 def _list_guaranteed_names(creative: Creative, offer: Offer, fields: OfferFields) -> frozenset[str]:
@@ -109,25 +115,25 @@ def _list_guaranteed_names(creative: Creative, offer: Offer, fields: OfferFields
 
 
 def _lint_creative(creative: Creative, flow: DecisionFlow, values: _GuaranteedValues) -> Iterator[LintWarning]:
-    declared = {one.variable: one for one in creative.personalization}
-    said: set[str] = set()
+    declared = {variable.variable: variable for variable in creative.personalization}
+    reported: set[str] = set()
     for content_field, template in creative.content.items():
         for part in parse_template(creative.template_type, content_field, template):
             if (
                 not isinstance(part, Placeholder)
-                or part.name in said
+                or part.name in reported
                 or (part.only_declared and part.name not in declared)
             ):
                 continue
             variable = declared.get(part.name)
             if variable is not None and variable.fallback is not None:
                 continue
-            missing = values.missing(part.name)
+            missing = values.find_missing(part.name)
             if missing and variable is not None and variable.source:
-                missing = values.missing(variable.source)
+                missing = values.find_missing(variable.source)
             if not missing:
                 continue
-            said.add(part.name)
+            reported.add(part.name)
             message = (
                 f"in flow {flow.key!r} {part.written} may have no value, since nothing guarantees "
                 f"{', '.join(sorted(missing))}; the offer is not shown then. "
@@ -143,9 +149,9 @@ def _find_outputs(flow: DecisionFlow, flows: Mapping[str, DecisionFlow]) -> _Flo
         if isinstance(config, SetConfig):
             properties |= {name for name, value in config.properties.items() if value is not None}
         elif isinstance(config, ComputeConfig):
-            for one in config.fields:
+            for field in config.fields:
                 with suppress(FormulaError):  # reported when the flow was published
-                    computed.append((one.name, compile_formula(one.formula).expression))
+                    computed.append((field.name, compile_formula(field.formula).expression))
     return _FlowOutputs(frozenset(properties), computed)
 
 

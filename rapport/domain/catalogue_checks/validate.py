@@ -61,7 +61,7 @@ def find_faults(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[
     for kind, entity in changed:
         entity_faults = [*find_entity_faults(kind, entity, known), *_find_duplicates(kind, entity, after.get(kind, ()))]
         if isinstance(entity, CustomerSchema):
-            others = (one for one in after.get(kind, ()) if isinstance(one, CustomerSchema))
+            others = (other for other in after.get(kind, ()) if isinstance(other, CustomerSchema))
             entity_faults += find_schema_faults(entity, others)
         faults += [EntityFault(kind, entity.id, field, message) for field, message in entity_faults]
     return faults

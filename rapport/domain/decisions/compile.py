@@ -57,12 +57,15 @@ def compile_catalogue(
         extensions: Plug-ins by extension point.
     """
     problems: list[str] = []
-    channels = {one.id: one for one in _select_active(_select_kind(entities, "channel", Channel))}
-    categories = {one.id: one for one in _select_kind(entities, "category", Category)}
-    sub_categories = {one.id: one for one in _select_kind(entities, "sub_category", SubCategory)}
+    channels = {channel.id: channel for channel in _select_active(_select_kind(entities, "channel", Channel))}
+    categories = {category.id: category for category in _select_kind(entities, "category", Category)}
+    sub_categories = {
+        sub_category.id: sub_category for sub_category in _select_kind(entities, "sub_category", SubCategory)
+    }
     fields = OfferFields.build(categories, sub_categories, problems)
     offers = [
-        prepare_offer(one, fields, problems) for one in sorted(_select_kind(entities, "offer", Offer), key=_sort_by_id)
+        prepare_offer(offer, fields, problems)
+        for offer in sorted(_select_kind(entities, "offer", Offer), key=_sort_by_id)
     ]
     creatives = _select_kind(entities, "creative", Creative)
     members = ScopeMembers.build(offers, creatives)
@@ -84,7 +87,9 @@ def compile_catalogue(
         offers={offer.id: offer for offer in offers},
         creatives=_group_by_offer(creatives, channels),
         channels=channels,
-        placements={one.id: one for one in _select_active(_select_kind(entities, "placement", Placement))},
+        placements={
+            placement.id: placement for placement in _select_active(_select_kind(entities, "placement", Placement))
+        },
         categories=categories,
         sub_categories=sub_categories,
         rules=rules,
@@ -97,10 +102,14 @@ def compile_catalogue(
         unconditional_suppressions=policy_index.unconditional,
         models=models,
         scorers=_compile_models(models.values(), problems),
-        profiles={one.id: one for one in _select_active(_select_kind(entities, "ranking_profile", RankingProfile))},
-        experiments={one.id: one for one in _select_active(_select_kind(entities, "experiment", Experiment))},
+        profiles={
+            profile.id: profile for profile in _select_active(_select_kind(entities, "ranking_profile", RankingProfile))
+        },
+        experiments={
+            experiment.id: experiment for experiment in _select_active(_select_kind(entities, "experiment", Experiment))
+        },
         metrics={metric.key: metric for metric in metrics},
-        segments={one.id: one.name for one in _select_active(entities.get("segment", ()))},
+        segments={segment.id: segment.name for segment in _select_active(entities.get("segment", ()))},
         attribute_sources=AttributeSources.from_schemas(
             _select_kind(entities, "customer_schema", CustomerSchema), find_referenced_attributes(entities)
         ),
@@ -113,7 +122,7 @@ def compile_catalogue(
 
 
 def _select_kind(entities: Mapping[str, Iterable[Entity]], kind: str, expected: type[E]) -> list[E]:
-    return [one for one in entities.get(kind, ()) if isinstance(one, expected)]
+    return [entity for entity in entities.get(kind, ()) if isinstance(entity, expected)]
 
 
 def _derive_needs(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
@@ -127,7 +136,7 @@ def _derive_needs(policies: Sequence[Policy], metrics: frozenset[str]) -> Needs:
 
 
 def _select_active(entities: Iterable[E]) -> list[E]:
-    return [one for one in entities if one.status is Status.ACTIVE]
+    return [entity for entity in entities if entity.status is Status.ACTIVE]
 
 
 def _sort_by_id(entity: Entity) -> str:

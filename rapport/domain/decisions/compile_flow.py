@@ -225,7 +225,7 @@ def _prepare_group(config: GroupConfig, _phase: int, _parts: FlowDependencies) -
 
 def _prepare_compute(config: ComputeConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
     try:
-        formulas = [(one.name, compile_formula(one.formula)) for one in config.fields]
+        formulas = [(field.name, compile_formula(field.formula)) for field in config.fields]
     except FormulaError as error:
         raise ConfigError(("fields", str(error))) from error
 

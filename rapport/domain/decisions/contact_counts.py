@@ -31,14 +31,14 @@ class SubjectIndex(Generic[T]):
         """Return the combined value of all subjects in a selection; None if it has none."""
         offers, creatives, channels = selection.offers, selection.creatives, selection.channels
         if creatives is None and channels is None:
-            found = self.values.values() if offers is None else self._pick(0, offers)
+            values = self.values.values() if offers is None else self._pick(0, offers)
         elif creatives is not None and offers is None and channels is None:
-            found = self._pick(1, creatives)
+            values = self._pick(1, creatives)
         elif channels is not None and offers is None and creatives is None:
-            found = self._pick(2, channels)
+            values = self._pick(2, channels)
         else:
-            found = [value for subject, value in self.values.items() if selection.covers(subject)]
-        return self.combine(found) if found else None
+            values = [value for subject, value in self.values.items() if selection.covers(subject)]
+        return self.combine(values) if values else None
 
     def _pick(self, axis: int, ids: frozenset[str]) -> Collection[T]:
         groups = self._groups.get(axis)
@@ -49,7 +49,7 @@ class SubjectIndex(Generic[T]):
         if len(ids) == 1:
             (only,) = ids
             return groups.get(only, ())
-        return [value for one in ids & groups.keys() for value in groups[one]]
+        return [value for subject_id in ids & groups.keys() for value in groups[subject_id]]
 
 
 def _sum_counts(counts: Collection[Counts]) -> Counts:
@@ -90,17 +90,17 @@ class ContactHistory:
         """Count the contacts in a window; reserved impressions count as impressions."""
         index = self._windows.get(window)
         if index is None:
-            index = self._windows[window] = SubjectIndex(self._counted(window), _sum_counts)
-        found = index.select(selection) or _NO_CONTACTS
+            index = self._windows[window] = SubjectIndex(self._count_with_reserved(window), _sum_counts)
+        counts = index.select(selection) or _NO_CONTACTS
         if not self.shown:
-            return found
-        return found.plus(Counts(impressions=sum(map(selection.covers, self.shown))))
+            return counts
+        return counts.plus(Counts(impressions=sum(map(selection.covers, self.shown))))
 
     def with_shown(self, shown: Sequence[Subject]) -> ContactHistory:
         """Return a copy in which some subjects are shown by this decision."""
-        return replace(self, shown=shown, known_offers=self.known_offers.union(one.offer_id for one in shown))
+        return replace(self, shown=shown, known_offers=self.known_offers.union(subject.offer_id for subject in shown))
 
-    def _counted(self, window: Window) -> Mapping[Subject, Counts]:
+    def _count_with_reserved(self, window: Window) -> Mapping[Subject, Counts]:
         counts = self.customer.counts.get(window, {})
         if not self.customer.reservations:
             return counts
@@ -111,7 +111,7 @@ class ContactHistory:
                 counted[subject] = counted.get(subject, Counts()).plus(Counts(impressions=1))
         return counted
 
-    def latest_contact(self, selection: Selection) -> int | None:
+    def find_latest_contact(self, selection: Selection) -> int | None:
         """Return the time of the latest contact, epoch milliseconds; reserved and shown impressions are contacts."""
         if self._contacts is None:
             times = dict(self.customer.last_contact_ms)
@@ -122,7 +122,7 @@ class ContactHistory:
             return self.now_ms
         return self._contacts.select(selection)
 
-    def latest_outcome(self, outcomes: Iterable[str], selection: Selection) -> tuple[str, int] | None:
+    def find_latest_outcome(self, outcomes: Iterable[str], selection: Selection) -> tuple[str, int] | None:
         """Return the outcome and the time (epoch milliseconds) of the latest event with one of some outcomes."""
         if self._outcomes is None:
             times: dict[str, dict[Subject, int]] = {}
@@ -131,8 +131,8 @@ class ContactHistory:
             self._outcomes = {outcome: SubjectIndex(of_outcome, max) for outcome, of_outcome in times.items()}
         latest: tuple[int, str] | None = None
         for outcome in outcomes:
-            found = self._outcomes.get(outcome)
-            at_ms = found.select(selection) if found else None
+            index = self._outcomes.get(outcome)
+            at_ms = index.select(selection) if index else None
             if at_ms is not None and (latest is None or (at_ms, outcome) > latest):
                 latest = at_ms, outcome
         return (latest[1], latest[0]) if latest else None

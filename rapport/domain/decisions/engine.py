@@ -106,8 +106,8 @@ def evaluate_flow(
     Arguments and exceptions are those of :func:`decide`, whose decision shows only candidates that pass here.
     """
     program = catalogue.get_program(flow)
-    given = _prepare_input(catalogue, request, customer, tenant, now_ms)
-    slots = _rank_placements(program, given, seed, open_circuits, is_exhaustive=True)
+    decision_input = _prepare_input(catalogue, request, customer, tenant, now_ms)
+    slots = _rank_placements(program, decision_input, seed, open_circuits, is_exhaustive=True)
     for slot in slots:
         for candidate in slot.run.candidates:
             if not finish_candidate(slot, candidate, program):
@@ -119,9 +119,9 @@ def evaluate_flow(
             candidates.setdefault(candidate.offer.id, []).append(candidate)
     return FlowEvaluation(
         flow=flow,
-        context=given.context,
+        context=decision_input.context,
         candidates=candidates,
-        passing={id(candidate) for run in runs for candidate in run.candidates if run.passes(candidate)},
+        passing={id(candidate) for run in runs for candidate in run.candidates if run.is_passing(candidate)},
         removals=slots[0].run.recorder.removals,
         applied_rules={rule for run in runs for rule in run.applied_rules},
     )
@@ -161,14 +161,19 @@ def _prepare_input(
 
 
 def _rank_placements(
-    program: Program, given: _DecisionInput, seed: int, open_circuits: frozenset[str], *, is_exhaustive: bool = False
+    program: Program,
+    decision_input: _DecisionInput,
+    seed: int,
+    open_circuits: frozenset[str],
+    *,
+    is_exhaustive: bool = False,
 ) -> list[PlacementSlot]:
     """Run the first two phases for each placement."""
-    request, tenant = given.context.request, given.context.tenant
-    fallback = is_held_out(tenant.tenant_id, given.context.person_id, tenant.holdout_percent)
+    request, tenant = decision_input.context.request, decision_input.context.tenant
+    fallback = is_held_out(tenant.tenant_id, decision_input.context.person_id, tenant.holdout_percent)
     slots: list[PlacementSlot] = []
     for number, wanted in enumerate(request.placements or (None,)):
-        slot = _make_slot(*given, wanted)
+        slot = _make_slot(*decision_input, wanted)
         slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
         slot.run.open_circuits, slot.run.is_fallback, slot.run.is_exhaustive = open_circuits, fallback, is_exhaustive
         _run_first_phases(slot, program)

@@ -39,7 +39,7 @@ class Counts(NamedTuple):
             self.converts + other.converts,
         )
 
-    def negated(self) -> Counts:
+    def negate(self) -> Counts:
         """Return the counts with opposite sign: adding them subtracts these."""
         return Counts(*(-count for count in self))
 

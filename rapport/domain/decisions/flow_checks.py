@@ -82,7 +82,7 @@ def _find_node_faults(node: Node, known_flows: frozenset[str]) -> Iterator[str]:
             if PHASES.get(inner.type, NARROW) != NARROW or inner.type == "inventory"
         )
     if isinstance(config, ComputeConfig):
-        yield from (f"{one.name}: {fault}" for one in config.fields if (fault := find_formula_fault(one.formula)))
+        yield from (f"{field.name}: {fault}" for field in config.fields if (fault := find_formula_fault(field.formula)))
     if isinstance(config, CallConfig) and known_flows and config.flow_key not in known_flows:
         yield f"there is no flow {config.flow_key!r}; known are {', '.join(sorted(known_flows))}"
     if isinstance(config, ScoreConfig):

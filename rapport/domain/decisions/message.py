@@ -36,8 +36,8 @@ def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw
         implicit: Ids of channels with implicit tracking: a recommendation counts as an impression.
     """
     items = record.decision.items
-    rows = [_row(tenant_id, record, item, RECOMMENDATION, context) for item in items]
-    rows += [_row(tenant_id, record, item, IMPRESSION, context) for item in items if item.channel_id in implicit]
+    rows = [_make_row(tenant_id, record, item, RECOMMENDATION, context) for item in items]
+    rows += [_make_row(tenant_id, record, item, IMPRESSION, context) for item in items if item.channel_id in implicit]
     texts = [encode_event(row) for row in rows]
     room = MAX_BYTES - sum(len(text) + 1 for text in texts) - 2_048
     made = DecisionMade(
@@ -62,7 +62,7 @@ def find_implicit_channels(items: Sequence[DecisionItem], tracking: Mapping[str,
     )
 
 
-def _row(
+def _make_row(
     tenant_id: str, record: DecisionRecord, item: DecisionItem, outcome: str, context: msgspec.Raw
 ) -> InteractionRecorded:
     return InteractionRecorded(

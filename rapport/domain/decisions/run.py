@@ -67,7 +67,7 @@ class Run:
     is_exhaustive: bool = False
     blocked_subjects: set[Subject] = field(default_factory=set)
 
-    def passes(self, candidate: Candidate) -> bool:
+    def is_passing(self, candidate: Candidate) -> bool:
         """Return whether no rule blocks a candidate; outside of exhaustive runs true for all that are left."""
         return not self.blocked_subjects or self.blocked_subjects.isdisjoint(
             (candidate.subject, Subject(candidate.offer.id, "", ""))

@@ -198,4 +198,4 @@ def test_a_count_is_the_sum_over_the_selection(
     )
     times = [NOW_MS - 40 * HOUR_MS for _ in covered] + [NOW_MS for one in shown if selection.covers(one)]
     times += [one.at_ms for one in reserved if selection.covers(one.subject)]
-    assert history.latest_contact(selection) == max(times, default=None)
+    assert history.find_latest_contact(selection) == max(times, default=None)

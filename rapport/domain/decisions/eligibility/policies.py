@@ -116,7 +116,9 @@ def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:
         check=make(config, members),
         overrides=policy.rule_type == "allow_override",
         applies_to_mandatory=policy.rule_type in ("frequency_cap", "cross_channel_cap") or not config.bypassable,
-        windows=frozenset(window for window, _ in config.limits()) if isinstance(config, CapConfig) else frozenset(),
+        windows=frozenset(window for window, _ in config.list_limits())
+        if isinstance(config, CapConfig)
+        else frozenset(),
         outcomes=_list_outcomes(config),
         outcome_days=_find_outcome_days(config),
         contact_days=_find_contact_days(config),
@@ -144,7 +146,7 @@ def _choose_offer_filter(config: PolicyConfig) -> Callable[[Offer], bool]:
 
 
 def _check_maximum(config: CapConfig) -> None:
-    if not config.limits():
+    if not config.list_limits():
         known = "maxPerDay, maxPerWeek, maxPerMonth, maxTotal, maxContacts"
         raise ConfigError(("", f"a cap needs a maximum: one of {known}"))
     if config.max_contacts is None and (config.window_days or config.window_hours):

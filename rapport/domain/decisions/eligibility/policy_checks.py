@@ -49,7 +49,7 @@ def _select_count(counts: Counts, what: str) -> int:
 
 def check_cap(config: CapConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks once the maximum of a window is reached."""
-    limits = config.limits()
+    limits = config.list_limits()
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
         for window, most in limits:
@@ -72,7 +72,7 @@ def check_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks for some hours after a contact."""
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
-        last_ms = context.history.latest_contact(selection)
+        last_ms = context.history.find_latest_contact(selection)
         if last_ms is None:
             return PASSED
         hours = (context.now_ms - last_ms) / _HOUR_MS
@@ -115,7 +115,7 @@ def check_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: Lift
 
     def check(candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
         granted_ms = context.customer.endings.granted_ms
-        ended = context.history.latest_outcome(config.ended_by, selection)
+        ended = context.history.find_latest_outcome(config.ended_by, selection)
         ended_ms = max(
             0 if ended is None else ended[1],
             0 if lifted_ms is None else lifted_ms(candidate, context),
@@ -129,12 +129,15 @@ def check_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: Lift
 def _check_recent_outcome(
     context: Context, outcomes: Sequence[str], selection: Selection, days: float, scope: str, ended_ms: int = 0
 ) -> Verdict:
-    found = context.history.latest_outcome(outcomes, selection)
-    if found is None or context.now_ms - found[1] >= days * DAY_MS or found[1] < ended_ms <= context.now_ms:
+    latest = context.history.find_latest_outcome(outcomes, selection)
+    if latest is None:
         return PASSED
-    since = (context.now_ms - found[1]) / DAY_MS
-    detail = {"afterOutcome": found[0], "suppressForDays": days, "daysSince": round(since, 2)}
-    return Verdict(True, f"{found[0]} {since:.1f} days ago, left alone for {days:g} days at {scope}", detail)
+    outcome, then_ms = latest
+    if context.now_ms - then_ms >= days * DAY_MS or then_ms < ended_ms <= context.now_ms:
+        return PASSED
+    since = (context.now_ms - then_ms) / DAY_MS
+    detail = {"afterOutcome": outcome, "suppressForDays": days, "daysSince": round(since, 2)}
+    return Verdict(True, f"{outcome} {since:.1f} days ago, left alone for {days:g} days at {scope}", detail)
 
 
 def check_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
@@ -188,7 +191,7 @@ def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
         if candidate.offer.id not in group:
             return PASSED
         others = Selection(offers=group - {candidate.offer.id})
-        last_ms = context.history.latest_contact(others)
+        last_ms = context.history.find_latest_contact(others)
         if last_ms is None or context.now_ms - last_ms >= config.within_days * DAY_MS:
             return PASSED
         times = {s.offer_id: at for s, at in context.customer.last_contact_ms.items() if others.covers(s)}

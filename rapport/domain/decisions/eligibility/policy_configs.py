@@ -48,7 +48,7 @@ class CapConfig(PolicyConfig, frozen=True, kw_only=True):
     time_zone: WindowZone = WindowZone.TENANT
     counts: Literal["impressions", "contacts", "responses", "positive", "converts"] = "impressions"
 
-    def limits(self) -> list[tuple[Window, int]]:
+    def list_limits(self) -> list[tuple[Window, int]]:
         """Return the windows with their maxima."""
         given = (
             (self.max_per_day, WindowUnit.DAY),

@@ -55,7 +55,7 @@ class ScopedRule:
         return verdict
 
 
-def _reads_history_of_one_offer(scoped_rule: ScopedRule) -> bool:
+def _is_history_of_one_offer(scoped_rule: ScopedRule) -> bool:
     """Return whether the rule passes every customer who was never contacted about a single offer."""
     selection, rule = scoped_rule.selection, scoped_rule.rule
     return (
@@ -187,7 +187,7 @@ class RuleIndex:
 
     def _make_rule_set(self, rules: Iterable[PositionedRule]) -> tuple[RuleSet, Sequence[PositionedRule]]:
         every = tuple(rules)
-        always = tuple(rule for rule in every if not _reads_history_of_one_offer(rule[1]))
+        always = tuple(rule for rule in every if not _is_history_of_one_offer(rule[1]))
         if always not in self._rule_sets:
             shared = tuple(rule for rule in always if rule[1].rule.is_shared)
             self._rule_sets[always] = RuleSet(shared, tuple(rule for rule in always if not rule[1].rule.is_shared))

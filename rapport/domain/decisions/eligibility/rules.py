@@ -151,8 +151,8 @@ def make_blocking_rule(rule: QualificationRule, members: ScopeMembers, fault: st
     return Rule(rule, scopes, lambda *_: verdict, members, is_shared=True)
 
 
-def _as_check(judge: RuleCheck) -> Check:
-    return lambda candidate, context, _selection, _scope: judge(candidate, context)
+def _as_check(rule_check: RuleCheck) -> Check:
+    return lambda candidate, context, _selection, _scope: rule_check(candidate, context)
 
 
 def _is_shared(config: Config) -> bool:

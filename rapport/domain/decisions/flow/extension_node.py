@@ -21,15 +21,20 @@ def prepare_extension(config: ExtensionConfig) -> NodeAction:
         if extension is None or run.is_fallback:
             return
         try:
-            left = {one.subject: one for one in extension([_copy(one) for one in run.candidates], run.context)}
+            left = {
+                candidate.subject: candidate
+                for candidate in extension([_copy(candidate) for candidate in run.candidates], run.context)
+            }
         except Exception as error:  # noqa: BLE001 - whatever a plug-in does, the decision goes on without it
             fault = f"{type(error).__name__}: {error}"
             run.recorder.problems.append(f"the extension at {config.point} failed and was left out: {fault}")
             return
         allowed = {candidate.subject for candidate in run.candidates}
         removed = Verdict(True, f"removed by the extension at {config.point}")
-        run.apply_check("extension_point", lambda one: None if one.subject in left else (run.node, "", removed))
-        stay = [one for one in run.candidates if one.subject not in left]  # only in exhaustive runs
+        run.apply_check(
+            "extension_point", lambda candidate: None if candidate.subject in left else (run.node, "", removed)
+        )
+        stay = [candidate for candidate in run.candidates if candidate.subject not in left]  # only in exhaustive runs
         run.candidates = [*(one for subject, one in left.items() if subject in allowed), *stay]
 
     return act

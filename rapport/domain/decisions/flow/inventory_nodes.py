@@ -98,15 +98,19 @@ def _list_fitting_creatives(
     """Return the creatives that fit the request; they are cached by offer for requests for the same placement."""
     excluded = run.context.request.excluded_creatives
     if candidate.creative is not None:  # matched before, by a flow that calls this one
-        return [one for one in (candidate.creative,) if one.id not in excluded and _fits(one, run, config)]
+        return [
+            creative
+            for creative in (candidate.creative,)
+            if creative.id not in excluded and _is_fitting(creative, run, config)
+        ]
     fitting = cache.get(candidate.offer.id)
     if fitting is None:
         creatives = run.catalogue.creatives.get(candidate.offer.id, ())
-        fitting = cache[candidate.offer.id] = [creative for creative in creatives if _fits(creative, run, config)]
+        fitting = cache[candidate.offer.id] = [creative for creative in creatives if _is_fitting(creative, run, config)]
     return [creative for creative in fitting if creative.id not in excluded] if excluded else fitting
 
 
-def _fits(creative: Creative, run: Run, config: MatchConfig) -> bool:
+def _is_fitting(creative: Creative, run: Run, config: MatchConfig) -> bool:
     request = run.context.request
     if request.channel_id is not None and creative.channel_id != request.channel_id:
         return False

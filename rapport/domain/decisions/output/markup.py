@@ -49,7 +49,7 @@ class TagAttribute:
 
 def find_regions(text: str) -> Iterator[MarkupRegion]:
     """Find the tags and code elements of a text, in their order; an unclosed tag is none."""
-    tag_end = _TagEnds(text)
+    tag_ends = _TagEnds(text)
     match = _OPENS.search(text)
     while match is not None:
         start = match.start()
@@ -58,7 +58,7 @@ def find_regions(text: str) -> Iterator[MarkupRegion]:
             closing = _END_OF_CODE[code[1].lower()].search(text, code.end())
             end: int | None = len(text) if closing is None else closing.end()
         else:
-            end = tag_end.after(start + 2)
+            end = tag_ends.find_end(start + 2)
         if end is not None:
             yield MarkupRegion(start, end, code is not None)
         match = _OPENS.search(text, start + 1 if end is None else end)
@@ -100,15 +100,15 @@ class MarkupReader:
         self._read_to = 0
         self._is_unclosed = False
 
-    def region_at(self, at: int) -> MarkupRegion | None:
+    def find_region(self, at: int) -> MarkupRegion | None:
         """Return the region that contains a position; None between regions."""
         while self._region is not None and self._region.end <= at:
             self._region = next(self._regions, None)
         return self._region if self._region is not None and self._region.start < at else None
 
-    def attribute_at(self, at: int) -> TagAttribute | None:
+    def find_attribute(self, at: int) -> TagAttribute | None:
         """Return the quoted attribute value that contains a position; None outside of one."""
-        region = self.region_at(at)
+        region = self.find_region(at)
         if region is None:
             return None
         if region is not self._inside:
@@ -145,6 +145,6 @@ class _TagEnds:
             if sign != ">":
                 following[sign] = index
 
-    def after(self, position: int) -> int | None:
+    def find_end(self, position: int) -> int | None:
         """Return the position behind the ``>`` that ends a tag; None if the tag is never closed."""
         return self._ends[bisect_left(self._at, position)]

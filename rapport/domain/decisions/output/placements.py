@@ -164,7 +164,8 @@ def _score_remaining(slot: PlacementSlot, places: int) -> list[tuple[str, float]
     left, now_ms = _list_remaining(slot)[:places], slot.run.context.now_ms
     bonus = 1 + places * max((candidate.score or 0.0 for candidate in left), default=0.0)
     return [
-        (one.offer.id, (one.score or 0.0) + (bonus if is_mandatory_now(one.offer, now_ms) else 0.0)) for one in left
+        (candidate.offer.id, (candidate.score or 0.0) + (bonus if is_mandatory_now(candidate.offer, now_ms) else 0.0))
+        for candidate in left
     ]
 
 

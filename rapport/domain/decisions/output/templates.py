@@ -211,12 +211,12 @@ def _make_html_encoder(template: str, reader: MarkupReader, at: int) -> Encode |
     Values are escaped between tags and in quoted text attributes, encoded in addresses, and refused elsewhere in tags.
     """
     is_unclosed = reader.is_in_unclosed_tag(at)
-    around = reader.region_at(at)
+    around = reader.find_region(at)
     if around is None:
         return _IN_TAG if is_unclosed else html.escape
     if around.is_code:
         return None
-    attribute = reader.attribute_at(at)
+    attribute = reader.find_attribute(at)
     if attribute is None:
         return _IN_TAG
     if attribute.name in TEXT_ATTRIBUTES or attribute.name.startswith(TEXT_PREFIXES):

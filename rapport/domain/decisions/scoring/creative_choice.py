@@ -20,7 +20,7 @@ def choose_creatives(run: Run) -> None:
     (:func:`rapport.domain.experiments.assignment.pick_creative`); if all weights are 0, the one with the smallest id.
     Between channels the higher score decides, then the smaller id of the creative.
     """
-    passing = [candidate for candidate in run.candidates if run.passes(candidate)]
+    passing = [candidate for candidate in run.candidates if run.is_passing(candidate)]
     if len({candidate.offer.id for candidate in passing}) == len(passing):
         return
     offers: dict[str, dict[str, list[Candidate]]] = {}
@@ -30,7 +30,9 @@ def choose_creatives(run: Run) -> None:
     chosen: dict[str, Candidate] = {}
     for offer_id, channels in offers.items():
         picked = [_pick_creative(run, competing) for competing in channels.values()]
-        best = chosen[offer_id] = min(picked, key=lambda one: (-(one.score or 0.0), _creative_id_of(one)))
+        best = chosen[offer_id] = min(
+            picked, key=lambda candidate: (-(candidate.score or 0.0), _creative_id_of(candidate))
+        )
         for candidate in picked:
             if candidate is not best:
                 _note_removal(

@@ -52,9 +52,9 @@ class Factors:
         interests = attributes.get("interests")
         self._interests = [interests] if isinstance(interests, str) else interests
 
-    def relevance(self, candidate: Candidate) -> float:
+    def compute_relevance(self, candidate: Candidate) -> float:
         """Compute the relevance."""
-        parts = [self.recency(candidate)]
+        parts = [self.compute_recency(candidate)]
         if self._preferred_channel and candidate.channel is not None:
             own = (candidate.channel.id, candidate.channel.channel_type)
             parts.append(1.0 if self._preferred_channel in own else _MISFIT)
@@ -64,45 +64,45 @@ class Factors:
             parts.append(1.0 if candidate.offer.product_type in self._interests else _MISFIT)
         return sum(parts) / len(parts)
 
-    def recency(self, candidate: Candidate) -> float:
+    def compute_recency(self, candidate: Candidate) -> float:
         """Compute the recency, a part of the relevance."""
-        last_ms = self._context.history.latest_contact(_select_offer(candidate.offer.id))
+        last_ms = self._context.history.find_latest_contact(_select_offer(candidate.offer.id))
         if last_ms is None:
             return 1.0
         days = max(0, self._context.now_ms - last_ms) / DAY_MS
         return float(1 - 0.9 * 2 ** (-days / _HALF_LIFE_DAYS))
 
-    def impact(self, candidate: Candidate) -> float:
+    def compute_impact(self, candidate: Candidate) -> float:
         """Compute the impact."""
         offer = candidate.offer
         if offer.business_value is not None:
             return offer.business_value
         if offer.margin is not None:
-            return self.margin(candidate)
-        return _UNKNOWN_IMPACT if offer.revenue_value is None else self.revenue(candidate)
+            return self.compute_margin(candidate)
+        return _UNKNOWN_IMPACT if offer.revenue_value is None else self.compute_revenue(candidate)
 
-    def margin(self, candidate: Candidate) -> float:
+    def compute_margin(self, candidate: Candidate) -> float:
         """Compute the margin on the scale of impact; 0 without a margin."""
-        return self._scaled(candidate.offer.margin or 0.0)
+        return self._scale(candidate.offer.margin or 0.0)
 
-    def revenue(self, candidate: Candidate) -> float:
+    def compute_revenue(self, candidate: Candidate) -> float:
         """Compute the revenue value on the scale of impact; 0 without a revenue value."""
-        return self._scaled(candidate.offer.revenue_value or 0.0)
+        return self._scale(candidate.offer.revenue_value or 0.0)
 
-    def _scaled(self, amount: float) -> float:
+    def _scale(self, amount: float) -> float:
         return 1 - self._reference_value / (max(0.0, amount) + self._reference_value)
 
-    def emphasis(self, candidate: Candidate) -> float:
+    def compute_emphasis(self, candidate: Candidate) -> float:
         """Compute the emphasis."""
         return candidate.offer.priority / 100
 
-    def fairness(self, candidate: Candidate) -> float:
+    def compute_fairness(self, candidate: Candidate) -> float:
         """Compute the fairness."""
         tenant = self._context.tenant
         shown = tenant.shown.get(candidate.offer.id, 0)
         return 1 / (1 + shown / tenant.mean_shown) if shown else 1.0
 
-    def fatigue(self, candidate: Candidate) -> float:
+    def compute_fatigue(self, candidate: Candidate) -> float:
         """Compute the fatigue."""
         return 1 / (1 + self._context.count(_WEEK, _select_offer(candidate.offer.id)).impressions)
 
@@ -117,13 +117,13 @@ Factor = Callable[[Factors, "Candidate"], float]
 OBJECTIVES: Final[Mapping[str, Factor | None]] = {
     "propensity": None,
     "conversion": None,
-    "relevance": Factors.relevance,
-    "recency": Factors.recency,
-    "impact": Factors.impact,
-    "margin": Factors.margin,
-    "revenue": Factors.revenue,
-    "emphasis": Factors.emphasis,
-    "fairness": Factors.fairness,
-    "fatigue": Factors.fatigue,
+    "relevance": Factors.compute_relevance,
+    "recency": Factors.compute_recency,
+    "impact": Factors.compute_impact,
+    "margin": Factors.compute_margin,
+    "revenue": Factors.compute_revenue,
+    "emphasis": Factors.compute_emphasis,
+    "fairness": Factors.compute_fairness,
+    "fatigue": Factors.compute_fatigue,
 }
 """Objectives of a ranking profile; None stands for the propensity, of which ``conversion`` is a synonym."""

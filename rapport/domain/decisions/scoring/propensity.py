@@ -68,15 +68,15 @@ class PropensityEstimator:
         if given is not None and math.isfinite(given):
             return PropensityEstimate(min(1.0, max(0.0, given)), {"level": "request"})
         if self.model is not None and self.must_decide:
-            return self._from_model(candidate)
-        return self._from_evidence(candidate)
+            return self._estimate_from_model(candidate)
+        return self._estimate_from_evidence(candidate)
 
-    def _from_evidence(self, candidate: Candidate) -> PropensityEstimate:
+    def _estimate_from_evidence(self, candidate: Candidate) -> PropensityEstimate:
         positive, negative = self.context.tenant.evidence.get(("offer", candidate.offer.id), NO_EVIDENCE)
         answers = positive + negative
         if answers >= OFFER_THRESHOLD:
             return _estimate_rate("offer", positive, negative)
-        fallback = self._from_others(candidate)
+        fallback = self._estimate_from_other_levels(candidate)
         if not answers or fallback.value is None:
             return fallback
         value = (positive + SMOOTHING_WEIGHT * fallback.value) / (answers + SMOOTHING_WEIGHT)
@@ -89,7 +89,7 @@ class PropensityEstimator:
         }
         return PropensityEstimate(value, explanation)
 
-    def _from_others(self, candidate: Candidate) -> PropensityEstimate:
+    def _estimate_from_other_levels(self, candidate: Candidate) -> PropensityEstimate:
         channel_id = candidate.creative.channel_id if candidate.creative else self.context.request.channel_id
         evidence = self.context.tenant.evidence
         for level, key, least in (
@@ -101,9 +101,9 @@ class PropensityEstimator:
                 positive, negative = evidence.get((level, key), NO_EVIDENCE)
                 if positive + negative >= least:
                     return _estimate_rate(level, positive, negative)
-        return self._from_model(candidate)
+        return self._estimate_from_model(candidate)
 
-    def _from_model(self, candidate: Candidate) -> PropensityEstimate:
+    def _estimate_from_model(self, candidate: Candidate) -> PropensityEstimate:
         if self.model is None:
             return PropensityEstimate(DEFAULT, {"level": "default"})
         scored = self.model.score(candidate)

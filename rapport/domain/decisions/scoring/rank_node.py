@@ -57,10 +57,14 @@ class RankingPool:
     def build(cls, candidates: Sequence[Candidate], now_ms: int) -> RankingPool:
         """Build the pool of some candidates."""
         ordered = sorted(candidates, key=_make_sort_key)
-        first = [one for one in ordered if one.offer.mandatory and is_mandatory_now(one.offer, now_ms)]
+        first = [
+            candidate
+            for candidate in ordered
+            if candidate.offer.mandatory and is_mandatory_now(candidate.offer, now_ms)
+        ]
         if first:
-            leading = {one.offer.id for one in first}
-            ordered = first + [one for one in ordered if one.offer.id not in leading]
+            leading = {candidate.offer.id for candidate in first}
+            ordered = first + [candidate for candidate in ordered if candidate.offer.id not in leading]
         numbers: dict[str | None, int] = {}
         categories = [numbers.setdefault(candidate.offer.category_id, len(numbers)) for candidate in ordered]
         return cls(ordered, categories, len(first))

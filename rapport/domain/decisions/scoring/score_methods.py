@@ -77,8 +77,8 @@ def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
 
     def method(candidate: Candidate) -> ScoreFunction:
         exponents = choose(candidate)
-        relevance, impact = factors.relevance(candidate), factors.impact(candidate)
-        emphasis = factors.emphasis(candidate)
+        relevance, impact = factors.compute_relevance(candidate), factors.compute_impact(candidate)
+        emphasis = factors.compute_emphasis(candidate)
         others = relevance**exponents.relevance * impact**exponents.impact * emphasis**exponents.emphasis
         explanation = {
             "factors": {"relevance": relevance, "impact": impact, "emphasis": emphasis},
@@ -90,9 +90,9 @@ def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
 
 
 _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
-    "relevance": Factors.relevance,
-    "impact": Factors.impact,
-    "emphasis": Factors.emphasis,
+    "relevance": Factors.compute_relevance,
+    "impact": Factors.compute_impact,
+    "emphasis": Factors.compute_emphasis,
     "fit": lambda _factors, candidate: candidate.fit,
     "weight": lambda _factors, candidate: weight_of(candidate),
 }

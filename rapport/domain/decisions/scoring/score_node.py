@@ -175,15 +175,15 @@ def _list_shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, 
     """
     if not config.shadow_model_keys:
         return ()
-    found: list[dict[str, float]] = [{} for _ in run.candidates]
+    shadow_scores: list[dict[str, float]] = [{} for _ in run.candidates]
     request = run.context.request
     for key in config.shadow_model_keys:
         random = Random(f"shadow:{key}:{request.customer_id}:{run.context.now_ms}")  # noqa: S311 - no secret
         model = prepare_model(run, key, random)
-        for scores, candidate in zip(found, run.candidates, strict=True):
+        for scores, candidate in zip(shadow_scores, run.candidates, strict=True):
             scored = model.score(candidate)
             if scored is not None:
                 scores[key] = scored.score
         if model.scorer is None:
             run.recorder.problems.append(f"shadow model {key} of node {run.node} was left out: {model.fault}")
-    return found
+    return shadow_scores

@@ -191,7 +191,7 @@ def test_a_bandits_distribution_contains_its_draw_and_its_weights_add_up_to_1(mo
 
 
 def test_the_documented_configs_are_read():
-    text = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text("utf-8")
+    text = (Path(__file__).parents[5] / "docs" / "scoring.md").read_text("utf-8")
     examples = dict(re.findall(r"```json (\w+)\n(.*?)```", text, re.DOTALL))
     assert set(examples) == set(get_args(get_type_hints(Model)["model_type"]))
     for model_type, example in examples.items():
