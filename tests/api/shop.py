@@ -15,7 +15,7 @@ from rapport.domain.catalogue.values import Entity, ScopeKind
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from tests.fixtures.api import api_settings
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

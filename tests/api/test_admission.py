@@ -14,10 +14,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.embedded.toys import is_alive
+from tests.embedded.supervisor.toys import is_alive
 from tests.fixtures.api import CallerFactory
 from tests.fixtures.api_process import running_api_process
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from api.runtime.database import Database
 from rapport.domain.api_keys import SCOPES, Role, hash_key
 from rapport.storage.api_keys import create_key, list_keys, revoke_key
 from tests.fixtures.api import PEPPER, api_settings, running_api
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

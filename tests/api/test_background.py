@@ -8,7 +8,7 @@ from rapport.domain.api_keys import Role
 from rapport.storage.segments import refresh_segment
 from tests.api.segment_calls import define, keep, members, tier
 from tests.fixtures.api import running_api
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     import pytest

@@ -18,7 +18,7 @@ from rapport.embedded.supervisor.ports import find_free_port
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.errors import TransientStorageError
 from tests.faults.proxy import running_proxy
-from tests.fixtures.waiting import until, wait_until
+from tests.fixtures.deadlines import until, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import pytest
 
 from rapport.domain.api_keys import Role
 from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     import httpx

@@ -10,7 +10,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Channel
 from rapport.domain.catalogue.values import Status
 from tests.api.shop import cap, offer, offers_of, recommend, stock
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, check_error, running_api
 from tests.fixtures.clickhouse import EndpointProcess
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

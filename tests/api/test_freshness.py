@@ -13,7 +13,7 @@ from api.http.errors import ApiError
 from api.runtime.positions import MAX_PARTITIONS, format_position, parse_position
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from api.http.times import iso
 from rapport.domain.api_keys import Role
 from tests.api.journey_calls import STEPS, define, enrollments
 from tests.api.shop import offer, stock
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller

@@ -7,7 +7,7 @@ import pytest
 
 from rapport.domain.api_keys import Role
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller

@@ -17,8 +17,8 @@ from rapport.storage.personal_data import ErasureScope
 from tests.api.privacy_calls import request_of
 from tests.api.shop import offer, stock
 from tests.fixtures.api import running_api
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.interactions import event, write
-from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     import pytest

@@ -13,7 +13,7 @@ from rapport.domain.api_keys import Role
 from rapport.settings import SettingsError
 from rapport.storage.tenants import change_tenant
 from tests.fixtures.api import running_api
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     import httpx

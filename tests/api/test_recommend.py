@@ -12,7 +12,7 @@ from rapport.domain.catalogue.inventory import PersonalizationVariable
 from rapport.domain.catalogue.strategy import DecisionFlow, Node
 from tests.api.shop import offer, offers_of, recommend, stock
 from tests.fixtures.api import From, api_settings
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller, CallerFactory

@@ -19,7 +19,7 @@ from rapport.domain.periods import DAY_MS
 from rapport.embedded.supervisor.ports import find_free_port
 from tests.api.shop import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.faults.world import World

@@ -8,7 +8,7 @@ import pytest
 from tests.api.shop import await_stream, cap, offer, offers_of, recommend, stock
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from rapport.domain.catalogue.values import ScopeKind
 from rapport.storage.segments import list_memberships
 from tests.api.segment_calls import define, keep, members, tier
 from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.faults.world import World

@@ -12,7 +12,7 @@ from rapport.domain.journeys.progress import LOST
 from rapport.domain.json_limits import UNREADABLE
 from tests.api.journey_calls import define, enrollments
 from tests.api.privacy_calls import request_of
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller

@@ -18,6 +18,17 @@ PACKAGES: Final[tuple[str, ...]] = (
     "pipeline",
     "rapport",
     "benchmarks",
+    "tests/fixtures",
+    "tests/faults",
+    "tests/broker",
+    "tests/kafka",
+    "tests/attack",
+    "tests/embedded",
+    "tests/pipeline",
+    "tests/cli",
+    "tests/e2e",
+    "tests/docs",
+    "tests/datasets",
 )
 """Packages whose names and docstrings are checked."""
 RINGS: Final[tuple[str, ...]] = (

@@ -1,4 +1,4 @@
-"""``make test-attack``: a running stack, an attacker, and a neighbour who is watched all the while."""
+"""``make test-attack``: a running stack, an attacker, and a well-behaved neighbour whose answers are checked."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def is_quick(request: pytest.FixtureRequest) -> bool:
-    """Whether a part of each attack is enough."""
+    """Return whether a part of each attack is enough."""
     return bool(request.config.getoption("--quick", default=True))
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedStack]:
-    """The stack."""
+    """Provide the stack."""
     with running_stack(tmp_path_factory.mktemp("attack")) as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
 def running_neighbour(stack: AttackedStack) -> Iterator[Neighbour]:
-    """The neighbour, from the first attack to the last."""
+    """Provide the neighbour, from the first attack to the last."""
     with Neighbour(stack) as neighbour:
         yield neighbour
 
 
 @pytest.fixture
 def neighbour(running_neighbour: Neighbour, request: pytest.FixtureRequest) -> Iterator[Neighbour]:
-    """The neighbour, watched during one attack: no answer of its is wrong, and none is missing."""
+    """Provide the neighbour during one attack: none of its answers may be wrong or missing."""
     running_neighbour.observe()
     yield running_neighbour
     seen = running_neighbour.observe()
@@ -66,20 +66,20 @@ def neighbour(running_neighbour: Neighbour, request: pytest.FixtureRequest) -> I
 
 @pytest.fixture
 def figures() -> Figures:
-    """Where attacks say what they have tried."""
+    """Provide the figures to which attacks add their inputs."""
     return _FIGURES
 
 
 @pytest.fixture
 def seeded(request: pytest.FixtureRequest) -> random.Random:
-    """Randomness of the test; its seed is printed."""
+    """Provide the randomness of the test; its seed is printed."""
     seed = f"{request.node.name}-{uuid.uuid4().hex[:8]}"
     print(f"seed {seed}")
     return random.Random(seed)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was tried and how the neighbour fared."""
+    """Print the inputs tried and the neighbour's figures."""
     if not _FIGURES.neighbour:
         return
     write = terminalreporter.write_line

@@ -1,4 +1,4 @@
-"""What attackers send. Everything here is data; tests decide where it goes."""
+"""Hostile inputs. Everything here is data; tests decide where it goes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NESTED: Final = "[" * 100_000
 
 
 def nested(depth: int, *, leaf: str = "1") -> bytes:
-    """JSON objects within each other."""
+    """Nest JSON objects."""
     return b'{"a":' * depth + leaf.encode() + b"}" * depth
 
 
@@ -126,7 +126,7 @@ GZIP_BOMB: Final = _DEFLATED.compress(b"[" + b" " * 200_000_000) + _DEFLATED.flu
 
 
 def _messages(field: str, kind: str, values: Sequence[bytes]) -> list[bytes]:
-    """Write a message for each value: of a kind, but for the value in one field."""
+    """Write a message for each value: valid but for the value in one field."""
     fields = {
         "event": b'"outcome":"convert","idempotencyKey":"%b-%d"',
         "decision": b'"type":"decision.made.v1","recommendationId":"%b-%d"',
@@ -159,7 +159,7 @@ POISON: Final[Sequence[bytes | None]] = (
 
 
 def mutations(example: Any, values: Sequence[bytes]) -> list[bytes]:
-    """Write an example body with one field after another replaced by what does not belong there."""
+    """Yield an example body with one field after another replaced by an unsuitable value."""
     if not isinstance(example, dict) or not example:
         return list(values)
     names = list(example)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Figures:
-    """What is printed at the end.
+    """Figures that are printed at the end.
 
     Attributes:
-        inputs: Tried, by attack.
+        inputs: Number of inputs tried, by attack.
         faults: Processes that were killed and came back.
-        neighbour: What the neighbour saw, by attack.
+        neighbour: The neighbour's observations, by attack.
     """
 
     inputs: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A tenant that behaves, beside one that does not: its answers must be right and must come."""
+"""A well-behaved tenant beside a hostile one: its answers must be right and must come."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from tests.attack.stack import NEIGHBOUR
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,12 +31,12 @@ _PURCHASES: Final[Sequence[Mapping[str, Any]]] = [
 
 @dataclass(slots=True)
 class Observation:
-    """What the neighbour has seen for some time.
+    """Observations of the neighbour during some time.
 
     Attributes:
-        seconds: How long each answer took, by route.
-        wrong: Answers that were not what they must be, as text.
-        unavailable: How often there was no answer, or one that it should come again.
+        seconds: Time of each answer, by route.
+        wrong: Wrong answers, as text.
+        unavailable: Number of requests without an answer, or answered "try again".
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -45,18 +45,18 @@ class Observation:
 
     @property
     def count(self) -> int:
-        """How many answers came."""
+        """Number of answers."""
         return sum(map(len, self.seconds.values()))
 
     def quantile(self, share: float, route: str | None = None) -> float:
-        """A quantile of the answers' times in seconds, of one route or of all."""
+        """Return a quantile of the answers' times in seconds, of one route or of all."""
         chosen = self.seconds.values() if route is None else [self.seconds.get(route, [])]
         times = sorted(itertools.chain.from_iterable(chosen))
         return times[min(int(len(times) * share), len(times) - 1)] if times else float("nan")
 
 
 class Neighbour:
-    """Asks all the time; a context manager. :meth:`observe` gives what it saw since the last call."""
+    """Client that sends requests all the time; a context manager. :meth:`observe` returns the latest observations."""
 
     def __init__(self, stack: AttackedStack) -> None:
         self._stack = stack
@@ -81,7 +81,7 @@ class Neighbour:
         self._thread.join(60)
 
     def observe(self) -> Observation:
-        """Return what it has seen, and begin again."""
+        """Return the observations since the last call, and begin new ones."""
         with self._lock:
             seen, self._observation = self._observation, Observation()
         if self.error is not None:
@@ -114,7 +114,7 @@ class Neighbour:
                     self._observation.wrong.append(f"{route}: {fault}")
 
     def _visits(self, http: httpx.Client) -> Mapping[str, Any]:
-        """Requests by route; each says what is wrong with its answer, "" for nothing, None for "come again"."""
+        """Return requests by route; each returns the fault of its answer, "" for none, None for "try again"."""
         return {
             "live": lambda: _fault(http.get("/health/live"), lambda body: body == {"live": True}),
             "recommend": lambda: self._recommend(http),

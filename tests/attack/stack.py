@@ -22,8 +22,8 @@ from tests.faults.world import ROOT, World
 from tests.fixtures.api import PEPPER
 from tests.fixtures.broker import choose_server
 from tests.fixtures.clickhouse import EndpointProcess
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.processes import ServerProcess
-from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,9 @@ class AttackedStack:
 
     Attributes:
         world: Its topic, database and workers.
-        url: Where its API answers.
+        url: URL of its API.
         keys: An admin's key by tenant.
-        faults_survived: How many of its processes have been killed and came back.
+        faults_survived: Number of its processes that have been killed and came back.
     """
 
     def __init__(self, world: World, endpoint: EndpointProcess, api: ServerProcess) -> None:
@@ -68,11 +68,11 @@ class AttackedStack:
 
     @property
     def worker(self) -> Worker:
-        """The worker that runs."""
+        """The running worker."""
         return self.world.workers[-1]
 
     def client(self, tenant_id: str, *, timeout_s: float = 30.0) -> httpx.Client:
-        """A client with an admin's key of a tenant."""
+        """Make a client with an admin's key of a tenant."""
         headers = {"X-API-Key": self.keys[tenant_id]}
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s)
 
@@ -110,7 +110,7 @@ class AttackedStack:
         self.api.start(argv, is_ready, env=env, cwd=ROOT, seconds=90)
 
     def is_ready(self) -> bool:
-        """Whether the API serves."""
+        """Return whether the API serves."""
         return _is_ready(self.url)
 
 

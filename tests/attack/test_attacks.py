@@ -1,4 +1,4 @@
-"""Attacks on a running stack. Law: nothing stops, nothing is lost in silence, and the neighbour notices nothing."""
+"""Attacks on a running stack. No process may stop, no input may be lost silently, and no other tenant may suffer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from rapport.storage.reconcile import reconcile
 from tests.attack.corpus import BODIES, GZIP_BOMB, HEADERS, JSON_VALUES, POISON, TEXTS, mutations
 from tests.attack.stack import ATTACKER
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ def count(figures: Figures, request: pytest.FixtureRequest, tried: int) -> None:
 
 
 def operations(stack: AttackedStack) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
-    """Every operation of the API: its method, its path and its description."""
+    """List every operation of the API: its method, its path and its description."""
     document = httpx.get(f"{stack.url}/docs/openapi.json").json()
     return [
         (method, path, operation)
@@ -55,7 +55,7 @@ def operations(stack: AttackedStack) -> Sequence[tuple[str, str, Mapping[str, An
 def hostile_requests(
     operation: tuple[str, str, Mapping[str, Any]], examples: Sequence[Any], rng: random.Random, number: int
 ) -> Iterator[Request]:
-    """Requests to one route: what fits it, with something in it that does not."""
+    """List requests to one route: valid ones with an invalid part."""
     method, path, described = operation
     parameters = [one for one in described.get("parameters", ()) if "name" in one]
     bodies = [body for example in examples or [{}] for body in mutations(example, JSON_VALUES)]
@@ -74,8 +74,8 @@ def hostile_requests(
         yield method.upper(), place, options
 
 
-def examples_of(described: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[Any]:
-    """The examples of an operation's body."""
+def list_examples(described: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[Any]:
+    """List the examples of an operation's body."""
     content = described.get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     if "$ref" in schema:
@@ -84,7 +84,7 @@ def examples_of(described: Mapping[str, Any], schemas: Mapping[str, Any]) -> lis
 
 
 def send(http: httpx.Client, request: Request) -> str:
-    """Send a request; what is wrong with the answer, "" for nothing."""
+    """Send a request; return the fault of the answer, "" for none."""
     method, path, options = request
     try:
         answer = http.request(method, path, **options)
@@ -115,7 +115,7 @@ def test_invalid_input_on_every_route(
     requests = [
         one
         for operation in found
-        for one in hostile_requests(operation, examples_of(operation[2], schemas), seeded, 5 if is_quick else 80)
+        for one in hostile_requests(operation, list_examples(operation[2], schemas), seeded, 5 if is_quick else 80)
     ]
     beyond = ["/api/v1/" + quote(text.encode("utf-8", "replace"), safe="/") for text in TEXTS]
     requests += [(method.upper(), path, {}) for method in (*METHODS, "trace", "brew") for path in beyond]
@@ -138,7 +138,7 @@ def _flow(condition: Mapping[str, Any]) -> Request:
 
 
 def bombs() -> Sequence[Request]:
-    """Small requests that once cost much."""
+    """List small requests that once cost much."""
     csv = {"Content-Type": "text/csv"}
     lines = {"Content-Type": "application/x-ndjson"}
     header = ",".join(("customerId", *(f"c{number}" for number in range(48_000))))
@@ -205,7 +205,7 @@ def test_silent_and_slow_clients_in_large_numbers(
     *,
     is_quick: bool,
 ):
-    """2,100 connections without a key that say nothing, half a header, or a body that never comes."""
+    """2,100 connections without a key that send no byte, half a header, or a body that never ends."""
     number = 2_100
     begins = (
         b"",
@@ -256,7 +256,7 @@ def test_poison_in_the_topic(
     *,
     is_quick: bool,
 ):
-    """Any bytes: those that are no events become dead letters, and what lies between them is applied."""
+    """Bytes that are no events become dead letters, and the events between them are applied."""
     rounds = 1 if is_quick else 8
     noise = [seeded.randbytes(seeded.randrange(1, 3_000)) for _ in range(100 * rounds)]
     values = [*POISON * rounds, *noise]
@@ -320,7 +320,7 @@ def test_processes_killed_while_many_write(
     *,
     is_quick: bool,
 ):
-    """What was acknowledged is there, once, whoever was killed when; the neighbour's too."""
+    """Every acknowledged event is there, once, after any process was killed; the neighbour's too."""
     acknowledged = set[str]()
     is_over = False
 
@@ -365,7 +365,7 @@ def test_processes_killed_while_many_write(
 
 
 def kill_and_restart(stack: AttackedStack, victim: str) -> None:
-    """End a process with SIGKILL and start it again."""
+    """Kill a process with SIGKILL and start it again."""
     if victim == "worker":
         stack.worker.send(signal.SIGKILL)
         stack.worker.wait_dead()

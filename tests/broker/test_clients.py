@@ -1,4 +1,4 @@
-"""What a client does over its connections is not cut off, and its end is seen by somebody."""
+"""Calls of a client over its connections: a cancellation does not cut them off, and their end is awaited."""
 
 from __future__ import annotations
 

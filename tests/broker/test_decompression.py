@@ -1,4 +1,4 @@
-"""A compressed batch unpacks to what it holds, or one message stands for it; never to more memory than stated."""
+"""Decompression of batches, on bounded memory: a batch is unchanged, or one message replaces it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH_HEADER_BYTES = 61
 MIB = 1024 * 1024
 
 
-def batch_of(codec: str, values: list[bytes]) -> bytes:
+def make_batch(codec: str, values: list[bytes]) -> bytes:
     builder = DefaultRecordBatchBuilder(2, CODECS[codec], 0, -1, -1, -1, 1 << 30)
     for offset, value in enumerate(values):
         assert builder.append(offset, 1_000 + offset, b"k", value, [])
@@ -49,7 +49,7 @@ def read(fetched: bytes) -> list[Any]:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_batches_within_the_bound_are_unchanged(codec: str):
-    batches = [batch_of(codec, [b"one", b"", bytes(range(256)) * n]) for n in (1, 5_000)]
+    batches = [make_batch(codec, [b"one", b"", bytes(range(256)) * n]) for n in (1, 5_000)]
     fetched = b"".join(batches)
     plain, records = [], MemoryRecords(fetched)
     while records.has_next():
@@ -61,8 +61,8 @@ def test_batches_within_the_bound_are_unchanged(codec: str):
 
 @pytest.mark.parametrize("codec", PACKED)
 def test_one_message_replaces_a_batch_that_decompresses_to_too_much(codec: str):
-    bomb = batch_of(codec, [b"first", b"x" * MAX_UNPACKED_BYTES])
-    after = batch_of(codec, [b"after"])
+    bomb = make_batch(codec, [b"first", b"x" * MAX_UNPACKED_BYTES])
+    after = make_batch(codec, [b"after"])
     tracemalloc.start()
     try:
         stand_in, next_one = read(bomb + after)
@@ -81,17 +81,17 @@ def test_one_message_replaces_a_batch_that_decompresses_to_too_much(codec: str):
 @pytest.mark.parametrize("codec", PACKED)
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 50, b"garbage" * 100], ids=["empty", "zeros", "garbage"])
 def test_one_message_replaces_a_batch_that_cannot_be_decompressed(codec: str, damage: bytes):
-    whole = batch_of(codec, [b"x" * 1_000])
+    whole = make_batch(codec, [b"x" * 1_000])
     for payload in (damage, whole[BATCH_HEADER_BYTES:-5] + damage):
         (found,) = read(with_payload(whole, payload))
         assert isinstance(found.value, UnreadableBatch) or found.value == b"x" * 1_000
 
 
 def test_every_codec_is_bounded_at_any_ratio():
-    whole = batch_of("gzip", [b"x"])
+    whole = make_batch("gzip", [b"x"])
     members = zlib.compress(b"x" * (20 * MIB), wbits=31) * 2
     (found,) = read(with_payload(whole, members))
     assert isinstance(found.value, UnreadableBatch)
     frames = bytes(cramjam.zstd.compress(b"x" * (20 * MIB))) * 2
-    (found,) = read(with_payload(batch_of("zstd", [b"x"]), frames))
+    (found,) = read(with_payload(make_batch("zstd", [b"x"]), frames))
     assert isinstance(found.value, UnreadableBatch)

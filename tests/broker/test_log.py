@@ -1,4 +1,4 @@
-"""A look into a partition's log finds its true beginning and end, on both brokers."""
+"""Reads of a partition's log: its true beginning and end are found on both brokers."""
 
 from __future__ import annotations
 

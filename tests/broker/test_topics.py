@@ -1,4 +1,4 @@
-"""Topics exist before a worker joins, and the cluster tells who it is."""
+"""Topics exist before a worker joins, and the cluster's id is known."""
 
 from __future__ import annotations
 

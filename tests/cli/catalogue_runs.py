@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Runs:
-    """The command on a database of its own, with a tenant `t1`."""
+    """Runner of the command on a database of its own, with a tenant `t1`."""
 
     def __init__(self, settings: ClickHouseSettings, directory: Path) -> None:
         migrate(settings)

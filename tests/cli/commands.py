@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from rapport.embedded.stack import StackPorts
-from tests.embedded.toys import is_alive
+from tests.embedded.supervisor.toys import is_alive
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.processes import run_in_keeper
-from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,12 +25,12 @@ RAPPORT = [sys.executable, "-P", "-m", "rapport"]
 TIMEOUT_S = 150
 
 
-class Running:
+class RunningCommand:
     """A command that stays up.
 
     Args:
         process: The process.
-        log: Where its output goes.
+        log: File of its output.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -39,11 +39,11 @@ class Running:
 
     @property
     def output(self) -> str:
-        """What it has written so far."""
+        """Its output so far."""
         return self._log.read_text("utf-8", "replace")
 
     def wait_for(self, text: str, *, times: int = 1, seconds: float = 90.0) -> None:
-        """Wait until it has written something, or fail with what it has written instead."""
+        """Wait until its output holds a text, or fail with the output."""
 
         def has_come() -> bool:
             assert self.process.poll() is None, f"it ended before it wrote {text!r}:\n{self.output}"
@@ -52,11 +52,11 @@ class Running:
         wait_until(has_come, f"{text!r} in the output", seconds=seconds)
 
     def family(self) -> list[int]:
-        """The process ids of all it has started, and those have started."""
+        """List the process ids of its descendants."""
         return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
 
     def stop(self, number: int) -> int:
-        """Send a signal, wait for the end, check that nothing is left, and return the exit code."""
+        """Send a signal, wait for the end, check that no process is left, and return the exit code."""
         family = self.family()
         assert family
         self.process.send_signal(number)
@@ -66,7 +66,7 @@ class Running:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of a user who has set these variables and none of ours."""
+    """Return the environment of a user who has set these variables and none of ours."""
     ours = ("KAFKA_", "CLICKHOUSE_", "RAPPORT_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
 
@@ -85,7 +85,7 @@ def run(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.Comple
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str], cwd: Path) -> Iterator[Running]:
+def running(*arguments: str, env: Mapping[str, str], cwd: Path) -> Iterator[RunningCommand]:
     """Start a command that stays up, and kill it at the end unless it has ended."""
     log = cwd / f"{arguments[0]}.output"
     with log.open("wb") as output:
@@ -95,7 +95,7 @@ def running(*arguments: str, env: Mapping[str, str], cwd: Path) -> Iterator[Runn
             )
         )
     try:
-        yield Running(process, log)
+        yield RunningCommand(process, log)
     finally:
         process.kill()
         process.wait()

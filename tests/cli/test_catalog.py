@@ -1,4 +1,4 @@
-"""``rapport catalog`` applies, compares and writes out catalogues, whole or not at all."""
+"""``rapport catalog`` applies, compares and exports catalogues, whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue import load_catalogue
 from tests.cli.catalogue_runs import Runs
-from tests.fixtures.store import settings_of
+from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ decision-flows:
 
 @pytest.fixture
 def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Runs]:
-    runs = Runs(settings_of(clickhouse_url, database), tmp_path)
+    runs = Runs(make_database_settings(clickhouse_url, database), tmp_path)
     with closing(runs.store):
         yield runs
 

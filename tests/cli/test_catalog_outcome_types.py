@@ -13,7 +13,7 @@ from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.outcome_types import list_outcome_types
 from tests.cli.catalogue_runs import Runs
-from tests.fixtures.store import settings_of
+from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ outcome-types:
 
 @pytest.fixture
 def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Runs]:
-    runs = Runs(settings_of(clickhouse_url, database), tmp_path)
+    runs = Runs(make_database_settings(clickhouse_url, database), tmp_path)
     with closing(runs.store):
         yield runs
 

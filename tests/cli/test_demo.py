@@ -1,4 +1,4 @@
-"""``rapport demo``: exact totals from real purchases, a file that tells how to reach it, and nothing left behind."""
+"""``rapport demo``: exact totals from real purchases, an environment file, and no process left behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rapport.demo.findings import Findings, PeriodTotals, find_faults
 from rapport.demo.session import Demo, DemoData
 from rapport.embedded.stack import find_free_stack_ports, plan_stack
 from tests.cli.commands import environment, port_arguments, run, running
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def rapport(store: Store, clickhouse_url: str, tmp_path: Path) -> Callable[..., CompletedProcess[str]]:
-    """Runs the command on the store."""
+    """Provide a runner of the command on the store."""
     create_tenant(store, "acme")
     env = environment(CLICKHOUSE_URL=clickhouse_url, CLICKHOUSE_DATABASE=store.client.database)
     return lambda *arguments: run(*arguments, env=env, cwd=tmp_path)

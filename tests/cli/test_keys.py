@@ -1,4 +1,4 @@
-"""``rapport key`` and ``rapport tenant set``: what they change, and what they refuse."""
+"""``rapport key`` and ``rapport tenant set``: their changes and their refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.client import connect
 from rapport.storage.migrations import migrate
 from rapport.storage.tenants import load_tenants
-from tests.fixtures.store import settings_of
+from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ PEPPER = "a-pepper-of-the-tests"
 
 
 class Runs:
-    """The commands on a database of their own, with a tenant `t1`."""
+    """Runner of the commands on a database of their own, with a tenant `t1`."""
 
     def __init__(self, settings: ClickHouseSettings) -> None:
         migrate(settings)
@@ -44,7 +44,7 @@ class Runs:
 
 @pytest.fixture
 def run(clickhouse_url: str, database: str) -> Iterator[Runs]:
-    runs = Runs(settings_of(clickhouse_url, database))
+    runs = Runs(make_database_settings(clickhouse_url, database))
     with closing(runs.store):
         yield runs
 

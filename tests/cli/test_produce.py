@@ -1,4 +1,4 @@
-"""``rapport produce`` sends what is right, tells what is not, and says so with its exit code."""
+"""``rapport produce`` sends valid lines, reports the others, and fails by its exit code if there are any."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CSV = """cust_id,when,amount
 MAPPING = ["--set", "tenantId=t", "--set", "outcome=convert", "--map", "customerId=cust_id", "--map", "timestamp=when"]
 
 
-class Producing:
+class ProduceCommand:
     """The command, pointed at a topic of its own with one partition."""
 
     def __init__(self, broker: BrokerServer, cwd: Path) -> None:
@@ -54,12 +54,12 @@ class Producing:
 
 
 @pytest.fixture
-def produce(broker: BrokerServer, tmp_path: Path) -> Producing:
+def produce(broker: BrokerServer, tmp_path: Path) -> ProduceCommand:
     (tmp_path / "p.csv").write_text(CSV)
-    return Producing(broker, tmp_path)
+    return ProduceCommand(broker, tmp_path)
 
 
-def test_bad_lines_are_reported_and_the_rest_is_sent(produce: Producing):
+def test_bad_lines_are_reported_and_the_rest_is_sent(produce: ProduceCommand):
     done = produce("p.csv", *MAPPING, "--map", "conversionValue=amount")
     assert done.returncode == 1
     assert done.stderr.startswith("p.csv:3: missing_field: ")
@@ -70,14 +70,14 @@ def test_bad_lines_are_reported_and_the_rest_is_sent(produce: Producing):
     assert second["customerId"] == "8"
 
 
-def test_strict_stops_at_the_first_bad_line(produce: Producing):
+def test_strict_stops_at_the_first_bad_line(produce: ProduceCommand):
     done = produce("p.csv", *MAPPING, "--strict")
     assert done.returncode == 1
     assert "1 events sent" in done.stdout
     assert "stopped at the first" in done.stdout
 
 
-def test_events_are_sent_in_arrays(produce: Producing):
+def test_events_are_sent_in_arrays(produce: ProduceCommand):
     done = produce("--dataset", "synthetic", "--events", "250", "--batch", "100", "--seed", "5", "--tenant", "x")
     assert (done.returncode, done.stderr) == (0, "")
     arrays = [json.loads(value) for value in produce.read(3)]
@@ -85,7 +85,7 @@ def test_events_are_sent_in_arrays(produce: Producing):
     assert {event["tenantId"] for array in arrays for event in array} == {"x"}
 
 
-def test_a_data_set_without_a_registry_names_the_generator(produce: Producing, tmp_path: Path):
+def test_a_data_set_without_a_registry_names_the_generator(produce: ProduceCommand, tmp_path: Path):
     done = produce("--dataset", "open-bandit", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path))
     assert done.returncode == 1
     assert "obp==0.4.1" in done.stderr
@@ -105,7 +105,7 @@ def test_a_data_set_without_a_registry_names_the_generator(produce: Producing, t
         (("missing.csv",), 2, "does not exist"),
     ],
 )
-def test_impossible_commands_are_explained(produce: Producing, arguments: tuple[str, ...], code: int, says: str):
+def test_impossible_commands_are_explained(produce: ProduceCommand, arguments: tuple[str, ...], code: int, says: str):
     done = produce(*arguments)
     assert done.returncode == code
     assert says in done.stderr

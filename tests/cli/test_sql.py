@@ -1,4 +1,4 @@
-"""``rapport sql`` reads, in any format, and does nothing else."""
+"""``rapport sql`` reads, in any format, and cannot write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``rapport up``: one command starts everything, and nothing of it is left when it stops."""
+"""``rapport up``: one command starts everything, and no process of it is left when it stops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rapport.embedded.stack import StackPorts, find_free_stack_ports, plan_child
 from rapport.embedded.supervisor.errors import DataDirInUseError, StackError
 from rapport.embedded.supervisor.lock import DataDirLock
 from tests.cli.commands import environment, port_arguments, run, running
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def test_events_flow_and_their_summaries_outlive_the_stack(tmp_path: Path):
 
 
 def _assert_private(directory: Path, told: Mapping[str, str]) -> None:
-    """Others can neither read the files of a stack nor see a secret in the list of processes."""
+    """Check that others can neither read the files of a stack nor see a secret in the list of processes."""
     for path in (directory / "data", directory / "data" / "logs", directory / "data" / "clickhouse"):
         assert path.stat().st_mode & 0o077 == 0, path
     for name in ("data.env", "data/clickhouse-password", "data/api-key-pepper"):

@@ -1,4 +1,4 @@
-"""Stored and foreign text on a terminal: it is shown, never obeyed, whichever command prints it."""
+"""Stored and foreign text on a terminal: every command shows it without its control sequences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rapport.storage.client import connect
 from rapport.storage.migrations import migrate
 from rapport.storage.tenants import create_tenant
 from rapport.terminal import echo_row, make_console, visible
-from tests.fixtures.store import settings_of
+from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_console_shows_what_it_is_given(capsys: pytest.CaptureFixture[str]):
 def test_commands_show_stored_text_without_control_sequences(
     clickhouse_url: str, database: str, command: tuple[str, ...]
 ):
-    settings = settings_of(clickhouse_url, database)
+    settings = make_database_settings(clickhouse_url, database)
     migrate(settings)
     with closing(connect(settings)) as store:
         create_tenant(store, "t1", name=EVIL)
@@ -83,7 +83,7 @@ def test_commands_show_stored_text_without_control_sequences(
 
 
 def test_bad_lines_of_a_file_are_shown_without_control_sequences(clickhouse_url: str, database: str, tmp_path: Path):
-    settings = settings_of(clickhouse_url, database)
+    settings = make_database_settings(clickhouse_url, database)
     migrate(settings)
     with closing(connect(settings)) as store:
         create_tenant(store, "t1")

@@ -1,4 +1,4 @@
-"""The values of CDNOW's customers against pandas: without a package registry in reach these tests fail, and say so."""
+"""Values of CDNOW's customers compared with pandas. Without a package registry these tests fail, with a message."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def purchases(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def keep(store: Store, purchases: list[dict[str, Any]]) -> None:
-    """Bring purchases into the history, and from there into the summaries."""
+    """Write purchases into the history and the summaries."""
     events = pl.DataFrame(purchases).select(
         tenant_id="tenantId",
         customer_id="customerId",
@@ -60,7 +60,7 @@ def keep(store: Store, purchases: list[dict[str, Any]]) -> None:
 
 
 def work_out(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame:
-    """Scores and segments by customer, of the purchases themselves."""
+    """Compute scores and segments by customer from the purchases themselves."""
     table = pd.DataFrame(purchases)
     table["cents"] = (table["conversionValue"] * 100).round().astype("int64")
     table["at"] = pd.to_datetime(table["timestamp"])

@@ -1,4 +1,4 @@
-"""What a purchase, an impression and a click become."""
+"""Mapping of purchases, impressions and clicks to events."""
 
 from __future__ import annotations
 

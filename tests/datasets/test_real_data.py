@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Empty before the first test."""
+    """Provide a cache that is empty before the first test."""
     return tmp_path_factory.mktemp("wheels")
 
 
-def events_of(feed: Feed) -> list[dict[str, Any]]:
+def read_events(feed: Feed) -> list[dict[str, Any]]:
     entries = [entry for chunk in feed.chunks for entry in chunk.entries]
     assert len(entries) == feed.size
     return [json.loads(entry.value) for entry in entries if isinstance(entry, Message)]
 
 
 def test_cdnow_is_complete(cache: Path):
-    events = events_of(open_cdnow("demo", cache))
+    events = read_events(open_cdnow("demo", cache))
     assert len(events) == cdnow.TOTALS.events == 69_659
     assert len({event["customerId"] for event in events}) == cdnow.TOTALS.customers == 23_570
     dollars = sum((Decimal(str(event["conversionValue"])) for event in events), Decimal(0))
@@ -44,7 +44,7 @@ def test_cdnow_is_complete(cache: Path):
 
 
 def test_open_bandit_is_complete(cache: Path):
-    events = events_of(open_open_bandit("demo", cache))
+    events = read_events(open_open_bandit("demo", cache))
     outcomes = Counter(event["outcome"] for event in events)
     assert outcomes == {"impression": open_bandit.IMPRESSIONS, "click": open_bandit.CLICKS}
     assert len({event["idempotencyKey"] for event in events}) == len(events)

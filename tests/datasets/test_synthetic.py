@@ -1,4 +1,4 @@
-"""The generator: one seed is one stream, every event meets the contract, the numbers are those asked for."""
+"""The generator: one seed is one stream, every event meets the contract, the numbers are the requested ones."""
 
 from __future__ import annotations
 

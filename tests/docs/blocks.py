@@ -1,4 +1,4 @@
-"""Commands in documents: what they are, which statuses they promise, and what their answers look like."""
+"""Commands in documents: their text, the statuses they promise, and the shape of their answers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Block:
     """One block of commands.
 
     Attributes:
-        script: As it stands there.
-        answer: The JSON block that follows immediately: what the last answer looks like. Empty if there is none.
+        script: Its text.
+        answer: The JSON block that follows immediately: the shape of the last answer. Empty if there is none.
     """
 
     script: str
@@ -32,13 +32,13 @@ class Block:
 
     @property
     def statuses(self) -> list[int | None]:
-        """The status that each curl announces by ``# 409`` behind it; None: any success."""
+        """List the status that each curl announces by ``# 409`` behind it; None: any success."""
         found = [_STATUS.search(command) for command in self._curls]
         return [int(match.group(1)) if match else None for match in found]
 
     @property
     def requests(self) -> list[tuple[str, str]]:
-        """Method and path of each curl that asks Rapport's API."""
+        """List method and path of each curl to Rapport's API."""
         found = []
         for command in self._curls:
             if (path := _PATH.search(command)) is not None:
@@ -52,12 +52,12 @@ class Block:
 
 
 def bash_blocks(page: Path) -> list[Block]:
-    """The blocks of a page, in their order."""
+    """List the blocks of a page, in order."""
     return [Block(script, answer or "") for script, answer in _BLOCK.findall(page.read_text("utf-8"))]
 
 
 def last_json(text: str) -> Any:
-    """The last of several JSON values that stand one behind the other."""
+    """Parse the last of several consecutive JSON values."""
     decoder, value, position = json.JSONDecoder(), None, 0
     while position < len(text):
         value, position = decoder.raw_decode(text, position)
@@ -67,7 +67,7 @@ def last_json(text: str) -> Any:
 
 
 def differences(documented: object, actual: object, place: str = "$") -> Iterator[str]:
-    """Where an answer lacks a documented field or has another type there; null may stand for anything."""
+    """List the documented fields that an answer lacks or has with another type; null may stand for anything."""
     if documented is None or actual is None:
         return
     if isinstance(documented, dict) and isinstance(actual, dict):

@@ -1,4 +1,4 @@
-"""A gateway before the API that refuses requests, or loses answers, as it is told."""
+"""A gateway before the API that refuses requests or loses answers, as planned by a test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PASSED_ON: Final = ("x-api-key", "content-type", "x-min-position")
 
 @dataclass(slots=True)
 class Gateway:
-    """What goes on at the gateway.
+    """Plan and record of the gateway.
 
     Attributes:
-        url: Where it listens.
-        plan: What becomes of the next requests: a status it answers itself with ``Retry-After: 7``, or `LOST`; when the
-            plan is through, everything goes through.
-        bodies: What was sent.
-        queries: What was asked for.
+        url: Its URL.
+        plan: Handling of the next requests: a status it answers itself with ``Retry-After: 7``, or `LOST`; after the
+            plan, every request goes through.
+        bodies: Bodies of the requests.
+        queries: Query strings of the requests.
     """
 
     url: str = ""

@@ -23,17 +23,17 @@ OF_ITS_OWN: Final = "export CLICKHOUSE_DATABASE=elsewhere; rapport migrate"
 """For what would stop the demo's worker."""
 
 
-def blocks_of(page: Path) -> list[Block]:
+def list_blocks(page: Path) -> list[Block]:
     return [block for block in bash_blocks(page) if not NOT_HERE.search(block.script)]
 
 
-PAGES: Final = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if blocks_of(page)]
+PAGES: Final = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if list_blocks(page)]
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documented_commands_work(demo: RunningDemo, page: Path) -> None:
-    for block in blocks_of(page):
+    for block in list_blocks(page):
         prepared = OF_ITS_OWN if re.search("rapport topic (recreated|skip)", block.script) else ""
         done = demo.shell(f"{prepared}\n{block.script}")
         said = f"{block.script}\n{done.stdout}\n{done.stderr}"
@@ -49,7 +49,7 @@ def test_documented_commands_work(demo: RunningDemo, page: Path) -> None:
 
 def test_every_route_described_in_api_md_is_called_there(demo: RunningDemo) -> None:
     described = json.loads(demo.shell('curl -s "$RAPPORT_URL/docs/openapi.json"').stdout)
-    asked = {request for block in blocks_of(ROOT / "docs" / "api.md") for request in block.requests}
+    asked = {request for block in list_blocks(ROOT / "docs" / "api.md") for request in block.requests}
     for template, methods in described["paths"].items():
         path = re.compile(re.sub(r"\{\w+\}", r"[^/]+", template))
         for method, operation in methods.items():
@@ -59,7 +59,7 @@ def test_every_route_described_in_api_md_is_called_there(demo: RunningDemo) -> N
 
 def test_the_commands_of_the_readme_and_the_api_page_are_tested() -> None:
     assert {"README.md", "api.md", "events.md", "operations.md"} <= {page.name for page in PAGES}
-    assert sum(len(blocks_of(page)) for page in PAGES) >= 25
+    assert sum(len(list_blocks(page)) for page in PAGES) >= 25
 
 
 def test_an_undocumented_answer_is_noticed() -> None:

@@ -1,4 +1,4 @@
-"""Each customer of the demo is offered something, or a policy says why not, whatever a request says about them."""
+"""Customers of the demo: each is offered something, or a policy is the reason, for any request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BY_POLICY: Final = frozenset({"consent", "contact_policy"})
 
 
 def customers(demo: RunningDemo) -> Sequence[str]:
-    """All who have bought something, but for those that tests have made."""
+    """List all customers who have bought something, but for those that tests have made."""
     query = (
         "SELECT DISTINCT customer_id FROM interaction_history WHERE tenant_id = 'demo' AND offer_id = 'compact-discs'"
     )

@@ -1,4 +1,4 @@
-"""What the documents say is true: their queries run, their links lead somewhere, generated files are current."""
+"""The documents are true: their queries run, their links lead to pages, generated files are current."""
 
 from __future__ import annotations
 

@@ -24,7 +24,17 @@ from rapport.domain.events import (
     split_items,
 )
 from rapport.domain.rejections import Rejection, RejectionCode
-from tests.fixtures.events import CLICK, DECISION, FIELDS, decisions, extended, ids, interactions, json_values, text_of
+from tests.fixtures.events import (
+    CLICK,
+    DECISION,
+    FIELDS,
+    add_json_fields,
+    decisions,
+    ids,
+    interactions,
+    json_values,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +82,7 @@ def test_an_event_alone_and_in_an_array_are_the_same(event: Event):
 
 
 @LAW
-@given(texts=st.lists((interactions | decisions).map(encode_event) | json_values.map(text_of), max_size=4))
+@given(texts=st.lists((interactions | decisions).map(encode_event) | json_values.map(to_json), max_size=4))
 def test_an_array_decodes_to_the_events_of_its_items(texts: list[bytes]):
     found = decode_message(b"[" + b",".join(texts) + b"]")
     assert not isinstance(found, Rejection)
@@ -85,7 +95,7 @@ def test_unknown_fields_move_to_metadata_and_do_not_overwrite_it(
     event: InteractionRecorded, extra: Mapping[str, object]
 ):
     unknown = {name: value for name, value in extra.items() if name not in FIELDS}
-    found = decoded(extended(encode_event(event), unknown), InteractionRecorded)
+    found = decoded(add_json_fields(encode_event(event), unknown), InteractionRecorded)
     assert json.loads(bytes(found.metadata)) == unknown | json.loads(bytes(event.metadata))
     assert plain(found, "metadata") == plain(event, "metadata")
 
@@ -99,39 +109,39 @@ def test_unknown_fields_move_to_metadata_and_do_not_overwrite_it(
     ],
 )
 def test_unknown_fields_are_kept_when_the_producer_sends_no_metadata(metadata: dict[str, object]):
-    event = decoded(text_of({**CLICK, **metadata, "campaign": {"id": 7}}), InteractionRecorded)
+    event = decoded(to_json({**CLICK, **metadata, "campaign": {"id": 7}}), InteractionRecorded)
     assert json.loads(bytes(event.metadata)) == {"campaign": {"id": 7}}
 
 
 def test_unknown_fields_of_a_decision_end_up_in_the_decision():
-    event = decoded(text_of({**DECISION, "decision": {"offers": []}, "flow": "f1"}), DecisionMade)
+    event = decoded(to_json({**DECISION, "decision": {"offers": []}, "flow": "f1"}), DecisionMade)
     assert json.loads(bytes(event.decision)) == {"offers": [], "flow": "f1"}
 
 
 @pytest.mark.parametrize("decision", [5, "text", [1]])
 def test_a_decision_is_an_object(decision: object):
-    rejection = decode_event(text_of({**DECISION, "decision": decision}))
+    rejection = decode_event(to_json({**DECISION, "decision": decision}))
     assert isinstance(rejection, Rejection)
     assert rejection.code is RejectionCode.INVALID_FIELD
 
 
 def test_an_event_without_a_type_is_an_interaction():
-    assert decode_event(text_of(CLICK)) == decode_event(text_of({**CLICK, "type": "interaction.recorded.v1"}))
+    assert decode_event(to_json(CLICK)) == decode_event(to_json({**CLICK, "type": "interaction.recorded.v1"}))
 
 
 def test_free_form_fields_keep_their_text():
-    text = text_of(CLICK)[:-1] + b', "context" :  { "b": 1.00, "a": "\\u00fc"} }'
+    text = to_json(CLICK)[:-1] + b', "context" :  { "b": 1.00, "a": "\\u00fc"} }'
     assert bytes(decoded(text, InteractionRecorded).context) == b'{ "b": 1.00, "a": "\\u00fc"}'
 
 
 def test_content_of_exactly_the_allowed_size_is_accepted():
     content = {"a": "x" * (MAX_EVENT_BYTES - len('{"a": ""}'))}
-    assert len(bytes(decoded(text_of({**CLICK, "context": content}), InteractionRecorded).context)) == MAX_EVENT_BYTES
+    assert len(bytes(decoded(to_json({**CLICK, "context": content}), InteractionRecorded).context)) == MAX_EVENT_BYTES
 
 
 @pytest.mark.parametrize("value", [0, 0.000001, 7, MAX_CONVERSION_VALUE, -0.01, -MAX_CONVERSION_VALUE])
 def test_conversion_values_up_to_a_billion_either_way_are_accepted(value: float):
-    event = decoded(text_of({**CLICK, "conversionValue": value}), InteractionRecorded)
+    event = decoded(to_json({**CLICK, "conversionValue": value}), InteractionRecorded)
     assert event.conversion_value == value
 
 

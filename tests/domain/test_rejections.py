@@ -23,18 +23,18 @@ from rapport.domain.events import (
 )
 from rapport.domain.json_limits import MAX_DEPTH
 from rapport.domain.rejections import Rejection, RejectionCode
-from tests.fixtures.events import CLICK, DECISION, FIELDS, decisions, interactions, json_values, text_of
+from tests.fixtures.events import CLICK, DECISION, FIELDS, decisions, interactions, json_values, to_json
 
 LAW = settings(max_examples=100, deadline=None)
 NOW = 1_773_585_000_000
 
 
 def click_with(**fields: object) -> bytes:
-    return text_of({**CLICK, **fields})
+    return to_json({**CLICK, **fields})
 
 
 def without(fields: object, name: str) -> bytes:
-    return text_of({k: v for k, v in dict(fields).items() if k != name})
+    return to_json({k: v for k, v in dict(fields).items() if k != name})
 
 
 def read_wholly(value: bytes | None) -> list[Event | Rejection | int]:
@@ -63,13 +63,13 @@ def test_no_bytes_raise(value: bytes | None):
 @LAW
 @given(value=json_values)
 def test_no_json_raises(value: object):
-    read_wholly(text_of(value))
+    read_wholly(to_json(value))
 
 
 @LAW
 @given(fields=st.dictionaries(st.sampled_from(sorted(FIELDS)), json_values), event=interactions)
 def test_no_field_of_another_type_raises(fields: dict[str, object], event: InteractionRecorded):
-    read_wholly(text_of(json.loads(encode_event(event)) | fields))
+    read_wholly(to_json(json.loads(encode_event(event)) | fields))
 
 
 @LAW
@@ -247,7 +247,7 @@ def test_a_rejected_event_names_its_tenant(broken: dict[str, object]):
         (click_with(type="x"), "decision.made.v1"),
         (numbered("1e999"), "metadata.sums[1] cannot hold 1e999"),
         (click_with()[:-1] + b',"unknown":[-1e999]}', "metadata.unknown[0] cannot hold -1e999"),
-        (text_of(DECISION)[:-1] + b',"decision":{"n":1e999}}', "decision.n cannot hold 1e999"),
+        (to_json(DECISION)[:-1] + b',"decision":{"n":1e999}}', "decision.n cannot hold 1e999"),
     ],
 )
 def test_a_reason_names_the_field_or_what_would_have_been_right(item: bytes, named: str):

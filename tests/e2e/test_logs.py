@@ -1,11 +1,11 @@
-"""What the API logs: every request once, by its route, and nothing of what customers did or of keys."""
+"""Logs of the API: one line per request, by its route, without customers, contents or keys."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Final
 
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.fixtures.demo import RunningDemo

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,7 @@ class SeedClient:
         return body
 
     def respond(self, outcome: str, **more: object) -> Any:
-        """The tutorial's request: five required fields, two optional ones."""
+        """Send the tutorial's request: five required fields, two optional ones."""
         body = {
             "customerId": self.customer,
             "creativeId": "crv_email_a",
@@ -109,7 +109,7 @@ class SeedClient:
         return self.get("/interaction-summaries", customerId=self.customer, **query)
 
     def wait_for(self, count: int, **query: object) -> None:
-        """The documents promise no moment at which a response is seen; this client polls."""
+        """Poll until a response is seen, for which the documents promise no moment."""
         wait_until(lambda: self.history(**query)["pagination"]["total"] == count, f"{count} interactions", seconds=30)
 
 
@@ -120,7 +120,7 @@ def client(demo: RunningDemo) -> SeedClient:
 
 @pytest.fixture
 def shop(demo: RunningDemo) -> SeedClient:
-    """A tenant of its own with what the tutorial takes for granted: an offer with a creative on a channel."""
+    """Provide a tenant with the entities that the tutorial assumes: an offer with a creative on a channel."""
     tenant = f"shop-{uuid.uuid4().hex[:8]}"
     made = demo.shell(f"rapport tenant create {tenant} > /dev/null; rapport key create {tenant} --role admin")
     client = SeedClient(f"{demo.url}/api/v1", tenant, made.stdout.strip())
@@ -136,8 +136,8 @@ def shop(demo: RunningDemo) -> SeedClient:
     return client
 
 
-def messages_of(body: Mapping[str, Any]) -> set[str]:
-    """What an error says, in the tutorial's envelope and in the older one: parsers must accept both."""
+def list_messages(body: Mapping[str, Any]) -> set[str]:
+    """List an error's messages, from the tutorial's envelope or the older one: parsers must accept both."""
     return {body["error"]["message"], body["detail"]}
 
 
@@ -246,7 +246,7 @@ def test_summaries_are_as_documented(client: SeedClient):
 
 def test_errors_are_understood_in_both_documented_shapes(client: SeedClient):
     status, body = client.call("GET", "/interaction-summaries")
-    assert (status, messages_of(body)) == (400, {"customerId is required"})
+    assert (status, list_messages(body)) == (400, {"customerId is required"})
     assert body["title"]
     status, body = client.call("POST", "/respond", {"customerId": client.customer, "outcome": "click"})
     assert (status, body["error"]["code"], body["error"]["status"]) == (400, "VALIDATION_ERROR", 400)

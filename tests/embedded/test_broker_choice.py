@@ -1,4 +1,4 @@
-"""The pytest plugin that chooses the broker, in a pytest of its own."""
+"""The pytest plugin that chooses the broker, run in a pytest of its own."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.fixtures.kafka import BrokerServer
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    """Randomness of the test; printed, and set with RAPPORT_FAULT_SEED to run a failure again."""
+    """Provide the randomness of the test; its seed is printed, and set with RAPPORT_FAULT_SEED to repeat a failure."""
     seed = os.environ.get("RAPPORT_FAULT_SEED") or f"{request.node.name}-{uuid.uuid4().hex[:8]}"
     print(f"RAPPORT_FAULT_SEED={seed}")
     return random.Random(seed)
@@ -22,7 +22,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture
 def world(broker: BrokerServer, clickhouse_url: str, tmp_path: Path) -> Iterator[World]:
-    """A stream on the shared broker and ClickHouse."""
+    """Provide a stream on the shared broker and ClickHouse."""
     made = World(broker.bootstrap, clickhouse_url, f"w{uuid.uuid4().hex[:10]}", tmp_path)
     made.open()
     try:

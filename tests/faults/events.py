@@ -30,5 +30,5 @@ def make_events(rng: random.Random, count: int, *, tenant: str = "acme", custome
 
 
 def encode(event: dict[str, Any] | list[dict[str, Any]]) -> bytes:
-    """Write an event, or an array of them, as a producer would."""
+    """Encode an event, or an array of them, as a producer would."""
     return json.dumps(event).encode()

@@ -1,6 +1,6 @@
-"""A worker whose consumer loses a part of what it fetched, once per partition: what a bug upstream would do.
+"""A worker whose consumer loses a part of a fetch, once per partition, as a bug upstream could.
 
-With LEAK=all it loses a whole fetch, so that no later message tells of the hole.
+With LEAK=all it loses a whole fetch, so that no later message reveals the hole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOSES = slice(5, 25) if os.environ.get("LEAK") != "all" else slice(None)
 
 
 class LeakyConsumer(ProgressConsumer):
-    """Drops some messages of the second fetch of each partition."""
+    """Consumer that drops some messages of the second fetch of each partition."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the tables must hold, computed from the input in plain Python and nothing of the product."""
+"""Oracle: the expected tables, computed from the input in plain Python without any code of the product."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass
 class Oracle:
-    """Counts events one by one; a repeated idempotency key counts once.
+    """Counter of events one by one; a repeated idempotency key counts once.
 
     Events with equal times within one customer, offer, creative and channel must be added in the order of their log.
     """
@@ -82,12 +82,12 @@ class Oracle:
             value = Decimal(str(event.get("conversionValue") or 0))
             if outcome in POSITIVE or value < 0:
                 row.total_value += value
-            place = (event["timestamp"], len(self.history))
-            if place > row.last:
-                row.last = place
+            position = (event["timestamp"], len(self.history))
+            if position > row.last:
+                row.last = position
                 row.last_outcome = outcome
                 row.last_direction = "outbound" if outcome in IMPRESSIONS else "inbound"
 
     def table(self) -> dict[Key, tuple[Any, ...]]:
-        """Every summary row, by (tenant, customer, period type, period key, offer, creative, channel)."""
+        """Return every summary row, by (tenant, customer, period type, period key, offer, creative, channel)."""
         return {key: row.values() for key, row in self.rows.items()}

@@ -11,7 +11,7 @@ from rapport.embedded.supervisor.ports import LOOPBACK
 
 
 class CuttableProxy:
-    """Forwards a port to another one until it is cut; then it closes every connection and refuses new ones."""
+    """Proxy that forwards a port to another one until it is cut; then it closes and refuses every connection."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -23,7 +23,7 @@ class CuttableProxy:
 
     @property
     def address(self) -> str:
-        """Where clients connect."""
+        """Address for clients."""
         return f"{LOOPBACK}:{self.port}"
 
     def cut(self) -> None:
@@ -32,7 +32,7 @@ class CuttableProxy:
         asyncio.run_coroutine_threadsafe(self._close_all(), self._loop).result(10)
 
     def mend(self) -> None:
-        """Let connections through again."""
+        """Forward connections again."""
         self._is_cut = False
 
     def stop(self) -> None:
@@ -55,7 +55,7 @@ class CuttableProxy:
         await self._drain()
 
     async def _drain(self) -> None:
-        """Wait until nothing is being opened or forwarded, and every transport has told that it is closed."""
+        """Wait until no connection is being opened or forwarded, and every transport has reported its end."""
         while forwarding := asyncio.all_tasks() - {asyncio.current_task()}:
             await self._close_all()
             await asyncio.wait(forwarding, timeout=0.05)

@@ -1,4 +1,4 @@
-"""Kafka and ClickHouse that go away while clients write: what was acknowledged is in the history, once."""
+"""Outages of Kafka and ClickHouse while clients write: every acknowledged response is in the history, once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.fixtures.api import PEPPER
 from tests.fixtures.api_process import running_api_process
 from tests.fixtures.broker import choose_server
 from tests.fixtures.clickhouse import EndpointProcess
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 CLIENTS = 6
 KEYS = 150
@@ -32,7 +32,7 @@ KEYS = 150
 
 @dataclass
 class Client:
-    """Sends responses, each until it is acknowledged, and some of them again."""
+    """Client that sends responses, each until it is acknowledged, and some of them again."""
 
     url: str
     key: str

@@ -1,4 +1,4 @@
-"""A broker that is killed and restarted on the same log, while events flow. Only Apache Kafka keeps a log."""
+"""Restart of a killed broker on the same log, while events flow. Only Apache Kafka keeps a log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from tests.faults.events import make_events
 from tests.faults.world import World
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.kafka import BrokerServer
-from tests.fixtures.waiting import wait_until
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""ClickHouse's disk is full while events flow: batches are kept until there is space, and then nothing is missing."""
+"""Full disk of ClickHouse while events flow: batches are kept until there is space, and then no event is missing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.faults.events import make_events
 from tests.faults.world import World
 from tests.fixtures.clickhouse import EndpointProcess
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.kafka import BrokerServer
 from tests.fixtures.small_disk import small_disk
-from tests.fixtures.waiting import wait_until
 
 LARGEST_REMAINDER_BYTES = 3 << 20
 

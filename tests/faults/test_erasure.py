@@ -1,4 +1,4 @@
-"""An erasure is final: whatever workers do meanwhile, and however often the log is read."""
+"""Erasures under faults: workers and replays of the log bring no erased event back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rapport.storage.personal_data import ErasureScope
 from rapport.storage.tombstones import write_tombstones
 from tests.faults.events import encode, make_events
 from tests.faults.oracle import Oracle
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from tests.faults.world import World
@@ -32,7 +32,7 @@ def begin(world: World) -> Erasure:
 
 
 def finish(world: World, erasing: Erasure) -> None:
-    """Do the rest of the erasure, and forget the customer in the oracle, too."""
+    """Complete the erasure, and remove the customer from the oracle."""
     known_at = time.monotonic() + WORKERS_KNOW_AFTER_S
     wait_until(lambda: time.monotonic() > known_at, "every worker knows")
     assert finish_erasure(world.store, erasing).is_verified
@@ -46,7 +46,7 @@ def forget(oracle: Oracle) -> None:
 
 
 def produce_poison(world: World) -> None:
-    """Dead letters that name the customer, one of them in no JSON."""
+    """Produce dead letters that name the customer, one of them not in JSON."""
     broken = {"tenantId": "acme", "customerId": GONE, "outcome": "no such outcome", "idempotencyKey": "k"}
     world.produce_raw([(GONE.encode(), encode(broken), 0), (f"acme:{GONE}".encode(), b"\xff", 1)])
 

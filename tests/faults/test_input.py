@@ -1,4 +1,4 @@
-"""Whatever producers send, good events count once and bad ones are found in the dead letters."""
+"""Arbitrary input from producers: good events count once and bad ones are found in the dead letters."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_poison_between_good_events_is_found_in_the_dead_letters(world: World, r
         "SELECT partition, offset, item, length(value) FROM dead_letters FINAL", column_formats={}
     ).result_rows
     lengths = {row[:3]: row[3] for row in raw}
-    assert all(lengths[place] > 0 or code == "empty_value" for place, code in expected.items())
+    assert all(lengths[position] > 0 or code == "empty_value" for position, code in expected.items())
 
 
 def test_messages_nested_near_the_recursion_limit_become_dead_letters(world: World, rng: random.Random) -> None:
@@ -126,11 +126,11 @@ def test_messages_nested_near_the_recursion_limit_become_dead_letters(world: Wor
     ]
     world.start_worker()
     world.produce(good[:30])
-    places = world.produce_raw([(b"k", value, 0) for value in pairs])
+    positions = world.produce_raw([(b"k", value, 0) for value in pairs])
     world.produce(good[30:])
     world.wait_applied()
     world.verify()
-    assert world.dead_letters() == {(partition, offset, 0): "too_deep" for partition, offset in places}
+    assert world.dead_letters() == {(partition, offset, 0): "too_deep" for partition, offset in positions}
 
 
 def test_an_oversized_dead_letter_is_whole_in_the_table_and_cut_on_the_topic(world: World, rng: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""A worker that is killed anywhere in a journey loses nobody, and nothing is done twice."""
+"""Journeys under faults: a worker killed at any point loses no customer and repeats no step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rapport.domain.journeys.definition import Journey
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
 from rapport.storage.customers import find_customer
 from tests.faults.events import make_events
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Entity

@@ -1,4 +1,4 @@
-"""ClickHouse and Kafka that go away while events flow: batches are kept, nothing is lost, nothing counts twice."""
+"""Outages of ClickHouse and Kafka while events flow: batches are kept, no event is lost or counts twice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.faults.proxy import running_proxy
 from tests.faults.world import World
 from tests.fixtures.broker import choose_server
 from tests.fixtures.clickhouse import EndpointProcess
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.kafka import BrokerServer
-from tests.fixtures.waiting import wait_until
 
 
 def test_clickhouse_killed_in_the_middle_of_a_batch_loses_nothing(

@@ -1,4 +1,4 @@
-"""The place to start from is the recorded progress; what Faust or Kafka skips is read again."""
+"""Start positions: the recorded progress decides; messages that Faust or Kafka skips are read again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from tests.faults.events import make_events
 from tests.faults.world import World
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.processes import run_in_keeper
-from tests.fixtures.waiting import wait_until
 
 
 @pytest.mark.parametrize("path", ["lean", "stock"])

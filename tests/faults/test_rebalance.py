@@ -1,4 +1,4 @@
-"""Partitions that move between workers, and workers that come back from the dead, change no total."""
+"""Rebalances: partitions that move between workers, and zombie workers, change no total."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.events import make_events
 from tests.faults.world import World
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 
 @pytest.mark.slow

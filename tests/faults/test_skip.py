@@ -1,4 +1,4 @@
-"""A message that an operator names is skipped: it is a dead letter, unread, and an entry of the audit log."""
+"""Skipped messages: one that an operator names becomes a dead letter without being decoded, and an audit entry."""
 
 from __future__ import annotations
 

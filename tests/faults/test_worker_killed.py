@@ -1,4 +1,4 @@
-"""A worker that is killed anywhere leaves totals that the next one makes exact."""
+"""Killed workers: at any point, the next worker makes the totals exact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pipeline.faults import Step
 from tests.faults.events import make_events
 from tests.faults.world import World
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 
 def test_a_crash_between_history_and_summaries_changes_no_total(world: World, rng: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""One stream for a fault test: a topic, a database, workers to start and kill, and what must come of it."""
+"""One stream for a fault test: a topic, a database, workers to start and kill, and the expected results."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from rapport.storage.reconcile import reconcile
 from rapport.storage.tenants import create_tenant
 from tests.faults.events import encode
 from tests.faults.oracle import Oracle
+from tests.fixtures.deadlines import wait_until
 from tests.fixtures.processes import run_in_keeper
-from tests.fixtures.waiting import wait_until
 
 PARTITIONS = 3
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ class Worker:
 
     @property
     def output(self) -> str:
-        """What it has logged."""
+        """Its log so far."""
         return self._log.read_text("utf-8", "replace")
 
     @property
@@ -63,17 +63,17 @@ class Worker:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End the process with SIGKILL."""
         self.send(signal.SIGKILL)
         self._end()
 
     def stop(self) -> int:
-        """End it with SIGTERM and return its exit code."""
+        """End the process with SIGTERM and return its exit code."""
         self.send(signal.SIGTERM)
         return self._end()
 
     def wait_dead(self, seconds: float = 60.0) -> int:
-        """Wait until it has ended by itself."""
+        """Wait until the process has ended by itself."""
         wait_until(lambda: self.exit_code is not None, f"the worker dies\n{self.output[-3000:]}", seconds=seconds)
         return self._end()
 
@@ -91,7 +91,7 @@ class World:
         bootstrap: The broker, as workers reach it.
         clickhouse_url: The ClickHouse.
         name: Names the topic, the group and the database.
-        work_dir: Where the workers' logs go.
+        work_dir: Holds the workers' logs.
     """
 
     def __init__(self, bootstrap: str, clickhouse_url: str, name: str, work_dir: Path) -> None:
@@ -119,7 +119,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        """What the processes of this world are told."""
+        """Settings of the processes of this world."""
         return from_env(self.env)
 
     def open(self, tenants: Sequence[str] = ("acme",)) -> None:
@@ -169,7 +169,7 @@ class World:
     def produce_raw(
         self, messages: Sequence[tuple[bytes | None, bytes | None, int | None]], *, compression: str | None = None
     ) -> list[tuple[int, int]]:
-        """Send (key, value, partition) as they are; returns (partition, offset) of each."""
+        """Send (key, value, partition) unchanged; return (partition, offset) of each."""
         return run_in_keeper(lambda: asyncio.run(self._send(messages, compression)))
 
     async def _send(
@@ -186,13 +186,13 @@ class World:
             compression_type=compression,
         ) as producer:
             sent = [await producer.send(self.name, value, key=key, partition=p) for key, value, p in messages]
-            places = [(m.partition, m.offset) for m in [await future for future in sent]]
-        for partition, offset in places:
+            positions = [(m.partition, m.offset) for m in [await future for future in sent]]
+        for partition, offset in positions:
             self.produced[partition] = max(offset + 1, self.produced.get(partition, 0))
-        return places
+        return positions
 
     def read_dead_letter_topic(self) -> list[ConsumerRecord]:
-        """What is on the dead-letter topic."""
+        """Read the messages on the dead-letter topic."""
         return run_in_keeper(lambda: asyncio.run(self._read_dead_letter_topic()))
 
     async def _read_dead_letter_topic(self) -> list[ConsumerRecord]:
@@ -203,12 +203,12 @@ class World:
             return list((await consumer.getmany(place, timeout_ms=10_000)).get(place, []))
 
     def applied(self) -> dict[int, int]:
-        """The recorded progress by partition."""
+        """Return the recorded progress by partition."""
         rows = self.store.rows("status/sources")
         return {row["partition"]: row["next_offset"] for row in rows}
 
     def wait_applied(self, seconds: float = 90.0) -> None:
-        """Wait until everything that was produced has been applied; at once an error if no worker is left to do it."""
+        """Wait until everything that was produced has been applied; fail at once if no worker is left to do it."""
 
         def is_applied() -> bool:
             if self.applied() == self.produced:
@@ -222,11 +222,11 @@ class World:
             raise AssertionError(f"{error}: {self.applied()} of {self.produced}\n{self.tails()}") from error
 
     def tails(self) -> str:
-        """The last lines of every worker's log."""
+        """Return the last lines of every worker's log."""
         return "\n".join(f"--- worker {n}\n{w.output[-1500:]}" for n, w in enumerate(self.workers))
 
     def summaries(self) -> dict[tuple[str, ...], tuple[Any, ...]]:
-        """The summary rows of scope offer, shaped like the oracle's."""
+        """Read the summary rows of scope offer, shaped like the oracle's."""
         found = self.store.client.query(
             "SELECT tenant_id, customer_id, period_type, period_key, ifNull(offer_id, ''), ifNull(creative_id, ''), "
             "ifNull(channel_id, ''), impressions, positive, negative, neutral, converts, total_value, "
@@ -236,7 +236,7 @@ class World:
         return {row[:7]: row[7:] for row in found}
 
     def dead_letters(self) -> dict[tuple[int, int, int], str]:
-        """Reason codes by (partition, offset, item)."""
+        """Read the reason codes by (partition, offset, item)."""
         rows = self.store.client.query("SELECT partition, offset, item, code FROM dead_letters FINAL").result_rows
         return {row[:3]: row[3] for row in rows}
 

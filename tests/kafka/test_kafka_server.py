@@ -1,4 +1,4 @@
-"""The Apache Kafka that the broker and fault tests run on; collected with RAPPORT_TEST_BROKER=kafka only."""
+"""The Apache Kafka of the broker and fault tests; collected with RAPPORT_TEST_BROKER=kafka only."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def record(offset: int, value: bytes | None = b"{}") -> FetchedRecord:
     return FetchedRecord(offset, 0, None, value)
 
 
-def offsets_of(slices: Mapping[Partition, Sequence[Record]]) -> dict[Partition, list[int]]:
+def list_offsets(slices: Mapping[Partition, Sequence[Record]]) -> dict[Partition, list[int]]:
     return {partition: [record.offset for record in records] for partition, records in slices.items()}
 
 
@@ -28,7 +28,7 @@ def test_a_batch_keeps_the_messages_of_a_partition_in_the_order_they_were_taken(
     batch = Batch(generation=1)
     assert batch.take({P0: [record(0), record(1)], P1: [record(7)]}) == {}
     assert batch.take({P0: [record(2)]}) == {}
-    assert offsets_of(batch.slices) == {P0: [0, 1, 2], P1: [7]}
+    assert list_offsets(batch.slices) == {P0: [0, 1, 2], P1: [7]}
 
 
 def test_a_batch_counts_its_events_and_bytes():
@@ -43,8 +43,8 @@ def test_messages_beyond_the_limit_are_left_over(limits: dict[str, int]):
     batch = Batch(generation=1, **limits)
     left_over = batch.take({P0: [record(n) for n in range(5)], P1: [record(7)]})
     assert batch.is_full
-    assert offsets_of(batch.slices) == {P0: [0, 1, 2]}
-    assert offsets_of(left_over) == {P0: [3, 4], P1: [7]}
+    assert list_offsets(batch.slices) == {P0: [0, 1, 2]}
+    assert list_offsets(left_over) == {P0: [3, 4], P1: [7]}
     assert batch.take(left_over) == left_over
 
 
@@ -57,9 +57,9 @@ def test_repeatedly_taking_left_over_messages_loses_and_repeats_none(lengths: li
         batch = Batch(generation=1, max_events=limit)
         left_over = batch.take(left_over)
         assert batch.events <= limit
-        for partition, offsets in offsets_of(batch.slices).items():
+        for partition, offsets in list_offsets(batch.slices).items():
             taken.setdefault(partition, []).extend(offsets)
-    assert taken == {partition: offsets for partition, offsets in offsets_of(fetched).items() if offsets}
+    assert taken == {partition: offsets for partition, offsets in list_offsets(fetched).items() if offsets}
 
 
 def test_an_array_counts_one_event_for_each_idempotency_key():

@@ -23,7 +23,7 @@ from rapport.settings import Settings
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.stream import read_progress
 from rapport.storage.tenants import create_tenant, load_tenants
-from tests.fixtures.events import CLICK, text_of
+from tests.fixtures.events import CLICK, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 LOWER, HIGHER = Partition("interactions", 0), Partition("interactions", 1)
 
 
-class WorkerDied(BaseException):  # no error that a message causes, but the end of the process
-    """Ends a batch where a killed process would."""
+class WorkerDeath(BaseException):  # no error that a message causes, but the end of the process
+    """Raised where a killed process would end."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A database, and when the messages of the logs were received."""
+    """A database, and the times at which the messages of the logs were received."""
 
     store: Store
     now_ms: int
 
     def counted(self) -> list[str]:
-        """The sources whose event is in the history."""
+        """List the sources whose event is in the history."""
         return [row[0] for row in self.store.client.query("SELECT source FROM interactions FINAL").result_rows]
 
     def contacts(self) -> int:
-        """How many events the summaries hold."""
+        """Count the events in the summaries."""
         sql = "SELECT sum(positive) FROM interaction_summaries WHERE scope = 'offer' AND period_type = 'alltime'"
         return int(self.store.client.query(sql).result_rows[0][0])
 
@@ -73,11 +73,11 @@ def world(store: Store) -> World:
 
 
 class Worker:
-    """What a stream worker does with the first message of its partition, on the real engine.
+    """A stream worker that applies the first message of its partition, on the real engine.
 
     Args:
-        world: Where it works.
-        partition: Whose message, a click with the same idempotency key in each.
+        world: The database.
+        partition: Its partition; the message is a click with the same idempotency key in each.
         at: Called once, before or after the query or insert of that name.
     """
 
@@ -90,10 +90,10 @@ class Worker:
         self.source = name_source("cluster", *partition, 0)
 
     def apply(self, *, days_ago: int = 0) -> Mapping[Partition, int]:
-        """Read and apply the message once; from where it wants to read again."""
+        """Read and apply the message once; return the offset it rewinds to."""
         batch = Batch(generation=1)
         received_at_ms = self._world.now_ms - days_ago * DAY_MS
-        batch.take({self._partition: [FetchedRecord(0, received_at_ms, None, text_of(CLICK))]})
+        batch.take({self._partition: [FetchedRecord(0, received_at_ms, None, to_json(CLICK))]})
         return asyncio.run(self._apply(batch))
 
     async def _apply(self, batch: Batch) -> Mapping[Partition, int]:
@@ -184,7 +184,7 @@ def test_a_higher_worker_loses_to_a_lower_one_in_the_middle_of_its_batch(world: 
 def test_a_higher_worker_that_loses_between_two_reads_leaves_the_key_to_the_lower(world: World):
     higher = Worker(world, HIGHER)
     lower = Worker(world, LOWER, at=("after stream/claims", higher.apply))
-    with pytest.raises(WorkerDied):
+    with pytest.raises(WorkerDeath):
         Worker(world, HIGHER, at=("after insert/event_claims", _crash)).apply()
     if lower.apply():
         lower.apply()
@@ -192,7 +192,7 @@ def test_a_higher_worker_that_loses_between_two_reads_leaves_the_key_to_the_lowe
 
 
 def test_a_slow_worker_is_waited_for(world: World):
-    with pytest.raises(WorkerDied):
+    with pytest.raises(WorkerDeath):
         Worker(world, HIGHER, at=("after insert/event_claims", _crash)).apply()
     world.let_time_pass(minutes=10)
     lower = Worker(world, LOWER)
@@ -212,7 +212,7 @@ def test_a_worker_after_a_long_outage_reads_the_claims_again(world: World):
 
 
 def test_a_dead_worker_is_waited_for_until_the_claim_timeout(world: World):
-    with pytest.raises(WorkerDied):
+    with pytest.raises(WorkerDeath):
         Worker(world, HIGHER, at=("after insert/event_claims", _crash)).apply()
     lower = Worker(world, LOWER)
     assert lower.apply() == {LOWER: 0}
@@ -223,4 +223,4 @@ def test_a_dead_worker_is_waited_for_until_the_claim_timeout(world: World):
 
 
 def _crash() -> None:
-    raise WorkerDied
+    raise WorkerDeath

@@ -37,13 +37,13 @@ def records(offsets: Sequence[int]) -> list[FetchedRecord]:
     return [FetchedRecord(offset, 0, None, None) for offset in offsets]
 
 
-def continued(slices: dict[Partition, list[int]], next_offset: dict[Partition, int]) -> Continuation:
-    """What of some messages continues the progress, where the log need not be asked."""
+def continue_offsets(slices: dict[Partition, list[int]], next_offset: dict[Partition, int]) -> Continuation:
+    """Return the messages that continue the progress, in cases that need no query of the log."""
     fetched = {partition: records(offsets) for partition, offsets in slices.items()}
     return asyncio.run(continue_from(fetched, next_offset, NOWHERE))
 
 
-def offsets_of(continuation: Continuation | PreparedBatch) -> dict[Partition, list[int]]:
+def list_offsets(continuation: Continuation | PreparedBatch) -> dict[Partition, list[int]]:
     return {partition: [r.offset for r in kept] for partition, kept in continuation.slices.items()}
 
 
@@ -102,36 +102,36 @@ def test_repeated_and_older_messages_are_dropped(offsets: list[int], expected: i
 
 
 def test_messages_that_continue_the_progress_are_kept_unchanged():
-    continuation = continued({P0: [5, 6], P1: [0]}, {P0: 5, P1: 0})
-    assert offsets_of(continuation) == {P0: [5, 6], P1: [0]}
+    continuation = continue_offsets({P0: [5, 6], P1: [0]}, {P0: 5, P1: 0})
+    assert list_offsets(continuation) == {P0: [5, 6], P1: [0]}
     assert continuation.rewind == {}
 
 
 def test_messages_below_the_progress_are_cut_off():
-    continuation = continued({P0: [3, 4, 5, 6], P1: [0, 1]}, {P0: 5, P1: 2})
-    assert offsets_of(continuation) == {P0: [5, 6]}
+    continuation = continue_offsets({P0: [3, 4, 5, 6], P1: [0, 1]}, {P0: 5, P1: 2})
+    assert list_offsets(continuation) == {P0: [5, 6]}
     assert continuation.rewind == {}
 
 
 def test_a_partition_without_a_known_position_is_left_out():
-    assert continued({P0: [5], P1: [0]}, {P1: 0}) == continued({P1: [0]}, {P1: 0})
+    assert continue_offsets({P0: [5], P1: [0]}, {P1: 0}) == continue_offsets({P1: [0]}, {P1: 0})
 
 
 @pytest.mark.parametrize("fetched", [[5, 6, 6, 7], [5, 6, 7, 5, 6, 7], [4, 5, 5, 6, 7]])
 def test_a_repeated_message_is_kept_once(fetched: list[int]):
-    assert offsets_of(continued({P0: fetched}, {P0: 5})) == {P0: [5, 6, 7]}
+    assert list_offsets(continue_offsets({P0: fetched}, {P0: 5})) == {P0: [5, 6, 7]}
 
 
 def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: Store, monkeypatch: pytest.MonkeyPatch):
-    class Compacted:
-        """A log without the offset 5, as a transaction's marker or compaction leaves it."""
+    class CompactedLog:
+        """Log without the offset 5, as a transaction's marker or compaction leaves it."""
 
         async def find_first_at_or_after(self, _partition: Partition, offset: int) -> int:
             return max(offset, 6)
 
     @asynccontextmanager
-    async def open_compacted(_settings: KafkaSettings) -> AsyncIterator[Compacted]:
-        yield Compacted()
+    async def open_compacted(_settings: KafkaSettings) -> AsyncIterator[CompactedLog]:
+        yield CompactedLog()
 
     monkeypatch.setattr(continuity, "open_log", open_compacted)
     settings, metrics = Settings(), StreamMetrics()
@@ -144,7 +144,7 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     batch = Batch(generation=1)
     batch.take({P0: records([6, 7])})
     prepared = asyncio.run(preparer.prepare(batch, 0))
-    assert (offsets_of(prepared), prepared.rewind) == ({P0: [6, 7]}, {})
+    assert (list_offsets(prepared), prepared.rewind) == ({P0: [6, 7]}, {})
     assert Committer(settings, store, positions, privacy, metrics, make_kill_hook(""), _drop).is_next(prepared)
 
 

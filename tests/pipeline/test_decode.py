@@ -22,7 +22,7 @@ from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import name_source
 from rapport.storage.stream import write_interactions
 from tests.fixtures.contacts import ZONES
-from tests.fixtures.events import CLICK, DECISION, json_values, text_of
+from tests.fixtures.events import CLICK, DECISION, json_values, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def make_tenant_cache(tenants: Mapping[str, Tenant] = TENANTS) -> TenantCache:
 
 
 def record(value: object, offset: int = 0, *, at: int = NOW, key: bytes | None = b"acme:ann") -> FetchedRecord:
-    return FetchedRecord(offset, at, key, value if isinstance(value, bytes) else text_of(value))
+    return FetchedRecord(offset, at, key, value if isinstance(value, bytes) else to_json(value))
 
 
 def decoded(*records: FetchedRecord, tenant_cache: TenantCache | None = None) -> DecodedBatch:
@@ -116,7 +116,7 @@ def test_every_field_of_an_event_is_kept():
 @given(micros=st.integers(-(10**15), 10**15))
 def test_values_are_exact_to_six_decimals(micros: int):
     value = Decimal(micros) / 1_000_000
-    text = text_of({**CLICK, "outcome": "refund"})[:-1] + f',"conversionValue":{value:f}}}'.encode()
+    text = to_json({**CLICK, "outcome": "refund"})[:-1] + f',"conversionValue":{value:f}}}'.encode()
     assert decoded(record(text)).events["conversion_value"].item() == value
 
 
@@ -197,14 +197,14 @@ NOON_MS = 1_772_366_400_000
 SAME_AS_FULL = [
     json.dumps(FULL, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(),
     json.dumps({name: FULL[name] for name in reversed(FULL)}, indent=2).encode(),
-    text_of({**FULL, "conversionValue": 1.0, "context": {"c": {"y": True, "x": None}, "b": [1, 1e2, "é"], "a": 1.0}}),
-    text_of({**FULL, "offerId": None, "channelId": "", "outcomeDetails": None, "type": "interaction.recorded.v1"}),
-    text_of({name: value for name, value in FULL.items() if name != "metadata"} | FULL["metadata"]),
+    to_json({**FULL, "conversionValue": 1.0, "context": {"c": {"y": True, "x": None}, "b": [1, 1e2, "é"], "a": 1.0}}),
+    to_json({**FULL, "offerId": None, "channelId": "", "outcomeDetails": None, "type": "interaction.recorded.v1"}),
+    to_json({name: value for name, value in FULL.items() if name != "metadata"} | FULL["metadata"]),
     *(
-        text_of({**FULL, "timestamp": at})
+        to_json({**FULL, "timestamp": at})
         for at in ("2026-03-01T12:00:00.000+00:00", "2026-03-01T13:00:00+01:00", NOON_MS, float(NOON_MS))
     ),
-    text_of(FULL).replace(b"0.1}", b"1.0E-1}").replace(b'"a":', b'"\\u0061":'),
+    to_json(FULL).replace(b"0.1}", b"1.0E-1}").replace(b'"a":', b'"\\u0061":'),
 ]
 OTHER_THAN_FULL = [
     {**FULL, "timestamp": NOON_MS + 1},
@@ -226,7 +226,7 @@ def test_a_plain_event_in_another_serialisation_has_the_same_hash():
 
 def test_an_event_in_another_serialisation_has_the_same_hash():
     """AWS Powertools#638: a retry that serialises anew was taken for another request."""
-    texts = [text_of(FULL), *SAME_AS_FULL, *map(text_of, OTHER_THAN_FULL)]
+    texts = [to_json(FULL), *SAME_AS_FULL, *map(to_json, OTHER_THAN_FULL)]
     found = decoded(*[record(text, offset) for offset, text in enumerate(texts)])
     assert found.dead_letters == []
     hashes = found.events["payload_hash"].to_list()
@@ -251,16 +251,16 @@ FAULTS = [
     (b"\xff", RejectionCode.BAD_UTF8, ""),
     (b"{", RejectionCode.BAD_JSON, ""),
     (b"7", RejectionCode.NOT_AN_OBJECT, ""),
-    (text_of({"tenantId": "acme"}), RejectionCode.MISSING_FIELD, "acme"),
-    (text_of({**CLICK, "rank": 0}), RejectionCode.INVALID_FIELD, "acme"),
-    (text_of({**CLICK, "type": "x"}), RejectionCode.UNKNOWN_TYPE, "acme"),
-    (text_of({**CLICK, "timestamp": "x"}), RejectionCode.INVALID_TIMESTAMP, "acme"),
-    (text_of({**CLICK, "timestamp": NOW + 86_400_001}), RejectionCode.TIMESTAMP_OUT_OF_RANGE, "acme"),
-    (text_of({**DECISION, "timestamp": -1}), RejectionCode.TIMESTAMP_OUT_OF_RANGE, "acme"),
-    (text_of({**CLICK, "conversionValue": -1}), RejectionCode.INVALID_VALUE, "acme"),
-    (text_of({**CLICK, "tenantId": "nobody"}), RejectionCode.UNKNOWN_TENANT, "nobody"),
-    (text_of({**DECISION, "tenantId": "nobody"}), RejectionCode.UNKNOWN_TENANT, "nobody"),
-    (text_of({**CLICK, "outcome": "frown"}), RejectionCode.UNKNOWN_OUTCOME, "acme"),
+    (to_json({"tenantId": "acme"}), RejectionCode.MISSING_FIELD, "acme"),
+    (to_json({**CLICK, "rank": 0}), RejectionCode.INVALID_FIELD, "acme"),
+    (to_json({**CLICK, "type": "x"}), RejectionCode.UNKNOWN_TYPE, "acme"),
+    (to_json({**CLICK, "timestamp": "x"}), RejectionCode.INVALID_TIMESTAMP, "acme"),
+    (to_json({**CLICK, "timestamp": NOW + 86_400_001}), RejectionCode.TIMESTAMP_OUT_OF_RANGE, "acme"),
+    (to_json({**DECISION, "timestamp": -1}), RejectionCode.TIMESTAMP_OUT_OF_RANGE, "acme"),
+    (to_json({**CLICK, "conversionValue": -1}), RejectionCode.INVALID_VALUE, "acme"),
+    (to_json({**CLICK, "tenantId": "nobody"}), RejectionCode.UNKNOWN_TENANT, "nobody"),
+    (to_json({**DECISION, "tenantId": "nobody"}), RejectionCode.UNKNOWN_TENANT, "nobody"),
+    (to_json({**CLICK, "outcome": "frown"}), RejectionCode.UNKNOWN_OUTCOME, "acme"),
 ]
 
 
@@ -288,7 +288,7 @@ def test_a_bad_item_of_an_array_leaves_the_others_alone():
         (1, "missing_field"),
         (2, "unknown_outcome"),
     ]
-    assert found.dead_letters[0].value == text_of({"tenantId": "acme"})
+    assert found.dead_letters[0].value == to_json({"tenantId": "acme"})
 
 
 def test_the_reason_for_an_unknown_outcome_or_tenant_names_the_remedy():

@@ -46,111 +46,111 @@ class Event:
     tenant: str = "acme"
 
     @property
-    def place(self) -> EventPosition:
+    def position(self) -> EventPosition:
         return self.source, self.offset, self.item
 
     def row(self) -> tuple[object, ...]:
-        return self.tenant, self.customer, self.key, *self.place, self.payload, self.text, self.at_h * HOUR_MS
+        return self.tenant, self.customer, self.key, *self.position, self.payload, self.text, self.at_h * HOUR_MS
 
 
-def frame_of(events: Iterable[Event]) -> pl.DataFrame:
+def build_frame(events: Iterable[Event]) -> pl.DataFrame:
     return pl.DataFrame([event.row() for event in events], EVENTS, orient="row")
 
 
-def claimed(event: Event, *, yielded: bool = False, age_s: int = FRESH) -> tuple[object, ...]:
+def make_claim(event: Event, *, yielded: bool = False, age_s: int = FRESH) -> tuple[object, ...]:
     return *event.row(), int(yielded), age_s
 
 
-def others_of(
+def read_claims(
     *claims: tuple[object, ...],
     progress: Mapping[str, int] | None = None,
     accepted: Iterable[Event] = (),
     all_claims: Iterable[tuple[object, ...]] | None = None,
 ) -> StoredClaims:
-    def accepted_of(disputed: pl.DataFrame) -> set[EventPosition]:
+    def find_accepted(disputed: pl.DataFrame) -> set[EventPosition]:
         asked = set(disputed.select("tenant_id", "customer_id", "source", "offset").iter_rows())
-        return {e.place for e in accepted if (e.tenant, e.customer, e.source, e.offset) in asked}
+        return {e.position for e in accepted if (e.tenant, e.customer, e.source, e.offset) in asked}
 
     found = pl.DataFrame(claims, CLAIMS, orient="row") if claims else pl.DataFrame()
     return StoredClaims(
         found,
         read_again=lambda _: found if all_claims is None else pl.DataFrame(list(all_claims), CLAIMS, orient="row"),
         progress=lambda sources: {s: offset for s, offset in (progress or {}).items() if s in set(sources)},
-        accepted=accepted_of,
+        accepted=find_accepted,
     )
 
 
-def resolved(events: Iterable[Event], others: StoredClaims | None = None) -> Resolution:
-    return resolve(frame_of(events), others or others_of(), horizon_ms=HORIZON_MS, claim_timeout_s=CLAIM_TIMEOUT_S)
+def resolve_events(events: Iterable[Event], others: StoredClaims | None = None) -> Resolution:
+    return resolve(build_frame(events), others or read_claims(), horizon_ms=HORIZON_MS, claim_timeout_s=CLAIM_TIMEOUT_S)
 
 
-def places(frame: pl.DataFrame) -> list[EventPosition]:
+def list_positions(frame: pl.DataFrame) -> list[EventPosition]:
     return list(frame.select("source", "offset", "item").iter_rows()) if frame.width else []
 
 
 def test_events_with_different_keys_all_count():
-    resolution = resolved([Event("a", n, key=n) for n in range(3)])
-    assert places(resolution.accepted) == [("a", n, 0) for n in range(3)]
+    resolution = resolve_events([Event("a", n, key=n) for n in range(3)])
+    assert list_positions(resolution.accepted) == [("a", n, 0) for n in range(3)]
     assert (resolution.duplicates, resolution.conflicts, resolution.waiting) == (0, [], {})
 
 
 def test_an_empty_batch_resolves_to_nothing():
-    assert places(resolved([]).accepted) == []
+    assert list_positions(resolve_events([]).accepted) == []
 
 
 def test_of_repetitions_in_one_batch_the_first_counts():
     events = [Event("a", 0), Event("a", 0, item=1), Event("a", 1, key=2), Event("a", 2)]
-    resolution = resolved(events)
-    assert places(resolution.accepted) == [("a", 0, 0), ("a", 1, 0)]
+    resolution = resolve_events(events)
+    assert list_positions(resolution.accepted) == [("a", 0, 0), ("a", 1, 0)]
     assert resolution.duplicates == 2
-    assert places(resolution.losers) == []
+    assert list_positions(resolution.losers) == []
 
 
 @pytest.mark.parametrize("other", [Event("a", 1, customer="bob"), Event("a", 1, tenant="globex")])
 def test_the_same_key_of_two_customers_counts_twice(other: Event):
-    assert len(places(resolved([Event("a", 0), other]).accepted)) == 2
+    assert len(list_positions(resolve_events([Event("a", 0), other]).accepted)) == 2
 
 
 def test_an_earlier_message_of_the_same_source_counts_instead():
-    others = others_of(claimed(Event("a", 3), age_s=OLD))
-    resolution = resolved([Event("a", 7), Event("a", 8, key=2)], others)
-    assert places(resolution.accepted) == [("a", 8, 0)]
+    others = read_claims(make_claim(Event("a", 3), age_s=OLD))
+    resolution = resolve_events([Event("a", 7), Event("a", 8, key=2)], others)
+    assert list_positions(resolution.accepted) == [("a", 8, 0)]
     assert resolution.duplicates == 1
 
 
 def test_the_same_key_with_another_payload_is_a_conflict_and_no_duplicate():
-    resolution = resolved([Event("a", 0), Event("a", 1, payload=2), Event("a", 2)])
-    assert places(resolution.accepted) == [("a", 0, 0)]
+    resolution = resolve_events([Event("a", 0), Event("a", 1, payload=2), Event("a", 2)])
+    assert list_positions(resolution.accepted) == [("a", 0, 0)]
     assert resolution.conflicts == [("acme", "a", 1, 0)]
     assert resolution.duplicates == 1
 
 
 def test_a_claim_from_before_values_were_compared_is_a_repetition_by_its_text():
-    others = others_of(claimed(Event("a", 3, payload=7), age_s=OLD))
-    resolution = resolved([Event("a", 8, payload=1, text=7), Event("a", 9, payload=1, text=6)], others)
+    others = read_claims(make_claim(Event("a", 3, payload=7), age_s=OLD))
+    resolution = resolve_events([Event("a", 8, payload=1, text=7), Event("a", 9, payload=1, text=6)], others)
     assert (resolution.duplicates, resolution.conflicts) == (1, [("acme", "a", 9, 0)])
 
 
 def test_of_two_sources_in_one_batch_the_lower_wins_and_the_higher_is_marked():
-    resolution = resolved([Event("z", 0), Event("z", 1, key=2), Event("a", 5)])
-    assert places(resolution.accepted) == [("z", 1, 0), ("a", 5, 0)]
-    assert places(resolution.losers) == [("z", 0, 0)]
+    resolution = resolve_events([Event("z", 0), Event("z", 1, key=2), Event("a", 5)])
+    assert list_positions(resolution.accepted) == [("z", 1, 0), ("a", 5, 0)]
+    assert list_positions(resolution.losers) == [("z", 0, 0)]
     assert resolution.waiting == {}
 
 
 def test_a_higher_source_loses_to_the_claim_of_a_lower_one():
-    resolution = resolved([Event("z", 4)], others_of(claimed(Event("a", 9)), progress={"a": 3}))
-    assert places(resolution.accepted) == []
-    assert places(resolution.losers) == [("z", 4, 0)]
+    resolution = resolve_events([Event("z", 4)], read_claims(make_claim(Event("a", 9)), progress={"a": 3}))
+    assert list_positions(resolution.accepted) == []
+    assert list_positions(resolution.losers) == [("z", 4, 0)]
 
 
 def test_a_loser_to_a_claim_that_appeared_between_the_reads_is_marked():
     repeated = [Event("m", 1), Event("m", 2)]
-    mine = [claimed(event) for event in repeated]
-    others = others_of(claimed(Event("a", 0, key=9)), all_claims=[*mine, claimed(Event("a", 1))])
-    resolution = resolved(repeated, others)
-    assert places(resolution.accepted) == []
-    assert ("m", 1, 0) in places(resolution.losers)
+    mine = [make_claim(event) for event in repeated]
+    others = read_claims(make_claim(Event("a", 0, key=9)), all_claims=[*mine, make_claim(Event("a", 1))])
+    resolution = resolve_events(repeated, others)
+    assert list_positions(resolution.accepted) == []
+    assert ("m", 1, 0) in list_positions(resolution.losers)
 
 
 def test_a_lower_source_waits_for_a_higher_one_from_that_offset_on():
@@ -162,64 +162,64 @@ def test_a_lower_source_waits_for_a_higher_one_from_that_offset_on():
         Event("a", 7, key=4),
         Event("b", 9, key=9),
     ]
-    resolution = resolved(events, others_of(claimed(Event("z", 9)), progress={"z": 3}))
+    resolution = resolve_events(events, read_claims(make_claim(Event("z", 9)), progress={"z": 3}))
     assert resolution.waiting == {"a": 5}
-    assert places(resolution.accepted) == [("a", 4, 0), ("b", 9, 0)]
-    assert (resolution.duplicates, places(resolution.losers)) == (0, [])
+    assert list_positions(resolution.accepted) == [("a", 4, 0), ("b", 9, 0)]
+    assert (resolution.duplicates, list_positions(resolution.losers)) == (0, [])
 
 
 @pytest.mark.parametrize(
     ("others", "counts"),
     [
-        (others_of(claimed(Event("z", 9), yielded=True), progress={"z": 3}), True),
-        (others_of(claimed(Event("z", 9), yielded=True), progress={"z": 10}), True),
-        (others_of(claimed(Event("z", 9), age_s=61), progress={"z": 9}), True),
-        (others_of(claimed(Event("z", 9)), progress={"z": 10}), False),
-        (others_of(claimed(Event("z", 9), age_s=61), progress={"z": 10}), False),
-        (others_of(claimed(Event("z", 9)), progress={"z": 9}, accepted=[Event("z", 9)]), False),
-        (others_of(claimed(Event("z", 9), age_s=61), accepted=[Event("z", 9)]), False),
+        (read_claims(make_claim(Event("z", 9), yielded=True), progress={"z": 3}), True),
+        (read_claims(make_claim(Event("z", 9), yielded=True), progress={"z": 10}), True),
+        (read_claims(make_claim(Event("z", 9), age_s=61), progress={"z": 9}), True),
+        (read_claims(make_claim(Event("z", 9)), progress={"z": 10}), False),
+        (read_claims(make_claim(Event("z", 9), age_s=61), progress={"z": 10}), False),
+        (read_claims(make_claim(Event("z", 9)), progress={"z": 9}, accepted=[Event("z", 9)]), False),
+        (read_claims(make_claim(Event("z", 9), age_s=61), accepted=[Event("z", 9)]), False),
     ],
 )
 def test_waiting_ends_when_the_higher_source_has_decided_or_is_abandoned(others: StoredClaims, counts: bool):  # noqa: FBT001
-    resolution = resolved([Event("a", 4)], others)
-    assert (len(places(resolution.accepted)), resolution.duplicates) == ((1, 0) if counts else (0, 1))
+    resolution = resolve_events([Event("a", 4)], others)
+    assert (len(list_positions(resolution.accepted)), resolution.duplicates) == ((1, 0) if counts else (0, 1))
     assert resolution.waiting == {}
 
 
 def test_events_accepted_before_a_crash_are_accepted_again():
-    others = others_of(claimed(Event("a", 9)), accepted=[Event("z", 4)])
-    resolution = resolved([Event("z", 4)], others)
-    assert places(resolution.accepted) == [("z", 4, 0)]
+    others = read_claims(make_claim(Event("a", 9)), accepted=[Event("z", 4)])
+    resolution = resolve_events([Event("z", 4)], others)
+    assert list_positions(resolution.accepted) == [("z", 4, 0)]
 
 
 def test_an_accepted_item_does_not_accept_another_item_of_its_message():
-    others = others_of(claimed(Event("a", 9, key=2)), accepted=[Event("z", 4)])
-    resolution = resolved([Event("z", 4), Event("z", 4, item=1, key=2)], others)
-    assert places(resolution.accepted) == [("z", 4, 0)]
+    others = read_claims(make_claim(Event("a", 9, key=2)), accepted=[Event("z", 4)])
+    resolution = resolve_events([Event("z", 4), Event("z", 4, item=1, key=2)], others)
+    assert list_positions(resolution.accepted) == [("z", 4, 0)]
 
 
 @pytest.mark.parametrize(("hours", "counts"), [(168, False), (169, True)])
 @pytest.mark.parametrize("source", ["a", "m", "z"])
 def test_repetitions_further_apart_than_the_horizon_count_again(source: str, hours: int, counts: bool):  # noqa: FBT001
-    others = others_of(claimed(Event(source, 1), age_s=OLD), progress={"a": 2, "z": 2})
-    resolution = resolved([Event("m", 7, at_h=hours)], others)
-    assert len(places(resolution.accepted)) == counts
+    others = read_claims(make_claim(Event(source, 1), age_s=OLD), progress={"a": 2, "z": 2})
+    resolution = resolve_events([Event("m", 7, at_h=hours)], others)
+    assert len(list_positions(resolution.accepted)) == counts
 
 
 def test_the_horizon_also_applies_within_a_batch():
-    resolution = resolved([Event("m", n, at_h=hours) for n, hours in enumerate((0, 168, 400))])
-    assert places(resolution.accepted) == [("m", 0, 0), ("m", 2, 0)]
+    resolution = resolve_events([Event("m", n, at_h=hours) for n, hours in enumerate((0, 168, 400))])
+    assert list_positions(resolution.accepted) == [("m", 0, 0), ("m", 2, 0)]
 
 
 def test_accepted_events_keep_the_order_of_their_logs():
     events = [Event("a", n // 2, item=n % 2, key=n % 7) for n in range(20)]
-    assert places(resolved(events).accepted) == [event.place for event in events[:7]]
+    assert list_positions(resolve_events(events).accepted) == [event.position for event in events[:7]]
 
 
 def test_an_accepted_event_of_a_higher_source_wins_despite_its_disputed_events():
-    others = others_of(claimed(Event("z", 3), age_s=OLD), progress={"z": 10}, accepted=[Event("z", 3)])
-    resolution = resolved([Event("a", 7), Event("z", 10, key=2), Event("z", 11, key=2)], others)
-    assert places(resolution.accepted) == [("z", 10, 0)]
+    others = read_claims(make_claim(Event("z", 3), age_s=OLD), progress={"z": 10}, accepted=[Event("z", 3)])
+    resolution = resolve_events([Event("a", 7), Event("z", 10, key=2), Event("z", 11, key=2)], others)
+    assert list_positions(resolution.accepted) == [("z", 10, 0)]
     assert resolution.waiting == {}
 
 
@@ -229,7 +229,7 @@ def test_an_accepted_event_of_a_higher_source_wins_despite_its_disputed_events()
 
 @dataclass(slots=True)
 class World:
-    """The tables and the logs. Each event of the logs is one message."""
+    """Tables and logs. Each event of the logs is one message."""
 
     logs: Mapping[str, list[Event]]
     owner: dict[str, int]
@@ -252,7 +252,7 @@ class World:
         self.running.pop(heir, None)  # a rebalance: it starts anew with what it owns now
         for source, owner in self.owner.items():
             if owner in (worker, heir):
-                self.undecided -= {place for place in self.undecided if place[0] == source}
+                self.undecided -= {position for position in self.undecided if position[0] == source}
                 self.owner[source] = heir
 
     def apply_batch(self, sizes: Mapping[str, int]) -> Iterator[None]:
@@ -260,33 +260,33 @@ class World:
         batch = [event for source, start in first.items() for event in self.logs[source][start:][: sizes[source]]]
         if not batch:
             return
-        self.claims |= {event.place: event for event in batch}
-        self.undecided |= {event.place for event in batch}
+        self.claims |= {event.position: event for event in batch}
+        self.undecided |= {event.position for event in batch}
         yield
         own_keys = {(event.source, event.key) for event in batch}
 
-        def claims_of(events: Iterable[Event]) -> list[tuple[object, ...]]:
-            age = {e.place: FRESH if e.place in self.undecided else OLD for e in events}
-            return [claimed(e, yielded=e.place in self.losers, age_s=age[e.place]) for e in events]
+        def list_claims(events: Iterable[Event]) -> list[tuple[object, ...]]:
+            age = {e.position: FRESH if e.position in self.undecided else OLD for e in events}
+            return [make_claim(e, yielded=e.position in self.losers, age_s=age[e.position]) for e in events]
 
         found = [
             e for e in self.claims.values() if (e.source, e.key) not in own_keys or e.offset < first.get(e.source, 0)
         ]
-        read_first = claims_of(found)
+        read_first = list_claims(found)
         yield
-        others = others_of(
+        others = read_claims(
             *read_first,
             progress=self.progress.copy(),
             accepted=set(self.accepted),
-            all_claims=claims_of(list(self.claims.values())),
+            all_claims=list_claims(list(self.claims.values())),
         )
-        resolution = resolved(batch, others)
-        self.losers |= set(places(resolution.losers))
+        resolution = resolve_events(batch, others)
+        self.losers |= set(list_positions(resolution.losers))
         yield
-        by_place = {event.place: event for event in batch}
-        self.accepted |= Counter(by_place[place] for place in places(resolution.accepted))
+        by_position = {event.position: event for event in batch}
+        self.accepted |= Counter(by_position[position] for position in list_positions(resolution.accepted))
         yield
-        self.undecided -= set(by_place)
+        self.undecided -= set(by_position)
         for source, start in first.items():
             done = [event for event in batch if event.source == source]
             self.progress[source] = resolution.waiting.get(source, start + len(done))

@@ -53,8 +53,8 @@ def source_named(name: str) -> Source:
     return Source("cluster", "interactions", 0, name, xxh3_64_hexdigest(name.encode())[:9])
 
 
-def frame_of(contacts: Iterable[Contact]) -> pl.DataFrame:
-    """Contacts as decoded events; a value of zero is left out, as a producer may."""
+def build_frame(contacts: Iterable[Contact]) -> pl.DataFrame:
+    """Build decoded events from contacts; a value of zero is left out, as a producer may."""
     rows = [
         {
             **{name: getattr(c, name) for name in EVENT_SCHEMA if hasattr(c, name)},
@@ -80,7 +80,7 @@ def frame_of(contacts: Iterable[Contact]) -> pl.DataFrame:
     return pl.DataFrame(rows, {**EVENT_SCHEMA, "conversion_value": pl.Decimal(18, 6), "local_date": pl.Date})
 
 
-def rows_of(frame: pl.DataFrame) -> Rows:
+def to_summary_rows(frame: pl.DataFrame) -> Rows:
     rows = {
         SummaryKey(*(row[name] for name in KEYS)): Summary(**{name: row[name] for name in VALUES})
         for row in frame.iter_rows(named=True)
@@ -89,7 +89,7 @@ def rows_of(frame: pl.DataFrame) -> Rows:
     return rows
 
 
-def state_of(rows: Mapping[SummaryKey, Summary]) -> pl.DataFrame:
+def to_state_frame(rows: Mapping[SummaryKey, Summary]) -> pl.DataFrame:
     named = [
         {name: getattr(key, name) for name in KEYS} | {name: getattr(row, name) for name in VALUES}
         for key, row in rows.items()
@@ -98,7 +98,7 @@ def state_of(rows: Mapping[SummaryKey, Summary]) -> pl.DataFrame:
 
 
 def fold_frames(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> Rows:
-    return rows_of(fold_batch(state_of(state), select_contacts(frame_of(contacts))))
+    return to_summary_rows(fold_batch(to_state_frame(state), select_contacts(build_frame(contacts))))
 
 
 @LAW
@@ -150,35 +150,35 @@ def test_the_fold_does_not_depend_on_batch_boundaries(log: Messages, data: st.Da
 def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messages], data: st.DataObject):
     store.client.command("TRUNCATE TABLE interactions")
     contacts = flat([*logs[0], *logs[1]])
-    write_interactions(store, frame_of(contacts))
+    write_interactions(store, build_frame(contacts))
     again = data.draw(st.lists(st.sampled_from(contacts), max_size=5)) if contacts else []
-    write_interactions(store, frame_of(again))  # a crash wrote some of them twice
+    write_interactions(store, build_frame(again))  # a crash wrote some of them twice
     from_history = pl.DataFrame(store.client.query_arrow(FROM_HISTORY, use_strings=True))
-    assert rows_of(from_history) == fold({}, contacts) == fold_frames({}, contacts)
+    assert to_summary_rows(from_history) == fold({}, contacts) == fold_frames({}, contacts)
 
 
 @ON_THE_ENGINE
 @given(logs=log_pairs)
 def test_folded_rows_survive_a_round_trip_through_the_store(store: Store, logs: list[Messages]):
     store.client.command("TRUNCATE TABLE interaction_summary_state")
-    frame = select_contacts(frame_of(flat([*logs[0], *logs[1]])))
+    frame = select_contacts(build_frame(flat([*logs[0], *logs[1]])))
     folded = fold_batch(pl.DataFrame(), frame)
     write_summaries(store, folded)
     periods = list_period_keys(frame["local_date"].unique())["period_key"].unique()
     found = read_summary_state(store, frame, periods)
-    assert rows_of(found) == rows_of(folded)
+    assert to_summary_rows(found) == to_summary_rows(folded)
     assert fold_batch(found, frame).is_empty()
 
 
 def test_no_contacts_change_no_rows():
-    state = state_of({})
-    for empty in (frame_of([]), select_contacts(frame_of([]))):
+    state = to_state_frame({})
+    for empty in (build_frame([]), select_contacts(build_frame([]))):
         assert fold_batch(state, empty).schema == STATE_SCHEMA
         assert fold_batch(pl.DataFrame(), empty).is_empty()
 
 
 def test_recommendations_are_not_contacts():
-    frame = frame_of([]).clear(3).with_columns(category=pl.Series(["recommendation", "response", "impression"]))
+    frame = build_frame([]).clear(3).with_columns(category=pl.Series(["recommendation", "response", "impression"]))
     assert select_contacts(frame)["category"].to_list() == ["response", "impression"]
 
 

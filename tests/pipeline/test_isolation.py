@@ -1,4 +1,4 @@
-"""Whatever a message is, and whatever it causes, the messages around it count, and it is found in the dead letters."""
+"""Isolation: the messages around a poison message count, and it is found in the dead letters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rapport.settings import Settings
 from rapport.storage.errors import TerminalStorageError
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tenants import create_tenant, load_tenants
-from tests.fixtures.events import CLICK, json_values, text_of
+from tests.fixtures.events import CLICK, json_values, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ CORPUS = [
     b'{"tenantId": 1e999}',
     b"[" + b"9" * 5_000 + b"]",
     *[
-        text_of({**CLICK, "idempotencyKey": "same"})[:-1] + b',"metadata":{"n":%d,"d":%b}}' % (n, value)
+        to_json({**CLICK, "idempotencyKey": "same"})[:-1] + b',"metadata":{"n":%d,"d":%b}}' % (n, value)
         for n, value in enumerate((DEEP, DEEP, b"1e999", b"1" * 5_000, b'"\\ud800"', b"[" * 64 + b"]" * 64))
     ],
     b'[{"tenantId":"acme"},' + DEEP + b"]",
@@ -91,7 +91,7 @@ class Stream:
     def click(self, customer: str, **fields: Any) -> None:
         """Append a click that counts."""
         key = f"{self.number}-{len(self.log)}"
-        self.log.append(text_of({**CLICK, "customerId": f"{customer}-{self.number}", "idempotencyKey": key, **fields}))
+        self.log.append(to_json({**CLICK, "customerId": f"{customer}-{self.number}", "idempotencyKey": key, **fields}))
 
     def apply_all(self, batch_size: int = 1_000) -> None:
         """Apply the log as a worker does: from the recorded progress on, until its end."""
@@ -111,7 +111,7 @@ class Stream:
                 raise errors[0]
 
     def clicks(self) -> dict[str, int]:
-        """What the summaries count, by customer."""
+        """Read the counts of the summaries, by customer."""
         sql = (
             "SELECT customer_id, sum(positive) FROM interaction_summaries "
             "WHERE scope = 'offer' AND period_type = 'alltime' AND endsWith(customer_id, {end:String}) GROUP BY 1"
@@ -127,7 +127,7 @@ class Stream:
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-@given(poison=st.lists(st.binary() | json_values.map(text_of), min_size=8, max_size=48))
+@given(poison=st.lists(st.binary() | json_values.map(to_json), min_size=8, max_size=48))
 @example(poison=CORPUS)
 def test_messages_next_to_arbitrary_bytes_are_applied(store: Store, poison: list[bytes]):
     if "acme" not in load_tenants(store):
@@ -147,7 +147,7 @@ def test_messages_next_to_arbitrary_bytes_are_applied(store: Store, poison: list
 
 
 def fail_for_boom(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> None:
-    """Have a function of the worker raise when it comes to customer `boom`."""
+    """Make a function of the worker raise for the customer `boom`."""
     original = getattr(module, name)
 
     def raising(*arguments: Any, **options: Any) -> Any:
@@ -245,7 +245,7 @@ def test_a_conflict_within_an_array_is_shown_with_its_own_text(store: Store):
     create_tenant(store, "acme")
     stream = Stream(store)
     one, other = ({**CLICK, "idempotencyKey": "k", "metadata": {"n": n}} for n in (1, 2))
-    stream.log.append(b"[ " + text_of(one) + b" , " + text_of(other) + b" ]")
+    stream.log.append(b"[ " + to_json(one) + b" , " + to_json(other) + b" ]")
     stream.apply_all()
     (letter,) = stream.letters
     assert (letter.code, letter.item, json.loads(letter.value)) == ("idempotency_conflict", 1, other)

@@ -1,4 +1,4 @@
-"""The journeys of a worker cost nothing until a tenant has one."""
+"""The journey job: it loads the decision engine only once a tenant has a journey."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(json.dumps([name for name in sys.modules if name.startswith("rapport.domai
 
 
 class RunnerDouble:
-    """Counts what a runner is asked to do."""
+    """Counter of the calls of a runner."""
 
     def __init__(self) -> None:
         self.runs, self.noted = 0, list[AppliedRange]()

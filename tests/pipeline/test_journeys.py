@@ -1,4 +1,4 @@
-"""Journeys by a clock that the test sets: who enters, what happens to them when, and that it happens once."""
+"""Journeys by a clock that the test sets: enrolments, due steps, and that each step runs once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ STEPS: Final = [WELCOME[0], WELCOME[1], {**WELCOME[2], "config": {"storeResultAs
 
 
 class World:
-    """A store with a tenant, runners on it, and what they have sent."""
+    """A store with a tenant, runners on it, and the messages they have sent."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.now_ms, self.recorded = store, NOW, 0
@@ -387,8 +387,8 @@ def test_an_impossible_step_ends_its_enrolment_and_delays_no_other(world: World)
     assert (world.state(), world.sent) == ([("failed", "hello")], [])
 
 
-def break_decisions_of(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list[str]:
-    """Have decisions about some customers fail in a way that nobody foresaw; all decisions, as they come."""
+def break_decisions(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list[str]:
+    """Make decisions about some customers fail in an unforeseen way; return the list that collects all decisions."""
     asked: list[str] = []
 
     def decide(store: Store, known: Any, customer_id: str, *rest: Any) -> Any:
@@ -404,7 +404,7 @@ def break_decisions_of(monkeypatch: pytest.MonkeyPatch, *customers: str) -> list
 def test_an_unexpected_failure_of_a_step_is_reported_and_the_step_postponed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    asked = break_decisions_of(monkeypatch, "ann")
+    asked = break_decisions(monkeypatch, "ann")
     world.journey(*STEPS[2:])
     world.happen("ann", "bob", outcome="convert")
     world.look()
@@ -439,7 +439,7 @@ def test_a_tenant_with_failing_or_many_enrolments_delays_no_other(world: World, 
     world.now_ms += DAY
     made = [enrol(compile_journey(journey, 1), f"enr{name}", name, {}, world.now_ms) for name in ("x", "y")]
     append_enrolments(world.store, [TenantEnrolment("small", one) for one in made])
-    asked = break_decisions_of(monkeypatch, *crowd)
+    asked = break_decisions(monkeypatch, *crowd)
     world.look()
     assert sorted(asked)[-2:] == ["x", "y"]
     assert len(asked) == 6

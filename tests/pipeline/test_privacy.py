@@ -1,4 +1,4 @@
-"""Erased customers leave no trace in what a worker writes; those who do not want it leave counts only."""
+"""Privacy in the worker: erased customers leave no rows, and uncollected ones leave counts only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rapport.settings import Settings
 from rapport.storage.reconcile import reconcile
 from rapport.storage.tenants import create_tenant, load_tenants
 from rapport.storage.tombstones import read_tombstones, write_tombstones
-from tests.fixtures.events import CLICK, DECISION, text_of
+from tests.fixtures.events import CLICK, DECISION, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,22 +77,22 @@ class Worker:
         )
 
     def close(self) -> None:
-        """End its event loop."""
+        """Close its event loop."""
         self.runner.close()
 
     def on_step(self, step: Step) -> None:
-        """What the worker calls after each step."""
+        """Run `at_step` after its step."""
         self.at_step(step)
 
     def apply(self, *messages: tuple[int, object]) -> None:
-        """Apply a batch of messages: when the broker received each, and its value."""
+        """Apply a batch of messages, each a receipt time and a value."""
         self.runner.run(self._apply(messages))
 
     async def _apply(self, messages: Sequence[tuple[int, object]]) -> None:
         errors: list[BaseException] = []
         batch = Batch(generation=1)
         records = [
-            FetchedRecord(self.offset + n, at, self.key, value if isinstance(value, bytes) else text_of(value))
+            FetchedRecord(self.offset + n, at, self.key, value if isinstance(value, bytes) else to_json(value))
             for n, (at, value) in enumerate(messages)
         ]
         batch.take({PARTITION: records})
@@ -110,14 +110,14 @@ class Worker:
         self.letters += letters
 
     def customers(self) -> dict[str, list[str]]:
-        """Who is in which table that the stream writes."""
+        """List the customers in each table that the stream writes."""
         tables = ("interactions", "interaction_summary_state", "event_claims", "decisions", "decision_places")
         sql = "SELECT DISTINCT customer_id FROM {t:Identifier} ORDER BY 1"
         found = {t: self.store.client.query(sql, parameters={"t": t}).result_rows for t in tables}
         return {table: [row[0] for row in rows] for table, rows in found.items()}
 
     def clicks(self, customer: str = "ann") -> list[int]:
-        """The positive responses of a customer, by period type."""
+        """Read the positive responses of a customer, by period type."""
         sql = """
             SELECT sum(positive) FROM interaction_summaries WHERE scope = 'offer' AND customer_id = {c:String}
             GROUP BY period_type ORDER BY period_type

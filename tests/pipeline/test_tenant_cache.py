@@ -25,7 +25,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Source:
-    """What the store would answer, and how often it was asked."""
+    """A store that counts its loads."""
 
     tenants: dict[str, Tenant] = field(default_factory=lambda: {"acme": ACME})
     asked: int = 0

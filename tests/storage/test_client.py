@@ -17,7 +17,7 @@ from rapport.settings import ClickHouseSettings, Secret
 from rapport.storage.client import Store, connect
 from rapport.storage.errors import TRANSIENT_CODES, StorageError, TerminalStorageError, TransientStorageError
 from tests.fixtures.clickhouse import EndpointProcess
-from tests.fixtures.store import settings_of
+from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,7 +211,7 @@ def test_credentials_in_the_address_are_used_and_not_shown(tmp_path: Path):
 
 def test_a_database_that_does_not_exist_is_terminal(clickhouse_url: str):
     with pytest.raises(TerminalStorageError) as caught:
-        connect(settings_of(clickhouse_url, "nowhere"))
+        connect(make_database_settings(clickhouse_url, "nowhere"))
     assert caught.value.code == UNKNOWN_DATABASE
 
 
@@ -234,7 +234,7 @@ def test_a_server_that_goes_away_is_transient_until_it_is_back(tmp_path: Path):
 
 
 def test_on_a_cluster_writes_wait_for_a_quorum_and_reads_see_them(clickhouse_url: str):
-    single = settings_of(clickhouse_url, "default")
+    single = make_database_settings(clickhouse_url, "default")
     cluster = ClickHouseSettings(
         url=single.url, user=single.user, password=single.password, database="default", insert_quorum=2
     )

@@ -11,7 +11,7 @@ from rapport.storage.client import connect
 from rapport.storage.errors import TerminalStorageError
 from rapport.storage.migrations import Migration, MigrationError, apply, dump_schema, load_migrations, migrate, plan
 from rapport.storage.queries import SQL_DIR, list_migration_files
-from tests.fixtures.store import settings_of
+from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ BY_ANOTHER_COLUMN_FIRST = {
 
 @pytest.fixture
 def target(clickhouse_url: str, database: str) -> ClickHouseSettings:
-    return settings_of(clickhouse_url, database)
+    return make_database_settings(clickhouse_url, database)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_schema_file_alone_leads_to_the_same_schema(empty: Store):
 def test_a_database_that_does_not_exist_is_created(clickhouse_url: str, empty: Store):
     name = f"{empty.client.database}_new"
     try:
-        assert migrate(settings_of(clickhouse_url, name))
+        assert migrate(make_database_settings(clickhouse_url, name))
     finally:
         empty.client.command(f"DROP DATABASE IF EXISTS {name} SYNC")
 

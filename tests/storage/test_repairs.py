@@ -23,7 +23,7 @@ from rapport.storage.stream import (
     write_progress,
     write_summaries,
 )
-from tests.fixtures.events import CLICK, text_of
+from tests.fixtures.events import CLICK, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def apply_messages(
             offset,
             received_at_ms,
             None,
-            text_of([{**CLICK, "idempotencyKey": f"{partition}:{offset}", **m} for m in items]),
+            to_json([{**CLICK, "idempotencyKey": f"{partition}:{offset}", **m} for m in items]),
         )
         for offset, items in enumerate(([m] if isinstance(m, dict) else m for m in messages), first_offset)
     ]

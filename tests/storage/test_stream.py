@@ -32,7 +32,7 @@ from rapport.storage.stream import (
     write_progress,
     write_summaries,
 )
-from tests.fixtures.events import CLICK, DECISION, text_of
+from tests.fixtures.events import CLICK, DECISION, to_json
 from tests.storage.state_rows import SOURCE, read_state, state
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ LETTER = DeadLetter(
 def decode_now(*values: object, first_offset: int = 0, partition: Partition = P0) -> DecodedBatch:
     """Decode a batch of messages that are received now."""
     now = time.time_ns() // 1_000_000
-    records = [FetchedRecord(first_offset + n, now, None, text_of(value)) for n, value in enumerate(values)]
+    records = [FetchedRecord(first_offset + n, now, None, to_json(value)) for n, value in enumerate(values)]
     tenant_cache = TenantCache(lambda: TENANTS, refresh_s=10)
     tenant_cache.refresh()
     return decode_batch({partition: records}, {partition: name_source("cluster", *partition, 0)}, tenant_cache)

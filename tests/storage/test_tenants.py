@@ -17,7 +17,7 @@ from rapport.storage.tenants import (
     create_tenant,
     load_tenants,
 )
-from tests.fixtures.events import CLICK, text_of
+from tests.fixtures.events import CLICK, to_json
 
 OUTCOMES = group_versions(DEFAULT_OUTCOME_TYPES)
 
@@ -88,7 +88,7 @@ def test_the_stream_can_use_the_time_zones_that_are_accepted(store: Store, time_
     tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
     tenant_cache.refresh()
     partition = Partition("interactions", 0)
-    records = {partition: [FetchedRecord(0, 1_773_585_000_000, None, text_of(CLICK))]}
+    records = {partition: [FetchedRecord(0, 1_773_585_000_000, None, to_json(CLICK))]}
     assert decode_batch(records, {partition: name_source("cluster", *partition, 0)}, tenant_cache).events.height == 1
 
 

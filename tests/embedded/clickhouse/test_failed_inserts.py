@@ -1,4 +1,4 @@
-"""An INSERT that stores nothing is never answered with 200, whatever it fails at."""
+"""Failed INSERTs: one that stores no row is never answered with 200, for any cause."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ TOY = Path(__file__).with_name("toy_child.py")
 
 
 def toy(directory: Path, name: str, *traits: str, **changes: Any) -> Child:
-    """Return a child; it is ready once it has noted its process id."""
+    """Return a child; it is ready once it has recorded its process id."""
 
     async def is_ready() -> bool:
         pid = read_pid(directory, name)
@@ -32,19 +32,19 @@ def toy(directory: Path, name: str, *traits: str, **changes: Any) -> Child:
 
 
 def read_events(directory: Path) -> list[str]:
-    """Return what the toys noted, in order."""
+    """Return the recorded steps of the toys, in order."""
     path = directory / "events"
     return path.read_text().splitlines() if path.exists() else []
 
 
 def read_pid(directory: Path, name: str, suffix: str = "pid") -> int | None:
-    """Return the process id that a toy noted last; of its own child with the suffix `child`."""
+    """Return the process id that a toy recorded last; that of its own child with the suffix `child`."""
     path = directory / f"{name}.{suffix}"
     return int(path.read_text()) if path.exists() and path.read_text() else None
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process runs; one that is dead and only waits to be reaped does not."""
+    """Return whether a process runs; one that is dead and only waits to be reaped does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

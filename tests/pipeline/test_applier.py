@@ -1,4 +1,4 @@
-"""A batch is prepared while the one before is committed; nothing that happens in between may cost a count."""
+"""The applier: a batch is prepared while the one before is committed, and no event in between is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.tenants import create_tenant, load_tenants
-from tests.fixtures.events import CLICK, text_of
+from tests.fixtures.events import CLICK, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ PATIENCE_S = 20
 
 
 class RebalancedCommitter(Committer):
-    """Has the group rebalance when the second message is committed, as a worker that joins or leaves may."""
+    """Committer during which the group rebalances at the second message, as when a worker joins or leaves."""
 
     applier: Applier
 
@@ -87,7 +87,7 @@ async def _apply_two_clicks(store: Store) -> None:
     now_ms = time.time_ns() // 1_000_000
     for offset in range(2):
         batch = Batch(generation=1)
-        click = text_of({**CLICK, "idempotencyKey": f"k{offset}", "timestamp": now_ms})
+        click = to_json({**CLICK, "idempotencyKey": f"k{offset}", "timestamp": now_ms})
         batch.take({PARTITION: [FetchedRecord(offset, now_ms, None, click)]})
         await applier.apply(batch, errors.append)
     await applier.settle()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rapport.embedded.supervisor.errors import StackError
 from rapport.embedded.supervisor.supervisor import Stack
-from tests.embedded.toys import toy
+from tests.embedded.supervisor.toys import toy
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """A child process for the tests of the supervisor: `toy_child.py DIRECTORY NAME [TRAIT...]`.
 
-It notes what it does in DIRECTORY/events and, once ready, its process id in DIRECTORY/NAME.pid. Traits: `crash` (exits
+It records its steps in DIRECTORY/events and, once ready, its process id in DIRECTORY/NAME.pid. Traits: `crash` (exits
 with 3 at once), `slow` (never ready), `deaf` (ignores SIGTERM), `parent` (has a child: DIRECTORY/NAME.child).
 """
 

@@ -14,7 +14,7 @@ from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fixtures.clickhouse import client_arguments, connect
+from tests.fixtures.clickhouse import connect, parse_client_arguments
 
 if TYPE_CHECKING:
     import httpx
@@ -214,7 +214,7 @@ def test_the_summary_counts_rows_read(clickhouse: Client):
 
 def test_many_async_clients_are_answered_concurrently(clickhouse_url: str):
     async def ask() -> list[int]:
-        async with await clickhouse_connect.get_async_client(**client_arguments(clickhouse_url)) as client:
+        async with await clickhouse_connect.get_async_client(**parse_client_arguments(clickhouse_url)) as client:
             numbers = range(60)
             answers = [client.query("SELECT {n:Int64} * 2, sleep(0.005)", parameters={"n": n}) for n in numbers]
             return [answer.result_rows[0][0] for answer in await asyncio.gather(*answers)]
@@ -224,7 +224,7 @@ def test_many_async_clients_are_answered_concurrently(clickhouse_url: str):
 
 def test_an_async_client_may_send_forms(clickhouse_url: str):
     async def ask() -> object:
-        options = client_arguments(clickhouse_url) | {"form_encode_query_params": True}
+        options = parse_client_arguments(clickhouse_url) | {"form_encode_query_params": True}
         async with await clickhouse_connect.get_async_client(**options) as client:
             return (await client.query("SELECT {p:Array(String)}", parameters={"p": HARD_TEXTS})).result_rows[0][0]
 

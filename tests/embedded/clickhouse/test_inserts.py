@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 
-from tests.fixtures.clickhouse import client_arguments, connect
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.clickhouse import connect, parse_client_arguments
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def t(clickhouse: Client) -> str:
     return "t"
 
 
-def rows_of(client: Client) -> object:
+def read_rows(client: Client) -> object:
     return client.query("SELECT * FROM t ORDER BY a").result_rows
 
 
@@ -97,7 +97,7 @@ def test_every_format_arrives_whole(http: httpx.Client, clickhouse: Client, inpu
     else:
         answer = http.post("/", content=f"{sql}\n".encode() + data)
     assert (answer.status_code, answer.text) == (200, "")
-    assert rows_of(clickhouse) == [(1, "x"), (2, "y\t'ü")]
+    assert read_rows(clickhouse) == [(1, "x"), (2, "y\t'ü")]
 
 
 @pytest.mark.parametrize("input_format", ["TSV", "CSV"])
@@ -105,7 +105,7 @@ def test_every_format_arrives_whole(http: httpx.Client, clickhouse: Client, inpu
 def test_a_first_line_that_names_the_columns_is_a_header_unless_told_otherwise(
     http: httpx.Client, clickhouse: Client, input_format: str
 ):
-    """ClickHouse's own rule; it swallows a first row that happens to look like the header."""
+    """ClickHouse's own rule; it drops a first row that happens to look like the header."""
     data = {"TSV": b"s\nx\n", "CSV": b"s\nx\n"}[input_format]
     sql = f"INSERT INTO t (s) FORMAT {input_format}"
     http.post("/", params={"query": sql}, content=data)
@@ -122,7 +122,7 @@ def test_values_may_follow_in_the_text_or_in_the_body(http: httpx.Client, clickh
     http.post(
         "/", params={"query": "INSERT INTO t VALUES ({a:Int64}, {s:String})", "param_a": "4", "param_s": "it's\\t"}
     )
-    assert rows_of(clickhouse) == [(1, "x"), (2, "y"), (3, "z"), (4, "it's\t")]
+    assert read_rows(clickhouse) == [(1, "x"), (2, "y"), (3, "z"), (4, "it's\t")]
 
 
 @pytest.mark.usefixtures("t")
@@ -130,7 +130,7 @@ def test_an_insert_from_a_select_is_run(http: httpx.Client, clickhouse: Client):
     answer = http.post("/", content="INSERT INTO t SELECT number, 'FORMAT' FROM numbers(3)")
     assert answer.status_code == 200
     assert '"written_rows":"3"' in answer.headers["X-ClickHouse-Summary"]
-    assert rows_of(clickhouse) == [(0, "FORMAT"), (1, "FORMAT"), (2, "FORMAT")]
+    assert read_rows(clickhouse) == [(0, "FORMAT"), (1, "FORMAT"), (2, "FORMAT")]
 
 
 @pytest.mark.parametrize("end", [b";", b";\n", b"\n\n", b"; SELECT 1\n", b"\x00", b"-- '", b"/*"])
@@ -177,7 +177,7 @@ def test_a_hundred_thousand_rows_are_inserted_as_arrow(clickhouse: Client):
 
 def test_the_async_client_inserts(clickhouse_url: str, database: str, clickhouse: Client, t: str):
     async def insert() -> None:
-        options = client_arguments(clickhouse_url) | {"database": database, "compress": "lz4"}
+        options = parse_client_arguments(clickhouse_url) | {"database": database, "compress": "lz4"}
         async with await clickhouse_connect.get_async_client(**options) as client:
             await asyncio.gather(*(client.insert(t, [[number, "x"]], column_names=["a", "s"]) for number in range(20)))
             await client.insert(t, [[number, "y"] for number in range(ROWS)], column_names=["a", "s"])
@@ -210,7 +210,7 @@ def test_a_damaged_body_writes_nothing(http: httpx.Client, clickhouse: Client, e
         )
         assert answer.status_code >= 400
         assert answer.headers["X-ClickHouse-Exception-Code"]
-    assert rows_of(clickhouse) == []
+    assert read_rows(clickhouse) == []
 
 
 @pytest.mark.usefixtures("t")
@@ -222,7 +222,7 @@ def test_a_bad_row_far_down_writes_nothing(http: httpx.Client, clickhouse: Clien
 
     answer = http.post("/", params={"query": "INSERT INTO t FORMAT TSV"}, content=chunks())
     assert answer.status_code == 400
-    assert rows_of(clickhouse) == []
+    assert read_rows(clickhouse) == []
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
@@ -242,9 +242,9 @@ def test_a_client_that_disconnects_in_the_middle_inserts_nothing(
     wait_until(
         lambda: clickhouse.query(sql, parameters={"d": database}).result_rows == [(0,)], "the insert is given up"
     )
-    assert rows_of(clickhouse) == []
+    assert read_rows(clickhouse) == []
     clickhouse.insert("t", [[1, "after"]], column_names=["a", "s"])
-    assert rows_of(clickhouse) == [(1, "after")]
+    assert read_rows(clickhouse) == [(1, "after")]
 
 
 @pytest.mark.usefixtures("t")

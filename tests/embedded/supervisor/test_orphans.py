@@ -1,4 +1,4 @@
-"""However the supervisor ends, nothing that it started is left."""
+"""Orphans: no child process outlives the supervisor, however it ends."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from rapport.embedded.supervisor.child import wrap
-from tests.embedded.toys import is_alive, read_events, read_pid
-from tests.fixtures.waiting import wait_until
+from tests.embedded.supervisor.toys import is_alive, read_events, read_pid
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -114,7 +114,7 @@ def test_the_command_becomes_the_child_with_default_signals(tmp_path: Path, inhe
 
 @contextmanager
 def _supervisor(directory: Path, *children: str) -> Iterator[subprocess.Popen[bytes]]:
-    argv = [sys.executable, "-m", "tests.embedded.run_stack", str(directory), *children]
+    argv = [sys.executable, "-m", "tests.embedded.supervisor.run_stack", str(directory), *children]
     with (directory / "terminal").open("ab") as terminal:
         process = subprocess.Popen(argv, cwd=REPOSITORY, stdout=terminal, stderr=terminal)
     try:

@@ -1,4 +1,4 @@
-"""Requests use handles of earlier ones, and must not notice."""
+"""Pooled handles: a request that reuses a handle is not affected by earlier ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from clickhouse_connect.driver.external import ExternalData
 
 from rapport.embedded.clickhouse.handle_pool import MAX_IDLE
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

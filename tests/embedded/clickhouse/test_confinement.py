@@ -1,4 +1,4 @@
-"""The local ClickHouse serves who knows its password, no page in a browser, and nobody's files but its own."""
+"""Confinement of the local ClickHouse: it needs the password, refuses browsers and reaches no foreign files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine that must not be asked, and what it was asked."""
+    """Provide a server on this machine that must get no request, and the list of its requests."""
     asked: list[str] = []
 
     class OkHandler(BaseHTTPRequestHandler):

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import Error
 
 from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from tests.fixtures.clickhouse import EndpointProcess, connect
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a stack promises while its supervisor lives; test_orphans.py has the rest."""
+"""Behaviour of a stack while its supervisor lives; test_orphans.py has the rest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rapport.embedded.supervisor.children import Child, HealthPolicy, RestartPol
 from rapport.embedded.supervisor.errors import ChildFailedError, DataDirInUseError, PortInUseError, StackError
 from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim
 from rapport.embedded.supervisor.supervisor import Stack
-from tests.embedded.toys import is_alive, read_events, read_pid, toy
-from tests.fixtures.waiting import until
+from tests.embedded.supervisor.toys import is_alive, read_events, read_pid, toy
+from tests.fixtures.deadlines import until
 
 if TYPE_CHECKING:
     from pathlib import Path
