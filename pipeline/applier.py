@@ -92,8 +92,7 @@ class Applier:
         """Prepare a batch, then commit it in the background once the one before is committed.
 
         Waits as long as ClickHouse or Kafka is unavailable. Drops a batch of an older generation: its rows written so
-        far are
-        harmless, and none of its messages is acknowledged.
+        far are harmless, and none of its messages is acknowledged.
 
         Args:
             batch: Fetched messages.
@@ -101,7 +100,7 @@ class Applier:
         """
         self.is_preparing = True
         try:
-            await self._look_up_unknown(batch)
+            await self._load_positions(batch)
             if self._isolation.is_suspect(batch):
                 await self._apply_in_parts(batch)
                 return
@@ -214,10 +213,8 @@ class Applier:
         """Begin a new epoch: summary rows read before it are read again, because they may have changed since.
 
         Within an epoch a batch's state is the rows it read plus the rows the batch before it wrote. The two are
-        discarded
-        together, and a commit takes both at once: an epoch that begins in the middle of a commit must not take away
-        rows that
-        were written after its state was read.
+        discarded together, and a commit takes both at once: an epoch that begins in the middle of a commit must not
+        take away rows that were written after its state was read.
         """
         self._epoch += 1
         self._just_written = pl.DataFrame()
@@ -236,17 +233,17 @@ class Applier:
             raise StaleBatchError
         return await retry_while_unavailable(action, "batch", on_retry=check)
 
-    async def _look_up_unknown(self, batch: Batch) -> None:
-        known = self._positions
-        unknown = [p for p in batch.slices if p not in known.next_offset and p not in known.refused]
+    async def _load_positions(self, batch: Batch) -> None:
+        positions = self._positions
+        unknown = [p for p in batch.slices if p not in positions.next_offset and p not in positions.refused]
         if unknown:  # the seek after the rebalance was cut short
-            await known.load(unknown)
-        for partition, (first, until) in list(known.lost.items()):
-            source = known.sources[partition]
+            await positions.load(unknown)
+        for partition, (first, until) in list(positions.lost.items()):
+            source = positions.sources[partition]
             self._metrics.lost.inc(until - first)
             log.error("retention deleted messages before they were read", source=source.name, first=first, until=until)
             await self._record_lost(source, first, until)
-            known.lost.pop(partition, None)
+            positions.lost.pop(partition, None)
 
     async def _record_lost(self, source: Source, first: int, until: int) -> None:
         letter = DeadLetter(

@@ -103,8 +103,7 @@ class Committer:
         Args:
             prepared: The batch.
             just_written: The summary rows of the batch before; the state of this one may have been read before they
-                were
-                written.
+                were written.
 
         Raises:
             TransientStorageError: ClickHouse is unavailable; the batch may be prepared and committed again.

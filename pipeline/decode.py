@@ -246,7 +246,7 @@ class _Decoder:
 
     def _why_unknown(self, tenant_id: str, outcome: str | None, received_at_ms: int) -> Rejection | None:
         """Return why a tenant or outcome is unknown; None if it is known after the tenants were loaded afresh."""
-        if not self.has_refreshed:  # once a batch: what was there before its events were sent is seen by that
+        if not self.has_refreshed:  # one refresh a batch sees all tenants made before its events
             self.tenant_cache.refresh(at_least_every_s=0)
             self.has_refreshed = True
         if self.tenant_cache.find_time_zone(tenant_id) is None:

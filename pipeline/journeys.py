@@ -2,9 +2,8 @@
 
 Nothing here delays a batch. When a batch has been recorded, its entry events are noted in memory; a job reads the
 notes. ``journey_progress`` records up to which offset each log has been checked: noted events that were lost, in a
-crash
-or because there were too many, are read from the history instead. Checking the same events again enrols nobody twice,
-so any owner of the partition may do so at any time.
+crash or because there were too many, are read from the history instead. Checking the same events again enrols nobody
+twice, so any owner of the partition may do so at any time.
 """
 
 from __future__ import annotations
@@ -70,8 +69,7 @@ class JourneyRunner:
         send: Puts a message into the stream and returns when Kafka has it.
         recorded: Returns the next offset of each log that this worker owns, by source.
         is_owned: Returns whether this worker owns the partition of a customer, by tenant and customer. Two workers may
-            both
-            believe so without harm.
+            both believe so without harm.
         clock: Returns epoch milliseconds.
         refresh_s: Longest age of the journey definitions.
         known: Definitions of journeys.
@@ -84,14 +82,14 @@ class JourneyRunner:
     clock: Callable[[], int]
     refresh_s: float
     known: JourneyCache = field(init=False)
-    _mover: JourneyAdvancer = field(init=False)
+    _advancer: JourneyAdvancer = field(init=False)
     _noted: dict[str, list[_EntryEvents]] = field(default_factory=dict)
     _count: int = 0
     _checked: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.known = JourneyCache(self.store, self.refresh_s)
-        self._mover = JourneyAdvancer(self.store, self.known, self.send, self._positions, self.clock)
+        self._advancer = JourneyAdvancer(self.store, self.known, self.send, self._positions, self.clock)
 
     def note(self, ranges: Iterable[AppliedRange], accepted: pl.DataFrame) -> None:
         """Keep the entry events of a recorded batch in memory until the next pass.
@@ -126,8 +124,7 @@ class JourneyRunner:
         """Enrol customers by the events that have been recorded since the last pass.
 
         Reads the recorded offsets first and loads the journeys afterwards, so that every journey that existed when one
-        of these
-        events was recorded is known.
+        of these events was recorded is known.
         """
         noted, self._noted, self._count = self._noted, {}, 0
         recorded = dict(self.recorded())
@@ -147,8 +144,8 @@ class JourneyRunner:
         if mine:
             states = await asyncio.to_thread(load_enrolments, self.store, mine)
             states = await asyncio.to_thread(end_duplicate_enrolments, self.store, self.known, states, now_ms)
-            moved = await self._mover.advance(states)
-            log.info("customers moved on in journeys", customers=len(states), states=moved)
+            advanced = await self._advancer.advance(states)
+            log.info("customers moved on in journeys", customers=len(states), states=advanced)
 
     def _positions(self) -> Mapping[str, int]:
         """Return the next offset of each partition that this worker owns, by partition number."""
@@ -157,7 +154,7 @@ class JourneyRunner:
     def _enrol(self, noted: Mapping[str, Sequence[_EntryEvents]], recorded: Mapping[str, int]) -> None:
         reached = read_journey_progress(self.store, recorded.keys())
         events: list[EntryEvent] = []
-        stretches: list[OffsetRange] = []
+        unchecked: list[OffsetRange] = []
         for source, until in recorded.items():
             position = reached.get(source, 0)
             for entry in noted.get(source, ()):
@@ -165,24 +162,24 @@ class JourneyRunner:
                 if is_elsewhere or not self.known.entry_outcomes <= entry.wanted:
                     continue
                 if entry.applied.from_offset > position:
-                    stretches.append(OffsetRange(source, position, entry.applied.from_offset))
+                    unchecked.append(OffsetRange(source, position, entry.applied.from_offset))
                 events += [event for offset, event in entry.events if offset >= position]
                 position = entry.applied.until_offset
             if position < until:
-                stretches.append(OffsetRange(source, position, until))
-        events = self._read_missed(stretches) + events
-        entered = enrol_by_events(self.store, self.known, events, self.clock()) if events else 0
+                unchecked.append(OffsetRange(source, position, until))
+        events = self._read_missed(unchecked) + events
+        enrolled = enrol_by_events(self.store, self.known, events, self.clock()) if events else 0
         ahead = {source: until for source, until in recorded.items() if until > reached.get(source, 0)}
         if ahead:
             write_journey_progress(self.store, ahead)
-        if entered:
-            log.info("customers entered journeys", customers=entered)
+        if enrolled:
+            log.info("customers entered journeys", customers=enrolled)
 
-    def _read_missed(self, stretches: Sequence[OffsetRange]) -> list[EntryEvent]:
+    def _read_missed(self, unchecked: Sequence[OffsetRange]) -> list[EntryEvent]:
         """Read from the history the entry events in ranges of logs that have not been checked."""
-        if not stretches:
+        if not unchecked:
             return []
         wanted = self.known.entry_outcomes
         since_ms = min(entry.since_ms for entry in self.known.entries)
         tenants, outcomes = {tenant for tenant, _ in wanted}, {outcome for _, outcome in wanted}
-        return read_entry_events(self.store, stretches, tenants, outcomes, since_ms)
+        return read_entry_events(self.store, unchecked, tenants, outcomes, since_ms)

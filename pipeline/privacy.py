@@ -4,8 +4,7 @@ The invariant: every row that a worker writes was decided with tombstones that w
 before the write began. So an erasure that waits that long after its tombstone, and then deletes, deletes every row that
 was written without regard to the tombstone; rows written later regard it. A worker that was suspended in between reads
 the tombstones again before it writes (:meth:`PrivacyFilter.check`) and, if a customer of its batch was erased
-meanwhile,
-reads the batch again.
+meanwhile, reads the batch again.
 
 Summary rows need more, because a batch adds to rows that it has read. A row that was read before the deletion and
 written after it would bring erased events back. So for a customer whose erasure is not complete, or was completed less
@@ -62,8 +61,7 @@ class _PrivacySnapshot:
         tombstones: Tombstones by customer hash.
         tenants: Tenants with tombstones or with uncollected customers.
         uncollected: Customers about whom nothing may be collected, and since when, in epoch milliseconds by the
-            broker's
-            clock.
+            broker's clock.
     """
 
     loaded_at: float = -float("inf")

@@ -123,10 +123,10 @@ class Handlers:
             return await answering
 
     def _max_query_bytes(self, request: QueryRequest) -> int:
-        asked = request.settings.get("max_query_size", "")
-        if not asked.isdecimal():
+        requested = request.settings.get("max_query_size", "")
+        if not requested.isdecimal():
             return self._engine.max_query_bytes
-        return min(int(asked[:_MAX_DIGITS]) or MAX_TEXT_BYTES, MAX_TEXT_BYTES)
+        return min(int(requested[:_MAX_DIGITS]) or MAX_TEXT_BYTES, MAX_TEXT_BYTES)
 
     async def _insert(
         self, execution: Execution, body: Body, statement: DataInsert, data: bytearray, *, ended: bool
@@ -180,16 +180,16 @@ class Handlers:
     async def _make_execution(
         self, request: QueryRequest, statement: Statement | DataInsert
     ) -> AsyncIterator[Execution]:
-        asked = request.session
-        session = None if asked is None else self._sessions.acquire(asked)
+        requested = request.session
+        session = None if requested is None else self._sessions.acquire(requested)
         execution = Execution(self._handles, request, statement, session)
         try:
             yield execution
         finally:
             if execution.is_open:
                 await self._call(execution.close)
-            if asked is not None and session is not None:
-                self._sessions.release(asked, session)
+            if requested is not None and session is not None:
+                self._sessions.release(requested, session)
 
     async def _watch(
         self, http: web.Request, answering: asyncio.Future[web.Response], execution: Execution | None

@@ -33,8 +33,7 @@ def die_with(parent_pid: int) -> None:
     """Have the kernel kill this process when its parent dies. Other systems than Linux leave that to the guard.
 
     A parent that died before the request sends no signal any more, and this process has a new parent by then: so check
-    the
-    parent afterwards, and exit.
+    the parent afterwards, and exit.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

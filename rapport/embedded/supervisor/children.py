@@ -61,8 +61,7 @@ class HealthPolicy:
         interval_seconds: Time between two checks.
         attempt_seconds: A check that takes longer has failed.
         hung_after_seconds: When checks have failed for that long, the child is killed and restarted. One whose death
-            would
-            end the stack is left alone, with a warning: as long as it lives it may recover.
+            would end the stack is left alone, with a warning: as long as it lives it may recover.
     """
 
     interval_seconds: float = 5.0
@@ -112,8 +111,7 @@ class ChildProcess:
     """A child that can be started and stopped, again and again; it has at most one process at a time.
 
     It runs in a session and process group of its own: Ctrl-C in a terminal reaches the supervisor alone, and stopping
-    it
-    stops the processes it has started.
+    it stops the processes it has started.
     """
 
     def __init__(self, child: Child, data_dir: Path, output: ChildOutput, guard: Guard) -> None:

@@ -20,8 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 FREE_PORTS = range(20_000, 32_768)
 """Ports below Linux's default range for outgoing connections (32768-60999), one of which could take the port between
-the
-death of a server and its restart.
+the death of a server and its restart.
 """
 
 
