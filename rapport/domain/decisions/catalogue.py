@@ -68,8 +68,7 @@ class Catalogue:
         flows: Published active flows that can be compiled, by key.
         programs: Compiled flows by key, the base flow included.
         compile: Compiles another flow of the tenant, such as a draft.
-        unconditional_suppressions: Suppressions that no policy overrides and no mandatory offer escapes; they apply in
-            every flow.
+        unconditional_suppressions: Suppressions that apply even to overridden and mandatory offers, in every flow.
         scorers: Compiled models by key, without those that cannot be compiled.
         segments: Names of active segments by id.
         attribute_sources: Sources of customer attributes: which ones requests may set.

@@ -1,4 +1,4 @@
-"""Checks of candidates by type of contact policy; each function returns the check for a config."""
+"""Checks of candidates by type of contact policy; each ``compile`` function returns the check for a config."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _select_count(counts: Counts, what: str) -> int:
     return responses if what == "responses" else responses + counts.impressions
 
 
-def check_cap(config: CapConfig, _members: ScopeMembers) -> Check:
+def compile_cap(config: CapConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks once the maximum of a window is reached."""
     limits = config.list_limits()
 
@@ -62,13 +62,13 @@ def check_cap(config: CapConfig, _members: ScopeMembers) -> Check:
     return check
 
 
-def check_cap_over_everything(config: CapConfig, members: ScopeMembers) -> Check:
-    """Return a check like :func:`check_cap` that counts over all offers and channels, whatever the scope."""
-    inner = check_cap(config, members)
+def compile_cap_over_everything(config: CapConfig, members: ScopeMembers) -> Check:
+    """Return a check like :func:`compile_cap` that counts over all offers and channels, whatever the scope."""
+    inner = compile_cap(config, members)
     return lambda candidate, context, _selection, _scope: inner(candidate, context, EVERYTHING, "all channels")
 
 
-def check_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
+def compile_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks for some hours after a contact."""
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
@@ -84,7 +84,7 @@ def check_cooldown(config: CooldownConfig, _members: ScopeMembers) -> Check:
     return check
 
 
-def check_budget(config: BudgetConfig, _members: ScopeMembers) -> Check:
+def compile_budget(config: BudgetConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks once a share of one of the offer's own budgets is used up."""
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
@@ -110,7 +110,7 @@ def list_budgets(candidate: Candidate, context: Context) -> Sequence[tuple[str, 
     )
 
 
-def check_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: LiftTime | None = None) -> Check:
+def compile_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: LiftTime | None = None) -> Check:
     """Return a check that blocks for some days after an outcome, unless the suppression was ended or lifted since."""
 
     def check(candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
@@ -140,7 +140,7 @@ def _check_recent_outcome(
     return Verdict(True, f"{outcome} {since:.1f} days ago, left alone for {days:g} days at {scope}", detail)
 
 
-def check_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
+def compile_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks customers in an excluded segment."""
     excluded = frozenset(config.exclude_segments)
 
@@ -154,7 +154,7 @@ def check_segments(config: SegmentConfig, _members: ScopeMembers) -> Check:
     return check
 
 
-def check_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
+def compile_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks outside the allowed weekdays and hours."""
     days = frozenset(config.allowed_days)
 
@@ -183,7 +183,7 @@ def check_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
     return check
 
 
-def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
+def compile_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks offers of a group for some days after a contact about another offer of the group."""
     group = frozenset(config.offer_group)
 
@@ -202,7 +202,7 @@ def check_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
     return check
 
 
-def check_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
+def compile_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
     """Return a check whose blocking verdict means that all conditions hold and the candidate skips all policies."""
     tests: Sequence[CompiledCondition] = [compile_condition(condition) for condition in config.conditions]
 
@@ -214,7 +214,7 @@ def check_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
     return check
 
 
-def check_category(config: CategoryConfig, members: ScopeMembers) -> Check:
+def compile_category(config: CategoryConfig, members: ScopeMembers) -> Check:
     """Return a check that blocks a category for some days after the customer refused one of its offers."""
     by_subcategory = config.sub_category_id is not None
     wanted = config.sub_category_id if by_subcategory else config.category_id
@@ -235,7 +235,7 @@ def check_category(config: CategoryConfig, members: ScopeMembers) -> Check:
     return check
 
 
-def check_metric(config: MetricConfig, _members: ScopeMembers) -> Check:
+def compile_metric(config: MetricConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks while a behavioral metric fulfils the condition."""
     test = compile_condition(Condition(field=config.metric, operator=config.operator, value=config.value))
 

@@ -56,7 +56,7 @@ class ScopedRule:
 
 
 def _is_history_of_one_offer(scoped_rule: ScopedRule) -> bool:
-    """Return whether the rule passes every customer who was never contacted about a single offer."""
+    """Return whether the rule reads only contacts about a single offer, so that it passes customers without any."""
     selection, rule = scoped_rule.selection, scoped_rule.rule
     return (
         isinstance(rule, Policy)

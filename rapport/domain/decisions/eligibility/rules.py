@@ -161,7 +161,7 @@ def _is_shared(config: Config) -> bool:
     return isinstance(config, SegmentRule | MetricRule)
 
 
-def _check_segments(config: SegmentRule, _missing: OnMissing) -> RuleCheck:
+def _compile_segments(config: SegmentRule, _missing: OnMissing) -> RuleCheck:
     required = frozenset(config.required_segments)
 
     def check(_candidate: Candidate, context: Context) -> Verdict:
@@ -174,22 +174,22 @@ def _check_segments(config: SegmentRule, _missing: OnMissing) -> RuleCheck:
     return check
 
 
-def _check_attribute(config: AttributeRule, missing: OnMissing) -> RuleCheck:
+def _compile_attribute(config: AttributeRule, missing: OnMissing) -> RuleCheck:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
-    return _check_condition(name, config.attribute, config.operator, config.value, missing)
+    return _compile_condition(name, config.attribute, config.operator, config.value, missing)
 
 
-def _check_offer(config: OfferRule, missing: OnMissing) -> RuleCheck:
+def _compile_offer(config: OfferRule, missing: OnMissing) -> RuleCheck:
     name = config.attribute if config.attribute.startswith("offer.") else f"offer.{config.attribute}"
-    return _check_condition(name, config.attribute, config.operator, config.value, missing)
+    return _compile_condition(name, config.attribute, config.operator, config.value, missing)
 
 
-def _check_metric(config: MetricRule, missing: OnMissing) -> RuleCheck:
+def _compile_metric(config: MetricRule, missing: OnMissing) -> RuleCheck:
     name = f"metric.{config.metric}"
-    return _check_condition(name, config.metric, config.operator, config.value, missing)
+    return _compile_condition(name, config.metric, config.operator, config.value, missing)
 
 
-def _check_condition(name: str, label: str, operator: Operator, value: object, missing: OnMissing) -> RuleCheck:
+def _compile_condition(name: str, label: str, operator: Operator, value: object, missing: OnMissing) -> RuleCheck:
     test = compile_condition(Condition(field=name, operator=operator, value=value))
 
     def check(candidate: Candidate, context: Context) -> Verdict:
@@ -206,7 +206,7 @@ def _check_condition(name: str, label: str, operator: Operator, value: object, m
     return check
 
 
-def _check_propensity(config: PropensityRule, missing: OnMissing) -> RuleCheck:
+def _compile_propensity(config: PropensityRule, missing: OnMissing) -> RuleCheck:
     def check(candidate: Candidate, context: Context) -> Verdict:
         actual = context.request.propensities.get(candidate.offer.id)
         if missing == "pass" if actual is None else actual >= config.min_score:
@@ -218,7 +218,7 @@ def _check_propensity(config: PropensityRule, missing: OnMissing) -> RuleCheck:
     return check
 
 
-def _check_recency(config: RecencyRule, missing: OnMissing) -> RuleCheck:
+def _compile_recency(config: RecencyRule, missing: OnMissing) -> RuleCheck:
     name = config.attribute if "." in config.attribute else f"customer.{config.attribute}"
 
     def check(candidate: Candidate, context: Context) -> Verdict:
@@ -241,10 +241,10 @@ def _parse_instant_ms(value: object) -> int | None:
 
 
 _TYPES: Final[Mapping[str, tuple[type[Config], Callable[[Any, OnMissing], RuleCheck]]]] = {
-    "segment_required": (SegmentRule, _check_segments),
-    "attribute_condition": (AttributeRule, _check_attribute),
-    "propensity_threshold": (PropensityRule, _check_propensity),
-    "recency_check": (RecencyRule, _check_recency),
-    "metric_condition": (MetricRule, _check_metric),
-    "offer_attribute": (OfferRule, _check_offer),
+    "segment_required": (SegmentRule, _compile_segments),
+    "attribute_condition": (AttributeRule, _compile_attribute),
+    "propensity_threshold": (PropensityRule, _compile_propensity),
+    "recency_check": (RecencyRule, _compile_recency),
+    "metric_condition": (MetricRule, _compile_metric),
+    "offer_attribute": (OfferRule, _compile_offer),
 }

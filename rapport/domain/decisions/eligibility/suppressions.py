@@ -11,7 +11,7 @@ from rapport.domain.catalogue.suppression import SuppressionRule, select_active_
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.configs import read_config
 from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
-from rapport.domain.decisions.eligibility.policy_checks import check_outcome
+from rapport.domain.decisions.eligibility.policy_checks import compile_outcome
 from rapport.domain.decisions.eligibility.policy_configs import OutcomeConfig
 from rapport.domain.decisions.eligibility.scopes import EACH, ScopeMembers
 from rapport.domain.profiles.suppressions import EVERYTHING
@@ -46,7 +46,7 @@ def _compile(rule: SuppressionRule, members: ScopeMembers) -> Policy:
         scope_ids = {"global": EVERYTHING, "offer": offer.id, "category": offer.category_id or ""}
         return context.customer.endings.lifted_ms.get((rule.id, scope_ids[rule.scope]), 0)
 
-    check = check_outcome(read_config(policy.config, OutcomeConfig), members, lifted_ms)
+    check = compile_outcome(read_config(policy.config, OutcomeConfig), members, lifted_ms)
     return replace(compile_policy(policy, members), check=check)
 
 

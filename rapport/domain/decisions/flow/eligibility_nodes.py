@@ -42,7 +42,7 @@ class ContactPolicyIndex:
         blocking: Policies and suppressions that block.
         limiting: Those of ``blocking`` that can block because of what the decision itself shows.
         broken_policies: Policies that cannot be compiled, with the fault; they block every candidate.
-        unconditional: Suppressions that no override and no mandatory offer escapes.
+        unconditional: Suppressions that apply even to overridden and mandatory offers.
     """
 
     overrides: RuleIndex
@@ -65,7 +65,7 @@ class ContactPolicyIndex:
         broken_policies: Sequence[tuple[ContactPolicy, str]],
         suppressions: Sequence[Policy] = (),
     ) -> ContactPolicyIndex:
-        """Build the index. A suppression that mandatory offers escape is one of the blocking policies."""
+        """Build the index. Suppressions from which mandatory offers are exempt are among the blocking policies."""
         blocking = [policy for policy in policies if not policy.overrides]
         blocking += [policy for policy in suppressions if not policy.applies_to_mandatory]
         return cls(

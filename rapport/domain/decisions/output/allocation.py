@@ -42,40 +42,40 @@ class _Assignment:
 
     def __init__(self, cost: Sequence[Sequence[float]]) -> None:
         self._cost = cost
-        self._of_rows = [0.0] * (len(cost) + 1)
-        self._of_columns = [0.0] * (len(cost[0]) + 1)
+        self._row_potentials = [0.0] * (len(cost) + 1)
+        self._column_potentials = [0.0] * (len(cost[0]) + 1)
         self.row_of = [0] * (len(cost[0]) + 1)
 
     def assign_row(self, row: int) -> None:
         """Assign a column to a row, reassigning others along the cheapest augmenting path."""
         size = len(self.row_of)
         self.row_of[0] = row
-        least, way, seen = [float("inf")] * size, [0] * size, [False] * size
+        least, previous, seen = [float("inf")] * size, [0] * size, [False] * size
         column = 0
         while self.row_of[column]:
             seen[column] = True
-            following = self._extend(column, least, way, seen)
-            self._shift(least[following], least, seen)
+            following = self._update_costs(column, least, previous, seen)
+            self._shift_potentials(least[following], least, seen)
             column = following
         while column:
-            self.row_of[column] = self.row_of[way[column]]
-            column = way[column]
+            self.row_of[column] = self.row_of[previous[column]]
+            column = previous[column]
 
-    def _extend(self, column: int, least: list[float], way: list[int], seen: Sequence[bool]) -> int:
+    def _update_costs(self, column: int, least: list[float], previous: list[int], seen: Sequence[bool]) -> int:
         """Update the reduced costs of unseen columns as reached from a column; return the cheapest of them."""
         row = self.row_of[column]
         for other in range(1, len(least)):
             if not seen[other]:
-                reduced = self._cost[row - 1][other - 1] - self._of_rows[row] - self._of_columns[other]
+                reduced = self._cost[row - 1][other - 1] - self._row_potentials[row] - self._column_potentials[other]
                 if reduced < least[other]:
-                    least[other], way[other] = reduced, column
+                    least[other], previous[other] = reduced, column
         return min((other for other in range(1, len(least)) if not seen[other]), key=lambda other: least[other])
 
-    def _shift(self, delta: float, least: list[float], seen: Sequence[bool]) -> None:
+    def _shift_potentials(self, delta: float, least: list[float], seen: Sequence[bool]) -> None:
         for column, is_seen in enumerate(seen):
             if is_seen:
-                self._of_rows[self.row_of[column]] += delta
-                self._of_columns[column] -= delta
+                self._row_potentials[self.row_of[column]] += delta
+                self._column_potentials[column] -= delta
             else:
                 least[column] -= delta
 

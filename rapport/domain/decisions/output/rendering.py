@@ -63,14 +63,14 @@ def render(creative: Creative, lookup: Lookup) -> RenderedContent:
     return RenderedContent(content, tuple(unresolved))
 
 
-def _encode_value(slot: Placeholder, variable: PersonalizationVariable | None, lookup: Lookup) -> str | None:
+def _encode_value(placeholder: Placeholder, variable: PersonalizationVariable | None, lookup: Lookup) -> str | None:
     """Return the encoded value of a placeholder; an empty one only if there is no other, None if there is none."""
     best = None
-    for text in _list_values(slot.name, variable, lookup):
+    for text in _list_values(placeholder.name, variable, lookup):
         if text:
-            return slot.encode(text)
+            return placeholder.encode(text)
         best = text if best is None else best
-    return None if best is None else slot.encode(best)
+    return None if best is None else placeholder.encode(best)
 
 
 def _list_values(name: str, variable: PersonalizationVariable | None, lookup: Lookup) -> Iterator[str | None]:

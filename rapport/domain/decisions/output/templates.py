@@ -123,9 +123,13 @@ def find_template_fault(template_type: str, field: str, template: str) -> str:
     for part in parse_template(template_type, field, template):
         if isinstance(part, Placeholder) and isinstance(part.encode, RefusingEncoder) and part.encode.reason:
             return f"{part.written} {part.encode.reason}"
-    form = detect_format(template_type, field, template)
+    text_format = detect_format(template_type, field, template)
     addresses = (
-        [template] if form is TextFormat.ADDRESS else _list_addresses(template) if form is TextFormat.HTML else ()
+        [template]
+        if text_format is TextFormat.ADDRESS
+        else _list_addresses(template)
+        if text_format is TextFormat.HTML
+        else ()
     )
     return next((fault for address in addresses if (fault := find_address_fault(address))), "")
 
@@ -143,9 +147,9 @@ def parse_template(template_type: str, field: str, template: str) -> Template:
     return tuple(part for part in _split_template(template, detect_format(template_type, field, template)) if part)
 
 
-def _split_template(template: str, form: TextFormat) -> Iterator[str | Placeholder]:
+def _split_template(template: str, text_format: TextFormat) -> Iterator[str | Placeholder]:
     end = 0
-    encoder_at = _ENCODERS[form](template)
+    encoder_at = _ENCODERS[text_format](template)
     for match in _PLACEHOLDER.finditer(template):
         encode = encoder_at(match.start())
         if match["single"] is not None and encode is None:

@@ -55,7 +55,7 @@ class RankingPool:
 
     @classmethod
     def build(cls, candidates: Sequence[Candidate], now_ms: int) -> RankingPool:
-        """Build the pool of some candidates."""
+        """Build the pool of the candidates of a run, in any order."""
         ordered = sorted(candidates, key=_make_sort_key)
         first = [
             candidate

@@ -1,4 +1,4 @@
-"""Scorecards: points for conditions that hold."""
+"""Scorecards: models that add points for each condition that holds."""
 
 from __future__ import annotations
 
