@@ -17,7 +17,7 @@ from rapport.terminal import echo
 COMMANDS: Final = {
     "api": "rapport.cli.api:api",
     "audit": "rapport.cli.audit:audit",
-    "catalog": "rapport.cli.catalog:catalog",
+    "catalog": "rapport.cli.catalogue:catalogue",
     "customers": "rapport.cli.customers:customers",
     "dead-letters": "rapport.cli.dead_letters:dead_letters",
     "demo": "rapport.cli.demo:demo",

@@ -12,7 +12,7 @@ from api.app import create_app
 from rapport.domain.api_keys import Role
 from rapport.embedded.supervisor.ports import LOOPBACK
 from rapport.storage.tenants import change_tenant
-from tests.fixtures.api import CallerFactory, From, api_settings, check_error
+from tests.fixtures.api import CallerFactory, FromAddress, api_settings, check_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,22 +102,22 @@ def test_health_metrics_and_documents_need_no_key(caller: Caller, path: str):
 
 
 @contextmanager
-def trusting(world: World, tenant_id: str) -> Iterator[tuple[TestClient[Any], From]]:
+def trusting(world: World, tenant_id: str) -> Iterator[tuple[TestClient[Any], FromAddress]]:
     """An API with the development switch on for a tenant, and from where it is asked."""
-    app = From(create_app(api_settings(world, RAPPORT_API_TRUSTED_TENANT=tenant_id)), LOOPBACK)
+    app = FromAddress(create_app(api_settings(world, RAPPORT_API_TRUSTED_TENANT=tenant_id)), LOOPBACK)
     with TestClient(app, raise_server_exceptions=False) as client:
         client.headers["Host"] = "localhost:3000"
         yield client, app
 
 
 @pytest.fixture(scope="module")
-def trusted(api_world: World, api_client: TestClient[Any]) -> Iterator[tuple[TestClient[Any], From, Caller]]:
+def trusted(api_world: World, api_client: TestClient[Any]) -> Iterator[tuple[TestClient[Any], FromAddress, Caller]]:
     caller = CallerFactory(api_client, api_world)()
     with trusting(api_world, caller.tenant_id) as (client, app):
         yield client, app, caller
 
 
-Trusted = tuple["TestClient[Any]", From, "Caller"]
+Trusted = tuple["TestClient[Any]", FromAddress, "Caller"]
 
 
 def test_under_the_development_switch_the_trusted_tenant_needs_no_key(trusted: Trusted, caller: Caller):

@@ -11,7 +11,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import PersonalizationVariable
 from rapport.domain.catalogue.strategy import DecisionFlow, Node
 from tests.api.shop import offer, offers_of, recommend, stock
-from tests.fixtures.api import From, api_settings
+from tests.fixtures.api import FromAddress, api_settings
 from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_anonymous_visitors_are_told_apart_by_an_address_only_where_a_trusted_pr
     """plausible#1166: behind a proxy, all visitors with one browser were one, and shared their caps."""
     stock(caller, *offer("loan"))
     key = caller.keys[Role.EDITOR]
-    app = From(create_app(api_settings(caller.world, RAPPORT_API_TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::/32")))
+    app = FromAddress(create_app(api_settings(caller.world, RAPPORT_API_TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::/32")))
 
     def id_of(peer: str | None, *forwarded: str, agent: str = "Firefox") -> tuple[str, bool]:
         app.address = peer

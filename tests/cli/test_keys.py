@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PEPPER = "a-pepper-of-the-tests"
 
 
-class Runs:
+class TenantCommands:
     """Runner of the commands on a database of their own, with a tenant `t1`."""
 
     def __init__(self, settings: ClickHouseSettings) -> None:
@@ -43,13 +43,13 @@ class Runs:
 
 
 @pytest.fixture
-def run(clickhouse_url: str, database: str) -> Iterator[Runs]:
-    runs = Runs(make_database_settings(clickhouse_url, database))
+def run(clickhouse_url: str, database: str) -> Iterator[TenantCommands]:
+    runs = TenantCommands(make_database_settings(clickhouse_url, database))
     with closing(runs.store):
         yield runs
 
 
-def test_a_key_is_made_listed_revoked_and_audited(run: Runs):
+def test_a_key_is_made_listed_revoked_and_audited(run: TenantCommands):
     secret = run("key", "create", "t1", "--role", "editor", "--name", "shop", "--scope", "respond").stdout.strip()
     stored = find_key(run.store, hash_key(secret, PEPPER))
     assert stored is not None
@@ -81,7 +81,7 @@ def test_a_key_is_made_listed_revoked_and_audited(run: Runs):
     ],
 )
 def test_impossible_requests_are_refused_with_the_reason(
-    run: Runs, arguments: tuple[str, ...], pepper: str, reason: str
+    run: TenantCommands, arguments: tuple[str, ...], pepper: str, reason: str
 ):
     refused = run(*arguments, pepper=pepper)
     assert refused.exit_code == 1
@@ -90,7 +90,7 @@ def test_impossible_requests_are_refused_with_the_reason(
     assert run("key", "list", "t1").stdout == ""
 
 
-def test_a_tenants_settings_change_one_by_one(run: Runs):
+def test_a_tenants_settings_change_one_by_one(run: TenantCommands):
     assert run("tenant", "set", "t1", "--requests-per-minute", "7", "--strict-catalogue").exit_code == 0
     assert run("tenant", "set", "t1", "--holdout-percent", "2.5", "--consent-required").exit_code == 0
     settings = load_tenants(run.store)["t1"].settings
@@ -101,7 +101,7 @@ def test_a_tenants_settings_change_one_by_one(run: Runs):
 @pytest.mark.parametrize(
     "options", [("--scope", "elsewhere"), ("--expires", "9999-12-31"), ("--expires", "2100-01-02"), ("--scope", "")]
 )
-def test_a_key_with_useless_scopes_or_a_late_expiry_is_refused(run: Runs, options: tuple[str, ...]):
+def test_a_key_with_useless_scopes_or_a_late_expiry_is_refused(run: TenantCommands, options: tuple[str, ...]):
     result = run("key", "create", "t1", "--role", "viewer", *options)
     assert isinstance(result.exception, CliError)
     assert options[0] in str(result.exception)
@@ -109,14 +109,14 @@ def test_a_key_with_useless_scopes_or_a_late_expiry_is_refused(run: Runs, option
 
 
 @pytest.mark.parametrize("tenant_id", ["", "a:b", "a\x1b[2J", "a" * 65])
-def test_a_tenant_id_must_fit_into_keys_and_paths(run: Runs, tenant_id: str):
+def test_a_tenant_id_must_fit_into_keys_and_paths(run: TenantCommands, tenant_id: str):
     result = run("tenant", "create", "--", tenant_id)
     assert isinstance(result.exception, CliError)
     assert "letters, digits" in str(result.exception)
     assert run("tenant", "list").stdout == "t1\tUTC\tt1\n"
 
 
-def test_an_audit_log_is_checked_against_an_anchor(run: Runs):
+def test_an_audit_log_is_checked_against_an_anchor(run: TenantCommands):
     run("key", "create", "t1", "--role", "viewer")
     anchor = run("audit", "verify", "t1").stdout.strip()
     assert anchor.startswith("1:")

@@ -32,7 +32,7 @@ def purchases(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [json.loads(entry.value) for chunk in feed.chunks for entry in chunk.entries if isinstance(entry, Message)]
 
 
-def keep(store: Store, purchases: list[dict[str, Any]]) -> None:
+def write_history(store: Store, purchases: list[dict[str, Any]]) -> None:
     """Write purchases into the history and the summaries."""
     events = pl.DataFrame(purchases).select(
         tenant_id="tenantId",
@@ -59,7 +59,7 @@ def keep(store: Store, purchases: list[dict[str, Any]]) -> None:
     repair(store, "all", {SOURCE: len(events)})
 
 
-def work_out(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame:
+def compute_expected(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame:
     """Compute scores and segments by customer from the purchases themselves."""
     table = pd.DataFrame(purchases)
     table["cents"] = (table["conversionValue"] * 100).round().astype("int64")
@@ -68,10 +68,10 @@ def work_out(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame
     customers["recency"] = (pd.Timestamp(NOW) - customers["last"]).dt.days
     n = len(customers)
 
-    def norm(column: pd.Series[Any]) -> pd.Series[Any]:
+    def rank(column: pd.Series[Any]) -> pd.Series[Any]:
         return (column.rank(method="average") - 0.5) / n
 
-    weighted = 0.35 * norm(-customers["recency"]) + 0.35 * norm(customers["frequency"]) + 0.3 * norm(customers["cents"])
+    weighted = 0.35 * rank(-customers["recency"]) + 0.35 * rank(customers["frequency"]) + 0.3 * rank(customers["cents"])
     customers["score"] = (100 * weighted).round(9)
     high, medium = customers["score"].quantile([0.75, 0.25]).round(9)
     customers["segment"] = "low"
@@ -85,8 +85,8 @@ def work_out(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame
 def test_segments_and_values_of_cdnow_agree_with_pandas(
     store: Store, purchases: list[dict[str, Any]], at_risk_days: int, smallest: int
 ):
-    expected = work_out(purchases, at_risk_days)
-    keep(store, purchases)
+    expected = compute_expected(purchases, at_risk_days)
+    write_history(store, purchases)
     sizes = compute_values(store, "demo", NOW_MS, ClvRules(at_risk_days=at_risk_days))
     assert sum(sizes.values()) == len(expected) == cdnow.TOTALS.customers
     assert sizes == {name: int((expected["segment"] == name).sum()) for name in sizes}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.periods import PeriodType
 from rapport.domain.summaries import Contact, Summary, SummaryKey, add_contact, fold, list_keys
-from tests.fixtures.contacts import SOURCES, flat, log_pairs, single_logs
+from tests.fixtures.contacts import SOURCES, flatten, log_pairs, single_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,29 +62,29 @@ def count_of(contacts: Iterable[Contact]) -> int:
 @given(log=single_logs, data=st.data())
 def test_folding_a_log_in_two_steps_gives_the_same_as_in_one(log: Messages, data: st.DataObject):
     cut = data.draw(st.integers(0, len(log)))
-    before = fold({}, flat(log[:cut]))
-    assert before | fold(before, flat(log[cut:])) == fold({}, flat(log))
+    before = fold({}, flatten(log[:cut]))
+    assert before | fold(before, flatten(log[cut:])) == fold({}, flatten(log))
 
 
 @LAW
 @given(log=single_logs, data=st.data())
 def test_after_a_crash_with_any_of_the_rows_stored_folding_again_gives_the_same(log: Messages, data: st.DataObject):
     cut = data.draw(st.integers(0, len(log)))
-    before = fold({}, flat(log[:cut]))
-    changed = fold(before, flat(log[cut:]))
+    before = fold({}, flatten(log[:cut]))
+    changed = fold(before, flatten(log[cut:]))
     is_stored = data.draw(st.lists(st.booleans(), min_size=len(changed), max_size=len(changed)))
     found = before | {key: row for (key, row), stored in zip(changed.items(), is_stored, strict=True) if stored}
     # The next attempt may cut the log elsewhere.
     again = data.draw(st.integers(cut, len(log)))
-    first = found | fold(found, flat(log[cut:again]))
-    assert first | fold(first, flat(log[again:])) == before | changed
+    first = found | fold(found, flatten(log[cut:again]))
+    assert first | fold(first, flatten(log[again:])) == before | changed
 
 
 @LAW
 @given(log=single_logs, data=st.data())
 def test_applied_contacts_change_nothing_when_repeated(log: Messages, data: st.DataObject):
-    rows = fold({}, flat(log))
-    assert fold(rows, flat(log[: data.draw(st.integers(0, len(log)))])) == {}
+    rows = fold({}, flatten(log))
+    assert fold(rows, flatten(log[: data.draw(st.integers(0, len(log)))])) == {}
 
 
 @LAW
@@ -92,14 +92,14 @@ def test_applied_contacts_change_nothing_when_repeated(log: Messages, data: st.D
 def test_how_the_logs_of_two_sources_interleave_does_not_matter(logs: list[Messages], data: st.DataObject):
     turns = data.draw(st.permutations([0] * len(logs[0]) + [1] * len(logs[1])))
     ahead = [iter(log) for log in logs]
-    interleaved = flat(next(ahead[turn]) for turn in turns)
-    assert fold({}, interleaved) == fold({}, flat(logs[0])) | fold({}, flat(logs[1]))
+    interleaved = flatten(next(ahead[turn]) for turn in turns)
+    assert fold({}, interleaved) == fold({}, flatten(logs[0])) | fold({}, flatten(logs[1]))
 
 
 @LAW
 @given(log=single_logs, data=st.data())
 def test_counts_do_not_depend_on_the_source_or_the_order_events_come_in(log: Messages, data: st.DataObject):
-    contacts = flat(log)
+    contacts = flatten(log)
     shuffled = data.draw(st.permutations(contacts))
     sources = data.draw(st.lists(st.sampled_from(SOURCES), min_size=len(contacts), max_size=len(contacts)))
     elsewhere = [
@@ -113,7 +113,7 @@ def test_counts_do_not_depend_on_the_source_or_the_order_events_come_in(log: Mes
 @LAW
 @given(logs=log_pairs)
 def test_days_weeks_months_and_all_time_add_up_to_the_same(logs: list[Messages]):
-    contacts = flat([*logs[0], *logs[1]])
+    contacts = flatten([*logs[0], *logs[1]])
     about = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source")
     rows = fold({}, contacts)
     by_granularity = [
@@ -126,7 +126,7 @@ def test_days_weeks_months_and_all_time_add_up_to_the_same(logs: list[Messages])
 @LAW
 @given(log=single_logs)
 def test_a_contact_counts_once_as_impression_positive_negative_or_neutral(log: Messages):
-    contacts = flat(log)
+    contacts = flatten(log)
     rows = fold({}, contacts)
     counted = sum(
         row.impressions + row.positive + row.negative + row.neutral
@@ -139,7 +139,7 @@ def test_a_contact_counts_once_as_impression_positive_negative_or_neutral(log: M
 @LAW
 @given(log=single_logs)
 def test_the_last_contact_is_the_latest_by_time_then_by_offset(log: Messages):
-    contacts = [contact for contact in flat(log) if contact.category is not OutcomeCategory.RECOMMENDATION]
+    contacts = [contact for contact in flatten(log) if contact.category is not OutcomeCategory.RECOMMENDATION]
     for key, row in fold({}, contacts).items():
         own = [contact for contact in contacts if key in list_keys(contact)]
         last = max(own, key=lambda contact: (contact.occurred_at_ms, contact.offset, contact.item))

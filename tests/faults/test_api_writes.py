@@ -90,7 +90,7 @@ def test_every_acknowledged_response_is_in_the_history_exactly_once(tmp_path: Pa
                 for thread in threads:
                     thread.start()
                 try:
-                    _take_away_and_give_back(clients, proxy, endpoint)
+                    _interrupt_services(clients, proxy, endpoint)
                     for thread in threads:
                         thread.join(90)
                 finally:
@@ -107,23 +107,23 @@ def test_every_acknowledged_response_is_in_the_history_exactly_once(tmp_path: Pa
             endpoint.stop()
 
 
-def _take_away_and_give_back(clients: list[Client], proxy: Any, endpoint: EndpointProcess) -> None:
-    def done() -> int:
+def _interrupt_services(clients: list[Client], proxy: Any, endpoint: EndpointProcess) -> None:
+    def count_acknowledged() -> int:
         return sum(len(client.acknowledged) for client in clients)
 
-    def some_more(count: int) -> None:
-        before = done()
-        wait_until(lambda: done() >= min(before + count, CLIENTS * KEYS), "some get through", seconds=60)
+    def wait_for_more(count: int) -> None:
+        before = count_acknowledged()
+        wait_until(lambda: count_acknowledged() >= min(before + count, CLIENTS * KEYS), "some get through", seconds=60)
 
-    some_more(100)
+    wait_for_more(100)
     proxy.cut()
     wait_until(lambda: any(client.refusals for client in clients), "Kafka is missed", seconds=30)
     proxy.mend()
-    some_more(150)
+    wait_for_more(150)
     endpoint.kill()
-    some_more(20)  # Kafka is enough to take a response
+    wait_for_more(20)  # Kafka is enough to take a response
     endpoint.start()
-    some_more(100)
+    wait_for_more(100)
     proxy.cut()
     endpoint.kill()
     proxy.mend()

@@ -52,12 +52,12 @@ def record(value: object, offset: int = 0, *, at: int = NOW, key: bytes | None =
     return FetchedRecord(offset, at, key, value if isinstance(value, bytes) else to_json(value))
 
 
-def decoded(*records: FetchedRecord, tenant_cache: TenantCache | None = None) -> DecodedBatch:
+def decode(*records: FetchedRecord, tenant_cache: TenantCache | None = None) -> DecodedBatch:
     return decode_batch({P0: records}, SOURCES, tenant_cache or make_tenant_cache())
 
 
 def only_event(value: Mapping[str, object]) -> dict[str, Any]:
-    found = decoded(record(value))
+    found = decode(record(value))
     assert found.dead_letters == []
     return found.events.row(0, named=True)
 
@@ -117,7 +117,7 @@ def test_every_field_of_an_event_is_kept():
 def test_values_are_exact_to_six_decimals(micros: int):
     value = Decimal(micros) / 1_000_000
     text = to_json({**CLICK, "outcome": "refund"})[:-1] + f',"conversionValue":{value:f}}}'.encode()
-    assert decoded(record(text)).events["conversion_value"].item() == value
+    assert decode(record(text)).events["conversion_value"].item() == value
 
 
 @LAW
@@ -126,7 +126,7 @@ def test_an_event_lies_on_the_calendar_day_of_its_tenants_time_zone(times: list[
     events = [
         {**CLICK, "tenantId": tenant, "timestamp": at, "idempotencyKey": str(n)} for n, (tenant, at) in enumerate(times)
     ]
-    found = decoded(record(events)).events
+    found = decode(record(events)).events
     assert found["local_date"].to_list() == [to_local_date(at, ZONES[tenant]) for tenant, at in times]
 
 
@@ -139,7 +139,7 @@ def test_the_days_of_every_time_zone_are_those_of_the_domain():
     times = [round(noon + hours * 3_600) * 1000 for noon in noons for hours in range(-14, 15, 4)]
     tenants = {zone: Tenant(zone, zone, zone, OUTCOMES) for zone in zones}
     events = [{**CLICK, "tenantId": zone, "timestamp": at} for zone in zones for at in times]
-    found = decoded(record(events), tenant_cache=make_tenant_cache(tenants)).events
+    found = decode(record(events), tenant_cache=make_tenant_cache(tenants)).events
     assert found["local_date"].to_list() == [to_local_date(at, zone) for zone in zones for at in times]
 
 
@@ -172,7 +172,7 @@ def test_ids_of_a_recreated_topic_differ():
 @LAW
 @given(times=st.lists(INSTANTS, min_size=1, max_size=20))
 def test_ids_sort_by_time_and_then_by_offset(times: list[int]):
-    found = decoded(*[record({**CLICK, "timestamp": at}, offset) for offset, at in enumerate(times)]).events
+    found = decode(*[record({**CLICK, "timestamp": at}, offset) for offset, at in enumerate(times)]).events
     by_time = found.sort("occurred_at_ms", "offset")
     assert found.sort("id")["offset"].to_list() == by_time["offset"].to_list()
     assert {len(found_id) for found_id in found["id"]} == {38}
@@ -180,7 +180,7 @@ def test_ids_sort_by_time_and_then_by_offset(times: list[int]):
 
 def test_a_repetition_has_the_same_hashes_and_another_payload_another():
     events = [CLICK, CLICK, {**CLICK, "offerId": "o"}, {**CLICK, "idempotencyKey": "k2"}]
-    found = decoded(*[record(event, offset) for offset, event in enumerate(events)]).events
+    found = decode(*[record(event, offset) for offset, event in enumerate(events)]).events
     keys, payloads = found["key_hash"].to_list(), found["payload_hash"].to_list()
     assert [keys.index(key) for key in keys] == [0, 0, 0, 3]
     assert [payloads.index(payload) for payload in payloads] == [0, 0, 2, 3]
@@ -221,13 +221,13 @@ OTHER_THAN_FULL = [
 
 def test_a_plain_event_in_another_serialisation_has_the_same_hash():
     texts = [CLICK, {**CLICK, "type": "interaction.recorded.v1"}, {**CLICK, "channelId": "", "metadata": None}]
-    assert decoded(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
+    assert decode(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
 
 
 def test_an_event_in_another_serialisation_has_the_same_hash():
     """AWS Powertools#638: a retry that serialises anew was taken for another request."""
     texts = [to_json(FULL), *SAME_AS_FULL, *map(to_json, OTHER_THAN_FULL)]
-    found = decoded(*[record(text, offset) for offset, text in enumerate(texts)])
+    found = decode(*[record(text, offset) for offset, text in enumerate(texts)])
     assert found.dead_letters == []
     hashes = found.events["payload_hash"].to_list()
     same = len(SAME_AS_FULL) + 1
@@ -243,7 +243,7 @@ def test_the_order_of_keys_makes_no_difference(value: dict[str, Any], data: st.D
         return [shuffled(item) for item in part] if isinstance(part, list) else part
 
     texts = [{**CLICK, "metadata": value}, {"metadata": shuffled(value), **CLICK}]
-    assert decoded(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
+    assert decode(*[record(text, n) for n, text in enumerate(texts)]).events["payload_hash"].n_unique() == 1
 
 
 FAULTS = [
@@ -268,7 +268,7 @@ FAULTS = [
 def test_an_unusable_message_becomes_a_dead_letter_with_its_reason_offset_and_bytes(
     value: bytes, code: RejectionCode, tenant_id: str
 ):
-    found = decoded(record(CLICK, 6), record(value, 7))
+    found = decode(record(CLICK, 6), record(value, 7))
     (letter,) = found.dead_letters
     assert (letter.code, letter.tenant_id, letter.key, letter.value) == (code.value, tenant_id, b"acme:ann", value)
     assert (letter.source, letter.topic, letter.partition) == ("cluster/interactions/0", "interactions", 0)
@@ -277,12 +277,12 @@ def test_an_unusable_message_becomes_a_dead_letter_with_its_reason_offset_and_by
 
 
 def test_a_message_without_value_or_key_is_a_dead_letter_too():
-    (letter,) = decoded(FetchedRecord(7, -1, None, None)).dead_letters
+    (letter,) = decode(FetchedRecord(7, -1, None, None)).dead_letters
     assert (letter.code, letter.key, letter.value, letter.received_at_ms) == ("empty_value", b"", b"", 0)
 
 
 def test_a_bad_item_of_an_array_leaves_the_others_alone():
-    found = decoded(record([CLICK, {"tenantId": "acme"}, {**CLICK, "outcome": "frown"}, CLICK]))
+    found = decode(record([CLICK, {"tenantId": "acme"}, {**CLICK, "outcome": "frown"}, CLICK]))
     assert found.events["item"].to_list() == [0, 3]
     assert [(letter.item, letter.code) for letter in found.dead_letters] == [
         (1, "missing_field"),
@@ -292,7 +292,7 @@ def test_a_bad_item_of_an_array_leaves_the_others_alone():
 
 
 def test_the_reason_for_an_unknown_outcome_or_tenant_names_the_remedy():
-    outcome, tenant = decoded(record([{**CLICK, "outcome": "frown"}, {**CLICK, "tenantId": "nobody"}])).dead_letters
+    outcome, tenant = decode(record([{**CLICK, "outcome": "frown"}, {**CLICK, "tenantId": "nobody"}])).dead_letters
     assert "click, complaint, conversion" in outcome.detail
     assert "rapport tenant create nobody" in tenant.detail
 
@@ -302,7 +302,7 @@ def test_the_reason_for_an_unknown_outcome_or_tenant_names_the_remedy():
 def test_every_item_becomes_an_event_a_decision_or_a_dead_letter(values: list[object]):
     records = [record(value, offset) for offset, value in enumerate(values)]
     items = sum(len(value) if isinstance(value, list) else 1 for value in values)
-    found = decoded(*records)
+    found = decode(*records)
     assert found.events.height + found.decisions.height + len(found.dead_letters) == items
 
 
@@ -314,9 +314,9 @@ def test_a_new_tenant_or_outcome_is_loaded_before_it_counts_as_unknown():
     tenant_cache.refresh()
     upsell = OutcomeType(key="upsell", classification=Classification.POSITIVE, category=OutcomeCategory.RESPONSE)
     known["acme"] = replace(TENANTS["acme"], outcomes=group_versions([upsell]))
-    assert decoded(record({**CLICK, "outcome": "upsell"}), tenant_cache=tenant_cache).dead_letters == []
+    assert decode(record({**CLICK, "outcome": "upsell"}), tenant_cache=tenant_cache).dead_letters == []
     known["globex"] = replace(TENANTS["acme"], tenant_id="globex")
-    assert decoded(record({**DECISION, "tenantId": "globex"}), tenant_cache=tenant_cache).decisions.height == 1
+    assert decode(record({**DECISION, "tenantId": "globex"}), tenant_cache=tenant_cache).decisions.height == 1
 
 
 def test_unknown_tenants_and_outcomes_are_loaded_once_a_batch():
@@ -328,20 +328,20 @@ def test_unknown_tenants_and_outcomes_are_loaded_once_a_batch():
 
     tenant_cache = TenantCache(load, refresh_s=3_600)
     tenant_cache.refresh()
-    assert len(decoded(record([{**CLICK, "tenantId": "nobody"}] * 50), tenant_cache=tenant_cache).dead_letters) == 50
+    assert len(decode(record([{**CLICK, "tenantId": "nobody"}] * 50), tenant_cache=tenant_cache).dead_letters) == 50
     assert looks["done"] == 2
 
 
 def test_decisions_are_kept_apart_from_events():
     value = {**DECISION, "timestamp": NOW - 1, "decision": {"offers": [1]}}
-    found = decoded(record(value, 5))
+    found = decode(record(value, 5))
     assert found.events.is_empty()
     row = ("acme", "ann", "r1", NOW - 1, NOW, '{"offers": [1]}', "cluster/interactions/0", 5)
     assert found.decisions.rows() == [row]
 
 
 def test_an_empty_batch_has_all_columns():
-    empty, full = decoded(), decoded(record([CLICK, DECISION]))
+    empty, full = decode(), decode(record([CLICK, DECISION]))
     assert empty.events.schema == full.events.schema
     assert set(empty.events.columns) == {*EVENT_SCHEMA, "local_date"}
     assert empty.decisions.schema == full.decisions.schema == DECISION_SCHEMA
@@ -359,7 +359,7 @@ def test_an_empty_batch_has_all_columns():
     ],
 )
 def test_accepted_events_can_be_written(store: Store, tenant: str, timestamp: int | None, received_at: int):
-    found = decoded(record({**CLICK, "tenantId": tenant, "timestamp": timestamp}, at=received_at))
+    found = decode(record({**CLICK, "tenantId": tenant, "timestamp": timestamp}, at=received_at))
     write_interactions(store, found.events)
     written = store.client.query("SELECT count() FROM interaction_history").result_rows[0][0]
     assert written + len(found.dead_letters) == 1

@@ -16,7 +16,7 @@ from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
 from rapport.kafka.sources import Source, make_event_id
 from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
-from tests.fixtures.contacts import flat, log_pairs, single_logs
+from tests.fixtures.contacts import flatten, log_pairs, single_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,7 +104,7 @@ def fold_frames(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]
 @LAW
 @given(logs=log_pairs)
 def test_the_batch_fold_agrees_with_the_reference(logs: list[Messages]):
-    contacts = flat([*logs[0], *logs[1]])
+    contacts = flatten([*logs[0], *logs[1]])
     assert fold_frames({}, contacts) == fold({}, contacts)
 
 
@@ -112,8 +112,8 @@ def test_the_batch_fold_agrees_with_the_reference(logs: list[Messages]):
 @given(logs=log_pairs, data=st.data())
 def test_the_batch_fold_agrees_with_the_reference_on_top_of_earlier_batches(logs: list[Messages], data: st.DataObject):
     cuts = [data.draw(st.integers(0, len(log))) for log in logs]
-    before = fold({}, flat(message for log, cut in zip(logs, cuts, strict=True) for message in log[:cut]))
-    contacts = flat(message for log, cut in zip(logs, cuts, strict=True) for message in log[cut:])
+    before = fold({}, flatten(message for log, cut in zip(logs, cuts, strict=True) for message in log[:cut]))
+    contacts = flatten(message for log, cut in zip(logs, cuts, strict=True) for message in log[cut:])
     assert fold_frames(before, contacts) == fold(before, contacts)
 
 
@@ -122,7 +122,7 @@ def test_the_batch_fold_agrees_with_the_reference_on_top_of_earlier_batches(logs
 def test_the_batch_fold_agrees_with_the_reference_after_a_crash_during_a_write(
     logs: list[Messages], data: st.DataObject
 ):
-    contacts = flat([*logs[0], *logs[1]])
+    contacts = flatten([*logs[0], *logs[1]])
     whole = fold({}, contacts)
     stored = data.draw(st.lists(st.booleans(), min_size=len(whole), max_size=len(whole)))
     found = {key: row for (key, row), is_stored in zip(whole.items(), stored, strict=True) if is_stored}
@@ -140,16 +140,16 @@ def test_the_fold_does_not_depend_on_batch_boundaries(log: Messages, data: st.Da
         # A batch may start before where the rows are: what they hold already is passed over.
         end = data.draw(st.integers(start + 1, len(log)))
         overlap = data.draw(st.integers(0, start))
-        rows |= fold_frames(rows, flat(log[overlap:end]))
+        rows |= fold_frames(rows, flatten(log[overlap:end]))
         start = end
-    assert rows == fold({}, flat(log))
+    assert rows == fold({}, flatten(log))
 
 
 @ON_THE_ENGINE
 @given(logs=log_pairs, data=st.data())
 def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messages], data: st.DataObject):
     store.client.command("TRUNCATE TABLE interactions")
-    contacts = flat([*logs[0], *logs[1]])
+    contacts = flatten([*logs[0], *logs[1]])
     write_interactions(store, build_frame(contacts))
     again = data.draw(st.lists(st.sampled_from(contacts), max_size=5)) if contacts else []
     write_interactions(store, build_frame(again))  # a crash wrote some of them twice
@@ -161,7 +161,7 @@ def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messa
 @given(logs=log_pairs)
 def test_folded_rows_survive_a_round_trip_through_the_store(store: Store, logs: list[Messages]):
     store.client.command("TRUNCATE TABLE interaction_summary_state")
-    frame = select_contacts(build_frame(flat([*logs[0], *logs[1]])))
+    frame = select_contacts(build_frame(flatten([*logs[0], *logs[1]])))
     folded = fold_batch(pl.DataFrame(), frame)
     write_summaries(store, folded)
     periods = list_period_keys(frame["local_date"].unique())["period_key"].unique()

@@ -32,12 +32,12 @@ CAUSES = {
 }
 
 
-def few(client: httpx.Client) -> httpx.Response:
+def insert_few(client: httpx.Client) -> httpx.Response:
     rows = b"".join(b"%d\n" % number for number in range(200))
     return client.post("/", params={"query": "INSERT INTO t (a) FORMAT TSV"}, content=rows)
 
 
-def many(client: httpx.Client) -> httpx.Response:
+def insert_many(client: httpx.Client) -> httpx.Response:
     def chunks() -> Iterator[bytes]:
         for start in range(0, MANY, 50_000):
             yield b"".join(b"%d\n" % number for number in range(start, start + 50_000))
@@ -45,11 +45,11 @@ def many(client: httpx.Client) -> httpx.Response:
     return client.post("/", params={"query": "INSERT INTO t (a) FORMAT TSV"}, content=chunks())
 
 
-def values(client: httpx.Client) -> httpx.Response:
+def insert_values(client: httpx.Client) -> httpx.Response:
     return client.post("/", content="INSERT INTO t (a) VALUES " + ",".join(f"({number})" for number in range(200)))
 
 
-@pytest.mark.parametrize("insert", [few, many, values])
+@pytest.mark.parametrize("insert", [insert_few, insert_many, insert_values])
 @pytest.mark.parametrize("cause", sorted(CAUSES))
 def test_a_failed_insert_is_answered_with_its_error_and_stores_nothing(
     http: httpx.Client, clickhouse: Client, cause: str, insert: Callable[[httpx.Client], httpx.Response]
@@ -71,7 +71,7 @@ def test_a_failed_insert_is_answered_with_its_error_and_stores_nothing(
 def test_a_failing_view_fails_the_insert(http: httpx.Client, clickhouse: Client):
     clickhouse.command(f"CREATE TABLE t (a UInt64) {MERGE_TREE}")
     clickhouse.command(f"CREATE MATERIALIZED VIEW v {MERGE_TREE} AS SELECT a, throwIf(a = 7) AS b FROM t")
-    assert few(http).headers["X-ClickHouse-Exception-Code"] == "395"
+    assert insert_few(http).headers["X-ClickHouse-Exception-Code"] == "395"
 
 
 def test_clients_get_the_error_of_a_failed_insert(clickhouse: Client):

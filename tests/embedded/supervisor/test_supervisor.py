@@ -44,7 +44,7 @@ def test_a_dead_child_is_restarted_and_its_own_children_are_killed(tmp_path: Pat
             first, grandchild = stack.pid("web"), read_pid(tmp_path, "web", "child")
             assert grandchild is not None
             os.kill(first, signal.SIGKILL)
-            await until(lambda: _noted_another(tmp_path, "web", first), "web runs again")
+            await until(lambda: _has_new_pid(tmp_path, "web", first), "web runs again")
             assert not is_alive(grandchild)
             assert stack.failure is None
 
@@ -155,7 +155,7 @@ def test_a_child_that_hangs_is_restarted(tmp_path: Path):
         async with _stack(tmp_path, toy(tmp_path, "a", health=health, is_ready=is_ready, on_death=QUICK)) as stack:
             first = stack.pid("a")
             is_well.clear()
-            await until(lambda: _noted_another(tmp_path, "a", first), "a runs again")
+            await until(lambda: _has_new_pid(tmp_path, "a", first), "a runs again")
 
     asyncio.run(scenario())
     assert "a has failed its health check for 0 s (its check says not ready); restarting it" in _read_log(
@@ -223,7 +223,7 @@ def _stack(directory: Path, *children: Child) -> Stack:
     return Stack(children, directory / "data", stream=io.StringIO())
 
 
-async def _noted_another(directory: Path, name: str, pid: int) -> bool:
+async def _has_new_pid(directory: Path, name: str, pid: int) -> bool:
     return read_pid(directory, name) not in {None, pid}
 
 

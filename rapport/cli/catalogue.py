@@ -38,12 +38,12 @@ _prune = click.option("--prune", is_flag=True, help="Also delete what the file d
 _file = click.argument("file", type=click.File("r", encoding="utf-8"))
 
 
-@click.group()
-def catalog() -> None:
+@click.group("catalog")
+def catalogue() -> None:
     """Apply, compare and write out a tenant's catalogue (YAML)."""
 
 
-@catalog.command()
+@catalogue.command()
 @_file
 @_tenant
 @_prune
@@ -79,7 +79,7 @@ def apply(*, file: IO[str], tenant_id: str, prune: bool, dry_run: bool) -> None:
     _show(CataloguePlan(planned.outcome_types, steps, after.entities), done=True)
 
 
-@catalog.command()
+@catalogue.command()
 @_file
 @_tenant
 @_prune
@@ -91,7 +91,7 @@ def diff(*, file: IO[str], tenant_id: str, prune: bool) -> None:
         _show(_plan(store, tenant_id, file, wanted, prune=prune), done=False)
 
 
-@catalog.command()
+@catalogue.command()
 @click.argument("file", type=click.File("w", encoding="utf-8", atomic=True))
 @_tenant
 def export(*, file: IO[str], tenant_id: str) -> None:

@@ -20,7 +20,7 @@ from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue import load_catalogue
-from tests.cli.catalogue_runs import Runs
+from tests.cli.catalogue_command import CatalogueCommand
 from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ decision-flows:
 
 
 @pytest.fixture
-def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Runs]:
-    runs = Runs(make_database_settings(clickhouse_url, database), tmp_path)
+def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[CatalogueCommand]:
+    runs = CatalogueCommand(make_database_settings(clickhouse_url, database), tmp_path)
     with closing(runs.store):
         yield runs
 
 
-def test_an_exported_catalogue_can_be_applied_without_changes(run: Runs):
+def test_an_exported_catalogue_can_be_applied_without_changes(run: CatalogueCommand):
     applied = run("apply", text=CATALOGUE)
     assert applied.exit_code == 0, applied.output
     assert "8 made, 0 changed, 0 deleted" in applied.stdout
@@ -88,7 +88,7 @@ def test_an_exported_catalogue_can_be_applied_without_changes(run: Runs):
     assert load_catalogue(run.store, "t1") == before
 
 
-def test_a_dry_run_and_diff_report_changes_without_making_them(run: Runs):
+def test_a_dry_run_and_diff_report_changes_without_making_them(run: CatalogueCommand):
     run("apply", text=CATALOGUE)
     changed = (
         CATALOGUE.replace("{maxPerDay: 3}", "{maxPerDay: 5}")
@@ -133,7 +133,7 @@ decision-flows:
 """
 
 
-def test_all_faults_of_a_file_are_named_with_their_lines(run: Runs):
+def test_all_faults_of_a_file_are_named_with_their_lines(run: CatalogueCommand):
     refused = run("apply", text=FAULTY)
     assert refused.exit_code == 1
     text = str(refused.exception)
@@ -186,7 +186,7 @@ decision-flows:
 """
 
 
-def test_faults_across_entities_are_named_with_their_lines(run: Runs):
+def test_faults_across_entities_are_named_with_their_lines(run: CatalogueCommand):
     refused = run("apply", text=UNFIT)
     assert refused.exit_code == 1
     lines = [line.split(": ")[:2] for line in str(refused.exception).splitlines()[1:]]
@@ -200,7 +200,7 @@ def test_faults_across_entities_are_named_with_their_lines(run: Runs):
     assert load_catalogue(run.store, "t1").revision == 0
 
 
-def test_lint_warnings_are_shown_when_a_file_is_applied(run: Runs):
+def test_lint_warnings_are_shown_when_a_file_is_applied(run: CatalogueCommand):
     said = run("apply", text="offers:\n  - {id: loan, name: Loan}\n")
     assert said.exit_code == 0
     assert "warning: offer loan: it has no active creative" in said.stderr

@@ -12,7 +12,7 @@ from rapport.domain.outcomes import CHANGE_DELAY_MS
 from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.catalogue import load_catalogue
 from rapport.storage.outcome_types import list_outcome_types
-from tests.cli.catalogue_runs import Runs
+from tests.cli.catalogue_command import CatalogueCommand
 from tests.fixtures.store import make_database_settings
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ outcome-types:
 
 
 @pytest.fixture
-def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[Runs]:
-    runs = Runs(make_database_settings(clickhouse_url, database), tmp_path)
+def run(clickhouse_url: str, database: str, tmp_path: Path) -> Iterator[CatalogueCommand]:
+    runs = CatalogueCommand(make_database_settings(clickhouse_url, database), tmp_path)
     with closing(runs.store):
         yield runs
 
@@ -40,7 +40,7 @@ def own_outcomes(store: Store) -> dict[str, OutcomeRecord]:
     return {one.key: one for one in list_outcome_types(store, "t1") if not one.is_system}
 
 
-def test_exported_outcome_types_can_be_applied_without_changes(run: Runs):
+def test_exported_outcome_types_can_be_applied_without_changes(run: CatalogueCommand):
     said = run("apply", text=OUTCOMES + "channels: [{id: web, name: Web, channelType: web}]")
     assert "3 made, 0 changed, 0 deleted" in said.stdout, said.output
     made = own_outcomes(run.store)
@@ -52,7 +52,7 @@ def test_exported_outcome_types_can_be_applied_without_changes(run: Runs):
     assert own_outcomes(run.store) == made
 
 
-def test_an_outcome_type_says_whether_it_takes_value_back(run: Runs):
+def test_an_outcome_type_says_whether_it_takes_value_back(run: CatalogueCommand):
     run("apply", text="outcome-types: [{key: refund, classification: negative, allowsNegativeValue: true}]")
     assert own_outcomes(run.store)["refund"].allows_negative_value
     assert run("export").exit_code == 0
@@ -61,7 +61,7 @@ def test_an_outcome_type_says_whether_it_takes_value_back(run: Runs):
     assert not own_outcomes(run.store)["refund"].allows_negative_value
 
 
-def test_outcome_types_can_be_changed_ended_and_made_again(run: Runs):
+def test_outcome_types_can_be_changed_ended_and_made_again(run: CatalogueCommand):
     run("apply", text=OUTCOMES)
     first = own_outcomes(run.store)["renewed"]
     changed = "outcome-types: [{key: renewed, classification: neutral}]"
@@ -81,7 +81,7 @@ def test_outcome_types_can_be_changed_ended_and_made_again(run: Runs):
     assert {one.actor for one in entries} == {"rapport catalog apply"}
 
 
-def test_default_outcome_types_cannot_be_changed_and_any_fault_stops_the_file(run: Runs):
+def test_default_outcome_types_cannot_be_changed_and_any_fault_stops_the_file(run: CatalogueCommand):
     refused = run(
         "apply",
         text=OUTCOMES

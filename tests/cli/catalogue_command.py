@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 
-class Runs:
+class CatalogueCommand:
     """Runner of the command on a database of its own, with a tenant `t1`."""
 
     def __init__(self, settings: ClickHouseSettings, directory: Path) -> None:
