@@ -34,7 +34,7 @@ SCOPES: Final = (
 )
 """Areas that a key may be limited to; each route belongs to one."""
 MAX_EXPIRY_MS: Final = 4_102_444_800_000
-"""2100-01-01: what is later is a mistake, and times beyond the year 9999 cannot be written."""
+"""2100-01-01: a later expiry is a typing error, and times beyond the year 9999 cannot be stored."""
 
 
 class Role(StrEnum):

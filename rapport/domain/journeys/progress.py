@@ -79,10 +79,10 @@ FIRST_RETRY_MS: Final = 60_000
 Action: TypeAlias = DecideAction | SendAction | UpdateAction
 
 
-def enrol(plan: JourneyPlan, enrolment: str, customer_id: str, entry: Mapping[str, Any], now_ms: int) -> Enrolment:
+def enrol(plan: JourneyPlan, enrolment_id: str, customer_id: str, entry: Mapping[str, Any], now_ms: int) -> Enrolment:
     """Enrol a customer in a journey, at its first step."""
     return Enrolment(
-        id=enrolment,
+        id=enrolment_id,
         journey_id=plan.journey_id,
         journey_version=plan.version,
         customer_id=customer_id,
@@ -167,7 +167,7 @@ def complete(
 
 
 def leave(enrolment: Enrolment, now_ms: int, reason: str) -> Enrolment:
-    """End an enrolment because the customer is taken out."""
+    """End an enrolment because a user, or the end of the journey, takes the customer out."""
     return _end(enrolment, EnrolmentStatus.EXITED, now_ms, reason)
 
 
