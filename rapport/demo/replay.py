@@ -153,7 +153,7 @@ class _Watcher:
     def report_fault(self, line: LineFault) -> None:
         self._progress.console.print(f"bad line {line.number}: {line.detail}", markup=False)
 
-    def report_position(self, position: int, sent: int, bad: int) -> None:  # noqa: ARG002 - as the protocol has it
+    def report_position(self, position: int, sent: int, faulty: int) -> None:  # noqa: ARG002 - as the protocol has it
         self._progress.update(self._sent, completed=position)
 
     def report_applied(self, count: int) -> None:

@@ -121,9 +121,9 @@ def plan_outcome_types(
         raise CatalogueFileError(faults)
     given = [one.outcome_type for one in nodes]
     ordinals = [*(one.ordinal for one in stored), *(one.ordinal for one in given if one.ordinal is not None)]
-    ordinals_after = count(max(ordinals, default=-1) + 1)
+    next_ordinals = count(max(ordinals, default=-1) + 1)
     steps = [
-        PlannedOutcomeChange(by_key.get(one.key), _build_next_version(by_key.get(one.key), one, ordinals_after))
+        PlannedOutcomeChange(by_key.get(one.key), _build_next_version(by_key.get(one.key), one, next_ordinals))
         for one in given
     ]
     changed = [step for step in steps if step.record != step.newest]
@@ -139,7 +139,7 @@ def to_file_outcome_type(record: OutcomeRecord) -> FileOutcomeType:
 
 
 def _build_next_version(
-    before: OutcomeRecord | None, given: FileOutcomeType, ordinals_after: Iterator[int]
+    before: OutcomeRecord | None, given: FileOutcomeType, next_ordinals: Iterator[int]
 ) -> OutcomeRecord:
     fields: dict[str, Any] = msgspec.structs.asdict(given)
     fields |= {
@@ -147,5 +147,5 @@ def _build_next_version(
         "category": OutcomeCategory(given.category),
     }
     if given.ordinal is None:
-        fields["ordinal"] = before.ordinal if before else next(ordinals_after)
+        fields["ordinal"] = before.ordinal if before else next(next_ordinals)
     return msgspec.structs.replace(before, **fields, is_active=True) if before else OutcomeRecord(**fields)

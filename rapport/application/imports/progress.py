@@ -46,9 +46,9 @@ class _ProgressBar:
         target = self._progress.console if self._errors.is_terminal else self._errors
         target.print(describe_fault(self._name, line), style="red", markup=False, highlight=False, soft_wrap=True)
 
-    def report_position(self, position: int, sent: int, bad: int) -> None:
+    def report_position(self, position: int, sent: int, faulty: int) -> None:
         rate = sent / max(time.perf_counter() - self._started_at, 1e-9)
-        counts = f"{sent:,} {self._noun}, {rate:,.0f}/s" + (f", [red]{bad:,} bad[/red]" if bad else "")
+        counts = f"{sent:,} {self._noun}, {rate:,.0f}/s" + (f", [red]{faulty:,} bad[/red]" if faulty else "")
         self._progress.update(self._task, completed=position, counts=counts)
 
 
@@ -64,12 +64,12 @@ class _PlainProgress:
         text = describe_fault(self._feed.name, line)
         self._errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def report_position(self, position: int, sent: int, bad: int) -> None:
+    def report_position(self, position: int, sent: int, faulty: int) -> None:
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + PLAIN_INTERVAL_S
         share = position / self._feed.size if self._feed.size else 1.0
-        text = f"{self._feed.name}: {share:.0%}, {sent:,} {self._noun}, {format_fault_count(bad)}"
+        text = f"{self._feed.name}: {share:.0%}, {sent:,} {self._noun}, {format_fault_count(faulty)}"
         self._output.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

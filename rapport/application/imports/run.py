@@ -21,7 +21,7 @@ class ProgressObserver(Protocol):
     def report_fault(self, line: LineFault) -> None:
         """Report a line that was left out, in the order of the input."""
 
-    def report_position(self, position: int, sent: int, bad: int) -> None:
+    def report_position(self, position: int, sent: int, faulty: int) -> None:
         """Report how much of the input has been read, and the numbers of entries handed on and of faulty lines."""
 
 

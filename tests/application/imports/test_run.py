@@ -25,7 +25,7 @@ class Recorder:
     def __init__(self) -> None:
         self.sent: list[Message] = []
         self.acknowledged_events = 0
-        self.told: list[Any] = []
+        self.reports: list[Any] = []
 
     async def add(self, messages: Iterable[Message]) -> None:
         self.sent.extend(messages)
@@ -34,10 +34,10 @@ class Recorder:
         self.acknowledged_events = len(self.sent)
 
     def report_fault(self, line: LineFault) -> None:
-        self.told.append(line.number)
+        self.reports.append(line.number)
 
-    def report_position(self, position: int, sent: int, bad: int) -> None:
-        self.told.append((position, sent, bad))
+    def report_position(self, position: int, sent: int, faulty: int) -> None:
+        self.reports.append((position, sent, faulty))
 
 
 def message(number: int) -> Message:
@@ -57,7 +57,7 @@ def run(*chunks: list[Message | LineFault], is_strict: bool = False) -> tuple[Re
 def test_valid_lines_are_sent_and_faulty_ones_reported():
     recorder, produced = run([message(1), bad(2), message(3)], [bad(4)], [message(5)])
     assert recorder.sent == [message(1), message(3), message(5)]
-    assert recorder.told == [2, (0, 2, 1), 4, (1, 2, 2), (2, 3, 2)]
+    assert recorder.reports == [2, (0, 2, 1), 4, (1, 2, 2), (2, 3, 2)]
     assert (produced.events, produced.faulty_lines, produced.stopped_early) == (3, 2, False)
 
 
