@@ -10,15 +10,14 @@ from litestar import Controller, Request, delete, get, post
 from litestar.params import FromQuery, QueryParameter, RequestBody
 
 from api.api_keys.schemas import CreatedKey, KeyList, KeyView, NewKey
+from api.api_keys.service import ApiKeyService
 from api.auth.principal import Principal, requires
-from api.catalogue.service import author_of
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.times import iso, iso_or_none, parse_time
-from api.services import FromServices
 from rapport.domain.api_keys import ApiKey, Role, find_expiry_fault, find_scope_fault
-from rapport.storage.api_keys import audit_created_key, audit_revoked_key, create_key, list_keys, revoke_key
 
 _KEY: Final[Mapping[str, object]] = {
     "id": "key_2f6c1b1e0d9a4c77",
@@ -43,10 +42,10 @@ class ApiKeyController(Controller):
         summary="List the keys that are valid or have expired",
         responses=answers(200, KeyList, {"data": [{**_KEY, "lastUsedAt": None}], "total": 1}),
     )
-    async def list_keys(self, request: Request[Principal, Any, Any], services: FromServices) -> KeyList:
+    async def list_keys(self, request: Request[Principal, Any, Any], api_keys: Injected[ApiKeyService]) -> KeyList:
         """Keys that were revoked are left out. `lastUsedAt` is exact to some ten seconds."""
-        keys = await services.database.call(list_keys, request.user.tenant_id)
-        return KeyList(data=[_view(key) for key in keys], total=len(keys))
+        found = await api_keys.list_all(request.user.tenant_id)
+        return KeyList(data=[_view(key) for key in found], total=len(found))
 
     @post(
         dto=JsonBody[NewKey],
@@ -62,7 +61,7 @@ class ApiKeyController(Controller):
         ),
     )
     async def create_key(
-        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[NewKey]
+        self, request: Request[Principal, Any, Any], api_keys: Injected[ApiKeyService], data: RequestBody[NewKey]
     ) -> CreatedKey:
         """The answer holds the key. It is not kept: what is lost is made anew.
 
@@ -70,17 +69,7 @@ class ApiKeyController(Controller):
         """
         now_ms = time.time_ns() // 1_000_000
         expires_at_ms = _check(data, request.user, now_ms)
-        key, stored = await services.database.call(
-            create_key,
-            request.user.tenant_id,
-            data.role,
-            services.settings.api.key_pepper.reveal(),
-            now_ms,
-            name=data.name,
-            scopes=data.scopes,
-            expires_at_ms=expires_at_ms,
-        )
-        await services.database.call(audit_created_key, stored, author_of(request.user))
+        key, stored = await api_keys.create(request.user, data, now_ms, expires_at_ms)
         return CreatedKey(
             id=stored.key_id,
             name=stored.name,
@@ -96,16 +85,14 @@ class ApiKeyController(Controller):
     async def revoke_key(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        api_keys: Injected[ApiKeyService],
         key_id: Annotated[str, QueryParameter(name="id", description="The key's `id`, as listed.")],
         reason: FromQuery[str] = "",
     ) -> None:
         """It is refused within 15 seconds, by every process."""
         now_ms = time.time_ns() // 1_000_000
-        revoked = await services.database.call(revoke_key, request.user.tenant_id, key_id, now_ms, reason=reason)
-        if revoked is None:
+        if not await api_keys.revoke(request.user, key_id, now_ms, reason):
             raise ApiError(404, f"There is no key {key_id!r}.")
-        await services.database.call(audit_revoked_key, revoked, author_of(request.user), now_ms, reason=reason)
 
 
 def _check(new: NewKey, maker: Principal, now_ms: int) -> int | None:

@@ -11,11 +11,12 @@ from litestar.params import QueryParameter
 from api.audit.schemas import AuditPage, AuditRow, AuditVerdict, FieldChange
 from api.auth.principal import Principal, requires
 from api.catalogue.shapes import Pagination
+from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, read_instant, text_parameter
 from api.http.times import iso
-from api.services import FromServices
+from api.runtime.database import Database
 from rapport.domain.api_keys import Role
 from rapport.domain.audit import parse_anchor
 from rapport.domain.json_limits import decode_stored_object
@@ -74,7 +75,7 @@ class AuditController(Controller):
     async def query(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        database: Injected[Database],
         entity_type: Annotated[str | None, text_parameter("entityType", "Of this type, such as offer.")] = None,
         entity_id: Annotated[str | None, text_parameter("entityId", "Of this entity.")] = None,
         action: Annotated[
@@ -107,9 +108,7 @@ class AuditController(Controller):
             raise invalid(*faults)
         limit = clamp(limit, 1, MAX_LIMIT)
         skipped = 0 if cursor else min((page - 1) * limit, 1_000_000)
-        entries, total = await services.database.call(
-            _read, request.user.tenant_id, wanted, int(cursor or 0), limit, skipped
-        )
+        entries, total = await database.call(_read, request.user.tenant_id, wanted, int(cursor or 0), limit, skipped)
         shown, has_more = entries[:limit], len(entries) > limit
         following = str(shown[-1].seq) if has_more else None
         pagination = Pagination(total=total, limit=limit, has_more=has_more, next_cursor=following, cursor=following)
@@ -121,7 +120,7 @@ class AuditController(Controller):
     async def verify(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        database: Injected[Database],
         anchor: Annotated[
             str | None, text_parameter("anchor", "`head` of an earlier answer: is the chain still that one?")
         ] = None,
@@ -134,7 +133,7 @@ class AuditController(Controller):
         kept = None if anchor is None else parse_anchor(anchor)
         if anchor is not None and kept is None:
             raise invalid(Fault(field="anchor", message="must be the `head` of an earlier answer, as 42:9f86d081…"))
-        verdict = await services.database.call(_verify, request.user.tenant_id, kept)
+        verdict = await database.call(_verify, request.user.tenant_id, kept)
         is_whole = verdict.broken_at is None
         return AuditVerdict(
             valid=is_whole,

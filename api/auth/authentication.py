@@ -11,6 +11,7 @@ from litestar.middleware import ASGIMiddleware
 from api.auth.principal import Principal
 from api.http.client_address import is_forwarded, is_loopback
 from api.http.errors import ApiError
+from api.http.route_options import KEY_IN_QUERY, PUBLIC
 from rapport.domain.api_keys import Role
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from api.auth.keyring import Keyring
     from rapport.settings import ApiSettings
 
-PUBLIC: Final = "is_public"
-"""The ``opt`` of routes that need no key."""
-KEY_IN_QUERY: Final = "takes_key_in_query"
-"""The ``opt`` of routes whose callers may name the key as the parameter ``api_key``."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="rapport"'}
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.http.errors import ApiError
+from api.http.tracing import current_trace_id
 from rapport.domain.api_keys import Role
+from rapport.storage.catalogue_changes import Author
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -32,6 +34,11 @@ class Principal:
     key_prefix: str = ""
     scopes: frozenset[str] = frozenset()
     expires_at_ms: int | None = None
+
+
+def author_of(principal: Principal) -> Author:
+    """Return the author of a change, as versions and the audit log name it."""
+    return Author(f"key {principal.key_id}" if principal.key_id else "development switch", current_trace_id())
 
 
 def requires(role: Role) -> Guard:

@@ -19,8 +19,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from redis.exceptions import RedisError
 
-from api.auth.authentication import PUBLIC
 from api.http.errors import ApiError
+from api.http.route_options import PUBLIC
 from rapport.settings import SettingsError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -10,20 +10,20 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.catalogue import service
 from api.catalogue.bodies import Given, documented_as, expected_version
+from api.catalogue.changes import etag_of, find, readable
 from api.catalogue.filters import Filters
 from api.catalogue.page import Wanted, page_of
 from api.catalogue.resource import Resource
-from api.catalogue.shapes import Pagination, body_shape, page_shape, patch_shape, publications, view_of, view_shape
+from api.catalogue.service import CatalogueService
+from api.catalogue.shapes import Pagination, body_shape, page_shape, patch_shape, view_of, view_shape
+from api.http.areas import Injected
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, one_of
-from api.runtime.compute_threads import aside
-from api.services import FromServices, Services
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.kinds import KINDS
-from rapport.storage.catalogue import EntityVersion, load_history
+from rapport.storage.catalogue import EntityVersion
 
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 200
@@ -64,7 +64,7 @@ def controller_of(resource: Resource) -> type[Controller]:
         async def list_entities(
             self,
             request: _Asking,
-            services: FromServices,
+            catalogue: Injected[CatalogueService],
             filters: _Filters,
             status: Annotated[str | None, _text("status", f"{', '.join(_STATUSES)}.")] = None,
             q: Annotated[str | None, _text("q", "With this text in name, id, key or description.")] = None,
@@ -84,9 +84,10 @@ def controller_of(resource: Resource) -> type[Controller]:
                 fields=filters,
                 with_deleted=include_deleted,
             )
-            stored = await services.catalogues.refresh(request.user.tenant_id)
+            stored = await catalogue.load(request.user.tenant_id)
             found, pagination = page_of(stored, kind, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
-            return Response({"data": await _views(resource, request, services, found), "pagination": pagination})
+            data = await catalogue.show(resource, request.user.tenant_id, found)
+            return Response({"data": data, "pagination": pagination})
 
         @get(
             "/{entity_id:str}",
@@ -97,17 +98,16 @@ def controller_of(resource: Resource) -> type[Controller]:
         async def get_entity(
             self,
             request: _Asking,
-            services: FromServices,
+            catalogue: Injected[CatalogueService],
             entity_id: FromPath[str],
             *,
             include_deleted: _IncludeDeleted = False,
         ) -> Response[Any]:
             """`ETag` is the version; send it as `If-Match` with a change."""
-            stored = await services.catalogues.refresh(request.user.tenant_id)
-            record = service.find(stored, kind, entity_id, or_deleted=include_deleted)
-            return await _answer(
-                resource, request, services, record, history=await _history_of_flow(request, services, record)
-            )
+            stored = await catalogue.load(request.user.tenant_id)
+            record = find(stored, kind, entity_id, or_deleted=include_deleted)
+            view = await catalogue.show_with_publications(resource, request.user.tenant_id, record)
+            return Response(view, headers={"ETag": etag_of(record)})
 
         @get(
             "/{entity_id:str}/versions",
@@ -116,13 +116,13 @@ def controller_of(resource: Resource) -> type[Controller]:
             responses=answers(200, page_shape(kind), page, 404),
         )
         async def list_versions(
-            self, request: _Asking, services: FromServices, entity_id: FromPath[str]
+            self, request: _Asking, catalogue: Injected[CatalogueService], entity_id: FromPath[str]
         ) -> Response[Any]:
             """Nothing is ever overwritten: what a decision was made on can be read later."""
-            records = await services.database.call(load_history, request.user.tenant_id, kind, entity_id)
+            records = await catalogue.load_versions(request.user.tenant_id, kind, entity_id)
             if not records:
                 raise ApiError(404, f"There never was {one} {entity_id!r}.")
-            data = await _views(resource, request, services, records)
+            data = await catalogue.show(resource, request.user.tenant_id, records)
             pagination = Pagination(total=len(data), limit=len(data), has_more=False, next_cursor=None, cursor=None)
             return Response({"data": data, "pagination": pagination})
 
@@ -134,10 +134,12 @@ def controller_of(resource: Resource) -> type[Controller]:
             responses=answers(201, view, example, 400, 409, 413, 415),
             guards=writers,
         )
-        async def create(self, request: _Asking, services: FromServices, data: RequestBody[Given]) -> Response[Any]:
+        async def create(
+            self, request: _Asking, catalogue: Injected[CatalogueService], data: RequestBody[Given]
+        ) -> Response[Any]:
             """Without `id` one is made, and without `key`, where there are keys, one of the name."""
-            record = await services.database.call(service.create, request.user, kind, data.fields)
-            return await _answer(resource, request, services, record, 201)
+            record = await catalogue.create(request.user, kind, data.fields)
+            return await _answer(catalogue, resource, request, record, 201)
 
         @put(
             "/{entity_id:str}",
@@ -149,12 +151,16 @@ def controller_of(resource: Resource) -> type[Controller]:
             guards=writers,
         )
         async def replace(
-            self, request: _Asking, services: FromServices, entity_id: FromPath[str], data: RequestBody[Given]
+            self,
+            request: _Asking,
+            catalogue: Injected[CatalogueService],
+            entity_id: FromPath[str],
+            data: RequestBody[Given],
         ) -> Response[Any]:
             """Fields that are not given take their defaults. 409 if `If-Match` or `version` is not the newest."""
             expected = _expected(request, data.fields)
-            record = await services.database.call(service.replace, request.user, kind, entity_id, data.fields, expected)
-            return await _answer(resource, request, services, record)
+            record = await catalogue.replace(request.user, kind, entity_id, data.fields, expected)
+            return await _answer(catalogue, resource, request, record)
 
         @patch(
             "/{entity_id:str}",
@@ -166,12 +172,16 @@ def controller_of(resource: Resource) -> type[Controller]:
             guards=writers,
         )
         async def patch(
-            self, request: _Asking, services: FromServices, entity_id: FromPath[str], data: RequestBody[Given]
+            self,
+            request: _Asking,
+            catalogue: Injected[CatalogueService],
+            entity_id: FromPath[str],
+            data: RequestBody[Given],
         ) -> Response[Any]:
             """A JSON merge patch: null takes a field back to its default. 409 as with PUT."""
             expected = _expected(request, data.fields)
-            record = await services.database.call(service.patch, request.user, kind, entity_id, data.fields, expected)
-            return await _answer(resource, request, services, record)
+            record = await catalogue.patch(request.user, kind, entity_id, data.fields, expected)
+            return await _answer(catalogue, resource, request, record)
 
         @delete(
             "/{entity_id:str}",
@@ -180,10 +190,12 @@ def controller_of(resource: Resource) -> type[Controller]:
             responses=answers(204, None, None, 404, 409),
             guards=writers,
         )
-        async def delete(self, request: _Asking, services: FromServices, entity_id: FromPath[str]) -> None:
+        async def delete(
+            self, request: _Asking, catalogue: Injected[CatalogueService], entity_id: FromPath[str]
+        ) -> None:
             """It takes no part any more; its versions stay. With an offer its creatives are deleted."""
             expected = _expected(request, {})
-            await services.database.call(service.delete, request.user, kind, entity_id, expected)
+            await catalogue.delete(request.user, kind, entity_id, expected)
 
     CatalogueController.__name__ = f"{name}Controller"
     return CatalogueController
@@ -202,39 +214,9 @@ def _status(given: str | None) -> str:
     return status
 
 
-async def _history_of_flow(request: _Asking, services: Services, record: EntityVersion) -> Sequence[EntityVersion]:
-    if record.kind != "decision_flow":
-        return ()
-    return await services.database.call(load_history, request.user.tenant_id, record.kind, record.id)
-
-
-async def _views(
-    resource: Resource, request: _Asking, services: Services, records: Iterable[EntityVersion]
-) -> list[dict[str, Any]]:
-    tenant_id = request.user.tenant_id
-    shown = await aside(tenant_id, _shown, tenant_id, list(records))
-    if resource.extras and shown:
-        ids = [view["id"] for view in shown]
-        extras = await services.database.call(resource.extras.load, tenant_id, ids)
-        shown = [view | dict(extras[view["id"]]) for view in shown]
-    return shown
-
-
-def _shown(tenant_id: str, records: Sequence[EntityVersion]) -> list[dict[str, Any]]:
-    return [view_of(tenant_id, record) for record in records if record.entity is not None]
-
-
 async def _answer(
-    resource: Resource,
-    request: _Asking,
-    services: Services,
-    record: EntityVersion,
-    status: int = 200,
-    *,
-    history: Sequence[EntityVersion] = (),
+    catalogue: CatalogueService, resource: Resource, request: _Asking, record: EntityVersion, status: int = 200
 ) -> Response[Any]:
-    service.readable(record)
-    (view,) = await _views(resource, request, services, [record])
-    if history:  # also where it was never published
-        view["publishedVersions"] = publications(history)
-    return Response(view, status_code=status, headers={"ETag": service.etag_of(record)})
+    readable(record)
+    (view,) = await catalogue.show(resource, request.user.tenant_id, [record])
+    return Response(view, status_code=status, headers={"ETag": etag_of(record)})

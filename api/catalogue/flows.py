@@ -11,13 +11,14 @@ from litestar import Controller, Request, Response, post
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
-from api.catalogue import service
+from api.catalogue import changes
 from api.catalogue.resources import RESOURCES
 from api.catalogue.shapes import view_of, view_shape
+from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.services import FromServices
+from api.runtime.database import Database
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
@@ -73,7 +74,7 @@ class FlowController(Controller):
         responses=answers(200, view_shape(KIND), _EXAMPLE, 400, 404, 409, 413, 415),
     )
     async def publish(
-        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[Publication]
+        self, request: Request[Principal, Any, Any], database: Injected[Database], data: RequestBody[Publication]
     ) -> Response[Any]:
         """400 names every node that is wrong. Requests run it within 2 seconds.
 
@@ -81,9 +82,9 @@ class FlowController(Controller):
         """
         if bool(data.id) == bool(data.key):
             raise invalid(Fault(field="key", message="name the flow by id or by key"))
-        record, warnings = await services.database.call(publish, request.user, data)
+        record, warnings = await database.call(publish, request.user, data)
         view = view_of(request.user.tenant_id, record) | {"warnings": warnings}
-        return Response(view, headers={"ETag": service.etag_of(record)})
+        return Response(view, headers={"ETag": changes.etag_of(record)})
 
     @post(
         "/ensure-base",
@@ -94,9 +95,11 @@ class FlowController(Controller):
             201: answers(201, BaseFlow, {"flowId": "flow_base", "created": True})[201],
         },
     )
-    async def ensure_base(self, request: Request[Principal, Any, Any], services: FromServices) -> Response[BaseFlow]:
+    async def ensure_base(
+        self, request: Request[Principal, Any, Any], database: Injected[Database]
+    ) -> Response[BaseFlow]:
         """A tenant without flows decides by the base flow anyway; this makes one that can be changed."""
-        flow_id, created = await services.database.call(ensure_base, request.user)
+        flow_id, created = await database.call(ensure_base, request.user)
         return Response(BaseFlow(flow_id=flow_id, created=created), status_code=201 if created else 200)
 
 
@@ -112,9 +115,9 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[En
 
     def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         nonlocal found
-        record = service.find(before, KIND, wanted.id or _id_of(before, wanted.key), wanted.version)
+        record = changes.find(before, KIND, wanted.id or _id_of(before, wanted.key), wanted.version)
         found = record.id
-        flow = cast("DecisionFlow", service.readable(record))
+        flow = cast("DecisionFlow", changes.readable(record))
         flaws = [Fault(field=flaw.field, message=flaw.message) for flaw in find_faults([(KIND, flow)], before.entities)]
         if not flow.draft:
             flaws.append(Fault(field="draft", message="is empty: there is nothing to publish"))
@@ -125,7 +128,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[En
         version = flow.published_version + 1
         return [EntityChange(KIND, msgspec.structs.replace(flow, published=flow.draft, published_version=version))]
 
-    after = service.change(store, principal, decide)
+    after = changes.change(store, principal, decide)
     record = after.records[KIND][found]
     key = cast("DecisionFlow", record.entity).key
     others = lint_placeholders(after.entities, [flow for flow in list_flows_in_use(after.entities) if flow.key == key])
@@ -149,7 +152,7 @@ def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:
         )
         return [EntityChange(KIND, base)]
 
-    after = service.change(store, principal, decide)
+    after = changes.change(store, principal, decide)
     flow_id = _id_of(after, BASE_FLOW_KEY)
     return flow_id, flow_id == made
 

@@ -9,9 +9,10 @@ import msgspec
 from litestar import Controller, Request, get
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.openapi_responses import answers
+from api.runtime.catalogue_cache import CompiledCatalogues
 from api.runtime.compute_threads import aside
-from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.domain.catalogue_checks.warnings import LintWarning
@@ -54,14 +55,14 @@ class LintController(Controller):
     opt = {"scope": "catalogue"}
 
     @get("/lint", summary="What the catalogue says in vain", responses=answers(200, LintReport, _EXAMPLE))
-    async def lint(self, request: Request[Principal, Any, Any], services: FromServices) -> LintReport:
+    async def lint(self, request: Request[Principal, Any, Any], catalogues: Injected[CompiledCatalogues]) -> LintReport:
         """Scopes that match nothing, caps that contradict each other, offers, creatives and flows that show nothing.
 
         Also gates that flows leave out or skip, placeholders that may have no value, experiments that no flow asks,
         segments that nobody is in, and rules that requests decide or that let pass what is not known.
         """
-        stored = await services.catalogues.refresh(request.user.tenant_id)
-        ready = await services.catalogues.of(request.user.tenant_id)
+        stored = await catalogues.refresh(request.user.tenant_id)
+        ready = await catalogues.of(request.user.tenant_id)
         return LintReport(
             stamp=stored.stamp,
             warnings=await aside(request.user.tenant_id, lint_catalogue, stored.entities),

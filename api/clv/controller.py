@@ -11,10 +11,11 @@ from litestar.params import FromPath
 
 from api.auth.principal import Principal, requires
 from api.clv.schemas import ClvRun, ClvView, SegmentSizes
+from api.clv.service import CustomerValues
+from api.http.areas import Injected
 from api.http.openapi_responses import answers
+from api.http.route_options import READS
 from api.http.times import iso
-from api.runtime.freshness import READS
-from api.services import FromServices
 from rapport.domain.api_keys import Role
 
 EXAMPLE: Final[Mapping[str, object]] = {
@@ -50,10 +51,13 @@ class ClvController(Controller):
         responses=answers(200, ClvView, EXAMPLE, 409),
     )
     async def read(
-        self, request: Request[Principal, Any, Any], services: FromServices, customer_id: FromPath[str]
+        self,
+        request: Request[Principal, Any, Any],
+        customer_values: Injected[CustomerValues],
+        customer_id: FromPath[str],
     ) -> ClvView:
         """The value that is kept; where there is none or it is too old, it is worked out. `computedAt` says which."""
-        return await services.clv.of(request.user.tenant_id, customer_id)
+        return await customer_values.of(request.user.tenant_id, customer_id)
 
     @post(
         "/customers/{customer_id:str}/clv",
@@ -63,10 +67,13 @@ class ClvController(Controller):
         responses=answers(200, ClvView, {**EXAMPLE, "source": "computed"}, 409),
     )
     async def renew(
-        self, request: Request[Principal, Any, Any], services: FromServices, customer_id: FromPath[str]
+        self,
+        request: Request[Principal, Any, Any],
+        customer_values: Injected[CustomerValues],
+        customer_id: FromPath[str],
     ) -> ClvView:
         """With the values of all others, on which it depends."""
-        return await services.clv.renew(request.user.tenant_id, customer_id)
+        return await customer_values.renew(request.user.tenant_id, customer_id)
 
     @post(
         "/clv/compute",
@@ -75,10 +82,10 @@ class ClvController(Controller):
         summary="Work the values of all customers out",
         responses=answers(200, ClvRun, _RUN, 409),
     )
-    async def compute(self, request: Request[Principal, Any, Any], services: FromServices) -> ClvRun:
+    async def compute(self, request: Request[Principal, Any, Any], customer_values: Injected[CustomerValues]) -> ClvRun:
         """Of those who were ever contacted."""
         started = time.perf_counter()
-        computed = await services.clv.compute(request.user.tenant_id)
+        computed = await customer_values.compute(request.user.tenant_id)
         return ClvRun(
             customers_processed=sum(computed.segments.values()),
             segments=SegmentSizes(**computed.segments),

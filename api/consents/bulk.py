@@ -13,21 +13,20 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.catalogue.service import author_of
 from api.consents.schemas import IMPORTED_EXAMPLE, PURPOSE_PATTERN, ImportedView, RowBody
-from api.consents.service import statement_of
+from api.consents.service import ConsentService, statement_of
 from api.customers.body_rows import object_of, read_rows
+from api.http.areas import Injected
 from api.http.bodies import decode_or_faults, require_media_type
 from api.http.bulk import CSV, NDJSON, bulk_operation
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.ingest.body_items import bounded
-from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatus
-from rapport.storage.consents import CustomerStatement, record_consents
+from rapport.storage.consents import CustomerStatement
 
 MAX_ROWS: Final = 10_000
 _DONE: Final = {"recorded": 3, "rejected": 0, "errors": []}
@@ -119,7 +118,7 @@ class ConsentsController(Controller):
     async def import_consents(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        consents: Injected[ConsentService],
         *,
         atomic: Annotated[
             bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any statement.")
@@ -132,14 +131,13 @@ class ConsentsController(Controller):
         """
         given = request.headers.get("content-type", "application/json")
         media_type = require_media_type(given, "application/json", *NDJSON, CSV)
-        reader = StatementReader(services.clock())
-        await read_rows(bounded(request.stream(), services.settings.api.max_bulk_bytes), media_type, reader)
+        reader = StatementReader(consents.clock())
+        await read_rows(bounded(request.stream(), consents.max_body_bytes), media_type, reader)
         if not reader.count:
             raise ApiError(400, "The body has no statements.")
         if reader.faults and (atomic or not reader.statements):
             raise invalid(*reader.faults)
-        user = request.user
-        await services.database.call(record_consents, user.tenant_id, author_of(user), reader.statements)
+        await consents.import_statements(request.user, reader.statements)
         done = ImportedView(
             recorded=len(reader.statements),
             rejected=len({fault.index for fault in reader.faults}),

@@ -16,12 +16,11 @@ from api.consents.schemas import (
     StatementsView,
     statement_view,
 )
-from api.consents.service import read, record
+from api.consents.service import ConsentService
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.openapi_responses import answers
-from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.storage.consents import load_statements
 
 _Asking = Request[Principal, Any, Any]
 
@@ -35,10 +34,11 @@ class ConsentController(Controller):
     opt = {"scope": "customers"}
 
     @get(summary="What a customer consents to", responses=answers(200, ConsentsView, EXAMPLE))
-    async def get_consents(self, request: _Asking, services: FromServices, customer_id: FromPath[str]) -> ConsentsView:
+    async def get_consents(
+        self, request: _Asking, consents: Injected[ConsentService], customer_id: FromPath[str]
+    ) -> ConsentsView:
         """Also of a customer of whom nothing is known."""
-        tenant = await services.tenants.get(request.user.tenant_id)
-        return await services.database.call(read, tenant.tenant_id, tenant.settings, customer_id)
+        return await consents.load(request.user.tenant_id, customer_id)
 
     @get(
         "/history",
@@ -46,10 +46,10 @@ class ConsentController(Controller):
         responses=answers(200, StatementsView, HISTORY_EXAMPLE),
     )
     async def list_statements(
-        self, request: _Asking, services: FromServices, customer_id: FromPath[str]
+        self, request: _Asking, consents: Injected[ConsentService], customer_id: FromPath[str]
     ) -> StatementsView:
         """The latest first; a thousand of them."""
-        found = await services.database.call(load_statements, request.user.tenant_id, customer_id)
+        found = await consents.load_statements(request.user.tenant_id, customer_id)
         return StatementsView(customer_id=customer_id, statements=[statement_view(one) for one in found])
 
     @put(
@@ -60,9 +60,12 @@ class ConsentController(Controller):
         responses=answers(200, ConsentsView, EXAMPLE, 400, 413, 415),
     )
     async def record_consents(
-        self, request: _Asking, services: FromServices, customer_id: FromPath[str], data: RequestBody[ConsentsBody]
+        self,
+        request: _Asking,
+        consents: Injected[ConsentService],
+        customer_id: FromPath[str],
+        data: RequestBody[ConsentsBody],
     ) -> ConsentsView:
         """Purposes that are not named stay. Of two statements about one the later counts, by `statedAt`."""
-        await record(services, request.user, customer_id, data.consents)
-        tenant = await services.tenants.get(request.user.tenant_id)
-        return await services.database.call(read, tenant.tenant_id, tenant.settings, customer_id)
+        await consents.record(request.user, customer_id, data.consents)
+        return await consents.load(request.user.tenant_id, customer_id)

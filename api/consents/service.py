@@ -5,65 +5,80 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from api.catalogue.service import author_of
+from api.auth.principal import author_of
 from api.consents.schemas import ConsentsView, StatementBody, view_of
 from api.http.errors import Fault, invalid
 from api.http.parameters import read_instant
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, read_statuses, resolve_consent
-from rapport.storage.consents import CustomerStatement, load_consents, record_consents
+from rapport.storage.consents import CustomerStatement, load_consents, load_statements, record_consents
 from rapport.storage.customers import find_customer
 
 if TYPE_CHECKING:
     from api.auth.principal import Principal
-    from api.services import Services
+    from api.http.times import Clock
+    from api.runtime.database import Database
+    from api.runtime.tenants import TenantDirectory
     from rapport.domain.tenants import TenantSettings
     from rapport.storage.client import Store
+    from rapport.storage.consents import RecordedStatement
 
 CLOCK_SKEW_MS: Final = 60_000
 """So far ahead of ours the clocks of clients may be."""
 OTHER_NAMES: Final = {"thirdParty": "third_party"}
 
 
-def read(store: Store, tenant_id: str, settings: TenantSettings, customer_id: str) -> ConsentsView:
-    """What a customer may be contacted for."""
-    consents = load_consents(store, tenant_id, [customer_id]).get(customer_id, [])
-    customer = find_customer(store, tenant_id, customer_id)
-    attributes = customer.attributes if customer else {}
-    falls_back = not consents and not settings.is_consent_record_canonical
-    return ConsentsView(
-        customer_id=customer_id,
-        consents=[view_of(one) for one in consents],
-        allowed=resolve_consent({one.purpose: one.status for one in consents}, attributes, settings),
-        based_on="records" if consents else "attributes" if falls_back and read_statuses(attributes) else "setting",
-    )
+class ConsentService:
+    """Consents of every tenant's customers.
 
-
-async def record(services: Services, principal: Principal, customer_id: str, given: Sequence[StatementBody]) -> None:
-    """Record what one customer says. What is said now counts, even if a later time was recorded before.
-
-    Raises:
-        ApiError: 400 with every fault.
+    Args:
+        max_body_bytes: Of a body with many statements.
     """
-    now_ms, faults = services.clock(), list[Fault]()
-    if not 1 <= len(customer_id) <= 256:
-        faults.append(Fault(field="customerId", message="must have 1 to 256 characters"))
-    elif nobody := explain_placeholder(customer_id):
-        faults.append(Fault(field="customerId", message=nobody))
-    statements = []
-    for number, one in enumerate(given):
-        statement = statement_of(one, ConsentSource.API, now_ms, f"consents[{number}].", faults)
-        if statement:
-            statements.append((one.stated_at is None, statement))
-    if faults:
-        raise invalid(*faults)
-    known = await services.database.call(load_consents, principal.tenant_id, [customer_id])
-    latest_ms = {one.purpose: one.stated_at_ms for one in known.get(customer_id, [])}
-    rows = [
-        CustomerStatement(customer_id, _after(one, latest_ms.get(one.purpose, 0)) if is_now else one)
-        for is_now, one in statements
-    ]
-    await services.database.call(record_consents, principal.tenant_id, author_of(principal), rows)
+
+    def __init__(self, database: Database, tenants: TenantDirectory, clock: Clock, max_body_bytes: int) -> None:
+        self._database = database
+        self._tenants = tenants
+        self.clock = clock
+        self.max_body_bytes = max_body_bytes
+
+    async def load(self, tenant_id: str, customer_id: str) -> ConsentsView:
+        """Load the consents of a customer, and what the customer may be contacted for by them."""
+        tenant = await self._tenants.get(tenant_id)
+        return await self._database.call(_read, tenant.tenant_id, tenant.settings, customer_id)
+
+    async def load_statements(self, tenant_id: str, customer_id: str) -> Sequence[RecordedStatement]:
+        """Load everything a customer has said, the latest first; a thousand statements."""
+        return await self._database.call(load_statements, tenant_id, customer_id)
+
+    async def record(self, principal: Principal, customer_id: str, given: Sequence[StatementBody]) -> None:
+        """Record statements of one customer. One made now counts, even if a later time was recorded before.
+
+        Raises:
+            ApiError: 400 with every fault.
+        """
+        now_ms, faults = self.clock(), list[Fault]()
+        if not 1 <= len(customer_id) <= 256:
+            faults.append(Fault(field="customerId", message="must have 1 to 256 characters"))
+        elif nobody := explain_placeholder(customer_id):
+            faults.append(Fault(field="customerId", message=nobody))
+        statements = []
+        for number, one in enumerate(given):
+            statement = statement_of(one, ConsentSource.API, now_ms, f"consents[{number}].", faults)
+            if statement:
+                statements.append((one.stated_at is None, statement))
+        if faults:
+            raise invalid(*faults)
+        known = await self._database.call(load_consents, principal.tenant_id, [customer_id])
+        latest_ms = {one.purpose: one.stated_at_ms for one in known.get(customer_id, [])}
+        rows = [
+            CustomerStatement(customer_id, _after(one, latest_ms.get(one.purpose, 0)) if is_now else one)
+            for is_now, one in statements
+        ]
+        await self.import_statements(principal, rows)
+
+    async def import_statements(self, principal: Principal, rows: Sequence[CustomerStatement]) -> None:
+        """Record statements of many customers; of those about a purpose the latest counts."""
+        await self._database.call(record_consents, principal.tenant_id, author_of(principal), rows)
 
 
 def statement_of(
@@ -103,4 +118,17 @@ def _after(statement: ConsentStatement, latest_ms: int) -> ConsentStatement:
         status=statement.status,
         source=statement.source,
         stated_at_ms=max(statement.stated_at_ms, latest_ms + 1),
+    )
+
+
+def _read(store: Store, tenant_id: str, settings: TenantSettings, customer_id: str) -> ConsentsView:
+    consents = load_consents(store, tenant_id, [customer_id]).get(customer_id, [])
+    customer = find_customer(store, tenant_id, customer_id)
+    attributes = customer.attributes if customer else {}
+    falls_back = not consents and not settings.is_consent_record_canonical
+    return ConsentsView(
+        customer_id=customer_id,
+        consents=[view_of(one) for one in consents],
+        allowed=resolve_consent({one.purpose: one.status for one in consents}, attributes, settings),
+        based_on="records" if consents else "attributes" if falls_back and read_statuses(attributes) else "setting",
     )

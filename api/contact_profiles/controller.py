@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Controller, Request, Response, Router, delete, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, PathParameter, QueryParameter, RequestBody
 
-from api.auth.authentication import KEY_IN_QUERY
 from api.auth.principal import Principal, requires
 from api.contact_profiles.formats import Format, choose_format
 from api.contact_profiles.response_format import (
@@ -34,11 +33,13 @@ from api.contact_profiles.schemas import (
     PersonBody,
     plain,
 )
+from api.contact_profiles.service import ContactProfiles
 from api.history.schemas import Pagination
+from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, one_of
-from api.services import FromServices
+from api.http.route_options import KEY_IN_QUERY
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.contact import ID_PATTERN
 from rapport.domain.profiles.contact_schema import describe_profile
@@ -88,11 +89,14 @@ class ContactProfileController(Controller):
         responses=answers(201, ContactProfileView, ENTITY, 406, 413, 415),
     )
     async def create_profile(
-        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[NewContactProfile]
+        self,
+        request: Request[Principal, Any, Any],
+        contact_profiles: Injected[ContactProfiles],
+        data: RequestBody[NewContactProfile],
     ) -> Response[bytes]:
         """The profile may have fields of your own; numbers reach up to 2^53 - 1."""
         wanted = _format_of(request)
-        created = await services.contact_profiles.create(request.user.tenant_id, request.user.key_id, data)
+        created = await contact_profiles.create(request.user.tenant_id, request.user.key_id, data)
         href = f"{request.url.path.rstrip('/')}/{created.id}"
         return answer_entity(plain(created), href, wanted, status=201, headers={"Location": href})
 
@@ -104,7 +108,7 @@ class ContactProfileController(Controller):
     async def list_profiles(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        contact_profiles: Injected[ContactProfiles],
         contact_id: Annotated[str | None, _text("contactId", "With this contact id.")] = None,
         email: Annotated[str | None, _text("email", "With this address, whatever its case.")] = None,
         project_id: Annotated[str | None, _text("projectId", "Created under this project.")] = None,
@@ -124,7 +128,7 @@ class ContactProfileController(Controller):
             raise invalid(*faults)
         size = clamp(limit, 1, MAX_LIMIT)
         filters = {"contact_id": contact_id, "email": email, "project_id": project_id}
-        page = await services.contact_profiles.list(
+        page = await contact_profiles.list(
             request.user.tenant_id,
             limit=size,
             before_id=cursor or "",
@@ -161,11 +165,14 @@ class ContactProfileController(Controller):
         responses=answers(200, ContactProfileView, ENTITY, 404, 406),
     )
     async def get_profile(
-        self, request: Request[Principal, Any, Any], services: FromServices, profile_id: FromPath[str]
+        self,
+        request: Request[Principal, Any, Any],
+        contact_profiles: Injected[ContactProfiles],
+        profile_id: FromPath[str],
     ) -> Response[bytes]:
         """Reading keeps it: a profile that nobody reads or changes for 30 days expires."""
         wanted = _format_of(request)
-        found = await services.contact_profiles.get(request.user.tenant_id, profile_id)
+        found = await contact_profiles.get(request.user.tenant_id, profile_id)
         return answer_entity(plain(found), request.url.path, wanted)
 
     @patch(
@@ -180,14 +187,14 @@ class ContactProfileController(Controller):
     async def change_profile(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        contact_profiles: Injected[ContactProfiles],
         profile_id: FromPath[str],
         data: RequestBody[ChangedContactProfile],
     ) -> Response[bytes] | Response[None]:
         """What is left out stays. 204; with the header `Prefer: return=representation` 200 and the profile."""
         wanted = _format_of(request)
         user = request.user
-        changed = await services.contact_profiles.patch(user.tenant_id, user.key_id, profile_id, data)
+        changed = await contact_profiles.patch(user.tenant_id, user.key_id, profile_id, data)
         if not _wants_to_see(request):
             return Response(None, status_code=204)
         headers = {"Preference-Applied": "return=representation"}
@@ -200,10 +207,13 @@ class ContactProfileController(Controller):
         responses=answers(204, None, None, 404, 409),
     )
     async def delete_profile(
-        self, request: Request[Principal, Any, Any], services: FromServices, profile_id: FromPath[str]
+        self,
+        request: Request[Principal, Any, Any],
+        contact_profiles: Injected[ContactProfiles],
+        profile_id: FromPath[str],
     ) -> None:
         """Nothing of the person is left. What the profile objected to is allowed again."""
-        await services.contact_profiles.delete(request.user.tenant_id, request.user.key_id, profile_id)
+        await contact_profiles.delete(request.user.tenant_id, request.user.key_id, profile_id)
 
     @post(
         "/{profile_id:str}/merge",
@@ -218,20 +228,15 @@ class ContactProfileController(Controller):
     async def merge_profiles(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        contact_profiles: Injected[ContactProfiles],
         profile_id: FromPath[str],
         data: RequestBody[Merge],
     ) -> Response[bytes]:
         """It gets the other's contact ids, memories and objections; the other one ends."""
         wanted = _format_of(request)
         user = request.user
-        merged = await services.contact_profiles.merge(user.tenant_id, user.key_id, profile_id, data.source_id)
+        merged = await contact_profiles.merge(user.tenant_id, user.key_id, profile_id, data.source_id)
         return answer_entity(plain(merged), request.url.path.removesuffix("/merge"), wanted)
-
-
-def contact_profile_routes() -> list[Router]:
-    """The routes, at every place where callers look for them."""
-    return [Router(mount, route_handlers=[ContactProfileController]) for mount in MOUNTS]
 
 
 def _format_of(request: Request[Principal, Any, Any]) -> Format:

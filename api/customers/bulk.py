@@ -11,14 +11,14 @@ from litestar.params import QueryParameter
 from api.auth.principal import Principal, requires
 from api.customers.body_rows import MAX_ROWS, RowReader, read_rows
 from api.customers.schemas import UPSERTED_EXAMPLE, UpsertedView
-from api.customers.service import faults_of, form_of, store_rows
+from api.customers.service import CustomerService, faults_of
+from api.http.areas import Injected
 from api.http.bodies import require_media_type
 from api.http.bulk import CSV, NDJSON, bulk_operation
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import one_of
 from api.ingest.body_items import bounded
-from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.storage.customer_upserts import UpsertOptions, UpsertResult
 
@@ -60,7 +60,7 @@ class CustomersController(Controller):
     async def upsert(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        customers: Injected[CustomerService],
         mode: Annotated[
             str | None,
             QueryParameter(
@@ -83,15 +83,15 @@ class CustomersController(Controller):
             raise invalid(*problems)
         given = request.headers.get("content-type", "application/json")
         media_type = require_media_type(given, "application/json", *NDJSON, CSV)
-        form = await form_of(services, request.user.tenant_id)
+        form = await customers.load_form(request.user.tenant_id)
         reader = RowReader()
-        await read_rows(bounded(request.stream(), services.settings.api.max_bulk_bytes), media_type, reader)
+        await read_rows(bounded(request.stream(), customers.max_body_bytes), media_type, reader)
         if not reader.count:
             raise ApiError(400, "The body has no customers.")
         if reader.faults and (atomic or not reader.rows):
             raise invalid(*reader.faults)
         way = UpsertOptions(replaces=mode == "replace", is_text=media_type == CSV, is_atomic=atomic)
-        view = _view_of(reader, await store_rows(services, request.user, form, reader.rows, way))
+        view = _view_of(reader, await customers.store_rows(request.user, form, reader.rows, way))
         if view.rejected == reader.count:
             raise invalid(*view.errors)
         return Response(view, status_code=207 if view.errors else 200)

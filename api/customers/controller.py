@@ -19,14 +19,13 @@ from api.customers.schemas import (
     CustomerView,
     view_of,
 )
-from api.customers.service import Wanted, end, etag_of, find, form_of, save, unknown
+from api.customers.service import CustomerService, Wanted, etag_of
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
-from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.storage.customers import load_history
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -43,11 +42,11 @@ class CustomerController(Controller):
 
     @get(summary="Get a customer", responses=answers(200, CustomerView, EXAMPLE, 404))
     async def get_customer(
-        self, request: _Asking, services: FromServices, customer_id: FromPath[str]
+        self, request: _Asking, customers: Injected[CustomerService], customer_id: FromPath[str]
     ) -> Response[CustomerView]:
         """`ETag` is the version; send it as `If-Match` with a change."""
         tenant_id = request.user.tenant_id
-        found = await services.database.call(find, tenant_id, customer_id)
+        found = await customers.find(tenant_id, customer_id)
         return Response(view_of(tenant_id, found), headers={"ETag": etag_of(found)})
 
     @get(
@@ -58,7 +57,7 @@ class CustomerController(Controller):
     async def list_versions(
         self,
         request: _Asking,
-        services: FromServices,
+        customers: Injected[CustomerService],
         customer_id: FromPath[str],
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
@@ -71,11 +70,9 @@ class CustomerController(Controller):
         if cursor is not None and not (cursor.isascii() and cursor.isdigit() and 0 < int(cursor) < 1 << 32):
             raise invalid(Fault(field="cursor", message="is not a `nextCursor` of this list"))
         tenant_id, limit = request.user.tenant_id, clamp(limit, 1, MAX_LIMIT)
-        versions, total = await services.database.call(
-            load_history, tenant_id, customer_id, before_version=int(cursor or 0), limit=limit
+        versions, total = await customers.load_versions(
+            tenant_id, customer_id, before_version=int(cursor or 0), limit=limit
         )
-        if not total:
-            raise unknown(customer_id)
         following = str(versions[-1].version) if versions and versions[-1].version > 1 else None
         return CustomerPage(
             data=[view_of(tenant_id, one) for one in versions],
@@ -95,10 +92,14 @@ class CustomerController(Controller):
         },
     )
     async def replace(
-        self, request: _Asking, services: FromServices, customer_id: FromPath[str], data: RequestBody[CustomerBody]
+        self,
+        request: _Asking,
+        customers: Injected[CustomerService],
+        customer_id: FromPath[str],
+        data: RequestBody[CustomerBody],
     ) -> Response[CustomerView]:
         """Attributes that are not given are taken away, or take their defaults. 201 if the customer is new."""
-        return await _save(request, services, customer_id, data, replaces=True)
+        return await _save(request, customers, customer_id, data, replaces=True)
 
     @patch(
         dto=CustomerPatch,
@@ -108,29 +109,34 @@ class CustomerController(Controller):
         responses=answers(200, CustomerView, EXAMPLE, 400, 404, 409, 413, 415),
     )
     async def change(
-        self, request: _Asking, services: FromServices, customer_id: FromPath[str], data: RequestBody[CustomerBody]
+        self,
+        request: _Asking,
+        customers: Injected[CustomerService],
+        customer_id: FromPath[str],
+        data: RequestBody[CustomerBody],
     ) -> Response[CustomerView]:
         """Attributes that are not given stay; null takes one away."""
-        return await _save(request, services, customer_id, data, replaces=False)
+        return await _save(request, customers, customer_id, data, replaces=False)
 
     @delete(
         guards=[requires(Role.EDITOR)],
         summary="End a customer",
         responses=answers(204, None, None, 404, 409),
     )
-    async def end_customer(self, request: _Asking, services: FromServices, customer_id: FromPath[str]) -> None:
+    async def end_customer(
+        self, request: _Asking, customers: Injected[CustomerService], customer_id: FromPath[str]
+    ) -> None:
         """Decisions know nothing of the customer any more. The versions stay: this is no erasure."""
         expected = expected_version(request.headers.get("if-match"), {})
-        await services.database.call(end, request.user, customer_id, expected)
+        await customers.end(request.user, customer_id, expected)
 
 
 async def _save(
-    request: _Asking, services: FromServices, customer_id: str, data: CustomerBody, *, replaces: bool
+    request: _Asking, customers: CustomerService, customer_id: str, data: CustomerBody, *, replaces: bool
 ) -> Response[CustomerView]:
     given = {} if data.version is None else {"version": data.version}
     expected = expected_version(request.headers.get("if-match"), given)
-    form = await form_of(services, request.user.tenant_id)
     wanted = Wanted(customer_id, data.attributes, replaces, expected)
-    stored, is_new = await services.database.call(save, request.user, form, wanted)
+    stored, is_new = await customers.save(request.user, wanted)
     view = view_of(request.user.tenant_id, stored)
     return Response(view, status_code=201 if is_new else 200, headers={"ETag": etag_of(stored)})

@@ -11,18 +11,18 @@ from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
 from api.customers.body_rows import MAX_ROWS
-from api.customers.service import schemas_of, store_rows
+from api.customers.service import CustomerService
+from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
-from api.services import FromServices
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.customer_schema import CustomerSchema, DataType
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema
 from rapport.domain.profiles.rows import CustomerRow, read_row
 from rapport.storage.customer_upserts import UpsertOptions
-from rapport.storage.schema_rows import FieldStats, read_schema_rows, read_stats
+from rapport.storage.schema_rows import FieldStats
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
@@ -132,22 +132,26 @@ class SchemaDataController(Controller):
         responses=answers(201, Inserted, {"inserted": 1, "skipped": 0, "tableName": TABLE}, 400, 404, 413, 415),
     )
     async def add_rows(
-        self, request: _Asking, services: FromServices, schema_id: FromPath[str], data: RequestBody[RowsBody]
+        self,
+        request: _Asking,
+        customers: Injected[CustomerService],
+        schema_id: FromPath[str],
+        data: RequestBody[RowsBody],
     ) -> Inserted:
         """All rows or none. A customer who has any of the schema's attributes already stays as is."""
-        schemas = await schemas_of(services, request.user.tenant_id)
+        schemas = await customers.load_schemas(request.user.tenant_id)
         schema = _find(schemas, schema_id)
         rows = _rows_of(schema, data.rows)
         names = [one.name for one in schema.fields]
         way = UpsertOptions(is_atomic=True, unless_has=names)
-        done = await store_rows(services, request.user, AttributeSchema.from_schemas(schemas), rows, way)
+        done = await customers.store_rows(request.user, AttributeSchema.from_schemas(schemas), rows, way)
         return Inserted(inserted=done.created + done.changed, skipped=done.unchanged)
 
     @get("/data", summary="List customers by a schema", responses=answers(200, RowsPage, _PAGE, 404))
     async def list_rows(
         self,
         request: _Asking,
-        services: FromServices,
+        customers: Injected[CustomerService],
         schema_id: FromPath[str],
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
@@ -156,18 +160,19 @@ class SchemaDataController(Controller):
     ) -> RowsPage:
         """In the order of their ids."""
         tenant_id, limit = request.user.tenant_id, clamp(limit, 1, MAX_LIMIT)
-        schema = _find(await schemas_of(services, tenant_id), schema_id)
-        names = [one.name for one in schema.fields]
-        rows, total = await services.database.call(read_schema_rows, tenant_id, names, limit=limit, offset=offset)
+        schema = _find(await customers.load_schemas(tenant_id), schema_id)
+        rows, total = await customers.list_rows(tenant_id, schema, limit=limit, offset=offset)
         shown = [{"customer_id": row.customer_id, **row.attributes} for row in rows]
         return RowsPage(total=total, limit=limit, offset=offset, rows=shown)
 
     @get("/stats", summary="Statistics of a schema's attributes", responses=answers(200, StatsView, _STATS, 404))
-    async def show_stats(self, request: _Asking, services: FromServices, schema_id: FromPath[str]) -> StatsView:
+    async def show_stats(
+        self, request: _Asking, customers: Injected[CustomerService], schema_id: FromPath[str]
+    ) -> StatsView:
         """Over all customers of the tenant."""
         tenant_id = request.user.tenant_id
-        schema = _find(await schemas_of(services, tenant_id), schema_id)
-        found = await services.database.call(read_stats, tenant_id, [one.name for one in schema.fields])
+        schema = _find(await customers.load_schemas(tenant_id), schema_id)
+        found = await customers.read_stats(tenant_id, schema)
         return StatsView(fields=[_stats_of(one.name, one.data_type, found.get(one.name)) for one in schema.fields])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from api.catalogue.service import author_of
+from api.auth.principal import author_of
 from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.customers.customer import Customer
@@ -13,12 +13,15 @@ from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.profiles.attributes import Attributes, AttributeSchema, complete, find_id_fault
 from rapport.storage.customer_upserts import FaultyRowsError, UpsertOptions, UpsertResult, upsert_rows
 from rapport.storage.customers import CurrentCustomers, change_customers, find_customer, load_history
+from rapport.storage.schema_rows import read_schema_rows, read_stats
 
 if TYPE_CHECKING:
     from api.auth.principal import Principal
-    from api.services import Services
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
     from rapport.domain.profiles.rows import CustomerRow
     from rapport.storage.client import Store
+    from rapport.storage.schema_rows import FieldStats, SchemaRow
 
 
 class Wanted(NamedTuple):
@@ -35,27 +38,86 @@ class Wanted(NamedTuple):
     expected: int | None
 
 
-async def form_of(services: Services, tenant_id: str) -> AttributeSchema:
-    """What the tenant's schemas want of customers now."""
-    return AttributeSchema.from_schemas(await schemas_of(services, tenant_id))
+class CustomerService:
+    """Customers of every tenant.
 
-
-async def schemas_of(services: Services, tenant_id: str) -> Sequence[CustomerSchema]:
-    """The tenant's schemas now, active or not."""
-    stored = await services.catalogues.refresh(tenant_id)
-    return [one for one in stored.entities.get("customer_schema", ()) if isinstance(one, CustomerSchema)]
-
-
-def find(store: Store, tenant_id: str, customer_id: str) -> Customer:
-    """A customer who is there.
-
-    Raises:
-        ApiError: 404.
+    Args:
+        max_body_bytes: Of a body with many customers.
     """
-    found = find_customer(store, tenant_id, customer_id)
-    if found is None:
-        raise unknown(customer_id)
-    return found
+
+    def __init__(self, database: Database, catalogues: CompiledCatalogues, max_body_bytes: int) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self.max_body_bytes = max_body_bytes
+
+    async def find(self, tenant_id: str, customer_id: str) -> Customer:
+        """Load a customer.
+
+        Raises:
+            ApiError: 404; there is none, or the customer has ended.
+        """
+        found = await self._database.call(find_customer, tenant_id, customer_id)
+        if found is None:
+            raise unknown(customer_id)
+        return found
+
+    async def load_versions(
+        self, tenant_id: str, customer_id: str, *, before_version: int, limit: int
+    ) -> tuple[Sequence[Customer], int]:
+        """Load versions of a customer, the newest first, and count all of them.
+
+        Raises:
+            ApiError: 404; there never was such a customer.
+        """
+        versions, total = await self._database.call(
+            load_history, tenant_id, customer_id, before_version=before_version, limit=limit
+        )
+        if not total:
+            raise unknown(customer_id)
+        return versions, total
+
+    async def save(self, principal: Principal, wanted: Wanted) -> tuple[Customer, bool]:
+        """Replace or change a customer; see :func:`save`."""
+        return await self._database.call(save, principal, await self.load_form(principal.tenant_id), wanted)
+
+    async def end(self, principal: Principal, customer_id: str, expected: int | None) -> None:
+        """End a customer; see :func:`end`."""
+        await self._database.call(end, principal, customer_id, expected)
+
+    async def load_form(self, tenant_id: str) -> AttributeSchema:
+        """Return the rules that the tenant's schemas have for customers now."""
+        return AttributeSchema.from_schemas(await self.load_schemas(tenant_id))
+
+    async def load_schemas(self, tenant_id: str) -> Sequence[CustomerSchema]:
+        """Load the tenant's schemas as they are now, active or not."""
+        stored = await self._catalogues.refresh(tenant_id)
+        return [one for one in stored.entities.get("customer_schema", ()) if isinstance(one, CustomerSchema)]
+
+    async def store_rows(
+        self, principal: Principal, form: AttributeSchema, rows: Sequence[CustomerRow], way: UpsertOptions
+    ) -> UpsertResult:
+        """Store rows of many customers.
+
+        Raises:
+            ApiError: 400; all or nothing was wanted, and something is wrong.
+        """
+        author = author_of(principal)
+        try:
+            return await self._database.call(upsert_rows, principal.tenant_id, author, form, rows, way)
+        except FaultyRowsError as error:
+            found = (fault for index, some in error.faults.items() for fault in faults_of(some, index))
+            raise invalid(*found) from error
+
+    async def list_rows(
+        self, tenant_id: str, schema: CustomerSchema, *, limit: int, offset: int
+    ) -> tuple[Sequence[SchemaRow], int]:
+        """List customers who have at least one of a schema's attributes, by id, and count all of them."""
+        names = [one.name for one in schema.fields]
+        return await self._database.call(read_schema_rows, tenant_id, names, limit=limit, offset=offset)
+
+    async def read_stats(self, tenant_id: str, schema: CustomerSchema) -> Mapping[str, FieldStats]:
+        """Work out statistics of a schema's attributes, by name."""
+        return await self._database.call(read_stats, tenant_id, [one.name for one in schema.fields])
 
 
 def save(store: Store, principal: Principal, form: AttributeSchema, wanted: Wanted) -> tuple[Customer, bool]:
@@ -106,22 +168,6 @@ def end(store: Store, principal: Principal, customer_id: str, expected: int | No
         return {customer_id: None}
 
     change_customers(store, principal.tenant_id, author_of(principal), [customer_id], decide)
-
-
-async def store_rows(
-    services: Services, principal: Principal, form: AttributeSchema, rows: Sequence[CustomerRow], way: UpsertOptions
-) -> UpsertResult:
-    """Store rows of many customers.
-
-    Raises:
-        ApiError: 400; all or nothing was wanted, and something is wrong.
-    """
-    author = author_of(principal)
-    try:
-        return await services.database.call(upsert_rows, principal.tenant_id, author, form, rows, way)
-    except FaultyRowsError as error:
-        found = (fault for index, some in error.faults.items() for fault in faults_of(some, index))
-        raise invalid(*found) from error
 
 
 def etag_of(customer: Customer) -> str:

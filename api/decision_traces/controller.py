@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, get, post
@@ -11,15 +10,15 @@ from litestar.params import FromPath, QueryParameter
 from api.auth.principal import Principal, requires
 from api.decision_traces.examples import FULL_TRACE, SHORT_TRACE
 from api.decision_traces.schemas import FullTrace, Replay, TracePage
-from api.decision_traces.traces import load_record, read_record, replay, shorten, show
+from api.decision_traces.traces import TraceService, shorten, show
+from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, read_instant, text_parameter
-from api.runtime.freshness import READS
-from api.services import FromServices
+from api.http.route_options import READS
 from rapport.domain.api_keys import Role
 from rapport.domain.times import LATEST_MS
-from rapport.storage.decisions import DecisionFilter, count_matching, list_decisions
+from rapport.storage.decisions import DecisionFilter
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -48,7 +47,7 @@ class TraceController(Controller):
     async def of_tenant(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        traces: Injected[TraceService],
         customer_id: Annotated[str | None, text_parameter("customerId", "Of this customer.")] = None,
         request_id: Annotated[str | None, text_parameter("requestId", "With this id: a recommendationId.")] = None,
         from_: Annotated[
@@ -72,11 +71,7 @@ class TraceController(Controller):
         if faults:
             raise invalid(*faults)
         limit = clamp(limit, 1, MAX_LIMIT)
-        stored, total = await asyncio.gather(
-            services.database.call(list_decisions, wanted, limit, offset),
-            services.database.call(count_matching, wanted),
-        )
-        records = [record for one in stored if (record := read_record(one)) is not None]
+        records, total = await traces.list_records(wanted, limit, offset)
         return TracePage(traces=[shorten(one) for one in records], total=total, limit=limit, offset=offset)
 
     @get(
@@ -87,11 +82,11 @@ class TraceController(Controller):
     async def one(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        traces: Injected[TraceService],
         recommendation_id: FromPath[str],
     ) -> FullTrace:
         """What each node, rule and policy did, how candidates were scored, and what the decision knew."""
-        return show(await load_record(services, request.user.tenant_id, recommendation_id))
+        return show(await traces.load_record(request.user.tenant_id, recommendation_id))
 
 
 class DecisionController(Controller):
@@ -111,8 +106,8 @@ class DecisionController(Controller):
     async def replay(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        traces: Injected[TraceService],
         recommendation_id: FromPath[str],
     ) -> Replay:
         """Runs it on the facts and the catalogue of then, without any effect, and compares the answers."""
-        return await replay(services, request.user.tenant_id, recommendation_id)
+        return await traces.replay(request.user.tenant_id, recommendation_id)

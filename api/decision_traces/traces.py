@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -23,10 +24,18 @@ from rapport.application.decisions.decide import DecisionTask, make_decision, re
 from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 from rapport.domain.json_limits import is_too_deep
-from rapport.storage.decisions import StoredDecision, find_decision
+from rapport.storage.decisions import (
+    DecisionFilter,
+    StoredDecision,
+    count_matching,
+    find_decision,
+    list_decisions,
+)
 
 if TYPE_CHECKING:
-    from api.services import Services
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
+    from api.runtime.tenants import TenantDirectory
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.record import CustomerRecord
 
@@ -35,19 +44,77 @@ NOT_REPLAYABLE: Final = "NOT_REPLAYABLE"
 _decode: Final = msgspec.json.Decoder(DecisionRecord).decode
 
 
-async def load_record(services: Services, tenant_id: str, recommendation_id: str) -> DecisionRecord:
-    """A past decision.
+class TraceService:
+    """Past decisions of every tenant."""
 
-    Raises:
-        ApiError: 404 if there is none (yet), 409 if it is kept in another form: a producer of its own wrote it.
-    """
-    stored = await services.database.call(find_decision, tenant_id, recommendation_id)
-    if stored is None:
-        raise ApiError(404, f"There is no decision {recommendation_id!r}, or the stream has not written it yet.")
-    record = read_record(stored)
-    if record is None:
-        raise ApiError(409, "This decision was not made by Recommend; it cannot be explained.", code=NOT_REPLAYABLE)
-    return record
+    def __init__(self, database: Database, catalogues: CompiledCatalogues, tenants: TenantDirectory) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._tenants = tenants
+
+    async def load_record(self, tenant_id: str, recommendation_id: str) -> DecisionRecord:
+        """A past decision.
+
+        Raises:
+            ApiError: 404 if there is none (yet), 409 if it is kept in another form: a producer of its own wrote it.
+        """
+        stored = await self._database.call(find_decision, tenant_id, recommendation_id)
+        if stored is None:
+            raise ApiError(404, f"There is no decision {recommendation_id!r}, or the stream has not written it yet.")
+        record = read_record(stored)
+        if record is None:
+            raise ApiError(409, "This decision was not made by Recommend; it cannot be explained.", code=NOT_REPLAYABLE)
+        return record
+
+    async def list_records(
+        self, wanted: DecisionFilter, limit: int, offset: int
+    ) -> tuple[Sequence[DecisionRecord], int]:
+        """List decisions, the newest first, and count all of them; those kept in another form are left out."""
+        stored, total = await asyncio.gather(
+            self._database.call(list_decisions, wanted, limit, offset),
+            self._database.call(count_matching, wanted),
+        )
+        return [record for one in stored if (record := read_record(one)) is not None], total
+
+    async def question_of(self, tenant_id: str, record: DecisionRecord) -> DecisionTask:
+        """The question a past decision answered, with the catalogue of then.
+
+        Raises:
+            ApiError: 409; it cannot be restored.
+        """
+        tenant = await self._tenants.get(tenant_id)
+        catalogue = await self._catalogues.at(tenant_id, record.catalogue)
+        try:
+            question = restore_task(tenant, catalogue, record)
+        except msgspec.ValidationError as error:
+            raise ApiError(
+                409, f"The request of this decision cannot be read any more: {error}", code=NOT_REPLAYABLE
+            ) from error
+        if question is None:
+            raise ApiError(409, "The catalogue of this decision has no such flow.", code=NOT_REPLAYABLE)
+        return question
+
+    async def replay(self, tenant_id: str, recommendation_id: str) -> Replay:
+        """Make a past decision again, on the facts and the catalogue of then.
+
+        Raises:
+            ApiError: 404 for an unknown decision, 409 for one whose facts were not kept.
+        """
+        record = await self.load_record(tenant_id, recommendation_id)
+        if record.customer is None:
+            raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
+        question = await self.question_of(tenant_id, record)
+        decision, found = await aside(tenant_id, _decide_again, record, record.customer, question)
+        return Replay(
+            recommendation_id=record.recommendation_id,
+            customer_id=record.customer_id,
+            decided_at=iso(record.decided_at_ms),
+            catalogue=record.catalogue,
+            identical=not found,
+            differences=found[:MAX_DIFFERENCES],
+            software_differences=_software_differences(record, question),
+            decisions=decision.items,
+        )
 
 
 def read_record(stored: StoredDecision) -> DecisionRecord | None:
@@ -123,48 +190,6 @@ def _short(record: DecisionRecord) -> dict[str, Any]:
         "total_duration_ms": record.total_ms,
         "created_at": iso(record.decided_at_ms),
     }
-
-
-async def question_of(services: Services, tenant_id: str, record: DecisionRecord) -> DecisionTask:
-    """The question a past decision answered, with the catalogue of then.
-
-    Raises:
-        ApiError: 409; it cannot be restored.
-    """
-    tenant = await services.tenants.get(tenant_id)
-    catalogue = await services.catalogues.at(tenant_id, record.catalogue)
-    try:
-        question = restore_task(tenant, catalogue, record)
-    except msgspec.ValidationError as error:
-        raise ApiError(
-            409, f"The request of this decision cannot be read any more: {error}", code=NOT_REPLAYABLE
-        ) from error
-    if question is None:
-        raise ApiError(409, "The catalogue of this decision has no such flow.", code=NOT_REPLAYABLE)
-    return question
-
-
-async def replay(services: Services, tenant_id: str, recommendation_id: str) -> Replay:
-    """Make a past decision again, on the facts and the catalogue of then.
-
-    Raises:
-        ApiError: 404 for an unknown decision, 409 for one whose facts were not kept.
-    """
-    record = await load_record(services, tenant_id, recommendation_id)
-    if record.customer is None:
-        raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
-    question = await question_of(services, tenant_id, record)
-    decision, found = await aside(tenant_id, _decide_again, record, record.customer, question)
-    return Replay(
-        recommendation_id=record.recommendation_id,
-        customer_id=record.customer_id,
-        decided_at=iso(record.decided_at_ms),
-        catalogue=record.catalogue,
-        identical=not found,
-        differences=found[:MAX_DIFFERENCES],
-        software_differences=_software_differences(record, question),
-        decisions=decision.items,
-    )
 
 
 def _decide_again(

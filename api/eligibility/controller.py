@@ -10,10 +10,10 @@ from litestar.params import FromPath, QueryParameter
 from api.auth.principal import Principal, requires
 from api.decision_traces.examples import ELIGIBILITY, WHY_NOT
 from api.eligibility.schemas import Eligibility, WhyNot
-from api.eligibility.service import About, explain_offer, list_eligibility
+from api.eligibility.service import About, EligibilityService
+from api.http.areas import Injected
 from api.http.openapi_responses import answers
-from api.runtime.freshness import READS
-from api.services import FromServices
+from api.http.route_options import READS
 from rapport.domain.api_keys import Role
 
 _At = Annotated[
@@ -55,7 +55,7 @@ class EligibilityController(Controller):
     async def eligibility(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        eligibility: Injected[EligibilityService],
         customer_id: FromPath[str],
         recommendation_id: _At = None,
         channel: _Channel = None,
@@ -74,13 +74,13 @@ class EligibilityController(Controller):
             placement=placement,
             decision_flow_key=decision_flow_key,
         )
-        return await list_eligibility(services, request.user.tenant_id, about)
+        return await eligibility.list_eligibility(request.user.tenant_id, about)
 
     @get("/why-not/{offer_id:str}", summary="Explain one offer", responses=answers(200, WhyNot, WHY_NOT, 404, 409))
     async def why_not(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        eligibility: Injected[EligibilityService],
         customer_id: FromPath[str],
         offer_id: FromPath[str],
         recommendation_id: _At = None,
@@ -96,4 +96,4 @@ class EligibilityController(Controller):
             placement=placement,
             decision_flow_key=decision_flow_key,
         )
-        return await explain_offer(services, request.user.tenant_id, about, offer_id)
+        return await eligibility.explain_offer(request.user.tenant_id, about, offer_id)

@@ -10,12 +10,13 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.experiments.examples import CREATIVES, RESULTS
-from api.experiments.service import ALL_EXPERIMENTS, find_experiment, load_creatives, load_results
+from api.experiments.service import ALL_EXPERIMENTS, ExperimentService
+from api.http.areas import Injected
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import one_of, read_instant, text_parameter
-from api.runtime.freshness import READS
-from api.services import FromServices, Services
+from api.http.route_options import READS
+from api.http.times import Clock
 from rapport.domain.api_keys import Role
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults
 from rapport.domain.experiments.statistics import ALPHA
@@ -60,7 +61,7 @@ class ExperimentResultsController(Controller):
     async def results(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        experiments: Injected[ExperimentService],
         entity_id: FromPath[str],
         from_: _From = None,
         to: _To = None,
@@ -86,14 +87,14 @@ class ExperimentResultsController(Controller):
         faults: list[Fault] = []
         kind = one_of("conversions", conversions, _CONVERSIONS, faults)
         counting = replace(
-            _counting(services, request.user.tenant_id, from_, to, faults),
+            _counting(experiments.clock, request.user.tenant_id, from_, to, faults),
             offer_id=offer_id or "",
             only_offered=kind == "offered",
         )
-        experiment = await find_experiment(services, request.user.tenant_id, entity_id)
+        experiment = await experiments.find(request.user.tenant_id, entity_id)
         if experiment is None:
             raise ApiError(404, f"There is no experiment {entity_id!r}.")
-        return await load_results(services, experiment, counting, min_samples, alpha)
+        return await experiments.load_results(experiment, counting, min_samples, alpha)
 
     @get(
         "/creative-results",
@@ -103,7 +104,7 @@ class ExperimentResultsController(Controller):
     async def creatives(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        experiments: Injected[ExperimentService],
         offer_id: Annotated[str | None, text_parameter("offerId", "Whose creatives; required.")] = None,
         from_: _From = None,
         to: _To = None,
@@ -116,14 +117,12 @@ class ExperimentResultsController(Controller):
         the offer follows.
         """
         faults = [] if offer_id else [Fault(field="offerId", message="offerId is required")]
-        counting = _counting(services, request.user.tenant_id, from_, to, faults)
+        counting = _counting(experiments.clock, request.user.tenant_id, from_, to, faults)
         counting = replace(counting, offer_id=offer_id or "")
-        return await load_creatives(services, ALL_EXPERIMENTS, counting, min_samples, alpha)
+        return await experiments.load_creatives(ALL_EXPERIMENTS, counting, min_samples, alpha)
 
 
-def _counting(
-    services: Services, tenant_id: str, from_: str | None, to: str | None, faults: list[Fault]
-) -> ConversionQuery:
+def _counting(clock: Clock, tenant_id: str, from_: str | None, to: str | None, faults: list[Fault]) -> ConversionQuery:
     """What lies in a range of time.
 
     Raises:
@@ -135,4 +134,4 @@ def _counting(
         faults.append(Fault(field="to", message="must be after from"))
     if faults:
         raise invalid(*faults)
-    return ConversionQuery(tenant_id=tenant_id, from_ms=from_ms, to_ms=services.clock() + 1 if to_ms is None else to_ms)
+    return ConversionQuery(tenant_id=tenant_id, from_ms=from_ms, to_ms=clock() + 1 if to_ms is None else to_ms)

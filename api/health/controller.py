@@ -7,8 +7,10 @@ from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
-from api.auth.authentication import PUBLIC
-from api.services import FromServices
+from api.health.readiness import Readiness
+from api.http.areas import Injected
+from api.http.metrics import ApiMetrics
+from api.http.route_options import PUBLIC
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +60,12 @@ class HealthController(Controller):
             503: _said(Ready(ready=False, clickhouse=True, kafka=False, data_lag_ms=None), "It cannot."),
         },
     )
-    async def ready(self, services: FromServices) -> Response[Ready]:
+    async def ready(self, readiness: Injected[Readiness]) -> Response[Ready]:
         """200 when ClickHouse and Kafka answer, else 503, with which of them does; at most a second old."""
-        has_tables = await services.readiness.has_tables()
-        takes_events = services.gateway.is_ready
+        has_tables = await readiness.has_tables()
+        takes_events = readiness.takes_events
         is_ready = has_tables and takes_events
-        body = Ready(ready=is_ready, clickhouse=has_tables, kafka=takes_events, data_lag_ms=services.watermark.lag_ms)
+        body = Ready(ready=is_ready, clickhouse=has_tables, kafka=takes_events, data_lag_ms=readiness.lag_ms)
         return Response(body, status_code=200 if is_ready else 503)
 
     @get(
@@ -80,6 +82,6 @@ class HealthController(Controller):
             )
         },
     )
-    async def metrics(self, services: FromServices) -> bytes:
+    async def metrics(self, metrics: Injected[ApiMetrics]) -> bytes:
         """In Prometheus' text format; of all processes of this machine together."""
-        return services.metrics.render()
+        return metrics.render()

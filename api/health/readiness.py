@@ -11,6 +11,8 @@ from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
     from api.runtime.database import Database
+    from api.runtime.event_producer import EventGateway
+    from api.runtime.watermark import Watermark
 
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0
@@ -20,10 +22,22 @@ PATIENCE_S: Final = 2.0
 class Readiness:
     """Remembers the latest answer; whoever asks while it is looked up shares the look."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, producer: EventGateway, watermark: Watermark) -> None:
         self._database = database
+        self._producer = producer
+        self._watermark = watermark
         self._look: asyncio.Task[bool] | None = None
         self._begun_at = 0.0
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether Kafka takes events."""
+        return self._producer.is_ready
+
+    @property
+    def lag_ms(self) -> int | None:
+        """How old reads may be, in milliseconds; None while it is not known."""
+        return self._watermark.lag_ms
 
     async def has_tables(self) -> bool:
         """Say whether ClickHouse answers and has the tables."""

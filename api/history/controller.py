@@ -10,12 +10,12 @@ from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.history.schemas import InteractionPage
-from api.history.service import load_page
+from api.history.service import HistoryService
+from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, one_of, read_instant, same, text_parameter
-from api.runtime.freshness import READS
-from api.services import FromServices
+from api.http.route_options import READS
 from rapport.domain.api_keys import Role
 from rapport.storage.history import HistoryFilter
 
@@ -67,7 +67,7 @@ class HistoryController(Controller):
     async def query(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        history: Injected[HistoryService],
         customer_id: Annotated[str | None, text_parameter("customerId", "Of this customer.")] = None,
         offer_id: Annotated[str | None, text_parameter("offerId", "About this offer.")] = None,
         action_id: Annotated[str | None, text_parameter("actionId", "Older name of offerId.")] = None,
@@ -95,7 +95,7 @@ class HistoryController(Controller):
         wanted = HistoryFilter(
             tenant_id=request.user.tenant_id,
             customer_id=customer_id or "",
-            members=await services.identities.members(request.user.tenant_id, customer_id) if customer_id else (),
+            members=await history.find_members(request.user.tenant_id, customer_id),
             offer_id=same("offerId", offer_id, "actionId", action_id, faults),
             creative_id=same("creativeId", creative_id, "treatmentId", treatment_id, faults),
             channel_id=channel_id or "",
@@ -108,4 +108,4 @@ class HistoryController(Controller):
             faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
         if faults:
             raise invalid(*faults)
-        return await load_page(services, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
+        return await history.load_page(wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))

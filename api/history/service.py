@@ -14,42 +14,67 @@ from rapport.storage.history import HistoryFilter, HistoryPageQuery, count_inter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from api.services import Services
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
+    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.loader import Loader
+    from rapport.storage.history import HistoryPage
 
 
-async def load_page(services: Services, wanted: HistoryFilter, cursor: str, limit: int) -> InteractionPage:
-    """One page, the total of all pages, and the names of what the page mentions."""
-    read = _read_customer if wanted.customer_id else _read_tenant
-    (rows, total), stored = await asyncio.gather(
-        read(services, wanted, cursor, limit + 1), services.catalogues.stored(wanted.tenant_id)
-    )
-    names = Names(stored)
-    shown, has_more = rows[:limit], len(rows) > limit
-    return InteractionPage(
-        data=[interaction_of(row, names) for row in shown],
-        pagination=Pagination(
-            total=total, limit=limit, has_more=has_more, next_cursor=shown[-1]["id"] if has_more else None
-        ),
-    )
+class HistoryService:
+    """Pages of the history.
 
+    Args:
+        pages: Loads pages of single customers.
+    """
 
-async def _read_customer(
-    services: Services, wanted: HistoryFilter, cursor: str, limit: int
-) -> tuple[Sequence[Mapping[str, Any]], int]:
-    page = await services.history.load(HistoryPageQuery(filters=wanted, cursor=cursor, limit=limit))
-    if page.rows or not cursor:
-        return page.rows, page.total
-    return (), await services.database.call(count_interactions, wanted)  # behind the last page nothing is counted
+    def __init__(
+        self,
+        database: Database,
+        catalogues: CompiledCatalogues,
+        identities: IdentityMap,
+        pages: Loader[HistoryPageQuery, HistoryPage],
+    ) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._identities = identities
+        self._pages = pages
 
+    async def find_members(self, tenant_id: str, customer_id: str | None) -> tuple[str, ...]:
+        """Return all ids of a person, the canonical one first; none without a customer."""
+        return await self._identities.members(tenant_id, customer_id) if customer_id else ()
 
-async def _read_tenant(
-    services: Services, wanted: HistoryFilter, cursor: str, limit: int
-) -> tuple[Sequence[Mapping[str, Any]], int]:
-    rows, total = await asyncio.gather(
-        services.database.call(read_page, wanted, cursor, limit),
-        services.database.call(count_interactions, wanted),
-    )
-    return rows, total
+    async def load_page(self, wanted: HistoryFilter, cursor: str, limit: int) -> InteractionPage:
+        """One page, the total of all pages, and the names of what the page mentions."""
+        read = self._read_customer if wanted.customer_id else self._read_tenant
+        (rows, total), stored = await asyncio.gather(
+            read(wanted, cursor, limit + 1), self._catalogues.stored(wanted.tenant_id)
+        )
+        names = Names(stored)
+        shown, has_more = rows[:limit], len(rows) > limit
+        return InteractionPage(
+            data=[interaction_of(row, names) for row in shown],
+            pagination=Pagination(
+                total=total, limit=limit, has_more=has_more, next_cursor=shown[-1]["id"] if has_more else None
+            ),
+        )
+
+    async def _read_customer(
+        self, wanted: HistoryFilter, cursor: str, limit: int
+    ) -> tuple[Sequence[Mapping[str, Any]], int]:
+        page = await self._pages.load(HistoryPageQuery(filters=wanted, cursor=cursor, limit=limit))
+        if page.rows or not cursor:
+            return page.rows, page.total
+        return (), await self._database.call(count_interactions, wanted)  # behind the last page nothing is counted
+
+    async def _read_tenant(
+        self, wanted: HistoryFilter, cursor: str, limit: int
+    ) -> tuple[Sequence[Mapping[str, Any]], int]:
+        rows, total = await asyncio.gather(
+            self._database.call(read_page, wanted, cursor, limit),
+            self._database.call(count_interactions, wanted),
+        )
+        return rows, total
 
 
 def interaction_of(row: Mapping[str, Any], names: Names) -> Interaction:

@@ -15,8 +15,8 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.params import FromPath
 
-from api.auth.authentication import PUBLIC
 from api.http.errors import ApiError
+from api.http.route_options import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable

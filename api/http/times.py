@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from typing import Final
@@ -10,6 +11,8 @@ from typing import Final
 from rapport.domain.periods import DAY_MS
 from rapport.domain.times import EPOCH, InstantError, parse_instant
 
+Clock = Callable[[], int]
+"""Epoch milliseconds."""
 _EPOCH_DAY: Final = EPOCH.toordinal()
 _FIRST_MS: Final = (date.min.toordinal() - _EPOCH_DAY) * DAY_MS
 _LAST_MS: Final = (date.max.toordinal() - _EPOCH_DAY + 1) * DAY_MS - 1

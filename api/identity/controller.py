@@ -8,12 +8,12 @@ from litestar import Controller, Request, get, post
 from litestar.params import QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.identity.schemas import EXAMPLE, IdentityAnswer, IdentityBody, IdentityView
-from api.identity.service import act, show
-from api.services import FromServices
+from api.identity.service import IdentityService
 from rapport.domain.api_keys import Role
 
 _MERGED: Final = {"success": True, "mergeId": "mrg_6f1c2a9be0d84f0f9d1f0c3f7a5b2e11"}
@@ -32,7 +32,7 @@ class IdentityController(Controller):
     async def get_identity(
         self,
         request: _Asking,
-        services: FromServices,
+        identity: Injected[IdentityService],
         customer_id: Annotated[
             str | None, QueryParameter(name="customerId", description="Any id of the person.", max_length=256)
         ] = None,
@@ -40,7 +40,7 @@ class IdentityController(Controller):
         """The ids that were merged, what was linked to one of them, and what contact profiles say."""
         if not customer_id:
             raise invalid(Fault(field="customerId", message="customerId is required"))
-        return await show(services, request.user.tenant_id, customer_id)
+        return await identity.show(request.user.tenant_id, customer_id)
 
     @post(
         dto=JsonBody[IdentityBody],
@@ -51,11 +51,11 @@ class IdentityController(Controller):
         responses=answers(200, IdentityAnswer, _MERGED, 400, 404, 409, 413, 415),
     )
     async def change_identity(
-        self, request: _Asking, services: FromServices, data: RequestBody[IdentityBody]
+        self, request: _Asking, identity: Injected[IdentityService], data: RequestBody[IdentityBody]
     ) -> IdentityAnswer:
         """`resolve` says who has an identifier, `link` says whose identifiers are.
 
         `merge` has two customers be one person: reads about either are about both, and add up exactly. `unmerge` takes
         the latest such statement back, and everything is as it was. What is stored of customers is not changed.
         """
-        return await act(services, request.user, data)
+        return await identity.act(request.user, data)

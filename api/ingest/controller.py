@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -12,14 +11,14 @@ from litestar.openapi.spec import Schema
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import require_media_type
 from api.http.bulk import NDJSON, bulk_operation
 from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
-from api.ingest.body_items import MAX_EVENTS, EventReader, bounded, read_array, read_lines
+from api.ingest.body_items import MAX_EVENTS
 from api.ingest.schemas import Ingested
-from api.ingest.service import ingest
-from api.services import FromServices
+from api.ingest.service import IngestService
 from rapport.domain.api_keys import Role
 from rapport.domain.contract import build_event_schema
 
@@ -73,7 +72,7 @@ class IngestController(Controller):
     async def ingest(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        ingest: Injected[IngestService],
         *,
         atomic: Annotated[
             bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any event.")
@@ -87,13 +86,10 @@ class IngestController(Controller):
         media_type = require_media_type(
             request.headers.get("content-type", "application/json"), "application/json", *NDJSON
         )
-        tenant = await services.tenants.get(request.user.tenant_id)
-        reader = EventReader(tenant, time.time_ns() // 1_000_000)
-        chunks = bounded(request.stream(), services.settings.api.max_bulk_bytes)
-        await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
+        reader = await ingest.read(request.user.tenant_id, request.stream(), is_lines=media_type in NDJSON)
         if not reader.count:
             raise ApiError(400, "The body has no events.")
         if reader.faults and (atomic or not reader.events):
             raise invalid(*reader.faults)
-        done = await ingest(services, reader.events, reader.faults)
+        done = await ingest.ingest(reader.events, reader.faults)
         return Response(done, status_code=207 if reader.faults else 201, headers={"X-Position": done.position})

@@ -5,56 +5,85 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from api.http.times import now_ms
+from api.ingest.body_items import EventReader, bounded, read_array, read_lines
 from api.ingest.schemas import Ingested
 from api.runtime.event_loop import Turns
 from api.runtime.positions import format_position
 from rapport.domain.events import encode_event, make_message_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from api.http.errors import Fault
-    from api.services import Services
+    from api.http.metrics import ApiMetrics
+    from api.runtime.event_producer import EventGateway
+    from api.runtime.tenants import TenantDirectory
     from rapport.domain.events import InteractionRecorded
 
 MAX_MESSAGE_BYTES: Final = 512 * 1024
 """From this size on another message is begun; with the largest event it stays below Kafka's usual limit of 1 MB."""
 
 
-async def ingest(services: Services, events: Sequence[InteractionRecorded], faults: Sequence[Fault]) -> Ingested:
-    """Send events, each customer's in their order.
+class IngestService:
+    """Many interactions at once.
 
-    Raises:
-        ApiError: 503 if Kafka does not take them all. Sending the request again is safe: what was taken counts once.
+    Args:
+        max_body_bytes: Of a body with many events.
     """
-    messages: dict[int, list[list[bytes]]] = {}
-    sizes: dict[int, int] = {}
-    turns = Turns()
-    for event in events:
-        if turns.is_over:
-            await turns.give()
-        partition = services.gateway.partition_of(make_message_key(event.tenant_id, event.customer_id))
-        text = encode_event(event)
-        if partition not in messages or sizes[partition] > MAX_MESSAGE_BYTES:
-            messages.setdefault(partition, []).append([])
-            sizes[partition] = 0
-        messages[partition][-1].append(text)
-        sizes[partition] += len(text)
-    offsets = await asyncio.gather(*(_send(services, partition, parts) for partition, parts in messages.items()))
-    services.metrics.accepted.labels("/api/v1/interactions").inc(len(events))
-    last: Mapping[int, int] = dict(zip(messages, offsets, strict=True))
-    return Ingested(
-        accepted=len(events),
-        rejected=len({fault.index for fault in faults}),
-        position=format_position(last),
-        errors=faults,
-    )
 
+    def __init__(
+        self, tenants: TenantDirectory, producer: EventGateway, metrics: ApiMetrics, max_body_bytes: int
+    ) -> None:
+        self._tenants = tenants
+        self._producer = producer
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
 
-async def _send(services: Services, partition: int, messages: Sequence[Sequence[bytes]]) -> int:
-    """Send a partition's messages one after the other; the last offset."""
-    offset = -1
-    for texts in messages:
-        written = await services.gateway.send(partition, None, b"[%b]" % b",".join(texts))
-        offset = written.offset
-    return offset
+    async def read(self, tenant_id: str, chunks: AsyncIterator[bytes], *, is_lines: bool) -> EventReader:
+        """Read and check the events of a body: one JSON object a line, or an array.
+
+        Raises:
+            ApiError: 400 for what is neither, 413 for too much.
+        """
+        reader = EventReader(await self._tenants.get(tenant_id), now_ms())
+        await (read_lines if is_lines else read_array)(bounded(chunks, self._max_body_bytes), reader)
+        return reader
+
+    async def ingest(self, events: Sequence[InteractionRecorded], faults: Sequence[Fault]) -> Ingested:
+        """Send events, each customer's in their order.
+
+        Raises:
+            ApiError: 503 if Kafka does not take them all. Sending the request again is safe: what was taken counts
+                once.
+        """
+        messages: dict[int, list[list[bytes]]] = {}
+        sizes: dict[int, int] = {}
+        turns = Turns()
+        for event in events:
+            if turns.is_over:
+                await turns.give()
+            partition = self._producer.partition_of(make_message_key(event.tenant_id, event.customer_id))
+            text = encode_event(event)
+            if partition not in messages or sizes[partition] > MAX_MESSAGE_BYTES:
+                messages.setdefault(partition, []).append([])
+                sizes[partition] = 0
+            messages[partition][-1].append(text)
+            sizes[partition] += len(text)
+        offsets = await asyncio.gather(*(self._send(partition, parts) for partition, parts in messages.items()))
+        self._metrics.accepted.labels("/api/v1/interactions").inc(len(events))
+        last: Mapping[int, int] = dict(zip(messages, offsets, strict=True))
+        return Ingested(
+            accepted=len(events),
+            rejected=len({fault.index for fault in faults}),
+            position=format_position(last),
+            errors=faults,
+        )
+
+    async def _send(self, partition: int, messages: Sequence[Sequence[bytes]]) -> int:
+        """Send a partition's messages one after the other; the last offset."""
+        offset = -1
+        for texts in messages:
+            written = await self._producer.send(partition, None, b"[%b]" % b",".join(texts))
+            offset = written.offset
+        return offset

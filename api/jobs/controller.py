@@ -7,15 +7,14 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Controller, get
-from litestar.di import NamedDependency
 
 from api.auth.principal import requires
+from api.http.areas import Injected
 from api.http.openapi_responses import answers
 from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.jobs import Jobs, JobState
 
-FromJobs = NamedDependency[Jobs]
 _EXAMPLE: Final[Mapping[str, Any]] = {
     "data": [
         {
@@ -69,7 +68,7 @@ class JobController(Controller):
     opt = {"scope": "jobs"}
 
     @get(summary="List background jobs", responses=answers(200, JobList, _EXAMPLE))
-    async def list_jobs(self, jobs: FromJobs) -> JobList:
+    async def list_jobs(self, jobs: Injected[Jobs]) -> JobList:
         """Of the process that answers; where there are several, each has its own. Jobs work for all tenants."""
         return JobList(data=[_view_of(state) for state in jobs.states])
 

@@ -9,6 +9,7 @@ from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
@@ -25,12 +26,10 @@ from api.journeys.schemas import (
     journey_of,
     view_of,
 )
-from api.journeys.service import enter, find_plan, take_out, try_out
-from api.services import FromServices
+from api.journeys.service import JourneyService
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.values import Status
 from rapport.domain.journeys.enrolment import EnrolmentStatus
-from rapport.storage.journeys import list_customer_enrolments, list_enrolments
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -101,7 +100,7 @@ class EnrollmentController(Controller):
     async def list_all(
         self,
         request: _Asking,
-        services: FromServices,
+        journeys: Injected[JourneyService],
         entity_id: FromPath[str],
         status: Annotated[
             str | None, QueryParameter(description=f"{', '.join(EnrolmentStatus)}.", max_length=20)
@@ -116,14 +115,13 @@ class EnrollmentController(Controller):
     ) -> EnrollmentPage:
         """The latest first."""
         tenant_id = request.user.tenant_id
-        await find_plan(services, tenant_id, entity_id)
+        await journeys.find_plan(tenant_id, entity_id)
         faults: list[Fault] = []
         wanted = one_of("status", status, tuple(EnrolmentStatus), faults)
         if faults:
             raise invalid(*faults)
         limit, offset = clamp(limit, 1, MAX_LIMIT), clamp(offset, 0, MAX_OFFSET)
-        found, total = await services.database.call(
-            list_enrolments,
+        found, total = await journeys.list_enrolments(
             tenant_id,
             entity_id,
             limit=limit,
@@ -150,16 +148,16 @@ class EnrollmentController(Controller):
     async def enroll(
         self,
         request: _Asking,
-        services: FromServices,
+        journeys: Injected[JourneyService],
         entity_id: FromPath[str],
         data: RequestBody[NewEnrollment],
     ) -> Response[EnrollmentView]:
         """200 with the enrolment there is, if the customer is in the journey or may not enter it again."""
         tenant_id = request.user.tenant_id
-        plan, status = await find_plan(services, tenant_id, entity_id)
+        plan, status = await journeys.find_plan(tenant_id, entity_id)
         if status is not Status.ACTIVE:
             raise ApiError(409, f"Nobody can enter the journey {entity_id!r}: it is {status.value}.")
-        found, is_new = await services.database.call(enter, tenant_id, plan, data, services.clock())
+        found, is_new = await journeys.enter(tenant_id, plan, data)
         return Response(view_of(found), status_code=201 if is_new else 200)
 
     @post(
@@ -174,15 +172,13 @@ class EnrollmentController(Controller):
     async def leave(
         self,
         request: _Asking,
-        services: FromServices,
+        journeys: Injected[JourneyService],
         entity_id: FromPath[str],
         enrollment_id: FromPath[str],
         data: RequestBody[ExitReason],
     ) -> EnrollmentView:
         """What has been sent stays sent. 409 if the enrolment has ended."""
-        left = await services.database.call(
-            take_out, request.user.tenant_id, entity_id, enrollment_id, data.reason, services.clock()
-        )
+        left = await journeys.take_out(request.user.tenant_id, entity_id, enrollment_id, data.reason)
         return view_of(left)
 
     @post(
@@ -196,14 +192,14 @@ class EnrollmentController(Controller):
     async def test(
         self,
         request: _Asking,
-        services: FromServices,
+        journeys: Injected[JourneyService],
         entity_id: FromPath[str],
         data: RequestBody[JourneyTrial],
     ) -> JourneyTried:
         """Of any status. Waits take no time, nothing is sent or written; decisions are made as if it were now."""
         tenant_id = request.user.tenant_id
-        plan, _ = await find_plan(services, tenant_id, entity_id)
-        return await try_out(services, tenant_id, plan, data)
+        plan, _ = await journeys.find_plan(tenant_id, entity_id)
+        return await journeys.try_out(tenant_id, plan, data)
 
     @get(
         "/customers/{customer_id:str}/journeys",
@@ -211,9 +207,8 @@ class EnrollmentController(Controller):
         responses=answers(200, CustomerJourneys, _OF_CUSTOMER),
     )
     async def of_customer(
-        self, request: _Asking, services: FromServices, customer_id: FromPath[str]
+        self, request: _Asking, journeys: Injected[JourneyService], customer_id: FromPath[str]
     ) -> CustomerJourneys:
         """Active ones and those that have ended, the latest first."""
-        members = await services.identities.members(request.user.tenant_id, customer_id)
-        found = await services.database.call(list_customer_enrolments, request.user.tenant_id, members)
+        found = await journeys.list_journeys(request.user.tenant_id, customer_id)
         return CustomerJourneys(customer_id=customer_id, data=[journey_of(one) for one in found])

@@ -24,29 +24,101 @@ from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.identity import read_merges
-from rapport.storage.journeys import TenantEnrolment, append_enrolments, find_enrolment, list_enrolments
+from rapport.storage.journeys import (
+    TenantEnrolment,
+    append_enrolments,
+    find_enrolment,
+    list_customer_enrolments,
+    list_enrolments,
+)
 
 if TYPE_CHECKING:
+    from api.http.times import Clock
     from api.journeys.schemas import JourneyTrial, NewEnrollment
-    from api.services import Services
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
+    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.tenants import TenantDirectory
     from rapport.domain.journeys.definition import Journey
     from rapport.domain.journeys.plan import JourneyPlan
     from rapport.domain.journeys.progress import DecideAction
     from rapport.storage.client import Store
+    from rapport.storage.journeys import CustomerEnrolment
 
 MAX_ATTEMPTS: Final = 20
 
 
-async def find_plan(services: Services, tenant_id: str, journey_id: str) -> tuple[JourneyPlan, Status]:
-    """A journey, ready, and its status.
+class JourneyService:
+    """Enrolments of customers in journeys, and dry runs of journeys."""
 
-    Raises:
-        ApiError: 404; there is none.
-    """
-    record = (await services.catalogues.refresh(tenant_id)).find("journey", journey_id)
-    if record is None or record.entity is None:
-        raise ApiError(404, f"There is no journey {journey_id!r}.")
-    return compile_journey(cast("Journey", record.entity), record.version), record.entity.status
+    def __init__(
+        self,
+        database: Database,
+        catalogues: CompiledCatalogues,
+        tenants: TenantDirectory,
+        identities: IdentityMap,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._tenants = tenants
+        self._identities = identities
+        self._clock = clock
+
+    async def find_plan(self, tenant_id: str, journey_id: str) -> tuple[JourneyPlan, Status]:
+        """A journey, ready, and its status.
+
+        Raises:
+            ApiError: 404; there is none.
+        """
+        record = (await self._catalogues.refresh(tenant_id)).find("journey", journey_id)
+        if record is None or record.entity is None:
+            raise ApiError(404, f"There is no journey {journey_id!r}.")
+        return compile_journey(cast("Journey", record.entity), record.version), record.entity.status
+
+    async def list_enrolments(
+        self, tenant_id: str, journey_id: str, *, limit: int, offset: int, customer_id: str, status: str
+    ) -> tuple[Sequence[Enrolment], int]:
+        """List the enrolments in a journey, the latest first, and count all of them."""
+        return await self._database.call(
+            list_enrolments,
+            tenant_id,
+            journey_id,
+            limit=limit,
+            offset=offset,
+            customer_id=customer_id,
+            status=status,
+        )
+
+    async def enter(self, tenant_id: str, plan: JourneyPlan, wanted: NewEnrollment) -> tuple[Enrolment, bool]:
+        """Have a customer enter a journey; see :func:`enter`."""
+        return await self._database.call(enter, tenant_id, plan, wanted, self._clock())
+
+    async def take_out(self, tenant_id: str, journey_id: str, enrollment: str, reason: str) -> Enrolment:
+        """Take a customer out of a journey; see :func:`take_out`."""
+        return await self._database.call(take_out, tenant_id, journey_id, enrollment, reason, self._clock())
+
+    async def list_journeys(self, tenant_id: str, customer_id: str) -> Sequence[CustomerEnrolment]:
+        """List the enrolments of a person, the latest first."""
+        members = await self._identities.members(tenant_id, customer_id)
+        return await self._database.call(list_customer_enrolments, tenant_id, members)
+
+    async def try_out(self, tenant_id: str, plan: JourneyPlan, trial: JourneyTrial) -> JourneyTried:
+        """Try a journey out, without effects.
+
+        Raises:
+            ApiError: 409; a step cannot be done as things are configured.
+        """
+        tenant = await self._tenants.get(tenant_id)
+        catalogue = await self._catalogues.of(tenant_id)
+        creatives = {one.id: one for some in catalogue.creatives.values() for one in some}
+        configured = TenantConfiguration(
+            tenant=tenant, catalogue=catalogue, creatives=creatives, form=AttributeSchema()
+        )
+        try:
+            return await self._database.call(_try_out, configured, plan, trial, self._clock())
+        except StepError as error:
+            raise ApiError(409, f"A step cannot be done: {error}.") from error
 
 
 def enter(
@@ -91,22 +163,6 @@ def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, rea
         if append_enrolments(store, [TenantEnrolment(tenant_id, after)]):
             return after
     raise TransientStorageError(f"the enrolment was moved on by others {MAX_ATTEMPTS} times in a row")
-
-
-async def try_out(services: Services, tenant_id: str, plan: JourneyPlan, trial: JourneyTrial) -> JourneyTried:
-    """Try a journey out, without effects.
-
-    Raises:
-        ApiError: 409; a step cannot be done as things are configured.
-    """
-    tenant = await services.tenants.get(tenant_id)
-    catalogue = await services.catalogues.of(tenant_id)
-    creatives = {one.id: one for some in catalogue.creatives.values() for one in some}
-    configured = TenantConfiguration(tenant=tenant, catalogue=catalogue, creatives=creatives, form=AttributeSchema())
-    try:
-        return await services.database.call(_try_out, configured, plan, trial, services.clock())
-    except StepError as error:
-        raise ApiError(409, f"A step cannot be done: {error}.") from error
 
 
 def _try_out(

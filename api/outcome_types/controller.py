@@ -10,12 +10,12 @@ from litestar import Controller, Request, delete, get, post, put
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import ApiError
 from api.http.openapi_responses import answers
 from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeType, OutcomeTypeView, view_of
-from api.outcome_types.service import find, list_all, save
-from api.services import FromServices
+from api.outcome_types.service import OutcomeTypeService, find
 from rapport.domain.api_keys import Role
 from rapport.domain.outcomes import OutcomeCategory, derive_name
 from rapport.storage.outcome_types import OutcomeRecord
@@ -54,7 +54,7 @@ class OutcomeTypeController(Controller):
     async def list_types(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        outcome_types: Injected[OutcomeTypeService],
         *,
         include_deleted: Annotated[
             bool, QueryParameter(name="includeDeleted", description="Whether those that were deleted are listed too.")
@@ -62,15 +62,15 @@ class OutcomeTypeController(Controller):
     ) -> list[OutcomeTypeView]:
         """In the order of `ordinal`."""
         tenant_id = request.user.tenant_id
-        known = await list_all(services, tenant_id)
+        known = await outcome_types.list_all(tenant_id)
         return [view_of(tenant_id, one) for one in known if one.is_active or include_deleted]
 
     @get("/{key:str}", summary="Get an outcome type", responses=answers(200, OutcomeTypeView, _EXAMPLE, 404))
     async def get_type(
-        self, request: Request[Principal, Any, Any], services: FromServices, key: FromPath[str]
+        self, request: Request[Principal, Any, Any], outcome_types: Injected[OutcomeTypeService], key: FromPath[str]
     ) -> OutcomeTypeView:
         """By its key; also if it was deleted."""
-        return view_of(request.user.tenant_id, find(await list_all(services, request.user.tenant_id), key))
+        return view_of(request.user.tenant_id, find(await outcome_types.list_all(request.user.tenant_id), key))
 
     @post(
         dto=JsonBody[NewOutcomeType],
@@ -80,11 +80,14 @@ class OutcomeTypeController(Controller):
         responses=answers(201, OutcomeTypeView, _EXAMPLE, 400, 409, 413, 415),
     )
     async def create_type(
-        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[NewOutcomeType]
+        self,
+        request: Request[Principal, Any, Any],
+        outcome_types: Injected[OutcomeTypeService],
+        data: RequestBody[NewOutcomeType],
     ) -> OutcomeTypeView:
         """It counts from now on. One that was deleted can be made again."""
         tenant_id = request.user.tenant_id
-        known = await list_all(services, tenant_id)
+        known = await outcome_types.list_all(tenant_id)
         before = next((one for one in known if one.key == data.key), None)
         if before is not None and before.is_active:
             raise ApiError(409, f"There is an outcome type {data.key!r} already; change it with PUT.")
@@ -98,7 +101,7 @@ class OutcomeTypeController(Controller):
             allows_negative_value=data.allows_negative_value,
             ordinal=_place(known, before) if data.ordinal is None else data.ordinal,
         )
-        return await save(services, request.user, before, record)
+        return await outcome_types.save(request.user, before, record)
 
     @put(
         "/{key:str}",
@@ -111,12 +114,12 @@ class OutcomeTypeController(Controller):
     async def change_type(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        outcome_types: Injected[OutcomeTypeService],
         key: FromPath[str],
         data: RequestBody[ChangedOutcomeType],
     ) -> OutcomeTypeView:
         """The change counts for events from `effectiveAt` on, ten seconds from now; nothing is counted anew."""
-        before = _changeable(await list_all(services, request.user.tenant_id), key)
+        before = _changeable(await outcome_types.list_all(request.user.tenant_id), key)
         if data.version not in (None, before.version):
             raise ApiError(409, f"Version {data.version} is not the newest any more; that is {before.version}.")
         changes = {
@@ -126,7 +129,7 @@ class OutcomeTypeController(Controller):
         }
         if data.category is not None:
             changes["category"] = OutcomeCategory(data.category)
-        return await save(services, request.user, before, msgspec.structs.replace(before, **changes))
+        return await outcome_types.save(request.user, before, msgspec.structs.replace(before, **changes))
 
     @delete(
         "/{key:str}",
@@ -135,11 +138,11 @@ class OutcomeTypeController(Controller):
         responses=answers(204, None, None, 404, 409),
     )
     async def delete_type(
-        self, request: Request[Principal, Any, Any], services: FromServices, key: FromPath[str]
+        self, request: Request[Principal, Any, Any], outcome_types: Injected[OutcomeTypeService], key: FromPath[str]
     ) -> None:
         """Events with it are refused from ten seconds on; what was counted stays."""
-        before = _changeable(await list_all(services, request.user.tenant_id), key)
-        await save(services, request.user, before, msgspec.structs.replace(before, is_active=False))
+        before = _changeable(await outcome_types.list_all(request.user.tenant_id), key)
+        await outcome_types.save(request.user, before, msgspec.structs.replace(before, is_active=False))
 
 
 def _place(known: list[OutcomeRecord], before: OutcomeRecord | None) -> int:

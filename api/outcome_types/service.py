@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.catalogue.service import author_of
+from api.auth.principal import author_of
 from api.http.errors import ApiError
 from api.outcome_types.schemas import OutcomeTypeView, view_of
 from rapport.storage.outcome_types import OutcomeRecord, list_outcome_types, save_outcome_types
@@ -13,12 +13,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.auth.principal import Principal
-    from api.services import Services
+    from api.http.times import Clock
+    from api.runtime.database import Database
+    from api.runtime.tenants import TenantDirectory
 
 
-async def list_all(services: Services, tenant_id: str) -> list[OutcomeRecord]:
-    """Every outcome type, also those that were deleted."""
-    return await services.database.call(list_outcome_types, tenant_id)
+class OutcomeTypeService:
+    """Outcome types of every tenant."""
+
+    def __init__(self, database: Database, tenants: TenantDirectory, clock: Clock) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._clock = clock
+
+    async def list_all(self, tenant_id: str) -> list[OutcomeRecord]:
+        """Every outcome type, also those that were deleted."""
+        return await self._database.call(list_outcome_types, tenant_id)
+
+    async def save(self, principal: Principal, before: OutcomeRecord | None, record: OutcomeRecord) -> OutcomeTypeView:
+        """Write the version that follows another, if there is one.
+
+        Raises:
+            ApiError: 409; somebody else has changed it at the same time.
+        """
+        tenant_id = principal.tenant_id
+        (stored,) = await self._database.call(
+            save_outcome_types, tenant_id, [(before, record)], author_of(principal), self._clock()
+        )
+        if stored is None:
+            raise ApiError(409, f"The outcome type {record.key!r} is being changed by somebody else; read it again.")
+        await self._tenants.refresh()
+        return view_of(tenant_id, stored)
 
 
 def find(known: Sequence[OutcomeRecord], key: str) -> OutcomeRecord:
@@ -31,21 +56,3 @@ def find(known: Sequence[OutcomeRecord], key: str) -> OutcomeRecord:
         if record.key == key:
             return record
     raise ApiError(404, f"There is no outcome type {key!r}.")
-
-
-async def save(
-    services: Services, principal: Principal, before: OutcomeRecord | None, record: OutcomeRecord
-) -> OutcomeTypeView:
-    """Write the version that follows another, if there is one.
-
-    Raises:
-        ApiError: 409; somebody else has changed it at the same time.
-    """
-    tenant_id = principal.tenant_id
-    (stored,) = await services.database.call(
-        save_outcome_types, tenant_id, [(before, record)], author_of(principal), services.clock()
-    )
-    if stored is None:
-        raise ApiError(409, f"The outcome type {record.key!r} is being changed by somebody else; read it again.")
-    await services.tenants.refresh()
-    return view_of(tenant_id, stored)

@@ -11,12 +11,13 @@ from litestar.params import FromPath, QueryParameter, RequestBody
 from litestar.response import Stream
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import ApiError
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
-from api.privacy.erasure import erase
-from api.privacy.exports import stream_export
+from api.privacy.erasure import ErasureService
+from api.privacy.requests import DsarService
 from api.privacy.schemas import (
     DsarBody,
     DsarDetail,
@@ -31,10 +32,8 @@ from api.privacy.schemas import (
     erasure_view,
     receipt_view,
 )
-from api.services import FromServices
 from rapport.domain.api_keys import Role
-from rapport.storage.dsar import DsarRequest, Status, list_requests, write_request
-from rapport.storage.receipts import find_receipt
+from rapport.storage.dsar import DsarRequest, Status
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -90,14 +89,14 @@ class ErasureController(Controller):
         responses=answers(200, ErasureView, _ERASED, 413, 415),
     )
     async def erase_customer(
-        self, request: _Asking, services: FromServices, data: RequestBody[ErasureBody]
+        self, request: _Asking, erasure: Injected[ErasureService], data: RequestBody[ErasureBody]
     ) -> ErasureView:
         """Every table, every cache, every replay; with all customers who were merged. Takes some seconds.
 
         Asking again does no harm. What Kafka receives of the customer afterwards counts as somebody new.
         """
         customers = (data.customer_id,)
-        receipt = await erase(services, request.user.tenant_id, customers, request.user.key_id or "trusted")
+        receipt = await erasure.erase(request.user.tenant_id, customers, request.user.key_id or "trusted")
         return erasure_view(data.customer_id, receipt)
 
     @get(
@@ -105,9 +104,11 @@ class ErasureController(Controller):
         summary="Get the receipt of an erasure",
         responses=answers(200, ReceiptView, _RECEIPT, 404),
     )
-    async def get_receipt(self, request: _Asking, services: FromServices, receipt_id: FromPath[str]) -> ReceiptView:
+    async def get_receipt(
+        self, request: _Asking, erasure: Injected[ErasureService], receipt_id: FromPath[str]
+    ) -> ReceiptView:
         """What was deleted, and of whom by hash only."""
-        receipt = await services.database.call(find_receipt, request.user.tenant_id, receipt_id)
+        receipt = await erasure.find_receipt(request.user.tenant_id, receipt_id)
         if receipt is None:
             raise ApiError(404, f"There is no receipt {receipt_id!r}.")
         return receipt_view(receipt)
@@ -128,7 +129,9 @@ class DsarController(Controller):
         summary="Hand in a request of a customer",
         responses=answers(202, QueuedView, {"requestId": _REQUEST["id"], "status": "queued"}, 413, 415),
     )
-    async def hand_in(self, request: _Asking, services: FromServices, data: RequestBody[DsarBody]) -> QueuedView:
+    async def hand_in(
+        self, request: _Asking, data_requests: Injected[DsarService], data: RequestBody[DsarBody]
+    ) -> QueuedView:
         """It is worked on at once, and survives whatever happens to the API. At most ten a minute."""
         queued = DsarRequest(
             tenant_id=request.user.tenant_id,
@@ -137,9 +140,9 @@ class DsarController(Controller):
             subject_id=data.subject_id,
             subject_type=data.subject_type,
             requested_by=request.user.key_id or "trusted",
-            requested_at_ms=services.clock(),
+            requested_at_ms=data_requests.clock(),
         )
-        await services.database.call(write_request, queued)
+        await data_requests.hand_in(queued)
         return QueuedView(request_id=queued.request_id)
 
     @get(
@@ -149,7 +152,7 @@ class DsarController(Controller):
     async def list_all(
         self,
         request: _Asking,
-        services: FromServices,
+        data_requests: Injected[DsarService],
         status: Annotated[Status | None, QueryParameter(description="Only those with this status.")] = None,
         request_type: Annotated[
             Literal["export", "delete"] | None,
@@ -160,8 +163,7 @@ class DsarController(Controller):
         ] = DEFAULT_LIMIT,
     ) -> DsarList:
         """The newest first, without what they came to."""
-        found = await services.database.call(
-            list_requests,
+        found = await data_requests.list_all(
             request.user.tenant_id,
             status=status or "",
             request_type=request_type or "",
@@ -177,12 +179,12 @@ class DsarController(Controller):
         ),
     )
     async def get_request(
-        self, request: _Asking, services: FromServices, request_id: FromPath[str]
+        self, request: _Asking, data_requests: Injected[DsarService], request_id: FromPath[str]
     ) -> Response[DsarDetail] | Stream:
         """An export holds every row of every table that names the customer; it may be large and comes bit by bit."""
-        found = await services.database.call(list_requests, request.user.tenant_id, request_id=request_id, limit=1)
-        if not found or not request_id:
+        found = await data_requests.find(request.user.tenant_id, request_id)
+        if found is None:
             raise ApiError(404, f"There is no request {request_id!r}.")
-        if found[0].request_type == "export" and found[0].status == "completed" and not found[0].result:
-            return Stream(stream_export(services, found[0]), media_type="application/json")
-        return Response(dsar_detail(found[0]))
+        if found.request_type == "export" and found.status == "completed" and not found.result:
+            return Stream(data_requests.stream_export(found), media_type="application/json")
+        return Response(dsar_detail(found))

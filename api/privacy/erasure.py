@@ -6,52 +6,79 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING
 
+import structlog
+
 from api.http.tracing import current_trace_id
 from api.recommend.reservation_store import CustomerKey
 from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.storage.audit import append_audit
 from rapport.storage.dsar import find_all_ids
-from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, finish_erasure
+from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, finish_erasure, sweep
 from rapport.storage.personal_data import ErasureScope
+from rapport.storage.receipts import find_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from api.services import Services
+    from api.http.times import Clock
+    from api.recommend.reservation_store import Book
+    from api.runtime.database import Database
     from rapport.storage.receipts import Receipt
 
+log = structlog.get_logger(__name__)
 
-async def erase(
-    services: Services, tenant_id: str, customer_ids: Sequence[str], requested_by: str, *, keep_request: str = ""
-) -> Receipt:
-    """Erase customers who are one person, which takes some seconds: every worker must know of it first.
 
-    Args:
-        services: Of the process.
-        tenant_id: Whose.
-        customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
-        requested_by: The key, or the request, that asked for it.
-        keep_request: The request about the person's data that is being answered; others go.
+class ErasureService:
+    """Erasures of customers, for good."""
 
-    Raises:
-        StorageError: The database does not answer; what is not deleted is by asking again, or by the daily sweep.
-    """
-    person = await services.database.call(find_all_ids, tenant_id, customer_ids)
-    erased = ErasureScope(tenant_id, person, services.clock(), keep_request=keep_request)
-    erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", requested_by)
-    await services.database.call(begin_erasure, erasing)
-    await asyncio.sleep(WORKERS_KNOW_AFTER_S)
-    for customer_id in person:
-        await services.reservations.forget(CustomerKey(tenant_id, customer_id))
-    receipt = await services.database.call(finish_erasure, erasing, clock=services.clock)
-    draft = AuditDraft(
-        at_ms=receipt.completed_at_ms,
-        actor=requested_by,
-        action="erase",
-        entity_type="customer_erasure",
-        entity_id=receipt.receipt_id,
-        after=encode_canonical({"customerHashes": list(receipt.customer_hashes), "deleted": dict(receipt.deleted)}),
-        request_id=current_trace_id(),
-    )
-    await services.database.call(append_audit, tenant_id, [draft])
-    return receipt
+    def __init__(self, database: Database, reservations: Book, clock: Clock) -> None:
+        self._database = database
+        self._reservations = reservations
+        self._clock = clock
+
+    async def find_receipt(self, tenant_id: str, receipt_id: str) -> Receipt | None:
+        """Load the receipt of an erasure; None if there is none."""
+        return await self._database.call(find_receipt, tenant_id, receipt_id)
+
+    async def sweep(self) -> None:
+        """Delete rows of erased customers that were written late. Several processes may do it at once.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        late = await self._database.call(sweep)
+        log.info("what was written late of erased customers is deleted", rows=sum(late.values()))
+
+    async def erase(
+        self, tenant_id: str, customer_ids: Sequence[str], requested_by: str, *, keep_request: str = ""
+    ) -> Receipt:
+        """Erase customers who are one person, which takes some seconds: every worker must know of it first.
+
+        Args:
+            tenant_id: Whose.
+            customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
+            requested_by: The key, or the request, that asked for it.
+            keep_request: The request about the person's data that is being answered; others go.
+
+        Raises:
+            StorageError: The database does not answer; what is not deleted is by asking again, or by the daily sweep.
+        """
+        person = await self._database.call(find_all_ids, tenant_id, customer_ids)
+        erased = ErasureScope(tenant_id, person, self._clock(), keep_request=keep_request)
+        erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", requested_by)
+        await self._database.call(begin_erasure, erasing)
+        await asyncio.sleep(WORKERS_KNOW_AFTER_S)
+        for customer_id in person:
+            await self._reservations.forget(CustomerKey(tenant_id, customer_id))
+        receipt = await self._database.call(finish_erasure, erasing, clock=self._clock)
+        draft = AuditDraft(
+            at_ms=receipt.completed_at_ms,
+            actor=requested_by,
+            action="erase",
+            entity_type="customer_erasure",
+            entity_id=receipt.receipt_id,
+            after=encode_canonical({"customerHashes": list(receipt.customer_hashes), "deleted": dict(receipt.deleted)}),
+            request_id=current_trace_id(),
+        )
+        await self._database.call(append_audit, tenant_id, [draft])
+        return receipt

@@ -12,11 +12,11 @@ from rapport.storage.dsar_exports import read_export
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from api.services import Services
+    from api.runtime.database import Database
     from rapport.storage.dsar import DsarRequest
 
 
-async def stream_export(services: Services, request: DsarRequest) -> AsyncIterator[bytes]:
+async def stream_export(database: Database, request: DsarRequest) -> AsyncIterator[bytes]:
     """Write what :class:`api.privacy.schemas.DsarDetail` says of a completed export, page after page.
 
     Raises:
@@ -24,7 +24,7 @@ async def stream_export(services: Services, request: DsarRequest) -> AsyncIterat
     """
     yield msgspec.json.encode(dsar_view(request))[:-1] + b',"result":{'
     after = ("", 0)
-    while rows := await services.database.call(read_export, request, after):
+    while rows := await database.call(read_export, request, after):
         parts: list[str] = []
         for table, position, body in rows:
             if table != after[0]:

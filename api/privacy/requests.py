@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from api.privacy.erasure import erase
+from api.privacy.exports import stream_export
 from api.privacy.schemas import receipt_view
 from rapport.domain.privacy import hash_customer
 from rapport.jobs import run_for_each
@@ -23,12 +23,17 @@ from rapport.storage.dsar import (
     find_all_ids,
     find_customers_with_email,
     list_open_requests,
+    list_requests,
     write_request,
 )
 from rapport.storage.dsar_exports import IncompleteExportError, write_export
 
 if TYPE_CHECKING:
-    from api.services import Services
+    from collections.abc import AsyncIterator, Sequence
+
+    from api.http.times import Clock
+    from api.privacy.erasure import ErasureService
+    from api.runtime.database import Database
 
 log = structlog.get_logger(__name__)
 TAKEN_FOR_S: Final = 300.0
@@ -36,64 +41,89 @@ TAKEN_FOR_S: Final = 300.0
 MAX_ATTEMPTS: Final = 5
 
 
-async def work_on_requests(services: Services) -> None:
-    """Work on what waits: on one request of each tenant, and on one of each again, until nothing does.
+class DsarService:
+    """Requests of customers about their data."""
 
-    Raises:
-        StorageError: The database does not answer.
-        PartialFailureError: It did not for some of the requests.
-    """
-    while waiting := await services.database.call(list_open_requests, services.clock(), int(TAKEN_FOR_S * 1000)):
-        await run_for_each(waiting, lambda request: _work_on(services, request))
+    def __init__(self, database: Database, erasure: ErasureService, clock: Clock) -> None:
+        self._database = database
+        self._erasure = erasure
+        self.clock = clock
 
+    async def hand_in(self, request: DsarRequest) -> None:
+        """Write a request; it is worked on soon."""
+        await self._database.call(write_request, request)
 
-async def _work_on(services: Services, request: DsarRequest) -> None:
-    taken = msgspec.structs.replace(
-        request,
-        status="processing",
-        attempts=request.attempts + 1,
-        taken_at_ms=services.clock(),
-        revision=request.revision + 1,
-    )
-    await services.database.call(write_request, taken)
-    try:
-        done = await (_export(services, taken) if taken.request_type == "export" else _delete(services, taken))
-    except Exception as error:  # whatever it is, the next request must not wait for it
-        log.warning("a request about a customer's data failed", request_id=taken.request_id, exc_info=error)
-        done = _failed(taken, str(error) if isinstance(error, IncompleteExportError) else "")
-    await services.database.call(write_request, done)
-    if done.status == "completed" and taken.request_type == "delete":
-        await services.database.call(delete_earlier_states, done)
-    log.info("request about a customer's data", request_id=done.request_id, status=done.status)
+    async def find(self, tenant_id: str, request_id: str) -> DsarRequest | None:
+        """Load a request; None if there is none."""
+        found = await self._database.call(list_requests, tenant_id, request_id=request_id, limit=1)
+        return found[0] if found and request_id else None
 
+    async def list_all(self, tenant_id: str, *, status: str, request_type: str, limit: int) -> Sequence[DsarRequest]:
+        """List requests, the newest first; an empty status or type stands for any."""
+        return await self._database.call(
+            list_requests, tenant_id, status=status, request_type=request_type, limit=limit
+        )
 
-async def subjects_of(services: Services, request: DsarRequest) -> tuple[str, ...]:
-    """The customers whom a request is about, with all who were merged with them."""
-    named: tuple[str, ...] = (request.subject_id,)
-    if request.subject_type == "email":
-        named = await services.database.call(find_customers_with_email, request.tenant_id, request.subject_id)
-    return await services.database.call(find_all_ids, request.tenant_id, named)
+    def stream_export(self, request: DsarRequest) -> AsyncIterator[bytes]:
+        """Write a completed export; see :func:`api.privacy.exports.stream_export`."""
+        return stream_export(self._database, request)
 
+    async def work_on_requests(self) -> None:
+        """Work on what waits: on one request of each tenant, and on one of each again, until nothing does.
 
-async def _export(services: Services, request: DsarRequest) -> DsarRequest:
-    customers = await subjects_of(services, request)
-    rows = await services.database.call(write_export, request, customers)
-    log.info("export of a customer's data", request_id=request.request_id, rows=sum(rows.values()))
-    return _next(request, status="completed", result="", completed_at_ms=services.clock())
+        Raises:
+            StorageError: The database does not answer.
+            PartialFailureError: It did not for some of the requests.
+        """
+        while waiting := await self._database.call(list_open_requests, self.clock(), int(TAKEN_FOR_S * 1000)):
+            await run_for_each(waiting, self._work_on)
 
+    async def _work_on(self, request: DsarRequest) -> None:
+        taken = msgspec.structs.replace(
+            request,
+            status="processing",
+            attempts=request.attempts + 1,
+            taken_at_ms=self.clock(),
+            revision=request.revision + 1,
+        )
+        await self._database.call(write_request, taken)
+        try:
+            done = await (self._export(taken) if taken.request_type == "export" else self._delete(taken))
+        except Exception as error:  # whatever it is, the next request must not wait for it
+            log.warning("a request about a customer's data failed", request_id=taken.request_id, exc_info=error)
+            done = _failed(taken, str(error) if isinstance(error, IncompleteExportError) else "")
+        await self._database.call(write_request, done)
+        if done.status == "completed" and taken.request_type == "delete":
+            await self._database.call(delete_earlier_states, done)
+        log.info("request about a customer's data", request_id=done.request_id, status=done.status)
 
-async def _delete(services: Services, request: DsarRequest) -> DsarRequest:
-    customers = await subjects_of(services, request)
-    receipt = await erase(services, request.tenant_id, customers, request.request_id, keep_request=request.request_id)
-    if not receipt.is_verified:
-        return _failed(request)
-    return _next(
-        request,
-        status="completed",
-        subject_id=f"sha256:{hash_customer(request.tenant_id, request.subject_id)}",
-        result=msgspec.json.encode(receipt_view(receipt)).decode(),
-        completed_at_ms=receipt.completed_at_ms,
-    )
+    async def subjects_of(self, request: DsarRequest) -> tuple[str, ...]:
+        """The customers whom a request is about, with all who were merged with them."""
+        named: tuple[str, ...] = (request.subject_id,)
+        if request.subject_type == "email":
+            named = await self._database.call(find_customers_with_email, request.tenant_id, request.subject_id)
+        return await self._database.call(find_all_ids, request.tenant_id, named)
+
+    async def _export(self, request: DsarRequest) -> DsarRequest:
+        customers = await self.subjects_of(request)
+        rows = await self._database.call(write_export, request, customers)
+        log.info("export of a customer's data", request_id=request.request_id, rows=sum(rows.values()))
+        return _next(request, status="completed", result="", completed_at_ms=self.clock())
+
+    async def _delete(self, request: DsarRequest) -> DsarRequest:
+        customers = await self.subjects_of(request)
+        receipt = await self._erasure.erase(
+            request.tenant_id, customers, request.request_id, keep_request=request.request_id
+        )
+        if not receipt.is_verified:
+            return _failed(request)
+        return _next(
+            request,
+            status="completed",
+            subject_id=f"sha256:{hash_customer(request.tenant_id, request.subject_id)}",
+            result=msgspec.json.encode(receipt_view(receipt)).decode(),
+            completed_at_ms=receipt.completed_at_ms,
+        )
 
 
 def _failed(request: DsarRequest, why: str = "") -> DsarRequest:

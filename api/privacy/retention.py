@@ -10,16 +10,14 @@ from litestar import Controller, Request, get, put
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
 from api.http.openapi_responses import answers
 from api.http.times import iso_or_none
-from api.http.tracing import current_trace_id
-from api.services import FromServices
+from api.privacy.retention_service import RetentionService
 from rapport.domain.api_keys import Role
-from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.domain.retention import DataClass
-from rapport.storage.audit import append_audit
-from rapport.storage.retention import RetentionConfig, load_configs, save_config
+from rapport.storage.retention import RetentionConfig
 
 MAX_DAYS: Final = 36_500
 _EXAMPLE: Final[Mapping[str, object]] = {
@@ -72,9 +70,9 @@ class RetentionController(Controller):
     opt = {"scope": "privacy"}
 
     @get(summary="List how long data is kept", responses=answers(200, list[RetentionView], [_EXAMPLE]))
-    async def list_configs(self, request: _Asking, services: FromServices) -> Sequence[RetentionView]:
+    async def list_configs(self, request: _Asking, retention: Injected[RetentionService]) -> Sequence[RetentionView]:
         """Every class of data. The audit log is kept: it is a chain, of which no link can go."""
-        return [_view_of(one) for one in await services.database.call(load_configs, request.user.tenant_id)]
+        return [_view_of(one) for one in await retention.list_configs(request.user.tenant_id)]
 
     @put(
         dto=JsonBody[RetentionBody],
@@ -83,35 +81,17 @@ class RetentionController(Controller):
         responses=answers(200, RetentionView, _EXAMPLE, 413, 415),
     )
     async def change_config(
-        self, request: _Asking, services: FromServices, data: RequestBody[RetentionBody]
+        self, request: _Asking, retention: Injected[RetentionService], data: RequestBody[RetentionBody]
     ) -> RetentionView:
         """Takes effect with the next daily run. Summaries outlive the interactions they are made of."""
         tenant_id, actor = request.user.tenant_id, request.user.key_id or "trusted"
-        before = await self._find(services, tenant_id, data.data_class)
         config = RetentionConfig(
             data_class=data.data_class,
             retention_days=data.retention_days or 0,
             legal_hold=data.legal_hold,
             changed_by=actor,
         )
-        await services.database.call(save_config, tenant_id, config)
-        after = await self._find(services, tenant_id, data.data_class)
-        draft = AuditDraft(
-            at_ms=services.clock(),
-            actor=actor,
-            action="update",
-            entity_type="retention_config",
-            entity_id=data.data_class.value,
-            before=encode_canonical(msgspec.to_builtins(before)),
-            after=encode_canonical(msgspec.to_builtins(after)),
-            request_id=current_trace_id(),
-        )
-        await services.database.call(append_audit, tenant_id, [draft])
-        return _view_of(after)
-
-    async def _find(self, services: FromServices, tenant_id: str, data_class: DataClass) -> RetentionConfig:
-        configs = await services.database.call(load_configs, tenant_id)
-        return next(one for one in configs if one.data_class is data_class)
+        return _view_of(await retention.change(tenant_id, actor, config))
 
 
 def _view_of(config: RetentionConfig) -> RetentionView:

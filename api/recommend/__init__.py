@@ -1,0 +1,89 @@
+"""Recommendations, and the parts of deciding that other areas share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from api.http.areas import Area
+from api.http.client_address import ClientAddresses
+from api.recommend.circuit_breakers import Circuits
+from api.recommend.controller import RecommendController
+from api.recommend.decider import Decider
+from api.recommend.facts import FactsReader, load_asked
+from api.recommend.quota import DecisionQuota
+from api.recommend.recent_decisions import RecentDecisions
+from api.recommend.reservation_store import Book, MemoryBook
+from api.recommend.reservation_store_redis import SharedBook
+from api.recommend.reserving_decider import ReservingDecider
+from api.recommend.service import RecommendService
+from api.recommend.tenant_totals import TenantTotals
+from rapport.storage.segments import load_memberships
+
+if TYPE_CHECKING:
+    from api.runtime.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Parts of deciding, made once per process.
+
+    Attributes:
+        recent: Recommendations of this process that the stream may not have written yet.
+    """
+
+    decider: Decider
+    reservations: Book
+    recent: RecentDecisions
+
+
+def build_decisions(runtime: Runtime) -> Decisions:
+    """Make the parts of deciding from the database, the caches, the watermark and the metrics of the process."""
+    database = runtime.database
+    facts = FactsReader(
+        # One at a time: larger queries cost little more, and decisions that come together keep company.
+        runtime.loader(
+            "facts", lambda asked: load_asked(database, asked), tenant_of=attrgetter("facts.tenant_id"), concurrent=1
+        ),
+        runtime.loader(
+            "segments", lambda keys: database.call(load_memberships, keys), tenant_of=attrgetter("tenant_id")
+        ),
+        TenantTotals(database),
+        runtime.watermark,
+        runtime.identities,
+    )
+    return Decisions(
+        decider=Decider(facts, Circuits(), runtime.metrics),
+        reservations=MemoryBook() if runtime.shared is None else SharedBook(runtime.shared, _reservation_ms(runtime)),
+        recent=RecentDecisions(database, runtime.clock),
+    )
+
+
+def build_recommend(runtime: Runtime, decisions: Decisions) -> Area:
+    """Build the area from the parts of deciding, the caches, the producer and the watermark of the process."""
+    decider = ReservingDecider(
+        decisions.decider,
+        decisions.reservations,
+        runtime.identities,
+        runtime.watermark,
+        runtime.clock,
+        reservation_ms=_reservation_ms(runtime),
+    )
+    recommender = RecommendService(
+        tenants=runtime.tenants,
+        catalogues=runtime.catalogues,
+        quota=DecisionQuota(runtime.database),
+        decider=decider,
+        recent=decisions.recent,
+        producer=runtime.producer,
+        watermark=runtime.watermark,
+        metrics=runtime.metrics,
+        clock=runtime.clock,
+        client_addresses=ClientAddresses(runtime.settings.api.trusted_proxies),
+    )
+    return Area(controllers=[RecommendController], services={"recommendations": recommender})
+
+
+def _reservation_ms(runtime: Runtime) -> int:
+    return int(runtime.settings.api.reservation_s * 1000)

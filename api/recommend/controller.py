@@ -9,11 +9,11 @@ from litestar import Controller, Request, Response, post
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.openapi_responses import answers
 from api.recommend.schemas import Recommendation, RecommendBody
-from api.recommend.service import Caller, recommend
-from api.services import FromServices
+from api.recommend.service import Caller, RecommendService
 from rapport.domain.api_keys import Role
 
 _EXAMPLE: Final[Mapping[str, object]] = {
@@ -109,7 +109,10 @@ class RecommendController(Controller):
         responses=answers(200, Recommendation, _EXAMPLE, 400, 404, 413, 415),
     )
     async def recommend(
-        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[RecommendBody]
+        self,
+        request: Request[Principal, Any, Any],
+        recommendations: Injected[RecommendService],
+        data: RequestBody[RecommendBody],
     ) -> Response[Recommendation]:
         """Runs a decision flow for one customer.
 
@@ -119,6 +122,6 @@ class RecommendController(Controller):
         with count 0, and `meta.emptyReason` and `meta.notShown` say why. Older names are accepted: blueprintKey,
         decisionFlowId, maxOffers, trace.
         """
-        caller = Caller(services.client_addresses.find(request) or "", request.headers.get("user-agent", ""))
-        done = await recommend(services, request.user.tenant_id, data, caller)
+        caller = Caller(recommendations.client_addresses.find(request) or "", request.headers.get("user-agent", ""))
+        done = await recommendations.recommend(request.user.tenant_id, data, caller)
         return Response(done.body, headers={"X-Position": done.position})

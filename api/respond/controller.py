@@ -10,12 +10,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.respond.schemas import Acknowledged, Answer
-from api.respond.service import respond
-from api.services import FromServices
+from api.respond.service import RespondService
 from rapport.domain.api_keys import Role
 
 MAX_KEY_LENGTH: Final = 256
@@ -53,7 +53,7 @@ class RespondController(Controller):
     async def respond(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        responses: Injected[RespondService],
         data: RequestBody[Answer],
         header_key: Annotated[
             str | None,
@@ -65,7 +65,7 @@ class RespondController(Controller):
         Sent again with the same key it is answered 200 with the first result and `duplicate: true`, and counts once;
         after a 503 sending it again is safe. What the catalogue does not know is recorded as given, with `warnings`.
         """
-        done = await respond(services, request.user.tenant_id, data, _key_of(data, header_key))
+        done = await responses.respond(request.user.tenant_id, data, _key_of(data, header_key))
         headers = {"X-Position": done.position} if done.position else {}
         return Response(done, status_code=200 if done.duplicate else 201, headers=headers)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from api.http.errors import ApiError, Fault, invalid, unavailable
+from api.http.errors import ApiError, Fault, invalid
 from api.http.times import iso
 from api.respond.schemas import Acknowledged
-from api.respond.subjects import find_faults, find_subject
+from api.respond.subjects import find_faults
 from api.runtime.idempotency import WrittenEvent
 from rapport.domain.events import (
     NO_OBJECT,
@@ -30,117 +30,137 @@ from rapport.storage.recorded_events import EventKey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from api.http.metrics import ApiMetrics
     from api.respond.schemas import Answer
-    from api.services import Services
+    from api.respond.subjects import SubjectFinder
+    from api.runtime.event_producer import EventGateway
+    from api.runtime.idempotency import Repetitions
+    from api.runtime.tenants import TenantDirectory
+    from api.runtime.watermark import Watermark
     from rapport.domain.payloads import PayloadHashes
     from rapport.domain.tenants import Tenant
 
 ROUTE = "/api/v1/respond"
 
 
-async def respond(services: Services, tenant_id: str, answer: Answer, key: str) -> Acknowledged:
-    """Record a response.
+class RespondService:
+    """Responses of every tenant's customers."""
 
-    Args:
-        services: The API's.
-        tenant_id: Whose customer responded.
-        answer: What the customer did.
-        key: The idempotency key.
+    def __init__(
+        self,
+        *,
+        tenants: TenantDirectory,
+        subjects: SubjectFinder,
+        idempotency: Repetitions,
+        producer: EventGateway,
+        watermark: Watermark,
+        metrics: ApiMetrics,
+    ) -> None:
+        self._tenants = tenants
+        self._subjects = subjects
+        self._idempotency = idempotency
+        self._producer = producer
+        self._watermark = watermark
+        self._metrics = metrics
 
-    Raises:
-        ApiError: 400 with every fault; 404 for an unknown subject if the tenant is strict about them; 409 if the key
-            was used for another response; 503 if Kafka does not take it, and then sending it again is safe.
-    """
-    tenant = await services.tenants.get(tenant_id)
-    faults = find_faults(answer)
-    if nobody := explain_placeholder(answer.customer_id):
-        faults.append(Fault(field="customerId", message=nobody))
-    outcome_type = await _find_outcome(services, tenant, answer.outcome, faults)
-    occurred_at_ms = _resolve_time(answer.timestamp, faults)
-    if outcome_type is not None:
-        faults += _value_faults(answer, outcome_type)
-    if faults or outcome_type is None:
-        raise invalid(*faults)
-    subject = await find_subject(services, tenant_id, answer, is_strict=tenant.settings.is_catalogue_strict)
-    event = InteractionRecorded(
-        tenant_id=tenant_id,
-        customer_id=answer.customer_id,
-        outcome=answer.outcome,
-        idempotency_key=key,
-        offer_id=subject.offer_id,
-        creative_id=subject.creative_id,
-        channel_id=subject.channel_id,
-        placement_id=subject.placement_id,
-        direction=answer.direction,
-        # Without one the broker's time counts: what is sent again must not differ from what was sent first.
-        timestamp=answer.timestamp,
-        conversion_value=answer.conversion_value,
-        recommendation_id=subject.recommendation_id,
-        rank=subject.rank,
-        context=_raw(answer.context),
-        outcome_details=_raw(answer.outcome_details),
-        metadata=_raw(answer.metadata),
-    )
-    text = encode_event(event)
-    as_read = decode_event(text)  # by the stream: what is acknowledged must be usable
-    if isinstance(as_read, Rejection):
-        raise invalid(Fault(field="body", message=as_read.detail))
-    payload = hash_payload(event, occurred_at_ms)
-    written, is_duplicate = await services.repetitions.write_once(
-        EventKey(tenant_id, answer.customer_id, key),
-        payload,
-        lambda: _write(services, event, text, payload),
-    )
-    if not is_duplicate:
-        services.metrics.accepted.labels(ROUTE).inc()
-    return Acknowledged(
-        interaction_id=written.interaction_id,
-        duplicate=is_duplicate,
-        position=written.position,
-        customer_id=answer.customer_id,
-        outcome=answer.outcome,
-        offer_id=subject.offer_id,
-        creative_id=subject.creative_id,
-        channel_id=subject.channel_id,
-        placement_id=subject.placement_id,
-        recommendation_id=subject.recommendation_id,
-        rank=subject.rank,
-        direction=answer.direction or derive_direction(outcome_type.category),
-        timestamp=iso(written.occurred_at_ms),
-        warnings=subject.cautions,
-    )
+    async def respond(self, tenant_id: str, answer: Answer, key: str) -> Acknowledged:
+        """Record a response.
 
+        Args:
+            tenant_id: Whose customer responded.
+            answer: What the customer did.
+            key: The idempotency key.
 
-async def _write(services: Services, event: InteractionRecorded, text: bytes, payload: PayloadHashes) -> WrittenEvent:
-    key = make_message_key(event.tenant_id, event.customer_id)
-    partition = services.gateway.partition_of(key)
-    source = services.watermark.sources.get(partition)
-    if source is None:
-        raise unavailable("Kafka has not said yet which logs there are; try again shortly.")
-    written = await services.gateway.send(partition, key, text)
-    occurred_at_ms = resolve_time(event.timestamp, written.timestamp_ms)
-    if isinstance(occurred_at_ms, Rejection):  # checked before; the broker's clock must be off by a day
-        raise ApiError(400, occurred_at_ms.detail)
-    return WrittenEvent(
-        interaction_id=make_event_id(occurred_at_ms, source, written.offset, 0),
-        position=f"{partition}:{written.offset}",
-        occurred_at_ms=occurred_at_ms,
-        payload_hash=payload.payload_hash,
-    )
+        Raises:
+            ApiError: 400 with every fault; 404 for an unknown subject if the tenant is strict about them; 409 if the
+                key was used for another response; 503 if Kafka does not take it, and then sending it again is safe.
+        """
+        tenant = await self._tenants.get(tenant_id)
+        faults = find_faults(answer)
+        if nobody := explain_placeholder(answer.customer_id):
+            faults.append(Fault(field="customerId", message=nobody))
+        outcome_type = await self._find_outcome(tenant, answer.outcome, faults)
+        occurred_at_ms = _resolve_time(answer.timestamp, faults)
+        if outcome_type is not None:
+            faults += _value_faults(answer, outcome_type)
+        if faults or outcome_type is None:
+            raise invalid(*faults)
+        subject = await self._subjects.find(tenant_id, answer, is_strict=tenant.settings.is_catalogue_strict)
+        event = InteractionRecorded(
+            tenant_id=tenant_id,
+            customer_id=answer.customer_id,
+            outcome=answer.outcome,
+            idempotency_key=key,
+            offer_id=subject.offer_id,
+            creative_id=subject.creative_id,
+            channel_id=subject.channel_id,
+            placement_id=subject.placement_id,
+            direction=answer.direction,
+            # Without one the broker's time counts: what is sent again must not differ from what was sent first.
+            timestamp=answer.timestamp,
+            conversion_value=answer.conversion_value,
+            recommendation_id=subject.recommendation_id,
+            rank=subject.rank,
+            context=_raw(answer.context),
+            outcome_details=_raw(answer.outcome_details),
+            metadata=_raw(answer.metadata),
+        )
+        text = encode_event(event)
+        as_read = decode_event(text)  # by the stream: what is acknowledged must be usable
+        if isinstance(as_read, Rejection):
+            raise invalid(Fault(field="body", message=as_read.detail))
+        payload = hash_payload(event, occurred_at_ms)
+        written, is_duplicate = await self._idempotency.write_once(
+            EventKey(tenant_id, answer.customer_id, key),
+            payload,
+            lambda: self._write(event, text, payload),
+        )
+        if not is_duplicate:
+            self._metrics.accepted.labels(ROUTE).inc()
+        return Acknowledged(
+            interaction_id=written.interaction_id,
+            duplicate=is_duplicate,
+            position=written.position,
+            customer_id=answer.customer_id,
+            outcome=answer.outcome,
+            offer_id=subject.offer_id,
+            creative_id=subject.creative_id,
+            channel_id=subject.channel_id,
+            placement_id=subject.placement_id,
+            recommendation_id=subject.recommendation_id,
+            rank=subject.rank,
+            direction=answer.direction or derive_direction(outcome_type.category),
+            timestamp=iso(written.occurred_at_ms),
+            warnings=subject.cautions,
+        )
 
+    async def _write(self, event: InteractionRecorded, text: bytes, payload: PayloadHashes) -> WrittenEvent:
+        key = make_message_key(event.tenant_id, event.customer_id)
+        partition = self._producer.partition_of(key)
+        source = self._watermark.find_source(partition)
+        written = await self._producer.send(partition, key, text)
+        occurred_at_ms = resolve_time(event.timestamp, written.timestamp_ms)
+        if isinstance(occurred_at_ms, Rejection):  # checked before; the broker's clock must be off by a day
+            raise ApiError(400, occurred_at_ms.detail)
+        return WrittenEvent(
+            interaction_id=make_event_id(occurred_at_ms, source, written.offset, 0),
+            position=f"{partition}:{written.offset}",
+            occurred_at_ms=occurred_at_ms,
+            payload_hash=payload.payload_hash,
+        )
 
-async def _find_outcome(services: Services, tenant: Tenant, outcome: str, faults: list[Fault]) -> OutcomeType | None:
-    now_ms = time.time_ns() // 1_000_000
-    found = classify(outcome, now_ms, tenant.outcomes)
-    if found is None:
-        await services.tenants.refresh()  # it may be new
-        tenant = await services.tenants.get(tenant.tenant_id)
+    async def _find_outcome(self, tenant: Tenant, outcome: str, faults: list[Fault]) -> OutcomeType | None:
+        now_ms = time.time_ns() // 1_000_000
         found = classify(outcome, now_ms, tenant.outcomes)
-    if found is None or found.category is OutcomeCategory.RECOMMENDATION:
-        valid = valid_outcomes(tenant, now_ms)
-        faults.append(Fault(field="outcome", message=f"{outcome[:64]!r} is not one of {', '.join(valid)}"))
-        return None
-    return found
+        if found is None:
+            await self._tenants.refresh()  # it may be new
+            tenant = await self._tenants.get(tenant.tenant_id)
+            found = classify(outcome, now_ms, tenant.outcomes)
+        if found is None or found.category is OutcomeCategory.RECOMMENDATION:
+            valid = valid_outcomes(tenant, now_ms)
+            faults.append(Fault(field="outcome", message=f"{outcome[:64]!r} is not one of {', '.join(valid)}"))
+            return None
+        return found
 
 
 def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:

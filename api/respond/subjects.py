@@ -14,8 +14,10 @@ from rapport.storage.errors import StorageError
 from rapport.storage.recorded_events import find_interaction
 
 if TYPE_CHECKING:
+    from api.recommend.recent_decisions import RecentDecisions
     from api.respond.schemas import Answer
-    from api.services import Services
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
 
 log = structlog.get_logger(__name__)
 _NAME_IT: Final = (
@@ -56,77 +58,90 @@ def find_faults(answer: Answer) -> list[Fault]:
     return [Fault(field="creativeId", message=_NAME_IT)]
 
 
-async def find_subject(services: Services, tenant_id: str, answer: Answer, *, is_strict: bool) -> Subject:
-    """Find out what a response is about.
-
-    What cannot be looked up is taken as the response gives it: a lost response is worse than one that is incomplete.
+class SubjectFinder:
+    """Finds out what responses are about.
 
     Args:
-        services: The API's.
-        tenant_id: Whose catalogue and recommendations are meant.
-        answer: Without the faults that :func:`find_faults` knows.
-        is_strict: Whether what the catalogue does not know is refused.
-
-    Raises:
-        ApiError: 404 for something unknown if that is refused, 400 where the channel is missing.
+        recent: Recommendations of a moment ago.
     """
-    given = Subject(
-        offer_id=answer.offer_id,
-        creative_id=answer.creative_id,
-        channel_id=answer.channel_id,
-        placement_id=answer.placement_id,
-        recommendation_id=answer.recommendation_id,
-        rank=answer.rank,
-    )
-    subject = await _from_recommendation(services, tenant_id, answer, given)
-    subject = await _from_interaction(services, tenant_id, answer, subject)
-    try:
-        names = Names(await services.catalogues.stored(tenant_id))
-    except StorageError as error:
-        log.warning("the catalogue cannot be looked up", error=str(error))
-        subject = subject.caution("CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given.")
-        names = NO_NAMES
-    else:
-        subject = _checked(_from_creative(names, subject), names)
-    if subject.creative_id and not subject.channel_id:
-        raise invalid(Fault(field="channelId", message="is required with a creative that the catalogue does not know"))
-    if is_strict and subject.cautions:
-        raise ApiError(404, " ".join(caution.message for caution in subject.cautions))
-    return subject
 
+    def __init__(self, database: Database, catalogues: CompiledCatalogues, recent: RecentDecisions) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._recent = recent
 
-async def _from_recommendation(services: Services, tenant_id: str, answer: Answer, given: Subject) -> Subject:
-    if answer.recommendation_id is None or answer.rank is None:
-        return given
-    try:
-        item = await services.decisions.find(tenant_id, answer.recommendation_id, answer.rank)
-    except StorageError as error:
-        log.warning("the recommendation cannot be looked up", error=str(error))
-        return given.caution("RECOMMENDATION_UNAVAILABLE", "The recommendation could not be looked up just now.")
-    if item is None or item.customer_id != answer.customer_id:
-        return given.caution(
-            "RECOMMENDATION_NOT_FOUND",
-            f"Recommendation {answer.recommendation_id} of this customer has no rank {answer.rank}.",
+    async def find(self, tenant_id: str, answer: Answer, *, is_strict: bool) -> Subject:
+        """Find out what a response is about.
+
+        What cannot be looked up is taken as the response gives it: a lost response is worse than an incomplete one.
+
+        Args:
+            tenant_id: Whose catalogue and recommendations are meant.
+            answer: Without the faults that :func:`find_faults` knows.
+            is_strict: Whether what the catalogue does not know is refused.
+
+        Raises:
+            ApiError: 404 for something unknown if that is refused, 400 where the channel is missing.
+        """
+        given = Subject(
+            offer_id=answer.offer_id,
+            creative_id=answer.creative_id,
+            channel_id=answer.channel_id,
+            placement_id=answer.placement_id,
+            recommendation_id=answer.recommendation_id,
+            rank=answer.rank,
         )
-    return _prefer(given, item.offer_id, item.creative_id, item.channel_id, item.placement_id)
+        subject = await self._from_recommendation(tenant_id, answer, given)
+        subject = await self._from_interaction(tenant_id, answer, subject)
+        try:
+            names = Names(await self._catalogues.stored(tenant_id))
+        except StorageError as error:
+            log.warning("the catalogue cannot be looked up", error=str(error))
+            subject = subject.caution(
+                "CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given."
+            )
+            names = NO_NAMES
+        else:
+            subject = _checked(_from_creative(names, subject), names)
+        if subject.creative_id and not subject.channel_id:
+            raise invalid(
+                Fault(field="channelId", message="is required with a creative that the catalogue does not know")
+            )
+        if is_strict and subject.cautions:
+            raise ApiError(404, " ".join(caution.message for caution in subject.cautions))
+        return subject
 
+    async def _from_recommendation(self, tenant_id: str, answer: Answer, given: Subject) -> Subject:
+        if answer.recommendation_id is None or answer.rank is None:
+            return given
+        try:
+            item = await self._recent.find(tenant_id, answer.recommendation_id, answer.rank)
+        except StorageError as error:
+            log.warning("the recommendation cannot be looked up", error=str(error))
+            return given.caution("RECOMMENDATION_UNAVAILABLE", "The recommendation could not be looked up just now.")
+        if item is None or item.customer_id != answer.customer_id:
+            return given.caution(
+                "RECOMMENDATION_NOT_FOUND",
+                f"Recommendation {answer.recommendation_id} of this customer has no rank {answer.rank}.",
+            )
+        return _prefer(given, item.offer_id, item.creative_id, item.channel_id, item.placement_id)
 
-async def _from_interaction(services: Services, tenant_id: str, answer: Answer, given: Subject) -> Subject:
-    if answer.interaction_id is None or given.offer_id is not None:
-        return given
-    try:
-        found = await services.database.call(find_interaction, tenant_id, answer.interaction_id)
-    except StorageError as error:
-        log.warning("the interaction cannot be looked up", error=str(error))
-        return given.caution("INTERACTION_UNAVAILABLE", "The interaction could not be looked up just now.")
-    if found is None or found["customer_id"] != answer.customer_id:
-        return given.caution("INTERACTION_NOT_FOUND", f"This customer has no interaction {answer.interaction_id}.")
-    subject = _prefer(given, found["offer_id"], found["creative_id"], found["channel_id"], found["placement_id"])
-    return replace(
-        subject,
-        recommendation_id=given.recommendation_id or found["recommendation_id"] or None,
-        rank=given.rank or found["rank"] or None,
-    )
+    async def _from_interaction(self, tenant_id: str, answer: Answer, given: Subject) -> Subject:
+        if answer.interaction_id is None or given.offer_id is not None:
+            return given
+        try:
+            found = await self._database.call(find_interaction, tenant_id, answer.interaction_id)
+        except StorageError as error:
+            log.warning("the interaction cannot be looked up", error=str(error))
+            return given.caution("INTERACTION_UNAVAILABLE", "The interaction could not be looked up just now.")
+        if found is None or found["customer_id"] != answer.customer_id:
+            return given.caution("INTERACTION_NOT_FOUND", f"This customer has no interaction {answer.interaction_id}.")
+        subject = _prefer(given, found["offer_id"], found["creative_id"], found["channel_id"], found["placement_id"])
+        return replace(
+            subject,
+            recommendation_id=given.recommendation_id or found["recommendation_id"] or None,
+            rank=given.rank or found["rank"] or None,
+        )
 
 
 def _prefer(

@@ -8,6 +8,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 
 from api.http.errors import ApiError, Fault, invalid
+from api.http.route_options import READS
 from api.runtime.positions import parse_position
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from api.runtime.watermark import Watermark
 
-READS: Final = "reads_tables"
-"""The ``opt`` of routes that answer from the tables."""
 WAIT_MS: Final = 2_000
 MAX_WAIT_MS: Final = 30_000
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from api.http.errors import unavailable
 from rapport.kafka.clients import finish_call
 from rapport.kafka.log import LogReader, open_log
 from rapport.kafka.sources import Source, name_source
@@ -69,6 +70,17 @@ class Watermark:
     def applied(self) -> Mapping[int, int]:
         """By partition: everything before this offset is in the tables."""
         return self._applied
+
+    def find_source(self, partition: int) -> Source:
+        """Find the log of a partition.
+
+        Raises:
+            ApiError: 503; Kafka has not answered yet.
+        """
+        source = self._sources.get(partition)
+        if source is None:
+            raise unavailable("Kafka has not said yet which logs there are; try again shortly.")
+        return source
 
     async def wait_for(self, offsets: Mapping[int, int], timeout_s: float) -> bool:
         """Wait until every offset, by partition, has been applied; False if that takes longer than allowed."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
 from api.http.times import iso
-from api.segments.overlap import report_overlap
 from api.segments.schemas import (
     MemberPagination,
     OverlapBody,
@@ -23,9 +23,8 @@ from api.segments.schemas import (
     SegmentMembers,
     SegmentRefreshed,
 )
-from api.services import FromServices, Services
+from api.segments.service import SegmentService
 from rapport.domain.api_keys import Role
-from rapport.storage.segments import count_overlaps, list_members, load_refreshes
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1_000
@@ -65,7 +64,7 @@ class SegmentMemberController(Controller):
     async def members(
         self,
         request: _Asking,
-        services: FromServices,
+        segments: Injected[SegmentService],
         entity_id: FromPath[str],
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
@@ -75,11 +74,10 @@ class SegmentMemberController(Controller):
         ] = None,
     ) -> SegmentMembers:
         """Ordered by customer, as of the latest refresh."""
-        tenant_id = request.user.tenant_id
-        await _names(services, tenant_id, [entity_id])
         wanted = clamp(limit, 1, MAX_LIMIT)
-        found = await services.database.call(list_members, tenant_id, entity_id, after=cursor or "", limit=wanted + 1)
-        refresh = (await services.database.call(load_refreshes, tenant_id)).get(entity_id)
+        found, refresh = await segments.list_members(
+            request.user.tenant_id, entity_id, after=cursor or "", limit=wanted + 1
+        )
         shown, has_more = found[:wanted], len(found) > wanted
         return SegmentMembers(
             data=[SegmentMember(customer_id=one.customer_id, member_since=iso(one.member_since_ms)) for one in shown],
@@ -101,14 +99,14 @@ class SegmentMemberController(Controller):
     async def refresh(
         self,
         request: _Asking,
-        services: FromServices,
+        segments: Injected[SegmentService],
         entity_id: FromPath[str],
         action: Annotated[str | None, QueryParameter(description="refresh; nothing else can be asked for.")] = None,
     ) -> SegmentRefreshed:
         """Of a segment of any status; those that are not active are refreshed only so."""
         if action not in (None, "refresh"):
             raise invalid(Fault(field="action", message="must be refresh"))
-        segment, done = await services.segments.refresh(request.user.tenant_id, entity_id)
+        segment, done = await segments.refresh(request.user.tenant_id, entity_id)
         return SegmentRefreshed(
             id=segment.id,
             name=segment.name,
@@ -125,25 +123,10 @@ class SegmentMemberController(Controller):
         summary="Compare segments by the customers they have in common",
         responses=answers(200, OverlapReport, _OVERLAP, 413, 415),
     )
-    async def overlap(self, request: _Asking, services: FromServices, data: RequestBody[OverlapBody]) -> OverlapReport:
+    async def overlap(
+        self, request: _Asking, segments: Injected[SegmentService], data: RequestBody[OverlapBody]
+    ) -> OverlapReport:
         """Of a sample of the customers in any of them, which is the same whenever it is asked for."""
-        tenant_id = request.user.tenant_id
         if len(set(data.segment_ids)) < len(data.segment_ids):
             raise invalid(Fault(field="segmentIds", message="names a segment twice"))
-        names = await _names(services, tenant_id, data.segment_ids, field="segmentIds")
-        counts = await services.database.call(count_overlaps, tenant_id, list(names), data.sample_size)
-        return report_overlap(names, counts)
-
-
-async def _names(
-    services: Services, tenant_id: str, segment_ids: Sequence[str], *, field: str = ""
-) -> Mapping[str, str]:
-    """The names of segments; 404, or 400 for a field, if there is one that does not exist."""
-    stored = await services.catalogues.refresh(tenant_id)
-    found = {one: stored.find("segment", one) for one in segment_ids}
-    missing = [one for one, record in found.items() if record is None]
-    if missing and not field:
-        raise ApiError(404, f"There is no segment {missing[0]!r}.")
-    if missing:
-        raise invalid(*(Fault(field=field, message=f"there is no segment {one!r}") for one in missing))
-    return {one: record.entity.name if record.entity else one for one, record in found.items() if record}
+        return await segments.compare(request.user.tenant_id, data.segment_ids, data.sample_size)

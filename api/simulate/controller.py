@@ -8,10 +8,10 @@ from litestar import Controller, Request, post
 from litestar.params import RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.openapi_responses import answers
-from api.services import FromServices
-from api.simulate.service import DryRun, SampleRun, SimulateBody, simulate
+from api.simulate.service import DryRun, SampleRun, SimulateBody, SimulateService
 from rapport.domain.api_keys import Role
 
 _EXAMPLE: Final = {
@@ -44,11 +44,14 @@ class SimulateController(Controller):
         responses=answers(200, SampleRun, _EXAMPLE, 400, 404, 413, 415, otherwise=DryRun),
     )
     async def simulate(
-        self, request: Request[Principal, Any, Any], services: FromServices, data: RequestBody[SimulateBody]
+        self,
+        request: Request[Principal, Any, Any],
+        simulations: Injected[SimulateService],
+        data: RequestBody[SimulateBody],
     ) -> DryRun | SampleRun:
         """With `customerId` the answer is that of Recommend, and says `offers` and `traceSummary` too.
 
         Without one the decision is tried for `customerIds`, or for a sample of the customers, and added up. Nothing is
         written, reserved or counted. `draft: true` runs a flow's draft before it is published.
         """
-        return await simulate(services, request.user.tenant_id, data)
+        return await simulations.simulate(request.user.tenant_id, data)

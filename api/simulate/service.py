@@ -25,7 +25,13 @@ from rapport.domain.decisions.removal_groups import EmptyReason, find_empty_reas
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:
-    from api.services import Services
+    from api.http.times import Clock
+    from api.recommend.decider import Decider
+    from api.recommend.reservation_store import Book
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
+    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.tenants import TenantDirectory
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.reservations import Reservation
@@ -89,84 +95,109 @@ class SampleRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total_ms: float
 
 
-async def simulate(services: Services, tenant_id: str, body: SimulateBody) -> DryRun | SampleRun:
-    """Try a decision, without any effect.
+class SimulateService:
+    """Dry runs of decisions."""
 
-    Raises:
-        ApiError: 400 for a request with faults or a draft that cannot be run, 404 for an unknown flow.
-        StorageError: ClickHouse does not answer.
-    """
-    if body.customer_id and body.customer_ids:
-        raise invalid(Fault(field="customerIds", message="must not be sent together with customerId"))
-    tenant = await services.tenants.get(tenant_id)
-    catalogue = await services.catalogues.of(tenant_id)
-    flow = await _draft_of(services, tenant_id, body) if body.draft else None
-    try:
-        if body.customer_id:
-            return await _one(services, tenant, catalogue, body, flow)
-        return await _many(services, tenant, catalogue, body, flow)
-    except (ConfigError, ConditionError) as error:
-        raise ApiError(400, f"The draft cannot be run: {error}") from error
+    def __init__(
+        self,
+        database: Database,
+        catalogues: CompiledCatalogues,
+        tenants: TenantDirectory,
+        identities: IdentityMap,
+        reservations: Book,
+        decider: Decider,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._tenants = tenants
+        self._identities = identities
+        self._reservations = reservations
+        self._decider = decider
+        self._clock = clock
 
+    async def simulate(self, tenant_id: str, body: SimulateBody) -> DryRun | SampleRun:
+        """Try a decision, without any effect.
 
-async def _one(
-    services: Services, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
-) -> DryRun:
-    started = time.perf_counter()
-    customer_id = body.customer_id or ""
-    question = _about(customer_id, understand(body, customer_id, catalogue, flow), tenant, catalogue)
-    now_ms = services.clock()
-    holds = await _holds_of(services, question)
-    made = await services.decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
-    timing = Timing(
-        facts_ms=round(made.facts_ms, 3),
-        decide_ms=round(made.decide_ms, 3),
-        write_ms=0.0,
-        total_ms=round((time.perf_counter() - started) * 1000, 3),
-    )
-    found = answer(made.record, catalogue, timing, is_debugging=body.debug)
-    summary: TraceSummary = summarise(made.record.decision)
-    fields = {name: getattr(found, name) for name in found.__struct_fields__}
-    return DryRun(**{**fields, "trace_summary": summary, "offers": found.decisions})
+        Raises:
+            ApiError: 400 for a request with faults or a draft that cannot be run, 404 for an unknown flow.
+            StorageError: ClickHouse does not answer.
+        """
+        if body.customer_id and body.customer_ids:
+            raise invalid(Fault(field="customerIds", message="must not be sent together with customerId"))
+        tenant = await self._tenants.get(tenant_id)
+        catalogue = await self._catalogues.of(tenant_id)
+        flow = await self._draft_of(tenant_id, body) if body.draft else None
+        try:
+            if body.customer_id:
+                return await self._one(tenant, catalogue, body, flow)
+            return await self._many(tenant, catalogue, body, flow)
+        except (ConfigError, ConditionError) as error:
+            raise ApiError(400, f"The draft cannot be run: {error}") from error
 
+    async def _one(self, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None) -> DryRun:
+        started = time.perf_counter()
+        customer_id = body.customer_id or ""
+        question = _about(customer_id, understand(body, customer_id, catalogue, flow), tenant, catalogue)
+        now_ms = self._clock()
+        holds = await self._holds_of(question)
+        made = await self._decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
+        timing = Timing(
+            facts_ms=round(made.facts_ms, 3),
+            decide_ms=round(made.decide_ms, 3),
+            write_ms=0.0,
+            total_ms=round((time.perf_counter() - started) * 1000, 3),
+        )
+        found = answer(made.record, catalogue, timing, is_debugging=body.debug)
+        summary: TraceSummary = summarise(made.record.decision)
+        fields = {name: getattr(found, name) for name in found.__struct_fields__}
+        return DryRun(**{**fields, "trace_summary": summary, "offers": found.decisions})
 
-async def _many(
-    services: Services, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
-) -> SampleRun:
-    started = time.perf_counter()
-    customers = list(dict.fromkeys(body.customer_ids or ()))
-    if not customers:
-        customers = await services.database.call(sample_customers, tenant.tenant_id, body.sample_size)
-    asked = understand(body, "", catalogue, flow)
-    waiting = iter(customers)
-    tally = _Tally()
+    async def _many(
+        self, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None
+    ) -> SampleRun:
+        started = time.perf_counter()
+        customers = list(dict.fromkeys(body.customer_ids or ()))
+        if not customers:
+            customers = await self._database.call(sample_customers, tenant.tenant_id, body.sample_size)
+        asked = understand(body, "", catalogue, flow)
+        waiting = iter(customers)
+        tally = _Tally()
 
-    async def try_some() -> None:
-        for customer_id in waiting:
-            question = _about(customer_id, asked, tenant, catalogue)
-            holds = await _holds_of(services, question)
-            tally.add(await services.decider.try_out(question, services.clock(), holds))
-            await asyncio.sleep(0)  # decisions that shared a query come together
+        async def try_some() -> None:
+            for customer_id in waiting:
+                question = _about(customer_id, asked, tenant, catalogue)
+                holds = await self._holds_of(question)
+                tally.add(await self._decider.try_out(question, self._clock(), holds))
+                await asyncio.sleep(0)  # decisions that shared a query come together
 
-    try:
-        async with asyncio.TaskGroup() as group:  # ends the others when one fails
-            for _ in range(AT_ONCE):
-                group.create_task(try_some())
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return tally.result(make_recommendation_id(services.clock()), (time.perf_counter() - started) * 1000)
+        try:
+            async with asyncio.TaskGroup() as group:  # ends the others when one fails
+                for _ in range(AT_ONCE):
+                    group.create_task(try_some())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return tally.result(make_recommendation_id(self._clock()), (time.perf_counter() - started) * 1000)
+
+    async def _holds_of(self, question: DecisionTask) -> Collection[Reservation]:
+        tenant_id = question.tenant.tenant_id
+        canonical_id = (await self._identities.of(tenant_id)).canonical(question.request.customer_id)
+        return await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
+
+    async def _draft_of(self, tenant_id: str, body: SimulateBody) -> DecisionFlow:
+        """The draft of the flow that a body names, as if it were published."""
+        stored = await self._catalogues.stored(tenant_id)
+        key = body.decision_flow_key
+        for entity in stored.entities.get("decision_flow", ()):
+            if isinstance(entity, DecisionFlow) and key in (entity.key, entity.id):
+                return msgspec.structs.replace(entity, published=entity.draft)
+        raise ApiError(404, f"There is no decision flow {key!r} whose draft could be run.")
 
 
 def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
     """The question of a body about one customer: it is understood once for all of them."""
     request = replace(asked.request, customer_id=customer_id)
     return DecisionTask(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
-
-
-async def _holds_of(services: Services, question: DecisionTask) -> Collection[Reservation]:
-    tenant_id = question.tenant.tenant_id
-    canonical_id = (await services.identities.of(tenant_id)).canonical(question.request.customer_id)
-    return await services.reservations.peek(CustomerKey(tenant_id, canonical_id))
 
 
 @dataclass(slots=True)
@@ -208,13 +239,3 @@ class _Tally:
             empty_reasons=self.empty_reasons,
             total_ms=round(total_ms, 3),
         )
-
-
-async def _draft_of(services: Services, tenant_id: str, body: SimulateBody) -> DecisionFlow:
-    """The draft of the flow that a body names, as if it were published."""
-    stored = await services.catalogues.stored(tenant_id)
-    key = body.decision_flow_key
-    for entity in stored.entities.get("decision_flow", ()):
-        if isinstance(entity, DecisionFlow) and key in (entity.key, entity.id):
-            return msgspec.structs.replace(entity, published=entity.draft)
-    raise ApiError(404, f"There is no decision flow {key!r} whose draft could be run.")

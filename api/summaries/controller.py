@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 from litestar import Controller, Request, get
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, one_of
+from api.http.route_options import READS
 from api.http.times import iso
-from api.runtime.catalogue_names import Names
-from api.runtime.freshness import READS
-from api.services import FromServices
 from api.summaries.cursors import decode_cursor, encode_cursor
-from api.summaries.report import GROUPS, row_of
+from api.summaries.report import GROUPS
 from api.summaries.schemas import Report, Summary, SummaryList
+from api.summaries.service import SummaryService
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import PeriodType
 from rapport.storage.summaries import SummaryKey, SummaryPage, SummaryQuery, SummaryRow
-from rapport.storage.summary_report import read_report
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -106,7 +103,7 @@ class SummaryController(Controller):
     async def of_customer(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        summaries: Injected[SummaryService],
         customer_id: Annotated[str | None, _text("customerId", "Whose summaries; required.")] = None,
         period_type: Annotated[str | None, _text("periodType", "All types if not given.", *_PERIOD_TYPES)] = None,
         offer_id: Annotated[str | None, _text("offerId", "Of this offer.")] = None,
@@ -135,7 +132,7 @@ class SummaryController(Controller):
         wanted = SummaryQuery(
             tenant_id=request.user.tenant_id,
             customer_id=customer_id,
-            members=await services.identities.members(request.user.tenant_id, customer_id),
+            members=await summaries.find_members(request.user.tenant_id, customer_id),
             period_type=one_of("periodType", period_type, _PERIOD_TYPES, faults),
             offer_id=offer_id or "",
             creative_id=creative_id or "",
@@ -147,7 +144,7 @@ class SummaryController(Controller):
         )
         if faults:
             raise invalid(*faults)
-        found = await services.summaries.load(wanted)
+        found = await summaries.load(wanted)
         return SummaryList(
             data=[_summary_of(row, customer_id) for row in found.rows],
             total=len(found.rows),
@@ -163,7 +160,7 @@ class SummaryController(Controller):
     async def report(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        summaries: Injected[SummaryService],
         group_by: Annotated[
             str, _text("groupBy", "action is an older name of offer, treatment one of creative.", *GROUPS)
         ] = "offer",
@@ -176,17 +173,12 @@ class SummaryController(Controller):
         group = GROUPS.get(one_of("groupBy", group_by, tuple(GROUPS), faults), "")
         if faults:
             raise invalid(*faults)
-        tenant = await services.tenants.get(request.user.tenant_id)
-        today = datetime.fromtimestamp(time.time(), UTC).astimezone(ZoneInfo(tenant.time_zone)).date()
         limit = clamp(limit, 1, MAX_GROUPS)
-        rows, total = await services.database.call(
-            read_report, tenant.tenant_id, group, today - timedelta(days=days - 1), limit, offset
-        )
-        names = Names(await services.catalogues.stored(tenant.tenant_id))
+        rows, total = await summaries.report(request.user.tenant_id, group, days=days, limit=limit, offset=offset)
         return Report(
             group_by=group_by,
             days=days,
-            summary=[row_of(group, row, names) for row in rows],
+            summary=rows,
             total=total,
             limit=limit,
             offset=offset,

@@ -9,12 +9,12 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, RequestBody
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.openapi_responses import answers
-from api.runtime.freshness import READS
-from api.services import FromServices
+from api.http.route_options import READS
 from api.suppressions.schemas import LiftBody, Suppressions, SuppressionView
-from api.suppressions.service import lift_suppression, list_suppressions
+from api.suppressions.service import SuppressionService
 from rapport.domain.api_keys import Role
 
 EXAMPLE: Final[Mapping[str, object]] = {
@@ -54,13 +54,16 @@ class SuppressionController(Controller):
         responses=answers(200, Suppressions, {"data": [EXAMPLE]}, 409),
     )
     async def of_customer(
-        self, request: Request[Principal, Any, Any], services: FromServices, customer_id: FromPath[str]
+        self,
+        request: Request[Principal, Any, Any],
+        suppressions: Injected[SuppressionService],
+        customer_id: FromPath[str],
     ) -> Suppressions:
         """Those that hold first, then those that have ended; the latest first in both.
 
         They are worked out of the history by the suppression rules, or by the defaults where a tenant has none.
         """
-        return Suppressions(data=await list_suppressions(services, request.user.tenant_id, customer_id))
+        return Suppressions(data=await suppressions.list_all(request.user.tenant_id, customer_id))
 
     @post(
         "/customers/{customer_id:str}/suppressions/{suppression_id:str}/lift",
@@ -74,10 +77,10 @@ class SuppressionController(Controller):
     async def lift(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        suppressions: Injected[SuppressionService],
         customer_id: FromPath[str],
         suppression_id: FromPath[str],
         data: RequestBody[LiftBody],
     ) -> SuppressionView:
         """It ends now, until an outcome suppresses anew. The audit log says who lifted it, and why."""
-        return await lift_suppression(services, request.user, customer_id, suppression_id, data.reason)
+        return await suppressions.lift(request.user, customer_id, suppression_id, data.reason)

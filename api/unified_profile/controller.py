@@ -8,11 +8,12 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
+from api.http.areas import Injected
 from api.http.errors import Fault, invalid
-from api.runtime.freshness import READS
-from api.services import FromServices
+from api.http.route_options import READS
 from api.unified_profile.examples import ANSWERS
 from api.unified_profile.schemas import StructuredProfile, UnifiedProfile
+from api.unified_profile.service import UnifiedProfiles
 from rapport.domain.api_keys import Role
 
 
@@ -31,7 +32,7 @@ class UnifiedProfileController(Controller):
     async def read(
         self,
         request: Request[Principal, Any, Any],
-        services: FromServices,
+        unified_profiles: Injected[UnifiedProfiles],
         customer_id: FromPath[str],
         form: Annotated[
             str | None,
@@ -54,7 +55,7 @@ class UnifiedProfileController(Controller):
         """
         tenant_id = request.user.tenant_id
         if not form:
-            return await services.profiles.listed(services, tenant_id, customer_id, sections)
+            return await unified_profiles.listed(tenant_id, customer_id, sections)
         faults: list[Fault] = []
         if form != "structured":
             faults.append(Fault(field="format", message="must be structured, or left out for a list of sections"))
@@ -62,4 +63,4 @@ class UnifiedProfileController(Controller):
             faults.append(Fault(field="sections", message="cannot be chosen together with format"))
         if faults:
             raise invalid(*faults)
-        return await services.profiles.structured(services, tenant_id, customer_id)
+        return await unified_profiles.structured(tenant_id, customer_id)

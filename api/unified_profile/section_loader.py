@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -13,9 +13,6 @@ from api.http.tracing import current_trace_id
 from api.unified_profile.schemas import SectionError
 from rapport.application.profiles.isolation import BusyError, UnfitDataError
 from rapport.storage.errors import TransientStorageError
-
-if TYPE_CHECKING:
-    from api.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +27,6 @@ class Asked:
         now_ms: When the profile is made, epoch milliseconds.
     """
 
-    services: Services
     tenant_id: str
     customer_id: str
     customer_ids: tuple[str, ...]

@@ -10,116 +10,132 @@ from api.unified_profile.schemas import RecentInteraction
 from rapport.domain.profiles.consent import strictness_of
 from rapport.storage.consents import load_consents
 from rapport.storage.customer_profiles import read_assignments
-from rapport.storage.history import HistoryFilter, HistoryPageQuery
+from rapport.storage.history import HistoryFilter, HistoryPage, HistoryPageQuery
 from rapport.storage.identity import list_identifiers
 from rapport.storage.journeys import list_customer_enrolments
 from rapport.storage.segments import list_memberships
 
 if TYPE_CHECKING:
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
+    from api.runtime.loader import Loader
     from api.unified_profile.section_loader import Asked, Load
 
 RECENT: Final = 20
 """Interactions of a profile."""
 Items = Sequence[Any]
+LIST_NAMES: Final = ("identities", "interactions", "segments", "journeys", "experiments", "consent")
+"""Sections, in the order in which a profile has them."""
 
 
-async def load_identities(asked: Asked) -> Items:
-    """What a customer is also known by: ids that were merged, what was linked, and what contact profiles say."""
-    found = await asked.services.database.call(list_identifiers, asked.tenant_id, asked.customer_ids)
-    return [
-        {"type": one.type, "value": one.value, "confidence": one.confidence}
-        for one in found
-        if one.value != asked.customer_id
-    ]
+class ListSections:
+    """Loads the sections of a profile in the documented form.
 
+    Args:
+        history: Loads pages of single customers.
+    """
 
-async def load_interactions(asked: Asked) -> Sequence[RecentInteraction]:
-    """The latest interactions, the newest first."""
-    wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
-    page = await asked.services.history.load(HistoryPageQuery(filters=wanted, limit=RECENT))
-    return [
-        RecentInteraction(
-            id=row["id"],
-            offer_id=row["offer_id"],
-            channel_id=row["channel_id"],
-            interaction_type=row["outcome"],
-            timestamp=iso(round(row["occurred_at"].timestamp() * 1000)),
+    def __init__(
+        self, database: Database, catalogues: CompiledCatalogues, history: Loader[HistoryPageQuery, HistoryPage]
+    ) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._history = history
+
+    def by_name(self) -> Mapping[str, Load]:
+        """Return the loaders of the sections, in the order of :data:`LIST_NAMES`."""
+        loads = (
+            self.load_identities,
+            self.load_interactions,
+            self.load_segments,
+            self.load_journeys,
+            self.load_experiments,
+            self.load_consent,
         )
-        for row in page.rows
-    ]
+        return dict(zip(LIST_NAMES, loads, strict=True))
 
+    async def load_identities(self, asked: Asked) -> Items:
+        """What a customer is also known by: ids that were merged, what was linked, and what contact profiles say."""
+        found = await self._database.call(list_identifiers, asked.tenant_id, asked.customer_ids)
+        return [
+            {"type": one.type, "value": one.value, "confidence": one.confidence}
+            for one in found
+            if one.value != asked.customer_id
+        ]
 
-async def load_segments(asked: Asked) -> Items:
-    """The active segments that the customer is in."""
-    found = await asked.services.database.call(list_memberships, asked.tenant_id, asked.customer_ids)
-    return [
-        {
-            "segmentId": one.segment_id,
-            "segmentName": one.segment_name,
-            "memberSince": iso(one.member_since_ms),
+    async def load_interactions(self, asked: Asked) -> Sequence[RecentInteraction]:
+        """The latest interactions, the newest first."""
+        wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
+        page = await self._history.load(HistoryPageQuery(filters=wanted, limit=RECENT))
+        return [
+            RecentInteraction(
+                id=row["id"],
+                offer_id=row["offer_id"],
+                channel_id=row["channel_id"],
+                interaction_type=row["outcome"],
+                timestamp=iso(round(row["occurred_at"].timestamp() * 1000)),
+            )
+            for row in page.rows
+        ]
+
+    async def load_segments(self, asked: Asked) -> Items:
+        """The active segments that the customer is in."""
+        found = await self._database.call(list_memberships, asked.tenant_id, asked.customer_ids)
+        return [
+            {
+                "segmentId": one.segment_id,
+                "segmentName": one.segment_name,
+                "memberSince": iso(one.member_since_ms),
+            }
+            for one in found
+        ]
+
+    async def load_journeys(self, asked: Asked) -> Items:
+        """Enrolments in journeys, active or ended, the latest first."""
+        found = await self._database.call(list_customer_enrolments, asked.tenant_id, asked.customer_ids)
+        return [
+            {
+                "enrollmentId": one.enrollment_id,
+                "journeyId": one.journey_id,
+                "journeyName": one.journey_name,
+                "status": one.status,
+                "currentStep": one.current_step,
+                "enrolledAt": iso(one.enrolled_at_ms),
+                "completedAt": iso_or_none(one.completed_at_ms),
+            }
+            for one in found
+        ]
+
+    async def load_experiments(self, asked: Asked) -> Items:
+        """The arms that count, by experiment."""
+        found = await self._database.call(read_assignments, asked.tenant_id, asked.customer_ids)
+        known = (await self._catalogues.of(asked.tenant_id)).experiments if found else {}
+        return [
+            {
+                "experimentId": one.experiment_id,
+                "experimentName": known[one.experiment_id].name if one.experiment_id in known else None,
+                "variant": one.variant,
+                "assignedAt": iso(one.assigned_at_ms),
+                "lastDecidedAt": iso(one.last_decided_at_ms),
+            }
+            for one in found
+        ]
+
+    async def load_consent(self, asked: Asked) -> Items:
+        """What was recorded, by purpose. Of several ids of one person, the strictest statement of a purpose counts."""
+        found = await self._database.call(load_consents, asked.tenant_id, asked.customer_ids)
+        statements = [one for of_one in found.values() for one in of_one]
+        strictest = {
+            one.purpose: one
+            for one in sorted(statements, key=lambda one: (strictness_of(one.status), one.stated_at_ms))
         }
-        for one in found
-    ]
-
-
-async def load_journeys(asked: Asked) -> Items:
-    """Enrolments in journeys, active or ended, the latest first."""
-    found = await asked.services.database.call(list_customer_enrolments, asked.tenant_id, asked.customer_ids)
-    return [
-        {
-            "enrollmentId": one.enrollment_id,
-            "journeyId": one.journey_id,
-            "journeyName": one.journey_name,
-            "status": one.status,
-            "currentStep": one.current_step,
-            "enrolledAt": iso(one.enrolled_at_ms),
-            "completedAt": iso_or_none(one.completed_at_ms),
-        }
-        for one in found
-    ]
-
-
-async def load_experiments(asked: Asked) -> Items:
-    """The arms that count, by experiment."""
-    found = await asked.services.database.call(read_assignments, asked.tenant_id, asked.customer_ids)
-    known = (await asked.services.catalogues.of(asked.tenant_id)).experiments if found else {}
-    return [
-        {
-            "experimentId": one.experiment_id,
-            "experimentName": known[one.experiment_id].name if one.experiment_id in known else None,
-            "variant": one.variant,
-            "assignedAt": iso(one.assigned_at_ms),
-            "lastDecidedAt": iso(one.last_decided_at_ms),
-        }
-        for one in found
-    ]
-
-
-async def load_consent(asked: Asked) -> Items:
-    """What was recorded, by purpose. Of several ids of one person, the strictest statement of a purpose counts."""
-    found = await asked.services.database.call(load_consents, asked.tenant_id, asked.customer_ids)
-    statements = [one for of_one in found.values() for one in of_one]
-    strictest = {
-        one.purpose: one for one in sorted(statements, key=lambda one: (strictness_of(one.status), one.stated_at_ms))
-    }
-    return [
-        {
-            "purpose": one.purpose,
-            "status": one.status,
-            "source": one.source,
-            "grantedAt": iso_or_none(one.granted_at_ms),
-            "revokedAt": iso_or_none(one.revoked_at_ms),
-        }
-        for _, one in sorted(strictest.items())
-    ]
-
-
-SECTIONS: Final[Mapping[str, Load]] = {
-    "identities": load_identities,
-    "interactions": load_interactions,
-    "segments": load_segments,
-    "journeys": load_journeys,
-    "experiments": load_experiments,
-    "consent": load_consent,
-}
-"""By name, in the order in which a profile has them."""
+        return [
+            {
+                "purpose": one.purpose,
+                "status": one.status,
+                "source": one.source,
+                "grantedAt": iso_or_none(one.granted_at_ms),
+                "revokedAt": iso_or_none(one.revoked_at_ms),
+            }
+            for _, one in sorted(strictest.items())
+        ]

@@ -17,17 +17,21 @@ from api.unified_profile.schemas import (
     UnifiedProfile,
 )
 from api.unified_profile.section_loader import Asked, Load, Loaded, load_sections
-from api.unified_profile.sections import SECTIONS
-from api.unified_profile.structured import SECTIONS as FIELDS
+from api.unified_profile.sections import LIST_NAMES
+from api.unified_profile.structured import FIELD_NAMES
 from rapport.application.profiles.isolation import IsolatedSection
 from rapport.application.profiles.sections import Section, SectionContext
 from rapport.storage.customer_profiles import is_known
 
 if TYPE_CHECKING:
-    from api.services import Services
+    from api.http.times import Clock
+    from api.runtime.database import Database
+    from api.runtime.identity_cache import IdentityMap
+    from api.unified_profile.sections import ListSections
+    from api.unified_profile.structured import StructuredSections
     from rapport.storage.client import Store
 
-BUILT_IN: Final = frozenset({*SECTIONS, *FIELDS})
+BUILT_IN: Final = frozenset({*LIST_NAMES, *FIELD_NAMES})
 """Names that no package's section can have."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,19 +40,35 @@ class UnifiedProfiles:
     """Makes profiles of the built-in sections and those of packages.
 
     Args:
+        lists: Built-in sections of a profile as a list.
+        fields: Built-in sections of a structured profile.
         added: Sections of packages.
         limit_s: For each section, in seconds.
     """
 
-    def __init__(self, added: Collection[Section], limit_s: float) -> None:
-        self._added: Mapping[str, Load] = {one.name: _isolated(one) for one in added}
+    def __init__(
+        self,
+        *,
+        database: Database,
+        identities: IdentityMap,
+        clock: Clock,
+        lists: ListSections,
+        fields: StructuredSections,
+        added: Collection[Section],
+        limit_s: float,
+    ) -> None:
+        self._database = database
+        self._identities = identities
+        self._clock = clock
+        self._lists = lists.by_name()
+        self._fields = fields.by_name()
+        self._added: Mapping[str, Load] = {one.name: _isolate(one, database) for one in added}
         self._limit_s = limit_s
 
-    async def listed(self, services: Services, tenant_id: str, customer_id: str, wanted: str | None) -> UnifiedProfile:
+    async def listed(self, tenant_id: str, customer_id: str, wanted: str | None) -> UnifiedProfile:
         """A profile as a list of sections.
 
         Args:
-            services: Of the process.
             tenant_id: Whose customer.
             customer_id: Which.
             wanted: Names of sections, separated by commas; None for all.
@@ -57,10 +77,10 @@ class UnifiedProfiles:
             ApiError: 400 for names that no section has; 404 if nothing is known of the customer; 503 if no section
                 could be loaded because ClickHouse is away.
         """
-        known: dict[str, Load] = {**SECTIONS, **self._added}
-        asked = await _ask(services, tenant_id, customer_id)
+        known: dict[str, Load] = {**self._lists, **self._added}
+        asked = await self._ask(tenant_id, customer_id)
         found = await load_sections(_chosen(known, wanted), asked, self._limit_s)
-        await _check(asked, found, is_empty=not any(one.value for one in found))
+        await self._check(asked, found, is_empty=not any(one.value for one in found))
         return UnifiedProfile(
             customer_id=customer_id,
             tenant_id=tenant_id,
@@ -68,21 +88,21 @@ class UnifiedProfiles:
             computed_at=iso(asked.now_ms),
         )
 
-    async def structured(self, services: Services, tenant_id: str, customer_id: str) -> StructuredProfile:
+    async def structured(self, tenant_id: str, customer_id: str) -> StructuredProfile:
         """A profile as one object.
 
         Raises:
             ApiError: As :meth:`listed`.
         """
-        asked = await _ask(services, tenant_id, customer_id)
-        found = await load_sections({**FIELDS, **self._added}, asked, self._limit_s)
+        asked = await self._ask(tenant_id, customer_id)
+        found = await load_sections({**self._fields, **self._added}, asked, self._limit_s)
         values = {one.name: one.value for one in found}
         added = {name: values[name] for name in self._added if values[name] is not None}
-        await _check(asked, found, is_empty=not (any(added.values()) or _says_anything(values)))
+        await self._check(asked, found, is_empty=not (any(added.values()) or _says_anything(values)))
         return StructuredProfile(
             customer_id=customer_id,
             tenant_id=tenant_id,
-            **{name: values[name] for name in FIELDS},
+            **{name: values[name] for name in FIELD_NAMES},
             extensions=added,
             errors=[
                 NamedSectionError(section=one.name, code=one.error.code, message=one.error.message)
@@ -92,8 +112,25 @@ class UnifiedProfiles:
             computed_at=iso(asked.now_ms),
         )
 
+    async def _ask(self, tenant_id: str, customer_id: str) -> Asked:
+        return Asked(
+            tenant_id=tenant_id,
+            customer_id=customer_id,
+            customer_ids=await self._identities.members(tenant_id, customer_id),
+            now_ms=self._clock(),
+        )
 
-def _isolated(section: Section) -> Load:
+    async def _check(self, asked: Asked, found: Sequence[Loaded], *, is_empty: bool) -> None:
+        """Tell a customer of whom nothing is known from one of whom the sections asked for know nothing."""
+        if found and all(one.error and one.error.code == "UNAVAILABLE" for one in found):
+            raise unavailable("The database does not answer at the moment; try again shortly.")
+        if is_empty and not any(one.error for one in found):
+            if await self._database.call(is_known, asked.tenant_id, asked.customer_ids):
+                return
+            raise ApiError(404, f"Nothing is known of a customer {asked.customer_id!r}.")
+
+
+def _isolate(section: Section, database: Database) -> Load:
     isolated = IsolatedSection(section)
 
     async def load(asked: Asked) -> Sequence[Any]:
@@ -101,7 +138,7 @@ def _isolated(section: Section) -> Load:
             tenant_id=asked.tenant_id,
             customer_id=asked.customer_id,
             customer_ids=asked.customer_ids,
-            store=await asked.services.database.call(_itself),
+            store=await database.call(_itself),
             now=_EPOCH + timedelta(milliseconds=asked.now_ms),
         )
         return await isolated.load(context)
@@ -111,16 +148,6 @@ def _isolated(section: Section) -> Load:
 
 def _itself(store: Store) -> Store:
     return store
-
-
-async def _ask(services: Services, tenant_id: str, customer_id: str) -> Asked:
-    return Asked(
-        services=services,
-        tenant_id=tenant_id,
-        customer_id=customer_id,
-        customer_ids=await services.identities.members(tenant_id, customer_id),
-        now_ms=services.clock(),
-    )
 
 
 def _chosen(known: Mapping[str, Load], wanted: str | None) -> Mapping[str, Load]:
@@ -142,13 +169,3 @@ def _says_anything(values: Mapping[str, Any]) -> bool:
         or (interactions and interactions.recent)
         or values["suppressions"]
     )
-
-
-async def _check(asked: Asked, found: Sequence[Loaded], *, is_empty: bool) -> None:
-    """Tell a customer of whom nothing is known from one of whom the sections asked for know nothing."""
-    if found and all(one.error and one.error.code == "UNAVAILABLE" for one in found):
-        raise unavailable("The database does not answer at the moment; try again shortly.")
-    if is_empty and not any(one.error for one in found):
-        if await asked.services.database.call(is_known, asked.tenant_id, asked.customer_ids):
-            return
-        raise ApiError(404, f"Nothing is known of a customer {asked.customer_id!r}.")

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from api.http.times import iso
-from api.suppressions.service import list_suppressions
 from api.unified_profile.schemas import Contacts, Demographics, Interactions
-from api.unified_profile.sections import load_interactions
 from rapport.storage.contact_profiles import find_profiles_of_customers
 from rapport.storage.customer_profiles import read_contact_totals
 from rapport.storage.customers import load_customers
@@ -19,70 +17,97 @@ from rapport.storage.metrics import read_metrics
 
 if TYPE_CHECKING:
     from api.clv.schemas import ClvView
+    from api.clv.service import CustomerValues
+    from api.runtime.catalogue_cache import CompiledCatalogues
+    from api.runtime.database import Database
     from api.suppressions.schemas import SuppressionView
+    from api.suppressions.service import SuppressionService
     from api.unified_profile.section_loader import Asked, Load
+    from api.unified_profile.sections import ListSections
 
 
-async def load_demographics(asked: Asked) -> Demographics:
-    """Attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
-    customers, profiles = await asyncio.gather(
-        asked.services.database.call(load_customers, asked.tenant_id, asked.customer_ids),
-        asked.services.database.call(find_profiles_of_customers, asked.tenant_id, asked.customer_ids),
-    )
-    attributes = {
-        name: value
-        for customer_id in reversed(asked.customer_ids)
-        if (one := customers.get(customer_id)) is not None and not one.is_deleted
-        for name, value in one.attributes.items()
-    }
-    living = sorted((one for one in customers.values() if not one.is_deleted), key=lambda one: one.updated_at_ms)
-    return Demographics(
-        attributes=attributes,
-        updated_at=iso(living[-1].updated_at_ms) if living else None,
-        contact_profiles=[{"id": one.profile.id, **one.profile.fields} for one in profiles],
-    )
+FIELD_NAMES: Final = ("demographics", "interactions", "clv", "metrics", "suppressions")
+"""Sections; each fills the field of its name."""
 
 
-async def load_activity(asked: Asked) -> Interactions:
-    """What was done in all, and lately."""
-    totals, recent = await asyncio.gather(
-        asked.services.database.call(read_contact_totals, asked.tenant_id, asked.customer_ids),
-        load_interactions(asked),
-    )
-    if totals is None:
-        return Interactions(totals=Contacts(), recent=recent)
-    counts = msgspec.structs.asdict(totals)
-    last_contact_at = iso(counts.pop("last_contact_at_ms"))
-    return Interactions(totals=Contacts(**counts, last_contact_at=last_contact_at), recent=recent)
+class StructuredSections:
+    """Loads the sections of a structured profile.
 
+    Args:
+        lists: Loads the latest interactions.
+    """
 
-async def load_value(asked: Asked) -> ClvView:
-    """The customer's value."""
-    return await asked.services.clv.of(asked.tenant_id, asked.customer_id)
+    def __init__(
+        self,
+        database: Database,
+        catalogues: CompiledCatalogues,
+        values: CustomerValues,
+        suppressions: SuppressionService,
+        lists: ListSections,
+    ) -> None:
+        self._database = database
+        self._catalogues = catalogues
+        self._values = values
+        self._suppressions = suppressions
+        self._lists = lists
 
+    def by_name(self) -> Mapping[str, Load]:
+        """Return the loaders of the sections, in the order of :data:`FIELD_NAMES`."""
+        loads = (
+            self.load_demographics,
+            self.load_activity,
+            self.load_value,
+            self.load_metrics,
+            self.load_suppressions,
+        )
+        return dict(zip(FIELD_NAMES, loads, strict=True))
 
-async def load_metrics(asked: Asked) -> Mapping[str, float | None]:
-    """Behavioral metrics that are active, by key."""
-    definitions = list((await asked.services.catalogues.of(asked.tenant_id)).metrics.values())
-    if not definitions:
-        return {}
-    of_customers = await asked.services.database.call(
-        read_metrics, asked.tenant_id, {asked.customer_id: asked.customer_ids}, definitions, asked.now_ms
-    )
-    values = of_customers[asked.customer_id]
-    return {one.key: values.get(one.key) for one in definitions}
+    async def load_demographics(self, asked: Asked) -> Demographics:
+        """Attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
+        customers, profiles = await asyncio.gather(
+            self._database.call(load_customers, asked.tenant_id, asked.customer_ids),
+            self._database.call(find_profiles_of_customers, asked.tenant_id, asked.customer_ids),
+        )
+        attributes = {
+            name: value
+            for customer_id in reversed(asked.customer_ids)
+            if (one := customers.get(customer_id)) is not None and not one.is_deleted
+            for name, value in one.attributes.items()
+        }
+        living = sorted((one for one in customers.values() if not one.is_deleted), key=lambda one: one.updated_at_ms)
+        return Demographics(
+            attributes=attributes,
+            updated_at=iso(living[-1].updated_at_ms) if living else None,
+            contact_profiles=[{"id": one.profile.id, **one.profile.fields} for one in profiles],
+        )
 
+    async def load_activity(self, asked: Asked) -> Interactions:
+        """What was done in all, and lately."""
+        totals, recent = await asyncio.gather(
+            self._database.call(read_contact_totals, asked.tenant_id, asked.customer_ids),
+            self._lists.load_interactions(asked),
+        )
+        if totals is None:
+            return Interactions(totals=Contacts(), recent=recent)
+        counts = msgspec.structs.asdict(totals)
+        last_contact_at = iso(counts.pop("last_contact_at_ms"))
+        return Interactions(totals=Contacts(**counts, last_contact_at=last_contact_at), recent=recent)
 
-async def load_suppressions(asked: Asked) -> Sequence[SuppressionView]:
-    """What outcomes keep from the customer."""
-    return await list_suppressions(asked.services, asked.tenant_id, asked.customer_id)
+    async def load_value(self, asked: Asked) -> ClvView:
+        """The customer's value."""
+        return await self._values.of(asked.tenant_id, asked.customer_id)
 
+    async def load_metrics(self, asked: Asked) -> Mapping[str, float | None]:
+        """Behavioral metrics that are active, by key."""
+        definitions = list((await self._catalogues.of(asked.tenant_id)).metrics.values())
+        if not definitions:
+            return {}
+        of_customers = await self._database.call(
+            read_metrics, asked.tenant_id, {asked.customer_id: asked.customer_ids}, definitions, asked.now_ms
+        )
+        values = of_customers[asked.customer_id]
+        return {one.key: values.get(one.key) for one in definitions}
 
-SECTIONS: Final[Mapping[str, Load]] = {
-    "demographics": load_demographics,
-    "interactions": load_activity,
-    "clv": load_value,
-    "metrics": load_metrics,
-    "suppressions": load_suppressions,
-}
-"""By name, which is the field that each fills."""
+    async def load_suppressions(self, asked: Asked) -> Sequence[SuppressionView]:
+        """What outcomes keep from the customer."""
+        return await self._suppressions.list_all(asked.tenant_id, asked.customer_id)

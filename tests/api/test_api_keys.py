@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from api.app import create_app
-from api.auth.authentication import PUBLIC
 from api.auth.keyring import Keyring
 from api.http.metrics import ApiMetrics
+from api.http.route_options import PUBLIC
 from api.runtime.database import Database
 from rapport.domain.api_keys import SCOPES, Role, hash_key
 from rapport.storage.api_keys import create_key, list_keys, revoke_key

@@ -23,7 +23,7 @@ WORK = [
     "api.runtime.event_producer.make_producer",
     "api.auth.keyring.note_uses",
     "api.privacy.erased_customers.read_tombstones",
-    "api.privacy.requests.open_requests",
+    "api.privacy.requests.list_open_requests",
     "api.contact_profiles.service.note_reads",
 ]
 """What the jobs of an API process call first."""

@@ -19,12 +19,10 @@ from rapport.storage.errors import TransientStorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from api.services import Services
     from rapport.application.profiles.sections import Section
     from rapport.storage.client import Store
 
 NOBODY = Asked(
-    services=cast("Services", None),
     tenant_id="acme",
     customer_id="ann",
     customer_ids=("ann",),

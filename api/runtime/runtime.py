@@ -1,0 +1,126 @@
+"""Parts of an API process that several areas build upon."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar
+
+from api.http.metrics import ApiMetrics
+from api.runtime.catalogue_cache import CompiledCatalogues
+from api.runtime.database import Database
+from api.runtime.event_producer import EventGateway
+from api.runtime.idempotency import Repetitions
+from api.runtime.identity_cache import IdentityMap
+from api.runtime.loader import CONCURRENT, Loader
+from api.runtime.shared_state import SharedState, connect_shared_state
+from api.runtime.tenants import TenantDirectory
+from api.runtime.watermark import Watermark
+from rapport.jobs import Job
+from rapport.storage.recorded_events import find_recorded_events
+
+if TYPE_CHECKING:
+    from api.http.times import Clock
+    from rapport.settings import Settings
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Parts made once per process; the functions that build areas hand each service the few that it uses.
+
+    Attributes:
+        clock: Decisions, outcome types and times of changes go by it.
+        shared: Redis or Valkey; None if each process keeps its own state.
+    """
+
+    settings: Settings
+    clock: Clock
+    metrics: ApiMetrics
+    database: Database
+    tenants: TenantDirectory
+    catalogues: CompiledCatalogues
+    identities: IdentityMap
+    watermark: Watermark
+    producer: EventGateway
+    shared: SharedState | None
+    idempotency: Repetitions
+
+    def loader(
+        self,
+        name: str,
+        fetch: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
+        *,
+        tenant_of: Callable[[K], Hashable],
+        concurrent: int = CONCURRENT,
+    ) -> Loader[K, V]:
+        """Return a loader with the batch size of the settings, measured under a name."""
+        return _loader(self.settings, self.metrics, name, fetch, tenant_of=tenant_of, concurrent=concurrent)
+
+    def jobs(self) -> Sequence[Job]:
+        """Return the background work that connects the process to Kafka and follows the log and the tables."""
+        producer, watermark = self.producer, self.watermark
+        return (
+            Job(name="kafka", work=producer.run, every_s=0.2, retry_s=0.2, longest_retry_s=5.0),
+            Job(name="log-end", work=watermark.follow_log, every_s=0.0, retry_s=0.5, longest_retry_s=5.0),
+            Job(name="progress", work=watermark.follow_tables, every_s=0.0, retry_s=0.5, longest_retry_s=5.0),
+        )
+
+    async def close(self) -> None:
+        """Close the connections; calls of the database that run are waited for."""
+        if self.shared is not None:
+            await self.shared.redis.aclose()
+        self.database.close()
+
+
+def build_runtime(settings: Settings, clock: Clock) -> Runtime:
+    """Make the parts; nothing is connected before it is used.
+
+    Raises:
+        SettingsError: A setting cannot be understood.
+    """
+    metrics = ApiMetrics()
+    database = Database(settings.clickhouse, metrics.time_query)
+    watermark = Watermark(database, settings.kafka, metrics)
+    shared = connect_shared_state(settings.api)
+    recorded = _loader(
+        settings,
+        metrics,
+        "repetitions",
+        lambda keys: database.call(find_recorded_events, keys, settings.worker.dedup_horizon_hours),
+        tenant_of=attrgetter("tenant_id"),
+    )
+    return Runtime(
+        settings=settings,
+        clock=clock,
+        metrics=metrics,
+        database=database,
+        tenants=TenantDirectory(database),
+        catalogues=CompiledCatalogues(database),
+        identities=IdentityMap(database),
+        watermark=watermark,
+        producer=EventGateway(settings),
+        shared=shared,
+        idempotency=Repetitions(recorded, watermark, shared, patience_s=settings.api.kafka_timeout_s + 2),
+    )
+
+
+def _loader(
+    settings: Settings,
+    metrics: ApiMetrics,
+    name: str,
+    fetch: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
+    *,
+    tenant_of: Callable[[K], Hashable],
+    concurrent: int = CONCURRENT,
+) -> Loader[K, V]:
+    return Loader(
+        fetch,
+        max_batch=settings.api.loader_max_batch if settings.api.loader else 1,
+        tenant_of=tenant_of,
+        concurrent=concurrent,
+        sizes=metrics.loaded.labels(name),
+    )
