@@ -55,7 +55,7 @@ def converted(customer: str, time: str = "11:00", offer: str | None = None) -> M
 @pytest.fixture
 def observed(caller: Caller) -> Caller:
     """A tenant with an experiment: four customers with the champion, three with the challenger, two in the holdout."""
-    caller.know(experiment=("exp1", "paused", EXPERIMENT))
+    caller.add_entities(experiment=("exp1", "paused", EXPERIMENT))
     for number, variant in enumerate(["__champion__"] * 4 + ["neu"] * 3 + ["__holdout__"] * 2):
         offered = ("loan", "banner" if number % 2 else "video")
         caller.record(*decided(f"c{number}", variant, "10:00", offered))
@@ -178,7 +178,7 @@ def test_recommendations_and_responses_show_up_in_the_arms_that_customers_were_a
 
 
 def test_an_experiment_without_recommendations_has_results_without_numbers(caller: Caller):
-    caller.know(experiment=("exp1", "active", EXPERIMENT))
+    caller.add_entities(experiment=("exp1", "active", EXPERIMENT))
     answer = results(caller)
     assert counts(answer) == {"__champion__": (0, 0), "neu": (0, 0), "__holdout__": (0, 0)}
     assert answer["uplift"]["uplift"] is None
@@ -186,7 +186,7 @@ def test_an_experiment_without_recommendations_has_results_without_numbers(calle
 
 
 def test_an_experiment_nobody_knows_is_not_found_nor_is_another_tenants(caller: Caller, new_caller: CallerFactory):
-    caller.know(experiment=("exp1", "active", EXPERIMENT))
+    caller.add_entities(experiment=("exp1", "active", EXPERIMENT))
     assert caller.get("/experiments/exp2/results").status_code == 404
     assert new_caller().get("/experiments/exp1/results").status_code == 404
 

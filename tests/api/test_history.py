@@ -34,7 +34,7 @@ def times(answer: Any) -> list[str]:
 def test_the_documented_row_comes_out_field_by_field(caller: Caller):
     free = {"context": {"page": "home"}, "metadata": {"note": "ok"}, "outcomeDetails": {"seconds": 3}}
     caller.record(event(direction="outbound", idempotencyKey="mail-42-click", **free))
-    caller.know(
+    caller.add_entities(
         offer=("off_abc123", "active", {"name": "Platinum Card Upgrade"}),
         creative=("cr_001", "active", {"name": "Email Hero Variant A", "channelId": "ch_email"}),
         channel=("ch_email", "active", {"name": "Email"}),
@@ -75,7 +75,7 @@ def test_offer_and_creative_are_null_while_the_catalogue_does_not_know_them(call
     caller.record(event())
     (row,) = read(caller)["data"]
     assert (row["offerId"], row["offer"], row["creativeId"], row["creative"]) == ("off_abc123", None, "cr_001", None)
-    caller.know(
+    caller.add_entities(
         offer=("off_abc123", "paused", {"name": "Platinum Card"}),
         creative=("cr_001", "active", {"name": "Email Hero", "channelId": "nobody-knows"}),
     )

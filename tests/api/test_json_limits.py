@@ -68,8 +68,8 @@ def test_what_is_accepted_is_shown_as_it_came(caller: Caller):
 
 
 def test_a_list_of_the_catalogue_is_read_whatever_one_entity_of_it_is(caller: Caller):
-    caller.know(offer=("good", "active", {"name": "Good"}))
-    caller.know(offer=("bad", "active", {"name": "Bad", "customFields": nested("x", 480)}))
+    caller.add_entities(offer=("good", "active", {"name": "Good"}))
+    caller.add_entities(offer=("bad", "active", {"name": "Bad", "customFields": nested("x", 480)}))
     listed = caller.get("/offers")
     assert listed.status_code == 200
     assert [one["id"] for one in listed.json()["data"]] == ["good"]

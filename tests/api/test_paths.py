@@ -93,7 +93,7 @@ def test_an_id_that_is_no_utf_8_is_refused(caller: Caller, path: str):
 
 
 def test_an_entity_is_the_one_that_the_path_names(caller: Caller):
-    caller.know(offer=("summer", "active", {"name": "Mine"}))
+    caller.add_entities(offer=("summer", "active", {"name": "Mine"}))
     for path in ("/offers/summer%2F", "/offers/summer%2Fversions", "/offers/summer/", "/offers//summer"):
         assert caller.get(path).status_code == 404, path
     assert caller.get("/offers/%73ummer/versions").json()["data"][0]["id"] == "summer"

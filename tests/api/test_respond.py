@@ -156,7 +156,7 @@ def test_simultaneous_repetitions_are_written_once(caller: Caller):
         )
     assert sorted(one.status_code for one in answers) == [200] * 7 + [201]
     assert len({one.json()["interactionId"] for one in answers}) == 1
-    caller.move_on(answers[0].headers["x-position"])
+    caller.require_position(answers[0].headers["x-position"])
     assert len(history(caller)) == 1
 
 
@@ -286,5 +286,5 @@ def test_processes_that_share_state_answer_a_repetition_before_the_stream_has_ap
         assert len({one.json()["interactionId"] for one in answers}) == 1
         refused = other.post("/api/v1/respond", json={**body, "outcome": "accept"}, headers=key)
         assert refused.json()["code"] == "IDEMPOTENCY_CONFLICT"
-    caller.move_on(answers[0].headers["x-position"])
+    caller.require_position(answers[0].headers["x-position"])
     assert len(history(caller)) == 1

@@ -87,7 +87,7 @@ def test_groups_by_either_name_come_with_the_largest_total_first(caller: Caller,
 
 def test_rows_carry_what_the_catalogue_knows_of_them(caller: Caller):
     caller.record(*events("click", 1, creativeId="c1", channelId="web"))
-    caller.know(
+    caller.add_entities(
         category=("cards", "active", {"name": "Cards"}),
         sub_category=("gold", "active", {"name": "Gold"}),
         channel=("web", "active", {"name": "Web", "channelType": "web"}),

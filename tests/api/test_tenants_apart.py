@@ -28,7 +28,7 @@ THEIRS: Final = "theirsecret"
 
 def happen(caller: Caller, note: str) -> None:
     """The same ids at both tenants; what they hold differs."""
-    caller.know(**{kind: ("thing-1", "active", {"name": f"{note} {kind}"}) for kind in KINDS})
+    caller.add_entities(**{kind: ("thing-1", "active", {"name": f"{note} {kind}"}) for kind in KINDS})
     for time in ("2026-03-15T14:30:00Z", "2026-04-30T10:00:00Z"):
         about = {"timestamp": time, "offerId": "thing-1", "creativeId": "thing-1", "channelId": "thing-1"}
         free = {"metadata": {"note": note}, "idempotencyKey": f"{note}-{time}"}
@@ -116,7 +116,7 @@ def tenants(new_caller: CallerFactory) -> tuple[Caller, Caller]:
     mine, theirs = new_caller(requests_per_minute=1_000_000), new_caller()
     happen(mine, "mine")
     happen(theirs, THEIRS)
-    theirs.know(**{kind: ("other-1", "active", {"name": f"{THEIRS} {kind}"}) for kind in KINDS})
+    theirs.add_entities(**{kind: ("other-1", "active", {"name": f"{THEIRS} {kind}"}) for kind in KINDS})
     return mine, theirs
 
 

@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 GONE = "customer-7"
 
 
-def begin(world: World) -> Erasure:
+def start_erasure(world: World) -> Erasure:
     """Write the tombstone; everything produced so far lies before it."""
     erasing = Erasure(ErasureScope("acme", (GONE,), time.time_ns() // 1_000_000), "receipt", "tests")
     begin_erasure(world.store, erasing)
     return erasing
 
 
-def finish(world: World, erasing: Erasure) -> None:
+def complete_erasure(world: World, erasing: Erasure) -> None:
     """Complete the erasure, and remove the customer from the oracle."""
     known_at = time.monotonic() + WORKERS_KNOW_AFTER_S
     wait_until(lambda: time.monotonic() > known_at, "every worker knows")
     assert finish_erasure(world.store, erasing).is_verified
-    forget(world.oracle)
+    remove_from_oracle(world.oracle)
 
 
-def forget(oracle: Oracle) -> None:
+def remove_from_oracle(oracle: Oracle) -> None:
     oracle.history = {identity for identity in oracle.history if identity[1] != GONE}
     for key in [key for key in oracle.rows if key[1] == GONE]:
         del oracle.rows[key]
@@ -63,7 +63,7 @@ def test_a_full_replay_after_an_erasure_leaves_nothing_and_changes_no_other_tota
     worker = world.start_worker()
     world.wait_applied()
     assert traces(world).keys() >= {"interactions", "event_claims", "dead_letters"}
-    finish(world, begin(world))
+    complete_erasure(world, start_erasure(world))
     assert traces(world) == {}
     world.verify()
     worker.stop()
@@ -93,10 +93,10 @@ def test_a_worker_killed_in_the_middle_of_an_erasure_leaves_nothing(
     world.produce(make_events(rng, 600))
     dead = world.start_worker(RAPPORT_WORKER_FAIL_AT=f"{step}:2")
     dead.wait_dead()
-    erasing = begin(world)
+    erasing = start_erasure(world)
     world.produce(after := make_events(rng, 200))
     world.start_worker()
-    finish(world, erasing)
+    complete_erasure(world, erasing)
     for event in after:
         if event["customerId"] == GONE:
             world.oracle.add(event)
@@ -113,8 +113,8 @@ def test_a_worker_suspended_during_an_erasure_writes_nothing_erased(world: World
         enough = sum(world.applied().values()) + rng.randrange(1, 600)
         wait_until(lambda: sum(world.applied().values()) >= enough, world.tails(), seconds=60)  # noqa: B023
         worker.send(signal.SIGSTOP)
-        erasing = begin(world)
-        finish(world, erasing)
+        erasing = start_erasure(world)
+        complete_erasure(world, erasing)
         worker.send(signal.SIGCONT)
         world.wait_applied()
         sweep(world.store)
@@ -126,11 +126,11 @@ def test_events_received_after_the_erasure_count(world: World, rng: random.Rando
     world.produce(make_events(rng, 400, customers=8))
     world.start_worker()
     world.wait_applied()
-    erasing = begin(world)
+    erasing = start_erasure(world)
     later = [make_events(rng, 60, customers=8) for _ in range(5)]
     for events in later:
         world.produce(events)
-    finish(world, erasing)
+    complete_erasure(world, erasing)
     for events in [*later, again := make_events(rng, 100, customers=8)]:
         if events is again:
             world.produce(events)

@@ -100,9 +100,9 @@ class World:
         entry = {"entryCondition": {"outcomes": ["convert"]}}
         made = {"id": "jrn", "name": "Welcome", "definition": {"steps": list(steps)}, **entry, **fields}
         self.configure(("journey", msgspec.convert(made, Journey)))
-        self.look()  # what happens from now on counts
+        self.run_pass()  # what happens from now on counts
 
-    def happen(self, *customers: str, outcome: str = "click", is_noted: bool = True, **fields: Any) -> None:
+    def record(self, *customers: str, outcome: str = "click", is_noted: bool = True, **fields: Any) -> None:
         """Have the stream record events of some customers, all in one batch."""
         start, self.recorded = self.recorded, self.recorded + len(customers)
         rows = [
@@ -122,16 +122,16 @@ class World:
             )
             self.runner.note([AppliedRange(SOURCE, start, self.recorded)], frame)
 
-    def look(self, *runners: JourneyRunner, after_ms: int = 0) -> None:
+    def run_pass(self, *runners: JourneyRunner, after_ms: int = 0) -> None:
         self.now_ms += after_ms
 
-        async def look() -> None:
+        async def run() -> None:
             for runner in runners or (self.runner,):
                 await asyncio.to_thread(runner.known.refresh)
                 await runner.enrol_customers()
             await asyncio.gather(*(runner.advance_due() for runner in runners or (self.runner,)))
 
-        asyncio.run(look())
+        asyncio.run(run())
 
     def merge(self, source: str, target: str) -> None:
         merge = identity.MergeStatement(f"{source}>{target}", source, target)
@@ -150,30 +150,30 @@ def world(store: Store) -> World:
 
 def test_an_event_enrols_a_customer_and_each_step_is_run_when_due(world: World):
     world.journey(*STEPS)
-    world.happen("ann", outcome="convert")
-    world.happen("bob", outcome="click")
-    world.look()
+    world.record("ann", outcome="convert")
+    world.record("bob", outcome="click")
+    world.run_pass()
     assert (world.state("ann"), world.state("bob")) == ([("active", "pause")], [])
     (hello,) = world.sent
     assert (hello.customer_id, hello.outcome, hello.direction) == ("ann", "impression", "outbound")
     assert (hello.offer_id, hello.creative_id, hello.channel_id) == ("card", "cr_hello", "ch_email")
-    world.look(after_ms=3 * DAY - 1)
+    world.run_pass(after_ms=3 * DAY - 1)
     assert (world.state(), len(world.sent)) == ([("active", "pause")], 1)
-    world.look(after_ms=1)
+    world.run_pass(after_ms=1)
     assert world.state() == [("completed", "offer")]
     assert (world.sent[1].offer_id, world.sent[1].creative_id) == ("loan", "cr_loan")
     assert world.sent[1].idempotency_key.endswith(":offer")
-    world.look(after_ms=DAY)
+    world.run_pass(after_ms=DAY)
     assert len(world.sent) == 2
 
 
 def test_a_decision_is_recorded_in_full_and_the_contact_names_it(world: World):
     world.journey(*STEPS)
-    world.happen("bob")
-    world.happen("ann", outcome="convert")
-    world.look()
+    world.record("bob")
+    world.record("ann", outcome="convert")
+    world.run_pass()
     assert world.decided == []
-    world.look(after_ms=3 * DAY)
+    world.run_pass(after_ms=3 * DAY)
     (made,) = world.decided
     record = msgspec.json.decode(made.decision, type=DecisionRecord)
     assert (record.recommendation_id, record.customer_id) == (made.recommendation_id, "ann")
@@ -189,17 +189,17 @@ def test_a_decision_is_recorded_in_full_and_the_contact_names_it(world: World):
 
 def test_a_lost_event_is_read_from_the_history_and_enrols_once(world: World):
     world.journey(*STEPS)
-    world.happen("ann", "bob", outcome="convert")
+    world.record("ann", "bob", outcome="convert")
     world.runner = world.new_runner()  # the process has died
-    world.happen("cid", outcome="convert", is_noted=False)
-    world.look()
+    world.record("cid", outcome="convert", is_noted=False)
+    world.run_pass()
     for customer in ("ann", "bob", "cid"):
         assert world.state(customer) == [("active", "pause")]
     assert read_journey_progress(world.store, [SOURCE]) == {SOURCE: 3}
     world.store.execute("TRUNCATE TABLE journey_progress")
-    world.look(world.new_runner())
-    world.happen("ann", outcome="convert")
-    world.look()
+    world.run_pass(world.new_runner())
+    world.record("ann", outcome="convert")
+    world.run_pass()
     assert world.state("ann") == [("active", "pause")]
     assert len(world.sent) == 3
 
@@ -208,11 +208,11 @@ def test_a_lost_event_is_read_from_the_history_and_enrols_once(world: World):
 def test_a_person_with_several_ids_is_enrolled_once(world: World, fields: dict[str, Any]):
     world.journey(*STEPS, **fields)
     world.merge("web-7", "ann")
-    world.happen("web-7", "ann", "web-7", outcome="convert")
-    world.look()
+    world.record("web-7", "ann", "web-7", outcome="convert")
+    world.run_pass()
     assert (world.state("ann"), world.state("web-7")) == ([("active", "pause")], [])
-    world.happen("web-7", outcome="convert")
-    world.look()
+    world.record("web-7", outcome="convert")
+    world.run_pass()
     assert [one.customer_id for one in world.sent] == ["ann"]
 
 
@@ -220,23 +220,23 @@ def test_a_person_with_several_ids_is_enrolled_once(world: World, fields: dict[s
 def test_a_person_enrolled_by_two_ids_that_are_merged_later_gets_one_mail(world: World, fields: dict[str, Any]):
     """mautic#6079: merged contacts were in a campaign twice."""
     world.journey(*STEPS, **fields)
-    world.happen("bob", "web-7", "ann", outcome="convert")
-    world.look()
+    world.record("bob", "web-7", "ann", outcome="convert")
+    world.run_pass()
     world.merge("web-7", "ann")
-    world.look(after_ms=3 * DAY)
+    world.run_pass(after_ms=3 * DAY)
     assert sorted(one.customer_id for one in world.sent[3:]) == ["ann", "bob"]
     assert (world.state("ann"), world.state("web-7")) == ([("completed", "offer")], [("exited", "pause")])
 
 
 def test_a_person_who_completed_a_journey_is_not_in_it_by_a_merged_id(world: World):
     world.journey(*STEPS)
-    world.happen("web-7", outcome="convert")
-    world.look()
-    world.happen("ann", outcome="convert")
-    world.look(after_ms=DAY)
-    world.look(after_ms=2 * DAY)
+    world.record("web-7", outcome="convert")
+    world.run_pass()
+    world.record("ann", outcome="convert")
+    world.run_pass(after_ms=DAY)
+    world.run_pass(after_ms=2 * DAY)
     world.merge("web-7", "ann")
-    world.look(after_ms=DAY)
+    world.run_pass(after_ms=DAY)
     assert [one.customer_id for one in world.sent] == ["web-7", "ann", "web-7"]
     assert (world.state("ann"), world.state("web-7")) == ([("exited", "pause")], [("completed", "offer")])
 
@@ -250,8 +250,8 @@ def test_imported_history_starts_no_journey_unless_the_journey_wants_it(world: W
         "outcomes": ["convert"], "maxEventAgeHours": 100 * 24, "expression": late
     })  # fmt: skip
     for customer, days in (("ann", 3), ("bob", 3.001), ("cid", 99), ("dot", 101)):
-        world.happen(customer, outcome="convert", is_noted=is_noted, ahead_ms=-round(days * DAY))
-    world.look()
+        world.record(customer, outcome="convert", is_noted=is_noted, ahead_ms=-round(days * DAY))
+    world.run_pass()
     entered = {
         customer: [one.journey_id for one in list_customer_enrolments(world.store, "acme", [customer])]
         for customer in ("ann", "bob", "cid", "dot")
@@ -267,24 +267,24 @@ def test_imported_history_starts_no_journey_unless_the_journey_wants_it(world: W
 
 def test_events_before_a_journey_was_active_enrol_nobody(world: World):
     world.now_ms = time.time_ns() // 1_000_000 - MINUTE
-    world.happen("ann", outcome="convert")
+    world.record("ann", outcome="convert")
     world.journey(*STEPS)
     world.now_ms += 2 * MINUTE
-    world.happen("bob", outcome="convert")
-    world.look(world.new_runner())
+    world.record("bob", outcome="convert")
+    world.run_pass(world.new_runner())
     assert (world.state("ann"), world.state("bob")) == ([], [("active", "pause")])
 
 
 def test_events_before_an_erasure_do_not_enrol_the_erased_customer(world: World):
     world.journey(*STEPS)
-    world.happen("ann", "bob", outcome="convert")
+    world.record("ann", "bob", outcome="convert")
     tombstone = {"erased_at_ms": world.now_ms, "receipt_id": "r1"}
     write_tombstones(world.store, "acme", [hash_customer("acme", "ann")], **tombstone)
-    world.look(after_ms=MINUTE)
+    world.run_pass(after_ms=MINUTE)
     assert (world.state("ann"), world.state("bob")) == ([], [("active", "pause")])
     assert [one.customer_id for one in world.sent] == ["bob"]
-    world.happen("ann", outcome="convert")
-    world.look()
+    world.record("ann", outcome="convert")
+    world.run_pass()
     assert world.state("ann") == [("active", "pause")]
 
 
@@ -294,8 +294,8 @@ def test_an_event_right_after_a_journey_was_made_enrols_its_customer(world: Worl
     clicked = {"id": "second", "name": "Second", "definition": {"steps": STEPS[1:2]}}
     made = msgspec.convert({**clicked, "entryCondition": {"outcomes": ["click"]}}, Journey)
     world.configure(("journey", made))
-    world.happen("ann", outcome="click")
-    world.look()
+    world.record("ann", outcome="click")
+    world.run_pass()
     assert world.state("ann") == [("active", "pause")]
 
 
@@ -306,10 +306,10 @@ def test_workers_advancing_the_same_customers_repeat_no_step(world: World):
     ]
     world.journey(*steps, STEPS[3])
     names = [f"c{number}" for number in range(5)]
-    world.happen(*names, outcome="convert")
-    world.look(*(world.new_runner() for _ in range(3)))
+    world.record(*names, outcome="convert")
+    world.run_pass(*(world.new_runner() for _ in range(3)))
     for _ in range(3):
-        world.look(*(world.new_runner() for _ in range(3)))
+        world.run_pass(*(world.new_runner() for _ in range(3)))
     keys: dict[str, Any] = {}
     for sent in world.sent:
         assert keys.setdefault(sent.idempotency_key, sent) == sent
@@ -323,10 +323,10 @@ def test_workers_advancing_the_same_customers_repeat_no_step(world: World):
 
 def test_customers_of_another_worker_are_not_advanced(world: World):
     world.journey(*STEPS)
-    world.happen("ann", outcome="convert")
-    world.look(world.new_runner(is_owned=False))
+    world.record("ann", outcome="convert")
+    world.run_pass(world.new_runner(is_owned=False))
     assert (world.state(), world.sent) == ([("active", "hello")], [])
-    world.look()
+    world.run_pass()
     assert world.state() == [("active", "pause")]
 
 
@@ -342,13 +342,13 @@ def test_entry_conditions_and_branches_read_the_customer_and_the_event(world: Wo
         entryCondition={"outcomes": ["convert"], "offerIds": ["loan"], "expression": 'customer.tier == "gold"'},
         allowsReentry=True,
     )
-    world.happen("ann", "bob", outcome="convert", offer_id="loan", conversion_value=7.0)
-    world.happen("ann", outcome="convert", offer_id="card")
-    world.look()
+    world.record("ann", "bob", outcome="convert", offer_id="loan", conversion_value=7.0)
+    world.record("ann", outcome="convert", offer_id="card")
+    world.run_pass()
     assert (world.state("ann"), world.state("bob")) == ([("completed", "small")], [])
     world.now_ms += MINUTE
-    world.happen("ann", outcome="convert", offer_id="loan", conversion_value=170.0)
-    world.look()
+    world.record("ann", outcome="convert", offer_id="loan", conversion_value=170.0)
+    world.run_pass()
     assert world.state("ann") == [("completed", "big"), ("completed", "small")]
 
 
@@ -356,34 +356,34 @@ def test_a_customer_without_consent_is_not_contacted_and_is_advanced(world: Worl
     refused = ConsentStatement(purpose="email", status=ConsentStatus.REVOKED, stated_at_ms=NOW)
     record_consents(world.store, "acme", Author("tests"), [CustomerStatement("ann", refused)])
     world.journey(*STEPS)
-    world.happen("ann", outcome="convert")
-    world.look()
+    world.record("ann", outcome="convert")
+    world.run_pass()
     assert (world.state(), world.sent) == ([("active", "pause")], [])
 
 
 def test_an_enrolment_keeps_its_version_waits_in_a_pause_and_ends_with_its_journey(world: World):
     world.journey(*STEPS)
-    world.happen("ann", outcome="convert")
-    world.look()
+    world.record("ann", outcome="convert")
+    world.run_pass()
     world.journey({"id": "other", "type": "end"}, status="paused")
-    world.look(after_ms=4 * DAY)
+    world.run_pass(after_ms=4 * DAY)
     assert world.state() == [("active", "pause")]
     world.journey({"id": "other", "type": "end"})
-    world.look()
+    world.run_pass()
     assert world.state() == [("completed", "offer")]
     world.journey(*STEPS)
-    world.happen("dan", outcome="convert")
-    world.look()
+    world.record("dan", outcome="convert")
+    world.run_pass()
     world.journey(*STEPS, status="archived")
-    world.look(after_ms=4 * DAY)
+    world.run_pass(after_ms=4 * DAY)
     assert world.state("dan") == [("exited", "pause")]
 
 
 def test_an_impossible_step_ends_its_enrolment_and_delays_no_other(world: World):
     world.journey(WELCOME[0], STEPS[1])
     world.configure(("creative", Creative(id="cr_hello", name="Hello", offer_id="card", channel_id="gone")))
-    world.happen("ann", outcome="convert")
-    world.look()
+    world.record("ann", outcome="convert")
+    world.run_pass()
     assert (world.state(), world.sent) == ([("failed", "hello")], [])
 
 
@@ -406,19 +406,19 @@ def test_an_unexpected_failure_of_a_step_is_reported_and_the_step_postponed(
 ):
     asked = break_decisions(monkeypatch, "ann")
     world.journey(*STEPS[2:])
-    world.happen("ann", "bob", outcome="convert")
-    world.look()
+    world.record("ann", "bob", outcome="convert")
+    world.run_pass()
     assert (world.state("ann"), world.state("bob")) == ([("active", "choose")], [("completed", "offer")])
     ((stuck,), _) = list_enrolments(world.store, "acme", "jrn", limit=9, customer_id="ann")
     assert "OverflowError" in stuck.reason
     assert stuck.due_at_ms - NOW == MINUTE
-    world.look(after_ms=MINUTE - 1)
+    world.run_pass(after_ms=MINUTE - 1)
     assert asked.count("ann") == 1
-    world.look(after_ms=1)
-    world.look(after_ms=2 * MINUTE - 1)
+    world.run_pass(after_ms=1)
+    world.run_pass(after_ms=2 * MINUTE - 1)
     assert asked.count("ann") == 2
     monkeypatch.undo()
-    world.look(after_ms=1)
+    world.run_pass(after_ms=1)
     assert world.state("ann") == [("completed", "offer")]
     ((done,), _) = list_enrolments(world.store, "acme", "jrn", limit=9, customer_id="ann")
     assert (done.reason, done.setbacks) == ("", 0)
@@ -429,7 +429,7 @@ def test_a_tenant_with_failing_or_many_enrolments_delays_no_other(world: World, 
     monkeypatch.setattr("pipeline.journeys.MAX_DUE", 12)
     crowd = [f"c{number:02}" for number in range(40)]
     world.journey(*STEPS[2:])
-    world.happen(*crowd, outcome="convert")
+    world.record(*crowd, outcome="convert")
     asyncio.run(world.runner.enrol_customers())
     create_tenant(world.store, "small")
     changes = [EntityChange(kind, entity) for kind, entity in SHOP]
@@ -440,7 +440,7 @@ def test_a_tenant_with_failing_or_many_enrolments_delays_no_other(world: World, 
     made = [enrol(compile_journey(journey, 1), f"enr{name}", name, {}, world.now_ms) for name in ("x", "y")]
     append_enrolments(world.store, [TenantEnrolment("small", one) for one in made])
     asked = break_decisions(monkeypatch, *crowd)
-    world.look()
+    world.run_pass()
     assert sorted(asked)[-2:] == ["x", "y"]
     assert len(asked) == 6
     assert [one.status.value for one in list_customer_enrolments(world.store, "small", ["x", "y"])] == ["completed"] * 2
@@ -452,11 +452,11 @@ def test_a_step_is_not_postponed_by_an_outage_of_clickhouse(world: World, monkey
 
     monkeypatch.setattr("rapport.application.journeys.advance.decide_offers", away)
     world.journey(*STEPS[2:])
-    world.happen("ann", "bob", outcome="convert")
+    world.record("ann", "bob", outcome="convert")
     with pytest.raises(TransientStorageError):
-        world.look()
+        world.run_pass()
     monkeypatch.undo()
-    world.look()
+    world.run_pass()
     assert world.state("ann") == world.state("bob") == [("completed", "offer")]
 
 
@@ -469,6 +469,6 @@ def test_customers_with_unreadable_facts_do_not_block_others(world: World, monke
     monkeypatch.setattr("rapport.application.journeys.enrol.load_facts", load)
     world.journey(*STEPS[1:2], entryCondition={"outcomes": ["convert"], "expression": "coalesce(customer.age, 1) == 1"})
     people = ["ann", "bob", "cid", "dan", "eve", "fay"]
-    world.happen(*people, outcome="convert")
-    world.look()
+    world.record(*people, outcome="convert")
+    world.run_pass()
     assert [name for name in people if world.state(name)] == ["ann", "cid", "dan", "fay"]

@@ -27,7 +27,7 @@ QUICK = RestartPolicy(limit=3, first_delay_seconds=0.01)
 
 def test_children_start_in_order_once_the_previous_is_ready_and_stop_in_reverse(tmp_path: Path):
     async def scenario() -> None:
-        async with _stack(tmp_path, toy(tmp_path, "a"), toy(tmp_path, "b"), toy(tmp_path, "c")) as stack:
+        async with _make_stack(tmp_path, toy(tmp_path, "a"), toy(tmp_path, "b"), toy(tmp_path, "c")) as stack:
             assert [stack.pid(name) for name in "abc"] == [read_pid(tmp_path, name) for name in "abc"]
 
     asyncio.run(scenario())
@@ -40,7 +40,7 @@ def test_children_start_in_order_once_the_previous_is_ready_and_stop_in_reverse(
 
 def test_a_dead_child_is_restarted_and_its_own_children_are_killed(tmp_path: Path):
     async def scenario() -> None:
-        async with _stack(tmp_path, toy(tmp_path, "web", "parent", on_death=QUICK)) as stack:
+        async with _make_stack(tmp_path, toy(tmp_path, "web", "parent", on_death=QUICK)) as stack:
             first, grandchild = stack.pid("web"), read_pid(tmp_path, "web", "child")
             assert grandchild is not None
             os.kill(first, signal.SIGKILL)
@@ -59,7 +59,7 @@ def test_a_crash_loop_ends_the_stack_and_shows_the_last_lines(tmp_path: Path):
 
     async def scenario() -> None:
         web = toy(tmp_path, "web", argv=lambda: next(starts), on_death=QUICK)
-        stack = _stack(tmp_path, toy(tmp_path, "a"), web)
+        stack = _make_stack(tmp_path, toy(tmp_path, "a"), web)
         await stack.start()
         os.kill(stack.pid("web"), signal.SIGKILL)
         await stack.run_until_stopped()
@@ -77,7 +77,9 @@ def test_a_crash_loop_ends_the_stack_and_shows_the_last_lines(tmp_path: Path):
 
 def test_the_death_of_a_child_that_cannot_be_restarted_ends_the_stack(tmp_path: Path):
     async def scenario() -> None:
-        stack = _stack(tmp_path, toy(tmp_path, "log", on_death=ShutdownPolicy("it is in memory")), toy(tmp_path, "web"))
+        stack = _make_stack(
+            tmp_path, toy(tmp_path, "log", on_death=ShutdownPolicy("it is in memory")), toy(tmp_path, "web")
+        )
         await stack.start()
         os.kill(stack.pid("log"), signal.SIGKILL)
         await stack.run_until_stopped()
@@ -98,12 +100,12 @@ def test_the_death_of_a_ready_child_during_the_start_ends_the_start(tmp_path: Pa
         toy(tmp_path, "web", is_ready=is_ready_never),
     )
     with pytest.raises(ChildFailedError, match=r"^log was killed by SIGKILL; the stack ends, because it matters"):
-        asyncio.run(_stack(tmp_path, *children).start())
+        asyncio.run(_make_stack(tmp_path, *children).start())
 
 
 def test_a_child_that_dies_before_it_is_ready_fails_the_start_and_stops_the_others(tmp_path: Path):
     with pytest.raises(ChildFailedError) as caught:
-        asyncio.run(_stack(tmp_path, toy(tmp_path, "a"), toy(tmp_path, "b", "crash")).start())
+        asyncio.run(_make_stack(tmp_path, toy(tmp_path, "a"), toy(tmp_path, "b", "crash")).start())
     assert str(caught.value).startswith("b exited with code 3 before it was ready.\nLast lines of ")
     assert str(caught.value).endswith("hello from b")
     assert read_events(tmp_path)[-1] == "stop a"
@@ -111,18 +113,18 @@ def test_a_child_that_dies_before_it_is_ready_fails_the_start_and_stops_the_othe
 
 def test_a_child_that_is_not_ready_in_time_fails_the_start(tmp_path: Path):
     with pytest.raises(ChildFailedError, match=r"^b was not ready after 0\.3 s \(its check says not ready\)"):
-        asyncio.run(_stack(tmp_path, toy(tmp_path, "b", "slow", ready_within_seconds=0.3)).start())
+        asyncio.run(_make_stack(tmp_path, toy(tmp_path, "b", "slow", ready_within_seconds=0.3)).start())
     assert read_events(tmp_path)[-1] in {"start b", "stop b"}
 
 
 def test_a_missing_command_is_named_in_the_error(tmp_path: Path):
     with pytest.raises(ChildFailedError, match="cannot run /no/such/command: No such file or directory"):
-        asyncio.run(_stack(tmp_path, toy(tmp_path, "a", argv=["/no/such/command"])).start())
+        asyncio.run(_make_stack(tmp_path, toy(tmp_path, "a", argv=["/no/such/command"])).start())
 
 
 def test_restart_replaces_the_process_and_counts_as_no_death(tmp_path: Path):
     async def scenario() -> None:
-        async with _stack(tmp_path, toy(tmp_path, "a", on_death=ShutdownPolicy("it matters"))) as stack:
+        async with _make_stack(tmp_path, toy(tmp_path, "a", on_death=ShutdownPolicy("it matters"))) as stack:
             first = stack.pid("a")
             await stack.restart("a")
             assert stack.pid("a") != first
@@ -136,7 +138,7 @@ def test_restart_replaces_the_process_and_counts_as_no_death(tmp_path: Path):
 
 def test_a_child_that_ignores_sigterm_is_killed_after_a_bounded_wait(tmp_path: Path):
     async def scenario() -> int:
-        async with _stack(tmp_path, toy(tmp_path, "a", "deaf", stop_within_seconds=0.2)) as stack:
+        async with _make_stack(tmp_path, toy(tmp_path, "a", "deaf", stop_within_seconds=0.2)) as stack:
             return stack.pid("a")
 
     assert not is_alive(asyncio.run(scenario()))
@@ -152,7 +154,7 @@ def test_a_child_that_hangs_is_restarted(tmp_path: Path):
 
     async def scenario() -> None:
         is_well.set()
-        async with _stack(tmp_path, toy(tmp_path, "a", health=health, is_ready=is_ready, on_death=QUICK)) as stack:
+        async with _make_stack(tmp_path, toy(tmp_path, "a", health=health, is_ready=is_ready, on_death=QUICK)) as stack:
             first = stack.pid("a")
             is_well.clear()
             await until(lambda: _has_new_pid(tmp_path, "a", first), "a runs again")
@@ -168,7 +170,7 @@ def test_a_port_in_use_is_an_error_before_anything_starts(tmp_path: Path):
         port = taken.getsockname()[1]
         child = toy(tmp_path, "api", ports=(PortClaim(port, "api", "--api-port"),))
         with pytest.raises(PortInUseError) as caught:
-            asyncio.run(_stack(tmp_path, toy(tmp_path, "a"), child).start())
+            asyncio.run(_make_stack(tmp_path, toy(tmp_path, "a"), child).start())
     assert str(caught.value) == (
         f"Port {port} is already in use, and api wants it: "
         "stop what listens there, or choose another port with --api-port."
@@ -178,10 +180,10 @@ def test_a_port_in_use_is_an_error_before_anything_starts(tmp_path: Path):
 
 def test_a_second_stack_on_one_data_directory_is_refused_until_the_first_is_gone(tmp_path: Path):
     async def scenario() -> None:
-        async with _stack(tmp_path, toy(tmp_path, "a")):
+        async with _make_stack(tmp_path, toy(tmp_path, "a")):
             with pytest.raises(DataDirInUseError, match=rf"data is in use by another stack \(process {os.getpid()}\)"):
-                await _stack(tmp_path, toy(tmp_path, "b")).start()
-        async with _stack(tmp_path, toy(tmp_path, "b")):
+                await _make_stack(tmp_path, toy(tmp_path, "b")).start()
+        async with _make_stack(tmp_path, toy(tmp_path, "b")):
             pass
 
     asyncio.run(scenario())
@@ -211,7 +213,7 @@ def test_lines_go_to_a_log_file_each_and_with_a_prefix_to_the_terminal(tmp_path:
 @pytest.mark.parametrize("names", [("a", "a"), ("rapport",)])
 def test_names_of_children_differ(tmp_path: Path, names: tuple[str, ...]):
     with pytest.raises(ValueError, match="names of children must differ"):
-        _stack(tmp_path, *(toy(tmp_path, name) for name in names))
+        _make_stack(tmp_path, *(toy(tmp_path, name) for name in names))
 
 
 def test_a_name_that_could_leave_the_log_directory_is_refused(tmp_path: Path):
@@ -219,7 +221,7 @@ def test_a_name_that_could_leave_the_log_directory_is_refused(tmp_path: Path):
         toy(tmp_path, "../a")
 
 
-def _stack(directory: Path, *children: Child) -> Stack:
+def _make_stack(directory: Path, *children: Child) -> Stack:
     return Stack(children, directory / "data", stream=io.StringIO())
 
 
