@@ -75,11 +75,13 @@ def compile_catalogue(
     )
     suppressions = compile_suppressions(_select_kind(entities, "suppression_rule", SuppressionRule), members)
     policy_index = ContactPolicyIndex.build(policies, broken_policies, suppressions)
-    parts = FlowDependencies(offers, rules, policies, broken_policies, RuleIndex(rules), policy_index, suppressions)
+    dependencies = FlowDependencies(
+        offers, rules, policies, broken_policies, RuleIndex(rules), policy_index, suppressions
+    )
     flows = [
         flow for flow in _select_active(_select_kind(entities, "decision_flow", DecisionFlow)) if flow.published_version
     ]
-    programs = _compile_flows([BASE_FLOW, *flows], parts, problems)
+    programs = _compile_flows([BASE_FLOW, *flows], dependencies, problems)
     models = {model.key: model for model in _select_active(_select_kind(entities, "model", Model))}
     metrics = _select_active(_select_kind(entities, "metric", MetricDefinition))
     return Catalogue(
@@ -98,7 +100,7 @@ def compile_catalogue(
         suppressions=suppressions,
         flows={flow.key: flow for flow in flows if flow.key in programs},
         programs=programs,
-        compile=partial(compile_flow, parts=parts),
+        compile=partial(compile_flow, dependencies=dependencies),
         unconditional_suppressions=policy_index.unconditional,
         models=models,
         scorers=_compile_models(models.values(), problems),
@@ -187,11 +189,13 @@ def _check_scopes(entity: ContactPolicy | QualificationRule) -> None:
         raise ConfigError(*faults)
 
 
-def _compile_flows(flows: Iterable[DecisionFlow], parts: FlowDependencies, problems: list[str]) -> dict[str, Program]:
+def _compile_flows(
+    flows: Iterable[DecisionFlow], dependencies: FlowDependencies, problems: list[str]
+) -> dict[str, Program]:
     programs: dict[str, Program] = {}
     for flow in flows:
         try:
-            programs[flow.key] = compile_flow(flow, parts)
+            programs[flow.key] = compile_flow(flow, dependencies)
         except (ConfigError, ConditionError) as error:
             problems.append(f"flow {flow.key} cannot be run: {error}")
     return programs

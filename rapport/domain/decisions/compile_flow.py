@@ -94,7 +94,7 @@ class FlowDependencies:
         return ContactPolicyIndex.build(policies, broken_policies, self.suppressions)
 
 
-def compile_flow(flow: DecisionFlow, parts: FlowDependencies) -> Program:
+def compile_flow(flow: DecisionFlow, dependencies: FlowDependencies) -> Program:
     """Compile the published nodes of a flow.
 
     Raises:
@@ -103,24 +103,24 @@ def compile_flow(flow: DecisionFlow, parts: FlowDependencies) -> Program:
     """
     phases: dict[int, list[FlowStep]] = {NARROW: [], SCORE: [], OUTPUT: []}
     phase = NARROW
-    defaults = {kind: _prepare_default_step(kind, parts) for kind in REQUIRED_NODES if kind not in flow.skip}
+    required = {kind: _prepare_required_step(kind, dependencies) for kind in REQUIRED_NODES if kind not in flow.skip}
     matches = any(node.type in ("match_creatives", "call_flow") for node in list_nodes(flow.published))
     for node in flow.published:
         phase = PHASES.get(node.type, phase)
         if node.type == "rank":
             phases[phase].append(_CHOOSE_CREATIVES)
-        phases[phase].append(_prepare(node, phase, parts))
-        if node.type == "inventory" and not matches and "match_creatives" in defaults:
+        phases[phase].append(_prepare(node, phase, dependencies))
+        if node.type == "inventory" and not matches and "match_creatives" in required:
             # Right after the inventory: later rules and policies may be scoped to creatives and channels.
-            phases[phase].append(defaults["match_creatives"])
+            phases[phase].append(required["match_creatives"])
     if not any(node.type == "rank" for node in flow.published):
-        phases[SCORE] += [_CHOOSE_CREATIVES, _prepare(_RANK, SCORE, parts)]
-    return Program(flow, phases, list(defaults.values()))
+        phases[SCORE] += [_CHOOSE_CREATIVES, _prepare(_RANK, SCORE, dependencies)]
+    return Program(flow, phases, list(required.values()))
 
 
-def run_default_steps(run: Run, program: Program) -> None:
-    """Run the default steps that this run has not executed: leaving a node out of a flow must not disable its rules."""
-    run_steps(run, [step for step in program.default_steps if step.node.type not in run.counts_by_type])
+def run_required_steps(run: Run, program: Program) -> None:
+    """Run the required steps that this run has not executed: leaving a node out of a flow must not disable rules."""
+    run_steps(run, [step for step in program.required_steps if step.node.type not in run.counts_by_type])
 
 
 def run_steps(run: Run, steps: Iterable[FlowStep]) -> None:
@@ -138,32 +138,32 @@ _CHOOSE_CREATIVES: Final = FlowStep(Node(id="choose_creatives", type="choose_cre
 _RANK: Final = Node(id="rank", type="rank", config={"method": "top_score", "maxCandidates": MAX_CANDIDATES})
 
 
-def _prepare_default_step(kind: str, parts: FlowDependencies) -> FlowStep:
-    """Compile a default step with the default config; without any creatives ``match_creatives`` does nothing."""
-    step = _prepare(Node(id=f"implied-{kind}", type=kind), NARROW, parts)
+def _prepare_required_step(kind: str, dependencies: FlowDependencies) -> FlowStep:
+    """Compile a required step with the default config; without any creatives ``match_creatives`` does nothing."""
+    step = _prepare(Node(id=f"implied-{kind}", type=kind), NARROW, dependencies)
     if kind != "match_creatives":
         return step
     return replace(step, act=lambda run: step.act(run) if run.catalogue.creatives else None)
 
 
-def _prepare(node: Node, phase: int, parts: FlowDependencies) -> FlowStep:
+def _prepare(node: Node, phase: int, dependencies: FlowDependencies) -> FlowStep:
     if node.type not in CONFIGS:
         raise ConfigError(("type", f"{node.type!r} of node {node.id} is not known"))
     try:
         config = read_config(node.config, CONFIGS[node.type])
-        return FlowStep(node, _FACTORIES[node.type](config, phase, parts), getattr(config, "method", ""))
+        return FlowStep(node, _FACTORIES[node.type](config, phase, dependencies), getattr(config, "method", ""))
     except ConfigError as error:
         raise ConfigError(*((f"{node.id}.{field}", fault) for field, fault in error.faults)) from error
 
 
-def _prepare_conditional(config: ConditionalConfig, phase: int, parts: FlowDependencies) -> NodeAction:
+def _prepare_conditional(config: ConditionalConfig, phase: int, dependencies: FlowDependencies) -> NodeAction:
     holds = compile_conditions(config.conditions, config.combinator)
-    then = [_prepare(node, phase, parts) for node in config.then]
-    otherwise = [_prepare(node, phase, parts) for node in config.otherwise]
+    then = [_prepare(node, phase, dependencies) for node in config.then]
+    otherwise = [_prepare(node, phase, dependencies) for node in config.otherwise]
     return lambda run: run_steps(run, then if holds(run.context.lookup) else otherwise)
 
 
-def _prepare_call(config: CallConfig, phase: int, _parts: FlowDependencies) -> NodeAction:
+def _prepare_call(config: CallConfig, phase: int, _dependencies: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         program = run.catalogue.programs.get(config.flow_key)
         if program is None or run.depth >= MAX_DEPTH:
@@ -185,7 +185,7 @@ def _block_all(run: Run, key: str, phase: int, why: str) -> None:
         run.apply_check("call_flow", lambda _candidate: (run.node, "", verdict))
 
 
-def _prepare_score(config: ScoreConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
+def _prepare_score(config: ScoreConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         if run.is_fallback:
             for candidate in run.candidates:
@@ -198,12 +198,15 @@ def _prepare_score(config: ScoreConfig, _phase: int, _parts: FlowDependencies) -
     return act
 
 
-def _prepare_optimize(config: OptimizeConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
+def _prepare_optimize(config: OptimizeConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:
     return lambda run: None if run.is_fallback else optimize_candidates(run, config)
 
 
-def _prepare_rank(config: RankConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
-    """Rank all candidates; the output phase applies the maximum, when it is known which ones can be shown."""
+def _prepare_rank(config: RankConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:
+    """Return an action that ranks all candidates.
+
+    The output phase applies the maximum, because only then it is known which candidates can be shown.
+    """
     everything = msgspec.structs.replace(config, max_candidates=_EVERYTHING)
     fallback = msgspec.structs.replace(everything, method="top_score")
 
@@ -216,14 +219,14 @@ def _prepare_rank(config: RankConfig, _phase: int, _parts: FlowDependencies) -> 
     return act
 
 
-def _prepare_group(config: GroupConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
+def _prepare_group(config: GroupConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         run.allocation = config.method
 
     return act
 
 
-def _prepare_compute(config: ComputeConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
+def _prepare_compute(config: ComputeConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:
     try:
         formulas = [(field.name, compile_formula(field.formula)) for field in config.fields]
     except FormulaError as error:
@@ -238,7 +241,7 @@ def _prepare_compute(config: ComputeConfig, _phase: int, _parts: FlowDependencie
     return act
 
 
-def _prepare_set(config: SetConfig, _phase: int, _parts: FlowDependencies) -> NodeAction:
+def _prepare_set(config: SetConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:
     def act(run: Run) -> None:
         for candidate in run.candidates:
             candidate.properties.update(config.properties)
@@ -251,12 +254,12 @@ def _do_nothing(_run: Run) -> None:
 
 
 _FACTORIES: Final[Mapping[str, Callable[[Any, int, FlowDependencies], NodeAction]]] = {
-    "inventory": lambda config, _phase, parts: prepare_inventory(config, parts.offers),
-    "match_creatives": lambda config, _phase, _parts: prepare_match(config),
-    "enrich": lambda _config, _phase, _parts: _do_nothing,
-    "qualify": lambda config, _phase, parts: prepare_qualify(parts.select_rules(config)),
-    "contact_policy": lambda config, _phase, parts: prepare_policies(parts.select_policies(config)),
-    "filter": lambda config, _phase, _parts: prepare_filter(config),
+    "inventory": lambda config, _phase, dependencies: prepare_inventory(config, dependencies.offers),
+    "match_creatives": lambda config, _phase, _dependencies: prepare_match(config),
+    "enrich": lambda _config, _phase, _dependencies: _do_nothing,
+    "qualify": lambda config, _phase, dependencies: prepare_qualify(dependencies.select_rules(config)),
+    "contact_policy": lambda config, _phase, dependencies: prepare_policies(dependencies.select_policies(config)),
+    "filter": lambda config, _phase, _dependencies: prepare_filter(config),
     "conditional": _prepare_conditional,
     "call_flow": _prepare_call,
     "score": _prepare_score,
@@ -265,6 +268,6 @@ _FACTORIES: Final[Mapping[str, Callable[[Any, int, FlowDependencies], NodeAction
     "group": _prepare_group,
     "compute": _prepare_compute,
     "set_properties": _prepare_set,
-    "response": lambda _config, _phase, _parts: _do_nothing,
-    "extension_point": lambda config, _phase, _parts: prepare_extension(config),
+    "response": lambda _config, _phase, _dependencies: _do_nothing,
+    "extension_point": lambda config, _phase, _dependencies: prepare_extension(config),
 }

@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
-from rapport.domain.decisions.compile_flow import run_default_steps, run_steps
+from rapport.domain.decisions.compile_flow import run_required_steps, run_steps
 from rapport.domain.decisions.decision import Decision, DecisionItem, ExperimentRecord, Funnel, PlacementResult
 from rapport.domain.decisions.flow.eligibility_nodes import apply_suppressions, require_consent
 from rapport.domain.decisions.node_types import NARROW, SCORE
@@ -198,7 +198,7 @@ def _make_slot(
 def _run_first_phases(slot: PlacementSlot, program: Program) -> None:
     slot.run.recorder.placement_id = slot.placement_id
     run_steps(slot.run, program.phases[NARROW])
-    run_default_steps(slot.run, program)
+    run_required_steps(slot.run, program)
     require_consent(slot.run)
     apply_suppressions(slot.run)
     run_steps(slot.run, program.phases[SCORE])

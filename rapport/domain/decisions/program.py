@@ -30,10 +30,10 @@ class Program:
 
     Attributes:
         phases: Steps by phase.
-        default_steps: Steps of the eligibility nodes that the flow does not skip; a run that has not executed one of
+        required_steps: Steps of the required nodes that the flow does not skip; a run that has not executed one of
             them by the end of the first phase executes it then.
     """
 
     flow: DecisionFlow
     phases: Mapping[int, Sequence[FlowStep]]
-    default_steps: Sequence[FlowStep] = ()
+    required_steps: Sequence[FlowStep] = ()
