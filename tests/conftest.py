@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("rapport", deadline=None)  # a busy machine breaks no law
+settings.load_profile("rapport")
 
 pytest_plugins = [
     "tests.fixtures.api",
