@@ -258,7 +258,7 @@ EDGES: Final = (
     *(1e17, -1.5e300, 2**64, 10**30, 10**400, -(10**400)),
     *("9007199254740993", "9" * 400, "1e999", "-1e999", "nan", "inf", "-Infinity"),
 )
-"""What was stored before numbers had a limit, and texts that look like such numbers."""
+"""Numbers stored before their size had a limit, and texts that look like such numbers."""
 
 
 def test_stored_numbers_of_any_size_compare_in_segments_as_in_rules(store: Store):
