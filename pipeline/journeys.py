@@ -140,7 +140,7 @@ class JourneyRunner:
         due = await asyncio.to_thread(
             find_due, self.store, self.known.tenants.keys(), self.known.paused, now_ms, MAX_DUE
         )
-        mine = [key for key in due if self.is_owned(key[0], key[1])][:MAX_ADVANCED]  # tenants take turns in it
+        mine = [key for key in due if self.is_owned(key[0], key[1])][:MAX_ADVANCED]  # tenants alternate in `due`
         if mine:
             states = await asyncio.to_thread(load_enrolments, self.store, mine)
             states = await asyncio.to_thread(end_duplicate_enrolments, self.store, self.known, states, now_ms)

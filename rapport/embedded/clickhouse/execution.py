@@ -59,10 +59,10 @@ class Execution:
         self._running: Stream | None = None
         self._spool: Spool | None = None
         self._undo: list[Callable[[], object]] = []
-        # whether the handle serves this request, and whether it is to be killed: then it must serve no other
+        # guards `_handle` and `_is_killed`: a handle whose query was killed must serve no other request
         self._kill_lock = threading.Lock()
         self._is_killed = False
-        # a request that is cancelled while a call runs closes from another thread: it must wait for the call
+        # a cancelled request closes from another thread while a call runs: closing must wait for the call
         self._lock = threading.Lock()
 
     @property
@@ -159,7 +159,7 @@ class Execution:
         try:
             while self._undo:
                 self._undo.pop()()
-        except EngineError:  # say, the session's database is gone: rather no session than a strange one
+        except EngineError:  # the session's database may be gone: a new handle rather than one in an unknown state
             handle.close()
             session.handle = None
 

@@ -94,7 +94,7 @@ class Handlers:
             return make_error_response(error, self._engine.version, query_id)
         except (ConnectionError, web.RequestPayloadError) as error:
             log.warning("query %s was given up by its client: %s", query_id or "-", _join_lines(repr(error)))
-            return web.Response(status=400)  # nobody reads it
+            return web.Response(status=400)  # the client has disconnected
         except Exception as error:  # noqa: BLE001 - a fault of this server must reach the client as one
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error("query %s met a fault at %s:%s: %r", query_id or "-", place.filename, place.lineno, error)  # noqa: TRY400 - one line

@@ -65,7 +65,7 @@ class Guard:
 
     def _tell(self, order: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            with suppress(BrokenPipeError):  # somebody killed the guard: the kernel still looks after the children
+            with suppress(BrokenPipeError):  # the guard was killed: the kernel still kills the children
                 self._process.stdin.write(order.encode())
 
 

@@ -40,7 +40,7 @@ class Terminal:
         try:
             self._stream.write(f"{self._prefixes[name]} {text}\n")
             self._stream.flush()
-        except (OSError, ValueError):  # closed, or a pipe nobody reads: the log files go on
+        except (OSError, ValueError):  # closed, or a pipe without a reader: the log files remain
             self._quiet = True
 
 
