@@ -63,7 +63,7 @@ class ApiKeyController(Controller):
     async def create_key(
         self, request: Request[Principal, Any, Any], api_keys: Injected[ApiKeyService], data: RequestBody[NewKey]
     ) -> CreatedKey:
-        """The answer holds the key. It is not kept: what is lost is made anew.
+        """Make a key; the answer holds it. It is not stored: a key that is lost is replaced by a new one.
 
         No key makes one that may do more than itself: with scopes of its own or an end, the new one needs them too.
         """
@@ -89,7 +89,7 @@ class ApiKeyController(Controller):
         key_id: Annotated[str, QueryParameter(name="id", description="The key's `id`, as listed.")],
         reason: FromQuery[str] = "",
     ) -> None:
-        """It is refused within 15 seconds, by every process."""
+        """Revoke a key. Every process refuses it within 15 seconds."""
         now_ms = time.time_ns() // 1_000_000
         if not await api_keys.revoke(request.user, key_id, now_ms, reason):
             raise ApiError(404, f"There is no key {key_id!r}.")

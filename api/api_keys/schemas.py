@@ -14,7 +14,7 @@ WARNING: Final = "Store this key now: it is not kept and cannot be shown again."
 
 
 class NewKey(Body, frozen=True):
-    """What a key is to be.
+    """Key to be made.
 
     Attributes:
         name: For people; ``key-`` and the time if not given.

@@ -92,7 +92,7 @@ class AuditController(Controller):
         page: Annotated[int, QueryParameter(description="From 1; a cursor is stable, pages are not.", ge=1)] = 1,
         cursor: Annotated[str | None, text_parameter("cursor", "`nextCursor` of the page before.")] = None,
     ) -> AuditPage:
-        """A change that was answered before this request is in it."""
+        """List entries; a change that was answered before this request is among them."""
         faults: list[Fault] = []
         wanted = AuditFilter(
             entity_type=entity_type or "",

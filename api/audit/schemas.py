@@ -12,7 +12,7 @@ from rapport.domain.audit import Reason
 
 
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True, rename={"before": "from", "after": "to"}):
-    """What became of one field; null where it was not given, or is not any more."""
+    """Change of one field; null where it was not given before, or is not any more."""
 
     before: Any = None
     after: Any = None

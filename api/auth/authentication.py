@@ -1,4 +1,4 @@
-"""Lets requests in that come with a key, and says whose they are."""
+"""Authentication by API key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Authentication(ASGIMiddleware):
         self._trusted_tenant = settings.trusted_tenant
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Let one request in, or not.
+        """Authenticate one request.
 
         Raises:
             ApiError: 401 without a valid key, 403 where ``X-Tenant-Id`` names another tenant than the key's.
@@ -63,7 +63,7 @@ class Authentication(ASGIMiddleware):
         )
 
     def _trust(self, request: ASGIConnection[Any, Any, Any, Any], named: str) -> Principal:
-        """The development switch: whoever is on this machine may name the one trusted tenant."""
+        """Accept the trusted tenant's name from clients on this machine (the development switch)."""
         is_near = request.client is not None and is_loopback(request.client.host)
         if self._trusted_tenant and named == self._trusted_tenant and is_near and _is_named_local(request):
             return Principal(tenant_id=named, role=Role.ADMIN)
@@ -72,7 +72,7 @@ class Authentication(ASGIMiddleware):
 
 
 def key_of(x_api_key: str, authorization: str, *in_query: str) -> str:
-    """The key a request comes with; empty if there is none.
+    """Return the key of a request; empty if there is none.
 
     Raises:
         ApiError: 401; it comes with different ones.

@@ -1,4 +1,4 @@
-"""Recognises keys. What was looked up is trusted for some seconds, so a revocation takes effect within them."""
+"""Cache of API keys. A key that was looked up is valid for some seconds, so a revocation takes effect within them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Keyring:
         self._uses: dict[str, int] = {}
 
     async def recognise(self, key: str) -> ApiKey | None:
-        """The stored key, if it may be used now.
+        """Return the stored key, if it may be used now.
 
         Raises:
             StorageError: The database has to be asked and does not answer.

@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Tenant, role and scopes of a request, and guards that check them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def author_of(principal: Principal) -> Author:
 
 
 def requires(role: Role) -> Guard:
-    """A guard that lets a role and those above it in, and keys with scopes only where theirs is asked for.
+    """Make a guard that allows a role and those above it, and keys with scopes only on routes of these scopes.
 
     The scope of a route is what its ``opt`` says under ``scope``.
     """

@@ -1,4 +1,4 @@
-"""How often a tenant may ask: a sliding window of a minute over all its keys, and narrower ones for single routes."""
+"""Rate limits of tenants: a sliding window of a minute over all keys, and narrower ones for single routes."""
 
 from __future__ import annotations
 

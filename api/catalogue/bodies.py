@@ -66,12 +66,12 @@ class EntityBody(JsonBody[Given]):
 
 
 def documented_as(shape: type[Any]) -> type[EntityBody]:
-    """A body that is documented as some type."""
+    """Make a body that is documented as some type."""
     return type(f"{shape.__name__}Dto", (EntityBody,), {"DOCUMENTED": shape})
 
 
 def renewed(kind: str, fields: Fields) -> Fields:
-    """Fields by their newest names and in their newest form, without those that only answers have."""
+    """Bring fields to their newest names and form, without those that only answers have."""
     fields = dict(fields)
     for old, new in {"rowVersion": "version", **_OLD_NAMES.get(kind, {})}.items():
         if old in fields:
@@ -96,7 +96,7 @@ def merged(target: Fields, patch: Fields) -> Fields:
 
 
 def entity_of(kind: str, fields: Fields) -> Entity:
-    """The entity that fields describe. Those that bodies may not have were kept of what is stored.
+    """Build the entity that fields describe; fields that bodies may not have come from the stored version.
 
     Raises:
         ApiError: 400 with every field that is missing, unknown or wrong.
@@ -109,7 +109,7 @@ def entity_of(kind: str, fields: Fields) -> Entity:
 
 
 def expected_version(if_match: str | None, fields: Fields) -> int | None:
-    """The version that a client believes to be the newest; None if it does not say.
+    """Return the version that a client believes to be the newest; None if it does not say.
 
     Raises:
         ApiError: 400; what it says is no version, or it says two.
@@ -128,7 +128,7 @@ def expected_version(if_match: str | None, fields: Fields) -> int | None:
 
 
 def slug_of(name: str) -> str:
-    """A key made of a name."""
+    """Make a key of a name."""
     words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in name.lower()).split()
     return "-".join(words)[:100] or "unnamed"
 
@@ -187,7 +187,7 @@ def _reform_schema(fields: Fields) -> None:
 
 
 def _with_type(one: Fields) -> Fields:
-    """A field of a schema by the documented product's names: types of columns, whether null is allowed."""
+    """Rename members of a schema field that the documented product names otherwise: column types, nullability."""
     one = {name: value for name, value in one.items() if name not in ("id", "schemaId", "ordinal")}
     if isinstance(data_type := one.get("dataType"), str):
         one["dataType"] = _DATA_TYPES.get(data_type.lower(), data_type)

@@ -143,7 +143,7 @@ def delete(store: Store, principal: Principal, kind: str, entity_id: str, expect
 def find(
     catalogue: StoredCatalogue, kind: str, entity_id: str, expected: int | None = None, *, or_deleted: bool = False
 ) -> EntityVersion:
-    """An entity that exists, or did, where that is enough.
+    """Return an entity that exists, or that did where that is enough.
 
     Raises:
         ApiError: 404, or 409 if its version is not the expected one.
@@ -162,7 +162,7 @@ def find(
 
 
 def readable(record: EntityVersion) -> Entity:
-    """The entity of a record.
+    """Return the entity of a record.
 
     Raises:
         ApiError: 409; this release cannot read what is stored.
@@ -173,12 +173,12 @@ def readable(record: EntityVersion) -> Entity:
 
 
 def etag_of(record: EntityVersion) -> str:
-    """The version as an ETag."""
+    """Return the version as an ETag."""
     return f'"{record.version}"'
 
 
 def _checked(principal: Principal, before: StoredCatalogue, kind: str, entity: Entity) -> Sequence[EntityChange]:
-    """The change that puts an entity in, if it may be as it is; nothing if it is so already."""
+    """Check an entity and return the change that stores it; nothing if it is stored so already."""
     known = before.find(kind, entity.id)
     if known is not None and known.entity is not None and is_same(known.entity, entity):
         return ()
@@ -209,7 +209,7 @@ def _require_right_to_skip(principal: Principal, flow: DecisionFlow, known: Enti
 
 
 def _faults_of_mandate(offer: Offer, *, has_begun: bool) -> list[Fault]:
-    """An offer goes before all others only for a reason and for a time."""
+    """Check that a mandatory offer, which goes before all others, has a reason and an end."""
     faults = []
     if not offer.mandatory_reason:
         faults.append(Fault(field="mandatoryReason", message="is required of a mandatory offer"))
@@ -224,7 +224,7 @@ def _faults_of_mandate(offer: Offer, *, has_begun: bool) -> list[Fault]:
 
 
 def _kept(entity: Entity) -> Fields:
-    """What replacing an entity does not change: its key, unless another is given, and what is published."""
+    """Return the fields that replacing an entity keeps: its key, unless another is given, and its publication."""
     kept: Fields = {"key": key} if (key := getattr(entity, "key", "")) else {}
     if isinstance(entity, DecisionFlow):
         fields = to_sparse_fields(entity)

@@ -38,7 +38,7 @@ def _text(name: str, description: str) -> QueryParameter:
 
 
 def controller_of(resource: Resource) -> type[Controller]:
-    """The routes of one kind."""
+    """Make the routes of one kind."""
     kind = resource.kind
     view, body, patched = view_shape(kind), body_shape(kind), patch_shape(kind)
     name, one = KINDS[kind].__name__, resource.one
@@ -76,7 +76,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             *,
             include_deleted: _IncludeDeleted = False,
         ) -> Response[Any]:
-            """Filters are combined: what is listed fulfils all of them."""
+            """List entities that match all filters."""
             wanted = Wanted(
                 status=_status(status),
                 search=q or "",
@@ -178,7 +178,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             entity_id: FromPath[str],
             data: RequestBody[Given],
         ) -> Response[Any]:
-            """A JSON merge patch: null takes a field back to its default. 409 as with PUT."""
+            """Apply a JSON merge patch: null takes a field back to its default. 409 as with PUT."""
             expected = _expected(request, data.fields)
             record = await catalogue.patch(request.user, kind, entity_id, data.fields, expected)
             return await _answer(catalogue, resource, request, record)
@@ -193,7 +193,7 @@ def controller_of(resource: Resource) -> type[Controller]:
         async def delete(
             self, request: _Asking, catalogue: Injected[CatalogueService], entity_id: FromPath[str]
         ) -> None:
-            """It takes no part any more; its versions stay. With an offer its creatives are deleted."""
+            """Delete an entity; its versions stay. With an offer its creatives are deleted."""
             expected = _expected(request, {})
             await catalogue.delete(request.user, kind, entity_id, expected)
 

@@ -1,4 +1,4 @@
-"""What lists of each kind can be filtered by, beyond status and name."""
+"""Filters of the lists of each kind, beyond status and name."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class FlowController(Controller):
     async def ensure_base(
         self, request: Request[Principal, Any, Any], database: Injected[Database]
     ) -> Response[BaseFlow]:
-        """A tenant without flows decides by the base flow anyway; this makes one that can be changed."""
+        """Make a base flow that can be changed; a tenant without flows decides by the built-in one anyway."""
         flow_id, created = await database.call(ensure_base, request.user)
         return Response(BaseFlow(flow_id=flow_id, created=created), status_code=201 if created else 200)
 
@@ -137,7 +137,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[En
 
 
 def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:
-    """The id of the base flow, and whether it had to be made."""
+    """Return the id of the base flow, and whether it had to be made."""
     made = f"flow_{secrets.token_hex(8)}"
 
     def decide(before: StoredCatalogue) -> Sequence[EntityChange]:

@@ -1,4 +1,4 @@
-"""``/api/v1/catalog/lint``: what the catalogue says that is probably not meant."""
+"""``/api/v1/catalog/lint``: warnings about a catalogue."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EXAMPLE: Final[Mapping[str, object]] = {
 
 
 class LintReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is worth a second look.
+    """Warnings about a catalogue.
 
     Attributes:
         stamp: Of the version of the catalogue that was looked at.

@@ -1,4 +1,4 @@
-"""What is configured about customers, as resources."""
+"""Configuration about customers as resources: schemas, segments and journeys."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from rapport.storage.client import Store
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What answers say of entities that is no part of the catalogue.
+    """Members of answers that are no part of the catalogue.
 
     Attributes:
         load: From tenant and ids to the fields of every one of these entities.

@@ -74,7 +74,7 @@ _REQUIRED: Final[Mapping[tuple[str, str], Any]] = {("channel", "channel_type"): 
 
 
 class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a page stands.
+    """Position of a page in a list of entities.
 
     Attributes:
         total: Of all pages together, for the same filters.
@@ -91,7 +91,7 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @cache
 def body_shape(kind: str) -> type[Body]:
-    """What a body that creates or replaces an entity of a kind may hold."""
+    """Make the type of bodies that create or replace an entity of a kind."""
     entity = KINDS[kind]
     fields: list[Any] = []
     for field in msgspec.structs.fields(entity):
@@ -124,7 +124,7 @@ def body_shape(kind: str) -> type[Body]:
 
 @cache
 def patch_shape(kind: str) -> type[msgspec.Struct]:
-    """What a body that changes some fields of an entity may hold; null takes a field back to its default."""
+    """Make the type of bodies that change some fields of an entity; null takes a field back to its default."""
     entity = KINDS[kind]
     fields: list[Any] = [
         (field.name, field.type | None | msgspec.UnsetType, msgspec.UNSET)
@@ -145,7 +145,7 @@ def patch_shape(kind: str) -> type[msgspec.Struct]:
 
 @cache
 def view_shape(kind: str) -> type[msgspec.Struct]:
-    """What an answer says of an entity of a kind."""
+    """Make the type of answers about an entity of a kind."""
     entity = KINDS[kind]
     fields = [(field.name, field.type) for field in msgspec.structs.fields(entity)]
     return msgspec.defstruct(
@@ -161,7 +161,7 @@ def view_shape(kind: str) -> type[msgspec.Struct]:
 
 @cache
 def page_shape(kind: str) -> type[msgspec.Struct]:
-    """A page of entities of a kind."""
+    """Make the type of a page of entities of a kind."""
     return msgspec.defstruct(
         f"{KINDS[kind].__name__}Page",
         [("data", Sequence[view_shape(kind)]), ("pagination", Pagination)],  # type: ignore[misc]  # made just now
@@ -172,7 +172,7 @@ def page_shape(kind: str) -> type[msgspec.Struct]:
 
 
 def view_of(tenant_id: str, record: EntityVersion) -> dict[str, Any]:
-    """What an answer says of an entity: all its fields, and what belongs to the version."""
+    """Write an entity as answers show it: all its fields, and the members of its version."""
     view: dict[str, Any] = to_full_fields(record.entity)
     view |= {
         "tenantId": tenant_id,
@@ -190,7 +190,7 @@ def view_of(tenant_id: str, record: EntityVersion) -> dict[str, Any]:
 
 
 def publications(history: Sequence[EntityVersion]) -> Sequence[Publication]:
-    """When a flow was published, of its versions, the newest first."""
+    """List the publications of a flow by its versions, the newest first."""
     found: dict[int, Publication] = {}
     for record in history:  # the oldest version with a publication is the one that made it
         number = getattr(record.entity, "published_version", 0)

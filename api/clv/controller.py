@@ -39,7 +39,7 @@ _RUN: Final[Mapping[str, object]] = {
 
 
 class ClvController(Controller):
-    """What customers are worth, compared with all customers of the tenant."""
+    """Lifetime values of customers, compared with all customers of the tenant."""
 
     tags = ["Customers"]
     guards = [requires(Role.VIEWER)]
@@ -56,7 +56,7 @@ class ClvController(Controller):
         customer_values: Injected[CustomerValues],
         customer_id: FromPath[str],
     ) -> ClvView:
-        """The value that is kept; where there is none or it is too old, it is worked out. `computedAt` says which."""
+        """Read the stored value; where there is none or it is too old, it is computed. `computedAt` says when."""
         return await customer_values.of(request.user.tenant_id, customer_id)
 
     @post(
@@ -72,7 +72,7 @@ class ClvController(Controller):
         customer_values: Injected[CustomerValues],
         customer_id: FromPath[str],
     ) -> ClvView:
-        """With the values of all others, on which it depends."""
+        """Compute the value anew, with the values of all others, on which it depends."""
         return await customer_values.renew(request.user.tenant_id, customer_id)
 
     @post(
@@ -83,7 +83,7 @@ class ClvController(Controller):
         responses=answers(200, ClvRun, _RUN, 409),
     )
     async def compute(self, request: Request[Principal, Any, Any], customer_values: Injected[CustomerValues]) -> ClvRun:
-        """Of those who were ever contacted."""
+        """Compute the values of all customers who were ever contacted."""
         started = time.perf_counter()
         computed = await customer_values.compute(request.user.tenant_id)
         return ClvRun(

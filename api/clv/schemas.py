@@ -13,7 +13,7 @@ Source = Literal["cached", "computed"]
 
 
 class ClvView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a customer is worth.
+    """Lifetime value of a customer.
 
     Attributes:
         clv_score: From 0 to 100.
@@ -39,7 +39,7 @@ class ClvView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SegmentSizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How many customers are in each segment."""
+    """Number of customers in each segment."""
 
     high: int
     medium: int
@@ -48,7 +48,7 @@ class SegmentSizes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClvRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What working out the values of all customers came to."""
+    """Result of computing the values of all customers."""
 
     customers_processed: int
     segments: SegmentSizes

@@ -1,4 +1,4 @@
-"""Keeps the values of tenants' customers: a value depends on all customers of the tenant, so they are made together."""
+"""Lifetime values of customers. A value depends on all customers of the tenant, so they are computed together."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CustomerValues:
         self._computing: dict[str, asyncio.Task[Computed]] = {}
 
     async def of(self, tenant_id: str, customer_id: str) -> ClvView:
-        """A customer's value: the one kept, or a new one if it is too old or there is none.
+        """Return a customer's value: the stored one, or a new one if it is too old or there is none.
 
         A customer who was never contacted is worth nothing, and needs no computation to say so.
 
@@ -73,7 +73,7 @@ class CustomerValues:
         return is_of_person and self._clock() - kept.computed_at_ms <= self._max_age_ms
 
     async def renew(self, tenant_id: str, customer_id: str) -> ClvView:
-        """A customer's value as of now, whatever is kept.
+        """Compute a customer's value as of now, whatever is stored.
 
         Raises:
             StorageError: ClickHouse does not answer.

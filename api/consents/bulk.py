@@ -124,7 +124,7 @@ class ConsentsController(Controller):
             bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any statement.")
         ] = False,
     ) -> Response[ImportedView]:
-        """A JSON array, one JSON object a line (`application/x-ndjson`), or a table (`text/csv`); 10,000 rows, 10 MB.
+        """Import an array, one JSON object a line (`application/x-ndjson`), or a `text/csv` table; 10,000 rows, 10 MB.
 
         Of all statements about a purpose the latest counts, by `statedAt`: the order in which they are imported does
         not matter, and importing them again changes nothing.

@@ -37,7 +37,7 @@ class ConsentController(Controller):
     async def get_consents(
         self, request: _Asking, consents: Injected[ConsentService], customer_id: FromPath[str]
     ) -> ConsentsView:
-        """Also of a customer of whom nothing is known."""
+        """Get the consents of a customer, also of one who is not known."""
         return await consents.load(request.user.tenant_id, customer_id)
 
     @get(
@@ -48,7 +48,7 @@ class ConsentController(Controller):
     async def list_statements(
         self, request: _Asking, consents: Injected[ConsentService], customer_id: FromPath[str]
     ) -> StatementsView:
-        """The latest first; a thousand of them."""
+        """List statements, the latest first; a thousand of them."""
         found = await consents.load_statements(request.user.tenant_id, customer_id)
         return StatementsView(customer_id=customer_id, statements=[statement_view(one) for one in found])
 
@@ -66,6 +66,6 @@ class ConsentController(Controller):
         customer_id: FromPath[str],
         data: RequestBody[ConsentsBody],
     ) -> ConsentsView:
-        """Purposes that are not named stay. Of two statements about one the later counts, by `statedAt`."""
+        """Record statements; purposes that are not named stay. The later of two about one counts, by `statedAt`."""
         await consents.record(request.user, customer_id, data.consents)
         return await consents.load(request.user.tenant_id, customer_id)

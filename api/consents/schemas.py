@@ -27,7 +27,7 @@ CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class StatementBody(Body, frozen=True, kw_only=True):
-    """What a customer says to one purpose.
+    """Statement of a customer about one purpose.
 
     Attributes:
         stated_at: Since when; now if not given.
@@ -42,7 +42,7 @@ class StatementBody(Body, frozen=True, kw_only=True):
 
 
 class RowBody(StatementBody, frozen=True, kw_only=True):
-    """What one of many customers says.
+    """Statement of one of many customers.
 
     Attributes:
         customer_id: Who.
@@ -54,13 +54,13 @@ class RowBody(StatementBody, frozen=True, kw_only=True):
 
 
 class ConsentsBody(Body, frozen=True, kw_only=True):
-    """What a customer says; purposes that are not named stay as they are."""
+    """Statements of a customer; purposes that are not named stay as they are."""
 
     consents: Annotated[Sequence[StatementBody], msgspec.Meta(min_length=1, max_length=MAX_STATEMENTS)]
 
 
 class ConsentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a customer says to one purpose now.
+    """Statement of a customer about one purpose that counts now.
 
     Attributes:
         stated_at: Since when.
@@ -111,7 +111,7 @@ class StatementsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ImportedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of the statements of a request.
+    """Result of importing statements.
 
     Attributes:
         recorded: Statements.
@@ -159,7 +159,7 @@ IMPORTED_EXAMPLE: Final[Mapping[str, object]] = {
 
 
 def view_of(consent: Consent) -> ConsentView:
-    """A consent as the API shows it."""
+    """Write a consent as the API shows it."""
     return ConsentView(
         purpose=consent.purpose,
         status=consent.status,
@@ -171,7 +171,7 @@ def view_of(consent: Consent) -> ConsentView:
 
 
 def statement_view(one: RecordedStatement) -> StatementView:
-    """A statement as the API shows it."""
+    """Write a statement as the API shows it."""
     return StatementView(
         purpose=one.purpose,
         status=one.status,

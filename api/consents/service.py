@@ -84,7 +84,7 @@ class ConsentService:
 def statement_of(
     given: StatementBody, source: ConsentSource, now_ms: int, path: str, faults: list[Fault], index: int | None = None
 ) -> ConsentStatement | None:
-    """A statement of what was sent, or None and what is wrong with it among the faults.
+    """Read a statement; None for a faulty one, whose faults are added to the list.
 
     Args:
         given: What was sent.
@@ -112,7 +112,7 @@ def statement_of(
 
 
 def _after(statement: ConsentStatement, latest_ms: int) -> ConsentStatement:
-    """The statement, later than any before it."""
+    """Return the statement, later than any before it."""
     return ConsentStatement(
         purpose=statement.purpose,
         status=statement.status,

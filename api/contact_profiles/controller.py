@@ -72,7 +72,7 @@ def _text(name: str, description: str) -> QueryParameter:
 
 
 class ContactProfileController(Controller):
-    """What is kept of a person, and what that person lets be done."""
+    """Contact profiles: a person's fields, contact ids and objections."""
 
     path = "/profiles"
     tags = ["Contact profiles"]
@@ -94,7 +94,7 @@ class ContactProfileController(Controller):
         contact_profiles: Injected[ContactProfiles],
         data: RequestBody[NewContactProfile],
     ) -> Response[bytes]:
-        """The profile may have fields of your own; numbers reach up to 2^53 - 1."""
+        """Create a profile, which may have fields of your own; numbers reach up to 2^53 - 1."""
         wanted = _format_of(request)
         created = await contact_profiles.create(request.user.tenant_id, request.user.key_id, data)
         href = f"{request.url.path.rstrip('/')}/{created.id}"
@@ -155,7 +155,7 @@ class ContactProfileController(Controller):
         request: Request[Principal, Any, Any],
         project_id: Annotated[str, PathParameter(description="Any: all have one schema.", pattern=ID_PATTERN)],  # noqa: ARG002 - part of the contract
     ) -> Response[bytes]:
-        """A JSON Schema of each part of a profile."""
+        """Get a JSON Schema of each part of a profile."""
         return answer_schema(describe_profile(), request.url.path, _format_of(request))
 
     @get(
@@ -170,7 +170,7 @@ class ContactProfileController(Controller):
         contact_profiles: Injected[ContactProfiles],
         profile_id: FromPath[str],
     ) -> Response[bytes]:
-        """Reading keeps it: a profile that nobody reads or changes for 30 days expires."""
+        """Get a profile. Reading keeps it: a profile that nobody reads or changes for 30 days expires."""
         wanted = _format_of(request)
         found = await contact_profiles.get(request.user.tenant_id, profile_id)
         return answer_entity(plain(found), request.url.path, wanted)
@@ -191,7 +191,7 @@ class ContactProfileController(Controller):
         profile_id: FromPath[str],
         data: RequestBody[ChangedContactProfile],
     ) -> Response[bytes] | Response[None]:
-        """What is left out stays. 204; with the header `Prefer: return=representation` 200 and the profile."""
+        """Change a profile; fields left out stay. 204, or 200 and the profile with `Prefer: return=representation`."""
         wanted = _format_of(request)
         user = request.user
         changed = await contact_profiles.patch(user.tenant_id, user.key_id, profile_id, data)
@@ -212,7 +212,7 @@ class ContactProfileController(Controller):
         contact_profiles: Injected[ContactProfiles],
         profile_id: FromPath[str],
     ) -> None:
-        """Nothing of the person is left. What the profile objected to is allowed again."""
+        """Delete a profile with all its data. Contact that it objected to is allowed again."""
         await contact_profiles.delete(request.user.tenant_id, request.user.key_id, profile_id)
 
     @post(
@@ -232,7 +232,7 @@ class ContactProfileController(Controller):
         profile_id: FromPath[str],
         data: RequestBody[Merge],
     ) -> Response[bytes]:
-        """It gets the other's contact ids, memories and objections; the other one ends."""
+        """Merge a profile: this one gets the other's contact ids, memories and objections; the other one ends."""
         wanted = _format_of(request)
         user = request.user
         merged = await contact_profiles.merge(user.tenant_id, user.key_id, profile_id, data.source_id)

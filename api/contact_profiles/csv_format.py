@@ -31,7 +31,7 @@ _ENDS_CELL: Final = re.compile(r"[;|\t\r\n]")
 
 
 def to_csv(entities: Sequence[Mapping[str, Any]], columns: Iterable[str] = COLUMNS) -> bytes:
-    """A file.
+    """Write a file.
 
     Args:
         entities: One a row.

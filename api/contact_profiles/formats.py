@@ -1,4 +1,4 @@
-"""The formats of contact profiles, and which of them a caller wants."""
+"""Formats of contact profiles, and content negotiation between them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 
 def choose_format(accept: Iterable[str]) -> Format:
-    """The format that ``Accept`` headers prefer (RFC 9110, section 12.5.1).
+    """Choose the format that ``Accept`` headers prefer (RFC 9110, section 12.5.1).
 
     The most specific range that covers a format says how much it is wanted, and 0 that it is not. Ranges that cannot
     be read are passed over; without any header it is JSON.

@@ -38,13 +38,13 @@ class Page:
 
     @property
     def next_href(self) -> str | None:
-        """Where the next page is."""
+        """Link to the next page; None on the last one."""
         cursor = self.pagination.next_cursor
         return None if cursor is None else self._href(**{**self.query, "cursor": cursor})
 
     @property
     def self_href(self) -> str:
-        """Where this page is."""
+        """Link to this page."""
         return self._href(**self.query)
 
     def _href(self, **query: str) -> str:
@@ -65,12 +65,12 @@ def answer_page(page: Page, wanted: Format) -> Response[bytes]:
 
 
 def answer_schema(schema: Mapping[str, Any], href: str, wanted: Format) -> Response[bytes]:
-    """Answer what profiles hold."""
+    """Answer the schema of profiles."""
     return _response(write_schema(schema, href, wanted), wanted, 200, {})
 
 
 def write_entity(entity: Mapping[str, Any], href: str, wanted: Format) -> bytes:
-    """One profile."""
+    """Write one profile."""
     if wanted is Format.CSV:
         return to_csv([entity])
     if wanted in _XML:
@@ -79,7 +79,7 @@ def write_entity(entity: Mapping[str, Any], href: str, wanted: Format) -> bytes:
 
 
 def write_page(page: Page, wanted: Format) -> bytes:
-    """A list of profiles."""
+    """Write a list of profiles."""
     if wanted is Format.CSV:
         return to_csv(page.entities)
     if wanted is Format.HAL:
@@ -95,7 +95,7 @@ def write_page(page: Page, wanted: Format) -> bytes:
 
 
 def write_schema(schema: Mapping[str, Any], href: str, wanted: Format) -> bytes:
-    """What profiles hold."""
+    """Write the schema of profiles."""
     if wanted is Format.CSV:
         return to_csv([schema], columns=("active", "contactIds"))
     if wanted in _XML:
@@ -104,7 +104,7 @@ def write_schema(schema: Mapping[str, Any], href: str, wanted: Format) -> bytes:
 
 
 def documented(written: Mapping[Format, bytes]) -> type[Operation]:
-    """An operation whose success has, beside JSON, the other formats with what they look like."""
+    """Make an operation whose success has, beside JSON, the other formats with their examples."""
 
     @dataclass
     class Negotiated(Operation):

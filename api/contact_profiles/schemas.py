@@ -70,7 +70,7 @@ class NewContactProfile(Body, frozen=True, kw_only=True):
 
 
 class ChangedContactProfile(Body, frozen=True, kw_only=True):
-    """What is to change.
+    """Changes of a profile.
 
     Attributes:
         profile: Merged into the fields that are there (RFC 7396): null removes one.
@@ -124,7 +124,7 @@ class ContactProfilePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContactProfileSchema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a contact profile holds: a JSON Schema of each of its parts."""
+    """Schema of contact profiles: a JSON Schema of each of their parts."""
 
     profile: Mapping[str, Any]
     active: Mapping[str, Any]
@@ -149,7 +149,7 @@ class PersonBody(JsonBody[T], Generic[T]):
 
 
 def plain(profile: ContactProfile) -> dict[str, Any]:
-    """A profile as every format shows it; the names in the documented order."""
+    """Convert a profile to the plain values that every format shows, in the documented order."""
     return {
         "profile": profile.fields,
         "active": profile.is_active,

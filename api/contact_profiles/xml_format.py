@@ -19,7 +19,7 @@ _CONTROLS: Final = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
 
 
 def to_xml(root: str, value: Mapping[str, Any]) -> bytes:
-    """A document.
+    """Write a document.
 
     Args:
         root: Its element.
@@ -40,7 +40,7 @@ def _element(tag: str, attributes: str, value: Any) -> Iterator[str]:  # noqa: A
 
 
 def _content(value: Any) -> tuple[str, Iterator[str] | None]:  # noqa: ANN401 - whatever JSON has
-    """The type of a value and what its element holds."""
+    """Return the type of a value and the content of its element."""
     match value:
         case None:
             return "null", None

@@ -72,7 +72,7 @@ class CustomersController(Controller):
             bool, QueryParameter(description="Whether nothing is stored if anything is wrong with any customer.")
         ] = False,
     ) -> Response[UpsertedView]:
-        """A JSON array, one JSON object a line (`application/x-ndjson`), or a table (`text/csv`); 10,000 rows, 10 MB.
+        """Store an array, one JSON object a line (`application/x-ndjson`), or a `text/csv` table; 10,000 rows, 10 MB.
 
         200: all are stored. 207: `errors` says which are not, and why. 400: none is. Rows of one customer are applied
         in their order. Sending the request again changes nothing.

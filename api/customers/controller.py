@@ -1,4 +1,4 @@
-"""``/api/v1/customers/{customerId}``: what the tenant keeps of one customer."""
+"""``/api/v1/customers/{customerId}``: attributes of one customer."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class CustomerController(Controller):
             str | None, QueryParameter(description="`nextCursor` of the page before.", max_length=20)
         ] = None,
     ) -> CustomerPage:
-        """Also of a customer who has ended. Erasure removes them."""
+        """List versions, also of a customer who has ended. Erasure removes them."""
         if cursor is not None and not (cursor.isascii() and cursor.isdigit() and 0 < int(cursor) < 1 << 32):
             raise invalid(Fault(field="cursor", message="is not a `nextCursor` of this list"))
         tenant_id, limit = request.user.tenant_id, clamp(limit, 1, MAX_LIMIT)
@@ -98,7 +98,7 @@ class CustomerController(Controller):
         customer_id: FromPath[str],
         data: RequestBody[CustomerBody],
     ) -> Response[CustomerView]:
-        """Attributes that are not given are taken away, or take their defaults. 201 if the customer is new."""
+        """Replace a customer: attributes not given are removed, or take their defaults. 201 if the customer is new."""
         return await _save(request, customers, customer_id, data, replaces=True)
 
     @patch(
@@ -115,7 +115,7 @@ class CustomerController(Controller):
         customer_id: FromPath[str],
         data: RequestBody[CustomerBody],
     ) -> Response[CustomerView]:
-        """Attributes that are not given stay; null takes one away."""
+        """Change attributes; those not given stay, and null removes one."""
         return await _save(request, customers, customer_id, data, replaces=False)
 
     @delete(
@@ -126,7 +126,7 @@ class CustomerController(Controller):
     async def end_customer(
         self, request: _Asking, customers: Injected[CustomerService], customer_id: FromPath[str]
     ) -> None:
-        """Decisions know nothing of the customer any more. The versions stay: this is no erasure."""
+        """End a customer, whom decisions then do not know any more. The versions stay: this is no erasure."""
         expected = expected_version(request.headers.get("if-match"), {})
         await customers.end(request.user, customer_id, expected)
 

@@ -43,7 +43,7 @@ class RowsBody(Body, frozen=True, kw_only=True):
 
 
 class Inserted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of the rows.
+    """Result of adding rows.
 
     Attributes:
         inserted: Customers who have the schema's attributes now.
@@ -73,7 +73,7 @@ class ValueCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldStatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What customers have as one attribute.
+    """Statistics of one attribute.
 
     Attributes:
         count: How many have it.
@@ -138,7 +138,7 @@ class SchemaDataController(Controller):
         schema_id: FromPath[str],
         data: RequestBody[RowsBody],
     ) -> Inserted:
-        """All rows or none. A customer who has any of the schema's attributes already stays as is."""
+        """Add all rows or none. A customer who has any of the schema's attributes already stays as is."""
         schemas = await customers.load_schemas(request.user.tenant_id)
         schema = _find(schemas, schema_id)
         rows = _rows_of(schema, data.rows)
@@ -158,7 +158,7 @@ class SchemaDataController(Controller):
         ] = DEFAULT_LIMIT,
         offset: Annotated[int, QueryParameter(description="Rows that are skipped.", ge=0, le=MAX_OFFSET)] = 0,
     ) -> RowsPage:
-        """In the order of their ids."""
+        """List rows in the order of their ids."""
         tenant_id, limit = request.user.tenant_id, clamp(limit, 1, MAX_LIMIT)
         schema = _find(await customers.load_schemas(tenant_id), schema_id)
         rows, total = await customers.list_rows(tenant_id, schema, limit=limit, offset=offset)
@@ -169,7 +169,7 @@ class SchemaDataController(Controller):
     async def show_stats(
         self, request: _Asking, customers: Injected[CustomerService], schema_id: FromPath[str]
     ) -> StatsView:
-        """Over all customers of the tenant."""
+        """Compute statistics over all customers of the tenant."""
         tenant_id = request.user.tenant_id
         schema = _find(await customers.load_schemas(tenant_id), schema_id)
         found = await customers.read_stats(tenant_id, schema)

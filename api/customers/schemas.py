@@ -15,7 +15,7 @@ from rapport.domain.customers.customer import Customer
 
 
 class CustomerBody(Body, frozen=True, kw_only=True):
-    """What a customer is, or what changes of one.
+    """Attributes of a customer, or changes of them.
 
     Attributes:
         attributes: Value by name; null takes one away. Members beside it are attributes, too.
@@ -72,7 +72,7 @@ class CustomerPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpsertedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of the rows of a request.
+    """Result of storing rows of customers.
 
     Attributes:
         received: Rows.
@@ -115,7 +115,7 @@ UPSERTED_EXAMPLE: Final[Mapping[str, object]] = {
 
 
 def view_of(tenant_id: str, customer: Customer) -> CustomerView:
-    """A customer as the API shows it."""
+    """Write a customer as the API shows it."""
     return CustomerView(
         customer_id=customer.customer_id,
         tenant_id=tenant_id,

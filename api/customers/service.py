@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """What one customer is to become.
+    """Change of one customer.
 
     Attributes:
         replaces: Whether ``given`` is everything there is, or only what changes.
@@ -171,12 +171,12 @@ def end(store: Store, principal: Principal, customer_id: str, expected: int | No
 
 
 def etag_of(customer: Customer) -> str:
-    """The version as an ETag."""
+    """Return the version as an ETag."""
     return f'"{customer.version}"'
 
 
 def unknown(customer_id: str) -> ApiError:
-    """The answer where there is no such customer."""
+    """Make the answer for a customer who does not exist."""
     return ApiError(404, f"There is no customer {customer_id[:256]!r}.")
 
 

@@ -1,4 +1,4 @@
-"""``/api/v1/decision-traces`` and ``/api/v1/decisions``: what was decided, why, and whether it would be again."""
+"""``/api/v1/decision-traces`` and ``/api/v1/decisions``: past decisions, their reasons, and replays of them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TraceController(Controller):
         ] = DEFAULT_LIMIT,
         offset: Annotated[int, QueryParameter(description="How many are left out before.", ge=0, le=1_000_000)] = 0,
     ) -> TracePage:
-        """A decision is listed once the stream has written it; send its `X-Position` as `X-Min-Position` to wait."""
+        """List decisions that the stream has written; send a decision's `X-Position` as `X-Min-Position` to wait."""
         faults: list[Fault] = []
         wanted = DecisionFilter(
             tenant_id=request.user.tenant_id,
@@ -85,7 +85,7 @@ class TraceController(Controller):
         traces: Injected[TraceService],
         recommendation_id: FromPath[str],
     ) -> FullTrace:
-        """What each node, rule and policy did, how candidates were scored, and what the decision knew."""
+        """Show the result of each node, rule and policy, the scores of candidates, and the facts of the decision."""
         return show(await traces.load_record(request.user.tenant_id, recommendation_id))
 
 
@@ -109,5 +109,5 @@ class DecisionController(Controller):
         traces: Injected[TraceService],
         recommendation_id: FromPath[str],
     ) -> Replay:
-        """Runs it on the facts and the catalogue of then, without any effect, and compares the answers."""
+        """Run it on its facts and its catalogue, without any effect, and compare the answers."""
         return await traces.replay(request.user.tenant_id, recommendation_id)

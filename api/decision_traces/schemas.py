@@ -13,7 +13,7 @@ from rapport.domain.decisions.trace import CouplingRecord, Removal, ScoreRecord
 
 
 class TracedStage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one node of the flow did; null: it does not score."""
+    """Result of one node of the flow; null: it does not score."""
 
     stage: str
     node: str
@@ -32,7 +32,7 @@ class TopOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TracedResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a decision came to."""
+    """Result of a decision."""
 
     count: int
     top_offer: TopOffer | None
@@ -109,7 +109,7 @@ class FullTrace(Trace, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a replay came to something else."""
+    """Difference between a decision and its replay."""
 
     path: str
     recorded: Any

@@ -53,7 +53,7 @@ class TraceService:
         self._tenants = tenants
 
     async def load_record(self, tenant_id: str, recommendation_id: str) -> DecisionRecord:
-        """A past decision.
+        """Load a past decision.
 
         Raises:
             ApiError: 404 if there is none (yet), 409 if it is kept in another form: a producer of its own wrote it.
@@ -77,7 +77,7 @@ class TraceService:
         return [record for one in stored if (record := read_record(one)) is not None], total
 
     async def question_of(self, tenant_id: str, record: DecisionRecord) -> DecisionTask:
-        """The question a past decision answered, with the catalogue of then.
+        """Restore the task of a past decision, with its catalogue.
 
         Raises:
             ApiError: 409; it cannot be restored.
@@ -126,12 +126,12 @@ def read_record(stored: StoredDecision) -> DecisionRecord | None:
 
 
 def shorten(record: DecisionRecord) -> Trace:
-    """A decision in short."""
+    """Write a decision in short."""
     return Trace(**_short(record))
 
 
 def show(record: DecisionRecord) -> FullTrace:
-    """A decision with its reasons."""
+    """Write a decision with its reasons."""
     decision, trace = record.decision, record.decision.trace
     return FullTrace(
         **_short(record),
@@ -195,7 +195,7 @@ def _short(record: DecisionRecord) -> dict[str, Any]:
 def _decide_again(
     record: DecisionRecord, customer: CustomerRecord, question: DecisionTask
 ) -> tuple[Decision, list[Difference]]:
-    """Make a decision anew, and say where it differs from what is written down."""
+    """Make a decision anew, and list the differences from the recorded one."""
     decision = make_decision(
         question,
         restore_customer(customer),

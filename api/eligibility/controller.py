@@ -44,7 +44,7 @@ _Flow = Annotated[
 
 
 class EligibilityController(Controller):
-    """What a customer may get, and why."""
+    """Eligibility of offers for a customer, with reasons."""
 
     path = "/customers/{customer_id:str}"
     tags = ["Deciding"]
@@ -62,7 +62,7 @@ class EligibilityController(Controller):
         placement: _Placement = None,
         decision_flow_key: _Flow = None,
     ) -> Eligibility:
-        """The flow that Recommend would run is run, and goes on after each objection.
+        """Run the flow that Recommend would run, and go on after each rule that removes an offer.
 
         Every rule and every policy is asked about every active offer; the eligible come first, by priority. A request
         that says attributes can fare otherwise: these are not known here.
@@ -88,7 +88,7 @@ class EligibilityController(Controller):
         placement: _Placement = None,
         decision_flow_key: _Flow = None,
     ) -> WhyNot:
-        """The flow is run as for `eligibility`; what it does not ask, or what does not apply, is skipped."""
+        """Run the flow as for `eligibility`; rules that it does not ask, or that do not apply, are skipped."""
         about = About(
             customer_id=customer_id,
             recommendation_id=recommendation_id,

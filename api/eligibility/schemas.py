@@ -12,7 +12,7 @@ from rapport.domain.decisions.trace import Removal
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one qualification rule says about an offer.
+    """Verdict of one qualification rule about an offer.
 
     Attributes:
         status: passed, blocked, or skipped where its scope does not cover the offer.
@@ -31,7 +31,7 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PolicyResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one contact policy says about an offer; ``consent`` and ``offer_limits`` are listed like policies."""
+    """Verdict of one contact policy about an offer; ``consent`` and ``offer_limits`` are listed like policies."""
 
     policy_id: str
     policy_name: str
@@ -75,7 +75,7 @@ class OfferEligibility(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class EligibilitySummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many offers are in what state; an ineligible one may be counted under several reasons."""
+    """Number of offers by state; an ineligible one may be counted under several reasons."""
 
     total_offers: int
     eligible_count: int
@@ -103,7 +103,7 @@ class Eligibility(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AtDecision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of an offer in a decision.
+    """Part of an offer in a decision.
 
     Attributes:
         rank: Where it was shown; null: it was not.

@@ -1,4 +1,4 @@
-"""Which offers a customer may get, now or at a past decision, and why."""
+"""Explanations of which offers a customer may get, now or at a past decision."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """Whom and which request to explain.
+    """Query for the eligibility of offers.
 
     Attributes:
         recommendation_id: A past decision, whose request, facts and catalogue are taken.
@@ -57,7 +57,7 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Moment:
-    """A customer at some moment, and what is asked then.
+    """Customer and task at some moment.
 
     Attributes:
         record: The past decision that was asked for.
@@ -77,7 +77,7 @@ class _Moment:
         return self.question.catalogue
 
     def view(self) -> _View:
-        """Ask the flow."""
+        """Evaluate the flow."""
         asked = self.catalogue, self.question.flow, self.question.request, self.customer, self.tenant
         inquiry = evaluate_flow(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
         return _View(self.catalogue, inquiry, self.question.problems)
@@ -85,7 +85,7 @@ class _Moment:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the flow says of a customer at some moment.
+    """Evaluation of the flow for a customer at some moment.
 
     Attributes:
         inquiry: What the flow says.
@@ -97,7 +97,7 @@ class _View:
     problems: Sequence[str] = ()
 
     def explain(self, offer: Offer) -> Explanation:
-        """Ask everything about an offer; a request that cannot be understood is shown nothing."""
+        """Explain an offer by all rules and policies; a request that cannot be resolved is shown nothing."""
         found = explain(self.catalogue, offer, self.inquiry)
         if not self.problems:
             return found
@@ -126,7 +126,7 @@ class EligibilityService:
         self._clock = clock
 
     async def list_eligibility(self, tenant_id: str, about: About) -> Eligibility:
-        """What is to be said of all active offers.
+        """Explain all active offers.
 
         Raises:
             ApiError: 404 for an unknown flow or decision, or one of another customer; 409 for a decision that cannot be
@@ -153,7 +153,7 @@ class EligibilityService:
         )
 
     async def explain_offer(self, tenant_id: str, about: About, offer_id: str) -> WhyNot:
-        """Why a customer gets an offer, or does not.
+        """Explain whether a customer gets an offer.
 
         Raises:
             ApiError: 404 for an unknown offer, flow or decision, or a decision of another customer; 409 for a decision
@@ -218,7 +218,7 @@ class EligibilityService:
 
 
 def _explain_all(moment: _Moment) -> list[OfferEligibility]:
-    """What is to be said of the active offers, the best first."""
+    """Explain the active offers, the best first."""
     view = moment.view()
     active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
     explained = [view.explain(one) for one in active]

@@ -1,4 +1,4 @@
-"""``/api/v1/experiments/{id}/results`` and ``/api/v1/creative-results``: what was tried, and what it brought."""
+"""``/api/v1/experiments/{id}/results`` and ``/api/v1/creative-results``: results of experiments and creatives."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ExperimentResultsController(Controller):
         min_samples: _MinSamples = None,
         alpha: _Alpha = ALPHA,
     ) -> ExperimentResults:
-        """A customer is in the variant of the first recommendation in the range, and converts by a conversion after it.
+        """Compare variants: a customer is in that of the first recommendation in the range; a later conversion counts.
 
         The experiment is named by its id or its key. `pValue`, `ciLower` and `ciUpper` are for one look at a sample
         whose size was chosen before; the sequential ones may be looked at, and acted on, at any time. If
@@ -111,7 +111,7 @@ class ExperimentResultsController(Controller):
         min_samples: _MinSamples = None,
         alpha: _Alpha = ALPHA,
     ) -> CreativeResults:
-        """Over all recommendations of the offer, in experiments or not.
+        """Compare creatives over all recommendations of the offer, in experiments or not.
 
         A customer belongs to the creative that was recommended first in the range, and has converted if a conversion of
         the offer follows.
@@ -123,7 +123,7 @@ class ExperimentResultsController(Controller):
 
 
 def _counting(clock: Clock, tenant_id: str, from_: str | None, to: str | None, faults: list[Fault]) -> ConversionQuery:
-    """What lies in a range of time.
+    """Make the query for a range of time.
 
     Raises:
         ApiError: 400 with these faults and those of the range.

@@ -1,4 +1,4 @@
-"""Counts what experiments and creatives have shown, and works out what it means."""
+"""Counts the customers of variants and creatives, and evaluates the counts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExperimentService:
         self.clock = clock
 
     async def find(self, tenant_id: str, experiment_id: str) -> Experiment | None:
-        """An experiment of the catalogue by id or by key, also one that does not run (any more)."""
+        """Find an experiment of the catalogue by id or by key, also one that does not run (any more)."""
         catalogue = await self._catalogues.stored(tenant_id)
         experiments = cast("list[Experiment]", catalogue.entities.get("experiment", ()))
         return next((one for one in experiments if one.id == experiment_id), None) or next(
@@ -41,7 +41,7 @@ class ExperimentService:
     async def load_results(
         self, experiment: Experiment, counting: ConversionQuery, min_samples: int | None, alpha: float
     ) -> ExperimentResults:
-        """An experiment's results; with those of an offer's creatives if the counting names an offer."""
+        """Load an experiment's results; with those of an offer's creatives if the query names an offer."""
         counted = await self._database.call(count_variants, experiment.id, counting)
         # In a thread, because the bounds of sequential intervals are searched for: some milliseconds a comparison.
         results = await asyncio.to_thread(evaluate, experiment, counted.samples, min_samples=min_samples, alpha=alpha)

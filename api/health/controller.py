@@ -1,4 +1,4 @@
-"""Is the process alive, can it serve, and what has it done."""
+"""Health checks and metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from api.http.route_options import PUBLIC
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
-    """The process answers."""
+    """Sign of life of the process."""
 
     live: bool
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the process needs, and whether it has it.
+    """State of the services that the process needs.
 
     Attributes:
         ready: Reads and writes work.
@@ -49,7 +49,7 @@ class HealthController(Controller):
 
     @get("/health/live", summary="Is the process alive?", responses={200: _said(Live(live=True), "It is.")})
     async def live(self) -> Live:
-        """Answers as long as the process does."""
+        """Answer as long as the process does."""
         return Live(live=True)
 
     @get(
@@ -61,7 +61,7 @@ class HealthController(Controller):
         },
     )
     async def ready(self, readiness: Injected[Readiness]) -> Response[Ready]:
-        """200 when ClickHouse and Kafka answer, else 503, with which of them does; at most a second old."""
+        """Answer 200 when ClickHouse and Kafka do, else 503, with which of them does; at most a second old."""
         has_tables = await readiness.has_tables()
         takes_events = readiness.takes_events
         is_ready = has_tables and takes_events
@@ -83,5 +83,5 @@ class HealthController(Controller):
         },
     )
     async def metrics(self, metrics: Injected[ApiMetrics]) -> bytes:
-        """In Prometheus' text format; of all processes of this machine together."""
+        """Write metrics in Prometheus' text format; of all processes of this machine together."""
         return metrics.render()

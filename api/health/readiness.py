@@ -1,4 +1,4 @@
-"""Whether ClickHouse can be read, asked at most once a second however many want to know."""
+"""Readiness of ClickHouse and Kafka. ClickHouse is queried at most once a second."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S: Final = 2.0
 
 
 class Readiness:
-    """Remembers the latest answer; whoever asks while it is looked up shares the look."""
+    """Readiness, with the latest answer of ClickHouse; requests during a query share it."""
 
     def __init__(self, database: Database, producer: EventGateway, watermark: Watermark) -> None:
         self._database = database
@@ -36,11 +36,11 @@ class Readiness:
 
     @property
     def lag_ms(self) -> int | None:
-        """How old reads may be, in milliseconds; None while it is not known."""
+        """Age of the data that reads may show, in milliseconds; None while it is not known."""
         return self._watermark.lag_ms
 
     async def has_tables(self) -> bool:
-        """Say whether ClickHouse answers and has the tables."""
+        """Return whether ClickHouse answers and has the tables."""
         if self._look is None or (self._look.done() and time.monotonic() - self._begun_at >= KEPT_S):
             self._begun_at = time.monotonic()
             self._look = asyncio.create_task(self._ask())

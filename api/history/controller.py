@@ -1,4 +1,4 @@
-"""``/api/v1/interaction-history``: what happened, newest first."""
+"""``/api/v1/interaction-history``: interactions, newest first."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class HistoryController(Controller):
         ] = DEFAULT_LIMIT,
         cursor: Annotated[str | None, text_parameter("cursor", "`nextCursor` of the page before.")] = None,
     ) -> InteractionPage:
-        """Pages are stable while events arrive: page after page returns every row once.
+        """Query a page. Pages are stable while events arrive: page after page returns every row once.
 
         Of merged customers all interactions are there, each under the id that it happened to.
         """

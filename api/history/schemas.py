@@ -66,7 +66,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a page stands.
+    """Position of a page in the history.
 
     Attributes:
         total: Of all pages together, for the same filters.

@@ -45,7 +45,7 @@ class HistoryService:
         return await self._identities.members(tenant_id, customer_id) if customer_id else ()
 
     async def load_page(self, wanted: HistoryFilter, cursor: str, limit: int) -> InteractionPage:
-        """One page, the total of all pages, and the names of what the page mentions."""
+        """Load one page, the total of all pages, and the names of entities on the page."""
         read = self._read_customer if wanted.customer_id else self._read_tenant
         (rows, total), stored = await asyncio.gather(
             read(wanted, cursor, limit + 1), self._catalogues.stored(wanted.tenant_id)
@@ -78,7 +78,7 @@ class HistoryService:
 
 
 def interaction_of(row: Mapping[str, Any], names: Names) -> Interaction:
-    """A row of the history with its names."""
+    """Build an interaction from a row of the history, with names."""
     value = row["conversion_value"]
     return Interaction(
         id=row["id"],

@@ -1,4 +1,4 @@
-"""What surrounds every request: a trace id, one log line, metrics. Plain ASGI, so that unknown routes are seen too."""
+"""Trace id, log line and metrics of every request. Plain ASGI, so that unknown routes are seen too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies on their way in: how long one may take, and how many bytes of all may be held at the same time."""
+"""Admission of bodies: a time limit for each, and a budget of bytes for all of them together."""
 
 from __future__ import annotations
 

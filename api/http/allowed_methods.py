@@ -1,4 +1,4 @@
-"""Which methods a path has."""
+"""Methods of a path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def name_methods(methods: Iterable[str]) -> str:
 
 
 class AllowedMethods(ASGIMiddleware):
-    """Names all of them in the answer to OPTIONS: the framework's own names those it learnt of first."""
+    """Names all methods of a path in the answer to OPTIONS; the framework names those registered first."""
 
     scopes = (ScopeType.HTTP,)
 

@@ -13,7 +13,7 @@ CSV: Final = "text/csv"
 
 
 def bulk_operation(row: Schema, name: str, most: int, *, has_table: bool = False) -> type[Operation]:
-    """Describes, for ``operation_class=``, a body that is read while it arrives.
+    """Describe, for ``operation_class=``, a body that is read while it arrives.
 
     Args:
         row: One of its rows.

@@ -1,4 +1,4 @@
-"""The client address of a request: the one notion that authentication and anonymous visitors share."""
+"""Client address of a request, for authentication and anonymous visitors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ClientAddresses:
         self._networks = parse_networks(trusted_proxies)
 
     def find(self, request: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-        """Return the visitor's address, or None where nobody who is trusted says it.
+        """Return the visitor's address, or None where no trusted proxy tells it.
 
         Who holds an API key is an application as a rule, so the address it connects from is not the visitor's. Of
         several addresses in ``X-Forwarded-For`` the last one counts that is no trusted proxy's: what stands before
@@ -72,12 +72,12 @@ class ClientAddresses:
 
 
 def is_forwarded(headers: Mapping[str, str]) -> bool:
-    """Whether a proxy has passed a request on, by the names of its headers (in lower case)."""
+    """Return whether a proxy has passed a request on, by the names of its headers (in lower case)."""
     return any(name in _FORWARDING or name.startswith("x-forwarded") for name in headers)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine."""
+    """Return whether an address is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

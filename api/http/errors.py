@@ -1,4 +1,4 @@
-"""Every error the API answers, in one body: RFC 9457, and both shapes that clients of the documented product expect."""
+"""Errors of the API, in one body: RFC 9457, and both shapes that clients of the documented product expect."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CODES: Final[Mapping[int, str]] = {
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that is wrong with a request.
+    """Fault of a request.
 
     Attributes:
         field: The field, parameter or header, as the client names it.
@@ -69,7 +69,7 @@ class ErrorSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What every error answers.
+    """Body of every error.
 
     Attributes:
         type: Identifies the kind of problem; ends in the code.
@@ -95,7 +95,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ApiError(Exception):
-    """An answer that is no success.
+    """Answer that is no success.
 
     Args:
         status: HTTP status.
@@ -123,14 +123,14 @@ class ApiError(Exception):
 
 
 def invalid(*faults: Fault) -> ApiError:
-    """A request with faults: 400 that names them all, up to a thousand."""
+    """Make the answer to a request with faults: 400 that names them all, up to a thousand."""
     told = "; ".join(f"{fault.field}: {fault.message}" for fault in faults[:MAX_TOLD])
     more = "; and more" if len(faults) > MAX_TOLD else ""
     return ApiError(400, told + more, details=faults[:MAX_FAULTS])
 
 
 def unavailable(detail: str) -> ApiError:
-    """Something the API needs is away for now: 503 with ``Retry-After``."""
+    """Make the answer while a service the API needs is away: 503 with ``Retry-After``."""
     return ApiError(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
@@ -140,7 +140,7 @@ def answer_api_error(request: Request[Any, Any, Any], error: ApiError) -> Respon
 
 
 def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:
-    """Answer what the framework refuses: unknown routes, wrong methods, unreadable parameters."""
+    """Answer an error of the framework: unknown routes, wrong methods, unreadable parameters."""
     status = error.status_code if error.status_code in CODES else 400 if error.status_code < 500 else 500
     headers = dict(error.headers or {})
     if isinstance(error, ValidationException):
@@ -186,7 +186,7 @@ EXCEPTION_HANDLERS: Final[Mapping[Any, Any]] = {
 
 
 def body_of(error: ApiError, path: str) -> ErrorBody:
-    """The body of an error that a request to a path met."""
+    """Build the body of an error that a request to a path met."""
     return ErrorBody(
         type=f"urn:rapport:problem:{error.code.lower().replace('_', '-')}",
         title=HTTPStatus(error.status).phrase,
@@ -201,7 +201,7 @@ def body_of(error: ApiError, path: str) -> ErrorBody:
 
 
 def _path_of(request: Request[Any, Any, Any]) -> str:
-    """The path that was asked for, cut where it is too long to be repeated."""
+    """Return the requested path, cut where it is too long to be repeated."""
     path = request.url.path
     return path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…"
 
@@ -214,7 +214,7 @@ def _answer(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorB
 
 
 def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationException) -> ApiError:
-    """All parameters that are wrong; the framework lists them as dictionaries with key and message."""
+    """Name all parameters that are wrong; the framework lists them as dictionaries with key and message."""
     if isinstance(error.__cause__, KeyError):  # the framework looked a required one up
         return invalid(Fault(field=str(error.__cause__.args[0]), message="is required"))
     extra = error.extra if isinstance(error.extra, list) else []
@@ -227,7 +227,7 @@ def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationExcept
 
 
 def _fault_of(request: Request[Any, Any, Any], key: str, message: str) -> Fault:
-    """Name what is wrong as the client does: the framework may say what the handler's argument is called."""
+    """Name a faulty parameter as the client does: the framework may name the handler's argument instead."""
     if key == "data":
         return Fault(field="body", message="is required")
     argument = request.route_handler.parsed_fn_signature.parameters.get(key)

@@ -19,7 +19,7 @@ _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class ApiMetrics:
-    """What the API reports."""
+    """Metrics of the API."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -71,7 +71,7 @@ class ApiMetrics:
             self._queries.labels(name).observe(time.perf_counter() - started)
 
     def render(self) -> bytes:
-        """The metrics in Prometheus' text format; of all processes, where they share a directory."""
+        """Write the metrics in Prometheus' text format; of all processes, where they share a directory."""
         if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             return generate_latest(self.registry)
         together = CollectorRegistry()

@@ -104,7 +104,7 @@ class _Document(OpenAPIRenderPlugin):
 
 
 def openapi_config() -> OpenAPIConfig:
-    """How the API is described: ``/docs``, ``/docs/openapi.json``, ``/docs/openapi.yaml``."""
+    """Configure the documents ``/docs``, ``/docs/openapi.json`` and ``/docs/openapi.yaml``."""
     return OpenAPIConfig(
         title="Rapport",
         version=version("rapport"),
@@ -139,7 +139,7 @@ def _yaml_of(text: bytes) -> bytes:
 
 
 def asset_routes() -> list[HTTPRouteHandler]:
-    """The viewer's own files."""
+    """Make the routes of the viewer's own files."""
 
     @get("/docs/assets/{name:str}", include_in_schema=False, opt={PUBLIC: True}, sync_to_thread=True)
     def asset(name: FromPath[str]) -> Response[bytes]:

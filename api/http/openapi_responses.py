@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about answers: an example of each, and the errors a route can answer."""
+"""Answers in the OpenAPI document: an example of each, and the errors a route can answer."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rapport.domain.times import LATEST_MS, InstantError, parse_instant
 
 
 def text_parameter(name: str, description: str) -> QueryParameter:
-    """A parameter that holds an id, a key or another short text."""
+    """Make a parameter that holds an id, a key or another short text."""
     return QueryParameter(name=name, description=description, max_length=256)
 
 
@@ -44,5 +44,5 @@ def same(name: str, value: str | None, alias: str, other: str | None, faults: li
 
 
 def clamp(value: int, low: int, high: int) -> int:
-    """The nearest number in a range."""
+    """Return the nearest number in a range."""
     return max(low, min(value, high))

@@ -34,7 +34,7 @@ def route_by_segments(scope: Scope) -> None:
 
 
 class PathParameters(ASGIMiddleware):
-    """Decodes the parameters of a path that was routed encoded, and refuses those that another could be meant by."""
+    """Decodes the parameters of a path that was routed encoded, and refuses ambiguous ones."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -53,7 +53,7 @@ class PathParameters(ASGIMiddleware):
 
 
 def _path_of(scope: Scope) -> bytes:
-    """The path as it was sent; some servers let the query follow."""
+    """Return the path as it was sent; some servers append the query."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     return raw.partition(b"?")[0]
 

@@ -19,7 +19,7 @@ _LAST_MS: Final = (date.max.toordinal() - _EPOCH_DAY + 1) * DAY_MS - 1
 
 
 def now_ms() -> int:
-    """The time now, epoch milliseconds."""
+    """Return the time now, epoch milliseconds."""
     return time.time_ns() // 1_000_000
 
 

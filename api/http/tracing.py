@@ -1,4 +1,4 @@
-"""The id that ties an answer to its log lines."""
+"""Trace id of a request, which answers and log lines share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _current: ContextVar[str] = ContextVar("trace_id", default="")
 
 
 def current_trace_id() -> str:
-    """The id of the request being served, 32 hexadecimal digits."""
+    """Return the id of the request being served, 32 hexadecimal digits."""
     return _current.get()
 
 

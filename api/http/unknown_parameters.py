@@ -23,7 +23,7 @@ _Taken = dict[tuple[str, str], _Names]
 
 
 class KnownParameters:
-    """Holds requests against the OpenAPI document; what it does not describe may be asked with any parameters.
+    """Checks query parameters by the OpenAPI document; routes that it does not describe take any.
 
     To be called before each request, when it is known that the caller may ask at all.
     """
@@ -52,7 +52,7 @@ class KnownParameters:
 
 
 def parameters_of(document: OpenAPI) -> _Taken:
-    """The names of the query parameters of each operation, by method and path; keys that are sent so are among them."""
+    """List the query parameters of each operation, by method and path; API keys that are sent so are among them."""
     schemes = document.components.security_schemes or {}
     keys = {
         name: scheme.name

@@ -1,4 +1,4 @@
-"""``/api/v1/identity``: who is who."""
+"""``/api/v1/identity``: identifiers and merges of customers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class IdentityController(Controller):
             str | None, QueryParameter(name="customerId", description="Any id of the person.", max_length=256)
         ] = None,
     ) -> IdentityView:
-        """The ids that were merged, what was linked to one of them, and what contact profiles say."""
+        """Get the ids that were merged, identifiers linked to one of them, and those of contact profiles."""
         if not customer_id:
             raise invalid(Fault(field="customerId", message="customerId is required"))
         return await identity.show(request.user.tenant_id, customer_id)
@@ -53,7 +53,7 @@ class IdentityController(Controller):
     async def change_identity(
         self, request: _Asking, identity: Injected[IdentityService], data: RequestBody[IdentityBody]
     ) -> IdentityAnswer:
-        """`resolve` says who has an identifier, `link` says whose identifiers are.
+        """Act on identities: `resolve` finds the customer of an identifier, `link` assigns identifiers to one.
 
         `merge` has two customers be one person: reads about either are about both, and add up exactly. `unmerge` takes
         the latest such statement back, and everything is as it was. What is stored of customers is not changed.

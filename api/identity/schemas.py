@@ -1,4 +1,4 @@
-"""What requests about identities say, and what they are answered."""
+"""Bodies and answers of requests about identities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GivenIdentifier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class IdentityBody(Body, frozen=True):
-    """What is to be done; which fields it needs, the action says.
+    """Action on identities; the fields it needs depend on the action.
 
     Attributes:
         identifier: Of `resolve`: whose is it?
@@ -69,7 +69,7 @@ class ClusterView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class IdentityView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Who a customer is."""
+    """Identity of a customer."""
 
     customer_id: str
     cluster: ClusterView

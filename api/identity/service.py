@@ -1,4 +1,4 @@
-"""Resolves identifiers, links them, and has customers be one person."""
+"""Resolves identifiers, links them, and merges customers."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class IdentityService:
         self._clock = clock
 
     async def show(self, tenant_id: str, customer_id: str) -> IdentityView:
-        """Who a customer is; one of whom nothing is known is known by its id alone."""
+        """Show the identity of a customer; one without any data has its id alone."""
         members = await self._identities.members(tenant_id, customer_id)
         found = await self._database.call(list_identifiers, tenant_id, members)
         named = [IdentifierView(type=one.type, value=one.value, confidence=one.confidence) for one in found]
         return IdentityView(customer_id=customer_id, cluster=ClusterView(canonical_id=members[0], identifiers=named))
 
     async def act(self, principal: Principal, body: IdentityBody) -> IdentityAnswer:
-        """Do what a request asks for.
+        """Execute the action of a request.
 
         Raises:
             ApiError: 400 for fields that the action needs; 404 for an unknown identifier or merge; 409 for a merge of
@@ -113,7 +113,7 @@ class IdentityService:
     async def _note(
         self, principal: Principal, action: str, entity_id: str, customers: list[str], types: list[str]
     ) -> None:
-        """Note it in the audit log, which outlives erasure and therefore knows customers by hash only."""
+        """Write the action to the audit log, which outlives erasure and therefore holds customers by hash only."""
         author = author_of(principal)
         hashes = [hash_customer(principal.tenant_id, customer_id) for customer_id in customers]
         said = {"customerHashes": hashes, **({"identifierTypes": types} if types else {})}
@@ -154,7 +154,7 @@ def _check(body: IdentityBody) -> None:
 
 
 def _nobodies(body: IdentityBody) -> list[Fault]:
-    """Ids that name nobody, where they would link somebody; what was linked by them before may be undone."""
+    """Find ids that are placeholders, where they would link customers; an earlier link by them may be undone."""
     if body.action not in ("link", "merge"):
         return []
     named = {"canonicalId": body.canonical_id, "sourceId": body.source_id, "targetId": body.target_id}

@@ -89,7 +89,7 @@ class EventReader:
         return Fault(field="timestamp", message=time_ms.detail) if isinstance(time_ms, Rejection) else event
 
     def _with_tenant(self, text: bytes) -> bytes:
-        """An event with its tenant, and with today's names for its fields; whatever is none stays as it is."""
+        """Add the tenant to an event, and rename older fields; text that is no object stays as it is."""
         if not text.startswith(b"{"):
             return text
         if any(alias in text for alias in _ALIASES):
@@ -122,7 +122,7 @@ class ItemReader(Protocol):
 
 
 async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """The pieces of a body, as long as it is not too large.
+    """Pass on the pieces of a body, as long as it is not too large.
 
     Raises:
         ApiError: 413.

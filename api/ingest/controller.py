@@ -43,7 +43,7 @@ _RESPONSES: Final[Mapping[int, ResponseSpec]] = {
 
 
 def _item_schema() -> Schema:
-    """An event as the contract has it, but for the tenant, who is the key's."""
+    """Describe an event as the contract does, without the tenant, which the key determines."""
     fields = build_event_schema("interaction.recorded.v1")
     names = [name for name in fields["required"] if name != "tenantId"]
     return Schema(
@@ -56,7 +56,7 @@ def _item_schema() -> Schema:
 
 
 class IngestController(Controller):
-    """What producers write to Kafka may be posted here too."""
+    """Events that producers otherwise write to Kafka."""
 
     path = "/interactions"
     tags = ["Writing"]
@@ -78,7 +78,7 @@ class IngestController(Controller):
             bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any event.")
         ] = False,
     ) -> Response[Ingested]:
-        """A JSON array, or one JSON object a line (`application/x-ndjson`); up to 10,000 events and 10 MB.
+        """Record a JSON array, or one JSON object a line (`application/x-ndjson`); up to 10,000 events and 10 MB.
 
         201: all are in Kafka. 207: `errors` says which are not, and why. 400: none is. Each event needs its own
         `idempotencyKey`: sent again it counts once.

@@ -10,7 +10,7 @@ from api.http.errors import Fault
 
 
 class Ingested(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of the events of a request.
+    """Result of recording events.
 
     Attributes:
         accepted: How many are in Kafka.

@@ -1,4 +1,4 @@
-"""Beside ``/api/v1/journeys``: customers who enter, are in, and leave journeys, and trying a journey out."""
+"""Beside ``/api/v1/journeys``: enrolments of customers, and dry runs of a journey."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ _Asking = Request[Principal, Any, Any]
 
 
 class EnrollmentController(Controller):
-    """Customers in journeys. The stream moves them on."""
+    """Customers in journeys. The stream advances them."""
 
     tags = ["Journeys"]
     guards = [requires(Role.VIEWER)]
@@ -113,7 +113,7 @@ class EnrollmentController(Controller):
         ] = DEFAULT_LIMIT,
         offset: Annotated[int, QueryParameter(description="Rows to leave out before it.")] = 0,
     ) -> EnrollmentPage:
-        """The latest first."""
+        """List enrolments, the latest first."""
         tenant_id = request.user.tenant_id
         await journeys.find_plan(tenant_id, entity_id)
         faults: list[Fault] = []
@@ -152,7 +152,7 @@ class EnrollmentController(Controller):
         entity_id: FromPath[str],
         data: RequestBody[NewEnrollment],
     ) -> Response[EnrollmentView]:
-        """200 with the enrolment there is, if the customer is in the journey or may not enter it again."""
+        """Enrol a customer. 200 with the existing enrolment for one in the journey, or who may not enter again."""
         tenant_id = request.user.tenant_id
         plan, status = await journeys.find_plan(tenant_id, entity_id)
         if status is not Status.ACTIVE:
@@ -177,7 +177,7 @@ class EnrollmentController(Controller):
         enrollment_id: FromPath[str],
         data: RequestBody[ExitReason],
     ) -> EnrollmentView:
-        """What has been sent stays sent. 409 if the enrolment has ended."""
+        """Take a customer out; what has been sent stays sent. 409 if the enrolment has ended."""
         left = await journeys.take_out(request.user.tenant_id, entity_id, enrollment_id, data.reason)
         return view_of(left)
 
@@ -196,7 +196,7 @@ class EnrollmentController(Controller):
         entity_id: FromPath[str],
         data: RequestBody[JourneyTrial],
     ) -> JourneyTried:
-        """Of any status. Waits take no time, nothing is sent or written; decisions are made as if it were now."""
+        """Try a journey of any status. Waits take no time, nothing is sent or written; decisions are made as of now."""
         tenant_id = request.user.tenant_id
         plan, _ = await journeys.find_plan(tenant_id, entity_id)
         return await journeys.try_out(tenant_id, plan, data)
@@ -209,6 +209,6 @@ class EnrollmentController(Controller):
     async def of_customer(
         self, request: _Asking, journeys: Injected[JourneyService], customer_id: FromPath[str]
     ) -> CustomerJourneys:
-        """Active ones and those that have ended, the latest first."""
+        """List active enrolments and those that have ended, the latest first."""
         found = await journeys.list_journeys(request.user.tenant_id, customer_id)
         return CustomerJourneys(customer_id=customer_id, data=[journey_of(one) for one in found])

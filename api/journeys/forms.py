@@ -31,7 +31,7 @@ def reform_journey(fields: Fields) -> None:
 
 
 def _with_config(step: Any) -> Any:  # noqa: ANN401 - of a body
-    """A step whose settings stand beside its type, with them in ``config``."""
+    """Move settings of a step that stand beside its type into ``config``."""
     if not isinstance(step, dict) or not isinstance(step.get("config", {}), dict):
         return step
     loose = {name: value for name, value in step.items() if name not in (*_OF_STEP, *_OF_DRAWING)}
@@ -40,7 +40,7 @@ def _with_config(step: Any) -> Any:  # noqa: ANN401 - of a body
 
 
 def _of_drawing(definition: Fields) -> Fields:
-    """Nodes and edges as steps: an edge from a step leads to its next one, and from a branch to that of a condition."""
+    """Convert nodes and edges to steps: edges lead from a step to its next one, or from a condition of a branch."""
     nodes = [one for one in definition["nodes"] if isinstance(one, dict)]
     edges = [one for one in definition.get("edges") or () if isinstance(one, dict)]
     ends = {node.get("id"): [edge for edge in edges if edge.get("source") == node.get("id")] for node in nodes}
@@ -65,7 +65,7 @@ def _of_drawing(definition: Fields) -> Fields:
 
 
 def _branch_of(config: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) -> Fields:
-    """The config of a branch with the targets that its edges say, by the labels of its conditions."""
+    """Build the config of a branch with the targets of its edges, by the labels of its conditions."""
     targets = {_label_of(edge): edge.get("target") for edge in edges}
     conditions = config.get("conditions")
     if isinstance(conditions, list):

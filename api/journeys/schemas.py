@@ -43,7 +43,7 @@ class EnrollmentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class OffsetPagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a page stands."""
+    """Position of a page by offset."""
 
     total: int
     limit: int
@@ -78,7 +78,7 @@ class CustomerJourneys(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class NewEnrollment(Body, frozen=True):
-    """Who is to enter.
+    """Customer to be enrolled.
 
     Attributes:
         entry: What formulas call ``entry.*``.
@@ -136,7 +136,7 @@ class TriedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class JourneyTried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What would happen to a customer.
+    """Result of trying a journey.
 
     Attributes:
         status: How it would end; active if the end was not reached in 500 steps.
@@ -151,7 +151,7 @@ class JourneyTried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def view_of(one: Enrolment) -> EnrollmentView:
-    """An enrolment as answers show it."""
+    """Write an enrolment as answers show it."""
     return EnrollmentView(
         id=one.id,
         journey_id=one.journey_id,
@@ -169,7 +169,7 @@ def view_of(one: Enrolment) -> EnrollmentView:
 
 
 def journey_of(one: CustomerEnrolment) -> JourneyOfCustomer:
-    """An enrolment as a customer's journeys show it."""
+    """Write an enrolment as a customer's journeys show it."""
     return JourneyOfCustomer(
         enrollment_id=one.enrollment_id,
         journey_id=one.journey_id,

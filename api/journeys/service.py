@@ -1,4 +1,4 @@
-"""Has customers enter and leave journeys, and tries journeys out."""
+"""Enrols customers in journeys, takes them out, and tries journeys out."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class JourneyService:
         self._clock = clock
 
     async def find_plan(self, tenant_id: str, journey_id: str) -> tuple[JourneyPlan, Status]:
-        """A journey, ready, and its status.
+        """Return the plan of a journey, and its status.
 
         Raises:
             ApiError: 404; there is none.

@@ -33,7 +33,7 @@ _OF_METRIC: Final[Mapping[str, object]] = {
 
 
 class MetricValueController(Controller):
-    """Numbers per customer, worked out of the history when they are asked for."""
+    """Values of behavioral metrics, computed from the history on request."""
 
     tags = ["Behavioral metrics"]
     guards = [requires(Role.VIEWER)]
@@ -50,7 +50,7 @@ class MetricValueController(Controller):
         metric_values: Injected[MetricValueService],
         customer_id: FromPath[str],
     ) -> CustomerMetrics:
-        """Of all active metrics. A customer who is not known has no events: counts and sums are 0, the rest is null."""
+        """Compute all active metrics. A customer without events has 0 for counts and sums, and null for the rest."""
         computed = await metric_values.compute_active(request.user.tenant_id, customer_id)
         values = computed.values[customer_id]
         return CustomerMetrics(
@@ -79,7 +79,7 @@ class MetricValueController(Controller):
             ),
         ],
     ) -> MetricValues:
-        """The metric is named by its key or its id. One that is not active can be tried out here, too."""
+        """Compute a metric, named by its key or its id. One that is not active can be tried out here, too."""
         customers = list(dict.fromkeys(customer_id))
         computed = await metric_values.compute_one(request.user.tenant_id, entity_id, customers)
         (definition,) = computed.definitions

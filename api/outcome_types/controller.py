@@ -1,4 +1,4 @@
-"""``/api/v1/outcome-types``: what outcomes mean for the counts."""
+"""``/api/v1/outcome-types``: outcome types and their meaning for the counts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class OutcomeTypeController(Controller):
             bool, QueryParameter(name="includeDeleted", description="Whether those that were deleted are listed too.")
         ] = False,
     ) -> list[OutcomeTypeView]:
-        """In the order of `ordinal`."""
+        """List outcome types in the order of `ordinal`."""
         tenant_id = request.user.tenant_id
         known = await outcome_types.list_all(tenant_id)
         return [view_of(tenant_id, one) for one in known if one.is_active or include_deleted]
@@ -69,7 +69,7 @@ class OutcomeTypeController(Controller):
     async def get_type(
         self, request: Request[Principal, Any, Any], outcome_types: Injected[OutcomeTypeService], key: FromPath[str]
     ) -> OutcomeTypeView:
-        """By its key; also if it was deleted."""
+        """Get an outcome type by its key, also if it was deleted."""
         return view_of(request.user.tenant_id, find(await outcome_types.list_all(request.user.tenant_id), key))
 
     @post(
@@ -85,7 +85,7 @@ class OutcomeTypeController(Controller):
         outcome_types: Injected[OutcomeTypeService],
         data: RequestBody[NewOutcomeType],
     ) -> OutcomeTypeView:
-        """It counts from now on. One that was deleted can be made again."""
+        """Make an outcome type, which counts from now on. One that was deleted can be made again."""
         tenant_id = request.user.tenant_id
         known = await outcome_types.list_all(tenant_id)
         before = next((one for one in known if one.key == data.key), None)
@@ -118,7 +118,7 @@ class OutcomeTypeController(Controller):
         key: FromPath[str],
         data: RequestBody[ChangedOutcomeType],
     ) -> OutcomeTypeView:
-        """The change counts for events from `effectiveAt` on, ten seconds from now; nothing is counted anew."""
+        """Change an outcome type for events from `effectiveAt` on, ten seconds from now; nothing is counted anew."""
         before = _changeable(await outcome_types.list_all(request.user.tenant_id), key)
         if data.version not in (None, before.version):
             raise ApiError(409, f"Version {data.version} is not the newest any more; that is {before.version}.")
@@ -140,7 +140,7 @@ class OutcomeTypeController(Controller):
     async def delete_type(
         self, request: Request[Principal, Any, Any], outcome_types: Injected[OutcomeTypeService], key: FromPath[str]
     ) -> None:
-        """Events with it are refused from ten seconds on; what was counted stays."""
+        """Delete an outcome type: events with it are refused from ten seconds on; counts stay."""
         before = _changeable(await outcome_types.list_all(request.user.tenant_id), key)
         await outcome_types.save(request.user, before, msgspec.structs.replace(before, is_active=False))
 

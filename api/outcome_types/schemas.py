@@ -26,7 +26,7 @@ APPLIES: Final = (
 
 
 class NewOutcomeType(Body, frozen=True, kw_only=True):
-    """What an outcome means.
+    """Outcome type to be made.
 
     Attributes:
         key: What events carry as ``outcome``.
@@ -51,7 +51,7 @@ class NewOutcomeType(Body, frozen=True, kw_only=True):
 
 
 class ChangedOutcomeType(Body, frozen=True, kw_only=True):
-    """What is to change; what is left out stays.
+    """Changes of an outcome type; fields left out stay.
 
     Attributes:
         version: The version this is about; if it is not the newest any more, nothing changes (409).
@@ -101,7 +101,7 @@ class OutcomeTypeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 def view_of(tenant_id: str, record: OutcomeRecord) -> OutcomeTypeView:
-    """An outcome type as the API shows it."""
+    """Write an outcome type as the API shows it."""
     return OutcomeTypeView(
         id=record.key,
         tenant_id=tenant_id,

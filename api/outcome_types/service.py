@@ -47,7 +47,7 @@ class OutcomeTypeService:
 
 
 def find(known: Sequence[OutcomeRecord], key: str) -> OutcomeRecord:
-    """One of them.
+    """Find an outcome type by its key.
 
     Raises:
         ApiError: 404.

@@ -1,4 +1,4 @@
-"""``/api/v1/gdpr/erasure`` and ``/api/v1/dsar``: what customers may ask for."""
+"""``/api/v1/gdpr/erasure`` and ``/api/v1/dsar``: erasure, and requests of customers about their data."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class ErasureController(Controller):
     async def erase_customer(
         self, request: _Asking, erasure: Injected[ErasureService], data: RequestBody[ErasureBody]
     ) -> ErasureView:
-        """Every table, every cache, every replay; with all customers who were merged. Takes some seconds.
+        """Erase a customer from every table, cache and replay, with all customers merged with it. Takes some seconds.
 
         Asking again does no harm. What Kafka receives of the customer afterwards counts as somebody new.
         """
@@ -107,7 +107,7 @@ class ErasureController(Controller):
     async def get_receipt(
         self, request: _Asking, erasure: Injected[ErasureService], receipt_id: FromPath[str]
     ) -> ReceiptView:
-        """What was deleted, and of whom by hash only."""
+        """Get the counts of deleted rows, and the customers by hash only."""
         receipt = await erasure.find_receipt(request.user.tenant_id, receipt_id)
         if receipt is None:
             raise ApiError(404, f"There is no receipt {receipt_id!r}.")
@@ -132,7 +132,7 @@ class DsarController(Controller):
     async def hand_in(
         self, request: _Asking, data_requests: Injected[DsarService], data: RequestBody[DsarBody]
     ) -> QueuedView:
-        """It is worked on at once, and survives whatever happens to the API. At most ten a minute."""
+        """Hand in a request. It is worked on at once, and survives a crash of the API. At most ten a minute."""
         queued = DsarRequest(
             tenant_id=request.user.tenant_id,
             request_id=f"dsar-{uuid.uuid4().hex}",
@@ -162,7 +162,7 @@ class DsarController(Controller):
             int, QueryParameter(description=f"Requests of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
     ) -> DsarList:
-        """The newest first, without what they came to."""
+        """List requests, the newest first, without their results."""
         found = await data_requests.list_all(
             request.user.tenant_id,
             status=status or "",
@@ -181,7 +181,7 @@ class DsarController(Controller):
     async def get_request(
         self, request: _Asking, data_requests: Injected[DsarService], request_id: FromPath[str]
     ) -> Response[DsarDetail] | Stream:
-        """An export holds every row of every table that names the customer; it may be large and comes bit by bit."""
+        """Get a request. An export holds every row that names the customer; a large one comes in pieces."""
         found = await data_requests.find(request.user.tenant_id, request_id)
         if found is None:
             raise ApiError(404, f"There is no request {request_id!r}.")

@@ -1,4 +1,4 @@
-"""Has a process forget erased customers, whichever process they were erased by."""
+"""Follows erasures by any process, and empties this process's caches of the customers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERY_S: Final = 1.0
 
 
 class Forgetting:
-    """Looks for new tombstones and empties what the process remembers of those customers."""
+    """Looks for new tombstones and removes their customers from the caches of the process."""
 
     def __init__(
         self, database: Database, decisions: RecentDecisions, repetitions: Repetitions, reservations: Book
@@ -35,7 +35,7 @@ class Forgetting:
         self._newest_ms: int | None = None
 
     async def look(self) -> None:
-        """Forget whoever was erased since the last look. What was erased before the first is not remembered anyway.
+        """Remove customers erased since the last look. Before the first look the caches hold nothing of them.
 
         Raises:
             StorageError: ClickHouse does not answer; what this process remembers stays.

@@ -1,4 +1,4 @@
-"""Erases customers: tombstone, wait, delete, look; and notes it without saying who it was."""
+"""Erases customers: tombstone, wait, delete, verify; and writes it to the audit log without naming them."""
 
 from __future__ import annotations
 

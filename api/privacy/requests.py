@@ -69,7 +69,7 @@ class DsarService:
         return stream_export(self._database, request)
 
     async def work_on_requests(self) -> None:
-        """Work on what waits: on one request of each tenant, and on one of each again, until nothing does.
+        """Work on open requests: on one of each tenant, and again, until none is open.
 
         Raises:
             StorageError: The database does not answer.
@@ -98,7 +98,7 @@ class DsarService:
         log.info("request about a customer's data", request_id=done.request_id, status=done.status)
 
     async def subjects_of(self, request: DsarRequest) -> tuple[str, ...]:
-        """The customers whom a request is about, with all who were merged with them."""
+        """Find the customers whom a request is about, with all who were merged with them."""
         named: tuple[str, ...] = (request.subject_id,)
         if request.subject_type == "email":
             named = await self._database.call(find_customers_with_email, request.tenant_id, request.subject_id)
@@ -127,7 +127,7 @@ class DsarService:
 
 
 def _failed(request: DsarRequest, why: str = "") -> DsarRequest:
-    """The state after an attempt that failed; which says why, whether it is tried again or not."""
+    """Return the state after a failed attempt, with its reason, whether it is tried again or not."""
     reason = {"reason": f"{why} It is tried again.".lstrip()}
     if request.attempts < MAX_ATTEMPTS:
         return _next(request, status="queued", result=msgspec.json.encode(reason).decode())

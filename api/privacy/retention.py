@@ -1,4 +1,4 @@
-"""``/api/v1/admin/retention-configs``: how long data is kept."""
+"""``/api/v1/admin/retention-configs``: retention of data by class."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Asking = Request[Principal, Any, Any]
 
 
 class RetentionBody(Body, frozen=True, kw_only=True):
-    """How long one class of data is kept from now on.
+    """New retention of one class of data.
 
     Attributes:
         retention_days: Null keeps it as long as nobody is erased.
@@ -46,7 +46,7 @@ class RetentionBody(Body, frozen=True, kw_only=True):
 
 
 class RetentionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How long one class of data is kept.
+    """Retention of one class of data.
 
     Attributes:
         id: The class again.
@@ -71,7 +71,7 @@ class RetentionController(Controller):
 
     @get(summary="List how long data is kept", responses=answers(200, list[RetentionView], [_EXAMPLE]))
     async def list_configs(self, request: _Asking, retention: Injected[RetentionService]) -> Sequence[RetentionView]:
-        """Every class of data. The audit log is kept: it is a chain, of which no link can go."""
+        """List every class of data. The audit log is kept: it is a chain, of which no link can go."""
         return [_view_of(one) for one in await retention.list_configs(request.user.tenant_id)]
 
     @put(
@@ -83,7 +83,7 @@ class RetentionController(Controller):
     async def change_config(
         self, request: _Asking, retention: Injected[RetentionService], data: RequestBody[RetentionBody]
     ) -> RetentionView:
-        """Takes effect with the next daily run. Summaries outlive the interactions they are made of."""
+        """Change a retention with the next daily run. Summaries outlive the interactions they are made of."""
         tenant_id, actor = request.user.tenant_id, request.user.key_id or "trusted"
         config = RetentionConfig(
             data_class=data.data_class,

@@ -1,4 +1,4 @@
-"""How long data is kept: read, changed, and applied once a day."""
+"""Retention of data: read, changed, and applied once a day."""
 
 from __future__ import annotations
 

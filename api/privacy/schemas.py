@@ -27,7 +27,7 @@ _ALWAYS: Final = (*_DOCUMENTED.values(), "suppression", "attributionResult")
 
 
 class ErasureBody(Body, frozen=True, kw_only=True):
-    """Whom to erase."""
+    """Customer to be erased."""
 
     EXAMPLE: ClassVar[Mapping[str, Any]] = {"customerId": "customer-42"}
 
@@ -35,7 +35,7 @@ class ErasureBody(Body, frozen=True, kw_only=True):
 
 
 class ErasureView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an erasure came to.
+    """Result of an erasure.
 
     Attributes:
         success: Whether nothing is left; if not, ask again.
@@ -78,7 +78,7 @@ class ReceiptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DsarBody(Body, frozen=True, kw_only=True):
-    """What a customer wants.
+    """Request of a customer.
 
     Attributes:
         request_type: A copy of the data, or its erasure.
@@ -150,7 +150,7 @@ def counts_of(deleted: Mapping[str, int]) -> dict[str, int]:
 
 
 def erasure_view(customer_id: str, receipt: Receipt) -> ErasureView:
-    """An erasure as it is answered."""
+    """Write an erasure as it is answered."""
     return ErasureView(
         success=receipt.is_verified,
         customer_id=customer_id,
@@ -165,7 +165,7 @@ def erasure_view(customer_id: str, receipt: Receipt) -> ErasureView:
 
 
 def receipt_view(receipt: Receipt) -> ReceiptView:
-    """A receipt as the API shows it."""
+    """Write a receipt as the API shows it."""
     return ReceiptView(
         receipt_id=receipt.receipt_id,
         customer_hashes=receipt.customer_hashes,
@@ -180,12 +180,12 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
 
 
 def dsar_view(request: DsarRequest) -> DsarView:
-    """A request in a list."""
+    """Write a request as lists show it."""
     return DsarView(**_fields(request))
 
 
 def dsar_detail(request: DsarRequest) -> DsarDetail:
-    """A request by itself."""
+    """Write a request by itself."""
     result = msgspec.json.decode(request.result, type=dict[str, Any]) if request.result else None
     is_empty = request.status == "completed" and not (result or {}).get("totalDeleted", result)
     return DsarDetail(**_fields(request), result=result, nothing_found=is_empty)

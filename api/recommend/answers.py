@@ -1,4 +1,4 @@
-"""From a decision to what the caller reads."""
+"""Recommendations as callers read them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def answer(
     is_debugging: bool = False,
     warnings: Sequence[str] = (),
 ) -> Recommendation:
-    """Say what was decided.
+    """Write a decision as the answer to the caller.
 
     Args:
         record: The decision.
@@ -80,7 +80,7 @@ def answer(
 
 
 def summarise(decision: Decision) -> TraceSummary:
-    """A decision's trace in short."""
+    """Write a decision's trace in short."""
     scores = sorted(decision.trace.scores, key=lambda one: (-one.score, one.offer_id))
     return TraceSummary(
         total_candidates=decision.funnel.candidate_count,

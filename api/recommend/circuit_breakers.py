@@ -1,4 +1,4 @@
-"""Which models are left alone because they failed lately. Each process finds out for itself."""
+"""Circuit breakers of models. Each process has its own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ log = structlog.get_logger(__name__)
 
 
 class Circuits:
-    """The circuits of all tenants' models."""
+    """Circuit breakers of all tenants' models."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], CircuitState] = {}
 
     def open_of(self, tenant_id: str, now_ms: int) -> frozenset[str]:
-        """Keys of the models that a decision does not ask."""
+        """Return the keys of models with an open circuit, which decisions do not call."""
         if not self._states:
             return frozenset()
         return frozenset(
@@ -29,7 +29,7 @@ class Circuits:
         )
 
     def note(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
-        """Learn from a decision: which models failed, and which of those that had failed before gave scores."""
+        """Note the failed models of a decision, and close the circuits of those that gave scores again."""
         failed = frozenset(decision.failed_models)
         for key in failed:
             before = self._states.get((tenant_id, key), CircuitState())

@@ -1,4 +1,4 @@
-"""``/api/v1/recommend``: what a customer is offered."""
+"""``/api/v1/recommend``: recommendations."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _EXAMPLE: Final[Mapping[str, object]] = {
 
 
 class RecommendController(Controller):
-    """What a customer is offered here and now."""
+    """Recommendations of offers to a customer."""
 
     path = "/recommend"
     tags = ["Deciding"]
@@ -114,7 +114,7 @@ class RecommendController(Controller):
         recommendations: Injected[RecommendService],
         data: RequestBody[RecommendBody],
     ) -> Response[Recommendation]:
-        """Runs a decision flow for one customer.
+        """Run a decision flow for one customer.
 
         Every decision becomes a row `recommendation` of the history; on channels with implicit impression tracking it
         counts as an impression at once. On others an exposure is reserved until its impression is reported, or for a

@@ -1,4 +1,4 @@
-"""Makes decisions: gathers facts, runs the flow, writes down what is needed to explain it."""
+"""Makes decisions: loads facts, runs the flow, records what explains the decision."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SEED_BITS: Final = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A decision.
+    """Decision with its record.
 
     Attributes:
         finished: Reservations that need not be kept any more.
@@ -46,7 +46,7 @@ class Made:
 
 
 class Decider:
-    """Makes decisions. They have no effects: what becomes of them, :meth:`learn` included, is up to the caller."""
+    """Makes decisions without effects: reservations, messages and :meth:`learn` are up to the caller."""
 
     def __init__(self, facts: FactsReader, circuits: Circuits, metrics: ApiMetrics) -> None:
         self._facts = facts
@@ -54,7 +54,7 @@ class Decider:
         self._metrics = metrics
 
     async def read_facts(self, question: DecisionTask, now_ms: int, holds: Collection[Reservation] = ()) -> Facts:
-        """What a decision would know.
+        """Load the facts of a decision.
 
         Raises:
             StorageError: ClickHouse does not answer.
@@ -62,7 +62,7 @@ class Decider:
         return await self._facts.read(question.tenant, question.catalogue, question.request, now_ms, holds)
 
     def learn(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
-        """Note which models failed, so that they are left alone for a while, and count what was not shown."""
+        """Note failed models, whose circuits open, and count removed offers."""
         self._circuits.note(tenant_id, decision, now_ms)
         for stage, number in Counter(one.stage for one in find_last_removals(decision).values()).items():
             self._metrics.offers_lost.labels(stage).inc(number)
@@ -112,7 +112,7 @@ class Decider:
         )
 
     async def try_out(self, question: DecisionTask, now_ms: int, holds: Collection[Reservation] = ()) -> Decision:
-        """Decide without writing down what it was decided by.
+        """Decide without a record.
 
         Raises:
             StorageError: ClickHouse does not answer.

@@ -1,4 +1,4 @@
-"""Gathers what a decision needs to know. The one place that decisions learn it from."""
+"""Loads the facts that decisions need; no decision reads the tables otherwise."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What one decision knows.
+    """Facts of one decision.
 
     Attributes:
         finished: Recommendations whose reservations are shown in these facts, or have lapsed.
@@ -48,7 +48,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What one decision asks of the tables.
+    """Query for the facts of one decision.
 
     Attributes:
         facts: Without the customer's time zone, which may have to be looked up first.
@@ -70,7 +70,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What the tables say.
+    """Result of a query for facts.
 
     Attributes:
         kept: What is kept of the customer: of all ids together.
@@ -81,7 +81,7 @@ class Answered:
 
 
 async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answered]:
-    """Load what several decisions ask, each in its place.
+    """Load the facts of several decisions, each in its place.
 
     What is kept of the customers is read while their summaries are; it tells their time zones, and those which part of
     the history is needed.
@@ -108,7 +108,7 @@ async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answere
 
 
 class FactsReader:
-    """Reads facts; what several requests ask at the same time is one query."""
+    """Loads facts; queries of several requests at the same time are combined."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class FactsReader:
     async def read(
         self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Reservation] = ()
     ) -> Facts:
-        """Facts about a customer for a catalogue's decisions.
+        """Load the facts about a customer that a catalogue's decisions need.
 
         Args:
             tenant: Whose customer.
@@ -174,7 +174,7 @@ class FactsReader:
         )
 
     def watermark(self) -> WatermarkRecord:
-        """How far the tables are at least."""
+        """Return the positions up to which the tables hold the log at least."""
         applied = self._watermark.applied
         return WatermarkRecord(
             lag_ms=self._watermark.lag_ms, positions={str(number): offset for number, offset in applied.items()}

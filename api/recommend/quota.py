@@ -1,4 +1,4 @@
-"""How many recommendations a tenant may ask for in all."""
+"""Quotas of recommendations for tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recommendations of a moment ago: what Respond needs to know of them before the stream has written them."""
+"""Recent recommendations, for responses to them before the stream has written them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class RecentDecisions:
-    """Finds what a rank of a recommendation offered: this process's at once, others in the tables.
+    """Finds items of recommendations: this process's in memory, others in the tables.
 
     Args:
         clock: Epoch milliseconds.
@@ -40,7 +40,7 @@ class RecentDecisions:
             self._known.popitem(last=False)
 
     def customers(self) -> set[tuple[str, str]]:
-        """Whose recommendations are remembered: (tenant, customer)."""
+        """Return the customers of cached recommendations: (tenant, customer)."""
         return {(tenant_id, item.customer_id) for (tenant_id, _), items in self._known.items() for item in items}
 
     def forget(self, customers: Collection[tuple[str, str]]) -> None:
@@ -51,7 +51,7 @@ class RecentDecisions:
             del self._known[key]
 
     async def find(self, tenant_id: str, recommendation_id: str, rank: int) -> DecisionItem | None:
-        """What a rank offered; None if there is no such recommendation, or it has fewer ranks.
+        """Find the item at a rank; None if there is no such recommendation, or it has fewer ranks.
 
         A recommendation made within the last minute by another process is waited for, up to some 1.5 s.
 

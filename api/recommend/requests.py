@@ -1,4 +1,4 @@
-"""From the body of a request to what is decided about."""
+"""Resolves bodies of requests by the catalogue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ONE_OFF: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request understood.
+    """Request whose names were resolved.
 
     Attributes:
         context: As JSON, for the rows in the history.
@@ -46,7 +46,7 @@ class Asked:
 
 
 def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent: str) -> tuple[str, Sequence[str]]:
-    """Say whom a body is about, and what a caller should know about that; who is anonymous gets an id."""
+    """Return the customer of a body and warnings for the caller; an anonymous visitor gets an id."""
     if body.customer_id and not is_placeholder(body.customer_id):
         return body.customer_id, ()
     warnings = []
@@ -59,7 +59,7 @@ def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent:
 
 
 def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue, flow: DecisionFlow | None = None) -> Asked:
-    """Find what a body names in the catalogue.
+    """Resolve the names of a body by the catalogue.
 
     Args:
         body: Of the request.
@@ -98,7 +98,7 @@ def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue, flow
 
 
 def _check_free_form(body: RecommendBody) -> msgspec.Raw:
-    """Check what is kept as it came; the context as JSON."""
+    """Check free-form fields, which are stored as they came; the context comes back as JSON."""
     faults: list[Fault] = []
     context = _encoded("context", body.context, MAX_CONTEXT_BYTES, faults)
     _encoded("attributes", body.attributes, MAX_ATTRIBUTES_BYTES, faults)
@@ -128,7 +128,7 @@ def _propensities(attributes: Mapping[str, Any]) -> Mapping[str, float]:
 
 
 def _extras(body: RecommendBody) -> dict[str, Any]:
-    """What conditions call ``request.locale`` and the like."""
+    """List fields that conditions name ``request.locale`` and the like."""
     named = {"locale": body.locale, "currency": body.currency, "sessionId": body.session_id}
     return {name: value for name, value in named.items() if value is not None}
 
@@ -143,7 +143,7 @@ def _find_flow(key: str | None, request: Request, catalogue: Catalogue) -> Decis
 
 
 def _routed_channel(catalogue: Catalogue, request: Request) -> str | None:
-    """The channel for routes: a type stands for its channel where there is one only."""
+    """Return the channel for routes: a type stands for its channel where there is one only."""
     if request.channel_id is not None or request.channel_type is None:
         return request.channel_id
     of_type = [one.id for one in catalogue.channels.values() if one.channel_type == request.channel_type]
@@ -151,7 +151,7 @@ def _routed_channel(catalogue: Catalogue, request: Request) -> str | None:
 
 
 def _find_channel(body: RecommendBody, catalogue: Catalogue) -> tuple[str | None, str | None, list[str]]:
-    """The id and the type of the channel that is asked for, and what is wrong with it."""
+    """Return the id and the type of the requested channel, and its faults."""
     named, channels = body.channel, catalogue.channels.values()
     if named is None or any(one.channel_type == named for one in channels):
         return body.channel_id, named, []

@@ -1,4 +1,4 @@
-"""Where reservations are kept, and what gives a decision a customer for itself."""
+"""Reservation store of one process, and the protocol of reservation stores."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class CustomerKey(NamedTuple):
 
 
 class LockLostError(Exception):
-    """The customer was held for too long and belongs to another process by now: decide again."""
+    """The lock of the customer expired and another process may have it: decide again."""
 
 
 class Reserving(Protocol):
-    """A customer whom one decision has for itself.
+    """A customer whom one decision has locked.
 
     Attributes:
         holds: What is reserved.
@@ -33,7 +33,7 @@ class Reserving(Protocol):
     holds: Collection[Reservation]
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
-        """Reserve, and forget what is finished.
+        """Add a reservation, and remove finished ones.
 
         Raises:
             LockLostError: Nothing was changed.
@@ -41,35 +41,35 @@ class Reserving(Protocol):
 
 
 class Book(Protocol):
-    """Keeps reservations."""
+    """Stores reservations."""
 
     def customer(self, key: CustomerKey) -> AbstractAsyncContextManager[Reserving]:
-        """Wait until nobody else decides about a customer, and keep it so inside the context.
+        """Lock a customer against other decisions inside the context.
 
         Raises:
             TimeoutError: Others keep the customer for too long.
         """
 
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
-        """What is reserved for a customer at the moment."""
+        """Return the reservations of a customer."""
 
     async def replace(self, key: CustomerKey, hold: Reservation) -> None:
-        """Write a hold anew: Kafka has told its place."""
+        """Replace a reservation: Kafka has told its position."""
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
-        """Forget a hold: its decision did not take place."""
+        """Remove a reservation whose decision failed."""
 
     async def forget(self, key: CustomerKey) -> None:
-        """Forget everything that is reserved for a customer, in every process."""
+        """Remove all reservations of a customer, in every process."""
 
     def customers(self) -> Collection[tuple[str, str]]:
-        """For whom this process has reserved something: (tenant, customer)."""
+        """Return customers for whom this process holds reservations: (tenant, customer)."""
 
     def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
-        """Forget what this process has reserved for some customers."""
+        """Remove the reservations that this process holds for some customers."""
 
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
-        """Forget what has lapsed, of customers who do not come back."""
+        """Remove lapsed reservations of customers who do not come back."""
 
 
 class MemoryBook:
@@ -100,7 +100,7 @@ class MemoryBook:
                 del self._locks[key]
 
     def holds_of(self, key: CustomerKey) -> Mapping[str, Reservation]:
-        """What is reserved for a customer, by recommendation."""
+        """Return the reservations of a customer, by recommendation."""
         return self._holds.get(key, {})
 
     def exchange(self, key: CustomerKey, new: Reservation | None, finished: Collection[str]) -> None:

@@ -125,7 +125,7 @@ class SharedBook:
         self._own.sweep(now_ms, fresh_ms)
 
     def holds_of(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Reservation]:
-        """What all processes have reserved, and what this one did while Redis was away."""
+        """Join the reservations of all processes with those this one made while Redis was away."""
         shared = (_decode_hold(text) for text in texts)
         return {**self._own.holds_of(key), **{hold.recommendation_id: hold for hold in shared}}.values()
 
@@ -151,7 +151,7 @@ class SharedBook:
         return await self._redis.eval(script, len(names), *names, *values)
 
     async def _ask(self, ask: Callable[[], Awaitable[T]], missing: Any = None) -> Any:  # noqa: ANN401 - Redis' answer
-        """Ask Redis; `missing` while it is away."""
+        """Call Redis; return ``missing`` while it is away."""
         try:
             return await self._shared.ask(ask)
         except RedisError:

@@ -39,7 +39,7 @@ class WantedPlacement(Body, frozen=True):
 
 
 class RecommendBody(Body, frozen=True):
-    """What is asked.
+    """Request for recommendations.
 
     Attributes:
         customer_id: Left out, or ``anonymous``: a stable id is made of the session, else of address and browser.
@@ -149,7 +149,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where the time went, in milliseconds."""
+    """Time of each step, in milliseconds."""
 
     facts_ms: float
     decide_ms: float

@@ -1,4 +1,4 @@
-"""What all customers of a tenant together have been shown and have answered, as of some seconds ago."""
+"""Impressions and responses of all customers of a tenant together, some seconds old."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TenantTotals:
         self._reading: dict[str, asyncio.Task[_Known]] = {}
 
     async def of(self, tenant: Tenant, catalogue: Catalogue, now_ms: int) -> TenantFacts:
-        """A tenant's facts.
+        """Return the facts of a tenant.
 
         Raises:
             StorageError: They were never read, or not today, and ClickHouse does not answer.

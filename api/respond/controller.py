@@ -1,4 +1,4 @@
-"""``/api/v1/respond``: what a customer did with what was shown."""
+"""``/api/v1/respond``: responses of customers to what was shown."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RespondController(Controller):
             HeaderParameter(name="Idempotency-Key", description="Instead of `idempotencyKey`; UTF-8."),
         ] = None,
     ) -> Response[Acknowledged]:
-        """201 means that Kafka has it on every in-sync replica.
+        """Record a response. 201 means that Kafka has it on every in-sync replica.
 
         Sent again with the same key it is answered 200 with the first result and `duplicate: true`, and counts once;
         after a 503 sending it again is safe. What the catalogue does not know is recorded as given, with `warnings`.

@@ -20,7 +20,7 @@ ALIASES: Final[Mapping[str, str]] = {
 
 
 class Answer(Body, frozen=True, kw_only=True):
-    """What a customer did.
+    """Response of a customer.
 
     Say what it is about by ``recommendationId`` and ``rank``, by ``creativeId`` and ``channelId``, or by
     ``interactionId``.

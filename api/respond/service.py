@@ -164,7 +164,7 @@ class RespondService:
 
 
 def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:
-    """What may be sent as outcome now."""
+    """List the outcomes that may be sent now."""
     found = ((key, classify(key, now_ms, tenant.outcomes)) for key in sorted(tenant.outcomes))
     return [
         key

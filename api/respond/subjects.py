@@ -1,4 +1,4 @@
-"""What a response is about: worked out from the recommendation, the interaction or the creative that it names."""
+"""Finds the subject of a response by the recommendation, the interaction or the creative that it names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME_IT: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a response is about; None where that is not known.
+    """Subject of a response; None where it is not known.
 
     Attributes:
         cautions: What may be a mistake.
@@ -42,12 +42,12 @@ class Subject:
     cautions: tuple[Caution, ...] = field(default_factory=tuple)
 
     def caution(self, code: str, message: str) -> Subject:
-        """The same with one more thing that may be a mistake."""
+        """Return the same subject with one more warning."""
         return replace(self, cautions=(*self.cautions, Caution(code=code, message=message)))
 
 
 def find_faults(answer: Answer) -> list[Fault]:
-    """What a response lacks to be about anything."""
+    """Find the fields that a response lacks to have a subject."""
     has_recommendation = answer.recommendation_id is not None and answer.rank is not None
     if answer.rank is not None and answer.recommendation_id is None:
         return [Fault(field="recommendationId", message="must be given with rank")]
@@ -71,7 +71,7 @@ class SubjectFinder:
         self._recent = recent
 
     async def find(self, tenant_id: str, answer: Answer, *, is_strict: bool) -> Subject:
-        """Find out what a response is about.
+        """Find the subject of a response.
 
         What cannot be looked up is taken as the response gives it: a lost response is worse than an incomplete one.
 
@@ -147,7 +147,7 @@ class SubjectFinder:
 def _prefer(
     given: Subject, offer_id: str | None, creative_id: str | None, channel_id: str | None, placement_id: str | None
 ) -> Subject:
-    """What was recommended, where it says something, before what the caller says."""
+    """Take the fields of what was recommended, where it has them, before the caller's."""
     return replace(
         given,
         offer_id=offer_id or given.offer_id,
@@ -158,7 +158,7 @@ def _prefer(
 
 
 def _from_creative(names: Names, subject: Subject) -> Subject:
-    """A creative of the catalogue decides about the channel, whatever the caller says, and knows its offer."""
+    """Take the channel of a creative in the catalogue, whatever the caller says, and its offer."""
     known = names.creative(subject.creative_id)
     if known is None:
         return subject

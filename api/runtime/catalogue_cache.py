@@ -39,7 +39,7 @@ class _Known:
 
 
 class CompiledCatalogues:
-    """The catalogues of the tenants that are asked for, at most 1.5 s old.
+    """Cache of compiled catalogues, at most 1.5 s old (stale-while-revalidate).
 
     While ClickHouse is away, what was known last holds.
     """
@@ -51,7 +51,7 @@ class CompiledCatalogues:
         self._loading: dict[str, asyncio.Task[_Known]] = {}
 
     async def of(self, tenant_id: str) -> Catalogue:
-        """A tenant's catalogue, ready for decisions.
+        """Return a tenant's catalogue, compiled for decisions.
 
         Raises:
             StorageError: It was never loaded, and ClickHouse does not answer.
@@ -59,7 +59,7 @@ class CompiledCatalogues:
         return (await self._find(tenant_id)).ready
 
     async def stored(self, tenant_id: str) -> StoredCatalogue:
-        """The same with the versions of its entities.
+        """Return a tenant's catalogue with the versions of its entities.
 
         Raises:
             StorageError: As :meth:`of`.
@@ -67,7 +67,7 @@ class CompiledCatalogues:
         return (await self._find(tenant_id)).stored
 
     async def at(self, tenant_id: str, stamp: str) -> Catalogue:
-        """A past version of a tenant's catalogue.
+        """Return a past version of a tenant's catalogue.
 
         Raises:
             StorageError: It has to be loaded, and ClickHouse does not answer.
@@ -83,7 +83,7 @@ class CompiledCatalogues:
         return self._past[tenant_id, stamp]
 
     async def refresh(self, tenant_id: str) -> StoredCatalogue:
-        """Look now; for those who must not miss a change that was made before they asked.
+        """Look for a newer version now; for requests that must see every earlier change.
 
         Raises:
             StorageError: As :meth:`of`.
@@ -103,7 +103,7 @@ class CompiledCatalogues:
         return await asyncio.shield(looking)
 
     def _look(self, tenant_id: str) -> asyncio.Task[_Known]:
-        """Look for a newer one; whoever asks meanwhile shares the look."""
+        """Begin to look for a newer version; concurrent requests share it (single-flight)."""
         if tenant_id not in self._loading:
             task = self._loading[tenant_id] = asyncio.create_task(self._refresh(tenant_id))
             task.add_done_callback(_retrieve)
@@ -129,7 +129,7 @@ class CompiledCatalogues:
 
 
 def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[StoredCatalogue, Catalogue]:
-    """The newest catalogue; the known one if that is it."""
+    """Load the newest catalogue; return the cached one if that is it."""
     newest = read_catalogue_stamp(store, tenant_id)
     if known is not None and known.ready.stamp == newest:
         return known.stored, known.ready
@@ -145,6 +145,6 @@ def _load(store: Store, tenant_id: str, stamp: str) -> tuple[StoredCatalogue, Ca
 
 
 def _retrieve(task: asyncio.Task[_Known]) -> None:
-    """Nobody may be waiting for a look that failed; what was known holds, or the next request sees the error."""
+    """Retrieve the error of a look that nobody waits for; the next request sees it again."""
     if not task.cancelled():
         task.exception()

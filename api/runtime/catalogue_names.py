@@ -1,4 +1,4 @@
-"""What the things that events name are called; also those that have been deleted, because events still name them."""
+"""Names of entities in a catalogue, also of deleted ones, because events still name them."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class Named(NamedTuple, Generic[E]):
 
 
 class Names:
-    """A tenant's entities by id, as far as events name them."""
+    """Entities of a tenant by id."""
 
     def __init__(self, stored: StoredCatalogue) -> None:
         self._records = stored.records
 
     def knows(self, kind: str, entity_id: str) -> bool:
-        """Whether there is, or was, such an entity."""
+        """Return whether there is, or was, such an entity."""
         return entity_id in self._records.get(kind, {})
 
     def offer(self, entity_id: str | None) -> Named[Offer] | None:
-        """An offer; None if there is none."""
+        """Return an offer; None if there is none."""
         return self._find("offer", Offer, entity_id)
 
     def creative(self, entity_id: str | None) -> Named[Creative] | None:
-        """A creative, likewise."""
+        """Return a creative; None if there is none."""
         return self._find("creative", Creative, entity_id)
 
     def channel(self, entity_id: str | None) -> Named[Channel] | None:
-        """A channel, likewise."""
+        """Return a channel; None if there is none."""
         return self._find("channel", Channel, entity_id)
 
     def category(self, entity_id: str | None) -> Named[Category] | None:
-        """A category, likewise."""
+        """Return a category; None if there is none."""
         return self._find("category", Category, entity_id)
 
     def sub_category(self, entity_id: str | None) -> Named[SubCategory] | None:
-        """A sub-category, likewise."""
+        """Return a sub-category; None if there is none."""
         return self._find("sub_category", SubCategory, entity_id)
 
     def creatives(self) -> Iterator[Named[Creative]]:
-        """Every creative that can be read."""
+        """Go through the creatives that can be read."""
         found = (self.creative(entity_id) for entity_id in self._records.get("creative", {}))
         return (one for one in found if one is not None)
 

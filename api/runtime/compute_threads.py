@@ -1,4 +1,4 @@
-"""Computing that takes longer than a few milliseconds, in threads beside the event loop."""
+"""Threads for computations of more than a few milliseconds, beside the event loop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Threads:
         self._busy: set[str] = set()
 
     def submit(self, tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a function called for a tenant, after what the tenant waits for already."""
+        """Queue a call for a tenant, behind the tenant's earlier ones."""
         future: Future[T] = Future()
         with self._lock:
             self._waiting.setdefault(tenant_id, deque()).append((future, partial(function, *args, **kwargs)))
@@ -43,7 +43,7 @@ class Threads:
         return future
 
     def _work(self) -> None:
-        """Make calls while there are any of tenants that have no thread; the threads of others see to theirs."""
+        """Make calls while there are any of tenants that have no thread; other threads make those of theirs."""
         while (tenant_id := self._take_tenant()) is not None:
             try:
                 self._call_next(tenant_id)
@@ -76,7 +76,7 @@ _threads: Final = Threads()
 
 
 async def aside(tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that waits for nothing in a thread, for a tenant.
+    """Call a function that computes in a thread, for a tenant.
 
     Raises:
         ApiError: 503; there is too much to compute already, or this takes too long.

@@ -21,7 +21,7 @@ THREADS: Final = 16
 
 
 class Database:
-    """One connection pool for the process. The API starts, and says so, while ClickHouse is still away."""
+    """Connection pool of the process. The API starts, and says so, while ClickHouse is still away."""
 
     def __init__(self, settings: ClickHouseSettings, timer: QueryTimer) -> None:
         self._settings = settings

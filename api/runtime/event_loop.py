@@ -1,4 +1,4 @@
-"""Long work on the event loop gives other requests their turn."""
+"""Time slices of long work on the event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TURN_S: Final = 0.004
 
 
 class Turns:
-    """Counts how long one request has had the loop for itself."""
+    """Time slice of one request on the event loop."""
 
     __slots__ = ("_until",)
 
@@ -19,10 +19,10 @@ class Turns:
 
     @property
     def is_over(self) -> bool:
-        """Whether others should get their turn."""
+        """Whether the slice is used up."""
         return time.monotonic() >= self._until
 
     async def give(self) -> None:
-        """Let everything else run that is ready, and begin a new turn."""
+        """Let everything else run that is ready, and begin a new slice."""
         await asyncio.sleep(0)
         self._until = time.monotonic() + TURN_S

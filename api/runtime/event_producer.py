@@ -1,4 +1,4 @@
-"""The way into Kafka. A write is acknowledged when the log of every in-sync replica has it, and not before."""
+"""Kafka producer. A write is acknowledged when the log of every in-sync replica has it, and not before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOP_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a message is in the log.
+    """Position of a message in the log.
 
     Attributes:
         timestamp_ms: The message's own time, epoch milliseconds; events that name no time happened then.
@@ -39,7 +39,7 @@ class Written:
 
 
 class EventGateway:
-    """Sends messages to the topic of interactions. Connects beside the requests."""
+    """Sends messages to the topic of interactions. A background job connects it."""
 
     def __init__(self, settings: Settings) -> None:
         self._kafka = settings.kafka
@@ -68,7 +68,7 @@ class EventGateway:
                 await asyncio.wait_for(producer.stop(), STOP_S)
 
     def partition_of(self, key: bytes) -> int:
-        """Where messages with a key go.
+        """Choose the partition of messages with a key.
 
         Raises:
             ApiError: 503; Kafka has not answered yet.

@@ -1,4 +1,4 @@
-"""Every read says how old it may be, and waits for a client's own write if it is asked to."""
+"""Freshness of reads: their lag in a header, and waiting for a client's own write (read-your-writes)."""
 
 from __future__ import annotations
 

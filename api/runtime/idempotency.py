@@ -58,7 +58,7 @@ class WrittenEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repetitions:
-    """Writes each event once.
+    """Idempotency store: writes each event once.
 
     Args:
         recorded: Looks keys up in the tables.
@@ -113,7 +113,7 @@ class Repetitions:
         return (_repeated(event, payload) if is_duplicate else event), is_duplicate
 
     def customers(self) -> set[tuple[str, str]]:
-        """Whose events are remembered: (tenant, customer)."""
+        """Return the customers of remembered events: (tenant, customer)."""
         return {(key.tenant_id, key.customer_id) for key in self._own}
 
     def forget(self, customers: Collection[tuple[str, str]]) -> None:

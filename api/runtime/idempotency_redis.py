@@ -1,4 +1,4 @@
-"""Which process writes an event, and what came of it, in Redis."""
+"""Claims of idempotency keys and their results, in Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ return 0
 
 
 class Claim:
-    """The right to write one event; given up on leaving unless it was fulfilled."""
+    """Claim of one event; released on leaving unless it was fulfilled."""
 
     def __init__(self, shared: SharedState, name: str, token: bytes) -> None:
         self._shared = shared
@@ -37,7 +37,7 @@ class Claim:
         self._result: bytes | None = None
 
     def fulfil(self, result: bytes) -> None:
-        """Note what came of it, for others."""
+        """Note the result, for other processes."""
         self._result = result
 
     async def __aenter__(self) -> Self:
@@ -55,7 +55,7 @@ class Claim:
 
 
 class SharedWrites:
-    """Lets one process write at a time.
+    """Claims of several processes, of which one writes an event.
 
     Args:
         shared: Where they meet.
@@ -67,7 +67,7 @@ class SharedWrites:
         self._patience_s = patience_s
 
     async def claim(self, key: EventKey) -> Claim | bytes:
-        """The right to write an event, or what came of it when another process wrote it.
+        """Claim an event, or return its result when another process wrote it.
 
         Raises:
             RedisError: It does not answer.

@@ -1,4 +1,4 @@
-"""Merges of tenants, worked out once per state of them and per process."""
+"""Cache of merges, computed once per state of them and per process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Known:
 
 
 class IdentityMap:
-    """Who is one person, at most 1.5 s old. While ClickHouse is away, what was known last holds."""
+    """Cache of merged identities, at most 1.5 s old (stale-while-revalidate); older ones while ClickHouse is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,7 +45,7 @@ class IdentityMap:
         self._looking: dict[str, asyncio.Task[_Known]] = {}
 
     async def members(self, tenant_id: str, customer_id: str) -> tuple[str, ...]:
-        """All ids of a person, the canonical one first; almost always just the one asked for.
+        """Return all ids of a person, the canonical one first; almost always just the given one.
 
         Raises:
             StorageError: As :meth:`of`.
@@ -53,7 +53,7 @@ class IdentityMap:
         return (await self.of(tenant_id)).members(customer_id)
 
     async def of(self, tenant_id: str) -> Merges:
-        """The merges of a tenant.
+        """Return the merges of a tenant.
 
         Raises:
             StorageError: They were never read, and ClickHouse does not answer.
@@ -68,7 +68,7 @@ class IdentityMap:
         return (await asyncio.shield(looking)).merges
 
     async def refresh(self, tenant_id: str) -> Merges:
-        """Look now; for those who must not miss a merge that was made before they asked.
+        """Look for newer merges now; for requests that must see every earlier merge.
 
         Raises:
             StorageError: As :meth:`of`.
@@ -78,7 +78,7 @@ class IdentityMap:
         return (await asyncio.shield(self._look(tenant_id))).merges
 
     def _look(self, tenant_id: str) -> asyncio.Task[_Known]:
-        """Look for newer ones; whoever asks meanwhile shares the look."""
+        """Begin to look for newer merges; concurrent requests share it (single-flight)."""
         if tenant_id not in self._looking:
             task = self._looking[tenant_id] = asyncio.create_task(self._refresh(tenant_id))
             task.add_done_callback(_retrieve)
@@ -105,7 +105,7 @@ class IdentityMap:
 
 
 def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[MergeStamp, Merges]:
-    """The newest merges; the known ones if those are they."""
+    """Load the newest merges; return the cached ones if those are they."""
     stamp = read_merge_stamp(store, tenant_id)  # before the merges: one that comes in between is looked for again
     if known is not None and known.stamp == stamp:
         return stamp, known.merges
@@ -113,6 +113,6 @@ def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[Mer
 
 
 def _retrieve(task: asyncio.Task[_Known]) -> None:
-    """Nobody may be waiting for a look that failed; what was known holds, or the next request sees the error."""
+    """Retrieve the error of a look that nobody waits for; the next request sees it again."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Answers requests that arrive together with one query, because a query for many costs little more than one for one."""
+"""Request coalescing: one query answers requests that arrive together; it costs little more than one for one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Loader(Generic[K, V]):
         self._running: set[asyncio.Task[None]] = set()
 
     async def load(self, key: K) -> V:
-        """Answer one key."""
+        """Load the value of one key."""
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, future))
         asyncio.get_running_loop().call_soon(self._start)
@@ -95,7 +95,7 @@ class Loader(Generic[K, V]):
                 future.set_result(value)
 
     def _parts(self, wanted: Sequence[tuple[K, asyncio.Future[V]]]) -> Sequence[Sequence[tuple[K, asyncio.Future[V]]]]:
-        """What is asked again of a query that failed: by tenant, or the halves of one tenant's."""
+        """Split a query that failed: by tenant, or one tenant's in halves."""
         of_tenant: dict[Hashable, list[tuple[K, asyncio.Future[V]]]] = {}
         for one in wanted:
             of_tenant.setdefault(self._tenant_of(one[0]), []).append(one)

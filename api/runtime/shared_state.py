@@ -1,4 +1,4 @@
-"""The Redis, or Valkey, in which several API processes keep what they must know of each other."""
+"""Redis, or Valkey, with the state that several API processes share."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RETRY_AFTER_S: Final = 1.0
 
 
 class AwayError(RedisError):
-    """It has not answered a moment ago, and is not asked again yet."""
+    """Redis did not answer a moment ago, and is not called again yet."""
 
 
 class SharedState:
-    """Redis behind one circuit: when it does not answer one user of it, none of them waits for it for a second.
+    """Redis behind one circuit breaker: when one call fails, none waits for it for a second.
 
     Then one request asks it again; the others go on without it until it has answered that one.
 
@@ -41,7 +41,7 @@ class SharedState:
         self._away_until: float | None = None
 
     async def ask(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask it.
+        """Call Redis.
 
         Raises:
             RedisError: It does not answer, or has not a moment ago.
@@ -61,7 +61,7 @@ class SharedState:
 
 
 def connect_shared_state(settings: ApiSettings) -> SharedState | None:
-    """A client that connects when first used; None where each process keeps to itself."""
+    """Make a client that connects when first used; None where each process keeps its own state."""
     if settings.shared_state == "memory":
         return None
     return SharedState(

@@ -1,4 +1,4 @@
-"""The tenants with their settings and outcome types, looked up again every few seconds."""
+"""Cache of tenants with their settings and outcome types, refreshed every few seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFRESH_S: Final = 2.0
 
 
 class TenantDirectory:
-    """What is known of tenants. While ClickHouse is away, what was known last holds."""
+    """Cache of tenants. While ClickHouse is away, the last known ones count."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -31,7 +31,7 @@ class TenantDirectory:
         self._loading: asyncio.Task[None] | None = None
 
     async def get(self, tenant_id: str) -> Tenant:
-        """One tenant as of some seconds ago.
+        """Return a tenant as of some seconds ago.
 
         Raises:
             ApiError: 403; it is not, or no longer, active.
@@ -48,7 +48,7 @@ class TenantDirectory:
         return tenant
 
     async def refresh(self) -> None:
-        """Look everything up now; requests that come meanwhile wait for the same look."""
+        """Load all tenants now; concurrent requests share it (single-flight)."""
         if self._loading is None:
             self._loading = asyncio.create_task(self._load())
         await asyncio.shield(self._loading)

@@ -1,4 +1,4 @@
-"""How fresh the tables are: compares, again and again, where the log ends with how far it has been applied."""
+"""Watermark of the tables: compares, again and again, the end of the log with the applied positions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REOPEN_AFTER_S: Final = 60.0
 
 
 class Watermark:
-    """Everything that was in the log at some moment is in the tables: this knows the latest such moment.
+    """Latest moment of which the tables hold the whole log.
 
     Neither Kafka nor ClickHouse answering makes data look fresh: the moment then stays, and the lag grows.
     """
@@ -58,7 +58,7 @@ class Watermark:
 
     @property
     def lag_ms(self) -> int | None:
-        """How old what is read now may be, in milliseconds; None while nothing is known yet."""
+        """Age of the data that reads show, in milliseconds; None while nothing is known yet."""
         return None if self._fresh_at is None else max(int((time.time() - self._fresh_at) * 1000), 0)
 
     @property
@@ -106,7 +106,7 @@ class Watermark:
         return all(self._applied.get(partition, 0) > offset for partition, offset in offsets.items())
 
     async def follow_log(self) -> None:
-        """Look at the log for a minute, or until it is to be asked anew what the topic is.
+        """Read the ends of the log for a minute, or until the topic has changed.
 
         Raises:
             KafkaError: Kafka does not answer; OSError likewise.
@@ -155,7 +155,7 @@ class Watermark:
             self._wanted.set()
 
     async def follow_tables(self) -> None:
-        """Look once how far the stream is, and then wait until it is time to look again, or somebody waits for it.
+        """Read the progress of the stream once, and then wait for the next read, or until a request waits for it.
 
         Raises:
             StorageError: ClickHouse does not answer.
@@ -181,7 +181,7 @@ class Watermark:
             self._note()
 
     def _note(self) -> None:
-        """Find the latest moment whose log is applied; what is older is not needed any more."""
+        """Find the latest moment whose log is applied; older ones are dropped."""
         while self._looks and all(self._applied.get(p, 0) >= end for p, end in self._looks[0][1].items()):
             self._fresh_at = max(self._looks.popleft()[0], self._fresh_at or 0.0)
         lag_ms = self.lag_ms

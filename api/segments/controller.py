@@ -1,4 +1,4 @@
-"""Beside ``/api/v1/segments``: who is in a segment, refreshing it, and how segments overlap."""
+"""Beside ``/api/v1/segments``: members of segments, refreshes, and overlaps."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _Asking = Request[Principal, Any, Any]
 
 
 class SegmentMemberController(Controller):
-    """Who is in which segment. Members of active segments are worked out again every few minutes."""
+    """Members of segments. Those of active segments are refreshed every few minutes."""
 
     path = "/segments"
     tags = ["Segments"]
@@ -73,7 +73,7 @@ class SegmentMemberController(Controller):
             str | None, QueryParameter(description="`nextCursor` of the page before.", max_length=256)
         ] = None,
     ) -> SegmentMembers:
-        """Ordered by customer, as of the latest refresh."""
+        """List members by customer id, as of the latest refresh."""
         wanted = clamp(limit, 1, MAX_LIMIT)
         found, refresh = await segments.list_members(
             request.user.tenant_id, entity_id, after=cursor or "", limit=wanted + 1
@@ -103,7 +103,7 @@ class SegmentMemberController(Controller):
         entity_id: FromPath[str],
         action: Annotated[str | None, QueryParameter(description="refresh; nothing else can be asked for.")] = None,
     ) -> SegmentRefreshed:
-        """Of a segment of any status; those that are not active are refreshed only so."""
+        """Refresh a segment of any status; those that are not active are refreshed only so."""
         if action not in (None, "refresh"):
             raise invalid(Fault(field="action", message="must be refresh"))
         segment, done = await segments.refresh(request.user.tenant_id, entity_id)
@@ -126,7 +126,7 @@ class SegmentMemberController(Controller):
     async def overlap(
         self, request: _Asking, segments: Injected[SegmentService], data: RequestBody[OverlapBody]
     ) -> OverlapReport:
-        """Of a sample of the customers in any of them, which is the same whenever it is asked for."""
+        """Compare by a sample of the customers in any of them, which is the same at each request."""
         if len(set(data.segment_ids)) < len(data.segment_ids):
             raise invalid(Fault(field="segmentIds", message="names a segment twice"))
         return await segments.compare(request.user.tenant_id, data.segment_ids, data.sample_size)

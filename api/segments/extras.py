@@ -1,4 +1,4 @@
-"""What answers say of segments beyond their definitions."""
+"""Members of answers about segments beyond their definitions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def load_segment_extras(store: Store, tenant_id: str, segment_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-    """How large some segments were when they were last refreshed, and when that was; null before the first time."""
+    """Load size and time of the latest refresh of some segments; null before the first one."""
     refreshes = load_refreshes(store, tenant_id)
     return {segment_id: extras_of(refreshes.get(segment_id)) for segment_id in segment_ids}
 
 
 def extras_of(refresh: SegmentRefresh | None) -> Mapping[str, Any]:
-    """The same of one refresh."""
+    """Write size and time of a refresh."""
     if refresh is None:
         return {"customerCount": None, "lastRefreshedAt": None}
     return {"customerCount": refresh.customer_count, "lastRefreshedAt": iso(refresh.refreshed_at_ms)}

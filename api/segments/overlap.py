@@ -1,4 +1,4 @@
-"""From counts of customers by the segments they are in to a report on pairs of segments."""
+"""Overlaps of pairs of segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the members of segments up to date: beside the requests, and when somebody asks for it."""
+"""Keeps the members of segments up to date: in the background, and on request."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class SegmentMember(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MemberPagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a page of members stands.
+    """Position of a page of members.
 
     Attributes:
         total: Customers in the segment when it was last refreshed; null before the first time.
@@ -66,7 +66,7 @@ class OverlapBody(Body, frozen=True):
 
 
 class SegmentSize(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many of the sampled customers are in a segment."""
+    """Number of sampled customers in a segment."""
 
     id: str
     name: str
@@ -87,7 +87,7 @@ class SegmentOverlap(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class OverlapReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How segments overlap.
+    """Overlaps of segments.
 
     Attributes:
         total_unique_customers: In any of them, of the sample.

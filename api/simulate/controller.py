@@ -49,7 +49,7 @@ class SimulateController(Controller):
         simulations: Injected[SimulateService],
         data: RequestBody[SimulateBody],
     ) -> DryRun | SampleRun:
-        """With `customerId` the answer is that of Recommend, and says `offers` and `traceSummary` too.
+        """Try a decision. With `customerId` the answer is that of Recommend, with `offers` and `traceSummary` too.
 
         Without one the decision is tried for `customerIds`, or for a sample of the customers, and added up. Nothing is
         written, reserved or counted. `draft: true` runs a flow's draft before it is published.

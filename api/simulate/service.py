@@ -1,4 +1,4 @@
-"""Dry runs: decisions that nobody is shown and nothing remembers."""
+"""Dry runs: decisions that are not shown, written or reserved."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ AT_ONCE: Final = 16
 
 
 class SimulateBody(RecommendBody, frozen=True):
-    """What is tried: as for Recommend, for one customer, or for several when ``customerId`` is left out.
+    """Dry run: as for Recommend, for one customer, or for several when ``customerId`` is left out.
 
     Attributes:
         customer_ids: For these customers; left out, for a sample of all.
@@ -60,13 +60,13 @@ class SimulateBody(RecommendBody, frozen=True):
 
 
 class DryRun(Recommendation, frozen=True, kw_only=True):
-    """What a customer would be offered; ``offers`` is ``decisions`` under its older name."""
+    """Recommendation of a dry run; ``offers`` is ``decisions`` under its older name."""
 
     offers: Sequence[RecommendedItem] = ()
 
 
 class OfferCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many customers would get an offer, and how often first."""
+    """Number of customers who would get an offer, and how often first."""
 
     offer_id: str
     count: int
@@ -74,7 +74,7 @@ class OfferCount(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SampleRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What several customers would be offered.
+    """Result of a dry run for several customers.
 
     Attributes:
         reachable_customers: Who would be offered anything.
@@ -185,7 +185,7 @@ class SimulateService:
         return await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
 
     async def _draft_of(self, tenant_id: str, body: SimulateBody) -> DecisionFlow:
-        """The draft of the flow that a body names, as if it were published."""
+        """Find the draft of the flow that a body names, as if it were published."""
         stored = await self._catalogues.stored(tenant_id)
         key = body.decision_flow_key
         for entity in stored.entities.get("decision_flow", ()):
@@ -195,7 +195,7 @@ class SimulateService:
 
 
 def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
-    """The question of a body about one customer: it is understood once for all of them."""
+    """Make the task of a body for one customer: the body is resolved once for all of them."""
     request = replace(asked.request, customer_id=customer_id)
     return DecisionTask(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
 

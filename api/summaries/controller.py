@@ -117,7 +117,7 @@ class SummaryController(Controller):
             bool, QueryParameter(name="totalCount", description="Whether to count the rows of all pages.")
         ] = False,
     ) -> SummaryList:
-        """Ordered by period type ascending, then period descending. `from` and `to` do not concern alltime rows.
+        """Read summaries by period type, then the latest period first. `from` and `to` do not concern alltime rows.
 
         Of merged customers the numbers are added up, whichever of their ids is asked for.
         """
@@ -168,7 +168,7 @@ class SummaryController(Controller):
         limit: Annotated[int, QueryParameter(description=f"Groups; brought into 1 to {MAX_GROUPS}.")] = 100,
         offset: Annotated[int, QueryParameter(description="After so many groups.", ge=0, le=1_000_000)] = 0,
     ) -> Report:
-        """The largest total first. Today counts as the first day, by the tenant's calendar."""
+        """Report totals, the largest first. Today counts as the first day, by the tenant's calendar."""
         faults: list[Fault] = []
         group = GROUPS.get(one_of("groupBy", group_by, tuple(GROUPS), faults), "")
         if faults:

@@ -1,4 +1,4 @@
-"""Where the next page of summaries begins, as clients see it: opaque text."""
+"""Cursors of pages of summaries: opaque text for clients."""
 
 from __future__ import annotations
 

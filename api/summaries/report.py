@@ -25,7 +25,7 @@ GROUPS: Final[Mapping[str, str]] = {
 
 
 def row_of(group: str, row: Mapping[str, Any], names: Names) -> ReportRow:
-    """A row of the report with the names that the catalogue knows."""
+    """Build a row of the report with the names of the catalogue."""
     group_id = row["group_id"] or None
     name, extra = _ABOUT[group](names, row["group_id"])
     counts = {key: row[key] for key in ("impression", "click", "dismiss", "accept", "convert", "total")}

@@ -52,7 +52,7 @@ class SummaryList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ReportRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What was reached with one offer, creative, channel or customer.
+    """Totals of one offer, creative, channel or customer.
 
     Attributes:
         impression: Events of outcome impression; likewise click, dismiss, accept, convert.

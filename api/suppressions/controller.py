@@ -42,7 +42,7 @@ _LIFTED: Final[Mapping[str, object]] = {
 
 
 class SuppressionController(Controller):
-    """What outcomes keep from a customer. Recommend keeps to it."""
+    """Suppressions of offers by outcomes. Recommend obeys them."""
 
     tags = ["Customers"]
     guards = [requires(Role.VIEWER)]
@@ -59,7 +59,7 @@ class SuppressionController(Controller):
         suppressions: Injected[SuppressionService],
         customer_id: FromPath[str],
     ) -> Suppressions:
-        """Those that hold first, then those that have ended; the latest first in both.
+        """List suppressions: those in force first, then those that have ended; the latest first in both.
 
         They are worked out of the history by the suppression rules, or by the defaults where a tenant has none.
         """
@@ -82,5 +82,5 @@ class SuppressionController(Controller):
         suppression_id: FromPath[str],
         data: RequestBody[LiftBody],
     ) -> SuppressionView:
-        """It ends now, until an outcome suppresses anew. The audit log says who lifted it, and why."""
+        """Lift a suppression now, until an outcome suppresses anew. The audit log says who lifted it, and why."""
         return await suppressions.lift(request.user, customer_id, suppression_id, data.reason)

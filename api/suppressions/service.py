@@ -1,4 +1,4 @@
-"""Works out a customer's suppressions, and lifts them."""
+"""Computes a customer's suppressions, and lifts them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SuppressionService:
         self._clock = clock
 
     async def list_all(self, tenant_id: str, customer_id: str) -> Sequence[SuppressionView]:
-        """Those that hold and those that have ended, by the rules and the catalogue as they are now.
+        """List suppressions in force and ended ones, by the rules and the catalogue as they are now.
 
         Raises:
             StorageError: ClickHouse does not answer.
@@ -58,7 +58,7 @@ class SuppressionService:
         return [view_of(one, catalogue, now_ms) for one in await self._find(tenant_id, customer_id, now_ms)]
 
     async def lift(self, principal: Principal, customer_id: str, suppression_id: str, reason: str) -> SuppressionView:
-        """End a suppression for whom it was wrong, and note in the audit log who did, and why.
+        """Lift a suppression, and write to the audit log who did, and why.
 
         One that has ended stays as it is. What follows the same outcome in other scopes is not lifted.
 

@@ -18,7 +18,7 @@ from rapport.domain.api_keys import Role
 
 
 class UnifiedProfileController(Controller):
-    """Everything that is known of a customer."""
+    """Unified profiles of customers."""
 
     tags = ["Customers"]
     guards = [requires(Role.VIEWER)]
@@ -48,7 +48,7 @@ class UnifiedProfileController(Controller):
             ),
         ] = None,
     ) -> UnifiedProfile | StructuredProfile:
-        """Sections are loaded in parallel. One that fails is empty and says why; the others are there.
+        """Read a profile. Sections are loaded in parallel; one that fails is empty and says why.
 
         Sections: identities, interactions (the last 20), segments, journeys, experiments, consent, and those that
         packages add. A customer of whom nothing is known is a 404.

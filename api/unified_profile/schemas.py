@@ -38,7 +38,7 @@ class ProfileSection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class UnifiedProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is known of a customer, section by section."""
+    """Profile of a customer, section by section."""
 
     customer_id: str
     tenant_id: str
@@ -47,7 +47,7 @@ class UnifiedProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Demographics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the tenant keeps of a customer.
+    """Attributes of a customer.
 
     Attributes:
         attributes: By name; empty if none are kept.
@@ -71,7 +71,7 @@ class RecentInteraction(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
 
 class Contacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a customer has done over all time."""
+    """Contacts with a customer over all time."""
 
     impressions: int = 0
     positive: int = 0
@@ -83,7 +83,7 @@ class Contacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Interactions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a customer has done: in all, and lately.
+    """Interactions of a customer: totals, and recent ones.
 
     Attributes:
         recent: The last 20, the newest first; recommendations among them.
@@ -100,7 +100,7 @@ class NamedSectionError(SectionError, frozen=True, kw_only=True):
 
 
 class StructuredProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is known of a customer, as one object. What could not be loaded is null and among the errors.
+    """Profile of a customer as one object. Sections that could not be loaded are null and among the errors.
 
     Attributes:
         metrics: Values of the tenant's behavioral metrics by key; null for the average or extreme of nothing.

@@ -1,4 +1,4 @@
-"""Loads sections in parallel, each by itself: one that fails or dawdles is reported, and the others are there."""
+"""Loads sections in parallel, each by itself: one that fails or is slow is reported, and the others are there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Whose profile.
+    """Customer and time of a profile.
 
     Attributes:
         customer_id: As it was asked for.
@@ -38,7 +38,7 @@ Load = Callable[[Asked], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A section, or why it is not there."""
+    """Section, or the reason why it is missing."""
 
     name: str
     value: Any

@@ -1,4 +1,4 @@
-"""The sections that every tenant's profiles have, in the documented form: a list of items each."""
+"""Built-in sections of profiles in the documented form: a list of items each."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ListSections:
         return dict(zip(LIST_NAMES, loads, strict=True))
 
     async def load_identities(self, asked: Asked) -> Items:
-        """What a customer is also known by: ids that were merged, what was linked, and what contact profiles say."""
+        """Load other identifiers of a customer: merged ids, linked ones, and those of contact profiles."""
         found = await self._database.call(list_identifiers, asked.tenant_id, asked.customer_ids)
         return [
             {"type": one.type, "value": one.value, "confidence": one.confidence}
@@ -64,7 +64,7 @@ class ListSections:
         ]
 
     async def load_interactions(self, asked: Asked) -> Sequence[RecentInteraction]:
-        """The latest interactions, the newest first."""
+        """Load the latest interactions, the newest first."""
         wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
         page = await self._history.load(HistoryPageQuery(filters=wanted, limit=RECENT))
         return [
@@ -79,7 +79,7 @@ class ListSections:
         ]
 
     async def load_segments(self, asked: Asked) -> Items:
-        """The active segments that the customer is in."""
+        """Load the active segments that the customer is in."""
         found = await self._database.call(list_memberships, asked.tenant_id, asked.customer_ids)
         return [
             {
@@ -91,7 +91,7 @@ class ListSections:
         ]
 
     async def load_journeys(self, asked: Asked) -> Items:
-        """Enrolments in journeys, active or ended, the latest first."""
+        """Load enrolments in journeys, active or ended, the latest first."""
         found = await self._database.call(list_customer_enrolments, asked.tenant_id, asked.customer_ids)
         return [
             {
@@ -107,7 +107,7 @@ class ListSections:
         ]
 
     async def load_experiments(self, asked: Asked) -> Items:
-        """The arms that count, by experiment."""
+        """Load the arms that count, by experiment."""
         found = await self._database.call(read_assignments, asked.tenant_id, asked.customer_ids)
         known = (await self._catalogues.of(asked.tenant_id)).experiments if found else {}
         return [
@@ -122,7 +122,7 @@ class ListSections:
         ]
 
     async def load_consent(self, asked: Asked) -> Items:
-        """What was recorded, by purpose. Of several ids of one person, the strictest statement of a purpose counts."""
+        """Load recorded consents by purpose. Of several ids of one person, the strictest statement counts."""
         found = await self._database.call(load_consents, asked.tenant_id, asked.customer_ids)
         statements = [one for of_one in found.values() for one in of_one]
         strictest = {

@@ -1,4 +1,4 @@
-"""Makes unified profiles."""
+"""Builds unified profiles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UnifiedProfiles:
-    """Makes profiles of the built-in sections and those of packages.
+    """Builds profiles of the built-in sections and those of packages.
 
     Args:
         lists: Built-in sections of a profile as a list.
@@ -66,7 +66,7 @@ class UnifiedProfiles:
         self._limit_s = limit_s
 
     async def listed(self, tenant_id: str, customer_id: str, wanted: str | None) -> UnifiedProfile:
-        """A profile as a list of sections.
+        """Build a profile as a list of sections.
 
         Args:
             tenant_id: Whose customer.
@@ -89,7 +89,7 @@ class UnifiedProfiles:
         )
 
     async def structured(self, tenant_id: str, customer_id: str) -> StructuredProfile:
-        """A profile as one object.
+        """Build a profile as one object.
 
         Raises:
             ApiError: As :meth:`listed`.
@@ -121,7 +121,7 @@ class UnifiedProfiles:
         )
 
     async def _check(self, asked: Asked, found: Sequence[Loaded], *, is_empty: bool) -> None:
-        """Tell a customer of whom nothing is known from one of whom the sections asked for know nothing."""
+        """Raise for a customer without any data, and where no section could be loaded."""
         if found and all(one.error and one.error.code == "UNAVAILABLE" for one in found):
             raise unavailable("The database does not answer at the moment; try again shortly.")
         if is_empty and not any(one.error for one in found):
@@ -161,7 +161,7 @@ def _chosen(known: Mapping[str, Load], wanted: str | None) -> Mapping[str, Load]
 
 
 def _says_anything(values: Mapping[str, Any]) -> bool:
-    """Whether a structured profile holds anything but zeros."""
+    """Return whether a structured profile holds anything but zeros."""
     demographics: Demographics | None = values["demographics"]
     interactions: Interactions | None = values["interactions"]
     return bool(

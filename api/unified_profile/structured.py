@@ -63,7 +63,7 @@ class StructuredSections:
         return dict(zip(FIELD_NAMES, loads, strict=True))
 
     async def load_demographics(self, asked: Asked) -> Demographics:
-        """Attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
+        """Load attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
         customers, profiles = await asyncio.gather(
             self._database.call(load_customers, asked.tenant_id, asked.customer_ids),
             self._database.call(find_profiles_of_customers, asked.tenant_id, asked.customer_ids),
@@ -82,7 +82,7 @@ class StructuredSections:
         )
 
     async def load_activity(self, asked: Asked) -> Interactions:
-        """What was done in all, and lately."""
+        """Load totals and recent interactions."""
         totals, recent = await asyncio.gather(
             self._database.call(read_contact_totals, asked.tenant_id, asked.customer_ids),
             self._lists.load_interactions(asked),
@@ -94,11 +94,11 @@ class StructuredSections:
         return Interactions(totals=Contacts(**counts, last_contact_at=last_contact_at), recent=recent)
 
     async def load_value(self, asked: Asked) -> ClvView:
-        """The customer's value."""
+        """Load the customer's lifetime value."""
         return await self._values.of(asked.tenant_id, asked.customer_id)
 
     async def load_metrics(self, asked: Asked) -> Mapping[str, float | None]:
-        """Behavioral metrics that are active, by key."""
+        """Compute active behavioral metrics, by key."""
         definitions = list((await self._catalogues.of(asked.tenant_id)).metrics.values())
         if not definitions:
             return {}
@@ -109,5 +109,5 @@ class StructuredSections:
         return {one.key: values.get(one.key) for one in definitions}
 
     async def load_suppressions(self, asked: Asked) -> Sequence[SuppressionView]:
-        """What outcomes keep from the customer."""
+        """Load the customer's suppressions."""
         return await self._suppressions.list_all(asked.tenant_id, asked.customer_id)
