@@ -11,7 +11,7 @@ from litestar import Litestar
 from api.api_keys import build_api_keys
 from api.audit import build_audit
 from api.auth.authentication import Authentication
-from api.auth.keyring import Keyring
+from api.auth.key_cache import KeyCache
 from api.auth.rate_limit import RateLimit
 from api.background import background_jobs
 from api.catalogue import build_catalogue
@@ -24,16 +24,16 @@ from api.eligibility import build_eligibility
 from api.experiments import build_experiments
 from api.health import build_health
 from api.history import build_history, build_page_loader
-from api.http.access_log import Observed
+from api.http.access_log import ObservedApp
 from api.http.admission import Admission
 from api.http.allowed_methods import AllowedMethods
 from api.http.areas import route_areas
-from api.http.body_encoding import BodyEncoding
+from api.http.body_decoder import BodyDecoder
 from api.http.errors import EXCEPTION_HANDLERS
 from api.http.openapi import asset_routes, openapi_config
 from api.http.paths import PathParameters
 from api.http.times import now_ms
-from api.http.unknown_parameters import KnownParameters
+from api.http.unknown_parameters import ParameterCheck
 from api.identity import build_identity
 from api.ingest import build_ingest
 from api.jobs import build_jobs
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from rapport.settings import Settings
 
 
-def create_app(settings: Settings, *, clock: Clock = now_ms) -> Observed:
+def create_app(settings: Settings, *, clock: Clock = now_ms) -> ObservedApp:
     """Build the API.
 
     It starts without ClickHouse and Kafka and answers 503 until they are there.
@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, clock: Clock = now_ms) -> Observed:
         SettingsError: A setting cannot be understood.
     """
     runtime = build_runtime(settings, clock)
-    keyring = Keyring(runtime.database, settings.api)
+    keyring = KeyCache(runtime.database, settings.api)
     areas = build_areas(runtime)
     jobs = background_jobs(runtime, keyring, areas)
     litestar = Litestar(
@@ -87,14 +87,14 @@ def create_app(settings: Settings, *, clock: Clock = now_ms) -> Observed:
             AllowedMethods(),
             PathParameters(),
         ],
-        before_request=KnownParameters(),
+        before_request=ParameterCheck(),
         exception_handlers=dict(EXCEPTION_HANDLERS),
         lifespan=[lambda _app: _run_jobs(jobs, runtime)],
         openapi_config=openapi_config(),
         request_max_body_size=settings.api.max_body_bytes,
         logging_config=None,
     )
-    return Observed(BodyEncoding(Admission(litestar, settings.api)), runtime.metrics)
+    return ObservedApp(BodyDecoder(Admission(litestar, settings.api)), runtime.metrics)
 
 
 def build_areas(runtime: Runtime) -> Sequence[Area]:

@@ -10,12 +10,12 @@ from rapport.jobs import Job, Jobs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from api.auth.keyring import Keyring
+    from api.auth.key_cache import KeyCache
     from api.http.areas import Area
     from api.runtime.runtime import Runtime
 
 
-def background_jobs(runtime: Runtime, keyring: Keyring, areas: Iterable[Area]) -> Jobs:
+def background_jobs(runtime: Runtime, keyring: KeyCache, areas: Iterable[Area]) -> Jobs:
     """Return the jobs of the process and of its areas.
 
     Several processes run them: a job that only one may do decides so in the database.

@@ -23,7 +23,7 @@ from rapport.logs import configure_logs
 from rapport.settings import SettingsError, from_env
 
 if TYPE_CHECKING:
-    from api.http.access_log import Observed
+    from api.http.access_log import ObservedApp
     from rapport.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ KEPT_FILES: Final = 256
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def build() -> Observed:
+def build() -> ObservedApp:
     """Make the application of one worker process, from the environment.
 
     It dies with the process that started it: a worker left behind by a kill -9 would go on serving the port.

@@ -113,7 +113,7 @@ class AuditController(Controller):
         following = str(shown[-1].seq) if has_more else None
         pagination = Pagination(total=total, limit=limit, has_more=has_more, next_cursor=following, cursor=following)
         return AuditPage(
-            logs=[_row_of(entry) for entry in shown], total=total, page=page, limit=limit, pagination=pagination
+            logs=[_build_row(entry) for entry in shown], total=total, page=page, limit=limit, pagination=pagination
         )
 
     @get("/verify", summary="Check the chain of hashes", responses=answers(200, AuditVerdict, _VERDICT, 400))
@@ -160,7 +160,7 @@ def _verify(store: Store, tenant_id: str, anchor: Anchor | None) -> ChainCheck:
     return verify_audit(store, tenant_id, anchor)
 
 
-def _row_of(entry: AuditEntry) -> AuditRow:
+def _build_row(entry: AuditEntry) -> AuditRow:
     before, after = (decode_stored_object(text) if text else None for text in (entry.before, entry.after))
     return AuditRow(
         id=entry.seq,

@@ -17,7 +17,7 @@ from rapport.domain.api_keys import Role
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
-    from api.auth.keyring import Keyring
+    from api.auth.key_cache import KeyCache
     from rapport.settings import ApiSettings
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="rapport"'}
@@ -29,7 +29,7 @@ class Authentication(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = PUBLIC
 
-    def __init__(self, keyring: Keyring, settings: ApiSettings) -> None:
+    def __init__(self, keyring: KeyCache, settings: ApiSettings) -> None:
         self._keyring = keyring
         self._trusted_tenant = settings.trusted_tenant
 
@@ -44,7 +44,7 @@ class Authentication(ASGIMiddleware):
 
     async def _identify(self, request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
         in_query = _keys_in_query(request) if request.route_handler.opt.get(KEY_IN_QUERY) else ()
-        key = key_of(request.headers.get("x-api-key", ""), request.headers.get("authorization", ""), *in_query)
+        key = find_key(request.headers.get("x-api-key", ""), request.headers.get("authorization", ""), *in_query)
         named = request.headers.get("x-tenant-id", "").strip()
         if not key:
             return self._trust(request, named)
@@ -71,7 +71,7 @@ class Authentication(ASGIMiddleware):
         raise ApiError(401, f"Send an API key as X-API-Key or as Authorization: Bearer.{hint}", headers=_CHALLENGE)
 
 
-def key_of(x_api_key: str, authorization: str, *in_query: str) -> str:
+def find_key(x_api_key: str, authorization: str, *in_query: str) -> str:
     """Return the key of a request; empty if there is none.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.http.errors import ApiError
-from api.http.tracing import current_trace_id
+from api.http.trace_id import current_trace_id
 from rapport.domain.api_keys import Role
 from rapport.storage.catalogue_changes import Author
 

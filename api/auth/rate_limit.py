@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.runtime.shared_state import SharedState
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.tenant_cache import TenantCache
     from rapport.settings import ApiSettings
 
 ROUTE_LIMITS: Final[Mapping[str, int]] = {"POST /api/v1/dsar": 10}
@@ -45,7 +45,7 @@ class RateLimit(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = PUBLIC
 
-    def __init__(self, settings: ApiSettings, tenants: TenantDirectory, shared: SharedState | None) -> None:
+    def __init__(self, settings: ApiSettings, tenants: TenantCache, shared: SharedState | None) -> None:
         self._tenants = tenants
         self._state = shared
         # The library's asynchronous one copies a tenant's whole window at every request.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.catalogue.controller import controller_of
+from api.catalogue.controller import make_controller
 from api.catalogue.flows import FlowController
 from api.catalogue.lint import LintController
 from api.catalogue.resources import RESOURCES
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def build_catalogue(runtime: Runtime) -> Area:
     """Build the area from the database and the catalogues of the process."""
     return Area(
-        controllers=[*map(controller_of, RESOURCES), FlowController, LintController],
+        controllers=[*map(make_controller, RESOURCES), FlowController, LintController],
         services={
             "catalogue": CatalogueService(runtime.database, runtime.catalogues),
             "catalogues": runtime.catalogues,

@@ -24,22 +24,22 @@ Fields = dict[str, Any]
 """The members of a JSON object."""
 
 
-class Given(Body, frozen=True):
+class RawEntityBody(Body, frozen=True):
     """A body as it came, read and not yet checked."""
 
     fields: Fields
 
 
-class EntityBody(JsonBody[Given]):
-    """Has the framework read a body as :class:`Given` and document it as an entity.
+class EntityBody(JsonBody[RawEntityBody]):
+    """Has the framework read a body as :class:`RawEntityBody` and document it as an entity.
 
     Attributes:
         DOCUMENTED: The type that is documented.
     """
 
-    DOCUMENTED: ClassVar[type[Any]] = Given
+    DOCUMENTED: ClassVar[type[Any]] = RawEntityBody
 
-    def decode_bytes(self, value: bytes) -> Given:
+    def decode_bytes(self, value: bytes) -> RawEntityBody:
         """Read a body.
 
         Raises:
@@ -52,7 +52,7 @@ class EntityBody(JsonBody[Given]):
             raise invalid(fault_of_json(fields))
         if not isinstance(fields, dict):
             raise invalid(Fault(field="body", message="must be a JSON object"))
-        return Given(fields=fields)
+        return RawEntityBody(fields=fields)
 
     @classmethod
     def create_openapi_schema(
@@ -70,7 +70,7 @@ def documented_as(shape: type[Any]) -> type[EntityBody]:
     return type(f"{shape.__name__}Dto", (EntityBody,), {"DOCUMENTED": shape})
 
 
-def renewed(kind: str, fields: Fields) -> Fields:
+def modernise_fields(kind: str, fields: Fields) -> Fields:
     """Bring fields to their newest names and form, without those that only answers have."""
     fields = dict(fields)
     for old, new in {"rowVersion": "version", **_OLD_NAMES.get(kind, {})}.items():
@@ -81,7 +81,7 @@ def renewed(kind: str, fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if name not in COMPUTED[kind]}
 
 
-def merged(target: Fields, patch: Fields) -> Fields:
+def apply_merge_patch(target: Fields, patch: Fields) -> Fields:
     """Apply a JSON merge patch (RFC 7396): null takes a member away."""
     result = dict(target)
     for name, value in patch.items():
@@ -89,13 +89,13 @@ def merged(target: Fields, patch: Fields) -> Fields:
             result.pop(name, None)
         elif isinstance(value, dict):
             inner = result.get(name)
-            result[name] = merged(inner if isinstance(inner, dict) else {}, value)
+            result[name] = apply_merge_patch(inner if isinstance(inner, dict) else {}, value)
         else:
             result[name] = value
     return result
 
 
-def entity_of(kind: str, fields: Fields) -> Entity:
+def build_entity(kind: str, fields: Fields) -> Entity:
     """Build the entity that fields describe; fields that bodies may not have come from the stored version.
 
     Raises:
@@ -127,7 +127,7 @@ def expected_version(if_match: str | None, fields: Fields) -> int | None:
     return said[0] if said else None
 
 
-def slug_of(name: str) -> str:
+def make_slug(name: str) -> str:
     """Make a key of a name."""
     words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in name.lower()).split()
     return "-".join(words)[:100] or "unnamed"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from api.auth.principal import author_of
-from api.catalogue.bodies import Fields, entity_of, merged, renewed, slug_of
+from api.catalogue.bodies import Fields, apply_merge_patch, build_entity, make_slug, modernise_fields
 from api.http.errors import ApiError, Fault, invalid
 from api.http.times import now_ms, parse_time
 from rapport.domain.api_keys import Role
@@ -68,11 +68,11 @@ def create(store: Store, principal: Principal, kind: str, fields: Fields) -> Ent
     Raises:
         ApiError: 400 with every fault, 403 or 409.
     """
-    fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
+    fields = {name: value for name, value in modernise_fields(kind, fields).items() if name != "version"}
     fields.setdefault("id", f"{_ID_PREFIXES[kind]}_{secrets.token_hex(8)}")
 
     def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
-        entity = entity_of(kind, _with_key(kind, fields, before))
+        entity = build_entity(kind, _with_key(kind, fields, before))
         if before.find(kind, entity.id) is not None:
             raise ApiError(409, f"The {_words(kind)} {entity.id!r} exists already; change it with PUT or PATCH.")
         return _checked(principal, before, kind, entity)
@@ -88,14 +88,14 @@ def replace(
     Raises:
         ApiError: 400 with every fault, 403, 404, or 409 if its version is not the expected one.
     """
-    fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
+    fields = {name: value for name, value in modernise_fields(kind, fields).items() if name != "version"}
     if fields.setdefault("id", entity_id) != entity_id:
         raise invalid(Fault(field="id", message=f"is {entity_id!r} in the path; ids do not change"))
 
     def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         record = find(before, kind, entity_id, expected)
         kept = {} if record.entity is None else _kept(record.entity)
-        return _checked(principal, before, kind, entity_of(kind, _with_key(kind, kept | fields, before)))
+        return _checked(principal, before, kind, build_entity(kind, _with_key(kind, kept | fields, before)))
 
     return change(store, principal, decide).records[kind][entity_id]
 
@@ -108,13 +108,15 @@ def patch(
     Raises:
         ApiError: 400 with every fault, 403, 404, or 409 if its version is not the expected one.
     """
-    fields = {name: value for name, value in renewed(kind, fields).items() if name != "version"}
+    fields = {name: value for name, value in modernise_fields(kind, fields).items() if name != "version"}
     if fields.get("id", entity_id) != entity_id:
         raise invalid(Fault(field="id", message=f"is {entity_id!r} in the path; ids do not change"))
 
     def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         record = find(before, kind, entity_id, expected)
-        return _checked(principal, before, kind, entity_of(kind, merged(to_sparse_fields(readable(record)), fields)))
+        return _checked(
+            principal, before, kind, build_entity(kind, apply_merge_patch(to_sparse_fields(readable(record)), fields))
+        )
 
     return change(store, principal, decide).records[kind][entity_id]
 
@@ -237,7 +239,7 @@ def _with_key(kind: str, fields: Fields, before: StoredCatalogue) -> Fields:
     if "key" in fields or "key" not in KINDS[kind].__struct_fields__ or not isinstance(fields.get("name"), str):
         return fields
     taken = {getattr(entity, "key", "") for entity in before.entities[kind]}
-    slug = slug_of(fields["name"])
+    slug = make_slug(fields["name"])
     tries = [slug, *(f"{slug[:90]}-{number}" for number in range(2, len(taken) + 3))]
     return {**fields, "key": next(key for key in tries if key not in taken)}
 

@@ -10,17 +10,17 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.catalogue.bodies import Given, documented_as, expected_version
+from api.catalogue.bodies import RawEntityBody, documented_as, expected_version
 from api.catalogue.changes import etag_of, find, readable
 from api.catalogue.filters import Filters
-from api.catalogue.page import Wanted, page_of
+from api.catalogue.page import EntityFilter, select_page
 from api.catalogue.resource import Resource
 from api.catalogue.service import CatalogueService
-from api.catalogue.shapes import Pagination, body_shape, page_shape, patch_shape, view_of, view_shape
+from api.catalogue.shapes import Pagination, body_shape, build_view, page_shape, patch_shape, view_shape
 from api.http.areas import Injected
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import clamp, one_of
+from api.http.parameters import check_choice, clamp
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.storage.catalogue import EntityVersion
@@ -37,12 +37,12 @@ def _text(name: str, description: str) -> QueryParameter:
     return QueryParameter(name=name, description=description, max_length=1_000)
 
 
-def controller_of(resource: Resource) -> type[Controller]:
+def make_controller(resource: Resource) -> type[Controller]:
     """Make the routes of one kind."""
     kind = resource.kind
     view, body, patched = view_shape(kind), body_shape(kind), patch_shape(kind)
     name, one = KINDS[kind].__name__, resource.one
-    example = view_of("t_001", resource.example) | dict(resource.extras.example if resource.extras else {})
+    example = build_view("t_001", resource.example) | dict(resource.extras.example if resource.extras else {})
     page = {
         "data": [example],
         "pagination": {"total": 1, "limit": DEFAULT_LIMIT, "hasMore": False, "nextCursor": None, "cursor": None},
@@ -77,7 +77,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             include_deleted: _IncludeDeleted = False,
         ) -> Response[Any]:
             """List entities that match all filters."""
-            wanted = Wanted(
+            wanted = EntityFilter(
                 status=_status(status),
                 search=q or "",
                 name=name or "",
@@ -85,7 +85,7 @@ def controller_of(resource: Resource) -> type[Controller]:
                 with_deleted=include_deleted,
             )
             stored = await catalogue.load(request.user.tenant_id)
-            found, pagination = page_of(stored, kind, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
+            found, pagination = select_page(stored, kind, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
             data = await catalogue.show(resource, request.user.tenant_id, found)
             return Response({"data": data, "pagination": pagination})
 
@@ -135,7 +135,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             guards=writers,
         )
         async def create(
-            self, request: _Asking, catalogue: Injected[CatalogueService], data: RequestBody[Given]
+            self, request: _Asking, catalogue: Injected[CatalogueService], data: RequestBody[RawEntityBody]
         ) -> Response[Any]:
             """Without `id` one is made, and without `key`, where there are keys, one of the name."""
             record = await catalogue.create(request.user, kind, data.fields)
@@ -155,7 +155,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             request: _Asking,
             catalogue: Injected[CatalogueService],
             entity_id: FromPath[str],
-            data: RequestBody[Given],
+            data: RequestBody[RawEntityBody],
         ) -> Response[Any]:
             """Fields that are not given take their defaults. 409 if `If-Match` or `version` is not the newest."""
             expected = _expected(request, data.fields)
@@ -176,7 +176,7 @@ def controller_of(resource: Resource) -> type[Controller]:
             request: _Asking,
             catalogue: Injected[CatalogueService],
             entity_id: FromPath[str],
-            data: RequestBody[Given],
+            data: RequestBody[RawEntityBody],
         ) -> Response[Any]:
             """Apply a JSON merge patch: null takes a field back to its default. 409 as with PUT."""
             expected = _expected(request, data.fields)
@@ -208,7 +208,7 @@ def _expected(request: _Asking, fields: Mapping[str, Any]) -> int | None:
 
 def _status(given: str | None) -> str:
     faults: list[Fault] = []
-    status = one_of("status", given, _STATUSES, faults)
+    status = check_choice("status", given, _STATUSES, faults)
     if faults:
         raise invalid(*faults)
     return status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from api.http.errors import Fault, invalid
-from api.http.parameters import one_of, same, text_parameter
+from api.http.parameters import check_choice, same, text_parameter
 
 Filters = dict[str, str]
 """Attribute -> value."""
@@ -82,7 +82,7 @@ def rule_filters(
 ) -> Filters:
     """Of qualification rules."""
     faults: list[Fault] = []
-    stage = one_of("stage", stage, ("eligibility", "fit", "match", "ranking"), faults)
+    stage = check_choice("stage", stage, ("eligibility", "fit", "match", "ranking"), faults)
     if faults:
         raise invalid(*faults)
     return _given(stage=stage, rule_type=rule_type, scope=applies_to, scope_id=scope_id)

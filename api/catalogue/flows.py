@@ -13,7 +13,7 @@ from litestar.params import RequestBody
 from api.auth.principal import Principal, requires
 from api.catalogue import changes
 from api.catalogue.resources import RESOURCES
-from api.catalogue.shapes import view_of, view_shape
+from api.catalogue.shapes import build_view, view_shape
 from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
 from api.http.errors import ApiError, Fault, invalid
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 KIND: Final = "decision_flow"
-_EXAMPLE: Final = view_of("t_001", next(one for one in RESOURCES if one.kind == KIND).example)
+_EXAMPLE: Final = build_view("t_001", next(one for one in RESOURCES if one.kind == KIND).example)
 
 
-class Publication(Body, frozen=True):
+class PublishBody(Body, frozen=True):
     """Which flow is published: one of both names it.
 
     Attributes:
@@ -67,14 +67,14 @@ class FlowController(Controller):
 
     @post(
         "/publish",
-        dto=JsonBody[Publication],
+        dto=JsonBody[PublishBody],
         return_dto=None,
         status_code=200,
         summary="Publish the draft of a decision flow",
         responses=answers(200, view_shape(KIND), _EXAMPLE, 400, 404, 409, 413, 415),
     )
     async def publish(
-        self, request: Request[Principal, Any, Any], database: Injected[Database], data: RequestBody[Publication]
+        self, request: Request[Principal, Any, Any], database: Injected[Database], data: RequestBody[PublishBody]
     ) -> Response[Any]:
         """400 names every node that is wrong. Requests run it within 2 seconds.
 
@@ -83,7 +83,7 @@ class FlowController(Controller):
         if bool(data.id) == bool(data.key):
             raise invalid(Fault(field="key", message="name the flow by id or by key"))
         record, warnings = await database.call(publish, request.user, data)
-        view = view_of(request.user.tenant_id, record) | {"warnings": warnings}
+        view = build_view(request.user.tenant_id, record) | {"warnings": warnings}
         return Response(view, headers={"ETag": changes.etag_of(record)})
 
     @post(
@@ -103,7 +103,7 @@ class FlowController(Controller):
         return Response(BaseFlow(flow_id=flow_id, created=created), status_code=201 if created else 200)
 
 
-def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[EntityVersion, Sequence[LintWarning]]:
+def publish(store: Store, principal: Principal, wanted: PublishBody) -> tuple[EntityVersion, Sequence[LintWarning]]:
     """Make the draft what requests run, and say what is worth a second look of it.
 
     What is published already is not published again.
@@ -115,7 +115,7 @@ def publish(store: Store, principal: Principal, wanted: Publication) -> tuple[En
 
     def decide(before: StoredCatalogue) -> Sequence[EntityChange]:
         nonlocal found
-        record = changes.find(before, KIND, wanted.id or _id_of(before, wanted.key), wanted.version)
+        record = changes.find(before, KIND, wanted.id or _find_id(before, wanted.key), wanted.version)
         found = record.id
         flow = cast("DecisionFlow", changes.readable(record))
         flaws = [Fault(field=flaw.field, message=flaw.message) for flaw in find_faults([(KIND, flow)], before.entities)]
@@ -153,11 +153,11 @@ def ensure_base(store: Store, principal: Principal) -> tuple[str, bool]:
         return [EntityChange(KIND, base)]
 
     after = changes.change(store, principal, decide)
-    flow_id = _id_of(after, BASE_FLOW_KEY)
+    flow_id = _find_id(after, BASE_FLOW_KEY)
     return flow_id, flow_id == made
 
 
-def _id_of(catalogue: StoredCatalogue, key: str) -> str:
+def _find_id(catalogue: StoredCatalogue, key: str) -> str:
     for flow in catalogue.entities[KIND]:
         if isinstance(flow, DecisionFlow) and flow.key == key:
             return flow.id

@@ -12,7 +12,7 @@ from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.openapi_responses import answers
 from api.runtime.catalogue_cache import CompiledCatalogues
-from api.runtime.compute_threads import aside
+from api.runtime.compute_threads import run_in_thread
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.lint import lint_catalogue
 from rapport.domain.catalogue_checks.warnings import LintWarning
@@ -65,6 +65,6 @@ class LintController(Controller):
         ready = await catalogues.of(request.user.tenant_id)
         return LintReport(
             stamp=stored.stamp,
-            warnings=await aside(request.user.tenant_id, lint_catalogue, stored.entities),
+            warnings=await run_in_thread(request.user.tenant_id, lint_catalogue, stored.entities),
             problems=[*stored.faults, *ready.problems],
         )

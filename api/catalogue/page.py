@@ -19,7 +19,7 @@ _Position = tuple[float | str, float | str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EntityFilter:
     """Which entities are wanted.
 
     Attributes:
@@ -37,8 +37,8 @@ class Wanted:
     with_deleted: bool = False
 
 
-def page_of(
-    catalogue: StoredCatalogue, kind: str, wanted: Wanted, cursor: str, limit: int
+def select_page(
+    catalogue: StoredCatalogue, kind: str, wanted: EntityFilter, cursor: str, limit: int
 ) -> tuple[Sequence[EntityVersion], Pagination]:
     """One page of a kind.
 
@@ -61,7 +61,7 @@ def page_of(
     )
 
 
-def _fits(record: EntityVersion, wanted: Wanted) -> bool:
+def _fits(record: EntityVersion, wanted: EntityFilter) -> bool:
     entity = record.entity
     if entity is None or (record.is_deleted and not wanted.with_deleted):
         return False

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from api.catalogue import changes
-from api.catalogue.shapes import publications, view_of
-from api.runtime.compute_threads import aside
+from api.catalogue.shapes import build_view, publications
+from api.runtime.compute_threads import run_in_thread
 from rapport.storage.catalogue import load_history
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class CatalogueService:
 
     async def show(self, resource: Resource, tenant_id: str, records: Iterable[EntityVersion]) -> list[dict[str, Any]]:
         """Write entities as answers show them; those that this release cannot read are left out."""
-        shown = await aside(tenant_id, _show_readable, tenant_id, list(records))
+        shown = await run_in_thread(tenant_id, _show_readable, tenant_id, list(records))
         if resource.extras and shown:
             ids = [view["id"] for view in shown]
             extras = await self._database.call(resource.extras.load, tenant_id, ids)
@@ -77,4 +77,4 @@ class CatalogueService:
 
 
 def _show_readable(tenant_id: str, records: Sequence[EntityVersion]) -> list[dict[str, Any]]:
-    return [view_of(tenant_id, record) for record in records if record.entity is not None]
+    return [build_view(tenant_id, record) for record in records if record.entity is not None]

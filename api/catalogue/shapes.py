@@ -104,7 +104,7 @@ def body_shape(kind: str) -> type[Body]:
         elif field.required:
             fields.append((field.name, field.type))
         else:
-            fields.append((field.name, field.type, _default_of(field)))
+            fields.append((field.name, field.type, _find_default(field)))
     fields.append(("version", int | msgspec.UnsetType, msgspec.UNSET))
     shape = msgspec.defstruct(
         f"{entity.__name__}Body",
@@ -171,7 +171,7 @@ def page_shape(kind: str) -> type[msgspec.Struct]:
     )
 
 
-def view_of(tenant_id: str, record: EntityVersion) -> dict[str, Any]:
+def build_view(tenant_id: str, record: EntityVersion) -> dict[str, Any]:
     """Write an entity as answers show it: all its fields, and the members of its version."""
     view: dict[str, Any] = to_full_fields(record.entity)
     view |= {
@@ -199,7 +199,7 @@ def publications(history: Sequence[EntityVersion]) -> Sequence[Publication]:
     return list(found.values())
 
 
-def _default_of(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has
+def _find_default(field: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - of whatever type the field has
     if field.default_factory is not msgspec.NODEFAULT:
         return msgspec.field(default_factory=field.default_factory)
     return field.default

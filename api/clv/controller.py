@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from api.auth.principal import Principal, requires
 from api.clv.schemas import ClvRun, ClvView, SegmentSizes
-from api.clv.service import CustomerValues
+from api.clv.service import ClvService
 from api.http.areas import Injected
 from api.http.openapi_responses import answers
 from api.http.route_options import READS
@@ -53,7 +53,7 @@ class ClvController(Controller):
     async def read(
         self,
         request: Request[Principal, Any, Any],
-        customer_values: Injected[CustomerValues],
+        customer_values: Injected[ClvService],
         customer_id: FromPath[str],
     ) -> ClvView:
         """Read the stored value; where there is none or it is too old, it is computed. `computedAt` says when."""
@@ -69,7 +69,7 @@ class ClvController(Controller):
     async def renew(
         self,
         request: Request[Principal, Any, Any],
-        customer_values: Injected[CustomerValues],
+        customer_values: Injected[ClvService],
         customer_id: FromPath[str],
     ) -> ClvView:
         """Compute the value anew, with the values of all others, on which it depends."""
@@ -82,7 +82,7 @@ class ClvController(Controller):
         summary="Work the values of all customers out",
         responses=answers(200, ClvRun, _RUN, 409),
     )
-    async def compute(self, request: Request[Principal, Any, Any], customer_values: Injected[CustomerValues]) -> ClvRun:
+    async def compute(self, request: Request[Principal, Any, Any], customer_values: Injected[ClvService]) -> ClvRun:
         """Compute the values of all customers who were ever contacted."""
         started = time.perf_counter()
         computed = await customer_values.compute(request.user.tenant_id)

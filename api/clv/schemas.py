@@ -56,7 +56,7 @@ class ClvRun(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     duration_ms: int
 
 
-def view_of(customer_id: str, value: CustomerValue, rules: ClvRules, source: Source) -> ClvView:
+def build_view(customer_id: str, value: CustomerValue, rules: ClvRules, source: Source) -> ClvView:
     """As the API shows it."""
     churn = compute_churn_probability(value.recency_days, rules)
     return ClvView(

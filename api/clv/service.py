@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from api.clv.schemas import ClvView, view_of
+from api.clv.schemas import ClvView, build_view
 from rapport.domain.profiles.clv import make_zero_value
 from rapport.storage.clv import compute_values, find_contacted, read_values
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
     from rapport.domain.profiles.clv import CustomerValue
     from rapport.settings import Settings
 
@@ -25,7 +25,7 @@ CLOCK_SKEW_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
+class ClvComputation:
     """All values of a tenant were worked out.
 
     Attributes:
@@ -37,18 +37,18 @@ class Computed:
     at_ms: int
 
 
-class CustomerValues:
+class ClvService:
     """Values that were kept are taken as long as they are young enough; of a tenant only one computation runs here."""
 
     def __init__(
-        self, database: Database, identities: IdentityMap, settings: Settings, clock: Callable[[], int]
+        self, database: Database, identities: IdentityCache, settings: Settings, clock: Callable[[], int]
     ) -> None:
         self._database = database
         self._identities = identities
         self._rules = settings.clv
         self._max_age_ms = settings.api.clv_max_age_s * 1000
         self._clock = clock
-        self._computing: dict[str, asyncio.Task[Computed]] = {}
+        self._computing: dict[str, asyncio.Task[ClvComputation]] = {}
 
     async def of(self, tenant_id: str, customer_id: str) -> ClvView:
         """Return a customer's value: the stored one, or a new one if it is too old or there is none.
@@ -62,7 +62,7 @@ class CustomerValues:
         canonical_id = merges.canonical(customer_id)
         kept = (await self._database.call(read_values, tenant_id, [canonical_id])).get(canonical_id)
         if kept is not None and self._is_good(kept, merges.changed_at_ms(customer_id)):
-            return view_of(customer_id, kept, self._rules, "cached")
+            return build_view(customer_id, kept, self._rules, "cached")
         if await self._database.call(find_contacted, tenant_id, merges.members(customer_id)):
             await asyncio.shield(self._compute(tenant_id))
         return await self._newest(tenant_id, customer_id)
@@ -81,7 +81,7 @@ class CustomerValues:
         await self.compute(tenant_id)
         return await self._newest(tenant_id, customer_id)
 
-    async def compute(self, tenant_id: str) -> Computed:
+    async def compute(self, tenant_id: str) -> ClvComputation:
         """Work out the values of all customers as of now.
 
         Raises:
@@ -91,17 +91,17 @@ class CustomerValues:
             await asyncio.wait([self._computing[tenant_id]])  # it may have begun before what the caller has in mind
         return await asyncio.shield(self._compute(tenant_id))
 
-    def _compute(self, tenant_id: str) -> asyncio.Task[Computed]:
+    def _compute(self, tenant_id: str) -> asyncio.Task[ClvComputation]:
         """Begin, or join what runs; it goes on if whoever asked for it gives up."""
         if tenant_id not in self._computing:
             task = self._computing[tenant_id] = asyncio.create_task(self._run(tenant_id))
             task.add_done_callback(_retrieve)
         return self._computing[tenant_id]
 
-    async def _run(self, tenant_id: str) -> Computed:
+    async def _run(self, tenant_id: str) -> ClvComputation:
         now_ms = self._clock()
         try:
-            return Computed(await self._database.call(compute_values, tenant_id, now_ms, self._rules), now_ms)
+            return ClvComputation(await self._database.call(compute_values, tenant_id, now_ms, self._rules), now_ms)
         finally:
             del self._computing[tenant_id]
 
@@ -109,10 +109,10 @@ class CustomerValues:
         canonical_id = (await self._identities.of(tenant_id)).canonical(customer_id)
         found = await self._database.call(read_values, tenant_id, [canonical_id])
         value = found.get(canonical_id) or make_zero_value(self._clock())
-        return view_of(customer_id, value, self._rules, "computed")
+        return build_view(customer_id, value, self._rules, "computed")
 
 
-def _retrieve(task: asyncio.Task[Computed]) -> None:
+def _retrieve(task: asyncio.Task[ClvComputation]) -> None:
     """Nobody may be waiting for a computation that failed."""
     if not task.cancelled():
         task.exception()

@@ -14,8 +14,8 @@ from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.consents.schemas import IMPORTED_EXAMPLE, PURPOSE_PATTERN, ImportedView, RowBody
-from api.consents.service import ConsentService, statement_of
-from api.customers.body_rows import object_of, read_rows
+from api.consents.service import ConsentService, read_statement
+from api.customers.body_rows import read_object, read_rows
 from api.http.areas import Injected
 from api.http.bodies import decode_or_faults, require_media_type
 from api.http.bulk import CSV, NDJSON, bulk_operation
@@ -59,7 +59,7 @@ class StatementReader:
         Raises:
             ApiError: 413; there are too many.
         """
-        self.take(object_of(item))
+        self.take(read_object(item))
 
     def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
         """Take the members of one, or what is wrong with it.
@@ -80,7 +80,7 @@ class StatementReader:
         if nobody := explain_placeholder(row.customer_id):
             self.faults.append(Fault(field="customerId", message=nobody, index=index))
             return
-        statement = statement_of(row, ConsentSource.IMPORT, self.now_ms, "", self.faults, index)
+        statement = read_statement(row, ConsentSource.IMPORT, self.now_ms, "", self.faults, index)
         if statement is not None:
             self.statements.append(CustomerStatement(row.customer_id, statement))
 

@@ -158,7 +158,7 @@ IMPORTED_EXAMPLE: Final[Mapping[str, object]] = {
 }
 
 
-def view_of(consent: Consent) -> ConsentView:
+def build_view(consent: Consent) -> ConsentView:
     """Write a consent as the API shows it."""
     return ConsentView(
         purpose=consent.purpose,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from api.auth.principal import author_of
-from api.consents.schemas import ConsentsView, StatementBody, view_of
+from api.consents.schemas import ConsentsView, StatementBody, build_view
 from api.http.errors import Fault, invalid
 from api.http.parameters import read_instant
 from rapport.domain.placeholders import explain_placeholder
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.http.times import Clock
     from api.runtime.database import Database
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.tenants import TenantSettings
     from rapport.storage.client import Store
     from rapport.storage.consents import RecordedStatement
@@ -35,7 +35,7 @@ class ConsentService:
         max_body_bytes: Of a body with many statements.
     """
 
-    def __init__(self, database: Database, tenants: TenantDirectory, clock: Clock, max_body_bytes: int) -> None:
+    def __init__(self, database: Database, tenants: TenantCache, clock: Clock, max_body_bytes: int) -> None:
         self._database = database
         self._tenants = tenants
         self.clock = clock
@@ -63,7 +63,7 @@ class ConsentService:
             faults.append(Fault(field="customerId", message=nobody))
         statements = []
         for number, one in enumerate(given):
-            statement = statement_of(one, ConsentSource.API, now_ms, f"consents[{number}].", faults)
+            statement = read_statement(one, ConsentSource.API, now_ms, f"consents[{number}].", faults)
             if statement:
                 statements.append((one.stated_at is None, statement))
         if faults:
@@ -81,7 +81,7 @@ class ConsentService:
         await self._database.call(record_consents, principal.tenant_id, author_of(principal), rows)
 
 
-def statement_of(
+def read_statement(
     given: StatementBody, source: ConsentSource, now_ms: int, path: str, faults: list[Fault], index: int | None = None
 ) -> ConsentStatement | None:
     """Read a statement; None for a faulty one, whose faults are added to the list.
@@ -128,7 +128,7 @@ def _read(store: Store, tenant_id: str, settings: TenantSettings, customer_id: s
     falls_back = not consents and not settings.is_consent_record_canonical
     return ConsentsView(
         customer_id=customer_id,
-        consents=[view_of(one) for one in consents],
+        consents=[build_view(one) for one in consents],
         allowed=resolve_consent({one.purpose: one.status for one in consents}, attributes, settings),
         based_on="records" if consents else "attributes" if falls_back and read_statuses(attributes) else "setting",
     )

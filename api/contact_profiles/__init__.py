@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.contact_profiles.controller import MOUNTS, ContactProfileController
-from api.contact_profiles.service import ContactProfiles
+from api.contact_profiles.service import ContactProfileService
 from api.http.areas import Area
 from rapport.jobs import Job
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def build_contact_profiles(runtime: Runtime) -> Area:
     """Build the area from the database and the clock of the process; it is mounted wherever callers look for it."""
-    profiles = ContactProfiles(runtime.database, runtime.clock, runtime.settings.api.profile_retention_days)
+    profiles = ContactProfileService(runtime.database, runtime.clock, runtime.settings.api.profile_retention_days)
     return Area(
         controllers=[ContactProfileController],
         services={"contact_profiles": profiles},

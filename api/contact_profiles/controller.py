@@ -33,12 +33,12 @@ from api.contact_profiles.schemas import (
     PersonBody,
     plain,
 )
-from api.contact_profiles.service import ContactProfiles
-from api.history.schemas import Pagination
+from api.contact_profiles.service import ContactProfileService
+from api.history.schemas import CursorPagination
 from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import clamp, one_of
+from api.http.parameters import check_choice, clamp
 from api.http.route_options import KEY_IN_QUERY
 from rapport.domain.api_keys import Role
 from rapport.domain.profiles.contact import ID_PATTERN
@@ -53,7 +53,7 @@ _BASE: Final = f"{MOUNTS[0]}/profiles"
 _HREF: Final = f"{_BASE}/{ENTITY['_id']}"
 _PAGE: Final = Page(
     entities=[ENTITY],
-    pagination=Pagination(total=1, limit=DEFAULT_LIMIT, has_more=False, next_cursor=None),
+    pagination=CursorPagination(total=1, limit=DEFAULT_LIMIT, has_more=False, next_cursor=None),
     base=_BASE,
     query={},
 )
@@ -91,7 +91,7 @@ class ContactProfileController(Controller):
     async def create_profile(
         self,
         request: Request[Principal, Any, Any],
-        contact_profiles: Injected[ContactProfiles],
+        contact_profiles: Injected[ContactProfileService],
         data: RequestBody[NewContactProfile],
     ) -> Response[bytes]:
         """Create a profile, which may have fields of your own; numbers reach up to 2^53 - 1."""
@@ -108,7 +108,7 @@ class ContactProfileController(Controller):
     async def list_profiles(
         self,
         request: Request[Principal, Any, Any],
-        contact_profiles: Injected[ContactProfiles],
+        contact_profiles: Injected[ContactProfileService],
         contact_id: Annotated[str | None, _text("contactId", "With this contact id.")] = None,
         email: Annotated[str | None, _text("email", "With this address, whatever its case.")] = None,
         project_id: Annotated[str | None, _text("projectId", "Created under this project.")] = None,
@@ -123,7 +123,7 @@ class ContactProfileController(Controller):
         """Inactive ones are hidden unless they are asked for. The header `Link` names the next page in every format."""
         wanted = _format_of(request)
         faults: list[Fault] = []
-        activity = _ACTIVITY[one_of("active", active, tuple(_ACTIVITY), faults) or "true"]
+        activity = _ACTIVITY[check_choice("active", active, tuple(_ACTIVITY), faults) or "true"]
         if faults:
             raise invalid(*faults)
         size = clamp(limit, 1, MAX_LIMIT)
@@ -138,7 +138,7 @@ class ContactProfileController(Controller):
         given = {"contactId": contact_id, "email": email, "projectId": project_id, "active": active, "cursor": cursor}
         shown = Page(
             entities=[plain(one.profile) for one in page.profiles],
-            pagination=Pagination(total=page.total, limit=size, has_more=page.has_more, next_cursor=following),
+            pagination=CursorPagination(total=page.total, limit=size, has_more=page.has_more, next_cursor=following),
             base=request.url.path.rstrip("/"),
             query={"limit": str(size), **{name: value for name, value in given.items() if value}},
         )
@@ -167,7 +167,7 @@ class ContactProfileController(Controller):
     async def get_profile(
         self,
         request: Request[Principal, Any, Any],
-        contact_profiles: Injected[ContactProfiles],
+        contact_profiles: Injected[ContactProfileService],
         profile_id: FromPath[str],
     ) -> Response[bytes]:
         """Get a profile. Reading keeps it: a profile that nobody reads or changes for 30 days expires."""
@@ -187,7 +187,7 @@ class ContactProfileController(Controller):
     async def change_profile(
         self,
         request: Request[Principal, Any, Any],
-        contact_profiles: Injected[ContactProfiles],
+        contact_profiles: Injected[ContactProfileService],
         profile_id: FromPath[str],
         data: RequestBody[ChangedContactProfile],
     ) -> Response[bytes] | Response[None]:
@@ -209,7 +209,7 @@ class ContactProfileController(Controller):
     async def delete_profile(
         self,
         request: Request[Principal, Any, Any],
-        contact_profiles: Injected[ContactProfiles],
+        contact_profiles: Injected[ContactProfileService],
         profile_id: FromPath[str],
     ) -> None:
         """Delete a profile with all its data. Contact that it objected to is allowed again."""
@@ -228,7 +228,7 @@ class ContactProfileController(Controller):
     async def merge_profiles(
         self,
         request: Request[Principal, Any, Any],
-        contact_profiles: Injected[ContactProfiles],
+        contact_profiles: Injected[ContactProfileService],
         profile_id: FromPath[str],
         data: RequestBody[Merge],
     ) -> Response[bytes]:

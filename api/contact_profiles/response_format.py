@@ -16,7 +16,7 @@ from api.contact_profiles.formats import Format
 from api.contact_profiles.xml_format import to_xml
 
 if TYPE_CHECKING:
-    from api.history.schemas import Pagination
+    from api.history.schemas import CursorPagination
 
 _VARY: Final = {"Vary": "Accept"}
 _XML: Final = (Format.XML, Format.TEXT_XML)
@@ -32,7 +32,7 @@ class Page:
     """
 
     entities: Sequence[Mapping[str, Any]]
-    pagination: Pagination
+    pagination: CursorPagination
     base: str
     query: Mapping[str, str]
 
@@ -107,14 +107,14 @@ def documented(written: Mapping[Format, bytes]) -> type[Operation]:
     """Make an operation whose success has, beside JSON, the other formats with their examples."""
 
     @dataclass
-    class Negotiated(Operation):
+    class NegotiatedOperation(Operation):
         def __post_init__(self) -> None:
             for status, response in (self.responses or {}).items():
                 content = getattr(response, "content", None)
                 if status.startswith("2") and content:
                     content |= {str(wanted): _content(wanted, text) for wanted, text in written.items()}
 
-    return Negotiated
+    return NegotiatedOperation
 
 
 def _content(wanted: Format, text: bytes) -> OpenAPIMediaType:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Type
 import msgspec
 from litestar.typing import FieldDefinition
 
-from api.history.schemas import Pagination
+from api.history.schemas import CursorPagination
 from api.http.bodies import Body, JsonBody
 from rapport.domain.profiles.contact import ID_PATTERN, ContactProfile, to_unix_seconds
 from rapport.domain.profiles.contact_fields import ContactId, PersonFields
@@ -120,7 +120,7 @@ class ContactProfilePage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of contact profiles, the newest first."""
 
     data: Sequence[ContactProfileView]
-    pagination: Pagination
+    pagination: CursorPagination
 
 
 class ContactProfileSchema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -44,7 +44,7 @@ EXPIRY_GRACE_MS: Final = 60_000
 MAX_MERGES: Final = 20
 
 
-class ContactProfiles:
+class ContactProfileService:
     """The contact profiles of every tenant.
 
     Args:

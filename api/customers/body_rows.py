@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from api.http.bulk import CSV, NDJSON
 from api.http.errors import ApiError, Fault, invalid
 from api.ingest.body_items import ItemReader, read_array, read_lines
-from api.runtime.event_loop import Turns
+from api.runtime.time_slice import TimeSlice
 from rapport.application.imports.csv_records import CsvRecord, find_header_fault, read_records
 from rapport.application.imports.feeds import LineFault
 from rapport.domain.faults import Fault as DomainFault
@@ -45,7 +45,7 @@ class RowReader:
         Raises:
             ApiError: 413; there are too many.
         """
-        self.take(object_of(item))
+        self.take(read_object(item))
 
     def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
         """Take the members of one, or what is wrong with it.
@@ -80,7 +80,7 @@ class JsonReader(ObjectReader, ItemReader, Protocol):
     """Takes either."""
 
 
-def object_of(item: bytes) -> Mapping[str, Any] | DomainFault:
+def read_object(item: bytes) -> Mapping[str, Any] | DomainFault:
     """Read a JSON object."""
     fields = decode_json(item)
     if isinstance(fields, JsonFault):
@@ -116,7 +116,7 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
     header = first.cells if isinstance(first, CsvRecord) else []
     if fault := first.detail if isinstance(first, LineFault) else _fault_of_header(header):
         raise invalid(Fault(field="body", message=fault))
-    turns = Turns()
+    turns = TimeSlice()
     for record in records:
         if isinstance(record, LineFault):
             reader.take(DomainFault("body", f"line {record.number}: {record.detail}"))

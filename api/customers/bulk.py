@@ -17,7 +17,7 @@ from api.http.bodies import require_media_type
 from api.http.bulk import CSV, NDJSON, bulk_operation
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import one_of
+from api.http.parameters import check_choice
 from api.ingest.body_items import bounded
 from rapport.domain.api_keys import Role
 from rapport.storage.customer_upserts import UpsertOptions, UpsertResult
@@ -78,7 +78,7 @@ class CustomersController(Controller):
         in their order. Sending the request again changes nothing.
         """
         problems: list[Fault] = []
-        mode = one_of("mode", mode, ("merge", "replace"), problems)
+        mode = check_choice("mode", mode, ("merge", "replace"), problems)
         if problems:
             raise invalid(*problems)
         given = request.headers.get("content-type", "application/json")
@@ -91,13 +91,13 @@ class CustomersController(Controller):
         if reader.faults and (atomic or not reader.rows):
             raise invalid(*reader.faults)
         way = UpsertOptions(replaces=mode == "replace", is_text=media_type == CSV, is_atomic=atomic)
-        view = _view_of(reader, await customers.store_rows(request.user, form, reader.rows, way))
+        view = _build_view(reader, await customers.store_rows(request.user, form, reader.rows, way))
         if view.rejected == reader.count:
             raise invalid(*view.errors)
         return Response(view, status_code=207 if view.errors else 200)
 
 
-def _view_of(reader: RowReader, done: UpsertResult) -> UpsertedView:
+def _build_view(reader: RowReader, done: UpsertResult) -> UpsertedView:
     faults = [*reader.faults, *(one for index, some in done.faults.items() for one in faults_of(some, index))]
     return UpsertedView(
         received=reader.count,

@@ -17,9 +17,9 @@ from api.customers.schemas import (
     CustomerPage,
     CustomerPatch,
     CustomerView,
-    view_of,
+    build_view,
 )
-from api.customers.service import CustomerService, Wanted, etag_of
+from api.customers.service import CustomerChange, CustomerService, etag_of
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import Fault, invalid
@@ -47,7 +47,7 @@ class CustomerController(Controller):
         """`ETag` is the version; send it as `If-Match` with a change."""
         tenant_id = request.user.tenant_id
         found = await customers.find(tenant_id, customer_id)
-        return Response(view_of(tenant_id, found), headers={"ETag": etag_of(found)})
+        return Response(build_view(tenant_id, found), headers={"ETag": etag_of(found)})
 
     @get(
         "/versions",
@@ -75,7 +75,7 @@ class CustomerController(Controller):
         )
         following = str(versions[-1].version) if versions and versions[-1].version > 1 else None
         return CustomerPage(
-            data=[view_of(tenant_id, one) for one in versions],
+            data=[build_view(tenant_id, one) for one in versions],
             pagination=Pagination(
                 total=total, limit=limit, has_more=following is not None, next_cursor=following, cursor=following
             ),
@@ -136,7 +136,7 @@ async def _save(
 ) -> Response[CustomerView]:
     given = {} if data.version is None else {"version": data.version}
     expected = expected_version(request.headers.get("if-match"), given)
-    wanted = Wanted(customer_id, data.attributes, replaces, expected)
+    wanted = CustomerChange(customer_id, data.attributes, replaces, expected)
     stored, is_new = await customers.save(request.user, wanted)
-    view = view_of(request.user.tenant_id, stored)
+    view = build_view(request.user.tenant_id, stored)
     return Response(view, status_code=201 if is_new else 200, headers={"ETag": etag_of(stored)})

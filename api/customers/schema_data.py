@@ -42,7 +42,7 @@ class RowsBody(Body, frozen=True, kw_only=True):
     rows: Annotated[Sequence[Mapping[str, Any]], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
 
 
-class Inserted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class InsertResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Result of adding rows.
 
     Attributes:
@@ -129,7 +129,7 @@ class SchemaDataController(Controller):
         return_dto=None,
         guards=[requires(Role.EDITOR)],
         summary="Add customers by a schema",
-        responses=answers(201, Inserted, {"inserted": 1, "skipped": 0, "tableName": TABLE}, 400, 404, 413, 415),
+        responses=answers(201, InsertResult, {"inserted": 1, "skipped": 0, "tableName": TABLE}, 400, 404, 413, 415),
     )
     async def add_rows(
         self,
@@ -137,15 +137,15 @@ class SchemaDataController(Controller):
         customers: Injected[CustomerService],
         schema_id: FromPath[str],
         data: RequestBody[RowsBody],
-    ) -> Inserted:
+    ) -> InsertResult:
         """Add all rows or none. A customer who has any of the schema's attributes already stays as is."""
         schemas = await customers.load_schemas(request.user.tenant_id)
         schema = _find(schemas, schema_id)
-        rows = _rows_of(schema, data.rows)
+        rows = _read_rows(schema, data.rows)
         names = [one.name for one in schema.fields]
         way = UpsertOptions(is_atomic=True, unless_has=names)
         done = await customers.store_rows(request.user, AttributeSchema.from_schemas(schemas), rows, way)
-        return Inserted(inserted=done.created + done.changed, skipped=done.unchanged)
+        return InsertResult(inserted=done.created + done.changed, skipped=done.unchanged)
 
     @get("/data", summary="List customers by a schema", responses=answers(200, RowsPage, _PAGE, 404))
     async def list_rows(
@@ -173,7 +173,7 @@ class SchemaDataController(Controller):
         tenant_id = request.user.tenant_id
         schema = _find(await customers.load_schemas(tenant_id), schema_id)
         found = await customers.read_stats(tenant_id, schema)
-        return StatsView(fields=[_stats_of(one.name, one.data_type, found.get(one.name)) for one in schema.fields])
+        return StatsView(fields=[_build_stats(one.name, one.data_type, found.get(one.name)) for one in schema.fields])
 
 
 def _find(schemas: Sequence[CustomerSchema], schema_id: str) -> CustomerSchema:
@@ -183,7 +183,7 @@ def _find(schemas: Sequence[CustomerSchema], schema_id: str) -> CustomerSchema:
     raise ApiError(404, f"There is no customer schema {schema_id[:256]!r}.")
 
 
-def _rows_of(schema: CustomerSchema, given: Sequence[Mapping[str, Any]]) -> list[CustomerRow]:
+def _read_rows(schema: CustomerSchema, given: Sequence[Mapping[str, Any]]) -> list[CustomerRow]:
     rows: list[CustomerRow] = []
     faults: list[Fault] = []
     known = {one.name for one in schema.fields}
@@ -200,7 +200,7 @@ def _rows_of(schema: CustomerSchema, given: Sequence[Mapping[str, Any]]) -> list
     return rows
 
 
-def _stats_of(name: str, data_type: DataType, found: FieldStats | None) -> FieldStatsView:
+def _build_stats(name: str, data_type: DataType, found: FieldStats | None) -> FieldStatsView:
     if found is None:
         return FieldStatsView(
             name=name, type=data_type, count=0, min=None, max=None, avg=None, distinct_count=0, top_values=()

@@ -114,7 +114,7 @@ UPSERTED_EXAMPLE: Final[Mapping[str, object]] = {
 }
 
 
-def view_of(tenant_id: str, customer: Customer) -> CustomerView:
+def build_view(tenant_id: str, customer: Customer) -> CustomerView:
     """Write a customer as the API shows it."""
     return CustomerView(
         customer_id=customer.customer_id,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rapport.storage.schema_rows import FieldStats, SchemaRow
 
 
-class Wanted(NamedTuple):
+class CustomerChange(NamedTuple):
     """Change of one customer.
 
     Attributes:
@@ -76,7 +76,7 @@ class CustomerService:
             raise unknown(customer_id)
         return versions, total
 
-    async def save(self, principal: Principal, wanted: Wanted) -> tuple[Customer, bool]:
+    async def save(self, principal: Principal, wanted: CustomerChange) -> tuple[Customer, bool]:
         """Replace or change a customer; see :func:`save`."""
         return await self._database.call(save, principal, await self.load_form(principal.tenant_id), wanted)
 
@@ -120,7 +120,7 @@ class CustomerService:
         return await self._database.call(read_stats, tenant_id, [one.name for one in schema.fields])
 
 
-def save(store: Store, principal: Principal, form: AttributeSchema, wanted: Wanted) -> tuple[Customer, bool]:
+def save(store: Store, principal: Principal, form: AttributeSchema, wanted: CustomerChange) -> tuple[Customer, bool]:
     """Replace or change a customer.
 
     Returns:

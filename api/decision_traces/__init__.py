@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.decision_traces.controller import DecisionController, TraceController
-from api.decision_traces.traces import TraceService
+from api.decision_traces.service import TraceService
 from api.http.areas import Area
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from api.auth.principal import Principal, requires
 from api.decision_traces.examples import FULL_TRACE, SHORT_TRACE
 from api.decision_traces.schemas import FullTrace, Replay, TracePage
-from api.decision_traces.traces import TraceService, shorten, show
+from api.decision_traces.service import TraceService, shorten, show
 from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers

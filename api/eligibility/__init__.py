@@ -9,7 +9,7 @@ from api.eligibility.service import EligibilityService
 from api.http.areas import Area
 
 if TYPE_CHECKING:
-    from api.decision_traces.traces import TraceService
+    from api.decision_traces.service import TraceService
     from api.recommend import Decisions
     from api.runtime.runtime import Runtime
 

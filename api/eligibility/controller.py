@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from api.auth.principal import Principal, requires
 from api.decision_traces.examples import ELIGIBILITY, WHY_NOT
 from api.eligibility.schemas import Eligibility, WhyNot
-from api.eligibility.service import About, EligibilityService
+from api.eligibility.service import EligibilityQuery, EligibilityService
 from api.http.areas import Injected
 from api.http.openapi_responses import answers
 from api.http.route_options import READS
@@ -67,7 +67,7 @@ class EligibilityController(Controller):
         Every rule and every policy is asked about every active offer; the eligible come first, by priority. A request
         that says attributes can fare otherwise: these are not known here.
         """
-        about = About(
+        about = EligibilityQuery(
             customer_id=customer_id,
             recommendation_id=recommendation_id,
             channel=channel,
@@ -89,7 +89,7 @@ class EligibilityController(Controller):
         decision_flow_key: _Flow = None,
     ) -> WhyNot:
         """Run the flow as for `eligibility`; rules that it does not ask, or that do not apply, are skipped."""
-        about = About(
+        about = EligibilityQuery(
             customer_id=customer_id,
             recommendation_id=recommendation_id,
             channel=channel,

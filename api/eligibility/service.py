@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from api.decision_traces.traces import NOT_REPLAYABLE
+from api.decision_traces.service import NOT_REPLAYABLE
 from api.eligibility.answers import show_at_decision, show_offer, show_policy, show_rule, summarise
 from api.eligibility.schemas import (
     Eligibility,
@@ -16,10 +16,10 @@ from api.eligibility.schemas import (
 )
 from api.http.errors import ApiError
 from api.http.times import iso
-from api.recommend.requests import understand
+from api.recommend.request_resolution import resolve_body
 from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import MAX_LIMIT, RecommendBody
-from api.runtime.compute_threads import aside
+from api.runtime.compute_threads import run_in_thread
 from rapport.application.decisions.decide import DecisionTask
 from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.engine import FlowEvaluation, evaluate_flow
@@ -27,20 +27,20 @@ from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 
 if TYPE_CHECKING:
-    from api.decision_traces.traces import TraceService
+    from api.decision_traces.service import TraceService
     from api.http.times import Clock
     from api.recommend.decider import Decider
-    from api.recommend.reservation_store import Book
+    from api.recommend.reservation_store import ReservationStore
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.identity_cache import IdentityMap
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.identity_cache import IdentityCache
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class EligibilityQuery:
     """Query for the eligibility of offers.
 
     Attributes:
@@ -56,7 +56,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Moment:
+class _DecisionContext:
     """Customer and task at some moment.
 
     Attributes:
@@ -76,15 +76,15 @@ class _Moment:
         """By which is decided."""
         return self.question.catalogue
 
-    def view(self) -> _View:
+    def view(self) -> _FlowExplanation:
         """Evaluate the flow."""
         asked = self.catalogue, self.question.flow, self.question.request, self.customer, self.tenant
         inquiry = evaluate_flow(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
-        return _View(self.catalogue, inquiry, self.question.problems)
+        return _FlowExplanation(self.catalogue, inquiry, self.question.problems)
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class _FlowExplanation:
     """Evaluation of the flow for a customer at some moment.
 
     Attributes:
@@ -110,9 +110,9 @@ class EligibilityService:
     def __init__(
         self,
         catalogues: CompiledCatalogues,
-        tenants: TenantDirectory,
-        identities: IdentityMap,
-        reservations: Book,
+        tenants: TenantCache,
+        identities: IdentityCache,
+        reservations: ReservationStore,
         decider: Decider,
         traces: TraceService,
         clock: Clock,
@@ -125,7 +125,7 @@ class EligibilityService:
         self._traces = traces
         self._clock = clock
 
-    async def list_eligibility(self, tenant_id: str, about: About) -> Eligibility:
+    async def list_eligibility(self, tenant_id: str, about: EligibilityQuery) -> Eligibility:
         """Explain all active offers.
 
         Raises:
@@ -133,7 +133,7 @@ class EligibilityService:
                 explained.
         """
         moment = await self._look(tenant_id, about)
-        offers = await aside(tenant_id, _explain_all, moment)
+        offers = await run_in_thread(tenant_id, _explain_all, moment)
         eligible = sum(one.eligible for one in offers)
         return Eligibility(
             customer_id=about.customer_id,
@@ -152,7 +152,7 @@ class EligibilityService:
             offers=offers,
         )
 
-    async def explain_offer(self, tenant_id: str, about: About, offer_id: str) -> WhyNot:
+    async def explain_offer(self, tenant_id: str, about: EligibilityQuery, offer_id: str) -> WhyNot:
         """Explain whether a customer gets an offer.
 
         Raises:
@@ -164,7 +164,7 @@ class EligibilityService:
         if offer is None:
             when = " at that decision" if about.recommendation_id else ""
             raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
-        found = await aside(tenant_id, lambda: moment.view().explain(offer))
+        found = await run_in_thread(tenant_id, lambda: moment.view().explain(offer))
         return WhyNot(
             customer_id=about.customer_id,
             offer_id=offer.id,
@@ -181,7 +181,7 @@ class EligibilityService:
             decision=show_at_decision(moment.record, offer_id) if moment.record else None,
         )
 
-    async def _look(self, tenant_id: str, about: About) -> _Moment:
+    async def _look(self, tenant_id: str, about: EligibilityQuery) -> _DecisionContext:
         if about.recommendation_id is not None:
             return await self._look_back(tenant_id, about.customer_id, about.recommendation_id)
         tenant = await self._tenants.get(tenant_id)
@@ -189,7 +189,7 @@ class EligibilityService:
         body = RecommendBody(
             channel=about.channel, placement=about.placement, decision_flow_key=about.decision_flow_key, limit=MAX_LIMIT
         )
-        asked = understand(body, about.customer_id, catalogue)
+        asked = resolve_body(body, about.customer_id, catalogue)
         now_ms = self._clock()
         canonical_id = (await self._identities.of(tenant_id)).canonical(about.customer_id)
         holds = await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
@@ -197,16 +197,16 @@ class EligibilityService:
             tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
         )
         facts = await self._decider.read_facts(question, now_ms, holds)
-        return _Moment(question=question, customer=facts.customer, tenant=facts.tenant, now_ms=now_ms)
+        return _DecisionContext(question=question, customer=facts.customer, tenant=facts.tenant, now_ms=now_ms)
 
-    async def _look_back(self, tenant_id: str, customer_id: str, recommendation_id: str) -> _Moment:
+    async def _look_back(self, tenant_id: str, customer_id: str, recommendation_id: str) -> _DecisionContext:
         record = await self._traces.load_record(tenant_id, recommendation_id)
         if record.customer_id != customer_id:
             raise ApiError(404, f"Decision {recommendation_id!r} was not made for customer {customer_id!r}.")
         if record.customer is None:
             raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
-        question = await self._traces.question_of(tenant_id, record)
-        return _Moment(
+        question = await self._traces.restore_past_task(tenant_id, record)
+        return _DecisionContext(
             question=question,
             customer=restore_customer(record.customer),
             tenant=restore_tenant(record.tenant),
@@ -217,7 +217,7 @@ class EligibilityService:
         )
 
 
-def _explain_all(moment: _Moment) -> list[OfferEligibility]:
+def _explain_all(moment: _DecisionContext) -> list[OfferEligibility]:
     """Explain the active offers, the best first."""
     view = moment.view()
     active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]

@@ -14,7 +14,7 @@ from api.experiments.service import ALL_EXPERIMENTS, ExperimentService
 from api.http.areas import Injected
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import one_of, read_instant, text_parameter
+from api.http.parameters import check_choice, read_instant, text_parameter
 from api.http.route_options import READS
 from api.http.times import Clock
 from rapport.domain.api_keys import Role
@@ -85,7 +85,7 @@ class ExperimentResultsController(Controller):
         and nothing else can be trusted.
         """
         faults: list[Fault] = []
-        kind = one_of("conversions", conversions, _CONVERSIONS, faults)
+        kind = check_choice("conversions", conversions, _CONVERSIONS, faults)
         counting = replace(
             _counting(experiments.clock, request.user.tenant_id, from_, to, faults),
             offer_id=offer_id or "",

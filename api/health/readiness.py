@@ -11,7 +11,7 @@ from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
     from api.runtime.database import Database
-    from api.runtime.event_producer import EventGateway
+    from api.runtime.event_producer import EventProducer
     from api.runtime.watermark import Watermark
 
 KEPT_S: Final = 1.0
@@ -22,7 +22,7 @@ PATIENCE_S: Final = 2.0
 class Readiness:
     """Readiness, with the latest answer of ClickHouse; requests during a query share it."""
 
-    def __init__(self, database: Database, producer: EventGateway, watermark: Watermark) -> None:
+    def __init__(self, database: Database, producer: EventProducer, watermark: Watermark) -> None:
         self._database = database
         self._producer = producer
         self._watermark = watermark

@@ -14,7 +14,7 @@ from api.history.service import HistoryService
 from api.http.areas import Injected
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import clamp, one_of, read_instant, same, text_parameter
+from api.http.parameters import check_choice, clamp, read_instant, same, text_parameter
 from api.http.route_options import READS
 from rapport.domain.api_keys import Role
 from rapport.storage.history import HistoryFilter
@@ -100,7 +100,7 @@ class HistoryController(Controller):
             creative_id=same("creativeId", creative_id, "treatmentId", treatment_id, faults),
             channel_id=channel_id or "",
             outcome=kind or "",
-            direction=one_of("direction", direction, DIRECTIONS, faults),
+            direction=check_choice("direction", direction, DIRECTIONS, faults),
             from_ms=read_instant("from", from_, faults),
             to_ms=read_instant("to", to, faults),
         )

@@ -65,7 +65,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     creative: NamedCreative | None
 
 
-class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CursorPagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Position of a page in the history.
 
     Attributes:
@@ -83,4 +83,4 @@ class InteractionPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of interactions, newest first."""
 
     data: Sequence[Interaction]
-    pagination: Pagination
+    pagination: CursorPagination

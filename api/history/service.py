@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer, Pagination
+from api.history.schemas import CursorPagination, Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer
 from api.http.times import iso
-from api.runtime.catalogue_names import Names
+from api.runtime.catalogue_names import EntityNames
 from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.history import HistoryFilter, HistoryPageQuery, count_interactions, read_page
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
     from rapport.storage.history import HistoryPage
 
@@ -32,7 +32,7 @@ class HistoryService:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        identities: IdentityMap,
+        identities: IdentityCache,
         pages: Loader[HistoryPageQuery, HistoryPage],
     ) -> None:
         self._database = database
@@ -50,11 +50,11 @@ class HistoryService:
         (rows, total), stored = await asyncio.gather(
             read(wanted, cursor, limit + 1), self._catalogues.stored(wanted.tenant_id)
         )
-        names = Names(stored)
+        names = EntityNames(stored)
         shown, has_more = rows[:limit], len(rows) > limit
         return InteractionPage(
-            data=[interaction_of(row, names) for row in shown],
-            pagination=Pagination(
+            data=[build_interaction(row, names) for row in shown],
+            pagination=CursorPagination(
                 total=total, limit=limit, has_more=has_more, next_cursor=shown[-1]["id"] if has_more else None
             ),
         )
@@ -77,7 +77,7 @@ class HistoryService:
         return rows, total
 
 
-def interaction_of(row: Mapping[str, Any], names: Names) -> Interaction:
+def build_interaction(row: Mapping[str, Any], names: EntityNames) -> Interaction:
     """Build an interaction from a row of the history, with names."""
     value = row["conversion_value"]
     return Interaction(
@@ -108,12 +108,12 @@ def _object(text: str) -> Mapping[str, Any]:
     return decode_stored_object(text) if text else {}
 
 
-def _offer(offer_id: str | None, names: Names) -> NamedOffer | None:
+def _offer(offer_id: str | None, names: EntityNames) -> NamedOffer | None:
     known = names.offer(offer_id)
     return NamedOffer(id=known.entity.id, name=known.entity.name, status=known.status) if known else None
 
 
-def _creative(creative_id: str | None, names: Names) -> NamedCreative | None:
+def _creative(creative_id: str | None, names: EntityNames) -> NamedCreative | None:
     known = names.creative(creative_id)
     if known is None:
         return None

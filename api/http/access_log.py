@@ -9,7 +9,7 @@ import structlog
 from litestar.enums import ScopeType
 
 from api.http.paths import route_by_segments
-from api.http.tracing import begin_trace
+from api.http.trace_id import begin_trace
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +30,7 @@ _OTHER_METHOD: Final = "other"
 """Of whatever else callers make up: each label is a time series for ever."""
 
 
-class Observed:
+class ObservedApp:
     """An ASGI application whose requests are traced, logged and measured; HEAD is answered as GET without the body."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:

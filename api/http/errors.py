@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException, ValidationException
 
 from api.http.allowed_methods import name_methods
-from api.http.tracing import current_trace_id
+from api.http.trace_id import current_trace_id
 from rapport.storage.errors import StorageError, TransientStorageError
 
 log = structlog.get_logger(__name__)
@@ -146,7 +146,7 @@ def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException)
     if isinstance(error, ValidationException):
         return _answer(request, _invalid_parameters(request, error))
     if status == 404:
-        detail = f"There is nothing at {request.method} {_path_of(request)}."
+        detail = f"There is nothing at {request.method} {_shorten_path(request)}."
         return _answer(request, ApiError(404, detail, headers=headers))
     if status == 405:
         headers = {"Allow": name_methods((headers.get("Allow") or headers.get("allow") or "").split(", "))}
@@ -185,7 +185,7 @@ EXCEPTION_HANDLERS: Final[Mapping[Any, Any]] = {
 }
 
 
-def body_of(error: ApiError, path: str) -> ErrorBody:
+def build_body(error: ApiError, path: str) -> ErrorBody:
     """Build the body of an error that a request to a path met."""
     return ErrorBody(
         type=f"urn:rapport:problem:{error.code.lower().replace('_', '-')}",
@@ -200,7 +200,7 @@ def body_of(error: ApiError, path: str) -> ErrorBody:
     )
 
 
-def _path_of(request: Request[Any, Any, Any]) -> str:
+def _shorten_path(request: Request[Any, Any, Any]) -> str:
     """Return the requested path, cut where it is too long to be repeated."""
     path = request.url.path
     return path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…"
@@ -209,7 +209,7 @@ def _path_of(request: Request[Any, Any, Any]) -> str:
 def _answer(request: Request[Any, Any, Any], error: ApiError) -> Response[ErrorBody]:
     headers = {name: value for name, value in error.headers.items() if name.lower() != "content-type"}
     return Response(
-        body_of(error, _path_of(request)), status_code=error.status, headers=headers, media_type=PROBLEM_JSON
+        build_body(error, _shorten_path(request)), status_code=error.status, headers=headers, media_type=PROBLEM_JSON
     )
 
 
@@ -219,14 +219,14 @@ def _invalid_parameters(request: Request[Any, Any, Any], error: ValidationExcept
         return invalid(Fault(field=str(error.__cause__.args[0]), message="is required"))
     extra = error.extra if isinstance(error.extra, list) else []
     faults = [
-        _fault_of(request, str(cast("dict[str, Any]", one).get("key", "")), str(one.get("message", "is wrong")))
+        _name_fault(request, str(cast("dict[str, Any]", one).get("key", "")), str(one.get("message", "is wrong")))
         for one in extra
         if isinstance(one, dict)
     ]
     return invalid(*faults) if faults else ApiError(400, error.detail)
 
 
-def _fault_of(request: Request[Any, Any, Any], key: str, message: str) -> Fault:
+def _name_fault(request: Request[Any, Any, Any], key: str, message: str) -> Fault:
     """Name a faulty parameter as the client does: the framework may name the handler's argument instead."""
     if key == "data":
         return Fault(field="body", message="is required")

@@ -8,7 +8,7 @@ import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
-from api.http.errors import CODES, ApiError, ErrorBody, body_of
+from api.http.errors import CODES, ApiError, ErrorBody, build_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def answers(
 
 
 def _error(status: int) -> ResponseSpec:
-    body = body_of(ApiError(status, _MEANINGS[status]), "/api/v1/…")
+    body = build_body(ApiError(status, _MEANINGS[status]), "/api/v1/…")
     return ResponseSpec(
         data_container=ErrorBody,
         description=_MEANINGS[status],

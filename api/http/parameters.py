@@ -28,7 +28,7 @@ def read_instant(name: str, given: str | int | None, faults: list[Fault]) -> int
     return at_ms
 
 
-def one_of(name: str, value: str | None, allowed: tuple[str, ...], faults: list[Fault]) -> str:
+def check_choice(name: str, value: str | None, allowed: tuple[str, ...], faults: list[Fault]) -> str:
     """Check a parameter with few values."""
     if value is not None and value not in allowed:
         faults.append(Fault(field=name, message=f"must be one of {', '.join(allowed)}"))

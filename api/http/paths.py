@@ -29,7 +29,7 @@ _NO_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 def route_by_segments(scope: Scope) -> None:
     """Have a request routed by the segments of its encoded path, each in its one canonical form."""
-    segments = _path_of(scope).decode("latin-1").lstrip("/").removesuffix("/").split("/")
+    segments = _read_raw_path(scope).decode("latin-1").lstrip("/").removesuffix("/").split("/")
     scope["path"] = "/" + "/".join(_canonical(one) or _EMPTY for one in segments) if segments != [""] else "/"
 
 
@@ -45,14 +45,14 @@ class PathParameters(ASGIMiddleware):
             ApiError: 400 for what is no encoded UTF-8, 404 where an id is empty, too long or followed by a slash.
         """
         if encoded := scope["path_params"]:
-            _check_escapes(_path_of(scope))
-            _check_slashes(_path_of(scope), scope["path_template"], encoded)
+            _check_escapes(_read_raw_path(scope))
+            _check_slashes(_read_raw_path(scope), scope["path_template"], encoded)
             scope["path_params"] = {name: unquote(value) for name, value in encoded.items()}
             _check_lengths(scope["path_params"])
         await next_app(scope, receive, send)
 
 
-def _path_of(scope: Scope) -> bytes:
+def _read_raw_path(scope: Scope) -> bytes:
     """Return the path as it was sent; some servers append the query."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     return raw.partition(b"?")[0]

@@ -22,7 +22,7 @@ _Names = frozenset[str]
 _Taken = dict[tuple[str, str], _Names]
 
 
-class KnownParameters:
+class ParameterCheck:
     """Checks query parameters by the OpenAPI document; routes that it does not describe take any.
 
     To be called before each request, when it is known that the caller may ask at all.
@@ -47,11 +47,11 @@ class KnownParameters:
         if self._taken is None:
             async with self._reading:  # putting the document together takes long: once is enough
                 if self._taken is None:
-                    self._taken = parameters_of(await asyncio.to_thread(lambda: app.openapi_schema))
+                    self._taken = list_parameters(await asyncio.to_thread(lambda: app.openapi_schema))
         return self._taken
 
 
-def parameters_of(document: OpenAPI) -> _Taken:
+def list_parameters(document: OpenAPI) -> _Taken:
     """List the query parameters of each operation, by method and path; API keys that are sent so are among them."""
     schemes = document.components.security_schemes or {}
     keys = {
@@ -60,14 +60,14 @@ def parameters_of(document: OpenAPI) -> _Taken:
         if isinstance(scheme, SecurityScheme) and scheme.security_scheme_in == "query" and scheme.name
     }
     return {
-        (method.upper(), path): _names_of(operation, keys)
+        (method.upper(), path): _list_names(operation, keys)
         for path, item in (document.paths or {}).items()
         for method in ("get", "post", "put", "patch", "delete")
         if (operation := getattr(item, method)) is not None
     }
 
 
-def _names_of(operation: Operation, keys: Mapping[str, str]) -> _Names:
+def _list_names(operation: Operation, keys: Mapping[str, str]) -> _Names:
     asked = {one.name for one in operation.parameters or () if isinstance(one, Parameter) and one.param_in == "query"}
     return frozenset(asked | {keys[name] for one in operation.security or () for name in one if name in keys})
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.http.times import Clock
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
 
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "resolve": ("identifier",),
@@ -41,7 +41,7 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 class IdentityService:
     """Identifiers of customers, and customers who are one person."""
 
-    def __init__(self, database: Database, identities: IdentityMap, clock: Clock) -> None:
+    def __init__(self, database: Database, identities: IdentityCache, clock: Clock) -> None:
         self._database = database
         self._identities = identities
         self._clock = clock
@@ -148,12 +148,12 @@ def _check(body: IdentityBody) -> None:
             for number, one in enumerate(body.identifiers)
             if one.type == CUSTOMER_ID
         ]
-    faults += _nobodies(body)
+    faults += _find_placeholders(body)
     if faults:
         raise invalid(*faults)
 
 
-def _nobodies(body: IdentityBody) -> list[Fault]:
+def _find_placeholders(body: IdentityBody) -> list[Fault]:
     """Find ids that are placeholders, where they would link customers; an earlier link by them may be undone."""
     if body.action not in ("link", "merge"):
         return []

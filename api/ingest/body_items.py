@@ -9,7 +9,7 @@ import msgspec
 
 from api.http.errors import ApiError, Fault, invalid
 from api.respond.schemas import ALIASES
-from api.runtime.event_loop import Turns
+from api.runtime.time_slice import TimeSlice
 from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
 from rapport.domain.json_limits import JsonFault, split_array
 from rapport.domain.outcomes import OutcomeCategory, classify, explain_negative_value
@@ -138,7 +138,7 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
 async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     """Read one item a line; empty lines are passed over."""
     rest: list[bytes] = []  # joined once a line: a long one comes in many pieces
-    turns, left = Turns(), MAX_LINES
+    turns, left = TimeSlice(), MAX_LINES
     async for chunk in chunks:
         for at in range(0, len(chunk), PIECE_BYTES):
             first, *lines = chunk[at : at + PIECE_BYTES].split(b"\n")
@@ -169,7 +169,7 @@ async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     items = split_array(body)
     if isinstance(items, JsonFault):
         raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {items.message}"))
-    turns = Turns()
+    turns = TimeSlice()
     for item in items:
         _take(item, reader)
         if turns.is_over:

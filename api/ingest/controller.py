@@ -17,7 +17,7 @@ from api.http.bulk import NDJSON, bulk_operation
 from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.ingest.body_items import MAX_EVENTS
-from api.ingest.schemas import Ingested
+from api.ingest.schemas import IngestResult
 from api.ingest.service import IngestService
 from rapport.domain.api_keys import Role
 from rapport.domain.contract import build_event_schema
@@ -37,8 +37,8 @@ _BAD: Final[Mapping[str, object]] = {
     "errors": [{"field": "outcome", "message": "'clicked' is not one of the tenant's outcome types", "index": 1}],
 }
 _RESPONSES: Final[Mapping[int, ResponseSpec]] = {
-    **answers(201, Ingested, _EXAMPLE, 400, 413, 415),
-    **answers(207, Ingested, _BAD),
+    **answers(201, IngestResult, _EXAMPLE, 400, 413, 415),
+    **answers(207, IngestResult, _BAD),
 }
 
 
@@ -77,7 +77,7 @@ class IngestController(Controller):
         atomic: Annotated[
             bool, QueryParameter(description="Whether nothing is recorded if anything is wrong with any event.")
         ] = False,
-    ) -> Response[Ingested]:
+    ) -> Response[IngestResult]:
         """Record a JSON array, or one JSON object a line (`application/x-ndjson`); up to 10,000 events and 10 MB.
 
         201: all are in Kafka. 207: `errors` says which are not, and why. 400: none is. Each event needs its own

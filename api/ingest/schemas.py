@@ -9,7 +9,7 @@ import msgspec
 from api.http.errors import Fault
 
 
-class Ingested(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class IngestResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Result of recording events.
 
     Attributes:

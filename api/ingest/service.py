@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from api.http.times import now_ms
 from api.ingest.body_items import EventReader, bounded, read_array, read_lines
-from api.ingest.schemas import Ingested
-from api.runtime.event_loop import Turns
+from api.ingest.schemas import IngestResult
 from api.runtime.positions import format_position
+from api.runtime.time_slice import TimeSlice
 from rapport.domain.events import encode_event, make_message_key
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from api.http.errors import Fault
     from api.http.metrics import ApiMetrics
-    from api.runtime.event_producer import EventGateway
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.event_producer import EventProducer
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.events import InteractionRecorded
 
 MAX_MESSAGE_BYTES: Final = 512 * 1024
@@ -32,9 +32,7 @@ class IngestService:
         max_body_bytes: Of a body with many events.
     """
 
-    def __init__(
-        self, tenants: TenantDirectory, producer: EventGateway, metrics: ApiMetrics, max_body_bytes: int
-    ) -> None:
+    def __init__(self, tenants: TenantCache, producer: EventProducer, metrics: ApiMetrics, max_body_bytes: int) -> None:
         self._tenants = tenants
         self._producer = producer
         self._metrics = metrics
@@ -50,7 +48,7 @@ class IngestService:
         await (read_lines if is_lines else read_array)(bounded(chunks, self._max_body_bytes), reader)
         return reader
 
-    async def ingest(self, events: Sequence[InteractionRecorded], faults: Sequence[Fault]) -> Ingested:
+    async def ingest(self, events: Sequence[InteractionRecorded], faults: Sequence[Fault]) -> IngestResult:
         """Send events, each customer's in their order.
 
         Raises:
@@ -59,11 +57,11 @@ class IngestService:
         """
         messages: dict[int, list[list[bytes]]] = {}
         sizes: dict[int, int] = {}
-        turns = Turns()
+        turns = TimeSlice()
         for event in events:
             if turns.is_over:
                 await turns.give()
-            partition = self._producer.partition_of(make_message_key(event.tenant_id, event.customer_id))
+            partition = self._producer.choose_partition(make_message_key(event.tenant_id, event.customer_id))
             text = encode_event(event)
             if partition not in messages or sizes[partition] > MAX_MESSAGE_BYTES:
                 messages.setdefault(partition, []).append([])
@@ -73,7 +71,7 @@ class IngestService:
         offsets = await asyncio.gather(*(self._send(partition, parts) for partition, parts in messages.items()))
         self._metrics.accepted.labels("/api/v1/interactions").inc(len(events))
         last: Mapping[int, int] = dict(zip(messages, offsets, strict=True))
-        return Ingested(
+        return IngestResult(
             accepted=len(events),
             rejected=len({fault.index for fault in faults}),
             position=format_position(last),

@@ -70,10 +70,10 @@ class JobController(Controller):
     @get(summary="List background jobs", responses=answers(200, JobList, _EXAMPLE))
     async def list_jobs(self, jobs: Injected[Jobs]) -> JobList:
         """Of the process that answers; where there are several, each has its own. Jobs work for all tenants."""
-        return JobList(data=[_view_of(state) for state in jobs.states])
+        return JobList(data=[_build_view(state) for state in jobs.states])
 
 
-def _view_of(state: JobState) -> JobView:
+def _build_view(state: JobState) -> JobView:
     status = "failing" if state.failures else "waiting" if state.succeeded_at is None else "ok"
     return JobView(
         name=state.name,

@@ -13,18 +13,18 @@ from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import clamp, one_of
+from api.http.parameters import check_choice, clamp
 from api.journeys.schemas import (
     CustomerJourneys,
     EnrollmentPage,
     EnrollmentView,
     ExitReason,
     JourneyTrial,
-    JourneyTried,
+    JourneyTrialResult,
     NewEnrollment,
     OffsetPagination,
-    journey_of,
-    view_of,
+    build_journey_view,
+    build_view,
 )
 from api.journeys.service import JourneyService
 from rapport.domain.api_keys import Role
@@ -117,7 +117,7 @@ class EnrollmentController(Controller):
         tenant_id = request.user.tenant_id
         await journeys.find_plan(tenant_id, entity_id)
         faults: list[Fault] = []
-        wanted = one_of("status", status, tuple(EnrolmentStatus), faults)
+        wanted = check_choice("status", status, tuple(EnrolmentStatus), faults)
         if faults:
             raise invalid(*faults)
         limit, offset = clamp(limit, 1, MAX_LIMIT), clamp(offset, 0, MAX_OFFSET)
@@ -130,7 +130,7 @@ class EnrollmentController(Controller):
             status=wanted,
         )
         return EnrollmentPage(
-            data=[view_of(one) for one in found],
+            data=[build_view(one) for one in found],
             pagination=OffsetPagination(total=total, limit=limit, offset=offset, has_more=offset + len(found) < total),
         )
 
@@ -158,7 +158,7 @@ class EnrollmentController(Controller):
         if status is not Status.ACTIVE:
             raise ApiError(409, f"Nobody can enter the journey {entity_id!r}: it is {status.value}.")
         found, is_new = await journeys.enter(tenant_id, plan, data)
-        return Response(view_of(found), status_code=201 if is_new else 200)
+        return Response(build_view(found), status_code=201 if is_new else 200)
 
     @post(
         "/journeys/{entity_id:str}/enrollments/{enrollment_id:str}/exit",
@@ -179,7 +179,7 @@ class EnrollmentController(Controller):
     ) -> EnrollmentView:
         """Take a customer out; what has been sent stays sent. 409 if the enrolment has ended."""
         left = await journeys.take_out(request.user.tenant_id, entity_id, enrollment_id, data.reason)
-        return view_of(left)
+        return build_view(left)
 
     @post(
         "/journeys/{entity_id:str}/test",
@@ -187,7 +187,7 @@ class EnrollmentController(Controller):
         return_dto=None,
         status_code=200,
         summary="Try a journey out, without effects",
-        responses=answers(200, JourneyTried, _TRIED, 404, 409, 413, 415),
+        responses=answers(200, JourneyTrialResult, _TRIED, 404, 409, 413, 415),
     )
     async def test(
         self,
@@ -195,7 +195,7 @@ class EnrollmentController(Controller):
         journeys: Injected[JourneyService],
         entity_id: FromPath[str],
         data: RequestBody[JourneyTrial],
-    ) -> JourneyTried:
+    ) -> JourneyTrialResult:
         """Try a journey of any status. Waits take no time, nothing is sent or written; decisions are made as of now."""
         tenant_id = request.user.tenant_id
         plan, _ = await journeys.find_plan(tenant_id, entity_id)
@@ -211,4 +211,4 @@ class EnrollmentController(Controller):
     ) -> CustomerJourneys:
         """List active enrolments and those that have ended, the latest first."""
         found = await journeys.list_journeys(request.user.tenant_id, customer_id)
-        return CustomerJourneys(customer_id=customer_id, data=[journey_of(one) for one in found])
+        return CustomerJourneys(customer_id=customer_id, data=[build_journey_view(one) for one in found])

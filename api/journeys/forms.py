@@ -52,7 +52,7 @@ def _of_drawing(definition: Fields) -> Fields:
             start = start or next((edge.get("target") for edge in ends[node.get("id")]), None)
             continue
         if step.get("type") == "branch":
-            step["config"] = _branch_of(step.get("config", {}), ends[node.get("id")])
+            step["config"] = _build_branch(step.get("config", {}), ends[node.get("id")])
         elif ends[node.get("id")]:
             step.setdefault("next", ends[node.get("id")][0].get("target"))
         elif step.get("type") != "end" and "next" not in step:  # a drawing has no order: here the journey ends
@@ -64,9 +64,9 @@ def _of_drawing(definition: Fields) -> Fields:
     return {**rest, "steps": steps, "start": start}
 
 
-def _branch_of(config: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) -> Fields:
+def _build_branch(config: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) -> Fields:
     """Build the config of a branch with the targets of its edges, by the labels of its conditions."""
-    targets = {_label_of(edge): edge.get("target") for edge in edges}
+    targets = {_find_label(edge): edge.get("target") for edge in edges}
     conditions = config.get("conditions")
     if isinstance(conditions, list):
         conditions = [
@@ -82,7 +82,7 @@ def _branch_of(config: Mapping[str, Any], edges: Sequence[Mapping[str, Any]]) ->
     return found if fallback is None else {"defaultStepId": fallback, **found}
 
 
-def _label_of(edge: Mapping[str, Any]) -> str:
+def _find_label(edge: Mapping[str, Any]) -> str:
     for name in ("label", "sourceHandle", "condition"):
         if isinstance(edge.get(name), str):
             return str(edge[name])

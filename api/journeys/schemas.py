@@ -120,7 +120,7 @@ class JourneyTrial(Body, frozen=True):
     decisions: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 
 
-class TriedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class TrialStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A step that the customer would come to.
 
     Attributes:
@@ -135,7 +135,7 @@ class TriedStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     effect: Mapping[str, Any] | None
 
 
-class JourneyTried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class JourneyTrialResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Result of trying a journey.
 
     Attributes:
@@ -146,11 +146,11 @@ class JourneyTried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     journey_id: str
     journey_version: int
     status: EnrolmentStatus
-    steps: Sequence[TriedStep]
+    steps: Sequence[TrialStep]
     duration_seconds: float
 
 
-def view_of(one: Enrolment) -> EnrollmentView:
+def build_view(one: Enrolment) -> EnrollmentView:
     """Write an enrolment as answers show it."""
     return EnrollmentView(
         id=one.id,
@@ -168,7 +168,7 @@ def view_of(one: Enrolment) -> EnrollmentView:
     )
 
 
-def journey_of(one: CustomerEnrolment) -> JourneyOfCustomer:
+def build_journey_view(one: CustomerEnrolment) -> JourneyOfCustomer:
     """Write an enrolment as a customer's journeys show it."""
     return JourneyOfCustomer(
         enrollment_id=one.enrollment_id,

@@ -11,7 +11,7 @@ from msgspec.structs import replace as replaced
 
 from api.http.errors import ApiError, Fault, invalid
 from api.http.times import iso
-from api.journeys.schemas import JourneyTried, TriedStep
+from api.journeys.schemas import JourneyTrialResult, TrialStep
 from rapport.application.journeys.effects import StepError, build_contact_event, decide_offers, list_offers
 from rapport.application.journeys.journey_cache import TenantConfiguration
 from rapport.application.journeys.load_facts import load_facts
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from api.journeys.schemas import JourneyTrial, NewEnrollment
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.identity_cache import IdentityCache
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.journeys.definition import Journey
     from rapport.domain.journeys.plan import JourneyPlan
     from rapport.domain.journeys.progress import DecideAction
@@ -55,8 +55,8 @@ class JourneyService:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        tenants: TenantDirectory,
-        identities: IdentityMap,
+        tenants: TenantCache,
+        identities: IdentityCache,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -103,7 +103,7 @@ class JourneyService:
         members = await self._identities.members(tenant_id, customer_id)
         return await self._database.call(list_customer_enrolments, tenant_id, members)
 
-    async def try_out(self, tenant_id: str, plan: JourneyPlan, trial: JourneyTrial) -> JourneyTried:
+    async def try_out(self, tenant_id: str, plan: JourneyPlan, trial: JourneyTrial) -> JourneyTrialResult:
         """Try a journey out, without effects.
 
         Raises:
@@ -167,7 +167,7 @@ def take_out(store: Store, tenant_id: str, journey_id: str, enrollment: str, rea
 
 def _try_out(
     store: Store, known: TenantConfiguration, plan: JourneyPlan, trial: JourneyTrial, now_ms: int
-) -> JourneyTried:
+) -> JourneyTrialResult:
     customer_id = trial.customer_id or ""
 
     def decided(action: DecideAction) -> Sequence[Mapping[str, Any]]:
@@ -188,7 +188,7 @@ def _try_out(
     )
     steps, end = simulate(plan, customer_id, trial.entry, facts, decided, now_ms)
     last_ms = end.ended_at_ms or (steps[-1].at_ms if steps else now_ms)
-    return JourneyTried(
+    return JourneyTrialResult(
         journey_id=plan.journey_id,
         journey_version=plan.version,
         status=end.status,
@@ -197,7 +197,7 @@ def _try_out(
     )
 
 
-def _tried(known: TenantConfiguration, end: Enrolment, step: SimulatedStep, now_ms: int) -> TriedStep:
+def _tried(known: TenantConfiguration, end: Enrolment, step: SimulatedStep, now_ms: int) -> TrialStep:
     effect: Mapping[str, Any] | None = None
     if isinstance(step.action, SendAction):
         event = build_contact_event(known, end, step.action)
@@ -211,7 +211,7 @@ def _tried(known: TenantConfiguration, end: Enrolment, step: SimulatedStep, now_
         effect = {"attributes": step.action.attributes}
     elif step.chosen is not None:
         effect = {"chosen": step.chosen}
-    return TriedStep(
+    return TrialStep(
         step_id=step.step_id,
         type=step.type,
         at=iso(step.at_ms),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from api.http.times import Clock
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
     from rapport.domain.catalogue.strategy import MetricDefinition
 
 
@@ -35,7 +35,7 @@ class MetricValueService:
     """Values of behavioral metrics, of persons with all their ids."""
 
     def __init__(
-        self, database: Database, catalogues: CompiledCatalogues, identities: IdentityMap, clock: Clock
+        self, database: Database, catalogues: CompiledCatalogues, identities: IdentityCache, clock: Clock
     ) -> None:
         self._database = database
         self._catalogues = catalogues

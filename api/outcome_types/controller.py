@@ -14,7 +14,7 @@ from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import ApiError
 from api.http.openapi_responses import answers
-from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeType, OutcomeTypeView, view_of
+from api.outcome_types.schemas import APPLIES, ChangedOutcomeType, NewOutcomeType, OutcomeTypeView, build_view
 from api.outcome_types.service import OutcomeTypeService, find
 from rapport.domain.api_keys import Role
 from rapport.domain.outcomes import OutcomeCategory, derive_name
@@ -63,14 +63,14 @@ class OutcomeTypeController(Controller):
         """List outcome types in the order of `ordinal`."""
         tenant_id = request.user.tenant_id
         known = await outcome_types.list_all(tenant_id)
-        return [view_of(tenant_id, one) for one in known if one.is_active or include_deleted]
+        return [build_view(tenant_id, one) for one in known if one.is_active or include_deleted]
 
     @get("/{key:str}", summary="Get an outcome type", responses=answers(200, OutcomeTypeView, _EXAMPLE, 404))
     async def get_type(
         self, request: Request[Principal, Any, Any], outcome_types: Injected[OutcomeTypeService], key: FromPath[str]
     ) -> OutcomeTypeView:
         """Get an outcome type by its key, also if it was deleted."""
-        return view_of(request.user.tenant_id, find(await outcome_types.list_all(request.user.tenant_id), key))
+        return build_view(request.user.tenant_id, find(await outcome_types.list_all(request.user.tenant_id), key))
 
     @post(
         dto=JsonBody[NewOutcomeType],

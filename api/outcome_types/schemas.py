@@ -100,7 +100,7 @@ class OutcomeTypeView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     deleted_at: str | None
 
 
-def view_of(tenant_id: str, record: OutcomeRecord) -> OutcomeTypeView:
+def build_view(tenant_id: str, record: OutcomeRecord) -> OutcomeTypeView:
     """Write an outcome type as the API shows it."""
     return OutcomeTypeView(
         id=record.key,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from api.auth.principal import author_of
 from api.http.errors import ApiError
-from api.outcome_types.schemas import OutcomeTypeView, view_of
+from api.outcome_types.schemas import OutcomeTypeView, build_view
 from rapport.storage.outcome_types import OutcomeRecord, list_outcome_types, save_outcome_types
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.http.times import Clock
     from api.runtime.database import Database
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.tenant_cache import TenantCache
 
 
 class OutcomeTypeService:
     """Outcome types of every tenant."""
 
-    def __init__(self, database: Database, tenants: TenantDirectory, clock: Clock) -> None:
+    def __init__(self, database: Database, tenants: TenantCache, clock: Clock) -> None:
         self._database = database
         self._tenants = tenants
         self._clock = clock
@@ -43,7 +43,7 @@ class OutcomeTypeService:
         if stored is None:
             raise ApiError(409, f"The outcome type {record.key!r} is being changed by somebody else; read it again.")
         await self._tenants.refresh()
-        return view_of(tenant_id, stored)
+        return build_view(tenant_id, stored)
 
 
 def find(known: Sequence[OutcomeRecord], key: str) -> OutcomeRecord:

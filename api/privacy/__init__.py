@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from api.http.areas import Area
 from api.privacy.controller import DsarController, ErasureController
-from api.privacy.erased_customers import EVERY_S as FORGET_EVERY_S
-from api.privacy.erased_customers import Forgetting
+from api.privacy.dsar import DsarService
 from api.privacy.erasure import ErasureService
-from api.privacy.requests import DsarService
+from api.privacy.erasure_follower import EVERY_S as FORGET_EVERY_S
+from api.privacy.erasure_follower import ErasureFollower
 from api.privacy.retention import RetentionController
 from api.privacy.retention_service import RetentionService
 from rapport.jobs import Job
@@ -30,7 +30,7 @@ def build_privacy(runtime: Runtime, decisions: Decisions) -> Area:
     erasure = ErasureService(database, decisions.reservations, clock)
     requests = DsarService(database, erasure, clock)
     retention = RetentionService(database, clock)
-    forgetting = Forgetting(database, decisions.recent, runtime.idempotency, decisions.reservations)
+    forgetting = ErasureFollower(database, decisions.recent, runtime.idempotency, decisions.reservations)
     return Area(
         controllers=[DsarController, ErasureController, RetentionController],
         services={"erasure": erasure, "data_requests": requests, "retention": retention},

@@ -16,8 +16,8 @@ from api.http.bodies import JsonBody
 from api.http.errors import ApiError
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
+from api.privacy.dsar import DsarService
 from api.privacy.erasure import ErasureService
-from api.privacy.requests import DsarService
 from api.privacy.schemas import (
     DsarBody,
     DsarDetail,
@@ -26,7 +26,7 @@ from api.privacy.schemas import (
     ErasureView,
     QueuedView,
     ReceiptView,
-    counts_of,
+    count_rows,
     dsar_detail,
     dsar_view,
     erasure_view,
@@ -38,7 +38,7 @@ from rapport.storage.dsar import DsarRequest, Status
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 _Asking = Request[Principal, Any, Any]
-_COUNTS: Final = counts_of({"interactions": 41, "interaction_summary_state": 28, "event_claims": 41})
+_COUNTS: Final = count_rows({"interactions": 41, "interaction_summary_state": 28, "event_claims": 41})
 _TIMES: Final = {"erasedAt": "2026-03-15T14:30:00.000Z", "completedAt": "2026-03-15T14:30:07.412Z"}
 _ERASED: Final[Mapping[str, object]] = {
     "success": True,

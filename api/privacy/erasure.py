@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from api.http.tracing import current_trace_id
+from api.http.trace_id import current_trace_id
 from api.recommend.reservation_store import CustomerKey
 from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.storage.audit import append_audit
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.http.times import Clock
-    from api.recommend.reservation_store import Book
+    from api.recommend.reservation_store import ReservationStore
     from api.runtime.database import Database
     from rapport.storage.receipts import Receipt
 
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 class ErasureService:
     """Erasures of customers, for good."""
 
-    def __init__(self, database: Database, reservations: Book, clock: Clock) -> None:
+    def __init__(self, database: Database, reservations: ReservationStore, clock: Clock) -> None:
         self._database = database
         self._reservations = reservations
         self._clock = clock

@@ -72,7 +72,7 @@ class RetentionController(Controller):
     @get(summary="List how long data is kept", responses=answers(200, list[RetentionView], [_EXAMPLE]))
     async def list_configs(self, request: _Asking, retention: Injected[RetentionService]) -> Sequence[RetentionView]:
         """List every class of data. The audit log is kept: it is a chain, of which no link can go."""
-        return [_view_of(one) for one in await retention.list_configs(request.user.tenant_id)]
+        return [_build_view(one) for one in await retention.list_configs(request.user.tenant_id)]
 
     @put(
         dto=JsonBody[RetentionBody],
@@ -91,10 +91,10 @@ class RetentionController(Controller):
             legal_hold=data.legal_hold,
             changed_by=actor,
         )
-        return _view_of(await retention.change(tenant_id, actor, config))
+        return _build_view(await retention.change(tenant_id, actor, config))
 
 
-def _view_of(config: RetentionConfig) -> RetentionView:
+def _build_view(config: RetentionConfig) -> RetentionView:
     return RetentionView(
         id=config.data_class.value,
         data_class=config.data_class,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from api.http.tracing import current_trace_id
+from api.http.trace_id import current_trace_id
 from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.jobs import run_for_each
 from rapport.storage.audit import append_audit
@@ -61,11 +61,11 @@ class RetentionService:
             PartialFailureError: For some tenants it could not be done.
         """
 
-        async def delete_of(tenant_id: str) -> None:
+        async def delete_for(tenant_id: str) -> None:
             deleted = await self._database.call(apply_retention, tenant_id, self._clock())
             log.info("what is too old is deleted", tenant_id=tenant_id, rows=sum(deleted.values()))
 
-        await run_for_each(await self._database.call(list_tenants_with_retention), delete_of)
+        await run_for_each(await self._database.call(list_tenants_with_retention), delete_for)
 
     async def _find(self, tenant_id: str, data_class: DataClass) -> RetentionConfig:
         configs = await self._database.call(load_configs, tenant_id)

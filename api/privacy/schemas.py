@@ -140,7 +140,7 @@ class DsarList(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-def counts_of(deleted: Mapping[str, int]) -> dict[str, int]:
+def count_rows(deleted: Mapping[str, int]) -> dict[str, int]:
     """Rows by documented name, or by the table's name in camel case."""
     counts = dict.fromkeys(_ALWAYS, 0)
     for table, rows in deleted.items():
@@ -155,7 +155,7 @@ def erasure_view(customer_id: str, receipt: Receipt) -> ErasureView:
         success=receipt.is_verified,
         customer_id=customer_id,
         receipt_id=receipt.receipt_id,
-        deleted_counts=counts_of(receipt.deleted),
+        deleted_counts=count_rows(receipt.deleted),
         total_deleted=sum(receipt.deleted.values()),
         nothing_found=not receipt.deleted,
         verified=receipt.is_verified,
@@ -169,7 +169,7 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
     return ReceiptView(
         receipt_id=receipt.receipt_id,
         customer_hashes=receipt.customer_hashes,
-        deleted_counts=counts_of(receipt.deleted),
+        deleted_counts=count_rows(receipt.deleted),
         total_deleted=sum(receipt.deleted.values()),
         nothing_found=not receipt.deleted,
         verified=receipt.is_verified,

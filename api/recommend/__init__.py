@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from api.http.areas import Area
 from api.http.client_address import ClientAddresses
-from api.recommend.circuit_breakers import Circuits
+from api.recommend.circuit_breakers import CircuitBreakers
 from api.recommend.controller import RecommendController
 from api.recommend.decider import Decider
-from api.recommend.facts import FactsReader, load_asked
+from api.recommend.facts import FactsLoader, load_facts
 from api.recommend.quota import DecisionQuota
 from api.recommend.recent_decisions import RecentDecisions
-from api.recommend.reservation_store import Book, MemoryBook
-from api.recommend.reservation_store_redis import SharedBook
+from api.recommend.reservation_store import MemoryReservationStore, ReservationStore
+from api.recommend.reservation_store_redis import RedisReservationStore
 from api.recommend.reserving_decider import ReservingDecider
 from api.recommend.service import RecommendService
 from api.recommend.tenant_totals import TenantTotals
@@ -34,17 +34,17 @@ class Decisions:
     """
 
     decider: Decider
-    reservations: Book
+    reservations: ReservationStore
     recent: RecentDecisions
 
 
 def build_decisions(runtime: Runtime) -> Decisions:
     """Make the parts of deciding from the database, the caches, the watermark and the metrics of the process."""
     database = runtime.database
-    facts = FactsReader(
+    facts = FactsLoader(
         # One at a time: larger queries cost little more, and decisions that come together keep company.
         runtime.loader(
-            "facts", lambda asked: load_asked(database, asked), tenant_of=attrgetter("facts.tenant_id"), concurrent=1
+            "facts", lambda asked: load_facts(database, asked), tenant_of=attrgetter("facts.tenant_id"), concurrent=1
         ),
         runtime.loader(
             "segments", lambda keys: database.call(load_memberships, keys), tenant_of=attrgetter("tenant_id")
@@ -54,8 +54,10 @@ def build_decisions(runtime: Runtime) -> Decisions:
         runtime.identities,
     )
     return Decisions(
-        decider=Decider(facts, Circuits(), runtime.metrics),
-        reservations=MemoryBook() if runtime.shared is None else SharedBook(runtime.shared, _reservation_ms(runtime)),
+        decider=Decider(facts, CircuitBreakers(), runtime.metrics),
+        reservations=MemoryReservationStore()
+        if runtime.shared is None
+        else RedisReservationStore(runtime.shared, _reservation_ms(runtime)),
         recent=RecentDecisions(database, runtime.clock),
     )
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Circuits:
+class CircuitBreakers:
     """Circuit breakers of all tenants' models."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], CircuitState] = {}
 
-    def open_of(self, tenant_id: str, now_ms: int) -> frozenset[str]:
+    def find_open(self, tenant_id: str, now_ms: int) -> frozenset[str]:
         """Return the keys of models with an open circuit, which decisions do not call."""
         if not self._states:
             return frozenset()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from api.http.tracing import current_trace_id
+from api.http.trace_id import current_trace_id
 from api.recommend.facts import Facts
-from api.runtime.compute_threads import aside
+from api.runtime.compute_threads import run_in_thread
 from rapport.application.decisions.decide import DecisionTask, make_decision, record_decision
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.record import (
@@ -22,8 +22,8 @@ from rapport.domain.decisions.removal_groups import find_empty_reason, find_last
 
 if TYPE_CHECKING:
     from api.http.metrics import ApiMetrics
-    from api.recommend.circuit_breakers import Circuits
-    from api.recommend.facts import FactsReader
+    from api.recommend.circuit_breakers import CircuitBreakers
+    from api.recommend.facts import FactsLoader
     from rapport.domain.decisions.reservations import Reservation
 
 SEED_BITS: Final = 48
@@ -31,7 +31,7 @@ SEED_BITS: Final = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class DecisionResult:
     """Decision with its record.
 
     Attributes:
@@ -48,7 +48,7 @@ class Made:
 class Decider:
     """Makes decisions without effects: reservations, messages and :meth:`learn` are up to the caller."""
 
-    def __init__(self, facts: FactsReader, circuits: Circuits, metrics: ApiMetrics) -> None:
+    def __init__(self, facts: FactsLoader, circuits: CircuitBreakers, metrics: ApiMetrics) -> None:
         self._facts = facts
         self._circuits = circuits
         self._metrics = metrics
@@ -71,7 +71,7 @@ class Decider:
 
     async def decide(
         self, question: DecisionTask, recommendation_id: str, now_ms: int, holds: Collection[Reservation] = ()
-    ) -> Made:
+    ) -> DecisionResult:
         """Decide.
 
         Args:
@@ -87,7 +87,7 @@ class Decider:
         facts = await self.read_facts(question, now_ms, holds)
         read = time.perf_counter()
         seed = secrets.randbits(SEED_BITS)
-        circuits = self._circuits.open_of(question.tenant.tenant_id, now_ms)
+        circuits = self._circuits.find_open(question.tenant.tenant_id, now_ms)
         decision = await self._run(question, facts, now_ms, seed, circuits)
         decided = time.perf_counter()
         self._metrics.decision_seconds.labels("facts").observe(read - started)
@@ -104,7 +104,7 @@ class Decider:
             open_circuits=circuits,
             trace_id=current_trace_id(),
         )
-        return Made(
+        return DecisionResult(
             record=record,
             finished=facts.finished,
             facts_ms=(read - started) * 1000,
@@ -118,7 +118,7 @@ class Decider:
             StorageError: ClickHouse does not answer.
         """
         facts = await self.read_facts(question, now_ms, holds)
-        circuits = self._circuits.open_of(question.tenant.tenant_id, now_ms)
+        circuits = self._circuits.find_open(question.tenant.tenant_id, now_ms)
         return await self._run(question, facts, now_ms, secrets.randbits(SEED_BITS), circuits)
 
     async def _run(
@@ -127,4 +127,4 @@ class Decider:
         make = partial(
             make_decision, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits
         )
-        return make() if question.catalogue.is_light else await aside(question.tenant.tenant_id, make)
+        return make() if question.catalogue.is_light else await run_in_thread(question.tenant.tenant_id, make)

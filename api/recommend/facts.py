@@ -21,7 +21,7 @@ from rapport.storage.decision_facts import read_facts, read_summary_rows
 if TYPE_CHECKING:
     from api.recommend.tenant_totals import TenantTotals
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
     from api.runtime.watermark import Watermark
     from rapport.domain.customers.customer import CustomerSnapshot
@@ -47,7 +47,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CustomerFactsQuery:
     """Query for the facts of one decision.
 
     Attributes:
@@ -69,7 +69,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class CustomerFactsResult:
     """Result of a query for facts.
 
     Attributes:
@@ -80,7 +80,7 @@ class Answered:
     kept: CustomerSnapshot
 
 
-async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answered]:
+async def load_facts(database: Database, asked: Sequence[CustomerFactsQuery]) -> list[CustomerFactsResult]:
     """Load the facts of several decisions, each in its place.
 
     What is kept of the customers is read while their summaries are; it tells their time zones, and those which part of
@@ -104,19 +104,19 @@ async def load_asked(database: Database, asked: Sequence[Asked]) -> list[Answere
         for each, one in zip(asked, kept, strict=True)
     ]
     facts = await database.call(read_facts, requests, rows)
-    return [Answered(facts=facts_of_one, kept=one) for facts_of_one, one in zip(facts, kept, strict=True)]
+    return [CustomerFactsResult(facts=facts_of_one, kept=one) for facts_of_one, one in zip(facts, kept, strict=True)]
 
 
-class FactsReader:
+class FactsLoader:
     """Loads facts; queries of several requests at the same time are combined."""
 
     def __init__(
         self,
-        loader: Loader[Asked, Answered],
+        loader: Loader[CustomerFactsQuery, CustomerFactsResult],
         memberships: Loader[CustomerKey, Mapping[str, int]],
         totals: TenantTotals,
         watermark: Watermark,
-        identities: IdentityMap,
+        identities: IdentityCache,
     ) -> None:
         self._loader = loader
         self._memberships = memberships
@@ -142,7 +142,7 @@ class FactsReader:
         watermark = self.watermark()
         members = await self._identities.members(tenant.tenant_id, request.customer_id)
         exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
-        asked = Asked(
+        asked = CustomerFactsQuery(
             facts=build_facts_query(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
             tenant=tenant,
             given=request.attributes,

@@ -24,7 +24,7 @@ class _Count:
     Attributes:
         stored: In the tables when they were last counted.
         counted_at: When that was, monotonic seconds.
-        ours: Made, or being made, by this process and not yet seen in the tables.
+        ours: DecisionResult, or being made, by this process and not yet seen in the tables.
     """
 
     stored: int = 0

@@ -23,7 +23,7 @@ class LockLostError(Exception):
     """The lock of the customer expired and another process may have it: decide again."""
 
 
-class Reserving(Protocol):
+class ReservationSession(Protocol):
     """A customer whom one decision has locked.
 
     Attributes:
@@ -40,10 +40,10 @@ class Reserving(Protocol):
         """
 
 
-class Book(Protocol):
+class ReservationStore(Protocol):
     """Stores reservations."""
 
-    def customer(self, key: CustomerKey) -> AbstractAsyncContextManager[Reserving]:
+    def customer(self, key: CustomerKey) -> AbstractAsyncContextManager[ReservationSession]:
         """Lock a customer against other decisions inside the context.
 
         Raises:
@@ -72,7 +72,7 @@ class Book(Protocol):
         """Remove lapsed reservations of customers who do not come back."""
 
 
-class MemoryBook:
+class MemoryReservationStore:
     """Reservations of one process."""
 
     def __init__(self) -> None:
@@ -81,10 +81,10 @@ class MemoryBook:
         self._locks: dict[CustomerKey, tuple[asyncio.Lock, list[None]]] = {}
 
     @asynccontextmanager
-    async def customer(self, key: CustomerKey) -> AsyncIterator[Reserving]:
-        """See :meth:`Book.customer`."""
+    async def customer(self, key: CustomerKey) -> AsyncIterator[ReservationSession]:
+        """See :meth:`ReservationStore.customer`."""
         async with self.lock(key):
-            yield _Remembering(self, key)
+            yield _MemorySession(self, key)
 
     @asynccontextmanager
     async def lock(self, key: CustomerKey) -> AsyncIterator[None]:
@@ -99,12 +99,12 @@ class MemoryBook:
             if not waiting:
                 del self._locks[key]
 
-    def holds_of(self, key: CustomerKey) -> Mapping[str, Reservation]:
+    def list_reservations(self, key: CustomerKey) -> Mapping[str, Reservation]:
         """Return the reservations of a customer, by recommendation."""
         return self._holds.get(key, {})
 
     def exchange(self, key: CustomerKey, new: Reservation | None, finished: Collection[str]) -> None:
-        """See :meth:`Reserving.exchange`."""
+        """See :meth:`ReservationSession.exchange`."""
         holds = self._holds.setdefault(key, {})
         for recommendation_id in finished:
             holds.pop(recommendation_id, None)
@@ -115,34 +115,34 @@ class MemoryBook:
             del self._holds[key]
 
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
-        """See :meth:`Book.peek`."""
-        return tuple(self.holds_of(key).values())
+        """See :meth:`ReservationStore.peek`."""
+        return tuple(self.list_reservations(key).values())
 
     async def replace(self, key: CustomerKey, hold: Reservation) -> None:
-        """See :meth:`Book.replace`."""
+        """See :meth:`ReservationStore.replace`."""
         if hold.recommendation_id in self._holds.get(key, {}):
             self._holds[key][hold.recommendation_id] = hold
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
-        """See :meth:`Book.release`."""
+        """See :meth:`ReservationStore.release`."""
         self.exchange(key, None, (recommendation_id,))
 
     async def forget(self, key: CustomerKey) -> None:
-        """See :meth:`Book.forget`."""
+        """See :meth:`ReservationStore.forget`."""
         self.forget_own([key])
 
     def customers(self) -> Collection[tuple[str, str]]:
-        """See :meth:`Book.customers`."""
+        """See :meth:`ReservationStore.customers`."""
         return set(self._holds) | {key for key, _ in self._queue}
 
     def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
-        """See :meth:`Book.forget_own`."""
+        """See :meth:`ReservationStore.forget_own`."""
         for customer in customers:
             self._holds.pop(CustomerKey(*customer), None)
         self._queue = deque(one for one in self._queue if one[0] not in customers)
 
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
-        """See :meth:`Book.sweep`; the oldest come first, so it looks at one more than it forgets."""
+        """See :meth:`ReservationStore.sweep`; the oldest come first, so it looks at one more than it forgets."""
         while self._queue:
             key, recommendation_id = self._queue[0]
             hold = self._holds.get(key, {}).get(recommendation_id)
@@ -153,13 +153,13 @@ class MemoryBook:
                 self.exchange(key, None, (recommendation_id,))
 
 
-class _Remembering:
+class _MemorySession:
     """A customer in one process's memory."""
 
-    def __init__(self, book: MemoryBook, key: CustomerKey) -> None:
+    def __init__(self, book: MemoryReservationStore, key: CustomerKey) -> None:
         self._book = book
         self._key = key
-        self.holds: Collection[Reservation] = tuple(book.holds_of(key).values())
+        self.holds: Collection[Reservation] = tuple(book.list_reservations(key).values())
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         self._book.exchange(self._key, new, finished)

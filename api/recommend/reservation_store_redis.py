@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from redis.exceptions import RedisError
 
-from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook, Reserving
+from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryReservationStore, ReservationSession
 from api.runtime.shared_state import SharedState, name_of_customer
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation
 
@@ -57,7 +57,7 @@ return 1
 _decode_hold: Final = msgspec.json.Decoder(Reservation).decode
 
 
-class SharedBook:
+class RedisReservationStore:
     """Reservations that several processes share.
 
     Args:
@@ -69,22 +69,22 @@ class SharedBook:
         self._shared = shared
         self._redis = shared.redis
         self._keep_ms = held_for_ms + WAITS_FOR_STREAM_MS
-        self._own = MemoryBook()
+        self._own = MemoryReservationStore()
 
     @asynccontextmanager
-    async def customer(self, key: CustomerKey) -> AsyncIterator[Reserving]:
-        """See :meth:`Book.customer`."""
+    async def customer(self, key: CustomerKey) -> AsyncIterator[ReservationSession]:
+        """See :meth:`ReservationStore.customer`."""
         async with self._own.lock(key):
             token = secrets.token_hex(16)
             found = await self._take(key, token)
             try:
-                yield _Shared(self, key, token, found)
+                yield _RedisSession(self, key, token, found)
             finally:
                 if found is not None:
                     await self._ask(lambda: self._run(_LEAVE, [_lock(key)], [token]))
 
     async def exchange(self, key: CustomerKey, token: str, new: Reservation | None, finished: Collection[str]) -> None:
-        """See :meth:`Reserving.exchange`."""
+        """See :meth:`ReservationSession.exchange`."""
         added = ("", "") if new is None else (new.recommendation_id, msgspec.json.encode(new))
         if new is not None or finished:
             names, values = [_lock(key), _holds(key)], [token, self._keep_ms, *added, *finished]
@@ -93,41 +93,41 @@ class SharedBook:
         self._own.exchange(key, new, finished)
 
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
-        """See :meth:`Book.peek`."""
-        return self.holds_of(key, await self._ask(lambda: self._redis.hvals(_holds(key)), missing=()))
+        """See :meth:`ReservationStore.peek`."""
+        return self.list_reservations(key, await self._ask(lambda: self._redis.hvals(_holds(key)), missing=()))
 
     async def replace(self, key: CustomerKey, hold: Reservation) -> None:
-        """See :meth:`Book.replace`."""
+        """See :meth:`ReservationStore.replace`."""
         await self._own.replace(key, hold)
         values = [hold.recommendation_id, msgspec.json.encode(hold)]
         await self._ask(lambda: self._run(_REPLACE, [_holds(key)], values))
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
-        """See :meth:`Book.release`."""
+        """See :meth:`ReservationStore.release`."""
         await self._own.release(key, recommendation_id)
         await self._ask(lambda: self._redis.hdel(_holds(key), recommendation_id))
 
     async def forget(self, key: CustomerKey) -> None:
-        """See :meth:`Book.forget`; while Redis is away, what it holds lapses by itself."""
+        """See :meth:`ReservationStore.forget`; while Redis is away, what it holds lapses by itself."""
         await self._own.forget(key)
         await self._ask(lambda: self._redis.delete(_holds(key)))
 
     def customers(self) -> Collection[tuple[str, str]]:
-        """See :meth:`Book.customers`."""
+        """See :meth:`ReservationStore.customers`."""
         return self._own.customers()
 
     def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
-        """See :meth:`Book.forget_own`."""
+        """See :meth:`ReservationStore.forget_own`."""
         self._own.forget_own(customers)
 
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
-        """See :meth:`Book.sweep`; in Redis they expire."""
+        """See :meth:`ReservationStore.sweep`; in Redis they expire."""
         self._own.sweep(now_ms, fresh_ms)
 
-    def holds_of(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Reservation]:
+    def list_reservations(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Reservation]:
         """Join the reservations of all processes with those this one made while Redis was away."""
         shared = (_decode_hold(text) for text in texts)
-        return {**self._own.holds_of(key), **{hold.recommendation_id: hold for hold in shared}}.values()
+        return {**self._own.list_reservations(key), **{hold.recommendation_id: hold for hold in shared}}.values()
 
     async def _take(self, key: CustomerKey, token: str) -> Collection[bytes] | None:
         """Lock a customer; the holds, or None while Redis is away.
@@ -158,14 +158,16 @@ class SharedBook:
             return missing  # this process knows its own reservations only
 
 
-class _Shared:
+class _RedisSession:
     """A customer whom this process has for itself, as long as its token is the lock's."""
 
-    def __init__(self, book: SharedBook, key: CustomerKey, token: str, texts: Collection[bytes] | None) -> None:
+    def __init__(
+        self, book: RedisReservationStore, key: CustomerKey, token: str, texts: Collection[bytes] | None
+    ) -> None:
         self._book = book
         self._key = key
         self._token = token
-        self.holds: Collection[Reservation] = book.holds_of(key, texts or ())
+        self.holds: Collection[Reservation] = book.list_reservations(key, texts or ())
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         await self._book.exchange(self._key, self._token, new, finished)

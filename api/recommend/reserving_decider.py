@@ -15,10 +15,10 @@ from rapport.domain.decisions.reservations import make_reservation
 
 if TYPE_CHECKING:
     from api.http.times import Clock
-    from api.recommend.decider import Decider, Made
-    from api.recommend.reservation_store import Book
-    from api.runtime.event_producer import Written
-    from api.runtime.identity_cache import IdentityMap
+    from api.recommend.decider import Decider, DecisionResult
+    from api.recommend.reservation_store import ReservationStore
+    from api.runtime.event_producer import RecordMetadata
+    from api.runtime.identity_cache import IdentityCache
     from api.runtime.watermark import Watermark
     from rapport.application.decisions.decide import DecisionTask
     from rapport.domain.decisions.decision import Decision
@@ -37,7 +37,7 @@ class ReservedDecision:
         key: The customer, by the canonical id.
     """
 
-    made: Made
+    made: DecisionResult
     implicit: frozenset[str]
     hold: Reservation | None
     key: CustomerKey
@@ -53,8 +53,8 @@ class ReservingDecider:
     def __init__(
         self,
         decider: Decider,
-        reservations: Book,
-        identities: IdentityMap,
+        reservations: ReservationStore,
+        identities: IdentityCache,
         watermark: Watermark,
         clock: Clock,
         *,
@@ -99,7 +99,7 @@ class ReservingDecider:
         if reserved.hold is not None:
             await self._reservations.release(reserved.key, reserved.made.record.recommendation_id)
 
-    async def confirm(self, reserved: ReservedDecision, source: Source, written: Written) -> None:
+    async def confirm(self, reserved: ReservedDecision, source: Source, written: RecordMetadata) -> None:
         """Note in the reservation where in the log the decision is, and drop reservations that have lapsed."""
         record = reserved.made.record
         if reserved.hold is not None:
@@ -112,7 +112,7 @@ class ReservingDecider:
         """See :meth:`api.recommend.decider.Decider.learn`."""
         self._decider.learn(tenant_id, decision, now_ms)
 
-    def _make_hold(self, made: Made, implicit: frozenset[str]) -> Reservation | None:
+    def _make_hold(self, made: DecisionResult, implicit: frozenset[str]) -> Reservation | None:
         record = made.record
         if not record.decision.items:
             return None
@@ -126,6 +126,6 @@ class ReservingDecider:
         )
 
 
-def _find_implicit(question: DecisionTask, made: Made) -> frozenset[str]:
+def _find_implicit(question: DecisionTask, made: DecisionResult) -> frozenset[str]:
     tracking = {channel.id: channel.impression_tracking for channel in question.catalogue.channels.values()}
     return find_implicit_channels(made.record.decision.items, tracking)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.recommend.answers import answer
-from api.recommend.requests import name_customer, understand
+from api.recommend.request_resolution import name_customer, resolve_body
 from api.recommend.schemas import Recommendation, Timing
 from rapport.application.decisions.decide import DecisionTask
 from rapport.application.decisions.recommendation_id import make_recommendation_id
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from api.http.times import Clock
     from api.recommend.quota import DecisionQuota
     from api.recommend.recent_decisions import RecentDecisions
-    from api.recommend.requests import Asked
+    from api.recommend.request_resolution import ResolvedRequest
     from api.recommend.reserving_decider import ReservedDecision, ReservingDecider
     from api.recommend.schemas import RecommendBody
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.event_producer import EventGateway, Written
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.event_producer import EventProducer, RecordMetadata
+    from api.runtime.tenant_cache import TenantCache
     from api.runtime.watermark import Watermark
     from rapport.domain.decisions.record import DecisionRecord
 
@@ -62,12 +62,12 @@ class RecommendService:
     def __init__(
         self,
         *,
-        tenants: TenantDirectory,
+        tenants: TenantCache,
         catalogues: CompiledCatalogues,
         quota: DecisionQuota,
         decider: ReservingDecider,
         recent: RecentDecisions,
-        producer: EventGateway,
+        producer: EventProducer,
         watermark: Watermark,
         metrics: ApiMetrics,
         clock: Clock,
@@ -96,8 +96,8 @@ class RecommendService:
         tenant = await self._tenants.get(tenant_id)
         catalogue = await self._catalogues.of(tenant_id)
         customer_id, warnings = name_customer(tenant_id, body, caller.address, caller.user_agent)
-        asked = understand(body, customer_id, catalogue)
-        partition = self._producer.partition_of(make_message_key(tenant_id, asked.request.customer_id))
+        asked = resolve_body(body, customer_id, catalogue)
+        partition = self._producer.choose_partition(make_message_key(tenant_id, asked.request.customer_id))
         source = self._watermark.find_source(partition)
         recommendation_id = make_recommendation_id(self._clock())
         await self._quota.take(tenant, recommendation_id)
@@ -130,7 +130,9 @@ class RecommendService:
         found = answer(made.record, catalogue, timing, interaction_ids=ids, is_debugging=body.debug, warnings=warnings)
         return RecommendResult(found, f"{partition}:{written.offset}")
 
-    async def _write(self, tenant_id: str, asked: Asked, reserved: ReservedDecision, partition: int) -> Written:
+    async def _write(
+        self, tenant_id: str, asked: ResolvedRequest, reserved: ReservedDecision, partition: int
+    ) -> RecordMetadata:
         record = reserved.made.record
         try:
             value = encode_decision(tenant_id, record, asked.context, reserved.implicit)

@@ -32,7 +32,7 @@ MAX_TENANTS: Final = 1_000
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedTotals:
     """A tenant's totals.
 
     Attributes:
@@ -57,8 +57,8 @@ class TenantTotals:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._reading: dict[str, asyncio.Task[_Known]] = {}
+        self._known: OrderedDict[str, _CachedTotals] = OrderedDict()
+        self._reading: dict[str, asyncio.Task[_CachedTotals]] = {}
 
     async def of(self, tenant: Tenant, catalogue: Catalogue, now_ms: int) -> TenantFacts:
         """Return the facts of a tenant.
@@ -73,7 +73,7 @@ class TenantTotals:
             known.stamp, known.facts = catalogue.stamp, index_totals(known.totals, catalogue)
         return make_tenant_facts(tenant, known.facts)
 
-    async def _find(self, tenant: Tenant, now_ms: int) -> _Known:
+    async def _find(self, tenant: Tenant, now_ms: int) -> _CachedTotals:
         known = self._known.get(tenant.tenant_id)
         today = to_local_date(now_ms, tenant.time_zone)
         if known is not None and known.day == today and time.monotonic() < known.next_at:
@@ -86,7 +86,7 @@ class TenantTotals:
             return known
         return await asyncio.shield(reading)
 
-    async def _read(self, tenant: Tenant, now_ms: int) -> _Known:
+    async def _read(self, tenant: Tenant, now_ms: int) -> _CachedTotals:
         started = time.monotonic()
         totals: Sequence[OfferTotals]
         try:
@@ -101,14 +101,14 @@ class TenantTotals:
             del self._reading[tenant.tenant_id]
         ended = time.monotonic()
         next_at = ended + max(REFRESH_S, (ended - started) / BUSY_SHARE)
-        known = self._known[tenant.tenant_id] = _Known(to_local_date(now_ms, tenant.time_zone), totals, next_at)
+        known = self._known[tenant.tenant_id] = _CachedTotals(to_local_date(now_ms, tenant.time_zone), totals, next_at)
         self._known.move_to_end(tenant.tenant_id)
         while len(self._known) > MAX_TENANTS:
             self._known.popitem(last=False)
         return known
 
 
-def _retrieve(task: asyncio.Task[_Known]) -> None:
+def _retrieve(task: asyncio.Task[_CachedTotals]) -> None:
     """Nobody may be waiting for a reading that failed; what was known holds, or the next request sees the error."""
     if not task.cancelled():
         task.exception()

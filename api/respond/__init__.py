@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from api.http.areas import Area
 from api.respond.controller import RespondController
 from api.respond.service import RespondService
-from api.respond.subjects import SubjectFinder
+from api.respond.subject_finder import SubjectFinder
 
 if TYPE_CHECKING:
     from api.recommend import Decisions

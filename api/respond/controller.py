@@ -14,7 +14,7 @@ from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
-from api.respond.schemas import Acknowledged, Answer
+from api.respond.schemas import Acknowledgement, ResponseBody
 from api.respond.service import RespondService
 from rapport.domain.api_keys import Role
 
@@ -36,8 +36,8 @@ _EXAMPLE: Final[Mapping[str, object]] = {
     "warnings": [],
 }
 _RESPONSES: Final[Mapping[int, ResponseSpec]] = {
-    **answers(201, Acknowledged, _EXAMPLE, 400, 404, 409, 413, 415),
-    **answers(200, Acknowledged, {**_EXAMPLE, "duplicate": True}),
+    **answers(201, Acknowledgement, _EXAMPLE, 400, 404, 409, 413, 415),
+    **answers(200, Acknowledgement, {**_EXAMPLE, "duplicate": True}),
 }
 
 
@@ -49,29 +49,29 @@ class RespondController(Controller):
     guards = [requires(Role.EDITOR)]
     opt = {"scope": "respond"}
 
-    @post(dto=JsonBody[Answer], return_dto=None, summary="Record what a customer did", responses=_RESPONSES)
+    @post(dto=JsonBody[ResponseBody], return_dto=None, summary="Record what a customer did", responses=_RESPONSES)
     async def respond(
         self,
         request: Request[Principal, Any, Any],
         responses: Injected[RespondService],
-        data: RequestBody[Answer],
+        data: RequestBody[ResponseBody],
         header_key: Annotated[
             str | None,
             HeaderParameter(name="Idempotency-Key", description="Instead of `idempotencyKey`; UTF-8."),
         ] = None,
-    ) -> Response[Acknowledged]:
+    ) -> Response[Acknowledgement]:
         """Record a response. 201 means that Kafka has it on every in-sync replica.
 
         Sent again with the same key it is answered 200 with the first result and `duplicate: true`, and counts once;
         after a 503 sending it again is safe. What the catalogue does not know is recorded as given, with `warnings`.
         """
-        done = await responses.respond(request.user.tenant_id, data, _key_of(data, header_key))
+        done = await responses.respond(request.user.tenant_id, data, _find_key(data, header_key))
         headers = {"X-Position": done.position} if done.position else {}
         return Response(done, status_code=200 if done.duplicate else 201, headers=headers)
 
 
-def _key_of(answer: Answer, header_key: str | None) -> str:
-    given = {key for key in (answer.idempotency_key, _text_of(header_key)) if key}
+def _find_key(answer: ResponseBody, header_key: str | None) -> str:
+    given = {key for key in (answer.idempotency_key, _decode_header(header_key)) if key}
     if not given:
         raise invalid(Fault(field="idempotencyKey", message="is required, here or in the header Idempotency-Key"))
     if len(given) > 1:
@@ -84,7 +84,7 @@ def _key_of(answer: Answer, header_key: str | None) -> str:
     return key
 
 
-def _text_of(header: str | None) -> str | None:
+def _decode_header(header: str | None) -> str | None:
     """Read a header's bytes, which arrive one a character, as UTF-8; as Latin-1 only where they are not UTF-8."""
     if header is None or header.isascii():
         return header

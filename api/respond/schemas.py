@@ -19,7 +19,7 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 
 
-class Answer(Body, frozen=True, kw_only=True):
+class ResponseBody(Body, frozen=True, kw_only=True):
     """Response of a customer.
 
     Say what it is about by ``recommendationId`` and ``rank``, by ``creativeId`` and ``channelId``, or by
@@ -68,14 +68,14 @@ class Answer(Body, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] | None = None
 
 
-class Caution(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ResponseWarning(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something about a response that may be a mistake; it was recorded all the same."""
 
     code: str
     message: str
 
 
-class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A response that is recorded.
 
     Attributes:
@@ -98,4 +98,4 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rank: int | None
     direction: str
     timestamp: str
-    warnings: Sequence[Caution]
+    warnings: Sequence[ResponseWarning]

@@ -9,8 +9,8 @@ import msgspec
 
 from api.http.errors import ApiError, Fault, invalid
 from api.http.times import iso
-from api.respond.schemas import Acknowledged
-from api.respond.subjects import find_faults
+from api.respond.schemas import Acknowledgement
+from api.respond.subject_finder import find_faults
 from api.runtime.idempotency import WrittenEvent
 from rapport.domain.events import (
     NO_OBJECT,
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from api.http.metrics import ApiMetrics
-    from api.respond.schemas import Answer
-    from api.respond.subjects import SubjectFinder
-    from api.runtime.event_producer import EventGateway
-    from api.runtime.idempotency import Repetitions
-    from api.runtime.tenants import TenantDirectory
+    from api.respond.schemas import ResponseBody
+    from api.respond.subject_finder import SubjectFinder
+    from api.runtime.event_producer import EventProducer
+    from api.runtime.idempotency import IdempotencyStore
+    from api.runtime.tenant_cache import TenantCache
     from api.runtime.watermark import Watermark
     from rapport.domain.payloads import PayloadHashes
     from rapport.domain.tenants import Tenant
@@ -49,10 +49,10 @@ class RespondService:
     def __init__(
         self,
         *,
-        tenants: TenantDirectory,
+        tenants: TenantCache,
         subjects: SubjectFinder,
-        idempotency: Repetitions,
-        producer: EventGateway,
+        idempotency: IdempotencyStore,
+        producer: EventProducer,
         watermark: Watermark,
         metrics: ApiMetrics,
     ) -> None:
@@ -63,7 +63,7 @@ class RespondService:
         self._watermark = watermark
         self._metrics = metrics
 
-    async def respond(self, tenant_id: str, answer: Answer, key: str) -> Acknowledged:
+    async def respond(self, tenant_id: str, answer: ResponseBody, key: str) -> Acknowledgement:
         """Record a response.
 
         Args:
@@ -117,7 +117,7 @@ class RespondService:
         )
         if not is_duplicate:
             self._metrics.accepted.labels(ROUTE).inc()
-        return Acknowledged(
+        return Acknowledgement(
             interaction_id=written.interaction_id,
             duplicate=is_duplicate,
             position=written.position,
@@ -136,7 +136,7 @@ class RespondService:
 
     async def _write(self, event: InteractionRecorded, text: bytes, payload: PayloadHashes) -> WrittenEvent:
         key = make_message_key(event.tenant_id, event.customer_id)
-        partition = self._producer.partition_of(key)
+        partition = self._producer.choose_partition(key)
         source = self._watermark.find_source(partition)
         written = await self._producer.send(partition, key, text)
         occurred_at_ms = resolve_time(event.timestamp, written.timestamp_ms)
@@ -173,7 +173,7 @@ def valid_outcomes(tenant: Tenant, now_ms: int) -> list[str]:
     ]
 
 
-def _value_faults(answer: Answer, outcome_type: OutcomeType) -> list[Fault]:
+def _value_faults(answer: ResponseBody, outcome_type: OutcomeType) -> list[Fault]:
     detail = explain_negative_value(
         answer.outcome, answer.conversion_value, is_allowed=outcome_type.allows_negative_value
     )

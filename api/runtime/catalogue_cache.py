@@ -30,7 +30,7 @@ MAX_PAST: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedCatalogue:
     """A catalogue as it is stored and ready, and when it was last seen to be the newest (monotonic seconds)."""
 
     stored: StoredCatalogue
@@ -46,9 +46,9 @@ class CompiledCatalogues:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[str, _CachedCatalogue] = OrderedDict()
         self._past: OrderedDict[tuple[str, str], Catalogue] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[_Known]] = {}
+        self._loading: dict[str, asyncio.Task[_CachedCatalogue]] = {}
 
     async def of(self, tenant_id: str) -> Catalogue:
         """Return a tenant's catalogue, compiled for decisions.
@@ -92,7 +92,7 @@ class CompiledCatalogues:
             await asyncio.shield(self._loading[tenant_id])  # it may have begun before that change
         return (await asyncio.shield(self._look(tenant_id))).stored
 
-    async def _find(self, tenant_id: str) -> _Known:
+    async def _find(self, tenant_id: str) -> _CachedCatalogue:
         known = self._known.get(tenant_id)
         age_s = float("inf") if known is None else time.monotonic() - known.seen_at
         if known is not None and age_s < REFRESH_S:
@@ -102,23 +102,23 @@ class CompiledCatalogues:
             return known
         return await asyncio.shield(looking)
 
-    def _look(self, tenant_id: str) -> asyncio.Task[_Known]:
+    def _look(self, tenant_id: str) -> asyncio.Task[_CachedCatalogue]:
         """Begin to look for a newer version; concurrent requests share it (single-flight)."""
         if tenant_id not in self._loading:
             task = self._loading[tenant_id] = asyncio.create_task(self._refresh(tenant_id))
             task.add_done_callback(_retrieve)
         return self._loading[tenant_id]
 
-    async def _refresh(self, tenant_id: str) -> _Known:
+    async def _refresh(self, tenant_id: str) -> _CachedCatalogue:
         before = self._known.get(tenant_id)
         asked_at = time.monotonic()
         try:
-            known = _Known(*await self._database.call(_load_newer, tenant_id, before), asked_at)
+            known = _CachedCatalogue(*await self._database.call(_load_newer, tenant_id, before), asked_at)
         except TransientStorageError as error:
             if before is None:
                 raise
             log.warning("the catalogue could not be looked up; what was known holds", error=str(error))
-            known = _Known(before.stored, before.ready, asked_at)
+            known = _CachedCatalogue(before.stored, before.ready, asked_at)
         finally:
             del self._loading[tenant_id]
         self._known[tenant_id] = known
@@ -128,7 +128,7 @@ class CompiledCatalogues:
         return known
 
 
-def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[StoredCatalogue, Catalogue]:
+def _load_newer(store: Store, tenant_id: str, known: _CachedCatalogue | None) -> tuple[StoredCatalogue, Catalogue]:
     """Load the newest catalogue; return the cached one if that is it."""
     newest = read_catalogue_stamp(store, tenant_id)
     if known is not None and known.ready.stamp == newest:
@@ -144,7 +144,7 @@ def _load(store: Store, tenant_id: str, stamp: str) -> tuple[StoredCatalogue, Ca
     return stored, ready
 
 
-def _retrieve(task: asyncio.Task[_Known]) -> None:
+def _retrieve(task: asyncio.Task[_CachedCatalogue]) -> None:
     """Retrieve the error of a look that nobody waits for; the next request sees it again."""
     if not task.cancelled():
         task.exception()

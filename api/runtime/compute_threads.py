@@ -21,7 +21,7 @@ DEADLINE_S: Final = 20.0
 RETRY_AFTER_S: Final = 5
 
 
-class Threads:
+class ComputeThreads:
     """Runs calls in threads. Tenants take turns, and none has more than one thread: another finds one that is free.
 
     Python cannot stop a thread. A call that nobody waits for any more is not begun, and one that has been goes on to
@@ -29,7 +29,7 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aside")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="run_in_thread")
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = OrderedDict()
         self._busy: set[str] = set()
@@ -72,10 +72,10 @@ class Threads:
             future.set_exception(error)
 
 
-_threads: Final = Threads()
+_threads: Final = ComputeThreads()
 
 
-async def aside(tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_thread(tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that computes in a thread, for a tenant.
 
     Raises:

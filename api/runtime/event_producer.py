@@ -26,7 +26,7 @@ STOP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RecordMetadata:
     """Position of a message in the log.
 
     Attributes:
@@ -38,7 +38,7 @@ class Written:
     timestamp_ms: int
 
 
-class EventGateway:
+class EventProducer:
     """Sends messages to the topic of interactions. A background job connects it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -67,7 +67,7 @@ class EventGateway:
             with suppress(TimeoutError):
                 await asyncio.wait_for(producer.stop(), STOP_S)
 
-    def partition_of(self, key: bytes) -> int:
+    def choose_partition(self, key: bytes) -> int:
         """Choose the partition of messages with a key.
 
         Raises:
@@ -77,7 +77,7 @@ class EventGateway:
             raise _away()
         return int(self._partitioner(key, self._partitions, self._partitions))
 
-    async def send(self, partition: int, key: bytes | None, value: bytes) -> Written:
+    async def send(self, partition: int, key: bytes | None, value: bytes) -> RecordMetadata:
         """Send one message and wait until Kafka has it.
 
         Raises:
@@ -93,7 +93,7 @@ class EventGateway:
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("kafka did not take a message", error=repr(error))
             raise _away() from error
-        return Written(done.partition, done.offset, done.timestamp)
+        return RecordMetadata(done.partition, done.offset, done.timestamp)
 
     async def _connect(self) -> AIOKafkaProducer:
         producer = make_producer(

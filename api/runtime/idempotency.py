@@ -22,7 +22,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.http.errors import ApiError
-from api.runtime.idempotency_redis import SharedWrites
+from api.runtime.idempotency_redis import RedisClaims
 from rapport.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class WrittenEvent(msgspec.Struct, frozen=True, kw_only=True):
     payload_hash: int
 
 
-class Repetitions:
+class IdempotencyStore:
     """Idempotency store: writes each event once.
 
     Args:
@@ -77,7 +77,7 @@ class Repetitions:
     ) -> None:
         self._recorded = recorded
         self._watermark = watermark
-        self._shared = SharedWrites(shared, patience_s) if shared else None
+        self._shared = RedisClaims(shared, patience_s) if shared else None
         self._own: OrderedDict[EventKey, tuple[float, asyncio.Future[WrittenEvent]]] = OrderedDict()
 
     async def write_once(
@@ -150,7 +150,7 @@ class Repetitions:
 
     async def _apply(self, key: EventKey, write: Callable[[], Awaitable[WrittenEvent]]) -> tuple[WrittenEvent, bool]:
         recorded = await self._find_recorded(key)
-        return (await write(), False) if recorded is None else (self._event_of(recorded), True)
+        return (await write(), False) if recorded is None else (self._build_event(recorded), True)
 
     async def _find_recorded(self, key: EventKey) -> RecordedEvent | None:
         deadline = time.monotonic() + APPLIED_WITHIN_S
@@ -166,7 +166,7 @@ class Repetitions:
             log.warning("repetitions cannot be looked up; the stream will tell", error=str(error))
             return None
 
-    def _event_of(self, recorded: RecordedEvent) -> WrittenEvent:
+    def _build_event(self, recorded: RecordedEvent) -> WrittenEvent:
         partitions = {source.name: number for number, source in self._watermark.sources.items()}
         partition = partitions.get(recorded.source)
         return WrittenEvent(

@@ -54,7 +54,7 @@ class Claim:
                 await self._shared.ask(lambda: redis.eval(_RELEASE, 1, self._name, self._token))
 
 
-class SharedWrites:
+class RedisClaims:
     """Claims of several processes, of which one writes an event.
 
     Args:

@@ -28,7 +28,7 @@ MAX_TENANTS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedMerges:
     """Merges, the state they are of, and when they were last seen to be the newest (monotonic seconds)."""
 
     stamp: MergeStamp
@@ -36,13 +36,13 @@ class _Known:
     seen_at: float
 
 
-class IdentityMap:
+class IdentityCache:
     """Cache of merged identities, at most 1.5 s old (stale-while-revalidate); older ones while ClickHouse is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._looking: dict[str, asyncio.Task[_Known]] = {}
+        self._known: OrderedDict[str, _CachedMerges] = OrderedDict()
+        self._looking: dict[str, asyncio.Task[_CachedMerges]] = {}
 
     async def members(self, tenant_id: str, customer_id: str) -> tuple[str, ...]:
         """Return all ids of a person, the canonical one first; almost always just the given one.
@@ -77,24 +77,24 @@ class IdentityMap:
             await asyncio.wait([self._looking[tenant_id]])  # it may have begun before that merge
         return (await asyncio.shield(self._look(tenant_id))).merges
 
-    def _look(self, tenant_id: str) -> asyncio.Task[_Known]:
+    def _look(self, tenant_id: str) -> asyncio.Task[_CachedMerges]:
         """Begin to look for newer merges; concurrent requests share it (single-flight)."""
         if tenant_id not in self._looking:
             task = self._looking[tenant_id] = asyncio.create_task(self._refresh(tenant_id))
             task.add_done_callback(_retrieve)
         return self._looking[tenant_id]
 
-    async def _refresh(self, tenant_id: str) -> _Known:
+    async def _refresh(self, tenant_id: str) -> _CachedMerges:
         before = self._known.get(tenant_id)
         asked_at = time.monotonic()
         try:
             stamp, merges = await self._database.call(_load_newer, tenant_id, before)
-            known = _Known(stamp, merges, asked_at)
+            known = _CachedMerges(stamp, merges, asked_at)
         except TransientStorageError as error:
             if before is None:
                 raise
             log.warning("merges could not be looked up; what was known holds", error=str(error))
-            known = _Known(before.stamp, before.merges, asked_at)
+            known = _CachedMerges(before.stamp, before.merges, asked_at)
         finally:
             del self._looking[tenant_id]
         self._known[tenant_id] = known
@@ -104,7 +104,7 @@ class IdentityMap:
         return known
 
 
-def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[MergeStamp, Merges]:
+def _load_newer(store: Store, tenant_id: str, known: _CachedMerges | None) -> tuple[MergeStamp, Merges]:
     """Load the newest merges; return the cached ones if those are they."""
     stamp = read_merge_stamp(store, tenant_id)  # before the merges: one that comes in between is looked for again
     if known is not None and known.stamp == stamp:
@@ -112,7 +112,7 @@ def _load_newer(store: Store, tenant_id: str, known: _Known | None) -> tuple[Mer
     return stamp, read_merges(store, tenant_id)
 
 
-def _retrieve(task: asyncio.Task[_Known]) -> None:
+def _retrieve(task: asyncio.Task[_CachedMerges]) -> None:
     """Retrieve the error of a look that nobody waits for; the next request sees it again."""
     if not task.cancelled():
         task.exception()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 from api.http.metrics import ApiMetrics
 from api.runtime.catalogue_cache import CompiledCatalogues
 from api.runtime.database import Database
-from api.runtime.event_producer import EventGateway
-from api.runtime.idempotency import Repetitions
-from api.runtime.identity_cache import IdentityMap
+from api.runtime.event_producer import EventProducer
+from api.runtime.idempotency import IdempotencyStore
+from api.runtime.identity_cache import IdentityCache
 from api.runtime.loader import CONCURRENT, Loader
 from api.runtime.shared_state import SharedState, connect_shared_state
-from api.runtime.tenants import TenantDirectory
+from api.runtime.tenant_cache import TenantCache
 from api.runtime.watermark import Watermark
 from rapport.jobs import Job
 from rapport.storage.recorded_events import find_recorded_events
@@ -41,13 +41,13 @@ class Runtime:
     clock: Clock
     metrics: ApiMetrics
     database: Database
-    tenants: TenantDirectory
+    tenants: TenantCache
     catalogues: CompiledCatalogues
-    identities: IdentityMap
+    identities: IdentityCache
     watermark: Watermark
-    producer: EventGateway
+    producer: EventProducer
     shared: SharedState | None
-    idempotency: Repetitions
+    idempotency: IdempotencyStore
 
     def loader(
         self,
@@ -98,13 +98,13 @@ def build_runtime(settings: Settings, clock: Clock) -> Runtime:
         clock=clock,
         metrics=metrics,
         database=database,
-        tenants=TenantDirectory(database),
+        tenants=TenantCache(database),
         catalogues=CompiledCatalogues(database),
-        identities=IdentityMap(database),
+        identities=IdentityCache(database),
         watermark=watermark,
-        producer=EventGateway(settings),
+        producer=EventProducer(settings),
         shared=shared,
-        idempotency=Repetitions(recorded, watermark, shared, patience_s=settings.api.kafka_timeout_s + 2),
+        idempotency=IdempotencyStore(recorded, watermark, shared, patience_s=settings.api.kafka_timeout_s + 2),
     )
 
 

@@ -23,7 +23,7 @@ RETRY_AFTER_S: Final = 1.0
 """For how long it is left alone after it has not answered."""
 
 
-class AwayError(RedisError):
+class UnavailableError(RedisError):
     """Redis did not answer a moment ago, and is not called again yet."""
 
 
@@ -48,14 +48,14 @@ class SharedState:
         """
         if self._away_until is not None:
             if time.monotonic() < self._away_until:
-                raise AwayError("it has not answered a moment ago")
+                raise UnavailableError("it has not answered a moment ago")
             self._away_until = time.monotonic() + RETRY_AFTER_S  # the others wait for what this request finds
         try:
             answer = await ask()
         except (RedisError, OSError) as error:
             self._away_until = time.monotonic() + RETRY_AFTER_S
             log.warning("the shared state does not answer; this process goes on by itself", error=str(error))
-            raise error if isinstance(error, RedisError) else AwayError(str(error)) from error
+            raise error if isinstance(error, RedisError) else UnavailableError(str(error)) from error
         self._away_until = None
         return answer
 

@@ -19,9 +19,9 @@ from api.segments.schemas import (
     MemberPagination,
     OverlapBody,
     OverlapReport,
+    RefreshedSegment,
     SegmentMember,
     SegmentMembers,
-    SegmentRefreshed,
 )
 from api.segments.service import SegmentService
 from rapport.domain.api_keys import Role
@@ -94,7 +94,7 @@ class SegmentMemberController(Controller):
         status_code=200,
         guards=[requires(Role.EDITOR)],
         summary="Work out now who is in a segment",
-        responses=answers(200, SegmentRefreshed, _REFRESHED, 404),
+        responses=answers(200, RefreshedSegment, _REFRESHED, 404),
     )
     async def refresh(
         self,
@@ -102,12 +102,12 @@ class SegmentMemberController(Controller):
         segments: Injected[SegmentService],
         entity_id: FromPath[str],
         action: Annotated[str | None, QueryParameter(description="refresh; nothing else can be asked for.")] = None,
-    ) -> SegmentRefreshed:
+    ) -> RefreshedSegment:
         """Refresh a segment of any status; those that are not active are refreshed only so."""
         if action not in (None, "refresh"):
             raise invalid(Fault(field="action", message="must be refresh"))
         segment, done = await segments.refresh(request.user.tenant_id, entity_id)
-        return SegmentRefreshed(
+        return RefreshedSegment(
             id=segment.id,
             name=segment.name,
             version=done.version,

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def load_segment_extras(store: Store, tenant_id: str, segment_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
     """Load size and time of the latest refresh of some segments; null before the first one."""
     refreshes = load_refreshes(store, tenant_id)
-    return {segment_id: extras_of(refreshes.get(segment_id)) for segment_id in segment_ids}
+    return {segment_id: write_extras(refreshes.get(segment_id)) for segment_id in segment_ids}
 
 
-def extras_of(refresh: SegmentRefresh | None) -> Mapping[str, Any]:
+def write_extras(refresh: SegmentRefresh | None) -> Mapping[str, Any]:
     """Write size and time of a refresh."""
     if refresh is None:
         return {"customerCount": None, "lastRefreshedAt": None}

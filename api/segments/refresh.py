@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.catalogue.strategy import MetricDefinition
     from rapport.storage.catalogue import EntityVersion, StoredCatalogue
     from rapport.storage.segments import SegmentRefresh
@@ -52,7 +52,7 @@ class SegmentRefresher:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        tenants: TenantDirectory,
+        tenants: TenantCache,
         clock: Callable[[], int],
         *,
         every_s: float,
@@ -116,7 +116,7 @@ class SegmentRefresher:
 
     async def _refresh(self, tenant_id: str, stored: StoredCatalogue, record: EntityVersion) -> SegmentRefresh:
         tenant = await self._tenants.get(tenant_id)
-        tenancy = RefreshContext(tenant_id=tenant_id, time_zone=tenant.time_zone, metrics=_metrics_of(stored))
+        tenancy = RefreshContext(tenant_id=tenant_id, time_zone=tenant.time_zone, metrics=_find_active_metrics(stored))
         async with self._locks[tenant_id]:
             segment = cast("Segment", record.entity)
             done = await self._database.call(refresh_segment, tenancy, segment, record.version, self._clock())
@@ -124,7 +124,7 @@ class SegmentRefresher:
         return done
 
 
-def _metrics_of(stored: StoredCatalogue) -> Mapping[str, MetricDefinition]:
+def _find_active_metrics(stored: StoredCatalogue) -> Mapping[str, MetricDefinition]:
     definitions = cast("list[MetricDefinition]", stored.entities.get("metric", ()))
     return {one.key: one for one in definitions if one.status is Status.ACTIVE}
 

@@ -10,7 +10,7 @@ import msgspec
 from api.http.bodies import Body
 
 
-class SegmentRefreshed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RefreshedSegment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A refresh of a segment.
 
     Attributes:

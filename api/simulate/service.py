@@ -13,7 +13,7 @@ import msgspec
 
 from api.http.errors import ApiError, Fault, invalid
 from api.recommend.answers import answer, summarise
-from api.recommend.requests import Asked, understand
+from api.recommend.request_resolution import ResolvedRequest, resolve_body
 from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
 from rapport.application.decisions.decide import DecisionTask
@@ -27,11 +27,11 @@ from rapport.storage.decisions import sample_customers
 if TYPE_CHECKING:
     from api.http.times import Clock
     from api.recommend.decider import Decider
-    from api.recommend.reservation_store import Book
+    from api.recommend.reservation_store import ReservationStore
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.identity_cache import IdentityCache
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.reservations import Reservation
@@ -102,9 +102,9 @@ class SimulateService:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        tenants: TenantDirectory,
-        identities: IdentityMap,
-        reservations: Book,
+        tenants: TenantCache,
+        identities: IdentityCache,
+        reservations: ReservationStore,
         decider: Decider,
         clock: Clock,
     ) -> None:
@@ -127,7 +127,7 @@ class SimulateService:
             raise invalid(Fault(field="customerIds", message="must not be sent together with customerId"))
         tenant = await self._tenants.get(tenant_id)
         catalogue = await self._catalogues.of(tenant_id)
-        flow = await self._draft_of(tenant_id, body) if body.draft else None
+        flow = await self._find_draft(tenant_id, body) if body.draft else None
         try:
             if body.customer_id:
                 return await self._one(tenant, catalogue, body, flow)
@@ -138,9 +138,9 @@ class SimulateService:
     async def _one(self, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None) -> DryRun:
         started = time.perf_counter()
         customer_id = body.customer_id or ""
-        question = _about(customer_id, understand(body, customer_id, catalogue, flow), tenant, catalogue)
+        question = _about(customer_id, resolve_body(body, customer_id, catalogue, flow), tenant, catalogue)
         now_ms = self._clock()
-        holds = await self._holds_of(question)
+        holds = await self._peek_reservations(question)
         made = await self._decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
         timing = Timing(
             facts_ms=round(made.facts_ms, 3),
@@ -160,14 +160,14 @@ class SimulateService:
         customers = list(dict.fromkeys(body.customer_ids or ()))
         if not customers:
             customers = await self._database.call(sample_customers, tenant.tenant_id, body.sample_size)
-        asked = understand(body, "", catalogue, flow)
+        asked = resolve_body(body, "", catalogue, flow)
         waiting = iter(customers)
         tally = _Tally()
 
         async def try_some() -> None:
             for customer_id in waiting:
                 question = _about(customer_id, asked, tenant, catalogue)
-                holds = await self._holds_of(question)
+                holds = await self._peek_reservations(question)
                 tally.add(await self._decider.try_out(question, self._clock(), holds))
                 await asyncio.sleep(0)  # decisions that shared a query come together
 
@@ -179,12 +179,12 @@ class SimulateService:
             raise failed.exceptions[0] from None
         return tally.result(make_recommendation_id(self._clock()), (time.perf_counter() - started) * 1000)
 
-    async def _holds_of(self, question: DecisionTask) -> Collection[Reservation]:
+    async def _peek_reservations(self, question: DecisionTask) -> Collection[Reservation]:
         tenant_id = question.tenant.tenant_id
         canonical_id = (await self._identities.of(tenant_id)).canonical(question.request.customer_id)
         return await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
 
-    async def _draft_of(self, tenant_id: str, body: SimulateBody) -> DecisionFlow:
+    async def _find_draft(self, tenant_id: str, body: SimulateBody) -> DecisionFlow:
         """Find the draft of the flow that a body names, as if it were published."""
         stored = await self._catalogues.stored(tenant_id)
         key = body.decision_flow_key
@@ -194,7 +194,7 @@ class SimulateService:
         raise ApiError(404, f"There is no decision flow {key!r} whose draft could be run.")
 
 
-def _about(customer_id: str, asked: Asked, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
+def _about(customer_id: str, asked: ResolvedRequest, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
     """Make the task of a body for one customer: the body is resolved once for all of them."""
     request = replace(asked.request, customer_id=customer_id)
     return DecisionTask(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)

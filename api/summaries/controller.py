@@ -14,7 +14,7 @@ from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.http.parameters import clamp, one_of
+from api.http.parameters import check_choice, clamp
 from api.http.route_options import READS
 from api.http.times import iso
 from api.summaries.cursors import decode_cursor, encode_cursor
@@ -133,7 +133,7 @@ class SummaryController(Controller):
             tenant_id=request.user.tenant_id,
             customer_id=customer_id,
             members=await summaries.find_members(request.user.tenant_id, customer_id),
-            period_type=one_of("periodType", period_type, _PERIOD_TYPES, faults),
+            period_type=check_choice("periodType", period_type, _PERIOD_TYPES, faults),
             offer_id=offer_id or "",
             creative_id=creative_id or "",
             channel_id=channel_id or "",
@@ -146,7 +146,7 @@ class SummaryController(Controller):
             raise invalid(*faults)
         found = await summaries.load(wanted)
         return SummaryList(
-            data=[_summary_of(row, customer_id) for row in found.rows],
+            data=[_build_summary(row, customer_id) for row in found.rows],
             total=len(found.rows),
             next_cursor=_next_cursor(found),
             total_count=found.matching if total_count else UNSET,
@@ -170,7 +170,7 @@ class SummaryController(Controller):
     ) -> Report:
         """Report totals, the largest first. Today counts as the first day, by the tenant's calendar."""
         faults: list[Fault] = []
-        group = GROUPS.get(one_of("groupBy", group_by, tuple(GROUPS), faults), "")
+        group = GROUPS.get(check_choice("groupBy", group_by, tuple(GROUPS), faults), "")
         if faults:
             raise invalid(*faults)
         limit = clamp(limit, 1, MAX_GROUPS)
@@ -201,7 +201,7 @@ def _next_cursor(found: SummaryPage) -> str | None:
     return encode_cursor(found.rows[-1].key)
 
 
-def _summary_of(row: SummaryRow, customer_id: str) -> Summary:
+def _build_summary(row: SummaryRow, customer_id: str) -> Summary:
     return Summary(
         period_type=row.period_type,
         period_key=row.period_key,

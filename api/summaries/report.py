@@ -9,7 +9,7 @@ from api.runtime.catalogue_names import DELETED
 from api.summaries.schemas import ReportRow
 
 if TYPE_CHECKING:
-    from api.runtime.catalogue_names import Names
+    from api.runtime.catalogue_names import EntityNames
 
 _About = tuple[str | None, dict[str, Any]]
 """The name of something, and what else the catalogue knows of it."""
@@ -24,7 +24,7 @@ GROUPS: Final[Mapping[str, str]] = {
 """What ``groupBy`` may say, with the older names, and what it means."""
 
 
-def row_of(group: str, row: Mapping[str, Any], names: Names) -> ReportRow:
+def build_row(group: str, row: Mapping[str, Any], names: EntityNames) -> ReportRow:
     """Build a row of the report with the names of the catalogue."""
     group_id = row["group_id"] or None
     name, extra = _ABOUT[group](names, row["group_id"])
@@ -45,7 +45,7 @@ def _per_hundred(count: int, impressions: int) -> float:
     return round(count / impressions * 100, 2) if impressions else 0.0
 
 
-def _of_offer(names: Names, own: str) -> _About:
+def _of_offer(names: EntityNames, own: str) -> _About:
     found = names.offer(own)
     if found is None:
         return None, {}
@@ -59,7 +59,7 @@ def _of_offer(names: Names, own: str) -> _About:
     }
 
 
-def _of_creative(names: Names, own: str) -> _About:
+def _of_creative(names: EntityNames, own: str) -> _About:
     found = names.creative(own)
     if found is None:
         return None, {}
@@ -76,7 +76,7 @@ def _of_creative(names: Names, own: str) -> _About:
     }
 
 
-def _of_channel(names: Names, own: str) -> _About:
+def _of_channel(names: EntityNames, own: str) -> _About:
     found = names.channel(own)
     if found is None:
         return None, {}
@@ -84,7 +84,7 @@ def _of_channel(names: Names, own: str) -> _About:
     return found.entity.name, {"channel_type": found.entity.channel_type, "treatment_count": len(creatives)}
 
 
-_ABOUT: Final[Mapping[str, Callable[[Names, str], _About]]] = {
+_ABOUT: Final[Mapping[str, Callable[[EntityNames, str], _About]]] = {
     "offer": _of_offer,
     "creative": _of_creative,
     "channel": _of_channel,

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from api.http.times import now_ms
-from api.runtime.catalogue_names import Names
-from api.summaries.report import row_of
+from api.runtime.catalogue_names import EntityNames
+from api.summaries.report import build_row
 from rapport.storage.summary_report import read_report
 
 if TYPE_CHECKING:
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.tenant_cache import TenantCache
     from api.summaries.schemas import ReportRow
     from rapport.storage.summaries import SummaryPage, SummaryQuery
 
@@ -32,8 +32,8 @@ class SummaryService:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        tenants: TenantDirectory,
-        identities: IdentityMap,
+        tenants: TenantCache,
+        identities: IdentityCache,
         rows: Loader[SummaryQuery, SummaryPage],
     ) -> None:
         self._database = database
@@ -61,5 +61,5 @@ class SummaryService:
         today = datetime.fromtimestamp(now_ms() / 1000, UTC).astimezone(ZoneInfo(tenant.time_zone)).date()
         since = today - timedelta(days=days - 1)
         rows, total = await self._database.call(read_report, tenant.tenant_id, group, since, limit, offset)
-        names = Names(await self._catalogues.stored(tenant.tenant_id))
-        return [row_of(group, row, names) for row in rows], total
+        names = EntityNames(await self._catalogues.stored(tenant.tenant_id))
+        return [build_row(group, row, names) for row in rows], total

@@ -60,7 +60,7 @@ class Suppressions(msgspec.Struct, frozen=True, kw_only=True):
     data: Sequence[SuppressionView]
 
 
-def view_of(suppression: Suppression, catalogue: Catalogue, now_ms: int) -> SuppressionView:
+def build_view(suppression: Suppression, catalogue: Catalogue, now_ms: int) -> SuppressionView:
     """As the API shows it."""
     offer = catalogue.offers.get(suppression.scope_id) if suppression.scope == "offer" else None
     return SuppressionView(

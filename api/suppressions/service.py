@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from api.auth.principal import author_of
 from api.http.errors import ApiError
 from api.http.times import iso
-from api.suppressions.schemas import SuppressionView, view_of
+from api.suppressions.schemas import SuppressionView, build_view
 from rapport.domain.audit import AuditDraft, encode_canonical
 from rapport.domain.catalogue.suppression import SuppressionRule, select_active_rules
 from rapport.domain.customers.customer import CustomerKey
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from api.http.times import Clock
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.identity_cache import IdentityCache
+    from api.runtime.tenant_cache import TenantCache
 
 
 class SuppressionService:
@@ -37,8 +37,8 @@ class SuppressionService:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        tenants: TenantDirectory,
-        identities: IdentityMap,
+        tenants: TenantCache,
+        identities: IdentityCache,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -55,7 +55,7 @@ class SuppressionService:
         """
         catalogue = await self._catalogues.of(tenant_id)
         now_ms = self._clock()
-        return [view_of(one, catalogue, now_ms) for one in await self._find(tenant_id, customer_id, now_ms)]
+        return [build_view(one, catalogue, now_ms) for one in await self._find(tenant_id, customer_id, now_ms)]
 
     async def lift(self, principal: Principal, customer_id: str, suppression_id: str, reason: str) -> SuppressionView:
         """Lift a suppression, and write to the audit log who did, and why.
@@ -91,7 +91,7 @@ class SuppressionService:
             await self._database.call(write, tenant_id, customer_id, suppression)
             await self._database.call(append_audit, tenant_id, [draft])
             suppression = await self._find_one(tenant_id, customer_id, suppression_id, now_ms)
-        return view_of(suppression, await self._catalogues.of(tenant_id), now_ms)
+        return build_view(suppression, await self._catalogues.of(tenant_id), now_ms)
 
     async def _find_one(self, tenant_id: str, customer_id: str, suppression_id: str, now_ms: int) -> Suppression:
         found = await self._find(tenant_id, customer_id, now_ms)

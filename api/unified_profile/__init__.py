@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from api.http.areas import Area
 from api.unified_profile.controller import UnifiedProfileController
 from api.unified_profile.sections import ListSections
-from api.unified_profile.service import BUILT_IN, UnifiedProfiles
+from api.unified_profile.service import BUILT_IN, UnifiedProfileService
 from api.unified_profile.structured import StructuredSections
 from rapport.application.profiles.sections import discover_sections
 
 if TYPE_CHECKING:
-    from api.clv.service import CustomerValues
+    from api.clv.service import ClvService
     from api.runtime.loader import Loader
     from api.runtime.runtime import Runtime
     from api.suppressions.service import SuppressionService
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 def build_unified_profile(
     runtime: Runtime,
     pages: Loader[HistoryPageQuery, HistoryPage],
-    values: CustomerValues,
+    values: ClvService,
     suppressions: SuppressionService,
 ) -> Area:
     """Build the area from the history, values and suppressions, the database and the caches of the process."""
     lists = ListSections(runtime.database, runtime.catalogues, pages)
-    profiles = UnifiedProfiles(
+    profiles = UnifiedProfileService(
         database=runtime.database,
         identities=runtime.identities,
         clock=runtime.clock,

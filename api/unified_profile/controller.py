@@ -13,7 +13,7 @@ from api.http.errors import Fault, invalid
 from api.http.route_options import READS
 from api.unified_profile.examples import ANSWERS
 from api.unified_profile.schemas import StructuredProfile, UnifiedProfile
-from api.unified_profile.service import UnifiedProfiles
+from api.unified_profile.service import UnifiedProfileService
 from rapport.domain.api_keys import Role
 
 
@@ -32,7 +32,7 @@ class UnifiedProfileController(Controller):
     async def read(
         self,
         request: Request[Principal, Any, Any],
-        unified_profiles: Injected[UnifiedProfiles],
+        unified_profiles: Injected[UnifiedProfileService],
         customer_id: FromPath[str],
         form: Annotated[
             str | None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from api.http.tracing import current_trace_id
+from api.http.trace_id import current_trace_id
 from api.unified_profile.schemas import SectionError
 from rapport.application.profiles.isolation import BusyError, UnfitDataError
 from rapport.storage.errors import TransientStorageError
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ProfileQuery:
     """Customer and time of a profile.
 
     Attributes:
@@ -33,11 +33,11 @@ class Asked:
     now_ms: int
 
 
-Load = Callable[[Asked], Awaitable[Any]]
+Load = Callable[[ProfileQuery], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class SectionResult:
     """Section, or the reason why it is missing."""
 
     name: str
@@ -45,7 +45,7 @@ class Loaded:
     error: SectionError | None
 
 
-async def load_sections(loads: Mapping[str, Load], asked: Asked, limit_s: float) -> Sequence[Loaded]:
+async def load_sections(loads: Mapping[str, Load], asked: ProfileQuery, limit_s: float) -> Sequence[SectionResult]:
     """Load sections, in the order of ``loads``.
 
     Args:
@@ -56,9 +56,9 @@ async def load_sections(loads: Mapping[str, Load], asked: Asked, limit_s: float)
     return await asyncio.gather(*(_load(name, load, asked, limit_s) for name, load in loads.items()))
 
 
-async def _load(name: str, load: Load, asked: Asked, limit_s: float) -> Loaded:
+async def _load(name: str, load: Load, asked: ProfileQuery, limit_s: float) -> SectionResult:
     try:
-        return Loaded(name, await asyncio.wait_for(load(asked), limit_s), None)
+        return SectionResult(name, await asyncio.wait_for(load(asked), limit_s), None)
     except TimeoutError:
         error = SectionError(code="TIMEOUT", message=f"It was not there within {limit_s:g} s.")
     except TransientStorageError as fault:
@@ -73,4 +73,4 @@ async def _load(name: str, load: Load, asked: Asked, limit_s: float) -> Loaded:
         log.exception("a profile section failed", section=name)
         trace_id = current_trace_id()
         error = SectionError(code="FAILED", message=f"An internal error; it is in the logs under trace {trace_id}.")
-    return Loaded(name, None, error)
+    return SectionResult(name, None, error)

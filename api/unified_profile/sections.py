@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
     from api.runtime.loader import Loader
-    from api.unified_profile.section_loader import Asked, Load
+    from api.unified_profile.section_loader import Load, ProfileQuery
 
 RECENT: Final = 20
 """Interactions of a profile."""
@@ -54,7 +54,7 @@ class ListSections:
         )
         return dict(zip(LIST_NAMES, loads, strict=True))
 
-    async def load_identities(self, asked: Asked) -> Items:
+    async def load_identities(self, asked: ProfileQuery) -> Items:
         """Load other identifiers of a customer: merged ids, linked ones, and those of contact profiles."""
         found = await self._database.call(list_identifiers, asked.tenant_id, asked.customer_ids)
         return [
@@ -63,7 +63,7 @@ class ListSections:
             if one.value != asked.customer_id
         ]
 
-    async def load_interactions(self, asked: Asked) -> Sequence[RecentInteraction]:
+    async def load_interactions(self, asked: ProfileQuery) -> Sequence[RecentInteraction]:
         """Load the latest interactions, the newest first."""
         wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
         page = await self._history.load(HistoryPageQuery(filters=wanted, limit=RECENT))
@@ -78,7 +78,7 @@ class ListSections:
             for row in page.rows
         ]
 
-    async def load_segments(self, asked: Asked) -> Items:
+    async def load_segments(self, asked: ProfileQuery) -> Items:
         """Load the active segments that the customer is in."""
         found = await self._database.call(list_memberships, asked.tenant_id, asked.customer_ids)
         return [
@@ -90,7 +90,7 @@ class ListSections:
             for one in found
         ]
 
-    async def load_journeys(self, asked: Asked) -> Items:
+    async def load_journeys(self, asked: ProfileQuery) -> Items:
         """Load enrolments in journeys, active or ended, the latest first."""
         found = await self._database.call(list_customer_enrolments, asked.tenant_id, asked.customer_ids)
         return [
@@ -106,7 +106,7 @@ class ListSections:
             for one in found
         ]
 
-    async def load_experiments(self, asked: Asked) -> Items:
+    async def load_experiments(self, asked: ProfileQuery) -> Items:
         """Load the arms that count, by experiment."""
         found = await self._database.call(read_assignments, asked.tenant_id, asked.customer_ids)
         known = (await self._catalogues.of(asked.tenant_id)).experiments if found else {}
@@ -121,7 +121,7 @@ class ListSections:
             for one in found
         ]
 
-    async def load_consent(self, asked: Asked) -> Items:
+    async def load_consent(self, asked: ProfileQuery) -> Items:
         """Load recorded consents by purpose. Of several ids of one person, the strictest statement counts."""
         found = await self._database.call(load_consents, asked.tenant_id, asked.customer_ids)
         statements = [one for of_one in found.values() for one in of_one]

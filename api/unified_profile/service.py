@@ -16,7 +16,7 @@ from api.unified_profile.schemas import (
     StructuredProfile,
     UnifiedProfile,
 )
-from api.unified_profile.section_loader import Asked, Load, Loaded, load_sections
+from api.unified_profile.section_loader import Load, ProfileQuery, SectionResult, load_sections
 from api.unified_profile.sections import LIST_NAMES
 from api.unified_profile.structured import FIELD_NAMES
 from rapport.application.profiles.isolation import IsolatedSection
@@ -26,7 +26,7 @@ from rapport.storage.customer_profiles import is_known
 if TYPE_CHECKING:
     from api.http.times import Clock
     from api.runtime.database import Database
-    from api.runtime.identity_cache import IdentityMap
+    from api.runtime.identity_cache import IdentityCache
     from api.unified_profile.sections import ListSections
     from api.unified_profile.structured import StructuredSections
     from rapport.storage.client import Store
@@ -36,7 +36,7 @@ BUILT_IN: Final = frozenset({*LIST_NAMES, *FIELD_NAMES})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class UnifiedProfiles:
+class UnifiedProfileService:
     """Builds profiles of the built-in sections and those of packages.
 
     Args:
@@ -50,7 +50,7 @@ class UnifiedProfiles:
         self,
         *,
         database: Database,
-        identities: IdentityMap,
+        identities: IdentityCache,
         clock: Clock,
         lists: ListSections,
         fields: StructuredSections,
@@ -112,15 +112,15 @@ class UnifiedProfiles:
             computed_at=iso(asked.now_ms),
         )
 
-    async def _ask(self, tenant_id: str, customer_id: str) -> Asked:
-        return Asked(
+    async def _ask(self, tenant_id: str, customer_id: str) -> ProfileQuery:
+        return ProfileQuery(
             tenant_id=tenant_id,
             customer_id=customer_id,
             customer_ids=await self._identities.members(tenant_id, customer_id),
             now_ms=self._clock(),
         )
 
-    async def _check(self, asked: Asked, found: Sequence[Loaded], *, is_empty: bool) -> None:
+    async def _check(self, asked: ProfileQuery, found: Sequence[SectionResult], *, is_empty: bool) -> None:
         """Raise for a customer without any data, and where no section could be loaded."""
         if found and all(one.error and one.error.code == "UNAVAILABLE" for one in found):
             raise unavailable("The database does not answer at the moment; try again shortly.")
@@ -133,7 +133,7 @@ class UnifiedProfiles:
 def _isolate(section: Section, database: Database) -> Load:
     isolated = IsolatedSection(section)
 
-    async def load(asked: Asked) -> Sequence[Any]:
+    async def load(asked: ProfileQuery) -> Sequence[Any]:
         context = SectionContext(
             tenant_id=asked.tenant_id,
             customer_id=asked.customer_id,

@@ -17,12 +17,12 @@ from rapport.storage.metrics import read_metrics
 
 if TYPE_CHECKING:
     from api.clv.schemas import ClvView
-    from api.clv.service import CustomerValues
+    from api.clv.service import ClvService
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
     from api.suppressions.schemas import SuppressionView
     from api.suppressions.service import SuppressionService
-    from api.unified_profile.section_loader import Asked, Load
+    from api.unified_profile.section_loader import Load, ProfileQuery
     from api.unified_profile.sections import ListSections
 
 
@@ -41,7 +41,7 @@ class StructuredSections:
         self,
         database: Database,
         catalogues: CompiledCatalogues,
-        values: CustomerValues,
+        values: ClvService,
         suppressions: SuppressionService,
         lists: ListSections,
     ) -> None:
@@ -62,7 +62,7 @@ class StructuredSections:
         )
         return dict(zip(FIELD_NAMES, loads, strict=True))
 
-    async def load_demographics(self, asked: Asked) -> Demographics:
+    async def load_demographics(self, asked: ProfileQuery) -> Demographics:
         """Load attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
         customers, profiles = await asyncio.gather(
             self._database.call(load_customers, asked.tenant_id, asked.customer_ids),
@@ -81,7 +81,7 @@ class StructuredSections:
             contact_profiles=[{"id": one.profile.id, **one.profile.fields} for one in profiles],
         )
 
-    async def load_activity(self, asked: Asked) -> Interactions:
+    async def load_activity(self, asked: ProfileQuery) -> Interactions:
         """Load totals and recent interactions."""
         totals, recent = await asyncio.gather(
             self._database.call(read_contact_totals, asked.tenant_id, asked.customer_ids),
@@ -93,11 +93,11 @@ class StructuredSections:
         last_contact_at = iso(counts.pop("last_contact_at_ms"))
         return Interactions(totals=Contacts(**counts, last_contact_at=last_contact_at), recent=recent)
 
-    async def load_value(self, asked: Asked) -> ClvView:
+    async def load_value(self, asked: ProfileQuery) -> ClvView:
         """Load the customer's lifetime value."""
         return await self._values.of(asked.tenant_id, asked.customer_id)
 
-    async def load_metrics(self, asked: Asked) -> Mapping[str, float | None]:
+    async def load_metrics(self, asked: ProfileQuery) -> Mapping[str, float | None]:
         """Compute active behavioral metrics, by key."""
         definitions = list((await self._catalogues.of(asked.tenant_id)).metrics.values())
         if not definitions:
@@ -108,6 +108,6 @@ class StructuredSections:
         values = of_customers[asked.customer_id]
         return {one.key: values.get(one.key) for one in definitions}
 
-    async def load_suppressions(self, asked: Asked) -> Sequence[SuppressionView]:
+    async def load_suppressions(self, asked: ProfileQuery) -> Sequence[SuppressionView]:
         """Load the customer's suppressions."""
         return await self._suppressions.list_all(asked.tenant_id, asked.customer_id)

@@ -7,13 +7,13 @@ from concurrent.futures import wait
 
 import pytest
 
-from api.runtime.compute_threads import THREADS, Threads
+from api.runtime.compute_threads import THREADS, ComputeThreads
 
 PATIENCE_S = 30
 
 
 def test_a_tenant_has_one_thread_and_another_goes_on():
-    threads, gate = Threads(), threading.Event()
+    threads, gate = ComputeThreads(), threading.Event()
     stuck = [threads.submit("theirs", gate.wait) for _ in range(100)]
     others = [threads.submit(f"t{n}", int, 1) for n in range(20)]
     assert wait(others, PATIENCE_S).not_done == set()
@@ -23,7 +23,7 @@ def test_a_tenant_has_one_thread_and_another_goes_on():
 
 
 def test_tenants_take_turns_and_each_keeps_its_order():
-    threads, done = Threads(), list[str]()
+    threads, done = ComputeThreads(), list[str]()
     gates = [threading.Event() for _ in range(THREADS)]
     held = [threads.submit(f"held-{n}", gate.wait) for n, gate in enumerate(gates)]
     waiting = [threads.submit(tenant, done.append, f"{tenant}{n}") for tenant in "abc" for n in range(3)]
@@ -36,7 +36,7 @@ def test_tenants_take_turns_and_each_keeps_its_order():
 
 
 def test_what_nobody_waits_for_is_not_begun_and_errors_reach_whoever_waits():
-    threads, gate, begun = Threads(), threading.Event(), threading.Event()
+    threads, gate, begun = ComputeThreads(), threading.Event(), threading.Event()
     first = threads.submit("a", _hold, begun, gate)
     assert begun.wait(PATIENCE_S)
     made = list[int]()

@@ -21,9 +21,9 @@ WORK = [
     "api.runtime.watermark.read_progress",
     "api.runtime.watermark.open_log",
     "api.runtime.event_producer.make_producer",
-    "api.auth.keyring.note_uses",
-    "api.privacy.erased_customers.read_tombstones",
-    "api.privacy.requests.list_open_requests",
+    "api.auth.key_cache.note_uses",
+    "api.privacy.erasure_follower.read_tombstones",
+    "api.privacy.dsar.list_open_requests",
     "api.contact_profiles.service.note_reads",
 ]
 """What the jobs of an API process call first."""

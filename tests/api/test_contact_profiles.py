@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.contact_profiles.service import EXPIRY_GRACE_MS, ContactProfiles
+from api.contact_profiles.service import EXPIRY_GRACE_MS, ContactProfileService
 from api.http.metrics import ApiMetrics
 from api.runtime.database import Database
 from rapport.domain.api_keys import Role
@@ -273,7 +273,7 @@ def test_expired_profiles_are_removed_when_every_process_has_noted_its_reads(api
     async def check() -> None:
         nonlocal now_ms
         database = Database(settings.clickhouse, ApiMetrics().time_query)
-        profiles = ContactProfiles(database, lambda: now_ms, 30)
+        profiles = ContactProfileService(database, lambda: now_ms, 30)
         profile_id = made(caller, profile={"firstname": "Max"})["_id"]
         (found,) = read_profiles(caller.store, caller.tenant_id, [profile_id])
         now_ms = found.touched_at_ms + 30 * DAY_MS + EXPIRY_GRACE_MS

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from api.recommend.circuit_breakers import Circuits
-from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryBook
-from api.recommend.reservation_store_redis import SharedBook
+from api.recommend.circuit_breakers import CircuitBreakers
+from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryReservationStore
+from api.recommend.reservation_store_redis import RedisReservationStore
 from api.runtime.shared_state import SharedState
 from rapport.domain.decisions.contact_facts import Exposure, FactsResult, SummaryRowKey
 from rapport.domain.decisions.decision import Decision, Funnel
@@ -34,11 +34,11 @@ def hold(
 
 
 @asynccontextmanager
-async def shared_books(url: str) -> AsyncIterator[list[SharedBook]]:
+async def shared_books(url: str) -> AsyncIterator[list[RedisReservationStore]]:
     """Two processes' books on one Redis."""
     clients = [Redis.from_url(url) for _ in range(2)]
     try:
-        yield [SharedBook(SharedState(client), 100) for client in clients]
+        yield [RedisReservationStore(SharedState(client), 100) for client in clients]
     finally:
         for client in clients:
             await client.aclose()
@@ -48,7 +48,7 @@ def test_nobody_else_has_a_customer_meanwhile_in_another_process_either(redis_se
     async def run() -> list[str]:
         told: list[str] = []
 
-        async def reserve(book: SharedBook, name: str) -> None:
+        async def reserve(book: RedisReservationStore, name: str) -> None:
             async with book.customer(ANN) as held:
                 told.append(f"{name} sees {len(held.holds)}")
                 await asyncio.sleep(0)
@@ -78,7 +78,7 @@ def test_who_has_lost_the_lock_reserves_nothing(redis_server: RedisServer):
 
 
 def test_a_hold_that_was_released_is_not_brought_back_by_its_place(redis_server: RedisServer):
-    async def run(book: MemoryBook | SharedBook) -> None:
+    async def run(book: MemoryReservationStore | RedisReservationStore) -> None:
         async with book.customer(ANN) as held:
             await held.exchange(hold(), ())
         await book.release(ANN, "r1")
@@ -86,7 +86,7 @@ def test_a_hold_that_was_released_is_not_brought_back_by_its_place(redis_server:
         assert list(await book.peek(ANN)) == []
 
     async def run_both() -> None:
-        await run(MemoryBook())
+        await run(MemoryReservationStore())
         async with shared_books(redis_server.url) as books:
             await run(books[0])
 
@@ -95,7 +95,7 @@ def test_a_hold_that_was_released_is_not_brought_back_by_its_place(redis_server:
 
 def test_holds_of_customers_who_do_not_come_back_are_swept_once_they_have_lapsed():
     async def run() -> None:
-        book = MemoryBook()
+        book = MemoryReservationStore()
         for number in range(3):
             async with book.customer(CustomerKey("acme", f"c{number}")) as held:
                 await held.exchange(hold(at_ms=1_000 * number), ())
@@ -152,7 +152,7 @@ def decision(failed: tuple[str, ...] = (), *, scored: bool = False) -> Decision:
 
 
 def test_a_model_that_fails_five_times_is_left_alone_for_a_minute_and_comes_back_when_it_scores():
-    circuits = Circuits()
+    circuits = CircuitBreakers()
     for _ in range(5):
         assert circuits.open_of("acme", 0) == frozenset()
         circuits.note("acme", decision(("m",)), 0)

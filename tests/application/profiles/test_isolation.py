@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from api.unified_profile.section_loader import Asked, Load, load_sections
+from api.unified_profile.section_loader import Load, ProfileQuery, load_sections
 from rapport.application.profiles import isolation
 from rapport.application.profiles.isolation import IsolatedSection
 from rapport.application.profiles.sections import SectionContext, profile_section
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rapport.application.profiles.sections import Section
     from rapport.storage.client import Store
 
-NOBODY = Asked(
+NOBODY = ProfileQuery(
     tenant_id="acme",
     customer_id="ann",
     customer_ids=("ann",),
@@ -49,7 +49,7 @@ def outcomes(limit_s: float = 30, **loads: Load) -> dict[str, Any]:
     return {one.name: one.error.code if one.error else one.value for one in found}
 
 
-async def good(_asked: Asked) -> Sequence[int]:
+async def good(_asked: ProfileQuery) -> Sequence[int]:
     return [1]
 
 
@@ -70,7 +70,7 @@ def test_sections_are_loaded_at_the_same_time():
     async def both() -> dict[str, Any]:
         meeting = asyncio.Barrier(2)
 
-        async def meet(_asked: Asked) -> str:
+        async def meet(_asked: ProfileQuery) -> str:
             await meeting.wait()
             return "met"
 
@@ -80,13 +80,13 @@ def test_sections_are_loaded_at_the_same_time():
 
 
 def test_a_failing_or_slow_section_is_reported_and_the_others_are_returned():
-    async def failing(_asked: Asked) -> None:
+    async def failing(_asked: ProfileQuery) -> None:
         raise ZeroDivisionError
 
-    async def away(_asked: Asked) -> None:
+    async def away(_asked: ProfileQuery) -> None:
         raise TransientStorageError("connection refused")
 
-    async def slow(_asked: Asked) -> None:
+    async def slow(_asked: ProfileQuery) -> None:
         await asyncio.get_running_loop().create_future()
 
     found = outcomes(0.2, first=good, failing=failing, away=away, slow=slow, last=good)

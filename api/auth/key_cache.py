@@ -21,7 +21,7 @@ UNKNOWN_FOR_S: Final = 1.0
 """How long a key that does not exist is refused without asking again; a key just made works after it at the latest."""
 
 
-class Keyring:
+class KeyCache:
     """Looks keys up, once per cache time each, and notes their use.
 
     Args:

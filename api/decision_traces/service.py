@@ -19,7 +19,7 @@ from api.decision_traces.schemas import (
 )
 from api.http.errors import ApiError
 from api.http.times import iso
-from api.runtime.compute_threads import aside
+from api.runtime.compute_threads import run_in_thread
 from rapport.application.decisions.decide import DecisionTask, make_decision, restore_task
 from rapport.application.decisions.software_versions import list_software_versions
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
@@ -35,7 +35,7 @@ from rapport.storage.decisions import (
 if TYPE_CHECKING:
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
-    from api.runtime.tenants import TenantDirectory
+    from api.runtime.tenant_cache import TenantCache
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.record import CustomerRecord
 
@@ -47,7 +47,7 @@ _decode: Final = msgspec.json.Decoder(DecisionRecord).decode
 class TraceService:
     """Past decisions of every tenant."""
 
-    def __init__(self, database: Database, catalogues: CompiledCatalogues, tenants: TenantDirectory) -> None:
+    def __init__(self, database: Database, catalogues: CompiledCatalogues, tenants: TenantCache) -> None:
         self._database = database
         self._catalogues = catalogues
         self._tenants = tenants
@@ -76,7 +76,7 @@ class TraceService:
         )
         return [record for one in stored if (record := read_record(one)) is not None], total
 
-    async def question_of(self, tenant_id: str, record: DecisionRecord) -> DecisionTask:
+    async def restore_past_task(self, tenant_id: str, record: DecisionRecord) -> DecisionTask:
         """Restore the task of a past decision, with its catalogue.
 
         Raises:
@@ -103,8 +103,8 @@ class TraceService:
         record = await self.load_record(tenant_id, recommendation_id)
         if record.customer is None:
             raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
-        question = await self.question_of(tenant_id, record)
-        decision, found = await aside(tenant_id, _decide_again, record, record.customer, question)
+        question = await self.restore_past_task(tenant_id, record)
+        decision, found = await run_in_thread(tenant_id, _decide_again, record, record.customer, question)
         return Replay(
             recommendation_id=record.recommendation_id,
             customer_id=record.customer_id,

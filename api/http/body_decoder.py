@@ -29,7 +29,7 @@ _MARK: Final = codecs.BOM_UTF8
 _LONGEST_MARK: Final = 4
 
 
-class BodyEncoding:
+class BodyDecoder:
     """An ASGI application whose requests' bodies come unpacked and as UTF-8."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -40,11 +40,11 @@ class BodyEncoding:
         if scope["type"] == ScopeType.HTTP and scope.get("method") not in ("GET", "OPTIONS"):
             encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
             named = b",".join(encodings).decode("latin-1").strip().lower()
-            receive = _Text(receive if named in ("", "identity") else _Unpacked(receive, named).receive).receive
+            receive = _TextBody(receive if named in ("", "identity") else _UnpackedBody(receive, named).receive).receive
         await self._app(scope, receive, send)
 
 
-class _Unpacked:
+class _UnpackedBody:
     """A body that was packed."""
 
     def __init__(self, receive: Receive, encoding: str) -> None:
@@ -101,7 +101,7 @@ class _Unpacked:
         return invalid(Fault(field="body", message=f"is not packed as Content-Encoding {self._encoding} says: {why}"))
 
 
-class _Text:
+class _TextBody:
     """A body from its first character on."""
 
     def __init__(self, receive: Receive) -> None:

@@ -12,20 +12,24 @@ from rapport.storage.tombstones import read_tombstones
 
 if TYPE_CHECKING:
     from api.recommend.recent_decisions import RecentDecisions
-    from api.recommend.reservation_store import Book
+    from api.recommend.reservation_store import ReservationStore
     from api.runtime.database import Database
-    from api.runtime.idempotency import Repetitions
+    from api.runtime.idempotency import IdempotencyStore
 
 log = structlog.get_logger(__name__)
 EVERY_S: Final = 1.0
 """Sooner than an erasure is complete."""
 
 
-class Forgetting:
+class ErasureFollower:
     """Looks for new tombstones and removes their customers from the caches of the process."""
 
     def __init__(
-        self, database: Database, decisions: RecentDecisions, repetitions: Repetitions, reservations: Book
+        self,
+        database: Database,
+        decisions: RecentDecisions,
+        repetitions: IdempotencyStore,
+        reservations: ReservationStore,
     ) -> None:
         self._database = database
         self._decisions = decisions

@@ -9,7 +9,7 @@ from typing import Final
 TURN_S: Final = 0.004
 
 
-class Turns:
+class TimeSlice:
     """Time slice of one request on the event loop."""
 
     __slots__ = ("_until",)

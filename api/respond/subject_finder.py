@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from api.http.errors import ApiError, Fault, invalid
-from api.respond.schemas import Caution
-from api.runtime.catalogue_names import NO_NAMES, Names
+from api.respond.schemas import ResponseWarning
+from api.runtime.catalogue_names import NO_ENTITIES, EntityNames
 from rapport.storage.errors import StorageError
 from rapport.storage.recorded_events import find_interaction
 
 if TYPE_CHECKING:
     from api.recommend.recent_decisions import RecentDecisions
-    from api.respond.schemas import Answer
+    from api.respond.schemas import ResponseBody
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.database import Database
 
@@ -39,14 +39,14 @@ class Subject:
     placement_id: str | None = None
     recommendation_id: str | None = None
     rank: int | None = None
-    cautions: tuple[Caution, ...] = field(default_factory=tuple)
+    cautions: tuple[ResponseWarning, ...] = field(default_factory=tuple)
 
     def caution(self, code: str, message: str) -> Subject:
         """Return the same subject with one more warning."""
-        return replace(self, cautions=(*self.cautions, Caution(code=code, message=message)))
+        return replace(self, cautions=(*self.cautions, ResponseWarning(code=code, message=message)))
 
 
-def find_faults(answer: Answer) -> list[Fault]:
+def find_faults(answer: ResponseBody) -> list[Fault]:
     """Find the fields that a response lacks to have a subject."""
     has_recommendation = answer.recommendation_id is not None and answer.rank is not None
     if answer.rank is not None and answer.recommendation_id is None:
@@ -70,7 +70,7 @@ class SubjectFinder:
         self._catalogues = catalogues
         self._recent = recent
 
-    async def find(self, tenant_id: str, answer: Answer, *, is_strict: bool) -> Subject:
+    async def find(self, tenant_id: str, answer: ResponseBody, *, is_strict: bool) -> Subject:
         """Find the subject of a response.
 
         What cannot be looked up is taken as the response gives it: a lost response is worse than an incomplete one.
@@ -94,13 +94,13 @@ class SubjectFinder:
         subject = await self._from_recommendation(tenant_id, answer, given)
         subject = await self._from_interaction(tenant_id, answer, subject)
         try:
-            names = Names(await self._catalogues.stored(tenant_id))
+            names = EntityNames(await self._catalogues.stored(tenant_id))
         except StorageError as error:
             log.warning("the catalogue cannot be looked up", error=str(error))
             subject = subject.caution(
                 "CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given."
             )
-            names = NO_NAMES
+            names = NO_ENTITIES
         else:
             subject = _checked(_from_creative(names, subject), names)
         if subject.creative_id and not subject.channel_id:
@@ -111,7 +111,7 @@ class SubjectFinder:
             raise ApiError(404, " ".join(caution.message for caution in subject.cautions))
         return subject
 
-    async def _from_recommendation(self, tenant_id: str, answer: Answer, given: Subject) -> Subject:
+    async def _from_recommendation(self, tenant_id: str, answer: ResponseBody, given: Subject) -> Subject:
         if answer.recommendation_id is None or answer.rank is None:
             return given
         try:
@@ -126,7 +126,7 @@ class SubjectFinder:
             )
         return _prefer(given, item.offer_id, item.creative_id, item.channel_id, item.placement_id)
 
-    async def _from_interaction(self, tenant_id: str, answer: Answer, given: Subject) -> Subject:
+    async def _from_interaction(self, tenant_id: str, answer: ResponseBody, given: Subject) -> Subject:
         if answer.interaction_id is None or given.offer_id is not None:
             return given
         try:
@@ -157,7 +157,7 @@ def _prefer(
     )
 
 
-def _from_creative(names: Names, subject: Subject) -> Subject:
+def _from_creative(names: EntityNames, subject: Subject) -> Subject:
     """Take the channel of a creative in the catalogue, whatever the caller says, and its offer."""
     known = names.creative(subject.creative_id)
     if known is None:
@@ -171,7 +171,7 @@ def _from_creative(names: Names, subject: Subject) -> Subject:
     )
 
 
-def _checked(subject: Subject, names: Names) -> Subject:
+def _checked(subject: Subject, names: EntityNames) -> Subject:
     named = (("offer", subject.offer_id), ("creative", subject.creative_id), ("channel", subject.channel_id))
     for kind, own in named:
         if own and not names.knows(kind, own):

@@ -97,7 +97,7 @@ class DsarService:
             await self._database.call(delete_earlier_states, done)
         log.info("request about a customer's data", request_id=done.request_id, status=done.status)
 
-    async def subjects_of(self, request: DsarRequest) -> tuple[str, ...]:
+    async def find_subjects(self, request: DsarRequest) -> tuple[str, ...]:
         """Find the customers whom a request is about, with all who were merged with them."""
         named: tuple[str, ...] = (request.subject_id,)
         if request.subject_type == "email":
@@ -105,13 +105,13 @@ class DsarService:
         return await self._database.call(find_all_ids, request.tenant_id, named)
 
     async def _export(self, request: DsarRequest) -> DsarRequest:
-        customers = await self.subjects_of(request)
+        customers = await self.find_subjects(request)
         rows = await self._database.call(write_export, request, customers)
         log.info("export of a customer's data", request_id=request.request_id, rows=sum(rows.values()))
         return _next(request, status="completed", result="", completed_at_ms=self.clock())
 
     async def _delete(self, request: DsarRequest) -> DsarRequest:
-        customers = await self.subjects_of(request)
+        customers = await self.find_subjects(request)
         receipt = await self._erasure.erase(
             request.tenant_id, customers, request.request_id, keep_request=request.request_id
         )

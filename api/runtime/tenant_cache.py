@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 REFRESH_S: Final = 2.0
 
 
-class TenantDirectory:
+class TenantCache:
     """Cache of tenants. While ClickHouse is away, the last known ones count."""
 
     def __init__(self, database: Database) -> None:

@@ -31,7 +31,7 @@ _ONE_OFF: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ResolvedRequest:
     """Request whose names were resolved.
 
     Attributes:
@@ -58,7 +58,9 @@ def name_customer(tenant_id: str, body: RecommendBody, address: str, user_agent:
     return anonymous_id(tenant_id, session_id, address, user_agent), warnings
 
 
-def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue, flow: DecisionFlow | None = None) -> Asked:
+def resolve_body(
+    body: RecommendBody, customer_id: str, catalogue: Catalogue, flow: DecisionFlow | None = None
+) -> ResolvedRequest:
     """Resolve the names of a body by the catalogue.
 
     Args:
@@ -89,7 +91,7 @@ def understand(body: RecommendBody, customer_id: str, catalogue: Catalogue, flow
         levers=body.levers,
     )
     resolved = resolve_request(catalogue, request)
-    return Asked(
+    return ResolvedRequest(
         request=resolved.request,
         flow=flow or _find_flow(body.decision_flow_key, resolved.request, catalogue),
         context=context,
