@@ -45,7 +45,7 @@ class RowBody(StatementBody, frozen=True, kw_only=True):
     """Statement of one of many customers.
 
     Attributes:
-        customer_id: Who.
+        customer_id: Of the statement.
     """
 
     ALIASES: ClassVar[Mapping[str, str]] = {**StatementBody.ALIASES, "customer_id": "customerId"}
@@ -114,7 +114,7 @@ class ImportedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Result of importing statements.
 
     Attributes:
-        recorded: Statements.
+        recorded: Number of statements.
         rejected: Those that are wrong; ``errors`` says why, with the index of each.
     """
 

@@ -74,7 +74,7 @@ class ChangedContactProfile(Body, frozen=True, kw_only=True):
 
     Attributes:
         profile: Merged into the fields that are there (RFC 7396): null removes one.
-        active: Replaces.
+        active: Replaces the stored value.
         contact_ids: Replace all of them.
     """
 

@@ -75,7 +75,7 @@ class UpsertedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Result of storing rows of customers.
 
     Attributes:
-        received: Rows.
+        received: Number of rows in the body.
         created: Customers who are new.
         changed: Customers who are otherwise now.
         unchanged: Customers of whom the rows say nothing new.

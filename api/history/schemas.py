@@ -40,7 +40,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         response: What the event carried as metadata.
         outcome: What it carried as outcomeDetails.
         offer: Null where the catalogue does not know it.
-        creative: Likewise.
+        creative: Null where the catalogue does not know it.
     """
 
     id: str

@@ -93,7 +93,7 @@ def require_media_type(given: str, *accepted: str) -> str:
     """Check a ``Content-Type`` and return it without parameters.
 
     Raises:
-        ApiError: 415.
+        ApiError: 415; it is none of the accepted ones.
     """
     media_type = given.split(";", 1)[0].strip().lower()
     if media_type not in accepted:

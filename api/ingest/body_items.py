@@ -36,7 +36,7 @@ class EventReader:
     """Checks events one by one.
 
     Attributes:
-        tenant: Whose they are, whatever they say.
+        tenant: Tenant of the key; events belong to it.
         now_ms: What their times are compared with, epoch milliseconds.
         events: Those that can be used.
         faults: What is wrong with the others.
@@ -125,7 +125,7 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
     """Pass on the pieces of a body, as long as it is not too large.
 
     Raises:
-        ApiError: 413.
+        ApiError: 413; it is too large.
     """
     size = 0
     async for chunk in chunks:

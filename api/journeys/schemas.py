@@ -104,7 +104,7 @@ class JourneyTrial(Body, frozen=True):
     """For whom a journey is tried out.
 
     Attributes:
-        customer_id: Whose data count, and for whom decisions are made; without one they choose nothing.
+        customer_id: Customer with whose data decisions are made; without one they choose nothing.
         attributes: On top of what is kept of the customer; likewise the others.
         entry: What formulas call ``entry.*``.
         decisions: What decide steps choose, by ``storeResultAs``, instead of being made.

@@ -50,7 +50,7 @@ def find(known: Sequence[OutcomeRecord], key: str) -> OutcomeRecord:
     """Find an outcome type by its key.
 
     Raises:
-        ApiError: 404.
+        ApiError: 404; there is none.
     """
     for record in known:
         if record.key == key:

@@ -55,7 +55,7 @@ class ErasureService:
         """Erase customers who are one person, which takes some seconds: every worker must know of it first.
 
         Args:
-            tenant_id: Whose.
+            tenant_id: Tenant of the customers.
             customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
             requested_by: The key, or the request, that asked for it.
             keep_request: The request about the person's data that is being answered; others go.

@@ -15,7 +15,7 @@ def anonymous_id(tenant_id: str, session_id: str, address: str, user_agent: str)
     Hashed, so that addresses are not stored, and with the tenant, so that tenants cannot compare their visitors.
 
     Args:
-        tenant_id: Whose visitor it is.
+        tenant_id: Tenant of the visitor.
         session_id: Empty if there is none.
         address: The visitor's own; empty if it is not known. Without a session, too, the id is then used once: one id
             for all whom the same proxy forwards would have strangers share histories and caps.

@@ -75,9 +75,9 @@ class Decider:
         """Decide.
 
         Args:
-            question: What.
-            recommendation_id: Names the decision.
-            now_ms: When, epoch milliseconds.
+            question: Tenant, catalogue, flow and request.
+            recommendation_id: Id of the decision.
+            now_ms: Time of the decision, epoch milliseconds.
             holds: Reservations of the customer.
 
         Raises:

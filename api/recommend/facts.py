@@ -52,7 +52,7 @@ class CustomerFactsQuery:
 
     Attributes:
         facts: Without the customer's time zone, which may have to be looked up first.
-        tenant: Whose customer.
+        tenant: Tenant of the customer.
         given: The attributes of the request.
         sources: Which of them count.
     """
@@ -130,7 +130,7 @@ class FactsLoader:
         """Load the facts about a customer that a catalogue's decisions need.
 
         Args:
-            tenant: Whose customer.
+            tenant: Tenant of the customer.
             catalogue: What it needs is read.
             request: Names the customer.
             now_ms: When the decision is made.

@@ -65,7 +65,7 @@ def resolve_body(
 
     Args:
         body: Of the request.
-        customer_id: Whom it is about.
+        customer_id: Id of the customer.
         catalogue: In which its names are found.
         flow: To be run instead of the one it names.
 

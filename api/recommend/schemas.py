@@ -57,7 +57,7 @@ class RecommendBody(Body, frozen=True):
         segments: Groups of your own that the customer is in; those of the catalogue are worked out.
         context: Kept with the interactions, up to 8 KiB.
         levers: Factors by offer or category id, for this request.
-        session_id: Whose session it is, for anonymous customers.
+        session_id: Session of an anonymous customer.
         debug: Whether the answer explains itself.
     """
 

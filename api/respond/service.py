@@ -67,7 +67,7 @@ class RespondService:
         """Record a response.
 
         Args:
-            tenant_id: Whose customer responded.
+            tenant_id: Tenant of the customer.
             answer: What the customer did.
             key: The idempotency key.
 

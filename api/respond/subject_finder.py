@@ -76,7 +76,7 @@ class SubjectFinder:
         What cannot be looked up is taken as the response gives it: a lost response is worse than an incomplete one.
 
         Args:
-            tenant_id: Whose catalogue and recommendations are meant.
+            tenant_id: Tenant of the catalogue and the recommendations.
             answer: Without the faults that :func:`find_faults` knows.
             is_strict: Whether what the catalogue does not know is refused.
 

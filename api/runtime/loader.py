@@ -32,7 +32,7 @@ class Loader(Generic[K, V]):
     Args:
         fetch: Answers keys, each in its place. What it raises, everybody who waits gets.
         max_batch: Keys of one query; 1 switches the collecting off.
-        tenant_of: Whose a key is.
+        tenant_of: Returns the tenant of a key.
         concurrent: Queries that run at the same time; what arrives meanwhile goes into the next.
         sizes: Observes how many keys a query had.
     """

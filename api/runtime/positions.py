@@ -21,7 +21,7 @@ def parse_position(text: str) -> dict[int, int]:
     """Read what :func:`format_position` wrote; of a partition named twice the higher offset counts.
 
     Raises:
-        ApiError: 400.
+        ApiError: 400; the text is no position.
     """
     parts = text.split(",")
     if len(parts) > MAX_PARTITIONS:

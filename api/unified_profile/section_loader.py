@@ -49,9 +49,9 @@ async def load_sections(loads: Mapping[str, Load], asked: ProfileQuery, limit_s:
     """Load sections, in the order of ``loads``.
 
     Args:
-        loads: By name.
-        asked: Whose.
-        limit_s: For each of them, in seconds.
+        loads: Loaders by section name.
+        asked: Customer and time.
+        limit_s: Time limit of each section, in seconds.
     """
     return await asyncio.gather(*(_load(name, load, asked, limit_s) for name, load in loads.items()))
 

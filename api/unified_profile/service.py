@@ -69,8 +69,8 @@ class UnifiedProfileService:
         """Build a profile as a list of sections.
 
         Args:
-            tenant_id: Whose customer.
-            customer_id: Which.
+            tenant_id: Tenant of the customer.
+            customer_id: Id as it was given.
             wanted: Names of sections, separated by commas; None for all.
 
         Raises:
