@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.faults.world import World
     from tests.fixtures.api import CallerFactory
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "loyalty_section"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "loyalty_section"
 HANGING = """
 import threading
 from rapport.application.profiles.sections import profile_section
