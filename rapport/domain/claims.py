@@ -62,15 +62,15 @@ def decide(own: Claim, others: Sequence[Claim]) -> ClaimDecision:
     earlier = [c for c in others if c.source == own.source and (c.offset, c.item) < (own.offset, own.item)]
     if earlier:
         return _compare_payloads(own, min(earlier, key=_get_position))
-    verdict = ClaimDecision.ACCEPT
+    decision = ClaimDecision.ACCEPT
     for other in others:
         if other.source == own.source or other.has_yielded:
             continue
         if other.is_accepted or other.is_settled or other.source < own.source:
             return _compare_payloads(own, other)
         if not other.is_abandoned:
-            verdict = ClaimDecision.WAIT
-    return verdict
+            decision = ClaimDecision.WAIT
+    return decision
 
 
 def _compare_payloads(own: Claim, other: Claim) -> ClaimDecision:
