@@ -1,4 +1,4 @@
-"""Values of CDNOW's customers compared with pandas. Without a package registry these tests fail, with a message."""
+"""Lifetime values of CDNOW's customers, compared with pandas; fails with a reason if no package registry answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mapping of purchases, impressions and clicks to events."""
+"""Conversion of purchases, impressions and clicks to events."""
 
 from __future__ import annotations
 

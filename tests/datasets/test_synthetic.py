@@ -1,4 +1,4 @@
-"""The generator: one seed is one stream, every event meets the contract, the numbers are the requested ones."""
+"""Synthetic streams: one seed is one stream, every event meets the contract, the shares are as specified."""
 
 from __future__ import annotations
 
