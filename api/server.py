@@ -107,7 +107,7 @@ def allowed_connections(wanted: int) -> int:
 
 
 def check(settings: Settings) -> None:
-    """Check what only the API needs.
+    """Check the settings that only the API needs.
 
     Raises:
         SettingsError: Listing every fault.

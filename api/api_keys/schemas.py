@@ -18,7 +18,7 @@ class NewKey(Body, frozen=True):
 
     Attributes:
         name: For people; ``key-`` and the time if not given.
-        role: What it may do.
+        role: Role of the key.
         expires_at: ISO 8601, up to 2100-01-01; from then on it is refused.
         scopes: Where it may be used, such as respond; empty for everywhere. A key that is limited itself makes only
             keys with the same limits, or narrower ones.
@@ -33,7 +33,7 @@ class NewKey(Body, frozen=True):
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A key as it is listed: how it begins, not what it is."""
+    """API key in a list: its prefix, without the rest."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""``/api/v1/audit-logs``: who changed what, and whether the log itself was changed."""
+"""``/api/v1/audit-logs``: changes with their authors, and a check of the log itself."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         valid: Whether every entry continues the one before it.
-        checked: How many entries were looked at.
+        checked: Number of checked entries.
         first_broken: The id of the first that does not; null if all do.
         reason: hash_mismatch: the entry itself was changed; chain_link_mismatch: one before it is missing or was added;
             anchor_missing: entries are cut off at the end, from this one on; anchor_mismatch: the chain was written

@@ -91,7 +91,7 @@ def _keys_in_query(request: ASGIConnection[Any, Any, Any, Any]) -> list[str]:
 
 
 def _is_named_local(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
-    """Whether the client asked for this machine: a page from elsewhere that was resolved to it did not.
+    """Return whether the request names this machine as its host; a page from elsewhere that resolves to it does not.
 
     Nothing may have forwarded the request either.
     """

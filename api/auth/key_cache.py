@@ -41,7 +41,7 @@ class KeyCache:
         """Return the stored key, if it may be used now.
 
         Raises:
-            StorageError: The database has to be asked and does not answer.
+            StorageError: The key is not cached and ClickHouse does not answer.
         """
         if not self._pepper or not has_key_format(key):
             return None

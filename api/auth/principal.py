@@ -44,7 +44,7 @@ def author_of(principal: Principal) -> Author:
 def requires(role: Role) -> Guard:
     """Make a guard that allows a role and those above it, and keys with scopes only on routes of these scopes.
 
-    The scope of a route is what its ``opt`` says under ``scope``.
+    The scope of a route is in its ``opt`` under ``scope``.
     """
 
     # Asynchronous, though it waits for nothing: Litestar runs any other guard in a thread.

@@ -37,7 +37,7 @@ _Window = tuple[RateLimitItemPerMinute, tuple[str, ...]]
 
 
 class RateLimit(ASGIMiddleware):
-    """Answers 429 to a tenant that asks too often, and says in every answer how much is left.
+    """Answers 429 to a tenant over its limit; headers of every answer tell the requests that remain.
 
     With Redis or Valkey all processes count together; when it does not answer, each counts by itself meanwhile.
     """
@@ -67,7 +67,7 @@ class RateLimit(ASGIMiddleware):
         """Count one request.
 
         Raises:
-            ApiError: 429, with ``Retry-After`` and what the limit is.
+            ApiError: 429, with ``Retry-After`` and the limit.
         """
         tenant_id = scope["user"].tenant_id
         tenant = await self._tenants.get(tenant_id)
@@ -114,7 +114,7 @@ class RateLimit(ASGIMiddleware):
 
 
 class OwnWindows(MemoryStorage):
-    """Moving windows of this process, of which each request drops what has left its own.
+    """Moving windows of this process; each request drops expired entries of its own window.
 
     The library's own way is a new thread every 10 ms that copies the windows, under locks that requests wait for.
     """
@@ -148,7 +148,7 @@ def parse_route_limits(text: str) -> Mapping[str, int]:
     """Parse ``METHOD /path=requests a minute; …``.
 
     Raises:
-        SettingsError: Naming what cannot be understood.
+        SettingsError: Naming the faulty part.
     """
     limits: dict[str, int] = {}
     for part in filter(None, (piece.strip() for piece in text.split(";"))):

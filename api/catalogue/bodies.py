@@ -112,7 +112,7 @@ def expected_version(if_match: str | None, fields: Fields) -> int | None:
     """Return the version that a client believes to be the newest; None if it does not say.
 
     Raises:
-        ApiError: 400; what it says is no version, or it says two.
+        ApiError: 400; it is no version, or there are two.
     """
     said = [fields["version"]] if "version" in fields else []
     if if_match is not None and if_match.strip() != "*":

@@ -118,7 +118,7 @@ def make_controller(resource: Resource) -> type[Controller]:
         async def list_versions(
             self, request: _Asking, catalogue: Injected[CatalogueService], entity_id: FromPath[str]
         ) -> Response[Any]:
-            """Nothing is ever overwritten: what a decision was made on can be read later."""
+            """List every version; none is ever overwritten, so the base of a decision can be read later."""
             records = await catalogue.load_versions(request.user.tenant_id, kind, entity_id)
             if not records:
                 raise ApiError(404, f"There never was {one} {entity_id!r}.")

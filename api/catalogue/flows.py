@@ -1,4 +1,4 @@
-"""``/api/v1/decision-flows/publish`` and ``/ensure-base``: what flows have beyond other entities."""
+"""``/api/v1/decision-flows/publish`` and ``/ensure-base``: publication of flows."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FlowController(Controller):
     ) -> Response[Any]:
         """400 names every node that is wrong. Requests run it within 2 seconds.
 
-        `warnings` says what of it silently does nothing, or which placeholders may have no value in it.
+        `warnings` lists nodes without effect, and placeholders that may have no value.
         """
         if bool(data.id) == bool(data.key):
             raise invalid(Fault(field="key", message="name the flow by id or by key"))
@@ -104,9 +104,9 @@ class FlowController(Controller):
 
 
 def publish(store: Store, principal: Principal, wanted: PublishBody) -> tuple[EntityVersion, Sequence[LintWarning]]:
-    """Make the draft what requests run, and say what is worth a second look of it.
+    """Publish the draft, which requests then run, and lint it.
 
-    What is published already is not published again.
+    A draft that is published already is not published again.
 
     Raises:
         ApiError: 400 with every fault of the draft, 404, or 409 if the flow has changed since.

@@ -36,9 +36,9 @@ class LintReport(msgspec.Struct, frozen=True, kw_only=True):
     """Warnings about a catalogue.
 
     Attributes:
-        stamp: Of the version of the catalogue that was looked at.
+        stamp: Version of the catalogue that was checked.
         warnings: Ordered by kind and id.
-        problems: What decisions leave out because it cannot be read or used.
+        problems: Parts that decisions leave out because they cannot be read or used.
     """
 
     stamp: str
@@ -47,7 +47,7 @@ class LintReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LintController(Controller):
-    """Nothing of it keeps a catalogue from being stored and used."""
+    """Warnings about a catalogue, which do not prevent its use."""
 
     path = "/catalog"
     tags = ["Catalogue"]

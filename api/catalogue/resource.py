@@ -36,9 +36,9 @@ class Resource:
         path: Below ``/api/v1``.
         noun: For people.
         writer: The role that may write it.
-        filters: Reads what its lists are filtered by.
+        filters: Reads the filters of lists.
         fields: Of the example.
-        extras: What is answered beyond the entity, where there is such.
+        extras: Members of answers beyond the entity, if there are any.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Entities on the wire: as they are sent, and as they are answered with what belongs to their versions."""
+"""Entities on the wire: bodies, and answers with the members of their versions."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ClvComputation:
 
 
 class ClvService:
-    """Values that were kept are taken as long as they are young enough; of a tenant only one computation runs here."""
+    """Stored values count until they are too old; one computation per tenant runs at a time (single-flight)."""
 
     def __init__(
         self, database: Database, identities: IdentityCache, settings: Settings, clock: Callable[[], int]
@@ -92,7 +92,7 @@ class ClvService:
         return await asyncio.shield(self._compute(tenant_id))
 
     def _compute(self, tenant_id: str) -> asyncio.Task[ClvComputation]:
-        """Begin, or join what runs; it goes on if whoever asked for it gives up."""
+        """Begin a computation, or join the running one; it goes on if its requests are cancelled."""
         if tenant_id not in self._computing:
             task = self._computing[tenant_id] = asyncio.create_task(self._run(tenant_id))
             task.add_done_callback(_retrieve)
@@ -113,6 +113,6 @@ class ClvService:
 
 
 def _retrieve(task: asyncio.Task[ClvComputation]) -> None:
-    """Nobody may be waiting for a computation that failed."""
+    """Retrieve the error of a computation that no request waits for."""
     if not task.cancelled():
         task.exception()

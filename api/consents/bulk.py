@@ -1,4 +1,4 @@
-"""``/api/v1/consents``: what many customers consent to, as other systems have recorded it."""
+"""``/api/v1/consents``: consents of many customers, imported from other systems."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class StatementReader:
     """Checks statements one by one.
 
     Attributes:
-        now_ms: Since when they hold that do not say it, epoch milliseconds.
+        now_ms: Time of statements without one, epoch milliseconds.
         statements: Those that can be used.
-        faults: What is wrong with the others.
+        faults: Faults of the others.
         count: How many there were.
     """
 
@@ -62,7 +62,7 @@ class StatementReader:
         self.take(read_object(item))
 
     def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
-        """Take the members of one, or what is wrong with it.
+        """Add the members of one object, or its fault.
 
         Raises:
             ApiError: 413; there are too many.

@@ -1,4 +1,4 @@
-"""``/api/v1/customers/{customerId}/consents``: what one customer consents to."""
+"""``/api/v1/customers/{customerId}/consents``: consents of one customer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Asking = Request[Principal, Any, Any]
 
 
 class ConsentController(Controller):
-    """Nobody is offered anything without consent to marketing and, on some channels, to the channel's own purpose."""
+    """Consents, which offers need: to marketing and, on some channels, to the channel's own purpose."""
 
     path = "/customers/{customer_id:str}/consents"
     tags = ["Customers"]

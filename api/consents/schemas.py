@@ -80,7 +80,7 @@ class ConsentsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Whether a customer may be contacted, and why.
 
     Attributes:
-        consents: What is recorded.
+        consents: Recorded statements.
         allowed: Whether contact is allowed, by purpose; each channel needs marketing and the purpose of its own.
         based_on: What decides: records; the customer's attributes, because there are no records; or nothing but the
             tenant's setting.

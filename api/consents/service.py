@@ -1,4 +1,4 @@
-"""Reads and records what customers consent to."""
+"""Reads and records consents."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def read_statement(
     """Read a statement; None for a faulty one, whose faults are added to the list.
 
     Args:
-        given: What was sent.
+        given: Body of the statement.
         source: Where it comes from, unless it says that.
-        now_ms: Since when it holds, unless it says that.
+        now_ms: Time of the statement, unless it has one.
         path: Of its fields.
         faults: Are added to.
         index: Of the item, where many were sent.

@@ -50,10 +50,10 @@ class NewContactProfile(Body, frozen=True, kw_only=True):
     """A person.
 
     Attributes:
-        profile: The fields of the person; others than the known ones may be among them.
+        profile: The fields of the person, documented or not.
         active: Whether lists show the profile and the person may be addressed.
-        contact_ids: How the person is known: customer ids of events.
-        project_id: Kept; never shown.
+        contact_ids: Customer ids of the person's events.
+        project_id: Stored, and never shown.
     """
 
     EXAMPLE: ClassVar[Mapping[str, Any]] = {

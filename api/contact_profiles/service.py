@@ -50,7 +50,7 @@ class ContactProfileService:
     Args:
         database: Where they are.
         clock: Epoch milliseconds.
-        retention_days: What nobody reads or changes for so long expires; 0 for never.
+        retention_days: Profiles that are not read or changed for so long expire; 0 for never.
     """
 
     def __init__(self, database: Database, clock: Callable[[], int], retention_days: float) -> None:
@@ -113,7 +113,7 @@ class ContactProfileService:
         """Change a profile.
 
         Raises:
-            ApiError: 400 for faults of what it would hold, 404 if there is none, 409 if others keep changing it.
+            ApiError: 400 for faults of the result, 404 if there is none, 409 if concurrent changes do not end.
         """
 
         def change(found: StoredProfile) -> ContactProfile | None:
@@ -135,7 +135,7 @@ class ContactProfileService:
         return await self._change(tenant_id, profile_id, change)
 
     async def delete(self, tenant_id: str, key_id: str, profile_id: str) -> None:
-        """End a profile and remove what it held.
+        """End a profile and remove its data.
 
         Raises:
             ApiError: 404 if there is none, 409 if others keep changing it.
@@ -151,7 +151,7 @@ class ContactProfileService:
     async def merge(self, tenant_id: str, key_id: str, profile_id: str, source_id: str) -> ContactProfile:
         """Take another profile's contact ids, memories and objections in, and end it.
 
-        What a crash leaves half done is completed by asking again: taking in twice is taking in once.
+        A repetition completes a merge that a crash interrupted: merging twice is merging once.
 
         Raises:
             ApiError: 400 if both are one, or would be too much for one; 404 if one is not there; 409 if others keep
@@ -192,7 +192,7 @@ class ContactProfileService:
         """Remove the profiles of every tenant that expired a while ago; how many.
 
         Raises:
-            StorageError: ClickHouse does not answer, and what was read could not be noted before.
+            StorageError: ClickHouse does not answer, so the latest reads could not be noted before.
         """
         if not self._retention_ms:
             return 0
@@ -208,7 +208,7 @@ class ContactProfileService:
         return count
 
     async def note_reads(self) -> None:
-        """Write what was read since the last time."""
+        """Write the times of reads since the last call."""
         reads, self._reads = self._reads, {}
         try:
             await self._database.call(note_reads, reads)

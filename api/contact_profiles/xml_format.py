@@ -23,7 +23,7 @@ def to_xml(root: str, value: Mapping[str, Any]) -> bytes:
 
     Args:
         root: Its element.
-        value: Dictionaries, lists and what JSON has beside them.
+        value: Dictionaries, lists and the scalars of JSON.
     """
     return "".join(['<?xml version="1.0" encoding="UTF-8"?>\n', *_element(root, "", value)]).encode()
 

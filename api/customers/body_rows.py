@@ -31,7 +31,7 @@ class RowReader:
 
     Attributes:
         rows: Those that name a customer; numbered from 0, as they came.
-        faults: What is wrong with the others.
+        faults: Faults of the others.
         count: How many there were.
     """
 
@@ -48,7 +48,7 @@ class RowReader:
         self.take(read_object(item))
 
     def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
-        """Take the members of one, or what is wrong with it.
+        """Add the members of one object, or its fault.
 
         Raises:
             ApiError: 413; there are too many.
@@ -73,11 +73,11 @@ class ObjectReader(Protocol):
     count: int
 
     def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
-        """Take the members of one, or what is wrong with it."""
+        """Add the members of one object, or its fault."""
 
 
 class JsonReader(ObjectReader, ItemReader, Protocol):
-    """Takes either."""
+    """Takes JSON items, or objects and table rows."""
 
 
 def read_object(item: bytes) -> Mapping[str, Any] | DomainFault:

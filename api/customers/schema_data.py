@@ -77,7 +77,7 @@ class FieldStatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         count: How many have it.
-        min: The least; null if nobody has it.
+        min: The least; null without any.
         avg: Null if it is no number.
         top_values: The ten most frequent ones.
     """

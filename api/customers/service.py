@@ -28,7 +28,7 @@ class CustomerChange(NamedTuple):
     """Change of one customer.
 
     Attributes:
-        replaces: Whether ``given`` is everything there is, or only what changes.
+        replaces: Whether ``given`` replaces all attributes, or changes some.
         expected: The version that the change builds upon; None for any.
     """
 
@@ -127,7 +127,7 @@ def save(store: Store, principal: Principal, form: AttributeSchema, wanted: Cust
         The customer, and whether it is new. Where there is nothing to change it is as it was.
 
     Raises:
-        ApiError: 400 with every fault, 404 where there is nobody to change, 409 if the version is not the newest.
+        ApiError: 400 with every fault, 404 for a change of an unknown customer, 409 if the version is not the newest.
     """
     customer_id = wanted.customer_id
     if fault := find_id_fault(customer_id):

@@ -75,15 +75,15 @@ class FullTrace(Trace, frozen=True, kw_only=True):
     """A decision with its reasons.
 
     Attributes:
-        qualification_results: Candidates that rules removed; likewise contact policies, and all other stages.
+        qualification_results: Candidates that rules removed; the next two are of contact policies and other stages.
         scoring_results: How candidates were scored.
-        trimmed: How many removals and scores were too many to be kept.
-        request: What was asked, by today's names.
+        trimmed: Number of removals and of scores that were left out, because there were too many.
+        request: The request, by today's names.
         catalogue: Stamp of the catalogue.
         watermark: How far the tables were.
-        is_replayable: Whether the facts were kept.
+        is_replayable: Whether the facts were stored.
         trace_id: Of the HTTP request, as in the logs.
-        software: Version by name of what decided: rapport, python, plug-ins; empty where it was not noted yet.
+        software: Versions of rapport, python and plug-ins; empty in decisions of older releases.
     """
 
     qualification_results: Sequence[Removal]
@@ -117,13 +117,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A past decision made again, on what it knew then.
+    """Replay of a decision on its facts.
 
     Attributes:
-        identical: Whether it came to the same.
+        identical: Whether the result is the same.
         differences: Where not.
-        software_differences: What decided then in another version than now, where that was noted.
-        decisions: What it came to now.
+        software_differences: Software whose version differs, where versions were recorded.
+        decisions: Items of the replay.
     """
 
     recommendation_id: str

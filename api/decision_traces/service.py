@@ -56,7 +56,7 @@ class TraceService:
         """Load a past decision.
 
         Raises:
-            ApiError: 404 if there is none (yet), 409 if it is kept in another form: a producer of its own wrote it.
+            ApiError: 404 if there is none (yet), 409 if it has another form: a producer other than the API wrote it.
         """
         stored = await self._database.call(find_decision, tenant_id, recommendation_id)
         if stored is None:
@@ -69,7 +69,7 @@ class TraceService:
     async def list_records(
         self, wanted: DecisionFilter, limit: int, offset: int
     ) -> tuple[Sequence[DecisionRecord], int]:
-        """List decisions, the newest first, and count all of them; those kept in another form are left out."""
+        """List decisions, the newest first, and count all of them; those in another form are left out."""
         stored, total = await asyncio.gather(
             self._database.call(list_decisions, wanted, limit, offset),
             self._database.call(count_matching, wanted),
@@ -98,7 +98,7 @@ class TraceService:
         """Make a past decision again, on the facts and the catalogue of then.
 
         Raises:
-            ApiError: 404 for an unknown decision, 409 for one whose facts were not kept.
+            ApiError: 404 for an unknown decision, 409 for one whose facts were not stored.
         """
         record = await self.load_record(tenant_id, recommendation_id)
         if record.customer is None:
@@ -215,7 +215,7 @@ def _software_differences(record: DecisionRecord, question: DecisionTask) -> lis
 
 
 def _compare(record: DecisionRecord, decision: Decision) -> Iterator[Difference]:
-    """Compare what is written down; a trace that was trimmed only as far as it goes."""
+    """Compare with the recorded decision; a trimmed trace only as far as it goes."""
     recorded, replayed = _as_json(record.decision), _as_json(decision)
     for part in record.trimmed:
         replayed["trace"][part] = replayed["trace"][part][: len(recorded["trace"][part])]

@@ -1,4 +1,4 @@
-"""Eligibility on the wire: what a customer may get now, or might have got at a past decision, and why."""
+"""Eligibility on the wire: offers for a customer, now or at a past decision, with reasons."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Eligibility(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All active offers for a customer.
 
     Attributes:
-        customer: The attributes that are known.
+        customer: Attributes of the customer.
         recommendation_id: The past decision whose facts and catalogue were taken; null: now.
     """
 
@@ -107,8 +107,8 @@ class AtDecision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         rank: Where it was shown; null: it was not.
-        removals: What took it out, creative by creative.
-        score: What it was scored, if it came so far.
+        removals: Removals of it, creative by creative.
+        score: Its score, if it was scored.
     """
 
     shown: bool
@@ -123,7 +123,7 @@ class WhyNot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         summary: The verdict in words.
         objections: All reasons against it.
-        decision: What became of it in the past decision that was asked for.
+        decision: Its part in the requested past decision.
     """
 
     customer_id: str

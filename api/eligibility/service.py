@@ -45,7 +45,7 @@ class EligibilityQuery:
 
     Attributes:
         recommendation_id: A past decision, whose request, facts and catalogue are taken.
-        channel: Of the request that is imagined, as Recommend takes it; likewise the placement and the flow.
+        channel: Channel of the hypothetical request, as Recommend takes it; placement and flow are of it, too.
     """
 
     customer_id: str
@@ -60,7 +60,7 @@ class _DecisionContext:
     """Customer and task at some moment.
 
     Attributes:
-        record: The past decision that was asked for.
+        record: The requested past decision.
     """
 
     question: DecisionTask
@@ -89,7 +89,7 @@ class _FlowExplanation:
 
     Attributes:
         inquiry: What the flow says.
-        problems: What the request names and what does not exist.
+        problems: Names in the request that do not exist.
     """
 
     catalogue: Catalogue

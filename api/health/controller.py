@@ -26,7 +26,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         ready: Reads and writes work.
         clickhouse: ClickHouse answers and has the tables.
         kafka: Kafka takes events.
-        data_lag_ms: How old reads may be; null while it is not known.
+        data_lag_ms: Age of the data that reads may show; null while it is not known.
     """
 
     ready: bool

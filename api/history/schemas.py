@@ -37,8 +37,8 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         id: Sorts by time; the cursor of the next page.
         interaction_type: As ``outcomeTypeKey``.
-        response: What the event carried as metadata.
-        outcome: What it carried as outcomeDetails.
+        response: Metadata of the event.
+        outcome: Member outcomeDetails of the event.
         offer: Null where the catalogue does not know it.
         creative: Null where the catalogue does not know it.
     """

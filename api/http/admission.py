@@ -47,7 +47,7 @@ class Admission:
 
 
 class _Budget:
-    """Bytes that may be held, by all tenants and by each: one gets at most half, so that another finds room."""
+    """Budget of bytes for all tenants; each gets at most half, so that another finds room."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -59,7 +59,7 @@ class _Budget:
         return self._held + size <= self.max_bytes and self._held_by[tenant_id] + size <= self.max_bytes // 2
 
     def change(self, tenant_id: str, size: int) -> None:
-        """Hold so many more bytes, or fewer."""
+        """Add bytes to those in use, or subtract them."""
         self._held += size
         self._held_by[tenant_id] += size
         if not self._held_by[tenant_id]:

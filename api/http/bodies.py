@@ -32,8 +32,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
 
     Attributes:
         ALIASES: Older names of fields, by which they may be sent too.
-        UNKNOWN_FIELDS_GO_TO: The free-form field that keeps fields which are not known; without one they are faults.
-        EXAMPLE: What the OpenAPI document shows.
+        UNKNOWN_FIELDS_GO_TO: The free-form field for unknown fields; without one they are faults.
+        EXAMPLE: Example in the OpenAPI document.
     """
 
     ALIASES: ClassVar[Mapping[str, str]] = {}
@@ -65,7 +65,7 @@ class JsonBody(AbstractDTO[T], Generic[T]):
 
     @classmethod
     def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:  # noqa: ARG003
-        """Likewise."""
+        """Return that no field is nested."""
         return False
 
     @classmethod
@@ -114,7 +114,7 @@ def decode_body(raw: bytes, struct: type[T]) -> T:
 
 
 def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
-    """Decode a body, or say everything that is wrong with it."""
+    """Decode a body, or return all its faults."""
     if fault := _fault_of_text(raw):
         return [fault]
     try:
@@ -144,7 +144,7 @@ def decode_or_faults(raw: bytes, struct: type[T]) -> T | list[Fault]:
 
 
 def _fault_of_text(raw: bytes) -> Fault | None:
-    """Say why a body is not looked at any closer."""
+    """Find a fault for which a body is not decoded at all."""
     found = decode_json(raw)
     if isinstance(found, JsonFault):
         return fault_of_json(found)
@@ -154,7 +154,7 @@ def _fault_of_text(raw: bytes) -> Fault | None:
 
 
 def fault_of_json(fault: JsonFault) -> Fault:
-    """Say of which field of a body, or that of the body itself, a limit of JSON is exceeded."""
+    """Name the field of a body, or the body itself, that exceeds a limit of JSON."""
     return Fault(field=fault.field or "body", message=fault.message)
 
 
@@ -168,7 +168,7 @@ def _by_newest_name(fields: dict[str, msgspec.Raw], aliases: Mapping[str, str]) 
 
 
 def _take_unknown(fields: dict[str, msgspec.Raw], known: Mapping[str, Any], home: str) -> list[Fault]:
-    """Move unknown fields into the field that keeps them, or call them faults."""
+    """Move unknown fields into the free-form field, or return them as faults."""
     unknown = {name: fields.pop(name) for name in list(fields) if name not in known}
     if not unknown:
         return []

@@ -17,7 +17,7 @@ def bulk_operation(row: Schema, name: str, most: int, *, has_table: bool = False
 
     Args:
         row: One of its rows.
-        name: What a row is, for people.
+        name: Name of a row, for people.
         most: How many there may be.
         has_table: Whether they may come as CSV too.
     """

@@ -51,7 +51,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         field: The field, parameter or header, as the client names it.
-        message: What is wrong and what would be right.
+        message: The fault, and the correct form.
         index: Which item of an array body, from 0.
     """
 
@@ -75,11 +75,11 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         type: Identifies the kind of problem; ends in the code.
         title: The status in words.
         status: The HTTP status.
-        detail: What is wrong this time, for a person.
-        instance: The path that was asked for, or how it begins.
+        detail: The error in words, for a person.
+        instance: The requested path, or its beginning.
         code: Stable; programs match on it.
         trace_id: Finds the request in the logs.
-        details: All faults of the request, where they can be told apart.
+        details: All faults of the request, where there are several.
         error: The same in the documented envelope.
     """
 
@@ -99,7 +99,7 @@ class ApiError(Exception):
 
     Args:
         status: HTTP status.
-        detail: What is wrong and what would be right; shown to the client.
+        detail: The error in words, with the correct form; shown to the client.
         code: Stable code; by default the status's own.
         details: All faults, where there are several.
         headers: Sent along.
@@ -163,7 +163,7 @@ def answer_serialization_error(request: Request[Any, Any, Any], error: Serializa
 
 
 def answer_storage_error(request: Request[Any, Any, Any], error: StorageError) -> Response[ErrorBody]:
-    """Answer a database that is away (503) or refuses (500); what it said stays in the logs."""
+    """Answer an error of the database: unavailable (503) or refused (500). Its text is only logged."""
     if isinstance(error, TransientStorageError):
         log.warning("storage is away", error=str(error))
         return _answer(request, unavailable("The database does not answer at the moment; try again shortly."))

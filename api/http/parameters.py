@@ -14,7 +14,7 @@ def text_parameter(name: str, description: str) -> QueryParameter:
 
 
 def read_instant(name: str, given: str | int | None, faults: list[Fault]) -> int | None:
-    """Read an instant between 1970 and 2100 as epoch milliseconds; what cannot be read joins the faults."""
+    """Read an instant between 1970 and 2100 as epoch milliseconds; add a fault for any other text."""
     if given is None:
         return None
     try:

@@ -24,7 +24,7 @@ def now_ms() -> int:
 
 
 def iso(at_ms: int) -> str:
-    """Write epoch milliseconds; what lies outside of the years 1 to 9999 as the nearest time within."""
+    """Write epoch milliseconds as ISO 8601; outside of the years 1 to 9999 the nearest time within."""
     days, at_ms = divmod(min(max(at_ms, _FIRST_MS), _LAST_MS), DAY_MS)
     minutes, at_ms = divmod(at_ms, 60_000)
     # Answers have many times: this takes half as long as datetime.isoformat, and % two thirds of an f-string.

@@ -25,7 +25,7 @@ _Taken = dict[tuple[str, str], _Names]
 class ParameterCheck:
     """Checks query parameters by the OpenAPI document; routes that it does not describe take any.
 
-    To be called before each request, when it is known that the caller may ask at all.
+    The framework calls it before each request, after authentication.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class ParameterCheck:
         self._reading = asyncio.Lock()
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
-        """Look at one request.
+        """Check one request.
 
         Raises:
             ApiError: 400; it names the parameters that the route does not take, and those without a value.

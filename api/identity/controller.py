@@ -56,6 +56,6 @@ class IdentityController(Controller):
         """Act on identities: `resolve` finds the customer of an identifier, `link` assigns identifiers to one.
 
         `merge` has two customers be one person: reads about either are about both, and add up exactly. `unmerge` takes
-        the latest such statement back, and everything is as it was. What is stored of customers is not changed.
+        the latest such statement back, and everything is as it was. Stored data of customers does not change.
         """
         return await identity.act(request.user, data)

@@ -16,7 +16,7 @@ Action = Literal["resolve", "link", "merge", "unmerge"]
 
 
 class GivenIdentifier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An identifier: email, phone, device … and what it is. `customer_id` is an id itself."""
+    """Identifier with its type: email, phone, device … `customer_id` is an id itself."""
 
     type: Name
     value: Name
@@ -54,7 +54,7 @@ class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class IdentifierView(msgspec.Struct, frozen=True, kw_only=True):
-    """A name by which a person is known."""
+    """Identifier of a person."""
 
     type: str
     value: str

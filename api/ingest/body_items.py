@@ -37,9 +37,9 @@ class EventReader:
 
     Attributes:
         tenant: Tenant of the key; events belong to it.
-        now_ms: What their times are compared with, epoch milliseconds.
+        now_ms: Time of the request, with which their times are compared, epoch milliseconds.
         events: Those that can be used.
-        faults: What is wrong with the others.
+        faults: Faults of the others.
         count: How many there were.
     """
 

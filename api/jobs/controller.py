@@ -1,4 +1,4 @@
-"""``/api/v1/jobs``: how it goes with what is done beside the requests."""
+"""``/api/v1/jobs``: state of the background jobs."""
 
 from __future__ import annotations
 

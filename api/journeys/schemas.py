@@ -23,8 +23,8 @@ class EnrollmentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         current_step: Where the customer is; of an enrolment that ended, where that was.
         next_at: When there is something to do; null if it has ended.
         completed_at: When it ended, however it did.
-        entry: The event by which the customer entered, or what was given.
-        results: What decisions chose, by the names under which they are stored.
+        entry: The event by which the customer entered, or the given fields.
+        results: Offers that decisions chose, by the names under which they are stored.
         reason: Why it ended, where that needs one.
     """
 
@@ -81,8 +81,8 @@ class NewEnrollment(Body, frozen=True):
     """Customer to be enrolled.
 
     Attributes:
-        entry: What formulas call ``entry.*``.
-        idempotency_key: Of a journey that allows re-entry: the same key again lets nobody enter again.
+        entry: Fields that formulas name ``entry.*``.
+        idempotency_key: For journeys that allow re-entry: a customer enters once with a key.
     """
 
     EXAMPLE: ClassVar = {"customerId": "cust_42", "entry": {"source": "call center"}}
@@ -105,9 +105,9 @@ class JourneyTrial(Body, frozen=True):
 
     Attributes:
         customer_id: Customer with whose data decisions are made; without one they choose nothing.
-        attributes: On top of what is kept of the customer; likewise the others.
-        entry: What formulas call ``entry.*``.
-        decisions: What decide steps choose, by ``storeResultAs``, instead of being made.
+        attributes: Replace stored attributes of the customer; segments and metrics do so, too.
+        entry: Fields that formulas name ``entry.*``.
+        decisions: Results of decide steps, by ``storeResultAs``, which are then not executed.
     """
 
     EXAMPLE: ClassVar = {"customerId": "cust_42", "attributes": {"tier": "gold"}, "entry": {"value": 120}}
@@ -125,7 +125,7 @@ class TrialStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         after_seconds: Since the entry.
-        effect: What would be done there: the offers chosen, the contact, the attributes; null if nothing would.
+        effect: Effect of the step: the chosen offers, the contact, the attributes; null for none.
     """
 
     step_id: str

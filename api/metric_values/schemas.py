@@ -28,7 +28,7 @@ class MetricValue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class MetricValues(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One metric of some customers, in the order in which they were asked for."""
+    """One metric of some customers, in the order of the request."""
 
     id: str
     key: str

@@ -1,4 +1,4 @@
-"""Outcome types: what outcomes mean for the counts."""
+"""Outcome types."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class NewOutcomeType(Body, frozen=True, kw_only=True):
     """Outcome type to be made.
 
     Attributes:
-        key: What events carry as ``outcome``.
+        key: Value of ``outcome`` in events.
         name: For people; made of the key if not given.
         classification: Whether the customer liked it.
         category: Whether it is something the customer saw, or an answer.

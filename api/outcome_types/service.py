@@ -34,7 +34,7 @@ class OutcomeTypeService:
         """Write the version that follows another, if there is one.
 
         Raises:
-            ApiError: 409; somebody else has changed it at the same time.
+            ApiError: 409; it was changed at the same time.
         """
         tenant_id = principal.tenant_id
         (stored,) = await self._database.call(

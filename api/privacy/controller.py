@@ -93,7 +93,7 @@ class ErasureController(Controller):
     ) -> ErasureView:
         """Erase a customer from every table, cache and replay, with all customers merged with it. Takes some seconds.
 
-        Asking again does no harm. What Kafka receives of the customer afterwards counts as somebody new.
+        A repetition does no harm. Events of the customer that Kafka receives afterwards count as those of a new one.
         """
         customers = (data.customer_id,)
         receipt = await erasure.erase(request.user.tenant_id, customers, request.user.key_id or "trusted")

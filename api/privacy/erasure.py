@@ -57,11 +57,11 @@ class ErasureService:
         Args:
             tenant_id: Tenant of the customers.
             customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
-            requested_by: The key, or the request, that asked for it.
+            requested_by: The key, or the request, that it is done for.
             keep_request: The request about the person's data that is being answered; others go.
 
         Raises:
-            StorageError: The database does not answer; what is not deleted is by asking again, or by the daily sweep.
+            StorageError: The database does not answer; a repetition, or the daily sweep, deletes the rest.
         """
         person = await self._database.call(find_all_ids, tenant_id, customer_ids)
         erased = ErasureScope(tenant_id, person, self._clock(), keep_request=keep_request)

@@ -42,7 +42,7 @@ class ErasureFollower:
         """Remove customers erased since the last look. Before the first look the caches hold nothing of them.
 
         Raises:
-            StorageError: ClickHouse does not answer; what this process remembers stays.
+            StorageError: ClickHouse does not answer; the caches stay as they are.
         """
         found = await self._database.call(read_tombstones, self._newest_ms or 0)
         new = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def stream_export(database: Database, request: DsarRequest) -> AsyncIterator[bytes]:
-    """Write what :class:`api.privacy.schemas.DsarDetail` says of a completed export, page after page.
+    """Write a completed export as :class:`api.privacy.schemas.DsarDetail`, page after page.
 
     Raises:
         StorageError: The database does not answer any more: the body is cut off, and no JSON.

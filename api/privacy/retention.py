@@ -34,7 +34,7 @@ class RetentionBody(Body, frozen=True, kw_only=True):
     """New retention of one class of data.
 
     Attributes:
-        retention_days: Null keeps it as long as nobody is erased.
+        retention_days: Null keeps it until its customer is erased.
         legal_hold: While true nothing of it is deleted for its age.
     """
 
@@ -50,8 +50,8 @@ class RetentionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         id: The class again.
-        retention_days: Null: it is kept.
-        updated_at: Null: nobody has said anything about it.
+        retention_days: Null: it is kept without limit.
+        updated_at: Null: it was never configured.
     """
 
     id: str

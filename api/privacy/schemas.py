@@ -39,12 +39,12 @@ class ErasureView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         success: Whether nothing is left; if not, ask again.
-        customer_id: As it was asked for; it is kept nowhere.
+        customer_id: As in the request; it is stored nowhere.
         receipt_id: Names the receipt, which can be read later.
-        deleted_counts: Rows by what they are: the documented names, and each other table by its own.
-        verified: Whether every table was looked through afterwards and nothing was found.
+        deleted_counts: Rows by documented name, and of each other table by its own.
+        verified: Whether every table was searched afterwards and nothing was found.
         nothing_found: Whether no table held anything of the customer, so that nothing was deleted.
-        erased_at: What Kafka received up to then does not count any more, in any replay.
+        erased_at: Events that Kafka received up to then do not count any more, in any replay.
     """
 
     success: bool
@@ -63,7 +63,7 @@ class ReceiptView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         customer_hashes: SHA-256, hexadecimal, over tenant, a zero byte and customer id, of each who was erased.
-        requested_by: The key, or the request, that asked for it.
+        requested_by: The key, or the request, that it was done for.
     """
 
     receipt_id: str
@@ -122,7 +122,7 @@ class DsarView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DsarDetail(DsarView, frozen=True, kw_only=True):
-    """A request with what it came to.
+    """Request with its result.
 
     Attributes:
         result: Of an export, rows by table; of a deletion, its receipt; of one that failed, why. Null until then.

@@ -47,7 +47,7 @@ def answer(
         timing: Where the time went.
         interaction_ids: Of the items' rows; none in a dry run.
         is_debugging: Whether to explain.
-        warnings: What to say before what the decision itself warns of.
+        warnings: Come before the warnings of the decision itself.
     """
     decision = record.decision
     losses = group_removals(decision)

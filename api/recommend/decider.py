@@ -35,8 +35,8 @@ class DecisionResult:
     """Decision with its record.
 
     Attributes:
-        finished: Reservations that need not be kept any more.
-        facts_ms: How long reading the facts took, milliseconds; likewise deciding.
+        finished: Reservations that are not needed any more.
+        facts_ms: Duration of loading the facts, milliseconds; ``decide_ms`` of deciding.
     """
 
     record: DecisionRecord

@@ -51,7 +51,7 @@ class CustomerFactsQuery:
     """Query for the facts of one decision.
 
     Attributes:
-        facts: Without the customer's time zone, which may have to be looked up first.
+        facts: Without the customer's time zone, which may be in the snapshot.
         tenant: Tenant of the customer.
         given: The attributes of the request.
         sources: Which of them count.
@@ -73,7 +73,7 @@ class CustomerFactsResult:
     """Result of a query for facts.
 
     Attributes:
-        kept: What is kept of the customer: of all ids together.
+        kept: Snapshot of the customer, of all ids together.
     """
 
     facts: FactsResult
@@ -131,7 +131,7 @@ class FactsLoader:
 
         Args:
             tenant: Tenant of the customer.
-            catalogue: What it needs is read.
+            catalogue: Its rules and formulas determine the facts.
             request: Names the customer.
             now_ms: When the decision is made.
             holds: Reservations of the customer, read before.

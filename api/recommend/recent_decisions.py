@@ -34,7 +34,7 @@ class RecentDecisions:
         self._known: OrderedDict[tuple[str, str], Sequence[DecisionItem]] = OrderedDict()
 
     def add(self, tenant_id: str, recommendation_id: str, items: Sequence[DecisionItem]) -> None:
-        """Remember a recommendation that Kafka has."""
+        """Add a recommendation that Kafka has."""
         self._known[tenant_id, recommendation_id] = tuple(items)
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
@@ -44,7 +44,7 @@ class RecentDecisions:
         return {(tenant_id, item.customer_id) for (tenant_id, _), items in self._known.items() for item in items}
 
     def forget(self, customers: Collection[tuple[str, str]]) -> None:
-        """Forget the recommendations of some customers."""
+        """Remove the recommendations of some customers."""
         for key in [
             key for key, items in self._known.items() if any((key[0], i.customer_id) in customers for i in items)
         ]:
@@ -56,7 +56,7 @@ class RecentDecisions:
         A recommendation made within the last minute by another process is waited for, up to some 1.5 s.
 
         Raises:
-            StorageError: The tables have to be asked and ClickHouse does not answer.
+            StorageError: The recommendation is not cached and ClickHouse does not answer.
         """
         items = self._known.get((tenant_id, recommendation_id))
         if items is None:

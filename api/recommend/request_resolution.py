@@ -36,7 +36,7 @@ class ResolvedRequest:
 
     Attributes:
         context: As JSON, for the rows in the history.
-        problems: What it names and what does not exist, or not together: there is nothing to show then.
+        problems: Names that do not exist, or not together; the decision then has no items.
     """
 
     request: Request

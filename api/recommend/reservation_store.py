@@ -27,7 +27,7 @@ class ReservationSession(Protocol):
     """A customer whom one decision has locked.
 
     Attributes:
-        holds: What is reserved.
+        holds: Reservations of the customer.
     """
 
     holds: Collection[Reservation]

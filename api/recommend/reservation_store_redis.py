@@ -62,7 +62,7 @@ class RedisReservationStore:
 
     Args:
         shared: Of the processes.
-        held_for_ms: How long a hold lives at most before it lapses, in milliseconds.
+        held_for_ms: A reservation lapses after so long, in milliseconds.
     """
 
     def __init__(self, shared: SharedState, held_for_ms: int) -> None:
@@ -130,7 +130,7 @@ class RedisReservationStore:
         return {**self._own.list_reservations(key), **{hold.recommendation_id: hold for hold in shared}}.values()
 
     async def _take(self, key: CustomerKey, token: str) -> Collection[bytes] | None:
-        """Lock a customer; the holds, or None while Redis is away.
+        """Lock a customer and return the reservations, or None while Redis is away.
 
         Raises:
             TimeoutError: Other processes keep it.

@@ -51,11 +51,11 @@ class RecommendBody(Body, frozen=True):
         placements: Several placements at once; each is decided for itself.
         deduplicate: Whether an offer may be in one of the placements only. Without it that is so where the flow's
             group node says ``optimal``, and not elsewhere.
-        attributes: What formulas and rules call ``attributes.*``; ``customer.*`` where a schema's ``source`` says so.
+        attributes: ``attributes.*`` of formulas and rules; ``customer.*`` where a schema's ``source`` says so.
             ``propensityScores`` among them are scores by offer id of models of your own; ``timeZone`` is the
             customer's time zone.
         segments: Groups of your own that the customer is in; those of the catalogue are worked out.
-        context: Kept with the interactions, up to 8 KiB.
+        context: Stored with the interactions, up to 8 KiB.
         levers: Factors by offer or category id, for this request.
         session_id: Session of an anonymous customer.
         debug: Whether the answer explains itself.
@@ -162,10 +162,10 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         catalogue: Stamp of the catalogue it was made by.
-        data_lag_ms: How old the facts may have been; null where that is not known.
+        data_lag_ms: Age of the facts at most; null where it is not known.
         funnel: How many candidates were left after each gate; with ``debug``.
-        warnings: What of the request, or of the catalogue, had no effect; which offers a fault of the catalogue took.
-        not_shown: Offers that were not shown, by what took them: up to 20 groups, the largest first.
+        warnings: Parts of the request or the catalogue without effect; offers removed by faults of the catalogue.
+        not_shown: Removed offers, by rule, policy or stage: up to 20 groups, the largest first.
         empty_reason: Why nothing is shown; null if something is. Of several stages, the one that took the last offer.
     """
 
@@ -209,7 +209,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         decisions: The best first.
         experiments: In which arms of experiments the customer is.
         degraded_scoring: Whether a model was left out because it failed.
-        control_group: Whether the customer is held out and got the fallback.
+        control_group: Whether the customer is in a holdout and got the fallback.
         placement_results: How many offers each placement got.
         channel_coupling: Placements emptied because another one of their channel stayed empty.
     """

@@ -1,4 +1,4 @@
-"""Recommends: decides, reserves what it shows, and tells Kafka before it tells the caller."""
+"""Recommends: decides, reserves exposures, and writes the decision to Kafka before it answers."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ class ResponseBody(Body, frozen=True, kw_only=True):
         recommendation_id: From Recommend.
         rank: Which of its decisions, from 1.
         interaction_id: From Recommend too: one of its decisions.
-        direction: By default outbound for what is shown, inbound for what is answered.
+        direction: By default outbound for impressions, inbound for responses.
         timestamp: ISO 8601; by default now.
         conversion_value: In the tenant's currency, exact to six decimals; negative for outcome types that allow it.
-        metadata: Free-form; fields that are not known are kept here.
+        metadata: Free-form; unknown fields go here.
     """
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
@@ -69,7 +69,7 @@ class ResponseBody(Body, frozen=True, kw_only=True):
 
 
 class ResponseWarning(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something about a response that may be a mistake; it was recorded all the same."""
+    """Warning about a response that was recorded."""
 
     code: str
     message: str

@@ -68,7 +68,7 @@ class RespondService:
 
         Args:
             tenant_id: Tenant of the customer.
-            answer: What the customer did.
+            answer: Body of the response.
             key: The idempotency key.
 
         Raises:

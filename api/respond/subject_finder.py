@@ -30,7 +30,7 @@ class Subject:
     """Subject of a response; None where it is not known.
 
     Attributes:
-        cautions: What may be a mistake.
+        cautions: Warnings.
     """
 
     offer_id: str | None = None
@@ -59,7 +59,7 @@ def find_faults(answer: ResponseBody) -> list[Fault]:
 
 
 class SubjectFinder:
-    """Finds out what responses are about.
+    """Finds the subjects of responses.
 
     Args:
         recent: Recommendations of a moment ago.
@@ -73,12 +73,12 @@ class SubjectFinder:
     async def find(self, tenant_id: str, answer: ResponseBody, *, is_strict: bool) -> Subject:
         """Find the subject of a response.
 
-        What cannot be looked up is taken as the response gives it: a lost response is worse than an incomplete one.
+        While storage is away the fields of the response count: a lost response is worse than an incomplete one.
 
         Args:
             tenant_id: Tenant of the catalogue and the recommendations.
             answer: Without the faults that :func:`find_faults` knows.
-            is_strict: Whether what the catalogue does not know is refused.
+            is_strict: Whether unknown entities are refused.
 
         Raises:
             ApiError: 404 for something unknown if that is refused, 400 where the channel is missing.

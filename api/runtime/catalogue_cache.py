@@ -41,7 +41,7 @@ class _CachedCatalogue:
 class CompiledCatalogues:
     """Cache of compiled catalogues, at most 1.5 s old (stale-while-revalidate).
 
-    While ClickHouse is away, what was known last holds.
+    While ClickHouse is away, the last known ones count.
     """
 
     def __init__(self, database: Database) -> None:

@@ -54,10 +54,10 @@ class EventProducer:
         return self._producer is not None
 
     async def run(self) -> None:
-        """Connect, and disconnect when cancelled: what was accepted until then is sent first.
+        """Connect, and disconnect when cancelled, after sending the accepted messages.
 
         Raises:
-            KafkaError: Kafka does not answer; OSError likewise.
+            KafkaError: Kafka does not answer; so does OSError mean.
         """
         self._producer = await self._connect()
         try:

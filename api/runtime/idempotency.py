@@ -1,9 +1,9 @@
-"""Sees to it that an event sent again is answered with what came of it the first time.
+"""Idempotency store: an event that is sent again gets the result of the first time.
 
-The stream counts a key once whatever happens here; this is about the answer. Who is asked, in this order:
+The stream counts a key once in any case; this module finds the answer, in this order:
 
-1. This process: what it has written in the last hour, and what it is writing now.
-2. Redis, where processes share one: the same of all of them.
+1. This process: events that it has written in the last hour, or is writing now.
+2. Redis, where processes share one: the events of all of them.
 3. The tables: everything that has been applied within the horizon of duplicates.
 
 So without Redis, two processes that get the same key within the moment the stream needs may both answer 201. What does
@@ -89,7 +89,7 @@ class IdempotencyStore:
             The event in the log, and whether it was there before.
 
         Raises:
-            ApiError: 409 if the key was used for another event; whatever ``write`` raises.
+            ApiError: 409 if the key was used for another event. Errors of ``write`` pass through.
         """
         while (known := self._known(key)) is not None:
             try:
@@ -117,7 +117,7 @@ class IdempotencyStore:
         return {(key.tenant_id, key.customer_id) for key in self._own}
 
     def forget(self, customers: Collection[tuple[str, str]]) -> None:
-        """Forget the events of some customers, but for those that are being written. In Redis only hashes are kept."""
+        """Remove the events of some customers, except those being written. Redis holds hashes only."""
         for key, (_, event) in list(self._own.items()):
             if (key.tenant_id, key.customer_id) in customers and event.done():
                 del self._own[key]

@@ -30,10 +30,10 @@ class Loader(Generic[K, V]):
     waited for are the queries that run.
 
     Args:
-        fetch: Answers keys, each in its place. What it raises, everybody who waits gets.
+        fetch: Loads the values of keys, in their order. Its errors go to all waiting requests.
         max_batch: Keys of one query; 1 switches the collecting off.
         tenant_of: Returns the tenant of a key.
-        concurrent: Queries that run at the same time; what arrives meanwhile goes into the next.
+        concurrent: Queries that run at the same time; keys that arrive meanwhile go into the next.
         sizes: Observes how many keys a query had.
     """
 

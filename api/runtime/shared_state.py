@@ -30,7 +30,7 @@ class UnavailableError(RedisError):
 class SharedState:
     """Redis behind one circuit breaker: when one call fails, none waits for it for a second.
 
-    Then one request asks it again; the others go on without it until it has answered that one.
+    After it one request probes Redis; the others go on without it until that request succeeds.
 
     Args:
         redis: Connects when first used.

@@ -35,7 +35,7 @@ class TenantCache:
 
         Raises:
             ApiError: 403; it is not, or no longer, active.
-            StorageError: Nothing was ever known and ClickHouse does not answer.
+            StorageError: Tenants were never loaded and ClickHouse does not answer.
         """
         if time.monotonic() - self._loaded_at > REFRESH_S:
             await self.refresh()

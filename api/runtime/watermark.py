@@ -40,7 +40,7 @@ REOPEN_AFTER_S: Final = 60.0
 class Watermark:
     """Latest moment of which the tables hold the whole log.
 
-    Neither Kafka nor ClickHouse answering makes data look fresh: the moment then stays, and the lag grows.
+    While Kafka or ClickHouse does not answer, the moment stays, and the lag grows.
     """
 
     def __init__(self, database: Database, kafka: KafkaSettings, metrics: ApiMetrics) -> None:
@@ -109,7 +109,7 @@ class Watermark:
         """Read the ends of the log for a minute, or until the topic has changed.
 
         Raises:
-            KafkaError: Kafka does not answer; OSError likewise.
+            KafkaError: Kafka does not answer; so does OSError mean.
             StorageError: ClickHouse does not.
         """
         await self._learn_sources()

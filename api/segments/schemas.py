@@ -56,7 +56,7 @@ class OverlapBody(Body, frozen=True):
     """Which segments to compare.
 
     Attributes:
-        sample_size: Customers that are looked at.
+        sample_size: Number of sampled customers.
     """
 
     EXAMPLE: ClassVar = {"segmentIds": ["seg_001", "seg_002"], "sampleSize": 5000}

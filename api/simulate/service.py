@@ -49,7 +49,7 @@ class SimulateBody(RecommendBody, frozen=True):
     Attributes:
         customer_ids: For these customers; left out, for a sample of all.
         sample_size: For so many of the customers who were ever contacted.
-        draft: Whether the flow's draft is run instead of what is published.
+        draft: Whether the flow's draft is run instead of its published nodes.
     """
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
@@ -202,7 +202,7 @@ def _about(customer_id: str, asked: ResolvedRequest, tenant: Tenant, catalogue: 
 
 @dataclass(slots=True)
 class _Tally:
-    """Adds decisions up as they are made; none is kept."""
+    """Running totals over decisions."""
 
     runs: int = 0
     reached: int = 0

@@ -119,7 +119,7 @@ class SummaryController(Controller):
     ) -> SummaryList:
         """Read summaries by period type, then the latest period first. `from` and `to` do not concern alltime rows.
 
-        Of merged customers the numbers are added up, whichever of their ids is asked for.
+        Of merged customers the numbers are added up, under whichever of their ids.
         """
         if not customer_id:
             raise ApiError(

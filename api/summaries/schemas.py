@@ -14,7 +14,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         scope: offer: of one offer, creative and channel; channel: of all offers of a channel together.
         offer_id: Null where the events name none, and in scope channel.
-        total_value: Sum of conversionValue over positive outcomes, less what was taken back.
+        total_value: Sum of conversionValue over positive outcomes, less refunds.
         direction: Of the latest contact.
     """
 
@@ -42,7 +42,7 @@ class SummaryList(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         total: How many rows this answer has.
         next_cursor: To be sent as ``cursor``; null when nothing follows.
-        total_count: How many rows there are in all, if it was asked for.
+        total_count: Number of rows of all pages, if it was requested.
     """
 
     data: Sequence[Summary]

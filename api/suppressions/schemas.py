@@ -25,7 +25,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
         rule_id: The suppression rule it follows from; traces of decisions name it.
         reason: For people.
         trigger_count: How many outcomes have prolonged it, the first included.
-        expires_at: From then on it does not hold.
+        expires_at: It ends then.
         ended_by: The outcome, the consent or the operator that ended it; null if time does.
         created_at: When the first of these outcomes happened.
     """
@@ -55,7 +55,7 @@ class LiftBody(Body, frozen=True, kw_only=True):
 
 
 class Suppressions(msgspec.Struct, frozen=True, kw_only=True):
-    """Those that hold first, then those that have ended."""
+    """Suppressions: those in force first, then ended ones."""
 
     data: Sequence[SuppressionView]
 

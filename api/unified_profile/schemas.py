@@ -28,7 +28,7 @@ class ProfileSection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """One section.
 
     Attributes:
-        data: Its items; what they look like depends on the section.
+        data: Its items, in the form of the section.
         error: Only where it could not be loaded.
     """
 
@@ -50,8 +50,8 @@ class Demographics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Attributes of a customer.
 
     Attributes:
-        attributes: By name; empty if none are kept.
-        updated_at: When they were last changed; null if none are kept.
+        attributes: By name; empty if none are stored.
+        updated_at: When they were last changed; null if none are stored.
         contact_profiles: Fields of the contact profiles that speak for the customer, the newest first, with their ids.
     """
 
@@ -104,8 +104,8 @@ class StructuredProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
     Attributes:
         metrics: Values of the tenant's behavioral metrics by key; null for the average or extreme of nothing.
-        suppressions: Those that hold first, then those that have ended.
-        extensions: What packages add, by section.
+        suppressions: Those in force first, then ended ones.
+        extensions: Sections of packages, by name.
     """
 
     customer_id: str

@@ -22,7 +22,7 @@ class ProfileQuery:
     """Customer and time of a profile.
 
     Attributes:
-        customer_id: As it was asked for.
+        customer_id: As in the request.
         customer_ids: All ids of the same person, that one included.
         now_ms: When the profile is made, epoch milliseconds.
     """
