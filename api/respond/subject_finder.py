@@ -30,7 +30,7 @@ class Subject:
     """Subject of a response; None where it is not known.
 
     Attributes:
-        cautions: Warnings.
+        cautions: Warnings for the caller.
     """
 
     offer_id: str | None = None

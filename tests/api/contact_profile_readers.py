@@ -1,4 +1,4 @@
-"""What a client does who reads contact profiles as XML or CSV, by the documented rules."""
+"""Clients that read contact profiles as XML or CSV, by the documented rules."""
 
 from __future__ import annotations
 

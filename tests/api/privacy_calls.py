@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.fixtures.api import Caller
 
 
-def request_of(caller: Caller, **body: str) -> dict[str, Any]:
+def read_request(caller: Caller, **body: str) -> dict[str, Any]:
     """Hand a request in, and what it came to."""
     answer = caller.post("/dsar", body)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")

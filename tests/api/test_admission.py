@@ -1,4 +1,4 @@
-"""Connections that stay silent, bodies that never come and bodies that are large keep nobody else out."""
+"""Silent connections, bodies that never arrive and large bodies do not block other clients."""
 
 from __future__ import annotations
 

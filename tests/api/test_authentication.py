@@ -1,4 +1,4 @@
-"""Who is let in: by which headers a key may come, what X-Tenant-Id may say, and the development switch."""
+"""Authentication: the headers of keys, X-Tenant-Id, and the development switch."""
 
 from __future__ import annotations
 

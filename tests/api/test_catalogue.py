@@ -58,7 +58,7 @@ def keeps(entity: Any, given: Any) -> bool:
     return entity == given
 
 
-def faults_of(answer: Any, status: int = 400) -> list[str]:
+def read_faults(answer: Any, status: int = 400) -> list[str]:
     assert answer.status_code == status, answer.text
     return [fault["field"] for fault in answer.json()["details"]]
 
@@ -106,26 +106,26 @@ def test_viewers_read_and_policies_and_rules_are_for_admins(caller: Caller, kind
 
 
 def test_every_fault_of_an_entity_is_named(caller: Caller):
-    assert faults_of(caller.post("/offers", {"priority": 101, "nme": "x", "schedule": 3})) == [
+    assert read_faults(caller.post("/offers", {"priority": 101, "nme": "x", "schedule": 3})) == [
         "name",
         "nme",
         "priority",
         "schedule",
     ]
-    assert faults_of(
+    assert read_faults(
         caller.post("/creatives", {"name": "x", "offerId": "none", "channelId": "none", "placementId": "none"})
     ) == ["offerId", "channelId", "placementId"]
-    assert faults_of(caller.post("/contact-policies", {"name": "x", "ruleType": "cooldown", "scope": "offer"})) == [
+    assert read_faults(caller.post("/contact-policies", {"name": "x", "ruleType": "cooldown", "scope": "offer"})) == [
         "scopeId",
         "config.cooldownHours",
     ]
-    assert faults_of(caller.post("/offers", [1])) == ["body"]
+    assert read_faults(caller.post("/offers", [1])) == ["body"]
 
 
 def test_keys_and_names_that_tell_apart_are_unique(caller: Caller):
     made(caller, "ranking_profile")
     twin = {**RESOURCES_BY_KIND["ranking_profile"].fields, "id": "rp_other"}
-    assert faults_of(caller.post("/ranking-profiles", twin)) == ["key", "name"]
+    assert read_faults(caller.post("/ranking-profiles", twin)) == ["key", "name"]
     assert caller.post("/ranking-profiles", {**twin, "id": "rp_margin"}).status_code == 409
     del twin["key"]
     assert made(caller, "ranking_profile", {**twin, "name": "Margin, first!"})["key"] == "margin-first-2"
@@ -140,12 +140,12 @@ def test_a_change_of_an_older_version_is_refused_with_the_newest(caller: Caller)
         {"json": {"description": "b"}, "headers": {"If-Match": '"1"'}},
     ):
         answer = caller.ask("PATCH", "/channels/ch_email", **change)
-        assert faults_of(answer, 409) == ["version"]
+        assert read_faults(answer, 409) == ["version"]
         assert (answer.json()["code"], answer.headers["etag"]) == ("CONFLICT", '"2"')
     assert caller.ask("DELETE", "/channels/ch_email", headers={"If-Match": '"1"'}).status_code == 409
     assert caller.ask("DELETE", "/channels/ch_email", headers={"If-Match": 'W/"2"'}).status_code == 204
-    assert faults_of(caller.ask("PATCH", "/channels/x", json={}, headers={"If-Match": "new"})) == ["If-Match"]
-    assert faults_of(caller.ask("PATCH", "/channels/x", json={"version": "1"})) == ["version"]
+    assert read_faults(caller.ask("PATCH", "/channels/x", json={}, headers={"If-Match": "new"})) == ["If-Match"]
+    assert read_faults(caller.ask("PATCH", "/channels/x", json={"version": "1"})) == ["version"]
 
 
 def test_of_two_changes_of_one_version_at_once_exactly_one_is_refused(caller: Caller):
@@ -172,8 +172,8 @@ def test_a_merge_patch_reaches_into_objects_and_null_takes_back_to_the_default(c
     assert changed["frequencyCaps"] == {"daily": None, "weekly": 3, "monthly": 9}
     assert changed["priority"] == 50
     assert changed["customFields"] == {"apr": 12.9, "fee": 3}
-    assert faults_of(caller.ask("PATCH", "/offers/off_abc123", json={"name": None, "id": "other"})) == ["id"]
-    assert faults_of(caller.ask("PATCH", "/offers/off_abc123", json={"name": None, "tags": "x"})) == ["name", "tags"]
+    assert read_faults(caller.ask("PATCH", "/offers/off_abc123", json={"name": None, "id": "other"})) == ["id"]
+    assert read_faults(caller.ask("PATCH", "/offers/off_abc123", json={"name": None, "tags": "x"})) == ["name", "tags"]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_pages_hold_every_entity_once_in_the_documented_order(caller: Caller):
         if cursor is None:
             break
     assert seen == ["cp3", "cp1", "cp4", "cp2", "cp0"]
-    assert faults_of(caller.get("/contact-policies", params={"cursor": "x"})) == ["cursor"]
-    assert faults_of(caller.get("/contact-policies", params={"status": "x"})) == ["status"]
+    assert read_faults(caller.get("/contact-policies", params={"cursor": "x"})) == ["cursor"]
+    assert read_faults(caller.get("/contact-policies", params={"status": "x"})) == ["status"]
 
 
 @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ def test_an_offer_becomes_mandatory_by_an_admin_for_a_reason_and_for_a_time(call
     mandate = {"mandatory": True, "mandatoryReason": "law", "mandatoryExpiresAt": "2099-01-01T00:00:00Z"}
     path = "/offers/off_abc123"
     assert caller.ask("PATCH", path, json=mandate, role=Role.EDITOR).status_code == 403
-    assert faults_of(caller.ask("PATCH", path, json={"mandatory": True})) == ["mandatoryReason", "mandatoryExpiresAt"]
+    assert read_faults(caller.ask("PATCH", path, json={"mandatory": True})) == ["mandatoryReason", "mandatoryExpiresAt"]
     late = {**mandate, "mandatoryExpiresAt": "2020-01-01T00:00:00Z"}
-    assert faults_of(caller.ask("PATCH", path, json=late)) == ["mandatoryExpiresAt"]
+    assert read_faults(caller.ask("PATCH", path, json=late)) == ["mandatoryExpiresAt"]
     assert caller.ask("PATCH", path, json=mandate).status_code == 200
     assert caller.ask("PATCH", path, json={"priority": 1}, role=Role.EDITOR).status_code == 200
 

@@ -10,7 +10,7 @@ import pytest
 from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import DAY_MS
-from tests.api.shop import api_with_clock
+from tests.api.decision_catalogue import api_with_clock
 
 if TYPE_CHECKING:
     from tests.faults.world import World
@@ -24,7 +24,7 @@ def bought(customer: str, days_ago: float, value: float) -> dict[str, Any]:
     return {"customerId": customer, "outcome": "convert", "conversionValue": value, "timestamp": at}
 
 
-def test_a_value_says_what_it_is_worked_out_of(api_world: World, new_caller: CallerFactory):
+def test_a_value_says_what_it_is_computed_from(api_world: World, new_caller: CallerFactory):
     caller = new_caller()
     caller.record(bought("ann", 5, 60), bought("ann", 9, 300), bought("bob", 40, 10), bought("cat", 2, 1))
     with api_with_clock(api_world) as (client, clock):

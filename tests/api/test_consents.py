@@ -7,7 +7,7 @@ import pytest
 
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Channel
-from tests.api.shop import offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     import httpx

@@ -1,4 +1,4 @@
-"""Contact profiles: the documented bodies and answers, who may do what, and what becomes of a profile."""
+"""Contact profiles: the documented bodies and answers, permissions, and the life of a profile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.periods import DAY_MS
 from rapport.storage.contact_profiles import read_profiles
 from tests.api.contact_profile_calls import MOUNTS, ROUTE, SEED, ask, made
-from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.api import api_settings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rapport.domain.api_keys import Role
-from tests.api.shop import api_with_clock, cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import api_with_clock, cap, offer, offers_of, recommend, stock
 from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def patch(caller: Caller, customer_id: str = "ann", **attributes: Any) -> httpx.
     return caller.ask("PATCH", f"/customers/{customer_id}", json={"attributes": attributes})
 
 
-def attributes_of(caller: Caller, customer_id: str = "ann") -> dict[str, Any]:
+def read_attributes(caller: Caller, customer_id: str = "ann") -> dict[str, Any]:
     found: dict[str, Any] = caller.read(f"/customers/{customer_id}")["attributes"]
     return found
 
@@ -100,7 +100,7 @@ def test_who_names_the_version_does_not_cover_what_came_meanwhile(caller: Caller
     assert caller.ask("PUT", "/customers/bob", json={"version": 1}).status_code == 409
     assert caller.ask("PUT", "/customers/bob", json={"version": 0}).status_code == 201
     assert caller.ask("PUT", "/customers/bob", json={"version": 0, "n": 1}).status_code == 409
-    assert attributes_of(caller) == {"n": 2}
+    assert read_attributes(caller) == {"n": 2}
 
 
 def test_changes_at_the_same_time_without_a_version_all_count(caller: Caller):
@@ -108,7 +108,7 @@ def test_changes_at_the_same_time_without_a_version_all_count(caller: Caller):
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda n: patch(caller, **{f"a{n}": n}).status_code, range(8)))
     assert set(answers) == {200}
-    assert attributes_of(caller) == {f"a{n}": n for n in range(8)}
+    assert read_attributes(caller) == {f"a{n}": n for n in range(8)}
 
 
 def test_values_are_kept_in_the_form_of_their_types_with_defaults(schemed: Caller):
@@ -130,7 +130,7 @@ def test_all_faults_of_a_customer_are_named_at_once(schemed: Caller):
     assert faults_of(put(schemed, tier="platinum-plus")) == {(None, "tier")}
     put(schemed, tier="gold", age=1)
     assert faults_of(patch(schemed, tier=None, age=True)) == {(None, "tier"), (None, "age")}
-    assert attributes_of(schemed)["tier"] == "gold"
+    assert read_attributes(schemed)["tier"] == "gold"
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_many_are_stored_whether_as_lines_as_an_array_or_as_a_table(schemed: Cal
     assert upload(schemed, json.dumps(array), "application/json").json()["changed"] == 1
     table = "customer_id,tier,age,vip\nb,,44,no\nd,pink,,1\n"
     assert upload(schemed, table, "text/csv; charset=utf-8").status_code == 200
-    assert attributes_of(schemed, "a") == {"tier": "gold", "age": 2, "vip": False}
-    assert attributes_of(schemed, "b") == {"tier": "blue", "age": 44, "vip": False}
-    assert attributes_of(schemed, "d") == {"tier": "pink", "vip": True}
+    assert read_attributes(schemed, "a") == {"tier": "gold", "age": 2, "vip": False}
+    assert read_attributes(schemed, "b") == {"tier": "blue", "age": 44, "vip": False}
+    assert read_attributes(schemed, "d") == {"tier": "pink", "vip": True}
     again = upload(schemed, table, "text/csv").json()
     assert (again["created"], again["changed"], again["unchanged"]) == (0, 0, 2)
     assert schemed.read("/customers/a")["version"] == 2
     replaced = upload(schemed, '{"customerId": "a", "tier": "old"}', "application/x-ndjson", "?mode=replace")
     assert replaced.json()["changed"] == 1
-    assert attributes_of(schemed, "a") == {"tier": "old", "vip": False}
+    assert read_attributes(schemed, "a") == {"tier": "old", "vip": False}
 
 
 def test_what_is_wrong_is_named_by_its_place_and_the_rest_is_stored(schemed: Caller):
@@ -235,7 +235,7 @@ def test_rows_of_a_schema_are_added_listed_and_counted(schemed: Caller):
     rows += [{"customer_id": "b", "tier": "blue", "age": 40}, {"customer_id": "c", "tier": "gold"}]
     done = schemed.post("/schemas/people/data", {"rows": rows})
     assert (done.status_code, done.json()) == (201, {"inserted": 3, "skipped": 1, "tableName": "customers"})
-    assert attributes_of(schemed, "old")["tier"] == "gold"
+    assert read_attributes(schemed, "old")["tier"] == "gold"
     page = schemed.read("/schemas/people/data?limit=2&offset=1")
     assert (page["total"], [row["customer_id"] for row in page["rows"]]) == (4, ["b", "c"])
     assert page["rows"][0] == {"customer_id": "b", "tier": "blue", "age": 40, "vip": False}
@@ -307,7 +307,7 @@ def test_caps_by_the_customers_clock_know_the_time_zone_that_is_kept(api_world: 
     put(caller, "ann", timeZone="Asia/Tokyo")
     assert put(caller, "bob", timeZone="Nowhere").json()["details"][0]["field"] == "timeZone"
     assert put(caller, "eve", timeZone="UTC+9").status_code == 201
-    assert attributes_of(caller, "eve") == {"timeZone": "Etc/GMT-9"}
+    assert read_attributes(caller, "eve") == {"timeZone": "Etc/GMT-9"}
     seen = {"outcome": "impression", "offerId": "loan", "timestamp": "2026-03-01T20:00:00Z"}
     caller.record(*({"customerId": name, **seen} for name in ("ann", "bob", "cid", "dot", "eve")))
     caller.read("/interaction-history")
@@ -329,7 +329,7 @@ def test_tenants_have_their_own_customers_and_editors_write_them(new_caller: Cal
     put(ours, tier="gold")
     assert theirs.get("/customers/ann").status_code == 404
     assert put(theirs, tier="blue").status_code == 201
-    assert attributes_of(ours) == {"tier": "gold"}
+    assert read_attributes(ours) == {"tier": "gold"}
     assert ours.get("/customers/ann", role=Role.VIEWER).status_code == 200
     for method in ("PUT", "PATCH"):
         assert ours.ask(method, "/customers/ann", json={}, role=Role.VIEWER).status_code == 403

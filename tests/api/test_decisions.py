@@ -8,7 +8,7 @@ import pytest
 
 from rapport.domain.catalogue.inventory import Budget
 from rapport.domain.catalogue.strategy import DecisionFlow, Model, Node, QualificationRule
-from tests.api.shop import cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import cap, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller, CallerFactory

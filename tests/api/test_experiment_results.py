@@ -15,7 +15,7 @@ from rapport.domain.experiments.assignment import assign, pick_creative
 from rapport.domain.experiments.evaluation import compare_groups
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults, Uplift
 from rapport.domain.experiments.statistics import Sample
-from tests.api.shop import offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -155,7 +155,7 @@ def stock_experiment(caller: Caller) -> Experiment:
     return experiment
 
 
-def test_recommendations_and_responses_show_up_in_the_arms_that_customers_were_assigned_to(caller: Caller):
+def test_recommendations_and_responses_count_in_the_assigned_arms(caller: Caller):
     experiment = stock_experiment(caller)
     customers = [f"c{number}" for number in range(24)]
     converters = customers[::3]
@@ -219,7 +219,7 @@ def test_the_examples_of_the_documentation_are_results():
     assert len(msgspec.convert(CREATIVES, CreativeResults).comparisons) == 1
 
 
-def test_who_was_anonymous_when_shown_and_is_known_when_buying_has_converted_in_the_first_arm(caller: Caller):
+def test_a_visitor_identified_before_buying_converts_in_the_first_arm(caller: Caller):
     """vanity#140, growthbook#1043: merged later, and dated by the day alone."""
     experiment = stock_experiment(caller)
     people = range(8)

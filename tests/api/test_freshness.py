@@ -1,4 +1,4 @@
-"""How old a read may be, and how to read one's own write: X-Data-Lag-Ms, X-Min-Position and X-Max-Wait-Ms."""
+"""Freshness of reads, and reading your own writes: X-Data-Lag-Ms, X-Min-Position and X-Max-Wait-Ms."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_any_text_is_a_position_or_a_fault(text: str):
     assert offsets
 
 
-def test_while_no_worker_applies_anything_the_lag_grows_and_writes_are_not_yet_applied(
+def test_the_lag_grows_and_writes_are_not_applied_while_no_worker_runs(
     broker: BrokerServer, clickhouse_url: str, tmp_path: Path
 ):
     world = World(broker.bootstrap, clickhouse_url, f"slow{uuid.uuid4().hex[:10]}", tmp_path)

@@ -1,4 +1,4 @@
-"""Who is who: identifiers, and customers who are one person in everything that is read."""
+"""Identity: identifiers, and customers who are one person in every read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rapport.storage.contact_profiles import append_profile
 from rapport.storage.erasure import count_remains
 from rapport.storage.identity import Identifier, append_links, append_statement
 from rapport.storage.personal_data import ErasureScope
-from tests.api.shop import cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import cap, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +228,7 @@ def test_an_id_that_names_nobody_links_nobody(caller: Caller, method: str, path:
     assert "names nobody" in fault["message"]
 
 
-def test_an_event_of_nobody_is_a_dead_letter_and_a_request_of_nobody_an_anonymous_one(caller: Caller):
+def test_a_placeholder_id_makes_an_event_a_dead_letter_and_a_request_anonymous(caller: Caller):
     stock(caller, *offer("loan"))
     caller.record({"customerId": "undefined", "outcome": "click"}, {"customerId": "ann", "outcome": "click"})
     assert caller.read("/interaction-history?customerId=ann")["pagination"]["total"] == 1
@@ -240,7 +240,7 @@ def test_an_event_of_nobody_is_a_dead_letter_and_a_request_of_nobody_an_anonymou
     assert all("names nobody" in body["meta"]["warnings"][0] for body in bodies)
 
 
-def test_strangers_who_were_linked_by_nobody_before_are_strangers_and_erasing_nobody_erases_nobody(caller: Caller):
+def test_placeholder_ids_link_no_customers_and_erasing_one_erases_no_customer(caller: Caller):
     for who in ("ann", "bob"):
         merge = MergeStatement(f"m-{who}", who, "undefined")
         append_statement(caller.store, caller.tenant_id, merge, Author("tests"))
@@ -282,7 +282,7 @@ def test_a_cap_of_three_counts_contacts_and_reservations_of_all_ids(caller: Call
         assert offers_of(recommend(caller, customer)) == []
 
 
-def test_what_one_id_suppressed_or_refused_holds_for_the_others_until_they_are_unmerged(caller: Caller):
+def test_suppressions_and_objections_of_one_id_hold_for_merged_ids_until_unmerged(caller: Caller):
     stock(caller, *offer("loan"), *offer("card"))
     caller.record({"customerId": "ann", "offerId": "loan", "channelId": "web", "outcome": "dismiss"})
     merge(caller, "ann", "bob")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.http.times import iso
 from rapport.domain.api_keys import Role
+from tests.api.decision_catalogue import offer, stock
 from tests.api.journey_calls import STEPS, define, enrollments
-from tests.api.shop import offer, stock
 from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What cannot be stored, compared and shown is refused on every way in, with the field; what is accepted is shown."""
+"""Values that cannot be stored, compared or shown are refused by every write, with the field; others are shown."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_who_gives_up_waiting_takes_nobody_along():
 
 
 def _shared(client: TestClient[Any], loader: str) -> tuple[float, float]:
-    """How many queries a loader has made, and for how many reads."""
+    """Return the number of queries of a loader, and of the reads they answered."""
     lines = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if not line.startswith("#"))
     name = f'rapport_api_loader_requests_%s{{loader="{loader}"}}'
     return float(lines.get(name % "count", 0)), float(lines.get(name % "sum", 0))

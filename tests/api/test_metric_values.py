@@ -12,7 +12,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import ContactPolicy, MetricDefinition, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.periods import DAY_MS
-from tests.api.shop import offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

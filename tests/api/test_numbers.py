@@ -12,7 +12,7 @@ from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.profiles.segments import Segment, SegmentFilter
 from rapport.storage.catalogue_changes import Author
 from rapport.storage.customers import change_customers
-from tests.api.shop import offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller

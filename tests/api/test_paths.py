@@ -1,4 +1,4 @@
-"""Ids in paths: what a caller encodes stays in its segment, on every route; a path never names somebody else."""
+"""Ids in paths: encoded characters stay in their segment, on every route; a path never names another customer."""
 
 from __future__ import annotations
 

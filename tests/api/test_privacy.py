@@ -14,8 +14,8 @@ from rapport.storage.audit import AuditFilter, read_audit
 from rapport.storage.dsar import DsarRequest, list_requests, write_request
 from rapport.storage.erasure import count_remains
 from rapport.storage.personal_data import ErasureScope
-from tests.api.privacy_calls import request_of
-from tests.api.shop import offer, stock
+from tests.api.decision_catalogue import offer, stock
+from tests.api.privacy_calls import read_request
 from tests.fixtures.api import running_api
 from tests.fixtures.deadlines import wait_until
 from tests.fixtures.interactions import event, write
@@ -75,7 +75,7 @@ def test_a_receipt_and_an_audit_entry_name_nobody(caller: Caller, new_caller: Ca
     assert new_caller().get(f"/gdpr/erasure/{body['receiptId']}").status_code == 404
 
 
-def test_who_comes_back_after_an_erasure_is_counted_anew_also_with_a_key_that_another_process_remembers(caller: Caller):
+def test_an_erased_customer_counts_anew_even_with_a_key_another_process_has_cached(caller: Caller):
     seen = {"customerId": "ann", "offerId": "loan", "creativeId": "banner", "channelId": "web"}
     click = {**seen, "outcome": "click", "idempotencyKey": "key-1"}
     with running_api(caller.world) as client:
@@ -90,13 +90,13 @@ def test_who_comes_back_after_an_erasure_is_counted_anew_also_with_a_key_that_an
     assert {row["positive"] for row in rows} == {1}
 
 
-def test_an_export_holds_every_row_about_the_customer_and_a_deletion_forgets_whom_it_was_about(caller: Caller):
+def test_an_export_holds_every_row_of_the_customer_and_a_deletion_keeps_no_name(caller: Caller):
     happen(caller, "ann", "bob")
-    exported = request_of(caller, requestType="export", subjectId="ann", subjectType="customer_id")
+    exported = read_request(caller, requestType="export", subjectId="ann", subjectType="customer_id")
     assert exported["status"] == "completed"
     assert set(exported["result"]) >= {"interactions", "interaction_summary_state", "customer_versions", "event_claims"}
     assert all(row["customer_id"] == "ann" for rows in exported["result"].values() for row in rows)
-    deleted = request_of(caller, requestType="delete", subjectId="ann", subjectType="customer_id")
+    deleted = read_request(caller, requestType="delete", subjectId="ann", subjectType="customer_id")
     assert deleted["result"]["verified"] is True
     assert deleted["subjectId"] == f"sha256:{hash_customer(caller.tenant_id, 'ann')}"
     listed = caller.get("/dsar").json()
@@ -113,7 +113,7 @@ def test_an_export_is_whole_however_large_and_comes_in_pages(caller: Caller, mon
     monkeypatch.setattr("rapport.storage.dsar_exports.PAGE_ROWS", 70)
     write(caller.store, [event(NOW + number, tenant=caller.tenant_id) for number in range(1_234)])
     write(caller.store, [event(NOW, tenant=caller.tenant_id, customer="bob")])
-    exported = request_of(caller, requestType="export", subjectId="ann", subjectType="customer_id")
+    exported = read_request(caller, requestType="export", subjectId="ann", subjectType="customer_id")
     events = exported["result"]["interactions"]
     assert len({row["id"] for row in events}) == len(events) == 1_234
     assert {row["customer_id"] for row in events} == {"ann"}
@@ -143,7 +143,7 @@ def test_an_export_that_lacks_rows_is_not_complete_says_so_and_is_tried_again(
 
 
 def test_requests_are_listed_by_status_and_type_and_are_the_tenants_own(caller: Caller, new_caller: CallerFactory):
-    request_of(caller, requestType="export", subjectId="ann@example.org", subjectType="email")
+    read_request(caller, requestType="export", subjectId="ann@example.org", subjectType="email")
     for query, count in (("", 1), ("?status=completed", 1), ("?status=failed", 0), ("?requestType=delete", 0)):
         assert caller.get(f"/dsar{query}").json()["count"] == count
     assert new_caller().get("/dsar").json() == {"requests": [], "count": 0}
@@ -240,15 +240,15 @@ def test_a_deletion_by_an_address_finds_every_spelling_and_says_if_it_found_noth
     )
     assert caller.ask("PUT", f"/customers/{LOWER}", json={"attributes": {"age": 41}}).status_code < 300
     caller.read("/interaction-history", params={"customerId": UPPER})
-    exported = request_of(caller, requestType="export", subjectType="email", subjectId=LOWER)
+    exported = read_request(caller, requestType="export", subjectType="email", subjectId=LOWER)
     assert {row["customer_id"] for row in exported["result"]["interactions"]} == {UPPER, "MAX.muster@example.com"}
-    done = request_of(caller, requestType="delete", subjectType="email", subjectId="max.MUSTER@example.com")
+    done = read_request(caller, requestType="delete", subjectType="email", subjectId="max.MUSTER@example.com")
     assert (done["status"], done["nothingFound"]) == ("completed", False)
     counts = done["result"]["deletedCounts"]
     assert (counts["interactionHistory"], counts["dynamicSchemaRows"], counts["contactProfileVersions"]) == (2, 1, 1)
     spellings = (UPPER, LOWER, "MAX.muster@example.com")
     assert count_remains(caller.store, ErasureScope(caller.tenant_id, spellings, FOREVER_MS, only_old=False)) == {}
     for request_type in ("delete", "export"):
-        nothing = request_of(caller, requestType=request_type, subjectType="email", subjectId="nobody@example.com")
+        nothing = read_request(caller, requestType=request_type, subjectType="email", subjectId="nobody@example.com")
         assert (nothing["status"], nothing["nothingFound"]) == ("completed", True)
     assert erase(caller, "nobody-at-all")["nothingFound"] is True

@@ -1,4 +1,4 @@
-"""How often a tenant may ask: a sliding minute that all its keys share, limits of single routes, and Redis."""
+"""Rate limits: a sliding minute that all keys of a tenant share, limits of single routes, and Redis."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from api.app import create_app
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import PersonalizationVariable
 from rapport.domain.catalogue.strategy import DecisionFlow, Node
-from tests.api.shop import offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import offer, offers_of, recommend, stock
 from tests.fixtures.api import FromAddress, api_settings
 from tests.fixtures.deadlines import wait_until
 
@@ -86,7 +86,7 @@ def test_nothing_to_offer_is_an_answer(caller: Caller):
     assert caller.read(f"/decision-traces/{body['recommendationId']}")["result"]["count"] == 0
 
 
-def test_what_a_request_names_and_does_not_exist_leaves_nothing_and_is_warned_of(caller: Caller):
+def test_a_request_with_unknown_names_gets_nothing_and_a_warning(caller: Caller):
     stock(caller, *offer("loan"))
     body = recommend(caller, placement="nowhere", channelId="smoke")
     assert (body["count"], len(body["meta"]["warnings"])) == (0, 2)
@@ -168,13 +168,13 @@ def test_anonymous_customers_stay_the_same_by_their_session(caller: Caller):
     assert [body["meta"]["warnings"] for body in sessions] == [[], [], []]
 
 
-def test_anonymous_visitors_are_told_apart_by_an_address_only_where_a_trusted_proxy_says_it(caller: Caller):
+def test_an_address_identifies_anonymous_visitors_only_behind_a_trusted_proxy(caller: Caller):
     """plausible#1166: behind a proxy, all visitors with one browser were one, and shared their caps."""
     stock(caller, *offer("loan"))
     key = caller.keys[Role.EDITOR]
     app = FromAddress(create_app(api_settings(caller.world, RAPPORT_API_TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::/32")))
 
-    def id_of(peer: str | None, *forwarded: str, agent: str = "Firefox") -> tuple[str, bool]:
+    def find_id(peer: str | None, *forwarded: str, agent: str = "Firefox") -> tuple[str, bool]:
         app.address = peer
         headers = [("X-API-Key", key), ("User-Agent", agent), *(("X-Forwarded-For", line) for line in forwarded)]
         body = client.post("/api/v1/recommend", json={}, headers=headers).json()
@@ -182,27 +182,27 @@ def test_anonymous_visitors_are_told_apart_by_an_address_only_where_a_trusted_pr
 
     with TestClient(app, raise_server_exceptions=False) as client:
         wait_until(lambda: client.get("/health/ready").status_code == 200, "Kafka answers")
-        ann, _ = id_of("10.0.0.7", "203.0.113.9")
+        ann, _ = find_id("10.0.0.7", "203.0.113.9")
         same = [
-            id_of("10.0.0.8", "203.0.113.9, 10.2.2.2"),
-            id_of("::ffff:10.0.0.8", "198.51.100.1, 203.0.113.9:4711"),
-            id_of("2001:db8::1", "198.51.100.1", "203.0.113.9"),
+            find_id("10.0.0.8", "203.0.113.9, 10.2.2.2"),
+            find_id("::ffff:10.0.0.8", "198.51.100.1, 203.0.113.9:4711"),
+            find_id("2001:db8::1", "198.51.100.1", "203.0.113.9"),
         ]
         assert same == [(ann, False)] * 3
         others = [
-            id_of("10.0.0.7", "203.0.113.9", agent="Safari"),
-            id_of("10.0.0.7", "203.0.113.10"),
-            id_of("10.0.0.7", "203.0.113.9, 198.51.100.1"),
+            find_id("10.0.0.7", "203.0.113.9", agent="Safari"),
+            find_id("10.0.0.7", "203.0.113.10"),
+            find_id("10.0.0.7", "203.0.113.9, 198.51.100.1"),
         ]
         assert [is_warned for _, is_warned in others] == [False] * 3
         unknown = [
-            id_of("203.0.113.9"),
-            id_of("203.0.113.9"),
-            id_of("203.0.113.7", "203.0.113.9"),
-            id_of("10.0.0.7"),
-            id_of("10.0.0.7", "unknown"),
-            id_of("10.0.0.7", "203.0.113.9, nonsense"),
-            id_of(None, "203.0.113.9"),
+            find_id("203.0.113.9"),
+            find_id("203.0.113.9"),
+            find_id("203.0.113.7", "203.0.113.9"),
+            find_id("10.0.0.7"),
+            find_id("10.0.0.7", "unknown"),
+            find_id("10.0.0.7", "203.0.113.9, nonsense"),
+            find_id(None, "203.0.113.9"),
         ]
         assert [is_warned for _, is_warned in unknown] == [True] * 7
         assert len({ann, *(name for name, _ in others + unknown)}) == 11

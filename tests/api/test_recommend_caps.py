@@ -17,7 +17,7 @@ from rapport.domain.catalogue.strategy import ContactPolicy
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.periods import DAY_MS
 from rapport.embedded.supervisor.ports import find_free_port
-from tests.api.shop import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import api_with_clock, await_stream, cap, offer, offers_of, recommend, stock
 from tests.fixtures.api import running_api
 from tests.fixtures.deadlines import wait_until
 
@@ -244,7 +244,7 @@ def test_a_clock_that_is_ahead_prolongs_no_cooldown(api_world: World, new_caller
 
 
 class Model:
-    """What a cap of three a day allows: worked out from every exposure, without tables, streams or reservations."""
+    """Reference model of a cap of three a day, computed from every exposure without tables, streams or reservations."""
 
     def __init__(self) -> None:
         self.seen_ms: list[int] = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.shop import await_stream, cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import await_stream, cap, offer, offers_of, recommend, stock
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
 from tests.fixtures.deadlines import wait_until

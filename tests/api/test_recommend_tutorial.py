@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapport.domain.catalogue.inventory import PersonalizationVariable
 from rapport.domain.catalogue.strategy import DecisionFlow, Node
-from tests.api.shop import offer, offers_of, stock
+from tests.api.decision_catalogue import offer, offers_of, stock
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller
@@ -51,7 +51,7 @@ def open_shop(caller: Caller) -> None:
 
 
 def ask(caller: Caller, **changes: Any) -> Any:
-    """What the tutorial sends, with both of its headers."""
+    """Send the request of the tutorial, with both of its headers."""
     body = {
         "customerId": "CUST001",
         "decisionFlowKey": "main",

@@ -151,7 +151,7 @@ def decision(failed: tuple[str, ...] = (), *, scored: bool = False) -> Decision:
     )
 
 
-def test_a_model_that_fails_five_times_is_left_alone_for_a_minute_and_comes_back_when_it_scores():
+def test_the_circuit_of_a_model_opens_after_five_failures_and_closes_when_it_scores():
     circuits = CircuitBreakers()
     for _ in range(5):
         assert circuits.open_of("acme", 0) == frozenset()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def answer(**changes: Any) -> dict[str, Any]:
-    """What the tutorial sends, with a key of its own; None leaves a field out."""
+    """Build the response of the tutorial, with a key of its own; None leaves a field out."""
     fields = {
         "customerId": "CUST001",
         "creativeId": "cr_001",
@@ -32,7 +32,7 @@ def history(caller: Caller, **filters: str) -> list[dict[str, Any]]:
     return caller.read(f"/interaction-history?{query}")["data"]
 
 
-def test_a_response_is_in_the_history_and_in_the_summaries_under_the_id_it_was_acknowledged_with(caller: Caller):
+def test_a_response_is_in_history_and_summaries_under_its_acknowledged_id(caller: Caller):
     done = caller.post("/respond", answer(offerId="off_1", placementId="hero", conversionValue=12.5))
     assert done.status_code == 201
     body = done.json()
@@ -267,7 +267,7 @@ def test_a_viewer_may_not_respond(caller: Caller):
     assert caller.post("/respond", answer(), role=Role.VIEWER).status_code == 403
 
 
-def test_processes_that_share_state_answer_a_repetition_before_the_stream_has_applied_it(
+def test_processes_with_shared_state_answer_a_repetition_before_it_is_applied(
     caller: Caller, redis_server: RedisServer
 ):
     body = answer()

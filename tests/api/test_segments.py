@@ -9,8 +9,8 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.storage.segments import list_memberships
+from tests.api.decision_catalogue import api_with_clock, offer, offers_of, recommend, stock
 from tests.api.segment_calls import define, keep, members, tier
-from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:

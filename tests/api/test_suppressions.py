@@ -13,7 +13,7 @@ from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Category
 from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.periods import DAY_MS
-from tests.api.shop import api_with_clock, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import api_with_clock, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from tests.faults.world import World

@@ -19,7 +19,7 @@ from rapport.storage.catalogue_changes import Author
 from rapport.storage.consents import CustomerStatement, record_consents
 from rapport.storage.customers import change_customers
 from rapport.storage.journeys import TenantEnrolment, append_enrolments
-from tests.api.shop import offer, recommend, stock
+from tests.api.decision_catalogue import offer, recommend, stock
 from tests.fixtures.api import running_api
 
 if TYPE_CHECKING:

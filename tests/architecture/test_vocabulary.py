@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final[tuple[str, ...]] = (
+    "api",
+    "tests/api",
     "pipeline",
     "rapport",
     "benchmarks",
@@ -32,6 +34,7 @@ PACKAGES: Final[tuple[str, ...]] = (
 )
 """Packages whose names and docstrings are checked."""
 RINGS: Final[tuple[str, ...]] = (
+    "api",
     "pipeline",
     "rapport/embedded",
     "rapport/cli",

@@ -9,7 +9,7 @@ import pytest
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Channel
 from rapport.domain.catalogue.values import Status
-from tests.api.shop import cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import cap, offer, offers_of, recommend, stock
 from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def publish(caller: Caller, nodes: list[dict[str, Any]], **fields: Any) -> dict[
 
 
 def verdicts(caller: Caller, customer: str = "ann", query: str = "") -> dict[str, bool]:
-    """What eligibility says of each offer; why-not must say the same."""
+    """Return the verdict of eligibility on each offer; why-not must give the same."""
     found = caller.read(f"/customers/{customer}/eligibility{query}")["offers"]
     for one in found:
         why = caller.read(f"/customers/{customer}/why-not/{one['offerId']}{query}")

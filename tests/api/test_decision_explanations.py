@@ -7,7 +7,7 @@ import pytest
 from rapport.domain.catalogue.inventory import Schedule
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, Node, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
-from tests.api.shop import cap, offer, offers_of, recommend, stock
+from tests.api.decision_catalogue import cap, offer, offers_of, recommend, stock
 
 if TYPE_CHECKING:
     from tests.fixtures.api import Caller

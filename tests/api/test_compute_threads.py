@@ -1,4 +1,4 @@
-"""Threads beside the loop: a tenant's work, however much and however long, leaves a thread to the others."""
+"""Compute threads: the work of one tenant, however long, leaves a thread to the others."""
 
 from __future__ import annotations
 

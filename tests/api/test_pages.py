@@ -62,7 +62,7 @@ def summaries(caller: Caller, parameters: Mapping[str, Any]) -> tuple[Any, str |
 
 
 def identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells summaries of a customer apart."""
+    """Return the key of a summary of a customer."""
     return tuple(row[name] for name in ("periodType", "periodKey", "scope", "offerId", "creativeId", "channelId"))
 
 

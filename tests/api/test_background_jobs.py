@@ -1,4 +1,4 @@
-"""What goes on beside the requests goes on whatever happens, and every process says how it goes."""
+"""Background jobs continue after any error, and every process shows their state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORK = [
 """What the jobs of an API process call first."""
 
 
-def jobs_of(caller: Caller) -> dict[str, dict[str, Any]]:
+def read_jobs(caller: Caller) -> dict[str, dict[str, Any]]:
     answer = caller.get("/jobs")
     assert answer.status_code == 200, answer.text
     return {one["name"]: one for one in answer.json()["data"]}
@@ -48,18 +48,18 @@ def test_every_job_survives_an_unexpected_error_and_says_so(
             here = caller.at(client)
             frequent = {"kafka", "log-end", "segments", "forgetting", "data-requests"}
             wait_until(
-                lambda: frequent <= {name for name, job in jobs_of(here).items() if job["lastError"]},
+                lambda: frequent <= {name for name, job in read_jobs(here).items() if job["lastError"]},
                 "the jobs have failed",
                 seconds=90,
             )
-            failed = jobs_of(here)
+            failed = read_jobs(here)
             assert {failed[name]["lastError"] for name in frequent} == {"OverflowError"}
             assert {failed[name]["status"] for name in frequent} == {"failing"}
             patched.undo()
             keep(here, ann={"tier": "gold"})
             define(here, "gold", tier("gold"))
             wait_until(lambda: members(here, "gold"), "the segment is refreshed", seconds=90)
-            wait_until(lambda: jobs_of(here)["segments"]["status"] == "ok", "it says so", seconds=60)
+            wait_until(lambda: read_jobs(here)["segments"]["status"] == "ok", "it says so", seconds=60)
             event = {"customerId": "ann", "outcome": "click", "idempotencyKey": "k"}
             assert here.post("/interactions", event).status_code == 201
             shown = client.get("/metrics").text
@@ -69,7 +69,7 @@ def test_every_job_survives_an_unexpected_error_and_says_so(
 
 def test_jobs_are_for_admins(caller: Caller):
     assert caller.get("/jobs", role=Role.EDITOR).status_code == 403
-    assert {"segments", "data-requests", "retention"} <= jobs_of(caller).keys()
+    assert {"segments", "data-requests", "retention"} <= read_jobs(caller).keys()
 
 
 def test_a_tenant_whose_segments_fail_keeps_no_other_from_its_own(
@@ -91,5 +91,5 @@ def test_a_tenant_whose_segments_fail_keeps_no_other_from_its_own(
         define(caller, f"s{number}", tier("gold"))
     define(other, "gold", tier("gold"))
     wait_until(lambda: members(other, "gold"), "the other's segment is refreshed", seconds=60)
-    wait_until(lambda: jobs_of(other)["segments"]["lastError"] == "OverflowError", "it is told", seconds=60)
+    wait_until(lambda: read_jobs(other)["segments"]["lastError"] == "OverflowError", "it is told", seconds=60)
     assert len(done) == len(set(done)), "a segment that failed is left alone for a while"

@@ -45,7 +45,7 @@ def happen(caller: Caller, note: str) -> None:
 
 
 def known_values(other: Caller) -> Mapping[str, Sequence[str]]:
-    """What somebody may have got hold of, by the kind of parameter it fits."""
+    """Return values an attacker may know, by the kind of parameter they fit."""
     history = other.read("/interaction-history", params={"limit": 1})
     summaries = other.read("/interaction-summaries", params={"customerId": "customer-1", "limit": 1})
     key = next(key for key in other.get("/api-keys").json()["data"] if THEIRS in key["name"])
@@ -120,8 +120,8 @@ def tenants(new_caller: CallerFactory) -> tuple[Caller, Caller]:
     return mine, theirs
 
 
-def state_of(caller: Caller, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What every list of a tenant holds, but for what is worked out meanwhile: uses of keys, segments."""
+def read_state(caller: Caller, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read every list of a tenant, except values computed meanwhile: uses of keys, segments."""
     state = {}
     for method, path, _ in operations(document):
         if method == "GET" and "{" not in path:
@@ -134,7 +134,7 @@ def state_of(caller: Caller, document: Mapping[str, Any]) -> Mapping[str, Any]:
 def test_whatever_a_tenant_sends_it_reads_and_changes_nothing_of_another(tenants: tuple[Caller, Caller]):
     mine, theirs = tenants
     document = mine.client.get("/docs/openapi.json").json()
-    before = state_of(theirs, document)
+    before = read_state(theirs, document)
     leaks, failures = [], []
     for what, answer in attempts(mine, theirs, document):
         if THEIRS in answer.text or theirs.tenant_id in answer.text:
@@ -143,7 +143,7 @@ def test_whatever_a_tenant_sends_it_reads_and_changes_nothing_of_another(tenants
             failures.append((what, answer.status_code))
     assert leaks == []
     assert failures == []
-    assert state_of(theirs, document) == before
+    assert read_state(theirs, document) == before
 
 
 def test_naming_another_tenant_opens_no_route(tenants: tuple[Caller, Caller]):

@@ -11,7 +11,7 @@ import pytest
 from rapport.domain.journeys.progress import LOST
 from rapport.domain.json_limits import UNREADABLE
 from tests.api.journey_calls import define, enrollments
-from tests.api.privacy_calls import request_of
+from tests.api.privacy_calls import read_request
 from tests.fixtures.deadlines import wait_until
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_a_history_a_profile_and_an_export_show_events_of_before(caller: Caller)
     profile = caller.read("/customers/ann/unified-profile")
     assert [one["error"] for one in profile["sections"] if one.get("error")] == []
     assert caller.read("/customers/ann/unified-profile?format=structured")["interactions"]
-    answer = request_of(caller, requestType="export", subjectId="ann", subjectType="customer_id")
+    answer = read_request(caller, requestType="export", subjectId="ann", subjectType="customer_id")
     assert answer["status"] == "completed", answer
     exported = answer["result"]["interactions"]
     assert {one["metadata"] for one in exported} == {"", *STORED.values()}

@@ -92,7 +92,7 @@ def test_sent_again_it_counts_once(caller: Caller):
     assert count(caller) == 5
 
 
-def test_sent_again_in_another_notation_it_counts_once_and_other_values_are_a_dead_letter(caller: Caller):
+def test_an_event_in_another_notation_counts_once_and_other_values_are_a_dead_letter(caller: Caller):
     sent = event(timestamp="2026-03-15T14:30:00Z", metadata={"a": 1, "b": [1.0, {"c": None}]}, conversionValue=5)
     again = {"metadata": {"b": [1, {"c": None}], "a": 1.0}, "conversionValue": 5.0, **sent, "timestamp": 1773585000000}
     again["metadata"] = {"b": [1, {"c": None}], "a": 1.0}
