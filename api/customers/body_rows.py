@@ -116,7 +116,7 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
     header = first.cells if isinstance(first, CsvRecord) else []
     if fault := first.detail if isinstance(first, LineFault) else _fault_of_header(header):
         raise invalid(Fault(field="body", message=fault))
-    turns = TimeSlice()
+    time_slice = TimeSlice()
     for record in records:
         if isinstance(record, LineFault):
             reader.take(DomainFault("body", f"line {record.number}: {record.detail}"))
@@ -124,8 +124,8 @@ async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:
             reader.take({name: cell for name, cell in zip(header, record.cells, strict=True) if cell})
         else:
             reader.take(DomainFault("body", f"has {len(record.cells)} columns; the header has {len(header)}"))
-        if turns.is_over:
-            await turns.give()
+        if time_slice.is_over:
+            await time_slice.yield_loop()
 
 
 def _lines_of(text: str) -> Iterator[str]:

@@ -85,14 +85,14 @@ class TraceService:
         tenant = await self._tenants.get(tenant_id)
         catalogue = await self._catalogues.at(tenant_id, record.catalogue)
         try:
-            question = restore_task(tenant, catalogue, record)
+            task = restore_task(tenant, catalogue, record)
         except msgspec.ValidationError as error:
             raise ApiError(
                 409, f"The request of this decision cannot be read any more: {error}", code=NOT_REPLAYABLE
             ) from error
-        if question is None:
+        if task is None:
             raise ApiError(409, "The catalogue of this decision has no such flow.", code=NOT_REPLAYABLE)
-        return question
+        return task
 
     async def replay(self, tenant_id: str, recommendation_id: str) -> Replay:
         """Make a past decision again, on the facts and the catalogue of then.
@@ -103,8 +103,8 @@ class TraceService:
         record = await self.load_record(tenant_id, recommendation_id)
         if record.customer is None:
             raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
-        question = await self.restore_past_task(tenant_id, record)
-        decision, found = await run_in_thread(tenant_id, _decide_again, record, record.customer, question)
+        task = await self.restore_past_task(tenant_id, record)
+        decision, found = await run_in_thread(tenant_id, _decide_again, record, record.customer, task)
         return Replay(
             recommendation_id=record.recommendation_id,
             customer_id=record.customer_id,
@@ -112,7 +112,7 @@ class TraceService:
             catalogue=record.catalogue,
             identical=not found,
             differences=found[:MAX_DIFFERENCES],
-            software_differences=_software_differences(record, question),
+            software_differences=_software_differences(record, task),
             decisions=decision.items,
         )
 
@@ -193,11 +193,11 @@ def _short(record: DecisionRecord) -> dict[str, Any]:
 
 
 def _decide_again(
-    record: DecisionRecord, customer: CustomerRecord, question: DecisionTask
+    record: DecisionRecord, customer: CustomerRecord, task: DecisionTask
 ) -> tuple[Decision, list[Difference]]:
     """Make a decision anew, and list the differences from the recorded one."""
     decision = make_decision(
-        question,
+        task,
         restore_customer(customer),
         restore_tenant(record.tenant),
         now_ms=record.decided_at_ms,
@@ -207,10 +207,10 @@ def _decide_again(
     return decision, list(_compare(record, decision))
 
 
-def _software_differences(record: DecisionRecord, question: DecisionTask) -> list[Difference]:
+def _software_differences(record: DecisionRecord, task: DecisionTask) -> list[Difference]:
     if not record.software:
         return []
-    then, now = dict(record.software), dict(list_software_versions(question.catalogue))
+    then, now = dict(record.software), dict(list_software_versions(task.catalogue))
     return list(_differences("", then, now))
 
 

@@ -67,14 +67,14 @@ class EligibilityController(Controller):
         Every rule and every policy is asked about every active offer; the eligible come first, by priority. A request
         that says attributes can fare otherwise: these are not known here.
         """
-        about = EligibilityQuery(
+        query = EligibilityQuery(
             customer_id=customer_id,
             recommendation_id=recommendation_id,
             channel=channel,
             placement=placement,
             decision_flow_key=decision_flow_key,
         )
-        return await eligibility.list_eligibility(request.user.tenant_id, about)
+        return await eligibility.list_eligibility(request.user.tenant_id, query)
 
     @get("/why-not/{offer_id:str}", summary="Explain one offer", responses=answers(200, WhyNot, WHY_NOT, 404, 409))
     async def why_not(
@@ -89,11 +89,11 @@ class EligibilityController(Controller):
         decision_flow_key: _Flow = None,
     ) -> WhyNot:
         """Run the flow as for `eligibility`; rules that it does not ask, or that do not apply, are skipped."""
-        about = EligibilityQuery(
+        query = EligibilityQuery(
             customer_id=customer_id,
             recommendation_id=recommendation_id,
             channel=channel,
             placement=placement,
             decision_flow_key=decision_flow_key,
         )
-        return await eligibility.explain_offer(request.user.tenant_id, about, offer_id)
+        return await eligibility.explain_offer(request.user.tenant_id, query, offer_id)

@@ -63,7 +63,7 @@ class _DecisionContext:
         record: The requested past decision.
     """
 
-    question: DecisionTask
+    task: DecisionTask
     customer: CustomerFacts
     tenant: TenantFacts
     now_ms: int
@@ -74,13 +74,13 @@ class _DecisionContext:
     @property
     def catalogue(self) -> Catalogue:
         """By which is decided."""
-        return self.question.catalogue
+        return self.task.catalogue
 
     def view(self) -> _FlowExplanation:
         """Evaluate the flow."""
-        asked = self.catalogue, self.question.flow, self.question.request, self.customer, self.tenant
-        inquiry = evaluate_flow(*asked, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
-        return _FlowExplanation(self.catalogue, inquiry, self.question.problems)
+        resolved = self.catalogue, self.task.flow, self.task.request, self.customer, self.tenant
+        evaluation = evaluate_flow(*resolved, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
+        return _FlowExplanation(self.catalogue, evaluation, self.task.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,12 @@ class _FlowExplanation:
     """
 
     catalogue: Catalogue
-    inquiry: FlowEvaluation
+    evaluation: FlowEvaluation
     problems: Sequence[str] = ()
 
     def explain(self, offer: Offer) -> Explanation:
         """Explain an offer by all rules and policies; a request that cannot be resolved is shown nothing."""
-        found = explain(self.catalogue, offer, self.inquiry)
+        found = explain(self.catalogue, offer, self.evaluation)
         if not self.problems:
             return found
         return replace(found, others=[*self.problems, *found.others], is_eligible=False)
@@ -125,21 +125,21 @@ class EligibilityService:
         self._traces = traces
         self._clock = clock
 
-    async def list_eligibility(self, tenant_id: str, about: EligibilityQuery) -> Eligibility:
+    async def list_eligibility(self, tenant_id: str, query: EligibilityQuery) -> Eligibility:
         """Explain all active offers.
 
         Raises:
             ApiError: 404 for an unknown flow or decision, or one of another customer; 409 for a decision that cannot be
                 explained.
         """
-        moment = await self._look(tenant_id, about)
-        offers = await run_in_thread(tenant_id, _explain_all, moment)
+        context = await self._look(tenant_id, query)
+        offers = await run_in_thread(tenant_id, _explain_all, context)
         eligible = sum(one.eligible for one in offers)
         return Eligibility(
-            customer_id=about.customer_id,
-            customer=moment.customer.attributes,
-            evaluated_at=iso(moment.now_ms),
-            recommendation_id=about.recommendation_id,
+            customer_id=query.customer_id,
+            customer=context.customer.attributes,
+            evaluated_at=iso(context.now_ms),
+            recommendation_id=query.recommendation_id,
             summary=EligibilitySummary(
                 total_offers=len(offers),
                 eligible_count=eligible,
@@ -152,52 +152,52 @@ class EligibilityService:
             offers=offers,
         )
 
-    async def explain_offer(self, tenant_id: str, about: EligibilityQuery, offer_id: str) -> WhyNot:
+    async def explain_offer(self, tenant_id: str, query: EligibilityQuery, offer_id: str) -> WhyNot:
         """Explain whether a customer gets an offer.
 
         Raises:
             ApiError: 404 for an unknown offer, flow or decision, or a decision of another customer; 409 for a decision
                 that cannot be explained.
         """
-        moment = await self._look(tenant_id, about)
-        offer = moment.catalogue.offers.get(offer_id)
+        context = await self._look(tenant_id, query)
+        offer = context.catalogue.offers.get(offer_id)
         if offer is None:
-            when = " at that decision" if about.recommendation_id else ""
+            when = " at that decision" if query.recommendation_id else ""
             raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
-        found = await run_in_thread(tenant_id, lambda: moment.view().explain(offer))
+        found = await run_in_thread(tenant_id, lambda: context.view().explain(offer))
         return WhyNot(
-            customer_id=about.customer_id,
+            customer_id=query.customer_id,
             offer_id=offer.id,
             offer_name=offer.name,
             offer_status=offer.status.value,
             creative_count=found.creatives,
-            evaluated_at=iso(moment.now_ms),
-            recommendation_id=about.recommendation_id,
+            evaluated_at=iso(context.now_ms),
+            recommendation_id=query.recommendation_id,
             verdict="eligible" if found.is_eligible else "blocked",
             summary=summarise(found),
             objections=found.reasons,
             qualification=[show_rule(one) for one in found.rules],
             contact_policy=[show_policy(one) for one in found.policies],
-            decision=show_at_decision(moment.record, offer_id) if moment.record else None,
+            decision=show_at_decision(context.record, offer_id) if context.record else None,
         )
 
-    async def _look(self, tenant_id: str, about: EligibilityQuery) -> _DecisionContext:
-        if about.recommendation_id is not None:
-            return await self._look_back(tenant_id, about.customer_id, about.recommendation_id)
+    async def _look(self, tenant_id: str, query: EligibilityQuery) -> _DecisionContext:
+        if query.recommendation_id is not None:
+            return await self._look_back(tenant_id, query.customer_id, query.recommendation_id)
         tenant = await self._tenants.get(tenant_id)
         catalogue = await self._catalogues.of(tenant_id)
         body = RecommendBody(
-            channel=about.channel, placement=about.placement, decision_flow_key=about.decision_flow_key, limit=MAX_LIMIT
+            channel=query.channel, placement=query.placement, decision_flow_key=query.decision_flow_key, limit=MAX_LIMIT
         )
-        asked = resolve_body(body, about.customer_id, catalogue)
+        resolved = resolve_body(body, query.customer_id, catalogue)
         now_ms = self._clock()
-        canonical_id = (await self._identities.of(tenant_id)).canonical(about.customer_id)
-        holds = await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
-        question = DecisionTask(
-            tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
+        canonical_id = (await self._identities.of(tenant_id)).canonical(query.customer_id)
+        reservations = await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
+        task = DecisionTask(
+            tenant=tenant, catalogue=catalogue, flow=resolved.flow, request=resolved.request, problems=resolved.problems
         )
-        facts = await self._decider.read_facts(question, now_ms, holds)
-        return _DecisionContext(question=question, customer=facts.customer, tenant=facts.tenant, now_ms=now_ms)
+        facts = await self._decider.read_facts(task, now_ms, reservations)
+        return _DecisionContext(task=task, customer=facts.customer, tenant=facts.tenant, now_ms=now_ms)
 
     async def _look_back(self, tenant_id: str, customer_id: str, recommendation_id: str) -> _DecisionContext:
         record = await self._traces.load_record(tenant_id, recommendation_id)
@@ -205,9 +205,9 @@ class EligibilityService:
             raise ApiError(404, f"Decision {recommendation_id!r} was not made for customer {customer_id!r}.")
         if record.customer is None:
             raise ApiError(409, "The facts of this decision were too large to be kept.", code=NOT_REPLAYABLE)
-        question = await self._traces.restore_past_task(tenant_id, record)
+        task = await self._traces.restore_past_task(tenant_id, record)
         return _DecisionContext(
-            question=question,
+            task=task,
             customer=restore_customer(record.customer),
             tenant=restore_tenant(record.tenant),
             now_ms=record.decided_at_ms,
@@ -217,9 +217,9 @@ class EligibilityService:
         )
 
 
-def _explain_all(moment: _DecisionContext) -> list[OfferEligibility]:
+def _explain_all(context: _DecisionContext) -> list[OfferEligibility]:
     """Explain the active offers, the best first."""
-    view = moment.view()
+    view = context.view()
     active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
     explained = [view.explain(one) for one in active]
     explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))

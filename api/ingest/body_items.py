@@ -138,7 +138,7 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
 async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     """Read one item a line; empty lines are passed over."""
     rest: list[bytes] = []  # joined once a line: a long one comes in many pieces
-    turns, left = TimeSlice(), MAX_LINES
+    time_slice, left = TimeSlice(), MAX_LINES
     async for chunk in chunks:
         for at in range(0, len(chunk), PIECE_BYTES):
             first, *lines = chunk[at : at + PIECE_BYTES].split(b"\n")
@@ -149,8 +149,8 @@ async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
             for line in lines:
                 _take(b"".join(rest), reader)
                 rest = [line]
-                if turns.is_over:
-                    await turns.give()
+                if time_slice.is_over:
+                    await time_slice.yield_loop()
     _take(b"".join(rest), reader)
 
 
@@ -169,11 +169,11 @@ async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     items = split_array(body)
     if isinstance(items, JsonFault):
         raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {items.message}"))
-    turns = TimeSlice()
+    time_slice = TimeSlice()
     for item in items:
         _take(item, reader)
-        if turns.is_over:
-            await turns.give()
+        if time_slice.is_over:
+            await time_slice.yield_loop()
 
 
 def _take(item: bytes, reader: ItemReader) -> None:

@@ -57,10 +57,10 @@ class IngestService:
         """
         messages: dict[int, list[list[bytes]]] = {}
         sizes: dict[int, int] = {}
-        turns = TimeSlice()
+        time_slice = TimeSlice()
         for event in events:
-            if turns.is_over:
-                await turns.give()
+            if time_slice.is_over:
+                await time_slice.yield_loop()
             partition = self._producer.choose_partition(make_message_key(event.tenant_id, event.customer_id))
             text = encode_event(event)
             if partition not in messages or sizes[partition] > MAX_MESSAGE_BYTES:

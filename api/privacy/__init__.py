@@ -30,12 +30,12 @@ def build_privacy(runtime: Runtime, decisions: Decisions) -> Area:
     erasure = ErasureService(database, decisions.reservations, clock)
     requests = DsarService(database, erasure, clock)
     retention = RetentionService(database, clock)
-    forgetting = ErasureFollower(database, decisions.recent, runtime.idempotency, decisions.reservations)
+    follower = ErasureFollower(database, decisions.recent, runtime.idempotency, decisions.reservations)
     return Area(
         controllers=[DsarController, ErasureController, RetentionController],
         services={"erasure": erasure, "data_requests": requests, "retention": retention},
         jobs=[
-            Job(name="forgetting", work=forgetting.look, every_s=FORGET_EVERY_S, longest_retry_s=FORGET_EVERY_S),
+            Job(name="forgetting", work=follower.look, every_s=FORGET_EVERY_S, longest_retry_s=FORGET_EVERY_S),
             Job(name="data-requests", work=requests.work_on_requests, every_s=1.0, longest_retry_s=5.0),
             Job(name="sweep", work=erasure.sweep, every_s=DAY_S, first_after_s=FIRST_DAILY_S),
             Job(name="retention", work=retention.delete_old, every_s=DAY_S, first_after_s=FIRST_DAILY_S),

@@ -53,13 +53,13 @@ class Decider:
         self._circuits = circuits
         self._metrics = metrics
 
-    async def read_facts(self, question: DecisionTask, now_ms: int, holds: Collection[Reservation] = ()) -> Facts:
+    async def read_facts(self, task: DecisionTask, now_ms: int, reservations: Collection[Reservation] = ()) -> Facts:
         """Load the facts of a decision.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        return await self._facts.read(question.tenant, question.catalogue, question.request, now_ms, holds)
+        return await self._facts.read(task.tenant, task.catalogue, task.request, now_ms, reservations)
 
     def learn(self, tenant_id: str, decision: Decision, now_ms: int) -> None:
         """Note failed models, whose circuits open, and count removed offers."""
@@ -70,30 +70,30 @@ class Decider:
             self._metrics.decisions_empty.labels(reason).inc()
 
     async def decide(
-        self, question: DecisionTask, recommendation_id: str, now_ms: int, holds: Collection[Reservation] = ()
+        self, task: DecisionTask, recommendation_id: str, now_ms: int, reservations: Collection[Reservation] = ()
     ) -> DecisionResult:
         """Decide.
 
         Args:
-            question: Tenant, catalogue, flow and request.
+            task: Tenant, catalogue, flow and request.
             recommendation_id: Id of the decision.
             now_ms: Time of the decision, epoch milliseconds.
-            holds: Reservations of the customer.
+            reservations: Reservations of the customer.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
         started = time.perf_counter()
-        facts = await self.read_facts(question, now_ms, holds)
+        facts = await self.read_facts(task, now_ms, reservations)
         read = time.perf_counter()
         seed = secrets.randbits(SEED_BITS)
-        circuits = self._circuits.find_open(question.tenant.tenant_id, now_ms)
-        decision = await self._run(question, facts, now_ms, seed, circuits)
+        circuits = self._circuits.find_open(task.tenant.tenant_id, now_ms)
+        decision = await self._run(task, facts, now_ms, seed, circuits)
         decided = time.perf_counter()
         self._metrics.decision_seconds.labels("facts").observe(read - started)
         self._metrics.decision_seconds.labels("decide").observe(decided - read)
         record = record_decision(
-            question,
+            task,
             facts.customer,
             facts.tenant,
             facts.watermark,
@@ -111,20 +111,20 @@ class Decider:
             decide_ms=(decided - read) * 1000,
         )
 
-    async def try_out(self, question: DecisionTask, now_ms: int, holds: Collection[Reservation] = ()) -> Decision:
+    async def try_out(self, task: DecisionTask, now_ms: int, reservations: Collection[Reservation] = ()) -> Decision:
         """Decide without a record.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        facts = await self.read_facts(question, now_ms, holds)
-        circuits = self._circuits.find_open(question.tenant.tenant_id, now_ms)
-        return await self._run(question, facts, now_ms, secrets.randbits(SEED_BITS), circuits)
+        facts = await self.read_facts(task, now_ms, reservations)
+        circuits = self._circuits.find_open(task.tenant.tenant_id, now_ms)
+        return await self._run(task, facts, now_ms, secrets.randbits(SEED_BITS), circuits)
 
     async def _run(
-        self, question: DecisionTask, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
+        self, task: DecisionTask, facts: Facts, now_ms: int, seed: int, circuits: frozenset[str]
     ) -> Decision:
         make = partial(
-            make_decision, question, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits
+            make_decision, task, facts.customer, facts.tenant, now_ms=now_ms, seed=seed, open_circuits=circuits
         )
-        return make() if question.catalogue.is_light else await run_in_thread(question.tenant.tenant_id, make)
+        return make() if task.catalogue.is_light else await run_in_thread(task.tenant.tenant_id, make)

@@ -73,38 +73,36 @@ class CustomerFactsResult:
     """Result of a query for facts.
 
     Attributes:
-        kept: Snapshot of the customer, of all ids together.
+        snapshot: Snapshot of the customer, of all ids together.
     """
 
     facts: FactsResult
-    kept: CustomerSnapshot
+    snapshot: CustomerSnapshot
 
 
-async def load_facts(database: Database, asked: Sequence[CustomerFactsQuery]) -> list[CustomerFactsResult]:
+async def load_facts(database: Database, queries: Sequence[CustomerFactsQuery]) -> list[CustomerFactsResult]:
     """Load the facts of several decisions, each in its place.
 
-    What is kept of the customers is read while their summaries are; it tells their time zones, and those which part of
-    the history is needed.
+    Snapshots of the customers are read while their summaries are; they hold the time zones, and those decide which part
+    of the history is needed.
 
     Raises:
         StorageError: ClickHouse does not answer.
     """
-    keys_of_each = [each.keys for each in asked]
-    keys = list(dict.fromkeys(chain.from_iterable(keys_of_each)))
-    rows, found = await asyncio.gather(
-        database.call(read_summary_rows, [each.facts for each in asked]), database.call(load_snapshots, keys)
+    keys = list(dict.fromkeys(chain.from_iterable(query.keys for query in queries)))
+    rows, loaded = await asyncio.gather(
+        database.call(read_summary_rows, [query.facts for query in queries]), database.call(load_snapshots, keys)
     )
-    by_key = dict(zip(keys, found, strict=True))
-    kept = [
-        merge_snapshots([by_key[key] for key in own], each.tenant.settings)
-        for each, own in zip(asked, keys_of_each, strict=True)
+    by_key = dict(zip(keys, loaded, strict=True))
+    snapshots = [merge_snapshots([by_key[key] for key in query.keys], query.tenant.settings) for query in queries]
+    facts_queries = [
+        replace(query.facts, customer_zone=resolve_time_zone(snapshot, query.given, query.sources))
+        for query, snapshot in zip(queries, snapshots, strict=True)
     ]
-    requests = [
-        replace(each.facts, customer_zone=resolve_time_zone(one, each.given, each.sources))
-        for each, one in zip(asked, kept, strict=True)
+    results = await database.call(read_facts, facts_queries, rows)
+    return [
+        CustomerFactsResult(facts=facts, snapshot=snapshot) for facts, snapshot in zip(results, snapshots, strict=True)
     ]
-    facts = await database.call(read_facts, requests, rows)
-    return [CustomerFactsResult(facts=facts_of_one, kept=one) for facts_of_one, one in zip(facts, kept, strict=True)]
 
 
 class FactsLoader:
@@ -125,7 +123,12 @@ class FactsLoader:
         self._identities = identities
 
     async def read(
-        self, tenant: Tenant, catalogue: Catalogue, request: Request, now_ms: int, holds: Collection[Reservation] = ()
+        self,
+        tenant: Tenant,
+        catalogue: Catalogue,
+        request: Request,
+        now_ms: int,
+        reservations: Collection[Reservation] = (),
     ) -> Facts:
         """Load the facts about a customer that a catalogue's decisions need.
 
@@ -134,28 +137,30 @@ class FactsLoader:
             catalogue: Its rules and formulas determine the facts.
             request: Names the customer.
             now_ms: When the decision is made.
-            holds: Reservations of the customer, read before.
+            reservations: Reservations of the customer, read before.
 
         Raises:
             StorageError: ClickHouse does not answer.
         """
         watermark = self.watermark()
         members = await self._identities.members(tenant.tenant_id, request.customer_id)
-        exposures = frozenset(hold.recommendation_id for hold in holds if hold.needs_history())
-        asked = CustomerFactsQuery(
+        exposures = frozenset(
+            reservation.recommendation_id for reservation in reservations if reservation.needs_history()
+        )
+        query = CustomerFactsQuery(
             facts=build_facts_query(tenant, catalogue, request.customer_id, None, now_ms, exposures, members),
             tenant=tenant,
             given=request.attributes,
             sources=catalogue.attribute_sources,
         )
         found, member_of, tenant_facts = await asyncio.gather(
-            self._loader.load(asked),
-            asyncio.gather(*map(self._memberships.load, asked.keys if catalogue.segments else ())),
+            self._loader.load(query),
+            asyncio.gather(*map(self._memberships.load, query.keys if catalogue.segments else ())),
             self._totals.of(tenant, catalogue, now_ms),
         )
         customer = build_context(
             tenant,
-            found.kept,
+            found.snapshot,
             merge_memberships(member_of),
             catalogue.segments,
             request.attributes,
@@ -163,7 +168,7 @@ class FactsLoader:
         )
         loaded = found.facts
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
-        reserved = split_reservations(holds, loaded, now_ms, fresh_ms)
+        reserved = split_reservations(reservations, loaded, now_ms, fresh_ms)
         return Facts(
             customer=build_customer_facts(
                 find_person_id(members, request.customer_id), customer, loaded, reserved.impressions

@@ -27,10 +27,10 @@ class ReservationSession(Protocol):
     """A customer whom one decision has locked.
 
     Attributes:
-        holds: Reservations of the customer.
+        reservations: Those of the customer when the lock was taken.
     """
 
-    holds: Collection[Reservation]
+    reservations: Collection[Reservation]
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         """Add a reservation, and remove finished ones.
@@ -53,7 +53,7 @@ class ReservationStore(Protocol):
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """Return the reservations of a customer."""
 
-    async def replace(self, key: CustomerKey, hold: Reservation) -> None:
+    async def replace(self, key: CustomerKey, reservation: Reservation) -> None:
         """Replace a reservation: Kafka has told its position."""
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
@@ -76,7 +76,7 @@ class MemoryReservationStore:
     """Reservations of one process."""
 
     def __init__(self) -> None:
-        self._holds: dict[CustomerKey, dict[str, Reservation]] = {}
+        self._by_customer: dict[CustomerKey, dict[str, Reservation]] = {}
         self._queue: deque[tuple[CustomerKey, str]] = deque()
         self._locks: dict[CustomerKey, tuple[asyncio.Lock, list[None]]] = {}
 
@@ -101,27 +101,27 @@ class MemoryReservationStore:
 
     def list_reservations(self, key: CustomerKey) -> Mapping[str, Reservation]:
         """Return the reservations of a customer, by recommendation."""
-        return self._holds.get(key, {})
+        return self._by_customer.get(key, {})
 
     def exchange(self, key: CustomerKey, new: Reservation | None, finished: Collection[str]) -> None:
         """See :meth:`ReservationSession.exchange`."""
-        holds = self._holds.setdefault(key, {})
+        reservations = self._by_customer.setdefault(key, {})
         for recommendation_id in finished:
-            holds.pop(recommendation_id, None)
+            reservations.pop(recommendation_id, None)
         if new is not None:
-            holds[new.recommendation_id] = new
+            reservations[new.recommendation_id] = new
             self._queue.append((key, new.recommendation_id))
-        if not holds:
-            del self._holds[key]
+        if not reservations:
+            del self._by_customer[key]
 
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """See :meth:`ReservationStore.peek`."""
         return tuple(self.list_reservations(key).values())
 
-    async def replace(self, key: CustomerKey, hold: Reservation) -> None:
+    async def replace(self, key: CustomerKey, reservation: Reservation) -> None:
         """See :meth:`ReservationStore.replace`."""
-        if hold.recommendation_id in self._holds.get(key, {}):
-            self._holds[key][hold.recommendation_id] = hold
+        if reservation.recommendation_id in self._by_customer.get(key, {}):
+            self._by_customer[key][reservation.recommendation_id] = reservation
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """See :meth:`ReservationStore.release`."""
@@ -133,33 +133,33 @@ class MemoryReservationStore:
 
     def customers(self) -> Collection[tuple[str, str]]:
         """See :meth:`ReservationStore.customers`."""
-        return set(self._holds) | {key for key, _ in self._queue}
+        return set(self._by_customer) | {key for key, _ in self._queue}
 
     def forget_own(self, customers: Collection[tuple[str, str]]) -> None:
         """See :meth:`ReservationStore.forget_own`."""
         for customer in customers:
-            self._holds.pop(CustomerKey(*customer), None)
+            self._by_customer.pop(CustomerKey(*customer), None)
         self._queue = deque(one for one in self._queue if one[0] not in customers)
 
     def sweep(self, now_ms: int, fresh_ms: int | None) -> None:
         """See :meth:`ReservationStore.sweep`; the oldest come first, so it looks at one more than it forgets."""
         while self._queue:
             key, recommendation_id = self._queue[0]
-            hold = self._holds.get(key, {}).get(recommendation_id)
-            if hold is not None and not hold.has_lapsed(now_ms, fresh_ms):
+            reservation = self._by_customer.get(key, {}).get(recommendation_id)
+            if reservation is not None and not reservation.has_lapsed(now_ms, fresh_ms):
                 return
             self._queue.popleft()
-            if hold is not None:
+            if reservation is not None:
                 self.exchange(key, None, (recommendation_id,))
 
 
 class _MemorySession:
     """A customer in one process's memory."""
 
-    def __init__(self, book: MemoryReservationStore, key: CustomerKey) -> None:
-        self._book = book
+    def __init__(self, store: MemoryReservationStore, key: CustomerKey) -> None:
+        self._store = store
         self._key = key
-        self.holds: Collection[Reservation] = tuple(book.list_reservations(key).values())
+        self.reservations: Collection[Reservation] = tuple(store.list_reservations(key).values())
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
-        self._book.exchange(self._key, new, finished)
+        self._store.exchange(self._key, new, finished)

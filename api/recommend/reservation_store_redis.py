@@ -54,7 +54,7 @@ _REPLACE: Final = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
 """
-_decode_hold: Final = msgspec.json.Decoder(Reservation).decode
+_decode_reservation: Final = msgspec.json.Decoder(Reservation).decode
 
 
 class RedisReservationStore:
@@ -62,13 +62,13 @@ class RedisReservationStore:
 
     Args:
         shared: Of the processes.
-        held_for_ms: A reservation lapses after so long, in milliseconds.
+        reservation_ms: A reservation lapses after so long, in milliseconds.
     """
 
-    def __init__(self, shared: SharedState, held_for_ms: int) -> None:
+    def __init__(self, shared: SharedState, reservation_ms: int) -> None:
         self._shared = shared
         self._redis = shared.redis
-        self._keep_ms = held_for_ms + WAITS_FOR_STREAM_MS
+        self._keep_ms = reservation_ms + WAITS_FOR_STREAM_MS
         self._own = MemoryReservationStore()
 
     @asynccontextmanager
@@ -81,36 +81,38 @@ class RedisReservationStore:
                 yield _RedisSession(self, key, token, found)
             finally:
                 if found is not None:
-                    await self._ask(lambda: self._run(_LEAVE, [_lock(key)], [token]))
+                    await self._ask(lambda: self._run(_LEAVE, [_lock_key(key)], [token]))
 
     async def exchange(self, key: CustomerKey, token: str, new: Reservation | None, finished: Collection[str]) -> None:
         """See :meth:`ReservationSession.exchange`."""
         added = ("", "") if new is None else (new.recommendation_id, msgspec.json.encode(new))
         if new is not None or finished:
-            names, values = [_lock(key), _holds(key)], [token, self._keep_ms, *added, *finished]
+            names, values = [_lock_key(key), _reservations_key(key)], [token, self._keep_ms, *added, *finished]
             if await self._ask(lambda: self._run(_EXCHANGE, names, values)) == 0:
                 raise LockLostError
         self._own.exchange(key, new, finished)
 
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """See :meth:`ReservationStore.peek`."""
-        return self.list_reservations(key, await self._ask(lambda: self._redis.hvals(_holds(key)), missing=()))
+        return self.list_reservations(
+            key, await self._ask(lambda: self._redis.hvals(_reservations_key(key)), missing=())
+        )
 
-    async def replace(self, key: CustomerKey, hold: Reservation) -> None:
+    async def replace(self, key: CustomerKey, reservation: Reservation) -> None:
         """See :meth:`ReservationStore.replace`."""
-        await self._own.replace(key, hold)
-        values = [hold.recommendation_id, msgspec.json.encode(hold)]
-        await self._ask(lambda: self._run(_REPLACE, [_holds(key)], values))
+        await self._own.replace(key, reservation)
+        values = [reservation.recommendation_id, msgspec.json.encode(reservation)]
+        await self._ask(lambda: self._run(_REPLACE, [_reservations_key(key)], values))
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """See :meth:`ReservationStore.release`."""
         await self._own.release(key, recommendation_id)
-        await self._ask(lambda: self._redis.hdel(_holds(key), recommendation_id))
+        await self._ask(lambda: self._redis.hdel(_reservations_key(key), recommendation_id))
 
     async def forget(self, key: CustomerKey) -> None:
         """See :meth:`ReservationStore.forget`; while Redis is away, what it holds lapses by itself."""
         await self._own.forget(key)
-        await self._ask(lambda: self._redis.delete(_holds(key)))
+        await self._ask(lambda: self._redis.delete(_reservations_key(key)))
 
     def customers(self) -> Collection[tuple[str, str]]:
         """See :meth:`ReservationStore.customers`."""
@@ -126,8 +128,11 @@ class RedisReservationStore:
 
     def list_reservations(self, key: CustomerKey, texts: Collection[bytes]) -> Collection[Reservation]:
         """Join the reservations of all processes with those this one made while Redis was away."""
-        shared = (_decode_hold(text) for text in texts)
-        return {**self._own.list_reservations(key), **{hold.recommendation_id: hold for hold in shared}}.values()
+        shared = (_decode_reservation(text) for text in texts)
+        return {
+            **self._own.list_reservations(key),
+            **{reservation.recommendation_id: reservation for reservation in shared},
+        }.values()
 
     async def _take(self, key: CustomerKey, token: str) -> Collection[bytes] | None:
         """Lock a customer and return the reservations, or None while Redis is away.
@@ -138,7 +143,9 @@ class RedisReservationStore:
         deadline = time.monotonic() + WAIT_S
         pause_s = 0.002
         while True:
-            found = await self._ask(lambda: self._run(_TAKE, [_lock(key), _holds(key)], [token, LOCK_MS]), missing=())
+            found = await self._ask(
+                lambda: self._run(_TAKE, [_lock_key(key), _reservations_key(key)], [token, LOCK_MS]), missing=()
+            )
             if found is None:
                 if time.monotonic() > deadline:
                     raise TimeoutError
@@ -162,20 +169,20 @@ class _RedisSession:
     """A customer whom this process has for itself, as long as its token is the lock's."""
 
     def __init__(
-        self, book: RedisReservationStore, key: CustomerKey, token: str, texts: Collection[bytes] | None
+        self, store: RedisReservationStore, key: CustomerKey, token: str, texts: Collection[bytes] | None
     ) -> None:
-        self._book = book
+        self._store = store
         self._key = key
         self._token = token
-        self.holds: Collection[Reservation] = book.list_reservations(key, texts or ())
+        self.reservations: Collection[Reservation] = store.list_reservations(key, texts or ())
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
-        await self._book.exchange(self._key, self._token, new, finished)
+        await self._store.exchange(self._key, self._token, new, finished)
 
 
-def _lock(key: CustomerKey) -> str:
+def _lock_key(key: CustomerKey) -> str:
     return f"rapport:deciding:{name_of_customer(key.tenant_id, key.customer_id)}"
 
 
-def _holds(key: CustomerKey) -> str:
+def _reservations_key(key: CustomerKey) -> str:
     return f"rapport:reservations:{name_of_customer(key.tenant_id, key.customer_id)}"

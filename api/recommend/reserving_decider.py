@@ -39,7 +39,7 @@ class ReservedDecision:
 
     made: DecisionResult
     implicit: frozenset[str]
-    hold: Reservation | None
+    reservation: Reservation | None
     key: CustomerKey
 
 
@@ -67,27 +67,27 @@ class ReservingDecider:
         self._clock = clock
         self._reservation_ms = reservation_ms
 
-    async def decide(self, question: DecisionTask, recommendation_id: str) -> ReservedDecision:
+    async def decide(self, task: DecisionTask, recommendation_id: str) -> ReservedDecision:
         """Decide and reserve while nobody else decides about the customer.
 
         Raises:
             ApiError: 503; others decide about the customer for too long.
             StorageError: ClickHouse does not answer.
         """
-        tenant_id = question.tenant.tenant_id
-        canonical_id = (await self._identities.of(tenant_id)).canonical(question.request.customer_id)
+        tenant_id = task.tenant.tenant_id
+        canonical_id = (await self._identities.of(tenant_id)).canonical(task.request.customer_id)
         key = CustomerKey(tenant_id, canonical_id)
-        if not needs_reservations(question.catalogue):
-            made = await self._decider.decide(question, recommendation_id, self._clock())
-            return ReservedDecision(made, _find_implicit(question, made), None, key)
+        if not needs_reservations(task.catalogue):
+            made = await self._decider.decide(task, recommendation_id, self._clock())
+            return ReservedDecision(made, _find_implicit(task, made), None, key)
         for _ in range(ATTEMPTS):
             try:
                 async with self._reservations.customer(key) as held:
-                    made = await self._decider.decide(question, recommendation_id, self._clock(), held.holds)
-                    implicit = _find_implicit(question, made)
-                    hold = self._make_hold(made, implicit)
-                    await held.exchange(hold, made.finished)
-                    return ReservedDecision(made, implicit, hold, key)
+                    made = await self._decider.decide(task, recommendation_id, self._clock(), held.reservations)
+                    implicit = _find_implicit(task, made)
+                    reservation = self._make_reservation(made, implicit)
+                    await held.exchange(reservation, made.finished)
+                    return ReservedDecision(made, implicit, reservation, key)
             except LockLostError:
                 continue
             except TimeoutError:
@@ -96,14 +96,14 @@ class ReservingDecider:
 
     async def cancel(self, reserved: ReservedDecision) -> None:
         """Release the reservation of a decision that Kafka did not take."""
-        if reserved.hold is not None:
+        if reserved.reservation is not None:
             await self._reservations.release(reserved.key, reserved.made.record.recommendation_id)
 
     async def confirm(self, reserved: ReservedDecision, source: Source, written: RecordMetadata) -> None:
         """Note in the reservation where in the log the decision is, and drop reservations that have lapsed."""
         record = reserved.made.record
-        if reserved.hold is not None:
-            placed = msgspec.structs.replace(reserved.hold, source=source.name, offset=written.offset)
+        if reserved.reservation is not None:
+            placed = msgspec.structs.replace(reserved.reservation, source=source.name, offset=written.offset)
             await self._reservations.replace(reserved.key, placed)
         lag_ms = self._watermark.lag_ms
         self._reservations.sweep(record.decided_at_ms, None if lag_ms is None else record.decided_at_ms - lag_ms)
@@ -112,7 +112,7 @@ class ReservingDecider:
         """See :meth:`api.recommend.decider.Decider.learn`."""
         self._decider.learn(tenant_id, decision, now_ms)
 
-    def _make_hold(self, made: DecisionResult, implicit: frozenset[str]) -> Reservation | None:
+    def _make_reservation(self, made: DecisionResult, implicit: frozenset[str]) -> Reservation | None:
         record = made.record
         if not record.decision.items:
             return None
@@ -126,6 +126,6 @@ class ReservingDecider:
         )
 
 
-def _find_implicit(question: DecisionTask, made: DecisionResult) -> frozenset[str]:
-    tracking = {channel.id: channel.impression_tracking for channel in question.catalogue.channels.values()}
+def _find_implicit(task: DecisionTask, made: DecisionResult) -> frozenset[str]:
+    tracking = {channel.id: channel.impression_tracking for channel in task.catalogue.channels.values()}
     return find_implicit_channels(made.record.decision.items, tracking)

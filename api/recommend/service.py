@@ -96,18 +96,18 @@ class RecommendService:
         tenant = await self._tenants.get(tenant_id)
         catalogue = await self._catalogues.of(tenant_id)
         customer_id, warnings = name_customer(tenant_id, body, caller.address, caller.user_agent)
-        asked = resolve_body(body, customer_id, catalogue)
-        partition = self._producer.choose_partition(make_message_key(tenant_id, asked.request.customer_id))
+        resolved = resolve_body(body, customer_id, catalogue)
+        partition = self._producer.choose_partition(make_message_key(tenant_id, resolved.request.customer_id))
         source = self._watermark.find_source(partition)
         recommendation_id = make_recommendation_id(self._clock())
         await self._quota.take(tenant, recommendation_id)
-        question = DecisionTask(
-            tenant=tenant, catalogue=catalogue, flow=asked.flow, request=asked.request, problems=asked.problems
+        task = DecisionTask(
+            tenant=tenant, catalogue=catalogue, flow=resolved.flow, request=resolved.request, problems=resolved.problems
         )
         try:
-            reserved = await self._decider.decide(question, recommendation_id)
+            reserved = await self._decider.decide(task, recommendation_id)
             decided = time.perf_counter()
-            written = await self._write(tenant_id, asked, reserved, partition)
+            written = await self._write(tenant_id, resolved, reserved, partition)
         except BaseException:
             self._quota.give_back(tenant, recommendation_id)
             raise
@@ -131,11 +131,11 @@ class RecommendService:
         return RecommendResult(found, f"{partition}:{written.offset}")
 
     async def _write(
-        self, tenant_id: str, asked: ResolvedRequest, reserved: ReservedDecision, partition: int
+        self, tenant_id: str, resolved: ResolvedRequest, reserved: ReservedDecision, partition: int
     ) -> RecordMetadata:
         record = reserved.made.record
         try:
-            value = encode_decision(tenant_id, record, asked.context, reserved.implicit)
+            value = encode_decision(tenant_id, record, resolved.context, reserved.implicit)
             return await self._producer.send(partition, make_message_key(tenant_id, record.customer_id), value)
         except BaseException:
             await self._decider.cancel(reserved)

@@ -131,7 +131,7 @@ class RespondService:
             rank=subject.rank,
             direction=answer.direction or derive_direction(outcome_type.category),
             timestamp=iso(written.occurred_at_ms),
-            warnings=subject.cautions,
+            warnings=subject.warnings,
         )
 
     async def _write(self, event: InteractionRecorded, text: bytes, payload: PayloadHashes) -> WrittenEvent:

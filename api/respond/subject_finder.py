@@ -39,11 +39,11 @@ class Subject:
     placement_id: str | None = None
     recommendation_id: str | None = None
     rank: int | None = None
-    cautions: tuple[ResponseWarning, ...] = field(default_factory=tuple)
+    warnings: tuple[ResponseWarning, ...] = field(default_factory=tuple)
 
-    def caution(self, code: str, message: str) -> Subject:
+    def warn(self, code: str, message: str) -> Subject:
         """Return the same subject with one more warning."""
-        return replace(self, cautions=(*self.cautions, ResponseWarning(code=code, message=message)))
+        return replace(self, warnings=(*self.warnings, ResponseWarning(code=code, message=message)))
 
 
 def find_faults(answer: ResponseBody) -> list[Fault]:
@@ -97,9 +97,7 @@ class SubjectFinder:
             names = EntityNames(await self._catalogues.stored(tenant_id))
         except StorageError as error:
             log.warning("the catalogue cannot be looked up", error=str(error))
-            subject = subject.caution(
-                "CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given."
-            )
+            subject = subject.warn("CATALOGUE_UNAVAILABLE", "The catalogue could not be looked up; recorded as given.")
             names = NO_ENTITIES
         else:
             subject = _checked(_from_creative(names, subject), names)
@@ -107,8 +105,8 @@ class SubjectFinder:
             raise invalid(
                 Fault(field="channelId", message="is required with a creative that the catalogue does not know")
             )
-        if is_strict and subject.cautions:
-            raise ApiError(404, " ".join(caution.message for caution in subject.cautions))
+        if is_strict and subject.warnings:
+            raise ApiError(404, " ".join(warn.message for warn in subject.warnings))
         return subject
 
     async def _from_recommendation(self, tenant_id: str, answer: ResponseBody, given: Subject) -> Subject:
@@ -118,9 +116,9 @@ class SubjectFinder:
             item = await self._recent.find(tenant_id, answer.recommendation_id, answer.rank)
         except StorageError as error:
             log.warning("the recommendation cannot be looked up", error=str(error))
-            return given.caution("RECOMMENDATION_UNAVAILABLE", "The recommendation could not be looked up just now.")
+            return given.warn("RECOMMENDATION_UNAVAILABLE", "The recommendation could not be looked up just now.")
         if item is None or item.customer_id != answer.customer_id:
-            return given.caution(
+            return given.warn(
                 "RECOMMENDATION_NOT_FOUND",
                 f"Recommendation {answer.recommendation_id} of this customer has no rank {answer.rank}.",
             )
@@ -133,9 +131,9 @@ class SubjectFinder:
             found = await self._database.call(find_interaction, tenant_id, answer.interaction_id)
         except StorageError as error:
             log.warning("the interaction cannot be looked up", error=str(error))
-            return given.caution("INTERACTION_UNAVAILABLE", "The interaction could not be looked up just now.")
+            return given.warn("INTERACTION_UNAVAILABLE", "The interaction could not be looked up just now.")
         if found is None or found["customer_id"] != answer.customer_id:
-            return given.caution("INTERACTION_NOT_FOUND", f"This customer has no interaction {answer.interaction_id}.")
+            return given.warn("INTERACTION_NOT_FOUND", f"This customer has no interaction {answer.interaction_id}.")
         subject = _prefer(given, found["offer_id"], found["creative_id"], found["channel_id"], found["placement_id"])
         return replace(
             subject,
@@ -176,5 +174,5 @@ def _checked(subject: Subject, names: EntityNames) -> Subject:
     for kind, own in named:
         if own and not names.knows(kind, own):
             code = f"{kind.upper()}_NOT_FOUND"
-            subject = subject.caution(code, f"The catalogue knows no {kind} {own!r} (yet); recorded as given.")
+            subject = subject.warn(code, f"The catalogue knows no {kind} {own!r} (yet); recorded as given.")
     return subject

@@ -22,7 +22,7 @@ class TimeSlice:
         """Whether the slice is used up."""
         return time.monotonic() >= self._until
 
-    async def give(self) -> None:
+    async def yield_loop(self) -> None:
         """Let everything else run that is ready, and begin a new slice."""
         await asyncio.sleep(0)
         self._until = time.monotonic() + TURN_S

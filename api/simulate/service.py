@@ -138,10 +138,10 @@ class SimulateService:
     async def _one(self, tenant: Tenant, catalogue: Catalogue, body: SimulateBody, flow: DecisionFlow | None) -> DryRun:
         started = time.perf_counter()
         customer_id = body.customer_id or ""
-        question = _about(customer_id, resolve_body(body, customer_id, catalogue, flow), tenant, catalogue)
+        task = _about(customer_id, resolve_body(body, customer_id, catalogue, flow), tenant, catalogue)
         now_ms = self._clock()
-        holds = await self._peek_reservations(question)
-        made = await self._decider.decide(question, make_recommendation_id(now_ms), now_ms, holds)
+        reservations = await self._peek_reservations(task)
+        made = await self._decider.decide(task, make_recommendation_id(now_ms), now_ms, reservations)
         timing = Timing(
             facts_ms=round(made.facts_ms, 3),
             decide_ms=round(made.decide_ms, 3),
@@ -160,15 +160,15 @@ class SimulateService:
         customers = list(dict.fromkeys(body.customer_ids or ()))
         if not customers:
             customers = await self._database.call(sample_customers, tenant.tenant_id, body.sample_size)
-        asked = resolve_body(body, "", catalogue, flow)
+        resolved = resolve_body(body, "", catalogue, flow)
         waiting = iter(customers)
         tally = _Tally()
 
         async def try_some() -> None:
             for customer_id in waiting:
-                question = _about(customer_id, asked, tenant, catalogue)
-                holds = await self._peek_reservations(question)
-                tally.add(await self._decider.try_out(question, self._clock(), holds))
+                task = _about(customer_id, resolved, tenant, catalogue)
+                reservations = await self._peek_reservations(task)
+                tally.add(await self._decider.try_out(task, self._clock(), reservations))
                 await asyncio.sleep(0)  # decisions that shared a query come together
 
         try:
@@ -179,9 +179,9 @@ class SimulateService:
             raise failed.exceptions[0] from None
         return tally.result(make_recommendation_id(self._clock()), (time.perf_counter() - started) * 1000)
 
-    async def _peek_reservations(self, question: DecisionTask) -> Collection[Reservation]:
-        tenant_id = question.tenant.tenant_id
-        canonical_id = (await self._identities.of(tenant_id)).canonical(question.request.customer_id)
+    async def _peek_reservations(self, task: DecisionTask) -> Collection[Reservation]:
+        tenant_id = task.tenant.tenant_id
+        canonical_id = (await self._identities.of(tenant_id)).canonical(task.request.customer_id)
         return await self._reservations.peek(CustomerKey(tenant_id, canonical_id))
 
     async def _find_draft(self, tenant_id: str, body: SimulateBody) -> DecisionFlow:
@@ -194,10 +194,12 @@ class SimulateService:
         raise ApiError(404, f"There is no decision flow {key!r} whose draft could be run.")
 
 
-def _about(customer_id: str, asked: ResolvedRequest, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
+def _about(customer_id: str, resolved: ResolvedRequest, tenant: Tenant, catalogue: Catalogue) -> DecisionTask:
     """Make the task of a body for one customer: the body is resolved once for all of them."""
-    request = replace(asked.request, customer_id=customer_id)
-    return DecisionTask(tenant=tenant, catalogue=catalogue, flow=asked.flow, request=request, problems=asked.problems)
+    request = replace(resolved.request, customer_id=customer_id)
+    return DecisionTask(
+        tenant=tenant, catalogue=catalogue, flow=resolved.flow, request=request, problems=resolved.problems
+    )
 
 
 @dataclass(slots=True)

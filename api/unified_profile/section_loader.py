@@ -45,20 +45,20 @@ class SectionResult:
     error: SectionError | None
 
 
-async def load_sections(loads: Mapping[str, Load], asked: ProfileQuery, limit_s: float) -> Sequence[SectionResult]:
+async def load_sections(loads: Mapping[str, Load], query: ProfileQuery, limit_s: float) -> Sequence[SectionResult]:
     """Load sections, in the order of ``loads``.
 
     Args:
         loads: Loaders by section name.
-        asked: Customer and time.
+        query: Customer and time.
         limit_s: Time limit of each section, in seconds.
     """
-    return await asyncio.gather(*(_load(name, load, asked, limit_s) for name, load in loads.items()))
+    return await asyncio.gather(*(_load(name, load, query, limit_s) for name, load in loads.items()))
 
 
-async def _load(name: str, load: Load, asked: ProfileQuery, limit_s: float) -> SectionResult:
+async def _load(name: str, load: Load, query: ProfileQuery, limit_s: float) -> SectionResult:
     try:
-        return SectionResult(name, await asyncio.wait_for(load(asked), limit_s), None)
+        return SectionResult(name, await asyncio.wait_for(load(query), limit_s), None)
     except TimeoutError:
         error = SectionError(code="TIMEOUT", message=f"It was not there within {limit_s:g} s.")
     except TransientStorageError as fault:

@@ -54,18 +54,18 @@ class ListSections:
         )
         return dict(zip(LIST_NAMES, loads, strict=True))
 
-    async def load_identities(self, asked: ProfileQuery) -> Items:
+    async def load_identities(self, query: ProfileQuery) -> Items:
         """Load other identifiers of a customer: merged ids, linked ones, and those of contact profiles."""
-        found = await self._database.call(list_identifiers, asked.tenant_id, asked.customer_ids)
+        found = await self._database.call(list_identifiers, query.tenant_id, query.customer_ids)
         return [
             {"type": one.type, "value": one.value, "confidence": one.confidence}
             for one in found
-            if one.value != asked.customer_id
+            if one.value != query.customer_id
         ]
 
-    async def load_interactions(self, asked: ProfileQuery) -> Sequence[RecentInteraction]:
+    async def load_interactions(self, query: ProfileQuery) -> Sequence[RecentInteraction]:
         """Load the latest interactions, the newest first."""
-        wanted = HistoryFilter(tenant_id=asked.tenant_id, customer_id=asked.customer_id, members=asked.customer_ids)
+        wanted = HistoryFilter(tenant_id=query.tenant_id, customer_id=query.customer_id, members=query.customer_ids)
         page = await self._history.load(HistoryPageQuery(filters=wanted, limit=RECENT))
         return [
             RecentInteraction(
@@ -78,9 +78,9 @@ class ListSections:
             for row in page.rows
         ]
 
-    async def load_segments(self, asked: ProfileQuery) -> Items:
+    async def load_segments(self, query: ProfileQuery) -> Items:
         """Load the active segments that the customer is in."""
-        found = await self._database.call(list_memberships, asked.tenant_id, asked.customer_ids)
+        found = await self._database.call(list_memberships, query.tenant_id, query.customer_ids)
         return [
             {
                 "segmentId": one.segment_id,
@@ -90,9 +90,9 @@ class ListSections:
             for one in found
         ]
 
-    async def load_journeys(self, asked: ProfileQuery) -> Items:
+    async def load_journeys(self, query: ProfileQuery) -> Items:
         """Load enrolments in journeys, active or ended, the latest first."""
-        found = await self._database.call(list_customer_enrolments, asked.tenant_id, asked.customer_ids)
+        found = await self._database.call(list_customer_enrolments, query.tenant_id, query.customer_ids)
         return [
             {
                 "enrollmentId": one.enrollment_id,
@@ -106,10 +106,10 @@ class ListSections:
             for one in found
         ]
 
-    async def load_experiments(self, asked: ProfileQuery) -> Items:
+    async def load_experiments(self, query: ProfileQuery) -> Items:
         """Load the arms that count, by experiment."""
-        found = await self._database.call(read_assignments, asked.tenant_id, asked.customer_ids)
-        known = (await self._catalogues.of(asked.tenant_id)).experiments if found else {}
+        found = await self._database.call(read_assignments, query.tenant_id, query.customer_ids)
+        known = (await self._catalogues.of(query.tenant_id)).experiments if found else {}
         return [
             {
                 "experimentId": one.experiment_id,
@@ -121,9 +121,9 @@ class ListSections:
             for one in found
         ]
 
-    async def load_consent(self, asked: ProfileQuery) -> Items:
+    async def load_consent(self, query: ProfileQuery) -> Items:
         """Load recorded consents by purpose. Of several ids of one person, the strictest statement counts."""
-        found = await self._database.call(load_consents, asked.tenant_id, asked.customer_ids)
+        found = await self._database.call(load_consents, query.tenant_id, query.customer_ids)
         statements = [one for of_one in found.values() for one in of_one]
         strictest = {
             one.purpose: one

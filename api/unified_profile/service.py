@@ -78,14 +78,14 @@ class UnifiedProfileService:
                 could be loaded because ClickHouse is away.
         """
         known: dict[str, Load] = {**self._lists, **self._added}
-        asked = await self._ask(tenant_id, customer_id)
-        found = await load_sections(_chosen(known, wanted), asked, self._limit_s)
-        await self._check(asked, found, is_empty=not any(one.value for one in found))
+        query = await self._make_query(tenant_id, customer_id)
+        found = await load_sections(_chosen(known, wanted), query, self._limit_s)
+        await self._check(query, found, is_empty=not any(one.value for one in found))
         return UnifiedProfile(
             customer_id=customer_id,
             tenant_id=tenant_id,
             sections=[ProfileSection(name=one.name, data=one.value or (), error=one.error) for one in found],
-            computed_at=iso(asked.now_ms),
+            computed_at=iso(query.now_ms),
         )
 
     async def structured(self, tenant_id: str, customer_id: str) -> StructuredProfile:
@@ -94,11 +94,11 @@ class UnifiedProfileService:
         Raises:
             ApiError: As :meth:`listed`.
         """
-        asked = await self._ask(tenant_id, customer_id)
-        found = await load_sections({**self._fields, **self._added}, asked, self._limit_s)
+        query = await self._make_query(tenant_id, customer_id)
+        found = await load_sections({**self._fields, **self._added}, query, self._limit_s)
         values = {one.name: one.value for one in found}
         added = {name: values[name] for name in self._added if values[name] is not None}
-        await self._check(asked, found, is_empty=not (any(added.values()) or _says_anything(values)))
+        await self._check(query, found, is_empty=not (any(added.values()) or _says_anything(values)))
         return StructuredProfile(
             customer_id=customer_id,
             tenant_id=tenant_id,
@@ -109,10 +109,10 @@ class UnifiedProfileService:
                 for one in found
                 if one.error
             ],
-            computed_at=iso(asked.now_ms),
+            computed_at=iso(query.now_ms),
         )
 
-    async def _ask(self, tenant_id: str, customer_id: str) -> ProfileQuery:
+    async def _make_query(self, tenant_id: str, customer_id: str) -> ProfileQuery:
         return ProfileQuery(
             tenant_id=tenant_id,
             customer_id=customer_id,
@@ -120,26 +120,26 @@ class UnifiedProfileService:
             now_ms=self._clock(),
         )
 
-    async def _check(self, asked: ProfileQuery, found: Sequence[SectionResult], *, is_empty: bool) -> None:
+    async def _check(self, query: ProfileQuery, found: Sequence[SectionResult], *, is_empty: bool) -> None:
         """Raise for a customer without any data, and where no section could be loaded."""
         if found and all(one.error and one.error.code == "UNAVAILABLE" for one in found):
             raise unavailable("The database does not answer at the moment; try again shortly.")
         if is_empty and not any(one.error for one in found):
-            if await self._database.call(is_known, asked.tenant_id, asked.customer_ids):
+            if await self._database.call(is_known, query.tenant_id, query.customer_ids):
                 return
-            raise ApiError(404, f"Nothing is known of a customer {asked.customer_id!r}.")
+            raise ApiError(404, f"Nothing is known of a customer {query.customer_id!r}.")
 
 
 def _isolate(section: Section, database: Database) -> Load:
     isolated = IsolatedSection(section)
 
-    async def load(asked: ProfileQuery) -> Sequence[Any]:
+    async def load(query: ProfileQuery) -> Sequence[Any]:
         context = SectionContext(
-            tenant_id=asked.tenant_id,
-            customer_id=asked.customer_id,
-            customer_ids=asked.customer_ids,
+            tenant_id=query.tenant_id,
+            customer_id=query.customer_id,
+            customer_ids=query.customer_ids,
             store=await database.call(_itself),
-            now=_EPOCH + timedelta(milliseconds=asked.now_ms),
+            now=_EPOCH + timedelta(milliseconds=query.now_ms),
         )
         return await isolated.load(context)
 

@@ -62,15 +62,15 @@ class StructuredSections:
         )
         return dict(zip(FIELD_NAMES, loads, strict=True))
 
-    async def load_demographics(self, asked: ProfileQuery) -> Demographics:
+    async def load_demographics(self, query: ProfileQuery) -> Demographics:
         """Load attributes and contact profiles. Of several ids of one person, the canonical one's attributes count."""
         customers, profiles = await asyncio.gather(
-            self._database.call(load_customers, asked.tenant_id, asked.customer_ids),
-            self._database.call(find_profiles_of_customers, asked.tenant_id, asked.customer_ids),
+            self._database.call(load_customers, query.tenant_id, query.customer_ids),
+            self._database.call(find_profiles_of_customers, query.tenant_id, query.customer_ids),
         )
         attributes = {
             name: value
-            for customer_id in reversed(asked.customer_ids)
+            for customer_id in reversed(query.customer_ids)
             if (one := customers.get(customer_id)) is not None and not one.is_deleted
             for name, value in one.attributes.items()
         }
@@ -81,11 +81,11 @@ class StructuredSections:
             contact_profiles=[{"id": one.profile.id, **one.profile.fields} for one in profiles],
         )
 
-    async def load_activity(self, asked: ProfileQuery) -> Interactions:
+    async def load_activity(self, query: ProfileQuery) -> Interactions:
         """Load totals and recent interactions."""
         totals, recent = await asyncio.gather(
-            self._database.call(read_contact_totals, asked.tenant_id, asked.customer_ids),
-            self._lists.load_interactions(asked),
+            self._database.call(read_contact_totals, query.tenant_id, query.customer_ids),
+            self._lists.load_interactions(query),
         )
         if totals is None:
             return Interactions(totals=Contacts(), recent=recent)
@@ -93,21 +93,21 @@ class StructuredSections:
         last_contact_at = iso(counts.pop("last_contact_at_ms"))
         return Interactions(totals=Contacts(**counts, last_contact_at=last_contact_at), recent=recent)
 
-    async def load_value(self, asked: ProfileQuery) -> ClvView:
+    async def load_value(self, query: ProfileQuery) -> ClvView:
         """Load the customer's lifetime value."""
-        return await self._values.of(asked.tenant_id, asked.customer_id)
+        return await self._values.of(query.tenant_id, query.customer_id)
 
-    async def load_metrics(self, asked: ProfileQuery) -> Mapping[str, float | None]:
+    async def load_metrics(self, query: ProfileQuery) -> Mapping[str, float | None]:
         """Compute active behavioral metrics, by key."""
-        definitions = list((await self._catalogues.of(asked.tenant_id)).metrics.values())
+        definitions = list((await self._catalogues.of(query.tenant_id)).metrics.values())
         if not definitions:
             return {}
         of_customers = await self._database.call(
-            read_metrics, asked.tenant_id, {asked.customer_id: asked.customer_ids}, definitions, asked.now_ms
+            read_metrics, query.tenant_id, {query.customer_id: query.customer_ids}, definitions, query.now_ms
         )
-        values = of_customers[asked.customer_id]
+        values = of_customers[query.customer_id]
         return {one.key: values.get(one.key) for one in definitions}
 
-    async def load_suppressions(self, asked: ProfileQuery) -> Sequence[SuppressionView]:
+    async def load_suppressions(self, query: ProfileQuery) -> Sequence[SuppressionView]:
         """Load the customer's suppressions."""
-        return await self._suppressions.list_all(asked.tenant_id, asked.customer_id)
+        return await self._suppressions.list_all(query.tenant_id, query.customer_id)

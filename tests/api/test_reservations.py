@@ -50,7 +50,7 @@ def test_nobody_else_has_a_customer_meanwhile_in_another_process_either(redis_se
 
         async def reserve(book: RedisReservationStore, name: str) -> None:
             async with book.customer(ANN) as held:
-                told.append(f"{name} sees {len(held.holds)}")
+                told.append(f"{name} sees {len(held.reservations)}")
                 await asyncio.sleep(0)
                 await held.exchange(hold(name), ())
 
