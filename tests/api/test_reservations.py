@@ -154,14 +154,14 @@ def decision(failed: tuple[str, ...] = (), *, scored: bool = False) -> Decision:
 def test_the_circuit_of_a_model_opens_after_five_failures_and_closes_when_it_scores():
     circuits = CircuitBreakers()
     for _ in range(5):
-        assert circuits.open_of("acme", 0) == frozenset()
+        assert circuits.find_open("acme", 0) == frozenset()
         circuits.note("acme", decision(("m",)), 0)
-    assert (circuits.open_of("acme", 59_999), circuits.open_of("other", 0)) == ({"m"}, frozenset())
-    assert circuits.open_of("acme", 60_000) == frozenset()
+    assert (circuits.find_open("acme", 59_999), circuits.find_open("other", 0)) == ({"m"}, frozenset())
+    assert circuits.find_open("acme", 60_000) == frozenset()
     circuits.note("acme", decision(), 60_000)  # it was not asked
     circuits.note("acme", decision(("m",)), 60_000)
-    assert circuits.open_of("acme", 60_001) == {"m"}
+    assert circuits.find_open("acme", 60_001) == {"m"}
     circuits.note("acme", decision(scored=True), 120_000)
     for _ in range(4):
         circuits.note("acme", decision(("m",)), 120_000)
-    assert circuits.open_of("acme", 120_001) == frozenset()
+    assert circuits.find_open("acme", 120_001) == frozenset()
