@@ -62,6 +62,7 @@ def test_another_encoding_is_415_and_says_what_is_taken(caller: Caller, encoding
 @pytest.mark.parametrize(
     "body",
     [gzip.compress(event())[:-9], event(), b"\x1f\x8b", gzip.compress(event()) + b"rest", zlib.compress(event())],
+    ids=["cut off", "plain", "head only", "something behind", "deflate"],
 )
 def test_what_is_not_packed_as_it_says_is_400(caller: Caller, body: bytes):
     answer = caller.post("/respond", content=body, headers={**JSON, "Content-Encoding": "gzip"})
