@@ -17,11 +17,11 @@ from api.eligibility.schemas import (
 from api.http.errors import ApiError
 from api.http.times import iso
 from api.recommend.request_resolution import resolve_body
-from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.runtime.compute_threads import run_in_thread
 from rapport.application.decisions.decide import DecisionTask
 from rapport.domain.catalogue.values import Status
+from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.engine import FlowEvaluation, evaluate_flow
 from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from api.http.trace_id import current_trace_id
-from api.recommend.reservation_store import CustomerKey
 from rapport.domain.audit import AuditDraft, encode_canonical
+from rapport.domain.customers.customer import CustomerKey
 from rapport.storage.audit import append_audit
 from rapport.storage.dsar import find_all_ids
 from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, finish_erasure, sweep

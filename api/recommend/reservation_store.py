@@ -6,17 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from rapport.domain.customers.customer import CustomerKey
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.reservations import Reservation
-
-
-class CustomerKey(NamedTuple):
-    """A customer of a tenant."""
-
-    tenant_id: str
-    customer_id: str
 
 
 class LockLostError(Exception):

@@ -22,8 +22,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 from redis.exceptions import RedisError
 
-from api.recommend.reservation_store import CustomerKey, LockLostError, MemoryReservationStore, ReservationSession
+from api.recommend.reservation_store import LockLostError, MemoryReservationStore, ReservationSession
 from api.runtime.shared_state import SharedState, name_of_customer
+from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation
 
 T = TypeVar("T")

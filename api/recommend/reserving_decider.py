@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from api.http.errors import unavailable
-from api.recommend.reservation_store import CustomerKey, LockLostError
+from api.recommend.reservation_store import LockLostError
 from rapport.application.decisions.decide import needs_reservations
+from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.message import find_implicit_channels
 from rapport.domain.decisions.reservations import make_reservation
 

@@ -14,13 +14,13 @@ import msgspec
 from api.http.errors import ApiError, Fault, invalid
 from api.recommend.answers import answer, summarise
 from api.recommend.request_resolution import ResolvedRequest, resolve_body
-from api.recommend.reservation_store import CustomerKey
 from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
 from rapport.application.decisions.decide import DecisionTask
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
+from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.removal_groups import EmptyReason, find_empty_reason
 from rapport.storage.decisions import sample_customers
 
