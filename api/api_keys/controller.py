@@ -43,7 +43,7 @@ class ApiKeyController(Controller):
         responses=answers(200, KeyList, {"data": [{**_KEY, "lastUsedAt": None}], "total": 1}),
     )
     async def list_keys(self, request: Request[Principal, Any, Any], api_keys: Injected[ApiKeyService]) -> KeyList:
-        """Keys that were revoked are left out. `lastUsedAt` is exact to some ten seconds."""
+        """List keys, except revoked ones. `lastUsedAt` is exact to some ten seconds."""
         found = await api_keys.list_all(request.user.tenant_id)
         return KeyList(data=[_view(key) for key in found], total=len(found))
 

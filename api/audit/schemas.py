@@ -62,7 +62,7 @@ class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whether the chain is whole.
+    """Result of checking the chain.
 
     Attributes:
         valid: Whether every entry continues the one before it.

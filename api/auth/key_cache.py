@@ -22,7 +22,7 @@ UNKNOWN_FOR_S: Final = 1.0
 
 
 class KeyCache:
-    """Looks keys up, once per cache time each, and notes their use.
+    """Cache of API keys, which also records their use.
 
     Args:
         clock: Epoch seconds.

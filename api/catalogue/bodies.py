@@ -25,13 +25,13 @@ Fields = dict[str, Any]
 
 
 class RawEntityBody(Body, frozen=True):
-    """A body as it came, read and not yet checked."""
+    """Body as decoded JSON, before validation."""
 
     fields: Fields
 
 
 class EntityBody(JsonBody[RawEntityBody]):
-    """Has the framework read a body as :class:`RawEntityBody` and document it as an entity.
+    """Decodes a body as :class:`RawEntityBody`, and documents it as an entity.
 
     Attributes:
         DOCUMENTED: The type that is documented.

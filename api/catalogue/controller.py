@@ -103,7 +103,7 @@ def make_controller(resource: Resource) -> type[Controller]:
             *,
             include_deleted: _IncludeDeleted = False,
         ) -> Response[Any]:
-            """`ETag` is the version; send it as `If-Match` with a change."""
+            """Get an entity. `ETag` is the version; send it as `If-Match` with a change."""
             stored = await catalogue.load(request.user.tenant_id)
             record = find(stored, kind, entity_id, or_deleted=include_deleted)
             view = await catalogue.show_with_publications(resource, request.user.tenant_id, record)
@@ -137,7 +137,7 @@ def make_controller(resource: Resource) -> type[Controller]:
         async def create(
             self, request: _Asking, catalogue: Injected[CatalogueService], data: RequestBody[RawEntityBody]
         ) -> Response[Any]:
-            """Without `id` one is made, and without `key`, where there are keys, one of the name."""
+            """Make an entity. Without `id` one is made, and without `key`, where there are keys, one of the name."""
             record = await catalogue.create(request.user, kind, data.fields)
             return await _answer(catalogue, resource, request, record, 201)
 
@@ -157,7 +157,7 @@ def make_controller(resource: Resource) -> type[Controller]:
             entity_id: FromPath[str],
             data: RequestBody[RawEntityBody],
         ) -> Response[Any]:
-            """Fields that are not given take their defaults. 409 if `If-Match` or `version` is not the newest."""
+            """Replace an entity; fields not given take defaults. 409 if `If-Match` or `version` is not the newest."""
             expected = _expected(request, data.fields)
             record = await catalogue.replace(request.user, kind, entity_id, data.fields, expected)
             return await _answer(catalogue, resource, request, record)

@@ -16,28 +16,28 @@ def _given(**values: str | None) -> Filters:
 
 
 def no_filters() -> Filters:
-    """Of kinds that have no more."""
+    """Read no filters."""
     return {}
 
 
 def channel_filters(
     channel_type: Annotated[str | None, text_parameter("channelType", "Of this type, such as email.")] = None,
 ) -> Filters:
-    """Of channels."""
+    """Read the filters of channels."""
     return _given(channel_type=channel_type)
 
 
 def placement_filters(
     channel_id: Annotated[str | None, text_parameter("channelId", "Of this channel.")] = None,
 ) -> Filters:
-    """Of placements."""
+    """Read the filters of placements."""
     return _given(channel_id=channel_id)
 
 
 def sub_category_filters(
     category_id: Annotated[str | None, text_parameter("categoryId", "Of this category.")] = None,
 ) -> Filters:
-    """Of sub-categories."""
+    """Read the filters of sub-categories."""
     return _given(category_id=category_id)
 
 
@@ -47,7 +47,7 @@ def offer_filters(
     product_type: Annotated[str | None, text_parameter("productType", "Of this product type.")] = None,
     tag: Annotated[str | None, text_parameter("tag", "With this tag.")] = None,
 ) -> Filters:
-    """Of offers."""
+    """Read the filters of offers."""
     return _given(category_id=category_id, sub_category_id=sub_category_id, product_type=product_type, tags=tag)
 
 
@@ -57,7 +57,7 @@ def creative_filters(
     channel_id: Annotated[str | None, text_parameter("channelId", "On this channel.")] = None,
     placement_id: Annotated[str | None, text_parameter("placementId", "For this placement.")] = None,
 ) -> Filters:
-    """Of creatives."""
+    """Read the filters of creatives."""
     faults: list[Fault] = []
     offer = same("offerId", offer_id, "actionId", action_id, faults)
     if faults:
@@ -70,7 +70,7 @@ def policy_filters(
     applies_to: Annotated[str | None, text_parameter("scope", "With this scope, such as offer.")] = None,
     scope_id: Annotated[str | None, text_parameter("scopeId", "Applied to this offer, channel …")] = None,
 ) -> Filters:
-    """Of contact policies."""
+    """Read the filters of contact policies."""
     return _given(rule_type=rule_type, scope=applies_to, scope_id=scope_id)
 
 
@@ -80,7 +80,7 @@ def rule_filters(
     applies_to: Annotated[str | None, text_parameter("scope", "With this scope, such as offer.")] = None,
     scope_id: Annotated[str | None, text_parameter("scopeId", "Applied to this offer, channel …")] = None,
 ) -> Filters:
-    """Of qualification rules."""
+    """Read the filters of qualification rules."""
     faults: list[Fault] = []
     stage = check_choice("stage", stage, ("eligibility", "fit", "match", "ranking"), faults)
     if faults:
@@ -91,7 +91,7 @@ def rule_filters(
 def suppression_filters(
     applies_to: Annotated[str | None, text_parameter("scope", "With this scope: global, offer or category.")] = None,
 ) -> Filters:
-    """Of suppression rules."""
+    """Read the filters of suppression rules."""
     return _given(scope=applies_to)
 
 
@@ -100,12 +100,12 @@ def segment_filters(
         str | None, text_parameter("combinator", "AND: all filters have to hold; OR: one of them.")
     ] = None,
 ) -> Filters:
-    """Of segments."""
+    """Read the filters of segments."""
     return _given(combinator=combinator)
 
 
 def key_filters(key: Annotated[str | None, text_parameter("key", "With this key.")] = None) -> Filters:
-    """Of kinds with keys."""
+    """Read the filters of kinds with keys."""
     return _given(key=key)
 
 
@@ -113,5 +113,5 @@ def model_filters(
     key: Annotated[str | None, text_parameter("key", "With this key.")] = None,
     model_type: Annotated[str | None, text_parameter("modelType", "Of this type, such as scorecard.")] = None,
 ) -> Filters:
-    """Of models."""
+    """Read the filters of models."""
     return _given(key=key, model_type=model_type)

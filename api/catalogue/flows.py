@@ -39,7 +39,7 @@ _EXAMPLE: Final = build_view("t_001", next(one for one in RESOURCES if one.kind 
 
 
 class PublishBody(Body, frozen=True):
-    """Which flow is published: one of both names it.
+    """Flow to be published, by id or by key.
 
     Attributes:
         version: Of the entity; 409 if it has changed since.
@@ -58,7 +58,7 @@ class BaseFlow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FlowController(Controller):
-    """Requests run the published nodes of a flow; the draft is worked on until it is published."""
+    """Publication of flows: requests run the published nodes, while the draft is edited."""
 
     path = "/decision-flows"
     tags = ["Catalogue"]
@@ -76,7 +76,7 @@ class FlowController(Controller):
     async def publish(
         self, request: Request[Principal, Any, Any], database: Injected[Database], data: RequestBody[PublishBody]
     ) -> Response[Any]:
-        """400 names every node that is wrong. Requests run it within 2 seconds.
+        """Publish a draft; 400 names every faulty node. Requests run it within 2 seconds.
 
         `warnings` lists nodes without effect, and placeholders that may have no value.
         """

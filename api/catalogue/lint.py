@@ -56,7 +56,7 @@ class LintController(Controller):
 
     @get("/lint", summary="What the catalogue says in vain", responses=answers(200, LintReport, _EXAMPLE))
     async def lint(self, request: Request[Principal, Any, Any], catalogues: Injected[CompiledCatalogues]) -> LintReport:
-        """Scopes that match nothing, caps that contradict each other, offers, creatives and flows that show nothing.
+        """Find scopes that match nothing, contradictory caps, and offers, creatives and flows that show nothing.
 
         Also gates that flows leave out or skip, placeholders that may have no value, experiments that no flow asks,
         segments that nobody is in, and rules that requests decide or that let pass what is not known.

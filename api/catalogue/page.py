@@ -1,4 +1,4 @@
-"""Which entities a list shows, in which order, from where on."""
+"""Pages of lists of entities: filters, orders and cursors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Position = tuple[float | str, float | str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityFilter:
-    """Which entities are wanted.
+    """Filter of a list of entities.
 
     Attributes:
         status: With this status; empty for any.
@@ -40,7 +40,7 @@ class EntityFilter:
 def select_page(
     catalogue: StoredCatalogue, kind: str, wanted: EntityFilter, cursor: str, limit: int
 ) -> tuple[Sequence[EntityVersion], Pagination]:
-    """One page of a kind.
+    """Select one page of a kind.
 
     Raises:
         ApiError: 400; the cursor is none.

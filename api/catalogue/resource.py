@@ -1,4 +1,4 @@
-"""A kind of the catalogue as a resource: where it is, who may write it, how its lists are filtered, an example."""
+"""Kinds of the catalogue as resources: path, role that may write, filters of lists, example."""
 
 from __future__ import annotations
 

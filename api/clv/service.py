@@ -26,7 +26,7 @@ CLOCK_SKEW_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ClvComputation:
-    """All values of a tenant were worked out.
+    """Result of computing all values of a tenant.
 
     Attributes:
         segments: How many customers are in each.
@@ -68,7 +68,7 @@ class ClvService:
         return await self._newest(tenant_id, customer_id)
 
     def _is_good(self, kept: CustomerValue, changed_at_ms: int) -> bool:
-        """Whether a value is young enough, and of the person that the customer is since the last merge."""
+        """Return whether a value is young enough, and computed since the customer's last merge."""
         is_of_person = changed_at_ms == 0 or kept.computed_at_ms > changed_at_ms + CLOCK_SKEW_MS
         return is_of_person and self._clock() - kept.computed_at_ms <= self._max_age_ms
 

@@ -77,7 +77,7 @@ class ConsentView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ConsentsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whether a customer may be contacted, and why.
+    """Consents of a customer, and the contact that they allow.
 
     Attributes:
         consents: Recorded statements.

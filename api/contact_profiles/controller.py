@@ -120,7 +120,7 @@ class ContactProfileController(Controller):
             str | None, QueryParameter(description="`nextCursor` of the page before.", pattern=ID_PATTERN)
         ] = None,
     ) -> Response[bytes]:
-        """Inactive ones are hidden unless they are asked for. The header `Link` names the next page in every format."""
+        """List profiles; inactive ones only on request. The header `Link` names the next page in every format."""
         wanted = _format_of(request)
         faults: list[Fault] = []
         activity = _ACTIVITY[check_choice("active", active, tuple(_ACTIVITY), faults) or "true"]

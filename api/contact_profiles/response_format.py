@@ -24,7 +24,7 @@ _XML: Final = (Format.XML, Format.TEXT_XML)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A list on its way out.
+    """Page of profiles to be written.
 
     Attributes:
         base: The path of the list; the entities lie below it.

@@ -47,7 +47,7 @@ ENTITY: Final[Mapping[str, Any]] = {
 
 
 class NewContactProfile(Body, frozen=True, kw_only=True):
-    """A person.
+    """Contact profile to be made.
 
     Attributes:
         profile: The fields of the person, documented or not.
@@ -86,7 +86,7 @@ class ChangedContactProfile(Body, frozen=True, kw_only=True):
 
 
 class Merge(Body, frozen=True, kw_only=True):
-    """Which profile is taken in.
+    """Merge of another profile.
 
     Attributes:
         source_id: It ends.

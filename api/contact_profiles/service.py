@@ -85,7 +85,7 @@ class ContactProfileService:
         return profile
 
     async def get(self, tenant_id: str, profile_id: str) -> ContactProfile:
-        """One profile; that it was read is noted.
+        """Return a profile, and note the read.
 
         Raises:
             ApiError: 404; there is none, or it has ended or expired.
@@ -97,7 +97,7 @@ class ContactProfileService:
         raise _missing(profile_id)
 
     async def list(self, tenant_id: str, *, limit: int, before_id: str, filters: Mapping[str, str]) -> ProfilePage:
-        """One page of the profiles; that they were read is noted."""
+        """Return a page of profiles, and note the reads."""
         page = await self._database.call(
             list_profiles,
             tenant_id,

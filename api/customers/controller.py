@@ -44,7 +44,7 @@ class CustomerController(Controller):
     async def get_customer(
         self, request: _Asking, customers: Injected[CustomerService], customer_id: FromPath[str]
     ) -> Response[CustomerView]:
-        """`ETag` is the version; send it as `If-Match` with a change."""
+        """Get a customer. `ETag` is the version; send it as `If-Match` with a change."""
         tenant_id = request.user.tenant_id
         found = await customers.find(tenant_id, customer_id)
         return Response(build_view(tenant_id, found), headers={"ETag": etag_of(found)})

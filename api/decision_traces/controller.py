@@ -90,7 +90,7 @@ class TraceController(Controller):
 
 
 class DecisionController(Controller):
-    """Past decisions, made again."""
+    """Replays of past decisions."""
 
     path = "/decisions"
     tags = ["Deciding"]

@@ -118,7 +118,7 @@ class AtDecision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class WhyNot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why a customer gets an offer, or does not.
+    """Explanation of one offer for a customer.
 
     Attributes:
         summary: The verdict in words.

@@ -73,7 +73,7 @@ class _DecisionContext:
 
     @property
     def catalogue(self) -> Catalogue:
-        """By which is decided."""
+        """Catalogue of the decision."""
         return self.task.catalogue
 
     def view(self) -> _FlowExplanation:

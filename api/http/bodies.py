@@ -42,7 +42,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
 
 
 class JsonBody(AbstractDTO[T], Generic[T]):
-    """Has the framework decode ``data: Annotated[T, …]`` with :func:`decode_body`, and document it as T."""
+    """Decodes ``data: Annotated[T, …]`` with :func:`decode_body` for the framework, and documents it as T."""
 
     def decode_bytes(self, value: bytes) -> T:
         """Decode a request's body.
@@ -60,7 +60,7 @@ class JsonBody(AbstractDTO[T], Generic[T]):
 
     @classmethod
     def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:  # noqa: ARG003
-        """Nothing is transferred field by field."""
+        """Return nothing: no body is transferred field by field."""
         yield from ()
 
     @classmethod

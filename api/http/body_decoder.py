@@ -45,7 +45,7 @@ class BodyDecoder:
 
 
 class _UnpackedBody:
-    """A body that was packed."""
+    """Body that is unpacked while it is received."""
 
     def __init__(self, receive: Receive, encoding: str) -> None:
         self._receive = receive
@@ -102,7 +102,7 @@ class _UnpackedBody:
 
 
 class _TextBody:
-    """A body from its first character on."""
+    """Body without its byte order mark."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive

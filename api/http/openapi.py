@@ -90,7 +90,7 @@ class _Viewer(OpenAPIRenderPlugin):
 
 
 class _Document(OpenAPIRenderPlugin):
-    """The document itself, written once: that takes long, and anybody may ask for it."""
+    """The document, rendered once: rendering takes long, and needs no key."""
 
     def __init__(self, path: str, media_type: OpenAPIMediaType, write: Callable[[bytes], bytes]) -> None:
         super().__init__(path=path, media_type=media_type)

@@ -69,7 +69,7 @@ class JobController(Controller):
 
     @get(summary="List background jobs", responses=answers(200, JobList, _EXAMPLE))
     async def list_jobs(self, jobs: Injected[Jobs]) -> JobList:
-        """Of the process that answers; where there are several, each has its own. Jobs work for all tenants."""
+        """List the jobs of the process that answers; each process has its own. Jobs work for all tenants."""
         return JobList(data=[_build_view(state) for state in jobs.states])
 
 

@@ -93,7 +93,7 @@ class NewEnrollment(Body, frozen=True):
 
 
 class ExitReason(Body, frozen=True):
-    """Why a customer is taken out."""
+    """Reason for taking a customer out."""
 
     EXAMPLE: ClassVar = {"reason": "asked to"}
 
@@ -101,7 +101,7 @@ class ExitReason(Body, frozen=True):
 
 
 class JourneyTrial(Body, frozen=True):
-    """For whom a journey is tried out.
+    """Customer and facts of a dry run.
 
     Attributes:
         customer_id: Customer with whose data decisions are made; without one they choose nothing.

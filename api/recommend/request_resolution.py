@@ -164,7 +164,7 @@ def _find_channel(body: RecommendBody, catalogue: Catalogue) -> tuple[str | None
 
 
 def _placement(wanted: WantedPlacement, catalogue: Catalogue) -> PlacementRequest:
-    """By default a placement takes as many offers as it has slots."""
+    """Resolve a placement; by default it takes as many offers as it has slots."""
     limit = wanted.limit
     if limit is None:
         named = (one for one in catalogue.placements.values() if wanted.placement in (one.id, one.key))

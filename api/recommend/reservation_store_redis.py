@@ -167,7 +167,7 @@ class RedisReservationStore:
 
 
 class _RedisSession:
-    """A customer whom this process has for itself, as long as its token is the lock's."""
+    """A customer whom this process has locked, as long as its token is the lock's."""
 
     def __init__(
         self, store: RedisReservationStore, key: CustomerKey, token: str, texts: Collection[bytes] | None

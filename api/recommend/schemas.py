@@ -97,7 +97,7 @@ class RecommendedOffer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class RecommendedCreative(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Its creative."""
+    """The creative of a recommended offer."""
 
     id: str
     name: str
@@ -107,7 +107,7 @@ class RecommendedCreative(msgspec.Struct, frozen=True, kw_only=True, rename="cam
 
 
 class RecommendedChannel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Its channel."""
+    """The channel of a recommended offer."""
 
     id: str
     name: str
@@ -202,7 +202,7 @@ class TraceSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The answer.
+    """Recommended offers, with their reasons in short.
 
     Attributes:
         count: How many decisions follow; 0 when there is nothing to offer.

@@ -53,7 +53,7 @@ class SegmentMembers(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class OverlapBody(Body, frozen=True):
-    """Which segments to compare.
+    """Segments to be compared.
 
     Attributes:
         sample_size: Number of sampled customers.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """For some time a customer gets no offers of a scope.
+    """Suppression of the offers of a scope for a customer.
 
     Attributes:
         scope_id: Of the offer or the category; all for global.
@@ -45,7 +45,7 @@ class SuppressionView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 class LiftBody(Body, frozen=True, kw_only=True):
-    """Why a suppression is lifted.
+    """Reason for lifting a suppression.
 
     Attributes:
         reason: For the audit log; no personal data.

@@ -14,7 +14,7 @@ SectionFault = Literal["TIMEOUT", "UNAVAILABLE", "BUSY", "INVALID_DATA", "FAILED
 
 
 class SectionError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a section is empty.
+    """Error of a section that could not be loaded.
 
     Attributes:
         code: TIMEOUT, UNAVAILABLE and BUSY may be gone a moment later.
