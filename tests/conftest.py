@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Final
 
 import pytest
@@ -23,11 +24,12 @@ LONG: Final = ("tests/docs", "tests/faults", "tests/kafka", "tests/e2e", "tests/
 """Folders whose files take long: they come first, so that no process is left with one of them at the end."""
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Keep the tests of a file in one process, and all that use the demo in another: each starts what it needs once."""
-    for item in items:
+    for item in items:  # before pytest-xdist looks
         path = item.nodeid.partition("::")[0]
         group = "demo" if "demo" in getattr(item, "fixturenames", ()) else path
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    yield
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))  # after pytest-randomly has shuffled
