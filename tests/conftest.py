@@ -1,4 +1,4 @@
-"""What all tests share: fixtures, and how tests are spread over the processes of pytest-xdist."""
+"""Fixtures of all tests, and their order in the processes of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -26,10 +26,6 @@ LONG: Final = ("tests/docs", "tests/faults", "tests/kafka", "tests/e2e", "tests/
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Keep the tests of a file in one process, and all that use the demo in another: each starts what it needs once."""
-    for item in items:  # before pytest-xdist looks
-        path = item.nodeid.partition("::")[0]
-        group = "demo" if "demo" in getattr(item, "fixturenames", ()) else path
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with what takes long, once pytest-randomly has shuffled."""
     yield
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))  # after pytest-randomly has shuffled
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
