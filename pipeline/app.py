@@ -212,13 +212,14 @@ def _declare_journeys(app: StreamApp, store: Store) -> None:
     def recorded() -> Mapping[str, int]:
         return {app.shared.positions.sources[p].name: offset for p, offset in app.shared.positions.next_offset.items()}
 
+    refresh_s = app.shared.settings.worker.refresh_s
+
     def make_runner() -> JourneyRunner:
         from pipeline.journeys import JourneyRunner  # noqa: PLC0415 - it imports the whole decision engine
 
-        refresh_s = app.shared.settings.worker.refresh_s
         return JourneyRunner(store, send, recorded, app.is_owned, lambda: time.time_ns() // 1_000_000, refresh_s)
 
-    app.journeys = JourneyJob(store, make_runner)
+    app.journeys = JourneyJob(store, make_runner, refresh_s)
 
 
 def _declare_jobs(app: StreamApp) -> None:

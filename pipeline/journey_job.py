@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,11 +30,14 @@ class JourneyJob:
 
     Attributes:
         make_runner: Builds the runner; called once, in a thread, because it imports the decision engine.
+        refresh_s: Until there is a journey, the definitions are looked up at most so often.
     """
 
     store: Store
     make_runner: Callable[[], JourneyRunner]
+    refresh_s: float
     _runner: JourneyRunner | None = None
+    _due_at: float = 0.0
 
     def note(self, ranges: Iterable[AppliedRange], accepted: pl.DataFrame) -> None:
         """Pass on the accepted events of a recorded batch; see :meth:`pipeline.journeys.JourneyRunner.note`."""
@@ -47,7 +51,8 @@ class JourneyJob:
             PartialFailureError: Some customers could not be enrolled or advanced; the next pass tries again.
             StorageError: ClickHouse does not answer.
         """
-        if self._runner is None:
+        if self._runner is None and time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + self.refresh_s
             journeys = await asyncio.to_thread(load_journeys, self.store)
             if journeys:
                 self._runner = await asyncio.to_thread(self.make_runner)

@@ -51,7 +51,7 @@ def test_a_worker_without_journeys_imports_no_decision_engine():
 def test_the_runner_is_made_once_the_first_journey_exists(store: Store):
     runner: Any = RunnerDouble()
     runners = iter([runner])
-    job = JourneyJob(store, lambda: next(runners))
+    job = JourneyJob(store, lambda: next(runners), refresh_s=0)
     first, second = AppliedRange("cluster/interactions/0", 0, 1), AppliedRange("cluster/interactions/0", 1, 2)
     welcome = EntityChange("journey", journey(*WELCOME[:2]))
     create_tenant(store, "acme")
