@@ -31,6 +31,8 @@ MAX_FUTURE_MS: Final = DAY_MS
 EARLIEST_MS: Final = 86_400_000
 """1970-01-02: a day that lies in 1970 in every time zone; the tables' dates begin in that year."""
 
+FIRST_ID: Final = ""
+"""Sorts before every id of an interaction."""
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 OptionalIdentifier = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -290,9 +292,6 @@ def _reject_syntax(error: msgspec.DecodeError) -> Rejection:
     if isinstance(error, msgspec.ValidationError):
         return Rejection(RejectionCode.NOT_AN_OBJECT, "Each event must be a JSON object.")
     return Rejection(RejectionCode.BAD_JSON, f"The value is not JSON: {error}")
-
-
-FIRST_ID: Final = ""
 
 
 def make_first_id(at_ms: int) -> str:
