@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -27,6 +28,7 @@ SPREAD: Final = 0.1
 """Random part by which a pause is longer or shorter, so that processes do not run in step."""
 STOP_S: Final = 12.0
 """Longest time that a job may take to clean up after it was cancelled."""
+_report: ContextVar[Callable[[], None]] = ContextVar("_report")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Job:
 
     Attributes:
         name: Name in logs, metrics and lists.
-        work: One pass; or a coroutine that never returns until it is cancelled.
+        work: One pass. A pass that goes on for long calls :func:`report_success` whenever it works.
         every_s: From the end of one pass to the next.
         first_after_s: From the start of the process to the first pass.
         retry_s: The pause after a pass that failed; it doubles with each further one in a row.
@@ -129,6 +131,7 @@ class Jobs:
             await cancel_all(tasks, again_after_s=STOP_S)
 
     async def _repeat(self, job: Job) -> None:
+        _report.set(lambda: self._succeed(job))  # of this task alone
         pause_s = job.first_after_s
         try:
             while True:
@@ -164,15 +167,25 @@ class Jobs:
             shown = {"exc_info": _find_cause(error)} if is_new else {"error": str(error)[:500]}
             log.warning("a job failed; it is done again", job=job.name, in_s=pause_s, failures=state.failures, **shown)
             return pause_s
+        self._succeed(job)
+        return job.every_s
+
+    def _succeed(self, job: Job) -> None:
+        state = self._states[job.name]
         state.failures, state.succeeded_at = 0, self._clock()
         self._metrics.succeeded_at.labels(job.name).set(state.succeeded_at)
-        return job.every_s
 
     async def _finish(self, job: Job, work: Callable[[], Awaitable[object]]) -> None:
         try:
             await work()
         except Exception as error:
             log.warning("a job could not be ended as it should", job=job.name, exc_info=error)
+
+
+def report_success() -> None:
+    """Report that the pass that runs works, though it has not ended; no-op outside of a job."""
+    if report := _report.get(None):
+        report()
 
 
 async def run_for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rapport.fairness import Backoff, take_turns
-from rapport.jobs import Job, JobMetrics, Jobs, PartialFailureError, cancel_all, run_for_each
+from rapport.jobs import Job, JobMetrics, Jobs, PartialFailureError, cancel_all, report_success, run_for_each
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,6 +62,29 @@ def test_a_job_continues_after_any_error_and_reports_it(error: BaseException):
         seen = registry.get_sample_value("rapport_job_last_success_timestamp_seconds", {"job": "broken"})
         assert seen == state.succeeded_at
 
+    asyncio.run(check())
+
+
+def test_a_pass_that_goes_on_is_no_failure_once_it_works():
+    async def check() -> None:
+        connected, fails = asyncio.Event(), [OSError(), OSError()]
+
+        async def connect_and_stay() -> None:
+            if fails:
+                raise fails.pop()
+            report_success()
+            connected.set()
+            await asyncio.Event().wait()
+
+        async def wait(jobs: Jobs) -> None:
+            await connected.wait()
+            (state,) = jobs.states
+            assert (state.failures, state.error) == (0, "OSError")
+            assert state.succeeded_at is not None
+
+        await run(Job(name="connection", work=connect_and_stay, every_s=60, retry_s=0.001), until=wait)
+
+    report_success()  # of no job
     asyncio.run(check())
 
 

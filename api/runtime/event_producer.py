@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from api.http.errors import ApiError, unavailable
+from rapport.jobs import report_success
 from rapport.kafka.clients import finish_call, make_producer
 from rapport.kafka.topics import create_topics
 
@@ -60,6 +61,7 @@ class EventProducer:
             KafkaError: Kafka does not answer; so does OSError mean.
         """
         self._producer = await self._connect()
+        report_success()
         try:
             await asyncio.Event().wait()
         finally:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from api.http.errors import unavailable
+from rapport.jobs import report_success
 from rapport.kafka.clients import finish_call
 from rapport.kafka.log import LogReader, open_log
 from rapport.kafka.sources import Source, name_source
@@ -149,6 +150,7 @@ class Watermark:
             log.warning("the log is shorter than what was applied: was the topic recreated?", ends=ends)
             self._looks.clear()
             return
+        report_success()
         self._looks.append((looked_at, ends))
         self._note()
         if self._looks:

@@ -59,7 +59,10 @@ def test_every_job_survives_an_unexpected_error_and_says_so(
             keep(here, ann={"tier": "gold"})
             define(here, "gold", tier("gold"))
             wait_until(lambda: members(here, "gold"), "the segment is refreshed", seconds=90)
-            wait_until(lambda: read_jobs(here)["segments"]["status"] == "ok", "it says so", seconds=60)
+            recovered = {"segments", "kafka", "log-end"}
+            wait_until(
+                lambda: {read_jobs(here)[name]["status"] for name in recovered} == {"ok"}, "they say so", seconds=60
+            )
             event = {"customerId": "ann", "outcome": "click", "idempotencyKey": "k"}
             assert here.post("/interactions", event).status_code == 201
             shown = client.get("/metrics").text
