@@ -132,7 +132,8 @@ class ConsentsController(Controller):
         given = request.headers.get("content-type", "application/json")
         media_type = require_media_type(given, "application/json", *NDJSON, CSV)
         reader = StatementReader(consents.clock())
-        await read_rows(bounded(request.stream(), consents.max_body_bytes), media_type, reader)
+        body = bounded(request.stream(), consents.max_body_bytes)
+        await read_rows(request.user.tenant_id, body, media_type, reader)
         if not reader.count:
             raise ApiError(400, "The body has no statements.")
         if reader.faults and (atomic or not reader.statements):

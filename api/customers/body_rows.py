@@ -88,7 +88,7 @@ def read_object(item: bytes) -> Mapping[str, Any] | DomainFault:
     return fields if isinstance(fields, dict) else DomainFault("body", "must be a JSON object")
 
 
-async def read_rows(chunks: AsyncIterator[bytes], media_type: str, reader: JsonReader) -> None:
+async def read_rows(tenant_id: str, chunks: AsyncIterator[bytes], media_type: str, reader: JsonReader) -> None:
     """Read a body of one of the media types that bulk routes take.
 
     Raises:
@@ -96,8 +96,10 @@ async def read_rows(chunks: AsyncIterator[bytes], media_type: str, reader: JsonR
     """
     if media_type == CSV:
         await read_csv(chunks, reader)
+    elif media_type in NDJSON:
+        await read_lines(chunks, reader)
     else:
-        await (read_lines if media_type in NDJSON else read_array)(chunks, reader)
+        await read_array(tenant_id, chunks, reader)
 
 
 async def read_csv(chunks: AsyncIterator[bytes], reader: ObjectReader) -> None:

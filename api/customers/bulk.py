@@ -85,7 +85,8 @@ class CustomersController(Controller):
         media_type = require_media_type(given, "application/json", *NDJSON, CSV)
         form = await customers.load_form(request.user.tenant_id)
         reader = RowReader()
-        await read_rows(bounded(request.stream(), customers.max_body_bytes), media_type, reader)
+        body = bounded(request.stream(), customers.max_body_bytes)
+        await read_rows(request.user.tenant_id, body, media_type, reader)
         if not reader.count:
             raise ApiError(400, "The body has no customers.")
         if reader.faults and (atomic or not reader.rows):

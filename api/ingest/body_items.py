@@ -9,6 +9,7 @@ import msgspec
 
 from api.http.errors import ApiError, Fault, invalid
 from api.respond.schemas import ALIASES
+from api.runtime.compute_threads import run_in_thread
 from api.runtime.time_slice import TimeSlice
 from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
 from rapport.domain.json_limits import JsonFault, split_array
@@ -154,7 +155,7 @@ async def read_lines(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     _take(b"".join(rest), reader)
 
 
-async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
+async def read_array(tenant_id: str, chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
     """Read an array of items, or a single one.
 
     Raises:
@@ -166,7 +167,7 @@ async def read_array(chunks: AsyncIterator[bytes], reader: ItemReader) -> None:
         return
     if body.count(b",") > MAX_VALUES:
         raise ApiError(413, f"The body has more than {MAX_VALUES:,} values; send the rest with another request.")
-    items = split_array(body)
+    items = await run_in_thread(tenant_id, split_array, body) if len(body) > PIECE_BYTES else split_array(body)
     if isinstance(items, JsonFault):
         raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {items.message}"))
     time_slice = TimeSlice()

@@ -45,7 +45,8 @@ class IngestService:
             ApiError: 400 for what is neither, 413 for too much.
         """
         reader = EventReader(await self._tenants.get(tenant_id), now_ms())
-        await (read_lines if is_lines else read_array)(bounded(chunks, self._max_body_bytes), reader)
+        body = bounded(chunks, self._max_body_bytes)
+        await (read_lines(body, reader) if is_lines else read_array(tenant_id, body, reader))
         return reader
 
     async def ingest(self, events: Sequence[InteractionRecorded], faults: Sequence[Fault]) -> IngestResult:

@@ -32,6 +32,10 @@ UNREADABLE: Final = "_unreadable"
 _LOCATED_BYTES: Final = 16_384
 """Bytes from the beginning of a text in which the place of a fault is searched, token by token."""
 _PATH_CHARACTERS: Final = 100
+_MAX_CUT_BRACKETS: Final = 500_000
+"""Most brackets of an array that is cut token by token: these take about a second."""
+_COUNTED_AT_ONCE: Final = 16_384
+"""Brackets after which another thread may run: counting them takes a millisecond."""
 
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _WIDE: Final = b"0" * 19
@@ -141,11 +145,21 @@ def is_too_deep(text: bytes, levels: int = MAX_DEPTH) -> bool:
         return False
     bare = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
     steps = b"".join(bare.split(b'"')[::2]).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0) > levels
+    depth, signed = 0, memoryview(steps).cast("b")
+    for at in range(0, len(signed), _COUNTED_AT_ONCE):
+        depths = list(accumulate(signed[at : at + _COUNTED_AT_ONCE], initial=depth))
+        if max(depths) > levels:
+            return True
+        depth = depths[-1]
+    return False
 
 
 def split_array(text: bytes) -> list[bytes] | JsonFault:
-    """Split an array into the texts of its items. Items that are too deep to be decoded do no harm to the others."""
+    """Split an array into the texts of its items.
+
+    Items that are too deep to be decoded do no harm to the others, unless the array has more than
+    :data:`_MAX_CUT_BRACKETS` brackets.
+    """
     try:
         return [bytes(item) for item in _decode_items(text)]
     except msgspec.ValidationError:
@@ -153,6 +167,8 @@ def split_array(text: bytes) -> list[bytes] | JsonFault:
     except (msgspec.DecodeError, RecursionError) as error:
         if not is_too_deep(text, MAX_DEPTH + 2):
             return JsonFault(RejectionCode.BAD_JSON, "", f"is not JSON: {error}")
+    if text.count(b"[") + text.count(b"{") > _MAX_CUT_BRACKETS:
+        return _make_depth_fault(text)
     texts = _cut_at_commas(text)
     if texts is None:
         return JsonFault(RejectionCode.BAD_JSON, "", "is not JSON: its brackets do not enclose it")

@@ -184,6 +184,13 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         body=_json(lambda: {"customerId": "c", "attributes": {f"f{n}": 1 for n in range(80_000)}}),
     ),
     Attack(name="a list nested a million deep", path="/offers", body=_repeated("", "[", 1_000_000, "")),
+    Attack(name="ten million brackets", path="/interactions", body=_repeated("", "[", 10_400_000, "")),
+    Attack(
+        name="a deep item beside 100,000 objects",
+        path="/customers",
+        body=_text(lambda: "[" + "[" * 80 + "]" * 80 + ',{"a":{}}' * 100_000 + "]"),
+    ),
+    Attack(name="five million closed brackets", path="/interactions", body=_repeated("[", "[]", 5_200_000, "]")),
     Attack(
         name="a condition of 100,000 values",
         path="/segments",
