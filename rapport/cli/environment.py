@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from rapport.logs import configure_logs
 from rapport.settings import Settings, from_env
@@ -13,6 +15,8 @@ from rapport.storage.client import connect
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
+
+STATEMENT_TIMEOUT_S: Final = 3_600.0
 
 
 class CliError(Exception):
@@ -32,12 +36,13 @@ def read_settings() -> Settings:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
-    """Connect to ClickHouse for the length of a command.
+    """Connect to ClickHouse for the length of a command, which may read whole tables: answers may take an hour.
 
     Raises:
         StorageError: The server does not answer or refuses.
     """
-    store = connect(settings.clickhouse)
+    patient = max(settings.clickhouse.timeout_s, STATEMENT_TIMEOUT_S)
+    store = connect(msgspec.structs.replace(settings.clickhouse, timeout_s=patient))
     try:
         yield store
     finally:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from rapport.cli.environment import open_store
 from rapport.storage.reconcile import reconcile
 from tests.attack.corpus import BODIES, GZIP_BOMB, HEADERS, JSON_VALUES, POISON, TEXTS, mutations
 from tests.attack.stack import ATTACKER
@@ -360,7 +361,8 @@ def test_processes_killed_while_many_write(
     visits = "SELECT count() FROM interaction_history WHERE tenant_id = 'neighbour' AND idempotency_key LIKE 'visit-%'"
     due = neighbour.acknowledged
     wait_until(lambda: column(stack, visits)[0] >= due, "what the neighbour was told is stored", seconds=60)
-    assert reconcile(stack.world.store).is_clean
+    with open_store(stack.world.settings) as store:
+        assert reconcile(store).is_clean
     count(figures, request, len(acknowledged))
 
 

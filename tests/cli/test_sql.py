@@ -56,6 +56,12 @@ def test_nothing_can_be_changed(env: dict[str, str], tmp_path: Path, clickhouse:
     assert clickhouse.query("SELECT * FROM kept").result_rows == [(1,)]
 
 
+def test_a_statement_may_take_longer_than_a_request(env: dict[str, str], tmp_path: Path):
+    slow = "SELECT max(number) AS m FROM numbers(4) WHERE NOT sleepEachRow(0.5) SETTINGS max_block_size = 1"
+    done = sql({**env, "CLICKHOUSE_TIMEOUT_S": "1"}, tmp_path, slow, "--format", "JSONEachRow")
+    assert (done.returncode, done.stdout) == (0, '{"m":3}\n'), done.stderr
+
+
 def test_an_error_is_one_message(env: dict[str, str], tmp_path: Path):
     done = sql(env, tmp_path, "SELECT * FROM nowhere")
     assert done.returncode == 1
