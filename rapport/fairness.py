@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain, zip_longest
 from typing import Final, Generic, TypeVar
+
+from cachetools import FIFOCache
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -28,7 +29,7 @@ class Backoff(Generic[K]):
     Args:
         first_s: Pause after the first failure; it doubles with each further one in a row.
         longest_s: Longest pause.
-        most: Most keys remembered; beyond, the oldest are forgotten.
+        most: Most keys remembered; beyond, those that failed the longest ago are forgotten.
         clock: Returns seconds; monotonic.
     """
 
@@ -42,9 +43,8 @@ class Backoff(Generic[K]):
     ) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
-        self._most = most
         self._clock = clock
-        self._failures: OrderedDict[K, tuple[int, float]] = OrderedDict()
+        self._failures: FIFOCache[K, tuple[int, float]] = FIFOCache(most)
 
     def is_due(self, key: K) -> bool:
         """Say whether a key may be tried now."""
@@ -52,11 +52,9 @@ class Backoff(Generic[K]):
 
     def note_failure(self, key: K) -> None:
         """Lengthen the key's pause and start it."""
-        failures = self._failures.pop(key, (0, 0.0))[0] + 1
+        failures = self._failures.get(key, (0, 0.0))[0] + 1
         pause_s = min(self._first_s * 2.0 ** min(failures - 1, 30), self._longest_s)
         self._failures[key] = failures, self._clock() + pause_s
-        while len(self._failures) > self._most:
-            self._failures.popitem(last=False)
 
     def note_success(self, key: K) -> None:
         """Forget the key's failures."""

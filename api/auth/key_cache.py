@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from api.runtime.refreshing_cache import RefreshingCache
 from rapport.domain.api_keys import ApiKey, has_key_format, hash_key
 from rapport.storage.api_keys import find_key, note_uses
 
@@ -31,10 +30,17 @@ class KeyCache:
     def __init__(self, database: Database, settings: ApiSettings, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._pepper = settings.key_pepper.reveal()
-        self._cache_s = settings.key_cache_s
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
-        self._looking: dict[str, asyncio.Future[ApiKey | None]] = {}
+        # A revoked key must not outlive its time in the cache, neither for a moment nor while ClickHouse is away.
+        self._known = RefreshingCache[str, ApiKey | None](
+            "api keys",
+            self._find,
+            fresh_s=lambda key: UNKNOWN_FOR_S if key is None else settings.key_cache_s,
+            stale_s=0.0,
+            max_entries=MAX_KNOWN,
+            keeps_last_known=False,
+            clock=clock,
+        )
         self._uses: dict[str, int] = {}
 
     async def recognise(self, key: str) -> ApiKey | None:
@@ -46,7 +52,7 @@ class KeyCache:
         if not self._pepper or not has_key_format(key):
             return None
         key_hash = hash_key(key, self._pepper)
-        found = await self._find(key_hash)
+        found = await self._known.get(key_hash)
         now_ms = int(self._clock() * 1000)
         if found is None or not found.is_valid(key_hash, now_ms):
             return None
@@ -68,24 +74,5 @@ class KeyCache:
             self._uses = {**uses, **self._uses}
             raise
 
-    async def _find(self, key_hash: str) -> ApiKey | None:
-        known = self._known.get(key_hash)
-        if known is not None:
-            looked_up_at, key = known
-            if self._clock() - looked_up_at < (self._cache_s if key else UNKNOWN_FOR_S):
-                return key
-        if (looking := self._looking.get(key_hash)) is None:
-            looking = self._looking[key_hash] = asyncio.ensure_future(self._look_up(key_hash))
-        return await asyncio.shield(looking)
-
-    async def _look_up(self, key_hash: str) -> ApiKey | None:
-        try:
-            asked_at = self._clock()
-            key = await self._database.call(find_key, key_hash)
-        finally:
-            self._looking.pop(key_hash, None)
-        self._known[key_hash] = (asked_at, key)
-        self._known.move_to_end(key_hash)
-        while len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
-        return key
+    async def _find(self, key_hash: str, _before: ApiKey | None) -> ApiKey | None:
+        return await self._database.call(find_key, key_hash)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from api.clv.schemas import ClvView, build_view
+from api.runtime.single_flight import SingleFlight
 from rapport.domain.profiles.clv import make_zero_value
 from rapport.storage.clv import compute_values, find_contacted, read_values
 
@@ -48,7 +48,7 @@ class ClvService:
         self._rules = settings.clv
         self._max_age_ms = settings.api.clv_max_age_s * 1000
         self._clock = clock
-        self._computing: dict[str, asyncio.Task[ClvComputation]] = {}
+        self._computations = SingleFlight[str, ClvComputation](self._compute)
 
     async def of(self, tenant_id: str, customer_id: str) -> ClvView:
         """Return a customer's value: the stored one, or a new one if it is too old or there is none.
@@ -64,7 +64,7 @@ class ClvService:
         if kept is not None and self._is_good(kept, merges.changed_at_ms(customer_id)):
             return build_view(customer_id, kept, self._rules, "cached")
         if await self._database.call(find_contacted, tenant_id, merges.members(customer_id)):
-            await asyncio.shield(self._compute(tenant_id))
+            await self._computations.join(tenant_id)
         return await self._newest(tenant_id, customer_id)
 
     def _is_good(self, kept: CustomerValue, changed_at_ms: int) -> bool:
@@ -87,32 +87,14 @@ class ClvService:
         Raises:
             StorageError: ClickHouse does not answer.
         """
-        if tenant_id in self._computing:
-            await asyncio.wait([self._computing[tenant_id]])  # it may have begun before what the caller has in mind
-        return await asyncio.shield(self._compute(tenant_id))
+        return await self._computations.begin_anew(tenant_id)
 
-    def _compute(self, tenant_id: str) -> asyncio.Task[ClvComputation]:
-        """Begin a computation, or join the running one; it goes on if its requests are cancelled."""
-        if tenant_id not in self._computing:
-            task = self._computing[tenant_id] = asyncio.create_task(self._run(tenant_id))
-            task.add_done_callback(_retrieve)
-        return self._computing[tenant_id]
-
-    async def _run(self, tenant_id: str) -> ClvComputation:
+    async def _compute(self, tenant_id: str) -> ClvComputation:
         now_ms = self._clock()
-        try:
-            return ClvComputation(await self._database.call(compute_values, tenant_id, now_ms, self._rules), now_ms)
-        finally:
-            del self._computing[tenant_id]
+        return ClvComputation(await self._database.call(compute_values, tenant_id, now_ms, self._rules), now_ms)
 
     async def _newest(self, tenant_id: str, customer_id: str) -> ClvView:
         canonical_id = (await self._identities.of(tenant_id)).canonical(customer_id)
         found = await self._database.call(read_values, tenant_id, [canonical_id])
         value = found.get(canonical_id) or make_zero_value(self._clock())
         return build_view(customer_id, value, self._rules, "computed")
-
-
-def _retrieve(task: asyncio.Task[ClvComputation]) -> None:
-    """Retrieve the error of a computation that no request waits for."""
-    if not task.cancelled():
-        task.exception()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final
 
+from api.runtime.refreshing_cache import RefreshingCache
 from rapport.storage.errors import StorageError
 from rapport.storage.tenants import load_tenants
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0
 """A database that takes longer to answer than this counts as away."""
+_TABLES: Final = "tables"
 
 
 class Readiness:
@@ -26,8 +27,9 @@ class Readiness:
         self._database = database
         self._producer = producer
         self._watermark = watermark
-        self._look: asyncio.Task[bool] | None = None
-        self._begun_at = 0.0
+        self._tables = RefreshingCache[str, bool](
+            "readiness", lambda _tables, _before: self._ask(), fresh_s=KEPT_S, stale_s=KEPT_S, max_entries=1
+        )
 
     @property
     def takes_events(self) -> bool:
@@ -41,11 +43,8 @@ class Readiness:
 
     async def has_tables(self) -> bool:
         """Return whether ClickHouse answers and has the tables."""
-        if self._look is None or (self._look.done() and time.monotonic() - self._begun_at >= KEPT_S):
-            self._begun_at = time.monotonic()
-            self._look = asyncio.create_task(self._ask())
         try:
-            return await asyncio.wait_for(asyncio.shield(self._look), PATIENCE_S)
+            return await asyncio.wait_for(self._tables.get(_TABLES), PATIENCE_S)
         except TimeoutError:
             return False
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
+
+from cachetools import FIFOCache
 
 from rapport.application.decisions.recommendation_id import decode_created_at_ms
 from rapport.storage.decisions import DecisionItem, find_decision_items
@@ -31,13 +32,11 @@ class RecentDecisions:
     def __init__(self, database: Database, clock: Callable[[], int]) -> None:
         self._database = database
         self._clock = clock
-        self._known: OrderedDict[tuple[str, str], Sequence[DecisionItem]] = OrderedDict()
+        self._known: FIFOCache[tuple[str, str], Sequence[DecisionItem]] = FIFOCache(MAX_KNOWN)
 
     def add(self, tenant_id: str, recommendation_id: str, items: Sequence[DecisionItem]) -> None:
         """Add a recommendation that Kafka has."""
         self._known[tenant_id, recommendation_id] = tuple(items)
-        while len(self._known) > MAX_KNOWN:
-            self._known.popitem(last=False)
 
     def customers(self) -> set[tuple[str, str]]:
         """Return the customers of cached recommendations: (tenant, customer)."""

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
+from cachetools import TTLCache
 from redis.exceptions import RedisError
 
 from api.http.errors import ApiError
@@ -78,7 +79,8 @@ class IdempotencyStore:
         self._recorded = recorded
         self._watermark = watermark
         self._shared = RedisClaims(shared, patience_s) if shared else None
-        self._own: OrderedDict[EventKey, tuple[float, asyncio.Future[WrittenEvent]]] = OrderedDict()
+        self._writing: dict[EventKey, asyncio.Future[WrittenEvent]] = {}
+        self._written: TTLCache[EventKey, WrittenEvent] = TTLCache(KEPT, KEPT_S)
 
     async def write_once(
         self, key: EventKey, payload: PayloadHashes, write: Callable[[], Awaitable[WrittenEvent]]
@@ -91,46 +93,40 @@ class IdempotencyStore:
         Raises:
             ApiError: 409 if the key was used for another event. Errors of ``write`` pass through.
         """
-        while (known := self._known(key)) is not None:
+        while (pending := self._writing.get(key)) is not None:
             try:
-                first = await asyncio.shield(known)
+                first = await asyncio.shield(pending)
             except (ApiError, asyncio.CancelledError):
-                if not known.done():
+                if not pending.done():
                     raise  # this request was cancelled, not the one that writes
                 continue  # it did not get through: now it is our turn
             return _repeated(first, payload), True
-        writing: asyncio.Future[WrittenEvent] = asyncio.get_running_loop().create_future()
-        self._own[key] = (time.monotonic(), writing)
+        written = self._written.get(key)
+        if written is not None:
+            return _repeated(written, payload), True
+        writing = self._writing[key] = asyncio.get_running_loop().create_future()
         try:
             event, is_duplicate = await self._find_or_write(key, write)
         except BaseException as error:
-            self._own.pop(key, None)
             writing.set_exception(error if isinstance(error, ApiError) else asyncio.CancelledError())
             writing.exception()  # whoever waits sees it; nobody may
             raise
-        writing.set_result(event)
-        self._forget_old()
+        else:
+            writing.set_result(event)
+            self._written[key] = event
+        finally:
+            del self._writing[key]
         return (_repeated(event, payload) if is_duplicate else event), is_duplicate
 
     def customers(self) -> set[tuple[str, str]]:
         """Return the customers of remembered events: (tenant, customer)."""
-        return {(key.tenant_id, key.customer_id) for key in self._own}
+        return {(key.tenant_id, key.customer_id) for key in chain(self._writing, self._written)}
 
     def forget(self, customers: Collection[tuple[str, str]]) -> None:
         """Remove the events of some customers, except those being written. Redis holds hashes only."""
-        for key, (_, event) in list(self._own.items()):
-            if (key.tenant_id, key.customer_id) in customers and event.done():
-                del self._own[key]
-
-    def _known(self, key: EventKey) -> asyncio.Future[WrittenEvent] | None:
-        entry = self._own.get(key)
-        if entry is None or time.monotonic() - entry[0] > KEPT_S:
-            return None
-        return entry[1]
-
-    def _forget_old(self) -> None:
-        while len(self._own) > KEPT and next(iter(self._own.values()))[1].done():
-            self._own.popitem(last=False)
+        for key in list(self._written):
+            if (key.tenant_id, key.customer_id) in customers:
+                self._written.pop(key, None)
 
     async def _find_or_write(
         self, key: EventKey, write: Callable[[], Awaitable[WrittenEvent]]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.tenant_totals import OfferTotals
-from rapport.domain.periods import PeriodType, make_period_key, to_local_date
+from rapport.domain.periods import PeriodType, make_period_key
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 
-def read_offer_totals(store: Store, tenant_id: str, time_zone: str, now_ms: int) -> list[OfferTotals]:
-    """Add up a tenant's summaries over all customers. Reads them all: callers cache the result."""
-    today = to_local_date(now_ms, time_zone)
+def read_offer_totals(store: Store, tenant_id: str, today: date) -> list[OfferTotals]:
+    """Add up a tenant's summaries over all customers. Reads them all: callers cache the result.
+
+    Args:
+        store: The database.
+        tenant_id: The tenant.
+        today: The tenant's calendar day, in its time zone.
+    """
     parameters = {
         "tenant_id": tenant_id,
         "today": make_period_key(PeriodType.DAILY, today),

@@ -13,6 +13,7 @@ from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.tenant_totals import OfferTotals
 from rapport.domain.decisions.windows import ALL_TIME, Window, WindowZone
 from rapport.domain.metrics import MetricEvent, measure
+from rapport.domain.periods import to_local_date
 from rapport.domain.summaries import Contact
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.offer_totals import read_offer_totals
@@ -178,4 +179,5 @@ def test_totals_of_a_tenant_count_today_in_its_time_zone(store: Store):
     log.add(offer_id="loan", tenant_id="kiwi")
     log.add(offer_id="loan", channel_id="web", at_ms=NOW + 23 * HOUR_MS, received_at_ms=NOW)  # dated into tomorrow
     log.write(applied=2)
-    assert read_offer_totals(store, "acme", ZONES["acme"], NOW) == [OfferTotals("loan", "web", 2, 3, 1, 1)]
+    today = to_local_date(NOW, ZONES["acme"])
+    assert read_offer_totals(store, "acme", today) == [OfferTotals("loan", "web", 2, 3, 1, 1)]

@@ -11,6 +11,7 @@ from rapport.domain.customers.merge import find_person_id, merge_memberships, me
 from rapport.domain.decisions.contact_facts import FactsQuery, FactsResult
 from rapport.domain.decisions.facts import CustomerFacts, ReservedImpression
 from rapport.domain.decisions.tenant_totals import NO_TOTALS, index_totals, make_tenant_facts, needs_totals
+from rapport.domain.periods import to_local_date
 from rapport.storage.customers import load_snapshots
 from rapport.storage.decision_facts import read_facts
 from rapport.storage.identity import read_merges
@@ -153,5 +154,6 @@ def load_decision_facts(
     facts = build_customer_facts(find_person_id(members, customer_id), customer, loaded)
     totals = NO_TOTALS
     if needs_totals(catalogue):
-        totals = index_totals(read_offer_totals(store, tenant.tenant_id, tenant.time_zone, now_ms), catalogue)
+        today = to_local_date(now_ms, tenant.time_zone)
+        totals = index_totals(read_offer_totals(store, tenant.tenant_id, today), catalogue)
     return facts, make_tenant_facts(tenant, totals)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
+from cachetools import LRUCache
 
 from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.catalogue import Catalogue
@@ -87,8 +87,8 @@ class JourneyCache:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     _loaded_at: float = -float("inf")
     _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
-    _plans: OrderedDict[tuple[str, str, int], JourneyPlan] = field(default_factory=OrderedDict)
-    _configured: OrderedDict[str, TenantConfiguration] = field(default_factory=OrderedDict)
+    _plans: LRUCache[tuple[str, str, int], JourneyPlan] = field(default_factory=lambda: LRUCache(MAX_PLANS))
+    _configured: LRUCache[str, TenantConfiguration] = field(default_factory=lambda: LRUCache(MAX_CATALOGUES))
 
     def refresh(self, *, at_once: bool = False) -> None:
         """Reload journeys and tenants if they are older than the refresh interval, or in any case with ``at_once``.
@@ -146,9 +146,6 @@ class JourneyCache:
         config = self._configured.get(tenant_id)
         if config is None or config.catalogue.stamp != stamp or config.tenant is not tenant:
             config = self._configured[tenant_id] = _configure(self.store, tenant, stamp)
-            self._configured.move_to_end(tenant_id)
-            while len(self._configured) > MAX_CATALOGUES:
-                self._configured.popitem(last=False)
         return config
 
     def _find_entry(self, one: StoredJourney) -> JourneyEntry | None:
@@ -171,8 +168,6 @@ class JourneyCache:
             self._plans[key] = compile_journey(msgspec.json.decode(body, type=Journey), key[2])
         except (msgspec.DecodeError, RecursionError, ConfigError, FormulaError) as error:
             raise NoJourneyError(f"the journey cannot be read: {error}") from error
-        while len(self._plans) > MAX_PLANS:
-            self._plans.popitem(last=False)
 
 
 def _configure(store: Store, tenant: Tenant, stamp: str) -> TenantConfiguration:
