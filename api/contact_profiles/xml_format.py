@@ -7,15 +7,18 @@ characters that XML 1.0 cannot carry is written as JSON, with type json.
 
 from __future__ import annotations
 
-import html
+import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+from xml.sax.saxutils import XMLGenerator, escape
+from xml.sax.xmlreader import AttributesImpl
 
 _UNFIT: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME: Final = re.compile(r"(?!xml)[A-Za-z_][A-Za-z0-9_.-]*", re.IGNORECASE)
-_CONTROLS: Final = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
+_CARRIAGE_RETURN: Final = {"\r": "&#13;"}
+_SCALARS: Final[Mapping[type, str]] = {type(None): "null", bool: "boolean", int: "number", float: "number"}
 
 
 def to_xml(root: str, value: Mapping[str, Any]) -> bytes:
@@ -25,45 +28,56 @@ def to_xml(root: str, value: Mapping[str, Any]) -> bytes:
         root: Its element.
         value: Dictionaries, lists and the scalars of JSON.
     """
-    return "".join(['<?xml version="1.0" encoding="UTF-8"?>\n', *_element(root, "", value)]).encode()
+    text = io.StringIO()
+    writer = _ExactWriter(text, "UTF-8")
+    writer.startDocument()
+    _write_element(writer, root, {}, value)
+    return text.getvalue().encode()
 
 
-def _element(tag: str, attributes: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever JSON has
-    kind, content = _content(value)
-    opening = f"<{tag}{attributes}" + (f' type="{kind}"' if kind else "")
-    if content is None:
-        yield f"{opening}/>"
-        return
-    yield f"{opening}>"
-    yield from content
-    yield f"</{tag}>"
+class _ExactWriter(XMLGenerator):
+    """Writes text so that a reader gets it unchanged."""
+
+    def characters(self, content: str) -> None:
+        """Write text; a carriage return as its reference, because a reader takes a bare one for a line feed."""
+        self.ignorableWhitespace(escape(content, _CARRIAGE_RETURN))  # which writes what it gets as it is
 
 
-def _content(value: Any) -> tuple[str, Iterator[str] | None]:  # noqa: ANN401 - whatever JSON has
-    """Return the type of a value and the content of its element."""
+def _write_element(
+    writer: XMLGenerator,
+    tag: str,
+    attributes: Mapping[str, str],
+    value: Any,  # noqa: ANN401 - whatever JSON has
+) -> None:
+    kind = _name_type(value)
+    writer.startElement(tag, AttributesImpl({**attributes, "type": kind} if kind else attributes))
+    match kind:
+        case "array":
+            for item in value:
+                _write_element(writer, "item", {}, item)
+        case "object":
+            for name, inner in value.items():
+                if _NAME.fullmatch(name):
+                    _write_element(writer, name, {}, inner)
+                else:
+                    _write_element(writer, "field", {"name": name}, inner)
+        case "":
+            writer.characters(value)
+        case "boolean" | "number" | "json":
+            writer.characters(json.dumps(value))
+    writer.endElement(tag)
+
+
+def _name_type(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
+    """Return the attribute ``type`` of a value; empty for text."""
     match value:
-        case None:
-            return "null", None
-        case bool() | int() | float():
-            return "boolean" if isinstance(value, bool) else "number", iter([json.dumps(value)])
+        case None | bool() | int() | float():
+            return _SCALARS[type(value)]
         case str() if not _UNFIT.search(value):
-            return "", iter([_escaped(value)])
+            return ""
         case list() | tuple():
-            return "array", (part for item in value for part in _element("item", "", item))
+            return "array"
         case Mapping() if not any(_UNFIT.search(name) for name in value):
-            return "object", (part for name, inner in value.items() for part in _field(name, inner))
+            return "object"
         case _:
-            return "json", iter([_escaped(json.dumps(value))])
-
-
-def _field(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever JSON has
-    if _NAME.fullmatch(name):
-        return _element(name, "", value)
-    quoted = html.escape(name)
-    for raw, reference in _CONTROLS.items():
-        quoted = quoted.replace(raw, reference)
-    return _element("field", f' name="{quoted}"', value)
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False).replace("\r", _CONTROLS["\r"])
+            return "json"
