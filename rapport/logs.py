@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
+from stamina.instrumentation import set_on_retry_hooks
 
 from rapport.terminal import visible
 
@@ -50,6 +51,7 @@ def configure_logs(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     for repeated in ("clickhouse_connect", "urllib3"):  # their errors reach us as exceptions
         logging.getLogger(repeated).setLevel(logging.CRITICAL)
+    set_on_retry_hooks([])  # retries are logged by the code that knows what is tried again
 
 
 def _escape_texts(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

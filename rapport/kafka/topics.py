@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from stamina import AsyncRetryingCaller
 
 from rapport.kafka.clients import MAX_REQUEST_BYTES, finish_call, make_admin_client
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from rapport.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
+_while_unavailable: Final = AsyncRetryingCaller(
+    attempts=None, timeout=None, wait_initial=0.4, wait_max=5.0, wait_jitter=0.1
+).on((KafkaError, OSError))
 
 
 async def fetch_cluster_id(settings: KafkaSettings) -> str:
@@ -82,20 +86,24 @@ async def wait_for_topics(settings: KafkaSettings, *, poll_s: float = 1.0) -> st
     Returns:
         The cluster's id.
     """
-    delay = 0.2
     while True:
-        try:
-            cluster_id = await fetch_cluster_id(settings)
-            if settings.create_topics:
-                await create_topics(settings)
-            if await _has_topic(settings, settings.topic):
-                return cluster_id
-            log.warning("source topic does not exist yet", topic=settings.topic)
-            delay = poll_s
-        except (KafkaError, OSError) as error:
-            log.warning("kafka does not answer", bootstrap=settings.bootstrap, error=str(error))
-            delay = min(delay * 2, 5.0)
-        await asyncio.sleep(delay)
+        cluster_id, has_topic = await _while_unavailable(_look, settings)
+        if has_topic:
+            return cluster_id
+        log.warning("source topic does not exist yet", topic=settings.topic)
+        await asyncio.sleep(poll_s)
+
+
+async def _look(settings: KafkaSettings) -> tuple[str, bool]:
+    """Return the cluster's id, and whether the source topic exists, after creating it if allowed."""
+    try:
+        cluster_id = await fetch_cluster_id(settings)
+        if settings.create_topics:
+            await create_topics(settings)
+        return cluster_id, await _has_topic(settings, settings.topic)
+    except (KafkaError, OSError) as error:
+        log.warning("kafka does not answer", bootstrap=settings.bootstrap, error=str(error))
+        raise
 
 
 async def _has_topic(settings: KafkaSettings, topic: str) -> bool:

@@ -10,8 +10,6 @@ audited revision on. So if a writer dies before it appends its entry, the next r
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -21,14 +19,13 @@ import polars as pl
 
 from rapport.domain.audit import Anchor, AuditDraft, AuditEntry, Reason, encode_canonical, find_break, link_entries
 from rapport.domain.json_limits import decode_stored_object
-from rapport.storage.errors import TransientStorageError
+from rapport.storage.contention import ContestedWriteError, retry_contested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rapport.storage.client import Store
 
-MAX_ATTEMPTS: Final = 100
 CHUNK: Final = 5_000
 _TYPES: Final[Mapping[str, Any]] = {
     "seq": pl.UInt64,
@@ -87,11 +84,8 @@ def append_audit(store: Store, tenant_id: str, drafts: Sequence[AuditDraft]) -> 
     Raises:
         TransientStorageError: The database does not answer; the entries may or may not have been written.
     """
-    for attempt in range(MAX_ATTEMPTS):
-        if not drafts or _try_append(store, tenant_id, _read_head(store, tenant_id), drafts):
-            return
-        _back_off(attempt)
-    raise TransientStorageError(f"the audit log of {tenant_id} was written by others {MAX_ATTEMPTS} times in a row")
+    if drafts:
+        retry_contested(lambda: _append(store, tenant_id, _read_head(store, tenant_id), drafts))
 
 
 def audit_catalogue(store: Store, tenant_id: str) -> None:
@@ -100,14 +94,14 @@ def audit_catalogue(store: Store, tenant_id: str) -> None:
     Raises:
         TransientStorageError: As :func:`append_audit`.
     """
-    for attempt in range(MAX_ATTEMPTS):
+
+    def append_missing() -> None:
         head = _read_head(store, tenant_id)
         parameters = {"tenant_id": tenant_id, "revision": head.audited_revision}
-        changes = store.rows("catalogue/changes_since", parameters)
-        if not changes or _try_append(store, tenant_id, head, [_draft_change(row) for row in changes]):
-            return
-        _back_off(attempt)
-    raise TransientStorageError(f"the audit log of {tenant_id} was written by others {MAX_ATTEMPTS} times in a row")
+        if changes := store.rows("catalogue/changes_since", parameters):
+            _append(store, tenant_id, head, [_draft_change(row) for row in changes])
+
+    retry_contested(append_missing)
 
 
 def read_audit(
@@ -156,7 +150,12 @@ def _read_head(store: Store, tenant_id: str) -> _ChainHead:
     return _ChainHead(row["last_seq"], row["last_batch"], row["last_hash"], row["audited_revision"])
 
 
-def _try_append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence[AuditDraft]) -> bool:
+def _append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence[AuditDraft]) -> None:
+    """Append entries behind a head.
+
+    Raises:
+        ContestedWriteError: Others were appended behind it.
+    """
     change_id, batch = uuid.uuid4().hex, head.batch + 1
     rows = []
     for entry in link_entries(tenant_id, head.seq, head.hash, drafts):
@@ -165,11 +164,8 @@ def _try_append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence
         rows.append({**row, "batch": batch, "change_id": change_id})
     store.insert("audit_log", pl.DataFrame(rows, schema_overrides=_TYPES))
     (first,) = store.rows("audit/stored_first", {"tenant_id": tenant_id, "batch": batch})
-    return bool(first["change_id"] == change_id)
-
-
-def _back_off(attempt: int) -> None:
-    time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that competing writers do not collide again
+    if first["change_id"] != change_id:
+        raise ContestedWriteError(f"the audit log of {tenant_id}")
 
 
 def _draft_change(row: Mapping[str, Any]) -> AuditDraft:

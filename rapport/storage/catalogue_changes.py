@@ -7,8 +7,6 @@ that the one before it left. A change that came second has no effect and is deci
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +17,11 @@ import polars as pl
 
 from rapport.domain.catalogue.values import Entity
 from rapport.storage.catalogue import StoredCatalogue, load_catalogue
-from rapport.storage.errors import TransientStorageError
+from rapport.storage.contention import ContestedWriteError, retry_contested
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
-MAX_ATTEMPTS: Final = 100
 MAX_CHANGES: Final = 50_000
 """Versions in one change; ClickHouse would store more of them in several blocks, not atomically."""
 _TYPES: Final = {"version": pl.UInt32, "revision": pl.UInt64, "is_deleted": pl.Boolean}
@@ -71,15 +68,17 @@ def change_catalogue(store: Store, tenant_id: str, author: Author, decide: Chang
         TransientStorageError: The database does not answer. The change may or may not have been made: the caller reads
             again to find out.
     """
-    for attempt in range(MAX_ATTEMPTS):
+
+    def change() -> StoredCatalogue:
         before = load_catalogue(store, tenant_id)
         changes = decide(before)
         if not changes:
             return before
-        if append_versions(store, tenant_id, before, changes, author):
-            return load_catalogue(store, tenant_id, str(before.revision + 1))
-        time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that competing writers do not collide again
-    raise TransientStorageError(f"the catalogue of {tenant_id} was changed by others {MAX_ATTEMPTS} times in a row")
+        if not append_versions(store, tenant_id, before, changes, author):
+            raise ContestedWriteError(f"the catalogue of {tenant_id}")
+        return load_catalogue(store, tenant_id, str(before.revision + 1))
+
+    return retry_contested(change)
 
 
 def append_versions(

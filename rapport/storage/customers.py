@@ -9,9 +9,7 @@ many customers this holds for each of them, not for all together: readers may se
 
 from __future__ import annotations
 
-import random
 import re
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -27,14 +25,13 @@ from rapport.domain.profiles.consent import ConsentStatus
 from rapport.domain.profiles.contact import NO_OBJECTIONS
 from rapport.domain.profiles.suppressions import SuppressionEndings
 from rapport.storage.contact_profiles import read_objections
+from rapport.storage.contention import ContestedWriteError, retry_contested
 from rapport.storage.customer_reads import build_customer_parameters
-from rapport.storage.errors import TransientStorageError
 
 if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author
     from rapport.storage.client import Store
 
-MAX_ATTEMPTS: Final = 100
 MAX_CUSTOMERS: Final = 20_000
 """Customers in one change; ClickHouse would store more of them in several blocks, not atomically."""
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -159,19 +156,22 @@ def change_customers(
         raise ValueError(f"{len(customer_ids)} customers at once are too many; {MAX_CUSTOMERS} are allowed")
     written: dict[str, int] = {}
     remaining = set(customer_ids)
-    for attempt in range(MAX_ATTEMPTS):
+
+    def change() -> dict[str, int]:
+        nonlocal remaining
         before: CurrentCustomers = dict.fromkeys(remaining) | load_customers(store, tenant_id, remaining)
         wanted = {name: attributes for name, attributes in decide(before).items() if _differs(before[name], attributes)}
         attempts = {name: (current.version if (current := before[name]) else 0) + 1 for name in wanted}
         if not attempts:
             return written
         first = _append(store, tenant_id, author, wanted, attempts)
-        written |= {name: attempts[name] for name in first}
+        written.update((name, attempts[name]) for name in first)
         remaining = attempts.keys() - first
-        if not remaining:
-            return written
-        time.sleep(random.random() * 0.005 * min(attempt + 1, 10))  # noqa: S311 - so that competing writers do not collide again
-    raise TransientStorageError(f"customers of {tenant_id} were changed by others {MAX_ATTEMPTS} times in a row")
+        if remaining:
+            raise ContestedWriteError(f"one of {len(remaining)} customers of {tenant_id}")
+        return written
+
+    return retry_contested(change)
 
 
 def _append(
