@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.decision_traces.service import NOT_REPLAYABLE
@@ -20,10 +20,9 @@ from api.recommend.request_resolution import resolve_body
 from api.recommend.schemas import MAX_LIMIT, RecommendBody
 from api.runtime.compute_threads import run_in_thread
 from rapport.application.decisions.decide import DecisionTask
+from rapport.application.decisions.explain import explain_offers
 from rapport.domain.catalogue.values import Status
 from rapport.domain.customers.customer import CustomerKey
-from rapport.domain.decisions.engine import FlowEvaluation, evaluate_flow
-from rapport.domain.decisions.explain import Explanation, explain
 from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.decisions.catalogue import Catalogue
+    from rapport.domain.decisions.explain import Explanation
     from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 
 
@@ -76,32 +76,17 @@ class _DecisionContext:
         """Catalogue of the decision."""
         return self.task.catalogue
 
-    def view(self) -> _FlowExplanation:
-        """Evaluate the flow."""
-        resolved = self.catalogue, self.task.flow, self.task.request, self.customer, self.tenant
-        evaluation = evaluate_flow(*resolved, now_ms=self.now_ms, seed=self.seed, open_circuits=self.open_circuits)
-        return _FlowExplanation(self.catalogue, evaluation, self.task.problems)
-
-
-@dataclass(frozen=True, slots=True)
-class _FlowExplanation:
-    """Evaluation of the flow for a customer at some moment.
-
-    Attributes:
-        inquiry: What the flow says.
-        problems: Names in the request that do not exist.
-    """
-
-    catalogue: Catalogue
-    evaluation: FlowEvaluation
-    problems: Sequence[str] = ()
-
-    def explain(self, offer: Offer) -> Explanation:
-        """Explain an offer by all rules and policies; a request that cannot be resolved is shown nothing."""
-        found = explain(self.catalogue, offer, self.evaluation)
-        if not self.problems:
-            return found
-        return replace(found, others=[*self.problems, *found.others], is_eligible=False)
+    def explain(self, offers: Iterable[Offer]) -> Sequence[Explanation]:
+        """Explain some offers of the catalogue."""
+        return explain_offers(
+            self.task,
+            self.customer,
+            self.tenant,
+            offers,
+            now_ms=self.now_ms,
+            seed=self.seed,
+            open_circuits=self.open_circuits,
+        )
 
 
 class EligibilityService:
@@ -164,7 +149,7 @@ class EligibilityService:
         if offer is None:
             when = " at that decision" if query.recommendation_id else ""
             raise ApiError(404, f"There is no offer {offer_id!r}{when}.")
-        found = await run_in_thread(tenant_id, lambda: context.view().explain(offer))
+        (found,) = await run_in_thread(tenant_id, context.explain, [offer])
         return WhyNot(
             customer_id=query.customer_id,
             offer_id=offer.id,
@@ -219,8 +204,10 @@ class EligibilityService:
 
 def _explain_all(context: _DecisionContext) -> list[OfferEligibility]:
     """Explain the active offers, the best first."""
-    view = context.view()
-    active = [one for one in view.catalogue.offers.values() if one.status is Status.ACTIVE]
-    explained = [view.explain(one) for one in active]
-    explained.sort(key=lambda one: (not one.is_eligible, -one.offer.priority, one.offer.id))
-    return [show_offer(one, rank, view.catalogue) for rank, one in enumerate(explained, 1)]
+    catalogue = context.catalogue
+    active = [offer for offer in catalogue.offers.values() if offer.status is Status.ACTIVE]
+    explained = sorted(
+        context.explain(active),
+        key=lambda explanation: (not explanation.is_eligible, -explanation.offer.priority, explanation.offer.id),
+    )
+    return [show_offer(explanation, rank, catalogue) for rank, explanation in enumerate(explained, 1)]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rapport.domain.catalogue.inventory import Schedule
+from rapport.domain.catalogue.inventory import FrequencyCaps, Schedule
 from rapport.domain.catalogue.strategy import ContactPolicy, DecisionFlow, Node, QualificationRule
 from rapport.domain.catalogue.values import ScopeKind
 from tests.api.decision_catalogue import cap, offer, offers_of, recommend, stock
@@ -130,3 +130,28 @@ def test_a_draft_can_be_tried_before_it_is_published(caller: Caller):
     assert caller.post("/simulate", asked).status_code == 404
     assert offers_of(caller.post("/simulate", {**asked, "draft": True}).json()) == ["gold"]
     assert caller.post("/simulate", {"customerId": "ann", "customerIds": ["bob"]}).status_code == 400
+
+
+def test_why_not_begins_with_the_reason_for_which_a_decision_left_the_offer_out(caller: Caller):
+    """Explaining evaluates what deciding does, in the same order, and goes on behind the first rule that blocks."""
+    kinds = ("inventory", "contact_policy", "qualify", "score", "response")
+    nodes = [Node(id=kind, type=kind) for kind in kinds]
+    flow = DecisionFlow(id="f1", name="F", key="f", draft=nodes, published=nodes, published_version=1, is_default=True)
+    stock(caller, *offer("gold", frequency_caps=FrequencyCaps(daily=1)), *offer("loan"), VIPS, cap(1), flow)
+    assert offers_of(recommend(caller, segments=["vip"])) == ["gold", "loan"]
+    caller.read("/interaction-history")
+    decision_id = recommend(caller)["recommendationId"]
+    for query in ("", f"?recommendationId={decision_id}"):
+        gold = caller.read(f"/customers/ann/why-not/gold{query}")
+        assert [reason.split(":")[0] for reason in gold["objections"]] == [
+            "The offer's own caps and budget",
+            "Daily cap",
+            "Vips only",
+        ]
+        (loan,) = caller.read(f"/customers/ann/why-not/loan{query}")["objections"]
+        assert loan.startswith("Daily cap: cap reached: 1/1")
+    trace = caller.read(f"/decision-traces/{decision_id}")
+    removed = {one["offerId"]: one["reason"] for one in trace["contactPolicyResults"]}
+    assert gold["objections"][0].endswith(removed["gold"])
+    assert loan.endswith(removed["loan"])
+    assert trace["qualificationResults"] == []

@@ -24,13 +24,13 @@ from rapport.domain.configs import ConfigError
 from rapport.domain.decisions.catalogue import BASE_FLOW, Catalogue, Extension, Needs
 from rapport.domain.decisions.compile_flow import FlowDependencies, compile_flow
 from rapport.domain.decisions.computed_fields import OfferFields, prepare_offer
+from rapport.domain.decisions.eligibility.evaluation import ContactPolicyIndex
 from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
 from rapport.domain.decisions.eligibility.rule_index import RuleIndex
 from rapport.domain.decisions.eligibility.rules import Rule, compile_rule, make_blocking_rule
 from rapport.domain.decisions.eligibility.scopes import ScopeMembers, find_scope_faults
 from rapport.domain.decisions.eligibility.suppressions import compile_suppressions
 from rapport.domain.decisions.field_references import find_referenced_attributes, find_referenced_metrics, is_light
-from rapport.domain.decisions.flow.eligibility_nodes import ContactPolicyIndex
 from rapport.domain.decisions.model import Scorer
 from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.scoring.models.compile import compile_model

@@ -11,8 +11,9 @@ import msgspec
 
 from rapport.domain.catalogue.strategy import REQUIRED_NODES, DecisionFlow, Node
 from rapport.domain.configs import ConfigError, read_config
+from rapport.domain.decisions.eligibility.evaluation import ContactPolicyIndex
 from rapport.domain.decisions.eligibility.rule_index import RuleIndex
-from rapport.domain.decisions.flow.eligibility_nodes import ContactPolicyIndex, prepare_policies, prepare_qualify
+from rapport.domain.decisions.flow.eligibility_nodes import prepare_policies, prepare_qualify
 from rapport.domain.decisions.flow.extension_node import prepare_extension
 from rapport.domain.decisions.flow.inventory_nodes import (
     compile_conditions,
@@ -45,7 +46,7 @@ from rapport.domain.decisions.scoring.creative_choice import choose_creatives
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 from rapport.domain.formulas import FormulaError, compile_formula
 
 if TYPE_CHECKING:
@@ -181,8 +182,8 @@ def _block_all(run: Run, key: str, phase: int, why: str) -> None:
     reason = f"flow {key} {why}"
     run.recorder.problems.append(f"node {run.node}: {reason}")
     if phase == NARROW:
-        verdict = Verdict(True, reason, is_fault=True)
-        run.apply_check("call_flow", lambda _candidate: (run.node, "", verdict))
+        verdict = RuleVerdict(run.node, "", Verdict(True, reason, is_fault=True))
+        run.apply_check("call_flow", lambda _candidate: (verdict,))
 
 
 def _prepare_score(config: ScoreConfig, _phase: int, _dependencies: FlowDependencies) -> NodeAction:

@@ -6,11 +6,12 @@ Replay relies on that.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from rapport.domain.catalogue.values import Status
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
 from rapport.domain.decisions.compile_flow import run_required_steps, run_steps
 from rapport.domain.decisions.decision import Decision, DecisionItem, ExperimentRecord, Funnel, PlacementResult
@@ -22,35 +23,47 @@ from rapport.domain.decisions.output.placements import (
     fill_placements,
     finish_candidate,
 )
-from rapport.domain.decisions.program import Program
+from rapport.domain.decisions.program import FlowStep, Program
 from rapport.domain.decisions.run import Run
-from rapport.domain.decisions.trace import Removal, TraceRecorder
+from rapport.domain.decisions.trace import TraceRecorder
+from rapport.domain.decisions.verdict import RuleVerdict, Verdict
+from rapport.domain.decisions.verdict_log import VerdictKey, VerdictLog
 from rapport.domain.experiments.assignment import is_held_out
 
 if TYPE_CHECKING:
+    from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.catalogue.strategy import DecisionFlow
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import CustomerFacts, TenantFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlowEvaluation:
-    """Result of evaluating all rules of a flow for every offer of its inventory, for one request.
+class CandidateEvaluation:
+    """Result of evaluating all rules of a flow for one candidate.
 
     Attributes:
-        context: Request and facts of the evaluation.
-        candidates: Candidates by offer id; of several creatives that pass, only the one that would be chosen.
-        passing: Candidates that no rule blocks, by :func:`id`.
-        removals: All removals, several for a candidate that several rules block.
-        applied_rules: Stage and id of each rule and policy that the flow has applied.
+        verdicts: Everything that blocks the candidate, in the order of the flow, and the verdicts without effect.
+        coverage: By stage and id of each rule that the flow applies: whether a scope of it covers the candidate.
+        is_passing: Whether the flow can show the candidate.
+    """
+
+    candidate: Candidate
+    verdicts: Mapping[VerdictKey, RuleVerdict]
+    coverage: Mapping[tuple[str, str], bool]
+    is_passing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowEvaluation:
+    """Result of evaluating all rules of a flow, for one request.
+
+    Attributes:
+        candidates: Evaluated candidates by offer id; of several creatives that pass, only the one that would be chosen.
     """
 
     flow: DecisionFlow
-    context: Context
-    candidates: Mapping[str, Sequence[Candidate]]
-    passing: Collection[int]
-    removals: Sequence[Removal]
-    applied_rules: Collection[tuple[str, str]]
+    now_ms: int
+    candidates: Mapping[str, Sequence[CandidateEvaluation]]
 
 
 def decide(
@@ -96,6 +109,7 @@ def evaluate_flow(
     request: Request,
     customer: CustomerFacts,
     tenant: TenantFacts,
+    offers: Iterable[Offer],
     *,
     now_ms: int,
     seed: int,
@@ -103,27 +117,47 @@ def evaluate_flow(
 ) -> FlowEvaluation:
     """Run a flow as :func:`decide` does, but evaluate all rules for blocked candidates, too, and choose no items.
 
-    Arguments and exceptions are those of :func:`decide`, whose decision shows only candidates that pass here.
+    Also evaluates ``offers`` that the inventory of the flow does not have. Other arguments and exceptions are those of
+    :func:`decide`, whose decision shows only candidates that pass here.
     """
     program = catalogue.get_program(flow)
     decision_input = _prepare_input(catalogue, request, customer, tenant, now_ms)
     slots = _rank_placements(program, decision_input, seed, open_circuits, is_exhaustive=True)
     for slot in slots:
         for candidate in slot.run.candidates:
-            if not finish_candidate(slot, candidate, program):
-                slot.run.blocked_subjects.add(candidate.subject)
+            finish_candidate(slot, candidate, program)
     runs = [slot.run for slot in slots]
-    candidates: dict[str, list[Candidate]] = {}
+    present = {candidate.offer.id for run in runs for candidate in run.candidates}
+    missing = [offer for offer in offers if offer.id not in present]
+    runs += [_evaluate_missing(run, program, missing) for run in runs if missing]
+    candidates: dict[str, list[CandidateEvaluation]] = {}
     for run in runs:
         for candidate in run.candidates:
-            candidates.setdefault(candidate.offer.id, []).append(candidate)
-    return FlowEvaluation(
-        flow=flow,
-        context=decision_input.context,
-        candidates=candidates,
-        passing={id(candidate) for run in runs for candidate in run.candidates if run.is_passing(candidate)},
-        removals=slots[0].run.recorder.removals,
-        applied_rules={rule for run in runs for rule in run.applied_rules},
+            candidates.setdefault(candidate.offer.id, []).append(_get_evaluation(run, candidate))
+    return FlowEvaluation(flow=flow, now_ms=now_ms, candidates=candidates)
+
+
+def _evaluate_missing(run: Run, program: Program, offers: Sequence[Offer]) -> Run:
+    """Evaluate the rules for offers that the inventory does not have, in a run of its own, for the same placement."""
+    flow_key = program.flow.key
+    apart = Run(run.catalogue, run.context, TraceRecorder(), [], Random(0), log=VerdictLog())  # noqa: S311 - not drawn
+    for offer in offers:
+        is_active = offer.status is Status.ACTIVE
+        reason = f"the inventory of flow {flow_key} does not have it" if is_active else f"the offer is {offer.status}"
+        candidate = Candidate(offer)
+        apart.remove("inventory", candidate, [RuleVerdict("inventory", "", Verdict(True, reason))])
+        apart.candidates.append(candidate)
+    _narrow(apart, program, [step for step in program.phases[NARROW] if step.node.type != "inventory"])
+    return apart
+
+
+def _get_evaluation(run: Run, candidate: Candidate) -> CandidateEvaluation:
+    log = run.log or VerdictLog()
+    return CandidateEvaluation(
+        candidate=candidate,
+        verdicts=log.list_verdicts(candidate),
+        coverage=log.list_coverage(candidate),
+        is_passing=run.is_passing(candidate),
     )
 
 
@@ -175,7 +209,8 @@ def _rank_placements(
     for number, wanted in enumerate(request.placements or (None,)):
         slot = _make_slot(*decision_input, wanted)
         slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
-        slot.run.open_circuits, slot.run.is_fallback, slot.run.is_exhaustive = open_circuits, fallback, is_exhaustive
+        slot.run.open_circuits, slot.run.is_fallback = open_circuits, fallback
+        slot.run.log = VerdictLog() if is_exhaustive else None
         _run_first_phases(slot, program)
         slots.append(slot)
     return slots
@@ -197,12 +232,16 @@ def _make_slot(
 
 def _run_first_phases(slot: PlacementSlot, program: Program) -> None:
     slot.run.recorder.placement_id = slot.placement_id
-    run_steps(slot.run, program.phases[NARROW])
-    run_required_steps(slot.run, program)
-    require_consent(slot.run)
-    apply_suppressions(slot.run)
+    _narrow(slot.run, program, program.phases[NARROW])
     run_steps(slot.run, program.phases[SCORE])
     slot.limit = min(slot.limit, slot.run.max_candidates)
+
+
+def _narrow(run: Run, program: Program, steps: Sequence[FlowStep]) -> None:
+    run_steps(run, steps)
+    run_required_steps(run, program)
+    require_consent(run)
+    apply_suppressions(run)
 
 
 def _build_decision(flow: DecisionFlow, slots: Sequence[PlacementSlot], seed: int) -> Decision:

@@ -1,37 +1,33 @@
 """Explanation of an offer's eligibility: the verdicts of all rules and policies for one customer.
 
-A decision stops at the first rule that blocks a candidate; here all rules are evaluated. An offer is eligible if the
-flow can show it with at least one of its creatives; verdicts are those for the creative with the fewest blocking rules.
+A decision stops at the first rule that blocks a candidate; the run that is explained here has evaluated all. An offer
+is eligible if the flow can show it with at least one of its creatives; verdicts are those for the creative with the
+fewest reasons against it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rapport.domain.catalogue.schedule import explain_off_schedule, is_mandatory_now
-from rapport.domain.catalogue.strategy import RuleStage
-from rapport.domain.catalogue.values import Status
-from rapport.domain.decisions.candidates import Candidate
+from rapport.domain.catalogue.schedule import explain_off_schedule
+from rapport.domain.catalogue.strategy import QualificationRule, RuleStage
+from rapport.domain.catalogue.values import Scope
+from rapport.domain.decisions.eligibility.evaluation import CONSENT, OFFER_LIMITS
 from rapport.domain.decisions.eligibility.scopes import describe_scope
-from rapport.domain.decisions.flow.eligibility_nodes import OFFER_LIMITS, check_consent, check_offer_limits
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict_log import VerdictKey
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
-    from rapport.domain.decisions.candidates import Context
+    from rapport.domain.catalogue.strategy import ContactPolicy
     from rapport.domain.decisions.catalogue import Catalogue
-    from rapport.domain.decisions.eligibility.policies import Policy
-    from rapport.domain.decisions.eligibility.rules import Rule
-    from rapport.domain.decisions.engine import FlowEvaluation
+    from rapport.domain.decisions.engine import CandidateEvaluation, FlowEvaluation
+    from rapport.domain.decisions.verdict import RuleVerdict
 
 RuleStatus = Literal["passed", "blocked", "skipped"]
 """Status of a rule for an offer. skipped: its scope does not cover the offer, or the offer is exempt from it."""
-CONSENT: Final = "consent"
-_EXPLAINED_STAGES: Final = ("qualify", "contact_policy", "creative")
-"""Stages whose removals are not listed as other reasons: rules and policies are explained in more detail, and the
-choice of another creative does not concern the offer."""
+_LIMITS_NAME: Final = "The offer's own caps and budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +64,8 @@ class Explanation:
         creatives: Number of active creatives.
         rules: All qualification rules, highest priority first.
         policies: Consent, the offer's own limits, suppressions, then all contact policies, highest priority first.
-        others: Reasons besides rules and policies: inventory, filters, floors, missing values in the content.
+        reasons: Reasons why the customer does not get the offer, in the order of the flow; empty if it is eligible. The
+            first is the one for which a decision removes the offer.
         is_eligible: Whether the flow can show the offer.
         overridden_by: Id of the policy that exempts the offer from all others; empty if there is none.
     """
@@ -78,173 +75,116 @@ class Explanation:
     creatives: int
     rules: Sequence[RuleExplanation]
     policies: Sequence[RuleExplanation]
-    others: Sequence[str]
+    reasons: Sequence[str]
     is_eligible: bool
     overridden_by: str = ""
 
-    @property
-    def reasons(self) -> Sequence[str]:
-        """Reasons why the customer does not get the offer; empty if it is eligible."""
-        rules = (*self.rules, *self.policies)
-        return [*self.others, *(f"{rule.name}: {rule.reason}" for rule in rules if rule.removes)]
-
 
 def explain(catalogue: Catalogue, offer: Offer, evaluation: FlowEvaluation) -> Explanation:
-    """Explain the eligibility of one offer; rules and policies that the flow does not apply are marked as skipped."""
-    creatives = catalogue.creatives.get(offer.id, ())
-    candidates = (
-        evaluation.candidates.get(offer.id)
-        or [Candidate(offer, creative, catalogue.channels.get(creative.channel_id)) for creative in creatives]
-        or [Candidate(offer)]
-    )
-    explanations = [_explain_candidate(catalogue, candidate, evaluation) for candidate in candidates]
+    """Explain the eligibility of one of the evaluated offers.
+
+    Rules and policies that the flow does not apply are marked as skipped.
+    """
+    explainers = [_Explainer(catalogue, evaluated, evaluation) for evaluated in evaluation.candidates[offer.id]]
+    explanations = [explainer.explain() for explainer in explainers]
     return min(explanations, key=lambda explanation: (not explanation.is_eligible, len(explanation.reasons)))
 
 
-def _explain_candidate(catalogue: Catalogue, candidate: Candidate, evaluation: FlowEvaluation) -> Explanation:
-    applied, context = evaluation.applied_rules, evaluation.context
-    override = next(
-        (
-            policy
-            for policy in catalogue.policies
-            if policy.overrides
-            and ("contact_policy", policy.entity.id) in applied
-            and _is_blocked(policy, candidate, context)
-        ),
-        None,
-    )
-    policies = [_explain_consent(candidate, context, catalogue), _explain_offer_limits(candidate, context)]
-    policies += [
-        RuleExplanation(
+@dataclass(frozen=True, slots=True)
+class _Explainer:
+    """Explainer of one candidate."""
+
+    catalogue: Catalogue
+    evaluated: CandidateEvaluation
+    evaluation: FlowEvaluation
+
+    def explain(self) -> Explanation:
+        catalogue, offer = self.catalogue, self.evaluated.candidate.offer
+        overrides = (verdict.by for verdict in self.evaluated.verdicts.values() if verdict.effect == "exempts")
+        return Explanation(
+            offer=offer,
+            off_schedule=explain_off_schedule(offer, self.evaluation.now_ms),
+            creatives=len(catalogue.creatives.get(offer.id, ())),
+            rules=[self._explain_rule("qualify", rule.entity, rule.scopes) for rule in catalogue.rules],
+            policies=[
+                self._explain_consent(),
+                self._explain_offer_limits(),
+                *(self._explain_rule("contact_policy", entity, (Scope(),)) for entity, _ in catalogue.broken_policies),
+                *(
+                    self._explain_rule("contact_policy", policy.entity, policy.scopes)
+                    for policy in (*catalogue.suppressions, *catalogue.policies)
+                ),
+            ],
+            reasons=list(dict.fromkeys(self._list_reasons())),
+            is_eligible=self.evaluated.is_passing,
+            overridden_by=next(overrides, ""),
+        )
+
+    def _list_reasons(self) -> Iterator[str]:
+        for key, verdict in self.evaluated.verdicts.items():
+            if verdict.effect != "removes":
+                continue
+            if key.stage == "inventory":
+                yield verdict.verdict.reason
+            else:
+                name = _LIMITS_NAME if key.kind == OFFER_LIMITS else verdict.name
+                yield f"{name if key.kind else key.stage}: {verdict.verdict.reason}"
+
+    def _explain_rule(
+        self, stage: str, entity: QualificationRule | ContactPolicy, scopes: Sequence[Scope]
+    ) -> RuleExplanation:
+        verdict = self.evaluated.verdicts.get(VerdictKey(stage, entity.rule_type, entity.id))
+        is_soft = isinstance(entity, QualificationRule) and entity.stage is RuleStage.MATCH
+        status, reason = self._find_status(stage, entity.id, verdict)
+        if status == "blocked" and isinstance(entity, QualificationRule) and is_soft:
+            reason = f"{reason} (its score is multiplied with {entity.multiplier:g})"
+        elif entity.rule_type == "allow_override" and verdict is None and status == "passed":
+            status, reason = "skipped", "its conditions do not hold"
+        return RuleExplanation(
             id=entity.id,
             name=entity.name,
             kind=entity.rule_type,
+            scope=", ".join(describe_scope(scope) for scope in scopes),
+            status=status,
+            reason=reason,
+            is_soft=is_soft,
+            detail=verdict.verdict.detail if verdict else None,
+        )
+
+    def _explain_consent(self) -> RuleExplanation:
+        verdict = self.evaluated.verdicts.get(VerdictKey("contact_policy", CONSENT, CONSENT))
+        return RuleExplanation(
+            id=CONSENT,
+            name="Consent",
+            kind=CONSENT,
             scope="global",
-            status="blocked",
-            reason=f"the policy cannot be evaluated: {fault}",
+            status="blocked" if verdict else "passed",
+            reason=verdict.verdict.reason if verdict else "",
+            detail=verdict.verdict.detail if verdict else None,
         )
-        for entity, fault in catalogue.broken_policies
-    ]
-    policies += [
-        _explain_policy(policy, candidate, context, None if policy.applies_to_mandatory else override)
-        for policy in catalogue.suppressions
-    ]
-    policies += [_explain_policy(policy, candidate, context, override) for policy in catalogue.policies]
-    always = {CONSENT, *(policy.entity.id for policy in catalogue.suppressions if policy.applies_to_mandatory)}
-    return Explanation(
-        offer=candidate.offer,
-        off_schedule=explain_off_schedule(candidate.offer, context.now_ms),
-        creatives=len(catalogue.creatives.get(candidate.offer.id, ())),
-        rules=[
-            _mark_skipped(_explain_rule(rule, candidate, context), "qualify", evaluation) for rule in catalogue.rules
-        ],
-        policies=[
-            policy if policy.id in always else _mark_skipped(policy, "contact_policy", evaluation)
-            for policy in policies
-        ],
-        others=list(dict.fromkeys(_list_other_reasons(candidate, evaluation))),
-        is_eligible=id(candidate) in evaluation.passing,
-        overridden_by=override.entity.id if override else "",
-    )
 
-
-def _mark_skipped(rule: RuleExplanation, stage: str, evaluation: FlowEvaluation) -> RuleExplanation:
-    """Mark a rule as skipped if the flow does not apply it."""
-    if (stage, rule.id) in evaluation.applied_rules:
-        return rule
-    return replace(rule, status="skipped", reason=f"flow {evaluation.flow.key} does not apply it", detail=None)
-
-
-def _list_other_reasons(candidate: Candidate, evaluation: FlowEvaluation) -> Iterator[str]:
-    offer = candidate.offer
-    if offer.id not in evaluation.candidates:
-        is_active = offer.status is Status.ACTIVE
-        yield (
-            f"the inventory of flow {evaluation.flow.key} does not have it"
-            if is_active
-            else f"the offer is {offer.status}"
+    def _explain_offer_limits(self) -> RuleExplanation:
+        offer_id = self.evaluated.candidate.offer.id
+        verdict = self.evaluated.verdicts.get(VerdictKey("contact_policy", OFFER_LIMITS, offer_id))
+        status, reason = self._find_status("contact_policy", OFFER_LIMITS, verdict)
+        return RuleExplanation(
+            id=OFFER_LIMITS,
+            name=_LIMITS_NAME,
+            kind=OFFER_LIMITS,
+            scope=f"offer {offer_id}",
+            status=status,
+            reason=reason,
+            detail=verdict.verdict.detail if verdict else None,
         )
-    for removal in evaluation.removals:
-        if removal.offer_id != offer.id or removal.stage in _EXPLAINED_STAGES:
-            continue
-        if removal.creative_id in ("", candidate.subject.creative_id):
-            yield removal.reason if removal.stage == "inventory" else f"{removal.stage}: {removal.reason}"
 
-
-def _is_blocked(policy: Policy, candidate: Candidate, context: Context) -> bool:
-    verdict = policy.evaluate(candidate, context)
-    return verdict is not None and verdict.is_blocked
-
-
-def _explain_rule(rule: Rule, candidate: Candidate, context: Context) -> RuleExplanation:
-    entity, verdict = rule.entity, rule.evaluate(candidate, context)
-    is_soft = entity.stage is RuleStage.MATCH
-    reason = _describe_verdict(verdict)
-    if is_soft and verdict is not None and verdict.is_blocked:
-        reason = f"{reason} (its score is multiplied with {entity.multiplier:g})"
-    return RuleExplanation(
-        id=entity.id,
-        name=entity.name,
-        kind=entity.rule_type,
-        scope=", ".join(describe_scope(scope) for scope in rule.scopes),
-        status=_find_status(verdict),
-        reason=reason,
-        is_soft=is_soft,
-        detail=verdict.detail if verdict else None,
-    )
-
-
-def _explain_policy(policy: Policy, candidate: Candidate, context: Context, override: Policy | None) -> RuleExplanation:
-    entity, verdict = policy.entity, policy.evaluate(candidate, context)
-    status, reason = _find_status(verdict), _describe_verdict(verdict)
-    if policy.overrides:
-        status, reason = ("passed", reason) if status == "blocked" else ("skipped", "its conditions do not hold")
-    elif status == "blocked" and override is not None:
-        status, reason = "skipped", f"{override.entity.name} lets the offer past it; else: {reason}"
-    elif status == "blocked" and is_mandatory_now(candidate.offer, context.now_ms) and not policy.applies_to_mandatory:
-        status, reason = "skipped", f"the offer is mandatory; else: {reason}"
-    return RuleExplanation(
-        id=entity.id,
-        name=entity.name,
-        kind=entity.rule_type,
-        scope=", ".join(describe_scope(scope) for scope in policy.scopes),
-        status=status,
-        reason=reason,
-        detail=verdict.detail if verdict else None,
-    )
-
-
-def _explain_consent(candidate: Candidate, context: Context, catalogue: Catalogue) -> RuleExplanation:
-    verdict = check_consent(candidate, context, catalogue.channels) or Verdict(is_blocked=False)
-    return RuleExplanation(
-        id=CONSENT,
-        name="Consent",
-        kind=CONSENT,
-        scope="global",
-        status=_find_status(verdict),
-        reason=verdict.reason,
-        detail=verdict.detail,
-    )
-
-
-def _explain_offer_limits(candidate: Candidate, context: Context) -> RuleExplanation:
-    verdict = check_offer_limits(candidate, context) or Verdict(is_blocked=False)
-    return RuleExplanation(
-        id=OFFER_LIMITS,
-        name="The offer's own caps and budget",
-        kind=OFFER_LIMITS,
-        scope=f"offer {candidate.offer.id}",
-        status=_find_status(verdict),
-        reason=verdict.reason,
-        detail=verdict.detail,
-    )
-
-
-def _find_status(verdict: Verdict | None) -> RuleStatus:
-    if verdict is None:
-        return "skipped"
-    return "blocked" if verdict.is_blocked else "passed"
-
-
-def _describe_verdict(verdict: Verdict | None) -> str:
-    return "its scope does not cover the offer" if verdict is None else verdict.reason
+    def _find_status(self, stage: str, rule_id: str, verdict: RuleVerdict | None) -> tuple[RuleStatus, str]:
+        """Return the status of a rule, and its reason."""
+        covers = self.evaluated.coverage.get((stage, rule_id))
+        if covers is None:
+            return "skipped", f"flow {self.evaluation.flow.key} does not apply it"
+        if verdict is None:
+            return ("passed", "") if covers else ("skipped", "its scope does not cover the offer")
+        reason = verdict.verdict.reason
+        if verdict.effect == "none":
+            return "skipped", f"{verdict.exemption}; else: {reason}"
+        return ("passed" if verdict.effect == "exempts" else "blocked"), reason

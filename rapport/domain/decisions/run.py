@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.catalogue import Catalogue
-from rapport.domain.decisions.facts import Subject
+from rapport.domain.decisions.eligibility.rule_index import RuleIndex
 from rapport.domain.decisions.node_types import MAX_CANDIDATES, RankConfig
 from rapport.domain.decisions.trace import TraceRecorder
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict import RuleVerdict
+from rapport.domain.decisions.verdict_log import VerdictLog
 from rapport.domain.experiments.assignment import Assignment
-
-RemovalReason: TypeAlias = tuple[str, str, Verdict]
-"""Id and name of the rule, policy or node that blocks a candidate, and its verdict."""
 
 
 @dataclass(slots=True)
@@ -39,10 +37,8 @@ class Run:
         ranking: Config of the last rank node.
         pool: Candidates before the last ranking.
         rechecks: Checks to repeat for a candidate once the decision has chosen others to be shown before it.
-        applied_rules: Stage and id of each rule and policy that the run has applied.
-        is_exhaustive: Whether blocked candidates stay, so that every rule is evaluated (for explanations).
-        blocked_subjects: In an exhaustive run, the candidates that are blocked; a subject without a creative blocks the
-            whole offer.
+        log: Log of an exhaustive run, in which blocked candidates stay, so that every rule is evaluated for them; None
+            in a run that decides.
     """
 
     catalogue: Catalogue
@@ -62,33 +58,66 @@ class Run:
     ranked_by: str = ""
     ranking: RankConfig = field(default_factory=RankConfig)
     pool: Sequence[Candidate] = ()
-    rechecks: list[Callable[[Candidate, Context], RemovalReason | None]] = field(default_factory=list)
-    applied_rules: set[tuple[str, str]] = field(default_factory=set)
-    is_exhaustive: bool = False
-    blocked_subjects: set[Subject] = field(default_factory=set)
+    rechecks: list[Callable[[Candidate, Context], Sequence[RuleVerdict]]] = field(default_factory=list)
+    log: VerdictLog | None = None
+
+    @property
+    def stops_at_first(self) -> bool:
+        """Whether verdicts on a candidate behind the first that settles whether it is removed do not matter."""
+        return self.log is None
 
     def is_passing(self, candidate: Candidate) -> bool:
         """Return whether no rule blocks a candidate; outside of exhaustive runs true for all that are left."""
-        return not self.blocked_subjects or self.blocked_subjects.isdisjoint(
-            (candidate.subject, Subject(candidate.offer.id, "", ""))
-        )
+        return self.log is None or self.log.is_passing(candidate)
 
-    def remove(self, stage: str, candidate: Candidate, reason: RemovalReason) -> bool:
-        """Record that a candidate is blocked; return whether it is removed, which exhaustive runs do not do."""
-        by, name, verdict = reason
-        self.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
-        if self.is_exhaustive:
-            self.blocked_subjects.add(candidate.subject)
-        return not self.is_exhaustive
+    def remove(self, stage: str, candidate: Candidate, verdicts: Sequence[RuleVerdict]) -> bool:
+        """Apply the blocking verdicts on a candidate; return whether it is removed.
 
-    def apply_check(self, stage: str, check: Callable[[Candidate], RemovalReason | None]) -> None:
-        """Remove the candidates for which a check returns a reason."""
+        A run that decides applies them up to the first that settles the matter: one that removes the candidate, which
+        is recorded, or one that exempts it from those behind. An exhaustive run applies and logs them all, and removes
+        nothing.
+        """
+        for verdict in verdicts:
+            if self.log is not None:
+                self.log.note_verdict(stage, candidate, verdict)
+            elif verdict.effect == "removes":
+                self.recorder.note_removal(stage, verdict.by, candidate, verdict.verdict, by_name=verdict.name)
+                return True
+            if verdict.effect == "lowers_fit":
+                candidate.fit *= verdict.multiplier
+                failed = {"rule": verdict.by, "reason": verdict.verdict.reason}
+                candidate.explanation.setdefault("fit", []).append(failed)
+            elif verdict.effect == "exempts":
+                candidate.explanation.setdefault("override", verdict.by)
+                if self.log is None:
+                    return False
+        return False
+
+    def apply_check(self, stage: str, check: Callable[[Candidate], Sequence[RuleVerdict]]) -> None:
+        """Remove the candidates that a check removes by its verdicts on them."""
         kept: list[Candidate] = []
         for candidate in self.candidates:
-            reason = check(candidate)
-            if reason is None or not self.remove(stage, candidate, reason):
+            verdicts = check(candidate)
+            if not verdicts or not self.remove(stage, candidate, verdicts):  # most pass without any verdict
                 kept.append(candidate)
         self.candidates = kept
+
+    def note_coverage(self, stage: str, indexes: Iterable[RuleIndex], everywhere: Iterable[str] = ()) -> None:
+        """In an exhaustive run, log for each candidate which of the rules that are applied now cover it.
+
+        Args:
+            stage: Stage of the flow.
+            indexes: The rules.
+            everywhere: Ids of further rules, which cover every candidate.
+        """
+        if self.log is None:
+            return
+        for candidate in self.candidates:
+            covering = dict.fromkeys(everywhere, True)
+            for index in indexes:
+                ids = index.find_covering(candidate, self.context)
+                covering |= {rule.entity.id: rule.entity.id in ids for rule in index.rules}
+            self.log.note_coverage(stage, candidate, covering)
 
 
 NodeAction = Callable[[Run], None]

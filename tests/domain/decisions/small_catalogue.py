@@ -9,11 +9,12 @@ from rapport.domain.catalogue.inventory import Channel, Creative, Offer
 from rapport.domain.catalogue.strategy import ContactPolicy, QualificationRule, RuleStage
 from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.candidates import Candidate, Context, Request
-from rapport.domain.decisions.eligibility.policies import compile_policy
-from rapport.domain.decisions.eligibility.rules import compile_rule
+from rapport.domain.decisions.eligibility.policies import Policy, compile_policy
+from rapport.domain.decisions.eligibility.rule_index import RuleIndex
+from rapport.domain.decisions.eligibility.rules import Rule, compile_rule
 from rapport.domain.decisions.eligibility.scopes import ScopeMembers
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict import PASSED, Verdict
 from rapport.domain.decisions.windows import Window
 
 HOUR_MS: Final = 3_600_000
@@ -62,6 +63,15 @@ def shown(window: Window, *subjects: Subject) -> CustomerFacts:
     return CustomerFacts(counts={window: counts})
 
 
+def evaluate(rule: Policy | Rule, candidate: Candidate, run: Context) -> Verdict | None:
+    """Return the verdict of a rule or policy on a candidate; None if its scope does not cover it."""
+    index = RuleIndex([rule])
+    blocking = index.evaluate(candidate, run, stop_at_first=True)
+    if blocking:
+        return blocking[0].verdict
+    return PASSED if index.find_covering(candidate, run) else None
+
+
 def evaluate_policy(
     rule_type: str,
     config: dict[str, Any],
@@ -80,7 +90,7 @@ def evaluate_policy(
         scope=ScopeKind(scope),
         scope_id=scope_id,
     )
-    return compile_policy(policy, MEMBERS).evaluate(candidate or loan(), run)
+    return evaluate(compile_policy(policy, MEMBERS), candidate or loan(), run)
 
 
 def is_blocked(*arguments: Any, **options: Any) -> bool:
@@ -109,5 +119,5 @@ def qualifies(
         scope_id=scope_id,
         stage=RuleStage(stage),
     )
-    verdict = compile_rule(rule, MEMBERS).evaluate(candidate or loan(), run)
+    verdict = evaluate(compile_rule(rule, MEMBERS), candidate or loan(), run)
     return verdict is None or not verdict.is_blocked

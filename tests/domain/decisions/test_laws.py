@@ -8,9 +8,21 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapport.domain.catalogue.values import ScopeKind
 from rapport.domain.decisions.candidates import Candidate, Context, PlacementRequest, Request
 from rapport.domain.decisions.contact_counts import ContactHistory
-from rapport.domain.decisions.facts import Counts, CustomerFacts, ReservedImpression, Selection, Subject, TenantFacts
+from rapport.domain.decisions.eligibility.policies import Policy
+from rapport.domain.decisions.eligibility.scopes import describe_scope, find_scoped_id, select_subjects
+from rapport.domain.decisions.facts import (
+    EVERYTHING,
+    Counts,
+    CustomerFacts,
+    ReservedImpression,
+    Selection,
+    Subject,
+    TenantFacts,
+)
+from rapport.domain.decisions.verdict import Verdict
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
 from tests.domain.decisions.bank import CREATIVES, OFFERS, bank, decided, flow, offers_of
 from tests.domain.decisions.small_catalogue import HOUR_MS, NOW_MS
@@ -57,6 +69,20 @@ def with_policies(given_: list[Any], **more: Any) -> Any:
         for number, ((kind, config), (scope, scope_id)) in enumerate(given_)
     ]
     return bank(contact_policy=own, **more)
+
+
+def find_blocking(policy: Policy, candidate: Candidate, context: Context) -> Verdict | None:
+    """Return the first blocking verdict of a policy, evaluated without any index under one scope after the other."""
+    for scope in policy.scopes:
+        if scope.scope is ScopeKind.SEGMENT:
+            selection = EVERYTHING if scope.scope_id in context.segments else None
+        else:
+            selection = select_subjects(scope, find_scoped_id(scope.scope, candidate, context), policy.members)
+        if selection is not None:
+            verdict = policy.check(candidate, context, selection, describe_scope(scope))
+            if verdict.is_blocked:
+                return verdict
+    return None
 
 
 def allowed(catalogue: Any, contacts: list[ReservedImpression]) -> set[str]:
@@ -107,10 +133,10 @@ def test_a_flow_reports_the_first_blocking_verdict_of_its_policies(
     for offer_id in IDS:
         (creative,) = (one for one in catalogue.creatives[offer_id] if one.channel_id == "web")
         candidate = Candidate(catalogue.offers[offer_id], creative, catalogue.channels["web"])
-        said = [(policy, policy.evaluate(candidate, context)) for policy in catalogue.policies]
-        if any(policy.overrides for policy, verdict in said if verdict and verdict.is_blocked):
+        said = [(policy, find_blocking(policy, candidate, context)) for policy in catalogue.policies]
+        if any(policy.overrides for policy, verdict in said if verdict):
             continue
-        blocked = [(policy.entity.id, verdict.reason) for policy, verdict in said if verdict and verdict.is_blocked]
+        blocked = [(policy.entity.id, verdict.reason) for policy, verdict in said if verdict]
         if blocked:
             expected[offer_id] = blocked[0]
     assert {one.offer_id: (one.by, one.reason) for one in before} == expected

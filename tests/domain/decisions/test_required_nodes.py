@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
+from rapport.application.decisions.decide import DecisionTask
+from rapport.application.decisions.explain import explain_offers
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.catalogue import Catalogue
-from rapport.domain.decisions.engine import evaluate_flow
-from rapport.domain.decisions.explain import Explanation, explain
+from rapport.domain.decisions.explain import Explanation
 from rapport.domain.decisions.facts import CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit
+from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, group_versions
+from rapport.domain.tenants import Tenant
 from tests.domain.decisions.bank import CREATIVES, bank, decided, flow, offers_of, reasons_of
 from tests.domain.decisions.small_catalogue import NOW_MS, shown
 
+TENANT = Tenant("acme", "Acme", "UTC", group_versions(DEFAULT_OUTCOME_TYPES))
 TOP = {"type": "rank", "config": {"method": "top_score"}}
 SAVERS = {"id": "savers", "ruleType": "segment_required", "config": {"requiredSegments": ["saver"]}}
 HOURS = {"id": "hours", "ruleType": "time_window", "config": {"endHour": 1}, "scope": "offer", "scopeId": "loan"}
@@ -31,8 +35,9 @@ def explained(catalogue: Catalogue, customer: CustomerFacts, **request: Any) -> 
     asked = Request(customer_id="ann", **{"channel_id": "web", **request})
     chosen = catalogue.choose_flow("f", None, None)
     assert chosen is not None, catalogue.problems
-    evaluation = evaluate_flow(catalogue, chosen, asked, customer, TenantFacts(), now_ms=NOW_MS, seed=7)
-    return {offer.id: explain(catalogue, offer, evaluation) for offer in catalogue.offers.values()}
+    task = DecisionTask(tenant=TENANT, catalogue=catalogue, flow=chosen, request=asked)
+    explanations = explain_offers(task, customer, TenantFacts(), catalogue.offers.values(), now_ms=NOW_MS, seed=7)
+    return {explanation.offer.id: explanation for explanation in explanations}
 
 
 def test_required_nodes_run_in_a_flow_that_leaves_them_out():

@@ -36,13 +36,14 @@ from rapport.domain.decisions.eligibility.policy_configs import (
     PolicyConfig,
     SegmentConfig,
 )
-from rapport.domain.decisions.eligibility.scopes import ScopeMembers, describe_scope, scopes_of, select_for_candidate
+from rapport.domain.decisions.eligibility.scopes import ScopeMembers, scopes_of
+from rapport.domain.decisions.verdict import RuleVerdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.catalogue.strategy import ContactPolicy
     from rapport.domain.catalogue.values import Scope
-    from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.candidates import Context
     from rapport.domain.decisions.verdict import Verdict
     from rapport.domain.decisions.windows import Window
 
@@ -82,21 +83,20 @@ class Policy:
     covers_offer: Callable[[Offer], bool]
     limits_exposure: bool
 
+    def block(self, verdict: Verdict) -> RuleVerdict:
+        """Return a blocking verdict of its check as a verdict of the policy."""
+        return RuleVerdict(
+            self.entity.id,
+            self.entity.name,
+            verdict,
+            self.entity.rule_type,
+            "exempts" if self.overrides else "removes",
+            spares_mandatory=not self.applies_to_mandatory,
+        )
+
     def is_irrelevant(self, context: Context) -> bool:
         """Return whether the policy passes every candidate, because the customer has no outcomes that it could read."""
         return bool(self.outcomes) and not context.customer.last_outcome_ms
-
-    def evaluate(self, candidate: Candidate, context: Context) -> Verdict | None:
-        """Return the first blocking verdict under its scopes, else a pass; None if no scope covers the candidate."""
-        verdict: Verdict | None = None
-        for scope in self.scopes:
-            selection = select_for_candidate(scope, candidate, context, self.members)
-            if selection is None:
-                continue
-            verdict = self.check(candidate, context, selection, describe_scope(scope))
-            if verdict.is_blocked:
-                return verdict
-        return verdict
 
 
 def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:

@@ -206,9 +206,9 @@ def compile_override(config: OverrideConfig, _members: ScopeMembers) -> Check:
     """Return a check whose blocking verdict means that all conditions hold and the candidate skips all policies."""
     tests: Sequence[CompiledCondition] = [compile_condition(condition) for condition in config.conditions]
 
-    def check(candidate: Candidate, context: Context, _selection: Selection, scope: str) -> Verdict:
+    def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
         if all(test.holds(context.lookup(test.field, candidate)) for test in tests):
-            return Verdict(True, f"allowed past all policies at {scope}")
+            return Verdict(True, "its conditions hold: allowed past all policies")
         return PASSED
 
     return check

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from rapport.domain.catalogue.values import ScopeKind
@@ -12,7 +13,7 @@ from rapport.domain.decisions.eligibility.policies import Policy
 from rapport.domain.decisions.eligibility.rules import Rule
 from rapport.domain.decisions.eligibility.scopes import describe_scope, find_scoped_id, select_subjects
 from rapport.domain.decisions.facts import EVERYTHING, Selection
-from rapport.domain.decisions.verdict import PASSED, Verdict
+from rapport.domain.decisions.verdict import RuleVerdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.values import Scope
@@ -41,18 +42,22 @@ class ScopedRule:
     selection: Selection
     scope: str
 
-    def evaluate(self, candidate: Candidate, context: Context, memo: VerdictMemo) -> Verdict:
-        """Return the verdict on a candidate, a pass if the rule does not apply; shared verdicts are memoized."""
-        memoized = memo.verdicts.get(self)
-        if memoized is not None:
-            return memoized
-        if self.segments is not None and self.segments.isdisjoint(context.segments):
-            verdict = PASSED
-        else:
+    def evaluate(self, candidate: Candidate, context: Context, memo: VerdictMemo) -> RuleVerdict | None:
+        """Return the blocking verdict on a candidate, None if it passes; shared verdicts are memoized."""
+        is_shared = self.rule.is_shared
+        if is_shared and self in memo.verdicts:
+            return memo.verdicts[self]
+        blocking: RuleVerdict | None = None
+        if self.covers_customer(context):
             verdict = self.rule.check(candidate, context, self.selection, self.scope)
-        if self.rule.is_shared:
-            memo.verdicts[self] = verdict
-        return verdict
+            blocking = self.rule.block(verdict) if verdict.is_blocked else None
+        if is_shared:
+            memo.verdicts[self] = blocking
+        return blocking
+
+    def covers_customer(self, context: Context) -> bool:
+        """Return whether the rule applies to the customer."""
+        return self.segments is None or not self.segments.isdisjoint(context.segments)
 
 
 def _is_history_of_one_offer(scoped_rule: ScopedRule) -> bool:
@@ -70,12 +75,20 @@ PositionedRule: TypeAlias = tuple[int, ScopedRule]
 """Scoped rule with its position in the order of all rules and their scopes."""
 
 
-class BlockingVerdict(NamedTuple):
-    """Blocking verdict with the rule that gave it and the rule's position."""
+class SharedVerdicts(NamedTuple):
+    """Blocking verdicts of the shared rules of a rule set, and what is left to evaluate for each candidate.
 
-    position: int
-    scoped_rule: ScopedRule
-    verdict: Verdict
+    Attributes:
+        verdicts: The verdicts, in the order of the rules.
+        positions: Position of the rule of each verdict.
+        settled_at: Position of the first that settles whether a candidate is removed.
+        own: Rules to evaluate for each candidate.
+    """
+
+    verdicts: Sequence[RuleVerdict]
+    positions: Sequence[int]
+    settled_at: float
+    own: Sequence[PositionedRule]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,22 +109,23 @@ class VerdictMemo:
     """Verdicts of one run that hold for many candidates.
 
     Attributes:
-        verdicts: Verdicts of rules that give all candidates in their scope the same one.
-        blocking: By rule set, the blocking verdicts of its shared rules, and the rules to evaluate for each candidate.
+        verdicts: Blocking verdicts of rules that give all candidates in their scope the same one; None for a pass.
+        shared: Verdicts of the shared rules by rule set.
     """
 
-    verdicts: dict[ScopedRule, Verdict] = field(default_factory=dict)
-    blocking: dict[RuleSet, tuple[Sequence[BlockingVerdict], Sequence[PositionedRule]]] = field(default_factory=dict)
+    verdicts: dict[ScopedRule, RuleVerdict | None] = field(default_factory=dict)
+    shared: dict[RuleSet, SharedVerdicts] = field(default_factory=dict)
 
 
-def _find_blocking(
-    rules: Iterable[PositionedRule], candidate: Candidate, context: Context, memo: VerdictMemo
-) -> Sequence[BlockingVerdict]:
-    return [
-        BlockingVerdict(position, scoped_rule, verdict)
-        for position, scoped_rule in rules
-        if (verdict := scoped_rule.evaluate(candidate, context, memo)).is_blocked
-    ]
+def _evaluate_shared(rule_set: RuleSet, candidate: Candidate, context: Context, memo: VerdictMemo) -> SharedVerdicts:
+    evaluated = [(position, rule.evaluate(candidate, context, memo)) for position, rule in rule_set.shared]
+    blocking = [(position, verdict) for position, verdict in evaluated if verdict is not None]
+    return SharedVerdicts(
+        verdicts=tuple(verdict for _, verdict in blocking),
+        positions=tuple(position for position, _ in blocking),
+        settled_at=next((position for position, verdict in blocking if verdict.is_settling), math.inf),
+        own=tuple(rule for rule in rule_set.own if not rule[1].rule.is_irrelevant(context)),
+    )
 
 
 @dataclass(slots=True)
@@ -130,38 +144,43 @@ class RuleIndex:
     _rule_sets: dict[tuple[PositionedRule, ...], RuleSet] = field(default_factory=dict)
     _scoped_rules: dict[tuple[str, Selection, frozenset[str] | None, str], ScopedRule] = field(default_factory=dict)
 
-    def find_blocking(self, candidate: Candidate, context: Context) -> Sequence[BlockingVerdict]:
-        """Return all blocking verdicts on a candidate, in the order of the rules."""
-        memo = context.get_memo(VerdictMemo)
-        shared, own_rules = self._evaluate_shared(candidate, context, memo)
-        own = _find_blocking(own_rules, candidate, context, memo) if own_rules else ()
-        return sorted((*shared, *own), key=attrgetter("position")) if own else shared
+    def evaluate(self, candidate: Candidate, context: Context, *, stop_at_first: bool) -> Sequence[RuleVerdict]:
+        """Return the blocking verdicts on a candidate, in the order of the rules.
 
-    def find_first_blocking(self, candidate: Candidate, context: Context) -> BlockingVerdict | None:
-        """Return the first blocking verdict on a candidate; the candidate's own rules behind it are not evaluated."""
-        memo = context.get_memo(VerdictMemo)
-        shared, own_rules = self._evaluate_shared(candidate, context, memo)
-        first = shared[0] if shared else None
-        for position, scoped_rule in own_rules:
-            if first is not None and position > first.position:
-                break
-            verdict = scoped_rule.evaluate(candidate, context, memo)
-            if verdict.is_blocked:
-                return BlockingVerdict(position, scoped_rule, verdict)
-        return first
-
-    def _evaluate_shared(
-        self, candidate: Candidate, context: Context, memo: VerdictMemo
-    ) -> tuple[Sequence[BlockingVerdict], Sequence[PositionedRule]]:
-        """Return the blocking verdicts of the shared rules, and the rules to evaluate for this candidate alone."""
+        Args:
+            candidate: The candidate.
+            context: Request and facts.
+            stop_at_first: Whether verdicts behind the first that settles the matter may be missing, as decisions do not
+                read them.
+        """
         if not self.rules:
-            return (), ()
+            return ()
+        memo = context.get_memo(VerdictMemo)
         rule_set, own_with_history = self._look_up(candidate, context)
-        memoized = memo.blocking.get(rule_set)
-        if memoized is None:
-            own = tuple(rule for rule in rule_set.own if not rule[1].rule.is_irrelevant(context))
-            memoized = memo.blocking[rule_set] = _find_blocking(rule_set.shared, candidate, context, memo), own
-        return (memoized[0], own_with_history) if candidate.offer.id in context.history.known_offers else memoized
+        shared = memo.shared.get(rule_set)
+        if shared is None:
+            shared = memo.shared[rule_set] = _evaluate_shared(rule_set, candidate, context, memo)
+        own: list[tuple[int, RuleVerdict]] = []
+        for position, rule in own_with_history if candidate.offer.id in context.history.known_offers else shared.own:
+            if stop_at_first and position > shared.settled_at:
+                break
+            verdict = rule.evaluate(candidate, context, memo)
+            if verdict is not None:
+                own.append((position, verdict))
+                if stop_at_first and verdict.is_settling:
+                    break
+        if not own:
+            return shared.verdicts
+        own += zip(shared.positions, shared.verdicts, strict=True)
+        return [verdict for _, verdict in sorted(own, key=itemgetter(0))]
+
+    def find_covering(self, candidate: Candidate, context: Context) -> frozenset[str]:
+        """Return the ids of the rules with a scope that covers a candidate, for explanations."""
+        return frozenset(
+            rule.entity.id
+            for rule in self.rules
+            if any(scoped.covers_customer(context) for scoped in self._apply_scopes(rule, candidate, context))
+        )
 
     def _look_up(self, candidate: Candidate, context: Context) -> tuple[RuleSet, Sequence[PositionedRule]]:
         """Return a candidate's rule set, and its own rules for a customer whose history includes the offer."""
@@ -181,6 +200,7 @@ class RuleIndex:
             cached = self._by_scope_key[key] = self._make_rule_set(
                 (number * MAX_SCOPES + index, scoped_rule)
                 for number, rule in enumerate(self.rules)
+                if not isinstance(rule, Policy) or rule.covers_offer(candidate.offer)
                 for index, scoped_rule in enumerate(self._apply_scopes(rule, candidate, context))
             )
         return cached
@@ -195,8 +215,6 @@ class RuleIndex:
         return rule_set, tuple(rule for rule in every if rule not in rule_set.shared)
 
     def _apply_scopes(self, rule: Policy | Rule, candidate: Candidate, context: Context) -> list[ScopedRule]:
-        if isinstance(rule, Policy) and not rule.covers_offer(candidate.offer):
-            return []
         scoped_rules = [
             scoped_rule
             for scope in rule.scopes

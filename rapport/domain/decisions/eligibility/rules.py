@@ -14,12 +14,10 @@ from rapport.domain.conditions import Condition, Operator, compile_condition, is
 from rapport.domain.configs import Config, read_config
 from rapport.domain.decisions.eligibility.scopes import (
     ScopeMembers,
-    describe_scope,
     find_scope_faults,
     scopes_of,
-    select_for_candidate,
 )
-from rapport.domain.decisions.verdict import PASSED, Verdict
+from rapport.domain.decisions.verdict import PASSED, Effect, RuleVerdict, Verdict
 from rapport.domain.periods import DAY_MS
 from rapport.domain.times import InstantError, parse_instant
 
@@ -103,17 +101,15 @@ class Rule:
     members: ScopeMembers
     is_shared: bool
 
+    def block(self, verdict: Verdict) -> RuleVerdict:
+        """Return a blocking verdict of its check as a verdict of the rule; one of stage match only lowers the fit."""
+        rule = self.entity
+        effect: Effect = "lowers_fit" if rule.stage is RuleStage.MATCH else "removes"
+        return RuleVerdict(rule.id, rule.name, verdict, rule.rule_type, effect, multiplier=rule.multiplier)
+
     def is_irrelevant(self, _context: Context) -> bool:
         """Return whether the rule passes every candidate of this customer; never known in advance for rules."""
         return False
-
-    def evaluate(self, candidate: Candidate, context: Context) -> Verdict | None:
-        """Return the verdict on a candidate; None if no scope of the rule covers it."""
-        for scope in self.scopes:
-            selection = select_for_candidate(scope, candidate, context, self.members)
-            if selection is not None:
-                return self.check(candidate, context, selection, describe_scope(scope))
-        return None
 
 
 def compile_rule(rule: QualificationRule, members: ScopeMembers) -> Rule:

@@ -71,15 +71,6 @@ def _describe_missing_id(kind: ScopeKind) -> str:
     return f"scope {kind} needs the id of what it applies to, or {EACH} for each for itself"
 
 
-def select_for_candidate(
-    scope: Scope, candidate: Candidate, context: Context, members: ScopeMembers
-) -> Selection | None:
-    """Return the subjects whose contacts count for a candidate; None if the scope does not cover it."""
-    if scope.scope is ScopeKind.SEGMENT:
-        return EVERYTHING if scope.scope_id in context.segments else None
-    return select_subjects(scope, find_scoped_id(scope.scope, candidate, context), members)
-
-
 def select_subjects(scope: Scope, actual: str | None, members: ScopeMembers) -> Selection | None:
     """Return the subjects whose contacts count under a scope other than a segment; None if it does not cover the id.
 

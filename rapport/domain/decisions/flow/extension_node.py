@@ -7,7 +7,7 @@ from dataclasses import replace
 from rapport.domain.decisions.candidates import Candidate
 from rapport.domain.decisions.node_types import ExtensionConfig
 from rapport.domain.decisions.run import NodeAction, Run
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 
 
 def prepare_extension(config: ExtensionConfig) -> NodeAction:
@@ -30,10 +30,8 @@ def prepare_extension(config: ExtensionConfig) -> NodeAction:
             run.recorder.problems.append(f"the extension at {config.point} failed and was left out: {fault}")
             return
         allowed = {candidate.subject for candidate in run.candidates}
-        removed = Verdict(True, f"removed by the extension at {config.point}")
-        run.apply_check(
-            "extension_point", lambda candidate: None if candidate.subject in left else (run.node, "", removed)
-        )
+        removed = (RuleVerdict(run.node, "", Verdict(True, f"removed by the extension at {config.point}")),)
+        run.apply_check("extension_point", lambda candidate: () if candidate.subject in left else removed)
         stay = [candidate for candidate in run.candidates if candidate.subject not in left]  # only in exhaustive runs
         run.candidates = [*(one for subject, one in left.items() if subject in allowed), *stay]
 

@@ -18,8 +18,8 @@ from rapport.domain.decisions.node_types import (
     InventoryConfig,
     MatchConfig,
 )
-from rapport.domain.decisions.run import NodeAction, RemovalReason, Run
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.run import NodeAction, Run
+from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Creative, Offer
@@ -38,8 +38,9 @@ def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> NodeA
         for offer in in_scope:
             candidate = Candidate(offer)
             problem = "excluded by the request" if offer.id in excluded else explain_off_schedule(offer, now_ms)
-            if not (problem and run.remove("inventory", candidate, (run.node, "", Verdict(True, problem)))):
-                run.candidates.append(candidate)
+            if problem and run.remove("inventory", candidate, [RuleVerdict(run.node, "", Verdict(True, problem))]):
+                continue
+            run.candidates.append(candidate)
 
     return act
 
@@ -77,7 +78,7 @@ def prepare_match(config: MatchConfig) -> NodeAction:
                 ]
             elif not (
                 config.require_creative
-                and run.remove("match_creatives", candidate, _explain_missing_creative(run, candidate))
+                and run.remove("match_creatives", candidate, [_explain_missing_creative(run, candidate)])
             ):
                 candidate.creative = candidate.channel = None
                 matched.append(candidate)
@@ -86,10 +87,10 @@ def prepare_match(config: MatchConfig) -> NodeAction:
     return act
 
 
-def _explain_missing_creative(run: Run, candidate: Candidate) -> RemovalReason:
+def _explain_missing_creative(run: Run, candidate: Candidate) -> RuleVerdict:
     if candidate.offer.id in run.catalogue.creatives:
-        return run.node, "", Verdict(True, "no active creative fits the channel and the placement")
-    return run.node, "", Verdict(True, "it has no active creative on an active channel", is_fault=True)
+        return RuleVerdict(run.node, "", Verdict(True, "no active creative fits the channel and the placement"))
+    return RuleVerdict(run.node, "", Verdict(True, "it has no active creative on an active channel", is_fault=True))
 
 
 def _list_fitting_creatives(
@@ -131,8 +132,10 @@ def prepare_filter(config: FilterConfig) -> NodeAction:
     verdict = Verdict(True, f"the filter wants {wanted}")
 
     def act(run: Run) -> None:
-        def check(candidate: Candidate) -> RemovalReason | None:
-            return None if holds(partial(run.context.lookup, candidate=candidate)) else (run.node, "", verdict)
+        failed = (RuleVerdict(run.node, "", verdict),)
+
+        def check(candidate: Candidate) -> Sequence[RuleVerdict]:
+            return () if holds(partial(run.context.lookup, candidate=candidate)) else failed
 
         run.apply_check("filter", check)
 

@@ -13,10 +13,10 @@ from rapport.domain.decisions.node_types import OUTPUT
 from rapport.domain.decisions.output.allocation import allocate_optimally
 from rapport.domain.decisions.output.rendering import render
 from rapport.domain.decisions.program import Program
-from rapport.domain.decisions.run import RemovalReason, Run
+from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.selection_probability import estimate_selection_probabilities
 from rapport.domain.decisions.trace import CouplingRecord
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
@@ -51,12 +51,13 @@ class PlacementSlot:
     complete: set[int] = field(default_factory=set)
     probabilities: dict[Subject, float] = field(default_factory=dict)
 
-    def reject(self, stage: str, candidate: Candidate, reason: RemovalReason) -> None:
-        """Record that a candidate cannot be shown."""
-        by, name, verdict = reason
-        self.rejected.add(id(candidate))
+    def reject(self, stage: str, candidate: Candidate, verdicts: Sequence[RuleVerdict]) -> bool:
+        """Apply the verdicts on a ranked candidate; return whether it cannot be shown."""
         self.run.recorder.placement_id = self.placement_id
-        self.run.recorder.note_removal(stage, by, candidate, verdict, by_name=name)
+        is_rejected = self.run.remove(stage, candidate, verdicts)
+        if is_rejected:
+            self.rejected.add(id(candidate))
+        return is_rejected
 
 
 def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, deduplicate: bool | None) -> None:
@@ -108,7 +109,7 @@ class _PlacementFiller:
             if len(slot.chosen) == slot.limit:
                 return
             if self.deduplicate and candidate.offer.id in self._offers:
-                slot.reject("group", candidate, (slot.run.node, "", Verdict(True, _TAKEN)))
+                slot.reject("group", candidate, [RuleVerdict(slot.run.node, "", Verdict(True, _TAKEN))])
             elif self._is_showable(slot, candidate):
                 slot.chosen.append(candidate)
                 self._add(candidate)
@@ -144,9 +145,7 @@ class _PlacementFiller:
             if context is None:
                 context = self._contexts[id(slot)] = slot.run.context.with_shown(tuple(self.shown))
             for recheck in slot.run.rechecks:
-                reason = recheck(candidate, context)
-                if reason is not None:
-                    slot.reject("contact_policy", candidate, reason)
+                if slot.reject("contact_policy", candidate, recheck(candidate, context)):
                     return False
         return id(candidate) in slot.complete or finish_candidate(slot, candidate, self.program)
 
@@ -184,7 +183,7 @@ def finish_candidate(slot: PlacementSlot, candidate: Candidate, program: Program
         if rendered.unresolved:
             reason = f"its content has no value for {', '.join(rendered.unresolved)}"
             verdict = Verdict(True, reason, {"unresolved": list(rendered.unresolved)}, is_fault=True)
-            slot.reject("render", candidate, (candidate.creative.id, candidate.creative.name, verdict))
+            slot.reject("render", candidate, [RuleVerdict(candidate.creative.id, candidate.creative.name, verdict)])
             return False
         candidate.content = rendered.content
     slot.complete.add(id(candidate))
@@ -229,5 +228,5 @@ def _empty_channel(empty: PlacementSlot, siblings: Sequence[PlacementSlot]) -> N
         recorder.coupling.append(record)
         verdict = Verdict(True, f"placement {empty.placement_id} of the same atomic channel stayed empty")
         for candidate in slot.chosen:
-            slot.reject("group", candidate, (slot.channel_id or "", "", verdict))
+            slot.reject("group", candidate, [RuleVerdict(slot.channel_id or "", "", verdict)])
         slot.chosen.clear()

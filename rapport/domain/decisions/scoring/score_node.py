@@ -13,7 +13,7 @@ from rapport.domain.decisions.scoring.propensity import DEFAULT, PropensityEstim
 from rapport.domain.decisions.scoring.score_methods import ScoreFunction, choose_method, score_by_priority, weight_of
 from rapport.domain.decisions.trace import ScoreRecord
 from rapport.domain.decisions.valuation import Valuation
-from rapport.domain.decisions.verdict import Verdict
+from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 from rapport.domain.numbers import MAX_NUMBER
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _remove_below_floor(run: Run, config: ScoreConfig, candidate: Candidate, est
         return False
     reason = f"propensity {estimate.value:.3f} is below the floor of {config.floor:g}"
     detail = {"floor": config.floor, **estimate.explanation, "actualScore": estimate.value}
-    return run.remove("score", candidate, (run.node, "", Verdict(True, reason, detail)))
+    return run.remove("score", candidate, [RuleVerdict(run.node, "", Verdict(True, reason, detail))])
 
 
 def _list_shadow_scores(run: Run, config: ScoreConfig) -> Sequence[Mapping[str, float]]:
