@@ -12,6 +12,8 @@ from rapport.domain.windows_zones import WINDOWS_ZONES
 
 TIME_ZONE: Final = "timeZone"
 """The attribute that names a customer's time zone."""
+_NOT_ZONES: Final = {"Factory", "localtime"}
+"""Names in the time zone database that are not time zones."""
 WANTED_ZONE: Final = (
     "must be a time zone: an IANA name as Europe/Berlin, a fixed offset as UTC+9 or +09:00, or a Windows name as"
     " W. Europe Standard Time"
@@ -47,15 +49,20 @@ def resolve_zone(text: str) -> str | None:
 
 
 @cache
+def list_time_zones() -> frozenset[str]:
+    """List the IANA time zones of this machine."""
+    return frozenset(available_timezones()) - _NOT_ZONES
+
+
+@cache
 def _list_names() -> Mapping[str, str]:
-    names = {name.casefold(): name for name in available_timezones()}
+    names = {name.casefold(): name for name in list_time_zones()}
     return {**names, "z": "UTC"}
 
 
 @cache
 def _list_windows_names() -> Mapping[str, str]:
-    known = available_timezones()
-    return {name.casefold(): zone for name, zone in WINDOWS_ZONES.items() if zone in known}
+    return {name.casefold(): zone for name, zone in WINDOWS_ZONES.items() if zone in list_time_zones()}
 
 
 def _resolve_offset(name: str) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import available_timezones
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
@@ -18,15 +17,12 @@ from rapport.domain.outcomes import (
     group_versions,
 )
 from rapport.domain.tenants import Tenant, TenantSettings, find_tenant_id_fault
+from rapport.domain.time_zones import list_time_zones
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rapport.storage.client import Store
-
-
-_NOT_ZONES: Final = {"Factory", "localtime"}
-"""Names in the time zone database that are not time zones."""
 
 
 class UnknownTimeZoneError(ValueError):
@@ -50,7 +46,7 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
         InvalidTenantIdError: The tenant is new, and its id is not valid.
         UnknownTimeZoneError: ``time_zone`` is not an IANA name.
     """
-    if time_zone not in available_timezones() - _NOT_ZONES:
+    if time_zone not in list_time_zones():
         raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
     existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
     if tenant_id not in existing:

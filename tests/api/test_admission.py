@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from rapport.domain.api_keys import Role
 from tests.embedded.supervisor.toys import is_alive
 from tests.fixtures.api import CallerFactory
 from tests.fixtures.api_process import running_api_process
@@ -53,7 +54,7 @@ def key(new_caller: CallerFactory) -> str:
 
 
 def _admin(caller: Caller) -> str:
-    return next(key for role, key in caller.keys.items() if role == "admin")
+    return caller.keys[Role.ADMIN]
 
 
 def _connect(url: str, said: bytes = b"") -> socket.socket:

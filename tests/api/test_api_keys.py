@@ -238,7 +238,7 @@ def test_use_is_noted_and_shown(api_world: World, new_caller: CallerFactory):
     with running_api(api_world) as client:  # it writes uses every ten seconds, and when it stops
         assert caller.at(client).get(READ, role=Role.VIEWER).status_code == 200
     used = {one["role"]: one["lastUsedAt"] for one in listed(caller)}
-    assert used["editor"] is None
+    assert used["admin"] is None
     assert began <= datetime.fromisoformat(used["viewer"]) <= datetime.now(UTC)
 
 

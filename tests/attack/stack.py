@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sys
 import time
@@ -23,7 +24,7 @@ from tests.fixtures.api import PEPPER
 from tests.fixtures.broker import choose_server
 from tests.fixtures.clickhouse import EndpointProcess
 from tests.fixtures.deadlines import wait_until
-from tests.fixtures.processes import ServerProcess
+from tests.fixtures.processes import ServerProcess, is_serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,25 +94,17 @@ class AttackedStack:
     def start_worker(self) -> None:
         """Start a worker and wait until it is ready."""
         worker = self.world.start_worker()
-        wait_until(lambda: _is_ready(f"http://{LOOPBACK}:{worker.port}"), "the worker is ready", seconds=90)
+        wait_until(lambda: is_serving(f"http://{LOOPBACK}:{worker.port}"), "the worker is ready", seconds=90)
 
     def start_api(self) -> None:
         """Start the API and wait until it is ready."""
         env = {**self.world.env, "RAPPORT_API_KEY_PEPPER": PEPPER, "RAPPORT_API_PORT": str(self.api_port)}
-
-        async def is_ready() -> bool:
-            async with httpx.AsyncClient() as client:
-                try:
-                    return (await client.get(f"{self.url}/health/ready")).status_code == 200
-                except httpx.TransportError:
-                    return False
-
         argv = [sys.executable, "-P", "-m", "rapport", "api"]
-        self.api.start(argv, is_ready, env=env, cwd=ROOT, seconds=90)
+        self.api.start(argv, lambda: asyncio.to_thread(is_serving, self.url), env=env, cwd=ROOT, seconds=90)
 
     def is_ready(self) -> bool:
         """Return whether the API serves."""
-        return _is_ready(self.url)
+        return is_serving(self.url)
 
 
 @contextmanager
@@ -134,10 +127,3 @@ def running_stack(work_dir: Path) -> Iterator[AttackedStack]:
         ended.callback(world.close)
         ended.callback(api.stop)
         yield stack
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/ready").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from rapport.application.profiles.sections import discover_sections
 from rapport.domain.api_keys import Role
 from rapport.embedded.supervisor.ports import find_free_port
 from tests.fixtures.api import PEPPER
-from tests.fixtures.processes import ServerProcess
+from tests.fixtures.processes import ServerProcess, is_serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,18 +67,17 @@ def url(api_world: World, installed: Path, tmp_path: Path) -> Iterator[str]:
         "RAPPORT_API_PORT": str(port),
         "RAPPORT_API_PROFILE_SECTION_S": "1",
     }
-
-    async def is_ready() -> bool:
-        async with httpx.AsyncClient() as client:
-            try:
-                return (await client.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
+    url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "rapport", "api"]
-    process.start(argv, is_ready, env=os.environ | api_world.env | variables, cwd=EXAMPLE.parents[1], seconds=60)
+    process.start(
+        argv,
+        lambda: asyncio.to_thread(is_serving, url),
+        env=os.environ | api_world.env | variables,
+        cwd=EXAMPLE.parents[1],
+        seconds=60,
+    )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield url
     finally:
         process.stop()
 
