@@ -171,7 +171,7 @@ def build_view(one: Enrolment) -> EnrollmentView:
 def build_journey_view(one: CustomerEnrolment) -> JourneyOfCustomer:
     """Write an enrolment as a customer's journeys show it."""
     return JourneyOfCustomer(
-        enrollment_id=one.enrollment_id,
+        enrollment_id=one.enrolment_id,
         journey_id=one.journey_id,
         journey_name=one.journey_name,
         status=one.status,

@@ -38,7 +38,7 @@ from rapport.storage.dsar import DsarRequest, Status
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 _Asking = Request[Principal, Any, Any]
-_COUNTS: Final = count_rows({"interactions": 41, "interaction_summary_state": 28, "event_claims": 41})
+_COUNTS: Final = count_rows({"interactions": 41, "interaction_summaries": 28, "event_claims": 41})
 _TIMES: Final = {"erasedAt": "2026-03-15T14:30:00.000Z", "completedAt": "2026-03-15T14:30:07.412Z"}
 _ERASED: Final[Mapping[str, object]] = {
     "success": True,

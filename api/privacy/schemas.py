@@ -15,12 +15,12 @@ from rapport.storage.receipts import Receipt
 CustomerId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _DOCUMENTED: Final[Mapping[str, str]] = {
     "interactions": "interactionHistory",
-    "interaction_summary_state": "interactionSummary",
+    "interaction_summaries": "interactionSummary",
     "decisions": "decisionTrace",
     "variant_assignments": "variantAssignment",
     "identity_links": "identityLink",
-    "journey_enrollment_versions": "journeyEnrollment",
-    "customer_versions": "dynamicSchemaRows",
+    "journey_enrolments": "journeyEnrollment",
+    "customers": "dynamicSchemaRows",
 }
 _ALWAYS: Final = (*_DOCUMENTED.values(), "suppression", "attributionResult")
 """Always there; suppressions and attributions are worked out from the history, so there are none to delete."""

@@ -95,7 +95,7 @@ class ListSections:
         found = await self._database.call(list_customer_enrolments, query.tenant_id, query.customer_ids)
         return [
             {
-                "enrollmentId": one.enrollment_id,
+                "enrollmentId": one.enrolment_id,
                 "journeyId": one.journey_id,
                 "journeyName": one.journey_name,
                 "status": one.status,

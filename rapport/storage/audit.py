@@ -162,7 +162,7 @@ def _append(store: Store, tenant_id: str, head: _ChainHead, drafts: Sequence[Aud
         row = msgspec.structs.asdict(entry)
         row["at"] = row.pop("at_ms")
         rows.append({**row, "batch": batch, "change_id": change_id})
-    store.insert("audit_log", pl.DataFrame(rows, schema_overrides=_TYPES))
+    store.insert("audit_entry_log", pl.DataFrame(rows, schema_overrides=_TYPES))
     (first,) = store.rows("audit/stored_first", {"tenant_id": tenant_id, "batch": batch})
     if first["change_id"] != change_id:
         raise ContestedWriteError(f"the audit log of {tenant_id}")

@@ -117,6 +117,6 @@ def append_versions(
                 "request_id": author.request_id,
             }
         )
-    store.insert("catalog_entities", pl.DataFrame(rows, schema_overrides=_TYPES))
+    store.insert("catalogue_entity_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
     (first,) = store.rows("catalogue/stored_first", {"tenant_id": tenant_id, "revision": revision})
     return bool(first["change_id"] == change_id)

@@ -91,7 +91,7 @@ def record_consents(store: Store, tenant_id: str, author: Author, statements: It
         }
         for customer_id, one in statements
     ]
-    store.insert("consents", pl.DataFrame(rows, schema_overrides={"stated_at": _MILLIS}))
+    store.insert("consent_log", pl.DataFrame(rows, schema_overrides={"stated_at": _MILLIS}))
 
 
 def _struct_from_row(struct: type[T], row: Mapping[str, Any]) -> T:

@@ -57,12 +57,12 @@ def write_export(store: Store, request: DsarRequest, customer_ids: Sequence[str]
     expected: Counter[str] = Counter()
     for number, location in enumerate(find_locations(store)):
         if location.kind is not LocationKind.REQUESTS and location.table != TABLE:
-            expected[location.table] += _copy(store, location, request, customer_ids, number * LOCATION_ROWS + 1)
+            expected[location.shown] += _copy(store, location, request, customer_ids, number * LOCATION_ROWS + 1)
     found = {row["table_name"]: int(row["rows"]) for row in store.rows("dsar/exported", own)}
     missing = [
-        f"{found.get(table, 0):,} of {rows:,} rows of {table}"
-        for table, rows in expected.items()
-        if found.get(table, 0) < rows
+        f"{found.get(name, 0):,} of {rows:,} rows of {name}"
+        for name, rows in expected.items()
+        if found.get(name, 0) < rows
     ]
     if missing:
         raise IncompleteExportError(f"The export holds only {', '.join(missing)}.")
@@ -93,7 +93,7 @@ def _copy(
         "first_position": first_position,
     }
     if rows:
-        store.command(copy, {**who, **made, "table": location.table, "source": location.table})
+        store.command(copy, {**who, **made, "table": location.shown, "source": location.table})
     return rows
 
 

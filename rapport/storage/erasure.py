@@ -126,8 +126,10 @@ def finish_erasure(
 
 def count_remains(store: Store, erased: ErasureScope) -> dict[str, int]:
     """Count the rows that an erasure should have deleted, by table, where there are any."""
-    counts = {location.table: count_rows(store, location, erased) for location in find_locations(store)}
-    return {table: rows for table, rows in counts.items() if rows}
+    counts: Counter[str] = Counter()
+    for location in find_locations(store):
+        counts[location.shown] += count_rows(store, location, erased)
+    return {name: rows for name, rows in counts.items() if rows}
 
 
 def sweep(
@@ -176,7 +178,7 @@ def _delete_all(store: Store, erased: ErasureScope, sleep: Callable[[float], Non
     for _ in range(ROUNDS):
         found = _count_all(store, locations, erased)
         for location, rows in found.items():
-            deleted[location.table] += rows
+            deleted[location.shown] += rows
             if location.kind is LocationKind.SUMMARIES:
                 _rewrite_summaries(store, erased, sleep)
             else:

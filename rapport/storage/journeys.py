@@ -27,7 +27,7 @@ from rapport.storage.tombstones import read_erasures
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
-_KEY: Final = dict.fromkeys(("tenant_id", "customer_id", "journey_id", "enrollment_id"), pl.String)
+_KEY: Final = dict.fromkeys(("tenant_id", "customer_id", "journey_id", "enrolment_id"), pl.String)
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "queried_enrolments": _KEY,
     "attempted_enrolments": {**_KEY, "version": pl.UInt32},
@@ -92,7 +92,7 @@ class CustomerEnrolment(msgspec.Struct, frozen=True, kw_only=True):
         completed_at_ms: End of the enrolment, for whatever reason it ended.
     """
 
-    enrollment_id: str
+    enrolment_id: str
     journey_id: str
     journey_name: str
     status: EnrolmentStatus
@@ -129,7 +129,7 @@ def append_enrolments(store: Store, states: Sequence[TenantEnrolment]) -> set[st
         return set()
     change_id = uuid.uuid4().hex
     rows = [_to_row(one, change_id) for one in states]
-    store.insert("journey_enrollment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
+    store.insert("journey_enrolment_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
     tried = [(*one.key, one.enrolment.version) for one in states]
     stored = store.select(
         "journeys/stored_first", frames={"attempted_enrolments": _frame("attempted_enrolments", tried)}
@@ -188,7 +188,7 @@ def load_enrolments(store: Store, keys: Collection[tuple[str, ...]]) -> list[Ten
 
 def find_enrolment(store: Store, tenant_id: str, journey_id: str, enrolment: str) -> Enrolment | None:
     """Return an enrolment by its id, or None."""
-    parameters = {"tenant_id": tenant_id, "journey_id": journey_id, "enrollment_id": enrolment}
+    parameters = {"tenant_id": tenant_id, "journey_id": journey_id, "enrolment_id": enrolment}
     rows = store.rows("journeys/by_id", parameters)
     return decode_enrolment(rows[0]["state"], rows[0]) if rows else None
 
@@ -232,7 +232,7 @@ def list_customer_enrolments(store: Store, tenant_id: str, customer_ids: Collect
     rows = store.rows("journeys/of_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
     return [
         CustomerEnrolment(
-            enrollment_id=row["enrollment_id"],
+            enrolment_id=row["enrolment_id"],
             journey_id=row["journey_id"],
             journey_name=row["journey_name"] or row["journey_id"],
             status=EnrolmentStatus(row["status"]),
@@ -282,7 +282,7 @@ def _to_row(one: TenantEnrolment, change_id: str) -> dict[str, Any]:
         "tenant_id": one.tenant_id,
         "customer_id": state.customer_id,
         "journey_id": state.journey_id,
-        "enrollment_id": state.id,
+        "enrolment_id": state.id,
         "version": state.version,
         "change_id": change_id,
         "journey_version": state.journey_version,

@@ -17,14 +17,15 @@ import polars as pl
 from rapport.domain.placeholders import is_placeholder
 from rapport.domain.privacy import find_named_customers, has_other_tenant, hash_customer, is_mentioned, list_spellings
 from rapport.storage.reconcile import find_drift
+from rapport.storage.table_names import name_view
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 SUMMARIES: Final = "interaction_summary_state"
-HISTORY: Final = "interactions"
+HISTORY: Final = "interaction_log"
 _BROKER_TIME: Final = "received_at"
-_OF_DECISIONS: Final = ("decision_places", "variant_assignments")
+_OF_DECISIONS: Final = ("decision_places", "variant_assignment_log")
 _PROFILES: Final = "contact_profile_versions"
 _ESCAPE: Final = "\\u00"
 """JSON may write any letter as such an escape: dead letters with escapes are decoded, whatever they hold."""
@@ -95,6 +96,11 @@ class Location:
     since: str = ""
 
     @property
+    def shown(self) -> str:
+        """Name for people: of the view that shows the table's rows, or of the table if there is no view."""
+        return name_view(self.table)
+
+    @property
     def has_broker_time(self) -> bool:
         """Whether rows have the time at which the broker received their message; erasures keep rows received later."""
         return self.since == _BROKER_TIME
@@ -113,7 +119,7 @@ def find_locations(store: Store) -> list[Location]:
         )
         for row in store.rows("privacy/tables")
     ]
-    found += [Location("dead_letters", LocationKind.LETTERS), Location("dsar_requests", LocationKind.REQUESTS)]
+    found += [Location("dead_letter_state", LocationKind.LETTERS), Location("dsar_requests", LocationKind.REQUESTS)]
     return sorted(
         found,
         key=lambda location: (location.kind in (LocationKind.OF_DECISIONS, LocationKind.SUMMARIES), location.table),

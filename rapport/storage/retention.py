@@ -16,18 +16,20 @@ import polars as pl
 
 from rapport.domain.periods import DAY_MS, PeriodType
 from rapport.domain.retention import PERIOD_OF, DataClass, find_first_kept_period, find_first_provable_periods
+from rapport.storage.personal_data import SUMMARIES
+from rapport.storage.table_names import name_view
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 _TABLES: Final[Mapping[DataClass, Mapping[str, str]]] = {
-    DataClass.INTERACTIONS: {"interactions": "received_at"},
+    DataClass.INTERACTIONS: {"interaction_log": "received_at"},
     DataClass.DECISIONS: {
         "decisions": "decided_at",
         "decision_places": "decided_at",
-        "variant_assignments": "decided_at",
+        "variant_assignment_log": "decided_at",
     },
-    DataClass.DEAD_LETTERS: {"dead_letters": "received_at"},
+    DataClass.DEAD_LETTERS: {"dead_letter_state": "received_at"},
     DataClass.DSAR_REQUESTS: {"dsar_requests": "requested_at", "dsar_exports": "requested_at"},
 }
 """Tables of each data class, with the column that holds a row's time."""
@@ -75,7 +77,7 @@ def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]
     """Delete a tenant's expired rows. May be repeated, and run in several processes at once.
 
     Returns:
-        Rows deleted, by table.
+        Rows deleted, by the name of the view or table.
     """
     deleted: dict[str, int] = {}
     for config in _read_configs(store, tenant_id).get(tenant_id, {}).values():
@@ -100,7 +102,7 @@ def _delete_expired(store: Store, tenant_id: str, config: RetentionConfig, now_m
         if config.data_class is DataClass.INTERACTIONS:
             _write_horizons(store, tenant_id, find_first_provable_periods(before_ms))
         store.command("retention/delete_before", old)
-        deleted[table] = rows
+        deleted[name_view(table)] = rows
     return deleted
 
 
@@ -111,7 +113,7 @@ def _delete_summaries(store: Store, tenant_id: str, period_type: PeriodType, fir
         return {}
     _write_horizons(store, tenant_id, {period_type: first_key})
     store.command("retention/delete_summaries", old)
-    return {"interaction_summary_state": rows}
+    return {name_view(SUMMARIES): rows}
 
 
 def _write_horizons(store: Store, tenant_id: str, first_keys: Mapping[PeriodType, str]) -> None:

@@ -56,7 +56,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message, or an item of one, that could not be used; see table ``dead_letters``."""
+    """A message, or an item of one, that could not be used; see table ``dead_letter_state``."""
 
     tenant_id: str
     code: str
@@ -176,7 +176,7 @@ def write_interactions(store: Store, events: pl.DataFrame) -> None:
     """Write accepted events to the history."""
     interactions = events.sort("tenant_id", "customer_id", "id")
     store.insert(
-        "interactions",
+        "interaction_log",
         _as_dictionaries(interactions).select(
             "tenant_id",
             "customer_id",
@@ -279,7 +279,7 @@ def write_dead_letters(store: Store, letters: Sequence[DeadLetter]) -> None:
         "value": pl.Binary,
         "received_at": MILLIS,
     }
-    store.insert("dead_letters", pl.DataFrame(rows, schema_overrides=overrides))
+    store.insert("dead_letter_state", pl.DataFrame(rows, schema_overrides=overrides))
 
 
 def _as_dictionaries(rows: pl.DataFrame) -> pl.DataFrame:

@@ -47,7 +47,7 @@ AS SELECT
     occurred_at,
     outcome,
     direction
-FROM interactions FINAL
+FROM interaction_log FINAL
 ARRAY JOIN [
     ('daily', toString(local_date)),
     (

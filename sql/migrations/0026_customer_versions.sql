@@ -1,7 +1,8 @@
 -- One row is one version of one customer: all the attributes that the tenant keeps of somebody, as they were from then on.
 -- Append-only: what a customer was when a decision was made can be read later. Of several attempts at one version the one
 -- stored first counts, so a writer who has not seen the newest version never covers it: hence the engine, which never
--- collapses, and the block number, which ascends in the order in which inserts became visible (see catalog_entities).
+-- collapses, and the block number, which ascends in the order in which inserts became visible (see
+-- catalogue_entity_versions).
 -- Decisions read a few customers at once by their ids, and histories are read of one: hence the order.
 -- Read customers instead, which leaves out the attempts that do not count.
 CREATE TABLE customer_versions

@@ -1,8 +1,8 @@
 -- One row is one version of one contact profile: what a tenant keeps of a person, and what that person agrees to.
 -- Of several attempts at one version the one stored first counts, so that no change covers another which it has not seen:
--- hence the engine, which never collapses, and the block number (see catalog_entities). When a profile ends, its last
--- version says so and the others are removed: they are personal data. One that lapsed while it objected to something
--- keeps the customers it was about, because an objection holds until a newer profile speaks for them.
+-- hence the engine, which never collapses, and the block number (see catalogue_entity_versions). When a profile ends, its
+-- last version says so and the others are removed: they are personal data. One that lapsed while it objected to
+-- something keeps the customers it was about, because an objection holds until a newer profile speaks for them.
 -- Profiles are read by their ids, which ascend with time, and found by the customers they are about: hence the order and
 -- the index.
 CREATE TABLE contact_profile_versions

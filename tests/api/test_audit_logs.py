@@ -47,7 +47,7 @@ def test_tampering_is_found(caller: Caller):
     for name in ("a", "b", "c"):
         caller.post("/channels", {"name": name, "channelType": "web"})
     caller.store.execute(
-        f"ALTER TABLE audit_log UPDATE after = '{{}}' WHERE tenant_id = '{caller.tenant_id}' AND seq = 2 "
+        f"ALTER TABLE audit_entry_log UPDATE after = '{{}}' WHERE tenant_id = '{caller.tenant_id}' AND seq = 2 "
         "SETTINGS mutations_sync = 2"
     )
     verdict = caller.get("/audit-logs/verify").json()
@@ -60,9 +60,8 @@ def test_an_anchor_that_was_kept_shows_what_is_cut_off_or_written_anew(caller: C
     head = caller.get("/audit-logs/verify").json()["head"]
     caller.post("/outcome-types", {"key": "d", "classification": "positive"})
     assert caller.get("/audit-logs/verify", params={"anchor": head}).json()["valid"]
-    caller.store.execute(
-        f"ALTER TABLE audit_log DELETE WHERE tenant_id = '{caller.tenant_id}' AND seq >= 2 SETTINGS mutations_sync = 2"
-    )
+    of_tenant = f"tenant_id = '{caller.tenant_id}' AND seq >= 2"
+    caller.store.execute(f"ALTER TABLE audit_entry_log DELETE WHERE {of_tenant} SETTINGS mutations_sync = 2")
     assert caller.get("/audit-logs/verify").json()["valid"]  # in itself
     verdict = caller.get("/audit-logs/verify", params={"anchor": head}).json()
     assert (verdict["valid"], verdict["firstBroken"], verdict["reason"]) == (False, 2, "anchor_missing")

@@ -218,7 +218,7 @@ def test_a_database_that_refuses_is_500_and_shows_nothing_of_it(
     with running_api(world) as client:
         caller = CallerFactory(client, world)()
         assert caller.get("/interaction-history").status_code == 200
-        world.store.execute("DROP VIEW interaction_history")
+        world.store.execute("DROP VIEW interactions")
         answer = caller.get("/interaction-history")
         assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL_ERROR")
         assert answer.json()["traceId"] in answer.json()["detail"]

@@ -94,7 +94,7 @@ def test_an_export_holds_every_row_of_the_customer_and_a_deletion_keeps_no_name(
     happen(caller, "ann", "bob")
     exported = read_request(caller, requestType="export", subjectId="ann", subjectType="customer_id")
     assert exported["status"] == "completed"
-    assert set(exported["result"]) >= {"interactions", "interaction_summary_state", "customer_versions", "event_claims"}
+    assert set(exported["result"]) >= {"interactions", "interaction_summaries", "customers", "event_claims"}
     assert all(row["customer_id"] == "ann" for rows in exported["result"].values() for row in rows)
     deleted = read_request(caller, requestType="delete", subjectId="ann", subjectType="customer_id")
     assert deleted["result"]["verified"] is True
@@ -128,7 +128,7 @@ def test_an_export_that_lacks_rows_is_not_complete_says_so_and_is_tried_again(
     copy_all = dsar_exports._copy
 
     def copy_less(store: Store, place: Location, *rest: Any) -> int:
-        return copy_all(store, place, *rest) + (place.table == "interactions")
+        return copy_all(store, place, *rest) + (place.table == "interaction_log")
 
     with monkeypatch.context() as patched:
         patched.setattr(dsar_exports, "_copy", copy_less)
@@ -245,7 +245,7 @@ def test_a_deletion_by_an_address_finds_every_spelling_and_says_if_it_found_noth
     done = read_request(caller, requestType="delete", subjectType="email", subjectId="max.MUSTER@example.com")
     assert (done["status"], done["nothingFound"]) == ("completed", False)
     counts = done["result"]["deletedCounts"]
-    assert (counts["interactionHistory"], counts["dynamicSchemaRows"], counts["contactProfileVersions"]) == (2, 1, 1)
+    assert (counts["interactionHistory"], counts["dynamicSchemaRows"], counts["contactProfiles"]) == (2, 1, 1)
     spellings = (UPPER, LOWER, "MAX.muster@example.com")
     assert count_remains(caller.store, ErasureScope(caller.tenant_id, spellings, FOREVER_MS, only_old=False)) == {}
     for request_type in ("delete", "export"):

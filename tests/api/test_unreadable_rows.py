@@ -86,7 +86,7 @@ def test_an_enrolment_whose_state_cannot_be_read_is_shown_and_ends(caller: Calle
         "tenant_id": caller.tenant_id,
         "customer_id": "ann",
         "journey_id": "jrn",
-        "enrollment_id": "enr",
+        "enrolment_id": "enr",
         "version": 3,
         "change_id": "c",
         "journey_version": 1,
@@ -99,7 +99,7 @@ def test_an_enrolment_whose_state_cannot_be_read_is_shown_and_ends(caller: Calle
     }
     types = {"version": pl.UInt32, "journey_version": pl.UInt32}
     moments = dict.fromkeys(("due_at", "enrolled_at", "ended_at"), MILLIS)
-    caller.store.insert("journey_enrollment_versions", pl.DataFrame([row], schema_overrides={**types, **moments}))
+    caller.store.insert("journey_enrolment_versions", pl.DataFrame([row], schema_overrides={**types, **moments}))
 
     def has_ended() -> bool:
         (shown,) = enrollments(caller)

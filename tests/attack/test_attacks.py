@@ -276,7 +276,7 @@ def test_poison_in_the_topic(
         seconds=300,
     )
     assert stack.worker.exit_code is None, stack.worker.output[-3_000:]
-    applied = "SELECT count() FROM interaction_history WHERE tenant_id = 'attacker' AND idempotency_key LIKE 'good-%'"
+    applied = "SELECT count() FROM interactions WHERE tenant_id = 'attacker' AND idempotency_key LIKE 'good-%'"
     assert column(stack, applied) == [good]
     count(figures, request, len(values))
 
@@ -294,7 +294,7 @@ def test_a_hot_customer(
     events = [{**CLICK, "customerId": "hot", "offerId": "gold", "idempotencyKey": f"hot-{n}"} for n in range(total)]
     chunks = [json.dumps(events[start : start + 1_000]).encode() for start in range(0, total, 1_000)]
     world.produce_raw([(b"hot", chunk, None) for chunk in chunks])
-    asked = "SELECT count() FROM interaction_history WHERE tenant_id = 'attacker' AND customer_id = 'hot'"
+    asked = "SELECT count() FROM interactions WHERE tenant_id = 'attacker' AND customer_id = 'hot'"
     wait_until(lambda: column(stack, asked) == [total], "the hot customer's events are applied", seconds=300)
     neighbour.observe()
     visits: list[Request] = [
@@ -352,13 +352,11 @@ def test_processes_killed_while_many_write(
             writer.result()
     wait_until(stack.is_ready, "the API serves again", seconds=60)
     assert acknowledged
-    bulk = (
-        "SELECT idempotency_key FROM interaction_history WHERE tenant_id = 'attacker' AND idempotency_key LIKE 'bulk-%'"
-    )
+    bulk = "SELECT idempotency_key FROM interactions WHERE tenant_id = 'attacker' AND idempotency_key LIKE 'bulk-%'"
     wait_until(lambda: acknowledged <= set(column(stack, bulk)), "what was acknowledged is stored", seconds=120)
     stored = column(stack, bulk)
     assert len(stored) == len(set(stored))
-    visits = "SELECT count() FROM interaction_history WHERE tenant_id = 'neighbour' AND idempotency_key LIKE 'visit-%'"
+    visits = "SELECT count() FROM interactions WHERE tenant_id = 'neighbour' AND idempotency_key LIKE 'visit-%'"
     due = neighbour.acknowledged
     wait_until(lambda: column(stack, visits)[0] >= due, "what the neighbour was told is stored", seconds=60)
     with open_store(stack.world.settings) as store:

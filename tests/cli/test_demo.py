@@ -83,7 +83,7 @@ def test_the_demo_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: 
         demo.wait_for("worker was killed by SIGKILL; restarting it")
         demo.wait_for("worker is ready", times=2)
         assert "1,000 events sent" in _shell(tmp_path, "rapport produce --dataset synthetic --events 1000")
-        contacts = "SELECT count() FROM interaction_history WHERE category != 'recommendation'"
+        contacts = "SELECT count() FROM interactions WHERE category != 'recommendation'"
         count = f'rapport sql "{contacts}" --format TSV'
         expected = 69_659 + 1_000 + 1  # and the click on what was recommended
         wait_until(lambda: _shell(tmp_path, count) == f"{expected}\n", "all is applied", seconds=60)

@@ -28,7 +28,7 @@ def rapport(store: Store, clickhouse_url: str, tmp_path: Path) -> Callable[..., 
 def put(store: Store, customer: str, days_ago: int = 0) -> None:
     at = f"now64(3) - INTERVAL {days_ago} DAY"
     store.execute(
-        "INSERT INTO interactions (tenant_id, customer_id, id, received_at, occurred_at, category) "
+        "INSERT INTO interaction_log (tenant_id, customer_id, id, received_at, occurred_at, category) "
         f"SELECT 'acme', '{customer}', '{customer}{days_ago}', {at}, {at}, 'recommendation'"
     )
 

@@ -71,7 +71,7 @@ def test_commands_show_stored_text_without_control_sequences(
         create_key(store, "t1", Role.VIEWER, "p" * 20, 1_700_000_000_000, name=EVIL)
         letter = {"id": "letter-1", "tenant_id": EVIL, "code": "bad_json", "detail": EVIL, "topic": "interactions"}
         letter |= {"key": EVIL.encode(), "value": EVIL.encode() + b"\xff", "received_at": datetime.now(UTC)}
-        store.insert("dead_letters", pl.DataFrame([letter]))
+        store.insert("dead_letter_state", pl.DataFrame([letter]))
     env = {"CLICKHOUSE_URL": settings.url, "CLICKHOUSE_DATABASE": settings.database, "KAFKA_BOOTSTRAP": "127.0.0.1:1"}
     result = CliRunner().invoke(cli, command, env=env)
     assert result.exit_code == 0, result.output

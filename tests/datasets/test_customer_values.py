@@ -54,7 +54,7 @@ def write_history(store: Store, purchases: list[dict[str, Any]]) -> None:
         direction=pl.lit("inbound"),
         source=pl.lit(SOURCE),
     )
-    store.insert("interactions", events)
+    store.insert("interaction_log", events)
     request_repairs(store, "all", events)
     repair(store, "all", {SOURCE: len(events)})
 

@@ -19,9 +19,7 @@ BY_POLICY: Final = frozenset({"consent", "contact_policy"})
 
 def customers(demo: RunningDemo) -> Sequence[str]:
     """List all customers who have bought something, but for those that tests have made."""
-    query = (
-        "SELECT DISTINCT customer_id FROM interaction_history WHERE tenant_id = 'demo' AND offer_id = 'compact-discs'"
-    )
+    query = "SELECT DISTINCT customer_id FROM interactions WHERE tenant_id = 'demo' AND offer_id = 'compact-discs'"
     curl = 'curl -s -u "$CLICKHOUSE_USER:$CLICKHOUSE_PASSWORD" "$CLICKHOUSE_URL/?database=rapport"'
     return sorted(demo.shell(f'{curl} -d "{query}"').stdout.split())
 

@@ -132,7 +132,7 @@ def _interrupt_services(clients: list[Client], proxy: Any, endpoint: EndpointPro
 
 def _check(world: World, acknowledged: dict[str, set[str]]) -> None:
     def rows() -> list[tuple[str, str]]:
-        return list(world.store.client.query("SELECT idempotency_key, id FROM interaction_history").result_rows)
+        return list(world.store.client.query("SELECT idempotency_key, id FROM interactions").result_rows)
 
     wait_until(lambda: len(rows()) >= len(acknowledged), "all is applied", seconds=90)
     found = rows()

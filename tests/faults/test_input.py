@@ -63,9 +63,7 @@ def test_the_same_events_on_two_partitions_at_once_count_once(world: World, rng:
             world.oracle.add(event)
         world.produce_raw(messages)
     world.wait_applied()
-    history = world.store.client.query(
-        "SELECT count(), uniqExact(idempotency_key) FROM interaction_history"
-    ).result_rows
+    history = world.store.client.query("SELECT count(), uniqExact(idempotency_key) FROM interactions").result_rows
     assert history == [(1_200, 1_200)]
     world.verify()
 
@@ -110,7 +108,7 @@ def test_poison_between_good_events_is_found_in_the_dead_letters(world: World, r
     world.verify()
     assert world.dead_letters() == expected
     raw = world.store.client.query(
-        "SELECT partition, offset, item, length(value) FROM dead_letters FINAL", column_formats={}
+        "SELECT partition, offset, item, length(value) FROM dead_letters", column_formats={}
     ).result_rows
     lengths = {row[:3]: row[3] for row in raw}
     assert all(lengths[position] > 0 or code == "empty_value" for position, code in expected.items())
@@ -143,7 +141,7 @@ def test_an_oversized_dead_letter_is_whole_in_the_table_and_cut_on_the_topic(wor
     world.wait_applied()
     world.verify()
     assert world.dead_letters() == {(partition, offset, 0): "bad_utf8"}
-    sql = "SELECT length(key), length(value), hex(MD5(value)) FROM dead_letters FINAL"
+    sql = "SELECT length(key), length(value), hex(MD5(value)) FROM dead_letters"
     assert world.store.client.query(sql, column_formats={}).result_rows == [
         (200_000, len(garbage), hashlib.md5(garbage).hexdigest().upper())  # noqa: S324 - compares, protects nothing
     ]

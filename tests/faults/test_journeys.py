@@ -56,11 +56,11 @@ def entries() -> list[dict[str, Any]]:
 
 
 def steps_done(world: World) -> int:
-    return int(world.sql("SELECT count() FROM journey_enrollment_versions")[0, 0])
+    return int(world.sql("SELECT count() FROM journey_enrolment_versions")[0, 0])
 
 
 def completed(world: World) -> int:
-    return int(world.sql("SELECT countIf(status = 'completed') FROM journey_enrollments")[0, 0])
+    return int(world.sql("SELECT countIf(status = 'completed') FROM journey_enrolments")[0, 0])
 
 
 def test_a_worker_killed_between_journey_steps_skips_and_repeats_none(world: World, rng: random.Random) -> None:
@@ -82,17 +82,17 @@ def test_a_worker_killed_between_journey_steps_skips_and_repeats_none(world: Wor
     wait_until(lambda: completed(world) == len(CUSTOMERS), "everybody has come to the end", seconds=120)
     sent = """
         SELECT count(), uniqExact(idempotency_key)
-        FROM interaction_history WHERE startsWith(idempotency_key, 'journey:')
+        FROM interactions WHERE startsWith(idempotency_key, 'journey:')
     """
     wait_until(lambda: world.sql(sent)[0, 1] == 2 * len(CUSTOMERS), "what was sent is recorded", seconds=60)
     assert world.sql(sent).row(0) == (2 * len(CUSTOMERS), 2 * len(CUSTOMERS))
-    assert world.sql("SELECT count(), uniqExact(customer_id) FROM journey_enrollments").row(0) == (12, 12)
+    assert world.sql("SELECT count(), uniqExact(customer_id) FROM journey_enrolments").row(0) == (12, 12)
     # The contact names the decision that the journey kept. A worker that died in between may have left another one.
     linked = """
         SELECT count(), countIf(e.state LIKE concat('%', h.recommendation_id, '%')), uniqExact(h.recommendation_id)
-        FROM interaction_history AS h
+        FROM interactions AS h
         INNER JOIN decisions AS d FINAL ON d.customer_id = h.customer_id AND d.recommendation_id = h.recommendation_id
-        INNER JOIN journey_enrollments AS e ON e.customer_id = h.customer_id
+        INNER JOIN journey_enrolments AS e ON e.customer_id = h.customer_id
         WHERE endsWith(h.idempotency_key, ':offer') AND h.rank = 1
     """
     wait_until(lambda: world.sql(linked)[0, 0] == len(CUSTOMERS), "what was decided is recorded", seconds=60)

@@ -29,7 +29,7 @@ def test_a_skipped_message_becomes_a_dead_letter_and_all_others_count(world: Wor
     world.wait_applied()
     world.verify()
     assert world.dead_letters() == {(partition, offset, 0): "skipped_by_operator"}
-    letters = world.store.client.query("SELECT detail, value FROM dead_letters FINAL").result_rows
+    letters = world.store.client.query("SELECT detail, value FROM dead_letters").result_rows
     assert letters == [("An operator had it skipped: a test order", unwanted.decode())]
     [entry], _ = read_audit(world.store, "acme", AuditFilter(action="skip"))
     assert (entry.actor, entry.entity_type) == ("rapport topic skip", "message")

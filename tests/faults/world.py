@@ -237,13 +237,13 @@ class World:
 
     def dead_letters(self) -> dict[tuple[int, int, int], str]:
         """Read the reason codes by (partition, offset, item)."""
-        rows = self.store.client.query("SELECT partition, offset, item, code FROM dead_letters FINAL").result_rows
+        rows = self.store.client.query("SELECT partition, offset, item, code FROM dead_letters").result_rows
         return {row[:3]: row[3] for row in rows}
 
     def verify(self) -> None:
         """Compare history and summaries with the oracle, to the event and the cent, and reconcile them."""
         history = self.store.client.query(
-            "SELECT tenant_id, customer_id, idempotency_key FROM interaction_history"
+            "SELECT tenant_id, customer_id, idempotency_key FROM interactions"
         ).result_rows
         assert len(history) == len(self.oracle.history)
         assert set(history) == self.oracle.history

@@ -47,7 +47,7 @@ class World:
 
     def counted(self) -> list[str]:
         """List the sources whose event is in the history."""
-        return [row[0] for row in self.store.client.query("SELECT source FROM interactions FINAL").result_rows]
+        return [row[0] for row in self.store.client.query("SELECT source FROM interaction_log FINAL").result_rows]
 
     def contacts(self) -> int:
         """Count the events in the summaries."""
@@ -163,7 +163,7 @@ def test_a_worker_that_applies_its_batch_again_changes_nothing(world: World):
     assert read_progress(world.store, sources) == dict.fromkeys(sources, 1)
 
 
-@pytest.mark.parametrize("step", ["stream/claims", "insert/interactions", "insert/interaction_summary_state"])
+@pytest.mark.parametrize("step", ["stream/claims", "insert/interaction_log", "insert/interaction_summary_state"])
 def test_a_lower_worker_waits_while_the_higher_one_decides(world: World, step: str):
     rewound: list[Mapping[Partition, int]] = []
     lower = Worker(world, LOWER)
@@ -196,7 +196,7 @@ def test_a_slow_worker_is_waited_for(world: World):
         Worker(world, HIGHER, at=("after insert/event_claims", _crash)).apply()
     world.let_time_pass(minutes=10)
     lower = Worker(world, LOWER)
-    Worker(world, HIGHER, at=("before insert/interactions", lower.apply)).apply()
+    Worker(world, HIGHER, at=("before insert/interaction_log", lower.apply)).apply()
     lower.apply()
     assert (len(world.counted()), world.contacts()) == (1, 1)
 
@@ -207,7 +207,7 @@ def test_a_worker_after_a_long_outage_reads_the_claims_again(world: World):
         Worker(world, LOWER).apply()
         raise TransientStorageError("ClickHouse was away for this worker")
 
-    Worker(world, HIGHER, at=("before insert/interactions", be_away)).apply()
+    Worker(world, HIGHER, at=("before insert/interaction_log", be_away)).apply()
     assert (len(world.counted()), world.contacts()) == (1, 1)
 
 

@@ -361,5 +361,5 @@ def test_an_empty_batch_has_all_columns():
 def test_accepted_events_can_be_written(store: Store, tenant: str, timestamp: int | None, received_at: int):
     found = decode(record({**CLICK, "tenantId": tenant, "timestamp": timestamp}, at=received_at))
     write_interactions(store, found.events)
-    written = store.client.query("SELECT count() FROM interaction_history").result_rows[0][0]
+    written = store.client.query("SELECT count() FROM interactions").result_rows[0][0]
     assert written + len(found.dead_letters) == 1

@@ -148,7 +148,7 @@ def test_the_fold_does_not_depend_on_batch_boundaries(log: Messages, data: st.Da
 @ON_THE_ENGINE
 @given(logs=log_pairs, data=st.data())
 def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messages], data: st.DataObject):
-    store.client.command("TRUNCATE TABLE interactions")
+    store.client.command("TRUNCATE TABLE interaction_log")
     contacts = flatten([*logs[0], *logs[1]])
     write_interactions(store, build_frame(contacts))
     again = data.draw(st.lists(st.sampled_from(contacts), max_size=5)) if contacts else []

@@ -179,7 +179,7 @@ def test_a_decision_is_recorded_in_full_and_the_contact_names_it(world: World):
     assert (record.recommendation_id, record.customer_id) == (made.recommendation_id, "ann")
     assert (record.decided_at_ms, record.watermark.positions) == (world.now_ms, {"0": 2})
     (mine,) = list_customer_enrolments(world.store, "acme", ["ann"])
-    where = {"journeyId": "jrn", "enrollmentId": mine.enrollment_id, "stepId": STEPS[2]["id"]}
+    where = {"journeyId": "jrn", "enrollmentId": mine.enrolment_id, "stepId": STEPS[2]["id"]}
     assert record.request["context"] == {"journey": where}
     assert [one.offer_id for one in record.decision.items] == ["loan"]
     hello, offer = world.sent

@@ -111,7 +111,7 @@ class Worker:
 
     def customers(self) -> dict[str, list[str]]:
         """List the customers in each table that the stream writes."""
-        tables = ("interactions", "interaction_summary_state", "event_claims", "decisions", "decision_places")
+        tables = ("interaction_log", "interaction_summary_state", "event_claims", "decisions", "decision_places")
         sql = "SELECT DISTINCT customer_id FROM {t:Identifier} ORDER BY 1"
         found = {t: self.store.client.query(sql, parameters={"t": t}).result_rows for t in tables}
         return {table: [row[0] for row in rows] for table, rows in found.items()}
@@ -218,7 +218,7 @@ def test_events_of_an_uncollected_customer_count_without_free_form_data(worker: 
         (NOW + 6, {**DECISION, "decision": {"customer": {"attributes": {"age": 41}, "segments": ["s"]}, "seed": 1}}),
     )
     rows = worker.store.client.query(
-        "SELECT idempotency_key, context, outcome_details, metadata FROM interactions ORDER BY 1"
+        "SELECT idempotency_key, context, outcome_details, metadata FROM interaction_log ORDER BY 1"
     ).result_rows
     full = tuple(json.dumps(FREE_FORM[name]) for name in ("context", "outcomeDetails", "metadata"))
     assert rows == [("after", "", "", ""), ("before", *full), ("other", *full)]

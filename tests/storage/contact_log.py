@@ -108,7 +108,7 @@ class Log:
         moment, received = pl.col("occurred_at_ms").cast(MILLIS), pl.col("received_at_ms").cast(MILLIS)
         frame = pl.DataFrame(rows, schema_overrides={"rank": pl.UInt16}).drop("conversion_value")
         frame = frame.with_columns(occurred_at=moment, received_at=received, local_date=moment.dt.date())
-        self.store.insert("interactions", frame.drop("occurred_at_ms", "received_at_ms"))
+        self.store.insert("interaction_log", frame.drop("occurred_at_ms", "received_at_ms"))
         applied_events = [one for one in self.events if one.contact.offset < applied * len(self.events) / 2]
         folded = fold({}, [one.contact for one in applied_events])
         summaries = [asdict(key) | asdict(value) for key, value in folded.items()]

@@ -73,7 +73,7 @@ def test_the_chain_has_no_forks_with_concurrent_writers(store: Store):
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(write, range(6)))
-    store.execute("OPTIMIZE TABLE audit_log FINAL")
+    store.execute("OPTIMIZE TABLE audit_entry_log FINAL")
     total = 5 + 3 * (1 + 2 + 3) * 2
     assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(total)
     assert len({(one.entity_type, one.entity_id) for one in noted(store)}) == total
@@ -93,7 +93,7 @@ def test_a_changed_or_removed_entry_breaks_the_chain_there(store: Store, tamperi
     append_audit(store, "t1", [note("create"), note("rename")])
     append_audit(store, "t1", [note("revoke")])
     assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(3)
-    store.execute(f"ALTER TABLE audit_log {tampering} SETTINGS mutations_sync = 2")
+    store.execute(f"ALTER TABLE audit_entry_log {tampering} SETTINGS mutations_sync = 2")
     found = verify_audit(store, "t1")
     assert (found.broken_at, found.reason) == (broken_at, reason)
 
@@ -102,7 +102,7 @@ def test_a_chain_longer_than_one_read_is_checked_to_its_end(store: Store, monkey
     monkeypatch.setattr("rapport.storage.audit.CHUNK", 2)
     append_audit(store, "t1", [note("create")] * 5)
     assert replace(verify_audit(store, "t1"), head=None) == ChainCheck(5)
-    store.execute("ALTER TABLE audit_log UPDATE action = 'x' WHERE seq = 5 SETTINGS mutations_sync = 2")
+    store.execute("ALTER TABLE audit_entry_log UPDATE action = 'x' WHERE seq = 5 SETTINGS mutations_sync = 2")
     assert verify_audit(store, "t1") == ChainCheck(5, 5, "hash_mismatch")
 
 

@@ -82,11 +82,11 @@ def test_of_two_changes_of_one_revision_the_second_has_no_effect(store: Store):
     assert append_versions(store, "t1", before, [offer(Offer(id="loan", name="A"))], ANNA)
     late = [offer(Offer(id="loan", name="B")), EntityChange("channel", EMAIL)]
     assert not append_versions(store, "t1", before, late, ANNA)
-    store.execute("OPTIMIZE TABLE catalog_entities FINAL")
+    store.execute("OPTIMIZE TABLE catalogue_entity_versions FINAL")
     after = load_catalogue(store, "t1")
     assert [one.name for one in after.entities["offer"]] == ["A"]
     assert after.entities["channel"] == []
-    assert store.client.query("SELECT count() FROM catalog_current WHERE tenant_id = 't1'").result_rows == [(1,)]
+    assert store.client.query("SELECT count() FROM catalogue_entities WHERE tenant_id = 't1'").result_rows == [(1,)]
 
 
 def test_concurrent_changes_are_decided_one_after_the_other(store: Store):
@@ -120,7 +120,7 @@ def test_a_change_without_effect_makes_no_revision(store: Store):
 def test_an_entity_that_cannot_be_decoded_is_reported_and_left_out(store: Store):
     put(store, offer(LOAN), offer(Offer(id="card", name="Card", status=Status.PAUSED)))
     store.execute(
-        "INSERT INTO catalog_entities (tenant_id, kind, entity_id, version, revision, body) VALUES "
+        "INSERT INTO catalogue_entity_versions (tenant_id, kind, entity_id, version, revision, body) VALUES "
         """('t1', 'offer', 'loan', 2, 2, '{"id": "loan", "name": "Loan", "priority": "high"}'), """
         """('t1', 'gone_kind', 'x', 1, 2, '{}')"""
     )

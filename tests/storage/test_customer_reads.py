@@ -49,7 +49,7 @@ def write_event(store: Store, event: StoredEvent, settings: dict[str, Any]) -> N
     value = "NULL" if event.conversion_value is None else "toDecimal64({conversion_value:String}, 6)"
     store.client.command(
         f"""
-        INSERT INTO interactions (
+        INSERT INTO interaction_log (
             tenant_id, customer_id, id, received_at, category, occurred_at, outcome, classification, is_conversion,
             direction, offer_id, creative_id, channel_id, conversion_value, recommendation_id, rank, source, offset
         )
@@ -94,7 +94,7 @@ def test_events_are_read_from_an_id_on(store: Store):
 
 
 def test_an_event_written_before_the_column_existed_is_read(store: Store):
-    adding = drop_column(store, "interactions")
+    adding = drop_column(store, "interaction_log")
     write_event(store, EVENT, {})
     store.execute(adding)
     assert events_of(store, ODD) == [EVENT]

@@ -63,7 +63,7 @@ def contact(store: Store, customer: str, offset: int, received_at: int, **fields
     times = {"received_at": received_at, "occurred_at": NOW}
     put(
         store,
-        "interactions",
+        "interaction_log",
         **who,
         **event,
         **key,
@@ -122,10 +122,10 @@ ROWS: dict[str, dict[str, Any]] = {
     "event_claims": {**PLACE, "key_hash": 1, "payload_hash": 1, "received_at": NOW},
     "decisions": {"recommendation_id": "r1", "decided_at": NOW, "received_at": NOW, "decision": "{}"},
     "decision_places": {"recommendation_id": "r1", "decided_at": NOW},
-    "variant_assignments": {"recommendation_id": "r1", "decided_at": NOW, "experiment_id": "e"},
+    "variant_assignment_log": {"recommendation_id": "r1", "decided_at": NOW, "experiment_id": "e"},
     "summary_repairs": {"repair_id": "p", "source": SOURCE},
     "customer_versions": {"version": 1, "attributes": "{}"},
-    "consents": {"purpose": "email", "stated_at": NOW, "status": "granted"},
+    "consent_log": {"purpose": "email", "stated_at": NOW, "status": "granted"},
     "suppression_lifts": {"rule_id": "r", "scope_id": "all", "lifted_at": NOW, "reason": "pressed by mistake"},
     "segment_members": {"segment_id": "s", "is_member": 1, "refreshed_at": NOW},
     "clv_scores": {"score": 1, "computed_at": NOW},
@@ -145,9 +145,12 @@ def test_an_erasure_deletes_the_rows_of_the_customer_and_no_others(store: Store)
     summarise(store, 3)
     receipt = erase(store)
     assert receipt.is_verified
-    expected = {*ROWS, "interactions", "interaction_summary_state", "contact_profile_versions", "dsar_requests"}
-    assert set(receipt.deleted) == expected
-    for table in {*ROWS, "interactions", "interaction_summary_state"}:
+    assert set(receipt.deleted) == {
+        *("clv_scores", "consents", "contact_profiles", "customers", "decision_places", "decisions", "dsar_requests"),
+        *("event_claims", "interaction_summaries", "interactions", "segment_members", "summary_repairs"),
+        *("suppression_lifts", "variant_assignments"),
+    }
+    for table in {*ROWS, "interaction_log", "interaction_summary_state"}:
         assert who_is_in(store, table) == ["bob"], table
     assert who_is_in(store, "contact_profile_versions", "profile_id") == ["bob"]
     assert who_is_in(store, "dsar_requests", "subject_id") == ["bob"]
@@ -158,7 +161,7 @@ def test_an_erasure_deletes_the_rows_of_the_customer_and_no_others(store: Store)
 
 def test_this_test_covers_every_table_with_a_customer(store: Store):
     found = {row["table"] for row in store.rows("privacy/tables")}
-    assert found >= {*ROWS, "interactions", "interaction_summary_state", "contact_profile_versions"}
+    assert found >= {*ROWS, "interaction_log", "interaction_summary_state", "contact_profile_versions"}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,7 @@ def test_a_dead_letter_that_mentions_the_customer_as_a_word_is_deleted(
 ):
     letter = {"tenant_id": [""], "id": ["s:1:0"], "key": [key], "value": [value], "received_at": [NOW]}
     types = {"key": pl.Binary, "value": pl.Binary, "received_at": pl.Datetime("ms", "UTC")}
-    store.insert("dead_letters", pl.DataFrame(letter, schema_overrides=types))
+    store.insert("dead_letter_state", pl.DataFrame(letter, schema_overrides=types))
     assert erase(store).deleted == ({"dead_letters": 1} if goes else {})
 
 
@@ -191,7 +194,7 @@ def test_events_after_the_erasure_stay_and_are_counted_alone(store: Store):
         put(store, "decision_places", **WHO, **decision)
     summarise(store, 4)
     assert erase(store).is_verified
-    assert who_is_in(store, "interactions", "offset") == [2, 3]
+    assert who_is_in(store, "interaction_log", "offset") == [2, 3]
     assert who_is_in(store, "decision_places", "recommendation_id") == ["r2", "r3"]
     found = store.client.query(
         "SELECT DISTINCT period_type, impressions FROM interaction_summaries ORDER BY 1"
@@ -227,7 +230,7 @@ def test_rows_that_a_worker_writes_late_are_found_and_swept(store: Store):
     summarise(store, 2)
     erased = ErasureScope("acme", ("ann",), ERASED_AT)
     assert count_remains(store, erased) == {"interactions": 1}
-    assert sweep(store, sleep=lambda _s: None) == {"interactions": 1, "interaction_summary_state": 4}
+    assert sweep(store, sleep=lambda _s: None) == {"interactions": 1, "interaction_summaries": 4}
     assert count_remains(store, erased) == {}
     assert who_is_in(store, "interactions") == ["bob"]
     assert sweep(store) == {}
@@ -238,6 +241,6 @@ def test_a_sweep_completes_an_abandoned_erasure_and_keeps_later_rows(store: Stor
     put(store, "customer_versions", **WHO, version=1, attributes="{}", stored_at=NOW)
     put(store, "customer_versions", **WHO, version=2, attributes="{}", stored_at=ERASED_AT + 1)
     begin_erasure(store, erasing)
-    assert sweep(store, clock=lambda: ERASED_AT + 7_200_000) == {"customer_versions": 1}
+    assert sweep(store, clock=lambda: ERASED_AT + 7_200_000) == {"customers": 1}
     assert who_is_in(store, "customer_versions", "version") == [2]
     assert [one.tombstone.completed_at_ms for one in read_tombstones(store)] == [ERASED_AT + 7_200_000]

@@ -108,7 +108,7 @@ def write(store: Store, decisions: Sequence[DecisionCase], responses: Sequence[C
     ]
     history = [(f"{row[2]:012x}{number:026x}", *row) for number, row in enumerate(offered + responded)]
     moments = [pl.col(name).cast(MILLIS) for name in ("occurred_at", "received_at")]
-    store.insert("interactions", pl.DataFrame(history, schema=INTERACTION, orient="row").with_columns(moments))
+    store.insert("interaction_log", pl.DataFrame(history, schema=INTERACTION, orient="row").with_columns(moments))
 
 
 def counted(samples: Mapping[str, tuple[int, int]], switched: int = 0) -> ConversionCounts:
@@ -209,7 +209,7 @@ def test_a_decision_of_an_unknown_form_is_in_no_experiment(store: Store):
     forms = ["", "[]", '{"decision": 3}', '{"decision": {"experiments": [{"experimentId": 7}, {"variant": "a"}]}}']
     records = [("acme", "ann", f"r{at}", START, START, form, "s", at) for at, form in enumerate(forms)]
     write_decisions(store, pl.DataFrame(records, schema=DECISION, orient="row"))
-    assert store.client.query("SELECT count() FROM variant_assignments").result_rows == [(0,)]
+    assert store.client.query("SELECT count() FROM variant_assignment_log").result_rows == [(0,)]
 
 
 def merge(store: Store, source: str, target: str) -> None:

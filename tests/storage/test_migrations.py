@@ -29,11 +29,11 @@ GLOBAL_TABLES = {
     "stream_sources": "cluster_id, topic",
 }
 FIRST_STORED_COUNTS = {
-    "audit_log",
-    "catalog_entities",
+    "audit_entry_log",
+    "catalogue_entity_versions",
     "contact_profile_versions",
     "customer_versions",
-    "journey_enrollment_versions",
+    "journey_enrolment_versions",
 }  # nothing may change the order in which rows were stored
 BY_ANOTHER_COLUMN_FIRST = {
     "api_keys": "key_hash",  # whose a key is, is what its look-up says

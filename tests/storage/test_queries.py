@@ -113,7 +113,7 @@ FILL = """
 INSERT INTO event_claims (tenant_id, customer_id, key_hash, source, offset, item, payload_hash, received_at)
 SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, number, 's' || number % 4, number, 0, 0, now64(3)
 FROM numbers({rows:UInt32});
-INSERT INTO interactions (tenant_id, customer_id, id, source, offset, item, occurred_at, received_at, local_date)
+INSERT INTO interaction_log (tenant_id, customer_id, id, source, offset, item, occurred_at, received_at, local_date)
 SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, hex(number), 's', number, 0, now64(3), now64(3), today()
 FROM numbers({rows:UInt32});
 INSERT INTO interaction_summary_state
@@ -122,7 +122,7 @@ SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, 'daily', '2026-01-
 FROM numbers({rows:UInt32});
 INSERT INTO customer_versions (tenant_id, customer_id, version, attributes)
 SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, number % 9 + 1, '{}' FROM numbers({rows:UInt32});
-INSERT INTO consents (tenant_id, customer_id, purpose, stated_at, status)
+INSERT INTO consent_log (tenant_id, customer_id, purpose, stated_at, status)
 SELECT 't' || number % 3, 'c' || number % {customers:UInt32}, 'email', number, 'granted' FROM numbers({rows:UInt32})
 """
 
@@ -200,7 +200,7 @@ BY_CUSTOMER = "SELECT * FROM {} WHERE tenant_id = 't1' AND customer_id = 'c7'"
 
 def test_frequent_queries_read_only_the_customers_they_name(crowded: Store):
     asked = {name: (load_query(name), frames) for name, frames in HOT.items()}
-    views = ("interaction_summaries", "interaction_history", "interaction_contacts", "customers", "customer_consents")
+    views = ("interaction_summaries", "interactions", "interaction_contacts", "customers", "consents")
     asked |= {view: (BY_CUSTOMER.format(view), {}) for view in views}
     for name, (sql, frames) in asked.items():
         reads = explained(crowded, sql, frames)

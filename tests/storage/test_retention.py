@@ -28,7 +28,7 @@ STEP = 5
 def fill(store: Store) -> None:
     """Fill two tenants: one event every five days, the newest today, received when it happened; all of it applied."""
     store.execute(f"""
-        INSERT INTO interactions (tenant_id, customer_id, id, idempotency_key, received_at, occurred_at, local_date,
+        INSERT INTO interaction_log (tenant_id, customer_id, id, idempotency_key, received_at, occurred_at, local_date,
             outcome, category, channel_id, source, offset, item)
         SELECT tenant, 'ann', toString(number), toString(number),
             fromUnixTimestamp64Milli({NOW} - toInt64(number) * {STEP * DAY_MS}, 'UTC') AS at, at, toDate(at, 'UTC'),
@@ -48,7 +48,7 @@ def keep(store: Store, data_class: DataClass, days: int, *, legal_hold: bool = F
 def counts(store: Store, tenant: str = "acme") -> dict[str, int]:
     """Count interactions, and rows of the summaries by period type."""
     sql = """
-        SELECT 'events', count() FROM interactions WHERE tenant_id = {t:String}
+        SELECT 'events', count() FROM interaction_log WHERE tenant_id = {t:String}
         UNION ALL
         SELECT period_type, count() FROM interaction_summary_state FINAL WHERE tenant_id = {t:String} GROUP BY 1
     """

@@ -192,7 +192,7 @@ def test_interactions_written_twice_are_in_the_history_once_as_they_were_sent(st
     for _ in range(2):
         write_interactions(store, batch)
     columns = "idempotency_key, offer_id, creative_id, conversion_value, rank, context, metadata, direction"
-    rows = store.client.query(f"SELECT {columns} FROM interaction_history ORDER BY idempotency_key").result_rows
+    rows = store.client.query(f"SELECT {columns} FROM interactions ORDER BY idempotency_key").result_rows
     assert rows == [
         ("k1", "o", None, Decimal("12.34"), 3, '{"a": "it\'s"}', '{"unknown":1}', "inbound"),
         ("k2", None, None, None, None, "", "", "inbound"),
@@ -245,7 +245,7 @@ def test_dead_letters_keep_their_bytes_and_are_the_same_when_written_again(store
     for _ in range(2):
         write_dead_letters(store, [LETTER, replace(LETTER, item=3)])
     columns = "id, tenant_id, code, detail, hex(key), hex(value), received_at"
-    rows = store.client.query(f"SELECT {columns} FROM dead_letters FINAL ORDER BY id").result_rows
+    rows = store.client.query(f"SELECT {columns} FROM dead_letters ORDER BY id").result_rows
     assert len(rows) == 2
     assert rows[0] == (
         "cluster/interactions/0:7:2",

@@ -38,7 +38,7 @@ def happened(store: Store, *events: tuple[str, str, int], tenant: str = "acme") 
             "offset": pl.UInt64,
         },
     )
-    store.insert("interactions", frame)
+    store.insert("interaction_log", frame)
 
 
 def test_triggers_of_many_customers_are_read_with_one_query_newest_first(store: Store):

@@ -260,7 +260,7 @@ def _postpone(enrolment: TenantEnrolment, now_ms: int, error: Exception) -> Tena
         "a step of a journey failed; it is tried again",
         tenant_id=enrolment.tenant_id,
         journey_id=state.journey_id,
-        enrollment_id=state.id,
+        enrolment_id=state.id,
         step=state.step,
         error=repr(error)[:500],
     )

@@ -1,7 +1,7 @@
 """Common parts of a tenant's configuration: offers, creatives, channels, policies, flows … as JSON and YAML values.
 
 Names and enumerations are those of the documented product. An entity's version, times and author are no part of it:
-they belong to the table ``catalog_entities``.
+they belong to the table ``catalogue_entity_versions``.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def decode_enrolment(state: str, columns: Mapping[str, Any]) -> Enrolment:
 
     Args:
         state: JSON, perhaps from before there were limits.
-        columns: Columns of its row, named as in table ``journey_enrollment_versions``, times as epoch milliseconds.
+        columns: Columns of its row, named as in table ``journey_enrolment_versions``, times as epoch milliseconds.
     """
     try:
         if not is_too_deep(state.encode(), 2 * MAX_DEPTH):
@@ -93,7 +93,7 @@ def decode_enrolment(state: str, columns: Mapping[str, Any]) -> Enrolment:
     except msgspec.DecodeError:
         pass
     return Enrolment(
-        id=columns["enrollment_id"],
+        id=columns["enrolment_id"],
         journey_id=columns["journey_id"],
         journey_version=columns["journey_version"],
         customer_id=columns["customer_id"],

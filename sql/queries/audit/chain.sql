@@ -14,7 +14,7 @@ SELECT
     request_id,
     prev_hash,
     hash
-FROM audit_trail
+FROM audit_entries
 WHERE tenant_id = {tenant_id:String} AND seq > {after_seq:UInt64}
 ORDER BY seq
 LIMIT {limit:UInt32}

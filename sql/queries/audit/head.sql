@@ -5,5 +5,5 @@ SELECT
     max(t.batch) AS last_batch,
     argMax(t.hash, t.seq) AS last_hash,
     max(t.revision) AS audited_revision
-FROM audit_trail AS t
+FROM audit_entries AS t
 WHERE t.tenant_id = {tenant_id:String}

@@ -18,7 +18,7 @@ SELECT
 FROM
 (
     SELECT *, count() OVER () AS total
-    FROM audit_trail
+    FROM audit_entries
     WHERE tenant_id = {tenant_id:String}
         AND ({entity_type:String} = '' OR entity_type = {entity_type:String})
         AND ({entity_id:String} = '' OR entity_id = {entity_id:String})

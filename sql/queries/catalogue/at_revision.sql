@@ -8,7 +8,7 @@ SELECT
     argMax(changed_by, version) AS changed_by,
     toUnixTimestamp64Milli(min(stored_at)) AS created_at_ms,
     toUnixTimestamp64Milli(max(stored_at)) AS updated_at_ms
-FROM catalog_versions
+FROM catalogue_changes
 WHERE tenant_id = {tenant_id:String} AND revision <= {revision:UInt64}
 GROUP BY kind, entity_id
 ORDER BY kind, entity_id

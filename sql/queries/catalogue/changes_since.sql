@@ -13,11 +13,11 @@ SELECT
     toUnixTimestamp64Milli(n.stored_at) AS stored_at_ms,
     o.body AS body_before,
     o.is_deleted AS was_deleted
-FROM catalog_versions AS n
+FROM catalogue_changes AS n
 LEFT JOIN
 (
     SELECT kind, entity_id, version + 1 AS next_version, body, is_deleted
-    FROM catalog_versions
+    FROM catalogue_changes
     WHERE tenant_id = {tenant_id:String}
 ) AS o ON o.kind = n.kind AND o.entity_id = n.entity_id AND o.next_version = n.version
 WHERE n.tenant_id = {tenant_id:String} AND n.revision > {revision:UInt64}

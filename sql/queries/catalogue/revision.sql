@@ -2,5 +2,5 @@
 SELECT
     max(revision) AS newest,
     maxIf(revision, stored_at <= {at:DateTime64(3, 'UTC')}) AS newest_then
-FROM catalog_entities
+FROM catalogue_entity_versions
 WHERE tenant_id = {tenant_id:String}

@@ -8,6 +8,6 @@ SELECT
     toUnixTimestamp64Milli(stated_at) AS stated_at_ms,
     toUnixTimestamp64Milli(granted_at) AS granted_at_ms,
     toUnixTimestamp64Milli(revoked_at) AS revoked_at_ms
-FROM customer_consents
+FROM consents
 WHERE (tenant_id, customer_id) IN (SELECT tenant_id, customer_id FROM queried_customers)
 ORDER BY customer_id, purpose

@@ -21,7 +21,7 @@ SELECT
     toString(c.purpose) AS purpose,
     toUnixTimestamp64Milli(max(c.stated_at)) AS at_ms,
     toString(argMax(c.status, (c.stated_at, c.status))) AS value
-FROM consents AS c
+FROM consent_log AS c
 WHERE c.tenant_id IN {tenants:Array(String)}
     AND c.customer_id IN {customers:Array(String)}
 GROUP BY c.tenant_id, c.customer_id, c.purpose

@@ -13,6 +13,6 @@ SELECT
     base64Encode(value) AS value_base64,
     received_at,
     replayed_at
-FROM dead_letters FINAL
+FROM dead_letters
 WHERE id IN {ids:Array(String)}
 ORDER BY id

@@ -12,7 +12,7 @@ WITH offers AS
         i.creative_id AS creative_id,
         i.rank AS place,
         i.occurred_at AS at
-    FROM interactions AS i
+    FROM interaction_log AS i
     WHERE tenant_id = {tenant_id:String}
         AND category = 'recommendation'
         AND offer_id = {offer_id:String}
@@ -24,7 +24,7 @@ WITH offers AS
             OR (customer_id, recommendation_id) IN
             (
                 SELECT customer_id, recommendation_id
-                FROM variant_assignments
+                FROM variant_assignment_log
                 WHERE tenant_id = {tenant_id:String} AND experiment_id = {experiment_id:String}
             )
         )
@@ -45,7 +45,7 @@ conversions AS
         transform(i.customer_id, {aliases:Array(String)}, {canonical_ids:Array(String)}, i.customer_id) AS person,
         max(i.occurred_at) AS latest_at,
         max((person, i.recommendation_id) IN (SELECT person, recommendation_id FROM offers)) AS names_any
-    FROM interactions AS i
+    FROM interaction_log AS i
     WHERE i.tenant_id = {tenant_id:String}
         AND i.is_conversion
         AND i.offer_id = {offer_id:String}

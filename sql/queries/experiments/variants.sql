@@ -12,7 +12,7 @@ WITH assigned AS
         recommendation_id,
         CAST(variant AS String) AS arm,
         decided_at
-    FROM variant_assignments
+    FROM variant_assignment_log
     WHERE tenant_id = {tenant_id:String}
         AND experiment_id = {experiment_id:String}
         AND decided_at >= fromUnixTimestamp64Milli(toInt64({from_ms:UInt64}), 'UTC')
@@ -35,7 +35,7 @@ offers AS
         recommendation_id,
         offer_id,
         occurred_at
-    FROM interactions
+    FROM interaction_log
     WHERE {only_offered:Bool}
         AND tenant_id = {tenant_id:String}
         AND category = 'recommendation'
@@ -56,7 +56,7 @@ conversions AS
         max((person, i.recommendation_id) IN (SELECT person, recommendation_id FROM assigned)) AS names_any,
         max((person, i.recommendation_id, offer_id) IN (SELECT person, recommendation_id, offer_id FROM offers))
             AS names_own
-    FROM interactions AS i
+    FROM interaction_log AS i
     WHERE i.tenant_id = {tenant_id:String}
         AND i.is_conversion
         AND i.customer_id IN

@@ -2,7 +2,7 @@
 -- rows.
 -- Frame: applied_offsets (customer_id, offer_id, creative_id, channel_id, source, applied_offset).
 SELECT DISTINCT e.recommendation_id AS recommendation_id, e.rank AS rank
-FROM interactions AS e
+FROM interaction_log AS e
 INNER JOIN applied_offsets AS r
     ON r.customer_id = e.customer_id
     AND r.offer_id = e.offer_id

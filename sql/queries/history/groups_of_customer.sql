@@ -21,7 +21,7 @@ SELECT
     toString(sum(e.conversion_value)) AS total,
     toString(min(e.conversion_value)) AS least,
     toString(max(e.conversion_value)) AS most
-FROM interactions AS e FINAL
+FROM interaction_log AS e FINAL
 LEFT JOIN applied_offsets AS r
     ON r.customer_id = e.customer_id
     AND r.offer_id = e.offer_id

@@ -9,7 +9,7 @@ SELECT
     e.id AS id,
     toUnixTimestamp64Milli(e.received_at) AS received_ms,
     e.packed AS packed
-FROM interactions AS e
+FROM interaction_log AS e
 WHERE e.tenant_id IN {tenants:Array(String)}
     AND e.customer_id IN {customers:Array(String)}
     AND e.id >= {from_id:String}

@@ -1,6 +1,6 @@
 -- A row is one interaction of any customer of a tenant that matches some filters, newest first; otherwise as of_tenant.
 SELECT *
-FROM interaction_history
+FROM interactions
 WHERE tenant_id = {tenant_id:String}
     AND ({offer_id:String} = '' OR offer_id = {offer_id:String})
     AND ({creative_id:String} = '' OR creative_id = {creative_id:String})

@@ -1,6 +1,6 @@
--- A row is one of the given interactions, with the columns of interaction_history. Interactions that a crash wrote
--- twice are returned twice: the caller deduplicates by id, which is cheaper than FINAL. Ids are unique among all
--- tenants, but the caller pairs them with tenants too.
+-- A row is one of the given interactions, with the columns of view interactions. Interactions that a crash wrote twice
+-- are returned twice: the caller deduplicates by id, which is cheaper than FINAL. Ids are unique among all tenants, but
+-- the caller pairs them with tenants too.
 SELECT
     toString(i.tenant_id) AS tenant_id,
     i.customer_id AS customer_id,
@@ -19,7 +19,7 @@ SELECT
     i.context AS context,
     i.outcome_details AS outcome_details,
     i.metadata AS metadata
-FROM interactions AS i
+FROM interaction_log AS i
 WHERE i.tenant_id IN {tenants:Array(String)}
     AND i.customer_id IN {customers:Array(String)}
     AND i.id IN {ids:Array(String)}

@@ -1,6 +1,6 @@
 -- The one row is the number of a tenant's interactions that match some filters, each counted once.
 SELECT uniqExact(id) AS total
-FROM interactions
+FROM interaction_log
 WHERE tenant_id = {tenant_id:String}
     AND ({offer_id:String} = '' OR offer_id = {offer_id:String})
     AND ({creative_id:String} = '' OR creative_id = {creative_id:String})

@@ -1,7 +1,7 @@
 -- The one row is the number of interactions of a customer, who may have several ids, that match some filters, each
 -- counted once. Counting distinct ids takes many times as long as FINAL.
 SELECT count() AS total
-FROM interactions FINAL
+FROM interaction_log FINAL
 WHERE tenant_id = {tenant_id:String}
     AND customer_id IN {customer_ids:Array(String)}
     AND ({offer_id:String} = '' OR offer_id = {offer_id:String})

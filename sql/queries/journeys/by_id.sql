@@ -2,7 +2,7 @@
 SELECT
     customer_id,
     toString(journey_id) AS journey_id,
-    enrollment_id,
+    enrolment_id,
     version,
     journey_version,
     toString(status) AS status,
@@ -11,7 +11,7 @@ SELECT
     toUnixTimestamp64Milli(enrolled_at) AS enrolled_at_ms,
     toUnixTimestamp64Milli(ended_at) AS ended_at_ms,
     state
-FROM journey_enrollments AS e
+FROM journey_enrolments AS e
 WHERE e.tenant_id = {tenant_id:String}
     AND e.journey_id = {journey_id:String}
-    AND e.enrollment_id = {enrollment_id:String}
+    AND e.enrolment_id = {enrolment_id:String}

@@ -1,4 +1,4 @@
 -- The row is one version of a journey, for enrolments that began with it.
 SELECT body
-FROM catalog_versions
+FROM catalogue_changes
 WHERE tenant_id = {tenant_id:String} AND kind = 'journey' AND entity_id = {journey_id:String} AND version = {version:UInt32}

@@ -19,7 +19,7 @@ FROM
         body,
         stored_at,
         max(if(status = 'active' AND NOT is_deleted, 0, version)) OVER (PARTITION BY tenant_id, entity_id) AS last_idle
-    FROM catalog_versions
+    FROM catalogue_changes
     WHERE kind = 'journey'
 ) AS v
 INNER JOIN (SELECT toString(tenant_id) AS tenant_id FROM tenants FINAL WHERE is_active) AS t ON t.tenant_id = v.tenant_id

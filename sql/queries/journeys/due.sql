@@ -5,19 +5,19 @@ SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
     toString(journey_id) AS journey_id,
-    enrollment_id
+    enrolment_id
 FROM
 (
     SELECT
         tenant_id,
         customer_id,
         journey_id,
-        enrollment_id,
+        enrolment_id,
         argMax((status, due_at), (version, -toInt64(_block_number))) AS newest
-    FROM journey_enrollment_versions
+    FROM journey_enrolment_versions
     WHERE tenant_id IN {tenants:Array(String)} AND (tenant_id, journey_id) NOT IN paused_journeys
-    GROUP BY tenant_id, customer_id, journey_id, enrollment_id
+    GROUP BY tenant_id, customer_id, journey_id, enrolment_id
 )
 WHERE newest.1 = 'active' AND newest.2 <= {now:DateTime64(3, 'UTC')}
-ORDER BY row_number() OVER (PARTITION BY tenant_id ORDER BY newest.2, enrollment_id), newest.2, enrollment_id
+ORDER BY row_number() OVER (PARTITION BY tenant_id ORDER BY newest.2, enrolment_id), newest.2, enrolment_id
 LIMIT {limit:UInt32}

@@ -14,7 +14,7 @@ SELECT
     toString(i.source) AS source,
     i.offset AS offset,
     i.item AS item
-FROM interactions AS i FINAL
+FROM interaction_log AS i FINAL
 INNER JOIN log_ranges AS s ON s.source = i.source
 WHERE i.tenant_id IN {tenants:Array(String)}
     AND i.outcome IN {outcomes:Array(String)}

@@ -1,5 +1,5 @@
 -- A row is a customer who is, or was, in a journey, with the number of active enrolments.
--- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrollment_id).
+-- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrolment_id).
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
@@ -11,10 +11,10 @@ FROM
         tenant_id,
         customer_id,
         journey_id,
-        enrollment_id,
+        enrolment_id,
         argMax(status, (version, -toInt64(_block_number))) AS newest
-    FROM journey_enrollment_versions
+    FROM journey_enrolment_versions
     WHERE (tenant_id, customer_id, journey_id) IN (SELECT tenant_id, customer_id, journey_id FROM queried_enrolments)
-    GROUP BY tenant_id, customer_id, journey_id, enrollment_id
+    GROUP BY tenant_id, customer_id, journey_id, enrolment_id
 )
 GROUP BY tenant_id, customer_id, journey_id

@@ -2,7 +2,7 @@
 SELECT
     customer_id,
     toString(journey_id) AS journey_id,
-    enrollment_id,
+    enrolment_id,
     version,
     journey_version,
     toString(status) AS status,
@@ -12,10 +12,10 @@ SELECT
     toUnixTimestamp64Milli(ended_at) AS ended_at_ms,
     state,
     count() OVER () AS total
-FROM journey_enrollments AS e
+FROM journey_enrolments AS e
 WHERE e.tenant_id = {tenant_id:String}
     AND e.journey_id = {journey_id:String}
     AND ({customer_id:String} = '' OR e.customer_id = {customer_id:String})
     AND ({status:String} = '' OR e.status = {status:String})
-ORDER BY e.enrolled_at DESC, enrollment_id
+ORDER BY e.enrolled_at DESC, enrolment_id
 LIMIT {limit:UInt32} OFFSET {offset:UInt32}

@@ -1,11 +1,11 @@
 -- A row is the newest version of one of the given enrolments: its state, and the parts of it that are columns too, in
 -- case the state cannot be decoded.
--- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrollment_id).
+-- Frame: queried_enrolments (tenant_id, customer_id, journey_id, enrolment_id).
 SELECT
     toString(tenant_id) AS tenant_id,
     customer_id,
     toString(journey_id) AS journey_id,
-    enrollment_id,
+    enrolment_id,
     newest.1 AS version,
     newest.2 AS journey_version,
     newest.3 AS status,
@@ -20,7 +20,7 @@ FROM
         tenant_id,
         customer_id,
         journey_id,
-        enrollment_id,
+        enrolment_id,
         argMax(
             (
                 version,
@@ -34,9 +34,9 @@ FROM
             ),
             (version, -toInt64(_block_number))
         ) AS newest
-    FROM journey_enrollment_versions
-    WHERE (tenant_id, customer_id, journey_id, enrollment_id) IN (
-        SELECT tenant_id, customer_id, journey_id, enrollment_id FROM queried_enrolments
+    FROM journey_enrolment_versions
+    WHERE (tenant_id, customer_id, journey_id, enrolment_id) IN (
+        SELECT tenant_id, customer_id, journey_id, enrolment_id FROM queried_enrolments
     )
-    GROUP BY tenant_id, customer_id, journey_id, enrollment_id
+    GROUP BY tenant_id, customer_id, journey_id, enrolment_id
 )

@@ -34,7 +34,7 @@ FROM
             offer_id,
             creative_id,
             channel_id
-        FROM interactions FINAL
+        FROM interaction_log FINAL
         WHERE tenant_id = {tenant_id:String}
             AND customer_id IN (SELECT member FROM metric_customers)
             AND id >= {first_id:String}

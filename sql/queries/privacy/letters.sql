@@ -6,7 +6,7 @@ SELECT
     base64Encode(key) AS key_base64,
     base64Encode(value) AS value_base64,
     detail
-FROM dead_letters
+FROM dead_letter_state
 WHERE tenant_id IN ({tenant_id:String}, '')
     AND received_at <= fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')
     AND (

@@ -5,7 +5,7 @@
 WITH counted AS
 (
     SELECT i.tenant_id AS tenant_id, i.customer_id AS customer_id, i.source AS source, i.offset AS offset, i.item AS item
-    FROM interactions AS i
+    FROM interaction_log AS i
     INNER JOIN erased_customers AS e ON e.tenant_id = i.tenant_id AND e.customer_id = i.customer_id
     INNER JOIN batch_starts AS b ON b.source = i.source
     WHERE (i.tenant_id, i.customer_id) IN (SELECT tenant_id, customer_id FROM erased_customers)

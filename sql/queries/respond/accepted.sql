@@ -7,7 +7,7 @@ SELECT
     i.item AS item,
     i.id AS id,
     toUnixTimestamp64Milli(i.occurred_at) AS occurred_at_ms
-FROM interactions AS i
+FROM interaction_log AS i
 WHERE i.tenant_id IN {tenants:Array(String)}
     AND i.customer_id IN {customers:Array(String)}
     AND i.offset IN {offsets:Array(UInt64)}

@@ -4,4 +4,4 @@ SELECT
     replaceAll(t.create_table_query, concat(currentDatabase(), '.'), '') AS statement
 FROM system.tables AS t
 WHERE t.database = currentDatabase() AND t.name != 'schema_migrations'
-ORDER BY t.engine = 'View', t.name
+ORDER BY t.engine LIKE '%View', t.engine = 'View', t.name

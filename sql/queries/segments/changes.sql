@@ -104,7 +104,7 @@ metric_values AS
                 offer_id,
                 creative_id,
                 channel_id
-            FROM interactions FINAL
+            FROM interaction_log FINAL
             WHERE tenant_id = {tenant_id:String}
                 AND id >= {first_id:String}
                 AND counted_id < {before_id:String}

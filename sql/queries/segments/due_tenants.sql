@@ -4,7 +4,7 @@ SELECT DISTINCT s.tenant_id AS tenant_id
 FROM
 (
     SELECT toString(tenant_id) AS tenant_id, entity_id, version
-    FROM catalog_current
+    FROM catalogue_entities
     WHERE kind = 'segment' AND status = 'active' AND NOT is_deleted
 ) AS s
 LEFT JOIN

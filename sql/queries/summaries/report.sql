@@ -25,7 +25,7 @@ FROM
         outcome,
         category,
         classification
-    FROM interactions AS i FINAL
+    FROM interaction_log AS i FINAL
     WHERE i.tenant_id = {tenant_id:String}
         AND i.local_date >= {first_day:Date}
         AND i.category != 'recommendation'

@@ -6,7 +6,7 @@ SELECT
     toString(outcome) AS outcome,
     offer_id,
     toUnixTimestamp64Milli(least(occurred_at, received_at)) AS at_ms
-FROM interactions FINAL
+FROM interaction_log FINAL
 WHERE tenant_id = {tenant_id:String}
     AND customer_id IN {customer_ids:Array(String)}
     AND outcome IN {outcomes:Array(String)}

@@ -1,7 +1,7 @@
 -- One row is one message, or one item of an array message, that could not be used, or the latest note about it.
 -- The identity is its place in the log, so a replay writes the same row. By tenant first, because people look for theirs;
 -- an unreadable message has no tenant.
-CREATE TABLE dead_letters
+CREATE TABLE dead_letter_state
 (
     tenant_id LowCardinality(String) COMMENT 'Empty where the message did not get far enough to name one',
     id String COMMENT 'Source, offset and item',
@@ -22,4 +22,4 @@ CREATE TABLE dead_letters
 ENGINE = ReplacingMergeTree(revision)
 ORDER BY (tenant_id, id)
 TTL toDateTime(stored_at) + INTERVAL 90 DAY DELETE -- long enough to mend a producer and replay
-COMMENT 'Messages that could not be used, with the reason and the raw bytes'
+COMMENT 'Messages that could not be used, with the reason and the raw bytes; read dead_letters'

@@ -1,5 +1,5 @@
 -- One row is one configuration entity as it is now.
-CREATE VIEW catalog_current
+CREATE VIEW catalogue_entities
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     kind LowCardinality(String) COMMENT 'offer, creative, channel …',
@@ -35,7 +35,7 @@ FROM
         v.entity_id AS entity_id,
         min(v.stored_at) AS created_at,
         argMax((v.version, v.key, v.name, v.status, v.body, v.is_deleted, v.changed_by, v.stored_at), v.version) AS newest
-    FROM catalog_versions AS v
+    FROM catalogue_changes AS v
     GROUP BY v.tenant_id, v.kind, v.entity_id
 )
 COMMENT 'Every configuration entity as it is now'

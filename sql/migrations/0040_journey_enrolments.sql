@@ -1,10 +1,10 @@
 -- One row is one customer in one journey, as it stands now.
-CREATE VIEW journey_enrollments
+CREATE VIEW journey_enrolments
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     customer_id String COMMENT 'Customer, as in events',
     journey_id LowCardinality(String) COMMENT 'Journey, an entity of the catalogue',
-    enrollment_id String COMMENT 'Made of tenant, journey, customer and the event by which the customer entered',
+    enrolment_id String COMMENT 'Made of tenant, journey, customer and the event by which the customer entered',
     version UInt32 COMMENT 'Of the state: the newest',
     journey_version UInt32 COMMENT 'Of the journey, which the customer stays with',
     status LowCardinality(String) COMMENT 'active, completed, exited, expired or failed',
@@ -18,7 +18,7 @@ AS SELECT
     tenant_id,
     customer_id,
     journey_id,
-    enrollment_id,
+    enrolment_id,
     newest.1 AS version,
     newest.2 AS journey_version,
     newest.3 AS status,
@@ -33,12 +33,12 @@ FROM
         v.tenant_id AS tenant_id,
         v.customer_id AS customer_id,
         v.journey_id AS journey_id,
-        v.enrollment_id AS enrollment_id,
+        v.enrolment_id AS enrolment_id,
         argMax(
             (v.version, v.journey_version, v.status, v.step, v.due_at, v.enrolled_at, v.ended_at, v.state),
             (v.version, -toInt64(v._block_number))
         ) AS newest
-    FROM journey_enrollment_versions AS v
-    GROUP BY v.tenant_id, v.customer_id, v.journey_id, v.enrollment_id
+    FROM journey_enrolment_versions AS v
+    GROUP BY v.tenant_id, v.customer_id, v.journey_id, v.enrolment_id
 )
 COMMENT 'Every customer in every journey, as it stands now'

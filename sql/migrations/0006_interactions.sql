@@ -1,5 +1,5 @@
 -- One row is one accepted interaction, once, whatever was rewritten after a crash.
-CREATE VIEW interaction_history
+CREATE VIEW interactions
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     customer_id String COMMENT 'Customer',
@@ -47,5 +47,5 @@ AS SELECT
     context,
     outcome_details,
     metadata
-FROM interactions AS i FINAL
+FROM interaction_log AS i FINAL
 COMMENT 'Every accepted interaction, once'

@@ -5,8 +5,8 @@
 -- which never collapses, and the block number, which ascends in the order in which inserts became visible. On a cluster
 -- that order needs quorum inserts one at a time (insert_quorum_parallel = 0).
 -- The API reads a tenant's whole catalogue at once, and a single entity's versions for its history: hence the order.
--- Read catalog_versions and catalog_current instead: they leave out the attempts that do not count.
-CREATE TABLE catalog_entities
+-- Read catalogue_changes and catalogue_entities instead: they leave out the attempts that do not count.
+CREATE TABLE catalogue_entity_versions
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     kind LowCardinality(String) COMMENT 'offer, creative, channel, placement, category, decision_flow, contact_policy …',
@@ -26,4 +26,4 @@ CREATE TABLE catalog_entities
 ENGINE = MergeTree
 ORDER BY (tenant_id, kind, entity_id, version)
 SETTINGS index_granularity = 512, non_replicated_deduplication_window = 0, enable_block_number_column = 1
-COMMENT 'Every attempt at a version of a configuration entity; read catalog_versions or catalog_current'
+COMMENT 'Every attempt at a version of a configuration entity; read catalogue_changes or catalogue_entities'

@@ -1,5 +1,5 @@
 -- One row is one version of one configuration entity.
-CREATE VIEW catalog_versions
+CREATE VIEW catalogue_changes
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     kind LowCardinality(String) COMMENT 'offer, creative, channel …',
@@ -34,7 +34,7 @@ FROM
     SELECT
         *,
         _block_number = min(_block_number) OVER (PARTITION BY tenant_id, revision) AS counts
-    FROM catalog_entities
+    FROM catalogue_entity_versions
 )
 WHERE counts
 COMMENT 'Every version of every configuration entity'

@@ -3,7 +3,7 @@
 -- is the same row. The latest one of a purpose counts, whatever the order in which they were stored; of two of the same
 -- millisecond the stricter one, and the names of the statuses sort that way: granted, pending, revoked.
 -- Decisions read a few customers at once by their ids: hence the order.
-CREATE TABLE consents
+CREATE TABLE consent_log
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     customer_id String COMMENT 'Customer, as in events',
@@ -18,4 +18,4 @@ CREATE TABLE consents
 ENGINE = ReplacingMergeTree(stored_at)
 ORDER BY (tenant_id, customer_id, purpose, stated_at, status)
 SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 0
-COMMENT 'Every statement about consent; the latest of each purpose counts'
+COMMENT 'Every statement about consent; the latest of each purpose counts and is in consents'

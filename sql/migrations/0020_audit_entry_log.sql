@@ -2,9 +2,9 @@
 -- Append-only. The rows of a tenant form a chain: each hash covers the row and the hash of the one before it.
 -- An append writes its rows in one insert, under the batch number that follows the newest one there is; of several
 -- attempts at one batch the insert stored first counts, the others write again. So the chain has no forks: attempts that
--- do not count are left out by audit_trail. (The order of inserts: see catalog_entities.)
+-- do not count are left out by audit_entries. (The order of inserts: see catalogue_entity_versions.)
 -- Read per tenant, newest first or from the first on: hence the order.
-CREATE TABLE audit_log
+CREATE TABLE audit_entry_log
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     seq UInt64 COMMENT 'Place in the chain of the tenant: 1 for the first; ascends by one',
@@ -27,4 +27,4 @@ CREATE TABLE audit_log
 ENGINE = MergeTree
 ORDER BY (tenant_id, seq)
 SETTINGS index_granularity = 512, non_replicated_deduplication_window = 0, enable_block_number_column = 1
-COMMENT 'Every attempt at an entry of the audit log; read audit_trail'
+COMMENT 'Every attempt at an entry of the audit log; read audit_entries'

@@ -1,7 +1,7 @@
--- One row is one row of variant_assignments, taken out of a recommendation when it is written: results then read a few
+-- One row is one row of variant_assignment_log, taken out of a recommendation when it is written: results then read a few
 -- bytes of each instead of its whole trace.
-CREATE MATERIALIZED VIEW variant_assignments_of_decisions
-TO variant_assignments
+CREATE MATERIALIZED VIEW variant_assignment_feed
+TO variant_assignment_log
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     experiment_id String COMMENT 'The experiment',
@@ -22,4 +22,4 @@ ARRAY JOIN JSONExtract(
     decision, 'decision', 'experiments', 'Array(Tuple(experimentId String, variant String))'
 ) AS arm
 WHERE arm.1 != '' AND arm.2 != ''
-COMMENT 'Fills variant_assignments'
+COMMENT 'Fills variant_assignment_log'

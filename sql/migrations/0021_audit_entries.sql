@@ -1,5 +1,5 @@
 -- One row is one audited change.
-CREATE VIEW audit_trail
+CREATE VIEW audit_entries
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     seq UInt64 COMMENT 'Place in the chain of the tenant',
@@ -40,7 +40,7 @@ FROM
     SELECT
         *,
         _block_number = min(_block_number) OVER (PARTITION BY tenant_id, batch) AS counts
-    FROM audit_log
+    FROM audit_entry_log
 )
 WHERE counts
 COMMENT 'Who changed what, when, from what to what'

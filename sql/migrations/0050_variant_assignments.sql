@@ -1,7 +1,6 @@
--- One row is one recommendation made in one arm of one experiment. Filled by variant_assignments_of_decisions, rewritten
--- after a crash with the same values.
--- By experiment first, because results are asked for per experiment; then by customer, whose first arm is what counts.
-CREATE TABLE variant_assignments
+-- One row is one recommendation made in one arm of one experiment, once, whatever was rewritten after a crash. A customer
+-- has many: count distinct customers.
+CREATE VIEW variant_assignments
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     experiment_id String COMMENT 'The experiment',
@@ -10,7 +9,12 @@ CREATE TABLE variant_assignments
     variant LowCardinality(String) COMMENT '__champion__, the model id of a challenger, or __holdout__',
     decided_at DateTime64(3, 'UTC') COMMENT 'When the recommendation was made'
 )
-ENGINE = ReplacingMergeTree
-ORDER BY (tenant_id, experiment_id, customer_id, recommendation_id)
-SETTINGS non_replicated_deduplication_window = 0
+AS SELECT
+    tenant_id,
+    experiment_id,
+    customer_id,
+    recommendation_id,
+    variant,
+    decided_at
+FROM variant_assignment_log FINAL
 COMMENT 'Which customers were in which arm of an experiment, and when'

@@ -1,5 +1,5 @@
 -- One row is the consent of one customer to one purpose as it is now.
-CREATE VIEW customer_consents
+CREATE VIEW consents
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     customer_id String COMMENT 'Customer, as in events',
@@ -21,6 +21,6 @@ AS SELECT
     maxOrNullIf(c.stated_at, c.status = 'granted') AS granted_at,
     maxOrNullIf(c.stated_at, c.status = 'revoked') AS revoked_at,
     argMax(c.stored_at, (c.stated_at, c.status, c.stored_at)) AS updated_at
-FROM consents AS c
+FROM consent_log AS c
 GROUP BY c.tenant_id, c.customer_id, c.purpose
 COMMENT 'What every customer has consented to, as far as it was recorded'

@@ -4,7 +4,7 @@
 -- Partitioned by year only: a batch of late events may touch many periods, and each touched partition costs a part.
 -- Small compressed blocks and the column packed, as in interaction_summary_state: a customer's history lies in few granules,
 -- and whoever reads it unpacks those alone. The category stands first in packed, for reads without recommendations.
-CREATE TABLE interactions
+CREATE TABLE interaction_log
 (
     tenant_id LowCardinality(String) COMMENT 'Tenant',
     customer_id String COMMENT 'Customer',
@@ -54,4 +54,4 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toYear(occurred_at)
 ORDER BY (tenant_id, customer_id, id)
 SETTINGS index_granularity = 1024, min_compress_block_size = 1024, deduplicate_merge_projection_mode = 'rebuild', non_replicated_deduplication_window = 0
-COMMENT 'Every accepted interaction; read it through interaction_history'
+COMMENT 'Every accepted interaction; read it through view interactions'
