@@ -1,8 +1,8 @@
-"""Behavioral metrics of one customer, computed from events; ``sql/queries/metrics/values.sql`` computes them in SQL."""
+"""Behavioral metrics of one customer, computed from events; the view ``metric_amounts`` measures the history in SQL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
 
 ONE: Final = Decimal(1)
+ZERO: Final = Decimal(0)
+
+
+class Amounts(NamedTuple):
+    """Amounts of the events that a metric counts: their number and totals.
+
+    Attributes:
+        least: Smallest amount, if there are any; ``most`` is the largest.
+    """
+
+    number: int
+    total: Decimal
+    least: Decimal
+    most: Decimal
 
 
 class MetricEvent(NamedTuple):
@@ -46,7 +60,24 @@ def measure(definition: MetricDefinition, events: Iterable[MetricEvent], now_ms:
         if _matches(definition, event, now_ms)
         and (amount := ONE if definition.source_field == "*" else event.conversion_value) is not None
     ]
-    return _AGGREGATES[definition.aggregate_function](amounts)
+    return compute_value(
+        definition, Amounts(len(amounts), sum(amounts, ZERO), min(amounts, default=ZERO), max(amounts, default=ZERO))
+    )
+
+
+def compute_value(definition: MetricDefinition, amounts: Amounts) -> float | None:
+    """Return a metric's value; None if nothing matches and the metric is neither a count nor a sum."""
+    match definition.aggregate_function:
+        case "count":
+            return float(amounts.number)
+        case "sum":
+            return float(amounts.total)
+        case "avg":
+            return float(amounts.total) / amounts.number if amounts.number else None
+        case "min":
+            return float(amounts.least) if amounts.number else None
+        case "max":
+            return float(amounts.most) if amounts.number else None
 
 
 class MetricGroup(NamedTuple):
@@ -72,20 +103,18 @@ def measure_groups(definition: MetricDefinition, groups: Iterable[MetricGroup]) 
     """Compute a metric from groups of events inside its window; equals :func:`measure` of the events."""
     matching = [group for group in groups if _passes_filters(definition, group.event)]
     if definition.source_field == "*":
-        return float(sum(group.events for group in matching))
+        count = sum(group.events for group in matching)
+        return compute_value(definition, Amounts(count, Decimal(count), ONE, ONE))
     valued = [group for group in matching if group.values]
-    total, count = sum(group.total for group in valued), sum(group.values for group in valued)
-    match definition.aggregate_function:
-        case "count":
-            return float(count)
-        case "sum":
-            return float(total)
-        case "avg":
-            return float(total) / count if count else None
-        case "min":
-            return float(min(group.least for group in valued)) if valued else None
-        case _:
-            return float(max(group.most for group in valued)) if valued else None
+    return compute_value(
+        definition,
+        Amounts(
+            sum(group.values for group in valued),
+            sum((group.total for group in valued), ZERO),
+            min((group.least for group in valued), default=ZERO),
+            max((group.most for group in valued), default=ZERO),
+        ),
+    )
 
 
 def compute_window_start_ms(definition: MetricDefinition, now_ms: int) -> int:
@@ -121,13 +150,6 @@ _FIELDS: Final[Mapping[str, Callable[[MetricEvent], str]]] = {
     "offerId": lambda event: event.offer_id,
     "creativeId": lambda event: event.creative_id,
     "channelId": lambda event: event.channel_id,
-}
-_AGGREGATES: Final[Mapping[str, Callable[[Sequence[Decimal]], float | None]]] = {
-    "count": lambda amounts: float(len(amounts)),
-    "sum": lambda amounts: float(sum(amounts)),
-    "avg": lambda amounts: float(sum(amounts)) / len(amounts) if amounts else None,
-    "min": lambda amounts: float(min(amounts)) if amounts else None,
-    "max": lambda amounts: float(max(amounts)) if amounts else None,
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import polars as pl
 
 from rapport.domain.events import FIRST_ID, make_first_id
+from rapport.domain.metrics import ZERO, Amounts, compute_value
 from rapport.domain.periods import DAY_MS
 
 if TYPE_CHECKING:
@@ -15,17 +17,14 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 CUSTOMERS: Final = {"customer_id": pl.String, "member": pl.String}
-_WINDOWS: Final = {
-    "number": pl.UInt32,
-    "aggregate": pl.String,
-    "field": pl.String,
-    "from_id": pl.String,
-    "filters": pl.UInt32,
-    "contacts_only": pl.UInt32,
-}
-_FILTERS: Final = {"number": pl.UInt32, "field": pl.String, "accepted": pl.String}
-_WITHOUT_EVENTS: Final = {"count": 0.0, "sum": 0.0}
-"""Values without matching events; averages and extremes have none then."""
+_MAX_TEXT: Final = 65_536
+"""Length of the definitions of one query: ClickHouse refuses parameters of more than 131,072 letters."""
+_NONE: Final = Amounts(0, ZERO, ZERO, ZERO)
+
+MetricWindow = tuple[int, str, str, str, int, int]
+"""Number, aggregate function, source field, first id, number of filters, and whether only contacts count."""
+MetricFilter = tuple[int, str, str]
+"""Number of a metric, field, and one of the values that are accepted."""
 
 
 def read_metrics(
@@ -35,7 +34,7 @@ def read_metrics(
     definitions: Sequence[MetricDefinition],
     now_ms: int,
 ) -> Mapping[str, Mapping[str, float]]:
-    """Compute some metrics of some customers, with one query.
+    """Compute some metrics of some customers, with one query, or several if the definitions are long.
 
     A window of n days reaches from n times 24 hours before now up to now, both included; events dated later than now do
     not count. Recommendations are no contacts: they count only in a metric that filters by outcome or category. A
@@ -53,21 +52,63 @@ def read_metrics(
         and ``max`` only where something matches. Over ``*`` each event is 1; over ``conversion_value`` events without
         one are left out.
     """
-    values = {customer: _default_values(definitions) for customer in customers}
-    if not (values and definitions):
-        return values
-    starts = [find_first_id(definition, now_ms) for definition in definitions]
-    found = store.select(
-        "metrics/values",
-        {"tenant_id": tenant_id, "first_id": min(starts), "before_id": make_first_id(now_ms + 1)},
-        frames={
-            "metric_customers": _member_frame(customers),
-            **build_metric_frames(definitions, starts),
-        },
-    )
-    for row in found.iter_rows(named=True):
-        values[row["customer_id"]][definitions[row["number"]].key] = row["value"]
+    values: dict[str, dict[str, float]] = {customer: {} for customer in customers}
+    members = _member_frame(customers)
+    for part in _split(definitions) if values else ():
+        found = store.select(
+            "metrics/values", build_metric_parameters(tenant_id, part, now_ms), frames={"metric_customers": members}
+        )
+        amounts = {(customer, number): Amounts(*row) for customer, number, *row in found.iter_rows()}
+        for customer, of_customer in values.items():
+            for number, definition in enumerate(part):
+                value = compute_value(definition, amounts.get((customer, number), _NONE))
+                if value is not None:
+                    of_customer[definition.key] = value
     return values
+
+
+def build_metric_parameters(
+    tenant_id: str, definitions: Sequence[MetricDefinition], now_ms: int
+) -> dict[str, str | Sequence[MetricWindow] | Sequence[MetricFilter]]:
+    """Build the parameters of the view ``metric_amounts``, which numbers metrics in the order of the definitions."""
+    starts = [_find_first_id(definition, now_ms) for definition in definitions]
+    return {
+        "tenant_id": tenant_id,
+        "first_id": min(starts, default=FIRST_ID),
+        "before_id": make_first_id(now_ms + 1),
+        "windows": [
+            (
+                number,
+                definition.aggregate_function,
+                definition.source_field,
+                start,
+                len(definition.filter_conditions),
+                int(definition.filter_conditions.keys().isdisjoint(("outcome", "category"))),
+            )
+            for number, (definition, start) in enumerate(zip(definitions, starts, strict=True))
+        ],
+        "filters": [
+            (number, field, accepted)
+            for number, definition in enumerate(definitions)
+            for field, values in definition.filter_conditions.items()
+            for accepted in values
+        ],
+    }
+
+
+def _split(definitions: Sequence[MetricDefinition]) -> Iterator[Sequence[MetricDefinition]]:
+    """Split definitions into parts that one query takes; a part has at least one definition."""
+    part: list[MetricDefinition] = []
+    size = 0
+    for definition in definitions:
+        length = len(quote(str(build_metric_parameters("", [definition], 0))))
+        if part and size + length > _MAX_TEXT:
+            yield part
+            part, size = [], 0
+        part.append(definition)
+        size += length
+    if part:
+        yield part
 
 
 def _member_frame(customers: Sequence[str] | Mapping[str, Sequence[str]]) -> pl.DataFrame:
@@ -76,46 +117,8 @@ def _member_frame(customers: Sequence[str] | Mapping[str, Sequence[str]]) -> pl.
     return pl.DataFrame(rows, schema=CUSTOMERS, orient="row")
 
 
-def _default_values(definitions: Sequence[MetricDefinition]) -> dict[str, float]:
-    return {
-        definition.key: _WITHOUT_EVENTS[definition.aggregate_function]
-        for definition in definitions
-        if definition.aggregate_function in _WITHOUT_EVENTS
-    }
-
-
-def find_first_id(definition: MetricDefinition, now_ms: int) -> str:
+def _find_first_id(definition: MetricDefinition, now_ms: int) -> str:
     """Return the smallest id that an event in a metric's window can have."""
     if definition.window_days is None:
         return FIRST_ID
     return make_first_id(now_ms - definition.window_days * DAY_MS)
-
-
-def build_metric_frames(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> Mapping[str, pl.DataFrame]:
-    """Build the tables that queries join with for metrics, numbered in the order of the definitions."""
-    return {"metric_windows": _window_frame(definitions, starts), "metric_filters": _filter_frame(definitions)}
-
-
-def _window_frame(definitions: Sequence[MetricDefinition], starts: Sequence[str]) -> pl.DataFrame:
-    rows = [
-        (
-            number,
-            definition.aggregate_function,
-            definition.source_field,
-            start,
-            len(definition.filter_conditions),
-            int(definition.filter_conditions.keys().isdisjoint(("outcome", "category"))),
-        )
-        for number, (definition, start) in enumerate(zip(definitions, starts, strict=True))
-    ]
-    return pl.DataFrame(rows, schema=_WINDOWS, orient="row")
-
-
-def _filter_frame(definitions: Sequence[MetricDefinition]) -> pl.DataFrame:
-    rows = [
-        (number, field, accepted)
-        for number, definition in enumerate(definitions)
-        for field, values in definition.filter_conditions.items()
-        for accepted in values
-    ]
-    return pl.DataFrame(rows, schema=_FILTERS, orient="row")

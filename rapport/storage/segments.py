@@ -17,13 +17,12 @@ import structlog
 
 from rapport.domain.conditions import Condition, ConditionError, compile_condition
 from rapport.domain.customers.customer import CustomerKey
-from rapport.domain.events import FIRST_ID, make_first_id
 from rapport.domain.number_text import NUMBER_PATTERN
 from rapport.domain.periods import PeriodType, make_period_key, to_local_date
 from rapport.domain.profiles.segments import COUNTS, FieldSource, SegmentField, list_metrics, parse_field
 from rapport.storage.customer_reads import build_customer_parameters
 from rapport.storage.identity import read_merges
-from rapport.storage.metrics import build_metric_frames, find_first_id
+from rapport.storage.metrics import build_metric_parameters
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
@@ -130,26 +129,21 @@ def find_changes(store: Store, context: RefreshContext, segment: Segment, now_ms
     """Find the customers who have entered or left a segment: customer_id, is_member."""
     keys = sorted(list_metrics(segment) & context.metrics.keys())
     definitions = [context.metrics[key] for key in keys]
-    starts = [find_first_id(definition, now_ms) for definition in definitions]
     today = to_local_date(now_ms, context.time_zone)
     periods = {period: make_period_key(period, today) for period in PeriodType}
     return store.select(
         "segments/changes",
         {
-            "tenant_id": context.tenant_id,
+            **build_metric_parameters(context.tenant_id, definitions, now_ms),
             "segment_id": segment.id,
             "needs_all": segment.combinator == "AND",
             "now_ms": now_ms,
-            "asks_metrics": bool(definitions),
             "number_pattern": NUMBER_PATTERN,
-            "first_id": min(starts, default=FIRST_ID),
-            "before_id": make_first_id(now_ms + 1),
         },
         frames={
             "segment_filters": _filter_frame(segment, periods, definitions),
             "segment_periods": pl.DataFrame({"period_key": list(periods.values())}, schema=FRAMES["segment_periods"]),
             "segment_people": _people_frame(read_merges(store, context.tenant_id)),
-            **build_metric_frames(definitions, starts),
         },
     )
 

@@ -42,7 +42,7 @@ def test_a_history_a_profile_and_an_export_show_events_of_before(caller: Caller)
     (row,) = caller.read("/interaction-history?customerId=ann")["data"]
     for number, text in enumerate(STORED.values(), 1):
         other = f"{row['id'][:-1]}{number}"
-        copy(caller, "interactions", id=other, metadata=text, context=text, outcome_details=text)
+        copy(caller, "interaction_log", id=other, metadata=text, context=text, outcome_details=text)
     for page in ("?customerId=ann", "?", "?customerId=ann&type=click", "?type=click"):
         shown = caller.read(f"/interaction-history{page}")
         assert shown["pagination"]["total"] == 1 + len(STORED), page

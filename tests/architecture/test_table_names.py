@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).parents[2]
 CREATE: Final = re.compile(r"^CREATE (TABLE|VIEW|MATERIALIZED VIEW) (\w+)$", re.MULTILINE)
 READ: Final = re.compile(r"\b(?:FROM|JOIN) (\w+)")
 MASS_NOUNS: Final = frozenset({"stream_lag"})
-COMPUTED: Final = frozenset({"catalogue_changes", "interaction_contacts", "stream_lag"})
+COMPUTED: Final = frozenset({"catalogue_changes", "interaction_contacts", "metric_amounts", "stream_lag"})
 """Views that compute something else than the rows of one table: attempts left out, rows per period, ages."""
 OTHER_ENDINGS: Final = re.compile(r"_(current|final|history|latest|newest|rows|table|trail|v\d*|view)$")
 SPELLINGS: Final = re.compile(r"catalog(?!ue)|enrollment")

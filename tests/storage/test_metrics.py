@@ -149,6 +149,31 @@ def test_text_that_looks_like_sql_is_a_value(store: Store):
     assert value_of(store, metric(filter_conditions={"offerId": ["') OR 1=1 --"]})) == 1
 
 
+@pytest.mark.parametrize("text", ["\\", "it's \\' \n\t", "日本", "%27%", "{tenant_id:String}"])
+def test_any_text_is_compared_as_it_is(store: Store, text: str):
+    write(store, [event(NOW, offer_id=text, tenant=text, customer=text), event(NOW, tenant=text, customer=text)])
+    definition = metric(filter_conditions={"offerId": [text]})
+    assert read_metrics(store, text, [text], [definition], NOW) == {text: {"m": 1.0}}
+
+
+def test_definitions_of_any_total_length_are_computed(store: Store):
+    write(store, [event(NOW, offer_id="loan")])
+    others = [f"offer-{number:030}" for number in range(500)]
+    definitions = [metric(f"m{number}", filter_conditions={"offerId": ["loan", *others]}) for number in range(9)]
+    assert read_metrics(store, "acme", ["ann"], definitions, NOW) == {"ann": {one.key: 1.0 for one in definitions}}
+
+
+def test_the_ids_of_a_customer_count_together(store: Store):
+    amounts = {"ann": 1.5, "bob": 2.5, "eve": 7.0}
+    write(store, [event(NOW, customer=name, conversion_value=value) for name, value in amounts.items()])
+    definitions = [metric(name, name, "conversion_value") for name in ("count", "sum", "avg", "min", "max")]
+    found = read_metrics(store, "acme", {"person": ["ann", "bob"], "ann": ["ann"]}, definitions, NOW)
+    assert found == {
+        "person": {"count": 2, "sum": 4, "avg": 2, "min": 1.5, "max": 2.5},
+        "ann": {"count": 1, "sum": 1.5, "avg": 1.5, "min": 1.5, "max": 1.5},
+    }
+
+
 def test_without_customers_or_definitions_no_query_runs(store: Store):
     assert read_metrics(store, "acme", [], [metric()], NOW) == {}
     assert read_metrics(store, "acme", ["ann"], [], NOW) == {"ann": {}}

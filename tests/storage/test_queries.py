@@ -11,7 +11,6 @@ from rapport.storage.client import _external_data
 from rapport.storage.customers import FRAMES as CUSTOMER_FRAMES
 from rapport.storage.journeys import FRAMES as JOURNEY_FRAMES
 from rapport.storage.long_histories import FRAMES as LONG_HISTORY_FRAMES
-from rapport.storage.metrics import _FILTERS, _WINDOWS
 from rapport.storage.metrics import CUSTOMERS as METRIC_CUSTOMERS
 from rapport.storage.queries import SQL_DIR, load_query
 from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
@@ -33,6 +32,8 @@ VALUES: Mapping[str, Any] = {
     "Int64": 1,
     "Array(UInt64)": [7],
     "Array(Int64)": [7],
+    "Array(Tuple(UInt32, String, String, String, UInt32, UInt32))": [(0, "count", "*", "", 1, 0)],
+    "Array(Tuple(UInt32, String, String))": [(0, "outcome", "it's")],
     "Bool": True,
     "Identifier": "schema_migrations",
     "Date": "2026-01-01",
@@ -48,8 +49,6 @@ FRAMES = {
     "batch_periods": {"period_key": pl.String},
     "batch_sources": {"source": pl.String},
     "metric_customers": dict(METRIC_CUSTOMERS),
-    "metric_windows": dict(_WINDOWS),
-    "metric_filters": dict(_FILTERS),
     "erased_customers": dict(TOMBSTONE_FRAMES["erased_customers"]),
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
@@ -162,6 +161,8 @@ def explained(store: Store, sql: str, frames: Mapping[str, Mapping[str, list[Any
             "ids": [f"{7:016X}"],
             "recommendations": False,
             "before_id": "g",
+            "windows": [(0, "count", "*", "", 0, 0)],
+            "filters": [],
             "most": 100,
             "folded": ["c7"],
         },
@@ -180,11 +181,7 @@ HOT = {
         "batch_periods": {"period_key": ["2026-01-1", "alltime"]},
         "batch_sources": SOURCE,
     },
-    "metrics/values": {
-        "metric_customers": {"customer_id": ["c7"], "member": ["c7"]},
-        "metric_windows": {name: ["" if kind == pl.String else 0] for name, kind in _WINDOWS.items()},
-        "metric_filters": {"number": [], "field": [], "accepted": []},
-    },
+    "metrics/values": {"metric_customers": {"customer_id": ["c7"], "member": ["c7"]}},
     "summaries/of_customers": {},
     "history/of_customers": {},
     "respond/claims": {},

@@ -4,8 +4,7 @@
 -- null are compared with their like only. Merged customers are one, by the canonical id: numbers add up, and of an
 -- attribute the value of the first id that has one counts.
 -- Frames: segment_filters (number, field, source, path, operator, fallback, kind, text, needle), segment_periods
--- (period_key), metric_windows (number, aggregate, field, from_id, filters, contacts_only), metric_filters (number,
--- field, accepted), segment_people (customer_id, person, place: of every id of merged customers).
+-- (period_key), segment_people (customer_id, person, place: of every id of merged customers).
 WITH
 filters AS
 (
@@ -75,56 +74,24 @@ summary_values AS
 metric_values AS
 (
     SELECT
-        customer_id,
-        concat('metric.', toString(number)) AS field,
+        if(p.person = '', a.customer_id, p.person) AS customer_id,
+        concat('metric.', toString(a.number)) AS field,
         toString(multiIf(
-            aggregate = 'count', toFloat64(count(amount)),
-            aggregate = 'sum', ifNull(toFloat64(sum(amount)), 0),
-            aggregate = 'avg', toFloat64(sum(amount)) / count(amount),
-            aggregate = 'min', toFloat64(min(amount)),
-            toFloat64(max(amount))
+            a.aggregate = 'count', toFloat64(sum(a.amounts)),
+            a.aggregate = 'sum', toFloat64(sum(a.total)),
+            a.aggregate = 'avg', toFloat64(sum(a.total)) / sum(a.amounts),
+            a.aggregate = 'min', toFloat64(min(a.least)),
+            toFloat64(max(a.most))
         )) AS value
-    FROM
-    (
-        SELECT
-            if(p.person = '', e.customer_id, p.person) AS customer_id,
-            m.number AS number,
-            m.aggregate AS aggregate,
-            if(m.field = '*', toDecimal64(1, 6), e.conversion_value) AS amount
-        FROM
-        (
-            SELECT
-                customer_id,
-                least(id, concat(leftPad(lower(hex(toUnixTimestamp64Milli(received_at))), 12, '0'), substring(id, 13))) AS counted_id,
-                conversion_value,
-                CAST(outcome AS String) AS outcome,
-                CAST(classification AS String) AS classification,
-                CAST(category AS String) AS category,
-                CAST(direction AS String) AS direction,
-                offer_id,
-                creative_id,
-                channel_id
-            FROM interaction_log FINAL
-            WHERE tenant_id = {tenant_id:String}
-                AND id >= {first_id:String}
-                AND counted_id < {before_id:String}
-                AND {asks_metrics:Bool}
-        ) AS e
-        LEFT JOIN segment_people AS p ON p.customer_id = e.customer_id
-        CROSS JOIN metric_windows AS m
-        WHERE e.counted_id >= m.from_id
-            AND (m.contacts_only = 0 OR e.category != 'recommendation')
-            AND m.filters =
-                ((m.number, 'outcome', e.outcome) IN metric_filters)
-                + ((m.number, 'classification', e.classification) IN metric_filters)
-                + ((m.number, 'category', e.category) IN metric_filters)
-                + ((m.number, 'direction', e.direction) IN metric_filters)
-                + ((m.number, 'offerId', e.offer_id) IN metric_filters)
-                + ((m.number, 'creativeId', e.creative_id) IN metric_filters)
-                + ((m.number, 'channelId', e.channel_id) IN metric_filters)
-    )
-    GROUP BY customer_id, number, aggregate
-    HAVING count(amount) > 0
+    FROM metric_amounts(
+        tenant_id = {tenant_id:String},
+        first_id = {first_id:String},
+        before_id = {before_id:String},
+        windows = {windows:Array(Tuple(UInt32, String, String, String, UInt32, UInt32))},
+        filters = {filters:Array(Tuple(UInt32, String, String))}
+    ) AS a
+    LEFT JOIN segment_people AS p ON p.customer_id = a.customer_id
+    GROUP BY customer_id, a.number, a.aggregate
 ),
 everybody AS
 (
