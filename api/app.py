@@ -79,7 +79,7 @@ def create_app(settings: Settings, *, clock: Clock = now_ms) -> ObservedApp:
     areas = build_areas(runtime)
     jobs = background_jobs(runtime, keyring, areas)
     litestar = Litestar(
-        route_handlers=[*asset_routes(), *route_areas([*areas, build_jobs(jobs)])],
+        route_handlers=[*asset_routes(), *route_areas([*areas, build_jobs(runtime, jobs)])],
         middleware=[
             Authentication(keyring, settings.api),
             RateLimit(settings.api, runtime.tenants, runtime.shared),

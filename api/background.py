@@ -1,4 +1,4 @@
-"""Background jobs of an API process."""
+"""Background jobs of an API process, which keep its memory and connections; ``rapport jobs`` does the others."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 
 def background_jobs(runtime: Runtime, keyring: KeyCache, areas: Iterable[Area]) -> Jobs:
-    """Return the jobs of the process and of its areas.
-
-    Several processes run them: a job that only one may do decides so in the database.
-    """
+    """Return the jobs of the process and of its areas."""
     note_uses = Job(name="key-uses", work=keyring.note_uses, every_s=10.0, first_after_s=10.0, at_end=keyring.note_uses)
     jobs = [*runtime.jobs(), note_uses, *chain.from_iterable(area.jobs for area in areas)]
     return Jobs(jobs, runtime.metrics.jobs)

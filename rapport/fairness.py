@@ -48,7 +48,12 @@ class Backoff(Generic[K]):
 
     def is_due(self, key: K) -> bool:
         """Say whether a key may be tried now."""
-        return self._failures.get(key, (0, 0.0))[1] <= self._clock()
+        return not self.remaining_s(key)
+
+    def remaining_s(self, key: K) -> float:
+        """Return the rest of the key's pause; 0 if it may be tried now."""
+        _, until_s = self._failures.get(key, (0, -float("inf")))
+        return max(until_s - self._clock(), 0.0)
 
     def note_failure(self, key: K) -> None:
         """Lengthen the key's pause and start it."""

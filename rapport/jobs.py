@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
@@ -26,6 +27,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 SPREAD: Final = 0.1
 """Random part by which a pause is longer or shorter, so that processes do not run in step."""
+INTERRUPTED: Final = "Interrupted"
+"""Error of a pass whose process died in it."""
 STOP_S: Final = 12.0
 """Longest time that a job may take to clean up after it was cancelled."""
 _report: ContextVar[Callable[[], None]] = ContextVar("_report")
@@ -60,6 +63,7 @@ class JobState:
 
     Attributes:
         started_at: Start of the latest pass.
+        duration_s: Duration of the latest pass that has ended, in seconds.
         succeeded_at: End of the latest pass that succeeded.
         failed_at: End of the latest pass that failed.
         error: Type of its error; the logs have the text, which may name what no caller should see.
@@ -70,6 +74,7 @@ class JobState:
     name: str
     every_s: float
     started_at: float | None = None
+    duration_s: float | None = None
     succeeded_at: float | None = None
     failed_at: float | None = None
     error: str | None = None
@@ -96,6 +101,7 @@ class JobMetrics:
         self.failures = Counter("rapport_job_failures", "Passes that failed", ["job"], registry=registry)
         self.succeeded_at = _make_gauge("rapport_job_last_success_timestamp_seconds", "The latest success", registry)
         self.due_at = _make_gauge("rapport_job_due_timestamp_seconds", "When the next pass is due", registry)
+        self.duration_s = _make_gauge("rapport_job_last_duration_seconds", "Duration of the latest pass", registry)
 
 
 def _make_gauge(name: str, meaning: str, registry: CollectorRegistry) -> Gauge:
@@ -109,13 +115,26 @@ class Jobs:
         jobs: Jobs with different names.
         metrics: Metrics that count the passes.
         clock: Returns Unix seconds.
+        earlier: States in which an earlier process left jobs, by name. A job goes on when it is due by its state; a
+            pass that had not ended has failed.
     """
 
-    def __init__(self, jobs: Iterable[Job], metrics: JobMetrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        metrics: JobMetrics,
+        clock: Callable[[], float] = time.time,
+        earlier: Mapping[str, JobState] = MappingProxyType({}),
+    ) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._metrics = metrics
         self._clock = clock
-        self._states = {job.name: JobState(name=job.name, every_s=job.every_s) for job in self._jobs.values()}
+        self._states = {
+            job.name: replace(
+                earlier.get(job.name) or JobState(name=job.name, every_s=job.every_s), every_s=job.every_s
+            )
+            for job in self._jobs.values()
+        }
 
     @property
     def states(self) -> Sequence[JobState]:
@@ -132,17 +151,26 @@ class Jobs:
 
     async def _repeat(self, job: Job) -> None:
         _report.set(lambda: self._succeed(job))  # of this task alone
-        pause_s = job.first_after_s
+        pause_s = self._find_first_pause(job)
         try:
             while True:
                 await self._pause(job, pause_s)
-                pause_s = await self._run_pass(job)
+                pause_s = _spread(await self._run_pass(job))
         finally:
             if job.at_end is not None:
                 await asyncio.shield(self._finish(job, job.at_end))
 
+    def _find_first_pause(self, job: Job) -> float:
+        state = self._states[job.name]
+        if state.due_at is not None:
+            return min(max(state.due_at - self._clock(), 0.0), _spread(max(job.every_s, job.longest_retry_s)))
+        if state.started_at is None:
+            return _spread(job.first_after_s)
+        pause_s = _spread(self._fail(job, INTERRUPTED))
+        log.warning("the process of a job died in a pass; it is done again", job=job.name, in_s=pause_s)
+        return pause_s
+
     async def _pause(self, job: Job, pause_s: float) -> None:
-        pause_s *= random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - no secret
         due_at = self._clock() + pause_s
         self._states[job.name].due_at = due_at
         self._metrics.due_at.labels(job.name).set(due_at)
@@ -156,19 +184,28 @@ class Jobs:
             await job.work()
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                state.due_at = self._clock()  # whoever goes on begins with it
                 raise
-            state.failures += 1
-            state.failed_at, state.error = self._clock(), _list_types(error)
-            self._metrics.failures.labels(job.name).inc()
-            pause_s = job.every_s
-            if not isinstance(error, PartialFailureError):
-                pause_s = min(job.retry_s * 2.0 ** min(state.failures - 1, 30), job.longest_retry_s)
+            pause_s = self._fail(job, _list_types(error))
+            if isinstance(error, PartialFailureError):
+                pause_s = job.every_s
             is_new = state.failures == 1  # one traceback is enough
             shown = {"exc_info": _find_cause(error)} if is_new else {"error": str(error)[:500]}
             log.warning("a job failed; it is done again", job=job.name, in_s=pause_s, failures=state.failures, **shown)
             return pause_s
+        finally:
+            state.duration_s = self._clock() - state.started_at
+            self._metrics.duration_s.labels(job.name).set(state.duration_s)
         self._succeed(job)
         return job.every_s
+
+    def _fail(self, job: Job, error: str) -> float:
+        """Note that a pass has failed, and return the pause before the next one."""
+        state = self._states[job.name]
+        state.failures += 1
+        state.failed_at, state.error = self._clock(), error
+        self._metrics.failures.labels(job.name).inc()
+        return min(job.retry_s * 2.0 ** min(state.failures - 1, 30), job.longest_retry_s)
 
     def _succeed(self, job: Job) -> None:
         state = self._states[job.name]
@@ -180,6 +217,10 @@ class Jobs:
             await work()
         except Exception as error:
             log.warning("a job could not be ended as it should", job=job.name, exc_info=error)
+
+
+def _spread(pause_s: float) -> float:
+    return pause_s * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - no secret
 
 
 def report_success() -> None:

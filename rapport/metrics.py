@@ -1,10 +1,10 @@
-"""Prometheus metrics of the stream. One set per process, made by its entry point."""
+"""Prometheus metrics: those of the stream, one set per process, and the timer of queries that all processes have."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -58,19 +58,28 @@ class StreamMetrics:
             "rapport_stream_repaired_customers", "Customers recomputed from history", registry=self.registry
         )
         self.jobs = JobMetrics(self.registry)
-        self._queries = Histogram(
-            "rapport_query_seconds", "ClickHouse calls", ["query"], registry=self.registry, buckets=_SECONDS
-        )
-
-    @contextmanager
-    def time_query(self, name: str) -> Iterator[None]:
-        """Measure one ClickHouse call; fits :data:`rapport.storage.client.QueryTimer`."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._queries.labels(name).observe(time.perf_counter() - started)
+        self.time_query = make_query_timer(self.registry)
 
     def render(self) -> bytes:
         """Render the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def make_query_timer(
+    registry: CollectorRegistry, buckets: Sequence[float] = _SECONDS
+) -> Callable[[str], AbstractContextManager[None]]:
+    """Make a context manager that measures one ClickHouse call by the name of its query.
+
+    It fits :data:`rapport.storage.client.QueryTimer`.
+    """
+    seconds = Histogram("rapport_query_seconds", "ClickHouse calls", ["query"], registry=registry, buckets=buckets)
+
+    @contextmanager
+    def time_query(name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds.labels(name).observe(time.perf_counter() - started)
+
+    return time_query

@@ -144,6 +144,16 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Days without a read or change after which a contact profile expires; 0 for never."""
 
 
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Lease, metrics and health of the process that runs the background jobs."""
+
+    host: str = "127.0.0.1"
+    port: int = 9170
+    """Serves /metrics and /health/*; 0 takes a free port."""
+    lease_s: float = 15.0
+    """Silence of the process that runs the jobs after which another takes over."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of a Rapport process."""
 
@@ -151,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
+    jobs: JobSettings = JobSettings()
     clv: ClvRules = ClvRules()
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -168,6 +179,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         clickhouse=_read_section(ClickHouseSettings, "CLICKHOUSE_", env, faults),
         worker=_read_section(WorkerSettings, "RAPPORT_WORKER_", env, faults),
         api=_read_section(ApiSettings, "RAPPORT_API_", env, faults),
+        jobs=_read_section(JobSettings, "RAPPORT_JOBS_", env, faults),
         clv=_read_section(ClvRules, "RAPPORT_CLV_", env, faults),
         log_format=_read_value("RAPPORT_LOG_FORMAT", env, Settings, "log_format", faults),
         log_level=_read_value("RAPPORT_LOG_LEVEL", env, Settings, "log_level", faults),
@@ -220,6 +232,8 @@ def _find_contradictions(settings: Settings) -> list[str]:
         (worker.journeys_s > 0, "RAPPORT_WORKER_JOURNEYS_S must be above 0"),
         (0 <= worker.port <= 65_535, "RAPPORT_WORKER_PORT must lie between 0 and 65535"),
         (0 <= api.port <= 65_535, "RAPPORT_API_PORT must lie between 0 and 65535"),
+        (0 <= settings.jobs.port <= 65_535, "RAPPORT_JOBS_PORT must lie between 0 and 65535"),
+        (0.5 <= settings.jobs.lease_s <= 600, "RAPPORT_JOBS_LEASE_S must lie between 0.5 and 600"),
         (1 <= api.workers <= 64, "RAPPORT_API_WORKERS must lie between 1 and 64"),
         (
             not api.key_pepper.reveal() or len(api.key_pepper.reveal()) >= MIN_PEPPER_LENGTH,

@@ -9,7 +9,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rapport.fairness import Backoff, take_turns
-from rapport.jobs import Job, JobMetrics, Jobs, PartialFailureError, cancel_all, report_success, run_for_each
+from rapport.jobs import (
+    INTERRUPTED,
+    Job,
+    JobMetrics,
+    Jobs,
+    JobState,
+    PartialFailureError,
+    cancel_all,
+    report_success,
+    run_for_each,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,8 +69,61 @@ def test_a_job_continues_after_any_error_and_reports_it(error: BaseException):
         assert (other.failures, other.error) == (0, None)
         assert registry.get_sample_value("rapport_job_failures_total", {"job": "broken"}) == 2
         assert registry.get_sample_value("rapport_job_due_timestamp_seconds", {"job": "broken"}) == state.due_at
+        assert state.duration_s is not None
+        assert registry.get_sample_value("rapport_job_last_duration_seconds", {"job": "broken"}) == state.duration_s
         seen = registry.get_sample_value("rapport_job_last_success_timestamp_seconds", {"job": "broken"})
         assert seen == state.succeeded_at
+
+    asyncio.run(check())
+
+
+def test_a_job_goes_on_where_an_earlier_process_stopped():
+    async def check() -> None:
+        now_s = 1_000_000.0
+        first, late, daily, interrupted = (Passes() for _ in range(4))
+        made = Jobs(
+            [
+                Job(name="first", work=first, every_s=60, first_after_s=600),
+                Job(name="late", work=late, every_s=60, first_after_s=600),
+                Job(name="daily", work=daily, every_s=86_400),
+                Job(name="interrupted", work=interrupted, every_s=60, retry_s=0.001),
+            ],
+            JobMetrics(CollectorRegistry()),
+            lambda: now_s,
+            {
+                "late": JobState(name="late", every_s=0, started_at=1.0, succeeded_at=2.0, due_at=now_s - 5),
+                "daily": JobState(name="daily", every_s=0, started_at=1.0, succeeded_at=2.0, due_at=now_s + 40_000),
+                "interrupted": JobState(name="interrupted", every_s=0, started_at=now_s - 5, failures=2),
+                "gone": JobState(name="gone", every_s=0),
+            },
+        )
+        running = asyncio.create_task(made.run())
+        await asyncio.wait_for(asyncio.gather(late.succeeded.wait(), interrupted.succeeded.wait()), 30)
+        states = {state.name: state for state in made.states}
+        assert states.keys() == {"first", "late", "daily", "interrupted"}
+        assert (first.count, late.count, daily.count, interrupted.count) == (0, 1, 0, 1)
+        assert states["daily"].due_at == now_s + 40_000
+        assert states["late"].every_s == 60
+        assert (states["interrupted"].error, states["interrupted"].failures) == (INTERRUPTED, 0)
+        await cancel_all([running], again_after_s=5)
+
+    asyncio.run(check())
+
+
+def test_a_pass_that_is_cancelled_with_its_process_is_due_at_once_and_has_not_failed():
+    async def check() -> None:
+        started = asyncio.Event()
+
+        async def hang() -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        jobs, _ = await run(Job(name="j", work=hang, every_s=60), until=lambda _jobs: started.wait())
+        (state,) = jobs.states
+        assert (state.failures, state.error) == (0, None)
+        assert state.started_at is not None
+        assert state.due_at is not None
+        assert state.due_at >= state.started_at
 
     asyncio.run(check())
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from api.api_keys.schemas import NewKey
     from api.auth.principal import Principal
-    from api.runtime.database import Database
     from rapport.domain.api_keys import ApiKey
+    from rapport.storage.database import Database
 
 
 class ApiKeyService:

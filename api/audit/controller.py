@@ -16,11 +16,11 @@ from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, read_instant, text_parameter
 from api.http.times import iso
-from api.runtime.database import Database
 from rapport.domain.api_keys import Role
 from rapport.domain.audit import parse_anchor
 from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.audit import AuditFilter, audit_catalogue, read_audit, verify_audit
+from rapport.storage.database import Database
 
 if TYPE_CHECKING:
     from rapport.domain.audit import Anchor, AuditEntry

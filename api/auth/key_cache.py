@@ -12,8 +12,8 @@ from rapport.storage.api_keys import find_key, note_uses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.runtime.database import Database
     from rapport.settings import ApiSettings
+    from rapport.storage.database import Database
 
 MAX_KNOWN: Final = 10_000
 UNKNOWN_FOR_S: Final = 1.0

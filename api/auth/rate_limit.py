@@ -26,9 +26,9 @@ from rapport.settings import SettingsError
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-    from api.runtime.shared_state import SharedState
     from api.runtime.tenant_cache import TenantCache
     from rapport.settings import ApiSettings
+    from rapport.state.shared_state import SharedState
 
 ROUTE_LIMITS: Final[Mapping[str, int]] = {"POST /api/v1/dsar": 10}
 """Requests a minute on single routes, unless the settings say otherwise."""

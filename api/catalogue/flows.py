@@ -18,7 +18,6 @@ from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
-from api.runtime.database import Database
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.plain import to_full_fields
 from rapport.domain.catalogue.strategy import DecisionFlow
@@ -28,6 +27,7 @@ from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import find_faults
 from rapport.domain.decisions.catalogue import BASE_FLOW, BASE_FLOW_KEY
 from rapport.storage.catalogue_changes import EntityChange
+from rapport.storage.database import Database
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue_checks.warnings import LintWarning

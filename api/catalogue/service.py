@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from api.catalogue.bodies import Fields
     from api.catalogue.resource import Resource
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from rapport.storage.catalogue import EntityVersion, StoredCatalogue
+    from rapport.storage.database import Database
 
 
 class CatalogueService:

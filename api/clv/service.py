@@ -14,10 +14,10 @@ from rapport.storage.clv import compute_values, find_contacted, read_values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from rapport.domain.profiles.clv import CustomerValue
     from rapport.settings import Settings
+    from rapport.storage.database import Database
 
 
 CLOCK_SKEW_MS: Final = 1_000

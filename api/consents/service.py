@@ -17,11 +17,11 @@ from rapport.storage.customers import find_customer
 if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.http.times import Clock
-    from api.runtime.database import Database
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.tenants import TenantSettings
     from rapport.storage.client import Store
     from rapport.storage.consents import RecordedStatement
+    from rapport.storage.database import Database
 
 CLOCK_SKEW_MS: Final = 60_000
 """So far ahead of ours the clocks of clients may be."""

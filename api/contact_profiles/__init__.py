@@ -27,7 +27,6 @@ def build_contact_profiles(runtime: Runtime) -> Area:
                 first_after_s=10.0,
                 at_end=profiles.note_reads,
             ),
-            Job(name="profile-expiry", work=profiles.expire, every_s=600.0, first_after_s=10.0),
         ],
         mounts=MOUNTS,
     )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import structlog
 
 from api.http.errors import ApiError, Fault, invalid
 from rapport.domain.periods import DAY_MS
@@ -26,7 +25,6 @@ from rapport.storage.contact_profiles import (
     StoredProfile,
     append_profile,
     change_profile,
-    expire_profiles,
     list_profiles,
     note_reads,
     read_profiles,
@@ -35,12 +33,9 @@ from rapport.storage.contact_profiles import (
 
 if TYPE_CHECKING:
     from api.contact_profiles.schemas import ChangedContactProfile, NewContactProfile
-    from api.runtime.database import Database
     from rapport.storage.contact_profiles import ProfilePage
+    from rapport.storage.database import Database
 
-log = structlog.get_logger(__name__)
-EXPIRY_GRACE_MS: Final = 60_000
-"""What is removed has expired for so long: by then every process has noted what it showed before."""
 MAX_MERGES: Final = 20
 
 
@@ -187,25 +182,6 @@ class ContactProfileService:
             await self._database.call(remove_ended, tenant_id, [source_id])
             return merged
         raise _contested()
-
-    async def expire(self) -> int:
-        """Remove the profiles of every tenant that expired a while ago; how many.
-
-        Raises:
-            StorageError: ClickHouse does not answer, so the latest reads could not be noted before.
-        """
-        if not self._retention_ms:
-            return 0
-        await self.note_reads()
-        count = await self._database.call(
-            expire_profiles,
-            untouched_since_ms=self._expires_before_ms() - EXPIRY_GRACE_MS,
-            now_ms=self._clock(),
-            author=hash_author("expiry"),
-        )
-        if count:
-            log.info("contact profiles that nobody touched are removed", count=count)
-        return count
 
     async def note_reads(self) -> None:
         """Write the times of reads since the last call."""

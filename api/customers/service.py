@@ -18,9 +18,9 @@ from rapport.storage.schema_rows import read_schema_rows, read_stats
 if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from rapport.domain.profiles.rows import CustomerRow
     from rapport.storage.client import Store
+    from rapport.storage.database import Database
     from rapport.storage.schema_rows import FieldStats, SchemaRow
 
 

@@ -34,10 +34,10 @@ from rapport.storage.decisions import (
 
 if TYPE_CHECKING:
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.record import CustomerRecord
+    from rapport.storage.database import Database
 
 MAX_DIFFERENCES: Final = 50
 NOT_REPLAYABLE: Final = "NOT_REPLAYABLE"

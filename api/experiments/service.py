@@ -13,10 +13,10 @@ from rapport.storage.experiments import count_creatives, count_variants
 if TYPE_CHECKING:
     from api.http.times import Clock
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from rapport.domain.catalogue.inventory import Creative
     from rapport.domain.catalogue.strategy import Experiment
     from rapport.domain.experiments.results import CreativeResults, ExperimentResults
+    from rapport.storage.database import Database
     from rapport.storage.experiments import ConversionQuery
 
 ALL_EXPERIMENTS: Final = ""

@@ -26,12 +26,14 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         ready: Reads and writes work.
         clickhouse: ClickHouse answers and has the tables.
         kafka: Kafka takes events.
+        jobs: A process runs the background jobs. Without one the process serves, so it is ready all the same.
         data_lag_ms: Age of the data that reads may show; null while it is not known.
     """
 
     ready: bool
     clickhouse: bool
     kafka: bool
+    jobs: bool
     data_lag_ms: int | None
 
 
@@ -56,8 +58,8 @@ class HealthController(Controller):
         "/health/ready",
         summary="Can it serve?",
         responses={
-            200: _said(Ready(ready=True, clickhouse=True, kafka=True, data_lag_ms=480), "It can."),
-            503: _said(Ready(ready=False, clickhouse=True, kafka=False, data_lag_ms=None), "It cannot."),
+            200: _said(Ready(ready=True, clickhouse=True, kafka=True, jobs=True, data_lag_ms=480), "It can."),
+            503: _said(Ready(ready=False, clickhouse=True, kafka=False, jobs=True, data_lag_ms=None), "It cannot."),
         },
     )
     async def ready(self, readiness: Injected[Readiness]) -> Response[Ready]:
@@ -65,7 +67,13 @@ class HealthController(Controller):
         has_tables = await readiness.has_tables()
         takes_events = readiness.takes_events
         is_ready = has_tables and takes_events
-        body = Ready(ready=is_ready, clickhouse=has_tables, kafka=takes_events, data_lag_ms=readiness.lag_ms)
+        body = Ready(
+            ready=is_ready,
+            clickhouse=has_tables,
+            kafka=takes_events,
+            jobs=readiness.runs_jobs,
+            data_lag_ms=readiness.lag_ms,
+        )
         return Response(body, status_code=200 if is_ready else 503)
 
     @get(

@@ -1,4 +1,4 @@
-"""Readiness of ClickHouse and Kafka. ClickHouse is queried at most once a second."""
+"""Readiness of ClickHouse and Kafka, and of the background jobs. ClickHouse is queried at most once a second."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from api.runtime.refreshing_cache import RefreshingCache
 from rapport.storage.errors import StorageError
+from rapport.storage.jobs import read_lease
 from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
     from api.runtime.event_producer import EventProducer
     from api.runtime.watermark import Watermark
+    from rapport.storage.database import Database
 
 KEPT_S: Final = 1.0
 PATIENCE_S: Final = 2.0
@@ -30,6 +31,7 @@ class Readiness:
         self._tables = RefreshingCache[str, bool](
             "readiness", lambda _tables, _before: self._ask(), fresh_s=KEPT_S, stale_s=KEPT_S, max_entries=1
         )
+        self._runs_jobs = False
 
     @property
     def takes_events(self) -> bool:
@@ -41,6 +43,11 @@ class Readiness:
         """Age of the data that reads may show, in milliseconds; None while it is not known."""
         return self._watermark.lag_ms
 
+    @property
+    def runs_jobs(self) -> bool:
+        """Whether a process ran the background jobs when ClickHouse last answered."""
+        return self._runs_jobs
+
     async def has_tables(self) -> bool:
         """Return whether ClickHouse answers and has the tables."""
         try:
@@ -51,6 +58,8 @@ class Readiness:
     async def _ask(self) -> bool:
         try:
             await self._database.call(load_tenants)
+            lease = await self._database.call(read_lease)
         except StorageError:
             return False
+        self._runs_jobs = lease is not None and lease.is_held
         return True

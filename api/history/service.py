@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
+    from rapport.storage.database import Database
     from rapport.storage.history import HistoryPage
 
 

@@ -30,7 +30,7 @@ class Area:
 
     Attributes:
         services: Made once per process, by the name of the handlers' parameter.
-        jobs: Background work of the area.
+        jobs: Background work that keeps the area's memory in this process.
         mounts: Paths that the controllers' paths are below.
     """
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from rapport.jobs import JobMetrics
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from rapport.metrics import make_query_timer
 
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -57,18 +53,7 @@ class ApiMetrics:
             "rapport_api_data_lag_ms", "How old reads may be", registry=self.registry, multiprocess_mode="mostrecent"
         )
         self.jobs = JobMetrics(self.registry)
-        self._queries = Histogram(
-            "rapport_query_seconds", "ClickHouse calls", ["query"], registry=self.registry, buckets=_SECONDS
-        )
-
-    @contextmanager
-    def time_query(self, name: str) -> Iterator[None]:
-        """Measure one ClickHouse call; fits :data:`rapport.storage.client.QueryTimer`."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._queries.labels(name).observe(time.perf_counter() - started)
+        self.time_query = make_query_timer(self.registry, _SECONDS)
 
     def render(self) -> bytes:
         """Write the metrics in Prometheus' text format; of all processes, where they share a directory."""

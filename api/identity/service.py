@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from api.auth.principal import Principal
     from api.http.times import Clock
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
+    from rapport.storage.database import Database
 
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "resolve": ("identifier",),

@@ -1,4 +1,4 @@
-"""Background jobs of the process that answers."""
+"""State of background work."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from api.http.areas import Area
 from api.jobs.controller import JobController
+from api.jobs.service import JobService
 
 if TYPE_CHECKING:
+    from api.runtime.runtime import Runtime
     from rapport.jobs import Jobs
 
 
-def build_jobs(jobs: Jobs) -> Area:
-    """Build the area from the jobs of the process."""
-    return Area(controllers=[JobController], services={"jobs": jobs})
+def build_jobs(runtime: Runtime, jobs: Jobs) -> Area:
+    """Build the area from the database and the jobs of the process."""
+    service = JobService(runtime.database, jobs)
+    return Area(controllers=[JobController], services={"jobs": service})

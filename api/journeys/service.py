@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from api.http.times import Clock
     from api.journeys.schemas import JourneyTrial, NewEnrollment
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.journeys.definition import Journey
     from rapport.domain.journeys.plan import JourneyPlan
     from rapport.domain.journeys.progress import DecideAction
     from rapport.storage.client import Store
+    from rapport.storage.database import Database
     from rapport.storage.journeys import CustomerEnrolment
 
 MAX_ATTEMPTS: Final = 20

@@ -12,9 +12,9 @@ from rapport.storage.metrics import read_metrics
 if TYPE_CHECKING:
     from api.http.times import Clock
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from rapport.domain.catalogue.strategy import MetricDefinition
+    from rapport.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from api.auth.principal import Principal
     from api.http.times import Clock
-    from api.runtime.database import Database
     from api.runtime.tenant_cache import TenantCache
+    from rapport.storage.database import Database
 
 
 class OutcomeTypeService:

@@ -95,8 +95,7 @@ class ErasureController(Controller):
 
         A repetition does no harm. Events of the customer that Kafka receives afterwards count as those of a new one.
         """
-        customers = (data.customer_id,)
-        receipt = await erasure.erase(request.user.tenant_id, customers, request.user.key_id or "trusted")
+        receipt = await erasure.erase(request.user.tenant_id, data.customer_id, request.user.key_id or "trusted")
         return erasure_view(data.customer_id, receipt)
 
     @get(
@@ -132,7 +131,7 @@ class DsarController(Controller):
     async def hand_in(
         self, request: _Asking, data_requests: Injected[DsarService], data: RequestBody[DsarBody]
     ) -> QueuedView:
-        """Hand in a request. It is worked on at once, and survives a crash of the API. At most ten a minute."""
+        """Hand in a request. It is worked on in the background, and survives any crash. At most ten a minute."""
         queued = DsarRequest(
             tenant_id=request.user.tenant_id,
             request_id=f"dsar-{uuid.uuid4().hex}",
@@ -187,4 +186,4 @@ class DsarController(Controller):
             raise ApiError(404, f"There is no request {request_id!r}.")
         if found.request_type == "export" and found.status == "completed" and not found.result:
             return Stream(data_requests.stream_export(found), media_type="application/json")
-        return Response(dsar_detail(found))
+        return Response(dsar_detail(found, await data_requests.find_receipt(found)))

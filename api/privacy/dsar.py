@@ -1,52 +1,34 @@
-"""Works on requests of customers about their data, one after the other, beside the requests of the API.
-
-A request is in the database before it is acknowledged. Whichever process looks first takes it up, and says so there;
-one that dies is not heard of any more, and another takes the request up after :data:`TAKEN_FOR_S`. One that failed is
-taken up again after a while, the longer the more often it has: others do not wait for it. Two that take one up
-at the same moment do the same work twice, which does no harm.
-"""
+"""Takes requests of customers about their data, and shows what they came to; ``rapport jobs`` works on them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from api.privacy.exports import stream_export
-from api.privacy.schemas import receipt_view
-from rapport.domain.privacy import hash_customer
-from rapport.jobs import run_for_each
-from rapport.storage.dsar import (
-    DsarRequest,
-    delete_earlier_states,
-    find_all_ids,
-    find_customers_with_email,
-    list_open_requests,
-    list_requests,
-    write_request,
-)
-from rapport.storage.dsar_exports import IncompleteExportError, write_export
+from rapport.storage.dsar import DsarRequest, list_requests, write_request
+from rapport.storage.receipts import find_receipt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from api.http.times import Clock
-    from api.privacy.erasure import ErasureService
-    from api.runtime.database import Database
+    from rapport.storage.database import Database
+    from rapport.storage.receipts import Receipt
 
-log = structlog.get_logger(__name__)
-TAKEN_FOR_S: Final = 300.0
-"""Longer than a request takes; who has taken one up before that is taken for dead."""
-MAX_ATTEMPTS: Final = 5
+
+class _ReceiptReference(msgspec.Struct, rename="camel"):
+    """Result of a completed deletion, as it is stored."""
+
+    receipt_id: str
 
 
 class DsarService:
     """Requests of customers about their data."""
 
-    def __init__(self, database: Database, erasure: ErasureService, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._erasure = erasure
         self.clock = clock
 
     async def hand_in(self, request: DsarRequest) -> None:
@@ -58,6 +40,13 @@ class DsarService:
         found = await self._database.call(list_requests, tenant_id, request_id=request_id, limit=1)
         return found[0] if found and request_id else None
 
+    async def find_receipt(self, request: DsarRequest) -> Receipt | None:
+        """Load the receipt of a completed deletion; None for any other request."""
+        if request.request_type != "delete" or request.status != "completed":
+            return None
+        reference = msgspec.json.decode(request.result, type=_ReceiptReference)
+        return await self._database.call(find_receipt, request.tenant_id, reference.receipt_id)
+
     async def list_all(self, tenant_id: str, *, status: str, request_type: str, limit: int) -> Sequence[DsarRequest]:
         """List requests, the newest first; an empty status or type stands for any."""
         return await self._database.call(
@@ -67,73 +56,3 @@ class DsarService:
     def stream_export(self, request: DsarRequest) -> AsyncIterator[bytes]:
         """Write a completed export; see :func:`api.privacy.exports.stream_export`."""
         return stream_export(self._database, request)
-
-    async def work_on_requests(self) -> None:
-        """Work on open requests: on one of each tenant, and again, until none is open.
-
-        Raises:
-            StorageError: The database does not answer.
-            PartialFailureError: It did not for some of the requests.
-        """
-        while waiting := await self._database.call(list_open_requests, self.clock(), int(TAKEN_FOR_S * 1000)):
-            await run_for_each(waiting, self._work_on)
-
-    async def _work_on(self, request: DsarRequest) -> None:
-        taken = msgspec.structs.replace(
-            request,
-            status="processing",
-            attempts=request.attempts + 1,
-            taken_at_ms=self.clock(),
-            revision=request.revision + 1,
-        )
-        await self._database.call(write_request, taken)
-        try:
-            done = await (self._export(taken) if taken.request_type == "export" else self._delete(taken))
-        except Exception as error:  # whatever it is, the next request must not wait for it
-            log.warning("a request about a customer's data failed", request_id=taken.request_id, exc_info=error)
-            done = _failed(taken, str(error) if isinstance(error, IncompleteExportError) else "")
-        await self._database.call(write_request, done)
-        if done.status == "completed" and taken.request_type == "delete":
-            await self._database.call(delete_earlier_states, done)
-        log.info("request about a customer's data", request_id=done.request_id, status=done.status)
-
-    async def find_subjects(self, request: DsarRequest) -> tuple[str, ...]:
-        """Find the customers whom a request is about, with all who were merged with them."""
-        named: tuple[str, ...] = (request.subject_id,)
-        if request.subject_type == "email":
-            named = await self._database.call(find_customers_with_email, request.tenant_id, request.subject_id)
-        return await self._database.call(find_all_ids, request.tenant_id, named)
-
-    async def _export(self, request: DsarRequest) -> DsarRequest:
-        customers = await self.find_subjects(request)
-        rows = await self._database.call(write_export, request, customers)
-        log.info("export of a customer's data", request_id=request.request_id, rows=sum(rows.values()))
-        return _next(request, status="completed", result="", completed_at_ms=self.clock())
-
-    async def _delete(self, request: DsarRequest) -> DsarRequest:
-        customers = await self.find_subjects(request)
-        receipt = await self._erasure.erase(
-            request.tenant_id, customers, request.request_id, keep_request=request.request_id
-        )
-        if not receipt.is_verified:
-            return _failed(request)
-        return _next(
-            request,
-            status="completed",
-            subject_id=f"sha256:{hash_customer(request.tenant_id, request.subject_id)}",
-            result=msgspec.json.encode(receipt_view(receipt)).decode(),
-            completed_at_ms=receipt.completed_at_ms,
-        )
-
-
-def _failed(request: DsarRequest, why: str = "") -> DsarRequest:
-    """Return the state after a failed attempt, with its reason, whether it is tried again or not."""
-    reason = {"reason": f"{why} It is tried again.".lstrip()}
-    if request.attempts < MAX_ATTEMPTS:
-        return _next(request, status="queued", result=msgspec.json.encode(reason).decode())
-    reason = {"reason": f"{why} It was tried several times; the logs of the API say more. Ask again.".lstrip()}
-    return _next(request, status="failed", result=msgspec.json.encode(reason).decode())
-
-
-def _next(request: DsarRequest, **changes: object) -> DsarRequest:
-    return msgspec.structs.replace(request, revision=request.revision + 1, **changes)

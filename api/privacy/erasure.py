@@ -1,84 +1,29 @@
-"""Erases customers: tombstone, wait, delete, verify; and writes it to the audit log without naming them."""
+"""Erasures that the API does on request, and their receipts."""
 
 from __future__ import annotations
 
-import asyncio
-import uuid
 from typing import TYPE_CHECKING
 
-import structlog
-
 from api.http.trace_id import current_trace_id
-from rapport.domain.audit import AuditDraft, encode_canonical
-from rapport.domain.customers.customer import CustomerKey
-from rapport.storage.audit import append_audit
-from rapport.storage.dsar import find_all_ids
-from rapport.storage.erasure import WORKERS_KNOW_AFTER_S, Erasure, begin_erasure, finish_erasure, sweep
-from rapport.storage.personal_data import ErasureScope
 from rapport.storage.receipts import find_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from api.http.times import Clock
-    from api.recommend.reservation_store import ReservationStore
-    from api.runtime.database import Database
+    from rapport.application.privacy.erasure import CustomerEraser
+    from rapport.storage.database import Database
     from rapport.storage.receipts import Receipt
-
-log = structlog.get_logger(__name__)
 
 
 class ErasureService:
     """Erasures of customers, for good."""
 
-    def __init__(self, database: Database, reservations: ReservationStore, clock: Clock) -> None:
+    def __init__(self, database: Database, eraser: CustomerEraser) -> None:
         self._database = database
-        self._reservations = reservations
-        self._clock = clock
+        self._eraser = eraser
 
     async def find_receipt(self, tenant_id: str, receipt_id: str) -> Receipt | None:
         """Load the receipt of an erasure; None if there is none."""
         return await self._database.call(find_receipt, tenant_id, receipt_id)
 
-    async def sweep(self) -> None:
-        """Delete rows of erased customers that were written late. Several processes may do it at once.
-
-        Raises:
-            StorageError: ClickHouse does not answer.
-        """
-        late = await self._database.call(sweep)
-        log.info("what was written late of erased customers is deleted", rows=sum(late.values()))
-
-    async def erase(
-        self, tenant_id: str, customer_ids: Sequence[str], requested_by: str, *, keep_request: str = ""
-    ) -> Receipt:
-        """Erase customers who are one person, which takes some seconds: every worker must know of it first.
-
-        Args:
-            tenant_id: Tenant of the customers.
-            customer_ids: Ids of the person; those that were merged with them go along, and every spelling of addresses.
-            requested_by: The key, or the request, that it is done for.
-            keep_request: The request about the person's data that is being answered; others go.
-
-        Raises:
-            StorageError: The database does not answer; a repetition, or the daily sweep, deletes the rest.
-        """
-        person = await self._database.call(find_all_ids, tenant_id, customer_ids)
-        erased = ErasureScope(tenant_id, person, self._clock(), keep_request=keep_request)
-        erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", requested_by)
-        await self._database.call(begin_erasure, erasing)
-        await asyncio.sleep(WORKERS_KNOW_AFTER_S)
-        for customer_id in person:
-            await self._reservations.forget(CustomerKey(tenant_id, customer_id))
-        receipt = await self._database.call(finish_erasure, erasing, clock=self._clock)
-        draft = AuditDraft(
-            at_ms=receipt.completed_at_ms,
-            actor=requested_by,
-            action="erase",
-            entity_type="customer_erasure",
-            entity_id=receipt.receipt_id,
-            after=encode_canonical({"customerHashes": list(receipt.customer_hashes), "deleted": dict(receipt.deleted)}),
-            request_id=current_trace_id(),
-        )
-        await self._database.call(append_audit, tenant_id, [draft])
-        return receipt
+    async def erase(self, tenant_id: str, customer_id: str, requested_by: str) -> Receipt:
+        """Erase a customer; see :meth:`rapport.application.privacy.erasure.CustomerEraser.erase`."""
+        return await self._eraser.erase(tenant_id, (customer_id,), requested_by, trace_id=current_trace_id())

@@ -13,8 +13,8 @@ from rapport.storage.tombstones import read_tombstones
 if TYPE_CHECKING:
     from api.recommend.recent_decisions import RecentDecisions
     from api.recommend.reservation_store import ReservationStore
-    from api.runtime.database import Database
     from api.runtime.idempotency import IdempotencyStore
+    from rapport.storage.database import Database
 
 log = structlog.get_logger(__name__)
 EVERY_S: Final = 1.0

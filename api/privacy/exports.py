@@ -12,7 +12,7 @@ from rapport.storage.dsar_exports import read_export
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from api.runtime.database import Database
+    from rapport.storage.database import Database
     from rapport.storage.dsar import DsarRequest
 
 

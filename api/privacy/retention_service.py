@@ -1,27 +1,23 @@
-"""Retention of data: read, changed, and applied once a day."""
+"""Retention of data: read and changed; ``rapport jobs`` applies it once a day."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from api.http.trace_id import current_trace_id
 from rapport.domain.audit import AuditDraft, encode_canonical
-from rapport.jobs import run_for_each
 from rapport.storage.audit import append_audit
-from rapport.storage.retention import apply_retention, list_tenants_with_retention, load_configs, save_config
+from rapport.storage.retention import load_configs, save_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.http.times import Clock
-    from api.runtime.database import Database
     from rapport.domain.retention import DataClass
+    from rapport.storage.database import Database
     from rapport.storage.retention import RetentionConfig
-
-log = structlog.get_logger(__name__)
 
 
 class RetentionService:
@@ -52,20 +48,6 @@ class RetentionService:
         )
         await self._database.call(append_audit, tenant_id, [draft])
         return after
-
-    async def delete_old(self) -> None:
-        """Delete data that is older than its tenant keeps it. Several processes may do it at once.
-
-        Raises:
-            StorageError: ClickHouse does not answer.
-            PartialFailureError: For some tenants it could not be done.
-        """
-
-        async def delete_for(tenant_id: str) -> None:
-            deleted = await self._database.call(apply_retention, tenant_id, self._clock())
-            log.info("what is too old is deleted", tenant_id=tenant_id, rows=sum(deleted.values()))
-
-        await run_for_each(await self._database.call(list_tenants_with_retention), delete_for)
 
     async def _find(self, tenant_id: str, data_class: DataClass) -> RetentionConfig:
         configs = await self._database.call(load_configs, tenant_id)

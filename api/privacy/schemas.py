@@ -184,11 +184,13 @@ def dsar_view(request: DsarRequest) -> DsarView:
     return DsarView(**_fields(request))
 
 
-def dsar_detail(request: DsarRequest) -> DsarDetail:
-    """Write a request by itself."""
+def dsar_detail(request: DsarRequest, receipt: Receipt | None) -> DsarDetail:
+    """Write a request by itself, with the receipt of a completed deletion."""
+    if receipt is not None:
+        shown = msgspec.to_builtins(receipt_view(receipt))
+        return DsarDetail(**_fields(request), result=shown, nothing_found=not receipt.deleted)
     result = msgspec.json.decode(request.result, type=dict[str, Any]) if request.result else None
-    is_empty = request.status == "completed" and not (result or {}).get("totalDeleted", result)
-    return DsarDetail(**_fields(request), result=result, nothing_found=is_empty)
+    return DsarDetail(**_fields(request), result=result, nothing_found=False)
 
 
 def _fields(request: DsarRequest) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from rapport.storage.decision_facts import read_facts, read_summary_rows
 
 if TYPE_CHECKING:
     from api.recommend.tenant_totals import TenantTotals
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
     from api.runtime.watermark import Watermark
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from rapport.domain.decisions.contact_facts import FactsQuery, FactsResult
     from rapport.domain.profiles.attribute_sources import AttributeSources
     from rapport.domain.tenants import Tenant
+    from rapport.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

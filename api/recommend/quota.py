@@ -10,8 +10,8 @@ from api.http.errors import ApiError
 from rapport.storage.decisions import count_decisions
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
     from rapport.domain.tenants import Tenant
+    from rapport.storage.database import Database
 
 RECOUNT_S: Final = 2.0
 CODE: Final = "PLAYGROUND_QUOTA_EXCEEDED"

@@ -12,7 +12,7 @@ from rapport.application.decisions.recommendation_id import decode_created_at_ms
 from rapport.storage.decisions import DecisionItem, find_decision_items
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
+    from rapport.storage.database import Database
 
 MAX_KNOWN: Final = 50_000
 """Recommendations; some 50 MB. Older ones are in the tables long since."""

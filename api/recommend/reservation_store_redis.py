@@ -23,9 +23,10 @@ import msgspec
 from redis.exceptions import RedisError
 
 from api.recommend.reservation_store import LockLostError, MemoryReservationStore, ReservationSession
-from api.runtime.shared_state import SharedState, name_of_customer
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation
+from rapport.state.reservations import forget_reservations, make_lock_key, make_reservations_key
+from rapport.state.shared_state import SharedState
 
 T = TypeVar("T")
 LOCK_MS: Final = 10_000
@@ -82,13 +83,13 @@ class RedisReservationStore:
                 yield _RedisSession(self, key, token, found)
             finally:
                 if found is not None:
-                    await self._ask(lambda: self._run(_LEAVE, [_lock_key(key)], [token]))
+                    await self._ask(lambda: self._run(_LEAVE, [make_lock_key(key)], [token]))
 
     async def exchange(self, key: CustomerKey, token: str, new: Reservation | None, finished: Collection[str]) -> None:
         """See :meth:`ReservationSession.exchange`."""
         added = ("", "") if new is None else (new.recommendation_id, msgspec.json.encode(new))
         if new is not None or finished:
-            names, values = [_lock_key(key), _reservations_key(key)], [token, self._keep_ms, *added, *finished]
+            names, values = [make_lock_key(key), make_reservations_key(key)], [token, self._keep_ms, *added, *finished]
             if await self._ask(lambda: self._run(_EXCHANGE, names, values)) == 0:
                 raise LockLostError
         self._own.exchange(key, new, finished)
@@ -96,24 +97,24 @@ class RedisReservationStore:
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """See :meth:`ReservationStore.peek`."""
         return self.list_reservations(
-            key, await self._ask(lambda: self._redis.hvals(_reservations_key(key)), missing=())
+            key, await self._ask(lambda: self._redis.hvals(make_reservations_key(key)), missing=())
         )
 
     async def replace(self, key: CustomerKey, reservation: Reservation) -> None:
         """See :meth:`ReservationStore.replace`."""
         await self._own.replace(key, reservation)
         values = [reservation.recommendation_id, msgspec.json.encode(reservation)]
-        await self._ask(lambda: self._run(_REPLACE, [_reservations_key(key)], values))
+        await self._ask(lambda: self._run(_REPLACE, [make_reservations_key(key)], values))
 
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """See :meth:`ReservationStore.release`."""
         await self._own.release(key, recommendation_id)
-        await self._ask(lambda: self._redis.hdel(_reservations_key(key), recommendation_id))
+        await self._ask(lambda: self._redis.hdel(make_reservations_key(key), recommendation_id))
 
     async def forget(self, key: CustomerKey) -> None:
         """See :meth:`ReservationStore.forget`; while Redis is away, what it holds lapses by itself."""
         await self._own.forget(key)
-        await self._ask(lambda: self._redis.delete(_reservations_key(key)))
+        await forget_reservations(self._shared, key)
 
     def customers(self) -> Collection[tuple[str, str]]:
         """See :meth:`ReservationStore.customers`."""
@@ -145,7 +146,7 @@ class RedisReservationStore:
         pause_s = 0.002
         while True:
             found = await self._ask(
-                lambda: self._run(_TAKE, [_lock_key(key), _reservations_key(key)], [token, LOCK_MS]), missing=()
+                lambda: self._run(_TAKE, [make_lock_key(key), make_reservations_key(key)], [token, LOCK_MS]), missing=()
             )
             if found is None:
                 if time.monotonic() > deadline:
@@ -179,11 +180,3 @@ class _RedisSession:
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
         await self._store.exchange(self._key, self._token, new, finished)
-
-
-def _lock_key(key: CustomerKey) -> str:
-    return f"rapport:deciding:{name_of_customer(key.tenant_id, key.customer_id)}"
-
-
-def _reservations_key(key: CustomerKey) -> str:
-    return f"rapport:reservations:{name_of_customer(key.tenant_id, key.customer_id)}"

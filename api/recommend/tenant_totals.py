@@ -14,10 +14,10 @@ from rapport.domain.periods import to_local_date
 from rapport.storage.offer_totals import read_offer_totals
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.facts import TenantFacts
     from rapport.domain.tenants import Tenant
+    from rapport.storage.database import Database
 
 REFRESH_S: Final = 2.0
 BUSY_SHARE: Final = 0.05

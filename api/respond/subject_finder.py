@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from api.recommend.recent_decisions import RecentDecisions
     from api.respond.schemas import ResponseBody
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
+    from rapport.storage.database import Database
 
 log = structlog.get_logger(__name__)
 _NAME_IT: Final = (

@@ -12,8 +12,8 @@ from rapport.domain.decisions.compile import compile_catalogue
 from rapport.storage.catalogue import StoredCatalogue, load_catalogue, read_catalogue_stamp
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
     from rapport.storage.client import Store
+    from rapport.storage.database import Database
 
 log = structlog.get_logger(__name__)
 FRESH_S: Final = 0.75

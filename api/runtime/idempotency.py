@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from api.runtime.loader import Loader
-    from api.runtime.shared_state import SharedState
     from api.runtime.watermark import Watermark
     from rapport.domain.payloads import PayloadHashes
+    from rapport.state.shared_state import SharedState
     from rapport.storage.recorded_events import EventKey, RecordedEvent
 
 log = structlog.get_logger(__name__)

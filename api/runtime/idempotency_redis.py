@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from api.runtime.shared_state import SharedState
+    from rapport.state.shared_state import SharedState
     from rapport.storage.recorded_events import EventKey
 
 KEPT_S: Final = 3_600

@@ -9,8 +9,8 @@ from rapport.domain.profiles.identity import Merges
 from rapport.storage.identity import MergeStamp, read_merge_stamp, read_merges
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
     from rapport.storage.client import Store
+    from rapport.storage.database import Database
 
 FRESH_S: Final = 0.75
 STALE_S: Final = 1.5

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from api.http.metrics import ApiMetrics
 from api.runtime.catalogue_cache import CompiledCatalogues
-from api.runtime.database import Database
 from api.runtime.event_producer import EventProducer
 from api.runtime.idempotency import IdempotencyStore
 from api.runtime.identity_cache import IdentityCache
 from api.runtime.loader import CONCURRENT, Loader
-from api.runtime.shared_state import SharedState, connect_shared_state
 from api.runtime.tenant_cache import TenantCache
 from api.runtime.watermark import Watermark
 from rapport.jobs import Job
+from rapport.state.shared_state import SharedState, connect_shared_state
+from rapport.storage.database import Database
 from rapport.storage.recorded_events import find_recorded_events
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rapport.domain.tenants import Tenant
 from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
-    from api.runtime.database import Database
+    from rapport.storage.database import Database
 
 REFRESH_S: Final = 2.0
 _ALL: Final = "all"

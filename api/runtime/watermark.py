@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from api.http.metrics import ApiMetrics
-    from api.runtime.database import Database
     from rapport.settings import KafkaSettings
+    from rapport.storage.database import Database
 
 log = structlog.get_logger(__name__)
 

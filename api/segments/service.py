@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections import defaultdict
+from typing import TYPE_CHECKING, cast
 
 from api.http.errors import ApiError, Fault, invalid
 from api.segments.overlap import report_overlap
+from rapport.application.segments.refresh import refresh_stored_segment
 from rapport.storage.segments import count_overlaps, list_members, load_refreshes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from api.http.times import Clock
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
-    from api.segments.refresh import SegmentRefresher
+    from api.runtime.tenant_cache import TenantCache
     from api.segments.schemas import OverlapReport
     from rapport.domain.profiles.segments import Segment
+    from rapport.storage.database import Database
     from rapport.storage.segments import Member, SegmentRefresh
 
 
 class SegmentService:
-    """Segments of every tenant."""
+    """Segments of every tenant. On request they are refreshed here, of each tenant one at a time."""
 
-    def __init__(self, database: Database, catalogues: CompiledCatalogues, refresher: SegmentRefresher) -> None:
+    def __init__(self, database: Database, catalogues: CompiledCatalogues, tenants: TenantCache, clock: Clock) -> None:
         self._database = database
         self._catalogues = catalogues
-        self._refresher = refresher
+        self._tenants = tenants
+        self._clock = clock
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def list_members(
         self, tenant_id: str, segment_id: str, *, after: str, limit: int
@@ -40,8 +46,21 @@ class SegmentService:
         return found, (await self._database.call(load_refreshes, tenant_id)).get(segment_id)
 
     async def refresh(self, tenant_id: str, segment_id: str) -> tuple[Segment, SegmentRefresh]:
-        """Refresh one segment now; see :meth:`api.segments.refresh.SegmentRefresher.refresh`."""
-        return await self._refresher.refresh(tenant_id, segment_id)
+        """Refresh one segment now, whatever its status.
+
+        Raises:
+            ApiError: 404; there is none.
+            StorageError: ClickHouse does not answer.
+        """
+        stored = await self._catalogues.refresh(tenant_id)
+        record = stored.find("segment", segment_id)
+        if record is None or record.entity is None:
+            raise ApiError(404, f"There is no segment {segment_id!r}.")
+        tenant = await self._tenants.get(tenant_id)
+        async with self._locks[tenant_id]:
+            now_ms = self._clock()
+            done = await refresh_stored_segment(self._database, tenant_id, tenant.time_zone, stored, record, now_ms)
+        return cast("Segment", record.entity), done
 
     async def compare(self, tenant_id: str, segment_ids: Sequence[str], sample_size: int) -> OverlapReport:
         """Compare segments by the customers they have in common.

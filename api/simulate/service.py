@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from api.recommend.decider import Decider
     from api.recommend.reservation_store import ReservationStore
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.decisions.catalogue import Catalogue
     from rapport.domain.decisions.decision import Decision
     from rapport.domain.decisions.reservations import Reservation
     from rapport.domain.tenants import Tenant
+    from rapport.storage.database import Database
 
 MAX_SAMPLE: Final = 1_000
 TOP_OFFERS: Final = 20

@@ -13,11 +13,11 @@ from rapport.storage.summary_report import read_report
 
 if TYPE_CHECKING:
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
     from api.runtime.tenant_cache import TenantCache
     from api.summaries.schemas import ReportRow
+    from rapport.storage.database import Database
     from rapport.storage.summaries import SummaryPage, SummaryQuery
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from api.auth.principal import Principal
     from api.http.times import Clock
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.tenant_cache import TenantCache
+    from rapport.storage.database import Database
 
 
 class SuppressionService:

@@ -17,9 +17,9 @@ from rapport.storage.segments import list_memberships
 
 if TYPE_CHECKING:
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.runtime.loader import Loader
     from api.unified_profile.section_loader import Load, ProfileQuery
+    from rapport.storage.database import Database
 
 RECENT: Final = 20
 """Interactions of a profile."""

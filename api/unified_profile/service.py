@@ -25,11 +25,11 @@ from rapport.storage.customer_profiles import is_known
 
 if TYPE_CHECKING:
     from api.http.times import Clock
-    from api.runtime.database import Database
     from api.runtime.identity_cache import IdentityCache
     from api.unified_profile.sections import ListSections
     from api.unified_profile.structured import StructuredSections
     from rapport.storage.client import Store
+    from rapport.storage.database import Database
 
 BUILT_IN: Final = frozenset({*LIST_NAMES, *FIELD_NAMES})
 """Names that no package's section can have."""

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from api.clv.schemas import ClvView
     from api.clv.service import ClvService
     from api.runtime.catalogue_cache import CompiledCatalogues
-    from api.runtime.database import Database
     from api.suppressions.schemas import SuppressionView
     from api.suppressions.service import SuppressionService
     from api.unified_profile.section_loader import Load, ProfileQuery
     from api.unified_profile.sections import ListSections
+    from rapport.storage.database import Database
 
 
 FIELD_NAMES: Final = ("demographics", "interactions", "clv", "metrics", "suppressions")

@@ -43,6 +43,7 @@ def demo(
     clickhouse_port: int,
     worker_port: int,
     api_port: int,
+    jobs_port: int,
     workers: int,
 ) -> None:
     """Run the whole stack on this machine and replay 18 months of purchases through it.
@@ -51,7 +52,7 @@ def demo(
     """
     console = make_console(markup=True)
     directory = data_dir or (ONCE_DATA_DIR if once else DATA_DIR)
-    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port)
+    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port, jobs=jobs_port)
     try:
         chosen = find_free_stack_ports(workers) if once else ports
         plan = plan_stack(directory, chosen, workers, os.environ, trusted_tenant=TENANT)

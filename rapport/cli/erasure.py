@@ -67,7 +67,7 @@ def verify(tenant_id: str, customer_id: str) -> None:
 
 @erasure.command()
 def sweep() -> None:
-    """Delete what was written late of customers who were erased; the API does it once a day."""
+    """Delete what was written late of customers who were erased; `rapport jobs` does it once a day."""
     with open_store(read_settings()) as store:
         deleted = sweep_tables(store)
     for table, rows in sorted(deleted.items()):

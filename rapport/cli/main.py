@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "demo": "rapport.cli.demo:demo",
     "erasure": "rapport.cli.erasure:erasure",
     "events": "rapport.cli.events:events",
+    "jobs": "rapport.cli.jobs:jobs",
     "key": "rapport.cli.keys:key",
     "migrate": "rapport.cli.schema:migrate",
     "produce": "rapport.cli.produce:produce_command",

@@ -52,7 +52,7 @@ def show(tenant_id: str) -> None:
 
 @retention.command()
 def apply() -> None:
-    """Delete what is too old, of every tenant; the API does it once a day."""
+    """Delete what is too old, of every tenant; `rapport jobs` does it once a day."""
     with open_store(read_settings()) as store:
         now_ms = time.time_ns() // 1_000_000
         deleted = {

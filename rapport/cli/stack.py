@@ -31,6 +31,7 @@ def add_port_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, default, what in (
         ("--api-port", PORTS.api, "The API."),
         ("--worker-port", PORTS.worker, "Metrics and health of the first worker; the next takes the next."),
+        ("--jobs-port", PORTS.jobs, "Metrics and health of the background jobs."),
         ("--clickhouse-port", PORTS.clickhouse, "ClickHouse's HTTP interface."),
         ("--kafka-port", PORTS.kafka, "The broker."),
     ):
@@ -56,11 +57,12 @@ def up(
     clickhouse_port: int,
     worker_port: int,
     api_port: int,
+    jobs_port: int,
     workers: int,
     fresh: bool,
 ) -> None:
-    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, workers, API."""
-    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port)
+    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, workers, API, jobs."""
+    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port, jobs=jobs_port)
     try:
         plan = plan_stack(data_dir, ports, workers, os.environ)
         configure_logs(plan.settings)
@@ -91,6 +93,7 @@ The stack is up.
   ClickHouse  {plan.environment["CLICKHOUSE_URL"]}, database {plan.settings.clickhouse.database}, password in {env_file}
   workers     {", ".join(plan.metrics_urls)}; also /health/ready
   API         {plan.api_url}, described at {plan.api_url}/docs
+  jobs        background work, {plan.jobs_url}
   logs, data  {data_dir}
 
 To talk to it from another terminal:

@@ -83,6 +83,7 @@ def show_next_steps(console: Console, plan: StackPlan, steps: NextSteps) -> None
   ClickHouse  {plan.environment["CLICKHOUSE_URL"]}
   workers     {", ".join(plan.metrics_urls)}
   API         {plan.api_url}, described at {plan.api_url}/docs
+  jobs        {plan.jobs_url}
   logs        {plan.data_dir / "logs"}
 
 In another terminal:

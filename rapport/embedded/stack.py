@@ -1,4 +1,4 @@
-"""The local stack: broker, ClickHouse with the schema, workers, API. Only this package differs from production."""
+"""The local stack: broker, ClickHouse, schema, workers, API and jobs. Only this package differs from production."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class StackPorts:
     clickhouse: int = 8123
     worker: int = 9180
     api: int = 3000
+    jobs: int = 9170
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,11 @@ class StackPlan:
     def api_url(self) -> str:
         """URL of the API."""
         return f"http://{LOOPBACK}:{self.ports.api}"
+
+    @property
+    def jobs_url(self) -> str:
+        """URL of the metrics of the background jobs."""
+        return f"http://{LOOPBACK}:{self.ports.jobs}/metrics"
 
     @property
     def connection(self) -> dict[str, str]:
@@ -134,15 +140,16 @@ def find_free_stack_ports(workers: int) -> StackPorts:
         PortInUseError: There are none.
     """
     while True:
-        kafka, clickhouse, api, worker = find_free_ports(4)
-        if not {kafka, clickhouse, api} & set(range(worker, worker + workers)):
-            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api)
+        kafka, clickhouse, api, jobs, worker = find_free_ports(5)
+        if not {kafka, clickhouse, api, jobs} & set(range(worker, worker + workers)):
+            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api, jobs=jobs)
 
 
 def plan_children(plan: StackPlan) -> list[Child]:
     """List the processes in the order in which they start."""
     broker = EmbeddedBroker(plan.ports.kafka).child(option="--kafka-port")
-    return [broker, _clickhouse(plan), *(_worker(plan, index) for index in range(plan.workers)), _api(plan)]
+    workers = (_worker(plan, index) for index in range(plan.workers))
+    return [broker, _clickhouse(plan), *workers, _api(plan), _jobs(plan)]
 
 
 def wipe(data_dir: Path) -> None:
@@ -213,6 +220,20 @@ def _api(plan: StackPlan) -> Child:
         stop_within_seconds=25.0,
         on_death=_RESTART_POLICY,
         ports=(PortClaim(port, "the API", "--api-port"),),
+    )
+
+
+def _jobs(plan: StackPlan) -> Child:
+    port = plan.ports.jobs
+    return Child(
+        name="jobs",
+        argv=[sys.executable, "-P", "-m", "rapport", "jobs"],
+        env={**plan.environment, "RAPPORT_JOBS_HOST": LOOPBACK, "RAPPORT_JOBS_PORT": str(port)},
+        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{port}/health/ready"),
+        ready_within_seconds=60.0,
+        stop_within_seconds=25.0,
+        on_death=_RESTART_POLICY,
+        ports=(PortClaim(port, "the jobs' metrics", "--jobs-port"),),
     )
 
 

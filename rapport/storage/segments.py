@@ -148,9 +148,19 @@ def find_changes(store: Store, context: RefreshContext, segment: Segment, now_ms
     )
 
 
-def load_due_tenants(store: Store, before_ms: int) -> list[str]:
-    """Find the tenants with active segments that changed since their refresh, or had no refresh after a time."""
-    return [row["tenant_id"] for row in store.rows("segments/due_tenants", {"before_ms": before_ms})]
+def load_refresh_times(store: Store) -> dict[str, int]:
+    """Load, for each active tenant with active segments, when the longest waiting of them was refreshed.
+
+    Returns:
+        Epoch milliseconds by tenant; 0 if a segment was not refreshed since it changed.
+    """
+    return {row["tenant_id"]: row["refreshed_at_ms"] for row in store.rows("segments/refresh_times")}
+
+
+def load_changed_tenants(store: Store, seconds: int) -> dict[str, int]:
+    """Load the tenants whose segments got a version within the latest seconds, with its time (epoch microseconds)."""
+    rows = store.rows("segments/changed_tenants", {"seconds": seconds})
+    return {row["tenant_id"]: row["changed_at_us"] for row in rows}
 
 
 def load_refreshes(store: Store, tenant_id: str) -> dict[str, SegmentRefresh]:

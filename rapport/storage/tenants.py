@@ -127,6 +127,11 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
     }
 
 
+def load_time_zones(store: Store) -> Mapping[str, str]:
+    """Load the time zone of every active tenant."""
+    return {row["tenant_id"]: row["time_zone"] for row in store.rows("tenants/time_zones")}
+
+
 def _default_outcome_frame(tenant_id: str) -> pl.DataFrame:
     return pl.DataFrame(
         [

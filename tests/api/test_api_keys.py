@@ -14,9 +14,9 @@ from api.app import create_app
 from api.auth.key_cache import KeyCache
 from api.http.metrics import ApiMetrics
 from api.http.route_options import PUBLIC
-from api.runtime.database import Database
 from rapport.domain.api_keys import SCOPES, Role, hash_key
 from rapport.storage.api_keys import create_key, list_keys, revoke_key
+from rapport.storage.database import Database
 from tests.fixtures.api import PEPPER, api_settings, running_api
 from tests.fixtures.deadlines import wait_until
 

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from api.runtime.catalogue_cache import CompiledCatalogues
-from api.runtime.database import Database
 from rapport.domain.catalogue.inventory import Offer
 from rapport.embedded.supervisor.ports import find_free_port
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
+from rapport.storage.database import Database
 from rapport.storage.errors import TransientStorageError
 from tests.faults.proxy import running_proxy
 from tests.fixtures.deadlines import until, wait_until

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.contact_profiles.service import EXPIRY_GRACE_MS, ContactProfileService
 from api.http.metrics import ApiMetrics
-from api.runtime.database import Database
+from rapport.application.contact_profiles.expiry import GRACE_MS, remove_expired
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import DAY_MS
 from rapport.storage.contact_profiles import read_profiles
+from rapport.storage.database import Database
 from tests.api.contact_profile_calls import MOUNTS, ROUTE, SEED, ask, made
 from tests.api.decision_catalogue import api_with_clock, offer, offers_of, recommend, stock
 from tests.fixtures.api import api_settings
@@ -273,15 +273,15 @@ def test_expired_profiles_are_removed_when_every_process_has_noted_its_reads(api
     async def check() -> None:
         nonlocal now_ms
         database = Database(settings.clickhouse, ApiMetrics().time_query)
-        profiles = ContactProfileService(database, lambda: now_ms, 30)
         profile_id = made(caller, profile={"firstname": "Max"})["_id"]
         (found,) = read_profiles(caller.store, caller.tenant_id, [profile_id])
-        now_ms = found.touched_at_ms + 30 * DAY_MS + EXPIRY_GRACE_MS
-        await profiles.expire()
+        now_ms = found.touched_at_ms + 30 * DAY_MS + GRACE_MS
+        assert await remove_expired(database, lambda: now_ms, 0) == 0
+        await remove_expired(database, lambda: now_ms, 30)
         (left,) = read_profiles(caller.store, caller.tenant_id, [profile_id])
         assert left == found
         now_ms += 1
-        assert await profiles.expire() >= 1
+        assert await remove_expired(database, lambda: now_ms, 30) >= 1
         (gone,) = read_profiles(caller.store, caller.tenant_id, [profile_id])
         assert (gone.profile.ended, gone.profile.fields) == ("expired", {})
         database.close()

@@ -164,10 +164,9 @@ def test_a_request_whose_process_died_is_taken_up_by_another(caller: Caller):
         revision=2,
     )
     write_request(caller.store, lost)
-    with running_api(caller.world):
-        wait_until(
-            lambda: list_requests(caller.store, caller.tenant_id)[0].status == "completed", "it is taken up", seconds=60
-        )
+    wait_until(
+        lambda: list_requests(caller.store, caller.tenant_id)[0].status == "completed", "it is taken up", seconds=60
+    )
 
 
 def test_more_than_ten_requests_a_minute_are_refused(caller: Caller):

@@ -127,7 +127,7 @@ def test_what_needs_no_key_is_not_counted(new_caller: CallerFactory):
 def test_with_redis_processes_count_together_and_without_it_each_by_itself(
     api_world: World, new_caller: CallerFactory, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("api.runtime.shared_state.TIMEOUT_S", 10.0)  # a busy machine is not a server that is away
+    monkeypatch.setattr("rapport.state.shared_state.TIMEOUT_S", 10.0)  # a busy machine is not a server that is away
     with (
         running_api(api_world, RAPPORT_API_SHARED_STATE=redis_server.url) as one,
         running_api(api_world, RAPPORT_API_SHARED_STATE=redis_server.url) as another,

@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 from api.recommend.circuit_breakers import CircuitBreakers
 from api.recommend.reservation_store import LockLostError, MemoryReservationStore
 from api.recommend.reservation_store_redis import RedisReservationStore
-from api.runtime.shared_state import SharedState
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.contact_facts import Exposure, FactsResult, SummaryRowKey
 from rapport.domain.decisions.decision import Decision, Funnel
 from rapport.domain.decisions.facts import ReservedImpression, Subject
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation, ReservedItem, split_reservations
 from rapport.domain.decisions.trace import ScoreRecord, Trace
+from rapport.state.shared_state import SharedState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

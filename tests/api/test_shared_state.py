@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.runtime.shared_state import RETRY_AFTER_S, TIMEOUT_S, SharedState, name_of_customer
+from rapport.state.shared_state import RETRY_AFTER_S, TIMEOUT_S, SharedState, name_of_customer
 from tests.fixtures.api import running_api
 
 if TYPE_CHECKING:

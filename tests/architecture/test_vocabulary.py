@@ -18,8 +18,10 @@ PACKAGES: Final[tuple[str, ...]] = (
     "api",
     "tests/api",
     "pipeline",
+    "jobs",
     "rapport",
     "benchmarks",
+    "tests/jobs",
     "tests/fixtures",
     "tests/faults",
     "tests/broker",
@@ -36,6 +38,7 @@ PACKAGES: Final[tuple[str, ...]] = (
 RINGS: Final[tuple[str, ...]] = (
     "api",
     "pipeline",
+    "jobs",
     "rapport/embedded",
     "rapport/cli",
     "benchmarks",

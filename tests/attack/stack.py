@@ -1,4 +1,4 @@
-"""The stack under attack: broker, ClickHouse, a worker and the API in processes of their own, with two tenants."""
+"""The stack under attack: broker, ClickHouse, worker, API and jobs in processes of their own, with two tenants."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.fixtures.api import PEPPER
 from tests.fixtures.broker import choose_server
 from tests.fixtures.clickhouse import EndpointProcess
 from tests.fixtures.deadlines import wait_until
+from tests.fixtures.jobs import JobProcess
 from tests.fixtures.processes import ServerProcess, is_serving
 
 if TYPE_CHECKING:
@@ -126,4 +127,7 @@ def running_stack(work_dir: Path) -> Iterator[AttackedStack]:
         stack.open()
         ended.callback(world.close)
         ended.callback(api.stop)
+        jobs = JobProcess(world.env, work_dir)
+        ended.callback(jobs.stop)
+        jobs.start()
         yield stack

@@ -107,5 +107,6 @@ def port_arguments(ports: StackPorts) -> list[str]:
         "--clickhouse-port": ports.clickhouse,
         "--worker-port": ports.worker,
         "--api-port": ports.api,
+        "--jobs-port": ports.jobs,
     }
     return [part for name, port in names.items() for part in (name, str(port))]

@@ -13,10 +13,12 @@ import yaml
 
 from api.http.metrics import ApiMetrics
 from api.server import check
+from jobs.metrics import JobProcessMetrics
+from rapport.application.background_jobs import SCHEDULES
 from rapport.domain.contract import build_asyncapi
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES
 from rapport.domain.rejections import RejectionCode
-from rapport.settings import ApiSettings, Settings, from_env
+from rapport.settings import ApiSettings, JobSettings, Settings, from_env
 from rapport.storage.client import Store
 
 ROOT = Path(__file__).parents[2]
@@ -71,9 +73,27 @@ def test_every_setting_of_the_api_is_documented() -> None:
         assert f"`RAPPORT_API_{field.name.upper()}`" in text, field.name
 
 
-def test_every_metric_of_the_api_is_documented() -> None:
+def test_every_setting_of_the_jobs_is_documented() -> None:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    for family in ApiMetrics().registry.collect():
+    for field in msgspec.structs.fields(JobSettings):
+        assert f"`RAPPORT_JOBS_{field.name.upper()}`" in text, field.name
+
+
+def test_every_background_job_is_documented_with_its_interval() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `([\w-]+)` \| ([\w ]+) \| ", text, re.MULTILINE))
+    seconds = {"5 s": 5.0, "2 s": 2.0, "10 min": 600.0, "day": 86_400.0}
+    assert {name: seconds.get(listed.get(name, "")) for name in SCHEDULES} == {
+        name: schedule.every_s for name, schedule in SCHEDULES.items()
+    }
+
+
+@pytest.mark.parametrize("metrics", [ApiMetrics, JobProcessMetrics])
+def test_every_metric_of_the_api_and_of_the_jobs_is_documented(
+    metrics: type[ApiMetrics | JobProcessMetrics],
+) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    for family in metrics().registry.collect():
         assert f"`{family.name}" in text, family.name
 
 
@@ -115,12 +135,25 @@ def test_the_compose_file_runs_two_api_processes_with_shared_state() -> None:
     assert all(api["environment"][name] == services["worker"]["environment"][name] for name in shared)
 
 
+def test_the_compose_file_runs_the_background_jobs_as_the_api_needs_them() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    jobs, api = services["jobs"], services["api"]
+    given = {**jobs["environment"], "CLICKHOUSE_PASSWORD": "x"}
+    assert set(given) <= {name for name, _ in known_variables()}
+    settings = from_env(given)
+    assert jobs["command"] == ["rapport", "jobs"]
+    assert f":{settings.jobs.port}/health/live" in jobs["healthcheck"]["test"][-1]
+    shared = {"CLICKHOUSE_URL", "CLICKHOUSE_DATABASE", "CLICKHOUSE_USER", "RAPPORT_API_SHARED_STATE"}
+    assert all(jobs["environment"][name] == api["environment"][name] for name in shared)
+
+
 def known_variables() -> list[tuple[str, str]]:
     sections = {
         "kafka": "KAFKA_",
         "clickhouse": "CLICKHOUSE_",
         "worker": "RAPPORT_WORKER_",
         "api": "RAPPORT_API_",
+        "jobs": "RAPPORT_JOBS_",
         "clv": "RAPPORT_CLV_",
     }
     settings = Settings()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 GLOBAL_TABLES = {
     "api_key_uses": "key_id",  # keys are known by their ids alone
+    "job_lease_claims": "term",  # jobs work for all tenants
+    "job_lease_renewals": "term",
+    "job_states": "job",
     "journey_progress": "source",  # logs belong to no tenant
     "schema_migrations": "version",
     "stream_progress": "source",  # logs belong to no tenant
@@ -33,6 +36,7 @@ FIRST_STORED_COUNTS = {
     "catalogue_entity_versions",
     "contact_profile_versions",
     "customer_versions",
+    "job_lease_claims",
     "journey_enrolment_versions",
 }  # nothing may change the order in which rows were stored
 BY_ANOTHER_COLUMN_FIRST = {

@@ -1,6 +1,8 @@
--- A row is a tenant with active segments that were never refreshed, or not since they changed, or not since a time.
--- Only the versions of the segments are read, not their filters.
-SELECT DISTINCT s.tenant_id AS tenant_id
+-- A row is a tenant with active segments, and when the one of them that waits longest was refreshed: 0 if that was never,
+-- or not since it changed. Only the versions of the segments are read, not their filters.
+SELECT
+    s.tenant_id AS tenant_id,
+    min(if(r.version = s.version, r.refreshed_at_ms, 0)) AS refreshed_at_ms
 FROM
 (
     SELECT toString(tenant_id) AS tenant_id, entity_id, version
@@ -13,5 +15,4 @@ LEFT JOIN
     FROM segment_refreshes FINAL
 ) AS r ON r.tenant_id = s.tenant_id AND r.segment_id = s.entity_id
 INNER JOIN (SELECT toString(tenant_id) AS tenant_id FROM tenants FINAL WHERE is_active) AS t ON t.tenant_id = s.tenant_id
-WHERE r.refreshed_at_ms <= {before_ms:Int64} OR r.version != s.version
-ORDER BY tenant_id
+GROUP BY tenant_id
