@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from litestar import Controller, Request, get
 from litestar.params import QueryParameter
+from msgspec import Meta
 
 from api.audit.schemas import AuditPage, AuditRow, AuditVerdict, FieldChange
 from api.auth.principal import Principal, requires
-from api.catalogue.shapes import Pagination
 from api.http.areas import Injected
+from api.http.cursors import CursorParameter, Cursors, build_pagination
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, read_instant, text_parameter
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
+_CURSORS: Final = Cursors[int](Annotated[int, Meta(ge=1, lt=10**18)])
+"""Sequence numbers of entries."""
 _ROW: Final[Mapping[str, object]] = {
     "id": 2,
     "tenantId": "t_001",
@@ -90,7 +94,7 @@ class AuditController(Controller):
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
         page: Annotated[int, QueryParameter(description="From 1; a cursor is stable, pages are not.", ge=1)] = 1,
-        cursor: Annotated[str | None, text_parameter("cursor", "`nextCursor` of the page before.")] = None,
+        cursor: CursorParameter = None,
     ) -> AuditPage:
         """List entries; a change that was answered before this request is among them."""
         faults: list[Fault] = []
@@ -102,16 +106,14 @@ class AuditController(Controller):
             from_ms=read_instant("from", from_, faults) or 0,
             to_ms=read_instant("to", to, faults) or 0,
         )
-        if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
-            faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
+        before_seq = _CURSORS.read(cursor, faults) or 0
         if faults:
             raise invalid(*faults)
         limit = clamp(limit, 1, MAX_LIMIT)
-        skipped = 0 if cursor else min((page - 1) * limit, 1_000_000)
-        entries, total = await database.call(_read, request.user.tenant_id, wanted, int(cursor or 0), limit, skipped)
-        shown, has_more = entries[:limit], len(entries) > limit
-        following = str(shown[-1].seq) if has_more else None
-        pagination = Pagination(total=total, limit=limit, has_more=has_more, next_cursor=following, cursor=following)
+        skipped = 0 if before_seq else min((page - 1) * limit, 1_000_000)
+        entries, total = await database.call(_read, request.user.tenant_id, wanted, before_seq, limit, skipped)
+        shown, following = _CURSORS.cut(entries, limit, attrgetter("seq"))
+        pagination = build_pagination(total, limit, following)
         return AuditPage(
             logs=[_build_row(entry) for entry in shown], total=total, page=page, limit=limit, pagination=pagination
         )

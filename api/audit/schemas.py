@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from api.catalogue.shapes import Pagination
+from api.http.cursors import Pagination
 from rapport.domain.audit import Reason
 
 

@@ -16,8 +16,9 @@ from api.catalogue.filters import Filters
 from api.catalogue.page import EntityFilter, select_page
 from api.catalogue.resource import Resource
 from api.catalogue.service import CatalogueService
-from api.catalogue.shapes import Pagination, body_shape, build_view, page_shape, patch_shape, view_shape
+from api.catalogue.shapes import body_shape, build_view, page_shape, patch_shape, view_shape
 from api.http.areas import Injected
+from api.http.cursors import CursorParameter, build_pagination
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
@@ -72,7 +73,7 @@ def make_controller(resource: Resource) -> type[Controller]:
             limit: Annotated[
                 int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
             ] = DEFAULT_LIMIT,
-            cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+            cursor: CursorParameter = None,
             *,
             include_deleted: _IncludeDeleted = False,
         ) -> Response[Any]:
@@ -85,7 +86,7 @@ def make_controller(resource: Resource) -> type[Controller]:
                 with_deleted=include_deleted,
             )
             stored = await catalogue.load(request.user.tenant_id)
-            found, pagination = select_page(stored, kind, wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
+            found, pagination = select_page(stored, kind, wanted, cursor, clamp(limit, 1, MAX_LIMIT))
             data = await catalogue.show(resource, request.user.tenant_id, found)
             return Response({"data": data, "pagination": pagination})
 
@@ -123,7 +124,7 @@ def make_controller(resource: Resource) -> type[Controller]:
             if not records:
                 raise ApiError(404, f"There never was {one} {entity_id!r}.")
             data = await catalogue.show(resource, request.user.tenant_id, records)
-            pagination = Pagination(total=len(data), limit=len(data), has_more=False, next_cursor=None, cursor=None)
+            pagination = build_pagination(len(data), len(data), None)
             return Response({"data": data, "pagination": pagination})
 
         @post(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from api.catalogue.shapes import Pagination
+from api.http.cursors import BAD_CURSOR, Cursors, Pagination, build_pagination
 from api.http.errors import Fault, invalid
 from rapport.storage.catalogue import EntityVersion, StoredCatalogue
 
 _Position = tuple[float | str, float | str, str]
 """What a list is ordered by, ascending; the id comes last, so that no two are equal."""
+_CURSORS: Final = Cursors[_Position](_Position)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +35,7 @@ class EntityFilter:
 
 
 def select_page(
-    catalogue: StoredCatalogue, kind: str, wanted: EntityFilter, cursor: str, limit: int
+    catalogue: StoredCatalogue, kind: str, wanted: EntityFilter, cursor: str | None, limit: int
 ) -> tuple[Sequence[EntityVersion], Pagination]:
     """Select one page of a kind.
 
@@ -46,19 +43,19 @@ def select_page(
         ApiError: 400; the cursor is none.
     """
     position = _ORDERS.get(kind, _newest_first)
-    after = _read_cursor(cursor) if cursor else None
+    faults: list[Fault] = []
+    after = _CURSORS.read(cursor, faults)
+    if faults:
+        raise invalid(*faults)
     fitting = sorted(
         (record for record in catalogue.records.get(kind, {}).values() if _fits(record, wanted)), key=position
     )
     try:
         rest = [record for record in fitting if after is None or position(record) > after]
     except TypeError:  # of a list with another order
-        raise _bad_cursor() from None
-    shown, has_more = rest[:limit], len(rest) > limit
-    following = _write_cursor(position(shown[-1])) if has_more else None
-    return shown, Pagination(
-        total=len(fitting), limit=limit, has_more=has_more, next_cursor=following, cursor=following
-    )
+        raise invalid(BAD_CURSOR) from None
+    shown, following = _CURSORS.cut(rest, limit, position)
+    return shown, build_pagination(len(fitting), limit, following)
 
 
 def _fits(record: EntityVersion, wanted: EntityFilter) -> bool:
@@ -103,20 +100,3 @@ _ORDERS: Final[Mapping[str, Callable[[EntityVersion], _Position]]] = {
     "qualification_rule": _by_priority,
     "decision_flow": _by_status,
 }
-
-
-def _write_cursor(position: _Position) -> str:
-    return urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> _Position:
-    try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        position: _Position = msgspec.json.decode(raw, type=_Position)
-    except (Error, ValueError, RecursionError):  # those of msgspec are ValueErrors
-        raise _bad_cursor() from None
-    return position
-
-
-def _bad_cursor() -> Exception:
-    return invalid(Fault(field="cursor", message="must be the nextCursor of a page of this list"))

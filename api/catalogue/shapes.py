@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from api.http.bodies import Body
+from api.http.cursors import Pagination
 from api.http.times import iso, iso_or_none
 from rapport.domain.catalogue.inventory import ChannelType
 from rapport.domain.catalogue.plain import to_full_fields
@@ -71,22 +72,6 @@ COMPUTED: Final[Mapping[str, frozenset[str]]] = {
 
 _REQUIRED: Final[Mapping[tuple[str, str], Any]] = {("channel", "channel_type"): ChannelType}
 """Fields that bodies must have, although entities stored before may lack them."""
-
-
-class Pagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Position of a page in a list of entities.
-
-    Attributes:
-        total: Of all pages together, for the same filters.
-        next_cursor: To be sent as ``cursor``; null on the last page.
-        cursor: The same, by its older name.
-    """
-
-    total: int
-    limit: int
-    has_more: bool
-    next_cursor: str | None
-    cursor: str | None
 
 
 @cache

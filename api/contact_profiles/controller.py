@@ -28,14 +28,15 @@ from api.contact_profiles.schemas import (
     ContactProfilePage,
     ContactProfileSchema,
     ContactProfileView,
+    Identifier,
     Merge,
     NewContactProfile,
     PersonBody,
     plain,
 )
 from api.contact_profiles.service import ContactProfileService
-from api.history.schemas import CursorPagination
 from api.http.areas import Injected
+from api.http.cursors import CursorPagination, CursorParameter, Cursors
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
@@ -47,6 +48,7 @@ from rapport.domain.profiles.contact_schema import describe_profile
 DEFAULT_LIMIT: Final = 25
 MAX_LIMIT: Final = 200
 MOUNTS: Final = ("/new/v2.0", "/api/v2.0")
+_CURSORS: Final = Cursors[str](Identifier)
 _ACTIVITY: Final[Mapping[str, str]] = {"true": "active", "false": "inactive", "all": ""}
 _OTHERS: Final = (Format.HAL, Format.XML, Format.TEXT_XML, Format.CSV)
 _BASE: Final = f"{MOUNTS[0]}/profiles"
@@ -116,14 +118,13 @@ class ContactProfileController(Controller):
         limit: Annotated[
             int, QueryParameter(description=f"Profiles of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
-        cursor: Annotated[
-            str | None, QueryParameter(description="`nextCursor` of the page before.", pattern=ID_PATTERN)
-        ] = None,
+        cursor: CursorParameter = None,
     ) -> Response[bytes]:
         """List profiles; inactive ones only on request. The header `Link` names the next page in every format."""
         wanted = _format_of(request)
         faults: list[Fault] = []
         activity = _ACTIVITY[check_choice("active", active, tuple(_ACTIVITY), faults) or "true"]
+        before_id = _CURSORS.read(cursor, faults) or ""
         if faults:
             raise invalid(*faults)
         size = clamp(limit, 1, MAX_LIMIT)
@@ -131,10 +132,10 @@ class ContactProfileController(Controller):
         page = await contact_profiles.list(
             request.user.tenant_id,
             limit=size,
-            before_id=cursor or "",
+            before_id=before_id,
             filters={**{name: value or "" for name, value in filters.items()}, "activity": activity},
         )
-        following = page.profiles[-1].profile.id if page.has_more else None
+        following = _CURSORS.write(page.profiles[-1].profile.id) if page.has_more else None
         given = {"contactId": contact_id, "email": email, "projectId": project_id, "active": active, "cursor": cursor}
         shown = Page(
             entities=[plain(one.profile) for one in page.profiles],

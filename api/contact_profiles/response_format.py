@@ -16,7 +16,7 @@ from api.contact_profiles.formats import Format
 from api.contact_profiles.xml_format import to_xml
 
 if TYPE_CHECKING:
-    from api.history.schemas import CursorPagination
+    from api.http.cursors import CursorPagination
 
 _VARY: Final = {"Vary": "Accept"}
 _XML: Final = (Format.XML, Format.TEXT_XML)

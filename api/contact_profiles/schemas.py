@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Type
 import msgspec
 from litestar.typing import FieldDefinition
 
-from api.history.schemas import CursorPagination
 from api.http.bodies import Body, JsonBody
+from api.http.cursors import CursorPagination
 from rapport.domain.profiles.contact import ID_PATTERN, ContactProfile, to_unix_seconds
 from rapport.domain.profiles.contact_fields import ContactId, PersonFields
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, delete, get, patch, put
 from litestar.params import FromPath, QueryParameter, RequestBody
+from msgspec import Meta
 
 from api.auth.principal import Principal, requires
 from api.catalogue.bodies import expected_version
-from api.catalogue.shapes import Pagination
 from api.customers.schemas import (
     EXAMPLE,
     PAGE_EXAMPLE,
@@ -22,6 +22,7 @@ from api.customers.schemas import (
 from api.customers.service import CustomerChange, CustomerService, etag_of
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
+from api.http.cursors import CursorParameter, Cursors, build_pagination
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
@@ -29,6 +30,8 @@ from rapport.domain.api_keys import Role
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+_CURSORS: Final = Cursors[int](Annotated[int, Meta(ge=1, lt=1 << 32)])
+"""Versions, which count down to 1."""
 _Asking = Request[Principal, Any, Any]
 
 
@@ -62,23 +65,21 @@ class CustomerController(Controller):
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
-        cursor: Annotated[
-            str | None, QueryParameter(description="`nextCursor` of the page before.", max_length=20)
-        ] = None,
+        cursor: CursorParameter = None,
     ) -> CustomerPage:
         """List versions, also of a customer who has ended. Erasure removes them."""
-        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and 0 < int(cursor) < 1 << 32):
-            raise invalid(Fault(field="cursor", message="is not a `nextCursor` of this list"))
+        faults: list[Fault] = []
+        before_version = _CURSORS.read(cursor, faults) or 0
+        if faults:
+            raise invalid(*faults)
         tenant_id, limit = request.user.tenant_id, clamp(limit, 1, MAX_LIMIT)
         versions, total = await customers.load_versions(
-            tenant_id, customer_id, before_version=int(cursor or 0), limit=limit
+            tenant_id, customer_id, before_version=before_version, limit=limit
         )
-        following = str(versions[-1].version) if versions and versions[-1].version > 1 else None
+        following = _CURSORS.write(versions[-1].version) if versions and versions[-1].version > 1 else None
         return CustomerPage(
             data=[build_view(tenant_id, one) for one in versions],
-            pagination=Pagination(
-                total=total, limit=limit, has_more=following is not None, next_cursor=following, cursor=following
-            ),
+            pagination=build_pagination(total, limit, following),
         )
 
     @put(

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from api.catalogue.shapes import Pagination
 from api.http.bodies import Body, JsonBody, decode_body, require_media_type
+from api.http.cursors import Pagination
 from api.http.errors import Fault
 from api.http.times import iso
 from rapport.domain.customers.customer import Customer

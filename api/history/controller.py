@@ -10,8 +10,9 @@ from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.history.schemas import InteractionPage
-from api.history.service import HistoryService
+from api.history.service import CURSORS, HistoryService
 from api.http.areas import Injected
+from api.http.cursors import CursorParameter
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp, read_instant, same, text_parameter
@@ -85,7 +86,7 @@ class HistoryController(Controller):
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
-        cursor: Annotated[str | None, text_parameter("cursor", "`nextCursor` of the page before.")] = None,
+        cursor: CursorParameter = None,
     ) -> InteractionPage:
         """Query a page. Pages are stable while events arrive: page after page returns every row once.
 
@@ -104,8 +105,7 @@ class HistoryController(Controller):
             from_ms=read_instant("from", from_, faults),
             to_ms=read_instant("to", to, faults),
         )
-        if cursor and not (len(cursor) <= 64 and all(digit in "0123456789abcdef" for digit in cursor)):
-            faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
+        before_id = CURSORS.read(cursor, faults)
         if faults:
             raise invalid(*faults)
-        return await history.load_page(wanted, cursor or "", clamp(limit, 1, MAX_LIMIT))
+        return await history.load_page(wanted, before_id or "", clamp(limit, 1, MAX_LIMIT))

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from api.http.cursors import CursorPagination
+
 
 class NamedChannel(msgspec.Struct, frozen=True, kw_only=True):
     """A channel of the catalogue."""
@@ -63,20 +65,6 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     outcome: Mapping[str, Any]
     offer: NamedOffer | None
     creative: NamedCreative | None
-
-
-class CursorPagination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Position of a page in the history.
-
-    Attributes:
-        total: Of all pages together, for the same filters.
-        next_cursor: To be sent as ``cursor``; null on the last page.
-    """
-
-    total: int
-    limit: int
-    has_more: bool
-    next_cursor: str | None
 
 
 class InteractionPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from api.history.schemas import CursorPagination, Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer
+from msgspec import Meta
+
+from api.history.schemas import Interaction, InteractionPage, NamedChannel, NamedCreative, NamedOffer
+from api.http.cursors import CursorPagination, Cursors
 from api.http.times import iso
 from api.runtime.catalogue_names import EntityNames
 from rapport.domain.json_limits import decode_stored_object
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from api.runtime.loader import Loader
     from rapport.storage.database import Database
     from rapport.storage.history import HistoryPage
+
+CURSORS: Final = Cursors[str](Annotated[str, Meta(pattern=r"\A[0-9a-f]{1,64}\Z")])
+"""Ids of interactions."""
 
 
 class HistoryService:
@@ -51,11 +58,11 @@ class HistoryService:
             read(wanted, cursor, limit + 1), self._catalogues.stored(wanted.tenant_id)
         )
         names = EntityNames(stored)
-        shown, has_more = rows[:limit], len(rows) > limit
+        shown, following = CURSORS.cut(rows, limit, itemgetter("id"))
         return InteractionPage(
             data=[build_interaction(row, names) for row in shown],
             pagination=CursorPagination(
-                total=total, limit=limit, has_more=has_more, next_cursor=shown[-1]["id"] if has_more else None
+                total=total, limit=limit, has_more=following is not None, next_cursor=following
             ),
         )
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
+from msgspec import Meta
 
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
+from api.http.cursors import CursorParameter, Cursors
 from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
@@ -28,6 +31,8 @@ from rapport.domain.api_keys import Role
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1_000
+_CURSORS: Final = Cursors[str](Annotated[str, Meta(min_length=1, max_length=256)])
+"""Customers' ids."""
 _REFRESHED: Final[Mapping[str, object]] = {
     "id": "seg_001",
     "name": "High Value",
@@ -69,23 +74,24 @@ class SegmentMemberController(Controller):
         limit: Annotated[
             int, QueryParameter(description=f"Rows of a page; brought into 1 to {MAX_LIMIT}.")
         ] = DEFAULT_LIMIT,
-        cursor: Annotated[
-            str | None, QueryParameter(description="`nextCursor` of the page before.", max_length=256)
-        ] = None,
+        cursor: CursorParameter = None,
     ) -> SegmentMembers:
         """List members by customer id, as of the latest refresh."""
-        wanted = clamp(limit, 1, MAX_LIMIT)
+        faults: list[Fault] = []
+        wanted, after = clamp(limit, 1, MAX_LIMIT), _CURSORS.read(cursor, faults)
+        if faults:
+            raise invalid(*faults)
         found, refresh = await segments.list_members(
-            request.user.tenant_id, entity_id, after=cursor or "", limit=wanted + 1
+            request.user.tenant_id, entity_id, after=after or "", limit=wanted + 1
         )
-        shown, has_more = found[:wanted], len(found) > wanted
+        shown, following = _CURSORS.cut(found, wanted, attrgetter("customer_id"))
         return SegmentMembers(
             data=[SegmentMember(customer_id=one.customer_id, member_since=iso(one.member_since_ms)) for one in shown],
             pagination=MemberPagination(
                 total=refresh.customer_count if refresh else None,
                 limit=wanted,
-                has_more=has_more,
-                next_cursor=shown[-1].customer_id if has_more else None,
+                has_more=following is not None,
+                next_cursor=following,
             ),
         )
 

@@ -12,21 +12,23 @@ from msgspec import UNSET
 
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
+from api.http.cursors import CursorParameter, Cursors
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
 from api.http.route_options import READS
 from api.http.times import iso
-from api.summaries.cursors import decode_cursor, encode_cursor
 from api.summaries.report import GROUPS
 from api.summaries.schemas import Report, Summary, SummaryList
 from api.summaries.service import SummaryService
 from rapport.domain.api_keys import Role
 from rapport.domain.periods import PeriodType
-from rapport.storage.summaries import SummaryKey, SummaryPage, SummaryQuery, SummaryRow
+from rapport.storage.summaries import SummaryKey, SummaryQuery, SummaryRow
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+CURSORS: Final = Cursors[tuple[str, str, str, str, str, str]](tuple[str, str, str, str, str, str])
+"""Keys of rows, as :class:`SummaryKey`."""
 MAX_GROUPS: Final = 500
 MAX_DAYS: Final = 366
 _PERIOD_TYPES: Final = tuple(period_type.value for period_type in PeriodType)
@@ -112,7 +114,7 @@ class SummaryController(Controller):
         from_: Annotated[str | None, _text("from", "Periods that end on or after this day, as 2026-04-01.")] = None,
         to: Annotated[str | None, _text("to", "Periods that begin on or before this day.")] = None,
         limit: Annotated[int, QueryParameter(description=f"Rows; brought into 1 to {MAX_LIMIT}.")] = DEFAULT_LIMIT,
-        cursor: Annotated[str | None, _text("cursor", "`nextCursor` of the page before.")] = None,
+        cursor: CursorParameter = None,
         total_count: Annotated[  # noqa: FBT002 - the framework calls by name
             bool, QueryParameter(name="totalCount", description="Whether to count the rows of all pages.")
         ] = False,
@@ -126,9 +128,7 @@ class SummaryController(Controller):
                 400, "customerId is required", details=[Fault(field="customerId", message="customerId is required")]
             )
         faults: list[Fault] = []
-        after = SummaryKey() if not cursor else decode_cursor(cursor)
-        if after is None:
-            faults.append(Fault(field="cursor", message="must be the nextCursor of a page"))
+        after = SummaryKey(*(CURSORS.read(cursor, faults) or ()))
         wanted = SummaryQuery(
             tenant_id=request.user.tenant_id,
             customer_id=customer_id,
@@ -139,7 +139,7 @@ class SummaryController(Controller):
             channel_id=channel_id or "",
             first_day=_day("from", from_, faults),
             last_day=_day("to", to, faults),
-            after=after or SummaryKey(),
+            after=after,
             limit=clamp(limit, 1, MAX_LIMIT),
         )
         if faults:
@@ -148,7 +148,7 @@ class SummaryController(Controller):
         return SummaryList(
             data=[_build_summary(row, customer_id) for row in found.rows],
             total=len(found.rows),
-            next_cursor=_next_cursor(found),
+            next_cursor=CURSORS.write(found.rows[-1].key) if found.has_more else None,
             total_count=found.matching if total_count else UNSET,
         )
 
@@ -193,12 +193,6 @@ def _day(name: str, text: str | None, faults: list[Fault]) -> date | None:
     except ValueError:
         faults.append(Fault(field=name, message="must be a day, as 2026-04-30"))
         return None
-
-
-def _next_cursor(found: SummaryPage) -> str | None:
-    if not found.has_more:
-        return None
-    return encode_cursor(found.rows[-1].key)
 
 
 def _build_summary(row: SummaryRow, customer_id: str) -> Summary:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api.summaries.cursors import encode_cursor
+from api.summaries.controller import CURSORS
 from rapport.domain.api_keys import Role
 from rapport.storage.summaries import SummaryKey
 
@@ -194,7 +194,7 @@ def test_total_is_the_number_of_rows_returned_and_total_count_comes_when_asked(c
 def test_total_count_holds_also_on_a_page_after_the_last_row(caller: Caller):
     caller.record(event("2026-04-30T10:00:00Z"))
     first = read(caller, limit=1, totalCount="true")
-    beyond = read(caller, cursor=encode_cursor(SummaryKey("z")), totalCount="true")
+    beyond = read(caller, cursor=CURSORS.write(SummaryKey("z")), totalCount="true")
     assert (beyond["data"], beyond["totalCount"]) == ([], first["totalCount"])
 
 
