@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,20 +15,17 @@ from litestar.params import QueryParameter
 from api.auth.principal import Principal, requires
 from api.consents.schemas import IMPORTED_EXAMPLE, PURPOSE_PATTERN, ImportedView, RowBody
 from api.consents.service import ConsentService, read_statement
-from api.customers.body_rows import read_object, read_rows
 from api.http.areas import Injected
-from api.http.bodies import decode_or_faults, require_media_type
-from api.http.bulk import CSV, NDJSON, bulk_operation
-from api.http.errors import ApiError, Fault, invalid
+from api.http.bodies import decode_or_faults
+from api.http.bulk import bulk_operation
+from api.http.errors import Fault
 from api.http.openapi_responses import answers
-from api.ingest.body_items import bounded
+from api.runtime.bulk_reader import MAX_ROWS, make_object_reader
 from rapport.domain.api_keys import Role
-from rapport.domain.faults import Fault as DomainFault
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatus
 from rapport.storage.consents import CustomerStatement
 
-MAX_ROWS: Final = 10_000
 _DONE: Final = {"recorded": 3, "rejected": 0, "errors": []}
 _RESPONSES: Final = {
     **answers(200, ImportedView, _DONE, 400, 413, 415),
@@ -37,52 +34,26 @@ _RESPONSES: Final = {
 _ROW: Final = {"customerId": "CUST001", "purpose": "email", "status": "granted", "statedAt": "2026-03-15T14:30:00Z"}
 
 
-@dataclass(slots=True)
-class StatementReader:
-    """Checks statements one by one.
+@dataclass(frozen=True, slots=True)
+class StatementParser:
+    """Parser of the statements of one request.
 
     Attributes:
         now_ms: Time of statements without one, epoch milliseconds.
-        statements: Those that can be used.
-        faults: Faults of the others.
-        count: How many there were.
     """
 
     now_ms: int
-    statements: list[CustomerStatement] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    count: int = 0
 
-    def add(self, item: bytes) -> None:
-        """Take one JSON object.
-
-        Raises:
-            ApiError: 413; there are too many.
-        """
-        self.take(read_object(item))
-
-    def take(self, fields: Mapping[str, Any] | DomainFault) -> None:
-        """Add the members of one object, or its fault.
-
-        Raises:
-            ApiError: 413; there are too many.
-        """
-        index, self.count = self.count, self.count + 1
-        if index >= MAX_ROWS:
-            raise ApiError(413, f"A request may have at most {MAX_ROWS:,} statements; send the rest with another one.")
-        if isinstance(fields, DomainFault):
-            self.faults.append(Fault(field=fields.field, message=fields.message, index=index))
-            return
+    def parse(self, _index: int, fields: Mapping[str, Any]) -> CustomerStatement | list[Fault]:
+        """Parse one statement, or return its faults."""
         row = decode_or_faults(msgspec.json.encode(fields), RowBody)
         if isinstance(row, list):
-            self.faults += [Fault(field=one.field, message=one.message, index=index) for one in row]
-            return
+            return row
         if nobody := explain_placeholder(row.customer_id):
-            self.faults.append(Fault(field="customerId", message=nobody, index=index))
-            return
-        statement = read_statement(row, ConsentSource.IMPORT, self.now_ms, "", self.faults, index)
-        if statement is not None:
-            self.statements.append(CustomerStatement(row.customer_id, statement))
+            return [Fault(field="customerId", message=nobody)]
+        faults: list[Fault] = []
+        statement = read_statement(row, ConsentSource.IMPORT, self.now_ms, "", faults)
+        return faults if statement is None else CustomerStatement(row.customer_id, statement)
 
 
 _STATEMENT: Final = Schema(
@@ -129,19 +100,10 @@ class ConsentsController(Controller):
         Of all statements about a purpose the latest counts, by `statedAt`: the order in which they are imported does
         not matter, and importing them again changes nothing.
         """
-        given = request.headers.get("content-type", "application/json")
-        media_type = require_media_type(given, "application/json", *NDJSON, CSV)
-        reader = StatementReader(consents.clock())
-        body = bounded(request.stream(), consents.max_body_bytes)
-        await read_rows(request.user.tenant_id, body, media_type, reader)
-        if not reader.count:
-            raise ApiError(400, "The body has no statements.")
-        if reader.faults and (atomic or not reader.statements):
-            raise invalid(*reader.faults)
-        await consents.import_statements(request.user, reader.statements)
-        done = ImportedView(
-            recorded=len(reader.statements),
-            rejected=len({fault.index for fault in reader.faults}),
-            errors=reader.faults,
-        )
+        content_type = request.headers.get("content-type", "application/json")
+        reader = make_object_reader("statements", StatementParser(consents.clock()).parse)
+        await reader.read(request.user.tenant_id, content_type, request.stream(), consents.max_body_bytes)
+        statements = reader.require_rows(is_atomic=atomic)
+        await consents.import_statements(request.user, statements)
+        done = ImportedView(recorded=len(statements), rejected=reader.rejected, errors=reader.faults)
         return Response(done, status_code=207 if reader.faults else 200)

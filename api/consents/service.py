@@ -82,7 +82,7 @@ class ConsentService:
 
 
 def read_statement(
-    given: StatementBody, source: ConsentSource, now_ms: int, path: str, faults: list[Fault], index: int | None = None
+    given: StatementBody, source: ConsentSource, now_ms: int, path: str, faults: list[Fault]
 ) -> ConsentStatement | None:
     """Read a statement; None for a faulty one, whose faults are added to the list.
 
@@ -92,22 +92,18 @@ def read_statement(
         now_ms: Time of the statement, unless it has one.
         path: Of its fields.
         faults: Are added to.
-        index: Of the item, where many were sent.
     """
-    at_ms: int | None = now_ms
-    if given.stated_at is not None:
-        found: list[Fault] = []
-        at_ms = read_instant(f"{path}statedAt", given.stated_at, found)
-        if at_ms is not None and at_ms > now_ms + CLOCK_SKEW_MS:
-            found.append(Fault(field=f"{path}statedAt", message="must not lie in the future"))
-        if found:
-            faults += [Fault(field=one.field, message=one.message, index=index) for one in found]
-            return None
+    at_ms = now_ms if given.stated_at is None else read_instant(f"{path}statedAt", given.stated_at, faults)
+    if at_ms is None:
+        return None
+    if at_ms > now_ms + CLOCK_SKEW_MS:
+        faults.append(Fault(field=f"{path}statedAt", message="must not lie in the future"))
+        return None
     return ConsentStatement(
         purpose=OTHER_NAMES.get(given.purpose, given.purpose),
         status=given.status,
         source=given.source or source,
-        stated_at_ms=at_ms or 0,
+        stated_at_ms=at_ms,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from litestar import Controller, Request, Response, post
@@ -9,17 +10,16 @@ from litestar.openapi.spec import Schema
 from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
-from api.customers.body_rows import MAX_ROWS, RowReader, read_rows
 from api.customers.schemas import UPSERTED_EXAMPLE, UpsertedView
 from api.customers.service import CustomerService, faults_of
 from api.http.areas import Injected
-from api.http.bodies import require_media_type
-from api.http.bulk import CSV, NDJSON, bulk_operation
-from api.http.errors import ApiError, Fault, invalid
+from api.http.bulk import CSV, bulk_operation
+from api.http.errors import Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice
-from api.ingest.body_items import bounded
+from api.runtime.bulk_reader import MAX_ROWS, BulkReader, make_object_reader
 from rapport.domain.api_keys import Role
+from rapport.domain.profiles.rows import CustomerRow, read_row
 from rapport.storage.customer_upserts import UpsertOptions, UpsertResult
 
 _DONE: Final = {**UPSERTED_EXAMPLE, "received": 2, "rejected": 0, "errors": []}
@@ -81,24 +81,24 @@ class CustomersController(Controller):
         mode = check_choice("mode", mode, ("merge", "replace"), problems)
         if problems:
             raise invalid(*problems)
-        given = request.headers.get("content-type", "application/json")
-        media_type = require_media_type(given, "application/json", *NDJSON, CSV)
+        content_type = request.headers.get("content-type", "application/json")
+        reader = make_object_reader("customers", _parse_row)
+        await reader.read(request.user.tenant_id, content_type, request.stream(), customers.max_body_bytes)
+        rows = reader.require_rows(is_atomic=atomic)
         form = await customers.load_form(request.user.tenant_id)
-        reader = RowReader()
-        body = bounded(request.stream(), customers.max_body_bytes)
-        await read_rows(request.user.tenant_id, body, media_type, reader)
-        if not reader.count:
-            raise ApiError(400, "The body has no customers.")
-        if reader.faults and (atomic or not reader.rows):
-            raise invalid(*reader.faults)
-        way = UpsertOptions(replaces=mode == "replace", is_text=media_type == CSV, is_atomic=atomic)
-        view = _build_view(reader, await customers.store_rows(request.user, form, reader.rows, way))
+        way = UpsertOptions(replaces=mode == "replace", is_text=reader.media_type == CSV, is_atomic=atomic)
+        view = _build_view(reader, await customers.store_rows(request.user, form, rows, way))
         if view.rejected == reader.count:
             raise invalid(*view.errors)
         return Response(view, status_code=207 if view.errors else 200)
 
 
-def _build_view(reader: RowReader, done: UpsertResult) -> UpsertedView:
+def _parse_row(index: int, fields: Mapping[str, Any]) -> CustomerRow | list[Fault]:
+    row = read_row(index, fields)
+    return row if isinstance(row, CustomerRow) else [Fault(field=row.field, message=row.message)]
+
+
+def _build_view(reader: BulkReader[CustomerRow], done: UpsertResult) -> UpsertedView:
     faults = [*reader.faults, *(one for index, some in done.faults.items() for one in faults_of(some, index))]
     return UpsertedView(
         received=reader.count,

@@ -10,13 +10,13 @@ from litestar import Controller, Request, get, post
 from litestar.params import FromPath, QueryParameter, RequestBody
 
 from api.auth.principal import Principal, requires
-from api.customers.body_rows import MAX_ROWS
 from api.customers.service import CustomerService
 from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
 from api.http.errors import ApiError, Fault, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
+from api.runtime.bulk_reader import MAX_ROWS
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.customer_schema import CustomerSchema, DataType
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema

@@ -12,13 +12,11 @@ from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
-from api.http.bodies import require_media_type
-from api.http.bulk import NDJSON, bulk_operation
-from api.http.errors import ApiError, invalid
+from api.http.bulk import bulk_operation
 from api.http.openapi_responses import answers
-from api.ingest.body_items import MAX_EVENTS
 from api.ingest.schemas import IngestResult
 from api.ingest.service import IngestService
+from api.runtime.bulk_reader import MAX_ROWS
 from rapport.domain.api_keys import Role
 from rapport.domain.contract import build_event_schema
 
@@ -65,7 +63,7 @@ class IngestController(Controller):
 
     @post(
         summary="Record many interactions",
-        operation_class=bulk_operation(_item_schema(), "event", MAX_EVENTS),
+        operation_class=bulk_operation(_item_schema(), "event", MAX_ROWS),
         request_max_body_size=None,  # counted while it is read, against a limit of its own
         responses=_RESPONSES,
     )
@@ -83,13 +81,7 @@ class IngestController(Controller):
         201: all are in Kafka. 207: `errors` says which are not, and why. 400: none is. Each event needs its own
         `idempotencyKey`: sent again it counts once.
         """
-        media_type = require_media_type(
-            request.headers.get("content-type", "application/json"), "application/json", *NDJSON
-        )
-        reader = await ingest.read(request.user.tenant_id, request.stream(), is_lines=media_type in NDJSON)
-        if not reader.count:
-            raise ApiError(400, "The body has no events.")
-        if reader.faults and (atomic or not reader.events):
-            raise invalid(*reader.faults)
-        done = await ingest.ingest(reader.events, reader.faults)
+        content_type = request.headers.get("content-type", "application/json")
+        reader = await ingest.read(request.user.tenant_id, content_type, request.stream())
+        done = await ingest.ingest(reader.require_rows(is_atomic=atomic), reader.faults)
         return Response(done, status_code=207 if reader.faults else 201, headers={"X-Position": done.position})

@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from api.http.times import now_ms
-from api.ingest.body_items import EventReader, bounded, read_array, read_lines
+from api.ingest.event_parser import EventParser
 from api.ingest.schemas import IngestResult
+from api.runtime.bulk_reader import BulkReader
 from api.runtime.positions import format_position
 from api.runtime.time_slice import TimeSlice
 from rapport.domain.events import encode_event, make_message_key
@@ -38,15 +39,16 @@ class IngestService:
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
 
-    async def read(self, tenant_id: str, chunks: AsyncIterator[bytes], *, is_lines: bool) -> EventReader:
+    async def read(
+        self, tenant_id: str, content_type: str, chunks: AsyncIterator[bytes]
+    ) -> BulkReader[InteractionRecorded]:
         """Read and check the events of a body: one JSON object a line, or an array.
 
         Raises:
-            ApiError: 400 for what is neither, 413 for too much.
+            ApiError: 400 for what is neither, 413 for too much, 415 for another media type.
         """
-        reader = EventReader(await self._tenants.get(tenant_id), now_ms())
-        body = bounded(chunks, self._max_body_bytes)
-        await (read_lines(body, reader) if is_lines else read_array(tenant_id, body, reader))
+        reader = BulkReader("events", EventParser(await self._tenants.get(tenant_id), now_ms()).parse)
+        await reader.read(tenant_id, content_type, chunks, self._max_body_bytes)
         return reader
 
     async def ingest(self, events: Sequence[InteractionRecorded], faults: Sequence[Fault]) -> IngestResult:
