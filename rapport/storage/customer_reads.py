@@ -8,16 +8,15 @@ as much.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import msgspec
 import polars as pl
 
 from rapport.domain.customers.customer import CustomerRef
 from rapport.domain.metrics import StoredEvent
 from rapport.domain.summaries import StoredSummary
+from rapport.storage.packed_columns import unpack_events, unpack_summaries
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -27,13 +26,6 @@ R = TypeVar("R", bound=tuple[Any, ...])
 LONG_HISTORY: Final = 5_000
 """Up to so many events of a customer are read one by one; beyond, the engine aggregates them."""
 _SUMMARY_KEY_COLUMNS: Final = 8
-_PackedSummary = tuple[int, int, int, int, int, int, int, Decimal, int, str, str]
-_PackedEvent = tuple[
-    str, int, str, str, bool, str, str, str, str, Decimal | None, str, int, str, int
-]  # in the order of the column's expression
-# not strict: a profile may have 64-bit numbers quoted in JSON
-_summary_decoder: Final = msgspec.json.Decoder(list[_PackedSummary], strict=False)
-_event_decoder: Final = msgspec.json.Decoder(list[_PackedEvent], strict=False)
 
 
 class CustomerEvents(NamedTuple):
@@ -63,7 +55,7 @@ def read_stored_summaries(
     """
     found = store.select("summaries/of_customers", {**build_customer_parameters(customers), "periods": sorted(periods)})
     wanted = set(customers)
-    rows = (row for row in map(StoredSummary._make, unpack_rows(found, _summary_decoder)) if row.customer in wanted)
+    rows = (row for row in map(StoredSummary._make, unpack_summaries(found)) if row.customer in wanted)
     return keep_newest_versions(rows, key_columns=_SUMMARY_KEY_COLUMNS)
 
 
@@ -86,7 +78,7 @@ def read_events(store: Store, customers: Collection[CustomerRef], from_id: str) 
         long = frozenset(rows["tenant_id", "customer_id"].iter_rows())
         found = found.join(rows, on=["tenant_id", "customer_id"], how="anti")
     events: dict[str, StoredEvent] = {}
-    for event in map(StoredEvent._make, unpack_rows(found, _event_decoder)):
+    for event in map(StoredEvent._make, unpack_events(found)):
         if event.customer in wanted:
             events.setdefault(event.id, event)
     return CustomerEvents(list(events.values()), long & wanted)
@@ -101,21 +93,6 @@ def build_customer_parameters(customers: Collection[CustomerRef]) -> dict[str, l
         "tenants": sorted({tenant for tenant, _ in customers}),
         "customers": sorted({customer for _, customer in customers}),
     }
-
-
-def unpack_rows(found: pl.DataFrame, decoder: msgspec.json.Decoder[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query, with the last column, ``packed``, replaced by the values it holds.
-
-    Args:
-        found: The rows; may be empty.
-        decoder: Decodes a list of tuples.
-    """
-    if found.is_empty():
-        return
-    *keys, packed = found.get_columns()
-    values = decoder.decode("[" + ",".join(packed) + "]")
-    for key, value in zip(zip(*keys, strict=True), values, strict=True):
-        yield key + value
 
 
 def keep_newest_versions(rows: Iterable[R], key_columns: int) -> Iterable[R]:

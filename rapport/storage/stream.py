@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from rapport.storage.packed_columns import unpack_summary_columns
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -155,7 +157,7 @@ def read_summary_state(store: Store, contacts: pl.DataFrame, period_keys: Iterab
             "batch_sources": contacts.select("source").unique(),
         },
     )
-    return keep_newest([found])
+    return pl.DataFrame() if found.is_empty() else keep_newest([unpack_summary_columns(found)])
 
 
 def keep_newest(versions: Sequence[pl.DataFrame]) -> pl.DataFrame:
