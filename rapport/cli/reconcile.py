@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rapport.cli.environment import open_store, read_settings
-from rapport.storage.reconcile import Reconciliation, repair_drift
+from rapport.storage.reconcile import MAX_DOUBLE_COUNTED, Reconciliation, repair_drift
 from rapport.storage.reconcile import reconcile as compare
 from rapport.terminal import make_console
 
@@ -50,4 +50,6 @@ def _print(console: Console, result: Reconciliation, show: int) -> None:
     for row in result.drift.head(show).iter_rows(named=True):
         console.print(" ", {name: str(value) for name, value in row.items()})
     if not result.double_counted.is_empty():
-        console.print(f"idempotency keys counted twice: {result.double_counted.height}")
+        height = result.double_counted.height
+        more = " or more" if height == MAX_DOUBLE_COUNTED else ""
+        console.print(f"idempotency keys counted twice: {height:,}{more}")

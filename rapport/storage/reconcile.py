@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CUSTOMERS: Final = ("tenant_id", "customer_id")
 SECOND_LOOK_S: Final = 1.0
+MAX_DOUBLE_COUNTED: Final = 1_000
 _SUSPECTS_SCHEMA: Final = {"tenant_id": pl.String, "customer_id": pl.String}
 
 
@@ -27,7 +28,8 @@ class Reconciliation:
     Attributes:
         totals: Per period type: rows, contacts and total_value of the summaries.
         drift: One row per summary row that differs (columns of ``reconcile/drift.sql``).
-        double_counted: Idempotency keys that the history holds twice within the horizon (at most 1,000).
+        double_counted: Idempotency keys that the history holds twice within the horizon (at most
+            :data:`MAX_DOUBLE_COUNTED`).
     """
 
     totals: pl.DataFrame
@@ -68,7 +70,7 @@ def reconcile(
     return Reconciliation(
         totals=store.select("reconcile/totals"),
         drift=drift,
-        double_counted=store.select("reconcile/double_counted", {"horizon_s": horizon_s}),
+        double_counted=store.select("reconcile/double_counted", {"horizon_s": horizon_s, "limit": MAX_DOUBLE_COUNTED}),
     )
 
 

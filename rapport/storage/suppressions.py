@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 MAX_TRIGGERS: Final = 1_000
-"""Latest events per customer; suppressions of older ones have ended or were prolonged since."""
+"""Latest events of each outcome and offer of a customer; suppressions by older ones have ended or were prolonged."""
 
 
 def read_triggers(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 START_MS = 1_773_000_000_000
 
 
-def happened(store: Store, *events: tuple[str, str, int], tenant: str = "acme") -> None:
+def happened(store: Store, *events: tuple[str, str, int], tenant: str = "acme", offer: str = "loan") -> None:
     """Write events: customer, outcome, day."""
     frame = pl.DataFrame(
         [
@@ -27,7 +27,7 @@ def happened(store: Store, *events: tuple[str, str, int], tenant: str = "acme") 
                 "occurred_at": START_MS + day * DAY_MS,
                 "received_at": START_MS + day * DAY_MS,
                 "outcome": outcome,
-                "offer_id": "loan",
+                "offer_id": offer,
                 "offset": number,
             }
             for number, (customer, outcome, day) in enumerate(events)
@@ -53,10 +53,18 @@ def test_triggers_of_many_customers_are_read_with_one_query_newest_first(store: 
     assert found["bob"][0].at_ms == START_MS + 4 * DAY_MS
 
 
-def test_only_the_latest_triggers_of_a_customer_are_read(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_the_latest_triggers_of_each_outcome_and_offer_are_read(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(suppressions, "MAX_TRIGGERS", 2)
     happened(store, *(("ann", "dismiss", day) for day in range(5)), ("bob", "dismiss", 0))
     found = read_triggers(store, "acme", ["ann", "bob"], ["dismiss"])
     assert [one.at_ms for one in found["ann"]] == [START_MS + 4 * DAY_MS, START_MS + 3 * DAY_MS]
     assert len(found["bob"]) == 1
+    happened(store, ("ann", "convert", 0))
+    happened(store, ("ann", "dismiss", 1), offer="card")
+    found = read_triggers(store, "acme", ["ann"], ["dismiss", "convert"])
+    assert [(one.outcome, one.offer_id) for one in found["ann"]] == [
+        *[("dismiss", "loan")] * 2,
+        ("dismiss", "card"),
+        ("convert", "loan"),
+    ]
     assert read_triggers(store, "acme", ["ann"], []) == {"ann": []}

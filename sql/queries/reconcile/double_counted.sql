@@ -5,4 +5,4 @@ GROUP BY tenant_id, customer_id, idempotency_key
 HAVING times > 1
     AND arrayMin(arrayPopFront(arrayDifference(arraySort(groupArray(toUnixTimestamp(received_at))))))
         <= {horizon_s:UInt32}
-LIMIT 1000
+LIMIT {limit:UInt32}

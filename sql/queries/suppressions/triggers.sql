@@ -1,4 +1,5 @@
--- A row is one of the latest events of a customer with one of some outcomes, newest first; they trigger suppressions.
+-- A row is one of the latest events of a customer with one of some outcomes, of each outcome and offer, newest first;
+-- they trigger suppressions.
 -- An event dated ahead counts when it was received.
 SELECT
     customer_id,
@@ -11,4 +12,4 @@ WHERE tenant_id = {tenant_id:String}
     AND customer_id IN {customer_ids:Array(String)}
     AND outcome IN {outcomes:Array(String)}
 ORDER BY customer_id, id DESC
-LIMIT {limit:UInt32} BY customer_id
+LIMIT {limit:UInt32} BY customer_id, outcome, offer_id
