@@ -19,7 +19,6 @@ from api.recommend.reservation_store_redis import RedisReservationStore
 from api.recommend.reserving_decider import ReservingDecider
 from api.recommend.service import RecommendService
 from api.recommend.tenant_totals import TenantTotals
-from rapport.storage.segments import load_memberships
 
 if TYPE_CHECKING:
     from api.runtime.runtime import Runtime
@@ -44,10 +43,10 @@ def build_decisions(runtime: Runtime) -> Decisions:
     facts = FactsLoader(
         # One at a time: larger queries cost little more, and decisions that come together keep company.
         runtime.loader(
-            "facts", lambda asked: load_facts(database, asked), tenant_of=attrgetter("facts.tenant_id"), concurrent=1
-        ),
-        runtime.loader(
-            "segments", lambda keys: database.call(load_memberships, keys), tenant_of=attrgetter("tenant_id")
+            "facts",
+            lambda queries: load_facts(database, queries),
+            tenant_of=attrgetter("contacts.tenant_id"),
+            concurrent=1,
         ),
         TenantTotals(database),
         runtime.watermark,

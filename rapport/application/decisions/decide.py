@@ -81,7 +81,7 @@ def make_decision(
 
     Args:
         task: The decision to make, for the tenant whose facts are given.
-        customer: Result of :func:`~rapport.application.decisions.load_facts.build_customer_facts`.
+        customer: Result of :meth:`~rapport.application.decisions.load_facts.CustomerFactsResult.build`.
         tenant: Totals over all customers.
         now_ms: Time of the decision, epoch milliseconds.
         seed: Seed of all randomness in the decision.

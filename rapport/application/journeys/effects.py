@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from rapport.application.decisions.decide import DecisionTask, make_decision, record_decision
-from rapport.application.decisions.load_facts import load_customer_contexts, load_decision_facts
+from rapport.application.decisions.load_facts import ContextQuery, load_contexts, load_decision_facts
 from rapport.application.decisions.recommendation_id import make_recommendation_id
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.message import encode_decision
@@ -154,9 +154,9 @@ def build_contact_event(config: TenantConfiguration, enrolment: Enrolment, actio
 
 def find_contact_restriction(store: Store, config: TenantConfiguration, event: InteractionRecorded) -> str:
     """Return the reason why a customer may not be contacted with an event; empty if contact is allowed."""
-    merges = read_merges(store, config.tenant.tenant_id)
-    sources = config.catalogue.attribute_sources
-    customer = load_customer_contexts(store, config.tenant, {}, [event.customer_id], merges, sources)[event.customer_id]
+    members = read_merges(store, config.tenant.tenant_id).members(event.customer_id)
+    query = ContextQuery(tenant=config.tenant, members=members, segments={}, sources=config.catalogue.attribute_sources)
+    (customer,) = load_contexts(store, [query])
     if customer.objections:
         return customer.objections[0]
     channel = config.catalogue.channels.get(event.channel_id or "")

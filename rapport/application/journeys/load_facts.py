@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rapport.application.decisions.load_facts import load_customer_contexts
+from rapport.application.decisions.load_facts import ContextQuery, load_contexts
 from rapport.domain.journeys.progress import JourneyFacts
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import read_metrics
@@ -37,12 +37,21 @@ def load_facts(
     """
     names = sorted(customers)
     merges = read_merges(store, tenant.tenant_id)
-    known = load_customer_contexts(store, tenant, catalogue.segments, names, merges, catalogue.attribute_sources)
+    queries = [
+        ContextQuery(
+            tenant=tenant,
+            members=merges.members(name),
+            segments=catalogue.segments,
+            sources=catalogue.attribute_sources,
+        )
+        for name in names
+    ]
+    contexts = dict(zip(names, load_contexts(store, queries), strict=True))
     definitions = [catalogue.metrics[key] for key in sorted(metrics) if key in catalogue.metrics]
     values = read_metrics(store, tenant.tenant_id, {name: merges.members(name) for name in names}, definitions, now_ms)
     return {
         name: JourneyFacts(
-            attributes=known[name].attributes, segments=known[name].segments, metrics=values.get(name, {})
+            attributes=contexts[name].attributes, segments=contexts[name].segments, metrics=values.get(name, {})
         )
         for name in names
     }

@@ -50,8 +50,3 @@ class RuleVerdict(NamedTuple):
     exemption: str = ""
     multiplier: float = 1.0
     spares_mandatory: bool = False
-
-    @property
-    def is_settling(self) -> bool:
-        """Whether the verdict settles whether the candidate is removed: it removes or exempts it."""
-        return self.effect in ("removes", "exempts")

@@ -83,15 +83,15 @@ def evaluate_policies(
     policies: ContactPolicyIndex, candidate: Candidate, context: Context, *, stop_at_first: bool
 ) -> Sequence[RuleVerdict]:
     """Evaluate the offer's own limits, then the policies; an override exempts the candidate from those behind it."""
-    first = (*evaluate_offer_limits(candidate, context), *policies.broken)
-    if first and stop_at_first:
-        return first
+    limits = evaluate_offer_limits(candidate, context)
+    if stop_at_first and (limits or policies.broken):
+        return limits or policies.broken
     overrides = policies.overrides.evaluate(candidate, context, stop_at_first=stop_at_first)
-    if overrides and stop_at_first:
+    if stop_at_first and overrides:
         return overrides
     exemption = f"{overrides[0].name} lets the offer past it" if overrides else ""
     blocking = evaluate_blocking_policies(policies.blocking, candidate, context, exemption, stop_at_first=stop_at_first)
-    return (*first, *overrides, *blocking) if first or overrides else blocking
+    return blocking if stop_at_first else (*limits, *policies.broken, *overrides, *blocking)
 
 
 def evaluate_blocking_policies(
@@ -107,14 +107,13 @@ def evaluate_blocking_policies(
         stop_at_first: Whether verdicts behind the first that removes the candidate may be missing.
     """
     is_mandatory = candidate.offer.mandatory and is_mandatory_now(candidate.offer, context.now_ms)
-    verdicts = blocking.evaluate(candidate, context, stop_at_first=stop_at_first and not is_mandatory)
     if not exemption and not is_mandatory:
-        return verdicts
+        return blocking.evaluate(candidate, context, stop_at_first=stop_at_first)
     return [
         verdict._replace(effect="none", exemption=exemption or _MANDATORY)
         if exemption or verdict.spares_mandatory
         else verdict
-        for verdict in verdicts
+        for verdict in blocking.evaluate(candidate, context, stop_at_first=False)
     ]
 
 

@@ -44,14 +44,14 @@ class ScopedRule:
 
     def evaluate(self, candidate: Candidate, context: Context, memo: VerdictMemo) -> RuleVerdict | None:
         """Return the blocking verdict on a candidate, None if it passes; shared verdicts are memoized."""
-        is_shared = self.rule.is_shared
-        if is_shared and self in memo.verdicts:
+        rule = self.rule
+        if rule.is_shared and self in memo.verdicts:
             return memo.verdicts[self]
         blocking: RuleVerdict | None = None
-        if self.covers_customer(context):
-            verdict = self.rule.check(candidate, context, self.selection, self.scope)
-            blocking = self.rule.block(verdict) if verdict.is_blocked else None
-        if is_shared:
+        if self.segments is None or self.covers_customer(context):
+            verdict = rule.check(candidate, context, self.selection, self.scope)
+            blocking = rule.block(verdict) if verdict.is_blocked else None
+        if rule.is_shared:
             memo.verdicts[self] = blocking
         return blocking
 
@@ -118,14 +118,18 @@ class VerdictMemo:
 
 
 def _evaluate_shared(rule_set: RuleSet, candidate: Candidate, context: Context, memo: VerdictMemo) -> SharedVerdicts:
-    evaluated = [(position, rule.evaluate(candidate, context, memo)) for position, rule in rule_set.shared]
-    blocking = [(position, verdict) for position, verdict in evaluated if verdict is not None]
-    return SharedVerdicts(
-        verdicts=tuple(verdict for _, verdict in blocking),
-        positions=tuple(position for position, _ in blocking),
-        settled_at=next((position for position, verdict in blocking if verdict.is_settling), math.inf),
-        own=tuple(rule for rule in rule_set.own if not rule[1].rule.is_irrelevant(context)),
-    )
+    verdicts: list[RuleVerdict] = []
+    positions: list[int] = []
+    settled_at = math.inf
+    for position, rule in rule_set.shared:
+        verdict = rule.evaluate(candidate, context, memo)
+        if verdict is not None:
+            verdicts.append(verdict)
+            positions.append(position)
+            if position < settled_at and verdict.effect != "lowers_fit":
+                settled_at = position
+    own = [rule for rule in rule_set.own if not rule[1].rule.is_irrelevant(context)]
+    return SharedVerdicts(verdicts, positions, settled_at, own)
 
 
 @dataclass(slots=True)
@@ -160,19 +164,24 @@ class RuleIndex:
         shared = memo.shared.get(rule_set)
         if shared is None:
             shared = memo.shared[rule_set] = _evaluate_shared(rule_set, candidate, context, memo)
+        own_rules = own_with_history if candidate.offer.id in context.history.known_offers else shared.own
+        if not own_rules:
+            return shared.verdicts
         own: list[tuple[int, RuleVerdict]] = []
-        for position, rule in own_with_history if candidate.offer.id in context.history.known_offers else shared.own:
+        for position, rule in own_rules:
             if stop_at_first and position > shared.settled_at:
                 break
             verdict = rule.evaluate(candidate, context, memo)
             if verdict is not None:
                 own.append((position, verdict))
-                if stop_at_first and verdict.is_settling:
+                if stop_at_first and verdict.effect != "lowers_fit":
                     break
         if not own:
             return shared.verdicts
-        own += zip(shared.positions, shared.verdicts, strict=True)
-        return [verdict for _, verdict in sorted(own, key=itemgetter(0))]
+        if shared.verdicts:
+            own += zip(shared.positions, shared.verdicts, strict=True)
+            own.sort(key=itemgetter(0))
+        return [verdict for _, verdict in own]
 
     def find_covering(self, candidate: Candidate, context: Context) -> frozenset[str]:
         """Return the ids of the rules with a scope that covers a candidate, for explanations."""
