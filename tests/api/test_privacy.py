@@ -175,7 +175,7 @@ def test_more_than_ten_requests_a_minute_are_refused(caller: Caller):
 
 
 def test_only_admins_erase_and_every_fault_is_named(caller: Caller):
-    for role in ("viewer", "editor"):
+    for role in (Role.VIEWER, Role.EDITOR):
         assert caller.post("/gdpr/erasure", {"customerId": "ann"}, role=role).status_code == 403
     answer = caller.post("/dsar", {"requestType": "copy", "subjectType": "phone"})
     assert answer.status_code == 400
