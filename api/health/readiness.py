@@ -57,8 +57,7 @@ class Readiness:
 
     async def _ask(self) -> bool:
         try:
-            await self._database.call(load_tenants)
-            lease = await self._database.call(read_lease)
+            _, lease = await asyncio.gather(self._database.call(load_tenants), self._database.call(read_lease))
         except StorageError:
             return False
         self._runs_jobs = lease is not None and lease.is_held

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from rapport.domain.api_keys import Role
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, check_error, running_api
 from tests.fixtures.clickhouse import EndpointProcess
@@ -189,6 +190,7 @@ def test_while_the_database_is_away_everything_that_needs_it_is_503_with_retry_a
         known, unseen = CallerFactory(client, world)(), CallerFactory(client, world)()
         read = {"params": {"customerId": "c"}}
         assert known.get("/interaction-summaries", **read).status_code == 200
+        assert unseen.keys[Role.ADMIN]  # made while there is a database
         own_endpoint.kill()
         answers = [
             known.get("/interaction-summaries", **read),
