@@ -14,10 +14,11 @@ from api.api_keys.service import ApiKeyService
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.http.times import iso, iso_or_none, parse_time
 from rapport.domain.api_keys import ApiKey, Role, find_expiry_fault, find_scope_fault
+from rapport.domain.faults import Fault
 
 _KEY: Final[Mapping[str, object]] = {
     "id": "key_2f6c1b1e0d9a4c77",

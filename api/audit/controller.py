@@ -14,12 +14,13 @@ from api.audit.schemas import AuditPage, AuditRow, AuditVerdict, FieldChange
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.cursors import CursorParameter, Cursors, build_pagination
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, read_instant, text_parameter
 from api.http.times import iso
 from rapport.domain.api_keys import Role
 from rapport.domain.audit import parse_anchor
+from rapport.domain.faults import Fault
 from rapport.domain.json_limits import decode_stored_object
 from rapport.storage.audit import AuditFilter, audit_catalogue, read_audit, verify_audit
 from rapport.storage.database import Database

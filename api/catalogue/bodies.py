@@ -9,10 +9,11 @@ import msgspec
 
 from api.catalogue.shapes import COMPUTED, body_shape
 from api.http.bodies import Body, JsonBody, decode_or_faults, fault_of_json, require_media_type
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.journeys.forms import reform_journey
 from rapport.domain.catalogue.values import Entity
 from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import structlog
 
 from api.auth.principal import author_of
 from api.catalogue.bodies import Fields, apply_merge_patch, build_entity, make_slug, modernise_fields
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.times import now_ms, parse_time
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.inventory import Offer
@@ -19,6 +19,7 @@ from rapport.domain.catalogue.strategy import DecisionFlow
 from rapport.domain.catalogue_checks.kinds import KINDS
 from rapport.domain.catalogue_checks.validate import apply_changes, find_faults, is_draft_fault, is_same
 from rapport.domain.decisions.flow_checks import find_size_fault
+from rapport.domain.faults import Fault
 from rapport.storage.audit import audit_catalogue
 from rapport.storage.catalogue_changes import EntityChange, change_catalogue
 from rapport.storage.errors import StorageError

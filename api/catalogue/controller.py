@@ -19,11 +19,12 @@ from api.catalogue.service import CatalogueService
 from api.catalogue.shapes import body_shape, build_view, page_shape, patch_shape, view_shape
 from api.http.areas import Injected
 from api.http.cursors import CursorParameter, build_pagination
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue_checks.kinds import KINDS
+from rapport.domain.faults import Fault
 from rapport.storage.catalogue import EntityVersion
 
 DEFAULT_LIMIT: Final = 25

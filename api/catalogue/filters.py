@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.parameters import check_choice, same, text_parameter
+from rapport.domain.faults import Fault
 
 Filters = dict[str, str]
 """Attribute -> value."""

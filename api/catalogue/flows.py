@@ -16,7 +16,7 @@ from api.catalogue.resources import RESOURCES
 from api.catalogue.shapes import build_view, view_shape
 from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.plain import to_full_fields
@@ -26,6 +26,7 @@ from rapport.domain.catalogue_checks.lint_flows import list_flows_in_use
 from rapport.domain.catalogue_checks.lint_placeholders import lint_placeholders
 from rapport.domain.catalogue_checks.validate import find_faults
 from rapport.domain.decisions.catalogue import BASE_FLOW, BASE_FLOW_KEY
+from rapport.domain.faults import Fault
 from rapport.storage.catalogue_changes import EntityChange
 from rapport.storage.database import Database
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.http.cursors import BAD_CURSOR, Cursors, Pagination, build_pagination
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
+from rapport.domain.faults import Fault
 from rapport.storage.catalogue import EntityVersion, StoredCatalogue
 
 _Position = tuple[float | str, float | str, str]

@@ -18,10 +18,10 @@ from api.consents.service import ConsentService, read_statement
 from api.http.areas import Injected
 from api.http.bodies import decode_or_faults
 from api.http.bulk import bulk_operation
-from api.http.errors import Fault
 from api.http.openapi_responses import answers
 from api.runtime.bulk_reader import MAX_ROWS, make_object_reader
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatus
 from rapport.storage.consents import CustomerStatement

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Final, Literal
 import msgspec
 
 from api.http.bodies import Body
-from api.http.errors import Fault
 from api.http.times import iso, iso_or_none
+from rapport.domain.faults import Fault
 from rapport.domain.profiles.consent import PURPOSES, ConsentSource, ConsentStatus
 from rapport.storage.consents import Consent, RecordedStatement
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from api.auth.principal import author_of
 from api.consents.schemas import ConsentsView, StatementBody, build_view
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.parameters import read_instant
+from rapport.domain.faults import Fault
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, read_statuses, resolve_consent
 from rapport.storage.consents import CustomerStatement, load_consents, load_statements, record_consents

@@ -37,11 +37,12 @@ from api.contact_profiles.schemas import (
 from api.contact_profiles.service import ContactProfileService
 from api.http.areas import Injected
 from api.http.cursors import CursorPagination, CursorParameter, Cursors
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
 from api.http.route_options import KEY_IN_QUERY
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 from rapport.domain.profiles.contact import ID_PATTERN
 from rapport.domain.profiles.contact_schema import describe_profile
 

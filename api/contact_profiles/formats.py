@@ -9,7 +9,8 @@ from typing import Final
 
 from mimeparse import MimeTypeParseException, best_match, parse_media_range
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
+from rapport.domain.faults import Fault
 
 MAX_ACCEPT: Final = 4_096
 """Characters of all ``Accept`` headers together."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
+from rapport.domain.faults import Fault
 from rapport.domain.periods import DAY_MS
 from rapport.domain.profiles.contact import (
     ContactProfile,
@@ -216,15 +217,13 @@ class ContactProfileService:
 
 
 def _require_names(fields: Mapping[str, Any], contact_ids: Iterable[str]) -> None:
-    problems = check_names(fields.get("email"), list(contact_ids))
-    if problems:
-        raise invalid(*(Fault(field=one.field, message=one.message) for one in problems))
+    if faults := check_names(fields.get("email"), list(contact_ids)):
+        raise invalid(*faults)
 
 
 def _require_sound(fields: Mapping[str, Any], contact_ids: Iterable[str]) -> None:
-    problems = check_fields(fields, list(contact_ids))
-    if problems:
-        raise invalid(*(Fault(field=one.field, message=one.message) for one in problems))
+    if faults := check_fields(fields, list(contact_ids)):
+        raise invalid(*faults)
 
 
 def _missing(profile_id: str) -> ApiError:

@@ -11,14 +11,15 @@ from litestar.params import QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.customers.schemas import UPSERTED_EXAMPLE, UpsertedView
-from api.customers.service import CustomerService, faults_of
+from api.customers.service import CustomerService
 from api.http.areas import Injected
 from api.http.bulk import CSV, bulk_operation
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice
 from api.runtime.bulk_reader import MAX_ROWS, BulkReader, make_object_reader
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 from rapport.domain.profiles.rows import CustomerRow, read_row
 from rapport.storage.customer_upserts import UpsertOptions, UpsertResult
 
@@ -95,11 +96,11 @@ class CustomersController(Controller):
 
 def _parse_row(index: int, fields: Mapping[str, Any]) -> CustomerRow | list[Fault]:
     row = read_row(index, fields)
-    return row if isinstance(row, CustomerRow) else [Fault(field=row.field, message=row.message)]
+    return row if isinstance(row, CustomerRow) else [row]
 
 
 def _build_view(reader: BulkReader[CustomerRow], done: UpsertResult) -> UpsertedView:
-    faults = [*reader.faults, *(one for index, some in done.faults.items() for one in faults_of(some, index))]
+    faults = [*reader.faults, *(fault.at(index) for index, of_row in done.faults.items() for fault in of_row)]
     return UpsertedView(
         received=reader.count,
         created=done.created,

@@ -23,10 +23,11 @@ from api.customers.service import CustomerChange, CustomerService, etag_of
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.cursors import CursorParameter, Cursors, build_pagination
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200

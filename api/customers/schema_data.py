@@ -13,12 +13,13 @@ from api.auth.principal import Principal, requires
 from api.customers.service import CustomerService
 from api.http.areas import Injected
 from api.http.bodies import Body, JsonBody
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
 from api.runtime.bulk_reader import MAX_ROWS
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.customer_schema import CustomerSchema, DataType
+from rapport.domain.faults import Fault
 from rapport.domain.profiles.attributes import ID_NAMES, AttributeSchema
 from rapport.domain.profiles.rows import CustomerRow, read_row
 from rapport.storage.customer_upserts import UpsertOptions
@@ -192,7 +193,7 @@ def _read_rows(schema: CustomerSchema, given: Sequence[Mapping[str, Any]]) -> li
         if isinstance(row, CustomerRow):
             rows.append(row)
         else:
-            faults.append(Fault(field=row.field, message=row.message, index=index))
+            faults.append(row.at(index))
         others = sorted(fields.keys() - known - set(ID_NAMES))
         faults += [Fault(field=name[:100], message="is no field of the schema", index=index) for name in others]
     if faults:

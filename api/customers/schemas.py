@@ -9,9 +9,9 @@ import msgspec
 
 from api.http.bodies import Body, JsonBody, decode_body, require_media_type
 from api.http.cursors import Pagination
-from api.http.errors import Fault
 from api.http.times import iso
 from rapport.domain.customers.customer import Customer
+from rapport.domain.faults import Fault
 
 
 class CustomerBody(Body, frozen=True, kw_only=True):

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from api.auth.principal import author_of
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from rapport.domain.catalogue.customer_schema import CustomerSchema
 from rapport.domain.customers.customer import Customer
-from rapport.domain.faults import Fault as DomainFault
+from rapport.domain.faults import Fault
 from rapport.domain.profiles.attributes import Attributes, AttributeSchema, complete, find_id_fault
 from rapport.storage.customer_upserts import FaultyRowsError, UpsertOptions, UpsertResult, upsert_rows
 from rapport.storage.customers import CurrentCustomers, change_customers, find_customer, load_history
@@ -105,8 +105,8 @@ class CustomerService:
         try:
             return await self._database.call(upsert_rows, principal.tenant_id, author, form, rows, way)
         except FaultyRowsError as error:
-            found = (fault for index, some in error.faults.items() for fault in faults_of(some, index))
-            raise invalid(*found) from error
+            faults = (fault.at(index) for index, of_row in error.faults.items() for fault in of_row)
+            raise invalid(*faults) from error
 
     async def list_rows(
         self, tenant_id: str, schema: CustomerSchema, *, limit: int, offset: int
@@ -142,7 +142,7 @@ def save(store: Store, principal: Principal, form: AttributeSchema, wanted: Cust
         _expect(known, wanted.expected)
         attributes = complete(form, wanted.given, None if wanted.replaces or known is None else known.attributes)
         if isinstance(attributes, list):
-            raise invalid(*faults_of(attributes))
+            raise invalid(*attributes)
         return {customer_id: attributes}
 
     made = change_customers(store, principal.tenant_id, author_of(principal), [customer_id], decide)
@@ -178,11 +178,6 @@ def etag_of(customer: Customer) -> str:
 def unknown(customer_id: str) -> ApiError:
     """Make the answer for a customer who does not exist."""
     return ApiError(404, f"There is no customer {customer_id[:256]!r}.")
-
-
-def faults_of(found: Sequence[DomainFault], index: int | None = None) -> list[Fault]:
-    """Faults of a customer as the API names them."""
-    return [Fault(field=one.field, message=one.message, index=index) for one in found]
 
 
 def _living(known: Customer | None) -> Customer | None:

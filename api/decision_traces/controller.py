@@ -12,11 +12,12 @@ from api.decision_traces.examples import FULL_TRACE, SHORT_TRACE
 from api.decision_traces.schemas import FullTrace, Replay, TracePage
 from api.decision_traces.service import TraceService, shorten, show
 from api.http.areas import Injected
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp, read_instant, text_parameter
 from api.http.route_options import READS
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 from rapport.domain.times import LATEST_MS
 from rapport.storage.decisions import DecisionFilter
 

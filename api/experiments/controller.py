@@ -12,7 +12,7 @@ from api.auth.principal import Principal, requires
 from api.experiments.examples import CREATIVES, RESULTS
 from api.experiments.service import ALL_EXPERIMENTS, ExperimentService
 from api.http.areas import Injected
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, read_instant, text_parameter
 from api.http.route_options import READS
@@ -20,6 +20,7 @@ from api.http.times import Clock
 from rapport.domain.api_keys import Role
 from rapport.domain.experiments.results import CreativeResults, ExperimentResults
 from rapport.domain.experiments.statistics import ALPHA
+from rapport.domain.faults import Fault
 from rapport.storage.experiments import ConversionQuery
 
 MAX_SAMPLES: Final = 10_000_000

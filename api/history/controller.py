@@ -13,11 +13,12 @@ from api.history.schemas import InteractionPage
 from api.history.service import CURSORS, HistoryService
 from api.http.areas import Injected
 from api.http.cursors import CursorParameter
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp, read_instant, same, text_parameter
 from api.http.route_options import READS
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 from rapport.storage.history import HistoryFilter
 
 DEFAULT_LIMIT: Final = 25

@@ -10,7 +10,8 @@ import msgspec
 from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
-from api.http.errors import MAX_FAULTS, ApiError, Fault, invalid
+from api.http.errors import MAX_FAULTS, ApiError, invalid
+from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json
 
 if TYPE_CHECKING:

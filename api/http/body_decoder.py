@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar.enums import ScopeType
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar, get_origin
 import msgspec
 from litestar.params import QueryParameter
 
-from api.http.errors import Fault
+from rapport.domain.faults import Fault
 
 P = TypeVar("P")
 R = TypeVar("R")

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, SerializationException, Validatio
 
 from api.http.allowed_methods import name_methods
 from api.http.trace_id import current_trace_id
+from rapport.domain.faults import Fault
 from rapport.storage.errors import StorageError, TransientStorageError
 
 log = structlog.get_logger(__name__)
@@ -44,20 +45,6 @@ CODES: Final[Mapping[int, str]] = {
     503: "SERVICE_UNAVAILABLE",
 }
 """The code of a status where nothing more precise is known."""
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Fault of a request.
-
-    Attributes:
-        field: The field, parameter or header, as the client names it.
-        message: The fault, and the correct form.
-        index: Which item of an array body, from 0.
-    """
-
-    field: str
-    message: str
-    index: int | None = None
 
 
 class ErrorSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar.params import QueryParameter
 
-from api.http.errors import Fault
+from rapport.domain.faults import Fault
 from rapport.domain.times import LATEST_MS, InstantError, parse_instant
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from litestar.openapi.spec import Parameter, SecurityScheme
 
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

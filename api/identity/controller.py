@@ -10,11 +10,12 @@ from litestar.params import QueryParameter, RequestBody
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.identity.schemas import EXAMPLE, IdentityAnswer, IdentityBody, IdentityView
 from api.identity.service import IdentityService
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 
 _MERGED: Final = {"success": True, "mergeId": "mrg_6f1c2a9be0d84f0f9d1f0c3f7a5b2e11"}
 _Asking = Request[Principal, Any, Any]

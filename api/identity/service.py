@@ -6,9 +6,10 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from api.auth.principal import author_of
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.identity.schemas import ClusterView, IdentifierView, IdentityAnswer, IdentityBody, IdentityView
 from rapport.domain.audit import AuditDraft, encode_canonical
+from rapport.domain.faults import Fault
 from rapport.domain.placeholders import explain_placeholder
 from rapport.domain.privacy import hash_customer
 from rapport.domain.profiles.identity import MAX_MEMBERS, MergeStatement

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from api.http.errors import Fault
 from api.respond.schemas import ALIASES
 from rapport.domain.events import Event, InteractionRecorded, decode_event, resolve_time
+from rapport.domain.faults import Fault
 from rapport.domain.outcomes import OutcomeCategory, classify, explain_negative_value
 from rapport.domain.rejections import Rejection
 

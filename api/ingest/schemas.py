@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from api.http.errors import Fault
+from rapport.domain.faults import Fault
 
 
 class IngestResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -16,11 +16,11 @@ from rapport.domain.events import encode_event, make_message_key
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from api.http.errors import Fault
     from api.http.metrics import ApiMetrics
     from api.runtime.event_producer import EventProducer
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.events import InteractionRecorded
+    from rapport.domain.faults import Fault
 
 MAX_MESSAGE_BYTES: Final = 512 * 1024
 """From this size on another message is begun; with the largest event it stays below Kafka's usual limit of 1 MB."""

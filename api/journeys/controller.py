@@ -11,7 +11,7 @@ from litestar.params import FromPath, QueryParameter, RequestBody
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
 from api.journeys.schemas import (
@@ -29,6 +29,7 @@ from api.journeys.schemas import (
 from api.journeys.service import JourneyService
 from rapport.domain.api_keys import Role
 from rapport.domain.catalogue.values import Status
+from rapport.domain.faults import Fault
 from rapport.domain.journeys.enrolment import EnrolmentStatus
 
 DEFAULT_LIMIT: Final = 50

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec.structs import replace as replaced
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.times import iso
 from api.journeys.schemas import JourneyTrialResult, TrialStep
 from rapport.application.journeys.effects import StepError, build_contact_event, decide_offers, list_offers
 from rapport.application.journeys.journey_cache import TenantConfiguration
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.values import Status
+from rapport.domain.faults import Fault
 from rapport.domain.journeys.enrolment import Enrolment, EnrolmentStatus, make_enrolment_id
 from rapport.domain.journeys.plan import compile_journey
 from rapport.domain.journeys.progress import JourneyFacts, SendAction, UpdateAction, enrol, leave

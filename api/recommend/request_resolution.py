@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.recommend.anonymous_id import ANONYMOUS, anonymous_id
 from api.recommend.schemas import MAX_LIMIT
 from rapport.domain.decisions.candidates import PlacementRequest, Request
 from rapport.domain.decisions.request_resolution import resolve_request
 from rapport.domain.events import NO_OBJECT
+from rapport.domain.faults import Fault
 from rapport.domain.numbers import BEYOND, find_inexact
 from rapport.domain.placeholders import explain_placeholder, is_placeholder
 

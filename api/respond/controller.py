@@ -12,11 +12,12 @@ from litestar.params import HeaderParameter, RequestBody
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.respond.schemas import Acknowledgement, ResponseBody
 from api.respond.service import RespondService
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 
 MAX_KEY_LENGTH: Final = 256
 _EXAMPLE: Final[Mapping[str, object]] = {

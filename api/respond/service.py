@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.times import iso
 from api.respond.schemas import Acknowledgement
 from api.respond.subject_finder import find_faults
@@ -20,6 +20,7 @@ from rapport.domain.events import (
     make_message_key,
     resolve_time,
 )
+from rapport.domain.faults import Fault
 from rapport.domain.outcomes import OutcomeCategory, OutcomeType, classify, derive_direction, explain_negative_value
 from rapport.domain.payloads import hash_payload
 from rapport.domain.placeholders import explain_placeholder

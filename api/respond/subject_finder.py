@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.respond.schemas import ResponseWarning
 from api.runtime.catalogue_names import NO_ENTITIES, EntityNames
+from rapport.domain.faults import Fault
 from rapport.storage.errors import StorageError
 from rapport.storage.recorded_events import find_interaction
 

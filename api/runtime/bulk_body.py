@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.runtime.compute_threads import run_in_thread
 from rapport.application.imports.csv_records import CsvRecord, find_header_fault, read_records
 from rapport.application.imports.feeds import LineFault
+from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, split_array
 from rapport.domain.profiles.attributes import ID_NAMES
 

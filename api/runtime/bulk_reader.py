@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-import msgspec
-
 from api.http.bodies import require_media_type
 from api.http.bulk import CSV, NDJSON
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.runtime.bulk_body import bounded, read_array, read_lines, read_table
 from api.runtime.time_slice import TimeSlice
+from rapport.domain.faults import Fault
 from rapport.domain.json_limits import JsonFault, decode_json
 
 T = TypeVar("T")
@@ -96,7 +95,7 @@ class BulkReader(Generic[T]):
         elif self._parse_cells is not None:
             parsed = self._parse_cells(self._next_index(), row)
         if isinstance(parsed, list):
-            self.faults += [msgspec.structs.replace(fault, index=self.count - 1) for fault in parsed]
+            self.faults += [fault.at(self.count - 1) for fault in parsed]
         else:
             self.rows.append(parsed)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.route_options import READS
 from api.runtime.positions import parse_position
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

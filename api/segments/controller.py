@@ -14,7 +14,7 @@ from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.bodies import JsonBody
 from api.http.cursors import CursorParameter, Cursors
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import clamp
 from api.http.times import iso
@@ -28,6 +28,7 @@ from api.segments.schemas import (
 )
 from api.segments.service import SegmentService
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1_000

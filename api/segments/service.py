@@ -6,9 +6,10 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, cast
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.segments.overlap import report_overlap
 from rapport.application.segments.refresh import refresh_stored_segment
+from rapport.domain.faults import Fault
 from rapport.storage.segments import count_overlaps, list_members, load_refreshes
 
 if TYPE_CHECKING:

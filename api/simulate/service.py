@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
 
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.recommend.answers import answer, summarise
 from api.recommend.request_resolution import ResolvedRequest, resolve_body
 from api.recommend.schemas import ALIASES, Recommendation, RecommendBody, RecommendedItem, Text, Timing, TraceSummary
@@ -22,6 +22,7 @@ from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.removal_groups import EmptyReason, find_empty_reason
+from rapport.domain.faults import Fault
 from rapport.storage.decisions import sample_customers
 
 if TYPE_CHECKING:

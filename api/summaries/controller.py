@@ -13,7 +13,7 @@ from msgspec import UNSET
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
 from api.http.cursors import CursorParameter, Cursors
-from api.http.errors import ApiError, Fault, invalid
+from api.http.errors import ApiError, invalid
 from api.http.openapi_responses import answers
 from api.http.parameters import check_choice, clamp
 from api.http.route_options import READS
@@ -22,6 +22,7 @@ from api.summaries.report import GROUPS
 from api.summaries.schemas import Report, Summary, SummaryList
 from api.summaries.service import SummaryService
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 from rapport.domain.periods import PeriodType
 from rapport.storage.summaries import SummaryKey, SummaryQuery, SummaryRow
 

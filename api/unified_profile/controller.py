@@ -9,12 +9,13 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth.principal import Principal, requires
 from api.http.areas import Injected
-from api.http.errors import Fault, invalid
+from api.http.errors import invalid
 from api.http.route_options import READS
 from api.unified_profile.examples import ANSWERS
 from api.unified_profile.schemas import StructuredProfile, UnifiedProfile
 from api.unified_profile.service import UnifiedProfileService
 from rapport.domain.api_keys import Role
+from rapport.domain.faults import Fault
 
 
 class UnifiedProfileController(Controller):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from api.http.errors import ApiError, Fault, invalid, unavailable
+from api.http.errors import ApiError, invalid, unavailable
 from api.http.times import iso
 from api.unified_profile.schemas import (
     Demographics,
@@ -21,6 +21,7 @@ from api.unified_profile.sections import LIST_NAMES
 from api.unified_profile.structured import FIELD_NAMES
 from rapport.application.profiles.isolation import IsolatedSection
 from rapport.application.profiles.sections import Section, SectionContext
+from rapport.domain.faults import Fault
 from rapport.storage.customer_profiles import is_known
 
 if TYPE_CHECKING:

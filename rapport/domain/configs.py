@@ -20,9 +20,11 @@ class ConfigError(ValueError):
         faults: All faults; the field is empty where it is the whole config.
     """
 
-    def __init__(self, *faults: tuple[str, str]) -> None:
-        super().__init__("; ".join(f"{field}: {message}" if field else message for field, message in faults))
-        self.faults: Sequence[Fault] = [Fault(field, message) for field, message in faults]
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(
+            "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults)
+        )
+        self.faults: Sequence[Fault] = faults
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):

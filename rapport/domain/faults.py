@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 
-class Fault(NamedTuple):
-    """Complaint about one field of an input.
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Complaint about one field of an input; errors of the API list it as it is.
 
     Attributes:
-        field: Path of the field as in JSON, such as ``profile.memories``; empty for the input as a whole.
-        message: States what is wrong and what would be right.
+        field: The field as the caller names it, such as ``profile.memories``, or the parameter or header; empty for the
+            input as a whole.
+        message: The fault, and the correct form.
+        index: Which item of an array, from 0.
     """
 
     field: str
     message: str
+    index: int | None = None
+
+    def at(self, index: int) -> Fault:
+        """Return the fault as one of an item of an array."""
+        return Fault(self.field, self.message, index)

@@ -120,8 +120,8 @@ def _check_policy(policy: ContactPolicy, _known: KnownNames) -> Iterator[Fault]:
 
 
 def _prefix_config_faults(error: ConfigError) -> Iterator[Fault]:
-    for field, message in error.faults:
-        yield Fault(f"config.{field}" if field else "config", message)
+    for fault in error.faults:
+        yield Fault(f"config.{fault.field}" if fault.field else "config", fault.message)
 
 
 def _check_offer(offer: Offer, _known: KnownNames) -> Iterator[Fault]:
@@ -215,8 +215,8 @@ def _check_metric(metric: MetricDefinition, _known: KnownNames) -> Iterator[Faul
 def _check_flow(flow: DecisionFlow, known: KnownNames) -> Iterator[Fault]:
     if not flow.draft:
         return
-    for node_id, message in find_flow_faults(flow.draft, known.get("decision_flow", ())):
-        yield Fault(f"draft.{node_id}" if node_id else "draft", message)
+    for fault in find_flow_faults(flow.draft, known.get("decision_flow", ())):
+        yield Fault(f"draft.{fault.field}" if fault.field else "draft", fault.message)
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any, KnownNames], Iterator[Fault]]]] = {

@@ -68,8 +68,8 @@ def _lint_scopes(
     kind: str, entity: ContactPolicy | QualificationRule, active: ActiveCatalogue
 ) -> Iterator[LintWarning]:
     without_id = find_scope_faults(entity)
-    for field, message in without_id:
-        yield LintWarning("scope_without_id", kind, entity.id, field, message)
+    for fault in without_id:
+        yield LintWarning("scope_without_id", kind, entity.id, fault.field, fault.message)
     if not without_id and all(_is_empty_scope(scope, active) for scope in scopes_of(entity)):
         named = ", ".join(describe_scope(scope) for scope in scopes_of(entity))
         message = f"it applies to {named}, and nothing that is active belongs to that"
@@ -130,13 +130,13 @@ def _lint_unreadable(entities: Entities) -> Iterator[LintWarning]:
     """Find active entities that would not pass today's validation, such as a pattern in a former dialect."""
     for kind, effect in _EFFECTS.items():
         for entity in _select_active(entities, kind, Entity):
-            for field, message in find_entity_faults(kind, entity, {}):
-                if not field.startswith("scope"):  # reported by _lint_scopes
-                    yield LintWarning("cannot_be_read", kind, entity.id, field, f"{effect}: {message}")
+            for fault in find_entity_faults(kind, entity, {}):
+                if not fault.field.startswith("scope"):  # reported by _lint_scopes
+                    yield LintWarning("cannot_be_read", kind, entity.id, fault.field, f"{effect}: {fault.message}")
     for flow in _select_active(entities, "decision_flow", DecisionFlow):
-        for node, message in find_flow_faults(flow.published) if flow.published_version else ():
-            effect = "no request is decided by it"
-            yield LintWarning("cannot_be_read", "decision_flow", flow.id, f"published.{node}", f"{effect}: {message}")
+        for fault in find_flow_faults(flow.published) if flow.published_version else ():
+            field, message = f"published.{fault.field}", f"no request is decided by it: {fault.message}"
+            yield LintWarning("cannot_be_read", "decision_flow", flow.id, field, message)
 
 
 _EFFECTS: Final[Mapping[str, str]] = {

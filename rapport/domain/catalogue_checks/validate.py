@@ -63,7 +63,7 @@ def find_faults(changed: Iterable[tuple[str, Entity]], after: Entities) -> list[
         if isinstance(entity, CustomerSchema):
             others = (other for other in after.get(kind, ()) if isinstance(other, CustomerSchema))
             entity_faults += find_schema_faults(entity, others)
-        faults += [EntityFault(kind, entity.id, field, message) for field, message in entity_faults]
+        faults += [EntityFault(kind, entity.id, fault.field, fault.message) for fault in entity_faults]
     return faults
 
 

@@ -47,6 +47,7 @@ from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates
 from rapport.domain.decisions.verdict import RuleVerdict, Verdict
+from rapport.domain.faults import Fault
 from rapport.domain.formulas import FormulaError, compile_formula
 
 if TYPE_CHECKING:
@@ -149,12 +150,12 @@ def _prepare_required_step(kind: str, dependencies: FlowDependencies) -> FlowSte
 
 def _prepare(node: Node, phase: int, dependencies: FlowDependencies) -> FlowStep:
     if node.type not in CONFIGS:
-        raise ConfigError(("type", f"{node.type!r} of node {node.id} is not known"))
+        raise ConfigError(Fault("type", f"{node.type!r} of node {node.id} is not known"))
     try:
         config = read_config(node.config, CONFIGS[node.type])
         return FlowStep(node, _FACTORIES[node.type](config, phase, dependencies), getattr(config, "method", ""))
     except ConfigError as error:
-        raise ConfigError(*((f"{node.id}.{field}", fault) for field, fault in error.faults)) from error
+        raise ConfigError(*(Fault(f"{node.id}.{fault.field}", fault.message) for fault in error.faults)) from error
 
 
 def _prepare_conditional(config: ConditionalConfig, phase: int, dependencies: FlowDependencies) -> NodeAction:
@@ -231,7 +232,7 @@ def _prepare_compute(config: ComputeConfig, _phase: int, _dependencies: FlowDepe
     try:
         formulas = [(field.name, compile_formula(field.formula)) for field in config.fields]
     except FormulaError as error:
-        raise ConfigError(("fields", str(error))) from error
+        raise ConfigError(Fault("fields", str(error))) from error
 
     def act(run: Run) -> None:
         for candidate in run.candidates:

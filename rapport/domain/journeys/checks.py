@@ -38,7 +38,7 @@ def find_journey_faults(journey: Journey, known: Known) -> Iterator[Fault]:
             yield from _check_step(f"definition.steps[{index}]", step, checked, paths, known, journey)
         else:
             yield from (
-                Fault(f"definition.steps[{index}].config.{name}".rstrip("."), message) for name, message in checked
+                Fault(f"definition.steps[{index}].config.{fault.field}".rstrip("."), fault.message) for fault in checked
             )
     start = journey.definition.start or listed[0].id
     if start not in paths:

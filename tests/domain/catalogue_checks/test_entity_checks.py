@@ -32,7 +32,7 @@ FLOW: list[dict[str, Any]] = [
 
 def faults(kind: str, **fields: Any) -> list[str]:
     entity = msgspec.convert({"id": "e", "name": "e", **fields}, KINDS[kind])
-    return [f"{path}: {fault}" for path, fault in find_entity_faults(kind, entity, KNOWN)]
+    return [f"{fault.field}: {fault.message}" for fault in find_entity_faults(kind, entity, KNOWN)]
 
 
 @pytest.mark.parametrize(

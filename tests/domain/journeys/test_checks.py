@@ -21,7 +21,8 @@ END: dict[str, Any] = {"id": "end", "type": "end"}
 
 def flaws(*steps: dict[str, Any], **fields: Any) -> dict[str, str]:
     return {
-        path.removeprefix("definition."): flaw for path, flaw in find_journey_faults(journey(*steps, **fields), KNOWN)
+        fault.field.removeprefix("definition."): fault.message
+        for fault in find_journey_faults(journey(*steps, **fields), KNOWN)
     }
 
 

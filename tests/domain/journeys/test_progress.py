@@ -162,7 +162,7 @@ def plans(draw: st.DrawFn) -> JourneyPlan:
             step["next"] = draw(st.sampled_from(_IDS if kind == "wait" else later or _IDS))
         steps.append(step)
     made = journey(*steps, maxDurationDays=1)
-    assert [flaw for _, flaw in find_journey_faults(made, {}) if "nothing leads to" not in flaw] == []
+    assert [fault for fault in find_journey_faults(made, {}) if "nothing leads to" not in fault.message] == []
     return compile_journey(made, 1)
 
 

@@ -38,6 +38,7 @@ from rapport.domain.decisions.eligibility.policy_configs import (
 )
 from rapport.domain.decisions.eligibility.scopes import ScopeMembers, scopes_of
 from rapport.domain.decisions.verdict import RuleVerdict
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
@@ -148,9 +149,9 @@ def _choose_offer_filter(config: PolicyConfig) -> Callable[[Offer], bool]:
 def _check_maximum(config: CapConfig) -> None:
     if not config.list_limits():
         known = "maxPerDay, maxPerWeek, maxPerMonth, maxTotal, maxContacts"
-        raise ConfigError(("", f"a cap needs a maximum: one of {known}"))
+        raise ConfigError(Fault("", f"a cap needs a maximum: one of {known}"))
     if config.max_contacts is None and (config.window_days or config.window_hours):
-        raise ConfigError(("maxContacts", "is required with windowDays or windowHours"))
+        raise ConfigError(Fault("maxContacts", "is required with windowDays or windowHours"))
 
 
 def _list_outcomes(config: PolicyConfig) -> frozenset[str]:

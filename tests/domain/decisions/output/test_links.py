@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rapport.domain.catalogue.inventory import Creative
 from rapport.domain.catalogue_checks.entity_checks import find_entity_faults
 from rapport.domain.decisions.output.rendering import RenderedContent, render
+from rapport.domain.faults import Fault
 
 RUNNING = [
     "javascript:alert(1)",
@@ -45,7 +46,7 @@ def shown(
     return render(creative, values.get)
 
 
-def faults(content: dict[str, str], kind: str = "email_html") -> list[tuple[str, str]]:
+def faults(content: dict[str, str], kind: str = "email_html") -> list[Fault]:
     creative = Creative(id="c", name="c", offer_id="o", channel_id="ch", template_type=kind, content=content)
     return find_entity_faults("creative", msgspec.structs.replace(creative, content=content), {})
 
@@ -101,17 +102,17 @@ def test_a_value_may_be_a_whole_address_with_an_allowed_scheme(value: str):
 )
 def test_a_placeholder_in_an_unsafe_position_is_refused_on_save_and_not_rendered(template: str):
     assert shown(template, "x").unresolved == ("x",)
-    ((path, message),) = faults({"body": template})
-    assert path == "content.body"
-    assert message.startswith(("{x} stands in", "{{x}} stands in"))
+    (fault,) = faults({"body": template})
+    assert fault.field == "content.body"
+    assert fault.message.startswith(("{x} stands in", "{{x}} stands in"))
 
 
 @pytest.mark.parametrize(
     "written", ["javascript:f({x})", "java\tscript:x", " JAVASCRIPT:x", "data:text/html,x", "vbscript:x"]
 )
 def test_a_template_with_an_executable_scheme_cannot_be_saved(written: str):
-    ((path, message),) = faults({"ctaUrl": written})
-    assert (path, "is an address that begins with" in message) == ("content.ctaUrl", True)
+    (fault,) = faults({"ctaUrl": written})
+    assert (fault.field, "is an address that begins with" in fault.message) == ("content.ctaUrl", True)
     assert faults({"body": f'<a href="{written}">x</a>'})
     assert faults({"body": f'<a href="{written.replace("a", "&#97;", 1)}">x</a>'})
 
@@ -161,7 +162,7 @@ def test_a_value_is_encoded_as_one_piece_of_an_address(template: str, value: str
 )
 def test_an_address_whose_host_or_scheme_a_value_would_change_cannot_be_saved(template: str):
     assert shown(template, ".evil.example", field="ctaUrl").unresolved == ("x",)
-    assert [path for path, _ in faults({"ctaUrl": template})] == ["content.ctaUrl"]
+    assert [fault.field for fault in faults({"ctaUrl": template})] == ["content.ctaUrl"]
     assert faults({"body": f'<a href="{template}">'})
 
 

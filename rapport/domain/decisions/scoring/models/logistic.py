@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rapport.domain.configs import Config, ConfigError
 from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer, read_field
 from rapport.domain.decisions.scoring.models.scorecard import sigmoid
+from rapport.domain.faults import Fault
 from rapport.domain.numbers import to_finite
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def compile_logistic(config: LogisticConfig) -> Scorer:
     Raises:
         ConfigError: A field is both a number and a category, or there is none at all.
     """
-    faults = [(f"categories.{name}", "is in weights, too") for name in config.categories if name in config.weights]
+    faults = [Fault(f"categories.{name}", "is in weights, too") for name in config.categories if name in config.weights]
     if not config.weights and not config.categories:
-        faults.append(("weights", "there must be at least one field, here or in categories"))
+        faults.append(Fault("weights", "there must be at least one field, here or in categories"))
     if faults:
         raise ConfigError(*faults)
 

@@ -12,6 +12,7 @@ from rapport.domain.catalogue.strategy import ScorecardRule
 from rapport.domain.conditions import CompiledCondition, Condition, ConditionError, compile_condition
 from rapport.domain.configs import Config, ConfigError
 from rapport.domain.decisions.model import CandidateScorer, ModelScore, Scorer, is_candidate_field, read_field
+from rapport.domain.faults import Fault
 
 if TYPE_CHECKING:
     from random import Random
@@ -84,9 +85,9 @@ def compile_scorecard(config: ScorecardConfig) -> Scorer:
 
 
 def _compile_rules(config: ScorecardConfig) -> list[_CompiledPoints]:
-    faults: list[tuple[str, str]] = []
+    faults: list[Fault] = []
     if config.max_score <= config.min_score:
-        faults.append(("maxScore", f"{config.max_score:g} must be above minScore, {config.min_score:g}"))
+        faults.append(Fault("maxScore", f"{config.max_score:g} must be above minScore, {config.min_score:g}"))
     rules: list[_CompiledPoints] = []
     seen: set[str] = set()
     for index, given in enumerate(config.rules):
@@ -94,10 +95,10 @@ def _compile_rules(config: ScorecardConfig) -> list[_CompiledPoints]:
             rule = msgspec.convert(given, ScorecardRule)
             rules.append(_compile_rule(rule))
         except (msgspec.ValidationError, ConditionError) as error:
-            faults.append((f"rules[{index}]", str(error).replace("`$.", "`")))
+            faults.append(Fault(f"rules[{index}]", str(error).replace("`$.", "`")))
             continue
         if rule.id in seen:
-            faults.append((f"rules[{index}].id", f"{rule.id} occurs twice"))
+            faults.append(Fault(f"rules[{index}].id", f"{rule.id} occurs twice"))
         seen.add(rule.id)
     if faults:
         raise ConfigError(*faults)

@@ -117,7 +117,7 @@ def test_a_field_without_a_value_fulfils_no_rule_of_a_scorecard(operator: str):
 def test_a_faulty_model_config_reports_every_fault(model_type: str, config: dict[str, Any], faults: set[str]):
     with pytest.raises(ConfigError) as caught:
         compile_model(model("m", model_type, **config))
-    assert {field for field, _ in caught.value.faults} == faults
+    assert {fault.field for fault in caught.value.faults} == faults
 
 
 @given(
