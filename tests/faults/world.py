@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from rapport.embedded.supervisor.child import wrap
 from rapport.embedded.supervisor.ports import find_free_port
 from rapport.kafka.clients import make_log_reader
 from rapport.settings import Settings, from_env
@@ -39,7 +40,7 @@ class Worker:
         self._log_file = log.open("ab")
         self._process = run_in_keeper(
             lambda: subprocess.Popen(
-                [sys.executable, "-m", module, *(["worker"] if module == "rapport" else [])],
+                wrap([sys.executable, "-m", module, *(["worker"] if module == "rapport" else [])], os.getpid()),
                 env=dict(env),
                 cwd=ROOT,
                 stdout=self._log_file,
