@@ -29,6 +29,8 @@ SPREAD: Final = 0.1
 """Random part by which a pause is longer or shorter, so that processes do not run in step."""
 INTERRUPTED: Final = "Interrupted"
 """Error of a pass whose process died in it."""
+LATE_S: Final = 60.0
+"""A job that was due so long ago and has not begun is late, even if a process should run it."""
 STOP_S: Final = 12.0
 """Longest time that a job may take to clean up after it was cancelled."""
 _report: ContextVar[Callable[[], None]] = ContextVar("_report")
@@ -80,6 +82,24 @@ class JobState:
     error: str | None = None
     failures: int = 0
     due_at: float | None = None
+
+
+def find_status(state: JobState, now_s: float, *, is_run: bool) -> str:
+    """Find the status of a job: ok, failing, waiting for its first pass, or late.
+
+    Late comes first, since nobody may be there to fail.
+
+    Args:
+        state: The state, as stored.
+        now_s: Unix seconds.
+        is_run: Whether a process runs the job.
+    """
+    overdue_s = None if state.due_at is None else now_s - state.due_at
+    if (not is_run and (overdue_s is None or overdue_s > 0)) or (overdue_s or 0.0) > LATE_S:
+        return "late"
+    if state.failures:
+        return "failing"
+    return "waiting" if state.succeeded_at is None else "ok"
 
 
 class PartialFailureError(Exception):

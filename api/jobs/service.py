@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from api.http.times import iso
 from api.jobs.schemas import JobList, JobView, LeaseView
 from rapport.application.background_jobs import SCHEDULES
-from rapport.jobs import JobState
+from rapport.jobs import JobState, find_status
 from rapport.storage.jobs import read_job_states, read_lease
 
 if TYPE_CHECKING:
     from rapport.jobs import Jobs
     from rapport.storage.database import Database
     from rapport.storage.jobs import LeaseState
-
-LATE_S: Final = 60.0
-"""A job that was due so long ago and has not begun is late, even if a process holds the lease."""
 
 
 class JobService:
@@ -57,7 +54,7 @@ def _build_view(state: JobState, process: str, every_s: float, lease: LeaseState
     return JobView(
         name=state.name,
         process=process,
-        status=_find_status(state, now_s, is_run=is_run),
+        status=find_status(state, now_s, is_run=is_run),
         every_seconds=every_s,
         last_started_at=_time(state.started_at),
         last_duration_seconds=None if state.duration_s is None else round(state.duration_s, 3),
@@ -67,16 +64,6 @@ def _build_view(state: JobState, process: str, every_s: float, lease: LeaseState
         last_error=state.error,
         last_failure_at=_time(state.failed_at),
     )
-
-
-def _find_status(state: JobState, now_s: float, *, is_run: bool) -> str:
-    """Find the status of a job; late comes first, since nobody may be there to fail."""
-    overdue_s = None if state.due_at is None else now_s - state.due_at
-    if (not is_run and (overdue_s is None or overdue_s > 0)) or (overdue_s or 0.0) > LATE_S:
-        return "late"
-    if state.failures:
-        return "failing"
-    return "waiting" if state.succeeded_at is None else "ok"
 
 
 def _time(at_s: float | None) -> str | None:
