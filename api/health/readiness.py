@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from api.runtime.refreshing_cache import RefreshingCache
 from rapport.storage.errors import StorageError
 from rapport.storage.jobs import read_lease
-from rapport.storage.tenants import load_tenants
 
 if TYPE_CHECKING:
     from api.runtime.event_producer import EventProducer
@@ -57,7 +56,7 @@ class Readiness:
 
     async def _ask(self) -> bool:
         try:
-            _, lease = await asyncio.gather(self._database.call(load_tenants), self._database.call(read_lease))
+            lease = await self._database.call(read_lease)  # of the newest tables, so all are there
         except StorageError:
             return False
         self._runs_jobs = lease is not None and lease.is_held

@@ -50,7 +50,7 @@ class Catalogues:
 
 @pytest.fixture
 def settings(migrated_database: MigratedDatabase) -> ClickHouseSettings:
-    return migrated_database._settings
+    return migrated_database.settings
 
 
 def put(store: Store, name: str) -> None:
