@@ -33,6 +33,8 @@ BUILD_DIR: Final = Path(__file__).parents[1] / "build"
 EVENTS: Final = 1_000_000
 RATES: Final = (100.0, 300.0)
 SATURATION: Final = "saturation"
+CONFIGURATIONS: Final = ((True, True), (True, False), (False, False))
+"""Whether reads share queries, and whether a worker runs beside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 if an answer was wrong. A rate that was not reached is a figure."""
     parser = argparse.ArgumentParser(prog="benchmarks.api", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the events and of the time: a smoke test")
+    parser.add_argument("--quick", action="store_true", help="fewer events, less time, one configuration: a smoke test")
     parser.add_argument("--route", action="append", choices=list(ROUTES), default=[], help="only this; may be repeated")
     parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-api.json", help="the JSON file")
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load_database(stack, workload, runner) as (settings, key),
     ):
         console.print(f"{workload.events:,} events are applied")
-        for loader, worker in ((True, True), (True, False), (False, False)):
+        for loader, worker in CONFIGURATIONS[: 1 if given.quick else None]:
             with (
                 start_worker("rapport", settings, stack.work_dir) if worker else contextlib.nullcontext(),
                 run_api(settings, stack.work_dir, RAPPORT_API_LOADER=str(loader).lower()) as port,
