@@ -196,44 +196,30 @@ def _clickhouse(plan: StackPlan) -> Child:
 
 
 def _worker(plan: StackPlan, index: int) -> Child:
-    port = plan.ports.worker + index
-    return Child(
-        name="worker" if plan.workers == 1 else f"worker-{index + 1}",
-        argv=[sys.executable, "-P", "-m", "rapport", "worker"],
-        env={**plan.environment, "RAPPORT_WORKER_HOST": LOOPBACK, "RAPPORT_WORKER_PORT": str(port)},
-        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{port}/health/ready"),
-        ready_within_seconds=60.0,
-        stop_within_seconds=25.0,
-        on_death=_RESTART_POLICY,
-        ports=(PortClaim(port, "a worker's metrics", "--worker-port"),),
-    )
+    name = "worker" if plan.workers == 1 else f"worker-{index + 1}"
+    return _process(plan, "worker", PortClaim(plan.ports.worker + index, "a worker's metrics", "--worker-port"), name)
 
 
 def _api(plan: StackPlan) -> Child:
-    port = plan.ports.api
-    return Child(
-        name="api",
-        argv=[sys.executable, "-P", "-m", "rapport", "api"],
-        env={**plan.environment, "RAPPORT_API_HOST": LOOPBACK, "RAPPORT_API_PORT": str(port)},
-        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{port}/health/ready"),
-        ready_within_seconds=60.0,
-        stop_within_seconds=25.0,
-        on_death=_RESTART_POLICY,
-        ports=(PortClaim(port, "the API", "--api-port"),),
-    )
+    return _process(plan, "api", PortClaim(plan.ports.api, "the API", "--api-port"), "api")
 
 
 def _jobs(plan: StackPlan) -> Child:
-    port = plan.ports.jobs
+    return _process(plan, "jobs", PortClaim(plan.ports.jobs, "the jobs' metrics", "--jobs-port"), "jobs")
+
+
+def _process(plan: StackPlan, command: str, claim: PortClaim, name: str) -> Child:
+    """Describe a process of a ``rapport`` command, which serves its health on the claimed port."""
+    variables = f"RAPPORT_{command.upper()}"
     return Child(
-        name="jobs",
-        argv=[sys.executable, "-P", "-m", "rapport", "jobs"],
-        env={**plan.environment, "RAPPORT_JOBS_HOST": LOOPBACK, "RAPPORT_JOBS_PORT": str(port)},
-        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{port}/health/ready"),
+        name=name,
+        argv=[sys.executable, "-P", "-m", "rapport", command],
+        env={**plan.environment, f"{variables}_HOST": LOOPBACK, f"{variables}_PORT": str(claim.number)},
+        is_ready=lambda: _is_answering(f"http://{LOOPBACK}:{claim.number}/health/ready"),
         ready_within_seconds=60.0,
         stop_within_seconds=25.0,
         on_death=_RESTART_POLICY,
-        ports=(PortClaim(port, "the jobs' metrics", "--jobs-port"),),
+        ports=(claim,),
     )
 
 

@@ -42,9 +42,11 @@ def is_light(offers: int, entities: Mapping[str, Iterable[Entity]]) -> bool:
     """Return whether decisions are quick: few offers, a small configuration, no patterns and few formulas per offer."""
     shown = _encode_entities({kind: entities.get(kind, ()) for kind in _SHOWN})
     rules = _encode_entities(entities, without=("metric", *_SHOWN))
-    formulas = sum(text.count(name) for text in (shown, rules) for name in (b'"formula":"', b'"expression":"'))
+    texts = (shown, rules)
+    formulas = sum(text.count(name) for text in texts for name in (b'"formula":"', b'"expression":"'))
     is_small = offers <= LIGHT_OFFERS and len(shown) <= LIGHT_OFFER_BYTES and len(rules) * offers <= LIGHT_RULE_BYTES
-    return is_small and b'"regex"' not in rules + shown and offers * formulas <= LIGHT_FORMULAS
+    has_pattern = any(b'"regex"' in text for text in texts)
+    return is_small and not has_pattern and offers * formulas <= LIGHT_FORMULAS
 
 
 def _encode_entities(entities: Mapping[str, Iterable[Entity]], *, without: Collection[str] = ()) -> bytes:
