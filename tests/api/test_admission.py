@@ -34,9 +34,16 @@ LOOKS: Final = 'rapport_query_seconds_count{query="jobs/lease"'
 
 @pytest.fixture(scope="module")
 def url(api_world: World) -> Iterator[str]:
-    """An API that waits for a second."""
-    short = {"RAPPORT_API_BODY_S": "1", "RAPPORT_API_MAX_BULK_BYTES": str(MIB)}
-    with running_api_process(api_world, **short, RAPPORT_API_BODY_BUDGET_BYTES=str(4 * MIB)) as address:
+    """An API that waits for a body for a second."""
+    with running_api_process(api_world, RAPPORT_API_BODY_S="1") as address:
+        yield address
+
+
+@pytest.fixture
+def patient_url(api_world: World) -> Iterator[str]:
+    """An API with room for large bodies of 3 MiB, one and a half for each tenant, that waits long for them."""
+    sizes = {"RAPPORT_API_MAX_BULK_BYTES": str(MIB), "RAPPORT_API_BODY_BUDGET_BYTES": str(4 * MIB)}
+    with running_api_process(api_world, **sizes, RAPPORT_API_BODY_S="300") as address:
         yield address
 
 
@@ -108,22 +115,25 @@ def test_a_body_that_does_not_arrive_in_time_is_408_and_its_connection_is_closed
 
 
 def test_bodies_beyond_the_budget_are_503_while_small_ones_and_other_tenants_get_in(
-    url: str, new_caller: CallerFactory
+    patient_url: str, new_caller: CallerFactory
 ):
     hog, other = _admin(new_caller()), _admin(new_caller())
     piece = b" " * (MIB - 10)
-    with ExitStack() as stack:
-        # Of 3 MiB one tenant may hold one and a half.
-        stack.enter_context(_connect(url, _post(hog, MIB) + piece))
-        large = {"headers": {"X-API-Key": hog, "Content-Type": "application/x-ndjson"}, "content": piece}
-        refused = httpx.post(f"{url}/api/v1/interactions", **large)  # type: ignore[arg-type]
+
+    def post(key: str) -> httpx.Response:
+        headers = {"X-API-Key": key, "Content-Type": "application/x-ndjson"}
+        return httpx.post(f"{patient_url}/api/v1/interactions", headers=headers, content=piece, timeout=60)
+
+    with _connect(patient_url, _post(hog, MIB) + piece):
+        # Until that body has arrived, the next has room: it is read, and has no events.
+        wait_until(lambda: post(hog).status_code != 400, "the body that does not end is held")
+        refused = post(hog)
         assert (refused.status_code, refused.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
         assert int(refused.headers["retry-after"]) >= 1
-        assert httpx.post(f"{url}/api/v1/api-keys", headers={"X-API-Key": hog}, json={}).status_code == 201
-        large["headers"] = {"X-API-Key": other, "Content-Type": "application/x-ndjson"}
-        assert httpx.post(f"{url}/api/v1/interactions", **large).status_code == 400  # type: ignore[arg-type]
-    accepted = httpx.post(f"{url}/api/v1/interactions", **large)  # type: ignore[arg-type]
-    assert accepted.status_code == 400  # it is read: it has no events
+        small = httpx.post(f"{patient_url}/api/v1/api-keys", headers={"X-API-Key": hog}, json={}, timeout=60)
+        assert small.status_code == 201
+        assert post(other).status_code == 400
+    wait_until(lambda: post(hog).status_code == 400, "the bytes of a connection that went away are free")
 
 
 def test_many_that_ask_whether_it_is_ready_wait_for_one_look(url: str):
