@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -28,7 +29,7 @@ from rapport.domain.events import make_message_key
 from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES
 from rapport.storage.contact_profiles import read_uncollected_customers
-from rapport.storage.tenants import load_tenants
+from rapport.storage.tenants import TenantReader
 from rapport.storage.tombstones import read_tombstones
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
     )
     app.metrics = metrics
     positions = Positions(store, kafka, cluster_id, metrics)
-    tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=settings.worker.refresh_s)
+    tenant_cache = TenantCache(partial(TenantReader().read, store), refresh_s=settings.worker.refresh_s)
     privacy = PrivacyFilter(
         lambda since_ms: read_tombstones(store, since_ms),
         lambda: read_uncollected_customers(store),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Generator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,6 +13,11 @@ from hypothesis import settings
 
 settings.register_profile("rapport", deadline=None)  # a busy machine breaks no law
 settings.load_profile("rapport")
+
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - pytest makes a directory of its own there
+if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > 4 << 30:
+    # Every insert makes some ten files, and most of its time is a disk's file system looking for free inodes.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
 pytest_plugins = [
     "tests.fixtures.api",

@@ -99,7 +99,7 @@ class _Document(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if not self._text:
-            self._text = self._write(self.render_json(request, openapi_schema))
+            self._text = self._write(_drop_shared_defaults(self.render_json(request, openapi_schema)))
         return self._text
 
 
@@ -132,6 +132,15 @@ def openapi_config() -> OpenAPIConfig:
             _Document("/openapi.yaml", OpenAPIMediaType.OPENAPI_YAML, _yaml_of),
         ],
     )
+
+
+def _drop_shared_defaults(text: bytes) -> bytes:
+    """Drop the defaults of enumerations: each is that of one of the fields with that type, whichever came first."""
+    document = msgspec.json.decode(text)
+    for schema in document["components"]["schemas"].values():
+        if "enum" in schema:
+            schema.pop("default", None)
+    return msgspec.json.encode(document)
 
 
 def _yaml_of(text: bytes) -> bytes:

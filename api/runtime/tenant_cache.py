@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from api.http.errors import ApiError
 from api.runtime.refreshing_cache import RefreshingCache
 from rapport.domain.tenants import Tenant
-from rapport.storage.tenants import load_tenants
+from rapport.storage.tenants import TenantReader
 
 if TYPE_CHECKING:
     from rapport.storage.database import Database
@@ -23,6 +23,7 @@ class TenantCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._reader = TenantReader()
         self._tenants = RefreshingCache[str, Mapping[str, Tenant]](
             "tenants", self._load, fresh_s=REFRESH_S, stale_s=REFRESH_S, max_entries=1
         )
@@ -50,4 +51,4 @@ class TenantCache:
         await self._tenants.refresh(_ALL)
 
     async def _load(self, _all: str, _before: Mapping[str, Tenant] | None) -> Mapping[str, Tenant]:
-        return await self._database.call(load_tenants)
+        return await self._database.call(self._reader.read)

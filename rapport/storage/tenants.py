@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import polars as pl
@@ -20,9 +20,13 @@ from rapport.domain.tenants import Tenant, TenantSettings, find_tenant_id_fault
 from rapport.domain.time_zones import list_time_zones
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from rapport.storage.client import Store
+
+
+MAX_SELECTED: Final = 200
+"""Tenants named in one query; more of them are found among all."""
 
 
 class UnknownTimeZoneError(ValueError):
@@ -48,12 +52,12 @@ def create_tenant(store: Store, tenant_id: str, *, name: str = "", time_zone: st
     """
     if time_zone not in list_time_zones():
         raise UnknownTimeZoneError(f"{time_zone!r} is not an IANA time zone such as Europe/Berlin")
-    existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
-    if tenant_id not in existing:
+    existing = store.rows("tenants/tenants", {"tenant_ids": [tenant_id]})
+    if not existing:
         if fault := find_tenant_id_fault(tenant_id):
             raise InvalidTenantIdError(f"the id of a tenant {fault}; {tenant_id!r} is none")
         store.insert("outcome_types", _default_outcome_frame(tenant_id))
-    row = existing.get(tenant_id, {"tenant_id": tenant_id, "time_zone": time_zone})
+    row = existing[0] if existing else {"tenant_id": tenant_id, "time_zone": time_zone}
     _write_tenant(store, {**row, "name": name or tenant_id, "is_active": True})
 
 
@@ -63,10 +67,11 @@ def change_tenant(store: Store, tenant_id: str, **settings: float | bool) -> Non
     Raises:
         UnknownTenantError: There is no such tenant.
     """
-    existing = {row["tenant_id"]: row for row in store.rows("tenants/tenants")}
-    if tenant_id not in existing:
-        raise UnknownTenantError(f"there is no tenant {tenant_id!r}; known are {', '.join(existing) or 'none'}")
-    row = existing[tenant_id]
+    existing = store.rows("tenants/tenants", {"tenant_ids": [tenant_id]})
+    if not existing:
+        known = ", ".join(row["tenant_id"] for row in store.rows("tenants/tenants", {"tenant_ids": []}))
+        raise UnknownTenantError(f"there is no tenant {tenant_id!r}; known are {known or 'none'}")
+    row = existing[0]
     if others := {name: value for name, value in settings.items() if name not in row}:
         _write_settings(store, tenant_id, others)
     if len(others) < len(settings):
@@ -92,8 +97,43 @@ def _write_tenant(store: Store, row: Mapping[str, Any]) -> None:
 
 def load_tenants(store: Store) -> Mapping[str, Tenant]:
     """Load every active tenant with its outcome types."""
+    return TenantReader().read(store)
+
+
+class TenantReader:
+    """Reads all active tenants again and again, and of those that it has read before only what has changed.
+
+    Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._fingerprints: Mapping[str, int] = {}
+        self._tenants: Mapping[str, Tenant] = {}
+
+    def read(self, store: Store) -> Mapping[str, Tenant]:
+        """Read every active tenant with its outcome types."""
+        fingerprints: dict[str, int] = dict(store.select("tenants/fingerprints").iter_rows())
+        changed = {
+            tenant_id
+            for tenant_id, fingerprint in fingerprints.items()
+            if self._fingerprints.get(tenant_id) != fingerprint
+        }
+        if changed or fingerprints.keys() != self._fingerprints.keys():
+            kept = {
+                tenant_id: tenant
+                for tenant_id, tenant in self._tenants.items()
+                if tenant_id in fingerprints and tenant_id not in changed
+            }
+            loaded = _load(store, changed) if changed else {}
+            self._tenants, self._fingerprints = dict(sorted({**kept, **loaded}.items())), fingerprints
+        return self._tenants
+
+
+def _load(store: Store, tenant_ids: Collection[str]) -> Mapping[str, Tenant]:
+    """Load those of some tenants that are active."""
+    which = {"tenant_ids": sorted(tenant_ids) if len(tenant_ids) <= MAX_SELECTED else []}
     outcome_types: dict[str, list[OutcomeType]] = {}
-    for row in store.rows("tenants/outcome_types"):
+    for row in store.rows("tenants/outcome_types", which):
         outcome_types.setdefault(row["tenant_id"], []).append(
             OutcomeType(
                 key=row["key"],
@@ -106,7 +146,7 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
             )
         )
     others: dict[str, dict[str, Any]] = {}
-    for row in store.rows("tenants/settings"):
+    for row in store.rows("tenants/settings", which):
         if row["name"] in TenantSettings.__slots__:
             others.setdefault(row["tenant_id"], {})[row["name"]] = msgspec.json.decode(row["value"])
     return {
@@ -122,8 +162,8 @@ def load_tenants(store: Store) -> Mapping[str, Tenant]:
                 **others.get(row["tenant_id"], {}),
             ),
         )
-        for row in store.rows("tenants/tenants")
-        if row["is_active"]
+        for row in store.rows("tenants/tenants", which)
+        if row["is_active"] and row["tenant_id"] in tenant_ids
     }
 
 

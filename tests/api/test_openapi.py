@@ -46,6 +46,11 @@ def test_it_is_openapi_3_1_in_json_and_in_yaml(document: Mapping[str, Any], api_
     assert set(document["components"]["securitySchemes"]) == {"ApiKey", "ApiKeyInQuery", "Bearer"}
 
 
+def test_no_default_depends_on_the_order_in_which_the_routes_were_read(document: Mapping[str, Any]):
+    shared = document["components"]["schemas"].values()
+    assert [schema["title"] for schema in shared if "enum" in schema and "default" in schema] == []
+
+
 def test_every_operation_is_summarised_and_has_an_id_of_its_own(document: Mapping[str, Any]):
     found = list(operations(document))
     assert [name for name, operation in found if not operation.get("summary")] == []

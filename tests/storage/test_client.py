@@ -146,7 +146,7 @@ def test_a_row_that_does_not_fit_is_refused_by_inserts(store: Store):
 
 def test_an_insert_keeps_hard_texts_and_fills_in_defaults(store: Store):
     store.insert("tenants", pl.DataFrame({"tenant_id": HARD_TEXTS, "name": HARD_TEXTS[::-1]}))
-    rows = store.rows("tenants/tenants")
+    rows = store.rows("tenants/tenants", {"tenant_ids": []})
     assert {(row["tenant_id"], row["name"]) for row in rows} == set(zip(HARD_TEXTS, HARD_TEXTS[::-1], strict=True))
     assert {(row["time_zone"], bool(row["is_active"])) for row in rows} == {("UTC", True)}
 
@@ -177,7 +177,7 @@ def test_every_call_is_timed_under_the_name_of_its_query_even_if_it_fails(store:
             timed.append(name)
 
     watched = replace(store, timer=timer)
-    watched.rows("tenants/tenants")
+    watched.rows("tenants/tenants", {"tenant_ids": []})
     watched.insert("tenants", pl.DataFrame({"tenant_id": ["a"]}))
     watched.command("repairs/finish", {"repair_id": "r", "source": "s"})
     with pytest.raises(StorageError):

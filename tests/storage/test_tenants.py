@@ -11,7 +11,10 @@ from rapport.domain.tenants import Tenant, TenantSettings
 from rapport.kafka.sources import name_source
 from rapport.storage.client import Store
 from rapport.storage.tenants import (
+    MAX_SELECTED,
     InvalidTenantIdError,
+    TenantReader,
+    UnknownTenantError,
     UnknownTimeZoneError,
     change_tenant,
     create_tenant,
@@ -168,3 +171,62 @@ def test_outcomes_of_one_tenant_are_not_those_of_another(store: Store):
     tenants = load_tenants(store)
     assert "upsell" in tenants["acme"].outcomes
     assert tenants["globex"].outcomes == OUTCOMES
+
+
+def test_whatever_changes_is_read_again_and_nothing_else_is(store: Store):
+    reader = TenantReader()
+    assert reader.read(store) == {}
+    tables = ("tenants", "outcome_types", "tenant_settings")
+    for table in tables:  # a merge may have tenants read again that have not changed
+        store.execute(f"SYSTEM STOP MERGES {table}")
+
+    def set_active(tenant_id: str, *, is_active: bool) -> None:
+        store.insert("tenants", pl.DataFrame({"tenant_id": [tenant_id], "is_active": [is_active]}))
+
+    def add_outcome(tenant_id: str) -> None:
+        row = {"tenant_id": tenant_id, "key": "nod", "version": 1, "classification": "positive", "category": "response"}
+        store.insert("outcome_types", pl.DataFrame([row], schema_overrides={"version": pl.UInt32}))
+
+    changes = (
+        ("acme", lambda: create_tenant(store, "acme")),
+        ("globex", lambda: create_tenant(store, "globex", time_zone="Europe/Berlin")),
+        ("acme", lambda: create_tenant(store, "acme", name="Acme Inc")),
+        ("globex", lambda: change_tenant(store, "globex", decision_quota=9)),
+        ("acme", lambda: change_tenant(store, "acme", requires_consent=True)),
+        ("acme", lambda: change_tenant(store, "acme", requires_consent=False)),
+        ("globex", lambda: add_outcome("globex")),
+        ("acme", lambda: set_active("acme", is_active=False)),
+        ("acme", lambda: set_active("acme", is_active=True)),
+    )
+    for changed, change in changes:
+        before = reader.read(store)
+        change()
+        after = reader.read(store)
+        assert after == load_tenants(store)
+        assert list(after) == sorted(after)
+        assert after.get(changed) != before.get(changed)
+        assert all(after[name] is before[name] for name in after if name != changed)
+    for table in tables:
+        store.execute(f"SYSTEM START MERGES {table}")
+        store.execute(f"OPTIMIZE TABLE {table} FINAL")
+        assert reader.read(store) == after
+    for table in tables:
+        store.execute(f"ALTER TABLE {table} DELETE WHERE tenant_id = 'globex' SETTINGS mutations_sync = 1")
+    assert reader.read(store) == load_tenants(store) == {"acme": after["acme"]}
+
+
+def test_more_tenants_than_a_query_names_are_all_read(store: Store):
+    names = [f"tenant-{number:03}" for number in range(MAX_SELECTED + 1)]
+    store.insert("tenants", pl.DataFrame({"tenant_id": names}))
+    reader = TenantReader()
+    assert list(reader.read(store)) == names
+    change_tenant(store, "tenant-007", decision_quota=1)
+    assert [name for name, one in reader.read(store).items() if one.settings.decision_quota] == ["tenant-007"]
+
+
+def test_changing_an_unknown_tenant_names_the_known_ones(store: Store):
+    with pytest.raises(UnknownTenantError, match="known are none"):
+        change_tenant(store, "acme", decision_quota=1)
+    create_tenant(store, "globex")
+    with pytest.raises(UnknownTenantError, match="known are globex"):
+        change_tenant(store, "acme", decision_quota=1)

@@ -20,7 +20,7 @@ from rapport.domain.journeys.plan import JourneyPlan, compile_journey
 from rapport.domain.profiles.attributes import AttributeSchema
 from rapport.storage.catalogue import load_catalogue, read_catalogue_stamp
 from rapport.storage.journeys import load_journey_body, load_journeys
-from rapport.storage.tenants import load_tenants
+from rapport.storage.tenants import TenantReader
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.customer_schema import CustomerSchema
@@ -85,6 +85,7 @@ class JourneyCache:
     ended: frozenset[tuple[str, str]] = frozenset()
     entry_outcomes: frozenset[tuple[str, str]] = frozenset()
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
+    _reader: TenantReader = field(default_factory=TenantReader)
     _loaded_at: float = -float("inf")
     _unreadable: set[tuple[str, str, int]] = field(default_factory=set)
     _plans: LRUCache[tuple[str, str, int], JourneyPlan] = field(default_factory=lambda: LRUCache(MAX_PLANS))
@@ -98,7 +99,7 @@ class JourneyCache:
         """
         if not at_once and self.monotonic() - self._loaded_at < self.refresh_s:
             return
-        self.tenants = load_tenants(self.store)
+        self.tenants = self._reader.read(self.store)
         journeys = load_journeys(self.store)
         names = {True: set[tuple[str, str]](), False: set[tuple[str, str]]()}
         entries = []

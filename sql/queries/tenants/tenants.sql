@@ -1,4 +1,4 @@
--- A row is the newest version of one tenant.
+-- A row is the newest version of one tenant, of the given ones, or of all if none is given.
 SELECT
     tenant_id,
     name,
@@ -8,4 +8,5 @@ SELECT
     is_catalogue_strict,
     decision_quota
 FROM tenants FINAL
+WHERE empty({tenant_ids:Array(String)}) OR tenant_id IN {tenant_ids:Array(String)}
 ORDER BY tenant_id
