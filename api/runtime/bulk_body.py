@@ -20,7 +20,7 @@ MAX_LINES: Final = 100_000
 """Empty ones counted."""
 PIECE_BYTES: Final = 65_536
 MAX_VALUES: Final = 500_000
-"""Of an array with all that is in it; commas are counted."""
+"""Of a body; commas are counted. What is made of more values keeps the interpreter from other requests for too long."""
 MAX_COLUMNS: Final = 1_000
 MAX_LINE: Final = 262_144
 """Characters of a line of a table."""
@@ -30,13 +30,16 @@ async def bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
     """Pass on the pieces of a body, as long as it is not too large.
 
     Raises:
-        ApiError: 413; it is too large.
+        ApiError: 413; it is too large, or has too many values.
     """
-    size = 0
+    size = values = 0
     async for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
             raise ApiError(413, f"The body may have at most {max_bytes:,} bytes; send the rest with another request.")
+        values += chunk.count(b",")
+        if values > MAX_VALUES:
+            raise ApiError(413, f"The body has more than {MAX_VALUES:,} values; send the rest with another request.")
         yield chunk
 
 
@@ -65,14 +68,12 @@ async def read_array(tenant_id: str, chunks: AsyncIterator[bytes]) -> AsyncItera
     """Yield the items of an array, or a single object.
 
     Raises:
-        ApiError: 400; it is neither. 413; it has too many values.
+        ApiError: 400; it is neither.
     """
     body = b"".join([chunk async for chunk in chunks])
     if body.lstrip().startswith(b"{"):
         yield body
         return
-    if body.count(b",") > MAX_VALUES:
-        raise ApiError(413, f"The body has more than {MAX_VALUES:,} values; send the rest with another request.")
     items = await run_in_thread(tenant_id, split_array, body) if len(body) > PIECE_BYTES else split_array(body)
     if isinstance(items, JsonFault):
         raise invalid(Fault(field="body", message=f"must be a JSON array of objects: {items.message}"))

@@ -96,6 +96,32 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         body=_repeated("customerId", ",a", 2_000_000, "\n"),
     ),
     Attack(
+        name="2,400 CSV rows of 200 columns",
+        path="/customers",
+        media_type=CSV,
+        body=_text(
+            lambda: (
+                "customerId,"
+                + ",".join(f"c{n}" for n in range(200))
+                + "\n"
+                + "".join(f"k{n}," + ",".join("x" for _ in range(200)) + "\n" for n in range(2_400))
+            )
+        ),
+    ),
+    Attack(
+        name="10,000 CSV rows of 49 columns",
+        path="/customers",
+        media_type=CSV,
+        body=_text(
+            lambda: (
+                "customerId,"
+                + ",".join(f"c{n}" for n in range(49))
+                + "\n"
+                + "".join(f"k{n}," + ",".join("x" for _ in range(49)) + "\n" for n in range(10_000))
+            )
+        ),
+    ),
+    Attack(
         name="10,000 CSV rows of 200 columns",
         path="/customers",
         media_type=CSV,

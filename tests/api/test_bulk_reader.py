@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.errors import ApiError, Fault
+from api.runtime.bulk_body import MAX_VALUES
 from api.runtime.bulk_reader import MAX_ITEM_BYTES, MAX_ROWS, BulkReader, make_object_reader
 
 JSON: Final = "application/json"
@@ -105,6 +106,17 @@ def test_more_rows_than_allowed_are_refused(content_type: str):
     assert len(read(write(["ann"] * MAX_ROWS, content_type), content_type).rows) == MAX_ROWS
     with pytest.raises(ApiError, match=r"10,000 customers; send the rest") as refused:
         read(write(["ann"] * (MAX_ROWS + 1), content_type), content_type)
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("content_type", [JSON, LINES, TABLE])
+def test_more_values_than_allowed_are_refused_in_whatever_rows_they_come(content_type: str):
+    names = ["," * 100_000] * 4 + [""]
+    names[4] = "," * (MAX_VALUES - write(names, content_type).count(b","))
+    assert len(read(write(names, content_type), content_type, pieces=[100_000]).rows) == 5
+    names[4] += ","
+    with pytest.raises(ApiError, match=r"500,000 values; send the rest") as refused:
+        read(write(names, content_type), content_type, pieces=[100_000])
     assert refused.value.status == 413
 
 
