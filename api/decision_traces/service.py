@@ -22,7 +22,7 @@ from api.http.times import iso
 from api.runtime.compute_threads import run_in_thread
 from rapport.application.decisions.decide import DecisionTask, make_decision, restore_task
 from rapport.application.decisions.software_versions import list_software_versions
-from rapport.domain.decisions.record import DecisionRecord, restore_customer, restore_tenant
+from rapport.domain.decisions.record import DecisionRecord, decode_record, restore_customer, restore_tenant
 from rapport.domain.json_limits import is_too_deep
 from rapport.storage.decisions import (
     DecisionFilter,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 MAX_DIFFERENCES: Final = 50
 NOT_REPLAYABLE: Final = "NOT_REPLAYABLE"
-_decode: Final = msgspec.json.Decoder(DecisionRecord).decode
 
 
 class TraceService:
@@ -120,7 +119,7 @@ class TraceService:
 def read_record(stored: StoredDecision) -> DecisionRecord | None:
     """Decode a stored decision; None if it has another form."""
     try:
-        return None if is_too_deep(stored.decision.encode()) else _decode(stored.decision)
+        return None if is_too_deep(stored.decision.encode()) else decode_record(stored.decision)
     except msgspec.DecodeError:
         return None
 

@@ -15,7 +15,7 @@ from pipeline.journeys import JourneyRunner
 from rapport.application.journeys.effects import decide_offers
 from rapport.application.journeys.load_facts import load_facts
 from rapport.domain.catalogue.inventory import Category, Channel, Creative, Offer
-from rapport.domain.decisions.record import DecisionRecord
+from rapport.domain.decisions.record import decode_record
 from rapport.domain.events import DecisionMade, InteractionRecorded, Message, decode_message, make_message_key
 from rapport.domain.journeys.definition import Journey
 from rapport.domain.journeys.plan import compile_journey
@@ -175,7 +175,7 @@ def test_a_decision_is_recorded_in_full_and_the_contact_names_it(world: World):
     assert world.decided == []
     world.run_pass(after_ms=3 * DAY)
     (made,) = world.decided
-    record = msgspec.json.decode(made.decision, type=DecisionRecord)
+    record = decode_record(bytes(made.decision))
     assert (record.recommendation_id, record.customer_id) == (made.recommendation_id, "ann")
     assert (record.decided_at_ms, record.watermark.positions) == (world.now_ms, {"0": 2})
     (mine,) = list_customer_enrolments(world.store, "acme", ["ann"])

@@ -15,6 +15,7 @@ import msgspec
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
+from rapport.domain.decisions.packed_trace import MAX_REMOVALS, PackedTrace, pack, unpack
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.profiles.consent import MARKETING
 from rapport.domain.profiles.suppressions import SuppressionEndings
@@ -114,7 +115,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     """Record of a decision.
 
     Attributes:
-        form: Version of the record's format.
+        form: Version of the record's format: 2 with a packed trace, 1 without.
         decided_at_ms: Time of the decision, epoch milliseconds.
         request: Fields of :class:`Request` that differ from their defaults, in camelCase.
         catalogue: Stamp of the catalogue.
@@ -126,6 +127,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
         total_ms: Duration of the decision, loading of facts included.
         trimmed: Number of trace entries that were left out, by kind.
         software: Versions of Rapport, Python and plug-ins by name; empty in older records.
+        packed_trace: Removals and scores of the decision's trace, only while the record is encoded.
     """
 
     form: int = 1
@@ -145,6 +147,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     total_ms: float = 0.0
     trimmed: Mapping[str, int] = {}
     software: Mapping[str, str] = {}
+    packed_trace: PackedTrace | None = None
 
 
 def record_customer(facts: CustomerFacts) -> CustomerRecord:
@@ -253,14 +256,44 @@ def encode_record(record: DecisionRecord, max_bytes: int) -> bytes:
     A record that is too large loses details of its trace first, and says how many; then the customer's facts, without
     which it cannot be replayed.
     """
-    text = msgspec.json.encode(record)
+    record = _trim_trace(record, MAX_REMOVALS, MAX_REMOVALS)
+    text = _encode(record)
     for removals, scores in _TRIM_LEVELS:
         if len(text) <= max_bytes:
             return text
-        text = msgspec.json.encode(_trim_trace(record, removals, scores))
+        text = _encode(_trim_trace(record, removals, scores))
     if len(text) <= max_bytes:
         return text
-    return msgspec.json.encode(msgspec.structs.replace(_trim_trace(record, 0, 0), customer=None))
+    return _encode(msgspec.structs.replace(_trim_trace(record, 0, 0), customer=None))
+
+
+def decode_record(text: bytes | str) -> DecisionRecord:
+    """Decode a record, of whatever form.
+
+    Raises:
+        msgspec.ValidationError: It is no record: a producer other than Rapport wrote it.
+    """
+    record = _decode(text)
+    if record.packed_trace is None:
+        return record
+    try:
+        removals, scores = unpack(record.packed_trace)
+    except ValueError as error:
+        raise msgspec.ValidationError(str(error)) from error
+    trace = msgspec.structs.replace(record.decision.trace, removals=removals, scores=scores)
+    return msgspec.structs.replace(
+        record, decision=msgspec.structs.replace(record.decision, trace=trace), packed_trace=None
+    )
+
+
+_decode: Final = msgspec.json.Decoder(DecisionRecord).decode
+
+
+def _encode(record: DecisionRecord) -> bytes:
+    trace = record.decision.trace
+    decision = msgspec.structs.replace(record.decision, trace=msgspec.structs.replace(trace, removals=(), scores=()))
+    packed = pack(trace.removals, trace.scores)
+    return msgspec.json.encode(msgspec.structs.replace(record, form=2, decision=decision, packed_trace=packed))
 
 
 def _trim_trace(record: DecisionRecord, removals: int, scores: int) -> DecisionRecord:

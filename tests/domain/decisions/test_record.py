@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.catalogues import group_by_kind, make_catalogue
 from rapport.domain.decisions.candidates import PlacementRequest, Request
+from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.decision import Decision, Funnel
+from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.record import (
     CustomerRecord,
     DecisionRecord,
     ReadTrackingMapping,
     TenantRecord,
+    decode_record,
     encode_record,
     record_customer,
     record_request,
@@ -102,7 +108,9 @@ def test_only_read_entries_of_a_tenants_facts_are_recorded():
 def record_of(removals: int, *, attributes: int = 0) -> DecisionRecord:
     trace = Trace(
         stages=(),
-        removals=[Removal(stage="qualify", by="r", offer_id=f"o{n}", reason="x" * 50) for n in range(removals)],
+        removals=[
+            Removal(stage="qualify", by="r", offer_id=f"o{n}", reason=f"{n}" + "x" * 50) for n in range(removals)
+        ],
         scores=[ScoreRecord(offer_id=f"o{n}", score=0.5) for n in range(removals)],
     )
     funnel = Funnel(candidate_count=0, after_qualification=0, after_contact_policy=0, final_count=0)
@@ -121,14 +129,104 @@ def record_of(removals: int, *, attributes: int = 0) -> DecisionRecord:
     )
 
 
+def read_again(record: DecisionRecord, max_bytes: int) -> DecisionRecord:
+    return decode_record(encode_record(record, max_bytes))
+
+
+removals = st.builds(
+    Removal,
+    stage=names,
+    by=names,
+    by_name=names,
+    offer_id=names,
+    creative_id=names,
+    reason=names,
+    detail=objects,
+    placement_id=st.none() | names,
+    is_fault=st.booleans(),
+)
+explanations = objects | st.fixed_dictionaries({"a": scalars, "b": st.fixed_dictionaries({"c": scalars})})
+scores = st.builds(ScoreRecord, offer_id=names, creative_id=names, score=shares, explanation=explanations)
+traces = st.builds(
+    Trace, stages=st.just(()), removals=st.lists(removals, max_size=9), scores=st.lists(scores, max_size=9)
+)
+
+
+@given(traces)
+def test_every_removal_and_score_survives_the_round_trip_in_its_order(trace: Trace):
+    record = record_of(0)
+    record = msgspec.structs.replace(record, decision=msgspec.structs.replace(record.decision, trace=trace))
+    # As JSON, since 1, 1.0 and true are equal in Python.
+    assert msgspec.json.encode(read_again(record, 1_000_000)) == msgspec.json.encode(
+        msgspec.structs.replace(through_json(record, DecisionRecord), form=2)
+    )
+
+
+@given(st.lists(st.text("ab1-\u00e9\U0001f600", max_size=70), max_size=9))
+def test_ids_of_any_length_and_characters_survive_the_round_trip(ids: list[str]):
+    trace = Trace(stages=(), removals=(), scores=[ScoreRecord(offer_id=one, score=1.0) for one in ids])
+    record = record_of(0)
+    record = msgspec.structs.replace(record, decision=msgspec.structs.replace(record.decision, trace=trace))
+    assert [one.offer_id for one in read_again(record, 1_000_000).decision.trace.scores] == ids
+
+
+def test_an_older_record_whose_trace_is_not_packed_is_read():
+    record = through_json(record_of(3), DecisionRecord)
+    assert decode_record(msgspec.json.encode(record)) == record
+
+
+def test_a_trace_of_a_thousand_offers_is_whole_and_below_40_kb():
+    catalogue = compile_catalogue("acme", group_by_kind(make_catalogue(1_000)))
+    flow = catalogue.choose_flow(None, None, None)
+    assert flow is not None
+    request = Request(
+        customer_id="ann",
+        channel_id="web",
+        limit=3,
+        segments=frozenset(["known"]),
+        attributes={"age": 40, "name": "Ann"},
+    )
+    customer = CustomerFacts(segments=frozenset(["known"]), metrics={"clicks_30d": 5.0})
+    decision = decide(catalogue, flow, request, customer, TenantFacts(tenant_id="acme"), now_ms=1, seed=1)
+    assert min(len(decision.trace.removals), len(decision.trace.scores)) > 900
+    record = msgspec.structs.replace(record_of(0), decision=decision, form=2)
+    text = encode_record(record, 1_000_000)
+    assert len(text) < 40_000
+    assert decode_record(text) == through_json(record, DecisionRecord)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order": [0, 10**12]},
+        {"order": [0, 10**12, 0, -(10**12)]},
+        {"order": [0]},
+        {"order": [7, 1]},
+        {"offerIds": ["0a", "0b"]},
+        {"offerIds": [""]},
+        {"offerIds": ["!a"]},
+        {"removals": [{"stage": "qualify", "by": "r", "reason": "x", "candidates": [9]}]},
+        {"removals": [{"stage": "qualify", "by": "r", "reason": "x", "candidates": [0, -(10**12)]}], "order": [0, 9]},
+        {"scores": [{"candidates": [0], "scores": [], "explanation": {"all": {}}}]},
+        {"scores": [{"candidates": [0, -(10**12)], "scores": [1.0], "explanation": {"all": {}}}]},
+        {"scores": [{"candidates": [0], "scores": [1.0], "explanation": {"each": []}}]},
+    ],
+)
+def test_a_packed_trace_that_does_not_add_up_is_refused(changes: dict[str, Any]):
+    written = json.loads(encode_record(record_of(1), 1_000_000))
+    written["packedTrace"] |= changes
+    with pytest.raises(msgspec.ValidationError):
+        decode_record(json.dumps(written))
+
+
 def test_a_record_that_is_too_large_loses_trace_details_then_its_facts():
     whole = through_json(record_of(500), DecisionRecord)
-    assert msgspec.json.decode(encode_record(whole, 1_000_000), type=DecisionRecord) == whole
-    shorter = msgspec.json.decode(encode_record(whole, 40_000), type=DecisionRecord)
+    assert read_again(whole, 1_000_000) == msgspec.structs.replace(whole, form=2)
+    shorter = read_again(whole, 40_000)
     assert (len(shorter.decision.trace.removals), len(shorter.decision.trace.scores)) == (200, 100)
     assert (shorter.trimmed, shorter.customer is None) == ({"removals": 300, "scores": 400}, False)
     large = record_of(500, attributes=60_000)
-    shortest = msgspec.json.decode(encode_record(large, 40_000), type=DecisionRecord)
+    shortest = read_again(large, 40_000)
     assert (shortest.trimmed, shortest.customer) == ({"removals": 500, "scores": 500}, None)
     for most in (40_000, 4_000):
         assert len(encode_record(large, most)) <= most
