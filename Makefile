@@ -1,7 +1,7 @@
 # Each target creates and fills .venv by itself; only Python >= 3.11, make and a package registry are needed.
 PYTHON ?= python3
 # Tests run in so many processes, each with a broker and a ClickHouse of its own; most of the time they wait.
-JOBS ?= 2
+JOBS ?= 3
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin

@@ -101,7 +101,7 @@ def build_areas(runtime: Runtime) -> Sequence[Area]:
     """Build every area but the one of jobs, which shows those of the others. Their jobs are listed in this order."""
     decisions = build_decisions(runtime)
     pages = build_page_loader(runtime)
-    traces = build_trace_service(runtime)
+    traces = build_trace_service(runtime, decisions)
     values = build_customer_values(runtime)
     suppressions = build_suppression_service(runtime)
     return (

@@ -9,6 +9,7 @@ from api.decision_traces.service import TraceService
 from api.http.areas import Area
 
 if TYPE_CHECKING:
+    from api.recommend import Decisions
     from api.runtime.runtime import Runtime
 
 
@@ -17,6 +18,6 @@ def build_decision_traces(traces: TraceService) -> Area:
     return Area(controllers=[DecisionController, TraceController], services={"traces": traces})
 
 
-def build_trace_service(runtime: Runtime) -> TraceService:
-    """Make the service from the database and the caches of the process."""
-    return TraceService(runtime.database, runtime.catalogues, runtime.tenants)
+def build_trace_service(runtime: Runtime, decisions: Decisions) -> TraceService:
+    """Make the service from the database, the caches and the recent decisions of the process."""
+    return TraceService(runtime.database, runtime.catalogues, runtime.tenants, decisions.recent)

@@ -28,11 +28,11 @@ from rapport.storage.decisions import (
     DecisionFilter,
     StoredDecision,
     count_matching,
-    find_decision,
     list_decisions,
 )
 
 if TYPE_CHECKING:
+    from api.recommend.recent_decisions import RecentDecisions
     from api.runtime.catalogue_cache import CompiledCatalogues
     from api.runtime.tenant_cache import TenantCache
     from rapport.domain.decisions.decision import Decision
@@ -46,8 +46,11 @@ NOT_REPLAYABLE: Final = "NOT_REPLAYABLE"
 class TraceService:
     """Past decisions of every tenant."""
 
-    def __init__(self, database: Database, catalogues: CompiledCatalogues, tenants: TenantCache) -> None:
+    def __init__(
+        self, database: Database, catalogues: CompiledCatalogues, tenants: TenantCache, recent: RecentDecisions
+    ) -> None:
         self._database = database
+        self._recent = recent
         self._catalogues = catalogues
         self._tenants = tenants
 
@@ -57,9 +60,9 @@ class TraceService:
         Raises:
             ApiError: 404 if there is none (yet), 409 if it has another form: a producer other than the API wrote it.
         """
-        stored = await self._database.call(find_decision, tenant_id, recommendation_id)
+        stored = await self._recent.find(tenant_id, recommendation_id)
         if stored is None:
-            raise ApiError(404, f"There is no decision {recommendation_id!r}, or the stream has not written it yet.")
+            raise ApiError(404, f"There is no decision {recommendation_id!r}.")
         record = read_record(stored)
         if record is None:
             raise ApiError(409, "This decision was not made by Recommend; it cannot be explained.", code=NOT_REPLAYABLE)

@@ -14,20 +14,28 @@ from api.privacy.retention import RetentionController
 from api.privacy.retention_service import RetentionService
 from rapport.application.privacy.erasure import CustomerEraser
 from rapport.jobs import Job
+from rapport.state.customer_state import remove_customer_state
 
 if TYPE_CHECKING:
     from api.recommend import Decisions
     from api.runtime.runtime import Runtime
+    from rapport.domain.customers.customer import CustomerKey
 
 
 def build_privacy(runtime: Runtime, decisions: Decisions) -> Area:
     """Build the area from reservations and recent decisions, the database and the clock of the process."""
     database, clock = runtime.database, runtime.clock
+
+    async def remove_state(key: CustomerKey) -> None:
+        decisions.reservations.forget_own([key])
+        decisions.recent.forget([key])
+        await remove_customer_state(runtime.shared, key)
+
     follower = ErasureFollower(database, decisions.recent, runtime.idempotency, decisions.reservations)
     return Area(
         controllers=[DsarController, ErasureController, RetentionController],
         services={
-            "erasure": ErasureService(database, CustomerEraser(database, decisions.reservations.forget, clock)),
+            "erasure": ErasureService(database, CustomerEraser(database, remove_state, clock)),
             "data_requests": DsarService(database, clock),
             "retention": RetentionService(database, clock),
         },

@@ -29,7 +29,7 @@ class Decisions:
     """Parts of deciding, made once per process.
 
     Attributes:
-        recent: Recommendations of this process that the stream may not have written yet.
+        recent: Decisions that the stream may not have written yet.
     """
 
     decider: Decider
@@ -57,7 +57,7 @@ def build_decisions(runtime: Runtime) -> Decisions:
         reservations=MemoryReservationStore()
         if runtime.shared is None
         else RedisReservationStore(runtime.shared, _reservation_ms(runtime)),
-        recent=RecentDecisions(database, runtime.clock),
+        recent=RecentDecisions(database, runtime.shared, runtime.clock),
     )
 
 

@@ -54,9 +54,6 @@ class ReservationStore(Protocol):
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """Remove a reservation whose decision failed."""
 
-    async def forget(self, key: CustomerKey) -> None:
-        """Remove all reservations of a customer, in every process."""
-
     def customers(self) -> Collection[tuple[str, str]]:
         """Return customers for whom this process holds reservations: (tenant, customer)."""
 
@@ -121,10 +118,6 @@ class MemoryReservationStore:
     async def release(self, key: CustomerKey, recommendation_id: str) -> None:
         """See :meth:`ReservationStore.release`."""
         self.exchange(key, None, (recommendation_id,))
-
-    async def forget(self, key: CustomerKey) -> None:
-        """See :meth:`ReservationStore.forget`."""
-        self.forget_own([key])
 
     def customers(self) -> Collection[tuple[str, str]]:
         """See :meth:`ReservationStore.customers`."""

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from api.recommend.reservation_store import LockLostError, MemoryReservationStore, ReservationSession
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation
-from rapport.state.reservations import forget_reservations, make_lock_key, make_reservations_key
+from rapport.state.reservations import make_lock_key, make_reservations_key
 from rapport.state.shared_state import SharedState
 
 T = TypeVar("T")
@@ -110,11 +110,6 @@ class RedisReservationStore:
         """See :meth:`ReservationStore.release`."""
         await self._own.release(key, recommendation_id)
         await self._ask(lambda: self._redis.hdel(make_reservations_key(key), recommendation_id))
-
-    async def forget(self, key: CustomerKey) -> None:
-        """See :meth:`ReservationStore.forget`; while Redis is away, what it holds lapses by itself."""
-        await self._own.forget(key)
-        await forget_reservations(self._shared, key)
 
     def customers(self) -> Collection[tuple[str, str]]:
         """See :meth:`ReservationStore.customers`."""

@@ -14,7 +14,6 @@ from rapport.application.decisions.recommendation_id import make_recommendation_
 from rapport.domain.decisions.message import FIRST_ITEM, encode_decision
 from rapport.domain.events import make_message_key
 from rapport.kafka.sources import make_event_id
-from rapport.storage.decisions import DecisionItem
 
 if TYPE_CHECKING:
     from api.http.client_address import ClientAddresses
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from api.runtime.event_producer import EventProducer, RecordMetadata
     from api.runtime.tenant_cache import TenantCache
     from api.runtime.watermark import Watermark
-    from rapport.domain.decisions.record import DecisionRecord
+    from rapport.domain.decisions.message import DecisionMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +106,12 @@ class RecommendService:
         try:
             reserved = await self._decider.decide(task, recommendation_id)
             decided = time.perf_counter()
-            written = await self._write(tenant_id, resolved, reserved, partition)
+            message, written = await self._write(tenant_id, resolved, reserved, partition)
         except BaseException:
             self._quota.give_back(tenant, recommendation_id)
             raise
         made = reserved.made
-        self._recent.add(tenant_id, made.record.recommendation_id, _list_items(made.record))
+        await self._recent.add(tenant_id, made.record, message.record)
         await self._decider.confirm(reserved, source, written)
         ended = time.perf_counter()
         self._decider.learn(tenant_id, made.record.decision, made.record.decided_at_ms)
@@ -132,27 +131,12 @@ class RecommendService:
 
     async def _write(
         self, tenant_id: str, resolved: ResolvedRequest, reserved: ReservedDecision, partition: int
-    ) -> RecordMetadata:
+    ) -> tuple[DecisionMessage, RecordMetadata]:
         record = reserved.made.record
         try:
-            value = encode_decision(tenant_id, record, resolved.context, reserved.implicit)
-            return await self._producer.send(partition, make_message_key(tenant_id, record.customer_id), value)
+            message = encode_decision(tenant_id, record, resolved.context, reserved.implicit)
+            key = make_message_key(tenant_id, record.customer_id)
+            return message, await self._producer.send(partition, key, message.value)
         except BaseException:
             await self._decider.cancel(reserved)
             raise
-
-
-def _list_items(record: DecisionRecord) -> list[DecisionItem]:
-    return [
-        DecisionItem(
-            customer_id=record.customer_id,
-            recommendation_id=record.recommendation_id,
-            rank=item.rank,
-            offer_id=item.offer_id,
-            creative_id=item.creative_id,
-            channel_id=item.channel_id,
-            placement_id=item.placement_id,
-            decided_at_ms=record.decided_at_ms,
-        )
-        for item in record.decision.items
-    ]

@@ -114,7 +114,7 @@ class SubjectFinder:
         if answer.recommendation_id is None or answer.rank is None:
             return given
         try:
-            item = await self._recent.find(tenant_id, answer.recommendation_id, answer.rank)
+            item = await self._recent.find_item(tenant_id, answer.recommendation_id, answer.rank)
         except StorageError as error:
             log.warning("the recommendation cannot be looked up", error=str(error))
             return given.warn("RECOMMENDATION_UNAVAILABLE", "The recommendation could not be looked up just now.")

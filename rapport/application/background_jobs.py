@@ -21,7 +21,7 @@ from rapport.application.privacy.erasure import CustomerEraser, sweep_erased
 from rapport.application.privacy.retention import delete_expired
 from rapport.application.segments.refresh import SegmentRefresher
 from rapport.jobs import Job
-from rapport.state.reservations import forget_reservations
+from rapport.state.customer_state import remove_customer_state
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -62,16 +62,16 @@ def build_background_jobs(
 
     Args:
         database: Their connections.
-        shared: Redis with the reservations of the API's processes; None if each keeps its own.
+        shared: Redis with the state of customers that the API's processes share; None if each keeps its own.
         settings: How old members of segments may become, and when contact profiles expire.
         clock: Returns epoch milliseconds.
     """
 
-    async def forget(key: CustomerKey) -> None:
-        await forget_reservations(shared, key)
+    async def remove_state(key: CustomerKey) -> None:
+        await remove_customer_state(shared, key)
 
     segments = SegmentRefresher(database, clock, every_s=settings.segment_refresh_s)
-    requests = DataRequestWorker(database, CustomerEraser(database, forget, clock), clock)
+    requests = DataRequestWorker(database, CustomerEraser(database, remove_state, clock), clock)
     work: Mapping[str, Callable[[], Awaitable[object]]] = {
         "segments": segments.refresh_due,
         "data-requests": requests.work_on_requests,

@@ -87,25 +87,22 @@ def find_decision(store: Store, tenant_id: str, recommendation_id: str) -> Store
     return StoredDecision(**rows[0]) if rows else None
 
 
-def find_decision_items(store: Store, tenant_id: str, recommendation_id: str) -> Sequence[DecisionItem] | None:
-    """Return the items of a recommendation, by rank; None if the tables do not have it (yet)."""
-    found = find_decision(store, tenant_id, recommendation_id)
-    if found is None:
-        return None
+def list_items(stored: StoredDecision) -> Sequence[DecisionItem]:
+    """List the items of a recommendation, by rank; none if another producer wrote it in another form."""
     try:
-        items = _decode_items(found.decision).decision.items
-    except (msgspec.DecodeError, RecursionError):  # another producer may use another form
+        items = _decode_items(stored.decision).decision.items
+    except (msgspec.DecodeError, RecursionError):
         return ()
     return [
         DecisionItem(
-            customer_id=found.customer_id,
-            recommendation_id=recommendation_id,
+            customer_id=stored.customer_id,
+            recommendation_id=stored.recommendation_id,
             rank=item.rank,
             offer_id=item.offer_id,
             creative_id=item.creative_id,
             channel_id=item.channel_id,
             placement_id=item.placement_id,
-            decided_at_ms=found.decided_at_ms,
+            decided_at_ms=stored.decided_at_ms,
         )
         for item in items
     ]

@@ -42,7 +42,7 @@ SAME: Final = (
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param(["--phases=examples,fuzzing", f"--exclude-path-regex={SAME}", "--max-examples=10"], id="quick"),
+        pytest.param(["--phases=examples,fuzzing", f"--exclude-path-regex={SAME}", "--max-examples=5"], id="quick"),
         pytest.param(["--phases=examples,coverage,fuzzing", "--max-examples=20"], id="whole", marks=pytest.mark.slow),
     ],
 )

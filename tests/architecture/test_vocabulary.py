@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final[tuple[str, ...]] = (
@@ -64,15 +65,19 @@ GERUNDS: Final = frozenset({"mapping", "rendering", "scoring", "string"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def modules(package: str) -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules(package: str) -> Sequence[tuple[str, ast.Module]]:
     """Parse the modules of a package; each comes with its path."""
-    for path in sorted((ROOT / package).rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+    return [
+        (str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8")))
+        for path in sorted((ROOT / package).rglob("*.py"))
+    ]
 
 
-def definitions(tree: ast.Module) -> Iterator[Definition]:
+@cache
+def definitions(tree: ast.Module) -> Sequence[Definition]:
     """List every function and class."""
-    return (node for node in ast.walk(tree) if isinstance(node, Definition))
+    return [node for node in ast.walk(tree) if isinstance(node, Definition)]
 
 
 def words(name: str) -> list[str]:

@@ -114,10 +114,10 @@ def list_offers(record: DecisionRecord) -> Sequence[Mapping[str, Any]]:
 def build_decision_message(config: TenantConfiguration, state: Enrolment, record: DecisionRecord) -> Message:
     """Build the message of a decision. It has no implicit impressions: the step that sends records the contact."""
     tenant_id = config.tenant.tenant_id
-    value = encode_decision(
+    message = encode_decision(
         tenant_id, record, msgspec.Raw(msgspec.json.encode(build_journey_context(state))), frozenset()
     )
-    return Message(make_message_key(tenant_id, record.customer_id), value)
+    return Message(make_message_key(tenant_id, record.customer_id), message.value)
 
 
 def build_journey_context(state: Enrolment) -> Mapping[str, Any]:

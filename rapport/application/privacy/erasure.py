@@ -29,18 +29,18 @@ class CustomerEraser:
 
     Args:
         database: The database.
-        forget_reservations: Removes the reservations of a customer that processes share.
+        remove_state: Removes the state of a customer that processes share.
         clock: Returns epoch milliseconds.
     """
 
     def __init__(
         self,
         database: Database,
-        forget_reservations: Callable[[CustomerKey], Awaitable[None]],
+        remove_state: Callable[[CustomerKey], Awaitable[None]],
         clock: Callable[[], int],
     ) -> None:
         self._database = database
-        self._forget_reservations = forget_reservations
+        self._remove_state = remove_state
         self._clock = clock
 
     async def erase(
@@ -70,7 +70,7 @@ class CustomerEraser:
         await self._database.call(begin_erasure, erasing)
         await asyncio.sleep(WORKERS_KNOW_AFTER_S)
         for customer_id in person:
-            await self._forget_reservations(CustomerKey(tenant_id, customer_id))
+            await self._remove_state(CustomerKey(tenant_id, customer_id))
         receipt = await self._database.call(finish_erasure, erasing, clock=self._clock)
         draft = AuditDraft(
             at_ms=receipt.completed_at_ms,

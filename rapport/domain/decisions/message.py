@@ -7,7 +7,7 @@ below the default limit of a Kafka topic: the trace, and finally the facts, are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,21 @@ FIRST_ITEM: Final = 1
 """Index of the first recommendation event in the message's array; the decision record comes before."""
 
 
-def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw, implicit: frozenset[str]) -> bytes:
+class DecisionMessage(NamedTuple):
+    """Message of a decision.
+
+    Attributes:
+        value: The message's value.
+        record: The part of it that is the decision record.
+    """
+
+    value: bytes
+    record: bytes
+
+
+def encode_decision(
+    tenant_id: str, record: DecisionRecord, context: msgspec.Raw, implicit: frozenset[str]
+) -> DecisionMessage:
     """Encode the message of a decision.
 
     Args:
@@ -40,14 +54,15 @@ def encode_decision(tenant_id: str, record: DecisionRecord, context: msgspec.Raw
     rows += [_make_row(tenant_id, record, item, IMPRESSION, context) for item in items if item.channel_id in implicit]
     texts = [encode_event(row) for row in rows]
     room = MAX_BYTES - sum(len(text) + 1 for text in texts) - 2_048
+    decision = encode_record(record, room)
     made = DecisionMade(
         tenant_id=tenant_id,
         customer_id=record.customer_id,
         recommendation_id=record.recommendation_id,
         timestamp=record.decided_at_ms,
-        decision=msgspec.Raw(encode_record(record, room)),
+        decision=msgspec.Raw(decision),
     )
-    return b"[" + b",".join([encode_event(made), *texts]) + b"]"
+    return DecisionMessage(b"[" + b",".join([encode_event(made), *texts]) + b"]", decision)
 
 
 def make_idempotency_key(recommendation_id: str, rank: int, outcome: str) -> str:

@@ -1,0 +1,29 @@
+"""State of a customer in Redis, named and removed as one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from rapport.state.recent_decisions import make_decisions_key
+from rapport.state.reservations import make_reservations_key
+
+if TYPE_CHECKING:
+    from rapport.domain.customers.customer import CustomerKey
+    from rapport.state.shared_state import SharedState
+
+
+async def remove_customer_state(shared: SharedState | None, key: CustomerKey) -> None:
+    """Remove all state of a customer; while Redis is away, it lapses by itself.
+
+    Args:
+        shared: None where each process keeps its own, and removes it by itself.
+        key: The customer.
+    """
+    if shared is None:
+        return
+    try:
+        await shared.ask(lambda: shared.redis.delete(make_reservations_key(key), make_decisions_key(key)))
+    except RedisError:
+        return
