@@ -179,7 +179,7 @@ class Applier:
                     self.give_up_prepared()
                     return
                 except OutdatedBatchError:
-                    log.info("somebody was erased meanwhile: reading the batch again")
+                    log.info("a customer was erased meanwhile: reading the batch again")
                     committed = CommitResult(self._find_starts(prepared))
         self._last_active_at = time.monotonic()
         await self._read_again(batch, committed.rewind)

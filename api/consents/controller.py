@@ -42,7 +42,7 @@ class ConsentController(Controller):
 
     @get(
         "/history",
-        summary="Everything a customer has said about consent",
+        summary="Consents of a customer",
         responses=answers(200, StatementsView, HISTORY_EXAMPLE),
     )
     async def list_statements(

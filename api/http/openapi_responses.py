@@ -17,7 +17,7 @@ _MEANINGS: Final = {
     400: "The request is wrong; `details` names every fault.",
     401: "No valid API key.",
     403: "The key's role, scope or tenant does not allow it.",
-    404: "There is no such thing, or it belongs to somebody else.",
+    404: "Not found, or it belongs to another tenant.",
     406: "`Accept` names nothing that is available; `details` says what is.",
     409: "It contradicts what is already there; `code` says how.",
     413: "The body is too large.",

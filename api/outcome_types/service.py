@@ -41,7 +41,9 @@ class OutcomeTypeService:
             save_outcome_types, tenant_id, [(before, record)], author_of(principal), self._clock()
         )
         if stored is None:
-            raise ApiError(409, f"The outcome type {record.key!r} is being changed by somebody else; read it again.")
+            raise ApiError(
+                409, f"The outcome type {record.key!r} was changed by another request at the same time; read it again."
+            )
         await self._tenants.refresh()
         return build_view(tenant_id, stored)
 

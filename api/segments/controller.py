@@ -108,7 +108,7 @@ class SegmentMemberController(Controller):
         request: _Asking,
         segments: Injected[SegmentService],
         entity_id: FromPath[str],
-        action: Annotated[str | None, QueryParameter(description="refresh; nothing else can be asked for.")] = None,
+        action: Annotated[str | None, QueryParameter(description="Only `refresh`.")] = None,
     ) -> RefreshedSegment:
         """Refresh a segment of any status; those that are not active are refreshed only so."""
         if action not in (None, "refresh"):

@@ -26,7 +26,7 @@ def retention() -> None:
 @retention.command("set")
 @click.argument("tenant_id")
 @click.argument("data_class", type=click.Choice([one.value for one in DataClass]))
-@click.option("--days", type=click.IntRange(0, 36_500), required=True, help="0 keeps it as long as nobody is erased.")
+@click.option("--days", type=click.IntRange(0, 36_500), required=True, help="0 keeps it until its customer is erased.")
 @click.option("--legal-hold", is_flag=True, help="Delete nothing of it for its age.")
 def change(*, tenant_id: str, data_class: str, days: int, legal_hold: bool) -> None:
     """Say how long a tenant keeps one class of data."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def show_decisions(console: Console, decisions: Decisions) -> None:
     """Print the offers for a customer, and the effect of formulas and caps on them."""
-    console.print(_make_offer_table("Recommended to somebody who has never bought anything", decisions.as_new))
+    console.print(_make_offer_table("Recommended to a customer who has never bought anything", decisions.as_new))
     console.print(
         _make_offer_table(f"The same formulas for {decisions.customer_id}, who has bought often", decisions.as_loyal)
     )

@@ -257,7 +257,9 @@ def _is_evaluable(one: SegmentFilter) -> bool:
     try:
         compile_condition(Condition(field=one.field, operator=one.operator, value=one.value))
     except ConditionError as error:
-        log.warning("a filter of a segment cannot be evaluated and holds for nobody", field=one.field, error=str(error))
+        log.warning(
+            "a filter of a segment cannot be evaluated and holds for no customer", field=one.field, error=str(error)
+        )
         return False
     return True
 

@@ -41,5 +41,5 @@ async def remove_expired(database: Database, clock: Callable[[], int], retention
         author=hash_author("expiry"),
     )
     if count:
-        log.info("contact profiles that nobody touched are removed", count=count)
+        log.info("expired contact profiles are removed", count=count)
     return count

@@ -140,7 +140,7 @@ def _lint_unreadable(entities: Entities) -> Iterator[LintWarning]:
 
 
 _EFFECTS: Final[Mapping[str, str]] = {
-    "qualification_rule": "nobody fulfils it",
+    "qualification_rule": "no customer fulfils it",
     "contact_policy": "it blocks everything it applies to",
     "model": "it counts as failing",
 }

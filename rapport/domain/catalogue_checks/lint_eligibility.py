@@ -81,11 +81,11 @@ def lint_sources(entities: Entities, flows: Sequence[DecisionFlow]) -> Iterator[
     }
     for experiment in _select_active(entities, "experiment"):
         if isinstance(experiment, Experiment) and experiment_ids.isdisjoint((experiment.id, experiment.key)):
-            message = "no score node of a flow that requests can run asks it, so that nobody takes part"
+            message = "no score node of a flow that requests can run uses it, so that no customer takes part"
             yield LintWarning("experiment_never_asked", "experiment", experiment.id, "", message)
     for segment in _select_active(entities, "segment"):
         if isinstance(segment, Segment) and not segment.filters:
-            yield LintWarning("segment_without_filters", "segment", segment.id, "filters", "nobody is in it")
+            yield LintWarning("segment_without_filters", "segment", segment.id, "filters", "no customer is in it")
     yield from _lint_segment_names(entities)
     yield from _lint_rules(entities)
     yield from _lint_overrides(entities)
@@ -122,7 +122,7 @@ def _lint_rules(entities: Entities) -> Iterator[LintWarning]:
             continue
         name = named.removeprefix("customer.")
         if named.startswith(_SENT) or ("." not in name and sources.source_of(name) != "stored"):
-            message = f"requests say what {named} is, so that whoever sends them decides who is eligible"
+            message = f"{named} comes from the request, so that its sender decides who is eligible"
             yield LintWarning("request_decides", "qualification_rule", rule.id, "config.attribute", message)
         elif "." not in name and sources.declared and name not in sources.declared:
             message = f"no active customer schema has a field {name!r}; whoever is stored without it is not eligible"
@@ -137,7 +137,7 @@ def _lint_overrides(entities: Entities) -> Iterator[LintWarning]:
             named = condition.get("field") if isinstance(condition, Mapping) else None
             if isinstance(named, str) and named.startswith(_SENT):
                 path = f"config.conditions[{index}].field"
-                message = f"requests say what {named} is, so that whoever sends them lifts all contact policies"
+                message = f"{named} comes from the request, so that its sender lifts all contact policies"
                 yield LintWarning("request_decides", "contact_policy", policy.id, path, message)
 
 

@@ -165,7 +165,7 @@ def _compile_rules(rules: Iterable[QualificationRule], members: ScopeMembers, pr
             compiled.append(compile_rule(rule, members))
         except (ConfigError, ConditionError) as error:
             compiled.append(make_blocking_rule(rule, members, str(error)))
-            problems.append(f"qualification rule {rule.id} cannot be read and nobody fulfils it: {error}")
+            problems.append(f"qualification rule {rule.id} cannot be read and no customer fulfils it: {error}")
     return compiled
 
 

@@ -50,7 +50,7 @@ def test_a_stored_pattern_of_a_former_dialect_is_reported():
     )
     unread = {one.id: one for one in found if one.code == "cannot_be_read"}
     assert set(unread) == {"r", "f"}
-    assert unread["r"].message.startswith("nobody fulfils it: '(?=a)' is no pattern of RE2")
+    assert unread["r"].message.startswith("no customer fulfils it: '(?=a)' is no pattern of RE2")
     assert (unread["f"].kind, unread["f"].field) == ("decision_flow", "published.filter")
 
 

@@ -21,7 +21,7 @@ def test_a_rule_that_cannot_be_compiled_blocks_everybody():
     catalogue = bank(qualification_rule=[rule])
     decision = decided(catalogue)
     assert offers_of(decision) == ["save", "fund"]
-    assert "nobody fulfils it" in catalogue.problems[0]
+    assert "no customer fulfils it" in catalogue.problems[0]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def prepare_model(run: Run, key: str, random: Random) -> ModelCall:
     if scorer is None:
         return ModelCall(key, None, "there is no such active model")
     if key in run.open_circuits:
-        return ModelCall(key, None, "it failed lately and is not asked for a while")
+        return ModelCall(key, None, "it failed recently and is not called for a while")
     try:
         return ModelCall(key, scorer.begin(run.context, random))
     except Exception as error:  # noqa: BLE001 - as above
