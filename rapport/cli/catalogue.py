@@ -132,8 +132,8 @@ def _save_outcome_types(store: Store, tenant_id: str, steps: Sequence[PlannedOut
     stored = save_outcome_types(store, tenant_id, changes, AUTHOR, time.time_ns() // 1_000_000)
     if lost := [step.id for step, one in zip(steps, stored, strict=True) if one is None]:
         raise CliError(
-            f"outcome types were changed by another request at the same time: {', '.join(lost)}. Apply the file again; the "
-            "catalogue is as it was."
+            f"outcome types were changed by another request at the same time: {', '.join(lost)}. Apply the file "
+            "again; the catalogue is as it was."
         )
 
 
