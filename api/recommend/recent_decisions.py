@@ -30,7 +30,7 @@ PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Between looking again into the tables: another process's decision is there within a batch or two."""
 
 
-class _Compressed(msgspec.Struct, frozen=True, gc=False):
+class _RecentDecision(msgspec.Struct, frozen=True, gc=False):
     """A decision in memory; members as those of :class:`StoredDecision`."""
 
     customer_id: str
@@ -51,7 +51,7 @@ class RecentDecisions:
         self._database = database
         self._shared = None if shared is None else SharedDecisions(shared)
         self._clock = clock
-        self._known: FIFOCache[tuple[str, str], _Compressed] = FIFOCache(
+        self._known: FIFOCache[tuple[str, str], _RecentDecision] = FIFOCache(
             MAX_BYTES, getsizeof=lambda entry: len(entry.compressed) + OVERHEAD_BYTES
         )
 
@@ -63,7 +63,7 @@ class RecentDecisions:
             record: The decision.
             text: The record as it is in Kafka.
         """
-        entry = _Compressed(record.customer_id, record.decided_at_ms, zlib.compress(text, 1))
+        entry = _RecentDecision(record.customer_id, record.decided_at_ms, zlib.compress(text, 1))
         self._keep(tenant_id, record.recommendation_id, entry)
         if self._shared is not None:
             key = CustomerKey(tenant_id, record.customer_id)
@@ -108,9 +108,9 @@ class RecentDecisions:
         found = await self.find(tenant_id, recommendation_id)
         return None if found is None else next((item for item in list_items(found) if item.rank == rank), None)
 
-    async def _find_shared(self, tenant_id: str, recommendation_id: str) -> _Compressed | None:
+    async def _find_shared(self, tenant_id: str, recommendation_id: str) -> _RecentDecision | None:
         text = None if self._shared is None else await self._shared.find(tenant_id, recommendation_id)
-        return None if text is None else msgspec.msgpack.decode(text, type=_Compressed)
+        return None if text is None else msgspec.msgpack.decode(text, type=_RecentDecision)
 
     async def _look_up(self, tenant_id: str, recommendation_id: str) -> StoredDecision | None:
         found = await self._database.call(find_decision, tenant_id, recommendation_id)
@@ -121,12 +121,14 @@ class RecentDecisions:
                 break
         if found is not None:
             compressed = zlib.compress(found.decision.encode(), 1)
-            self._keep(tenant_id, recommendation_id, _Compressed(found.customer_id, found.decided_at_ms, compressed))
+            self._keep(
+                tenant_id, recommendation_id, _RecentDecision(found.customer_id, found.decided_at_ms, compressed)
+            )
         return found
 
     def _is_recent(self, recommendation_id: str) -> bool:
         made_ms = decode_created_at_ms(recommendation_id)
         return made_ms is not None and abs(self._clock() - made_ms) < RECENT_MS
 
-    def _keep(self, tenant_id: str, recommendation_id: str, entry: _Compressed) -> None:
+    def _keep(self, tenant_id: str, recommendation_id: str, entry: _RecentDecision) -> None:
         self._known[tenant_id, recommendation_id] = entry
