@@ -160,6 +160,8 @@ def _unpack(packed: PackedTrace) -> tuple[Sequence[Removal], Sequence[ScoreRecor
             strict=True,
         )
     ]
+    if not all(isinstance(one.explanation, Mapping) for one in scores):
+        raise ValueError("an explanation is no object")
     return removals, scores
 
 

@@ -210,6 +210,8 @@ def test_a_trace_of_a_thousand_offers_is_whole_and_below_40_kb():
         {"scores": [{"candidates": [0], "scores": [], "explanation": {"all": {}}}]},
         {"scores": [{"candidates": [0, -(10**12)], "scores": [1.0], "explanation": {"all": {}}}]},
         {"scores": [{"candidates": [0], "scores": [1.0], "explanation": {"each": []}}]},
+        {"scores": [{"candidates": [0], "scores": [1.0], "explanation": {"all": 5}}]},
+        {"scores": [{"candidates": [0], "scores": [1.0], "explanation": {}}]},
     ],
 )
 def test_a_packed_trace_that_does_not_add_up_is_refused(changes: dict[str, Any]):
