@@ -2,7 +2,8 @@
 PYTHON ?= python3
 # Tests run in so many processes, each with a broker and a ClickHouse of its own; most of the time they wait.
 JOBS ?= 3
-PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test-faults test-kafka: JOBS = 2
+PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
