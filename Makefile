@@ -1,6 +1,6 @@
 # Each target creates and fills .venv by itself; only Python >= 3.11, make and a package registry are needed.
 PYTHON ?= python3
-# Tests run in so many processes, each with a broker and a ClickHouse of its own; most of the time they wait.
+# Tests run in so many processes, each with a broker and a ClickHouse of its own. Faults are about time: two of them.
 JOBS ?= 3
 test-faults test-kafka: JOBS = 2
 PARALLEL = -n $(JOBS) --dist loadfile --no-loadscope-reorder
