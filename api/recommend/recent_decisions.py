@@ -25,9 +25,9 @@ MAX_BYTES: Final = 64 * 1_048_576
 OVERHEAD_BYTES: Final = 400
 """Of an entry, beside its compressed decision."""
 RECENT_MS: Final = 60_000
-"""How long a decision of another process may be on its way through the stream before one stops to wait for it."""
+"""Age up to which a decision of another process may not be in the tables yet; a younger one is waited for."""
 PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Between looking again into the tables: another process's decision is there within a batch or two."""
+"""Pauses between lookups in the tables: another process's decision is there within a batch or two."""
 
 
 class _RecentDecision(msgspec.Struct, frozen=True, gc=False):
@@ -64,7 +64,7 @@ class RecentDecisions:
             text: The record as it is in Kafka.
         """
         entry = _RecentDecision(record.customer_id, record.decided_at_ms, zlib.compress(text, 1))
-        self._keep(tenant_id, record.recommendation_id, entry)
+        self._known[tenant_id, record.recommendation_id] = entry
         if self._shared is not None:
             key = CustomerKey(tenant_id, record.customer_id)
             await self._shared.add(key, record.recommendation_id, msgspec.msgpack.encode(entry))
@@ -121,14 +121,10 @@ class RecentDecisions:
                 break
         if found is not None:
             compressed = zlib.compress(found.decision.encode(), 1)
-            self._keep(
-                tenant_id, recommendation_id, _RecentDecision(found.customer_id, found.decided_at_ms, compressed)
-            )
+            entry = _RecentDecision(found.customer_id, found.decided_at_ms, compressed)
+            self._known[tenant_id, recommendation_id] = entry
         return found
 
     def _is_recent(self, recommendation_id: str) -> bool:
         made_ms = decode_created_at_ms(recommendation_id)
         return made_ms is not None and abs(self._clock() - made_ms) < RECENT_MS
-
-    def _keep(self, tenant_id: str, recommendation_id: str, entry: _RecentDecision) -> None:
-        self._known[tenant_id, recommendation_id] = entry

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from redis.exceptions import RedisError
 
-from rapport.state.recent_decisions import make_decisions_key
+from rapport.state.recent_decisions import make_decision_key, make_index_key
 from rapport.state.reservations import make_reservations_key
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ async def remove_customer_state(shared: SharedState | None, key: CustomerKey) ->
     """
     if shared is None:
         return
+    redis, index = shared.redis, make_index_key(key)
+
+    async def remove() -> None:
+        recommendations = cast("list[bytes]", await redis.zrange(index, 0, -1))
+        decisions = [make_decision_key(key.tenant_id, one.decode()) for one in recommendations]
+        await redis.delete(make_reservations_key(key), index, *decisions)
+
     try:
-        await shared.ask(lambda: shared.redis.delete(make_reservations_key(key), make_decisions_key(key)))
+        await shared.ask(remove)
     except RedisError:
         return

@@ -1,20 +1,21 @@
 """Recent decisions in Redis: each process finds what another has just decided, before the stream has written it.
 
-A customer's decisions are one hash, so that an erasure removes them with one key; a second key leads from the id of a
-recommendation to its customer. Both lapse after a minute: the tables have them by then.
+Each lapses after a minute: the tables have it by then. A sorted set of a customer's recommendations, by time, tells an
+erasure what to remove, and bounds how many there are.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import quote
 
 from redis.exceptions import RedisError
 
-from rapport.domain.customers.customer import CustomerKey
 from rapport.state.shared_state import name_of_customer
 
 if TYPE_CHECKING:
+    from rapport.domain.customers.customer import CustomerKey
     from rapport.state.shared_state import SharedState
 
 KEPT_MS: Final = 60_000
@@ -30,15 +31,19 @@ class SharedDecisions:
 
     async def add(self, key: CustomerKey, recommendation_id: str, value: bytes) -> None:
         """Add the decision of a recommendation."""
-        redis, decisions = self._shared.redis, make_decisions_key(key)
+        redis, index = self._shared.redis, make_index_key(key)
 
         async def add() -> None:
-            if await redis.hlen(decisions) >= MAX_KEPT:
-                return
+            now_ms = time.time_ns() // 1_000_000
             async with redis.pipeline(transaction=False) as pipeline:
-                pipeline.hset(decisions, recommendation_id, value)
-                pipeline.pexpire(decisions, KEPT_MS)
-                pipeline.set(_make_customer_key(key.tenant_id, recommendation_id), key.customer_id, px=KEPT_MS)
+                pipeline.zremrangebyscore(index, 0, now_ms - KEPT_MS)
+                pipeline.zcard(index)
+                _, kept = await pipeline.execute()
+                if kept >= MAX_KEPT:
+                    return
+                pipeline.zadd(index, {recommendation_id: now_ms})
+                pipeline.pexpire(index, KEPT_MS)
+                pipeline.set(make_decision_key(key.tenant_id, recommendation_id), value, px=KEPT_MS)
                 await pipeline.execute()
 
         try:
@@ -48,25 +53,18 @@ class SharedDecisions:
 
     async def find(self, tenant_id: str, recommendation_id: str) -> bytes | None:
         """Return the decision of a recommendation; None if there is none."""
-        redis = self._shared.redis
-
-        async def find() -> bytes | None:
-            customer_id = await redis.get(_make_customer_key(tenant_id, recommendation_id))
-            if customer_id is None:
-                return None
-            decisions = make_decisions_key(CustomerKey(tenant_id, cast("bytes", customer_id).decode()))
-            return cast("bytes | None", await redis.hget(decisions, recommendation_id))
-
+        name = make_decision_key(tenant_id, recommendation_id)
         try:
-            return await self._shared.ask(find)
+            return cast("bytes | None", await self._shared.ask(lambda: self._shared.redis.get(name)))
         except RedisError:
             return None
 
 
-def make_decisions_key(key: CustomerKey) -> str:
-    """Return the key of a customer's recent decisions."""
+def make_index_key(key: CustomerKey) -> str:
+    """Return the key of the index of a customer's recent recommendations."""
     return f"rapport:decisions:{name_of_customer(key.tenant_id, key.customer_id)}"
 
 
-def _make_customer_key(tenant_id: str, recommendation_id: str) -> str:
-    return f"rapport:recommendation:{quote(tenant_id, safe='')}:{recommendation_id}"
+def make_decision_key(tenant_id: str, recommendation_id: str) -> str:
+    """Return the key of the decision of a recommendation."""
+    return f"rapport:decision:{quote(tenant_id, safe='')}:{recommendation_id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,15 @@ import msgspec
 import pytest
 
 from api.recommend import recent_decisions
-from rapport.state.recent_decisions import MAX_KEPT
+from rapport.domain.customers.customer import CustomerKey
+from rapport.settings import ApiSettings
+from rapport.state.customer_state import remove_customer_state
+from rapport.state.recent_decisions import MAX_KEPT, SharedDecisions, make_decision_key
+from rapport.state.shared_state import connect_shared_state
 from tests.api.decision_catalogue import offer, recommend, stock
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
+from tests.fixtures.deadlines import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +38,8 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def unapplied_world(broker: BrokerServer, clickhouse_url: str, tmp_path: Path) -> Iterator[World]:
     """A stream without a worker: nothing is ever written to the tables."""
-    world = World(broker.bootstrap, clickhouse_url, f"unapplied{uuid.uuid4().hex[:8]}", tmp_path)
-    world.open(tenants=())
-    try:
+    with World.opened(broker.bootstrap, clickhouse_url, "unapplied", tmp_path) as world:
         yield world
-    finally:
-        world.close()
 
 
 def find(caller: Caller, body: dict[str, Any]) -> tuple[int, int, list[str]]:
@@ -95,6 +97,40 @@ def test_a_customer_with_very_many_decisions_takes_no_more_than_its_share(
         assert find(caller.at(two), bodies[MAX_KEPT - 1]) == FOUND
         assert find(caller.at(two), bodies[MAX_KEPT]) == UNKNOWN
         assert find(caller, bodies[MAX_KEPT]) == FOUND
+
+
+def test_a_customer_who_comes_back_all_the_time_keeps_what_was_decided_last(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("rapport.state.recent_decisions.KEPT_MS", 4_000)
+    monkeypatch.setattr("rapport.state.recent_decisions.MAX_KEPT", 2)
+    asyncio.run(_come_back(redis_server.url))
+
+
+async def _come_back(url: str) -> None:
+    shared = connect_shared_state(ApiSettings(shared_state=url))
+    assert shared is not None
+    decisions, ann = SharedDecisions(shared), CustomerKey("acme", "ann")
+    await decisions.add(ann, "first", b"1")
+    name = make_decision_key("acme", "first")
+
+    async def is_half_over() -> bool:
+        return int(await shared.redis.pttl(name)) < 2_000
+
+    async def is_over() -> bool:
+        return await decisions.find("acme", "first") is None
+
+    await until(is_half_over, "half of its time is over")
+    await decisions.add(ann, "second", b"2")
+    await decisions.add(ann, "too many", b"3")
+    assert await decisions.find("acme", "too many") is None
+    await until(is_over, "the first lapses")
+    await decisions.add(ann, "third", b"4")
+    assert await decisions.find("acme", "third") == b"4"
+    await remove_customer_state(shared, ann)
+    assert await decisions.find("acme", "third") is None
+    assert await shared.redis.keys("*") == []
+    await shared.redis.aclose()
 
 
 def test_old_decisions_leave_memory_before_it_grows(unapplied_world: World, monkeypatch: pytest.MonkeyPatch):

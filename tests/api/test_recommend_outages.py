@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,12 +19,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def lonely_world(own_broker: BrokerServer, clickhouse_url: str, tmp_path: Path) -> Iterator[World]:
     """A stream whose broker may be killed, without a worker."""
-    world = World(own_broker.bootstrap, clickhouse_url, f"lonely{uuid.uuid4().hex[:8]}", tmp_path)
-    world.open(tenants=())
-    try:
+    with World.opened(own_broker.bootstrap, clickhouse_url, "lonely", tmp_path) as world:
         yield world
-    finally:
-        world.close()
 
 
 def test_what_kafka_does_not_take_is_not_shown_not_reserved_and_not_counted(

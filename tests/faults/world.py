@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,17 @@ class World:
             worker.kill()
         self.store.execute(f"DROP DATABASE IF EXISTS {self.name} SYNC")
         self.store.close()
+
+    @classmethod
+    @contextmanager
+    def opened(cls, bootstrap: str, clickhouse_url: str, name: str, work_dir: Path) -> Iterator[World]:
+        """Open a world without tenants and workers under a name of its own, and close it."""
+        world = cls(bootstrap, clickhouse_url, f"{name}{uuid.uuid4().hex[:8]}", work_dir)
+        world.open(tenants=())
+        try:
+            yield world
+        finally:
+            world.close()
 
     def start_worker(self, *, module: str = "rapport", **env: str) -> Worker:
         """Start one more worker; `env` adds to its environment."""
