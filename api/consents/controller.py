@@ -42,7 +42,7 @@ class ConsentController(Controller):
 
     @get(
         "/history",
-        summary="Consents of a customer",
+        summary="History of a customer's consents",
         responses=answers(200, StatementsView, HISTORY_EXAMPLE),
     )
     async def list_statements(

@@ -49,6 +49,12 @@ def _repeated(first: str, piece: str, times: int, last: str) -> Callable[[], byt
     return _text(lambda: first + piece * times + last)
 
 
+def _table(rows: int, columns: int) -> Callable[[], bytes]:
+    names = ",".join(f"c{n}" for n in range(columns))
+    cells = ",".join("x" * columns)
+    return _text(lambda: f"customerId,{names}\n" + "".join(f"k{n},{cells}\n" for n in range(rows)))
+
+
 def _flow(*nodes: Mapping[str, Any]) -> dict[str, Any]:
     ends = [{"id": "score", "type": "score"}, {"id": "response", "type": "response"}]
     return {"draft": [{"id": "inventory", "type": "inventory"}, {"id": "m", "type": "match_creatives"}, *nodes, *ends]}
@@ -99,40 +105,19 @@ ATTACKS: Final[tuple[Attack, ...]] = (
         name="2,400 CSV rows of 200 columns",
         path="/customers",
         media_type=CSV,
-        body=_text(
-            lambda: (
-                "customerId,"
-                + ",".join(f"c{n}" for n in range(200))
-                + "\n"
-                + "".join(f"k{n}," + ",".join("x" for _ in range(200)) + "\n" for n in range(2_400))
-            )
-        ),
+        body=_table(2_400, 200),
     ),
     Attack(
         name="10,000 CSV rows of 49 columns",
         path="/customers",
         media_type=CSV,
-        body=_text(
-            lambda: (
-                "customerId,"
-                + ",".join(f"c{n}" for n in range(49))
-                + "\n"
-                + "".join(f"k{n}," + ",".join("x" for _ in range(49)) + "\n" for n in range(10_000))
-            )
-        ),
+        body=_table(10_000, 49),
     ),
     Attack(
         name="10,000 CSV rows of 200 columns",
         path="/customers",
         media_type=CSV,
-        body=_text(
-            lambda: (
-                "customerId,"
-                + ",".join(f"c{n}" for n in range(200))
-                + "\n"
-                + "".join(f"k{n}," + ",".join("x" for _ in range(200)) + "\n" for n in range(10_000))
-            )
-        ),
+        body=_table(10_000, 200),
     ),
     Attack(
         name="a million short CSV rows",

@@ -16,13 +16,14 @@ from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.decision import Decision
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Evidence, ReservedImpression, Subject, TenantFacts
 from rapport.domain.decisions.packed_trace import MAX_REMOVALS, PackedTrace, pack, unpack
+from rapport.domain.decisions.trace import Removal, ScoreRecord
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.profiles.consent import MARKETING
 from rapport.domain.profiles.suppressions import SuppressionEndings
 
 K = TypeVar("K")
 V = TypeVar("V")
-_TRIM_LEVELS: Final = ((200, 100), (0, 0))
+_TRIM_LEVELS: Final = ((MAX_REMOVALS, MAX_REMOVALS), (200, 100), (0, 0))
 """Numbers of removals and scores to which a trace that is too large is trimmed, tried in this order."""
 
 
@@ -256,15 +257,12 @@ def encode_record(record: DecisionRecord, max_bytes: int) -> bytes:
     A record that is too large loses details of its trace first, and says how many; then the customer's facts, without
     which it cannot be replayed.
     """
-    record = _trim_trace(record, MAX_REMOVALS, MAX_REMOVALS)
-    text = _encode(record)
     for removals, scores in _TRIM_LEVELS:
+        record = _trim_trace(record, removals, scores)
+        text = _encode(record)
         if len(text) <= max_bytes:
             return text
-        text = _encode(_trim_trace(record, removals, scores))
-    if len(text) <= max_bytes:
-        return text
-    return _encode(msgspec.structs.replace(_trim_trace(record, 0, 0), customer=None))
+    return _encode(msgspec.structs.replace(record, customer=None))
 
 
 def decode_record(text: bytes | str) -> DecisionRecord:
@@ -280,33 +278,35 @@ def decode_record(text: bytes | str) -> DecisionRecord:
         removals, scores = unpack(record.packed_trace)
     except ValueError as error:
         raise msgspec.ValidationError(str(error)) from error
-    trace = msgspec.structs.replace(record.decision.trace, removals=removals, scores=scores)
-    return msgspec.structs.replace(
-        record, decision=msgspec.structs.replace(record.decision, trace=trace), packed_trace=None
-    )
+    return msgspec.structs.replace(_replace_trace(record, removals, scores), packed_trace=None)
 
 
 _decode: Final = msgspec.json.Decoder(DecisionRecord).decode
 
 
 def _encode(record: DecisionRecord) -> bytes:
-    trace = record.decision.trace
-    decision = msgspec.structs.replace(record.decision, trace=msgspec.structs.replace(trace, removals=(), scores=()))
-    packed = pack(trace.removals, trace.scores)
-    return msgspec.json.encode(msgspec.structs.replace(record, form=2, decision=decision, packed_trace=packed))
+    packed = pack(record.decision.trace.removals, record.decision.trace.scores)
+    return msgspec.json.encode(msgspec.structs.replace(_replace_trace(record, (), ()), form=2, packed_trace=packed))
 
 
 def _trim_trace(record: DecisionRecord, removals: int, scores: int) -> DecisionRecord:
+    """Keep so many removals and scores at most, and count those that were left out, earlier ones included."""
     trace = record.decision.trace
-    shorter = msgspec.structs.replace(trace, removals=trace.removals[:removals], scores=trace.scores[:scores])
     trimmed = {
-        "removals": len(trace.removals) - len(shorter.removals),
-        "scores": len(trace.scores) - len(shorter.scores),
+        "removals": record.trimmed.get("removals", 0) + max(len(trace.removals) - removals, 0),
+        "scores": record.trimmed.get("scores", 0) + max(len(trace.scores) - scores, 0),
     }
-    decision = msgspec.structs.replace(record.decision, trace=shorter)
     return msgspec.structs.replace(
-        record, decision=decision, trimmed={name: number for name, number in trimmed.items() if number}
+        _replace_trace(record, trace.removals[:removals], trace.scores[:scores]),
+        trimmed={name: number for name, number in trimmed.items() if number},
     )
+
+
+def _replace_trace(
+    record: DecisionRecord, removals: Sequence[Removal], scores: Sequence[ScoreRecord]
+) -> DecisionRecord:
+    trace = msgspec.structs.replace(record.decision.trace, removals=removals, scores=scores)
+    return msgspec.structs.replace(record, decision=msgspec.structs.replace(record.decision, trace=trace))
 
 
 def _list_read_entries(values: Mapping[K, V]) -> Mapping[K, V]:

@@ -129,6 +129,11 @@ def record_of(removals: int, *, attributes: int = 0) -> DecisionRecord:
     )
 
 
+def with_trace(trace: Trace) -> DecisionRecord:
+    record = record_of(0)
+    return msgspec.structs.replace(record, decision=msgspec.structs.replace(record.decision, trace=trace))
+
+
 def read_again(record: DecisionRecord, max_bytes: int) -> DecisionRecord:
     return decode_record(encode_record(record, max_bytes))
 
@@ -154,8 +159,7 @@ traces = st.builds(
 
 @given(traces)
 def test_every_removal_and_score_survives_the_round_trip_in_its_order(trace: Trace):
-    record = record_of(0)
-    record = msgspec.structs.replace(record, decision=msgspec.structs.replace(record.decision, trace=trace))
+    record = with_trace(trace)
     # As JSON, since 1, 1.0 and true are equal in Python.
     assert msgspec.json.encode(read_again(record, 1_000_000)) == msgspec.json.encode(
         msgspec.structs.replace(through_json(record, DecisionRecord), form=2)
@@ -165,8 +169,7 @@ def test_every_removal_and_score_survives_the_round_trip_in_its_order(trace: Tra
 @given(st.lists(st.text("ab1-\u00e9\U0001f600", max_size=70), max_size=9))
 def test_ids_of_any_length_and_characters_survive_the_round_trip(ids: list[str]):
     trace = Trace(stages=(), removals=(), scores=[ScoreRecord(offer_id=one, score=1.0) for one in ids])
-    record = record_of(0)
-    record = msgspec.structs.replace(record, decision=msgspec.structs.replace(record.decision, trace=trace))
+    record = with_trace(trace)
     assert [one.offer_id for one in read_again(record, 1_000_000).decision.trace.scores] == ids
 
 
