@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-faults test-kafka test-contract test-attack lint types fmt lock schema bench-stream bench-api bench-recommend clean
+.PHONY: demo test test-faults test-kafka test-contract test-attack lint types fmt lock schema bench-stream bench-api bench-recommend bench-growth clean
 
 demo: $(READY)       ## the whole stack on this machine with demo data; ONCE=1 checks the totals and exits
 	$(BIN)/rapport demo $(if $(ONCE),--once)
@@ -50,6 +50,9 @@ bench-api: $(READY)  ## requests/s and latencies of the API; BROKER=kafka for Ap
 
 bench-recommend: $(READY) ## decisions/s and latencies of Recommend; BROKER=kafka for Apache Kafka
 	$(BIN)/python -m benchmarks.recommend --broker $(or $(BROKER),embedded) $(ARGS)
+
+bench-growth: $(READY) ## events/s and latencies up to 20 million stored events; BROKER=kafka for Apache Kafka
+	$(BIN)/python -m benchmarks.growth --broker $(or $(BROKER),embedded) $(ARGS)
 
 lock: $(READY)       ## pin every dependency with hashes: all of them, and what the image needs to run and to build
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -10,7 +10,7 @@ from litestar import Litestar
 
 from api.api_keys import build_api_keys
 from api.audit import build_audit
-from api.auth.authentication import Authentication
+from api.auth.authentication import Authentication, Revalidation
 from api.auth.key_cache import KeyCache
 from api.auth.rate_limit import RateLimit
 from api.background import background_jobs
@@ -75,14 +75,15 @@ def create_app(settings: Settings, *, clock: Clock = now_ms) -> ObservedApp:
         SettingsError: A setting cannot be understood.
     """
     runtime = build_runtime(settings, clock)
-    keyring = KeyCache(runtime.database, settings.api)
+    keyring = KeyCache(runtime.database, settings.api, runtime.versions)
     areas = build_areas(runtime)
     jobs = background_jobs(runtime, keyring, areas)
     litestar = Litestar(
         route_handlers=[*asset_routes(), *route_areas([*areas, build_jobs(runtime, jobs)])],
         middleware=[
             Authentication(keyring, settings.api),
-            RateLimit(settings.api, runtime.tenants, runtime.shared),
+            RateLimit(settings.api, runtime.tenants, runtime.versions, runtime.shared),
+            Revalidation(keyring),
             Freshness(runtime.watermark),
             AllowedMethods(),
             PathParameters(),

@@ -61,10 +61,10 @@ def serve(settings: Settings) -> None:
             "DEVELOPMENT SWITCH: requests from this machine that name the trusted tenant in X-Tenant-Id need no key",
             tenant=api.trusted_tenant,
         )
-    if api.workers > 1 and api.shared_state == "memory":
+    if api.workers > 1 and not settings.state_url.reveal():
         log.warning(
             "the processes do not know of each other: a tenant may ask that many times as often as its limit says,"
-            " and simultaneous requests may exceed caps; set RAPPORT_API_SHARED_STATE",
+            " and simultaneous requests may exceed caps; set RAPPORT_STATE_URL",
             processes=api.workers,
         )
     shared = tempfile.mkdtemp(prefix="rapport-metrics-") if api.workers > 1 else ""

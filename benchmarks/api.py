@@ -7,20 +7,19 @@ import asyncio
 import contextlib
 import json
 import random
-import signal
 import sys
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.api_process import load_database, run_api
 from benchmarks.load import LoadResult, encode_request, measure_at_rate, measure_saturation
-from benchmarks.stack import run_stack
+from benchmarks.stack import exit_on_sigterm, run_stack
 from benchmarks.workers import start_worker
 from benchmarks.workloads import CUSTOMERS, Workload, name_customer
 
@@ -152,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-api.json", help="the JSON file")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _exit)  # so that the processes are stopped and the data removed
+    exit_on_sigterm()
     console = Console(width=128) if not sys.stdout.isatty() else Console()
     results: list[ApiResult] = []
     workload = Workload(
@@ -183,10 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_json(given.output, results)
     console.print(f"wrote {given.output}")
     return 1 if any(one.load.errors for one in results) else 0
-
-
-def _exit(_signal: int, _frame: object) -> NoReturn:
-    sys.exit(143)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.stack import fill_topic, make_environment
 from benchmarks.workers import BenchmarkError, start_worker
-from benchmarks.workloads import TENANT
+from benchmarks.workloads import TENANT, make_messages
 from rapport.domain.api_keys import Role
 from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from rapport.storage.api_keys import create_key
@@ -21,7 +21,7 @@ from tests.fixtures.processes import ServerProcess
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.stack import SqlClient, Stack
     from benchmarks.workloads import Workload
@@ -44,7 +44,7 @@ def load_database(stack: Stack, workload: Workload, runner: asyncio.Runner) -> I
     Raises:
         BenchmarkError: The worker does not finish.
     """
-    runner.run(fill_topic(stack.settings(workload.name, "default").kafka, workload))
+    runner.run(fill_topic(stack.settings(workload.name, "default").kafka, make_messages(workload)))
     with stack.fresh_database(workload.name, "api") as settings:
         with contextlib.closing(connect(settings.clickhouse)) as store:
             change_tenant(store, TENANT, requests_per_minute=10_000_000)
@@ -70,8 +70,10 @@ def _settle(sql: SqlClient) -> None:
 
 
 @contextlib.contextmanager
-def run_api(settings: Settings, work_dir: Path, **more: str) -> Iterator[int]:
-    """Run the API with one process; yields its port. `more` adds to its environment."""
+def run_api(
+    settings: Settings, work_dir: Path, command: Sequence[str] = ("rapport", "api"), **more: str
+) -> Iterator[int]:
+    """Run the API, or another module that serves as it does, and yield its port. `more` adds to its environment."""
     port = find_free_port()
     env = make_environment(
         settings, RAPPORT_API_PORT=str(port), RAPPORT_API_KEY_PEPPER=PEPPER, RAPPORT_LOG_LEVEL="warning", **more
@@ -83,7 +85,7 @@ def run_api(settings: Settings, work_dir: Path, **more: str) -> Iterator[int]:
             connection.request("GET", "/health/ready")
             return connection.getresponse().status == http.HTTPStatus.OK
 
-    server.start([sys.executable, "-P", "-m", "rapport", "api"], is_ready, env=env, cwd=_ROOT, seconds=START_SECONDS)
+    server.start([sys.executable, "-P", "-m", *command], is_ready, env=env, cwd=_ROOT, seconds=START_SECONDS)
     try:
         yield port
     finally:

@@ -6,45 +6,58 @@ import argparse
 import asyncio
 import contextlib
 import http.client
+import itertools
 import json
 import random
 import re
-import signal
 import statistics
+import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.api_process import load_database, run_api
+from benchmarks.bare_api import ANSWER
 from benchmarks.catalogues import group_by_kind, make_catalogue, store_catalogue
 from benchmarks.load import LoadResult, encode_request, measure_at_rate, measure_saturation
-from benchmarks.stack import run_stack
+from benchmarks.stack import exit_on_sigterm, make_environment, run_stack
 from benchmarks.workers import BenchmarkError, start_worker
-from benchmarks.workloads import TENANT, Workload, name_customer
+from benchmarks.workloads import TENANT, Workload
 from rapport.domain.decisions.candidates import Request
 from rapport.domain.decisions.compile import compile_catalogue
 from rapport.domain.decisions.engine import decide
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Subject, TenantFacts
 from rapport.domain.decisions.windows import WindowUnit
 from rapport.garbage import collect_rarely
+from rapport.settings import Secret
 from rapport.storage.client import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.load import MakeRequest
+    from rapport.settings import Settings
 
 BUILD_DIR: Final = Path(__file__).parents[1] / "build"
 SIZES: Final = (10, 100, 1_000)
-RATE: Final = 100
+RATES: Final = (100, 300)
+System = Literal["rapport", "bare"]
+StateKind = Literal["warm", "cold", "off"]
+STATES: Final[Sequence[StateKind]] = ("warm", "cold", "off")
+PROCESSES: Final = (1, 2)
+QUICK_SIZES: Final = (10, 1_000)
+QUICK_STATES: Final[Sequence[StateKind]] = ("warm", "off")
+STATE_ATTEMPTS: Final = 20
 SATURATION: Final = "saturation"
 CUSTOMERS: Final = 100_000
 EVENTS: Final = 500_000
+ANSWER_FILE: Final = "answer.json"
 PURE_RUNS: Final = 300
 _STAGE: Final = re.compile(r'^rapport_api_decision_seconds_(sum|count)\{stage="(\w+)"\} (\S+)$', re.MULTILINE)
 
@@ -55,13 +68,19 @@ class RecommendResult:
 
     Attributes:
         offers: In the catalogue.
+        state: Whether the customer states are there (warm), are empty at first (cold), or not used (off).
+        system: The product, or :mod:`benchmarks.bare_api`, the limit of its parts.
+        processes: Of the API.
         rate: Requests a second, or ``saturation``.
         stages_ms: Mean time of each stage of a decision.
     """
 
     offers: int
+    state: StateKind
+    processes: int
     rate: str
     load: LoadResult
+    system: System = "rapport"
     stages_ms: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -74,13 +93,30 @@ class FlowResult:
     p95_ms: float
 
 
-def make_requests(key: str, rng: random.Random) -> MakeRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Setup of a measurement.
+
+    Attributes:
+        key: API key.
+        customers: Customers about whom decisions are made; all have events.
+    """
+
+    key: str
+    customers: Sequence[str]
+    offers: int
+    state: StateKind
+    processes: int
+
+
+def make_requests(setup: Setup, rng: random.Random) -> MakeRequest:
     """Make a function that returns recommendations for random customers."""
+    key = setup.key
     headers = {"X-API-Key": key}
 
     def make() -> bytes:
         body = {
-            "customerId": name_customer(rng.randrange(CUSTOMERS)),
+            "customerId": rng.choice(setup.customers),
             "channelId": "web",
             "limit": 3,
             "segments": ["known"],
@@ -91,10 +127,10 @@ def make_requests(key: str, rng: random.Random) -> MakeRequest:
     return make
 
 
-def measure(port: int, key: str, offers: int, rate: str, seconds: float) -> RecommendResult:
+def measure(port: int, setup: Setup, rate: str, seconds: float) -> RecommendResult:
     """Measure one rate."""
     before = _read_stages(port)
-    make = make_requests(key, random.Random(f"{offers} {rate} {time.time()}"))
+    make = make_requests(setup, random.Random(f"{setup.offers} {rate} {time.time()}"))
     load = (
         measure_saturation(port, make, seconds)
         if rate == SATURATION
@@ -106,7 +142,9 @@ def measure(port: int, key: str, offers: int, rate: str, seconds: float) -> Reco
         was_total, was_count = before.get(stage, (0.0, 0.0))
         if count > was_count:
             stages[stage] = (total - was_total) / (count - was_count) * 1000
-    return RecommendResult(offers=offers, rate=rate, load=load, stages_ms=stages)
+    return RecommendResult(
+        offers=setup.offers, state=setup.state, processes=setup.processes, rate=rate, load=load, stages_ms=stages
+    )
 
 
 def _read_stages(port: int) -> dict[str, tuple[float, float]]:
@@ -163,11 +201,64 @@ def measure_pure(offers: int) -> FlowResult:
     return FlowResult(offers=offers, median_ms=statistics.median(times), p95_ms=ascending[int(len(ascending) * 0.95)])
 
 
+def run_setup(
+    settings: Settings, work_dir: Path, setup: Setup, rates: Sequence[str], seconds: float
+) -> Iterator[RecommendResult]:
+    """Measure an API with customer states as the setup says, at each rate."""
+    if setup.state == "off":
+        settings = msgspec.structs.replace(settings, state_url=Secret(""))
+    else:
+        _change_states(settings, "drop")
+        if setup.state == "warm":
+            _change_states(settings, "warm")
+    with run_api(settings, work_dir, RAPPORT_API_WORKERS=str(setup.processes)) as port:
+        _save_answer(port, setup, work_dir / ANSWER_FILE)
+        for rate in rates:
+            yield measure(port, setup, rate, seconds)
+
+
+def run_bare(
+    settings: Settings, work_dir: Path, setup: Setup, rates: Sequence[str], seconds: float
+) -> Iterator[RecommendResult]:
+    """Measure the limit of the parts at each rate, with the answer that the product has given before."""
+    variables = {"RAPPORT_API_WORKERS": str(setup.processes), ANSWER: str(work_dir / ANSWER_FILE)}
+    with run_api(settings, work_dir, ["benchmarks.bare_api"], **variables) as port:
+        for rate in rates:
+            yield replace(measure(port, setup, rate, seconds), system="bare")
+
+
+def _save_answer(port: int, setup: Setup, path: Path) -> None:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        body = json.dumps({"customerId": setup.customers[0], "channelId": "web", "limit": 3})
+        headers = {"X-API-Key": setup.key, "Content-Type": "application/json"}
+        connection.request("POST", "/api/v1/recommend", body, headers)
+        path.write_bytes(connection.getresponse().read())
+
+
+def _change_states(settings: Settings, command: str) -> None:
+    """Run a command of `rapport state` until the workers cover the stream again, which takes them a moment.
+
+    Raises:
+        BenchmarkError: It does not work.
+    """
+    days = ["--days", "3650"] if command == "warm" else []
+    argv, env = [sys.executable, "-m", "rapport", "state", command, *days], make_environment(settings)
+    for _ in range(STATE_ATTEMPTS):
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        time.sleep(1.0)
+    raise BenchmarkError(f"rapport state {command}: {done.stderr}")
+
+
 def print_results(console: Console, results: Sequence[RecommendResult], pure: Sequence[FlowResult]) -> None:
     """Print the tables."""
     table = Table(title="Recommend: API, ClickHouse, broker, worker and load generator on one machine")
     names = (
+        "system",
         "offers",
+        "state",
+        "processes",
         "rate",
         "decisions/s",
         "p50 ms",
@@ -187,7 +278,10 @@ def print_results(console: Console, results: Sequence[RecommendResult], pure: Se
         stages = (f"{one.stages_ms.get(stage, float('nan')):.1f}" for stage in ("facts", "decide", "write"))
         rate = f"{one.load.requests_per_s:,.0f}"
         table.add_row(
+            one.system,
             f"{one.offers:,}",
+            one.state if one.system == "rapport" else "",
+            str(one.processes),
             one.rate,
             rate,
             *times,
@@ -209,7 +303,10 @@ def write_json(path: Path, results: Sequence[RecommendResult], pure: Sequence[Fl
     """Write the results as a list of objects."""
     entries: list[dict[str, Any]] = [
         {
+            "system": one.system,
             "offers": one.offers,
+            "state": one.state if one.system == "rapport" else None,
+            "processes": one.processes,
             "rate": one.rate if one.rate == SATURATION else int(one.rate),
             "decisions_per_s": round(one.load.requests_per_s, 1),
             "p50_ms": round(one.load.percentile_ms(0.5), 2),
@@ -236,12 +333,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events and of the time: a smoke test")
     parser.add_argument("--offers", type=int, action="append", default=[], help="only this size; may be repeated")
+    parser.add_argument("--state", choices=STATES, action="append", default=[], help="only this; may be repeated")
+    parser.add_argument("--processes", type=int, action="append", default=[], help="of the API (default: 1 and 2)")
     parser.add_argument("--seconds", type=float, help="how long each measurement takes (default: 15; quick: 3)")
     parser.add_argument("--output", type=Path, default=BUILD_DIR / "bench-recommend.json", help="the JSON file")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _exit)  # so that the processes are stopped and the data removed
-    console = Console(width=110) if not sys.stdout.isatty() else Console()
-    sizes = given.offers or SIZES
+    exit_on_sigterm()
+    console = Console(width=130) if not sys.stdout.isatty() else Console()
+    sizes = given.offers or (QUICK_SIZES if given.quick else SIZES)
+    states = given.state or (QUICK_STATES if given.quick else STATES)
+    processes_measured = given.processes or ((1,) if given.quick else PROCESSES)
+    rates = [str(rate) for rate in ((RATES[0],) if given.quick else RATES)] + [SATURATION]
     pure = [measure_pure(size) for size in sizes]  # before anything else runs
     results: list[RecommendResult] = []
     workload = Workload(
@@ -260,22 +362,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start_worker("rapport", settings, stack.work_dir),
     ):
         console.print(f"{workload.events:,} events of {CUSTOMERS:,} customers are applied")
+        with contextlib.closing(stack.sql(settings.clickhouse.database)) as sql:
+            customers = [name for (name,) in sql.ask("SELECT DISTINCT customer_id FROM interaction_summary_state")]
         for size in sizes:
             with contextlib.closing(connect(settings.clickhouse)) as store:
                 store_catalogue(store, TENANT, make_catalogue(size))
-            with run_api(settings, stack.work_dir) as port:
-                for rate in (f"{RATE}", SATURATION):
-                    results.append(measure(port, key, size, rate, seconds))
-                    last = results[-1].load
-                    console.print(f"  {size} offers, {rate}: {last.outcome}")
+            for state, processes in itertools.product(states, processes_measured):
+                setup = Setup(key=key, customers=customers, offers=size, state=state, processes=processes)
+                runs = [run_setup(settings, stack.work_dir, setup, rates, seconds)]
+                if (size, state) == (sizes[0], states[0]):
+                    runs.append(run_bare(settings, stack.work_dir, setup, rates, seconds))
+                for one in itertools.chain(*runs):
+                    results.append(one)
+                    name = f"{one.system}, {size} offers, {state}, {processes} processes, {one.rate}"
+                    console.print(f"  {name}: {one.load.outcome}")
     print_results(console, results, pure)
     write_json(given.output, results, pure)
     console.print(f"wrote {given.output}")
     return 1 if any(one.load.errors for one in results) else 0
-
-
-def _exit(_signal: int, _frame: object) -> NoReturn:
-    sys.exit(143)
 
 
 if __name__ == "__main__":

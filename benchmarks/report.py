@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from benchmarks.workloads import VISIBLE
+from benchmarks.workloads import LAG, VISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchmarks.latency import Visibility
+    from benchmarks.latency import LagExcess, Visibility
     from benchmarks.throughput import Throughput
 
 
@@ -54,6 +54,16 @@ def print_visibility(console: Console, seen: Visibility) -> None:
     console.print(table)
 
 
+def print_lag_excess(console: Console, lag: LagExcess) -> None:
+    """Print how far the stated lag lies above the truth."""
+    table = Table(title=f"{LAG}: X-Data-Lag-Ms above the true age, {lag.reads:,} reads", title_justify="left")
+    for name in ("p50 ms", "p95 ms", "max ms", "least ms", "resolution ms"):
+        table.add_column(name, justify="right")
+    values = (lag.p50_ms, lag.p95_ms, lag.max_ms, lag.least_ms, lag.resolution_ms)
+    table.add_row(*(f"{value:,.0f}" for value in values))
+    console.print(table)
+
+
 def print_query_times(console: Console, result: Throughput) -> None:
     """Print the cost of a rapport worker's ClickHouse calls."""
     table = Table(title=f"{result.workload}: ClickHouse calls of the worker in {result.seconds:.1f} s")
@@ -67,7 +77,9 @@ def print_query_times(console: Console, result: Throughput) -> None:
     console.print(table)
 
 
-def write_json(path: Path, results: Sequence[Throughput], seen: Visibility | None, broker: str) -> None:
+def write_json(
+    path: Path, results: Sequence[Throughput], seen: Visibility | None, lag: LagExcess | None, broker: str
+) -> None:
     """Write the results as a list of objects."""
     entries: list[dict[str, Any]] = [
         {
@@ -95,6 +107,20 @@ def write_json(path: Path, results: Sequence[Throughput], seen: Visibility | Non
                 "rate_per_s": round(seen.rate_per_s),
                 "resolution_ms": round(seen.poll_ms, 1),
                 "peak_rss_mb": round(seen.peak_rss_mb),
+                "broker": broker,
+            }
+        )
+    if lag is not None:
+        entries.append(
+            {
+                "workload": LAG,
+                "system": "rapport",
+                "reads": lag.reads,
+                "p50_ms": round(lag.p50_ms),
+                "p95_ms": round(lag.p95_ms),
+                "max_ms": round(lag.max_ms),
+                "least_ms": round(lag.least_ms),
+                "resolution_ms": round(lag.resolution_ms, 1),
                 "broker": broker,
             }
         )

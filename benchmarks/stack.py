@@ -1,4 +1,4 @@
-"""Broker and ClickHouse for the length of a benchmark, on loopback and in a directory that is removed afterwards."""
+"""Broker, ClickHouse and Valkey for the length of a benchmark, on loopback, in a directory that is then removed."""
 
 from __future__ import annotations
 
@@ -6,32 +6,44 @@ import asyncio
 import contextlib
 import http.client
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from benchmarks.workloads import PARTITIONS, TENANT, make_messages
+from benchmarks.workloads import PARTITIONS, TENANT
 from rapport.embedded.supervisor.ports import LOOPBACK
 from rapport.kafka.clients import make_producer
 from rapport.kafka.topics import create_topics
-from rapport.settings import ClickHouseSettings, KafkaSettings, Settings
+from rapport.settings import ClickHouseSettings, KafkaSettings, Secret, Settings
 from rapport.storage.client import connect
 from rapport.storage.migrations import migrate
 from rapport.storage.tenants import create_tenant
 from tests.fixtures.clickhouse import EndpointProcess
 from tests.fixtures.kafka import BrokerKind, BrokerServer, KafkaServer, TansuServer
+from tests.fixtures.redis_server import RedisServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from aiokafka.producer.message_accumulator import BatchBuilder
 
-    from benchmarks.workloads import Workload
+    from benchmarks.workloads import Message
 
 FILL_BATCH_BYTES = 256 * 1024
 _REQUEST_SECONDS = 120.0
 _OURS = ("KAFKA_", "CLICKHOUSE_", "RAPPORT_")
+
+
+def exit_on_sigterm() -> None:
+    """Let the process end in an orderly way on SIGTERM, so that its processes are stopped and its data removed."""
+
+    def leave(_signal: int, _frame: object) -> NoReturn:
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 class SqlClient:
@@ -68,17 +80,18 @@ class SqlClient:
 
 
 class Stack:
-    """A running broker and a running ClickHouse.
+    """A running broker, ClickHouse and Valkey.
 
     Attributes:
         work_dir: Holds their data and the logs of all processes.
         broker: The broker.
     """
 
-    def __init__(self, work_dir: Path, broker: BrokerServer, clickhouse: EndpointProcess) -> None:
+    def __init__(self, work_dir: Path, broker: BrokerServer, clickhouse: EndpointProcess, valkey: RedisServer) -> None:
         self.work_dir = work_dir
         self.broker = broker
         self._clickhouse = clickhouse
+        self._valkey = valkey
 
     @property
     def kind(self) -> BrokerKind:
@@ -94,7 +107,8 @@ class Stack:
             group_id=f"bench-{database}",
             idempotent_producer=self.kind == "kafka",
         )
-        return Settings(kafka=kafka, clickhouse=ClickHouseSettings(url=self._clickhouse.url, database=database))
+        clickhouse = ClickHouseSettings(url=self._clickhouse.url, database=database)
+        return Settings(kafka=kafka, clickhouse=clickhouse, state_url=Secret(self._valkey.url))
 
     def sql(self, database: str = "default") -> SqlClient:
         """Open a connection for queries."""
@@ -116,7 +130,7 @@ class Stack:
 
 @contextlib.contextmanager
 def run_stack(kind: BrokerKind) -> Iterator[Stack]:
-    """Start a broker and a ClickHouse; stop them and remove their data at the end, even after an error."""
+    """Start a broker, a ClickHouse and a Valkey; stop them and remove their data at the end, even after an error."""
     with tempfile.TemporaryDirectory(prefix="rapport-bench-", ignore_cleanup_errors=True) as directory:
         work_dir = Path(directory)
         broker: BrokerServer = (KafkaServer if kind == "kafka" else TansuServer)(work_dir / "broker")
@@ -126,7 +140,10 @@ def run_stack(kind: BrokerKind) -> Iterator[Stack]:
             running.callback(broker.stop)
             clickhouse.start()
             running.callback(clickhouse.stop)
-            yield Stack(work_dir, broker, clickhouse)
+            valkey = RedisServer(work_dir)
+            valkey.start()
+            running.callback(valkey.kill)
+            yield Stack(work_dir, broker, clickhouse, valkey)
 
 
 def make_environment(settings: Settings, **more: str) -> dict[str, str]:
@@ -142,12 +159,13 @@ def make_environment(settings: Settings, **more: str) -> dict[str, str]:
         "KAFKA_IDEMPOTENT_PRODUCER": str(kafka.idempotent_producer).lower(),
         "CLICKHOUSE_URL": clickhouse.url,
         "CLICKHOUSE_DATABASE": clickhouse.database,
+        "RAPPORT_STATE_URL": settings.state_url.reveal(),
     }
     return {**inherited, **given, **more}
 
 
-async def fill_topic(settings: KafkaSettings, workload: Workload) -> None:
-    """Create a topic and fill it with a workload's messages, in record batches as a busy producer sends them."""
+async def fill_topic(settings: KafkaSettings, messages: Iterable[Message]) -> None:
+    """Create a topic where it is missing, and append messages in record batches, as a busy producer sends them."""
     await create_topics(settings)
     async with make_producer(settings, max_batch_size=FILL_BATCH_BYTES) as sender:
         builders: dict[int, BatchBuilder] = {}
@@ -158,7 +176,7 @@ async def fill_topic(settings: KafkaSettings, workload: Workload) -> None:
             builder.close()
             sent.append(await sender.send_batch(builder, settings.topic, partition=partition))
 
-        for message in make_messages(workload):
+        for message in messages:
             builder = builders.setdefault(message.partition, sender.create_batch())
             if builder.append(timestamp=None, key=message.key, value=message.value) is None:
                 await send(message.partition)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from benchmarks.latency import Visibility, measure_visibility
-from benchmarks.report import print_query_times, print_throughput, print_visibility, write_json
-from benchmarks.stack import fill_topic, run_stack
+from benchmarks.latency import LagExcess, Visibility, measure_lag_excess, measure_visibility
+from benchmarks.report import print_lag_excess, print_query_times, print_throughput, print_visibility, write_json
+from benchmarks.stack import exit_on_sigterm, fill_topic, run_stack
 from benchmarks.throughput import Throughput, measure_throughput
 from benchmarks.workers import BenchmarkError
-from benchmarks.workloads import SYSTEMS, VISIBLE, Workload, list_workloads
+from benchmarks.workloads import KAFKA_ONLY, LAG, SYSTEMS, VISIBLE, Workload, list_workloads, make_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,6 +63,7 @@ class BenchmarkRun:
     Attributes:
         results: The rates so far.
         seen: The latencies, once measured.
+        lag: How right the stated lag is, once measured.
         has_failed: Whether a measurement failed.
     """
 
@@ -72,24 +72,33 @@ class BenchmarkRun:
         self._console = console
         self.results: list[Throughput] = []
         self.seen: Visibility | None = None
+        self.lag: LagExcess | None = None
         self.has_failed = False
 
     def measure_all(self, stack: Stack) -> None:
         """Run the measurements that the options select."""
         for workload in list_workloads(quick=self._options.quick):
-            systems = [system for system in workload.systems if self._options.has(workload.name, system)]
+            systems = [
+                system
+                for system in workload.systems
+                if self._options.has(workload.name, system) and (stack.kind == "kafka" or system not in KAFKA_ONLY)
+            ]
             if not systems:
                 continue
             started_at = time.perf_counter()
-            asyncio.run(fill_topic(stack.settings(workload.name, "default").kafka, workload))
+            asyncio.run(fill_topic(stack.settings(workload.name, "default").kafka, make_messages(workload)))
             seconds = time.perf_counter() - started_at
             self._console.print(f"{workload.name}: {workload.messages:,} messages, filled in {seconds:.0f} s")
             for system in systems:
                 with self._catch_failure():
                     self._measure_throughput(stack, workload, system)
+        seconds = 10.0 if self._options.quick else 30.0
+        if self._options.has(LAG, "rapport"):
+            self._console.print(f"{LAG} …")
+            with self._catch_failure():
+                self.lag = measure_lag_excess(stack, seconds=seconds)
         if self._options.has(VISIBLE, "rapport"):
             self._console.print(f"{VISIBLE} …")
-            seconds = 10.0 if self._options.quick else 30.0
             with self._catch_failure():
                 self.seen = measure_visibility(stack, seconds=seconds, profile=self._options.profile_path(VISIBLE))
 
@@ -114,7 +123,7 @@ class BenchmarkRun:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 if something could not be measured."""
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, _exit)  # so that the processes are stopped and the data removed
+    exit_on_sigterm()
     console = Console(width=110) if not sys.stdout.isatty() else Console()
     started_at = time.perf_counter()
     run = BenchmarkRun(options, console)
@@ -124,9 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_throughput(console, run.results, f"One worker, broker {options.broker}")
     if run.seen is not None:
         print_visibility(console, run.seen)
+    if run.lag is not None:
+        print_lag_excess(console, run.lag)
     output = options.output or (None if options.workloads or options.systems else BUILD_DIR / "bench-stream.json")
     if output is not None:
-        write_json(output, run.results, run.seen, options.broker)
+        write_json(output, run.results, run.seen, run.lag, options.broker)
         console.print(f"wrote {output}")
     console.print(f"took {time.perf_counter() - started_at:.0f} s")
     return 1 if run.has_failed else 0
@@ -134,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="benchmarks.stream", description=(__doc__ or "").partition("\n")[0])
-    names = [*(workload.name for workload in list_workloads(quick=False)), VISIBLE]
+    names = [*(workload.name for workload in list_workloads(quick=False)), LAG, VISIBLE]
     parser.add_argument("--broker", choices=("embedded", "kafka"), default="embedded")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events: a smoke test, not a measurement")
     parser.add_argument("--workload", action="append", choices=names, default=[], help="only this; may be repeated")
@@ -150,10 +161,6 @@ def _parse(arguments: Sequence[str] | None) -> Options:
         has_profile=given.profile,
         output=given.output,
     )
-
-
-def _exit(_signal: int, _frame: object) -> NoReturn:
-    sys.exit(143)
 
 
 if __name__ == "__main__":

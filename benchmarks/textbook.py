@@ -16,7 +16,6 @@ import asyncio
 import os
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,7 @@ import faust
 import polars as pl
 from aiokafka.admin import NewTopic
 
+from benchmarks.peers import ALLTIME, CONSUMING, ROWS_PER_EVENT, WINDOWS
 from rapport.kafka.clients import make_admin_client
 from rapport.settings import from_env
 from rapport.storage.client import connect
@@ -37,25 +37,6 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 TABLE: Final = "bench_textbook"
-CREATE_TABLE: Final = f"""
-CREATE TABLE {TABLE}
-(
-    period_type LowCardinality(String),
-    tenant_id LowCardinality(String),
-    customer_id String,
-    offer_id String,
-    creative_id String,
-    channel_id String,
-    outcome LowCardinality(String),
-    contacts UInt64,
-    occurred_at String
-)
-ENGINE = MergeTree ORDER BY (tenant_id, customer_id, period_type)
-"""
-CONSUMING: Final = "first message"
-WINDOWS: Final = {"daily": timedelta(days=1), "weekly": timedelta(days=7), "monthly": timedelta(days=30)}
-ALLTIME: Final = "alltime"
-ROWS_PER_EVENT: Final = 4
 SINK_EVENTS: Final = 1_000
 SINK_SECONDS: Final = 1.0
 

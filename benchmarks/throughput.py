@@ -94,7 +94,7 @@ def _create_table(sql: SqlClient, system: SystemName) -> None:
 
 def _wait_done(worker: Worker, sql: SqlClient, workload: Workload) -> tuple[int, float, float]:
     """Wait until the worker is done; return the number of events, the time, and the peak memory."""
-    wanted = workload.textbook_events if worker.system.name == "textbook" else workload.events
+    wanted = workload.textbook_events if worker.system.name in ("textbook", "quix") else workload.events
     started_at = moved_at = time.perf_counter()
     before = 0
     peak_mb = 0.0

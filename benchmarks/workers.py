@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from benchmarks import bare, textbook
+from benchmarks import bare, quix, textbook
+from benchmarks.peers import CONSUMING, ROWS_PER_EVENT, make_table_statement
 from benchmarks.stack import make_environment
 from rapport.embedded.supervisor.ports import LOOPBACK, find_free_port
 from tests.fixtures.processes import ServerProcess
@@ -68,8 +69,14 @@ SYSTEMS: Final[dict[SystemName, System]] = {
     "textbook": System(
         "textbook",
         (sys.executable, "-m", "benchmarks.textbook"),
-        textbook.CREATE_TABLE,
-        lambda sql, _workload: sql.number(f"SELECT count() FROM {textbook.TABLE}") // textbook.ROWS_PER_EVENT,  # noqa: S608
+        make_table_statement(textbook.TABLE),
+        lambda sql, _workload: sql.number(f"SELECT count() FROM {textbook.TABLE}") // ROWS_PER_EVENT,  # noqa: S608
+    ),
+    "quix": System(
+        "quix",
+        (sys.executable, "-m", "benchmarks.quix"),
+        make_table_statement(quix.TABLE),
+        lambda sql, _workload: sql.number(f"SELECT count() FROM {quix.TABLE}") // ROWS_PER_EVENT,  # noqa: S608
     ),
     "bare": System(
         "bare",
@@ -165,7 +172,7 @@ class Worker:
     async def _is_consuming(self) -> bool:
         if self.system.name != "rapport":
             log = self.log_path.read_text("utf-8", "replace")
-            return any(line in (bare.CONSUMING, textbook.CONSUMING) for line in log.splitlines())
+            return any(line in (bare.CONSUMING, CONSUMING) for line in log.splitlines())
         with contextlib.closing(http.client.HTTPConnection(LOOPBACK, self.port, timeout=5)) as connection:
             connection.request("GET", "/health/ready")
             return connection.getresponse().status == http.HTTPStatus.OK

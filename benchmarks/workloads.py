@@ -29,9 +29,12 @@ OUTCOME_WEIGHTS: Final = (0.86, 0.09, 0.03, 0.02)
 SEED: Final = 7
 
 Skew = Literal["skewed", "uniform"]
-SystemName = Literal["rapport", "textbook", "bare"]
-SYSTEMS: Final[tuple[SystemName, ...]] = ("rapport", "textbook", "bare")
+SystemName = Literal["rapport", "textbook", "quix", "bare"]
+SYSTEMS: Final[tuple[SystemName, ...]] = ("rapport", "textbook", "quix", "bare")
+KAFKA_ONLY: Final[frozenset[SystemName]] = frozenset(["quix"])
+"""Systems that need Apache Kafka itself."""
 VISIBLE: Final = "visible-5000"
+LAG: Final = "lag-5000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import structlog
 from jobs.lease import Lease, LeaseLostError
 from rapport.application.background_jobs import build_background_jobs
 from rapport.jobs import STOP_S, Jobs, cancel_all
+from rapport.state.change_announcer import make_change_announcer
 from rapport.state.shared_state import connect_shared_state
 from rapport.storage.database import Database
 from rapport.storage.errors import StorageError
@@ -40,8 +41,9 @@ class JobRunner:
     def __init__(self, settings: Settings, metrics: JobProcessMetrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._announcer = make_change_announcer(settings.state_url)
         self._database = Database(settings.clickhouse, metrics.time_query)
-        self._shared = connect_shared_state(settings.api)
+        self._shared = connect_shared_state(settings.state_url)
         self._jobs: Jobs | None = None
         self._written: dict[str, JobState] = {}
         self._writes = 0
@@ -65,8 +67,10 @@ class JobRunner:
                     log.warning("the states of the jobs cannot be read", error=str(error)[:500])
         finally:
             await asyncio.to_thread(self._database.close)
+            if self._announcer is not None:
+                self._announcer.close()
             if self._shared is not None:
-                await self._shared.redis.aclose()
+                await self._shared.close()
 
     async def _hold(self) -> None:
         """Run the jobs until the lease is lost or this is cancelled.
@@ -75,7 +79,7 @@ class JobRunner:
         released. After a crash in between it expires.
         """
         earlier = await self._database.call(read_job_states)
-        database = Database(self._settings.clickhouse, self._time_statement)
+        database = Database(self._settings.clickhouse, self._time_statement, self._announcer)
         work = build_background_jobs(database, self._shared, self._settings.api, lambda: time.time_ns() // 1_000_000)
         self._jobs = Jobs(work, self._metrics.jobs, earlier=earlier)
         self._written, self._writes = {}, 0

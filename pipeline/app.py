@@ -15,8 +15,9 @@ import structlog
 
 from pipeline.applier import Applier
 from pipeline.batch import AppliedRange, Batch, FetchedRecord, Partition
-from pipeline.commit import Committer
+from pipeline.commit import Committer, list_ranges
 from pipeline.consumer import ProgressConsumer, ProgressTransport
+from pipeline.customer_states import StateWriter
 from pipeline.dead_letter_topic import make_dead_letter_sender
 from pipeline.faults import make_kill_hook
 from pipeline.journey_job import JourneyJob
@@ -28,6 +29,8 @@ from pipeline.tenant_cache import TenantCache
 from rapport.domain.events import make_message_key
 from rapport.jobs import Job, Jobs
 from rapport.kafka.clients import MAX_REQUEST_BYTES
+from rapport.state.customer_states import CustomerStates
+from rapport.state.shared_state import SharedState, connect_shared_state
 from rapport.storage.contact_profiles import read_uncollected_customers
 from rapport.storage.tenants import TenantReader
 from rapport.storage.tombstones import read_tombstones
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from rapport.storage.client import Store
 
 log = structlog.get_logger(__name__)
+COVER_EVERY_S = 0.5
 STALLED_AFTER_S = 5.0
 """After so long without a batch, messages that are in the log but were not delivered are taken for lost and read again.
 """
@@ -58,6 +62,8 @@ class StreamApp(faust.App):
         journeys: Enrols customers in journeys and advances them.
         jobs: Background jobs of the worker.
         metrics: Prometheus metrics of the worker.
+        states: Offers batches to the customer states.
+        state_server: Valkey or Redis with them; None if there is none.
         fatal: Completes with the error that stops the worker.
     """
 
@@ -65,6 +71,8 @@ class StreamApp(faust.App):
     journeys: JourneyJob
     jobs: Jobs
     metrics: StreamMetrics
+    states: StateWriter
+    state_server: SharedState | None
     fatal: asyncio.Future[BaseException]
 
     def _new_transport(self) -> TransportT:
@@ -94,11 +102,7 @@ class StreamApp(faust.App):
 
     def note_committed(self, prepared: PreparedBatch, committed: CommitResult) -> None:
         """Tell the journeys which events a batch has recorded."""
-        ranges = [
-            AppliedRange(reached.source, prepared.starts[partition], reached.next_offset)
-            for partition, reached in committed.progress.items()
-        ]
-        self.journeys.note(ranges, committed.resolution.accepted)
+        self.journeys.note(list_ranges(prepared, committed), committed.resolution.accepted)
 
     def is_owned(self, tenant_id: str, customer_id: str) -> bool:
         """Return whether this worker owns the partition that a customer's events are written to."""
@@ -107,6 +111,13 @@ class StreamApp(faust.App):
             return False
         partition = self.consumer.key_partition(topic, make_message_key(tenant_id, customer_id))
         return partition is not None and Partition(topic, partition) in owned
+
+    async def cover_states(self) -> None:
+        """Note up to which recorded positions the customer states have been offered everything."""
+        positions = self.shared.positions
+        await self.states.cover(
+            [AppliedRange(positions.sources[p].name, at, at) for p, at in positions.next_offset.items()]
+        )
 
     async def check_lag(self) -> None:
         """Report the consumer lag, and read partitions again whose fetch was lost in a rebalance."""
@@ -162,6 +173,8 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         metrics,
         refresh_s=settings.worker.refresh_s,
     )
+    app.state_server = connect_shared_state(settings.state_url)
+    app.states = StateWriter(None if app.state_server is None else CustomerStates(app.state_server), metrics)
     send_dead_letters = make_dead_letter_sender(app, kafka.dead_letter_topic)
     on_step = make_kill_hook(settings.worker.fail_at)
     applier = Applier(
@@ -169,7 +182,7 @@ def create_app(settings: Settings, store: Store, cluster_id: str, metrics: Strea
         positions,
         metrics,
         Preparer(settings, store, positions, tenant_cache, privacy, metrics, on_step),
-        Committer(settings, store, positions, privacy, metrics, on_step, send_dead_letters),
+        Committer(settings, store, positions, privacy, metrics, on_step, send_dead_letters, app.states),
         app.is_stale,
         lambda starts: app.progress_consumer.rewind(starts),  # noqa: PLW0108 - there is no consumer yet
         app.note_committed,
@@ -229,6 +242,7 @@ def _declare_jobs(app: StreamApp) -> None:
     jobs = [
         Job(name="repairs", work=app.shared.applier.repair, every_s=refresh_s, first_after_s=refresh_s),
         Job(name="lag", work=app.check_lag, every_s=refresh_s, first_after_s=refresh_s),
+        Job(name="states", work=app.cover_states, every_s=COVER_EVERY_S, first_after_s=0.0),
         Job(name="journeys", work=app.journeys.run, every_s=journeys_s, first_after_s=journeys_s),
     ]
     app.jobs = Jobs(jobs, app.metrics.jobs)

@@ -82,11 +82,14 @@ class Applier:
         return self._committer.last_committed_at
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no batch is being prepared or committed."""
+        return not self.is_preparing and (self._committing is None or self._committing.done())
+
+    @property
     def idle_s(self) -> float:
         """Seconds without a batch fetched or committed; 0 while one is in progress."""
-        if self.is_preparing or (self._committing is not None and not self._committing.done()):
-            return 0.0
-        return time.monotonic() - self._last_active_at
+        return time.monotonic() - self._last_active_at if self.is_idle else 0.0
 
     async def apply(self, batch: Batch, on_error: Callable[[BaseException], None]) -> None:
         """Prepare a batch, then commit it in the background once the one before is committed.

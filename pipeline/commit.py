@@ -1,8 +1,9 @@
 """Second half of a batch: decide, fold, write, record the progress. One batch at a time, in order.
 
-The order of the writes is the guarantee. Interactions are written before the summaries that count them, and the
-progress last; the next batch starts at the recorded progress. A crash anywhere leaves rows that the next owner of the
-partition computes again, to the same values, because each is a function of the partition's log alone.
+The order of the writes is the guarantee. Interactions are written before the summaries that count them, then the batch
+is offered to the customer states, and the progress is written last; the next batch starts at the recorded progress. A
+crash anywhere leaves rows that the next owner of the partition computes again, to the same values, because each is a
+function of the partition's log alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 import structlog
 
+from pipeline.batch import AppliedRange
 from pipeline.dead_letters import make_conflict_letters
 from pipeline.dedup import Resolution, StoredClaims, resolve
 from pipeline.faults import Step
@@ -28,6 +30,7 @@ from rapport.storage.tombstones import read_state_of_erased
 
 if TYPE_CHECKING:
     from pipeline.batch import Partition, Record
+    from pipeline.customer_states import StateWriter
     from pipeline.positions import Positions
     from pipeline.prepare import PreparedBatch
     from pipeline.privacy import PrivacyFilter
@@ -64,6 +67,7 @@ class Committer:
     Args:
         on_step: Called after each step.
         send_dead_letters: Puts letters on the dead-letter topic and returns when Kafka has them.
+        states: Offers batches to the customer states.
 
     Attributes:
         last_committed_at: When the last batch was complete, Unix seconds; None before the first.
@@ -78,12 +82,14 @@ class Committer:
         metrics: StreamMetrics,
         on_step: Callable[[Step], None],
         send_dead_letters: Callable[[Sequence[DeadLetter]], Awaitable[None]],
+        states: StateWriter | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._positions = positions
         self._privacy = privacy
         self._metrics = metrics
+        self._states = states
         self._on_step = on_step
         self._send_dead_letters = send_dead_letters
         self._worker_name = f"{socket.gethostname()}:{os.getpid()}"
@@ -112,7 +118,7 @@ class Committer:
             OutdatedBatchError: The batch must be read again.
         """
         await self._check_privacy(prepared)
-        resolution, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
+        resolution, state, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
         self._on_step(Step.FOLDED)
         committed = CommitResult(dict(prepared.rewind), resolution=resolution, rows=rows)
         committed.dead_letters = await asyncio.to_thread(self._collect_letters, prepared, resolution)
@@ -131,12 +137,20 @@ class Committer:
         await self._check_privacy(prepared)
         await self._call(stream.write_summaries, rows)
         self._on_step(Step.SUMMARIES)
+        if self._states is not None:
+            ranges = list_ranges(prepared, committed)
+            # A batch that is applied again changes no row; then the rows it was read with have it.
+            await self._states.offer([state, rows], resolution.accepted, ranges, lambda: self._check_privacy(prepared))
+        self._on_step(Step.STATES)
         await self._call(stream.write_progress, list(committed.progress.values()))
         self._on_step(Step.PROGRESS)
         self._finish(prepared, committed)
         return committed
 
-    def _decide_and_fold(self, prepared: PreparedBatch, just_written: pl.DataFrame) -> tuple[Resolution, pl.DataFrame]:
+    def _decide_and_fold(
+        self, prepared: PreparedBatch, just_written: pl.DataFrame
+    ) -> tuple[Resolution, pl.DataFrame, pl.DataFrame]:
+        """Return which events count, the summary rows before the batch, and those that it changes."""
         worker = self._settings.worker
         others = StoredClaims(
             self._drop_erased(prepared.claims),
@@ -152,7 +166,7 @@ class Committer:
         )
         contacts = select_contacts(resolution.accepted)
         state = self._without_erased(stream.keep_newest([prepared.state, just_written]), contacts, prepared)
-        return resolution, fold_batch(state, contacts)
+        return resolution, state, fold_batch(state, contacts)
 
     def _drop_erased(self, claims: pl.DataFrame) -> pl.DataFrame:
         """Drop erased claims: they do not count, whether or not they have been deleted yet."""
@@ -237,6 +251,14 @@ class Committer:
 
     async def _call(self, function: Callable[..., T], *args: object, **options: object) -> T:
         return await asyncio.to_thread(function, self._store, *args, **options)
+
+
+def list_ranges(prepared: PreparedBatch, committed: CommitResult) -> list[AppliedRange]:
+    """List the offsets of a batch whose events count, by source."""
+    return [
+        AppliedRange(reached.source, prepared.starts[partition], reached.next_offset)
+        for partition, reached in committed.progress.items()
+    ]
 
 
 def _select_before(records: Sequence[Record], waiting: int | None) -> Sequence[Record]:

@@ -35,6 +35,12 @@ HAND_OVER_POLL_S = 0.002
 """Interval at which the consumer checks whether the agent can take the next batch."""
 GROW_S = 0.02
 """Interval at which a batch that still grows, because the agent is busy, checks whether the agent is free."""
+PROMPT_SHARE = 0.4
+"""While no batch is in progress, a batch is complete at this share of its longest age: to wait on would gain nothing.
+Beside a commit its preparation would slow both, so it grows for longer then.
+"""
+IDLE_POLL_S = 1.0
+"""Interval at which the consumer checks whether it is to stop while there are no messages."""
 FETCH_MAX_WAIT_MS = 50
 """Longest time the broker may hold back a fetch for more data; with the 1,500 of Faust's driver events would be late.
 """
@@ -179,11 +185,9 @@ class ProgressConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         batch = self._collecting = Batch(generation, limits.batch_max_events, limits.batch_max_bytes)
         self._left_over = batch.take(self._left_over)
-        deadline = time.monotonic() + limits.batch_max_age_ms / 1000 if batch.slices else None
+        began_at = time.monotonic() if batch.slices else None
         while not (self.should_stop or fetcher.should_stop):
-            timeout = 1.0 if deadline is None else deadline - time.monotonic()
-            if timeout <= 0 and self.stream.applier.is_preparing:
-                timeout = GROW_S  # the agent is busy: let the batch grow
+            timeout = IDLE_POLL_S if began_at is None else self._count_down(began_at)
             if timeout <= 0 or batch.is_full:
                 return batch
             records, active = await self._wait_next_records(timeout)
@@ -196,9 +200,18 @@ class ProgressConsumer(driver.Consumer):
                 Partition(tp.topic, tp.partition): r for tp, r in (records or {}).items() if tp in (active or ())
             }
             self._left_over = batch.take(fetched)
-            if deadline is None and batch.slices:
-                deadline = time.monotonic() + limits.batch_max_age_ms / 1000
+            if began_at is None and batch.slices:
+                began_at = time.monotonic()
         return None
+
+    def _count_down(self, began_at: float) -> float:
+        """Return for how many seconds a batch may grow before this is to be asked again; none if it is complete."""
+        applier, longest_s = self.stream.applier, self.stream.settings.worker.batch_max_age_ms / 1000
+        age_s = time.monotonic() - began_at
+        if applier.is_idle:
+            return longest_s * PROMPT_SHARE - age_s
+        left_s = longest_s - age_s
+        return max(left_s, GROW_S) if applier.is_preparing else min(left_s, GROW_S)
 
 
 class ProgressTransport(driver.Transport):

@@ -19,6 +19,7 @@ class Step(StrEnum):
     DEAD_LETTERS = "dead_letters"
     INTERACTIONS = "interactions"
     SUMMARIES = "summaries"
+    STATES = "states"
     PROGRESS = "progress"
     ACKNOWLEDGED = "acknowledged"
     SET_ASIDE = "set_aside"

@@ -15,6 +15,7 @@ from pipeline.retries import retry_while_unavailable
 from rapport.garbage import collect_rarely
 from rapport.kafka.topics import wait_for_topics
 from rapport.metrics import StreamMetrics
+from rapport.state.change_announcer import make_change_announcer
 from rapport.storage.client import Store, connect
 
 if TYPE_CHECKING:
@@ -63,11 +64,15 @@ async def _run(settings: Settings, metrics: StreamMetrics, stop: asyncio.Event) 
             return await _run_app(app, stop)
         finally:
             store.close()
+            if app.state_server is not None:
+                await app.state_server.close()
 
 
 async def _wait_for_services(settings: Settings, metrics: StreamMetrics) -> tuple[str, Store]:
+    announcer = make_change_announcer(settings.state_url)
+
     async def open_store() -> Store:
-        return await asyncio.to_thread(connect, settings.clickhouse, timer=metrics.time_query)
+        return await asyncio.to_thread(connect, settings.clickhouse, timer=metrics.time_query, announcer=announcer)
 
     store = await retry_while_unavailable(open_store, "clickhouse")
     return await wait_for_topics(settings.kafka), store

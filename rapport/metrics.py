@@ -39,6 +39,14 @@ class StreamMetrics:
             registry=self.registry,
             buckets=(1, 10, 100, 1_000, 10_000, 100_000),
         )
+        self.states_offered = Counter(
+            "rapport_stream_states_offered", "Customer states that were offered a batch", registry=self.registry
+        )
+        self.states_missed = Counter(
+            "rapport_stream_states_missed",
+            "Batches that could not be offered to the customer states",
+            registry=self.registry,
+        )
         self.retries = Counter("rapport_stream_retries", "Batches tried again", registry=self.registry)
         self.holes = Counter(
             "rapport_stream_holes", "Times the log was read again because messages were missing", registry=self.registry

@@ -11,6 +11,7 @@ import msgspec
 
 from rapport.domain.events import DEAD_LETTER_TOPIC, TOPIC
 from rapport.domain.profiles.clv import ClvRules
+from rapport.state_url import parse_state_url
 
 T = TypeVar("T", bound=msgspec.Struct)
 MIN_PEPPER_LENGTH = 16
@@ -110,9 +111,6 @@ class ApiSettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     """Networks, as CIDRs with commas between, whose X-Forwarded-For is trusted. Without any, no visitor is recognised
     by address and browser."""
-    shared_state: str = "memory"
-    """Store of the state that processes share (rate limits, reservations, idempotency keys of the last minutes):
-    memory, for one process, or redis://host:port."""
     route_limits: str = ""
     """Limits below the tenant's, such as ``POST /api/v1/respond=600; GET /api/v1/interaction-history=60`` a minute."""
     max_body_bytes: int = 1_048_576
@@ -163,6 +161,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api: ApiSettings = ApiSettings()
     jobs: JobSettings = JobSettings()
     clv: ClvRules = ClvRules()
+    state_url: Secret = Secret("")
+    """Valkey or Redis, with the state that processes share and the customer states of decisions; empty for none."""
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -181,10 +181,13 @@ def from_env(env: Mapping[str, str]) -> Settings:
         api=_read_section(ApiSettings, "RAPPORT_API_", env, faults),
         jobs=_read_section(JobSettings, "RAPPORT_JOBS_", env, faults),
         clv=_read_section(ClvRules, "RAPPORT_CLV_", env, faults),
+        state_url=_read_value("RAPPORT_STATE_URL", env, Settings, "state_url", faults),
         log_format=_read_value("RAPPORT_LOG_FORMAT", env, Settings, "log_format", faults),
         log_level=_read_value("RAPPORT_LOG_LEVEL", env, Settings, "log_level", faults),
     )
     faults += _find_contradictions(settings)
+    if "RAPPORT_API_SHARED_STATE" in env:  # ignored, it would quietly give each process its own state
+        faults.append("RAPPORT_API_SHARED_STATE is called RAPPORT_STATE_URL; for memory, leave it out")
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
@@ -243,10 +246,6 @@ def _find_contradictions(settings: Settings) -> list[str]:
             not api.trusted_tenant or api.host in LOOPBACK_HOSTS,
             f"RAPPORT_API_TRUSTED_TENANT is for RAPPORT_API_HOST={' or '.join(LOOPBACK_HOSTS)}: it asks for no key",
         ),
-        (
-            api.shared_state == "memory" or api.shared_state.startswith(("redis://", "rediss://")),
-            "RAPPORT_API_SHARED_STATE must be memory or redis://host:port",
-        ),
         (_are_networks(api.trusted_proxies), "RAPPORT_API_TRUSTED_PROXIES must be CIDRs such as 10.0.0.0/8, fd00::/8"),
         (api.max_body_bytes >= 1_024, "RAPPORT_API_MAX_BODY_BYTES must be at least 1024"),
         (api.max_bulk_bytes >= api.max_body_bytes, "RAPPORT_API_MAX_BULK_BYTES must not lie below MAX_BODY_BYTES"),
@@ -274,7 +273,16 @@ def _find_contradictions(settings: Settings) -> list[str]:
             "KAFKA_REBALANCE_TIMEOUT_S must lie above 0 and below KAFKA_SESSION_TIMEOUT_S",
         ),
     ]
-    return [message for holds, message in checks if not holds]
+    return [message for holds, message in checks if not holds] + _find_state_faults(settings.state_url)
+
+
+def _find_state_faults(url: Secret) -> list[str]:
+    try:
+        if url.reveal():
+            parse_state_url(url.reveal())
+    except ValueError as error:
+        return [f"RAPPORT_STATE_URL {error}"]
+    return []
 
 
 def parse_networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -20,11 +20,11 @@ if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > 4 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
 
 pytest_plugins = [
+    "tests.fixtures.redis_server",  # others import it
     "tests.fixtures.api",
     "tests.fixtures.broker",
     "tests.fixtures.clickhouse",
     "tests.fixtures.demo",
-    "tests.fixtures.redis_server",
     "tests.fixtures.store",
 ]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Receive, Scope, Send
 
     from api.auth.key_cache import KeyCache
+    from rapport.domain.api_keys import ApiKey
     from rapport.settings import ApiSettings
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="rapport"'}
@@ -48,9 +49,7 @@ class Authentication(ASGIMiddleware):
         named = request.headers.get("x-tenant-id", "").strip()
         if not key:
             return self._trust(request, named)
-        found = await self._keyring.recognise(key)
-        if found is None:
-            raise ApiError(401, "The API key is not valid: unknown, expired or revoked.", headers=_CHALLENGE)
+        found = _require_valid(await self._keyring.recognise(key))
         if named and named != found.tenant_id:
             raise ApiError(403, "X-Tenant-Id names another tenant than the API key's; leave it out.")
         return Principal(
@@ -60,6 +59,7 @@ class Authentication(ASGIMiddleware):
             key_prefix=found.prefix,
             scopes=frozenset(found.scopes),
             expires_at_ms=found.expires_at_ms,
+            key_hash=found.key_hash,
         )
 
     def _trust(self, request: ASGIConnection[Any, Any, Any, Any], named: str) -> Principal:
@@ -69,6 +69,35 @@ class Authentication(ASGIMiddleware):
             return Principal(tenant_id=named, role=Role.ADMIN)
         hint = " X-Tenant-Id alone does not let anybody in." if named else ""
         raise ApiError(401, f"Send an API key as X-API-Key or as Authorization: Bearer.{hint}", headers=_CHALLENGE)
+
+
+class Revalidation(ASGIMiddleware):
+    """Looks at the key of a request again, after its count has told the newest version of its tenant's keys.
+
+    So a key that another process has revoked is refused at once.
+    """
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = PUBLIC
+
+    def __init__(self, keyring: KeyCache) -> None:
+        self._keyring = keyring
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Check one request.
+
+        Raises:
+            ApiError: 401; the key has been revoked.
+        """
+        if key_hash := scope["user"].key_hash:
+            _require_valid(await self._keyring.find(key_hash))
+        await next_app(scope, receive, send)
+
+
+def _require_valid(key: ApiKey | None) -> ApiKey:
+    if key is None:
+        raise ApiError(401, "The API key is not valid: unknown, expired or revoked.", headers=_CHALLENGE)
+    return key
 
 
 def find_key(x_api_key: str, authorization: str, *in_query: str) -> str:

@@ -1,4 +1,4 @@
-"""Cache of API keys. A key that was looked up is valid for some seconds, so a revocation takes effect within them."""
+"""Cache of API keys. A key that was looked up is valid for some seconds, unless its revocation is announced before."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rapport.storage.api_keys import find_key, note_uses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from api.runtime.versions import Versions
     from rapport.settings import ApiSettings
     from rapport.storage.database import Database
 
@@ -27,7 +28,14 @@ class KeyCache:
         clock: Epoch seconds.
     """
 
-    def __init__(self, database: Database, settings: ApiSettings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: ApiSettings,
+        versions: Versions,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
         self._pepper = settings.key_pepper.reveal()
         self._clock = clock
@@ -39,6 +47,7 @@ class KeyCache:
             stale_s=0.0,
             max_entries=MAX_KNOWN,
             keeps_last_known=False,
+            version=lambda _hash, key: 0 if key is None else versions.of(key.tenant_id, "keys"),
             clock=clock,
         )
         self._uses: dict[str, int] = {}
@@ -51,7 +60,14 @@ class KeyCache:
         """
         if not self._pepper or not has_key_format(key):
             return None
-        key_hash = hash_key(key, self._pepper)
+        return await self.find(hash_key(key, self._pepper))
+
+    async def find(self, key_hash: str) -> ApiKey | None:
+        """Return the stored key with a hash, if it may be used now.
+
+        Raises:
+            StorageError: As :meth:`recognise`.
+        """
         found = await self._known.get(key_hash)
         now_ms = int(self._clock() * 1000)
         if found is None or not found.is_valid(key_hash, now_ms):

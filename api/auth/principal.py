@@ -26,6 +26,7 @@ class Principal:
         key_prefix: How the key begins, for logs.
         scopes: Where the key may be used; empty for everywhere.
         expires_at_ms: Until when; None for ever.
+        key_hash: By which the key is found again; empty under the development switch.
     """
 
     tenant_id: str
@@ -34,6 +35,7 @@ class Principal:
     key_prefix: str = ""
     scopes: frozenset[str] = frozenset()
     expires_at_ms: int | None = None
+    key_hash: str = ""
 
 
 def author_of(principal: Principal) -> Author:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from limits.storage import MemoryStorage
 from limits.storage.memory import Entry
-from limits.strategies import MovingWindowRateLimiter as OwnRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from redis.exceptions import RedisError
@@ -22,45 +20,42 @@ from redis.exceptions import RedisError
 from api.http.errors import ApiError
 from api.http.route_options import PUBLIC
 from rapport.settings import SettingsError
+from rapport.state.request_windows import SharedWindows, WindowCount
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.runtime.tenant_cache import TenantCache
+    from api.runtime.versions import Versions
     from rapport.settings import ApiSettings
     from rapport.state.shared_state import SharedState
 
 ROUTE_LIMITS: Final[Mapping[str, int]] = {"POST /api/v1/dsar": 10}
 """Requests a minute on single routes, unless the settings say otherwise."""
-_Window = tuple[RateLimitItemPerMinute, tuple[str, ...]]
-"""How many requests, of whom."""
+_TENANT: Final = "all"
+"""Name of the window that counts all requests of a tenant."""
 
 
 class RateLimit(ASGIMiddleware):
     """Answers 429 to a tenant over its limit; headers of every answer tell the requests that remain.
 
-    With Redis or Valkey all processes count together; when it does not answer, each counts by itself meanwhile.
+    With Redis or Valkey all processes count together; when it does not answer, each counts by itself meanwhile. The
+    call that counts a request also tells which versions of its tenant's configuration it must see.
     """
 
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = PUBLIC
 
-    def __init__(self, settings: ApiSettings, tenants: TenantCache, shared: SharedState | None) -> None:
+    def __init__(
+        self, settings: ApiSettings, tenants: TenantCache, versions: Versions, shared: SharedState | None
+    ) -> None:
         self._tenants = tenants
-        self._state = shared
+        self._versions = versions
         # The library's asynchronous one copies a tenant's whole window at every request.
-        self._own = OwnRateLimiter(OwnWindows())
-        self._shared = (
-            None
-            if shared is None
-            else MovingWindowRateLimiter(
-                RedisStorage(
-                    f"async+{settings.shared_state}",
-                    implementation="redispy",
-                    connection_pool=shared.redis.connection_pool,  # type: ignore[arg-type] # handed on to redis-py
-                )
-            )
-        )
+        self._own = MovingWindowRateLimiter(OwnWindows())
+        self._shared = None if shared is None else SharedWindows(shared)
         self._routes = {**ROUTE_LIMITS, **parse_route_limits(settings.route_limits)}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
@@ -71,26 +66,24 @@ class RateLimit(ASGIMiddleware):
         """
         tenant_id = scope["user"].tenant_id
         tenant = await self._tenants.get(tenant_id)
-        name = quote(tenant_id, safe="")  # the library joins names with slashes
-        windows: list[_Window] = [(RateLimitItemPerMinute(tenant.settings.requests_per_minute), (name,))]
+        limits = [(_TENANT, tenant.settings.requests_per_minute)]
         route = f"{scope.get('method')} {scope.get('path_template')}"
         if route in self._routes:
-            windows.append((RateLimitItemPerMinute(self._routes[route]), (name, route)))
+            limits.append((route, self._routes[route]))
         headers: dict[str, str] = {}
-        for item, names in windows:
-            is_allowed, reset_at, remaining = await self._hit(item, names)
-            left_s = max(math.ceil(reset_at - time.time()), 1)
-            if not headers or remaining < int(headers["X-RateLimit-Remaining"]):
+        for (name, limit), window in zip(limits, await self._count(tenant_id, limits), strict=False):
+            left_s = max(math.ceil(window.reset_s), 1)
+            if not headers or window.remaining < int(headers["X-RateLimit-Remaining"]):
                 headers = {
-                    "X-RateLimit-Limit": str(item.amount),
-                    "X-RateLimit-Remaining": str(max(remaining, 0)),
+                    "X-RateLimit-Limit": str(limit),
+                    "X-RateLimit-Remaining": str(window.remaining),
                     "X-RateLimit-Reset": str(left_s),
                 }
-            if not is_allowed:
-                what = f"{route} may be asked" if len(names) > 1 else "This tenant may ask"
+            if not window.is_allowed:
+                what = "This tenant may ask" if name == _TENANT else f"{route} may be asked"
                 raise ApiError(
                     429,
-                    f"{what} {item.amount:,} times a minute, with all its keys together; try again in {left_s} s.",
+                    f"{what} {limit:,} times a minute, with all its keys together; try again in {left_s} s.",
                     headers={**headers, "Retry-After": str(left_s)},
                 )
 
@@ -102,15 +95,25 @@ class RateLimit(ASGIMiddleware):
 
         await next_app(scope, receive, send_counted)
 
-    async def _hit(self, item: RateLimitItemPerMinute, names: tuple[str, ...]) -> tuple[bool, float, int]:
-        """Count a request in one window: whether it is allowed, when the window has room again, and how much now."""
-        limiter = self._shared
-        if self._state is not None and limiter is not None:
+    async def _count(self, tenant_id: str, limits: Sequence[tuple[str, int]]) -> Sequence[WindowCount]:
+        """Count a request in the windows of a tenant, up to the first that is full."""
+        if self._shared is not None:
             with suppress(RedisError):  # this process counts by itself meanwhile
-                return await self._state.ask(lambda: _hit(limiter, item, names))
+                count = await self._shared.count(tenant_id, limits)
+                self._versions.observe(tenant_id, count.versions)
+                return count.windows
+        counts: list[WindowCount] = []
+        for name, limit in limits:
+            counts.append(self._count_alone(tenant_id, name, limit))
+            if not counts[-1].is_allowed:
+                break
+        return counts
+
+    def _count_alone(self, tenant_id: str, name: str, limit: int) -> WindowCount:
+        item, names = RateLimitItemPerMinute(limit), (quote(tenant_id, safe=""), name)  # joined with slashes
         is_allowed = self._own.hit(item, *names)
-        stats = self._own.get_window_stats(item, *names)
-        return is_allowed, stats.reset_time, stats.remaining
+        window = self._own.get_window_stats(item, *names)
+        return WindowCount(is_allowed, max(window.remaining, 0), window.reset_time - time.time())
 
 
 class OwnWindows(MemoryStorage):
@@ -134,14 +137,6 @@ class OwnWindows(MemoryStorage):
             return False
         window[:0] = [Entry(expiry)] * amount
         return True
-
-
-async def _hit(
-    limiter: MovingWindowRateLimiter, item: RateLimitItemPerMinute, names: tuple[str, ...]
-) -> tuple[bool, float, int]:
-    is_allowed = await limiter.hit(item, *names)
-    stats = await limiter.get_window_stats(item, *names)
-    return is_allowed, stats.reset_time, stats.remaining
 
 
 def parse_route_limits(text: str) -> Mapping[str, int]:

@@ -236,4 +236,4 @@ def _differences(path: str, recorded: object, replayed: object) -> Iterator[Diff
 
 
 def _as_json(decision: Decision) -> dict[str, Any]:
-    return msgspec.json.decode(msgspec.json.encode(decision), type=dict[str, Any])
+    return msgspec.json.decode(msgspec.json.encode(decision, enc_hook=list), type=dict[str, Any])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def build_health(runtime: Runtime) -> Area:
     """Build the area from the database, the producer, the watermark and the metrics of the process."""
-    readiness = Readiness(runtime.database, runtime.producer, runtime.watermark)
+    readiness = Readiness(runtime.database, runtime.producer, runtime.watermark, runtime.shared)
     return Area(
         controllers=[HealthController],
         services={"readiness": readiness, "metrics": runtime.metrics},

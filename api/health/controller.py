@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from litestar import Controller, Response, get
 from litestar.openapi.datastructures import ResponseSpec
@@ -27,6 +29,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         clickhouse: ClickHouse answers and has the tables.
         kafka: Kafka takes events.
         jobs: A process runs the background jobs. Without one the process serves, so it is ready all the same.
+        state: ``ok``, or ``degraded`` without Valkey: the process serves, slower, with limits and caps of its own.
         data_lag_ms: Age of the data that reads may show; null while it is not known.
     """
 
@@ -34,6 +37,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     clickhouse: bool
     kafka: bool
     jobs: bool
+    state: Literal["ok", "degraded"]
     data_lag_ms: int | None
 
 
@@ -58,8 +62,13 @@ class HealthController(Controller):
         "/health/ready",
         summary="Can it serve?",
         responses={
-            200: _said(Ready(ready=True, clickhouse=True, kafka=True, jobs=True, data_lag_ms=480), "It can."),
-            503: _said(Ready(ready=False, clickhouse=True, kafka=False, jobs=True, data_lag_ms=None), "It cannot."),
+            200: _said(
+                Ready(ready=True, clickhouse=True, kafka=True, jobs=True, state="ok", data_lag_ms=480), "It can."
+            ),
+            503: _said(
+                Ready(ready=False, clickhouse=True, kafka=False, jobs=True, state="degraded", data_lag_ms=None),
+                "It cannot.",
+            ),
         },
     )
     async def ready(self, readiness: Injected[Readiness]) -> Response[Ready]:
@@ -72,6 +81,7 @@ class HealthController(Controller):
             clickhouse=has_tables,
             kafka=takes_events,
             jobs=readiness.runs_jobs,
+            state="ok" if readiness.shares_state else "degraded",
             data_lag_ms=readiness.lag_ms,
         )
         return Response(body, status_code=200 if is_ready else 503)

@@ -12,6 +12,7 @@ from rapport.storage.jobs import read_lease
 if TYPE_CHECKING:
     from api.runtime.event_producer import EventProducer
     from api.runtime.watermark import Watermark
+    from rapport.state.shared_state import SharedState
     from rapport.storage.database import Database
 
 KEPT_S: Final = 1.0
@@ -23,10 +24,13 @@ _TABLES: Final = "tables"
 class Readiness:
     """Readiness, with the latest answer of ClickHouse; requests during a query share it."""
 
-    def __init__(self, database: Database, producer: EventProducer, watermark: Watermark) -> None:
+    def __init__(
+        self, database: Database, producer: EventProducer, watermark: Watermark, shared: SharedState | None
+    ) -> None:
         self._database = database
         self._producer = producer
         self._watermark = watermark
+        self._shared = shared
         self._tables = RefreshingCache[str, bool](
             "readiness", lambda _tables, _before: self._ask(), fresh_s=KEPT_S, stale_s=KEPT_S, max_entries=1
         )
@@ -36,6 +40,11 @@ class Readiness:
     def takes_events(self) -> bool:
         """Whether Kafka takes events."""
         return self._producer.is_ready
+
+    @property
+    def shares_state(self) -> bool:
+        """Whether Valkey answers: without it the process serves by itself, slower and with caps of its own."""
+        return self._shared is not None and not self._shared.is_away
 
     @property
     def lag_ms(self) -> int | None:

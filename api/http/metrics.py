@@ -40,6 +40,12 @@ class ApiMetrics:
         self.decision_seconds = Histogram(
             "rapport_api_decision_seconds", "Stages of decisions", ["stage"], registry=self.registry, buckets=_SECONDS
         )
+        self.facts_from = Counter(
+            "rapport_api_decision_facts",
+            "Decisions by where the facts of the customer came from",
+            ["source"],
+            registry=self.registry,
+        )
         self.offers_lost = Counter(
             "rapport_offers_lost",
             "Offers that recommendations did not show, by the stage that took them",
@@ -51,6 +57,12 @@ class ApiMetrics:
         )
         self.lag_ms = Gauge(
             "rapport_api_data_lag_ms", "How old reads may be", registry=self.registry, multiprocess_mode="mostrecent"
+        )
+        self.state_up = Gauge(
+            "rapport_api_state_up",
+            "Whether Valkey answers; 0 where there is none",
+            registry=self.registry,
+            multiprocess_mode="min",
         )
         self.jobs = JobMetrics(self.registry)
         self.time_query = make_query_timer(self.registry, _SECONDS)

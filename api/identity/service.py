@@ -108,7 +108,6 @@ class IdentityService:
 
     async def _state(self, principal: Principal, action: str, statement: MergeStatement) -> None:
         await self._database.call(append_statement, principal.tenant_id, statement, author_of(principal))
-        await self._identities.refresh(principal.tenant_id)
         await self._note(principal, action, statement.merge_id, [statement.source_id, statement.target_id], [])
 
     async def _note(

@@ -14,7 +14,7 @@ from api.privacy.retention import RetentionController
 from api.privacy.retention_service import RetentionService
 from rapport.application.privacy.erasure import CustomerEraser
 from rapport.jobs import Job
-from rapport.state.customer_state import remove_customer_state
+from rapport.state.customer_erasure import remove_shared_state
 
 if TYPE_CHECKING:
     from api.recommend import Decisions
@@ -29,7 +29,7 @@ def build_privacy(runtime: Runtime, decisions: Decisions) -> Area:
     async def remove_state(key: CustomerKey) -> None:
         decisions.reservations.forget_own([key])
         decisions.recent.forget([key])
-        await remove_customer_state(runtime.shared, key)
+        await remove_shared_state(runtime.shared, key)
 
     follower = ErasureFollower(database, decisions.recent, runtime.idempotency, decisions.reservations)
     return Area(

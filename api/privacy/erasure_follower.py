@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from api.recommend.recent_decisions import RecentDecisions
     from api.recommend.reservation_store import ReservationStore
     from api.runtime.idempotency import IdempotencyStore
+    from rapport.domain.privacy import Tombstone
     from rapport.storage.database import Database
 
 log = structlog.get_logger(__name__)
@@ -35,7 +36,7 @@ class ErasureFollower:
         self._decisions = decisions
         self._repetitions = repetitions
         self._reservations = reservations
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, Tombstone] = {}
         self._newest_ms: int | None = None
 
     async def look(self) -> None:
@@ -45,11 +46,8 @@ class ErasureFollower:
             StorageError: ClickHouse does not answer; the caches stay as they are.
         """
         found = await self._database.call(read_tombstones, self._newest_ms or 0)
-        new = {
-            one.customer_hash: one.tombstone.erased_at_ms
-            for one in found
-            if self._seen.get(one.customer_hash) != one.tombstone.erased_at_ms
-        }
+        # Looked at again when it is complete: requests may have read from the tables meanwhile.
+        new = {one.customer_hash: one.tombstone for one in found if self._seen.get(one.customer_hash) != one.tombstone}
         is_first, self._newest_ms = (
             self._newest_ms is None,
             max((one.stored_at_ms for one in found), default=self._newest_ms or 0),

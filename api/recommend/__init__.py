@@ -18,6 +18,7 @@ from api.recommend.reservation_store import MemoryReservationStore, ReservationS
 from api.recommend.reservation_store_redis import RedisReservationStore
 from api.recommend.reserving_decider import ReservingDecider
 from api.recommend.service import RecommendService
+from api.recommend.state_facts import StateFacts, load_states
 from api.recommend.tenant_totals import TenantTotals
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def build_decisions(runtime: Runtime) -> Decisions:
             tenant_of=attrgetter("contacts.tenant_id"),
             concurrent=1,
         ),
+        _build_state_facts(runtime),
         TenantTotals(database),
         runtime.watermark,
         runtime.identities,
@@ -59,6 +61,18 @@ def build_decisions(runtime: Runtime) -> Decisions:
         else RedisReservationStore(runtime.shared, _reservation_ms(runtime)),
         recent=RecentDecisions(database, runtime.shared, runtime.clock),
     )
+
+
+def _build_state_facts(runtime: Runtime) -> StateFacts | None:
+    if runtime.states is None:
+        return None
+    loader = runtime.loader(
+        "states",
+        lambda queries: load_states(runtime.database, queries),
+        tenant_of=attrgetter("key.tenant_id"),
+        concurrent=1,
+    )
+    return StateFacts(runtime.states, loader, runtime.database, runtime.watermark, runtime.metrics)
 
 
 def build_recommend(runtime: Runtime, decisions: Decisions) -> Area:

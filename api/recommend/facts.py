@@ -19,6 +19,7 @@ from rapport.domain.decisions.record import WatermarkRecord
 from rapport.domain.decisions.reservations import Reservation, split_reservations
 
 if TYPE_CHECKING:
+    from api.recommend.state_facts import StateFacts
     from api.recommend.tenant_totals import TenantTotals
     from api.runtime.identity_cache import IdentityCache
     from api.runtime.loader import Loader
@@ -65,16 +66,26 @@ async def load_facts(database: Database, queries: Sequence[CustomerFactsQuery]) 
 
 
 class FactsLoader:
-    """Loads facts; queries of several requests at the same time are combined."""
+    """Loads facts: from customer states where they may be used, else from the tables.
+
+    Args:
+        loader: Loads facts from the tables, for several requests at once.
+        states: Finds customer states; None where there are none.
+        totals: Totals over all customers of a tenant.
+        watermark: The positions up to which the tables hold the log.
+        identities: The ids of merged customers.
+    """
 
     def __init__(
         self,
         loader: Loader[CustomerFactsQuery, CustomerFactsResult],
+        states: StateFacts | None,
         totals: TenantTotals,
         watermark: Watermark,
         identities: IdentityCache,
     ) -> None:
         self._loader = loader
+        self._states = states
         self._totals = totals
         self._watermark = watermark
         self._identities = identities
@@ -108,7 +119,7 @@ class FactsLoader:
             tenant, catalogue, request.customer_id, members, now_ms, given=request.attributes, exposures=exposures
         )
         loaded, tenant_facts = await asyncio.gather(
-            self._loader.load(query), self._totals.of(tenant, catalogue, now_ms)
+            self._load_customer(query), self._totals.of(tenant, catalogue, now_ms)
         )
         fresh_ms = None if watermark.lag_ms is None else now_ms - watermark.lag_ms
         reserved = split_reservations(reservations, loaded.contacts, now_ms, fresh_ms)
@@ -118,6 +129,10 @@ class FactsLoader:
             watermark=watermark,
             finished=reserved.finished,
         )
+
+    async def _load_customer(self, query: CustomerFactsQuery) -> CustomerFactsResult:
+        loaded = await self._states.load(query) if self._states is not None else None
+        return loaded if loaded is not None else await self._loader.load(query)
 
     def watermark(self) -> WatermarkRecord:
         """Return the positions up to which the tables hold the log at least."""

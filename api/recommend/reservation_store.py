@@ -28,7 +28,7 @@ class ReservationSession(Protocol):
     reservations: Collection[Reservation]
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
-        """Add a reservation, and remove finished ones.
+        """Add a reservation, and remove finished ones: the last that happens in the context, others may decide then.
 
         Raises:
             LockLostError: Nothing was changed.

@@ -39,9 +39,10 @@ if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return redis.ca
 return false
 """
 # KEYS: lock, holds. ARGV: token, milliseconds the holds are kept, id and text of the new hold or two empty texts, the
-# ids that are finished. 0 if the lock is not the caller's any more.
+# ids that are finished. 0 if the lock is not the caller's any more; afterwards it is nobody's.
 _EXCHANGE: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
 for i = 5, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
 if ARGV[3] ~= '' then
     redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
@@ -79,20 +80,25 @@ class RedisReservationStore:
         async with self._own.lock(key):
             token = secrets.token_hex(16)
             found = await self._take(key, token)
+            session = _RedisSession(self, key, token, found)
             try:
-                yield _RedisSession(self, key, token, found)
+                yield session
             finally:
-                if found is not None:
+                if found is not None and not session.has_ended:
                     await self._ask(lambda: self._run(_LEAVE, [make_lock_key(key)], [token]))
 
-    async def exchange(self, key: CustomerKey, token: str, new: Reservation | None, finished: Collection[str]) -> None:
-        """See :meth:`ReservationSession.exchange`."""
+    async def exchange(self, key: CustomerKey, token: str, new: Reservation | None, finished: Collection[str]) -> bool:
+        """See :meth:`ReservationSession.exchange`; return whether the lock is released, too."""
         added = ("", "") if new is None else (new.recommendation_id, msgspec.json.encode(new))
+        is_released = False
         if new is not None or finished:
             names, values = [make_lock_key(key), make_reservations_key(key)], [token, self._keep_ms, *added, *finished]
-            if await self._ask(lambda: self._run(_EXCHANGE, names, values)) == 0:
+            answer = await self._ask(lambda: self._run(_EXCHANGE, names, values))
+            if answer == 0:
                 raise LockLostError
+            is_released = answer == 1
         self._own.exchange(key, new, finished)
+        return is_released
 
     async def peek(self, key: CustomerKey) -> Collection[Reservation]:
         """See :meth:`ReservationStore.peek`."""
@@ -172,6 +178,7 @@ class _RedisSession:
         self._key = key
         self._token = token
         self.reservations: Collection[Reservation] = store.list_reservations(key, texts or ())
+        self.has_ended = False
 
     async def exchange(self, new: Reservation | None, finished: Collection[str]) -> None:
-        await self._store.exchange(self._key, self._token, new, finished)
+        self.has_ended = await self._store.exchange(self._key, self._token, new, finished)

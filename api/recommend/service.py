@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -111,8 +112,9 @@ class RecommendService:
             self._quota.give_back(tenant, recommendation_id)
             raise
         made = reserved.made
-        await self._recent.add(tenant_id, made.record, message.record)
-        await self._decider.confirm(reserved, source, written)
+        await asyncio.gather(
+            self._recent.add(tenant_id, made.record, message.record), self._decider.confirm(reserved, source, written)
+        )
         ended = time.perf_counter()
         self._decider.learn(tenant_id, made.record.decision, made.record.decided_at_ms)
         self._metrics.decision_seconds.labels("write").observe(ended - decided)

@@ -12,6 +12,7 @@ from rapport.domain.decisions.compile import compile_catalogue
 from rapport.storage.catalogue import StoredCatalogue, load_catalogue, read_catalogue_stamp
 
 if TYPE_CHECKING:
+    from api.runtime.versions import Versions
     from rapport.storage.client import Store
     from rapport.storage.database import Database
 
@@ -32,15 +33,20 @@ class _CatalogueVersion(NamedTuple):
 
 
 class CompiledCatalogues:
-    """Cache of compiled catalogues, at most 1.5 s old (stale-while-revalidate).
+    """Cache of compiled catalogues, at most 1.5 s old (stale-while-revalidate), and with every announced change.
 
     While ClickHouse is away, the last known ones count.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, versions: Versions) -> None:
         self._database = database
         self._newest = RefreshingCache[str, _CatalogueVersion](
-            "catalogues", self._load_newest, fresh_s=FRESH_S, stale_s=STALE_S, max_entries=MAX_TENANTS
+            "catalogues",
+            self._load_newest,
+            fresh_s=FRESH_S,
+            stale_s=STALE_S,
+            max_entries=MAX_TENANTS,
+            version=lambda tenant_id, _known: versions.of(tenant_id, "catalogue"),
         )
         self._past = RefreshingCache[tuple[str, str], Catalogue](
             "past catalogues", self._load_past, fresh_s=FOR_EVER, stale_s=FOR_EVER, max_entries=MAX_PAST

@@ -9,6 +9,7 @@ from rapport.domain.profiles.identity import Merges
 from rapport.storage.identity import MergeStamp, read_merge_stamp, read_merges
 
 if TYPE_CHECKING:
+    from api.runtime.versions import Versions
     from rapport.storage.client import Store
     from rapport.storage.database import Database
 
@@ -25,12 +26,20 @@ class _StampedMerges(NamedTuple):
 
 
 class IdentityCache:
-    """Cache of merged identities, at most 1.5 s old (stale-while-revalidate); older ones while ClickHouse is away."""
+    """Cache of merged identities, at most 1.5 s old (stale-while-revalidate), and with every announced merge.
 
-    def __init__(self, database: Database) -> None:
+    Older ones count while ClickHouse is away.
+    """
+
+    def __init__(self, database: Database, versions: Versions) -> None:
         self._database = database
         self._merges = RefreshingCache[str, _StampedMerges](
-            "merges", self._load, fresh_s=FRESH_S, stale_s=STALE_S, max_entries=MAX_TENANTS
+            "merges",
+            self._load,
+            fresh_s=FRESH_S,
+            stale_s=STALE_S,
+            max_entries=MAX_TENANTS,
+            version=lambda tenant_id, _known: versions.of(tenant_id, "merges"),
         )
 
     async def members(self, tenant_id: str, customer_id: str) -> tuple[str, ...]:

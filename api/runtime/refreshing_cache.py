@@ -21,10 +21,11 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class _Entry(Generic[V]):
-    """A value, and the time its load began, by the cache's clock."""
+    """A value, the time its load began, by the cache's clock, and the newest version then."""
 
     value: V
     loaded_at: float
+    version: int
 
 
 class RefreshingCache(Generic[K, V]):
@@ -34,6 +35,7 @@ class RefreshingCache(Generic[K, V]):
     * Stale-while-revalidate: from ``fresh_s`` on, a request begins a load, and up to ``stale_s`` it returns the old
       value meanwhile. From ``stale_s`` on it waits for the load. So no returned value is older than the larger of both,
       as long as loads succeed. Age counts from the beginning of a load.
+    * Versions: where one has grown since a load began, the value is loaded anew before it is returned.
     * Last known good: while the database is unavailable, the last value counts and is fresh for another ``fresh_s``.
       Other errors of a load go to all who wait for it, and the old value stays.
     * Bounded: of more than ``max_entries`` keys, the least recently used one is dropped.
@@ -44,6 +46,7 @@ class RefreshingCache(Generic[K, V]):
         fresh_s: Seconds, or a function that returns them for a value.
         stale_s: Seconds; with 0 a request waits as soon as the value is no longer fresh.
         keeps_last_known: Whether the last value counts while the database is unavailable, or the error is raised.
+        version: Newest version of a key, whose value may be None; never shrinks.
         clock: Returns seconds.
     """
 
@@ -56,6 +59,7 @@ class RefreshingCache(Generic[K, V]):
         stale_s: float,
         max_entries: int,
         keeps_last_known: bool = True,
+        version: Callable[[K, V | None], int] = lambda _key, _value: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
@@ -63,6 +67,7 @@ class RefreshingCache(Generic[K, V]):
         self._fresh_s = fresh_s
         self._stale_s = stale_s
         self._keeps_last_known = keeps_last_known
+        self._version = version
         self._clock = clock
         self._entries: LRUCache[K, _Entry[V]] = LRUCache(max_entries)
         self._loads = SingleFlight[K, V](self._load_entry)
@@ -76,6 +81,8 @@ class RefreshingCache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return await self._loads.join(key)
+        if entry.version < self._version(key, entry.value):
+            return await self._loads.begin_anew(key)
         age_s = self._clock() - entry.loaded_at
         if age_s < (self._fresh_s(entry.value) if callable(self._fresh_s) else self._fresh_s):
             return entry.value
@@ -98,6 +105,7 @@ class RefreshingCache(Generic[K, V]):
     async def _load_entry(self, key: K) -> V:
         before = self._entries.get(key)
         loaded_at = self._clock()
+        version = self._version(key, None if before is None else before.value)
         try:
             value = await self._load(key, None if before is None else before.value)
         except TransientStorageError as error:
@@ -105,5 +113,5 @@ class RefreshingCache(Generic[K, V]):
                 raise
             log.warning("a cache was not refreshed; the last known value holds", cache=self._name, error=str(error))
             value, loaded_at = before.value, self._clock()
-        self._entries[key] = _Entry(value, loaded_at)
+        self._entries[key] = _Entry(value, loaded_at, version)
         return value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from api.http.metrics import ApiMetrics
 from api.runtime.catalogue_cache import CompiledCatalogues
@@ -14,8 +15,11 @@ from api.runtime.idempotency import IdempotencyStore
 from api.runtime.identity_cache import IdentityCache
 from api.runtime.loader import CONCURRENT, Loader
 from api.runtime.tenant_cache import TenantCache
+from api.runtime.versions import Versions
 from api.runtime.watermark import Watermark
 from rapport.jobs import Job
+from rapport.state.change_announcer import ChangeAnnouncer, make_change_announcer
+from rapport.state.customer_states import CustomerStates
 from rapport.state.shared_state import SharedState, connect_shared_state
 from rapport.storage.database import Database
 from rapport.storage.recorded_events import find_recorded_events
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from api.http.times import Clock
     from rapport.settings import Settings
 
+PROBE_S: Final = 1.0
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -35,6 +40,9 @@ class Runtime:
     Attributes:
         clock: Decisions, outcome types and times of changes go by it.
         shared: Redis or Valkey; None if each process keeps its own state.
+        states: Customer states in it; None if there are none.
+        announcer: Tells other processes of changes; None likewise.
+        versions: Newest versions of what this process keeps in memory.
     """
 
     settings: Settings
@@ -47,6 +55,9 @@ class Runtime:
     watermark: Watermark
     producer: EventProducer
     shared: SharedState | None
+    states: CustomerStates | None
+    announcer: ChangeAnnouncer | None
+    versions: Versions
     idempotency: IdempotencyStore
 
     def loader(
@@ -63,17 +74,36 @@ class Runtime:
     def jobs(self) -> Sequence[Job]:
         """Return the background work that connects the process to Kafka and follows the log and the tables."""
         producer, watermark = self.producer, self.watermark
+        probes = (
+            ()
+            if self.shared is None
+            else (Job(name="shared-state", work=partial(self._probe_state, self.shared), every_s=PROBE_S),)
+        )
         return (
+            *probes,
             Job(name="kafka", work=producer.run, every_s=0.2, retry_s=0.2, longest_retry_s=5.0),
             Job(name="log-end", work=watermark.follow_log, every_s=0.0, retry_s=0.5, longest_retry_s=5.0),
             Job(name="progress", work=watermark.follow_tables, every_s=0.0, retry_s=0.5, longest_retry_s=5.0),
         )
 
+    async def _probe_state(self, shared: SharedState) -> None:
+        """Find out whether Valkey answers, so that no request has to.
+
+        Raises:
+            RedisError: It does not.
+        """
+        try:
+            await shared.ask(shared.redis.ping)
+        finally:
+            self.metrics.state_up.set(not shared.is_away)
+
     async def close(self) -> None:
         """Close the connections; calls of the database that run are waited for."""
         if self.shared is not None:
-            await self.shared.redis.aclose()
+            await self.shared.close()
         self.database.close()
+        if self.announcer is not None:
+            self.announcer.close()
 
 
 def build_runtime(settings: Settings, clock: Clock) -> Runtime:
@@ -83,9 +113,12 @@ def build_runtime(settings: Settings, clock: Clock) -> Runtime:
         SettingsError: A setting cannot be understood.
     """
     metrics = ApiMetrics()
-    database = Database(settings.clickhouse, metrics.time_query)
-    watermark = Watermark(database, settings.kafka, metrics)
-    shared = connect_shared_state(settings.api)
+    announcer = make_change_announcer(settings.state_url)
+    versions = Versions(announcer)
+    database = Database(settings.clickhouse, metrics.time_query, versions)
+    shared = connect_shared_state(settings.state_url)
+    states = CustomerStates(shared) if shared is not None else None
+    watermark = Watermark(database, settings.kafka, metrics, states)
     recorded = _loader(
         settings,
         metrics,
@@ -99,11 +132,14 @@ def build_runtime(settings: Settings, clock: Clock) -> Runtime:
         metrics=metrics,
         database=database,
         tenants=TenantCache(database),
-        catalogues=CompiledCatalogues(database),
-        identities=IdentityCache(database),
+        catalogues=CompiledCatalogues(database, versions),
+        identities=IdentityCache(database, versions),
         watermark=watermark,
         producer=EventProducer(settings),
         shared=shared,
+        states=states,
+        announcer=announcer,
+        versions=versions,
         idempotency=IdempotencyStore(recorded, watermark, shared, patience_s=settings.api.kafka_timeout_s + 2),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
@@ -113,10 +113,11 @@ _STRUCTURED: Final[Mapping[str, Any]] = {
     "errors": [],
     "computedAt": "2026-03-30T12:00:00.000Z",
 }
+_ONE_OF_BOTH: Final[Any] = UnifiedProfile | StructuredProfile
 ANSWERS: Final[Mapping[int, ResponseSpec]] = {
     **answers(200, UnifiedProfile, _LISTED, 400, 404, 409),
     200: ResponseSpec(
-        data_container=UnifiedProfile | StructuredProfile,
+        data_container=_ONE_OF_BOTH,
         examples=[
             Example(summary="Sections", value=msgspec.convert(_LISTED, UnifiedProfile)),
             Example(summary="Structured", value=msgspec.convert(_STRUCTURED, StructuredProfile)),

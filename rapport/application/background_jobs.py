@@ -21,7 +21,7 @@ from rapport.application.privacy.erasure import CustomerEraser, sweep_erased
 from rapport.application.privacy.retention import delete_expired
 from rapport.application.segments.refresh import SegmentRefresher
 from rapport.jobs import Job
-from rapport.state.customer_state import remove_customer_state
+from rapport.state.customer_erasure import remove_shared_state
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ def build_background_jobs(
     """
 
     async def remove_state(key: CustomerKey) -> None:
-        await remove_customer_state(shared, key)
+        await remove_shared_state(shared, key)
 
     segments = SegmentRefresher(database, clock, every_s=settings.segment_refresh_s)
     requests = DataRequestWorker(database, CustomerEraser(database, remove_state, clock), clock)

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +17,13 @@ from rapport.cli.stack import add_port_options
 from rapport.datasets.wheels import DatasetError, find_cache_dir
 from rapport.demo.replay import ReplayError
 from rapport.demo.session import TENANT, Demo, load_data
-from rapport.embedded.stack import StackPorts, find_free_stack_ports, plan_stack
+from rapport.embedded.stack import find_free_stack_ports, plan_stack
 from rapport.embedded.supervisor.errors import StackError
 from rapport.logs import configure_logs
 from rapport.terminal import make_console
+
+if TYPE_CHECKING:
+    from rapport.embedded.stack import StackPorts
 
 DATA_DIR = Path(".rapport/demo")
 ONCE_DATA_DIR = Path(".rapport/demo-once")
@@ -39,11 +43,7 @@ def demo(
     *,
     once: bool,
     data_dir: Path | None,
-    kafka_port: int,
-    clickhouse_port: int,
-    worker_port: int,
-    api_port: int,
-    jobs_port: int,
+    ports: StackPorts,
     workers: int,
 ) -> None:
     """Run the whole stack on this machine and replay 18 months of purchases through it.
@@ -52,7 +52,6 @@ def demo(
     """
     console = make_console(markup=True)
     directory = data_dir or (ONCE_DATA_DIR if once else DATA_DIR)
-    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port, jobs=jobs_port)
     try:
         chosen = find_free_stack_ports(workers) if once else ports
         plan = plan_stack(directory, chosen, workers, os.environ, trusted_tenant=TENANT)

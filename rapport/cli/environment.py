@@ -11,6 +11,7 @@ import msgspec
 
 from rapport.logs import configure_logs
 from rapport.settings import Settings, from_env
+from rapport.state.change_announcer import make_change_announcer
 from rapport.storage.client import connect
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def open_store(settings: Settings) -> Iterator[Store]:
         StorageError: The server does not answer or refuses.
     """
     patient = max(settings.clickhouse.timeout_s, STATEMENT_TIMEOUT_S)
-    store = connect(msgspec.structs.replace(settings.clickhouse, timeout_s=patient))
+    announcer = make_change_announcer(settings.state_url)
+    store = connect(msgspec.structs.replace(settings.clickhouse, timeout_s=patient), announcer=announcer)
     try:
         yield store
     finally:
         store.close()
+        if announcer is not None:
+            announcer.close()

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "reconcile": "rapport.cli.reconcile:reconcile",
     "retention": "rapport.cli.retention:retention",
     "sql": "rapport.cli.sql:sql",
+    "state": "rapport.cli.states:state",
     "status": "rapport.cli.status:status",
     "tenant": "rapport.cli.tenants:tenant",
     "topic": "rapport.cli.topics:topic",

@@ -6,14 +6,17 @@ import asyncio
 import os
 import shlex
 from contextlib import ExitStack
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rapport.cli.environment import CliError
 from rapport.embedded.stack import StackPlan, StackPorts, plan_children, plan_stack, wipe
 from rapport.embedded.supervisor.errors import StackError
+from rapport.embedded.supervisor.ports import LOOPBACK
 from rapport.embedded.supervisor.supervisor import Stack
 from rapport.logs import configure_logs
 from rapport.terminal import echo
@@ -25,13 +28,20 @@ PORTS = StackPorts()
 EXAMPLE_QUERY = "SELECT * FROM interaction_summaries WHERE tenant_id = 'demo' LIMIT 3"
 
 
-def add_port_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options for the ports of a stack to a command."""
+def add_port_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options for the ports of a stack to a command, whose function takes them as ``ports``."""
+
+    @wraps(function)
+    def command(**options: Any) -> None:  # noqa: ANN401 - values of all options of the command
+        ports = {field.name: options.pop(f"{field.name}_port") for field in fields(StackPorts)}
+        function(ports=StackPorts(**ports), **options)
+
     port = click.IntRange(1, 65_535)
     for name, default, what in (
         ("--api-port", PORTS.api, "The API."),
         ("--worker-port", PORTS.worker, "Metrics and health of the first worker; the next takes the next."),
         ("--jobs-port", PORTS.jobs, "Metrics and health of the background jobs."),
+        ("--state-port", PORTS.state, "Valkey."),
         ("--clickhouse-port", PORTS.clickhouse, "ClickHouse's HTTP interface."),
         ("--kafka-port", PORTS.kafka, "The broker."),
     ):
@@ -53,16 +63,11 @@ def add_port_options(command: Callable[..., None]) -> Callable[..., None]:
 def up(
     *,
     data_dir: Path,
-    kafka_port: int,
-    clickhouse_port: int,
-    worker_port: int,
-    api_port: int,
-    jobs_port: int,
+    ports: StackPorts,
     workers: int,
     fresh: bool,
 ) -> None:
-    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, workers, API, jobs."""
-    ports = StackPorts(kafka=kafka_port, clickhouse=clickhouse_port, worker=worker_port, api=api_port, jobs=jobs_port)
+    """Run the whole stack on this machine until Ctrl-C: broker, ClickHouse, schema, Valkey, workers, API, jobs."""
     try:
         plan = plan_stack(data_dir, ports, workers, os.environ)
         configure_logs(plan.settings)
@@ -91,6 +96,7 @@ The stack is up.
 {plan.settings.kafka.partitions} partitions. Its log is in memory only:
               what workers have not applied is gone after a stop. The summaries stay in ClickHouse.
   ClickHouse  {plan.environment["CLICKHOUSE_URL"]}, database {plan.settings.clickhouse.database}, password in {env_file}
+  Valkey      {LOOPBACK}:{plan.ports.state}, what processes share and decide from; password in {env_file}
   workers     {", ".join(plan.metrics_urls)}; also /health/ready
   API         {plan.api_url}, described at {plan.api_url}/docs
   jobs        background work, {plan.jobs_url}

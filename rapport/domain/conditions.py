@@ -64,6 +64,11 @@ def is_candidate_field(field: str) -> bool:
     return field != "segments" and field.partition(".")[0] not in ("customer", "attributes", "metric", "request")
 
 
+def is_entity_field(field: str) -> bool:
+    """Say whether a field is one of a candidate's offer, creative or channel: its value depends on nothing else."""
+    return field.partition(".")[0] in ("offer", "creative", "channel") and "." in field
+
+
 def compile_condition(condition: Condition) -> CompiledCondition:
     """Compile a condition.
 

@@ -1,4 +1,4 @@
-"""The local stack: broker, ClickHouse, schema, workers, API and jobs. Only this package differs from production."""
+"""The local stack: broker, Valkey, ClickHouse, schema, workers, API and jobs; production differs here alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Final
 from rapport.embedded.broker import EmbeddedBroker
 from rapport.embedded.supervisor.children import Child, RestartPolicy
 from rapport.embedded.supervisor.errors import StackError
+from rapport.embedded.supervisor.files import write_secret
 from rapport.embedded.supervisor.lock import DataDirLock
 from rapport.embedded.supervisor.ports import LOOPBACK, PortClaim, find_free_ports
+from rapport.embedded.valkey import EmbeddedValkey
 from rapport.settings import from_env
 from rapport.storage.errors import TransientStorageError
 from rapport.storage.migrations import migrate
@@ -35,6 +37,11 @@ PEPPER: Final = "RAPPORT_API_KEY_PEPPER"
 PEPPER_FILE: Final = "api-key-pepper"
 PASSWORD: Final = "CLICKHOUSE_PASSWORD"  # noqa: S105 - a name
 PASSWORD_FILE: Final = "clickhouse-password"  # noqa: S105 - a name
+STATE_URL: Final = "RAPPORT_STATE_URL"
+API_WORKERS: Final = "RAPPORT_API_WORKERS"
+MAX_API_WORKERS: Final = 2
+"""API processes, where the environment does not say how many: two, or one on a machine with one core."""
+STATE_PASSWORD_FILE: Final = "valkey-password"  # noqa: S105 - a name
 _KEPT_VARIABLES: Final = frozenset({"KAFKA_PARTITIONS", "KAFKA_TOPIC", "KAFKA_DEAD_LETTER_TOPIC", "KAFKA_GROUP_ID"})
 _ENDPOINT_VARIABLES: Final = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH"})
 """Variables that ClickHouse's process inherits: no secret of the others, in case a query reads its environment."""
@@ -51,6 +58,7 @@ class StackPorts:
     worker: int = 9180
     api: int = 3000
     jobs: int = 9170
+    state: int = 9160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +97,8 @@ class StackPlan:
     @property
     def connection(self) -> dict[str, str]:
         """Variables that another command needs to talk to this stack."""
-        return {name: self.environment[name] for name in (*_select_connection(self.ports), USER, PASSWORD, PEPPER)}
+        names = (*_select_connection(self.ports), USER, PASSWORD, PEPPER, STATE_URL)
+        return {name: self.environment[name] for name in names}
 
     def write_env_file(self, path: Path, more: Mapping[str, str] | None = None) -> None:
         """Write the variables a shell needs to talk to this stack, and the given ones, for the owner's eyes only."""
@@ -120,7 +129,9 @@ def plan_stack(
     }
     environment = inherited | _select_connection(ports) | {"RAPPORT_API_TRUSTED_TENANT": trusted_tenant}
     environment |= {USER: "default", PASSWORD: _load_secret(data_dir / PASSWORD_FILE)}
+    environment.setdefault(API_WORKERS, str(min(os.cpu_count() or 1, MAX_API_WORKERS)))
     environment.setdefault(PEPPER, _load_secret(data_dir / PEPPER_FILE))
+    environment[STATE_URL] = _make_valkey(data_dir, ports).url
     settings = from_env(environment)
     partitions = settings.kafka.partitions
     if workers > partitions:
@@ -140,16 +151,17 @@ def find_free_stack_ports(workers: int) -> StackPorts:
         PortInUseError: There are none.
     """
     while True:
-        kafka, clickhouse, api, jobs, worker = find_free_ports(5)
-        if not {kafka, clickhouse, api, jobs} & set(range(worker, worker + workers)):
-            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api, jobs=jobs)
+        kafka, clickhouse, api, jobs, state, worker = find_free_ports(6)
+        if not {kafka, clickhouse, api, jobs, state} & set(range(worker, worker + workers)):
+            return StackPorts(kafka=kafka, clickhouse=clickhouse, worker=worker, api=api, jobs=jobs, state=state)
 
 
 def plan_children(plan: StackPlan) -> list[Child]:
     """List the processes in the order in which they start."""
     broker = EmbeddedBroker(plan.ports.kafka).child(option="--kafka-port")
     workers = (_worker(plan, index) for index in range(plan.workers))
-    return [broker, _clickhouse(plan), *workers, _api(plan), _jobs(plan)]
+    valkey = _make_valkey(plan.data_dir, plan.ports).child(_RESTART_POLICY, "--state-port")
+    return [broker, valkey, _clickhouse(plan), *workers, _api(plan), _jobs(plan)]
 
 
 def wipe(data_dir: Path) -> None:
@@ -174,6 +186,10 @@ def _select_connection(ports: StackPorts) -> dict[str, str]:
         "KAFKA_IDEMPOTENT_PRODUCER": "false",
         "CLICKHOUSE_URL": f"http://{LOOPBACK}:{ports.clickhouse}",
     }
+
+
+def _make_valkey(data_dir: Path, ports: StackPorts) -> EmbeddedValkey:
+    return EmbeddedValkey(ports.state, _load_secret(data_dir / STATE_PASSWORD_FILE), data_dir)
 
 
 def _clickhouse(plan: StackPlan) -> Child:
@@ -221,15 +237,6 @@ def _process(plan: StackPlan, command: str, claim: PortClaim, name: str) -> Chil
         on_death=_RESTART_POLICY,
         ports=(claim,),
     )
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    draft = path.with_name(f"{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 def _load_secret(path: Path) -> str:

@@ -23,28 +23,37 @@ MAX_KEPT: Final = 100
 """Decisions of one customer; with more in a minute, the others are found once the stream has written them."""
 
 
+# KEYS: index; decision, where it is on the same server. ARGV: recommendation, time in milliseconds, milliseconds it is
+# kept, most that are kept, decision. 0 if there are as many already.
+_NOTE: Final = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[2] - ARGV[3])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if KEYS[2] then redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[3]) end
+return 1
+"""
+
+
 class SharedDecisions:
     """Recent decisions of all processes, as bytes. While Redis is away there are none."""
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
+        self._note = shared.redis.register_script(_NOTE)
 
     async def add(self, key: CustomerKey, recommendation_id: str, value: bytes) -> None:
         """Add the decision of a recommendation."""
-        redis, index = self._shared.redis, make_index_key(key)
+        redis, now_ms = self._shared.redis, time.time_ns() // 1_000_000
+        index = make_index_key(key)
+        name = make_decision_key(key.tenant_id, recommendation_id)  # of its own: it is found without the customer
 
         async def add() -> None:
-            now_ms = time.time_ns() // 1_000_000
-            async with redis.pipeline(transaction=False) as pipeline:
-                pipeline.zremrangebyscore(index, 0, now_ms - KEPT_MS)
-                pipeline.zcard(index)
-                _, kept = await pipeline.execute()
-                if kept >= MAX_KEPT:
-                    return
-                pipeline.zadd(index, {recommendation_id: now_ms})
-                pipeline.pexpire(index, KEPT_MS)
-                pipeline.set(make_decision_key(key.tenant_id, recommendation_id), value, px=KEPT_MS)
-                await pipeline.execute()
+            noted: list[str | int] = [recommendation_id, now_ms, KEPT_MS, MAX_KEPT]
+            if not self._shared.is_cluster:
+                await self._note(keys=[index, name], args=[*noted, value])
+            elif await self._note(keys=[index], args=noted):
+                await redis.set(name, value, px=KEPT_MS)
 
         try:
             await self._shared.ask(add)

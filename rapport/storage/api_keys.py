@@ -114,7 +114,10 @@ def _write(store: Store, key: ApiKey, *, revoked_at_ms: int | None = None, reaso
         "revoked_reason": reason,
     }
     times = {"expires_at": _MILLIS, "created_at": _MILLIS, "revoked_at": _MILLIS, "scopes": pl.List(pl.String)}
-    store.insert("api_keys", pl.DataFrame([row], schema_overrides=times))
+    try:
+        store.insert("api_keys", pl.DataFrame([row], schema_overrides=times))
+    finally:  # an insert that has failed may have been made
+        store.raise_version(key.tenant_id, "keys")
 
 
 def _draft_change(key: ApiKey, author: Author, action: str, at_ms: int, *, before: str = "", after: str) -> AuditDraft:

@@ -117,6 +117,9 @@ def append_versions(
                 "request_id": author.request_id,
             }
         )
-    store.insert("catalogue_entity_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
+    try:
+        store.insert("catalogue_entity_versions", pl.DataFrame(rows, schema_overrides=_TYPES))
+    finally:  # an insert that has failed may have been made
+        store.raise_version(tenant_id, "catalogue")
     (first,) = store.rows("catalogue/stored_first", {"tenant_id": tenant_id, "revision": revision})
     return bool(first["change_id"] == change_id)

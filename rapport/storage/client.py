@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -21,6 +21,7 @@ from rapport.storage.queries import load_query
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from rapport.domain.tenant_versions import VersionKind
     from rapport.settings import ClickHouseSettings
 
 T = TypeVar("T")
@@ -36,6 +37,20 @@ _ARROW_TYPES: Final[Mapping[Any, str]] = {
 }
 
 
+class Announcer(Protocol):
+    """Tells all processes what has changed in the tables."""
+
+    @property
+    def has_states(self) -> bool:
+        """Whether there are customer states in a shared state."""
+
+    def forget_states(self, tenant_id: str, customer_ids: Collection[str]) -> bool:
+        """Forget the states of some customers; return whether that was possible."""
+
+    def raise_version(self, tenant_id: str, kind: VersionKind) -> int:
+        """Raise a version of what processes keep in memory of a tenant."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A ClickHouse database.
@@ -48,12 +63,14 @@ class Store:
         insert_settings: Sent with every insert; the quorum on a cluster.
         select_settings: Sent with every select; sequential consistency on a cluster.
         timer: Called with a query's name around each call; the metrics hook.
+        announcer: Told of changes after they are stored; None where nobody else is to know.
     """
 
     client: Client
     insert_settings: Mapping[str, Any]
     select_settings: Mapping[str, Any]
     timer: QueryTimer = nullcontext
+    announcer: Announcer | None = None
 
     def select(
         self,
@@ -126,18 +143,30 @@ class Store:
             if not (tolerate_existing and (error.code in _ALREADY_EXISTS or is_index)):
                 raise
 
+    def raise_version(self, tenant_id: str, kind: VersionKind) -> None:
+        """Announce that a tenant's catalogue, keys or merges have changed; called after each such change."""
+        if self.announcer is not None:
+            self.announcer.raise_version(tenant_id, kind)
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
 
-def connect(settings: ClickHouseSettings, *, database: str | None = None, timer: QueryTimer = nullcontext) -> Store:
+def connect(
+    settings: ClickHouseSettings,
+    *,
+    database: str | None = None,
+    timer: QueryTimer = nullcontext,
+    announcer: Announcer | None = None,
+) -> Store:
     """Connect to ClickHouse.
 
     Args:
         settings: URL, user and limits.
         database: Overrides the settings' database; the migration runner connects before it exists.
         timer: See :class:`Store`.
+        announcer: Told of changes, see :class:`Store`.
 
     Raises:
         TransientStorageError: The server does not answer.
@@ -173,6 +202,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timer:
         insert_settings={"async_insert": 0, "max_partitions_per_insert_block": 0, "optimize_on_insert": 0, **quorum},
         select_settings={"select_sequential_consistency": 1} if quorum else {},
         timer=timer,
+        announcer=announcer,
     )
 
 

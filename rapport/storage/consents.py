@@ -14,6 +14,7 @@ import polars as pl
 from rapport.domain.customers.customer import CustomerKey
 from rapport.domain.profiles.consent import ConsentSource, ConsentStatement, ConsentStatus
 from rapport.storage.customers import build_customer_frame
+from rapport.storage.state_gaps import announce_change
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -92,6 +93,7 @@ def record_consents(store: Store, tenant_id: str, author: Author, statements: It
         for customer_id, one in statements
     ]
     store.insert("consent_log", pl.DataFrame(rows, schema_overrides={"stated_at": _MILLIS}))
+    announce_change(store, tenant_id, "consents", {str(row["customer_id"]) for row in rows})
 
 
 def _struct_from_row(struct: type[T], row: Mapping[str, Any]) -> T:

@@ -13,6 +13,7 @@ import polars as pl
 from rapport.domain.addresses import fold_address
 from rapport.domain.json_limits import decode_stored_object
 from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactObjections, ContactProfile, end_profile
+from rapport.storage.state_gaps import announce_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -114,8 +115,14 @@ def list_profiles(
     )
 
 
-def append_profile(store: Store, tenant_id: str, profile: ContactProfile) -> bool:
+def append_profile(store: Store, tenant_id: str, profile: ContactProfile, before: ContactProfile | None = None) -> bool:
     """Write a version of a profile.
+
+    Args:
+        store: The database.
+        tenant_id: The tenant.
+        profile: The version.
+        before: The version before, if there is one: its customers change, too.
 
     Returns:
         False if another writer stored a version with this number before; nothing has changed then.
@@ -123,6 +130,9 @@ def append_profile(store: Store, tenant_id: str, profile: ContactProfile) -> boo
     change_id = uuid.uuid4().hex
     row = _to_row(tenant_id, profile, change_id)
     store.insert("contact_profile_versions", pl.DataFrame([row], schema_overrides=_TYPES))
+    announce_change(
+        store, tenant_id, "contact profiles", {*profile.customer_ids, *(before.customer_ids if before else ())}
+    )
     parameters = {"tenant_id": tenant_id, "profile_id": profile.id, "version": profile.version}
     first = store.rows("contact_profiles/stored_first", parameters)
     return bool(first) and first[0]["change_id"] == change_id
@@ -150,7 +160,7 @@ def change_profile(
         after = change(found[0]) if found and not found[0].profile.ended else None
         if after is None:
             return None
-        if append_profile(store, tenant_id, after):
+        if append_profile(store, tenant_id, after, found[0].profile):
             return after
     raise ContestedProfileError(f"{profile_id} was changed by others {MAX_ATTEMPTS} times in a row")
 
@@ -227,9 +237,18 @@ def find_profiles_of_customers(store: Store, tenant_id: str, customer_ids: Colle
     return read_profiles(store, tenant_id, ids) if ids else []
 
 
+def find_named_along(store: Store, tenant_id: str, customer_ids: Collection[str]) -> set[str]:
+    """Find the customers whose objections change when the profiles of some customers go: those, and whom they name."""
+    folded = [fold_address(customer_id) for customer_id in customer_ids]
+    rows = store.rows("contact_profiles/named_along", {"tenant_id": tenant_id, "customer_ids": folded})
+    return {*customer_ids, *(row["customer_id"] for row in rows)}
+
+
 def remove_customers(store: Store, tenant_id: str, customer_ids: Collection[str]) -> None:
     """Delete every profile that has ever named some customers, and its objections: for erasure."""
+    changed = find_named_along(store, tenant_id, customer_ids)
     store.command("contact_profiles/remove_customer", {"tenant_id": tenant_id, "customer_ids": list(customer_ids)})
+    announce_change(store, tenant_id, "contact profiles", changed)
 
 
 def _to_row(tenant_id: str, profile: ContactProfile, change_id: str) -> dict[str, Any]:

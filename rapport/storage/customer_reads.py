@@ -33,7 +33,7 @@ class CustomerEvents(NamedTuple):
 
     Attributes:
         events: Each once, in no order; none of customers with long histories.
-        long: Customers with more than :data:`LONG_HISTORY` events, for whom the engine counts and cuts pages.
+        long: Customers with long histories, for whom the engine counts and cuts pages.
     """
 
     events: Sequence[StoredEvent]
@@ -59,22 +59,25 @@ def read_stored_summaries(
     return keep_newest_versions(rows, key_columns=_SUMMARY_KEY_COLUMNS)
 
 
-def read_events(store: Store, customers: Collection[CustomerRef], from_id: str) -> CustomerEvents:
+def read_events(
+    store: Store, customers: Collection[CustomerRef], from_id: str, most: int = LONG_HISTORY
+) -> CustomerEvents:
     """Read events of some customers with one query.
 
     Args:
         store: The database.
         customers: Tenant and customer id of each.
         from_id: The smallest event id to read.
+        most: Customers with more events have long histories.
 
     Raises:
         StorageError: ClickHouse does not answer.
     """
-    parameters = {**build_customer_parameters(customers), "from_id": from_id, "most": LONG_HISTORY + 1}
+    parameters = {**build_customer_parameters(customers), "from_id": from_id, "most": most + 1}
     found = store.select("history/of_customers", parameters)
     wanted, long = set(customers), frozenset[CustomerRef]()
-    if found.height > LONG_HISTORY:
-        rows = found.group_by("tenant_id", "customer_id").len().filter(pl.col("len") > LONG_HISTORY)
+    if found.height > most:
+        rows = found.group_by("tenant_id", "customer_id").len().filter(pl.col("len") > most)
         long = frozenset(rows["tenant_id", "customer_id"].iter_rows())
         found = found.join(rows, on=["tenant_id", "customer_id"], how="anti")
     events: dict[str, StoredEvent] = {}
@@ -82,6 +85,19 @@ def read_events(store: Store, customers: Collection[CustomerRef], from_id: str) 
         if event.customer in wanted:
             events.setdefault(event.id, event)
     return CustomerEvents(list(events.values()), long & wanted)
+
+
+def list_active_customers(store: Store, since_ms: int, after: CustomerRef, limit: int) -> list[CustomerRef]:
+    """List customers of all tenants who were contacted since a time, in the order of tenants and ids.
+
+    Args:
+        store: The database.
+        since_ms: The time, epoch milliseconds.
+        after: The last customer of the page before; two empty texts for the first page.
+        limit: Customers per page.
+    """
+    parameters = {"since_ms": since_ms, "after_tenant": after[0], "after_customer": after[1], "limit": limit}
+    return [(tenant_id, name) for tenant_id, name in store.select("summaries/active_customers", parameters).iter_rows()]
 
 
 def build_customer_parameters(customers: Collection[CustomerRef]) -> dict[str, list[str]]:

@@ -27,6 +27,7 @@ from rapport.domain.profiles.suppressions import SuppressionEndings
 from rapport.storage.contact_profiles import read_objections
 from rapport.storage.contention import ContestedWriteError, retry_contested
 from rapport.storage.customer_reads import build_customer_parameters
+from rapport.storage.state_gaps import announce_change
 
 if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author
@@ -199,6 +200,7 @@ def _append(
         "request_id": author.request_id,
     }
     store.insert("customer_versions", frame.with_columns(**{name: pl.lit(value) for name, value in constants.items()}))
+    announce_change(store, tenant_id, "customers", names)
     stored = store.select(
         "customers/stored_first",
         {"tenant_id": tenant_id},

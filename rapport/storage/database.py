@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
-from rapport.storage.client import QueryTimer, Store, connect
+from rapport.storage.client import Announcer, QueryTimer, Store, connect
 
 if TYPE_CHECKING:
     from rapport.settings import ClickHouseSettings
@@ -23,9 +23,10 @@ THREADS: Final = 16
 class Database:
     """Connection pool of the process. The API starts, and says so, while ClickHouse is still away."""
 
-    def __init__(self, settings: ClickHouseSettings, timer: QueryTimer) -> None:
+    def __init__(self, settings: ClickHouseSettings, timer: QueryTimer, announcer: Announcer | None = None) -> None:
         self._settings = settings
         self._timer = timer
+        self._announcer = announcer
         self._store: Store | None = None
         self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="clickhouse")
@@ -53,5 +54,5 @@ class Database:
         if self._store is None:
             with self._connecting:
                 if self._store is None:
-                    self._store = connect(self._settings, timer=self._timer)
+                    self._store = connect(self._settings, timer=self._timer, announcer=self._announcer)
         return self._store

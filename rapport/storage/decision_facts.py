@@ -61,12 +61,12 @@ def read_facts(
         rows: Result of :func:`read_summary_rows` for these queries, if it was called before.
     """
     facts = [FactsResult() for _ in queries]
-    applied = _add_summaries(queries, facts, read_summary_rows(store, queries) if rows is None else rows)
+    applied = add_summaries(queries, facts, read_summary_rows(store, queries) if rows is None else rows)
     add_history(store, queries, facts, applied)
     return facts
 
 
-def _add_summaries(
+def add_summaries(
     queries: Sequence[FactsQuery], facts: list[FactsResult], rows: Iterable[StoredSummary]
 ) -> AppliedOffsets:
     """Add the counts of summary rows to the facts; return the offsets up to which the rows have been applied."""
@@ -105,6 +105,15 @@ def _by_period(query: FactsQuery) -> dict[str, list[Window]]:
         for key in keys:
             periods.setdefault(key, []).append(window)
     return periods
+
+
+def list_current_periods(today: date) -> set[str]:
+    """List the keys of the periods that count from a day on, as far as rows of them can exist on that day.
+
+    An event may be dated up to a day ahead, so there may be rows of the next day, week and month, and no later ones.
+    """
+    days = {unit: (today, _next_period(today, unit)) for unit in PERIODS}
+    return {ALLTIME_KEY, *(make_period_key(PERIODS[unit], day) for unit, pair in days.items() for day in pair)}
 
 
 def _next_period(day: date, unit: WindowUnit) -> date:

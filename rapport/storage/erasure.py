@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from rapport.domain.privacy import hash_customer
+from rapport.storage.contact_profiles import find_named_along
 from rapport.storage.personal_data import (
     HISTORY,
     SUMMARIES,
@@ -43,6 +44,7 @@ from rapport.storage.personal_data import (
 )
 from rapport.storage.receipts import Receipt, write_receipt
 from rapport.storage.reconcile import find_drift
+from rapport.storage.state_gaps import announce_change
 from rapport.storage.stream import read_progress
 from rapport.storage.tombstones import read_tombstones, write_tombstones
 
@@ -175,6 +177,7 @@ def _delete_all(store: Store, erased: ErasureScope, sleep: Callable[[float], Non
     """Delete until no rows are found: return the rows by table, and whether none were left in the end."""
     deleted: Counter[str] = Counter()
     locations = find_locations(store)
+    changed = find_named_along(store, erased.tenant_id, erased.customer_ids)
     for _ in range(ROUNDS):
         found = _count_all(store, locations, erased)
         for location, rows in found.items():
@@ -183,7 +186,9 @@ def _delete_all(store: Store, erased: ErasureScope, sleep: Callable[[float], Non
                 _rewrite_summaries(store, erased, sleep)
             else:
                 delete_rows(store, location, erased)
-        if not count_remains(store, erased):
+        is_clean = not count_remains(store, erased)
+        announce_change(store, erased.tenant_id, "erasure", changed)
+        if is_clean:
             return dict(deleted), True
         sleep(_PAUSE_S)
     return dict(deleted), False

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rapport.domain.customers.customer import CustomerRef
 from rapport.domain.decisions.contact_facts import Exposure, FactsQuery, FactsResult, SummaryRowKey
 from rapport.domain.decisions.facts import Counts, Subject
 from rapport.domain.decisions.windows import Window, WindowKind, WindowUnit, WindowZone
 from rapport.domain.events import MAX_FUTURE_MS, make_first_id
 from rapport.domain.metrics import compute_window_start_ms, measure, measure_groups
 from rapport.domain.outcomes import Classification, OutcomeCategory
-from rapport.domain.periods import PeriodType
+from rapport.domain.periods import DAY_MS, PeriodType
 from rapport.storage.customer_reads import read_events
 from rapport.storage.long_histories import read_exposures, read_groups
 
 if TYPE_CHECKING:
-    from rapport.domain.customers.customer import CustomerRef
     from rapport.domain.metrics import StoredEvent
     from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
@@ -29,33 +30,96 @@ PERIODS: Final[Mapping[WindowUnit, PeriodType]] = {
 }
 HistoryNeed = tuple[str, int, "Window | None"]
 """One need for the history: purpose, start (epoch milliseconds), and the window to count, if any."""
-AppliedOffsets = dict["CustomerRef", dict[SummaryRowKey, int]]
+AppliedOffsets = dict[CustomerRef, dict[SummaryRowKey, int]]
 """Applied offset of each summary row, by customer."""
 
 
-def add_history(store: Store, queries: Sequence[FactsQuery], facts: list[FactsResult], applied: AppliedOffsets) -> None:
-    """Add the facts that need the history, from exactly the events that the summary rows count already.
+@dataclass(frozen=True, slots=True)
+class HistoryPlan:
+    """Events that some queries need.
 
-    Recommendations, which no summary counts, only count in behavioral metrics that ask for them.
+    Attributes:
+        needs: What each query needs, by its number.
+        numbers: Numbers of the queries that need events, by customer.
+        first_ms: Time of the earliest event that any of them needs, epoch milliseconds.
+    """
+
+    needs: Mapping[int, Sequence[HistoryNeed]]
+    numbers: Mapping[CustomerRef, Sequence[int]]
+    first_ms: int
+
+
+def plan_history(queries: Sequence[FactsQuery], facts: Sequence[FactsResult]) -> HistoryPlan | None:
+    """Find the events that queries need besides their summary rows; None if they need none.
+
+    Args:
+        queries: The queries.
+        facts: Their facts so far, from the summary rows.
     """
     needs = {number: list(_list_needs(one, facts[number])) for number, one in enumerate(queries)}
     numbers = index_queries((number, queries[number]) for number, windows in needs.items() if windows)
     if not numbers:
+        return None
+    return HistoryPlan(needs, numbers, min(start for windows in needs.values() for _, start, _ in windows))
+
+
+def find_first_needed_ms(query: FactsQuery) -> int:
+    """Return a time from which on a query, and later ones like it, have all events that they need, epoch milliseconds.
+
+    Exposures left out, which may be of any time. Calendar windows begin at most a day earlier in other time zones.
+    """
+    starts = [query.first_contact_ms - MAX_FUTURE_MS]
+    starts += [
+        window.start_ms(query.now_ms, query.time_zone) - 2 * DAY_MS
+        for window in query.windows
+        if window.unit is not WindowUnit.ALL
+    ]
+    starts += [query.first_outcome_ms] if query.outcomes else []
+    starts += [compute_window_start_ms(metric, query.now_ms) for metric in query.metrics]
+    return max(0, min(starts))
+
+
+def add_history(store: Store, queries: Sequence[FactsQuery], facts: list[FactsResult], applied: AppliedOffsets) -> None:
+    """Read and add the facts that need the history, from exactly the events that the summary rows count already."""
+    plan = plan_history(queries, facts)
+    if plan is None:
         return
-    first_id = make_first_id(min(start for windows in needs.values() for _, start, _ in windows))
-    events, long = read_events(store, numbers, first_id)
-    is_long = {number for customer in long for number in numbers[customer]}
+    events, long = read_events(store, plan.numbers, make_first_id(plan.first_ms))
+    is_long = {number for customer in long for number in plan.numbers[customer]}
     for number in is_long:
-        _add_long_history(store, queries[number], facts[number], needs[number], applied)
-    known: dict[int, list[StoredEvent]] = {number: [] for number, windows in needs.items() if windows}
+        _add_long_history(store, queries[number], facts[number], plan.needs[number], applied)
+    add_events(plan, queries, facts, applied, events, frozenset(is_long))
+
+
+def add_events(
+    plan: HistoryPlan,
+    queries: Sequence[FactsQuery],
+    facts: Sequence[FactsResult],
+    applied: AppliedOffsets,
+    events: Iterable[StoredEvent],
+    left_out: frozenset[int] = frozenset(),
+) -> None:
+    """Add the facts that events show, of those that the summary rows count already.
+
+    Recommendations, which no summary counts, only count in behavioral metrics that ask for them.
+
+    Args:
+        plan: Result of :func:`plan_history`.
+        queries: The queries.
+        facts: Their facts so far, which are completed.
+        applied: Applied offsets of the summary rows.
+        events: All events from the plan's time on; others do not matter.
+        left_out: Numbers of queries whose facts are complete already.
+    """
+    known: dict[int, list[StoredEvent]] = {number: [] for number, windows in plan.needs.items() if windows}
     for event in events:
         is_contact = event.category != OutcomeCategory.RECOMMENDATION
         if is_contact and event.offset > applied.get(event.customer, {}).get(build_row_key(event), -1):
             continue
-        for number in numbers[event.customer]:
+        for number in plan.numbers[event.customer]:
             known[number].append(event)
-    for number in known.keys() - is_long:
-        _add_events(queries[number], facts[number], needs[number], known[number])
+    for number in known.keys() - left_out:
+        _add_events(queries[number], facts[number], plan.needs[number], known[number])
 
 
 def _add_events(

@@ -70,7 +70,10 @@ def append_statement(store: Store, tenant_id: str, statement: MergeStatement, au
         "changed_by": author.name,
         "request_id": author.request_id,
     }
-    store.insert("identity_merges", pl.DataFrame([row]))
+    try:
+        store.insert("identity_merges", pl.DataFrame([row]))
+    finally:  # an insert that has failed may have been made
+        store.raise_version(tenant_id, "merges")
 
 
 def append_links(

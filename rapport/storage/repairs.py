@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from rapport.storage.state_gaps import announce_change
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -42,4 +44,9 @@ def repair(store: Store, repair_id: str, next_offsets: Mapping[str, int]) -> Non
             store.command(
                 "repairs/recompute", {"repair_id": repair_id, "source": source, "applied_offset": next_offset - 1}
             )
+        changed: dict[str, list[str]] = {}
+        for row in store.rows("repairs/customers", {"repair_id": repair_id, "source": source}):
+            changed.setdefault(row["tenant_id"], []).append(row["customer_id"])
+        for tenant_id, customer_ids in changed.items():
+            announce_change(store, tenant_id, "repairs", customer_ids)
         store.command("repairs/finish", {"repair_id": repair_id, "source": source})

@@ -17,6 +17,7 @@ import polars as pl
 from rapport.domain.periods import DAY_MS, PeriodType
 from rapport.domain.retention import PERIOD_OF, DataClass, find_first_kept_period, find_first_provable_periods
 from rapport.storage.personal_data import SUMMARIES
+from rapport.storage.state_gaps import announce_change
 from rapport.storage.table_names import name_view
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def apply_retention(store: Store, tenant_id: str, now_ms: int) -> dict[str, int]
         if config.retention_days and not config.legal_hold:
             for table, rows in _delete_expired(store, tenant_id, config, now_ms).items():
                 deleted[table] = deleted.get(table, 0) + rows
+    if deleted:
+        announce_change(store, tenant_id, "retention")
     return deleted
 
 

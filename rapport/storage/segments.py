@@ -23,6 +23,7 @@ from rapport.domain.profiles.segments import COUNTS, FieldSource, SegmentField, 
 from rapport.storage.customer_reads import build_customer_parameters
 from rapport.storage.identity import read_merges
 from rapport.storage.metrics import build_metric_parameters
+from rapport.storage.state_gaps import announce_change
 
 if TYPE_CHECKING:
     from rapport.domain.catalogue.strategy import MetricDefinition
@@ -117,6 +118,7 @@ def refresh_segment(
                 moment.alias("refreshed_at"),
             ),
         )
+        announce_change(store, context.tenant_id, "segments", changes["customer_id"].to_list())
     (size,) = store.rows("segments/size", {"tenant_id": context.tenant_id, "segment_id": segment.id})
     done = SegmentRefresh(
         segment_id=segment.id, version=version, customer_count=size["customers"], refreshed_at_ms=now_ms

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from rapport.domain.profiles.suppressions import Suppression, Trigger
+from rapport.storage.state_gaps import announce_change
 
 if TYPE_CHECKING:
     from rapport.storage.catalogue_changes import Author
@@ -68,3 +69,4 @@ def record_lift(
     }
     frame = pl.DataFrame([row]).with_columns(pl.col("lifted_at").cast(pl.Datetime("ms", "UTC")))
     store.insert("suppression_lifts", frame)
+    announce_change(store, tenant_id, "suppressions", [customer_id])

@@ -14,6 +14,7 @@ from api.app import create_app
 from api.auth.key_cache import KeyCache
 from api.http.metrics import ApiMetrics
 from api.http.route_options import PUBLIC
+from api.runtime.versions import Versions
 from rapport.domain.api_keys import SCOPES, Role, hash_key
 from rapport.storage.api_keys import create_key, list_keys, revoke_key
 from rapport.storage.database import Database
@@ -259,7 +260,7 @@ def test_what_was_looked_up_is_trusted_for_less_than_15_seconds(api_world: World
 
     async def check() -> None:
         database = Database(settings.clickhouse, ApiMetrics().time_query)
-        keyring = KeyCache(database, settings.api, clock=clock)
+        keyring = KeyCache(database, settings.api, Versions(None), clock=clock)
         assert await keyring.recognise(key)
         assert revoke_key(store, caller.tenant_id, stored.key_id, 1)
         clock.now += settings.api.key_cache_s - 0.1
@@ -278,7 +279,7 @@ def test_many_requests_with_a_key_look_it_up_once(api_world: World, caller: Call
 
     async def ask() -> None:
         database = Database(settings.clickhouse, metrics.time_query)
-        keyring = KeyCache(database, settings.api)
+        keyring = KeyCache(database, settings.api, Versions(None))
         keys = await asyncio.gather(*(keyring.recognise(caller.keys[Role.VIEWER]) for _ in range(50)))
         assert {key and key.tenant_id for key in keys} == {caller.tenant_id}
         database.close()

@@ -39,7 +39,7 @@ WORK = [
 """Functions that the jobs of an API process, and those that work for all, call first."""
 
 
-OWN = ("kafka", "log-end", "progress", "key-uses", "forgetting", "profile-reads")
+OWN = ("kafka", "log-end", "shared-state", "progress", "key-uses", "forgetting", "profile-reads")
 """Jobs that keep the memory of the API process."""
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from api.runtime.catalogue_cache import CompiledCatalogues
+from api.runtime.versions import Versions
 from rapport.domain.catalogue.inventory import Offer
 from rapport.embedded.supervisor.ports import find_free_port
 from rapport.storage.catalogue_changes import Author, EntityChange, change_catalogue
@@ -37,7 +38,7 @@ class Catalogues:
     def __init__(self, settings: ClickHouseSettings) -> None:
         self.asked: Counter[str] = Counter()
         self._database = Database(settings, self._timed)
-        self.cache = CompiledCatalogues(self._database)
+        self.cache = CompiledCatalogues(self._database, Versions(None))
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

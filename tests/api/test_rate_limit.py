@@ -82,7 +82,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_the_window_slides(api_world: World, new_caller: CallerFactory, clock: Clock):
     #     0 s: ##      40 s: ##      50 s: refused      61 s: ##, the first two have left
-    with running_api(api_world) as client:
+    with running_api(api_world, RAPPORT_STATE_URL="") as client:  # Valkey has a clock of its own
         caller = new_caller(requests_per_minute=4).at(client)
         begin = clock.now
         assert [said(ask(caller))[1] for _ in range(2)] == [3, 2]
@@ -129,8 +129,8 @@ def test_with_redis_processes_count_together_and_without_it_each_by_itself(
 ):
     monkeypatch.setattr("rapport.state.shared_state.TIMEOUT_S", 10.0)  # a busy machine is not a server that is away
     with (
-        running_api(api_world, RAPPORT_API_SHARED_STATE=redis_server.url) as one,
-        running_api(api_world, RAPPORT_API_SHARED_STATE=redis_server.url) as another,
+        running_api(api_world, RAPPORT_STATE_URL=redis_server.url) as one,
+        running_api(api_world, RAPPORT_STATE_URL=redis_server.url) as another,
     ):
         caller = new_caller(requests_per_minute=3)
         here, there = caller.at(one), caller.at(another)

@@ -11,10 +11,11 @@ import pytest
 
 from api.recommend import recent_decisions
 from rapport.domain.customers.customer import CustomerKey
-from rapport.settings import ApiSettings
-from rapport.state.customer_state import remove_customer_state
+from rapport.settings import Secret
+from rapport.state.customer_erasure import remove_shared_state
 from rapport.state.recent_decisions import MAX_KEPT, SharedDecisions, make_decision_key
 from rapport.state.shared_state import connect_shared_state
+from rapport.state.written_events import make_erasure_key
 from tests.api.decision_catalogue import offer, recommend, stock
 from tests.faults.world import World
 from tests.fixtures.api import CallerFactory, running_api
@@ -62,7 +63,7 @@ UNKNOWN = (404, 404, ["RECOMMENDATION_NOT_FOUND"])
 
 
 def test_each_process_finds_what_another_has_just_decided(unapplied_world: World, redis_server: RedisServer):
-    shared = {"RAPPORT_API_SHARED_STATE": redis_server.url}
+    shared = {"RAPPORT_STATE_URL": redis_server.url}
     with (
         running_api(unapplied_world, **shared) as one,
         running_api(unapplied_world, **shared) as two,
@@ -89,7 +90,7 @@ def test_each_process_finds_what_another_has_just_decided(unapplied_world: World
 def test_a_customer_with_very_many_decisions_takes_no_more_than_its_share(
     unapplied_world: World, redis_server: RedisServer
 ):
-    shared = {"RAPPORT_API_SHARED_STATE": redis_server.url}
+    shared = {"RAPPORT_STATE_URL": redis_server.url}
     with running_api(unapplied_world, **shared) as one, running_api(unapplied_world, **shared) as two:
         caller = CallerFactory(one, unapplied_world)()
         stock(caller, *offer("loan"))
@@ -108,7 +109,7 @@ def test_a_customer_who_comes_back_all_the_time_keeps_what_was_decided_last(
 
 
 async def _come_back(url: str) -> None:
-    shared = connect_shared_state(ApiSettings(shared_state=url))
+    shared = connect_shared_state(Secret(url))
     assert shared is not None
     decisions, ann = SharedDecisions(shared), CustomerKey("acme", "ann")
     await decisions.add(ann, "first", b"1")
@@ -127,9 +128,9 @@ async def _come_back(url: str) -> None:
     await until(is_over, "the first lapses")
     await decisions.add(ann, "third", b"4")
     assert await decisions.find("acme", "third") == b"4"
-    await remove_customer_state(shared, ann)
+    await remove_shared_state(shared, ann)
     assert await decisions.find("acme", "third") is None
-    assert await shared.redis.keys("*") == []
+    assert await shared.redis.keys("*") == [make_erasure_key(*ann).encode()]
     await shared.redis.aclose()
 
 

@@ -104,17 +104,33 @@ def test_a_reported_impression_takes_the_place_of_its_reservation(caller: Caller
     assert shown([recommend(caller) for _ in range(4)]) == 2
 
 
+def decides_from_state(caller: Caller) -> bool:
+    """Decide without effect; whether such decisions use the customer's state."""
+    assert caller.post("/simulate", {"customerId": "ann"}).status_code == 200
+    return 'rapport_api_decision_facts_total{source="state"}' in caller.client.get("/metrics").text
+
+
+@pytest.mark.parametrize("has_states", [False, True], ids=["tables", "states"])
 @pytest.mark.parametrize("channel", ["web", "app"])
 def test_processes_that_share_their_state_keep_caps_together(
-    api_world: World, new_caller: CallerFactory, redis_server: RedisServer, channel: str
+    api_world: World,
+    new_caller: CallerFactory,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    channel: str,
+    *,
+    has_states: bool,
 ):
+    monkeypatch.setattr("api.recommend.reservation_store_redis.WAIT_S", 60.0)  # a busy machine is not too much
     caller = new_caller()
     stock(caller, *offer("loan", channel), cap(3))
-    variables = {"RAPPORT_API_SHARED_STATE": redis_server.url}
+    variables = {} if has_states else {"RAPPORT_STATE_URL": redis_server.url}  # the worker's Valkey, or another one
     with running_api(api_world, **variables) as one, running_api(api_world, **variables) as two:
         callers = [caller.at(one), caller.at(two)]
         for each in callers:
             await_stream(each)
+            if has_states:
+                wait_until(lambda: decides_from_state(each), "the state is there", seconds=30)  # noqa: B023 - at once
         bodies = together(callers, 10)
         assert shown(bodies) == 3
         report(callers[0], next(body for body in bodies if body["count"]))
@@ -125,7 +141,7 @@ def test_processes_that_share_their_state_keep_caps_together(
 def test_without_its_shared_state_a_process_goes_on_by_itself(api_world: World, new_caller: CallerFactory):
     caller = new_caller()
     stock(caller, *offer("loan"), cap(3))
-    with running_api(api_world, RAPPORT_API_SHARED_STATE=f"redis://127.0.0.1:{find_free_port()}") as client:
+    with running_api(api_world, RAPPORT_STATE_URL=f"redis://127.0.0.1:{find_free_port()}") as client:
         here = caller.at(client)
         await_stream(here)
         assert shown(together([here], 6)) == 3

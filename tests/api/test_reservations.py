@@ -17,6 +17,7 @@ from rapport.domain.decisions.facts import ReservedImpression, Subject
 from rapport.domain.decisions.reservations import WAITS_FOR_STREAM_MS, Reservation, ReservedItem, split_reservations
 from rapport.domain.decisions.trace import ScoreRecord, Trace
 from rapport.state.shared_state import SharedState
+from rapport.state_url import parse_state_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,7 +40,7 @@ async def shared_books(url: str) -> AsyncIterator[list[RedisReservationStore]]:
     """Two processes' books on one Redis."""
     clients = [Redis.from_url(url) for _ in range(2)]
     try:
-        yield [RedisReservationStore(SharedState(client), 100) for client in clients]
+        yield [RedisReservationStore(SharedState(client, parse_state_url(url)), 100) for client in clients]
     finally:
         for client in clients:
             await client.aclose()

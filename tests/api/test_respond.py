@@ -273,8 +273,8 @@ def test_processes_with_shared_state_answer_a_repetition_before_it_is_applied(
     body = answer()
     key = {"X-API-Key": caller.keys[Role.EDITOR]}
     with (
-        running_api(caller.world, RAPPORT_API_SHARED_STATE=redis_server.url) as one,
-        running_api(caller.world, RAPPORT_API_SHARED_STATE=redis_server.url) as other,
+        running_api(caller.world, RAPPORT_STATE_URL=redis_server.url) as one,
+        running_api(caller.world, RAPPORT_STATE_URL=redis_server.url) as other,
         ThreadPoolExecutor(8) as threads,
     ):
         answers = list(

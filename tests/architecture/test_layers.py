@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.architecture.trees import tree_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -69,11 +71,6 @@ print(json.dumps({"caught": caught, "loaded": sorted({name.partition(".")[0] for
 
 def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
 
 
 @cache

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tests.architecture.trees import tree_of
+
 TESTS = Path(__file__).parents[1]
 
 
 def imported_modules(path: Path) -> list[str]:
     """List the modules that a module imports, those imported in functions included."""
     modules: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.architecture.trees import tree_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,10 +70,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 @cache
 def modules(package: str) -> Sequence[tuple[str, ast.Module]]:
     """Parse the modules of a package; each comes with its path."""
-    return [
-        (str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8")))
-        for path in sorted((ROOT / package).rglob("*.py"))
-    ]
+    return [(str(path.relative_to(ROOT)), tree_of(path)) for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 @cache

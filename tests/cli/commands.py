@@ -108,5 +108,6 @@ def port_arguments(ports: StackPorts) -> list[str]:
         "--worker-port": ports.worker,
         "--api-port": ports.api,
         "--jobs-port": ports.jobs,
+        "--state-port": ports.state,
     }
     return [part for name, port in names.items() for part in (name, str(port))]

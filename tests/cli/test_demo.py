@@ -23,6 +23,7 @@ from rapport.datasets.totals import Totals
 from rapport.demo.findings import Findings, PeriodTotals, find_faults
 from rapport.demo.session import Demo, DemoData
 from rapport.embedded.stack import find_free_stack_ports, plan_stack
+from rapport.state_url import parse_state_url
 from tests.cli.commands import environment, port_arguments, run, running
 from tests.fixtures.deadlines import wait_until
 
@@ -69,6 +70,10 @@ def test_the_demo_stays_up_survives_a_killed_worker_and_stops_cleanly(tmp_path: 
         secrets = [written.pop(name) for name in ("RAPPORT_API_KEY", "RAPPORT_API_KEY_PEPPER", "CLICKHOUSE_PASSWORD")]
         assert secrets[0].startswith("krn_")
         assert [len(secret) for secret in secrets[1:]] == [64, 64]
+        state_url = parse_state_url(written.pop("RAPPORT_STATE_URL"))
+        assert state_url.hosts == (("127.0.0.1", ports.state),)
+        secrets.append(state_url.password or "")
+        assert len(secrets[-1]) == 64
         assert env_file.stat().st_mode & 0o777 == 0o600
         assert written == {
             "RAPPORT_TENANT": "demo",

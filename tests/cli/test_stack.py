@@ -90,7 +90,7 @@ def test_the_stack_has_its_own_connections_and_inherits_the_rest(tmp_path: Path)
         "RAPPORT_WORKER_BATCH_MAX_EVENTS": "7",
         "PATH": "/bin",
     }
-    plan = plan_stack(tmp_path, StackPorts(kafka=1, clickhouse=2, worker=3, api=5, jobs=6), 2, environ)
+    plan = plan_stack(tmp_path, StackPorts(kafka=1, clickhouse=2, worker=3, api=5, jobs=6, state=7), 2, environ)
     assert plan.settings.kafka.bootstrap == "127.0.0.1:1"
     assert plan.settings.kafka.security_protocol == "PLAINTEXT"
     assert plan.settings.kafka.partitions == 8
@@ -98,8 +98,16 @@ def test_the_stack_has_its_own_connections_and_inherits_the_rest(tmp_path: Path)
     assert plan.environment["PATH"] == "/bin"
     assert plan.environment["CLICKHOUSE_PASSWORD"] != environ["CLICKHOUSE_PASSWORD"]
     children = plan_children(plan)
-    assert [child.name for child in children] == ["broker", "clickhouse", "worker-1", "worker-2", "api", "jobs"]
-    assert [claim.number for child in children for claim in child.ports] == [1, 2, 3, 4, 5, 6]
+    assert [child.name for child in children] == [
+        "broker",
+        "valkey",
+        "clickhouse",
+        "worker-1",
+        "worker-2",
+        "api",
+        "jobs",
+    ]
+    assert [claim.number for child in children for claim in child.ports] == [1, 7, 2, 3, 4, 5, 6]
 
 
 def test_a_shell_reads_the_environment_file_exactly(tmp_path: Path):

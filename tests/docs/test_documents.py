@@ -126,7 +126,7 @@ def test_the_compose_file_runs_two_api_processes_with_shared_state() -> None:
     settings = from_env(given)
     check(settings)
     assert settings.api.workers == 2
-    assert urlsplit(settings.api.shared_state).hostname in services
+    assert urlsplit(settings.state_url.reveal()).hostname in services
     assert settings.api.trusted_tenant == ""
     (published,) = api["ports"]
     assert published == f"127.0.0.1:{settings.api.port}:{settings.api.port}"
@@ -143,7 +143,7 @@ def test_the_compose_file_runs_the_background_jobs_as_the_api_needs_them() -> No
     settings = from_env(given)
     assert jobs["command"] == ["rapport", "jobs"]
     assert f":{settings.jobs.port}/health/live" in jobs["healthcheck"]["test"][-1]
-    shared = {"CLICKHOUSE_URL", "CLICKHOUSE_DATABASE", "CLICKHOUSE_USER", "RAPPORT_API_SHARED_STATE"}
+    shared = {"CLICKHOUSE_URL", "CLICKHOUSE_DATABASE", "CLICKHOUSE_USER", "RAPPORT_STATE_URL"}
     assert all(jobs["environment"][name] == api["environment"][name] for name in shared)
 
 
@@ -162,4 +162,5 @@ def known_variables() -> list[tuple[str, str]]:
         for section, prefix in sections.items()
         for name in getattr(settings, section).__struct_fields__
     ]
-    return [*names, ("RAPPORT_LOG_FORMAT", "log_format"), ("RAPPORT_LOG_LEVEL", "log_level")]
+    alone = ("log_format", "log_level", "state_url")
+    return [*names, *((f"RAPPORT_{name.upper()}", name) for name in alone)]

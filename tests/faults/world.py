@@ -20,6 +20,7 @@ from rapport.embedded.supervisor.child import wrap
 from rapport.embedded.supervisor.ports import find_free_port
 from rapport.kafka.clients import make_log_reader
 from rapport.settings import Settings, from_env
+from rapport.state.change_announcer import make_change_announcer
 from rapport.storage.client import Store, connect
 from rapport.storage.migrations import migrate
 from rapport.storage.reconcile import reconcile
@@ -128,7 +129,8 @@ class World:
     def open(self, tenants: Sequence[str] = ("acme",)) -> None:
         """Create the database and the tenants."""
         migrate(self.settings.clickhouse)
-        self.store = connect(self.settings.clickhouse)
+        announcer = make_change_announcer(self.settings.state_url)
+        self.store = connect(self.settings.clickhouse, announcer=announcer)
         for tenant in tenants:
             create_tenant(self.store, tenant)
 

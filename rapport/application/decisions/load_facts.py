@@ -212,13 +212,15 @@ def complete_facts(
         for query, context in zip(queries, contexts, strict=True)
     ]
     return [
-        CustomerFactsResult(
-            person_id=find_person_id(query.context.members, query.contacts.customer_id),
-            context=context,
-            contacts=contacts,
-        )
+        finish_facts(query, context, contacts)
         for query, context, contacts in zip(queries, contexts, read_facts(store, contacts_queries, rows), strict=True)
     ]
+
+
+def finish_facts(query: CustomerFactsQuery, context: CustomerContext, contacts: FactsResult) -> CustomerFactsResult:
+    """Put the facts of a customer together."""
+    person_id = find_person_id(query.context.members, query.contacts.customer_id)
+    return CustomerFactsResult(person_id=person_id, context=context, contacts=contacts)
 
 
 def load_customer_facts(store: Store, queries: Sequence[CustomerFactsQuery]) -> list[CustomerFactsResult]:

@@ -69,9 +69,10 @@ class CustomerEraser:
         erasing = Erasure(erased, f"era-{uuid.uuid4().hex}", requested_by)
         await self._database.call(begin_erasure, erasing)
         await asyncio.sleep(WORKERS_KNOW_AFTER_S)
-        for customer_id in person:
-            await self._remove_state(CustomerKey(tenant_id, customer_id))
+        keys = [CustomerKey(tenant_id, customer_id) for customer_id in person]
+        await self._remove_states(keys)
         receipt = await self._database.call(finish_erasure, erasing, clock=self._clock)
+        await self._remove_states(keys)  # requests may have read from the tables meanwhile
         draft = AuditDraft(
             at_ms=receipt.completed_at_ms,
             actor=requested_by,
@@ -83,6 +84,10 @@ class CustomerEraser:
         )
         await self._database.call(append_audit, tenant_id, [draft])
         return receipt
+
+    async def _remove_states(self, keys: Sequence[CustomerKey]) -> None:
+        for key in keys:
+            await self._remove_state(key)
 
 
 async def sweep_erased(database: Database) -> None:

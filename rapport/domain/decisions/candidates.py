@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_NO_CONTENT: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +69,68 @@ class Request:
     levers: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
 class Candidate:
     """Candidate of a decision: an offer with one of its creatives.
 
+    A decision makes many and looks at few again: values that no node has set are those of the class, and mappings are
+    made when they are first read.
+
     Attributes:
         creative: None if the flow requires no creative and the offer has none that fits.
+        position: Position among the possible candidates of the catalogue
+            (:class:`~rapport.domain.decisions.candidate_columns.CandidateColumns`); None outside of a catalogue.
         fit: Product of the multipliers of the match rules that failed.
         score: None until the score node has run.
         share: Share of all customers to whom the same model and creative are assigned, 0 to 1.
         valuation: Components of the score; None until the score node has run.
-        properties: Values that nodes set; returned with the item.
-        personalization: Computed values; returned with the item and available to its content.
         content: Rendered texts of the creative; empty until the output phase.
     """
 
-    offer: Offer
-    creative: Creative | None = None
-    channel: Channel | None = None
     fit: float = 1.0
     score: float | None = None
     share: float = 1.0
     valuation: Valuation | None = None
-    properties: dict[str, Any] = field(default_factory=dict)
-    personalization: dict[str, Any] = field(default_factory=dict)
-    explanation: dict[str, Any] = field(default_factory=dict)
-    content: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, str] = _NO_CONTENT
+
+    def __init__(
+        self,
+        offer: Offer,
+        creative: Creative | None = None,
+        channel: Channel | None = None,
+        position: int | None = None,
+    ) -> None:
+        self.offer = offer
+        self.creative = creative
+        self.channel = channel
+        self.position = position
+
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """Values that nodes set; returned with the item."""
+        return {}
+
+    @cached_property
+    def personalization(self) -> dict[str, Any]:
+        """Computed values; returned with the item and available to its content."""
+        return {}
+
+    @cached_property
+    def explanation(self) -> dict[str, Any]:
+        """Soft verdicts and the override of the candidate."""
+        return {}
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a contact policy exempts the candidate from all others."""
+        return "explanation" in vars(self) and "override" in self.explanation
+
+    def copy(self) -> Candidate:
+        """Return a copy that shares no mapping with the candidate."""
+        copied = copy(self)
+        copied.properties = dict(self.properties)
+        copied.personalization = dict(self.personalization)
+        copied.explanation = dict(self.explanation)
+        return copied
 
     @property
     def subject(self) -> Subject:

@@ -15,6 +15,7 @@ from rapport.domain.catalogue.strategy import (
     Model,
     RankingProfile,
 )
+from rapport.domain.decisions.candidate_columns import CandidateColumns
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.eligibility.policies import Policy
 from rapport.domain.decisions.eligibility.rule_index import RuleIndex
@@ -61,6 +62,7 @@ class Catalogue:
         stamp: Version of the whole catalogue.
         offers: All offers by id, whatever their status.
         creatives: Active creatives by offer id, ordered by id.
+        columns: Columns of the possible candidates.
         rules: Active qualification rules, highest priority first.
         policies: Active contact policies, highest priority first.
         broken_policies: Policies that cannot be compiled, with the fault; they block every candidate.
@@ -81,6 +83,7 @@ class Catalogue:
     stamp: str
     offers: Mapping[str, Offer]
     creatives: Mapping[str, Sequence[Creative]]
+    columns: CandidateColumns
     channels: Mapping[str, Channel]
     placements: Mapping[str, Placement]
     categories: Mapping[str, Category]

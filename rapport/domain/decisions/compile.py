@@ -21,6 +21,7 @@ from rapport.domain.catalogue.suppression import SuppressionRule
 from rapport.domain.catalogue.values import Entity, Status
 from rapport.domain.conditions import ConditionError
 from rapport.domain.configs import ConfigError
+from rapport.domain.decisions.candidate_columns import CandidateColumns
 from rapport.domain.decisions.catalogue import BASE_FLOW, Catalogue, Extension, Needs
 from rapport.domain.decisions.compile_flow import FlowDependencies, compile_flow
 from rapport.domain.decisions.computed_fields import OfferFields, prepare_offer
@@ -69,14 +70,16 @@ def compile_catalogue(
     ]
     creatives = _select_kind(entities, "creative", Creative)
     members = ScopeMembers.build(offers, creatives)
+    active_creatives = _group_by_offer(creatives, channels)
+    columns = CandidateColumns.build(offers, active_creatives)
     rules = _compile_rules(_select_kind(entities, "qualification_rule", QualificationRule), members, problems)
     policies, broken_policies = _compile_policies(
         _select_kind(entities, "contact_policy", ContactPolicy), members, problems
     )
     suppressions = compile_suppressions(_select_kind(entities, "suppression_rule", SuppressionRule), members)
-    policy_index = ContactPolicyIndex.build(policies, broken_policies, suppressions)
+    policy_index = ContactPolicyIndex.build(policies, broken_policies, suppressions, columns.size)
     dependencies = FlowDependencies(
-        offers, rules, policies, broken_policies, RuleIndex(rules), policy_index, suppressions
+        offers, columns, rules, policies, broken_policies, RuleIndex(rules, columns.size), policy_index, suppressions
     )
     flows = [
         flow for flow in _select_active(_select_kind(entities, "decision_flow", DecisionFlow)) if flow.published_version
@@ -87,7 +90,8 @@ def compile_catalogue(
     return Catalogue(
         stamp=stamp,
         offers={offer.id: offer for offer in offers},
-        creatives=_group_by_offer(creatives, channels),
+        creatives=active_creatives,
+        columns=columns,
         channels=channels,
         placements={
             placement.id: placement for placement in _select_active(_select_kind(entities, "placement", Placement))

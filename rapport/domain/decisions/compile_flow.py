@@ -53,6 +53,7 @@ from rapport.domain.formulas import FormulaError, compile_formula
 if TYPE_CHECKING:
     from rapport.domain.catalogue.inventory import Offer
     from rapport.domain.catalogue.strategy import ContactPolicy
+    from rapport.domain.decisions.candidate_columns import CandidateColumns
     from rapport.domain.decisions.eligibility.policies import Policy
     from rapport.domain.decisions.eligibility.rules import Rule
 
@@ -65,6 +66,7 @@ class FlowDependencies:
 
     Attributes:
         offers: Offers in the initial order of candidates.
+        columns: Columns of the possible candidates.
         rules: Qualification rules, highest priority first.
         policies: Contact policies, highest priority first.
         broken_policies: Policies that cannot be compiled, with the fault.
@@ -74,18 +76,19 @@ class FlowDependencies:
     """
 
     offers: Sequence[Offer]
+    columns: CandidateColumns
     rules: Sequence[Rule]
     policies: Sequence[Policy]
     broken_policies: Sequence[tuple[ContactPolicy, str]]
     rule_index: RuleIndex
     policy_index: ContactPolicyIndex
-    suppressions: Sequence[Policy] = ()
+    suppressions: Sequence[Policy]
 
     def select_rules(self, config: ModeConfig) -> RuleIndex:
         """Return the index of the rules that a node applies."""
         if config.mode == "all":
             return self.rule_index
-        return RuleIndex([rule for rule in self.rules if rule.entity.id in config.ids])
+        return RuleIndex([rule for rule in self.rules if rule.entity.id in config.ids], self.columns.size)
 
     def select_policies(self, config: ModeConfig) -> ContactPolicyIndex:
         """Return the index of the policies that a node applies."""
@@ -93,7 +96,7 @@ class FlowDependencies:
             return self.policy_index
         policies = [policy for policy in self.policies if policy.entity.id in config.ids]
         broken_policies = [(entity, fault) for entity, fault in self.broken_policies if entity.id in config.ids]
-        return ContactPolicyIndex.build(policies, broken_policies, self.suppressions)
+        return ContactPolicyIndex.build(policies, broken_policies, self.suppressions, self.columns.size)
 
 
 def compile_flow(flow: DecisionFlow, dependencies: FlowDependencies) -> Program:
@@ -217,6 +220,7 @@ def _prepare_rank(config: RankConfig, _phase: int, _dependencies: FlowDependenci
         run.ranked_by, run.pool = run.node, list(run.candidates)
         run.ranking = fallback if run.is_fallback else everything
         rank_candidates(run, run.ranking)
+        run.ranked = run.candidates
 
     return act
 
@@ -256,8 +260,10 @@ def _do_nothing(_run: Run) -> None:
 
 
 _FACTORIES: Final[Mapping[str, Callable[[Any, int, FlowDependencies], NodeAction]]] = {
-    "inventory": lambda config, _phase, dependencies: prepare_inventory(config, dependencies.offers),
-    "match_creatives": lambda config, _phase, _dependencies: prepare_match(config),
+    "inventory": lambda config, _phase, dependencies: prepare_inventory(
+        config, dependencies.offers, dependencies.columns
+    ),
+    "match_creatives": lambda config, _phase, dependencies: prepare_match(config, dependencies.columns),
     "enrich": lambda _config, _phase, _dependencies: _do_nothing,
     "qualify": lambda config, _phase, dependencies: prepare_qualify(dependencies.select_rules(config)),
     "contact_policy": lambda config, _phase, dependencies: prepare_policies(dependencies.select_policies(config)),

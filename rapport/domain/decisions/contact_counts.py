@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from rapport.domain.decisions.facts import Counts, CustomerFacts, Selection, Subject
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NO_CONTACTS: Final = Counts()
+_get_offer_id: Final[Callable[[Subject], str]] = itemgetter(Subject._fields.index("offer_id"))
 
 
 @dataclass(slots=True)
@@ -29,6 +31,9 @@ class SubjectIndex(Generic[T]):
 
     def select(self, selection: Selection) -> T | None:
         """Return the combined value of all subjects in a selection; None if it has none."""
+        if selection.only_offer is not None:  # by far the most frequent
+            of_offer = self._group(0).get(selection.only_offer)
+            return self.combine(of_offer) if of_offer else None
         offers, creatives, channels = selection.offers, selection.creatives, selection.channels
         if creatives is None and channels is None:
             values = self.values.values() if offers is None else self._pick(0, offers)
@@ -41,15 +46,19 @@ class SubjectIndex(Generic[T]):
         return self.combine(values) if values else None
 
     def _pick(self, axis: int, ids: frozenset[str]) -> Collection[T]:
+        groups = self._group(axis)
+        if len(ids) == 1:
+            (only,) = ids
+            return groups.get(only, ())
+        return [value for subject_id in ids & groups.keys() for value in groups[subject_id]]
+
+    def _group(self, axis: int) -> Mapping[str, list[T]]:
         groups = self._groups.get(axis)
         if groups is None:
             groups = self._groups[axis] = {}
             for subject, value in self.values.items():
                 groups.setdefault(subject[axis], []).append(value)
-        if len(ids) == 1:
-            (only,) = ids
-            return groups.get(only, ())
-        return [value for subject_id in ids & groups.keys() for value in groups[subject_id]]
+        return groups
 
 
 def _sum_counts(counts: Collection[Counts]) -> Counts:
@@ -65,7 +74,8 @@ class ContactHistory:
 
     Attributes:
         shown: Subjects that this decision has already chosen to show; each counts as an impression.
-        known_offers: Ids of the offers that any contact, outcome or reservation of the customer is about.
+        known_offers: Ids of the offers that any contact, outcome or reservation of the customer is about; in a copy
+            with ``shown`` subjects, those of these: only rules about them can give another verdict than before.
     """
 
     customer: CustomerFacts
@@ -80,8 +90,9 @@ class ContactHistory:
     @classmethod
     def from_facts(cls, customer: CustomerFacts, now_ms: int, time_zone: str) -> ContactHistory:
         """Build the history of a customer; windows end at ``now_ms``, ``time_zone`` is the tenant's."""
-        known: set[str] = {subject.offer_id for subject in customer.last_contact_ms}
-        known.update(subject.offer_id for counts in customer.counts.values() for subject in counts)
+        known = set(map(_get_offer_id, customer.last_contact_ms))
+        for counts in customer.counts.values():
+            known.update(map(_get_offer_id, counts))
         known.update(subject.offer_id for _, subject in customer.last_outcome_ms)
         known.update(reservation.subject.offer_id for reservation in customer.reservations)
         return cls(customer, now_ms, time_zone, known_offers=frozenset(known))
@@ -92,13 +103,12 @@ class ContactHistory:
         if index is None:
             index = self._windows[window] = SubjectIndex(self._count_with_reserved(window), _sum_counts)
         counts = index.select(selection) or _NO_CONTACTS
-        if not self.shown:
-            return counts
-        return counts.plus(Counts(impressions=sum(map(selection.covers, self.shown))))
+        shown = sum(map(selection.covers, self.shown)) if self.shown else 0
+        return counts.plus(Counts(impressions=shown)) if shown else counts
 
     def with_shown(self, shown: Sequence[Subject]) -> ContactHistory:
         """Return a copy in which some subjects are shown by this decision."""
-        return replace(self, shown=shown, known_offers=self.known_offers.union(subject.offer_id for subject in shown))
+        return replace(self, shown=shown, known_offers=frozenset(subject.offer_id for subject in shown))
 
     def _count_with_reserved(self, window: Window) -> Mapping[Subject, Counts]:
         counts = self.customer.counts.get(window, {})

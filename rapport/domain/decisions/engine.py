@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from rapport.domain.catalogue.values import Status
@@ -25,7 +24,7 @@ from rapport.domain.decisions.output.placements import (
 )
 from rapport.domain.decisions.program import FlowStep, Program
 from rapport.domain.decisions.run import Run
-from rapport.domain.decisions.trace import TraceRecorder
+from rapport.domain.decisions.trace_recorder import TraceRecorder
 from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 from rapport.domain.decisions.verdict_log import VerdictKey, VerdictLog
 from rapport.domain.experiments.assignment import is_held_out
@@ -140,7 +139,7 @@ def evaluate_flow(
 def _evaluate_missing(run: Run, program: Program, offers: Sequence[Offer]) -> Run:
     """Evaluate the rules for offers that the inventory does not have, in a run of its own, for the same placement."""
     flow_key = program.flow.key
-    apart = Run(run.catalogue, run.context, TraceRecorder(), [], Random(0), log=VerdictLog())  # noqa: S311 - not drawn
+    apart = Run(run.catalogue, run.context, TraceRecorder(), [], log=VerdictLog())
     for offer in offers:
         is_active = offer.status is Status.ACTIVE
         reason = f"the inventory of flow {flow_key} does not have it" if is_active else f"the offer is {offer.status}"
@@ -204,11 +203,12 @@ def _rank_placements(
 ) -> list[PlacementSlot]:
     """Run the first two phases for each placement."""
     request, tenant = decision_input.context.request, decision_input.context.tenant
-    fallback = is_held_out(tenant.tenant_id, decision_input.context.person_id, tenant.holdout_percent)
+    percent = tenant.holdout_percent
+    fallback = percent > 0 and is_held_out(tenant.tenant_id, decision_input.context.person_id, percent)
     slots: list[PlacementSlot] = []
     for number, wanted in enumerate(request.placements or (None,)):
         slot = _make_slot(*decision_input, wanted)
-        slot.run.random = Random(f"{seed}:{number}")  # noqa: S311 - no secret: kept so that the decision can be run again
+        slot.run.seed = f"{seed}:{number}"
         slot.run.open_circuits, slot.run.is_fallback = open_circuits, fallback
         slot.run.log = VerdictLog() if is_exhaustive else None
         _run_first_phases(slot, program)
@@ -221,12 +221,12 @@ def _make_slot(
 ) -> PlacementSlot:
     request = context.request
     if wanted is None:
-        run = Run(catalogue, context, recorder, [], Random(0))  # noqa: S311 - replaced
+        run = Run(catalogue, context, recorder, [])
         return PlacementSlot(run, request.limit, request.placement_id, request.channel_id)
     placement = catalogue.placements.get(wanted.placement_id)
     channel_id = wanted.channel_id or (placement.channel_id if placement else request.channel_id)
     own = replace(request, placement_id=wanted.placement_id, channel_id=channel_id, limit=wanted.limit, placements=())
-    run = Run(catalogue, context.with_request(own), recorder, [], Random(0))  # noqa: S311 - replaced
+    run = Run(catalogue, context.with_request(own), recorder, [])
     return PlacementSlot(run, wanted.limit, wanted.placement_id, channel_id)
 
 

@@ -124,11 +124,20 @@ class TenantFacts:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Set of subjects: those whose offer, creative and channel are in the given ids. None allows every id."""
+    """Set of subjects: those whose offer, creative and channel are in the given ids. None allows every id.
+
+    Attributes:
+        only_offer: Id of the offer if the selection is that of one offer's subjects; else None.
+    """
 
     offers: frozenset[str] | None = None
     creatives: frozenset[str] | None = None
     channels: frozenset[str] | None = None
+    only_offer: str | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.offers is not None and len(self.offers) == 1 and self.creatives is None and self.channels is None:
+            object.__setattr__(self, "only_offer", next(iter(self.offers)))
 
     def covers(self, subject: Subject) -> bool:
         """Return whether a subject is in the selection."""

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby, repeat
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, cast
 
 import msgspec
 
 from rapport.domain.decisions.trace import Removal, ScoreRecord
+from rapport.domain.decisions.trace_blocks import (
+    SHARED_MEMBERS,
+    BlockSequence,
+    CandidateIds,
+    RemovalBlock,
+    ScoreBlock,
+    list_removal_blocks,
+)
 
 MAX_REMOVALS: Final = 200_000
 """Removals in one packed trace: a few bytes of a message may stand for thousands."""
 _LENGTHS: Final = string.digits + string.ascii_letters
 """Characters for the number of characters that two ids share: the number is the character's position."""
 _SCALARS: Final = frozenset((str, int, float, bool))
-_SHARED: Final = tuple(name for name in Removal.__struct_fields__ if name not in ("offer_id", "creative_id"))
-"""Members that removals of one group share."""
 _encode: Final = msgspec.json.Encoder().encode
-_Candidate: TypeAlias = tuple[str, str]
-"""Offer and creative."""
 
 
 class _PackedPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -96,36 +101,52 @@ class PackedTrace(_PackedPart, frozen=True, kw_only=True):
 
 def pack(removals: Sequence[Removal], scores: Sequence[ScoreRecord]) -> PackedTrace:
     """Pack removals and scores."""
-    positions: dict[_Candidate, int] = {}
-    packed_scores = [
-        PackedScores(
-            candidates=_pack_positions(_locate(block, positions)),
-            scores=[one.score for one in block],
-            explanation=_pack_column([one.explanation for one in block]),
-        )
-        for _, same in groupby(scores, key=lambda one: tuple(one.explanation))
-        for block in [list(same)]
-    ]
-    groups: dict[tuple[Any, ...], tuple[int, list[Removal]]] = {}
+    positions: dict[CandidateIds, int] = {}
+    packed_scores = [scores for block in _list_score_blocks(scores) for scores in _pack_scores(block, positions)]
+    groups: dict[tuple[Any, ...], tuple[int, RemovalBlock, list[CandidateIds]]] = {}
     order: list[int] = []
-    for key, same in groupby(removals, key=_find_group):
-        block = list(same)
-        number, group = groups.setdefault(key, (len(groups), []))
-        group += block
-        order += [number, len(block)]
+    for block in list_removal_blocks(removals):
+        number, _, candidates = groups.setdefault(_find_group(block), (len(groups), block, []))
+        candidates += block.candidates
+        if order and order[-2] == number:
+            order[-1] += len(block.candidates)
+        else:
+            order += [number, len(block.candidates)]
     return PackedTrace(
         removals=[
             PackedRemovals(
-                **{name: getattr(group[0], name) for name in _SHARED},
-                candidates=_pack_positions(_locate(group, positions)),
+                **{name: getattr(group, name) for name in SHARED_MEMBERS},
+                candidates=_pack_positions(_locate(candidates, positions)),
             )
-            for _, group in groups.values()
+            for _, group, candidates in groups.values()
         ],
         order=order,
         scores=packed_scores,
-        offer_ids=_shorten(offer_id for offer_id, _ in positions),
-        creative_ids=_shorten(creative_id for _, creative_id in positions),
+        offer_ids=_shorten([offer_id for offer_id, _ in positions]),
+        creative_ids=_shorten([creative_id for _, creative_id in positions]),
     )
+
+
+def _list_score_blocks(scores: Sequence[ScoreRecord]) -> Iterable[ScoreBlock]:
+    if isinstance(scores, BlockSequence):
+        return cast("Sequence[ScoreBlock]", scores.blocks)
+    candidates = [(one.offer_id, one.creative_id) for one in scores]
+    return (ScoreBlock(candidates, [one.score for one in scores], lambda: [one.explanation for one in scores]),)
+
+
+def _pack_scores(block: ScoreBlock, positions: dict[CandidateIds, int]) -> Iterator[PackedScores]:
+    """Pack a block's scores; those that follow one another and whose explanations have the same members, together."""
+    explanations = block.explain()
+    start = 0
+    for names, same in groupby(map(tuple, explanations)):
+        end = start + sum(1 for _ in same)
+        alike = explanations[start:end]
+        yield PackedScores(
+            candidates=_pack_positions(_locate(block.candidates[start:end], positions)),
+            scores=block.scores[start:end],
+            explanation=_pack_members(names, alike) if names else PackedColumn(all=alike[0]),
+        )
+        start = end
 
 
 def unpack(packed: PackedTrace) -> tuple[Sequence[Removal], Sequence[ScoreRecord]]:
@@ -165,21 +186,21 @@ def _unpack(packed: PackedTrace) -> tuple[Sequence[Removal], Sequence[ScoreRecor
     return removals, scores
 
 
-def _find_group(one: Removal) -> tuple[Any, ...]:
+def _find_group(one: RemovalBlock) -> tuple[Any, ...]:
     """Return what removals of one group share."""
     return one.stage, one.by, one.by_name, one.reason, one.placement_id, one.is_fault, _encode(one.detail)
 
 
-def _unpack_removals(group: PackedRemovals, candidates: Sequence[_Candidate]) -> Iterator[Removal]:
-    shared = {name: getattr(group, name) for name in _SHARED}
+def _unpack_removals(group: PackedRemovals, candidates: Sequence[CandidateIds]) -> Iterator[Removal]:
+    shared = {name: getattr(group, name) for name in SHARED_MEMBERS}
     for at in _unpack_positions(group.candidates):
         offer_id, creative_id = candidates[at]
         yield Removal(**shared, offer_id=offer_id, creative_id=creative_id)
 
 
-def _locate(ones: Iterable[Removal | ScoreRecord], positions: dict[_Candidate, int]) -> list[int]:
+def _locate(candidates: Iterable[CandidateIds], positions: dict[CandidateIds, int]) -> list[int]:
     """Find the positions of candidates; new ones get the next."""
-    return [positions.setdefault((one.offer_id, one.creative_id), len(positions)) for one in ones]
+    return [positions.setdefault(candidate, len(positions)) for candidate in candidates]
 
 
 def _pack_positions(positions: Sequence[int]) -> list[int]:
@@ -211,13 +232,19 @@ def _unpack_positions(packed: Sequence[int]) -> Iterator[int]:
 def _pack_column(values: Sequence[Any]) -> PackedColumn:
     names = tuple(values[0]) if isinstance(values[0], Mapping) else ()
     if names and all(isinstance(value, Mapping) and tuple(value) == names for value in values):
-        return PackedColumn(members={name: _pack_column([value[name] for value in values]) for name in names})
+        return _pack_members(names, values)
     return PackedColumn(all=values[0]) if _are_same(values) else PackedColumn(each=values)
+
+
+def _pack_members(names: Sequence[str], values: Sequence[Mapping[str, Any]]) -> PackedColumn:
+    return PackedColumn(members={name: _pack_column([value[name] for value in values]) for name in names})
 
 
 def _are_same(values: Sequence[Any]) -> bool:
     """Return whether values are the same as JSON: 1, 1.0 and true, and 0.0 and -0.0, are equal in Python."""
     first, kind = values[0], type(values[0])
+    if kind is str:
+        return values.count(first) == len(values)
     if kind in _SCALARS and first:
         return all(type(value) is kind and value == first for value in values)
     text = _encode(first)
@@ -233,20 +260,18 @@ def _unpack_column(column: PackedColumn, number: int) -> Iterable[Any]:
     return (dict(zip(column.members, values, strict=True)) for values in zip(*columns, strict=True))
 
 
-def _shorten(texts: Iterable[str]) -> list[str]:
+def _shorten(texts: Sequence[str]) -> list[str]:
     """Shorten texts by what each shares with the one before."""
-    shortened: list[str] = []
-    before, shared = "", 0
-    for text in texts:
-        longest = min(len(before), len(text), len(_LENGTHS) - 1)
-        shared = min(shared, longest)  # from one to the next it changes little
-        while not text.startswith(before[:shared]):
-            shared -= 1
-        while shared < longest and text[shared] == before[shared]:
-            shared += 1
-        shortened.append(_LENGTHS[shared] + text[shared:])
-        before = text
-    return shortened
+    return list(map(_shorten_next, ("", *texts), texts))
+
+
+@lru_cache(maxsize=16_384)
+def _shorten_next(before: str, text: str) -> str:
+    """Shorten a text; cached, because the ids of a catalogue follow one another in many decisions."""
+    longest, shared = min(len(before), len(text), len(_LENGTHS) - 1), 0
+    while shared < longest and text[shared] == before[shared]:
+        shared += 1
+    return _LENGTHS[shared] + text[shared:]
 
 
 def _lengthen(shortened: Iterable[str]) -> Iterator[str]:

@@ -297,9 +297,13 @@ def _trim_trace(record: DecisionRecord, removals: int, scores: int) -> DecisionR
         "scores": record.trimmed.get("scores", 0) + max(len(trace.scores) - scores, 0),
     }
     return msgspec.structs.replace(
-        _replace_trace(record, trace.removals[:removals], trace.scores[:scores]),
+        _replace_trace(record, _limit(trace.removals, removals), _limit(trace.scores, scores)),
         trimmed={name: number for name, number in trimmed.items() if number},
     )
+
+
+def _limit(records: Sequence[V], most: int) -> Sequence[V]:
+    return records if len(records) <= most else records[:most]
 
 
 def _replace_trace(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from rapport.domain.decisions.trace_blocks import RemovalBlock, list_removal_blocks
+
 if TYPE_CHECKING:
     from rapport.domain.decisions.decision import Decision
-    from rapport.domain.decisions.trace import Removal
 
 EmptyReason: TypeAlias = Literal[
     "request",
@@ -54,14 +56,15 @@ class RemovalGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_fault: bool
 
 
-def find_last_removals(decision: Decision) -> Mapping[str, Removal]:
+def find_last_removals(decision: Decision) -> Mapping[str, RemovalBlock]:
     """Return the last removal of each offer that is not shown, by offer id."""
-    shown = {item.offer_id for item in decision.items}
-    return {
-        removal.offer_id: removal
-        for removal in decision.trace.removals
-        if removal.offer_id not in shown and removal.stage != "creative"  # another creative of the offer was chosen
-    }
+    last: dict[str, RemovalBlock] = {}
+    for block in list_removal_blocks(decision.trace.removals):
+        if block.stage != "creative":  # there another creative of the offer was chosen
+            last.update(dict.fromkeys([offer_id for offer_id, _ in block.candidates], block))
+    for item in decision.items:
+        last.pop(item.offer_id, None)
+    return last
 
 
 def group_removals(decision: Decision) -> Sequence[RemovalGroup]:
@@ -70,20 +73,21 @@ def group_removals(decision: Decision) -> Sequence[RemovalGroup]:
     Returns:
         The largest groups first, at most :data:`MAX_GROUPS`.
     """
-    groups: dict[tuple[str, str, str], list[Removal]] = {}
-    for removal in find_last_removals(decision).values():
-        groups.setdefault((removal.stage, removal.by, removal.reason), []).append(removal)
+    last = find_last_removals(decision)
+    groups: dict[tuple[str, str, str], tuple[RemovalBlock, list[str]]] = {}
+    for block, offer_ids in groupby(last, key=last.__getitem__):
+        groups.setdefault((block.stage, block.by, block.reason), (block, []))[1].extend(offer_ids)
     summaries = [
         RemovalGroup(
-            stage=removals[0].stage,
-            by=removals[0].by,
-            by_name=removals[0].by_name,
-            reason=removals[0].reason,
-            offers=len(removals),
-            example=removals[0].offer_id,
-            is_fault=removals[0].is_fault,
+            stage=first.stage,
+            by=first.by,
+            by_name=first.by_name,
+            reason=first.reason,
+            offers=len(offer_ids),
+            example=offer_ids[0],
+            is_fault=first.is_fault,
         )
-        for removals in groups.values()
+        for first, offer_ids in groups.values()
     ]
     return sorted(summaries, key=lambda group: (-group.offers, group.stage, group.by, group.reason))[:MAX_GROUPS]
 
@@ -94,7 +98,8 @@ def find_empty_reason(decision: Decision) -> EmptyReason | None:
         return None
     if not decision.trace.stages:
         return "request"
-    last = next((removal for removal in reversed(decision.trace.removals) if removal.stage != "creative"), None)
+    blocks = [block for block in list_removal_blocks(decision.trace.removals) if block.stage != "creative"]
+    last = blocks[-1] if blocks else None
     if last is None:
         return "no_offers"
     if last.by == "consent":

@@ -9,9 +9,10 @@ from typing import Literal
 
 from rapport.domain.decisions.candidates import Candidate, Context
 from rapport.domain.decisions.catalogue import Catalogue
+from rapport.domain.decisions.eligibility.evaluation import LimitCheck
 from rapport.domain.decisions.eligibility.rule_index import RuleIndex
 from rapport.domain.decisions.node_types import MAX_CANDIDATES, RankConfig
-from rapport.domain.decisions.trace import TraceRecorder
+from rapport.domain.decisions.trace_recorder import TraceRecorder
 from rapport.domain.decisions.verdict import RuleVerdict
 from rapport.domain.decisions.verdict_log import VerdictLog
 from rapport.domain.experiments.assignment import Assignment
@@ -23,7 +24,7 @@ class Run:
 
     Attributes:
         candidates: Candidates that have not been removed yet.
-        random: The run's only source of random numbers; its seed is recorded with the decision.
+        seed: Seed of :attr:`random`.
         open_circuits: Keys of models that are not called, because their circuit is open.
         failed_models: Keys of models that failed in this run.
         assignments: Arms of experiments that the customer is in.
@@ -36,6 +37,7 @@ class Run:
         ranked_by: Id of the last rank node.
         ranking: Config of the last rank node.
         pool: Candidates before the last ranking.
+        ranked: Candidates after it; they are those of the run unless a later node has changed these.
         rechecks: Checks to repeat for a candidate once the decision has chosen others to be shown before it.
         log: Log of an exhaustive run, in which blocked candidates stay, so that every rule is evaluated for them; None
             in a run that decides.
@@ -45,7 +47,7 @@ class Run:
     context: Context
     recorder: TraceRecorder
     candidates: list[Candidate]
-    random: Random
+    seed: int | str = 0
     open_circuits: frozenset[str] = frozenset()
     failed_models: set[str] = field(default_factory=set)
     assignments: list[Assignment] = field(default_factory=list)
@@ -58,8 +60,17 @@ class Run:
     ranked_by: str = ""
     ranking: RankConfig = field(default_factory=RankConfig)
     pool: Sequence[Candidate] = ()
-    rechecks: list[Callable[[Candidate, Context], Sequence[RuleVerdict]]] = field(default_factory=list)
+    ranked: Sequence[Candidate] = ()
+    rechecks: list[LimitCheck] = field(default_factory=list)
     log: VerdictLog | None = None
+    _random: Random | None = None
+
+    @property
+    def random(self) -> Random:
+        """The run's only source of random numbers, made when the first is drawn: that takes longer than many rules."""
+        if self._random is None:
+            self._random = Random(self.seed)  # noqa: S311 - no secret: kept so that the decision can be run again
+        return self._random
 
     @property
     def stops_at_first(self) -> bool:
@@ -93,14 +104,46 @@ class Run:
                     return False
         return False
 
-    def apply_check(self, stage: str, check: Callable[[Candidate], Sequence[RuleVerdict]]) -> None:
-        """Remove the candidates that a check removes by its verdicts on them."""
-        kept: list[Candidate] = []
-        for candidate in self.candidates:
+    def apply_check(
+        self, stage: str, check: Callable[[Candidate], Sequence[RuleVerdict]], rows: Iterable[int] | None = None
+    ) -> None:
+        """Remove the candidates that a check removes by its verdicts on them.
+
+        Args:
+            stage: Stage of the flow.
+            check: Returns the blocking verdicts on a candidate.
+            rows: Indices of the candidates on which there can be any; None for all.
+        """
+        removed: set[int] = set()
+        for row in range(len(self.candidates)) if rows is None else rows:
+            candidate = self.candidates[row]
             verdicts = check(candidate)
-            if not verdicts or not self.remove(stage, candidate, verdicts):  # most pass without any verdict
-                kept.append(candidate)
-        self.candidates = kept
+            if verdicts and self.remove(stage, candidate, verdicts):
+                removed.add(row)
+        if removed:
+            self.candidates = [candidate for row, candidate in enumerate(self.candidates) if row not in removed]
+
+    def find_rows(self, *indexes: RuleIndex, with_limits: bool = False) -> Sequence[int] | None:
+        """Return the indices of the candidates on which rules can give a verdict; None for all.
+
+        Args:
+            indexes: The rules.
+            with_limits: Whether the offers' own limits can block, too.
+        """
+        positions = [candidate.position for candidate in self.candidates]
+        if None in positions:
+            return None
+        columns, rows = self.catalogue.columns, set[int]()
+        if with_limits or any(index.reads_history for index in indexes):
+            known, limited = self.context.history.known_offers, columns.limited if with_limits else frozenset[str]()
+            rows.update(
+                row
+                for row, candidate in enumerate(self.candidates)
+                if candidate.offer.id in known or candidate.offer.id in limited
+            )
+        for index in indexes:
+            rows.update(index.find_rows(self.candidates, positions, self.context))
+        return sorted(rows)
 
     def note_coverage(self, stage: str, indexes: Iterable[RuleIndex], everywhere: Iterable[str] = ()) -> None:
         """In an exhaustive run, log for each candidate which of the rules that are applied now cover it.

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from rapport.domain.decisions.candidates import Candidate
-    from rapport.domain.decisions.verdict import Verdict
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -75,77 +70,14 @@ class CouplingRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Trace of a decision: its stages, removals and scores, and problems of the configuration or request."""
+    """Trace of a decision: its stages, removals and scores, and problems of the configuration or request.
+
+    Removals and scores of a decision made now are a :class:`~rapport.domain.decisions.trace_blocks.BlockSequence`,
+    which JSON encoders know as little as any other sequence of one's own: ``enc_hook=list`` writes it.
+    """
 
     stages: Sequence[Stage]
     removals: Sequence[Removal]
     scores: Sequence[ScoreRecord]
     coupling: Sequence[CouplingRecord] = ()
     problems: Sequence[str] = ()
-
-
-OUTPUT_STAGES: Final = frozenset(("compute", "set_properties", "render", "response"))
-"""Stages of the output phase, which run for a single candidate at a time."""
-
-
-@dataclass(slots=True)
-class TraceRecorder:
-    """Recorder of a trace while a flow runs.
-
-    Attributes:
-        placement_id: Placement that is being decided; None in a request without placements.
-    """
-
-    stages: list[Stage] = field(default_factory=list)
-    removals: list[Removal] = field(default_factory=list)
-    scores: list[ScoreRecord] = field(default_factory=list)
-    coupling: list[CouplingRecord] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    placement_id: str | None = None
-
-    def note_stage(self, stage: str, node: str, before: int, after: Sequence[Candidate], *, method: str = "") -> None:
-        """Record the candidates before and after a node; the runs of an output node are summed to one entry."""
-        passed = len(after)
-        if stage in OUTPUT_STAGES:
-            for index, entry in enumerate(self.stages):
-                if (entry.stage, entry.node, entry.placement_id) == (stage, node, self.placement_id):
-                    before, passed = before + entry.candidates, passed + entry.passed
-                    del self.stages[index]
-                    break
-        self.stages.append(
-            Stage(
-                stage=stage,
-                node=node,
-                candidates=before,
-                passed=passed,
-                placement_id=self.placement_id,
-                method=method,
-                top_score=max((c.score for c in after if c.score is not None), default=None) if method else None,
-            )
-        )
-
-    def note_removal(self, stage: str, by: str, candidate: Candidate, verdict: Verdict, *, by_name: str = "") -> None:
-        """Record the removal of a candidate."""
-        self.removals.append(
-            Removal(
-                stage=stage,
-                by=by,
-                by_name=by_name,
-                offer_id=candidate.offer.id,
-                creative_id=candidate.creative.id if candidate.creative else "",
-                reason=verdict.reason,
-                detail=verdict.detail or {},
-                placement_id=self.placement_id,
-                is_fault=verdict.is_fault,
-            )
-        )
-
-    def finish(self) -> Trace:
-        """Return the trace."""
-        return Trace(
-            stages=self.stages,
-            removals=self.removals,
-            scores=self.scores,
-            coupling=self.coupling,
-            problems=self.problems,
-        )

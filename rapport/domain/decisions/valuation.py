@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -19,8 +18,7 @@ class ScoreDistribution(NamedTuple):
     scores: Sequence[float]
 
 
-@dataclass(frozen=True, slots=True)
-class Valuation:
+class Valuation(NamedTuple):
     """Components of a candidate's score: ``score_function(propensity) * factor``.
 
     Attributes:

@@ -42,7 +42,10 @@ SAVE_ON_WEB: Final = Subject("save", "save-web", "web")
 
 def loan(**changes: Any) -> Candidate:
     """Make a candidate of the loan on the web."""
-    return Candidate(LOAN, LOAN_WEB, WEB, **changes)
+    candidate = Candidate(LOAN, LOAN_WEB, WEB)
+    for name, value in changes.items():
+        setattr(candidate, name, value)
+    return candidate
 
 
 def context(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from rapport.domain.decisions.candidates import Candidate, Context
@@ -202,6 +203,27 @@ def test_an_extension_that_fails_is_left_out():
     assert offers_of(decision) == offers_of(decided(bank()))
     assert decision.items[0].properties == {}
     assert decision.trace.problems == ["the extension at pre_score failed and was left out: ZeroDivisionError: oh"]
+
+
+def raise_priority(candidates: Sequence[Candidate], context: Context) -> Sequence[Candidate]:
+    for candidate in candidates:
+        if context.request.customer_id == "bob":
+            candidate.offer = msgspec.structs.replace(candidate.offer, priority=80)
+    return candidates
+
+
+@pytest.mark.parametrize("customers", [["ann", "bob", "ann"], ["bob", "ann", "bob"]])
+def test_an_offer_that_an_extension_changes_is_changed_in_its_decision_alone(customers: list[str]):
+    rule = {
+        "id": "top",
+        "ruleType": "offer_attribute",
+        "config": {"attribute": "priority", "operator": "gte", "value": 75},
+    }
+    nodes = {"type": "extension_point", "config": {"point": "pre_score"}}, {"type": "qualify"}
+    catalogue = bank({"pre_score": raise_priority}, qualification_rule=[rule], decision_flow=[flow(*nodes)])
+    shown = {"ann": {"loan"}, "bob": {"loan", "card", "save", "fund"}}
+    for customer_id in customers:
+        assert set(offers_of(decided(catalogue, key="f", customer_id=customer_id))) == shown[customer_id]
 
 
 def test_a_flow_without_a_rank_node_ranks_by_score():

@@ -60,17 +60,21 @@ class ContactPolicyIndex:
         cls,
         policies: Sequence[Policy],
         broken_policies: Sequence[tuple[ContactPolicy, str]],
-        suppressions: Sequence[Policy] = (),
+        suppressions: Sequence[Policy],
+        size: int,
     ) -> ContactPolicyIndex:
-        """Build the index. Suppressions from which mandatory offers are exempt are among the blocking policies."""
+        """Build the index. Suppressions from which mandatory offers are exempt are among the blocking policies.
+
+        ``size`` is the number of possible candidates.
+        """
         blocking = [policy for policy in policies if not policy.overrides]
         blocking += [policy for policy in suppressions if not policy.applies_to_mandatory]
         return cls(
-            RuleIndex([policy for policy in policies if policy.overrides]),
-            RuleIndex(blocking),
-            RuleIndex([policy for policy in blocking if policy.limits_exposure]),
+            RuleIndex([policy for policy in policies if policy.overrides], size),
+            RuleIndex(blocking, size),
+            RuleIndex([policy for policy in blocking if policy.limits_exposure], size),
             [_reject_broken(policy, fault) for policy, fault in broken_policies],
-            RuleIndex([policy for policy in suppressions if policy.applies_to_mandatory]),
+            RuleIndex([policy for policy in suppressions if policy.applies_to_mandatory], size),
         )
 
 
@@ -117,14 +121,32 @@ def evaluate_blocking_policies(
     ]
 
 
-def evaluate_limits(
-    policies: ContactPolicyIndex, candidate: Candidate, context: Context, *, is_overridden: bool
-) -> Sequence[RuleVerdict]:
-    """Evaluate the offer's own limits and the policies that can block because of what the decision itself shows."""
-    limits = evaluate_offer_limits(candidate, context)
-    if limits or is_overridden:
-        return limits
-    return evaluate_blocking_policies(policies.limiting, candidate, context, stop_at_first=True)
+@dataclass(frozen=True, slots=True)
+class LimitCheck:
+    """Check of the offers' own limits and the policies that can block because of what the decision itself shows."""
+
+    policies: ContactPolicyIndex
+
+    def evaluate(self, candidate: Candidate, context: Context) -> Sequence[RuleVerdict]:
+        """Evaluate the limits of one candidate."""
+        limits = evaluate_offer_limits(candidate, context)
+        if limits or candidate.is_overridden:
+            return limits
+        return evaluate_blocking_policies(self.policies.limiting, candidate, context, stop_at_first=True)
+
+    def find_shared_removals(self, candidates: Sequence[Candidate], context: Context) -> Sequence[RuleVerdict | None]:
+        """Return for each candidate the verdict that removes it, without those that depend on the candidate itself."""
+        positions = [candidate.position for candidate in candidates]
+        if None in positions:
+            return [None] * len(candidates)
+        known = context.history.known_offers
+        verdicts = self.policies.limiting.find_shared_removals(candidates, positions, context)
+        return [
+            None
+            if verdict is None or candidate.offer.mandatory or candidate.offer.id in known or candidate.is_overridden
+            else verdict
+            for candidate, verdict in zip(candidates, verdicts, strict=True)
+        ]
 
 
 def evaluate_consent(candidate: Candidate, context: Context, channels: Mapping[str, Channel]) -> Sequence[RuleVerdict]:

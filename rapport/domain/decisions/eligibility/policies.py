@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport.domain.catalogue.inventory import Budget
-from rapport.domain.conditions import is_candidate_field
+from rapport.domain.conditions import is_candidate_field, is_entity_field
 from rapport.domain.configs import ConfigError, read_config
 from rapport.domain.decisions.eligibility.policy_checks import (
     Check,
@@ -62,6 +62,7 @@ class Policy:
         outcome_days: Reach of ``outcomes`` into the past, in days.
         contact_days: Reach of the latest contact into the past, in days.
         is_shared: Whether the verdict is the same for all candidates under the same scope.
+        is_static: Whether the verdict depends on nothing but the offer, creative and channel of the candidate.
         is_history_only: Whether it reads only the contacts in its scope, so that it passes if there are none. The
             verdict of any other policy does not depend on which of its scopes applies.
         covers_offer: Returns whether the policy can block candidates of an offer at all.
@@ -80,6 +81,7 @@ class Policy:
     contact_days: float
     members: ScopeMembers
     is_shared: bool
+    is_static: bool
     is_history_only: bool
     covers_offer: Callable[[Offer], bool]
     limits_exposure: bool
@@ -125,6 +127,7 @@ def compile_policy(policy: ContactPolicy, members: ScopeMembers) -> Policy:
         contact_days=_find_contact_days(config),
         members=members,
         is_shared=_is_shared(config),
+        is_static=isinstance(config, OverrideConfig) and all(is_entity_field(test.field) for test in config.conditions),
         is_history_only=policy.rule_type in ("frequency_cap", "cooldown", "outcome_based"),
         covers_offer=_choose_offer_filter(config),
         limits_exposure=isinstance(config, ExclusionConfig)

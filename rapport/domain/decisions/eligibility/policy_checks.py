@@ -53,7 +53,7 @@ def compile_cap(config: CapConfig, _members: ScopeMembers) -> Check:
 
     def check(_candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
         for window, most in limits:
-            actual = _select_count(context.count(window, selection), config.counts)
+            actual = _select_count(context.history.count(window, selection), config.counts)
             if actual >= most:
                 detail = {"period": str(window), "max": most, "actual": actual, "counts": config.counts}
                 return Verdict(True, f"cap reached: {actual}/{most} {config.counts} in {window} at {scope}", detail)
@@ -114,6 +114,8 @@ def compile_outcome(config: OutcomeConfig, _members: ScopeMembers, lifted_ms: Li
     """Return a check that blocks for some days after an outcome, unless the suppression was ended or lifted since."""
 
     def check(candidate: Candidate, context: Context, selection: Selection, scope: str) -> Verdict:
+        if context.history.find_latest_outcome(config.outcomes, selection) is None:
+            return PASSED  # nearly always: look for an end only of what there is
         granted_ms = context.customer.endings.granted_ms
         ended = context.history.find_latest_outcome(config.ended_by, selection)
         ended_ms = max(
@@ -186,11 +188,12 @@ def compile_hours(config: HoursConfig, _members: ScopeMembers) -> Check:
 def compile_exclusion(config: ExclusionConfig, _members: ScopeMembers) -> Check:
     """Return a check that blocks offers of a group for some days after a contact about another offer of the group."""
     group = frozenset(config.offer_group)
+    others_of_offer = {offer_id: Selection(offers=group - {offer_id}) for offer_id in group}
 
     def check(candidate: Candidate, context: Context, _selection: Selection, _scope: str) -> Verdict:
-        if candidate.offer.id not in group:
+        others = others_of_offer.get(candidate.offer.id)
+        if others is None:
             return PASSED
-        others = Selection(offers=group - {candidate.offer.id})
         last_ms = context.history.find_latest_contact(others)
         if last_ms is None or context.now_ms - last_ms >= config.within_days * DAY_MS:
             return PASSED

@@ -10,7 +10,7 @@ import msgspec
 
 from rapport.domain.catalogue.strategy import RuleStage
 from rapport.domain.catalogue.values import Scope
-from rapport.domain.conditions import Condition, Operator, compile_condition, is_candidate_field
+from rapport.domain.conditions import Condition, Operator, compile_condition, is_candidate_field, is_entity_field
 from rapport.domain.configs import Config, read_config
 from rapport.domain.decisions.eligibility.scopes import (
     ScopeMembers,
@@ -93,6 +93,7 @@ class Rule:
     Attributes:
         check: Evaluates the rule, without regard to its scopes.
         is_shared: Whether the verdict is the same for all candidates under the same scope.
+        is_static: Whether the verdict depends on nothing but the offer, creative and channel of the candidate.
     """
 
     entity: QualificationRule
@@ -100,6 +101,7 @@ class Rule:
     check: Check
     members: ScopeMembers
     is_shared: bool
+    is_static: bool = False
 
     def block(self, verdict: Verdict) -> RuleVerdict:
         """Return a blocking verdict of its check as a verdict of the rule; one of stage match only lowers the fit."""
@@ -122,7 +124,7 @@ def compile_rule(rule: QualificationRule, members: ScopeMembers) -> Rule:
     kind, make = _TYPES[rule.rule_type]
     config = read_config(rule.config, kind)
     check = _as_check(make(config, _choose_on_missing(config, rule.stage)))
-    return Rule(rule, scopes_of(rule), check, members, _is_shared(config))
+    return Rule(rule, scopes_of(rule), check, members, _is_shared(config), _is_static(config))
 
 
 def _choose_on_missing(config: Config, stage: RuleStage) -> OnMissing:
@@ -155,6 +157,10 @@ def _is_shared(config: Config) -> bool:
     if isinstance(config, AttributeRule | RecencyRule):
         return "." not in config.attribute or not is_candidate_field(config.attribute)
     return isinstance(config, SegmentRule | MetricRule)
+
+
+def _is_static(config: Config) -> bool:
+    return isinstance(config, OfferRule) or (isinstance(config, AttributeRule) and is_entity_field(config.attribute))
 
 
 def _compile_segments(config: SegmentRule, _missing: OnMissing) -> RuleCheck:

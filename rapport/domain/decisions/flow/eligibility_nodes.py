@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING
-
 from rapport.domain.decisions.eligibility.evaluation import (
     OFFER_LIMITS,
     ContactPolicyIndex,
+    LimitCheck,
     evaluate_blocking_policies,
     evaluate_consent,
-    evaluate_limits,
     evaluate_policies,
 )
 from rapport.domain.decisions.eligibility.rule_index import RuleIndex
 from rapport.domain.decisions.run import NodeAction, Run
-
-if TYPE_CHECKING:
-    from rapport.domain.decisions.candidates import Candidate, Context
-    from rapport.domain.decisions.verdict import RuleVerdict
 
 
 def prepare_qualify(rules: RuleIndex) -> NodeAction:
@@ -28,7 +20,9 @@ def prepare_qualify(rules: RuleIndex) -> NodeAction:
     def act(run: Run) -> None:
         context, stop = run.context, run.stops_at_first
         run.note_coverage("qualify", (rules,))
-        run.apply_check("qualify", lambda candidate: rules.evaluate(candidate, context, stop_at_first=stop))
+        run.apply_check(
+            "qualify", lambda candidate: rules.evaluate(candidate, context, stop_at_first=stop), run.find_rows(rules)
+        )
 
     return act
 
@@ -42,10 +36,13 @@ def prepare_policies(policies: ContactPolicyIndex) -> NodeAction:
         require_consent(run)
         apply_suppressions(run)
         run.note_coverage("contact_policy", (policies.overrides, policies.blocking), everywhere)
+        indexes = policies.overrides, policies.blocking
         run.apply_check(
-            "contact_policy", lambda candidate: evaluate_policies(policies, candidate, context, stop_at_first=stop)
+            "contact_policy",
+            lambda candidate: evaluate_policies(policies, candidate, context, stop_at_first=stop),
+            None if policies.broken else run.find_rows(*indexes, with_limits=True),
         )
-        run.rechecks.append(partial(_evaluate_limits_again, policies))
+        run.rechecks.append(LimitCheck(policies))
 
     return act
 
@@ -68,12 +65,6 @@ def apply_suppressions(run: Run) -> None:
     run.apply_check(
         "contact_policy",
         lambda candidate: evaluate_blocking_policies(unconditional, candidate, context, stop_at_first=stop),
+        run.find_rows(unconditional),
     )
     run.counts_by_type.setdefault("contact_policy", len(run.candidates))
-
-
-def _evaluate_limits_again(
-    policies: ContactPolicyIndex, candidate: Candidate, context: Context
-) -> Sequence[RuleVerdict]:
-    """Evaluate the limits of a candidate, counting what the decision shows before."""
-    return evaluate_limits(policies, candidate, context, is_overridden="override" in candidate.explanation)

@@ -6,10 +6,11 @@ returns the action that runs the node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rapport.domain.catalogue.inventory import Schedule
 from rapport.domain.catalogue.schedule import explain_off_schedule
 from rapport.domain.conditions import Condition, compile_condition
 from rapport.domain.decisions.candidates import Candidate
@@ -22,27 +23,36 @@ from rapport.domain.decisions.run import NodeAction, Run
 from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 
 if TYPE_CHECKING:
-    from rapport.domain.catalogue.inventory import Creative, Offer
-
+    from rapport.domain.catalogue.inventory import Channel, Creative, Offer
+    from rapport.domain.decisions.candidate_columns import CandidateColumns
 
 MAX_REMEMBERED_REQUESTS: Final = 1_000
 """Maximum of cached (channel, placement) combinations: requests can name any number of them."""
 
 
-def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer]) -> NodeAction:
+def prepare_inventory(config: InventoryConfig, offers: Iterable[Offer], columns: CandidateColumns) -> NodeAction:
     """Return an action that makes candidates of the offers in scope and on schedule, in the order of ``offers``."""
     in_scope = [o for o in offers if _is_in_scope(o, config) and o.status.value in config.include_statuses]
+    positioned = [(offer, columns.positions[offer.id, ""]) for offer in in_scope]
+    scheduled = [offer for offer in in_scope if offer.schedule != Schedule()]
 
     def act(run: Run) -> None:
-        excluded, now_ms = run.context.request.excluded_offers, run.context.now_ms
-        for offer in in_scope:
-            candidate = Candidate(offer)
-            problem = "excluded by the request" if offer.id in excluded else explain_off_schedule(offer, now_ms)
-            if problem and run.remove("inventory", candidate, [RuleVerdict(run.node, "", Verdict(True, problem))]):
-                continue
-            run.candidates.append(candidate)
+        now_ms = run.context.now_ms
+        problems = {offer.id: reason for offer in scheduled if (reason := explain_off_schedule(offer, now_ms))}
+        problems |= dict.fromkeys(run.context.request.excluded_offers, "excluded by the request")
+        candidates = [Candidate(offer, None, None, position) for offer, position in positioned]
+        if problems:
+            candidates = [one for one in candidates if not _remove_from_inventory(run, one, problems)]
+        run.candidates += candidates
 
     return act
+
+
+def _remove_from_inventory(run: Run, candidate: Candidate, problems: Mapping[str, str]) -> bool:
+    problem = problems.get(candidate.offer.id)
+    if problem is None:
+        return False
+    return run.remove("inventory", candidate, [RuleVerdict(run.node, "", Verdict(True, problem))])
 
 
 def _is_in_scope(offer: Offer, config: InventoryConfig) -> bool:
@@ -55,36 +65,52 @@ def _is_in_scope(offer: Offer, config: InventoryConfig) -> bool:
     return config.scope == "all"
 
 
-def prepare_match(config: MatchConfig) -> NodeAction:
+class _Match(NamedTuple):
+    """Creative that fits a request, with the position of the candidate."""
+
+    creative: Creative
+    channel: Channel
+    position: int
+
+
+def prepare_match(config: MatchConfig, columns: CandidateColumns) -> NodeAction:
     """Return an action that makes a candidate of each offer with each creative that fits the request."""
-    cache: dict[tuple[str | None, str | None, str | None], dict[str, Sequence[Creative]]] = {}
+    cache: dict[tuple[str | None, str | None, str | None], dict[str, Sequence[_Match]]] = {}
 
     def act(run: Run) -> None:
-        request, channels = run.context.request, run.catalogue.channels
+        request = run.context.request
         key = request.channel_id, request.channel_type, request.placement_id
         if key not in cache and len(cache) >= MAX_REMEMBERED_REQUESTS:
             cache.clear()
-        creatives_by_offer = cache.setdefault(key, {})
+        by_offer = cache.setdefault(key, {})
         matched: list[Candidate] = []
         for candidate in run.candidates:
-            fitting = _list_fitting_creatives(candidate, run, config, creatives_by_offer)
+            fitting = by_offer.get(candidate.offer.id)
+            if fitting is None:
+                fitting = by_offer[candidate.offer.id] = _list_fitting(candidate.offer, run, config, columns)
+            if candidate.creative is not None or request.excluded_creatives:
+                fitting = _list_allowed(candidate, fitting, request.excluded_creatives)
             if fitting:
-                candidate.creative = fitting[0]
-                candidate.channel = channels[fitting[0].channel_id]
+                candidate.creative, candidate.channel, candidate.position = fitting[0]
                 matched.append(candidate)
-                matched += [
-                    Candidate(candidate.offer, creative, channels[creative.channel_id], candidate.fit)
-                    for creative in fitting[1:]
-                ]
+                if len(fitting) > 1:
+                    matched += [_make_sibling(candidate, match) for match in fitting[1:]]
             elif not (
                 config.require_creative
                 and run.remove("match_creatives", candidate, [_explain_missing_creative(run, candidate)])
             ):
                 candidate.creative = candidate.channel = None
+                candidate.position = columns.positions.get((candidate.offer.id, ""))
                 matched.append(candidate)
         run.candidates = matched
 
     return act
+
+
+def _make_sibling(candidate: Candidate, match: _Match) -> Candidate:
+    sibling = Candidate(candidate.offer, *match)
+    sibling.fit = candidate.fit
+    return sibling
 
 
 def _explain_missing_creative(run: Run, candidate: Candidate) -> RuleVerdict:
@@ -93,22 +119,25 @@ def _explain_missing_creative(run: Run, candidate: Candidate) -> RuleVerdict:
     return RuleVerdict(run.node, "", Verdict(True, "it has no active creative on an active channel", is_fault=True))
 
 
-def _list_fitting_creatives(
-    candidate: Candidate, run: Run, config: MatchConfig, cache: dict[str, Sequence[Creative]]
-) -> Sequence[Creative]:
-    """Return the creatives that fit the request; they are cached by offer for requests for the same placement."""
-    excluded = run.context.request.excluded_creatives
-    if candidate.creative is not None:  # matched before, by a flow that calls this one
-        return [
-            creative
-            for creative in (candidate.creative,)
-            if creative.id not in excluded and _is_fitting(creative, run, config)
-        ]
-    fitting = cache.get(candidate.offer.id)
-    if fitting is None:
-        creatives = run.catalogue.creatives.get(candidate.offer.id, ())
-        fitting = cache[candidate.offer.id] = [creative for creative in creatives if _is_fitting(creative, run, config)]
-    return [creative for creative in fitting if creative.id not in excluded] if excluded else fitting
+def _list_fitting(offer: Offer, run: Run, config: MatchConfig, columns: CandidateColumns) -> Sequence[_Match]:
+    """Return the creatives of an offer that fit the request."""
+    return [
+        _Match(creative, run.catalogue.channels[creative.channel_id], columns.positions[offer.id, creative.id])
+        for creative in run.catalogue.creatives.get(offer.id, ())
+        if _is_fitting(creative, run, config)
+    ]
+
+
+def _list_allowed(candidate: Candidate, fitting: Sequence[_Match], excluded: frozenset[str]) -> Sequence[_Match]:
+    """Return the creatives that the request does not exclude.
+
+    A candidate that was matched before, by a flow that calls this one, keeps its creative or loses it.
+    """
+    return [
+        match
+        for match in fitting
+        if match.creative.id not in excluded and (candidate.creative is None or candidate.creative is match.creative)
+    ]
 
 
 def _is_fitting(creative: Creative, run: Run, config: MatchConfig) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Final
 
 from rapport.domain.catalogue.schedule import is_mandatory_now
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _CANNOT_OPTIMIZE: Final = (
     "the flow allocates optimally, but the request does not deduplicate: each placement shows its best"
 )
-_TAKEN: Final = "the offer is shown in another placement"
+_SHOWN_ELSEWHERE: Final = Verdict(True, "the offer is shown in another placement")
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class PlacementSlot:
     chosen: list[Candidate] = field(default_factory=list)
     rejected: set[int] = field(default_factory=set)
     complete: set[int] = field(default_factory=set)
-    probabilities: dict[Subject, float] = field(default_factory=dict)
+    probabilities: Mapping[Subject, float] = field(default_factory=dict)
 
     def reject(self, stage: str, candidate: Candidate, verdicts: Sequence[RuleVerdict]) -> bool:
         """Apply the verdicts on a ranked candidate; return whether it cannot be shown."""
@@ -58,6 +59,13 @@ class PlacementSlot:
         if is_rejected:
             self.rejected.add(id(candidate))
         return is_rejected
+
+    def reject_alike(self, stage: str, candidates: Sequence[Candidate], verdict: RuleVerdict) -> None:
+        """Remove ranked candidates by one verdict."""
+        recorder = self.run.recorder
+        recorder.placement_id = self.placement_id
+        recorder.note_removals(stage, verdict.by, candidates, verdict.verdict, by_name=verdict.name)
+        self.rejected.update(map(id, candidates))
 
 
 def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, deduplicate: bool | None) -> None:
@@ -84,8 +92,21 @@ def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, dedupli
         _note_remaining(
             slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen}
         )
-        pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.rejected]
-        slot.probabilities = dict(estimate_selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
+        slot.probabilities = _find_probabilities(slot)
+
+
+def _find_probabilities(slot: PlacementSlot) -> Mapping[Subject, float]:
+    """Return the selection probabilities of the candidates that could be shown; of others they are 0."""
+    run = slot.run
+    if not slot.rejected and run.ranked is run.candidates and not any(map(_is_random, run.pool)):
+        places = min(slot.limit, run.ranking.max_candidates)
+        return {candidate.subject: candidate.share for candidate in run.ranked[:places]}  # it is the ranking again
+    pool = [candidate for candidate in run.pool if id(candidate) not in slot.rejected] if slot.rejected else run.pool
+    return estimate_selection_probabilities(run, pool, run.ranking, slot.limit)
+
+
+def _is_random(candidate: Candidate) -> bool:
+    return candidate.valuation is not None and candidate.valuation.distribution is not None
 
 
 @dataclass(slots=True)
@@ -105,14 +126,58 @@ class _PlacementFiller:
 
     def fill_greedily(self, slot: PlacementSlot) -> None:
         """Fill a placement with the best candidates, in their order."""
-        for candidate in slot.run.candidates:
-            if len(slot.chosen) == slot.limit:
-                return
+        ranked, row = slot.run.candidates, 0
+        while row < len(ranked) and len(slot.chosen) < slot.limit:
+            candidate = ranked[row]
+            row += 1
             if self.deduplicate and candidate.offer.id in self._offers:
-                slot.reject("group", candidate, [RuleVerdict(slot.run.node, "", Verdict(True, _TAKEN))])
+                slot.reject("group", candidate, [RuleVerdict(slot.run.node, "", _SHOWN_ELSEWHERE)])
             elif self._is_showable(slot, candidate):
                 slot.chosen.append(candidate)
                 self._add(candidate)
+            else:
+                row += self._reject_next(slot, row)
+
+    def _reject_next(self, slot: PlacementSlot, row: int) -> int:
+        """Reject the next candidates as long as verdicts remove them that many share; return their number.
+
+        Blocks of growing size are looked at: often the next candidate can be shown, and often none behind it can.
+        """
+        rejected, size = 0, 8
+        if len(slot.run.rechecks) != 1 or not self.shown:
+            return 0
+        while True:
+            block = slot.run.candidates[row + rejected : row + rejected + size]
+            count = self._reject_block(slot, block)
+            rejected += count
+            if not block or count < len(block):
+                return rejected
+            size *= 2
+
+    def _reject_block(self, slot: PlacementSlot, block: Sequence[Candidate]) -> int:
+        (check,), context = slot.run.rechecks, self._get_context(slot)
+        count = 0
+        for verdict, same in groupby(check.find_shared_removals(block, context)):
+            end = count + sum(1 for _ in same)
+            alike = block[count:end]
+            if self.deduplicate and not self._offers.isdisjoint([candidate.offer.id for candidate in alike]):
+                alike = list(takewhile(lambda candidate: candidate.offer.id not in self._offers, alike))
+            if verdict is not None:
+                slot.reject_alike("contact_policy", alike, verdict)
+            else:
+                alike = list(takewhile(lambda candidate: self._reject_alone(slot, candidate), alike))
+            count += len(alike)
+            if count < end:
+                break
+        return count
+
+    def _reject_alone(self, slot: PlacementSlot, candidate: Candidate) -> bool:
+        """Repeat the checks for a candidate, counting what is shown before; return whether it cannot be shown."""
+        context = self._get_context(slot)
+        return any(
+            slot.reject("contact_policy", candidate, recheck.evaluate(candidate, context))
+            for recheck in slot.run.rechecks
+        )
 
     def fill_optimally(self, slots: Sequence[PlacementSlot]) -> None:
         """Allocate optimally, and repeat without the candidates that turn out not to be showable, until all are."""
@@ -140,14 +205,16 @@ class _PlacementFiller:
         self._contexts.clear()
 
     def _is_showable(self, slot: PlacementSlot, candidate: Candidate) -> bool:
-        if self.shown and slot.run.rechecks:
-            context = self._contexts.get(id(slot))
-            if context is None:
-                context = self._contexts[id(slot)] = slot.run.context.with_shown(tuple(self.shown))
-            for recheck in slot.run.rechecks:
-                if slot.reject("contact_policy", candidate, recheck(candidate, context)):
-                    return False
+        if self.shown and slot.run.rechecks and self._reject_alone(slot, candidate):
+            return False
         return id(candidate) in slot.complete or finish_candidate(slot, candidate, self.program)
+
+    def _get_context(self, slot: PlacementSlot) -> Context:
+        """Return the context of a placement in which the items chosen so far are shown."""
+        context = self._contexts.get(id(slot))
+        if context is None:
+            context = self._contexts[id(slot)] = slot.run.context.with_shown(tuple(self.shown))
+        return context
 
 
 def _list_remaining(slot: PlacementSlot) -> list[Candidate]:
@@ -192,15 +259,14 @@ def finish_candidate(slot: PlacementSlot, candidate: Candidate, program: Program
 
 def _note_remaining(slot: PlacementSlot, shown_elsewhere: set[str]) -> None:
     """Record why the remaining candidates are not shown."""
-    chosen = set(map(id, slot.chosen))
+    settled = slot.rejected.union(map(id, slot.chosen))
+    remaining = [candidate for candidate in slot.run.candidates if id(candidate) not in settled]
     behind = Verdict(True, f"ranked behind the first {slot.limit}")
-    slot.run.recorder.placement_id = slot.placement_id
-    for candidate in slot.run.candidates:
-        if id(candidate) in chosen or id(candidate) in slot.rejected:
-            continue
-        is_taken = len(chosen) < slot.limit and candidate.offer.id in shown_elsewhere
-        verdict = Verdict(True, _TAKEN) if is_taken else behind
-        slot.run.recorder.note_removal("rank", slot.run.ranked_by, candidate, verdict)
+    elsewhere = shown_elsewhere if len(slot.chosen) < slot.limit else set[str]()
+    recorder = slot.run.recorder
+    recorder.placement_id = slot.placement_id
+    for is_elsewhere, candidates in groupby(remaining, key=lambda candidate: candidate.offer.id in elsewhere):
+        recorder.note_removals("rank", slot.run.ranked_by, candidates, _SHOWN_ELSEWHERE if is_elsewhere else behind)
 
 
 def couple_placements(slots: Sequence[PlacementSlot], *, override: str | None) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rapport.domain.decisions.scoring.factors import OBJECTIVES, Factors
 from rapport.domain.decisions.scoring.propensity import DEFAULT, PropensityEstimator
-from rapport.domain.decisions.trace import ScoreRecord
 from rapport.domain.decisions.valuation import Valuation
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ def optimize_candidates(run: Run, config: OptimizeConfig) -> None:
         return
     of_propensity = sum(weight for name, weight in weights.items() if OBJECTIVES[name] is None) / total
     factors, propensities = Factors(run.context, config.reference_value), PropensityEstimator(run.context)
+    explanations: list[Mapping[str, object]] = []
     for candidate in run.candidates:
         objectives = {
             name: measure(factors, candidate) for name in weights if (measure := OBJECTIVES[name]) is not None
@@ -41,7 +41,10 @@ def optimize_candidates(run: Run, config: OptimizeConfig) -> None:
         else:
             propensity = DEFAULT
         _replace_score(candidate, others, of_propensity, propensity)
-        _note_score(run, candidate, {"method": "optimize", "objectives": objectives, "weights": weights})
+        explanations.append({"method": "optimize", "objectives": objectives, "weights": weights})
+    run.recorder.note_scores(
+        run.candidates, [candidate.score or 0.0 for candidate in run.candidates], lambda: explanations
+    )
 
 
 def _merge_weights(run: Run, config: OptimizeConfig) -> dict[str, float]:
@@ -75,12 +78,3 @@ def _replace_score(candidate: Candidate, others: float, of_propensity: float, pr
     distribution = before.distribution if before and of_propensity else None
     candidate.score = score(propensity) * factor
     candidate.valuation = Valuation(propensity, score, factor, distribution)
-
-
-def _note_score(run: Run, candidate: Candidate, explanation: Mapping[str, object]) -> None:
-    creative_id = candidate.creative.id if candidate.creative else ""
-    run.recorder.scores.append(
-        ScoreRecord(
-            offer_id=candidate.offer.id, creative_id=creative_id, score=candidate.score or 0.0, explanation=explanation
-        )
-    )

@@ -1,13 +1,14 @@
-"""Methods of the score node: functions from a candidate and its propensity to a score, before fit and levers."""
+"""Methods of the score node: functions from propensities to scores, before fit and levers, for all candidates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rapport.domain.decisions.scoring.factor_weights import choose_exponents
 from rapport.domain.decisions.scoring.factors import Factors
+from rapport.domain.decisions.valuation import Valuation
 from rapport.domain.formulas import Formula, FormulaError, compile_formula
 from rapport.domain.numbers import MAX_NUMBER
 
@@ -23,13 +24,16 @@ class ScoreFunction(NamedTuple):
     Attributes:
         apply: Maps a propensity to the score.
         explanation: Other inputs of the score, for the trace.
+        plain: Score and valuation of a candidate without a propensity, whose score nothing multiplies; None to make
+            them.
     """
 
     apply: Callable[[float], float]
     explanation: Mapping[str, Any]
+    plain: tuple[float, Valuation] | None = None
 
 
-ScoreMethod = Callable[["Candidate"], ScoreFunction]
+ScoreMethod = Callable[["Sequence[Candidate]"], "list[ScoreFunction]"]
 
 
 def choose_method(run: Run, config: ScoreConfig, name: str) -> ScoreMethod:
@@ -46,15 +50,25 @@ def weight_of(candidate: Candidate) -> float:
     return candidate.creative.weight / 100 if candidate.creative else 1.0
 
 
-def score_by_priority(candidate: Candidate) -> ScoreFunction:
-    """Score a candidate by its priority times its weight, both from 0 to 1."""
-    return _make_priority_score(candidate.offer.priority, weight_of(candidate))
+def score_by_priority(candidates: Sequence[Candidate]) -> list[ScoreFunction]:
+    """Score candidates by their priority times their weight, both from 0 to 1."""
+    return [
+        _make_priority_score(
+            candidate.offer.priority, 100.0 if (creative := candidate.creative) is None else creative.weight
+        )
+        for candidate in candidates
+    ]
 
 
 @lru_cache(maxsize=4_096)
-def _make_priority_score(priority: int, weight: float) -> ScoreFunction:
+def _make_priority_score(priority: int, percent: float) -> ScoreFunction:
+    weight = percent / 100
     score = priority / 100 * weight
-    return ScoreFunction(lambda _score_by_propensity: score, {"priority": priority, "weight": weight})
+
+    def apply(_propensity: float) -> float:
+        return score
+
+    return ScoreFunction(apply, {"priority": priority, "weight": weight}, (score, Valuation(None, apply, 1.0)))
 
 
 def _identity(propensity: float) -> float:
@@ -64,8 +78,8 @@ def _identity(propensity: float) -> float:
 _PROPENSITY: Final = ScoreFunction(_identity, {})
 
 
-def _score_by_propensity(_candidate: Candidate) -> ScoreFunction:
-    return _PROPENSITY
+def _score_by_propensity(candidates: Sequence[Candidate]) -> list[ScoreFunction]:
+    return [_PROPENSITY] * len(candidates)
 
 
 def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
@@ -75,7 +89,7 @@ def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
     """
     factors, choose = Factors(run.context, config.reference_value), choose_exponents(run, config)
 
-    def method(candidate: Candidate) -> ScoreFunction:
+    def score_one(candidate: Candidate) -> ScoreFunction:
         exponents = choose(candidate)
         relevance, impact = factors.compute_relevance(candidate), factors.compute_impact(candidate)
         emphasis = factors.compute_emphasis(candidate)
@@ -86,7 +100,7 @@ def _make_factor_method(run: Run, config: ScoreConfig) -> ScoreMethod:
         }
         return ScoreFunction(lambda propensity: propensity**exponents.propensity * others, explanation)
 
-    return method
+    return lambda candidates: list(map(score_one, candidates))
 
 
 _FACTORS: Final[Mapping[str, Callable[[Factors, Candidate], float]]] = {
@@ -114,7 +128,7 @@ def _make_expression_method(run: Run, config: ScoreConfig) -> ScoreMethod:
     factors, context = Factors(run.context, config.reference_value), run.context
     used = [name for name in _FACTORS if name in formula.names]
 
-    def method(candidate: Candidate) -> ScoreFunction:
+    def score_one(candidate: Candidate) -> ScoreFunction:
         inputs = {name: _FACTORS[name](factors, candidate) for name in used}
 
         def score(propensity: float) -> float:
@@ -124,7 +138,7 @@ def _make_expression_method(run: Run, config: ScoreConfig) -> ScoreMethod:
 
         return ScoreFunction(score, {"expression": text, "factors": inputs})
 
-    return method
+    return lambda candidates: list(map(score_one, candidates))
 
 
 @lru_cache(maxsize=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,6 @@ from rapport.domain.catalogue.schedule import is_mandatory_now
 from rapport.domain.decisions.scoring.model_choice import ModelChoice, choose_model, prepare_model
 from rapport.domain.decisions.scoring.propensity import DEFAULT, PropensityEstimate, PropensityEstimator
 from rapport.domain.decisions.scoring.score_methods import ScoreFunction, choose_method, score_by_priority, weight_of
-from rapport.domain.decisions.trace import ScoreRecord
 from rapport.domain.decisions.valuation import Valuation
 from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 from rapport.domain.numbers import MAX_NUMBER
@@ -35,23 +35,15 @@ def score_candidates(run: Run, config: ScoreConfig) -> None:
     """
     choice = _choose_model(run, config)
     if choice.is_held_out or run.is_fallback:
-        _score_fallback(run, choice)
+        _Scores.prepare_fallback(run, choice).apply(run)
         return
-    name = config.method
-    estimates = _estimate_propensities(run, choice) if name != "priority_weighted" or config.floor else None
-    method, find_lever = choose_method(run, config, name), _combine_levers(config.levers, run.context.request.levers)
-    shadows = _list_shadow_scores(run, config)
-    kept: list[Candidate] = []
-    for index, candidate in enumerate(run.candidates):
-        estimate = estimates[index] if estimates else _NO_ESTIMATE
-        explanation: dict[str, Any] = {"method": name}
-        _score_candidate(candidate, estimate, method(candidate), find_lever(candidate), explanation)
-        if shadows:
-            explanation["shadowScores"] = shadows[index]
-        _note_score(run, candidate, choice, explanation)
-        if not (config.floor and _remove_below_floor(run, config, candidate, estimate)):
-            kept.append(candidate)
-    run.candidates = kept
+    scores = _Scores.prepare(run, config, choice)
+    scores.apply(run)
+    if config.floor:
+        kept = zip(run.candidates, scores.estimates, strict=True)
+        run.candidates = [
+            candidate for candidate, estimate in kept if not _remove_below_floor(run, config, candidate, estimate)
+        ]
 
 
 _NO_ESTIMATE: Final = PropensityEstimate(None, {})
@@ -83,55 +75,109 @@ def _estimate_propensities(run: Run, choice: ModelChoice) -> Sequence[Propensity
     return estimates
 
 
-def _score_candidate(
-    candidate: Candidate,
-    estimate: PropensityEstimate,
-    function: ScoreFunction,
-    lever: float,
-    explanation: dict[str, Any],
-) -> None:
-    """Set the score and valuation of a candidate, and add their inputs to its explanation."""
-    factor = candidate.fit * lever
-    if estimate.value is None and estimate is not _NO_ESTIMATE:
-        bypass = BYPASS_PROPENSITY * weight_of(candidate)
-        function = ScoreFunction(lambda _propensity: bypass, {"bypass": bypass})
-    candidate.score = function.apply(DEFAULT if estimate.value is None else estimate.value) * factor
-    candidate.valuation = Valuation(estimate.value, function.apply, factor, estimate.distribution)
-    if estimate is not _NO_ESTIMATE:
-        explanation["propensity"] = {**estimate.explanation, "value": estimate.value}
-    explanation.update(function.explanation)
-    if candidate.fit != 1.0:
-        explanation["fit"] = candidate.fit
-    if lever != 1.0:
-        explanation["lever"] = lever
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scores:
+    """Columns from which the scores of a run's candidates follow, in their order.
+
+    Attributes:
+        estimates: Propensities; :data:`_NO_ESTIMATE` where the method needs none.
+        shadows: Scores of shadow models; empty without any.
+    """
+
+    method: str
+    choice: ModelChoice
+    estimates: Sequence[PropensityEstimate]
+    functions: Sequence[ScoreFunction]
+    fits: Sequence[float]
+    levers: Sequence[float]
+    shadows: Sequence[Mapping[str, float]] = ()
+
+    @classmethod
+    def prepare(cls, run: Run, config: ScoreConfig, choice: ModelChoice) -> _Scores:
+        """Compute the columns by the config of the node."""
+        name, candidates = config.method, run.candidates
+        needs_estimates = name != "priority_weighted" or config.floor
+        estimates = _estimate_propensities(run, choice) if needs_estimates else [_NO_ESTIMATE] * len(candidates)
+        method, find_lever = (
+            choose_method(run, config, name),
+            _combine_levers(config.levers, run.context.request.levers),
+        )
+        functions = method(candidates)
+        if needs_estimates:
+            functions = [
+                _bypass(candidate) if estimate.value is None else function
+                for candidate, estimate, function in zip(candidates, estimates, functions, strict=True)
+            ]
+        return cls(
+            method=name,
+            choice=choice,
+            estimates=estimates,
+            functions=functions,
+            fits=[candidate.fit for candidate in candidates],
+            levers=[1.0] * len(candidates) if find_lever is None else [find_lever(one) for one in candidates],
+            shadows=_list_shadow_scores(run, config),
+        )
+
+    @classmethod
+    def prepare_fallback(cls, run: Run, choice: ModelChoice) -> _Scores:
+        """Compute the columns of scores by priority and weight alone, which ignore fit and levers."""
+        plain = [1.0] * len(run.candidates)
+        return cls(
+            method="priority_weighted",
+            choice=choice,
+            estimates=[_NO_ESTIMATE] * len(run.candidates),
+            functions=score_by_priority(run.candidates),
+            fits=plain,
+            levers=plain,
+        )
+
+    def apply(self, run: Run) -> None:
+        """Set the scores and valuations, and record them; shares become those of the model's assignment."""
+        scores: list[float] = []
+        columns = zip(run.candidates, self.estimates, self.functions, self.fits, self.levers, strict=True)
+        for candidate, estimate, function, fit, lever in columns:
+            if function.plain is not None and estimate is _NO_ESTIMATE and fit == lever == 1.0:
+                score, candidate.valuation = function.plain
+            else:
+                propensity, apply, factor = estimate.value, function.apply, fit * lever
+                score = apply(DEFAULT if propensity is None else propensity) * factor
+                candidate.valuation = Valuation(propensity, apply, factor, estimate.distribution)
+            candidate.score = score
+            scores.append(score)
+        if self.choice.variant:
+            for candidate in run.candidates:
+                candidate.share = self.choice.share
+        run.recorder.note_scores(run.candidates, scores, self.explain)
+
+    def explain(self) -> Sequence[Mapping[str, Any]]:
+        """Return the explanations of the scores, for the trace."""
+        columns = zip(self.estimates, self.functions, self.fits, self.levers, strict=True)
+        explanations: list[dict[str, Any]] = []
+        for estimate, function, fit, lever in columns:
+            explanation: dict[str, Any] = {"method": self.method}
+            if estimate is not _NO_ESTIMATE:
+                explanation["propensity"] = {**estimate.explanation, "value": estimate.value}
+            explanation.update(function.explanation)
+            if fit != 1.0:
+                explanation["fit"] = fit
+            if lever != 1.0:
+                explanation["lever"] = lever
+            explanations.append(explanation)
+        for explanation, shadow_scores in zip(explanations, self.shadows, strict=False):
+            explanation["shadowScores"] = shadow_scores
+        if self.choice.variant:
+            for explanation in explanations:
+                explanation["variant"] = self.choice.variant
+        return explanations
 
 
-def _score_fallback(run: Run, choice: ModelChoice) -> None:
-    """Score all candidates by priority and weight alone, ignoring fit and levers."""
-    for candidate in run.candidates:
-        explanation: dict[str, Any] = {"method": "priority_weighted"}
-        function = score_by_priority(candidate)
-        candidate.score, candidate.valuation = function.apply(DEFAULT), Valuation(None, function.apply, 1.0)
-        explanation.update(function.explanation)
-        _note_score(run, candidate, choice, explanation)
+def _bypass(candidate: Candidate) -> ScoreFunction:
+    bypass = BYPASS_PROPENSITY * weight_of(candidate)
+    return ScoreFunction(lambda _propensity: bypass, {"bypass": bypass})
 
 
-def _note_score(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict[str, Any]) -> None:
-    """Record a score; the candidate's share becomes that of the model's assignment."""
-    if choice.variant:
-        explanation["variant"] = choice.variant
-        candidate.share = choice.share
-    record = ScoreRecord(
-        offer_id=candidate.offer.id,
-        creative_id=candidate.creative.id if candidate.creative else "",
-        score=candidate.score or 0.0,
-        explanation=explanation,
-    )
-    run.recorder.scores.append(record)
-
-
-def _combine_levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]:
-    """Return a function from candidates to the product of the levers of their offer and category.
+def _combine_levers(*given: Mapping[str, float]) -> Callable[[Candidate], float] | None:
+    """Return a function from candidates to the product of the levers of their offer and category; None without levers.
 
     Levers that are negative or not finite are ignored. Products are limited to :data:`MAX_NUMBER`, so that scores stay
     finite.
@@ -142,7 +188,7 @@ def _combine_levers(*given: Mapping[str, float]) -> Callable[[Candidate], float]
             if math.isfinite(lever) and lever >= 0:
                 levers[key] = min(levers.get(key, 1.0) * lever, MAX_NUMBER)
     if not levers:
-        return lambda _candidate: 1.0
+        return None
 
     def find_lever(candidate: Candidate) -> float:
         offer = candidate.offer

@@ -39,7 +39,7 @@ def estimate_selection_probabilities(
         config: Config of the rank node.
         places: Maximum number of candidates that are shown.
     """
-    field = RankingPool.build(pool, run.context.now_ms)
+    field = RankingPool.build(pool, run.context.now_ms, run.catalogue.columns)
     places = min(places, config.max_candidates)
     weights, cases = _list_score_cases(field.candidates)
     chances = [0.0] * len(field.candidates)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from random import Random
 from typing import Any
 
 import msgspec
@@ -21,7 +20,8 @@ from rapport.domain.decisions.run import Run
 from rapport.domain.decisions.scoring.optimize_node import optimize_candidates
 from rapport.domain.decisions.scoring.rank_node import rank_candidates
 from rapport.domain.decisions.scoring.score_node import score_candidates
-from rapport.domain.decisions.trace import ScoreRecord, TraceRecorder
+from rapport.domain.decisions.trace import ScoreRecord
+from rapport.domain.decisions.trace_recorder import TraceRecorder
 from tests.domain.decisions.small_catalogue import NOW_MS
 
 WEB = Channel(id="web", name="Web", channel_type="web")
@@ -40,7 +40,9 @@ def candidate(
     """Make a candidate with a creative, by default on the web."""
     one = offer(of) if isinstance(of, str) else of
     shown = Creative(id=creative or f"{one.id}-{channel}", name="", offer_id=one.id, channel_id=channel, weight=weight)
-    return Candidate(one, shown, CHANNELS[channel], fit=fit)
+    made = Candidate(one, shown, CHANNELS[channel])
+    made.fit = fit
+    return made
 
 
 def model(key: str, model_type: Any = "scorecard", **config: Any) -> Model:
@@ -93,7 +95,7 @@ def run_of(
         ),
         recorder=TraceRecorder(),
         candidates=[candidate(one) if isinstance(one, str) else one for one in candidates],
-        random=Random(seed),
+        seed=seed,
         open_circuits=open_circuits,
         node="n",
     )
@@ -124,7 +126,7 @@ def scores_of(run: Run) -> dict[str, float]:
 
 def record_of(run: Run, offer_id: str) -> ScoreRecord:
     """Return the latest score record of an offer."""
-    return [record for record in run.recorder.scores if record.offer_id == offer_id][-1]
+    return [record for record in run.recorder.finish().scores if record.offer_id == offer_id][-1]
 
 
 def with_scores(scores: Sequence[tuple[Offer, float]], **options: Any) -> Run:

@@ -36,7 +36,7 @@ def test_each_method_orders_as_documented(method: str, order: list[str]):
 def test_candidates_beyond_the_maximum_are_recorded(method: str):
     run = with_scores(CONTEST)
     kept = rank(run, method, 3)
-    removed = {removal.offer_id: removal for removal in run.recorder.removals}
+    removed = {removal.offer_id: removal for removal in run.recorder.finish().removals}
     assert removed.keys() == {one.id for one, _ in CONTEST} - set(kept)
     assert {removal.reason for removal in removed.values()} == {"ranked behind the first 3"}
 
@@ -114,7 +114,9 @@ def test_one_creative_of_an_offer_stays_by_the_weights_of_its_channel():
         found[loan.creative.id] = found.get(loan.creative.id, 0) + 1
         assert loan.share == {"x": 0.75, "y": 0.25}[loan.creative.id]
         assert card.share == 1
-        assert {removal.creative_id for removal in run.recorder.removals} == {"x", "y", "z"} - {loan.creative.id}
+        assert {removal.creative_id for removal in run.recorder.finish().removals} == {"x", "y", "z"} - {
+            loan.creative.id
+        }
     assert set(found) == {"x", "y"}
     assert 260 < found["x"] < 340
 

@@ -135,7 +135,7 @@ def test_levers_of_node_and_request_and_of_offer_and_category_multiply():
 def test_the_floor_removes_offers_below_it_except_mandatory_ones(method: str):
     run = run_of("loan", "card", candidate(offer("law", mandatory=True)), propensities={"loan": 0.2, "law": 0.1})
     assert set(score(run, method=method, floor=0.3)) == {"card", "law"}
-    (removal,) = run.recorder.removals
+    (removal,) = run.recorder.finish().removals
     assert (removal.offer_id, removal.stage, removal.by) == ("loan", "score", "n")
     assert removal.detail["actualScore"] == 0.2
 
