@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-import polars as pl
 import structlog
 
 from pipeline.commit import CommitResult, Committer
@@ -72,8 +71,6 @@ class Applier:
         self.is_preparing = False
         self._last_active_at = time.monotonic()
         self._lock = asyncio.Lock()
-        self._epoch = 0
-        self._just_written = pl.DataFrame()
         self._isolation = Isolation(positions, preparer.set_aside, on_step)
 
     @property
@@ -108,7 +105,7 @@ class Applier:
                 await self._apply_in_parts(batch)
                 return
             try:
-                prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
+                prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch))
             except EXTERNAL_ERRORS:
                 raise
             except Exception as error:  # noqa: BLE001 - a message of the batch causes it, whatever it is
@@ -133,7 +130,11 @@ class Applier:
     def give_up_prepared(self) -> None:
         """Discard prepared batches: their messages are read again."""
         self._preparer.ahead.clear()
-        self._begin_epoch()
+
+    def begin_assignment(self) -> None:
+        """Begin with the partitions assigned: discard what is known of those before."""
+        self.give_up_prepared()
+        self._committer.forget_blocks()
 
     async def repair(self) -> None:
         """Run the pending repairs of this worker's partitions while no batch is being committed.
@@ -142,13 +143,14 @@ class Applier:
             StorageError: ClickHouse does not answer, or refuses; the remaining repairs are retried in the next pass.
         """
         async with self._lock:
-            owned = dict(self._positions.next_offset)
+            positions = self._positions
+            owned = {positions.sources[one].name: position for one, position in positions.owned.items()}
             is_changed = True
             try:
-                is_changed = await repair_own_sources(self._store, owned, self._positions.sources, self._metrics) > 0
+                is_changed = await repair_own_sources(self._store, owned, self._metrics) > 0
             finally:
                 if is_changed:
-                    self._begin_epoch()
+                    self._committer.forget_blocks()
 
     async def _apply_in_parts(self, batch: Batch) -> None:
         await self.settle()
@@ -157,7 +159,7 @@ class Applier:
     async def _apply_alone(self, batch: Batch) -> None:
         """Apply a batch while no other is in progress."""
         self.give_up_prepared()
-        prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch, self._epoch))
+        prepared = await self._until_it_works(batch, lambda: self._preparer.prepare(batch))
         await self._commit(batch, prepared)
 
     async def _commit_or_suspect(self, batch: Batch, prepared: PreparedBatch) -> None:
@@ -197,30 +199,15 @@ class Applier:
     async def _commit_or_redo(self, batch: Batch, prepared: PreparedBatch) -> CommitResult:
         async def commit() -> CommitResult:
             await self._preparer.renew_claims(prepared)
-            if prepared.epoch != self._epoch:
-                prepared.state = await self._preparer.read_state(prepared.decoded.events)
-                prepared.epoch = self._epoch
             try:
-                committed = await self._committer.commit(prepared, self._just_written)
+                committed = await self._committer.commit(prepared)
             except Exception:
-                self._begin_epoch()  # some rows may have been written: read them again
-                prepared.claimed = -math.inf  # and others may have decided meanwhile
+                prepared.claimed = -math.inf  # others may have decided meanwhile
                 raise
-            self._just_written = committed.rows
             self._on_committed(prepared, committed)
             return committed
 
         return await self._until_it_works(batch, commit)
-
-    def _begin_epoch(self) -> None:
-        """Begin a new epoch: summary rows read before it are read again, because they may have changed since.
-
-        Within an epoch a batch's state is the rows it read plus the rows the batch before it wrote. The two are
-        discarded together, and a commit takes both at once: an epoch that begins in the middle of a commit must not
-        take away rows that were written after its state was read.
-        """
-        self._epoch += 1
-        self._just_written = pl.DataFrame()
 
     def _find_starts(self, prepared: PreparedBatch) -> dict[Partition, int]:
         owned = self._positions.next_offset

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from rapport.domain.blocks import BlockStart, LogPosition, count_events, pass_messages
+
 
 class Record(Protocol):
     """A Kafka message; aiokafka's records have this shape."""
@@ -60,7 +62,7 @@ class Batch:
         max_events: With so many events it is full. The message that reaches the limit is still taken.
         max_bytes: With so many bytes of values it is full.
         slices: The messages, by partition.
-        events: Estimated number of events; see :func:`count_events`.
+        events: Estimated number of events.
         size_bytes: Sum of the messages' values.
     """
 
@@ -114,6 +116,10 @@ class Batch:
         return len(records)
 
 
-def count_events(value: bytes) -> int:
-    """Estimate the events in a message without decoding it: an array has as many as it has idempotency keys."""
-    return value.count(b'"idempotencyKey"') or 1 if value[:1] == b"[" else 1
+def pass_records(
+    start: LogPosition, records: Sequence[Record], block_events: int
+) -> tuple[LogPosition, Sequence[BlockStart]]:
+    """Return the position after some messages from a position on, and the starts of blocks on the way."""
+    messages = ((record.offset, count_events(record.value or b"")) for record in records)
+    place, begun = pass_messages(start.place, messages, block_events)
+    return LogPosition(records[-1].offset + 1 if records else start.next_offset, place), begun

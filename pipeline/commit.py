@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 import structlog
 
-from pipeline.batch import AppliedRange
+from pipeline.batch import AppliedRange, pass_records
 from pipeline.dead_letters import make_conflict_letters
 from pipeline.dedup import Resolution, StoredClaims, resolve
 from pipeline.faults import Step
-from pipeline.fold import fold_batch, select_contacts
+from pipeline.fold import FoldedBatch, count_days, fold_batch, select_contacts
+from pipeline.open_blocks import OpenBlocks, OpenDays
+from rapport.domain.blocks import LogPosition
 from rapport.storage import stream
 from rapport.storage.stream import DeadLetter, Progress
-from rapport.storage.tombstones import read_state_of_erased
 
 if TYPE_CHECKING:
     from pipeline.batch import Partition, Record
@@ -50,14 +51,12 @@ class CommitResult:
         rewind: Partitions to read again, from which offset: messages were missing, or an event must wait.
         progress: Recorded progress, by partition.
         resolution: Which events count.
-        rows: The summary rows written.
         dead_letters: Messages and items that were not accepted.
     """
 
     rewind: dict[Partition, int]
     progress: dict[Partition, Progress] = field(default_factory=dict)
     resolution: Resolution = field(default_factory=lambda: Resolution(pl.DataFrame()))
-    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
@@ -90,6 +89,7 @@ class Committer:
         self._privacy = privacy
         self._metrics = metrics
         self._states = states
+        self._open_blocks = OpenBlocks(store)
         self._on_step = on_step
         self._send_dead_letters = send_dead_letters
         self._worker_name = f"{socket.gethostname()}:{os.getpid()}"
@@ -101,15 +101,14 @@ class Committer:
         It does not if the batch before was cut or discarded.
         """
         owned = self._positions.next_offset
-        return all(owned.get(partition) == start for partition, start in prepared.starts.items())
+        return all(owned.get(partition) == start.next_offset for partition, start in prepared.starts.items())
 
-    async def commit(self, prepared: PreparedBatch, just_written: pl.DataFrame) -> CommitResult:
+    def forget_blocks(self) -> None:
+        """Forget what the open blocks count: the next batch reads it from the history."""
+        self._open_blocks.forget()
+
+    async def commit(self, prepared: PreparedBatch) -> CommitResult:
         """Write a batch for which :meth:`is_next` holds.
-
-        Args:
-            prepared: The batch.
-            just_written: The summary rows of the batch before; the state of this one may have been read before they
-                were written.
 
         Raises:
             TransientStorageError: ClickHouse is unavailable; the batch may be prepared and committed again.
@@ -118,9 +117,10 @@ class Committer:
             OutdatedBatchError: The batch must be read again.
         """
         await self._check_privacy(prepared)
-        resolution, state, rows = await asyncio.to_thread(self._decide_and_fold, prepared, just_written)
+        resolution = await asyncio.to_thread(self._decide, prepared)
+        before, folded = await asyncio.to_thread(self._fold, prepared, resolution)
         self._on_step(Step.FOLDED)
-        committed = CommitResult(dict(prepared.rewind), resolution=resolution, rows=rows)
+        committed = CommitResult(dict(prepared.rewind), resolution=resolution)
         committed.dead_letters = await asyncio.to_thread(self._collect_letters, prepared, resolution)
         committed.progress = self._make_progress(prepared, resolution)
         await self._check_privacy(prepared)
@@ -135,22 +135,21 @@ class Committer:
         await self._call(stream.write_decisions, _drop_waiting(prepared.decoded.decisions, resolution.waiting))
         self._on_step(Step.INTERACTIONS)
         await self._check_privacy(prepared)
-        await self._call(stream.write_summaries, rows)
+        await self._call(stream.write_summaries, folded.rows)
         self._on_step(Step.SUMMARIES)
         if self._states is not None:
             ranges = list_ranges(prepared, committed)
-            # A batch that is applied again changes no row; then the rows it was read with have it.
-            await self._states.offer([state, rows], resolution.accepted, ranges, lambda: self._check_privacy(prepared))
+            await self._states.offer(folded.rows, resolution.accepted, ranges, lambda: self._check_privacy(prepared))
         self._on_step(Step.STATES)
         await self._call(stream.write_progress, list(committed.progress.values()))
         self._on_step(Step.PROGRESS)
+        reached = {one.source: one.position for one in committed.progress.values()}
+        self._open_blocks.keep(reached, OpenDays(folded.days, before.revision))
         self._finish(prepared, committed)
         return committed
 
-    def _decide_and_fold(
-        self, prepared: PreparedBatch, just_written: pl.DataFrame
-    ) -> tuple[Resolution, pl.DataFrame, pl.DataFrame]:
-        """Return which events count, the summary rows before the batch, and those that it changes."""
+    def _decide(self, prepared: PreparedBatch) -> Resolution:
+        """Decide which events count."""
         worker = self._settings.worker
         others = StoredClaims(
             self._drop_erased(prepared.claims),
@@ -158,30 +157,28 @@ class Committer:
             progress=lambda sources: stream.read_progress(self._store, sorted(sources)),
             accepted=lambda disputed: stream.read_accepted(self._store, disputed),
         )
-        resolution = resolve(
+        return resolve(
             prepared.decoded.events,
             others,
             horizon_ms=worker.dedup_horizon_hours * 3_600_000,
             claim_timeout_s=worker.claim_timeout_s,
         )
+
+    def _fold(self, prepared: PreparedBatch, resolution: Resolution) -> tuple[OpenDays, FoldedBatch]:
+        """Return what the open blocks count before the batch, and what it changes."""
         contacts = select_contacts(resolution.accepted)
-        state = self._without_erased(stream.keep_newest([prepared.state, just_written]), contacts, prepared)
-        return resolution, state, fold_batch(state, contacts)
+        starts = {self._positions.sources[p].name: start for p, start in prepared.starts.items()}
+        before = self._open_blocks.find(starts, self._privacy.revision)
+        days = before.days
+        erased = self._privacy.find_unsettled(contacts, prepared.started_ms)
+        if not erased.is_empty():  # what is kept may count erased events
+            remaining = count_days(stream.read_block_contacts(self._store, starts, erased))
+            days = pl.concat([days.join(erased, on=["tenant_id", "customer_id"], how="anti"), remaining])
+        return before, fold_batch(days, contacts)
 
     def _drop_erased(self, claims: pl.DataFrame) -> pl.DataFrame:
         """Drop erased claims: they do not count, whether or not they have been deleted yet."""
         return self._privacy.drop_erased(claims) if claims.width else claims
-
-    def _without_erased(self, state: pl.DataFrame, contacts: pl.DataFrame, prepared: PreparedBatch) -> pl.DataFrame:
-        """Replace summary rows that may hold erased events by rows computed from the history."""
-        erased = self._privacy.find_unsettled(contacts, prepared.started_ms)
-        if erased.is_empty():
-            return state
-        first_offsets = {self._positions.sources[p].name: start for p, start in prepared.starts.items()}
-        states = [read_state_of_erased(self._store, erased, first_offsets)]
-        if not state.is_empty():
-            states.append(state.join(erased, on=["tenant_id", "customer_id"], how="anti"))
-        return stream.keep_newest(states)
 
     async def _check_privacy(self, prepared: PreparedBatch) -> None:
         """Check that the batch may still be written as it was decoded; see :mod:`pipeline.privacy`."""
@@ -207,12 +204,16 @@ class Committer:
             if not done:
                 continue
             received_at_ms = max(done[-1].timestamp, 0)
+            reached = prepared.ends[partition]
+            if source.name in resolution.waiting:
+                passed, _ = pass_records(prepared.starts[partition], done, self._settings.worker.block_events)
+                reached = LogPosition(resolution.waiting[source.name], passed.place)
             progress[partition] = Progress(
                 source=source.name,
                 cluster_id=source.cluster_id,
                 topic=source.topic,
                 partition=source.partition,
-                next_offset=resolution.waiting.get(source.name, done[-1].offset + 1),
+                position=reached,
                 last_occurred_at_ms=latest.get(source.name, received_at_ms),
                 last_received_at_ms=received_at_ms,
                 batch_messages=len(done),
@@ -224,7 +225,7 @@ class Committer:
     def _finish(self, prepared: PreparedBatch, committed: CommitResult) -> None:
         """Advance the positions in memory and update the metrics, now that everything is in the tables."""
         for partition, reached in committed.progress.items():
-            self._positions.advance(partition, reached.next_offset)
+            self._positions.advance(partition, reached.position)
         waiting = committed.resolution.waiting
         for partition in prepared.slices:
             offset = waiting.get(self._positions.sources[partition].name)
@@ -256,7 +257,7 @@ class Committer:
 def list_ranges(prepared: PreparedBatch, committed: CommitResult) -> list[AppliedRange]:
     """List the offsets of a batch whose events count, by source."""
     return [
-        AppliedRange(reached.source, prepared.starts[partition], reached.next_offset)
+        AppliedRange(reached.source, prepared.starts[partition].next_offset, reached.position.next_offset)
         for partition, reached in committed.progress.items()
     ]
 

@@ -96,7 +96,7 @@ class ProgressConsumer(driver.Consumer):
         self._collecting = None
         self._left_over.clear()
         self.stream.positions.clear()
-        self.stream.applier.give_up_prepared()
+        self.stream.applier.begin_assignment()
         starts = await self.stream.positions.load(assigned)
         refused = {TP(*partition) for partition in self.stream.positions.refused}
         if refused:

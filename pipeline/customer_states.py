@@ -25,6 +25,7 @@ ATTEMPTS: Final = 3
 _CUSTOMER: Final = ("tenant_id", "customer_id")
 _ROW_COLUMNS: Final = (
     *("tenant_id", "customer_id", "period_type", "period_key", "offer_id", "creative_id", "channel_id", "source"),
+    "block",
     "applied_offset",
     pl.lit(0, pl.Int64).alias("stored_at_ms"),
     *("impressions", "positive", "negative", "neutral", "converts", "total_value"),
@@ -56,7 +57,7 @@ class StateWriter:
 
     async def offer(
         self,
-        rows: Sequence[pl.DataFrame],
+        rows: pl.DataFrame,
         events: pl.DataFrame,
         ranges: Sequence[AppliedRange],
         check: Callable[[], Awaitable[None]],
@@ -64,7 +65,7 @@ class StateWriter:
         """Offer what a batch has written of its customers. May be repeated.
 
         Args:
-            rows: Summary rows, of which the newest count all events of the batch.
+            rows: The summary rows written.
             events: The events written.
             ranges: The offsets of the batch.
             check: Raises if a customer has been erased since the batch was decoded.
@@ -90,7 +91,7 @@ class StateWriter:
     async def _offer_in_time(
         self,
         states: CustomerStates,
-        rows: Sequence[pl.DataFrame],
+        rows: pl.DataFrame,
         events: pl.DataFrame,
         ranges: Sequence[AppliedRange],
         check: Callable[[], Awaitable[None]],
@@ -119,12 +120,12 @@ class StateWriter:
 
 
 def build_deltas(
-    customers: Sequence[CustomerKey], rows: Sequence[pl.DataFrame], events: pl.DataFrame
+    customers: Sequence[CustomerKey], rows: pl.DataFrame, events: pl.DataFrame
 ) -> dict[CustomerKey, StateDelta]:
     """Select what a batch has written of some customers."""
     wanted = pl.DataFrame(customers, schema=dict.fromkeys(_CUSTOMER, pl.String), orient="row")
     deltas = {key: StateDelta(key.customer_id, [], []) for key in customers}
-    for values in (values for frame in rows for values in _select(frame, wanted, _ROW_COLUMNS)):
+    for values in _select(rows, wanted, _ROW_COLUMNS):
         row = StoredSummary._make(values)
         deltas[CustomerKey(*row.customer)].rows.append(row)
     for values in _select(events, wanted, _EVENT_COLUMNS):

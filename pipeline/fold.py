@@ -1,9 +1,13 @@
-"""Batch fold: polars does to a whole batch what ``rapport.domain.summaries.fold`` does event by event."""
+"""Batch fold: polars does to a whole batch what ``rapport.domain.summaries.fold`` does event by event.
+
+A summary row counts one key in one block of one source's log. What the open blocks count so far is known by subject and
+day, so a batch needs no summary row to write the next version of those that it changes.
+"""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -16,8 +20,11 @@ if TYPE_CHECKING:
 
 VALUE: Final = pl.Decimal(38, 6)
 COUNTS: Final = ("impressions", "positive", "negative", "neutral", "converts")
-_STATE_COLUMNS: Final[dict[str, Any]] = {
-    **dict.fromkeys(STATE_KEYS, pl.String),
+_SUBJECT: Final[dict[str, Any]] = {
+    **dict.fromkeys(("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source"), pl.String),
+    "block": pl.UInt32,
+}
+_COUNT_COLUMNS: Final[dict[str, Any]] = {
     "applied_offset": pl.UInt64,
     **dict.fromkeys(COUNTS, pl.UInt64),
     "total_value": VALUE,
@@ -25,9 +32,22 @@ _STATE_COLUMNS: Final[dict[str, Any]] = {
     "last_outcome": pl.String,
     "last_direction": pl.String,
 }
-STATE_SCHEMA: Final = pl.Schema(_STATE_COLUMNS)
+STATE_SCHEMA: Final = pl.Schema({key: _SUBJECT.get(key, pl.String) for key in STATE_KEYS} | _COUNT_COLUMNS)
+DAY_SCHEMA: Final = pl.Schema({**_SUBJECT, "local_date": pl.Date, **_COUNT_COLUMNS})
+_DAY_KEYS: Final = (*_SUBJECT, "local_date")
 _SORT_INDEX: Final = "sort_index"
-_SUBJECT: Final = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source")
+
+
+class FoldedBatch(NamedTuple):
+    """Result of folding a batch.
+
+    Attributes:
+        rows: The changed summary rows (``STATE_SCHEMA``).
+        days: What blocks count after the batch, by subject and day (``DAY_SCHEMA``).
+    """
+
+    rows: pl.DataFrame
+    days: pl.DataFrame
 
 
 def select_contacts(events: pl.DataFrame) -> pl.DataFrame:
@@ -42,32 +62,42 @@ def list_period_keys(days: Iterable[date]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def fold_batch(state: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
+def count_days(contacts: pl.DataFrame) -> pl.DataFrame:
+    """Count contacts by subject, block and day.
+
+    Args:
+        contacts: With the columns that ``_measure_contacts`` reads, and ``block``, in any order.
+
+    Returns:
+        Columns as ``DAY_SCHEMA``.
+    """
+    if contacts.is_empty():
+        return DAY_SCHEMA.to_frame()
+    return _total(_measure_contacts(contacts), _DAY_KEYS).cast(DAY_SCHEMA)
+
+
+def fold_batch(days: pl.DataFrame, contacts: pl.DataFrame) -> FoldedBatch:
     """Fold contacts into the summary rows they count in.
 
     Args:
-        state: The newest rows of the keys in question (``STATE_SCHEMA``); empty if there are none.
-        contacts: From :func:`select_contacts`, in the order of each source's log.
-
-    Returns:
-        The changed rows (``STATE_SCHEMA``).
+        days: What the open blocks count before the batch (``DAY_SCHEMA``).
+        contacts: From :func:`select_contacts`, with their ``block``.
     """
     if contacts.is_empty():
-        return STATE_SCHEMA.to_frame()
-    state = state.select(list(STATE_SCHEMA)).cast(STATE_SCHEMA) if state.width else STATE_SCHEMA.to_frame()
-    added = _measure_contacts(contacts)
-    periods = list_period_keys(contacts["local_date"].unique())
-    if _is_reapplied(state, contacts):
-        # After a crash some rows hold the batch already and some do not: decide row by row.
-        already = state.select(*STATE_KEYS, pl.col("applied_offset").alias("already"))
-        candidates = added.join(periods, on="local_date", how="left", maintain_order="left").join(
-            already, on=STATE_KEYS, how="left", maintain_order="left"
-        )
-        pending = candidates.filter(pl.col("already").is_null() | (pl.col("applied_offset") > pl.col("already")))
-        changes = _total(pending, STATE_KEYS)
-    else:
-        changes = _by_period(_total(added, (*_SUBJECT, "local_date")), periods)
-    return _merge(state, changes)
+        return FoldedBatch(STATE_SCHEMA.to_frame(), days)
+    # By customer alone, which is cheaper; rows of their other subjects are left out below.
+    is_touched = pl.col("customer_id").is_in(contacts["customer_id"].unique().implode())
+    before = days.filter(is_touched)
+    changed = pl.concat([before, count_days(contacts)])
+    if not before.is_empty():
+        changed = _total(changed.sort("last_contact_at_ms", maintain_order=True), _DAY_KEYS)
+    first_offsets = contacts.group_by("source").agg(pl.col("offset").min().alias("first_offset"))
+    rows = _by_period(changed, list_period_keys(changed["local_date"].unique()))
+    rows = rows.join(first_offsets, on="source", how="left", maintain_order="left")
+    return FoldedBatch(
+        rows.filter(pl.col("applied_offset") >= pl.col("first_offset")).select(list(STATE_SCHEMA)),
+        pl.concat([days.filter(~is_touched), changed]),
+    )
 
 
 def _measure_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
@@ -76,8 +106,7 @@ def _measure_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
     is_positive = pl.col("classification") == Classification.POSITIVE.value
     is_refund = pl.col("conversion_value") < 0
     return contacts.sort("occurred_at_ms", "offset", "item").select(
-        *_SUBJECT,
-        "local_date",
+        *_DAY_KEYS,
         pl.col("offset").alias("applied_offset"),
         (pl.col("category") == OutcomeCategory.IMPRESSION.value).cast(pl.UInt64).alias("impressions"),
         (is_response & is_positive).cast(pl.UInt64).alias("positive"),
@@ -92,6 +121,7 @@ def _measure_contacts(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _total(rows: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
+    """Total rows by some keys; the last row of a group has its last contact."""
     indexes = [pl.col(_SORT_INDEX).min()] if _SORT_INDEX in rows.columns else []
     return rows.group_by(keys, maintain_order=True).agg(
         *indexes,
@@ -105,13 +135,13 @@ def _total(rows: pl.DataFrame, keys: tuple[str, ...]) -> pl.DataFrame:
 
 
 def _by_period(days: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """Roll daily totals up to periods; if every period holds one day of the batch, no sum is needed.
+    """Roll daily totals up to periods; if every period holds one of the days, no sum is needed.
 
     The rows come in the order of the table's sorting key, or nearly so, which saves ClickHouse the sorting.
     """
     day_count = periods["local_date"].n_unique()
     rolled: list[pl.DataFrame] = []
-    days = days.sort(_SUBJECT).with_row_index(_SORT_INDEX)
+    days = days.sort(list(_SUBJECT)).with_row_index(_SORT_INDEX)
     # A group's last row must stay its last contact.
     days = days.sort("last_contact_at_ms", "applied_offset") if day_count > 1 else days
     for period_type in PeriodType:
@@ -125,31 +155,3 @@ def _by_period(days: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
                 rows = _total(rows, STATE_KEYS)
         rolled.append(rows.select(_SORT_INDEX, *STATE_SCHEMA))
     return pl.concat(rolled).sort(_SORT_INDEX, "period_type", maintain_order=True).drop(_SORT_INDEX)
-
-
-def _is_reapplied(state: pl.DataFrame, contacts: pl.DataFrame) -> bool:
-    """Return whether any contact of the batch may already be in some row."""
-    if state.is_empty():
-        return False
-    reached = state.group_by("source").agg(pl.col("applied_offset").max())
-    first = contacts.group_by("source").agg(pl.col("offset").min())
-    return not first.join(reached, on="source").filter(pl.col("offset") <= pl.col("applied_offset")).is_empty()
-
-
-def _merge(state: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    if state.is_empty():
-        return changes.select(list(STATE_SCHEMA))
-    both = changes.join(state, on=STATE_KEYS, how="left", suffix="_before", maintain_order="left")
-    is_last = pl.col("last_contact_at_ms_before").is_null() | (
-        pl.col("last_contact_at_ms") >= pl.col("last_contact_at_ms_before")
-    )
-    return both.select(
-        *STATE_KEYS,
-        "applied_offset",
-        *(pl.col(count) + pl.col(f"{count}_before").fill_null(0) for count in COUNTS),
-        pl.col("total_value") + pl.col("total_value_before").fill_null(0),
-        *(
-            pl.when(is_last).then(pl.col(name)).otherwise(pl.col(f"{name}_before")).alias(name)
-            for name in ("last_contact_at_ms", "last_outcome", "last_direction")
-        ),
-    ).cast(STATE_SCHEMA)

@@ -1,7 +1,6 @@
-"""First half of a batch: continue, decode, claim, read. Runs while the batch before it is being committed.
+"""First half of a batch: continue, decode, claim. Runs while the batch before it is being committed.
 
-Nothing here decides anything that the batch before could change: claims are written before they are read, and the rows
-that the batch before is writing are merged over the rows that were read (:mod:`pipeline.commit`).
+Nothing here decides anything that the batch before could change: claims are written before they are read.
 """
 
 from __future__ import annotations
@@ -9,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from pipeline.batch import pass_records
 from pipeline.continuity import continue_from
 from pipeline.decode import DecodedBatch, decode_batch
 from pipeline.faults import Step
-from pipeline.fold import list_period_keys, select_contacts
+from rapport.domain.blocks import BlockStart
 from rapport.storage import stream
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.positions import Positions
     from pipeline.privacy import PrivacyFilter
     from pipeline.tenant_cache import TenantCache
+    from rapport.domain.blocks import LogPosition
     from rapport.domain.rejections import Rejection
     from rapport.metrics import StreamMetrics
     from rapport.settings import Settings
@@ -37,12 +38,11 @@ class PreparedBatch:
 
     Attributes:
         slices: The messages, by partition; they continue the batch before.
-        starts: The offset each partition continues from; below its first message where the log itself has a hole.
+        starts: The position each partition continues from; below its first message where the log itself has a hole.
+        ends: The position after its last message.
         rewind: Partitions of which messages are missing, and from which offset to read again.
-        decoded: Events, decisions and dead letters.
+        decoded: Events, with their ``block``, decisions and dead letters.
         claims: Other claims of the events' keys.
-        state: The summary rows concerned, as they were when read.
-        epoch: The epoch in which the state was read; see :class:`pipeline.applier.Applier`.
         started: Start of the preparation, by the performance counter.
         started_ms: The same in epoch milliseconds.
         privacy_revision: Revision of the tombstones it was decoded with; see :class:`pipeline.privacy.PrivacyFilter`.
@@ -50,12 +50,11 @@ class PreparedBatch:
     """
 
     slices: Mapping[Partition, Sequence[Record]]
-    starts: Mapping[Partition, int]
+    starts: Mapping[Partition, LogPosition]
+    ends: Mapping[Partition, LogPosition]
     rewind: dict[Partition, int]
     decoded: DecodedBatch
     claims: pl.DataFrame = field(default_factory=pl.DataFrame)
-    state: pl.DataFrame = field(default_factory=pl.DataFrame)
-    epoch: int = 0
     started: float = 0.0
     started_ms: int = 0
     privacy_revision: int = 0
@@ -69,7 +68,7 @@ class Preparer:
         on_step: Called after each step.
 
     Attributes:
-        ahead: The offset where each partition continues once every prepared batch is committed. Cleared whenever a
+        ahead: The position where each partition continues once every prepared batch is committed. Cleared whenever a
             prepared batch is discarded.
         set_aside: Messages, by partition and offset, that cause an error and become dead letters without being decoded,
             with the reason. Known to this process only; the next owner of a partition isolates them anew.
@@ -92,10 +91,10 @@ class Preparer:
         self._privacy = privacy
         self._metrics = metrics
         self._on_step = on_step
-        self.ahead: dict[Partition, int] = {}
+        self.ahead: dict[Partition, LogPosition] = {}
         self.set_aside: dict[tuple[Partition, int], Rejection] = {}
 
-    async def prepare(self, batch: Batch, epoch: int) -> PreparedBatch:
+    async def prepare(self, batch: Batch) -> PreparedBatch:
         """Prepare a batch: every step that does not depend on the batch before.
 
         Raises:
@@ -104,42 +103,45 @@ class Preparer:
         """
         started, started_ms = time.perf_counter(), time.time_ns() // 1_000_000
         self._on_step(Step.FETCHED)
-        owned = self._positions.next_offset
-        expected = {p: max(offset, self.ahead.get(p, offset)) for p, offset in owned.items()}
-        continued = await continue_from(batch.slices, expected, self._settings.kafka)
+        owned = self._positions.owned
+        expected = {p: max(position, self.ahead.get(p, position)) for p, position in owned.items()}
+        offsets = {partition: position.next_offset for partition, position in expected.items()}
+        continued = await continue_from(batch.slices, offsets, self._settings.kafka)
         self._metrics.holes.inc(len(continued.rewind))
-        decoded = await asyncio.to_thread(self._decode, continued.slices)
+        starts = {partition: expected[partition] for partition in continued.slices}
+        decoded, ends = await asyncio.to_thread(self._decode, continued.slices, starts)
         self._on_step(Step.DECODED)
         decoded, revision = await asyncio.to_thread(self._privacy.filter_batch, decoded)
-        starts = {partition: expected[partition] for partition in continued.slices}
         prepared = PreparedBatch(
             continued.slices,
             starts,
+            ends,
             continued.rewind,
             decoded,
-            epoch=epoch,
             started=started,
             started_ms=started_ms,
             privacy_revision=revision,
         )
         if not decoded.events.is_empty():
-            _, prepared.state = await asyncio.gather(self.claim(prepared), self.read_state(decoded.events))
+            await self.claim(prepared)
         self._on_step(Step.READ)
-        self.ahead.update({p: records[-1].offset + 1 for p, records in continued.slices.items()})
+        self.ahead.update(ends)
         return prepared
 
-    async def read_state(self, events: pl.DataFrame) -> pl.DataFrame:
-        """Read the summary rows that some events may change."""
-        contacts = select_contacts(events)
-        if contacts.is_empty():
-            return pl.DataFrame()
-        periods = list_period_keys(contacts["local_date"].unique())["period_key"].unique()
-        return await asyncio.to_thread(stream.read_summary_state, self._store, contacts, periods)
-
-    def _decode(self, slices: Mapping[Partition, Sequence[Record]]) -> DecodedBatch:
+    def _decode(
+        self, slices: Mapping[Partition, Sequence[Record]], starts: Mapping[Partition, LogPosition]
+    ) -> tuple[DecodedBatch, dict[Partition, LogPosition]]:
+        """Decode messages; return the batch and the position after it, by partition."""
         self._tenant_cache.refresh()
         set_aside = {**self.set_aside, **self._positions.skipped}
-        return decode_batch(slices, self._positions.sources, self._tenant_cache, set_aside)
+        decoded = decode_batch(slices, self._positions.sources, self._tenant_cache, set_aside)
+        ends: dict[Partition, LogPosition] = {}
+        blocks: dict[str, Sequence[BlockStart]] = {}
+        for partition, records in slices.items():
+            start = starts[partition]
+            ends[partition], begun = pass_records(start, records, self._settings.worker.block_events)
+            blocks[self._positions.sources[partition].name] = (BlockStart(0, start.place.block), *begun)
+        return replace(decoded, events=add_blocks(decoded.events, blocks)), ends
 
     async def renew_claims(self, prepared: PreparedBatch) -> None:
         """Claim the keys again if the claims are so old that other workers may soon take them for abandoned.
@@ -157,8 +159,23 @@ class Preparer:
         prepared.claimed = time.perf_counter()
         prepared.claims = await asyncio.to_thread(self._claim, prepared.starts, prepared.decoded.events)
 
-    def _claim(self, starts: Mapping[Partition, int], events: pl.DataFrame) -> pl.DataFrame:
+    def _claim(self, starts: Mapping[Partition, LogPosition], events: pl.DataFrame) -> pl.DataFrame:
         stream.write_claims(self._store, events)
         self._on_step(Step.CLAIMED)
-        first_offsets = {self._positions.sources[p].name: start for p, start in starts.items()}
+        first_offsets = {self._positions.sources[p].name: start.next_offset for p, start in starts.items()}
         return stream.read_claims(self._store, events, first_offsets)
+
+
+def add_blocks(events: pl.DataFrame, starts: Mapping[str, Sequence[BlockStart]]) -> pl.DataFrame:
+    """Add the column ``block`` to decoded events.
+
+    Args:
+        events: With columns source and offset.
+        starts: Starts of blocks by source, ascending; the first is at or before the source's first event.
+    """
+    block: pl.Expr = pl.lit(0, pl.UInt32)
+    for source, begun in starts.items():
+        for start in begun:
+            is_in = (pl.col("source") == source) & (pl.col("offset") >= start.offset)
+            block = pl.when(is_in).then(pl.lit(start.block, pl.UInt32)).otherwise(block)
+    return events.with_columns(block=block)

@@ -6,9 +6,9 @@ was written without regard to the tombstone; rows written later regard it. A wor
 the tombstones again before it writes (:meth:`PrivacyFilter.check`) and, if a customer of its batch was erased
 meanwhile, reads the batch again.
 
-Summary rows need more, because a batch adds to rows that it has read. A row that was read before the deletion and
+Summary rows need more, because a batch adds to what the open blocks count. What was counted before the deletion and
 written after it would bring erased events back. So for a customer whose erasure is not complete, or was completed less
-than :data:`SETTLES_MS` ago, the state is computed from the history, after the batch before has been written
+than :data:`SETTLES_MS` ago, it is counted from the history, after the batch before has been written
 (:meth:`PrivacyFilter.find_unsettled`).
 """
 
@@ -111,6 +111,11 @@ class PrivacyFilter:
         self._monotonic = monotonic
         self._loading = threading.Lock()
         self._known = _PrivacySnapshot()
+
+    @property
+    def revision(self) -> int:
+        """Revision of the tombstones and objections known; ascends with every change."""
+        return self._known.revision
 
     def refresh(self) -> None:
         """Load tombstones and uncollected customers again if they are too old."""

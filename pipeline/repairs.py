@@ -12,23 +12,19 @@ from rapport.storage.repairs import list_pending_repairs, repair
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.batch import Partition
-    from rapport.kafka.sources import Source
+    from rapport.domain.blocks import LogPosition
     from rapport.metrics import StreamMetrics
     from rapport.storage.client import Store
 
 log = structlog.get_logger(__name__)
 
 
-async def repair_own_sources(
-    store: Store, next_offset: Mapping[Partition, int], sources: Mapping[Partition, Source], metrics: StreamMetrics
-) -> int:
-    """Run the pending repairs of some partitions' sources. The caller must not commit meanwhile.
+async def repair_own_sources(store: Store, owned: Mapping[str, LogPosition], metrics: StreamMetrics) -> int:
+    """Run the pending repairs of some sources. The caller must not commit meanwhile.
 
     Args:
         store: The database.
-        next_offset: The recorded progress of the partitions this worker owns.
-        sources: Their logs.
+        owned: The recorded progress of the sources this worker owns.
         metrics: Counts repaired customers.
 
     Returns:
@@ -37,7 +33,6 @@ async def repair_own_sources(
     Raises:
         StorageError: ClickHouse does not answer, or refuses. Some customers may have been recomputed.
     """
-    owned = {sources[partition].name: offset for partition, offset in next_offset.items()}
     if not owned:
         return 0
     done = 0

@@ -84,6 +84,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_max_events: int = 20_000
     batch_max_bytes: int = 32 * 1024 * 1024
     batch_max_age_ms: int = 500
+    block_events: int = 65_536
+    """Events of a source's log that summary rows count together. All workers must have the same number; change it only
+    after every worker has stopped in an orderly way."""
     dedup_horizon_hours: int = 168
     claim_timeout_s: float = 60.0
     refresh_s: float = 3.0
@@ -222,6 +225,7 @@ def _find_contradictions(settings: Settings) -> list[str]:
         (kafka.partitions >= 1, "KAFKA_PARTITIONS must be at least 1"),
         (worker.batch_max_events >= 1, "RAPPORT_WORKER_BATCH_MAX_EVENTS must be at least 1"),
         (worker.batch_max_bytes >= 1, "RAPPORT_WORKER_BATCH_MAX_BYTES must be at least 1"),
+        (worker.block_events >= 1, "RAPPORT_WORKER_BLOCK_EVENTS must be at least 1"),
         (worker.batch_max_age_ms >= 0, "RAPPORT_WORKER_BATCH_MAX_AGE_MS must be at least 0"),
         (
             1 <= worker.dedup_horizon_hours <= 168,

@@ -2,8 +2,9 @@
 
 A state is loaded from the tables once. Every batch of the stream then adds a :class:`StateDelta`, the rows and events
 that it has written of the customer, and :func:`advance` merges it in. The law: an advanced state gives the same facts
-as one that is loaded afresh. It holds because a summary row of a higher applied offset replaces one of a lower, and an
-event is known by its id: merging is idempotent and needs no order.
+as one that is loaded afresh. It holds because a summary row of a higher applied offset replaces one of a lower, a row
+of closed blocks put together replaces all that it counts, and an event is known by its id: merging is idempotent and
+needs no order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rapport.domain.metrics import StoredEvent
 from rapport.domain.periods import PeriodType, make_period_key
 from rapport.domain.profiles.contact import NO_OBJECTIONS, ContactObjections
 from rapport.domain.profiles.suppressions import SuppressionEndings
-from rapport.domain.summaries import StoredSummary
+from rapport.domain.summaries import StoredSummary, add_blocks_up
 
 if TYPE_CHECKING:
     from rapport.domain.customers.customer import CustomerKey
@@ -30,7 +31,7 @@ MAX_ROWS: Final = 3_000
 """Summary rows in a state; customers with more have none."""
 NEVER_MS: Final = 1 << 62
 """Start of the history of a state that has no events, though the customer has."""
-_KEY_COLUMNS: Final = 8
+_KEY_COLUMNS: Final = 9
 
 
 class StateDelta(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,7 +47,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     Attributes:
         today: Calendar day, in the tenant's time zone, of loading; rows of periods that ended before it are left out.
-        rows: The newest version of each summary row, for each source.
+        rows: The newest version of each summary row, for each block of each source.
         events: Events in no order.
         events_from_ms: All events that occurred from this time on are there, epoch milliseconds; 0 for all of them.
         asked_from_ms: Time from which on events were asked for when the state was loaded; those that did not fit are
@@ -135,7 +136,14 @@ def advance(state: CustomerState, deltas: Sequence[StateDelta]) -> CustomerState
             if event.occurred_ms >= state.events_from_ms:
                 events.setdefault(event.id, event)
     kept, from_ms = keep_latest_events(list(events.values()), state.events_from_ms)
-    return msgspec.structs.replace(state, rows=list(rows.values()), events=kept, events_from_ms=from_ms)
+    return msgspec.structs.replace(state, rows=_drop_counted(rows.values()), events=kept, events_from_ms=from_ms)
+
+
+def _drop_counted(rows: Iterable[StoredSummary]) -> list[StoredSummary]:
+    """Drop rows of blocks that are counted in block 0 already: it counts everything up to its applied offset."""
+    rows = list(rows)
+    reached = {row.subject: row.applied_offset for row in rows if not row.block}
+    return [row for row in rows if not row.block or row.applied_offset > reached.get(row.subject, -1)]
 
 
 def is_equivalent(one: CustomerState, other: CustomerState) -> bool:
@@ -147,11 +155,13 @@ def is_equivalent(one: CustomerState, other: CustomerState) -> bool:
 
 
 def _select_facts(state: CustomerState, today: date, from_ms: int) -> tuple[object, ...]:
-    rows = {
-        row[:_KEY_COLUMNS]: (row.applied_offset, *row[_KEY_COLUMNS + 2 :]) for row in _select_current(state.rows, today)
-    }
+    rows: dict[tuple[str, ...], list[StoredSummary]] = {}
+    for row in _select_current(state.rows, today):
+        rows.setdefault(row.subject, []).append(row)
+    added_up = {subject: add_blocks_up(blocks) for subject, blocks in rows.items()}
     events = {event.id: event for event in state.events if event.occurred_ms >= from_ms}
-    return rows, events, state.snapshot, state.memberships
+    counted = {subject: counts for subject, counts in added_up.items() if counts is not None}
+    return counted, events, state.snapshot, state.memberships
 
 
 def _select_current(rows: Iterable[StoredSummary], today: date) -> list[StoredSummary]:

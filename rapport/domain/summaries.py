@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -22,6 +22,7 @@ class Contact:
 
     Attributes:
         source: Its log (cluster, topic and partition).
+        block: The block of that log that its message is in (:mod:`rapport.domain.blocks`).
         offset: Offset of its message in that log; ``item`` is its index in an array message.
         local_day: Calendar day in the tenant's time zone.
         conversion_value: Counted where the outcome is positive, and wherever it takes value back.
@@ -43,6 +44,7 @@ class Contact:
     is_conversion: bool
     direction: str
     conversion_value: Decimal = Decimal(0)
+    block: int = 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,11 +59,12 @@ class SummaryKey:
     creative_id: str
     channel_id: str
     source: str
+    block: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Counts of one summary row, and the offset up to which its source is applied."""
+    """Counts of one summary row, and the last offset that it counts."""
 
     applied_offset: int
     impressions: int = 0
@@ -87,6 +90,7 @@ def list_keys(contact: Contact) -> list[SummaryKey]:
             contact.creative_id,
             contact.channel_id,
             contact.source,
+            contact.block,
         )
         for period_type in PeriodType
     ]
@@ -116,8 +120,11 @@ def add_contact(summary: Summary, contact: Contact) -> Summary:
 def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> dict[SummaryKey, Summary]:
     """Fold contacts, in the order of their logs, into their summary rows.
 
-    A contact at or below a row's ``applied_offset`` is in that row already, unless this call itself applied its
-    message: a message's items share its offset. Recommendations are no contacts and are skipped.
+    Recommendations are no contacts and are skipped.
+
+    Args:
+        state: The rows that count all contacts before these.
+        contacts: The contacts.
 
     Returns:
         The changed rows only.
@@ -127,16 +134,13 @@ def fold(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> di
         if contact.category is OutcomeCategory.RECOMMENDATION:
             continue
         for key in list_keys(contact):
-            before = state.get(key)
-            if before is not None and contact.offset <= before.applied_offset:
-                continue
-            current = changed.get(key) or before or Summary(applied_offset=contact.offset)
+            current = changed.get(key) or state.get(key) or Summary(applied_offset=contact.offset)
             changed[key] = add_contact(current, contact)
     return changed
 
 
 class StoredSummary(NamedTuple):
-    """Stored summary row of one source: key, version and counts. A tuple, because there are many."""
+    """Stored summary row of one block of one source: key, version and counts. A tuple, because there are many."""
 
     tenant_id: str
     customer_id: str
@@ -146,6 +150,7 @@ class StoredSummary(NamedTuple):
     creative_id: str
     channel_id: str
     source: str
+    block: int
     applied_offset: int
     stored_at_ms: int
     impressions: int
@@ -162,3 +167,26 @@ class StoredSummary(NamedTuple):
     def customer(self) -> CustomerRef:
         """Tenant id and customer id."""
         return self[:2]
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """The key without the block: what the rows of all blocks are added up by."""
+        return self[:8]
+
+    @property
+    def counts(self) -> tuple[int, int, int, int, int, Decimal]:
+        """Impressions, positive, negative, neutral, converts and total value."""
+        return self[11:17]
+
+
+def add_blocks_up(rows: Sequence[StoredSummary]) -> tuple[object, ...] | None:
+    """Add up the rows of one subject's blocks: counts, and time, outcome and direction of the last contact.
+
+    Returns:
+        None if nothing is counted.
+    """
+    counted = [row for row in rows if any(row.counts)]
+    if not counted:
+        return None
+    last = max(counted, key=lambda row: (row.last_contact_ms, row.block))
+    return *map(sum, zip(*(row.counts for row in counted), strict=True)), *last[17:]

@@ -25,7 +25,7 @@ R = TypeVar("R", bound=tuple[Any, ...])
 
 LONG_HISTORY: Final = 5_000
 """Up to so many events of a customer are read one by one; beyond, the engine aggregates them."""
-_SUMMARY_KEY_COLUMNS: Final = 8
+_SUMMARY_KEY_COLUMNS: Final = 9
 
 
 class CustomerEvents(NamedTuple):

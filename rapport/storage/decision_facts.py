@@ -76,15 +76,14 @@ def add_summaries(
     for row in rows:
         row_key = build_row_key(row)
         counts = Counts(row.impressions, row.positive, row.negative, row.neutral, row.converts)
+        if counts == NO_COUNTS:  # a repair or a compaction has set it to zero; its version tells of no event
+            continue
         is_alltime = row.period_key == ALLTIME_KEY
         if is_alltime:
-            applied.setdefault(row.customer, {})[row_key] = row.applied_offset
+            keep_latest(applied.setdefault(row.customer, {}), row_key, row.applied_offset)
         for number in numbers[row.customer]:
             if is_alltime:
-                facts[number].applied[row_key] = row.applied_offset
-            if counts == NO_COUNTS:  # a repair may set a row to zero
-                continue
-            if is_alltime:
+                keep_latest(facts[number].applied, row_key, row.applied_offset)
                 keep_latest(facts[number].last_contact_ms, row_key.subject, row.last_contact_ms)
             for window in wanted[number].get(row.period_key, ()):
                 facts[number].add(window, row_key.subject, counts)

@@ -44,8 +44,9 @@ from rapport.storage.personal_data import (
 )
 from rapport.storage.receipts import Receipt, write_receipt
 from rapport.storage.reconcile import find_drift
+from rapport.storage.repairs import name_block
 from rapport.storage.state_gaps import announce_change
-from rapport.storage.stream import read_progress
+from rapport.storage.stream import read_positions
 from rapport.storage.tombstones import read_tombstones, write_tombstones
 
 if TYPE_CHECKING:
@@ -217,8 +218,8 @@ def _rewrite_summaries(store: Store, erased: ErasureScope, sleep: Callable[[floa
     for _ in range(SUMMARY_ROUNDS):
         store.command("privacy/delete", {**erased.hash_parameters, "table": SUMMARIES, "column": "customer_id"})
         sources = [row["source"] for row in store.rows("privacy/sources", erased.parameters)]
-        for source, next_offset in (read_progress(store, sources) if sources else {}).items():
-            store.command("privacy/recompute", {**erased.parameters, "source": source, "next_offset": next_offset})
+        for source, recorded in (read_positions(store, sources) if sources else {}).items():
+            store.command("privacy/recompute", {**erased.parameters, **name_block(source, recorded.position)})
         if not _has_drift(store, erased, sources):
             return True
         sleep(_SUMMARY_PAUSE_S)

@@ -268,6 +268,6 @@ def build_row_key(row: StoredEvent | StoredSummary) -> SummaryRowKey:
     return SummaryRowKey(Subject(row.offer_id, row.creative_id, row.channel_id), row.source, row.customer_id)
 
 
-def keep_latest(times: dict[Any, int], key: object, at_ms: int) -> None:
-    """Set the time of a key unless a later one is set."""
-    times[key] = max(at_ms, times.get(key, at_ms))
+def keep_latest(latest: dict[Any, int], key: object, value: int) -> None:
+    """Set the time or offset of a key unless a later one is set."""
+    latest[key] = max(value, latest.get(key, value))

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import polars as pl
 
+from rapport.domain.blocks import begin_blocks
 from rapport.storage.repairs import list_pending_repairs, repair, request_repairs
+from rapport.storage.stream import read_positions
 
 if TYPE_CHECKING:
     from rapport.storage.client import Store
@@ -98,9 +100,9 @@ def repair_drift(
         if not any(waiting == repair_id for waiting, _, _ in list_pending_repairs(store, sources)):
             return True
         sleep(0.2)
-    progress = dict(store.select("reconcile/progress").iter_rows())
     left = [source for waiting, source, _ in list_pending_repairs(store, sources) if waiting == repair_id]
-    repair(store, repair_id, {source: progress.get(source, 0) for source in left})
+    recorded = read_positions(store, left) if left else {}
+    repair(store, repair_id, {name: recorded[name].position if name in recorded else begin_blocks(0) for name in left})
     return False
 
 

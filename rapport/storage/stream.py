@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from rapport.storage.packed_columns import unpack_summary_columns
+from rapport.domain.blocks import BlockPlace, LogPosition, begin_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from rapport.storage.client import Store
 
@@ -23,9 +24,14 @@ STATE_KEYS: Final = (
     "creative_id",
     "channel_id",
     "source",
+    "block",
 )
-_SUBJECT: Final = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id")
 MILLIS: Final = pl.Datetime("ms", "UTC")
+FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "open_blocks": {"source": pl.String, "block": pl.UInt32, "first_offset": pl.UInt64, "next_offset": pl.UInt64},
+    "erased_customers": {"tenant_id": pl.String, "customer_id": pl.String, "erased_at_ms": pl.Int64},
+}
+"""Tables sent along with the queries."""
 _LOW_CARDINALITY: Final = (
     "tenant_id",
     "source",
@@ -48,12 +54,23 @@ class Progress:
     cluster_id: str
     topic: str
     partition: int
-    next_offset: int
+    position: LogPosition
     last_occurred_at_ms: int
     last_received_at_ms: int
     batch_messages: int
     batch_events: int
     worker: str
+
+
+class RecordedPosition(NamedTuple):
+    """Position that a source has reached, as recorded.
+
+    Attributes:
+        has_blocks: Whether it was recorded with its place; before there were blocks it was not.
+    """
+
+    position: LogPosition
+    has_blocks: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +98,18 @@ class DeadLetter:
 
 def read_progress(store: Store, sources: Sequence[str]) -> dict[str, int]:
     """Read the offset at which the next batch of each source starts; unknown sources are left out."""
+    return {source: recorded.position.next_offset for source, recorded in read_positions(store, sources).items()}
+
+
+def read_positions(store: Store, sources: Sequence[str]) -> dict[str, RecordedPosition]:
+    """Read the position at which the next batch of each source starts; unknown sources are left out."""
     frame = store.select("stream/progress", {"sources": list(sources)})
-    return dict(frame.iter_rows()) if not frame.is_empty() else {}
+    return {
+        source: RecordedPosition(LogPosition(next_offset, BlockPlace(*place)), has_blocks=True)
+        if place[0]
+        else RecordedPosition(begin_blocks(next_offset), has_blocks=False)
+        for source, next_offset, *place in frame.iter_rows()
+    }
 
 
 def read_generation(store: Store, cluster_id: str, topic: str) -> int:
@@ -147,31 +174,22 @@ def read_accepted(store: Store, disputed: pl.DataFrame) -> set[tuple[str, int, i
     return set(found.select("source", "offset", "item").iter_rows()) if not found.is_empty() else set()
 
 
-def read_summary_state(store: Store, contacts: pl.DataFrame, period_keys: Iterable[str]) -> pl.DataFrame:
-    """Read the newest version of every summary row that some contacts, in some periods, may change."""
-    found = store.select(
-        "stream/summary_state",
-        frames={
-            "batch_subjects": contacts.select(_SUBJECT).unique(),
-            "batch_periods": pl.DataFrame({"period_key": list(period_keys)}, schema={"period_key": pl.String}),
-            "batch_sources": contacts.select("source").unique(),
-        },
-    )
-    return pl.DataFrame() if found.is_empty() else keep_newest([unpack_summary_columns(found)])
+def read_block_contacts(
+    store: Store, positions: Mapping[str, LogPosition], erased: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Read the contacts in the history that the open block of each source counts, each once, with their ``block``.
 
-
-def keep_newest(versions: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Keep, of several versions of summary rows, the one with the highest applied offset, of equals the last stored.
-
-    Returns:
-        An empty frame if there is none.
+    Args:
+        store: The database.
+        positions: How far each source has been applied; contacts from there on are left out.
+        erased: Only these customers, and only what the broker received after their erasure (tenant_id, customer_id,
+            erased_at_ms); None for all customers.
     """
-    found = [frame for frame in versions if not frame.is_empty()]
-    if not found:
-        return pl.DataFrame()
-    together = pl.concat(found, how="diagonal_relaxed")
-    order = [name for name in ("applied_offset", "stored_at_ms") if name in together.columns]
-    return together.sort(order, maintain_order=True).unique(STATE_KEYS, keep="last", maintain_order=True)
+    rows = [(name, at.place.block, at.place.first_offset, at.next_offset) for name, at in positions.items()]
+    blocks = pl.DataFrame(rows, schema=dict(FRAMES["open_blocks"]), orient="row")
+    customers = pl.DataFrame(schema=dict(FRAMES["erased_customers"])) if erased is None else erased
+    frames = {"open_blocks": blocks, "erased_customers": customers}
+    return store.select("stream/block_contacts", {"all_customers": erased is None}, frames=frames)
 
 
 def write_interactions(store: Store, events: pl.DataFrame) -> None:
@@ -220,7 +238,7 @@ def write_decisions(store: Store, decisions: pl.DataFrame) -> None:
 
 
 def write_summaries(store: Store, rows: pl.DataFrame) -> None:
-    """Write changed summary rows (columns as :func:`read_summary_state` returns them)."""
+    """Write changed summary rows (columns as ``pipeline.fold`` returns them)."""
     if not rows.is_empty():
         changed = rows.with_columns(last_contact_at=pl.col("last_contact_at_ms").cast(MILLIS))
         store.insert("interaction_summary_state", _as_dictionaries(changed.drop("last_contact_at_ms")))
@@ -234,7 +252,10 @@ def write_progress(store: Store, progress: Sequence[Progress]) -> None:
             "cluster_id": p.cluster_id,
             "topic": p.topic,
             "partition": p.partition,
-            "next_offset": p.next_offset,
+            "next_offset": p.position.next_offset,
+            "block": p.position.place.block,
+            "block_from": p.position.place.first_offset,
+            "block_events": p.position.place.events,
             "last_occurred_at": p.last_occurred_at_ms,
             "last_received_at": p.last_received_at_ms,
             "batch_messages": p.batch_messages,
@@ -246,6 +267,9 @@ def write_progress(store: Store, progress: Sequence[Progress]) -> None:
     overrides: dict[str, Any] = {
         "partition": pl.UInt32,
         "next_offset": pl.UInt64,
+        "block": pl.UInt32,
+        "block_from": pl.UInt64,
+        "block_events": pl.UInt64,
         "last_occurred_at": MILLIS,
         "last_received_at": MILLIS,
         "batch_messages": pl.UInt32,

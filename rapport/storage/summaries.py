@@ -137,7 +137,7 @@ def read_summaries(store: Store, queries: Sequence[SummaryQuery]) -> list[Summar
 
 
 def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
-    """Add up the rows of one person over all ids and sources: per offer, and once more per channel over all offers."""
+    """Add up the rows of one person over ids, sources and blocks: per offer, and once more per channel."""
     groups: dict[_Key, list[StoredSummary]] = {}
     for row in stored:
         period = row.period_type, row.period_key
@@ -164,7 +164,7 @@ def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
 
 
 _counts_of: Final = attrgetter("impressions", "positive", "negative", "neutral", "converts", "total_value")
-_recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creative_id", "customer_id")
+_recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creative_id", "customer_id", "block")
 """Order by which the last contact of several rows is chosen."""
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -12,11 +12,6 @@ from rapport.domain.privacy import Tombstone, list_hashes
 if TYPE_CHECKING:
     from rapport.storage.client import Store
 
-FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "erased_customers": {"tenant_id": pl.String, "customer_id": pl.String, "erased_at_ms": pl.Int64},
-    "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
-}
-"""Tables sent along with the queries."""
 _OVERLAP_MS: Final = 60_000
 """Maximum difference between the clocks of replicas."""
 _MILLIS: Final = pl.Datetime("ms", "UTC")
@@ -91,17 +86,3 @@ def write_tombstones(
         for customer_hash in hashes
     ]
     store.insert("erasures", pl.DataFrame(rows, schema_overrides={"erased_at": _MILLIS, "completed_at": _MILLIS}))
-
-
-def read_state_of_erased(store: Store, erased: pl.DataFrame, first_offsets: Mapping[str, int]) -> pl.DataFrame:
-    """Compute summary rows of erased customers from the history, up to the beginning of a batch.
-
-    Args:
-        store: The database.
-        erased: Customers, with the broker time up to which messages do not count (tenant_id, customer_id,
-            erased_at_ms).
-        first_offsets: First offset of the batch in each source.
-    """
-    starts = {"source": list(first_offsets), "first_offset": list(first_offsets.values())}
-    frames = {"erased_customers": erased, "batch_starts": pl.DataFrame(starts, schema=dict(FRAMES["batch_starts"]))}
-    return store.select("privacy/state_of_erased", frames=frames)

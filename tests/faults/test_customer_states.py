@@ -186,10 +186,10 @@ def test_a_repair_is_in_the_states(world: World, rng: random.Random):
     assert warm(world) > 0
     world.store.execute(
         "INSERT INTO interaction_summary_state (tenant_id, customer_id, period_type, period_key, offer_id, creative_id,"
-        " channel_id, source, applied_offset, impressions, positive, negative, neutral, converts, total_value,"
+        " channel_id, source, block, applied_offset, impressions, positive, negative, neutral, converts, total_value,"
         " last_contact_at, last_outcome, last_direction)"
         " SELECT tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source,"
-        " applied_offset, impressions + 1, positive, negative, neutral, converts, total_value, last_contact_at,"
+        " block, applied_offset, impressions + 1, positive, negative, neutral, converts, total_value, last_contact_at,"
         " last_outcome, last_direction FROM interaction_summary_state FINAL"
     )
     assert rapport(world, "state", "verify").returncode == 1  # the rows were changed behind our back

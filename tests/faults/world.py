@@ -114,6 +114,7 @@ class World:
             "CLICKHOUSE_TIMEOUT_S": "10",
             "RAPPORT_WORKER_BATCH_MAX_EVENTS": "150",
             "RAPPORT_WORKER_BATCH_MAX_AGE_MS": "20",
+            "RAPPORT_WORKER_BLOCK_EVENTS": "150",
             "RAPPORT_LOG_FORMAT": "json",
         }
         self.oracle = Oracle()

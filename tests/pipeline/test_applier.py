@@ -18,6 +18,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import PreparedBatch, Preparer
 from pipeline.privacy import PrivacyFilter
 from pipeline.tenant_cache import TenantCache
+from rapport.domain.blocks import begin_blocks
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
@@ -26,8 +27,6 @@ from tests.fixtures.events import CLICK, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import polars as pl
 
     from rapport.storage.client import Store
     from rapport.storage.stream import DeadLetter
@@ -41,26 +40,26 @@ class RebalancedCommitter(Committer):
 
     applier: Applier
 
-    async def commit(self, prepared: PreparedBatch, just_written: pl.DataFrame) -> CommitResult:
-        if prepared.starts == {PARTITION: 1}:
-            self.applier.give_up_prepared()
-        return await super().commit(prepared, just_written)
+    async def commit(self, prepared: PreparedBatch) -> CommitResult:
+        if prepared.starts[PARTITION].next_offset == 1:
+            self.applier.begin_assignment()
+        return await super().commit(prepared)
 
 
 def test_a_rebalance_in_the_middle_of_a_commit_costs_no_count(store: Store):
     create_tenant(store, "acme")
-    reads = count(1)
-    both_have_read = threading.Event()
+    claims = count(1)
+    both_are_prepared = threading.Event()
 
     @contextmanager
-    def read_twice_before_writing(name: str) -> Iterator[None]:
+    def prepare_twice_before_writing(name: str) -> Iterator[None]:
         if name == "insert/interaction_summary_state":
-            assert both_have_read.wait(PATIENCE_S)
+            assert both_are_prepared.wait(PATIENCE_S)
         yield
-        if name == "stream/summary_state" and next(reads) == 2:
-            both_have_read.set()
+        if name == "stream/claims" and next(claims) == 2:
+            both_are_prepared.set()
 
-    asyncio.run(_apply_two_clicks(replace(store, timer=read_twice_before_writing)))
+    asyncio.run(_apply_two_clicks(replace(store, timer=prepare_twice_before_writing)))
     sql = "SELECT sum(positive) FROM interaction_summaries WHERE scope = 'offer' GROUP BY period_type"
     assert store.client.query(sql).result_rows == [(2,)] * 4
 
@@ -69,7 +68,7 @@ async def _apply_two_clicks(store: Store) -> None:
     settings, metrics, on_step = Settings(), StreamMetrics(), make_kill_hook("")
     positions = Positions(store, settings.kafka, "cluster", metrics)
     positions.sources[PARTITION] = name_source("cluster", *PARTITION, 0)
-    positions.next_offset[PARTITION] = 0
+    positions.owned[PARTITION] = begin_blocks(0)
     tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
     privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
     errors: list[BaseException] = []

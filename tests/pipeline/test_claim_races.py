@@ -16,6 +16,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import PrivacyFilter
 from pipeline.tenant_cache import TenantCache
+from rapport.domain.blocks import begin_blocks
 from rapport.domain.periods import DAY_MS
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
@@ -101,7 +102,7 @@ class Worker:
         settings, metrics, on_step = Settings(), StreamMetrics(), make_kill_hook("")
         positions = Positions(store, settings.kafka, "cluster", metrics)
         positions.sources[self._partition] = self.source
-        positions.next_offset[self._partition] = 0
+        positions.owned[self._partition] = begin_blocks(0)
         tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
         privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
         rewound: dict[Partition, int] = {}

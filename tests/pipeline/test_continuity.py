@@ -17,6 +17,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import PreparedBatch, Preparer
 from pipeline.privacy import PrivacyFilter
 from pipeline.tenant_cache import TenantCache
+from rapport.domain.blocks import begin_blocks
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import KafkaSettings, Settings
@@ -137,7 +138,7 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     settings, metrics = Settings(), StreamMetrics()
     positions = Positions(store, settings.kafka, "cluster", metrics)
     positions.sources[P0] = name_source("cluster", *P0, 0)
-    positions.next_offset[P0] = 5
+    positions.owned[P0] = begin_blocks(5)
     tenant_cache = TenantCache(dict, refresh_s=10)
     privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=10)
     preparer = Preparer(settings, store, positions, tenant_cache, privacy, metrics, make_kill_hook(""))

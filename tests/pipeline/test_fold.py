@@ -11,15 +11,18 @@ from hypothesis import strategies as st
 from xxhash import xxh3_64_hexdigest
 
 from pipeline.decode import EVENT_SCHEMA
-from pipeline.fold import STATE_SCHEMA, fold_batch, list_period_keys, select_contacts
+from pipeline.fold import DAY_SCHEMA, STATE_SCHEMA, count_days, fold_batch, select_contacts
+from rapport.domain.blocks import BlockPlace, LogPosition
 from rapport.domain.outcomes import Classification, OutcomeCategory
 from rapport.domain.summaries import Contact, Summary, SummaryKey, fold
 from rapport.kafka.sources import Source, make_event_id
-from rapport.storage.stream import read_summary_state, write_interactions, write_summaries
-from tests.fixtures.contacts import flatten, log_pairs, single_logs
+from rapport.storage.customer_reads import read_stored_summaries
+from rapport.storage.stream import read_block_contacts, write_interactions, write_summaries
+from tests.fixtures.contacts import BLOCK_MESSAGES, SOURCES, flatten, log_pairs, single_logs
+from tests.storage.state_rows import frame_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from rapport.storage.client import Store
 
@@ -34,6 +37,7 @@ VALUES = [field.name for field in fields(Summary)]
 FROM_HISTORY = """
 SELECT
     tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source,
+    toUInt32(intDiv(c.offset, 4) + 1) AS block,
     max(c.offset) AS applied_offset,
     sum(c.impressions) AS impressions,
     sum(c.positive) AS positive,
@@ -45,7 +49,7 @@ SELECT
     argMax(c.outcome, (c.occurred_at, c.offset, c.item)) AS last_outcome,
     argMax(c.direction, (c.occurred_at, c.offset, c.item)) AS last_direction
 FROM interaction_contacts AS c
-GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source
+GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, block
 """
 
 
@@ -74,10 +78,13 @@ def build_frame(contacts: Iterable[Contact]) -> pl.DataFrame:
             "context": "",
             "outcome_details": "",
             "metadata": "",
+            "block": c.block,
         }
         for c in contacts
     ]
-    return pl.DataFrame(rows, {**EVENT_SCHEMA, "conversion_value": pl.Decimal(18, 6), "local_date": pl.Date})
+    return pl.DataFrame(
+        rows, {**EVENT_SCHEMA, "block": pl.UInt32, "conversion_value": pl.Decimal(18, 6), "local_date": pl.Date}
+    )
 
 
 def to_summary_rows(frame: pl.DataFrame) -> Rows:
@@ -89,58 +96,50 @@ def to_summary_rows(frame: pl.DataFrame) -> Rows:
     return rows
 
 
-def to_state_frame(rows: Mapping[SummaryKey, Summary]) -> pl.DataFrame:
-    named = [
-        {name: getattr(key, name) for name in KEYS} | {name: getattr(row, name) for name in VALUES}
-        for key, row in rows.items()
-    ]
-    return pl.DataFrame(named, STATE_SCHEMA)
+def fold_frames(days: pl.DataFrame, contacts: Iterable[Contact]) -> tuple[Rows, pl.DataFrame]:
+    folded = fold_batch(days, select_contacts(build_frame(contacts)))
+    assert folded.rows.schema == STATE_SCHEMA
+    return to_summary_rows(folded.rows), folded.days
 
 
-def fold_frames(state: Mapping[SummaryKey, Summary], contacts: Iterable[Contact]) -> Rows:
-    return to_summary_rows(fold_batch(to_state_frame(state), select_contacts(build_frame(contacts))))
+def count_open(log: Messages, until: int) -> pl.DataFrame:
+    """Count by day what the open block of a log has before a message."""
+    first = (until - 1) // BLOCK_MESSAGES * BLOCK_MESSAGES if until else 0
+    return count_days(select_contacts(build_frame(flatten(log[first:until]))))
+
+
+def in_order(days: pl.DataFrame) -> pl.DataFrame:
+    return days.select(list(DAY_SCHEMA)).sort(list(DAY_SCHEMA))
 
 
 @LAW
 @given(logs=log_pairs)
 def test_the_batch_fold_agrees_with_the_reference(logs: list[Messages]):
     contacts = flatten([*logs[0], *logs[1]])
-    assert fold_frames({}, contacts) == fold({}, contacts)
+    assert fold_frames(DAY_SCHEMA.to_frame(), contacts)[0] == fold({}, contacts)
 
 
 @LAW
 @given(logs=log_pairs, data=st.data())
-def test_the_batch_fold_agrees_with_the_reference_on_top_of_earlier_batches(logs: list[Messages], data: st.DataObject):
+def test_the_batch_fold_agrees_with_the_reference_on_top_of_the_open_blocks(logs: list[Messages], data: st.DataObject):
     cuts = [data.draw(st.integers(0, len(log))) for log in logs]
     before = fold({}, flatten(message for log, cut in zip(logs, cuts, strict=True) for message in log[:cut]))
     contacts = flatten(message for log, cut in zip(logs, cuts, strict=True) for message in log[cut:])
-    assert fold_frames(before, contacts) == fold(before, contacts)
-
-
-@LAW
-@given(logs=log_pairs, data=st.data())
-def test_the_batch_fold_agrees_with_the_reference_after_a_crash_during_a_write(
-    logs: list[Messages], data: st.DataObject
-):
-    contacts = flatten([*logs[0], *logs[1]])
-    whole = fold({}, contacts)
-    stored = data.draw(st.lists(st.booleans(), min_size=len(whole), max_size=len(whole)))
-    found = {key: row for (key, row), is_stored in zip(whole.items(), stored, strict=True) if is_stored}
-    again = fold_frames(found, contacts)
-    assert again == fold(found, contacts)
-    assert found | again == whole
+    days = pl.concat([count_open(log, cut) for log, cut in zip(logs, cuts, strict=True)])
+    assert fold_frames(days, contacts)[0] == fold(before, contacts)
 
 
 @LAW
 @given(log=single_logs, data=st.data())
-def test_the_fold_does_not_depend_on_batch_boundaries(log: Messages, data: st.DataObject):
+def test_neither_rows_nor_days_depend_on_batch_boundaries(log: Messages, data: st.DataObject):
     rows: Rows = {}
-    start = 0
+    days, start = DAY_SCHEMA.to_frame(), 0
     while start < len(log):
-        # A batch may start before where the rows are: what they hold already is passed over.
         end = data.draw(st.integers(start + 1, len(log)))
-        overlap = data.draw(st.integers(0, start))
-        rows |= fold_frames(rows, flatten(log[overlap:end]))
+        changed, days = fold_frames(days, flatten(log[start:end]))
+        rows |= changed
+        days = days.filter(pl.col("block") == (end - 1) // BLOCK_MESSAGES + 1)  # what a worker keeps
+        assert in_order(days).equals(in_order(count_open(log, end)))
         start = end
     assert rows == fold({}, flatten(log))
 
@@ -154,7 +153,17 @@ def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messa
     again = data.draw(st.lists(st.sampled_from(contacts), max_size=5)) if contacts else []
     write_interactions(store, build_frame(again))  # a crash wrote some of them twice
     from_history = pl.DataFrame(store.client.query_arrow(FROM_HISTORY, use_strings=True))
-    assert to_summary_rows(from_history) == fold({}, contacts) == fold_frames({}, contacts)
+    rows, _ = fold_frames(DAY_SCHEMA.to_frame(), contacts)
+    assert to_summary_rows(from_history) == fold({}, contacts) == rows
+    cuts = [data.draw(st.integers(0, len(log))) for log in logs]
+    positions = {
+        source: LogPosition(cut, BlockPlace((cut - 1) // BLOCK_MESSAGES + 1, (cut - 1) // BLOCK_MESSAGES * 4, 1))
+        for source, cut in zip(SOURCES, cuts, strict=True)
+        if cut
+    }
+    found = count_days(read_block_contacts(store, positions)) if positions else DAY_SCHEMA.to_frame()
+    counted = pl.concat([count_open(log, cut) for log, cut in zip(logs, cuts, strict=True)])
+    assert in_order(found).equals(in_order(counted))
 
 
 @ON_THE_ENGINE
@@ -162,19 +171,18 @@ def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messa
 def test_folded_rows_survive_a_round_trip_through_the_store(store: Store, logs: list[Messages]):
     store.client.command("TRUNCATE TABLE interaction_summary_state")
     frame = select_contacts(build_frame(flatten([*logs[0], *logs[1]])))
-    folded = fold_batch(pl.DataFrame(), frame)
-    write_summaries(store, folded)
-    periods = list_period_keys(frame["local_date"].unique())["period_key"].unique()
-    found = read_summary_state(store, frame, periods)
-    assert to_summary_rows(found) == to_summary_rows(folded)
-    assert fold_batch(found, frame).is_empty()
+    rows = fold_batch(DAY_SCHEMA.to_frame(), frame).rows
+    write_summaries(store, rows)
+    found = frame_rows(read_stored_summaries(store, set(frame.select("tenant_id", "customer_id").iter_rows())))
+    assert to_summary_rows(found) == to_summary_rows(rows)
 
 
-def test_no_contacts_change_no_rows():
-    state = to_state_frame({})
+def test_no_contacts_change_nothing():
+    nothing = DAY_SCHEMA.to_frame()
     for empty in (build_frame([]), select_contacts(build_frame([]))):
-        assert fold_batch(state, empty).schema == STATE_SCHEMA
-        assert fold_batch(pl.DataFrame(), empty).is_empty()
+        folded = fold_batch(nothing, empty)
+        assert (folded.rows.schema, folded.days.schema) == (STATE_SCHEMA, DAY_SCHEMA)
+        assert folded.rows.is_empty()
 
 
 def test_recommendations_are_not_contacts():
@@ -205,8 +213,10 @@ def test_a_contact_at_midnight_counts_in_the_new_day_of_its_tenant(batches: int)
     )
     second = replace(first, offset=1, occurred_at_ms=midnight, local_day=days[1])
     rows: Rows = {}
+    folded = DAY_SCHEMA.to_frame()
     for batch in ([[first, second]], [[first], [second]])[batches - 1]:
-        rows |= fold_frames(rows, batch)
+        changed, folded = fold_frames(folded, batch)
+        rows |= changed
     counts = {key.period_key: row.positive for key, row in rows.items()}
     assert counts == {
         "2024-12-29": 1,

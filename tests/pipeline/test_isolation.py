@@ -23,11 +23,13 @@ from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import PrivacyFilter
 from pipeline.tenant_cache import TenantCache
+from rapport.domain.blocks import begin_blocks
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
 from rapport.settings import Settings
 from rapport.storage.errors import TerminalStorageError
 from rapport.storage.reconcile import reconcile
+from rapport.storage.stream import read_positions
 from rapport.storage.tenants import create_tenant, load_tenants
 from tests.fixtures.events import CLICK, json_values, to_json
 
@@ -73,7 +75,7 @@ class Stream:
         configured, metrics = Settings(), StreamMetrics()
         self.positions = Positions(store, configured.kafka, "cluster", metrics)
         self.positions.sources[self.partition] = name_source("cluster", *self.partition, 0)
-        self.positions.next_offset[self.partition] = 0
+        self.positions.owned[self.partition] = begin_blocks(0)
         tenant_cache = TenantCache(lambda: load_tenants(store), refresh_s=3_600)
         privacy = PrivacyFilter(lambda _since_ms: (), dict, metrics, refresh_s=3_600)
         shared = (configured, store, self.positions)
@@ -167,7 +169,7 @@ def _names_boom(argument: Any) -> bool:
 
 PLACES = [
     (pipeline.decode, "decode_message"),
-    (pipeline.prepare, "select_contacts"),
+    (pipeline.commit, "select_contacts"),
     (pipeline.commit, "resolve"),
     (pipeline.commit, "fold_batch"),
 ]
@@ -210,15 +212,16 @@ def test_a_crash_during_isolation_changes_no_total(store: Store, monkeypatch: py
         if not log:
             for customer in ("ann", "boom", "bob", "ann", "bob"):
                 stream.click(customer)
-        recorded = store.rows("stream/progress", {"sources": [stream.positions.sources[stream.partition].name]})
-        stream.positions.next_offset[stream.partition] = recorded[0]["next_offset"] if recorded else 0
+        name = stream.positions.sources[stream.partition].name
+        recorded = read_positions(store, [name]).get(name)
+        stream.positions.owned[stream.partition] = recorded.position if recorded else begin_blocks(0)
         try:
             stream.apply_all()
         except KeyboardInterrupt:
             continue
         break
     else:
-        stream.positions.next_offset[stream.partition] = 0
+        stream.positions.owned[stream.partition] = begin_blocks(0)
     assert stream.positions.next_offset[stream.partition] == len(log)
     assert stream.clicks() == {"ann": 2, "bob": 2}
     letters = store.client.query("SELECT offset, code FROM dead_letters").result_rows

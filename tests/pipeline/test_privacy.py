@@ -19,6 +19,7 @@ from pipeline.positions import Positions
 from pipeline.prepare import Preparer
 from pipeline.privacy import PrivacyFilter
 from pipeline.tenant_cache import TenantCache
+from rapport.domain.blocks import begin_blocks
 from rapport.domain.privacy import hash_customer
 from rapport.kafka.sources import name_source
 from rapport.metrics import StreamMetrics
@@ -57,7 +58,7 @@ class Worker:
         self.settings, self.metrics = Settings(), StreamMetrics()
         self.positions = Positions(self.store, self.settings.kafka, "cluster", self.metrics)
         self.positions.sources[PARTITION] = name_source("cluster", *PARTITION, 0)
-        self.positions.next_offset[PARTITION] = 0
+        self.positions.owned[PARTITION] = begin_blocks(0)
         tenant_cache = TenantCache(lambda: load_tenants(self.store), refresh_s=3_600)
         privacy = PrivacyFilter(
             lambda since_ms: read_tombstones(self.store, since_ms),

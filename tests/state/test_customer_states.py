@@ -56,7 +56,7 @@ def state(key: CustomerKey = ANN, zone: str = "UTC") -> CustomerState:
 
 def delta(offset: int, customer_id: str = "ann") -> StateDelta:
     counts = (1, 0, 0, 0, 0, Decimal(0), 5, "seen", "in")
-    row = StoredSummary("acme", customer_id, "alltime", "alltime", "loan", "", "", "s", offset, 0, *counts)
+    row = StoredSummary("acme", customer_id, "alltime", "alltime", "loan", "", "", "s", 1, offset, 0, *counts)
     about = ("impression", 5, "seen", "neutral", False, "in", "loan", "", "", None, "", 0)
     return StateDelta(customer_id, [row], [StoredEvent("acme", customer_id, f"{offset:038x}", 5, *about, "s", offset)])
 

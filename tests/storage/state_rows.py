@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipeline.fold import STATE_SCHEMA
-from rapport.storage.stream import (
-    read_summary_state,
-)
+from rapport.storage.customer_reads import read_stored_summaries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rapport.domain.summaries import StoredSummary
     from rapport.storage.client import Store
 
 SOURCE = "cluster/interactions/0"
@@ -28,6 +29,7 @@ def state(applied_offset: int, **changes: Any) -> pl.DataFrame:
         "creative_id": "",
         "channel_id": "web",
         "source": SOURCE,
+        "block": 1,
         "applied_offset": applied_offset,
         "impressions": 1,
         "positive": 2,
@@ -42,7 +44,11 @@ def state(applied_offset: int, **changes: Any) -> pl.DataFrame:
     return pl.DataFrame([row | changes], STATE_SCHEMA)
 
 
-def read_state(store: Store, period_key: str = "alltime", **asked: str) -> pl.DataFrame:
-    subject = ("tenant_id", "customer_id", "offer_id", "creative_id", "channel_id", "source")
-    about = state(0).select(subject).with_columns(**{name: pl.lit(value) for name, value in asked.items()})
-    return read_summary_state(store, about, [period_key])
+def read_state(store: Store, period_key: str = "alltime", customer_id: str = "ann") -> pl.DataFrame:
+    return frame_rows(read_stored_summaries(store, [("acme", customer_id)], [period_key]))
+
+
+def frame_rows(rows: Iterable[StoredSummary]) -> pl.DataFrame:
+    """Frame stored rows as ``pipeline.fold`` has them."""
+    named = [{**row._asdict(), "last_contact_at_ms": row.last_contact_ms} for row in rows]
+    return pl.DataFrame([{name: row[name] for name in STATE_SCHEMA} for row in named], STATE_SCHEMA)

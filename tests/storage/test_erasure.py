@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.privacy import MAX_AGE_S
+from rapport.domain.blocks import begin_blocks
 from rapport.domain.privacy import hash_customer
 from rapport.storage.erasure import (
     WORKERS_KNOW_AFTER_S,
@@ -21,6 +22,7 @@ from rapport.storage.erasure import (
 from rapport.storage.personal_data import ErasureScope
 from rapport.storage.receipts import find_receipt
 from rapport.storage.reconcile import reconcile
+from rapport.storage.repairs import name_block
 from rapport.storage.tombstones import read_tombstones
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def summarise(store: Store, next_offset: int) -> None:
     """Write the summaries of the whole history, and record that it has been applied."""
     store.command(
         "privacy/recompute",
-        {"tenant_id": "acme", "customer_ids": ["ann", "bob"], "source": SOURCE, "next_offset": next_offset},
+        {"tenant_id": "acme", "customer_ids": ["ann", "bob"], **name_block(SOURCE, begin_blocks(next_offset))},
     )
     put(store, "stream_progress", source=SOURCE, next_offset=next_offset)
 

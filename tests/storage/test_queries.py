@@ -14,7 +14,7 @@ from rapport.storage.long_histories import FRAMES as LONG_HISTORY_FRAMES
 from rapport.storage.metrics import CUSTOMERS as METRIC_CUSTOMERS
 from rapport.storage.queries import SQL_DIR, load_query
 from rapport.storage.segments import FRAMES as SEGMENT_FRAMES
-from rapport.storage.tombstones import FRAMES as TOMBSTONE_FRAMES
+from rapport.storage.stream import FRAMES as STREAM_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,16 +40,12 @@ VALUES: Mapping[str, Any] = {
     "DateTime64(3, 'UTC')": "2026-01-01 00:00:00.000",
 }
 ANY_TABLE = {"table": "decisions", "column": "customer_id", "since": "received_at"}
-ALL_FRAMES = CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES | LONG_HISTORY_FRAMES
+ALL_FRAMES = STREAM_FRAMES | CUSTOMER_FRAMES | SEGMENT_FRAMES | JOURNEY_FRAMES | LONG_HISTORY_FRAMES
 CUSTOMERS = {"tenant_id": pl.String, "customer_id": pl.String}
 FRAMES = {
     "batch_keys": {"source": pl.String, "key_hash": pl.UInt64},
     "batch_starts": {"source": pl.String, "first_offset": pl.UInt64},
-    "batch_subjects": {**CUSTOMERS, "offer_id": pl.String, "creative_id": pl.String, "channel_id": pl.String},
-    "batch_periods": {"period_key": pl.String},
-    "batch_sources": {"source": pl.String},
     "metric_customers": dict(METRIC_CUSTOMERS),
-    "erased_customers": dict(TOMBSTONE_FRAMES["erased_customers"]),
     "disputed": {**CUSTOMERS, "source": pl.String, "offset": pl.UInt64},
     "progress": {"source": pl.String, "next_offset": pl.UInt64},
     "suspects": CUSTOMERS,
@@ -176,11 +172,6 @@ SOURCE = {"source": ["s1"]}
 HOT = {
     "stream/claims": {"batch_keys": {**SOURCE, "key_hash": [7]}, "batch_starts": {**SOURCE, "first_offset": [9]}},
     "stream/accepted": {"disputed": {**ONE_CUSTOMER, **SOURCE, "offset": [7]}},
-    "stream/summary_state": {
-        "batch_subjects": {**ONE_CUSTOMER, "offer_id": [""], "creative_id": [""], "channel_id": ["web"]},
-        "batch_periods": {"period_key": ["2026-01-1", "alltime"]},
-        "batch_sources": SOURCE,
-    },
     "metrics/values": {"metric_customers": {"customer_id": ["c7"], "member": ["c7"]}},
     "summaries/of_customers": {},
     "history/of_customers": {},

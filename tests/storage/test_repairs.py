@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from pipeline.batch import FetchedRecord, Partition
+from pipeline.batch import FetchedRecord, Partition, pass_records
 from pipeline.decode import decode_batch
-from pipeline.fold import STATE_SCHEMA, fold_batch, list_period_keys, select_contacts
+from pipeline.fold import COUNTS, STATE_SCHEMA, count_days, fold_batch, select_contacts
+from pipeline.prepare import add_blocks
 from pipeline.tenant_cache import TenantCache
+from rapport.domain.blocks import BlockStart, LogPosition, begin_blocks
 from rapport.domain.outcomes import DEFAULT_OUTCOME_TYPES, Classification, OutcomeCategory, OutcomeType, group_versions
 from rapport.domain.tenants import Tenant
 from rapport.kafka.sources import name_source
+from rapport.storage.customer_reads import read_stored_summaries
 from rapport.storage.reconcile import Reconciliation, reconcile
-from rapport.storage.repairs import list_pending_repairs, repair, request_repairs
+from rapport.storage.repairs import list_pending_repairs, repair, request_repairs, settle_rows_ahead
 from rapport.storage.stream import (
     STATE_KEYS,
     Progress,
-    read_summary_state,
+    read_block_contacts,
+    read_positions,
     write_interactions,
     write_progress,
     write_summaries,
@@ -36,6 +40,7 @@ REFUND = OutcomeType(
 OUTCOMES = group_versions([*DEFAULT_OUTCOME_TYPES, REFUND])
 TENANTS = {name: Tenant(name, name, zone, OUTCOMES) for name, zone in (("acme", "UTC"), ("kiwi", "Pacific/Auckland"))}
 SOURCES = ["cluster/interactions/0", "cluster/interactions/1"]
+SUBJECT_KEYS = STATE_KEYS[:-1]
 HOUR_MS = 3_600_000
 NOW = 1_773_585_000_000
 LOG = [
@@ -56,6 +61,7 @@ def apply_messages(
     first_offset: int = 0,
     received_at_ms: int = NOW,
     crash: str = "",
+    block_events: int = 100,
 ) -> None:
     """Apply some messages, each of one event or several, as a worker does, up to the step where it crashes."""
     place = Partition("interactions", partition)
@@ -72,13 +78,15 @@ def apply_messages(
     tenant_cache = TenantCache(lambda: TENANTS, refresh_s=10)
     tenant_cache.refresh()
     events = decode_batch({place: records}, {place: source}, tenant_cache).events
+    recorded = read_positions(store, [source.name]).get(source.name)
+    start = LogPosition(first_offset, recorded.position.place) if recorded else begin_blocks(first_offset)
+    end, begun = pass_records(start, records, block_events)
+    events = add_blocks(events, {source.name: (BlockStart(0, start.place.block), *begun)})
+    days = count_days(read_block_contacts(store, {source.name: start}))
     write_interactions(store, events)
     if crash == "interactions":
         return
-    contacts = select_contacts(events)
-    periods = list_period_keys(contacts["local_date"].unique())["period_key"].unique()
-    state = read_summary_state(store, contacts, periods)
-    write_summaries(store, fold_batch(state, contacts))
+    write_summaries(store, fold_batch(days, select_contacts(events)).rows)
     if crash == "summaries":
         return
     progress = Progress(
@@ -86,7 +94,7 @@ def apply_messages(
         cluster_id="cluster",
         topic="interactions",
         partition=partition,
-        next_offset=first_offset + len(messages),
+        position=end,
         last_occurred_at_ms=NOW,
         last_received_at_ms=NOW,
         batch_messages=len(messages),
@@ -109,13 +117,20 @@ def compared(store: Store) -> Reconciliation:
 
 
 def read_rows(store: Store) -> pl.DataFrame:
-    """Read every current summary row, without the columns that a repair may change."""
-    columns = ", ".join(name for name in STATE_SCHEMA.names() if name not in ("last_contact_at_ms", "applied_offset"))
+    """Read what the current summary rows count, all blocks together."""
+    counts = ", ".join(f"sum({name})" for name in (*COUNTS, "total_value"))
+    keys = ", ".join(SUBJECT_KEYS)
     sql = f"""
-        SELECT {columns}, last_contact_at FROM interaction_summary_state FINAL
-        WHERE impressions + positive + negative + neutral > 0 ORDER BY {", ".join(STATE_KEYS)}
+        SELECT {keys}, {counts}, max(last_contact_at), argMax(last_outcome, (last_contact_at, block)),
+            argMax(last_direction, (last_contact_at, block))
+        FROM interaction_summary_state FINAL
+        GROUP BY {keys} HAVING sum(impressions + positive + negative + neutral) > 0 ORDER BY {keys}
     """
     return pl.DataFrame(store.client.query(sql).result_rows, orient="row")
+
+
+def read_recorded(store: Store, *sources: str) -> dict[str, LogPosition]:
+    return {source: recorded.position for source, recorded in read_positions(store, sources).items()}
 
 
 def tamper(store: Store, **changes: object) -> pl.DataFrame:
@@ -129,6 +144,7 @@ def tamper(store: Store, **changes: object) -> pl.DataFrame:
         "creative_id": "",
         "channel_id": "",
         "source": SOURCES[0],
+        "block": 1,
         "applied_offset": 5,
         "impressions": 0,
         "positive": 2,
@@ -142,7 +158,7 @@ def tamper(store: Store, **changes: object) -> pl.DataFrame:
     }
     wrong = pl.DataFrame([row | changes], STATE_SCHEMA)
     write_summaries(store, wrong)
-    return wrong.select(STATE_KEYS)
+    return wrong.select(SUBJECT_KEYS)
 
 
 def test_applied_events_agree_with_the_history(applied: Store):
@@ -162,7 +178,7 @@ def test_refunds_agree_with_the_history_and_are_repaired(applied: Store):
     found = compared(applied)
     assert found.drift["value_off"].to_list() == [Decimal("3.750001")]
     request_repairs(applied, "r1", found.drift)
-    repair(applied, "r1", {SOURCES[0]: len(LOG) + 2, SOURCES[1]: 3})
+    repair(applied, "r1", read_recorded(applied, SOURCES[0], SOURCES[1]))
     assert compared(applied).is_clean
     assert read_rows(applied).equals(right)
 
@@ -194,9 +210,9 @@ def test_exactly_the_wrong_rows_are_found_and_repaired(store: Store):
     right = read_rows(store)
     wrong = [tamper(store, customer_id=c, **changes) for c, changes in zip(customers, TAMPERED, strict=False)]
     found = compared(store)
-    assert set(found.drift.select(STATE_KEYS).rows()) == {rows.row(0) for rows in wrong}
+    assert set(found.drift.select(SUBJECT_KEYS).rows()) == {rows.row(0) for rows in wrong}
     request_repairs(store, "r1", found.drift)
-    repair(store, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
+    repair(store, "r1", read_recorded(store, SOURCES[0], SOURCES[1]))
     assert compared(store).is_clean
     assert read_rows(store).equals(right)
 
@@ -207,7 +223,7 @@ def test_missing_rows_are_found_and_repaired(applied: Store):
     found = compared(applied)
     assert found.drift.height == right.height
     request_repairs(applied, "r1", found.drift)
-    repair(applied, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
+    repair(applied, "r1", read_recorded(applied, SOURCES[0], SOURCES[1]))
     assert read_rows(applied).equals(right)
 
 
@@ -239,7 +255,7 @@ def test_a_half_written_first_batch_of_a_source_is_no_drift(applied: Store):
 def test_a_repair_counts_up_to_the_progress_and_the_stream_continues_from_there(applied: Store):
     apply_messages(applied, LOG, first_offset=len(LOG), crash="interactions")
     request_repairs(applied, "r1", tamper(applied, positive=9))
-    repair(applied, "r1", {SOURCES[0]: len(LOG)})
+    repair(applied, "r1", read_recorded(applied, SOURCES[0]))
     assert compared(applied).is_clean
     applied.client.command("OPTIMIZE TABLE interaction_summary_state FINAL")  # see the next test
     apply_messages(applied, LOG, first_offset=len(LOG))
@@ -248,17 +264,17 @@ def test_a_repair_counts_up_to_the_progress_and_the_stream_continues_from_there(
     assert set(found.totals["contacts"]) == {13}
 
 
-def test_the_stream_continues_from_the_last_written_of_equal_rows(store: Store):
+def test_of_rows_of_equal_version_the_last_written_is_read(store: Store):
     for n in range(40):
         tamper(store, customer_id=f"c{n}", positive=9)
-        row = tamper(store, customer_id=f"c{n}", positive=2)
-        assert read_summary_state(store, row, ["alltime"])["positive"].to_list() == [2]
+        tamper(store, customer_id=f"c{n}", positive=2)
+        assert [row.positive for row in read_stored_summaries(store, [("acme", f"c{n}")])] == [2]
 
 
 def test_a_repair_touches_only_the_customers_and_sources_it_names(applied: Store):
     wrong = [tamper(applied, positive=9, customer_id=c, source=s) for c in ("ann", "bob") for s in SOURCES]
     request_repairs(applied, "r1", wrong[0])
-    repair(applied, "r1", {SOURCES[0]: len(LOG), SOURCES[1]: 3})
+    repair(applied, "r1", read_recorded(applied, SOURCES[0], SOURCES[1]))
     still = compared(applied).drift.select("customer_id", "source").rows()
     assert sorted(still) == [("ann", SOURCES[1]), ("bob", SOURCES[0]), ("bob", SOURCES[1])]
 
@@ -268,12 +284,12 @@ def test_a_repair_is_pending_until_it_is_done_once(applied: Store):
     request_repairs(applied, "r1", pl.concat([both, both]))
     assert list_pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
     assert list_pending_repairs(applied, SOURCES[1:]) == []
-    repair(applied, "r1", {SOURCES[1]: 3})
+    repair(applied, "r1", read_recorded(applied, SOURCES[1]))
     assert list_pending_repairs(applied, SOURCES) == [("r1", SOURCES[0], 2)]
-    repair(applied, "r1", {SOURCES[0]: len(LOG)})
+    repair(applied, "r1", read_recorded(applied, SOURCES[0]))
     assert list_pending_repairs(applied, SOURCES) == []
     tamper(applied, positive=9)
-    repair(applied, "r1", {SOURCES[0]: len(LOG)})
+    repair(applied, "r1", read_recorded(applied, SOURCES[0]))
     assert compared(applied).drift.height == 1
 
 
@@ -301,5 +317,63 @@ def test_an_event_at_the_epoch_is_repaired_like_any_other(store: Store):
     right = read_rows(store)
     everybody = pl.DataFrame({"source": [SOURCES[0]], "tenant_id": ["acme"], "customer_id": ["ann"]})
     request_repairs(store, "r1", everybody)
-    repair(store, "r1", {SOURCES[0]: 1})
+    repair(store, "r1", read_recorded(store, SOURCES[0]))
     assert read_rows(store).equals(right)
+
+
+BLOCKS = {"block_events": 2}
+
+
+def list_blocks(store: Store) -> list[int]:
+    """List the blocks with rows that count something."""
+    sql = "SELECT DISTINCT block FROM interaction_summary_state FINAL WHERE positive + impressions > 0 ORDER BY 1"
+    return [row[0] for row in store.client.query(sql).result_rows]
+
+
+def test_blocks_count_what_one_block_would(store: Store):
+    apply_messages(store, LOG)
+    right = read_rows(store)
+    store.client.command("TRUNCATE TABLE interaction_summary_state")
+    store.client.command("TRUNCATE TABLE stream_progress")
+    apply_messages(store, LOG[:3], **BLOCKS)
+    apply_messages(store, LOG[3:], first_offset=3, **BLOCKS)
+    assert list_blocks(store) == [1, 2, 3]
+    assert read_rows(store).equals(right)
+    assert compared(store).is_clean
+
+
+@pytest.mark.parametrize("wrong_block", [1, 2, 3])
+def test_a_repair_puts_closed_blocks_together_and_the_stream_goes_on(store: Store, wrong_block: int):
+    apply_messages(store, LOG, **BLOCKS)
+    right = read_rows(store)
+    wrong = tamper(store, block=wrong_block, applied_offset=2 * wrong_block - 1, positive=9)
+    assert compared(store).drift.height == 1
+    request_repairs(store, "r1", wrong)
+    repair(store, "r1", read_recorded(store, SOURCES[0]))
+    assert read_rows(store).equals(right)
+    assert compared(store).is_clean
+    # A worker that was suspended writes the closed block again, as it was.
+    tamper(store, block=1, applied_offset=1, positive=1, negative=1)
+    assert read_rows(store).equals(right)
+    apply_messages(store, LOG, first_offset=len(LOG), **BLOCKS)
+    assert [found.is_clean for found in [compared(store)]] == [True]
+
+
+def test_rows_that_an_old_worker_left_ahead_of_its_progress_are_taken_back(store: Store):
+    apply_messages(store, LOG)
+    store.client.command("ALTER TABLE stream_progress UPDATE block = 0 WHERE 1 SETTINGS mutations_sync = 2")
+    sql = "INSERT INTO interaction_summary_state SELECT * REPLACE (0 AS block) FROM interaction_summary_state FINAL"
+    store.client.command(sql)
+    store.client.command("ALTER TABLE interaction_summary_state DELETE WHERE block > 0 SETTINGS mutations_sync = 2")
+    right = read_rows(store)
+    assert compared(store).is_clean
+    tamper(store, block=0, applied_offset=7, positive=4)  # two more, of which the progress knows nothing
+    tamper(store, block=0, applied_offset=6, positive=1, customer_id="new")
+    (recorded,) = read_positions(store, SOURCES[:1]).values()
+    assert not recorded.has_blocks
+    settle_rows_ahead(store, SOURCES[0], recorded.position)
+    assert read_rows(store).equals(right)
+    apply_messages(store, [*LOG[:2], {"customerId": "new"}], first_offset=len(LOG))
+    found = compared(store)
+    assert found.is_clean
+    assert list_blocks(store) == [0, 1]

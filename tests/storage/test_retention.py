@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rapport.domain.blocks import begin_blocks
 from rapport.domain.periods import DAY_MS, PeriodType, make_period_key
 from rapport.domain.retention import DataClass, find_first_kept_period, find_first_provable_periods
 from rapport.storage.erasure import count_remains
 from rapport.storage.personal_data import ErasureScope
 from rapport.storage.reconcile import reconcile, repair_drift
+from rapport.storage.repairs import name_block
 from rapport.storage.retention import RetentionConfig, apply_retention, load_configs, save_config
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def fill(store: Store) -> None:
         FROM numbers({DAYS // STEP}) ARRAY JOIN ['acme', 'other'] AS tenant
     """)
     for tenant in ("acme", "other"):
-        who = {"tenant_id": tenant, "customer_ids": ["ann"], "source": SOURCE, "next_offset": DAYS + 1}
+        who = {"tenant_id": tenant, "customer_ids": ["ann"], **name_block(SOURCE, begin_blocks(DAYS + 1))}
         store.command("privacy/recompute", who)
     store.execute(f"INSERT INTO stream_progress (source, next_offset) VALUES ('{SOURCE}', {DAYS + 1})")
 

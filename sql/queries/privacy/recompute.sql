@@ -1,8 +1,9 @@
--- Writes the summary rows of some customers in one source from the history, up to the offset that has been applied. The
--- version of a row is the last message that it counts, as the stream writes it.
+-- Writes the summary rows of some customers in one source from the history, up to the offset that has been applied: what
+-- closed blocks count into block 0, what the open block counts into that. The version of a row is the last message that
+-- it counts, as the stream writes it.
 INSERT INTO interaction_summary_state
 (
-    tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, applied_offset,
+    tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, block, applied_offset,
     impressions, positive, negative, neutral, converts, total_value, last_contact_at, last_outcome, last_direction
 )
 SELECT
@@ -14,6 +15,7 @@ SELECT
     creative_id,
     channel_id,
     source,
+    if(c.offset < {block_from:UInt64}, 0, {block:UInt32}) AS block,
     max(c.offset),
     sum(c.impressions),
     sum(c.positive),
@@ -29,4 +31,4 @@ WHERE tenant_id = {tenant_id:String}
     AND customer_id IN {customer_ids:Array(String)}
     AND source = {source:String}
     AND offset < {next_offset:UInt64}
-GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source
+GROUP BY tenant_id, customer_id, period_type, period_key, offer_id, creative_id, channel_id, source, block

@@ -1,6 +1,6 @@
--- A row is one summary row, of one source, that differs from the history. Each row is compared at the offset up to
--- which it is complete: the recorded progress, or further if the row already is. That holds while workers run, because
--- they write the history first. Periods of which retention may have deleted events are left out.
+-- A row is one key of summary rows, of one source, whose blocks together differ from the history. Each is compared at
+-- the offset up to which it is complete: the recorded progress, or further if one of its rows already is (rows that
+-- count nothing do not tell). That holds while workers run, because they write the history first. Periods of which retention may have deleted events are left out.
 -- Frames: progress (source, next_offset), suspects (tenant_id, customer_id).
 WITH
     horizons AS
@@ -11,12 +11,33 @@ WITH
     ),
     actual AS
     (
-        SELECT s.* FROM interaction_summary_state AS s FINAL
+        SELECT
+            s.tenant_id AS tenant_id,
+            s.customer_id AS customer_id,
+            s.period_type AS period_type,
+            s.period_key AS period_key,
+            s.offer_id AS offer_id,
+            s.creative_id AS creative_id,
+            s.channel_id AS channel_id,
+            s.source AS source,
+            maxIf(s.applied_offset, s.impressions + s.positive + s.negative + s.neutral > 0) AS applied_offset,
+            sum(s.impressions) AS impressions,
+            sum(s.positive) AS positive,
+            sum(s.negative) AS negative,
+            sum(s.neutral) AS neutral,
+            sum(s.converts) AS converts,
+            sum(s.total_value) AS total_value,
+            max(s.last_contact_at) AS last_contact_at,
+            argMax(s.last_outcome, (s.last_contact_at, s.block)) AS last_outcome,
+            argMax(s.last_direction, (s.last_contact_at, s.block)) AS last_direction
+        FROM interaction_summary_state AS s FINAL
         LEFT JOIN horizons AS h ON h.tenant_id = s.tenant_id AND h.period_type = s.period_type
         WHERE cityHash64(s.tenant_id, s.customer_id) % {slices:UInt32} = {slice:UInt32}
             AND ({all_customers:Bool} OR (s.tenant_id, s.customer_id) IN (SELECT tenant_id, customer_id FROM suspects))
             AND s.period_key >= h.first_key
             AND s.source IN (SELECT source FROM progress) -- a source whose first batch is being written has none yet
+        GROUP BY
+            s.tenant_id, s.customer_id, s.period_type, s.period_key, s.offer_id, s.creative_id, s.channel_id, s.source
     ),
     complete AS
     (

@@ -1,5 +1,11 @@
--- A row is one source and the offset at which its next batch starts.
-SELECT source, max(next_offset) AS next_offset
-FROM stream_progress
+-- A row is one source: the offset at which its next batch starts, the open block there, the offset of the block's first
+-- message and its events so far. The block is 0 if the progress was recorded before there were blocks.
+SELECT
+    toString(source) AS source,
+    max(p.next_offset) AS next_offset,
+    argMax(p.block, p.next_offset) AS block,
+    argMax(p.block_from, p.next_offset) AS block_from,
+    argMax(p.block_events, p.next_offset) AS block_events
+FROM stream_progress AS p
 WHERE source IN {sources:Array(String)}
 GROUP BY source

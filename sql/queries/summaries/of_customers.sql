@@ -1,6 +1,6 @@
--- A row is one version of a summary row of one source, of the given customers, in some periods or all. The caller pairs
--- tenants with customers, keeps the highest applied_offset (of equals the last stored, a repair) and adds up the
--- sources: a plain read costs a fraction of FINAL, joins and windows.
+-- A row is one version of a summary row of one block of one source, of the given customers, in some periods or all. The
+-- caller pairs tenants with customers, keeps the highest applied_offset (of equals the last stored, a repair) and adds up
+-- blocks and sources: a plain read costs a fraction of FINAL, joins and windows.
 SELECT
     toString(s.tenant_id) AS tenant_id,
     s.customer_id AS customer_id,
@@ -10,6 +10,7 @@ SELECT
     s.creative_id AS creative_id,
     s.channel_id AS channel_id,
     toString(s.source) AS source,
+    s.block AS block,
     s.packed AS packed
 FROM interaction_summary_state AS s
 WHERE s.tenant_id IN {tenants:Array(String)}
