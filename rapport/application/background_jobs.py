@@ -8,6 +8,7 @@ that can be promised; a process that was suspended may still do some of it besid
   erasure with two receipts.
 * ``profile-expiry``: a profile ends by a version that only one writer can make.
 * ``sweep``, ``retention``: what is deleted already is not there.
+* ``compaction``: a compaction repeated, or overtaken by another, changes no count.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rapport.state.shared_state import SharedState
     from rapport.storage.database import Database
 
+_HOUR_S: Final = 3_600.0
 _DAY_S: Final = 86_400.0
 _FIRST_DAILY_S: Final = 600.0
 """Not at once: the first time, everything else has just been started too."""
@@ -51,6 +53,8 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     "profile-expiry": Schedule(every_s=600.0, first_after_s=10.0),
     "sweep": Schedule(every_s=_DAY_S, first_after_s=_FIRST_DAILY_S),
     "retention": Schedule(every_s=_DAY_S, first_after_s=_FIRST_DAILY_S),
+    "compaction": Schedule(every_s=_HOUR_S, first_after_s=_FIRST_DAILY_S),
+    "compaction-cleanup": Schedule(every_s=_DAY_S, first_after_s=2 * _FIRST_DAILY_S),
 }
 """Every job, by its name."""
 
@@ -78,6 +82,8 @@ def build_background_jobs(
         "profile-expiry": lambda: remove_expired(database, clock, settings.profile_retention_days),
         "sweep": lambda: sweep_erased(database),
         "retention": lambda: delete_expired(database, clock),
+        "compaction": lambda: database.call(compact_crowded),
+        "compaction-cleanup": lambda: database.call(delete_emptied),
     }
     return [
         Job(

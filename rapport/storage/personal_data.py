@@ -16,7 +16,7 @@ import polars as pl
 
 from rapport.domain.placeholders import is_placeholder
 from rapport.domain.privacy import find_named_customers, has_other_tenant, hash_customer, is_mentioned, list_spellings
-from rapport.storage.reconcile import find_drift
+from rapport.storage.reconcile import find_drift, frame_progress
 from rapport.storage.table_names import name_view
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _until_ms(location: Location, erased: ErasureScope) -> int:
 
 
 def _drift(store: Store, erased: ErasureScope) -> int:
-    return find_drift(store, erased.frame, store.select("reconcile/progress")).height
+    return find_drift(store, erased.frame, frame_progress(store)).height
 
 
 def _count(store: Store, name: str, parameters: dict[str, Any]) -> int:

@@ -118,10 +118,13 @@ def find_drift(store: Store, customers: pl.DataFrame, progress: pl.DataFrame) ->
 
 
 def _find_drift(store: Store, slices: int, at: int, suspects: pl.DataFrame | None) -> pl.DataFrame:
-    progress = store.select("reconcile/progress")
-    if progress.is_empty():
-        progress = pl.DataFrame(schema={"source": pl.String, "next_offset": pl.UInt64})
-    return _compare(store, slices, at, suspects, progress)
+    return _compare(store, slices, at, suspects, frame_progress(store))
+
+
+def frame_progress(store: Store) -> pl.DataFrame:
+    """Read and frame the recorded progress of all sources: source, next_offset."""
+    rows = [(source, recorded.position.next_offset) for source, recorded in read_positions(store).items()]
+    return pl.DataFrame(rows, schema={"source": pl.String, "next_offset": pl.UInt64}, orient="row")
 
 
 def _compare(store: Store, slices: int, at: int, suspects: pl.DataFrame | None, progress: pl.DataFrame) -> pl.DataFrame:

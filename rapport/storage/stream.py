@@ -101,9 +101,14 @@ def read_progress(store: Store, sources: Sequence[str]) -> dict[str, int]:
     return {source: recorded.position.next_offset for source, recorded in read_positions(store, sources).items()}
 
 
-def read_positions(store: Store, sources: Sequence[str]) -> dict[str, RecordedPosition]:
-    """Read the position at which the next batch of each source starts; unknown sources are left out."""
-    frame = store.select("stream/progress", {"sources": list(sources)})
+def read_positions(store: Store, sources: Sequence[str] | None = None) -> dict[str, RecordedPosition]:
+    """Read the position at which the next batch of each source starts; unknown sources are left out.
+
+    Args:
+        store: The database.
+        sources: Their names; None for all.
+    """
+    frame = store.select("stream/progress", {"sources": list(sources or ()), "all_sources": sources is None})
     return {
         source: RecordedPosition(LogPosition(next_offset, BlockPlace(*place)), has_blocks=True)
         if place[0]
@@ -185,11 +190,15 @@ def read_block_contacts(
         erased: Only these customers, and only what the broker received after their erasure (tenant_id, customer_id,
             erased_at_ms); None for all customers.
     """
-    rows = [(name, at.place.block, at.place.first_offset, at.next_offset) for name, at in positions.items()]
-    blocks = pl.DataFrame(rows, schema=dict(FRAMES["open_blocks"]), orient="row")
     customers = pl.DataFrame(schema=dict(FRAMES["erased_customers"])) if erased is None else erased
-    frames = {"open_blocks": blocks, "erased_customers": customers}
+    frames = {"open_blocks": frame_blocks(positions), "erased_customers": customers}
     return store.select("stream/block_contacts", {"all_customers": erased is None}, frames=frames)
+
+
+def frame_blocks(positions: Mapping[str, LogPosition]) -> pl.DataFrame:
+    """Frame the open blocks of sources at some positions: source, block, first_offset, next_offset."""
+    rows = [(name, at.place.block, at.place.first_offset, at.next_offset) for name, at in positions.items()]
+    return pl.DataFrame(rows, schema=dict(FRAMES["open_blocks"]), orient="row")
 
 
 def write_interactions(store: Store, events: pl.DataFrame) -> None:

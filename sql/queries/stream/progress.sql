@@ -1,4 +1,4 @@
--- A row is one source: the offset at which its next batch starts, the open block there, the offset of the block's first
+-- A row is one of some sources, or of all: the offset at which its next batch starts, the open block there, the offset of the block's first
 -- message and its events so far. The block is 0 if the progress was recorded before there were blocks.
 SELECT
     toString(source) AS source,
@@ -7,5 +7,5 @@ SELECT
     argMax(p.block_from, p.next_offset) AS block_from,
     argMax(p.block_events, p.next_offset) AS block_events
 FROM stream_progress AS p
-WHERE source IN {sources:Array(String)}
+WHERE {all_sources:Bool} OR source IN {sources:Array(String)}
 GROUP BY source

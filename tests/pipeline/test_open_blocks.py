@@ -1,0 +1,111 @@
+"""Blocks through the worker: deaths at any step, workers that overtake each other and compactions change no count."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.faults import Step
+from pipeline.fold import DAY_SCHEMA
+from pipeline.open_blocks import OpenBlocks, OpenDays
+from rapport.domain.blocks import BlockPlace, LogPosition
+from rapport.storage.compaction import compact_crowded, delete_emptied
+from rapport.storage.reconcile import reconcile
+from rapport.storage.tenants import create_tenant
+from tests.pipeline.applied_stream import Stream, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rapport.storage.client import Store
+
+STEPS = [Step.DECODED, Step.FOLDED, Step.INTERACTIONS, Step.SUMMARIES, Step.PROGRESS]
+CUSTOMERS = ("ann", "bob", "cleo")
+
+
+def die_at(wanted: Step, nth: int) -> Callable[[Step], None]:
+    remaining = itertools.count(nth, -1)
+
+    def die(reached: Step) -> None:
+        if reached is wanted and next(remaining) == 1:
+            raise KeyboardInterrupt
+
+    return die
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_whoever_applies_a_log_and_however_often_it_counts_once(store: Store, data: st.DataObject):
+    if not store.client.query("SELECT 1 FROM tenants WHERE tenant_id = 'acme'").result_rows:
+        create_tenant(store, "acme")
+    number, block_events = next(numbers), data.draw(st.integers(1, 5), "events of a block")
+    customers = data.draw(st.lists(st.sampled_from(CUSTOMERS), min_size=8, max_size=24), "customers")
+    late = Stream(store, number=number, block_events=block_events)
+    for customer in customers:
+        late.click(customer)
+    for _ in range(data.draw(st.integers(0, 4), "deaths")):
+        worker = Stream(
+            store, die_at(*data.draw(st.tuples(st.sampled_from(STEPS), st.integers(1, 3)))), number, block_events
+        )
+        worker.log = late.log
+        worker.take_over()
+        try:
+            worker.apply_all(data.draw(st.integers(1, 9), "messages of a batch"))
+        except KeyboardInterrupt:
+            pass
+        if data.draw(st.booleans(), "is compacted"):
+            assert compact_crowded(store, crowded_rows=1) >= 0
+        if data.draw(st.booleans(), "is a late worker's turn"):  # it knows of nobody else's progress
+            start = late.positions.next_offset[late.partition]
+            late.apply_all(data.draw(st.integers(1, 5)), min(start + 3, len(late.log)))
+    last = Stream(store, number=number, block_events=block_events)
+    last.log = late.log
+    last.take_over()
+    last.apply_all(data.draw(st.integers(1, 9), "messages of the last batches"))
+    assert last.clicks() == Counter(customers)
+    assert reconcile(store, sleep=lambda _s: None).is_clean
+    compact_crowded(store, crowded_rows=1)
+    assert last.clicks() == Counter(customers)
+    delete_emptied(store, empty_s=-1)
+    assert last.clicks() == Counter(customers)
+    assert reconcile(store, sleep=lambda _s: None).is_clean
+
+
+def test_a_worker_that_goes_on_reads_no_summary_row_and_no_history(store: Store):
+    create_tenant(store, "acme")
+    stream = Stream(store, block_events=3)
+    names: list[str] = []
+    for customer in ["ann", "bob", "ann", "ann", "bob", "cleo", "ann"]:
+        stream.click(customer)
+    asked = store.select
+
+    def note(name: str, *arguments: object, **options: object) -> pl.DataFrame:
+        names.append(name)
+        return asked(name, *arguments, **options)  # type: ignore[arg-type]
+
+    object.__setattr__(store, "select", note)
+    stream.apply_all(batch_size=1)
+    assert stream.clicks() == {"ann": 4, "bob": 2, "cleo": 1}
+    assert not {name for name in names if "summar" in name or "block_contacts" in name}
+    assert "stream/claims" in names
+
+
+def test_what_was_forgotten_while_a_batch_was_written_is_not_kept(store: Store):
+    blocks = OpenBlocks(store)
+    position = LogPosition(3, BlockPlace(1, 0, 3))
+    before = blocks.find({}, 0)
+    blocks.forget()
+    row = {"source": "s", "block": 1, "customer_id": "ann", "positive": 3}
+    days = pl.DataFrame([row], schema=DAY_SCHEMA)
+    blocks.keep({"s": position}, OpenDays(days, before.revision))
+    assert blocks.find({"s": position}, 0).days.is_empty()  # from the history, which is empty
+    current = blocks.find({}, 0)
+    blocks.keep({"s": position}, OpenDays(days, current.revision))
+    assert blocks.find({"s": position}, 0).days["positive"].to_list() == [3]
+    assert blocks.find({"s": position._replace(next_offset=4)}, 0).days.is_empty()
+    assert blocks.find({"s": position}, privacy_revision=1).days.is_empty()
