@@ -117,31 +117,42 @@ class Committer:
             OutdatedBatchError: The batch must be read again.
         """
         await self._check_privacy(prepared)
-        resolution = await asyncio.to_thread(self._decide, prepared)
-        before, folded = await asyncio.to_thread(self._fold, prepared, resolution)
+        time_part = self._metrics.time_part
+        with time_part("decide"):
+            resolution = await asyncio.to_thread(self._decide, prepared)
+        with time_part("fold"):
+            before, folded = await asyncio.to_thread(self._fold, prepared, resolution)
         self._on_step(Step.FOLDED)
         committed = CommitResult(dict(prepared.rewind), resolution=resolution)
         committed.dead_letters = await asyncio.to_thread(self._collect_letters, prepared, resolution)
         committed.progress = self._make_progress(prepared, resolution)
         await self._check_privacy(prepared)
-        if committed.dead_letters:
-            await self._call(stream.write_dead_letters, committed.dead_letters)
-            await self._send_dead_letters(committed.dead_letters)
-        if not resolution.losers.is_empty():  # after the letters: a loser is not decided on again
-            await self._call(stream.write_claims, resolution.losers, has_yielded=True)
+        with time_part("dead_letters"):
+            if committed.dead_letters:
+                await self._call(stream.write_dead_letters, committed.dead_letters)
+                await self._send_dead_letters(committed.dead_letters)
+            if not resolution.losers.is_empty():  # after the letters: a loser is not decided on again
+                await self._call(stream.write_claims, resolution.losers, has_yielded=True)
         self._on_step(Step.DEAD_LETTERS)
         await self._check_privacy(prepared)
-        await self._call(stream.write_interactions, resolution.accepted)
-        await self._call(stream.write_decisions, _drop_waiting(prepared.decoded.decisions, resolution.waiting))
+        with time_part("history"):
+            await self._call(stream.write_interactions, resolution.accepted)
+            await self._call(stream.write_decisions, _drop_waiting(prepared.decoded.decisions, resolution.waiting))
         self._on_step(Step.INTERACTIONS)
         await self._check_privacy(prepared)
-        await self._call(stream.write_summaries, folded.rows)
+        with time_part("summaries"):
+            await self._call(stream.write_summaries, folded.rows)
+        self._metrics.summary_rows.inc(folded.rows.height)
         self._on_step(Step.SUMMARIES)
         if self._states is not None:
             ranges = list_ranges(prepared, committed)
-            await self._states.offer(folded.rows, resolution.accepted, ranges, lambda: self._check_privacy(prepared))
+            with time_part("states"):
+                await self._states.offer(
+                    folded.rows, resolution.accepted, ranges, lambda: self._check_privacy(prepared)
+                )
         self._on_step(Step.STATES)
-        await self._call(stream.write_progress, list(committed.progress.values()))
+        with time_part("progress"):
+            await self._call(stream.write_progress, list(committed.progress.values()))
         self._on_step(Step.PROGRESS)
         reached = {one.source: one.position for one in committed.progress.values()}
         self._open_blocks.keep(reached, OpenDays(folded.days, before.revision))

@@ -1,4 +1,4 @@
-"""What the open blocks count so far, in memory.
+"""Counts of the open blocks so far, in memory.
 
 The invariant: what is kept of a source is what the messages of its open block count up to the position that it is kept
 for, as the history has them. It is a copy, so it may be forgotten at any time and is read from the history again:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenDays:
-    """What the open blocks of some sources count, by subject and day.
+    """Counts of the open blocks of some sources, by subject and day.
 
     Attributes:
         days: Columns as ``pipeline.fold.DAY_SCHEMA``.

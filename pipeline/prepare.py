@@ -109,7 +109,8 @@ class Preparer:
         continued = await continue_from(batch.slices, offsets, self._settings.kafka)
         self._metrics.holes.inc(len(continued.rewind))
         starts = {partition: expected[partition] for partition in continued.slices}
-        decoded, ends = await asyncio.to_thread(self._decode, continued.slices, starts)
+        with self._metrics.time_part("decode"):
+            decoded, ends = await asyncio.to_thread(self._decode, continued.slices, starts)
         self._on_step(Step.DECODED)
         decoded, revision = await asyncio.to_thread(self._privacy.filter_batch, decoded)
         prepared = PreparedBatch(
@@ -157,7 +158,8 @@ class Preparer:
     async def claim(self, prepared: PreparedBatch) -> None:
         """Claim the events' keys, and only then read the other claims of them. May be repeated."""
         prepared.claimed = time.perf_counter()
-        prepared.claims = await asyncio.to_thread(self._claim, prepared.starts, prepared.decoded.events)
+        with self._metrics.time_part("claims"):
+            prepared.claims = await asyncio.to_thread(self._claim, prepared.starts, prepared.decoded.events)
 
     def _claim(self, starts: Mapping[Partition, LogPosition], events: pl.DataFrame) -> pl.DataFrame:
         stream.write_claims(self._store, events)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from rapport.jobs import JobMetrics
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+BatchPart = Literal["decode", "claims", "decide", "fold", "dead_letters", "history", "summaries", "states", "progress"]
+"""Parts of a batch: claims are written and read, history, summaries and progress are written."""
 
 
 class StreamMetrics:
@@ -38,6 +42,14 @@ class StreamMetrics:
             "Events in a batch",
             registry=self.registry,
             buckets=(1, 10, 100, 1_000, 10_000, 100_000),
+        )
+        self.part_seconds = Counter(
+            "rapport_stream_part_seconds", "Time that batches took, by part", ["part"], registry=self.registry
+        )
+        self.summary_rows = Counter(
+            "rapport_stream_summary_rows",
+            "Summary rows written; divided by events, rows per event",
+            registry=self.registry,
         )
         self.states_offered = Counter(
             "rapport_stream_states_offered", "Customer states that were offered a batch", registry=self.registry
@@ -67,6 +79,15 @@ class StreamMetrics:
         )
         self.jobs = JobMetrics(self.registry)
         self.time_query = make_query_timer(self.registry)
+
+    @contextmanager
+    def time_part(self, part: BatchPart) -> Iterator[None]:
+        """Add the time of a part of a batch, whether it succeeds or fails."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.part_seconds.labels(part).inc(time.perf_counter() - started)
 
     def render(self) -> bytes:
         """Render the metrics in Prometheus' text format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Generator
@@ -30,6 +31,16 @@ pytest_plugins = [
 
 LONG: Final = ("tests/docs", "tests/faults", "tests/kafka", "tests/e2e", "tests/cli", "tests/embedded", "tests/broker")
 """Folders whose files take long: they come first, so that no process is left with one of them at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None]:
+    """Collect without the garbage collector: CPython 3.11 fails to parse a module when it runs in between."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

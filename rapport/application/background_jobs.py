@@ -23,6 +23,7 @@ from rapport.application.privacy.retention import delete_expired
 from rapport.application.segments.refresh import SegmentRefresher
 from rapport.jobs import Job
 from rapport.state.customer_erasure import remove_shared_state
+from rapport.storage.compaction import compact_crowded, delete_emptied
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

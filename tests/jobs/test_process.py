@@ -51,7 +51,7 @@ def is_done(store: Store, request_id: str) -> bool:
 def work(store: Store, process: JobProcess) -> None:
     """Check that requests are worked on, each once, by a process."""
     request_id = hand_in(store)
-    wait_until(lambda: is_done(store, request_id), "the request is worked on", seconds=30)
+    wait_until(lambda: is_done(store, request_id), "the request is worked on", seconds=60)
 
     def count() -> int:
         return sum(request_id in line and '"status": "completed"' in line for line in process.log.splitlines())
@@ -93,7 +93,7 @@ def test_when_the_holder_is_killed_another_takes_over_within_the_lease_and_goes_
     request_id = hand_in(store)
     took_s = wait_holding(second)
     assert took_s <= LEASE_S + SLACK_S
-    wait_until(lambda: is_done(store, request_id), "the request is worked on", seconds=30)
+    wait_until(lambda: is_done(store, request_id), "the request is worked on", seconds=60)
     assert read_holder(store) == second.look()["holder"]
     after = {state["name"]: state for state in second.look()["jobs"]}
     for name in ("sweep", "retention"):  # daily work is not done again because a process died

@@ -81,9 +81,10 @@ class Stream:
 
     def apply_all(self, batch_size: int = 1_000, until: int | None = None) -> None:
         """Apply the log as a worker does: from the recorded progress on, until its end or an offset."""
-        asyncio.run(asyncio.wait_for(self._apply_all(batch_size, len(self.log) if until is None else until), 120))
+        asyncio.run(asyncio.wait_for(self.apply(batch_size, len(self.log) if until is None else until), 120))
 
-    async def _apply_all(self, batch_size: int, until: int) -> None:
+    async def apply(self, batch_size: int, until: int) -> None:
+        """Apply the log from the recorded progress on, until an offset."""
         errors: list[BaseException] = []
         while (start := self.positions.next_offset[self.partition]) < until:
             values = self.log[start : min(start + batch_size, until)]

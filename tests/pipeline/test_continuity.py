@@ -144,7 +144,7 @@ def test_a_batch_that_starts_behind_a_hole_of_the_log_itself_is_applied(store: S
     preparer = Preparer(settings, store, positions, tenant_cache, privacy, metrics, make_kill_hook(""))
     batch = Batch(generation=1)
     batch.take({P0: records([6, 7])})
-    prepared = asyncio.run(preparer.prepare(batch, 0))
+    prepared = asyncio.run(preparer.prepare(batch))
     assert (list_offsets(prepared), prepared.rewind) == ({P0: [6, 7]}, {})
     assert Committer(settings, store, positions, privacy, metrics, make_kill_hook(""), _drop).is_next(prepared)
 

@@ -17,7 +17,7 @@ from pipeline.faults import Step
 from rapport.domain.blocks import begin_blocks
 from rapport.storage.errors import TerminalStorageError
 from rapport.storage.reconcile import reconcile
-from rapport.storage.tenants import create_tenant
+from rapport.storage.tenants import create_tenant, load_tenants
 from tests.fixtures.events import CLICK, json_values, to_json
 from tests.pipeline.applied_stream import Stream, numbers
 

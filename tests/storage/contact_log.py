@@ -97,7 +97,7 @@ class Log:
         """
         rows = [
             {
-                **{name: value for name, value in asdict(one.contact).items() if name != "local_day"},
+                **{name: value for name, value in asdict(one.contact).items() if name not in ("local_day", "block")},
                 "id": f"{one.contact.occurred_at_ms:012x}{number:026x}",
                 "recommendation_id": one.recommendation_id,
                 "rank": one.rank,

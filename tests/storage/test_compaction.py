@@ -13,7 +13,7 @@ from rapport.storage.customer_reads import read_stored_summaries
 from rapport.storage.repairs import request_repairs
 from rapport.storage.stream import read_positions
 from rapport.storage.tombstones import write_tombstones
-from tests.storage.test_repairs import (
+from tests.storage.applied_log import (
     LOG,
     SOURCES,
     apply_messages,

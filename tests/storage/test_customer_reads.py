@@ -12,7 +12,7 @@ from rapport.domain.events import FIRST_ID
 from rapport.domain.metrics import StoredEvent
 from rapport.storage.customer_reads import read_events, read_stored_summaries
 from rapport.storage.stream import write_summaries
-from tests.storage.state_rows import read_state, state
+from tests.storage.state_rows import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,9 +114,6 @@ def check_row(store: Store) -> None:
     (wanted,) = state(7, **ODD_ROW).rows(named=True)
     named = {name.replace("last_contact_ms", "last_contact_at_ms"): value for name, value in row._asdict().items()}
     assert named == {**wanted, "stored_at_ms": row.stored_at_ms}
-    found = read_state(store, customer_id=ODD, offer_id=ODD)
-    assert found.select(STATE_SCHEMA.names()).cast(STATE_SCHEMA).equals(state(7, **ODD_ROW))
-    assert found["stored_at_ms"].to_list() == [row.stored_at_ms]
 
 
 def test_a_summary_row_is_read_as_it_was_written(store: Store):

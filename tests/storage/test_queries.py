@@ -30,6 +30,8 @@ VALUES: Mapping[str, Any] = {
     "UInt32": 1,
     "UInt64": 1,
     "Int64": 1,
+    "Int32": 1,
+    "Array(UInt32)": [7, 8],
     "Array(UInt64)": [7],
     "Array(Int64)": [7],
     "Array(Tuple(UInt32, String, String, String, UInt32, UInt32))": [(0, "count", "*", "", 1, 0)],

@@ -3,8 +3,8 @@
 SELECT
     hex(sipHash128(tenant_id, customer_id, source)) AS customer_hash,
     if(
-        countIf(counted > 0 OR written_at >= now64(3) - {seconds:UInt32}) > 0,
-        minIf(block, counted > 0 OR written_at >= now64(3) - {seconds:UInt32}) - 1,
+        countIf(counted > 0 OR written_at >= now64(3) - {seconds:Int32}) > 0,
+        minIf(block, counted > 0 OR written_at >= now64(3) - {seconds:Int32}) - 1,
         max(block)
     ) AS until_block
 FROM
