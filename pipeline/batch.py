@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from rapport.domain.blocks import BlockStart, LogPosition, count_events, pass_messages
+from rapport.domain.blocks import BlockMessage, BlockStart, LogPosition, count_events, pass_messages
 
 
 class Record(Protocol):
@@ -120,6 +120,8 @@ def pass_records(
     start: LogPosition, records: Sequence[Record], block_events: int
 ) -> tuple[LogPosition, Sequence[BlockStart]]:
     """Return the position after some messages from a position on, and the starts of blocks on the way."""
-    messages = ((record.offset, count_events(record.value or b"")) for record in records)
+    messages = (
+        BlockMessage(record.offset, count_events(record.value or b""), max(record.timestamp, 0)) for record in records
+    )
     place, begun = pass_messages(start.place, messages, block_events)
     return LogPosition(records[-1].offset + 1 if records else start.next_offset, place), begun

@@ -48,6 +48,7 @@ class Stream:
         self.partition = Partition("interactions", self.number)
         self.letters: list[DeadLetter] = []
         self.log: list[bytes] = []
+        self.received_ms: dict[int, int] = {}
         configured = Settings(worker=WorkerSettings(block_events=block_events))
         metrics = StreamMetrics()
         self.positions = Positions(store, configured.kafka, "cluster", metrics)
@@ -89,7 +90,10 @@ class Stream:
         while (start := self.positions.next_offset[self.partition]) < until:
             values = self.log[start : min(start + batch_size, until)]
             batch = Batch(generation=1)
-            records = [FetchedRecord(start + n, NOW_MS, b"k", value) for n, value in enumerate(values)]
+            records = [
+                FetchedRecord(start + n, self.received_ms.get(start + n, NOW_MS), b"k", value)
+                for n, value in enumerate(values)
+            ]
             batch.take({self.partition: records})
             await self.applier.apply(batch, errors.append)
             await self.applier.settle()

@@ -157,7 +157,9 @@ def test_the_history_in_sql_agrees_with_the_folds(store: Store, logs: list[Messa
     assert to_summary_rows(from_history) == fold({}, contacts) == rows
     cuts = [data.draw(st.integers(0, len(log))) for log in logs]
     positions = {
-        source: LogPosition(cut, BlockPlace((cut - 1) // BLOCK_MESSAGES + 1, (cut - 1) // BLOCK_MESSAGES * 4, 1))
+        source: LogPosition(
+            cut, BlockPlace((cut - 1) // BLOCK_MESSAGES + 1, (cut - 1) // BLOCK_MESSAGES * 4, 1, 1_773_585_000_000)
+        )
         for source, cut in zip(SOURCES, cuts, strict=True)
         if cut
     }

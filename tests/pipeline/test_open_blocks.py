@@ -17,10 +17,13 @@ from pipeline.faults import Step
 from pipeline.fold import DAY_SCHEMA
 from pipeline.open_blocks import OpenBlocks, OpenDays
 from rapport.domain.blocks import BlockPlace, LogPosition
+from rapport.domain.periods import DAY_MS
+from rapport.domain.retention import DataClass
 from rapport.storage.compaction import compact_crowded, delete_emptied
 from rapport.storage.reconcile import reconcile
+from rapport.storage.retention import RetentionConfig, apply_retention, save_config
 from rapport.storage.tenants import create_tenant
-from tests.pipeline.applied_stream import Stream, numbers
+from tests.pipeline.applied_stream import NOW_MS, Stream, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +102,7 @@ def test_a_worker_that_goes_on_reads_no_summary_row_and_no_history(store: Store)
 
 def test_what_was_forgotten_while_a_batch_was_written_is_not_kept(store: Store):
     blocks = OpenBlocks(store)
-    position = LogPosition(3, BlockPlace(1, 0, 3))
+    position = LogPosition(3, BlockPlace(1, 0, 3, 1_773_585_000_000))
     before = blocks.find({}, 0)
     blocks.forget()
     row = {"source": "s", "block": 1, "customer_id": "ann", "positive": 3}
@@ -111,3 +114,22 @@ def test_what_was_forgotten_while_a_batch_was_written_is_not_kept(store: Store):
     assert blocks.find({"s": position}, 0).days["positive"].to_list() == [3]
     assert blocks.find({"s": position._replace(next_offset=4)}, 0).days.is_empty()
     assert blocks.find({"s": position}, privacy_revision=1).days.is_empty()
+
+
+def test_retention_takes_nothing_from_the_counts_of_a_worker_that_starts_again(store: Store):
+    """An open block is counted in the history, so it must not stay open until retention deletes its events."""
+    create_tenant(store, "acme")
+    stream = Stream(store)
+    for days in (40, 40, 1, 0):
+        stream.received_ms[len(stream.log)] = NOW_MS - days * DAY_MS
+        stream.click("ann", timestamp=NOW_MS - days * DAY_MS)
+    stream.apply_all(until=2)
+    save_config(store, "acme", RetentionConfig(data_class=DataClass.INTERACTIONS, retention_days=30))
+    assert sum(apply_retention(store, "acme", NOW_MS).values()) > 0
+    for until in (3, 4):
+        worker = Stream(store, number=stream.number)
+        worker.log, worker.received_ms = stream.log, stream.received_ms
+        worker.take_over()
+        worker.apply_all(until=until)
+    assert stream.clicks() == {"ann": 4}
+    assert reconcile(store, sleep=lambda _s: None).is_clean

@@ -51,7 +51,7 @@ PROGRESS = Progress(
     cluster_id="cluster",
     topic="interactions",
     partition=0,
-    position=LogPosition(7, BlockPlace(2, 5, 2)),
+    position=LogPosition(7, BlockPlace(2, 5, 2, 1_773_585_000_000)),
     last_occurred_at_ms=1_773_585_000_000,
     last_received_at_ms=1_773_585_000_001,
     batch_messages=5,
@@ -100,11 +100,11 @@ def test_progress_is_where_the_next_batch_starts(store: Store):
 @pytest.mark.parametrize("is_merged", [False, True])
 def test_progress_never_goes_back(store: Store, is_merged: bool):  # noqa: FBT001
     for next_offset in (7, 9, 8, 3):
-        position = LogPosition(next_offset, BlockPlace(next_offset // 3, next_offset // 3 * 3, 1))
+        position = LogPosition(next_offset, BlockPlace(next_offset // 3, next_offset // 3 * 3, 1, 1_773_585_000_000))
         write_progress(store, [replace(PROGRESS, position=position, worker=f"worker-{next_offset}")])
         if is_merged:
             merge(store, "stream_progress")
-    assert read_positions(store, [SOURCE]) == {SOURCE: (LogPosition(9, BlockPlace(3, 9, 1)), True)}
+    assert read_positions(store, [SOURCE]) == {SOURCE: (LogPosition(9, BlockPlace(3, 9, 1, 1_773_585_000_000)), True)}
     lag = store.client.query("SELECT next_offset, worker, last_occurred_at FROM stream_lag").result_rows
     assert lag == [(9, "worker-9", datetime(2026, 3, 15, 14, 30, tzinfo=UTC))]
 
