@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rapport.state.shared_state import SharedState
     from rapport.storage.database import Database
 
-_HOUR_S: Final = 3_600.0
 _DAY_S: Final = 86_400.0
 _FIRST_DAILY_S: Final = 600.0
 """Not at once: the first time, everything else has just been started too."""
@@ -54,7 +53,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     "profile-expiry": Schedule(every_s=600.0, first_after_s=10.0),
     "sweep": Schedule(every_s=_DAY_S, first_after_s=_FIRST_DAILY_S),
     "retention": Schedule(every_s=_DAY_S, first_after_s=_FIRST_DAILY_S),
-    "compaction": Schedule(every_s=_HOUR_S, first_after_s=_FIRST_DAILY_S),
+    "compaction": Schedule(every_s=600.0, first_after_s=_FIRST_DAILY_S),
     "compaction-cleanup": Schedule(every_s=_DAY_S, first_after_s=2 * _FIRST_DAILY_S),
 }
 """Every job, by its name."""
