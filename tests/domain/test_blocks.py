@@ -60,4 +60,5 @@ def test_a_block_ends_once_it_is_full_or_old(log: list[BlockMessage], size: int)
 
 def test_the_events_that_bound_a_block_are_counted_in_the_raw_message():
     assert count_events(b'[{"idempotencyKey":"a"},{"idempotencyKey":"b"}]') == 2
+    assert count_events(b'{"metadata":{"idempotencyKey":"a"},"idempotencyKey":"b"}') == 1
     assert [count_events(value) for value in (b"", b"{}", b"[]", b"not JSON")] == [1, 1, 1, 1]

@@ -8,7 +8,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batch import Batch, FetchedRecord, Partition, Record, count_events
+from pipeline.batch import Batch, FetchedRecord, Partition, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,13 +60,6 @@ def test_repeatedly_taking_left_over_messages_loses_and_repeats_none(lengths: li
         for partition, offsets in list_offsets(batch.slices).items():
             taken.setdefault(partition, []).extend(offsets)
     assert taken == {partition: offsets for partition, offsets in list_offsets(fetched).items() if offsets}
-
-
-def test_an_array_counts_one_event_for_each_idempotency_key():
-    counted = {value: count_events(value) for value in (b"", b"{}", b"[]", b"nonsense")}
-    assert counted == dict.fromkeys(counted, 1)
-    assert count_events(b'[{"idempotencyKey":"a"},{"idempotencyKey":"b"}]') == 2
-    assert count_events(b'{"metadata":{"idempotencyKey":"a"},"idempotencyKey":"b"}') == 1
 
 
 def test_a_partition_equals_the_clients_own_types():
