@@ -42,7 +42,7 @@ class RunningCommand:
         """Its output so far."""
         return self._log.read_text("utf-8", "replace")
 
-    def wait_for(self, text: str, *, times: int = 1, seconds: float = 90.0) -> None:
+    def wait_for(self, text: str, *, times: int = 1, seconds: float = 240.0) -> None:
         """Wait until its output holds a text, or fail with the output."""
 
         def has_come() -> bool:
