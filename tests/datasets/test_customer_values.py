@@ -13,6 +13,7 @@ import pytest
 from rapport.application.imports.feeds import Message
 from rapport.datasets import cdnow
 from rapport.datasets.catalogue import open_cdnow
+from rapport.domain.blocks import begin_blocks
 from rapport.domain.profiles.clv import ClvRules
 from rapport.storage.clv import compute_values, read_values
 from rapport.storage.repairs import repair, request_repairs
@@ -56,7 +57,7 @@ def write_history(store: Store, purchases: list[dict[str, Any]]) -> None:
     )
     store.insert("interaction_log", events)
     request_repairs(store, "all", events)
-    repair(store, "all", {SOURCE: len(events)})
+    repair(store, "all", {SOURCE: begin_blocks(len(events))})
 
 
 def compute_expected(purchases: list[dict[str, Any]], at_risk_days: int) -> pd.DataFrame:
