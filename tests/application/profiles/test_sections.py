@@ -65,7 +65,7 @@ def url(api_world: World, installed: Path, tmp_path: Path) -> Iterator[str]:
         "PYTHONPATH": os.pathsep.join((str(installed), os.environ.get("PYTHONPATH", ""))),
         "RAPPORT_API_KEY_PEPPER": PEPPER,
         "RAPPORT_API_PORT": str(port),
-        "RAPPORT_API_PROFILE_SECTION_S": "1",
+        "RAPPORT_API_PROFILE_SECTION_S": "5",
     }
     url = f"http://127.0.0.1:{port}"
     argv = [sys.executable, "-m", "rapport", "api"]
