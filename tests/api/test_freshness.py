@@ -127,6 +127,7 @@ def test_the_lag_grows_and_writes_are_not_applied_while_no_worker_runs(
             waiting = {"X-Min-Position": caller.position, "X-Max-Wait-Ms": "50"}
             assert caller.get(READS[0], headers=waiting).json()["code"] == "NOT_YET_APPLIED"
             worker = world.start_worker()
+            wait_until(lambda: caller.get(READS[0], headers=waiting).is_success, "it is applied", seconds=90)
             assert caller.read(READS[0])["pagination"]["total"] == 1
             wait_until(lambda: _lag(caller) is not None, "the age of the data is known")
             worker.kill()

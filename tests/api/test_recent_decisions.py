@@ -13,7 +13,7 @@ from api.recommend import recent_decisions
 from rapport.domain.customers.customer import CustomerKey
 from rapport.settings import Secret
 from rapport.state.customer_erasure import remove_shared_state
-from rapport.state.recent_decisions import MAX_KEPT, SharedDecisions, make_decision_key
+from rapport.state.recent_decisions import SharedDecisions, make_decision_key
 from rapport.state.shared_state import connect_shared_state
 from rapport.state.written_events import make_erasure_key
 from tests.api.decision_catalogue import offer, recommend, stock
@@ -88,16 +88,17 @@ def test_each_process_finds_what_another_has_just_decided(unapplied_world: World
 
 
 def test_a_customer_with_very_many_decisions_takes_no_more_than_its_share(
-    unapplied_world: World, redis_server: RedisServer
+    unapplied_world: World, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("rapport.state.recent_decisions.MAX_KEPT", 8)
     shared = {"RAPPORT_STATE_URL": redis_server.url}
     with running_api(unapplied_world, **shared) as one, running_api(unapplied_world, **shared) as two:
         caller = CallerFactory(one, unapplied_world)()
         stock(caller, *offer("loan"))
-        bodies = [recommend(caller) for _ in range(MAX_KEPT + 1)]
-        assert find(caller.at(two), bodies[MAX_KEPT - 1]) == FOUND
-        assert find(caller.at(two), bodies[MAX_KEPT]) == UNKNOWN
-        assert find(caller, bodies[MAX_KEPT]) == FOUND
+        bodies = [recommend(caller) for _ in range(9)]
+        assert find(caller.at(two), bodies[7]) == FOUND
+        assert find(caller.at(two), bodies[8]) == UNKNOWN
+        assert find(caller, bodies[8]) == FOUND
 
 
 def test_a_customer_who_comes_back_all_the_time_keeps_what_was_decided_last(
