@@ -144,9 +144,9 @@ def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
         groups.setdefault((*period, row.offer_id, row.creative_id, row.channel_id, "offer"), []).append(row)
         groups.setdefault((*period, "", "", row.channel_id, "channel"), []).append(row)
     for key, rows in groups.items():
-        counts, latest = _counts_of(rows[0]), rows[0]
+        counts, latest = rows[0].counts, rows[0]
         if len(rows) > 1:
-            counts = tuple(sum(column) for column in zip(*map(_counts_of, rows), strict=True))
+            counts = tuple(sum(column) for column in zip(*(row.counts for row in rows), strict=True))
             latest = max(rows, key=_recency_of)
         impressions, positive, negative, neutral, converts, total_value = counts
         yield SummaryRow(
@@ -163,7 +163,6 @@ def _add_up(stored: Iterable[StoredSummary]) -> Iterator[SummaryRow]:
         )
 
 
-_counts_of: Final = attrgetter("impressions", "positive", "negative", "neutral", "converts", "total_value")
 _recency_of: Final = attrgetter("last_contact_ms", "source", "offer_id", "creative_id", "customer_id", "block")
 """Order by which the last contact of several rows is chosen."""
 
