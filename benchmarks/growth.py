@@ -53,7 +53,7 @@ QUIET_SECONDS: Final = 2.0
 POLL_SECONDS: Final = 0.04
 SKEWS: Final[tuple[Skew, ...]] = ("uniform", "skewed")
 MEASURED: Final[tuple[SystemName, ...]] = ("rapport", "bare", "textbook")
-_BATCH_READS: Final = ("stream/claims",)
+_BATCH_READS: Final = ("stream/claim_progress", "stream/recent_claims", "stream/claims")
 _DISK: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
 
 

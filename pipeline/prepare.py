@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipeline.batch import pass_records
+from pipeline.claimed_keys import ClaimedKeys
 from pipeline.continuity import continue_from
 from pipeline.decode import DecodedBatch, decode_batch
 from pipeline.faults import Step
@@ -90,6 +91,7 @@ class Preparer:
         self._tenant_cache = tenant_cache
         self._privacy = privacy
         self._metrics = metrics
+        self._claimed_keys = ClaimedKeys(settings.worker, store, metrics)
         self._on_step = on_step
         self.ahead: dict[Partition, LogPosition] = {}
         self.set_aside: dict[tuple[Partition, int], Rejection] = {}
@@ -164,8 +166,9 @@ class Preparer:
     def _claim(self, starts: Mapping[Partition, LogPosition], events: pl.DataFrame) -> pl.DataFrame:
         stream.write_claims(self._store, events)
         self._on_step(Step.CLAIMED)
+        doubtful = self._claimed_keys.select_doubtful(events)
         first_offsets = {self._positions.sources[p].name: start.next_offset for p, start in starts.items()}
-        return stream.read_claims(self._store, events, first_offsets)
+        return stream.read_claims(self._store, doubtful, first_offsets)
 
 
 def add_blocks(events: pl.DataFrame, starts: Mapping[str, Sequence[BlockStart]]) -> pl.DataFrame:

@@ -51,6 +51,16 @@ class StreamMetrics:
             "Summary rows written; divided by events, rows per event",
             registry=self.registry,
         )
+        self.doubtful_keys = Counter(
+            "rapport_stream_doubtful_keys",
+            "Events whose key was looked up in ClickHouse; divided by events, their share",
+            registry=self.registry,
+        )
+        self.claim_filter_bytes = Gauge(
+            "rapport_stream_claim_filter_bytes",
+            "Memory of the keys of claims; 0 if there are too many of them",
+            registry=self.registry,
+        )
         self.states_offered = Counter(
             "rapport_stream_states_offered", "Customer states that were offered a batch", registry=self.registry
         )

@@ -89,6 +89,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     after every worker has stopped in an orderly way."""
     dedup_horizon_hours: int = 168
     claim_timeout_s: float = 60.0
+    claim_memory_mb: int = 256
+    """Megabytes for the keys of claims, two for each million events within the horizon and two days; with more events a
+    batch looks up all its keys in ClickHouse."""
     refresh_s: float = 3.0
     """Seconds between refreshes of tenants, outcome types and repair requests."""
     journeys_s: float = 1.0
@@ -232,6 +235,7 @@ def _find_contradictions(settings: Settings) -> list[str]:
             "RAPPORT_WORKER_DEDUP_HORIZON_HOURS must lie between 1 and 168: claims are kept for nine days",
         ),
         (worker.claim_timeout_s > 0, "RAPPORT_WORKER_CLAIM_TIMEOUT_S must be above 0"),
+        (worker.claim_memory_mb >= 0, "RAPPORT_WORKER_CLAIM_MEMORY_MB must be at least 0"),
         (
             0 < worker.refresh_s <= MAX_REFRESH_S,
             f"RAPPORT_WORKER_REFRESH_S must lie above 0 and not above {MAX_REFRESH_S:g}: so soon outcome types change",

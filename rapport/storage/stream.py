@@ -150,6 +150,34 @@ def read_claims(store: Store, events: pl.DataFrame, first_offsets: Mapping[str, 
     return _read_claims(store, events, events.select("source", "key_hash"), first_offsets)
 
 
+def read_claim_progress(store: Store) -> tuple[int, dict[str, int]]:
+    """Read the server's time, epoch milliseconds, and the offset up to which each source has been applied."""
+    now_ms, sources, next_offsets = store.select("stream/claim_progress").row(0)
+    return now_ms, dict(zip(sources, next_offsets, strict=True))
+
+
+def read_recent_claims(store: Store, progress: Mapping[str, int]) -> pl.DataFrame:
+    """Read the claims of the last two hours that are not below a progress of their source, and some that are.
+
+    Returns:
+        A row is one insert: ``source``, ``first_offset`` its lowest one, ``key_hash`` as a list, ``now_ms`` the
+        server's time, equal in all.
+    """
+    schema = {"source": pl.String, "next_offset": pl.UInt64}
+    known = pl.DataFrame(list(progress.items()), schema=schema, orient="row")
+    return store.select("stream/recent_claims", frames={"known_progress": known})
+
+
+def read_claim_days(store: Store, hours: int) -> pl.DataFrame:
+    """Read how many claims were written on each day within the last hours: ``day`` since 1970, ``claims``."""
+    return store.select("stream/claim_days", {"hours": hours})
+
+
+def read_claimed_keys(store: Store, first: int, last: int, hours: int) -> pl.DataFrame:
+    """Read the keys from first to last that were claimed within the last hours: ``key_hash``, ``day`` since 1970."""
+    return store.select("stream/claimed_keys", {"first": first, "last": last, "hours": hours})
+
+
 def read_all_claims(store: Store, events: pl.DataFrame) -> pl.DataFrame:
     """Read every claim of the events' keys, their own included."""
     nobody = events.select(pl.lit("").alias("source"), "key_hash")
@@ -159,6 +187,8 @@ def read_all_claims(store: Store, events: pl.DataFrame) -> pl.DataFrame:
 def _read_claims(
     store: Store, events: pl.DataFrame, keys: pl.DataFrame, first_offsets: Mapping[str, int]
 ) -> pl.DataFrame:
+    if events.is_empty():
+        return pl.DataFrame()
     starts = {"source": list(first_offsets), "first_offset": list(first_offsets.values())}
     found = store.select(
         "stream/claims",
