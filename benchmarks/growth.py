@@ -102,7 +102,7 @@ class GrowingSystem:
 
     @contextlib.contextmanager
     def growing(self, events: int) -> Iterator[tuple[Worker, float]]:
-        """Append events to the topic and let a worker store them; yield it, and the seconds that it took.
+        """Append events to the topic and let a worker store them; yield it, and its rate once it runs, events a second.
 
         Raises:
             BenchmarkError: It died, or got stuck.
@@ -110,9 +110,10 @@ class GrowingSystem:
         stored = self._count_stored()
         asyncio.run(fill_topic(self._settings.kafka, itertools.islice(self._messages, events // PER_MESSAGE)))
         with start_worker(self._system, self._settings, self._stack.work_dir) as worker:
-            began = time.perf_counter()
+            self._wait_until(worker, lambda: self._count_stored() > stored)
+            first, began = self._count_stored(), time.perf_counter()
             self._wait_until(worker, lambda: self._count_stored() >= stored + events)
-            yield worker, time.perf_counter() - began
+            yield worker, (stored + events - first) / (time.perf_counter() - began)
             self._drain(worker)
 
     def _count_stored(self) -> int:
@@ -159,7 +160,7 @@ def measure_growth(
         for before, point in itertools.pairwise([0, *points]):
             with growing.growing(point - before - SAMPLE_EVENTS):
                 pass
-            with growing.growing(SAMPLE_EVENTS) as (worker, seconds):
+            with growing.growing(SAMPLE_EVENTS) as (worker, events_per_s):
                 batch_ms = _read_batch_ms(worker) if key else None
                 reads = _measure_reads(stack, settings, key, customers, read_seconds) if key else {}
             yield GrowthPoint(
@@ -167,7 +168,7 @@ def measure_growth(
                 customers=CUSTOMERS,
                 skew=skew,
                 system=system,
-                events_per_s=SAMPLE_EVENTS / seconds,
+                events_per_s=events_per_s,
                 batch_read_ms=batch_ms,
                 disk_bytes_per_event=sql.number(_DISK) / point,
                 peak_rss_mb=growing.peak_mb,
