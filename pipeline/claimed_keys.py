@@ -73,6 +73,21 @@ class ClaimedKeys:
         self._snapshot: _ClaimSnapshot | None = None
         self._is_too_large_until = -math.inf
 
+    @property
+    def _is_too_large(self) -> bool:
+        return time.monotonic() < self._is_too_large_until
+
+    def load(self) -> None:
+        """Load the keys of all claims if none are known: before a batch's own claims, which would be doubtful with them.
+
+        Raises:
+            StorageError: ClickHouse does not answer.
+        """
+        with self._lock:
+            if self._snapshot is None and not self._is_too_large:
+                now_ms, progress = read_claim_progress(self._store)
+                self._keep(self._load(now_ms), progress, now_ms)
+
     def select_doubtful(self, events: pl.DataFrame) -> pl.DataFrame:
         """Select the events whose key other events may have claimed. The events' own claims must have been written.
 
@@ -84,7 +99,7 @@ class ClaimedKeys:
         """
         with self._lock:
             doubtful = events
-            if time.monotonic() >= self._is_too_large_until:
+            if not self._is_too_large:
                 known = self._snapshot
                 now_ms, progress = read_claim_progress(self._store)
                 recent = None if known is None else read_recent_claims(self._store, known.progress)

@@ -164,6 +164,7 @@ class Preparer:
             prepared.claims = await asyncio.to_thread(self._claim, prepared.starts, prepared.decoded.events)
 
     def _claim(self, starts: Mapping[Partition, LogPosition], events: pl.DataFrame) -> pl.DataFrame:
+        self._claimed_keys.load()
         stream.write_claims(self._store, events)
         self._on_step(Step.CLAIMED)
         doubtful = self._claimed_keys.select_doubtful(events)

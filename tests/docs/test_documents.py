@@ -97,6 +97,15 @@ def test_every_metric_of_the_api_and_of_the_jobs_is_documented(
         assert f"`{family.name}" in text, family.name
 
 
+def test_the_alarms_of_the_stream_name_parts_that_are_measured() -> None:
+    """An expression over a label that no part has would never hold, and never alarm."""
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    named = {part for parts in re.findall(r'part[=!]~"([^"]+)"', text) for part in parts.split("|")}
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "pipeline").glob("*.py"))
+    assert named
+    assert named <= set(re.findall(r'time_part\("(\w+)"\)', code))
+
+
 def test_the_compose_file_fits_the_settings_and_the_engine() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
     services = compose["services"]
