@@ -78,7 +78,7 @@ class ClaimedKeys:
         return time.monotonic() < self._is_too_large_until
 
     def load(self) -> None:
-        """Load the keys of all claims if none are known: before a batch's own claims, which would be doubtful with them.
+        """Load the keys of all claims if none are known: before a batch is claimed, or all its keys were doubtful.
 
         Raises:
             StorageError: ClickHouse does not answer.

@@ -107,6 +107,7 @@ def _item(item: DecisionItem, interaction_id: str | None, catalogue: Catalogue) 
         score=item.score,
         rank=item.rank,
         propensity=item.propensity,
+        propensity_kind=item.propensity_kind,
         content=item.content,
         personalization=item.personalization,
         properties=item.properties,

@@ -34,6 +34,7 @@ _EXAMPLE: Final[Mapping[str, object]] = {
             "score": 0.9,
             "rank": 1,
             "propensity": 1.0,
+            "propensityKind": "exact",
             "content": {"subject": "Your rate: 14.99"},
             "personalization": {"personalized_rate": 14.99},
             "properties": {},

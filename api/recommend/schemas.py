@@ -11,6 +11,7 @@ from api.http.bodies import Body
 from rapport.domain.decisions.decision import ExperimentRecord, Funnel, PlacementResult
 from rapport.domain.decisions.removal_groups import EmptyReason, RemovalGroup
 from rapport.domain.decisions.trace import CouplingRecord
+from rapport.domain.decisions.valuation import PropensityKind
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 MAX_LIMIT: Final = 50
@@ -121,7 +122,10 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     Attributes:
         rank: 1 for the first; with the recommendation's id it names this decision to Respond.
         score: After arbitration.
-        propensity: The probability with which this offer was shown.
+        propensity: The probability with which this offer was shown at this rank, given the items before it and the
+            arms of experiments that the customer is in.
+        propensity_kind: ``exact``, ``estimated`` by further draws of a model that explores, or ``floor``: in none of
+            them.
         content: The creative's texts, rendered.
         personalization: Computed values.
         interaction_id: Of the row ``recommendation`` in the history; null in a dry run.
@@ -139,6 +143,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     score: float
     rank: int
     propensity: float
+    propensity_kind: PropensityKind
     content: Mapping[str, str]
     personalization: Mapping[str, Any]
     properties: Mapping[str, Any]

@@ -81,7 +81,7 @@ class Candidate:
             (:class:`~rapport.domain.decisions.candidate_columns.CandidateColumns`); None outside of a catalogue.
         fit: Product of the multipliers of the match rules that failed.
         score: None until the score node has run.
-        share: Share of all customers to whom the same model and creative are assigned, 0 to 1.
+        share: Share of all customers to whom the same creative of the offer is assigned, 0 to 1.
         valuation: Components of the score; None until the score node has run.
         content: Rendered texts of the creative; empty until the output phase.
     """

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rapport.domain.decisions.trace import Trace
+from rapport.domain.decisions.valuation import PropensityKind
 
 
 class DecisionItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -15,7 +16,9 @@ class DecisionItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         rank: Position from 1; numbered through all placements of a request.
-        propensity: Probability with which the decision shows this offer, given the facts that it read.
+        propensity: Probability with which the decision shows this offer at this rank, given the items before it, the
+            facts that it read and the arms that the customer is in.
+        propensity_kind: How that is known: exact, estimated or floor (:mod:`.scoring.exploration`).
         content: Rendered texts of the creative.
     """
 
@@ -35,6 +38,7 @@ class DecisionItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     personalization: Mapping[str, Any]
     properties: Mapping[str, Any]
     variant: str | None = None
+    propensity_kind: PropensityKind = "exact"
 
 
 class PlacementResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

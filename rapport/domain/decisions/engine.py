@@ -291,6 +291,7 @@ def _count_funnel(runs: Sequence[Run], final: int) -> Funnel:
 def _build_item(rank: int, slot: PlacementSlot, candidate: Candidate) -> DecisionItem:
     offer, creative, channel = candidate.offer, candidate.creative, candidate.channel
     category = slot.run.catalogue.categories.get(offer.category_id or "")
+    propensity = slot.find_propensity(candidate)
     return DecisionItem(
         rank=rank,
         offer_id=offer.id,
@@ -303,7 +304,8 @@ def _build_item(rank: int, slot: PlacementSlot, candidate: Candidate) -> Decisio
         channel_type=channel.channel_type if channel else None,
         placement_id=slot.placement_id or (creative.placement_id if creative else None),
         score=candidate.score or 0.0,
-        propensity=slot.probabilities.get(candidate.subject, 0.0),
+        propensity=propensity.value,
+        propensity_kind=propensity.kind,
         content=candidate.content,
         personalization=candidate.personalization,
         properties=candidate.properties,

@@ -1,4 +1,4 @@
-"""Interface of models: score of a candidate, its explanation, and the distribution of scores under random draws."""
+"""Interface of models: score of a candidate, its explanation, and how the model explores."""
 
 from __future__ import annotations
 
@@ -6,31 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rapport.domain.decisions.valuation import ScoreDistribution
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
     from rapport.domain.decisions.candidates import Candidate, Context
-
-DRAWS: Final = 100
-"""Draws that approximate a bandit's distribution: an estimated probability has a standard error of at most 0.05."""
+    from rapport.domain.decisions.valuation import Exploration
 
 
 class ModelScore(NamedTuple):
     """Score that a model gives to a candidate.
 
     Attributes:
-        score: From 0 to 1.
+        score: From 0 to 1; the expected one of a model that explores.
         explanation: Inputs of the score, as the trace shows them.
-        distribution: Computes the distribution of scores; None for a deterministic model. It is called only when
-            selection probabilities are needed.
+        exploration: How the model explores; None if it does not.
     """
 
     score: float
     explanation: Mapping[str, Any]
-    distribution: Callable[[], ScoreDistribution] | None = None
+    exploration: Exploration | None = None
 
 
 CandidateScorer = Callable[["Candidate"], ModelScore]

@@ -36,8 +36,6 @@ class Run:
         depth: Nesting depth of ``call_flow`` nodes.
         ranked_by: Id of the last rank node.
         ranking: Config of the last rank node.
-        pool: Candidates before the last ranking.
-        ranked: Candidates after it; they are those of the run unless a later node has changed these.
         rechecks: Checks to repeat for a candidate once the decision has chosen others to be shown before it.
         log: Log of an exhaustive run, in which blocked candidates stay, so that every rule is evaluated for them; None
             in a run that decides.
@@ -59,8 +57,6 @@ class Run:
     depth: int = 0
     ranked_by: str = ""
     ranking: RankConfig = field(default_factory=RankConfig)
-    pool: Sequence[Candidate] = ()
-    ranked: Sequence[Candidate] = ()
     rechecks: list[LimitCheck] = field(default_factory=list)
     log: VerdictLog | None = None
     _random: Random | None = None

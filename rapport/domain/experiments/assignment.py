@@ -40,14 +40,12 @@ class Assignment(NamedTuple):
     Attributes:
         variant: ``__champion__``, the model id of a challenger, or ``__holdout__``.
         model_id: The model that scores; None in the holdout.
-        share: The part of all customers that gets this variant, from 0 to 1.
     """
 
     experiment_id: str
     experiment_key: str
     variant: str
     model_id: str | None
-    share: float
 
     @property
     def is_held_out(self) -> bool:
@@ -91,7 +89,7 @@ def assign(experiment: Experiment, customer_id: str) -> Assignment:
     """
     held_out = experiment.holdout_percent / 100
     if compute_point(f"#holdout:{experiment.key}:{customer_id}") < held_out:
-        return Assignment(experiment.id, experiment.key, HOLDOUT, None, held_out)
+        return Assignment(experiment.id, experiment.key, HOLDOUT, None)
     point = compute_point(f"{experiment.key}:{customer_id}")
     left = right = 0.0
     for index, challenger in enumerate(experiment.challengers):
@@ -102,9 +100,8 @@ def assign(experiment: Experiment, customer_id: str) -> Assignment:
             is_mine, right = right <= 1 - point - _SMALLEST < right + share, right + share
         if is_mine:
             model_id = challenger.model_id
-            return Assignment(experiment.id, experiment.key, model_id, model_id, share * (1 - held_out))
-    share = max(0.0, 1 - left - right) * (1 - held_out)
-    return Assignment(experiment.id, experiment.key, CHAMPION, experiment.champion_model_id, share)
+            return Assignment(experiment.id, experiment.key, model_id, model_id)
+    return Assignment(experiment.id, experiment.key, CHAMPION, experiment.champion_model_id)
 
 
 _SMALLEST: Final = 2.0**-53

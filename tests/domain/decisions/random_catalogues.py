@@ -74,9 +74,13 @@ MODELS: Final[tuple[dict[str, Any], ...]] = (
         },
     },
     {"modelType": "logistic_regression", "config": {"bias": -1, "weights": {"offer.priority": 0.01, "age": 0.02}}},
-    {"modelType": "thompson_bandit"},
-    {"modelType": "epsilon_greedy", "config": {"epsilon": 0.5}},
     {"modelType": "scorecard", "config": {"minScore": 5, "maxScore": 1}},
+)
+EXPLORING_MODELS: Final[tuple[dict[str, Any], ...]] = (
+    {"modelType": "thompson_bandit"},
+    {"modelType": "thompson_bandit", "config": {"prior": {"alpha": 2, "beta": 20}}},
+    {"modelType": "epsilon_greedy", "config": {"epsilon": 0.5}},
+    {"modelType": "epsilon_greedy", "config": {"epsilon": 0.2}},
 )
 EXPRESSIONS: Final = ("propensity * 2 + weight", "emphasis * fit + rate / 100", "1 / (relevance - relevance)", "((")
 
@@ -98,10 +102,20 @@ class Case:
     open_circuits: frozenset[str]
 
 
-def make_case(seed: int, offers: int, rules: int, policies: int, nodes: int) -> Case:
-    """Make a case from a seed and the sizes of its catalogue."""
+def make_case(seed: int, offers: int, rules: int, policies: int, nodes: int, *, explores: bool = False) -> Case:
+    """Make a case.
+
+    Args:
+        seed: What it is made from.
+        offers: How many there are; likewise of rules, policies and further nodes.
+        rules: See ``offers``.
+        policies: See ``offers``.
+        nodes: See ``offers``.
+        explores: Whether its models explore, and decide. Then nothing else depends on chance: no two creatives of an
+            offer are on one channel, and no channel is shown whole or not at all.
+    """
     rng = Random(seed)
-    maker = _CatalogueMaker(rng)
+    maker = _CatalogueMaker(rng, explores)
     catalogue = maker.make(offers, rules, policies, nodes)
     return Case(
         catalogue,
@@ -138,8 +152,10 @@ def fail(_candidates: Any, _context: Context) -> list[Candidate]:
 
 
 class _CatalogueMaker:
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, explores: bool) -> None:  # noqa: FBT001
         self._rng = rng
+        self._explores = explores
+        self._models = EXPLORING_MODELS if explores else MODELS
 
     def make(self, offers: int, rules: int, policies: int, nodes: int) -> Catalogue:
         rng = self._rng
@@ -158,7 +174,7 @@ class _CatalogueMaker:
             "qualification_rule": [self._rule(number) for number in range(rules)],
             "contact_policy": [self._policy(number) for number in range(policies)],
             "suppression_rule": [self._suppression(number) for number in range(rng.randint(0, 2))],
-            "model": [{"id": f"id-m{n}", "key": f"m{n}", **rng.choice(MODELS)} for n in range(2)],
+            "model": [{"id": f"id-m{n}", "key": f"m{n}", **rng.choice(self._models)} for n in range(2)],
             "experiment": [self._experiment()],
             "ranking_profile": [
                 {"id": "prof", "key": "prof", "weights": {"propensity": 0.3, "impact": 0.4, "fatigue": 0.2}}
@@ -201,11 +217,12 @@ class _CatalogueMaker:
 
     def _list_creatives(self, name: str) -> list[dict[str, Any]]:
         rng = self._rng
+        channels = [*CHANNELS, "web", "gone"]
         return [
             {
                 "id": f"{name}-{number}",
                 "offerId": name,
-                "channelId": rng.choice([*CHANNELS, "web", "gone"]),
+                "channelId": channels[number] if self._explores else rng.choice(channels),
                 "placementId": rng.choice([None, None, "p-hero", "p-side", "p-head"]),
                 "weight": rng.choice([100, 50, 0]),
                 "content": {"text": rng.choice(["plain", "{rate} for {name}"])},
@@ -298,8 +315,11 @@ class _CatalogueMaker:
             "published": [{"id": f"{node['type']}-{number}", **node} for number, node in enumerate(published)],
             "publishedVersion": 1,
             "skip": rng.choice([[], [], ["qualify"], ["contact_policy", "match_creatives"]]),
-            **self._maybe(0.3, couplingOverride=rng.choice(["partial", "atomic"])),
+            **self._maybe(1.0 if self._explores else 0.3, couplingOverride=self._coupling()),
         }
+
+    def _coupling(self) -> str:
+        return "partial" if self._explores else self._rng.choice(["partial", "atomic"])
 
     def _inventory(self) -> dict[str, Any]:
         return self._rng.choice(
@@ -354,8 +374,8 @@ class _CatalogueMaker:
         )
         overrides = [{"scope": rng.choice(["category", "channel"]), "value": "c0", "profileId": "prof"}]
         return {
-            "method": rng.choice(["priority_weighted", "priority_weighted", "propensity", "formula"]),
-            "modelKey": rng.choice(["", "m0", "m1", "missing"]),
+            "method": rng.choice(["priority_weighted"] * (0 if self._explores else 2) + ["propensity", "formula"]),
+            "modelKey": rng.choice(["m0", "m1"] if self._explores else ["", "m0", "m1", "missing"]),
             **self._maybe(0.3, championChallenger=split),
             **self._maybe(0.3, expression=rng.choice(EXPRESSIONS)),
             **self._maybe(0.3, floor=0.4),

@@ -33,7 +33,11 @@ def arguments_of(case: Case) -> tuple[list[Any], dict[str, Any]]:
 
 
 def decode(decision: Any) -> Any:
-    return msgspec.json.decode(msgspec.json.encode(decision, enc_hook=list))
+    """Return a decision as plain values, without propensities: the plain evaluator has none."""
+    plain = msgspec.json.decode(msgspec.json.encode(decision, enc_hook=list))
+    for item in plain["items"]:
+        del item["propensity"], item["propensityKind"]
+    return plain
 
 
 def list_evaluations(evaluation: FlowEvaluation) -> list[Any]:
@@ -41,7 +45,7 @@ def list_evaluations(evaluation: FlowEvaluation) -> list[Any]:
         (
             offer_id,
             one.candidate.subject,
-            (one.candidate.fit, one.candidate.score, one.candidate.share),
+            (one.candidate.fit, one.candidate.score),
             (one.candidate.properties, one.candidate.personalization, one.candidate.explanation, one.candidate.content),
             list(one.verdicts.items()),
             dict(one.coverage),

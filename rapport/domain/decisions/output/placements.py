@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, takewhile
@@ -15,8 +15,9 @@ from rapport.domain.decisions.output.allocation import allocate_optimally
 from rapport.domain.decisions.output.rendering import render
 from rapport.domain.decisions.program import Program
 from rapport.domain.decisions.run import Run
-from rapport.domain.decisions.scoring.selection_probability import estimate_selection_probabilities
+from rapport.domain.decisions.scoring.exploration import SlateDraw, explores
 from rapport.domain.decisions.trace import CouplingRecord
+from rapport.domain.decisions.valuation import CERTAIN, Propensity
 from rapport.domain.decisions.verdict import RuleVerdict, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _CANNOT_OPTIMIZE: Final = (
     "the flow allocates optimally, but the request does not deduplicate: each placement shows its best"
+)
+_CANNOT_EXPLORE: Final = (
+    "the flow allocates optimally, but a model explores: each placement is drawn after the ones before"
 )
 _SHOWN_ELSEWHERE: Final = Verdict(True, "the offer is shown in another placement")
 
@@ -40,7 +44,7 @@ class PlacementSlot:
         chosen: Candidates that it shows.
         rejected: Candidates that it cannot show, by :func:`id`; the reasons are in the trace.
         complete: Candidates whose output is complete, by :func:`id`.
-        probabilities: Selection probability by subject.
+        propensities: Propensities of the items that were drawn, by subject; all others are certain.
     """
 
     run: Run
@@ -50,7 +54,12 @@ class PlacementSlot:
     chosen: list[Candidate] = field(default_factory=list)
     rejected: set[int] = field(default_factory=set)
     complete: set[int] = field(default_factory=set)
-    probabilities: Mapping[Subject, float] = field(default_factory=dict)
+    propensities: dict[Subject, Propensity] = field(default_factory=dict)
+
+    def find_propensity(self, candidate: Candidate) -> Propensity:
+        """Return the probability with which an item is shown: of its draw, times the share of its creative."""
+        value, kind = self.propensities.get(candidate.subject, CERTAIN)
+        return Propensity(value * candidate.share, kind)
 
     def reject(self, stage: str, candidate: Candidate, verdicts: Sequence[RuleVerdict]) -> bool:
         """Apply the verdicts on a ranked candidate; return whether it cannot be shown."""
@@ -80,33 +89,23 @@ def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, dedupli
         deduplicate: Whether an offer is shown in one placement only; None: only if the flow allocates optimally.
     """
     is_optimal = len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots)
-    if is_optimal and deduplicate is False:
-        slots[0].run.recorder.problems.append(_CANNOT_OPTIMIZE)
     filler = _PlacementFiller(program, is_optimal if deduplicate is None else deduplicate)
-    if filler.deduplicate and is_optimal:
+    exploring = [slot for slot in slots if explores(slot.run)]
+    if is_optimal and (exploring or not filler.deduplicate):
+        slots[0].run.recorder.problems.append(_CANNOT_EXPLORE if exploring else _CANNOT_OPTIMIZE)
+        is_optimal = False
+    if is_optimal:
         filler.fill_optimally(slots)
     else:
         for slot in slots:
-            filler.fill_greedily(slot)
+            if slot in exploring:
+                filler.fill_by_drawing(slot)
+            else:
+                filler.fill_greedily(slot)
     for slot in slots:
         _note_remaining(
             slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen}
         )
-        slot.probabilities = _find_probabilities(slot)
-
-
-def _find_probabilities(slot: PlacementSlot) -> Mapping[Subject, float]:
-    """Return the selection probabilities of the candidates that could be shown; of others they are 0."""
-    run = slot.run
-    if not slot.rejected and run.ranked is run.candidates and not any(map(_is_random, run.pool)):
-        places = min(slot.limit, run.ranking.max_candidates)
-        return {candidate.subject: candidate.share for candidate in run.ranked[:places]}  # it is the ranking again
-    pool = [candidate for candidate in run.pool if id(candidate) not in slot.rejected] if slot.rejected else run.pool
-    return estimate_selection_probabilities(run, pool, run.ranking, slot.limit)
-
-
-def _is_random(candidate: Candidate) -> bool:
-    return candidate.valuation is not None and candidate.valuation.distribution is not None
 
 
 @dataclass(slots=True)
@@ -137,6 +136,27 @@ class _PlacementFiller:
                 self._add(candidate)
             else:
                 row += self._reject_next(slot, row)
+
+    def fill_by_drawing(self, slot: PlacementSlot) -> None:
+        """Fill a placement by draws, each among all candidates that can be shown at its rank."""
+        draw = SlateDraw.begin(slot.run)
+        rows: Sequence[int] = range(len(draw.pool.candidates))
+        while len(slot.chosen) < slot.limit:
+            rows = [row for row in rows if self._can_be_drawn(slot, draw.pool.candidates[row])]
+            if not rows:
+                return
+            pick = draw.pick(rows)
+            candidate = draw.pool.candidates[pick.row]
+            slot.chosen.append(candidate)
+            slot.propensities[candidate.subject] = pick.propensity
+            self._add(candidate)
+            rows = [row for row in rows if row != pick.row]
+
+    def _can_be_drawn(self, slot: PlacementSlot, candidate: Candidate) -> bool:
+        if self.deduplicate and candidate.offer.id in self._offers:
+            slot.reject("group", candidate, [RuleVerdict(slot.run.node, "", _SHOWN_ELSEWHERE)])
+            return False
+        return self._is_showable(slot, candidate)
 
     def _reject_next(self, slot: PlacementSlot, row: int) -> int:
         """Reject the next candidates as long as verdicts remove them that many share; return their number.

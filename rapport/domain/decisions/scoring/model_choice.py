@@ -66,13 +66,11 @@ class ModelChoice(NamedTuple):
     Attributes:
         key: Key of the model; empty if there is none.
         variant: Variant of the experiment or traffic split; empty without either.
-        share: Share of all customers to whom the model is assigned, 0 to 1.
         is_held_out: Whether the customer is in the holdout of an experiment, which gets no model.
     """
 
     key: str
     variant: str = ""
-    share: float = 1.0
     is_held_out: bool = False
 
 
@@ -97,9 +95,9 @@ def _choose_by_experiment(run: Run, experiment: Experiment) -> ModelChoice:
     if assignment not in run.assignments:
         run.assignments.append(assignment)
     if assignment.model_id is None:
-        return ModelChoice("", assignment.variant, assignment.share, is_held_out=True)
+        return ModelChoice("", assignment.variant, is_held_out=True)
     keys = (model.key for model in run.catalogue.models.values() if model.id == assignment.model_id)
-    return ModelChoice(next(keys, assignment.model_id), assignment.variant, assignment.share)
+    return ModelChoice(next(keys, assignment.model_id), assignment.variant)
 
 
 def _choose_by_weights(run: Run, split: ChampionChallengerConfig) -> ModelChoice | None:
@@ -119,4 +117,4 @@ def _choose_by_weights(run: Run, split: ChampionChallengerConfig) -> ModelChoice
     )
     assignment = assign(own, run.context.person_id)
     variant = CHAMPION if assignment.variant == CHAMPION else (assignment.model_id or "")
-    return ModelChoice(assignment.model_id or champion.model_key, variant, assignment.share)
+    return ModelChoice(assignment.model_id or champion.model_key, variant)

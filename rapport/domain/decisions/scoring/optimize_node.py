@@ -75,6 +75,6 @@ def _replace_score(candidate: Candidate, others: float, of_propensity: float, pr
     def score(value: float) -> float:
         return others + of_propensity * value
 
-    distribution = before.distribution if before and of_propensity else None
+    exploration = before.exploration if before and of_propensity else None
     candidate.score = score(propensity) * factor
-    candidate.valuation = Valuation(propensity, score, factor, distribution)
+    candidate.valuation = Valuation(propensity, score, factor, exploration)

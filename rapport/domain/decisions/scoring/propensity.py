@@ -16,7 +16,7 @@ The levels in their order, by their names in the trace:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,7 +25,7 @@ from rapport.domain.decisions.scoring.models.bandit import NO_EVIDENCE
 if TYPE_CHECKING:
     from rapport.domain.decisions.candidates import Candidate, Context
     from rapport.domain.decisions.scoring.model_choice import ModelCall
-    from rapport.domain.decisions.valuation import ScoreDistribution
+    from rapport.domain.decisions.valuation import Exploration
 
 OFFER_THRESHOLD: Final = 50
 CATEGORY_THRESHOLD: Final = 20
@@ -41,12 +41,12 @@ class PropensityEstimate(NamedTuple):
     Attributes:
         value: Propensity; None if it depends on a model that failed.
         explanation: Level and inputs of the estimate, for the trace.
-        distribution: Computes the distribution of a bandit's scores; None for any other source.
+        exploration: How a bandit explores; None for any other source.
     """
 
     value: float | None
     explanation: Mapping[str, Any]
-    distribution: Callable[[], ScoreDistribution] | None = None
+    exploration: Exploration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class PropensityEstimator:
         if scored is None:
             return PropensityEstimate(None, {"level": "model", "model": self.model.key, "failed": True})
         return PropensityEstimate(
-            scored.score, {"level": "model", "model": self.model.key, **scored.explanation}, scored.distribution
+            scored.score, {"level": "model", "model": self.model.key, **scored.explanation}, scored.exploration
         )
 
 

@@ -132,7 +132,7 @@ class _Scores:
         )
 
     def apply(self, run: Run) -> None:
-        """Set the scores and valuations, and record them; shares become those of the model's assignment."""
+        """Set the scores and valuations, and record them."""
         scores: list[float] = []
         columns = zip(run.candidates, self.estimates, self.functions, self.fits, self.levers, strict=True)
         for candidate, estimate, function, fit, lever in columns:
@@ -141,12 +141,9 @@ class _Scores:
             else:
                 propensity, apply, factor = estimate.value, function.apply, fit * lever
                 score = apply(DEFAULT if propensity is None else propensity) * factor
-                candidate.valuation = Valuation(propensity, apply, factor, estimate.distribution)
+                candidate.valuation = Valuation(propensity, apply, factor, estimate.exploration)
             candidate.score = score
             scores.append(score)
-        if self.choice.variant:
-            for candidate in run.candidates:
-                candidate.share = self.choice.share
         run.recorder.note_scores(run.candidates, scores, self.explain)
 
     def explain(self) -> Sequence[Mapping[str, Any]]:

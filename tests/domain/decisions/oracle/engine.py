@@ -27,7 +27,6 @@ from rapport.domain.experiments.assignment import is_held_out
 from tests.domain.decisions.oracle.eligibility import ContactPolicyIndex, RuleIndex, apply_suppressions, require_consent
 from tests.domain.decisions.oracle.flow import FlowDependencies, compile_flow, run_required_steps, run_steps
 from tests.domain.decisions.oracle.run import Candidate, Run, TraceRecorder
-from tests.domain.decisions.oracle.scoring import estimate_selection_probabilities
 
 _CANNOT_OPTIMIZE: Final = (
     "the flow allocates optimally, but the request does not deduplicate: each placement shows its best"
@@ -48,7 +47,6 @@ class PlacementSlot:
         chosen: Candidates that it shows.
         rejected: Candidates that it cannot show, by :func:`id`; the reasons are in the trace.
         complete: Candidates whose output is complete, by :func:`id`.
-        probabilities: Selection probability by subject.
     """
 
     run: Run
@@ -58,7 +56,6 @@ class PlacementSlot:
     chosen: list[Candidate] = field(default_factory=list)
     rejected: set[int] = field(default_factory=set)
     complete: set[int] = field(default_factory=set)
-    probabilities: dict[Subject, float] = field(default_factory=dict)
 
     def reject(self, stage: str, candidate: Candidate, verdicts: Sequence[RuleVerdict]) -> bool:
         """Apply the verdicts on a ranked candidate; return whether it cannot be shown."""
@@ -93,8 +90,6 @@ def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, dedupli
         _note_remaining(
             slot, {candidate.offer.id for other in slots if other is not slot for candidate in other.chosen}
         )
-        pool = [candidate for candidate in slot.run.pool if id(candidate) not in slot.rejected]
-        slot.probabilities = dict(estimate_selection_probabilities(slot.run, pool, slot.run.ranking, slot.limit))
 
 
 @dataclass(slots=True)
@@ -527,7 +522,7 @@ def _build_item(rank: int, slot: PlacementSlot, candidate: Candidate) -> Decisio
         channel_type=channel.channel_type if channel else None,
         placement_id=slot.placement_id or (creative.placement_id if creative else None),
         score=candidate.score or 0.0,
-        propensity=slot.probabilities.get(candidate.subject, 0.0),
+        propensity=0.0,
         content=candidate.content,
         personalization=candidate.personalization,
         properties=candidate.properties,

@@ -377,7 +377,7 @@ def _prepare_rank(config: RankConfig, _phase: int, _dependencies: FlowDependenci
 
     def act(run: Run) -> None:
         run.max_candidates = min(run.max_candidates, config.max_candidates)
-        run.ranked_by, run.pool = run.node, list(run.candidates)
+        run.ranked_by = run.node
         run.ranking = fallback if run.is_fallback else everything
         rank_candidates(run, run.ranking)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from rapport.domain.catalogue.inventory import Channel, Creative, Offer
 from rapport.domain.decisions.candidates import Context
@@ -19,18 +19,6 @@ from rapport.domain.decisions.verdict_log import VerdictLog
 from rapport.domain.experiments.assignment import Assignment
 
 
-class ScoreDistribution(NamedTuple):
-    """Discrete distribution of the scores that a model with random draws can give to a candidate.
-
-    Attributes:
-        weights: Probability of each case; they add up to 1 and are the same for all candidates of one decision.
-        scores: Scores of one candidate, in the order of the cases.
-    """
-
-    weights: Sequence[float]
-    scores: Sequence[float]
-
-
 @dataclass(frozen=True, slots=True)
 class Valuation:
     """Components of a candidate's score: ``score_function(propensity) * factor``.
@@ -39,13 +27,11 @@ class Valuation:
         propensity: Probability of a positive answer; None where the method needs none.
         score_function: Maps a propensity to the score of the method.
         factor: Fit times levers.
-        distribution: Computes the distribution of the propensity; None where it does not depend on random draws.
     """
 
     propensity: float | None
     score_function: Callable[[float], float]
     factor: float
-    distribution: Callable[[], ScoreDistribution] | None = None
 
 
 @dataclass(slots=True)
@@ -166,7 +152,6 @@ class Run:
         depth: Nesting depth of ``call_flow`` nodes.
         ranked_by: Id of the last rank node.
         ranking: Config of the last rank node.
-        pool: Candidates before the last ranking.
         rechecks: Checks to repeat for a candidate once the decision has chosen others to be shown before it.
         log: Log of an exhaustive run, in which blocked candidates stay, so that every rule is evaluated for them; None
             in a run that decides.
@@ -188,7 +173,6 @@ class Run:
     depth: int = 0
     ranked_by: str = ""
     ranking: RankConfig = field(default_factory=RankConfig)
-    pool: Sequence[Candidate] = ()
     rechecks: list[Callable[[Candidate, Context], Sequence[RuleVerdict]]] = field(default_factory=list)
     log: VerdictLog | None = None
 

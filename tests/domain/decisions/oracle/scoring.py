@@ -11,7 +11,6 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from rapport.domain.catalogue.schedule import is_mandatory_now
-from rapport.domain.decisions.facts import Subject
 from rapport.domain.decisions.node_types import OptimizeConfig, RankConfig, ScoreConfig
 from rapport.domain.decisions.scoring.factor_weights import choose_exponents
 from rapport.domain.decisions.scoring.factors import OBJECTIVES, Factors
@@ -217,7 +216,7 @@ def _score_candidate(
         bypass = BYPASS_PROPENSITY * weight_of(candidate)
         function = ScoreFunction(lambda _propensity: bypass, {"bypass": bypass})
     candidate.score = function.apply(DEFAULT if estimate.value is None else estimate.value) * factor
-    candidate.valuation = Valuation(estimate.value, function.apply, factor, estimate.distribution)
+    candidate.valuation = Valuation(estimate.value, function.apply, factor)
     if estimate is not _NO_ESTIMATE:
         explanation["propensity"] = {**estimate.explanation, "value": estimate.value}
     explanation.update(function.explanation)
@@ -366,9 +365,8 @@ def _replace_score(candidate: Candidate, others: float, of_propensity: float, pr
     def score(value: float) -> float:
         return others + of_propensity * value
 
-    distribution = before.distribution if before and of_propensity else None
     candidate.score = score(propensity) * factor
-    candidate.valuation = Valuation(propensity, score, factor, distribution)
+    candidate.valuation = Valuation(propensity, score, factor)
 
 
 def _note_objectives(run: Run, candidate: Candidate, explanation: Mapping[str, object]) -> None:
@@ -513,53 +511,3 @@ def _note_removal(run: Run, candidate: Candidate, reason: str) -> None:
 
 def _creative_id_of(candidate: Candidate) -> str:
     return candidate.creative.id if candidate.creative else ""
-
-
-def estimate_selection_probabilities(
-    run: Run, pool: Sequence[Candidate], config: RankConfig, places: int
-) -> Mapping[Subject, float]:
-    """Return the selection probability of each candidate, by subject.
-
-    Args:
-        run: Run after scoring.
-        pool: Candidates before the ranking.
-        config: Config of the rank node.
-        places: Maximum number of candidates that are shown.
-    """
-    field = RankingPool.build(pool, run.context.now_ms)
-    places = min(places, config.max_candidates)
-    weights, cases = _list_score_cases(field.candidates)
-    chances = [0.0] * len(field.candidates)
-    for weight, scores in zip(weights, cases, strict=True):
-        for index in field.rank(scores, config.method, places):
-            chances[index] += weight
-    return {
-        candidate.subject: min(1.0, chance) * candidate.share
-        for candidate, chance in zip(field.candidates, chances, strict=True)
-    }
-
-
-def _list_score_cases(candidates: Sequence[Candidate]) -> tuple[Sequence[float], Sequence[Sequence[float]]]:
-    """Return the probability of each case, and the scores of all candidates in each case."""
-    distributions = [
-        candidate.valuation.distribution() if candidate.valuation and candidate.valuation.distribution else None
-        for candidate in candidates
-    ]
-    weights = next((distribution.weights for distribution in distributions if distribution), None)
-    if weights is None:
-        return (1.0,), ([candidate.score or 0.0 for candidate in candidates],)
-    rows: list[Sequence[float]] = []
-    for candidate, distribution in zip(candidates, distributions, strict=True):
-        score, valuation = candidate.score or 0.0, candidate.valuation
-        if valuation is None or distribution is None:
-            rows.append([score] * len(weights))
-        else:
-            factor = _find_factor(valuation, score)
-            rows.append([valuation.score_function(propensity) * factor for propensity in distribution.scores])
-    return weights, list(zip(*rows, strict=True))
-
-
-def _find_factor(valuation: Valuation, score: float) -> float:
-    """Return fit times levers, times the change that a plug-in has made to the score since."""
-    base = valuation.score_function(valuation.propensity or 0.0)
-    return score / base if base else valuation.factor
