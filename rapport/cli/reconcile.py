@@ -16,9 +16,13 @@ from rapport.terminal import make_console
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Recompute what differs from the history, while workers run.")
-@click.option("--slices", default=1, show_default=True, help="Compare in so many parts; more need less memory.")
+@click.option(
+    "--slices",
+    type=click.IntRange(1),
+    help="Compare in so many parts; more need less memory.  [default: one for each 250,000 events]",
+)
 @click.option("--show", default=10, show_default=True, help="How many differing rows to show.")
-def reconcile(*, repair: bool, slices: int, show: int) -> None:
+def reconcile(*, repair: bool, slices: int | None, show: int) -> None:
     """Compare every summary with the interaction history; exit code 1 if any differs."""
     settings = read_settings()
     horizon_s = settings.worker.dedup_horizon_hours * 3600

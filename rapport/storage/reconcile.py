@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import uuid4
 
 import polars as pl
@@ -20,7 +22,22 @@ if TYPE_CHECKING:
 CUSTOMERS: Final = ("tenant_id", "customer_id")
 SECOND_LOOK_S: Final = 1.0
 MAX_DOUBLE_COUNTED: Final = 1_000
+SLICE_EVENTS: Final = 250_000
+"""Events that are compared at once: some seconds, and a few hundred megabytes in ClickHouse."""
 _SUSPECTS_SCHEMA: Final = {"tenant_id": pl.String, "customer_id": pl.String}
+
+
+class CustomerRange(NamedTuple):
+    """Range of customers, by tenant and id: from one on, up to before another or to the last."""
+
+    from_tenant: str
+    from_customer: str
+    until_tenant: str
+    until_customer: str
+    is_last: bool
+
+
+EVERYBODY: Final = CustomerRange("", "", "", "", is_last=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,7 @@ class Reconciliation:
 def reconcile(
     store: Store,
     *,
-    slices: int = 1,
+    slices: int | None = None,
     horizon_s: int = 7 * 86_400,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Reconciliation:
@@ -60,19 +77,25 @@ def reconcile(
 
     Args:
         store: The database.
-        slices: Number of parts, by customer, in which to compare; more need less memory.
+        slices: Number of parts, by customer, in which to compare; more need less memory. By default one for each
+            :data:`SLICE_EVENTS` events.
         horizon_s: Repetitions of an idempotency key within this many seconds are one event.
         sleep: Waits before the second comparison.
     """
-    drift = pl.concat([_find_drift(store, slices, at, None) for at in range(slices)], how="vertical_relaxed")
+    ranges = _split_customers(store, slices)
+    drift = _concat([_compare(store, part, None, frame_progress(store)) for part in ranges])
     if not drift.is_empty():
         # The two tables are read at slightly different moments: rows that differ are compared once more.
         sleep(SECOND_LOOK_S)
-        drift = _find_drift(store, 1, 0, drift.select(CUSTOMERS).unique())
+        drift = _compare(store, EVERYBODY, drift.select(CUSTOMERS).unique(), frame_progress(store))
+    totals = _concat([store.select("reconcile/totals", part._asdict()) for part in ranges])
+    limits = {"horizon_s": horizon_s, "limit": MAX_DOUBLE_COUNTED}
     return Reconciliation(
-        totals=store.select("reconcile/totals"),
+        totals=totals.group_by("period_type").sum().sort("period_type"),
         drift=drift,
-        double_counted=store.select("reconcile/double_counted", {"horizon_s": horizon_s, "limit": MAX_DOUBLE_COUNTED}),
+        double_counted=_concat(
+            [store.select("reconcile/double_counted", {**part._asdict(), **limits}) for part in ranges]
+        ).head(MAX_DOUBLE_COUNTED),
     )
 
 
@@ -114,11 +137,7 @@ def find_drift(store: Store, customers: pl.DataFrame, progress: pl.DataFrame) ->
         customers: The customers (tenant_id, customer_id).
         progress: Offset up to which the history of each source counts (source, next_offset).
     """
-    return _compare(store, 1, 0, customers, progress)
-
-
-def _find_drift(store: Store, slices: int, at: int, suspects: pl.DataFrame | None) -> pl.DataFrame:
-    return _compare(store, slices, at, suspects, frame_progress(store))
+    return _compare(store, EVERYBODY, customers, progress)
 
 
 def frame_progress(store: Store) -> pl.DataFrame:
@@ -127,10 +146,27 @@ def frame_progress(store: Store) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"source": pl.String, "next_offset": pl.UInt64}, orient="row")
 
 
-def _compare(store: Store, slices: int, at: int, suspects: pl.DataFrame | None, progress: pl.DataFrame) -> pl.DataFrame:
+def _split_customers(store: Store, slices: int | None) -> list[CustomerRange]:
+    """Split all customers into ranges with about the same number of events, in the order of the tables."""
+    events, customers = store.select("reconcile/customers").row(0)
+    number = math.ceil(events / SLICE_EVENTS) if slices is None else slices
+    sample = sorted((tenant_id, customer_id) for tenant_id, customer_id in customers)
+    starts = {sample[len(sample) * at // number] for at in range(1, number)} if sample else set()
+    edges = [("", ""), *sorted(starts), ("", "")]
+    last = len(edges) - 2
+    return [
+        CustomerRange(*first, *until, is_last=at == last) for at, (first, until) in enumerate(itertools.pairwise(edges))
+    ]
+
+
+def _concat(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def _compare(store: Store, part: CustomerRange, suspects: pl.DataFrame | None, progress: pl.DataFrame) -> pl.DataFrame:
     return store.select(
         "reconcile/drift",
-        {"slices": slices, "slice": at, "all_customers": suspects is None},
+        {**part._asdict(), "all_customers": suspects is None},
         frames={
             "progress": progress,
             "suspects": pl.DataFrame(schema=_SUSPECTS_SCHEMA) if suspects is None else suspects,

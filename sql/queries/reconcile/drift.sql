@@ -1,4 +1,5 @@
--- A row is one key of summary rows, of one source, whose blocks together differ from the history. Each is compared at
+-- A row is one key of summary rows, of one source, of a customer within a range, whose blocks together differ from the
+-- history. The range is written so that the engine finds it by the sorting key, which it does not for pairs. Each is compared at
 -- the offset up to which it is complete: the recorded progress, or further if one of its rows already is (rows that
 -- count nothing do not tell). That holds while workers run, because they write the history first. Periods of which retention may have deleted events are left out.
 -- Frames: progress (source, next_offset), suspects (tenant_id, customer_id).
@@ -32,7 +33,12 @@ WITH
             argMax(s.last_direction, (s.last_contact_at, s.block)) AS last_direction
         FROM interaction_summary_state AS s FINAL
         LEFT JOIN horizons AS h ON h.tenant_id = s.tenant_id AND h.period_type = s.period_type
-        WHERE cityHash64(s.tenant_id, s.customer_id) % {slices:UInt32} = {slice:UInt32}
+        WHERE (s.tenant_id > {from_tenant:String} OR (s.tenant_id = {from_tenant:String} AND s.customer_id >= {from_customer:String}))
+            AND (
+                {is_last:Bool}
+                OR s.tenant_id < {until_tenant:String}
+                OR (s.tenant_id = {until_tenant:String} AND s.customer_id < {until_customer:String})
+            )
             AND ({all_customers:Bool} OR (s.tenant_id, s.customer_id) IN (SELECT tenant_id, customer_id FROM suspects))
             AND s.period_key >= h.first_key
             AND s.source IN (SELECT source FROM progress) -- a source whose first batch is being written has none yet
@@ -68,7 +74,12 @@ WITH
         )
         INNER JOIN progress AS p ON p.source = c.source
         LEFT JOIN horizons AS h ON h.tenant_id = c.tenant_id AND h.period_type = c.period_type
-        WHERE cityHash64(c.tenant_id, c.customer_id) % {slices:UInt32} = {slice:UInt32}
+        WHERE (c.tenant_id > {from_tenant:String} OR (c.tenant_id = {from_tenant:String} AND c.customer_id >= {from_customer:String}))
+            AND (
+                {is_last:Bool}
+                OR c.tenant_id < {until_tenant:String}
+                OR (c.tenant_id = {until_tenant:String} AND c.customer_id < {until_customer:String})
+            )
             AND ({all_customers:Bool} OR (c.tenant_id, c.customer_id) IN (SELECT tenant_id, customer_id FROM suspects))
             AND c.period_key >= h.first_key
             AND c.offset <= complete_to
