@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path for package in ("rapport", "pipeline", "api", "jobs") for path in (ROOT / package).rglob("*.py"))
 DOMAIN = [path for path in CODE if "domain" in path.parts]
-PURE = {"lark", "msgspec", "re2", "typing_extensions", "xxhash", "rapport", *sys.stdlib_module_names}
+PURE = {
+    "cython_runtime",
+    "lark",
+    "msgspec",
+    "numpy",
+    "re2",
+    "typing_extensions",
+    "xxhash",
+    "rapport",
+    *sys.stdlib_module_names,
+}
 
 ONLY_HERE = {
     "clickhouse_connect": "rapport.storage",

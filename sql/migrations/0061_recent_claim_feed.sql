@@ -1,5 +1,5 @@
 -- One row is one row of recent_claims: what was inserted into event_claims at once, by source.
-CREATE MATERIALIZED VIEW recent_claims_feed
+CREATE MATERIALIZED VIEW recent_claim_feed
 TO recent_claims
 (
     source LowCardinality(String) COMMENT 'Cluster, topic and partition of the log',
