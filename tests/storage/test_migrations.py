@@ -26,7 +26,7 @@ GLOBAL_TABLES = {
     "job_lease_renewals": "term",
     "job_states": "job",
     "journey_progress": "source",  # logs belong to no tenant
-    "recent_claims": "source",  # logs belong to no tenant
+    "recent_claims": "source, last_offset, first_offset, cityHash64(key_hashes)",  # likewise
     "schema_migrations": "version",
     "stream_progress": "source",  # logs belong to no tenant
     "stream_skips": "source, offset",
