@@ -30,6 +30,7 @@ MILLIS: Final = pl.Datetime("ms", "UTC")
 FRAMES: Final[Mapping[str, Mapping[str, Any]]] = {
     "open_blocks": {"source": pl.String, "block": pl.UInt32, "first_offset": pl.UInt64, "next_offset": pl.UInt64},
     "erased_customers": {"tenant_id": pl.String, "customer_id": pl.String, "erased_at_ms": pl.Int64},
+    "known_progress": {"source": pl.String, "next_offset": pl.UInt64},
 }
 """Tables sent along with the queries."""
 _LOW_CARDINALITY: Final = (
@@ -163,8 +164,7 @@ def read_recent_claims(store: Store, progress: Mapping[str, int]) -> pl.DataFram
         A row is one insert: ``source``, ``first_offset`` its lowest one, ``key_hash`` as a list, ``now_ms`` the
         server's time, equal in all.
     """
-    schema = {"source": pl.String, "next_offset": pl.UInt64}
-    known = pl.DataFrame(list(progress.items()), schema=schema, orient="row")
+    known = pl.DataFrame(list(progress.items()), schema=dict(FRAMES["known_progress"]), orient="row")
     return store.select("stream/recent_claims", frames={"known_progress": known})
 
 

@@ -56,7 +56,7 @@ def test_a_rebalance_in_the_middle_of_a_commit_costs_no_count(store: Store):
         if name == "insert/interaction_summary_state":
             assert both_are_prepared.wait(PATIENCE_S)
         yield
-        if name == "stream/claims" and next(claims) == 2:
+        if name == "stream/recent_claims" and next(claims) == 2:
             both_are_prepared.set()
 
     asyncio.run(_apply_two_clicks(replace(store, timer=prepare_twice_before_writing)))

@@ -164,7 +164,7 @@ def test_a_worker_that_applies_its_batch_again_changes_nothing(world: World):
     assert read_progress(world.store, sources) == dict.fromkeys(sources, 1)
 
 
-@pytest.mark.parametrize("step", ["stream/claims", "insert/interaction_log", "insert/interaction_summary_state"])
+@pytest.mark.parametrize("step", ["stream/recent_claims", "insert/interaction_log", "insert/interaction_summary_state"])
 def test_a_lower_worker_waits_while_the_higher_one_decides(world: World, step: str):
     rewound: list[Mapping[Partition, int]] = []
     lower = Worker(world, LOWER)
@@ -177,7 +177,7 @@ def test_a_lower_worker_waits_while_the_higher_one_decides(world: World, step: s
 
 def test_a_higher_worker_loses_to_a_lower_one_in_the_middle_of_its_batch(world: World):
     higher = Worker(world, HIGHER)
-    lower = Worker(world, LOWER, at=("before stream/claims", higher.apply))
+    lower = Worker(world, LOWER, at=("before stream/recent_claims", higher.apply))
     assert lower.apply() == {}
     assert (world.counted(), world.contacts()) == ([lower.source.name], 1)
 

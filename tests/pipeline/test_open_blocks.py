@@ -97,7 +97,7 @@ def test_a_worker_that_goes_on_reads_no_summary_row_and_no_history(store: Store)
     assert stream.clicks() == {"ann": 4, "bob": 2, "cleo": 1}
     assert not {name for name in names if name != "insert/interaction_summary_state" and "summar" in name}
     assert "stream/block_contacts" not in names
-    assert "stream/claims" in names
+    assert "stream/recent_claims" in names
 
 
 def test_what_was_forgotten_while_a_batch_was_written_is_not_kept(store: Store):

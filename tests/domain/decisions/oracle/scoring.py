@@ -237,10 +237,9 @@ def _score_fallback(run: Run, choice: ModelChoice) -> None:
 
 
 def _note_score(run: Run, candidate: Candidate, choice: ModelChoice, explanation: dict[str, Any]) -> None:
-    """Record a score; the candidate's share becomes that of the model's assignment."""
+    """Record a score."""
     if choice.variant:
         explanation["variant"] = choice.variant
-        candidate.share = choice.share
     record = ScoreRecord(
         offer_id=candidate.offer.id,
         creative_id=candidate.creative.id if candidate.creative else "",
