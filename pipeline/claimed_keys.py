@@ -1,4 +1,4 @@
-"""Which idempotency keys of a batch may be claimed already: hardly any, so exact claims are read for these only.
+"""Filter of claimed idempotency keys: deduplication reads the exact claims of those few keys only that it contains.
 
 The law: a key is passed over only if no other claim of it was visible when the batch's own claims had been written. A
 worker that claims a key after that sees this batch's claim, so of two one always knows of the other. It rests on this:

@@ -90,15 +90,15 @@ def fill_placements(slots: Sequence[PlacementSlot], program: Program, *, dedupli
     """
     is_optimal = len(slots) > 1 and any(slot.run.allocation == "optimal" for slot in slots)
     filler = _PlacementFiller(program, is_optimal if deduplicate is None else deduplicate)
-    exploring = [slot for slot in slots if explores(slot.run)]
-    if is_optimal and (exploring or not filler.deduplicate):
-        slots[0].run.recorder.problems.append(_CANNOT_EXPLORE if exploring else _CANNOT_OPTIMIZE)
+    exploring = [explores(slot.run) for slot in slots]
+    if is_optimal and (any(exploring) or not filler.deduplicate):
+        slots[0].run.recorder.problems.append(_CANNOT_EXPLORE if any(exploring) else _CANNOT_OPTIMIZE)
         is_optimal = False
     if is_optimal:
         filler.fill_optimally(slots)
     else:
-        for slot in slots:
-            if slot in exploring:
+        for slot, is_exploring in zip(slots, exploring, strict=True):
+            if is_exploring:
                 filler.fill_by_drawing(slot)
             else:
                 filler.fill_greedily(slot)
@@ -129,9 +129,9 @@ class _PlacementFiller:
         while row < len(ranked) and len(slot.chosen) < slot.limit:
             candidate = ranked[row]
             row += 1
-            if self.deduplicate and candidate.offer.id in self._offers:
-                slot.reject("group", candidate, [RuleVerdict(slot.run.node, "", _SHOWN_ELSEWHERE)])
-            elif self._is_showable(slot, candidate):
+            if self._reject_repeated(slot, candidate):
+                continue
+            if self._is_showable(slot, candidate):
                 slot.chosen.append(candidate)
                 self._add(candidate)
             else:
@@ -142,21 +142,24 @@ class _PlacementFiller:
         draw = SlateDraw.begin(slot.run)
         rows: Sequence[int] = range(len(draw.pool.candidates))
         while len(slot.chosen) < slot.limit:
-            rows = [row for row in rows if self._can_be_drawn(slot, draw.pool.candidates[row])]
+            candidates = draw.pool.candidates
+            rows = [row for row in rows if not self._reject_repeated(slot, candidates[row])]
+            rows = [row for row in rows if self._is_showable(slot, candidates[row])]
             if not rows:
                 return
             pick = draw.pick(rows)
-            candidate = draw.pool.candidates[pick.row]
+            candidate = candidates[pick.row]
             slot.chosen.append(candidate)
             slot.propensities[candidate.subject] = pick.propensity
             self._add(candidate)
             rows = [row for row in rows if row != pick.row]
 
-    def _can_be_drawn(self, slot: PlacementSlot, candidate: Candidate) -> bool:
-        if self.deduplicate and candidate.offer.id in self._offers:
+    def _reject_repeated(self, slot: PlacementSlot, candidate: Candidate) -> bool:
+        """Reject a candidate whose offer is shown already, where that matters; return whether it is."""
+        is_repeated = self.deduplicate and candidate.offer.id in self._offers
+        if is_repeated:
             slot.reject("group", candidate, [RuleVerdict(slot.run.node, "", _SHOWN_ELSEWHERE)])
-            return False
-        return self._is_showable(slot, candidate)
+        return is_repeated
 
     def _reject_next(self, slot: PlacementSlot, row: int) -> int:
         """Reject the next candidates as long as verdicts remove them that many share; return their number.

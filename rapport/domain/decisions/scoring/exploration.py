@@ -179,7 +179,7 @@ def _log_density(posterior: BetaPosterior, logits: Floats | float) -> Floats:
 
 
 def _find_edge(posterior: BetaPosterior, peak: float, direction: float) -> float:
-    """Find where the density is negligible, by doubling and halving steps away from its peak."""
+    """Find where the density is negligible, by steps away from its peak that double."""
     least = float(_log_density(posterior, peak)) - _NEGLIGIBLE
     step = 1e-6
     while float(_log_density(posterior, peak + direction * step)) > least:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from rapport.domain.decisions.candidates import Candidate, Context
+    from rapport.domain.decisions.valuation import Exploration
 
 NO_EVIDENCE: Final = Evidence()
 Pseudocount = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
@@ -50,25 +51,21 @@ class EpsilonConfig(Config, frozen=True, kw_only=True):
 
 def compile_thompson(config: ThompsonConfig) -> Scorer:
     """Compile Thompson sampling. The score is the expected rate; the output draws."""
-
-    def begin(context: Context, _random: Random) -> CandidateScorer:
-        def score(candidate: Candidate) -> ModelScore:
-            posterior = _make_posterior(candidate.offer.id, config, context)
-            return ModelScore(posterior.mean, _explain(posterior), posterior)
-
-        return score
-
-    return Scorer(learns=True, begin=begin)
+    return _compile(config, lambda posterior: posterior)
 
 
 def compile_epsilon(config: EpsilonConfig) -> Scorer:
     """Compile epsilon-greedy. The score is the expected rate; the output draws."""
     share = EpsilonShare(config.epsilon) if config.epsilon else None
+    return _compile(config, lambda _posterior: share)
 
+
+def _compile(config: ThompsonConfig | EpsilonConfig, explore: Callable[[BetaPosterior], Exploration | None]) -> Scorer:
     def begin(context: Context, _random: Random) -> CandidateScorer:
         def score(candidate: Candidate) -> ModelScore:
             posterior = _make_posterior(candidate.offer.id, config, context)
-            return ModelScore(posterior.mean, _explain(posterior), share)
+            explanation = {"alpha": posterior.alpha, "beta": posterior.beta, "mean": posterior.mean}
+            return ModelScore(posterior.mean, explanation, explore(posterior))
 
         return score
 
@@ -79,7 +76,3 @@ def _make_posterior(offer_id: str, config: ThompsonConfig | EpsilonConfig, conte
     before = config.arms.get(offer_id, config.prior)
     evidence = context.tenant.evidence.get(("offer", offer_id), NO_EVIDENCE)
     return BetaPosterior(before.alpha + evidence.positive, before.beta + evidence.negative)
-
-
-def _explain(posterior: BetaPosterior) -> dict[str, float]:
-    return {"alpha": posterior.alpha, "beta": posterior.beta, "mean": posterior.mean}
